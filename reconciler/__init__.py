@@ -1,0 +1,3 @@
+"""Declarative reconciler for machine-learning endpoints."""
+
+__version__ = "0.1.0"
