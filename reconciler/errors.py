@@ -1,0 +1,182 @@
+"""The exception tree, its exit codes, and redaction in its root.
+
+ReconcilerError                   exit  1   anything this program raises on purpose
+├── ConfigurationError                  3   what git says is wrong: every problem with its place
+├── RefusedError                        4   a gate, a protection or the platform's rules forbid it
+├── StalePlanError                      5   the plan is not the approved one
+├── LockError                           6   another run holds the environment
+├── ProofError                          8   applied, but the endpoint does not answer as it must
+└── WireError                           1   a request failed; names method, URL, status, request id
+    ├── UnreachableError                    no answer: refused, reset, timed out, TLS
+    ├── UnauthorizedError                   401, 403
+    ├── NotFoundError                       404
+    ├── ConflictError                       409, 412
+    ├── RejectedError                       any other 4xx: sending it again will not help
+    ├── UnavailableError                    408, 429, 5xx: trying later may help
+    └── UnreadableError                     an answer that is not what the protocol says
+
+Anything else that escapes is a bug of ours (exit 70).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SUCCESS = 0
+ERROR = 1
+CHANGES = 2
+CONFIGURATION = 3
+REFUSED = 4
+STALE = 5
+LOCKED = 6
+PARTIAL = 7
+UNPROVED = 8
+USAGE = 64
+BUG = 70
+INTERRUPTED = 130
+TERMINATED = 143
+
+_known_secrets: set[str] = set()
+
+# Shapes that are secret wherever they stand: SAS signatures, storage keys, bearer tokens,
+# and bare base64 keys of 64 bytes (storage and Classic endpoint keys are 88 characters).
+_SECRET_SHAPES = (
+    (re.compile(r"((?:[?&;]|\b)sig=)[^&\s\"'<>]+", re.I), r"\1***"),
+    (re.compile(r"(AccountKey=)[^;\s\"'<>]+", re.I), r"\1***"),
+    (re.compile(r"(SharedAccessSignature=)[^;\s\"'<>]+", re.I), r"\1***"),
+    (re.compile(r"(\bBearer\s+)[A-Za-z0-9._~+/=-]+", re.I), r"\1***"),
+    (re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])"), "***"),
+)
+
+
+def remember_secret(value: str) -> None:
+    """Make `redact` hide this value from now on; below 8 characters it would hide prose."""
+    if len(value) >= 8:
+        _known_secrets.add(value)
+
+
+def redact(text: str) -> str:
+    """`text` without any secret that is known by value or by its shape."""
+    for value in sorted(_known_secrets, key=len, reverse=True):
+        text = text.replace(value, "***")
+    for shape, instead in _SECRET_SHAPES:
+        text = shape.sub(instead, text)
+    return text
+
+
+class ReconcilerError(Exception):
+    """The root: its text never holds a secret, and it knows its exit code."""
+
+    exit_code = ERROR
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
+
+    @property
+    def message(self) -> str:
+        """The redacted text."""
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong with the desired state: `path:line:column: what; the fix`."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """The line people see; a problem without a line is about the whole file or folder."""
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        return redact(f"{place}: {self.message}")
+
+
+class ConfigurationError(ReconcilerError):
+    """The desired state or the environment of the process is wrong; all problems at once."""
+
+    exit_code = CONFIGURATION
+
+    def __init__(self, problems: Iterable[Problem] | str) -> None:
+        self.problems = () if isinstance(problems, str) else tuple(sorted(set(problems)))
+        text = problems if isinstance(problems, str) else "\n".join(map(str, self.problems))
+        super().__init__(text)
+
+
+class RefusedError(ReconcilerError):
+    """Something that must not be done was asked for."""
+
+    exit_code = REFUSED
+
+
+class StalePlanError(ReconcilerError):
+    """The fresh plan is not the one that was approved."""
+
+    exit_code = STALE
+
+
+class LockError(ReconcilerError):
+    """Another run holds what this one needs."""
+
+    exit_code = LOCKED
+
+
+class ProofError(ReconcilerError):
+    """The write was accepted, but the world does not show it."""
+
+    exit_code = UNPROVED
+
+
+class WireError(ReconcilerError):
+    """A request that failed: what was asked, and what came back.
+
+    `status` is the HTTP status or None; `code` is the service's own error code or "";
+    `request_id` is its `x-ms-request-id` or "".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        request_id: str = "",
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        super().__init__(message + (f" (x-ms-request-id {request_id})" if request_id else ""))
+
+
+class UnreachableError(WireError):
+    """No answer at all; whether the request was carried out is unknown."""
+
+
+class UnauthorizedError(WireError):
+    """401 or 403."""
+
+
+class NotFoundError(WireError):
+    """404."""
+
+
+class ConflictError(WireError):
+    """409 or 412: somebody else was there first."""
+
+
+class RejectedError(WireError):
+    """Another 4xx: the request itself is wrong."""
+
+
+class UnavailableError(WireError):
+    """408, 429 or 5xx: the service cannot answer now."""
+
+
+class UnreadableError(WireError):
+    """The answer is HTML, truncated, or not of the documented shape."""

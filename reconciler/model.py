@@ -1,0 +1,512 @@
+"""The vocabulary: frozen values without I/O. One word per idea; see CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+MODEL_FILE = "model.ilearner"
+EVALUATION_FILE = "evaluation.csv"
+MANIFEST_FILE = "manifest.json"
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of a value: sorted members, no blanks; what digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+# --- where things were written -------------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """A place in the desired state: file, line and column (both from 1)."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        """`path:line:column`, which editors and CI annotations understand."""
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+NOWHERE = Source("", 0, 0)
+
+
+class Address(Protocol):
+    """Where a model is served. Each target owns a frozen dataclass that fits this."""
+
+    def __str__(self) -> str:
+        """The id that people see and plans sort by; unique within an environment."""
+        ...
+
+
+# --- models and how they are made ----------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class ModelRef:
+    """Which model file: a blob URL. Refuses a query, so that no SAS token can enter the core."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        """Normalise encoding and host case; raise ValueError on anything but a plain URL."""
+        try:
+            parts = urlsplit(self.url)
+            host = parts.netloc.lower()
+        except ValueError as exc:
+            raise ValueError("a model reference must be a plain http(s) URL") from exc
+        if parts.scheme not in ("http", "https") or not host or "@" in host:
+            raise ValueError("a model reference must be a plain http(s) URL")
+        if parts.query or parts.fragment:
+            raise ValueError("a model reference must not carry a query (a SAS token is a secret)")
+        path = quote(unquote(parts.path), safe="/=~,")
+        object.__setattr__(self, "url", f"{parts.scheme}://{host}{path}")
+
+    @property
+    def path(self) -> str:
+        """The decoded path below the host, without the leading slash."""
+        return unquote(urlsplit(self.url).path).lstrip("/")
+
+    def __str__(self) -> str:
+        """The URL."""
+        return self.url
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one version is made; what decides whether two trainings are the same training.
+
+    `inputs` and `outputs` pair a web-service port with what it carries: inputs with the blob
+    (`container/path`) in the environment's store account, outputs with "model" or "evaluation".
+    """
+
+    service: str
+    inputs: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe as plain data, as manifests keep it."""
+        return {
+            "service": self.service,
+            "inputs": dict(self.inputs),
+            "parameters": dict(self.parameters),
+            "outputs": dict(self.outputs),
+        }
+
+    @property
+    def output_ports(self) -> dict[str, str]:
+        """Port by role: `{"model": "output1", "evaluation": "output2"}`."""
+        return {role: port for port, role in self.outputs}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version, with the arguments that tell apart the models of one experiment."""
+
+    model: str
+    version: str
+    arguments: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """The folder in the store: `model/version`, then `/name=value,…` for arguments."""
+        names = [self.model, self.version]
+        if self.arguments:
+            pairs = (f"{_escaped(name)}={_escaped(value)}" for name, value in sorted(self.arguments))
+            names.append(",".join(pairs))
+        return "/".join(names)
+
+    def __str__(self) -> str:
+        """The folder: unique, and readable."""
+        return self.folder
+
+
+def _escaped(text: str) -> str:
+    return quote(text, safe="").replace("~", "%7E")
+
+
+def training_key(version: Version, recipe: Recipe) -> str:
+    """The digest (64 hex) under which a training happens exactly once."""
+    said = [version.model, version.version, dict(version.arguments), recipe.as_json()]
+    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+
+
+class RuleKind(StrEnum):
+    """What an `accept` rule compares with."""
+
+    AT_LEAST = "atLeast"
+    AT_MOST = "atMost"
+    NO_WORSE_THAN_LIVE = "noWorseThanLive"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One gate: a metric of the evaluation and the bound it must keep."""
+
+    metric: str
+    kind: RuleKind
+    bound: Decimal
+
+    def __str__(self) -> str:
+        """`AUC atLeast 0.85`."""
+        return f"{self.metric} {self.kind} {self.bound}"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a gate said: the rule, the candidate's and the live value (None: unknown)."""
+
+    rule: Rule
+    passed: bool | None
+    candidate: float | None
+    live: float | None
+    message: str
+
+
+# --- desired state -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SecretName:
+    """The name of an environment variable that holds a secret; never the secret."""
+
+    variable: str
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+class CloudName(StrEnum):
+    """Which cloud an environment talks to."""
+
+    EMULATOR = "emulator"
+    AZURE = "azure"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A Studio workspace: its id (32 hex), region and the name of its authorization token."""
+
+    id: str
+    region: str
+    token: SecretName
+
+
+@dataclass(frozen=True)
+class Store:
+    """The blob container that keeps models, evaluations and manifests."""
+
+    account: str
+    container: str
+    key: SecretName
+
+
+@dataclass(frozen=True)
+class TrainingService:
+    """The web service that was deployed from a training experiment.
+
+    `url` is its scoring base: absolute, or a path below the region's scoring host.
+    """
+
+    name: str
+    url: str
+    key: SecretName
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One folder's cloud: where its services are and by which names its secrets go."""
+
+    name: str
+    cloud: CloudName
+    subscription: str
+    resource_group: str
+    region: str
+    store: Store
+    workspace: Workspace | None = None
+    training_services: Mapping[str, TrainingService] = field(default_factory=dict, hash=False)
+    auth: str = "default"
+    parallel: int = 8
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A scoring request and the columns its answer must have. `request` is JSON text."""
+
+    request: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Desired: this model version serves at this address.
+
+    `asset` is the asset (New) or resource (Classic) that holds the model; None where the
+    service has exactly one. `timeout_s` bounds one training job.
+    """
+
+    name: str
+    kind: str
+    address: Address
+    version: Version
+    recipe: Recipe
+    asset: str | None = None
+    accept: tuple[Rule, ...] = ()
+    probe: Probe | None = None
+    timeout_s: float = 7200.0
+    labels: tuple[tuple[str, str], ...] = ()
+    source: Source = field(default=NOWHERE, compare=False)
+
+    @property
+    def key(self) -> str:
+        """The training key of the version this binding wants."""
+        return training_key(self.version, self.recipe)
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What one environment must look like; bindings sorted by address."""
+
+    environment: Environment
+    bindings: tuple[Binding, ...]
+
+
+# --- observed state ------------------------------------------------------------------------
+
+
+class HealthCode(StrEnum):
+    """How an address is doing."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    MISSING = "Missing"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class Health:
+    """A health code and why."""
+
+    code: HealthCode
+    message: str = ""
+
+
+class Witness(StrEnum):
+    """Who told us which model is live."""
+
+    SERVICE = "service"
+    RECORD = "record"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an address cannot be bound: a reason code, and a sentence with the fix."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the cloud said about one address.
+
+    `ref` is None when the model is unknown (hidden, missing, or not a plain URL); `model_text`
+    is then what was found, for people. `hidden` says that the service does not reveal it.
+    """
+
+    health: Health
+    ref: ModelRef | None = None
+    asset: str = ""
+    model_text: str = ""
+    hidden: bool = False
+    witness: Witness = Witness.SERVICE
+    refusal: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class ArtifactState(StrEnum):
+    """How far the desired model file is."""
+
+    ABSENT = "absent"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"  # the store was not read (offline plan)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """State of the desired model file: where it is or will be, and what is known of it."""
+
+    state: ArtifactState
+    ref: ModelRef
+    message: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    recipe: Recipe | None = None  # the recipe it was claimed with; None before the claim
+    job: str = ""
+    noted: bool = False  # whether the manifest already holds the evaluation
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one decision needs: the binding, its address, its artifact.
+
+    `live_metrics` are those of the model that serves now; None when nobody knows them.
+    `live_version` names that model for people.
+    """
+
+    binding: Binding
+    live: Live
+    artifact: Artifact
+    live_metrics: Mapping[str, float] | None = field(default=None, hash=False)
+    live_version: str = ""
+
+
+# --- plans ---------------------------------------------------------------------------------
+
+
+class Action(Enum):
+    """What is to be done; the value is the printed mark."""
+
+    NOOP = "="
+    WAIT = "."
+    CREATE = "+"
+    BIND = "~"
+    TRAIN = "*"
+    DELETE = "-"
+    BLOCK = "!"
+
+
+@dataclass(frozen=True)
+class FieldDiff:
+    """One owned field that differs; None means absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one binding, and why. Every binding yields exactly one.
+
+    `before` and `after` are model names for people; `after_ref` and `key` say exactly which
+    file and which training. `why` and `warnings` are sentences and not part of the digest.
+    """
+
+    name: str
+    kind: str
+    address: str
+    action: Action
+    code: str
+    why: str
+    before: str = ""
+    after: str = ""
+    after_ref: str = ""
+    key: str = ""
+    diffs: tuple[FieldDiff, ...] = ()
+    gates: tuple[Judgement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+# Reason codes of a BLOCK that mean "could not be read": an error, not a refusal.
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sorted changes of one environment. Data only."""
+
+    environment: str
+    cloud: str
+    changes: tuple[Change, ...]
+
+    @property
+    def counts(self) -> dict[Action, int]:
+        """How many changes have each action; every action is present, and they add up."""
+        found = Counter(change.action for change in self.changes)
+        return {action: found[action] for action in Action}
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is nothing to do and nothing in the way."""
+        return all(change.action is Action.NOOP for change in self.changes)
+
+    @property
+    def digest(self) -> str:
+        """12 hex over what would be done: sentences, progress and source lines do not count."""
+        said = [
+            [c.name, c.kind, c.address, c.action.name, c.code, c.before, c.after_ref, c.key]
+            + [[d.path, d.before, d.after] for d in c.diffs]
+            for c in self.changes
+        ]
+        text = canonical_json([self.environment, self.cloud, said])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# --- what a run did ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Score:
+    """The first rows that an endpoint answered to the probe: columns and text cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The record that an endpoint serves the model it should: read back, and scored.
+
+    `after` is None when the binding declares no probe; `before` is None when the endpoint
+    was already converged or could not be asked before the change.
+    """
+
+    name: str
+    address: str
+    model: str
+    read_back: bool
+    health: Health
+    before: Score | None = None
+    after: Score | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A binding that did not converge: what was said, and the exit code it stands for."""
+
+    name: str
+    address: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did: the last plan, what was done, proofs and failures."""
+
+    plan: Plan
+    done: tuple[str, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    elapsed_s: float = 0.0
+    interrupted: bool = False
