@@ -125,7 +125,7 @@ class Version:
         """The folder in the store: `model/version`, then `/name=value,…` for arguments."""
         names = [self.model, self.version]
         if self.arguments:
-            pairs = (f"{_escaped(name)}={_escaped(value)}" for name, value in sorted(self.arguments))
+            pairs = (f"{_escaped(k)}={_escaped(v)}" for k, v in sorted(self.arguments))
             names.append(",".join(pairs))
         return "/".join(names)
 

@@ -1,0 +1,68 @@
+"""Pure: the metrics of a candidate and the `accept` rules of its model -> judgements.
+
+A rule that cannot be judged is inconclusive (`passed` is None), never passed: a missing
+metric must not let a model through. One exception is meant: a rule that compares with the
+live model has nothing to say when nobody knows the live metrics, as for the first version
+that this program binds; the absolute rules beside it still hold.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from reconciler.model import Judgement, Rule, RuleKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+KNOWN_AFTER_TRAINING = "known after training"
+
+
+def judge(
+    rules: Iterable[Rule], metrics: Mapping[str, float], live: Mapping[str, float] | None
+) -> tuple[Judgement, ...]:
+    """One judgement per rule; `live` is None when nobody knows the live model's metrics."""
+    return tuple(_judge_one(rule, metrics, live) for rule in rules)
+
+
+def pending(rules: Iterable[Rule]) -> tuple[Judgement, ...]:
+    """The judgements of a model that is not trained yet: all inconclusive."""
+    return tuple(Judgement(rule, None, None, None, KNOWN_AFTER_TRAINING) for rule in rules)
+
+
+def allows(judgements: Iterable[Judgement]) -> bool:
+    """Whether no rule failed and none that must be known is unknown."""
+    return all(judgement.passed for judgement in judgements)
+
+
+def _judge_one(
+    rule: Rule, metrics: Mapping[str, float], live: Mapping[str, float] | None
+) -> Judgement:
+    candidate = metrics.get(rule.metric)
+    now = None if live is None else live.get(rule.metric)
+    if candidate is None:
+        known = ", ".join(sorted(metrics)) or "none"
+        message = f"the evaluation has no metric {rule.metric!r} (it has: {known})"
+        return Judgement(rule, None, None, now, message)
+    if rule.kind is RuleKind.NO_WORSE_THAN_LIVE:
+        return _against_live(rule, candidate, now)
+    value = Decimal(repr(candidate))
+    passed = value >= rule.bound if rule.kind is RuleKind.AT_LEAST else value <= rule.bound
+    return Judgement(rule, passed, candidate, now, "")
+
+
+def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
+    if now is None:
+        message = "no metrics are known of the live model; the rule begins with the next version"
+        return Judgement(rule, True, candidate, None, message)
+    worse = Decimal(repr(now)) - Decimal(repr(candidate))
+    if lower_is_better(rule.metric):
+        worse = -worse
+    return Judgement(rule, worse <= rule.bound, candidate, now, "")
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value is the better one: all error and loss metrics (§4.5)."""
+    words = metric.lower()
+    return "error" in words or "loss" in words

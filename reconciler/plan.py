@@ -1,0 +1,207 @@
+"""Pure: what was observed -> what is to be done. The only user of deepdiff.
+
+The same function finds the work and, after the work, finds none: that is what converged
+means. Refusals come before everything else, because an address that cannot be read or must
+not be written has no other future than BLOCK.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler import gates
+from reconciler.model import (
+    UNREADABLE,
+    Action,
+    ArtifactState,
+    Change,
+    FieldDiff,
+    HealthCode,
+    Judgement,
+    Observed,
+    Plan,
+    Witness,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model import Environment
+
+
+def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
+    """The plan of one environment, its changes sorted by address."""
+    changes = sorted((decide(one) for one in observed), key=lambda change: change.address)
+    return Plan(environment.name, environment.cloud.value, tuple(changes))
+
+
+def decide(observed: Observed) -> Change:
+    """The one change of one binding."""
+    return (
+        _because_of_address(observed)
+        or _because_of_recipe(observed)
+        or _because_it_is_live(observed)
+        or _because_of_artifact(observed)
+    )
+
+
+def _because_of_address(observed: Observed) -> Change | None:
+    live = observed.live
+    if live.health.code is HealthCode.UNKNOWN:
+        return _change(observed, Action.BLOCK, UNREADABLE, live.health.message)
+    if live.refusal is not None:
+        return _change(observed, Action.BLOCK, live.refusal.code, live.refusal.message)
+    if live.health.code is HealthCode.MISSING:
+        return _change(observed, Action.BLOCK, "missing", live.health.message)
+    if live.health.code is HealthCode.PROGRESSING:
+        return _change(observed, Action.WAIT, "updating", live.health.message)
+    return None
+
+
+def _because_of_recipe(observed: Observed) -> Change | None:
+    claimed, wanted = observed.artifact.recipe, observed.binding.recipe
+    if claimed is None or claimed == wanted:
+        return None
+    diffs = field_diffs(claimed.as_json(), wanted.as_json(), "recipe")
+    why = (
+        f"version {observed.binding.version.version} was already made by another recipe, and a "
+        "version is immutable; give the new recipe a new version"
+    )
+    return _change(observed, Action.BLOCK, "recipe_changed", why, diffs=diffs)
+
+
+def _because_it_is_live(observed: Observed) -> Change | None:
+    if observed.live.ref != observed.artifact.ref:
+        return None
+    return _change(observed, Action.NOOP, "in_sync", "")
+
+
+def _because_of_artifact(observed: Observed) -> Change:
+    artifact, rules = observed.artifact, observed.binding.accept
+    diffs = _model_diff(observed)
+    match artifact.state:
+        case ArtifactState.READY:
+            return _bind_if_accepted(observed, diffs)
+        case ArtifactState.RUNNING:
+            why = artifact.message or "the training job is running"
+            return _change(
+                observed, Action.WAIT, "training", why, diffs=diffs, judged=gates.pending(rules)
+            )
+        case ArtifactState.FAILED:
+            return _change(observed, Action.BLOCK, "training_failed", artifact.message, diffs=diffs)
+        case ArtifactState.REJECTED:
+            return _change(observed, Action.BLOCK, "rejected", artifact.message, diffs=diffs)
+        case ArtifactState.ABSENT:
+            why = artifact.message or "this version was never trained: train it, then bind it"
+            code = "not_trained"
+            return _change(
+                observed, Action.TRAIN, code, why, diffs=diffs, judged=gates.pending(rules)
+            )
+        case ArtifactState.UNKNOWN:
+            why = "bind it; whether it must be trained first is not known offline"
+            return _change(
+                observed, Action.BIND, "offline", why, diffs=diffs, judged=gates.pending(rules)
+            )
+
+
+def _bind_if_accepted(observed: Observed, diffs: tuple[FieldDiff, ...]) -> Change:
+    rules, artifact = observed.binding.accept, observed.artifact
+    judged = gates.judge(rules, artifact.metrics, observed.live_metrics)
+    if gates.allows(judged):
+        code = "version_changed" if observed.live_version else "foreign_model"
+        return _change(observed, Action.BIND, code, _why_bind(observed), diffs=diffs, judged=judged)
+    lost = [j for j in judged if not j.passed]
+    why = "not accepted: " + "; ".join(_why_not(j) for j in lost)
+    return _change(observed, Action.BLOCK, "gate", why, diffs=diffs, judged=judged)
+
+
+def _why_bind(observed: Observed) -> str:
+    if observed.live_version:
+        return "the trained model is ready; swap it in"
+    if observed.live.hidden:
+        return "the service hides its model and no record of one was kept; bind it to be sure"
+    return "a model that this store does not know is live; swap ours in"
+
+
+def _why_not(judgement: Judgement) -> str:
+    if judgement.message:
+        return judgement.message
+    rule = judgement.rule
+    against = "" if judgement.live is None else f" (live {judgement.live:g})"
+    return f"{rule.metric} is {judgement.candidate:g}{against}, and must be {rule.kind} {rule.bound}"
+
+
+def _model_diff(observed: Observed) -> tuple[FieldDiff, ...]:
+    live = observed.live
+    before = live.ref.url if live.ref else live.model_text or None
+    return (FieldDiff("model", before, observed.artifact.ref.url),)
+
+
+def _change(
+    observed: Observed,
+    action: Action,
+    code: str,
+    why: str,
+    *,
+    diffs: tuple[FieldDiff, ...] = (),
+    judged: tuple[Judgement, ...] = (),
+) -> Change:
+    binding, artifact = observed.binding, observed.artifact
+    return Change(
+        name=binding.name,
+        kind=binding.kind,
+        address=str(binding.address),
+        action=action,
+        code=code,
+        why=why,
+        before=observed.live_version or _live_name(observed),
+        after=binding.version.version,
+        after_ref=artifact.ref.url,
+        key=binding.key,
+        diffs=diffs,
+        gates=judged,
+        warnings=_warnings(observed),
+        source=binding.source,
+    )
+
+
+def _live_name(observed: Observed) -> str:
+    live = observed.live
+    if live.ref is not None:
+        return live.ref.path.rsplit("/", 1)[-1]
+    return live.model_text or ("hidden" if live.hidden else "unknown")
+
+
+def _warnings(observed: Observed) -> tuple[str, ...]:
+    live = observed.live
+    if live.witness is Witness.RECORD:
+        said = "the service does not reveal its model; the record in the store is the witness"
+        return (*live.warnings, said)
+    return live.warnings
+
+
+def field_diffs(before: Any, after: Any, root: str) -> tuple[FieldDiff, ...]:
+    """The leaves that differ between two JSON values, sorted by path; () when they are equal.
+
+    deepdiff costs about 1 ms per kB also when both sides are equal (performance.md), so
+    equality is asked first and the import waits for a difference.
+    """
+    if before == after:
+        return ()
+    from deepdiff import DeepDiff
+
+    found = DeepDiff(before, after, view="tree", verbose_level=2)
+    diffs = [
+        FieldDiff(_path(root, node), _text(node.t1), _text(node.t2))
+        for nodes in found.values()
+        for node in nodes
+    ]
+    return tuple(sorted(diffs, key=lambda diff: diff.path))
+
+
+def _path(root: str, node: Any) -> str:
+    return ".".join([root, *map(str, node.path(output_format="list"))])
+
+
+def _text(value: object) -> str | None:
+    return None if repr(value) == "not present" else str(value)
