@@ -97,6 +97,11 @@ class Recipe:
     parameters: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Sort the pairs, so that equal recipes are equal whatever order they were written in."""
+        for name in ("inputs", "parameters", "outputs"):
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain data, as manifests keep it."""
         return {
@@ -120,12 +125,16 @@ class Version:
     version: str
     arguments: tuple[tuple[str, str], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Sort the arguments, so that equal versions are equal."""
+        object.__setattr__(self, "arguments", tuple(sorted(self.arguments)))
+
     @property
     def folder(self) -> str:
         """The folder in the store: `model/version`, then `/name=value,…` for arguments."""
         names = [self.model, self.version]
         if self.arguments:
-            pairs = (f"{_escaped(k)}={_escaped(v)}" for k, v in sorted(self.arguments))
+            pairs = (f"{_escaped(k)}={_escaped(v)}" for k, v in self.arguments)
             names.append(",".join(pairs))
         return "/".join(names)
 
@@ -357,10 +366,11 @@ class Artifact:
     state: ArtifactState
     ref: ModelRef
     message: str = ""
+    code: str = ""  # a reason code for FAILED, where "training_failed" would not be the truth
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     recipe: Recipe | None = None  # the recipe it was claimed with; None before the claim
     job: str = ""
-    noted: bool = False  # whether the manifest already holds the evaluation
+    noted: bool = True  # whether the manifest already says so; a run that may write notes it
 
 
 @dataclass(frozen=True)

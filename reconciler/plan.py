@@ -88,7 +88,8 @@ def _because_of_artifact(observed: Observed) -> Change:
                 observed, Action.WAIT, "training", why, diffs=diffs, judged=gates.pending(rules)
             )
         case ArtifactState.FAILED:
-            return _change(observed, Action.BLOCK, "training_failed", artifact.message, diffs=diffs)
+            code = artifact.code or "training_failed"
+            return _change(observed, Action.BLOCK, code, artifact.message, diffs=diffs)
         case ArtifactState.REJECTED:
             return _change(observed, Action.BLOCK, "rejected", artifact.message, diffs=diffs)
         case ArtifactState.ABSENT:
@@ -128,7 +129,8 @@ def _why_not(judgement: Judgement) -> str:
         return judgement.message
     rule = judgement.rule
     against = "" if judgement.live is None else f" (live {judgement.live:g})"
-    return f"{rule.metric} is {judgement.candidate:g}{against}, and must be {rule.kind} {rule.bound}"
+    bound = f"{rule.kind} {rule.bound}"
+    return f"{rule.metric} is {judgement.candidate:g}{against}, and must be {bound}"
 
 
 def _model_diff(observed: Observed) -> tuple[FieldDiff, ...]:

@@ -1,0 +1,216 @@
+"""Manifests kept beside the models: what makes a training happen exactly once.
+
+Per version the store holds `model.ilearner`, the evaluation, and `manifest.json`. A manifest is
+claimed by a conditional create and changed only by compare-and-swap, so of any number of runs
+one wins each step and the others read what it wrote (DESIGN.md, "Exactly-once retraining").
+
+When the answer to a write was lost, urllib3 sends it again and the store says "exists already";
+reading then shows whether it was ours, and it counts as done if the content is what we wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConflictError, UnreadableError
+from reconciler.model import MANIFEST_FILE, MODEL_FILE, ModelRef, Recipe, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.wire.blob import Container
+
+SCHEMA = "reconciler/manifest/v1"
+RECORD_SCHEMA = "reconciler/record/v1"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One batch job: its id, when it was noted, how it failed ("" while it has not)."""
+
+    job: str
+    noted_at: str
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a finished job made: metrics, the model file's SHA-256 (hex), and when we looked."""
+
+    metrics: Mapping[str, float] = field(hash=False)
+    sha256: str
+    noted_at: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One model version: its recipe, the attempts to make it, and what came of them."""
+
+    version: Version
+    key: str
+    recipe: Recipe
+    claimed_at: str
+    claimed_by: str
+    attempts: tuple[Attempt, ...] = ()
+    evaluation: Evaluation | None = None
+    rejected: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A manifest as it was read, with the ETag that a change must name."""
+
+    manifest: Manifest
+    etag: str
+
+
+class Ledger:
+    """The manifests and records of one store."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def ref(self, version: Version) -> ModelRef:
+        """Where the model file of a version is, or will be."""
+        return ModelRef(self._container.url(f"{version.folder}/{MODEL_FILE}"))
+
+    def read(self, version: Version) -> Entry | None:
+        """The manifest of a version; None when nobody has claimed it."""
+        return self._read(f"{version.folder}/{MANIFEST_FILE}")
+
+    def claim(self, manifest: Manifest) -> Entry:
+        """Our entry, or the winner's if another run was first."""
+        name = f"{manifest.version.folder}/{MANIFEST_FILE}"
+        try:
+            return Entry(manifest, self._container.put_if_absent(name, manifest_json(manifest)))
+        except ConflictError:
+            entry = self._read(name)
+            if entry is None:
+                raise
+            return entry
+
+    def write(self, entry: Entry, manifest: Manifest) -> Entry:
+        """The changed entry; ConflictError when another run changed it since it was read."""
+        name = f"{manifest.version.folder}/{MANIFEST_FILE}"
+        try:
+            etag = self._container.replace(name, manifest_json(manifest), entry.etag)
+        except ConflictError:
+            now = self._read(name)
+            if now is None or now.manifest != manifest:
+                raise
+            return now
+        return Entry(manifest, etag)
+
+    def note_job(self, entry: Entry, job: str, at: str) -> Entry:
+        """The entry with one more attempt."""
+        attempts = (*entry.manifest.attempts, Attempt(job, at))
+        return self.write(entry, replace(entry.manifest, attempts=attempts))
+
+    def note_failure(self, entry: Entry, message: str) -> Entry:
+        """The entry whose last attempt failed."""
+        *before, last = entry.manifest.attempts
+        attempts = (*before, replace(last, failure=message))
+        return self.write(entry, replace(entry.manifest, attempts=attempts))
+
+    def note_evaluation(self, entry: Entry, evaluation: Evaluation) -> Entry:
+        """The entry with the metrics of its finished job."""
+        return self.write(entry, replace(entry.manifest, evaluation=evaluation))
+
+    def of_model(self, ref: ModelRef) -> Manifest | None:
+        """The manifest beside a model file of this store; None for any other file."""
+        name = self._container.name_of(ref)
+        if name is None or not name.endswith(f"/{MODEL_FILE}"):
+            return None
+        entry = self._read(f"{name.removesuffix(MODEL_FILE)}{MANIFEST_FILE}")
+        return entry.manifest if entry else None
+
+    def record(self, address: object) -> ModelRef | None:
+        """The model that was last bound at an address whose service hides it; None if unknown."""
+        blob = self._container.get(_record_name(address))
+        if blob is None:
+            return None
+        try:
+            return ModelRef(json.loads(blob.content)["model"])
+        except (ValueError, KeyError, TypeError) as exc:
+            raise UnreadableError(f"the record of {address} in the store is damaged") from exc
+
+    def keep_record(self, address: object, ref: ModelRef, at: str) -> None:
+        """Write down which model was bound at an address."""
+        document = {"schema": RECORD_SCHEMA, "address": str(address), "model": ref.url, "at": at}
+        self._container.put(_record_name(address), _text(document))
+
+    def _read(self, name: str) -> Entry | None:
+        blob = self._container.get(name)
+        if blob is None:
+            return None
+        return Entry(parse_manifest(blob.content, name), blob.etag)
+
+
+def _record_name(address: object) -> str:
+    return f"_records/{address}.json"
+
+
+def _text(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """The bytes of a manifest; equal manifests have equal bytes."""
+    evaluation = manifest.evaluation
+    document = {
+        "schema": SCHEMA,
+        "model": manifest.version.model,
+        "version": manifest.version.version,
+        "arguments": dict(manifest.version.arguments),
+        "key": manifest.key,
+        "recipe": manifest.recipe.as_json(),
+        "claimed": {"at": manifest.claimed_at, "by": manifest.claimed_by},
+        "attempts": [vars(attempt) for attempt in manifest.attempts],
+        "evaluation": None if evaluation is None else vars(evaluation),
+        "rejected": manifest.rejected,
+    }
+    return _text(document)
+
+
+def parse_manifest(content: bytes, name: str) -> Manifest:
+    """The manifest in a blob; UnreadableError, naming the blob, if it is damaged."""
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA:
+            raise UnreadableError(f"{name} has schema {document['schema']!r}, not {SCHEMA!r}")
+        return Manifest(
+            version=Version(
+                document["model"], document["version"], _pairs(document["arguments"])
+            ),
+            key=document["key"],
+            recipe=_recipe(document["recipe"]),
+            claimed_at=document["claimed"]["at"],
+            claimed_by=document["claimed"]["by"],
+            attempts=tuple(Attempt(**attempt) for attempt in document["attempts"]),
+            evaluation=_evaluation(document["evaluation"]),
+            rejected=document["rejected"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc
+
+
+def _recipe(document: Mapping[str, Any]) -> Recipe:
+    return Recipe(
+        service=document["service"],
+        inputs=_pairs(document["inputs"]),
+        parameters=_pairs(document["parameters"]),
+        outputs=_pairs(document["outputs"]),
+    )
+
+
+def _pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name), str(value)) for name, value in document.items()))
+
+
+def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
+    if document is None:
+        return None
+    metrics = {str(name): float(value) for name, value in document["metrics"].items()}
+    return Evaluation(metrics, str(document["sha256"]), str(document["noted_at"]))

@@ -1,0 +1,102 @@
+"""One module per kind of endpoint, and the seam they stand behind.
+
+A new target is one module here, one line in `KINDS`, one clause in the schema, and its twin in
+the emulator. A module offers:
+
+* `address(spec, environment)`: the frozen address of a binding's spec (ValueError: cannot be);
+* `connect(connection)`: its `Target`;
+* `live_from_export(document, binding)`: what an exported document says, without any network.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.model import Address, Binding, Environment, Live, ModelRef, Score, SecretName
+    from reconciler.wire.blob import BlobUrl
+    from reconciler.wire.hosts import Hosts
+    from reconciler.wire.http import Http
+
+KINDS = {
+    "WebService": "reconciler.targets.web_service",
+    "ClassicEndpoint": "reconciler.targets.classic_endpoint",
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a target needs of the world: HTTP, hosts, secrets by name, and read access to a model.
+
+    `grant` turns a model of the store into a URL with a short-lived read-only SAS.
+    """
+
+    http: Http
+    hosts: Hosts
+    environment: Environment
+    secret: Callable[[SecretName], str]
+    grant: Callable[[ModelRef], BlobUrl]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A write that was accepted: where its progress can be read, or how long it may take.
+
+    `operation` is the URL of a long-running operation; "" where the service offers none.
+    `settle_s` is the documented time after which the change is in effect at the latest.
+    """
+
+    operation: str = ""
+    settle_s: float = 0.0
+
+
+class Target(Protocol):
+    """What the engine asks of a kind of endpoint. `observe`, `progress`, `export` only read."""
+
+    def observe(self, binding: Binding) -> Live:
+        """What serves at the address now; raises WireError when that cannot be read."""
+        ...
+
+    def bind(self, binding: Binding, ref: ModelRef) -> Pending:
+        """Ask the service to serve `ref`; returns when the request was accepted."""
+        ...
+
+    def progress(self, pending: Pending) -> str:
+        """The state in words while the write is under way, "" when it ended well.
+
+        Raises ProofError when the service says that it failed.
+        """
+        ...
+
+    def score(self, binding: Binding) -> Score:
+        """What the endpoint answers to the binding's probe."""
+        ...
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """The live state as a document to keep and to plan against, without secrets."""
+        ...
+
+
+class TargetModule(Protocol):
+    """What a module of this package offers."""
+
+    def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
+        """The address that a binding's spec names."""
+        ...
+
+    def connect(self, connection: Connection) -> Target:
+        """The target, ready to be asked."""
+        ...
+
+    def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
+        """What an exported document says of the binding's address."""
+        ...
+
+
+def target_module(kind: str) -> TargetModule:
+    """The module of a kind; KeyError for a kind that nobody registered."""
+    return cast("TargetModule", importlib.import_module(KINDS[kind]))

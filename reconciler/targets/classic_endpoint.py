@@ -1,0 +1,297 @@
+"""Classic endpoints: named endpoints of a workspace service whose `Resources` are patched.
+
+Facts: azure-ml-studio-protocol.md §2.4 (verbs), §2.6 (objects, and whether GET reveals the
+model), §2.8 (PATCH: effective after about 30 seconds; the default endpoint is locked).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from reconciler.errors import NotFoundError, RefusedError, UnreadableError
+from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
+from reconciler.targets import Connection, Pending, scoring
+from reconciler.targets.definition import model_ref
+from reconciler.targets.members import flag, member, near, objects, text
+from reconciler.wire.credentials import Bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model import Binding, Environment
+
+SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+_EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")
+_EXPORTED_ENDPOINT = (
+    "Name",
+    "Description",
+    "ThrottleLevel",
+    "MaxConcurrentCalls",
+    "DiagnosticsTraceLevel",
+    "PreventUpdate",
+)
+
+
+@dataclass(frozen=True)
+class ClassicAddress:
+    """A named endpoint of a Classic web service; the service by its name or 32-hex id."""
+
+    workspace: str
+    service: str
+    endpoint: str
+
+    def __str__(self) -> str:
+        """`classic/service/endpoint`; the workspace is the environment's only one."""
+        return f"classic/{self.service}/{self.endpoint}"
+
+
+def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress:
+    """The address of a binding of kind ClassicEndpoint; ValueError without a workspace."""
+    if environment.workspace is None:
+        raise ValueError(
+            f"environment {environment.name} declares no workspace, which Classic endpoints need; "
+            "add spec.workspace to it"
+        )
+    return ClassicAddress(environment.workspace.id, spec["webService"], spec["endpoint"])
+
+
+def connect(connection: Connection) -> ClassicEndpoints:
+    """The target for Classic endpoints."""
+    return ClassicEndpoints(connection)
+
+
+def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
+    """What an exported endpoint says; UnreadableError if it is not one."""
+    endpoint, service = objects(document, "endpoint"), objects(document, "webService")
+    if not endpoint:
+        raise UnreadableError('not an exported Classic endpoint: it has no object "endpoint"')
+    return _live(service, endpoint, binding, Witness.EXPORT)
+
+
+class ClassicEndpoints:
+    """The Classic endpoints of one environment's workspace."""
+
+    def __init__(self, connection: Connection) -> None:
+        workspace = connection.environment.workspace
+        assert workspace is not None
+        self._http = connection.http
+        self._hosts = connection.hosts
+        self._grant = connection.grant
+        self._base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
+        self._token = Bearer(connection.secret(workspace.token), "classic", connection.hosts)
+
+    def observe(self, binding: Binding) -> Live:
+        """What the endpoint and its service say now."""
+        service = self._service(_address(binding))
+        if isinstance(service, Live):
+            return service
+        try:
+            endpoint = self._endpoint(service, _address(binding))
+        except NotFoundError:
+            return Live(Health(HealthCode.MISSING, _missing(_address(binding))))
+        return _live(service, endpoint, binding, Witness.SERVICE)
+
+    def bind(self, binding: Binding, ref: ModelRef) -> Pending:
+        """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""
+        service, endpoint = self._both(binding)
+        live = _live(service, endpoint, binding, Witness.SERVICE)
+        if live.refusal is not None:
+            raise RefusedError(f"{binding.address}: {live.refusal.message}")
+        location = self._grant(ref)
+        resource = {
+            "Name": live.asset,
+            "Location": {
+                "BaseLocation": location.base,
+                "RelativeLocation": location.relative,
+                "SasBlobToken": location.sas,
+            },
+        }
+        self._http.request(
+            "PATCH",
+            self._endpoint_url(service, _address(binding)),
+            credential=self._token,
+            json={"Resources": [resource]},
+            expect=range(200, 300),
+            what=f"updating {binding.address}",
+        )
+        return Pending(settle_s=SETTLE_S)
+
+    def progress(self, pending: Pending) -> str:  # noqa: ARG002
+        """Always "": Classic has no operation to ask; `settle_s` bounds the wait."""
+        return ""
+
+    def score(self, binding: Binding) -> Score:
+        """The answer to the probe, with the endpoint's own primary key."""
+        assert binding.probe is not None
+        _, endpoint = self._both(binding)
+        base = text(endpoint, "ApiLocation").rstrip("/")
+        if not base:
+            raise UnreadableError(f"{binding.address} has no ApiLocation, so no scoring URL")
+        credential = Bearer(text(endpoint, "PrimaryKey"), "scoring", self._hosts)
+        return scoring.score(self._http, base, credential, binding.probe)
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """The endpoint and its service without keys and SAS tokens."""
+        service, endpoint = self._both(binding)
+        exported = _kept(endpoint, _EXPORTED_ENDPOINT)
+        resources = [_without_sas(r) for r in _resources(endpoint)]
+        return {
+            "webService": _kept(service, _EXPORTED_SERVICE),
+            "endpoint": {**exported, "Resources": resources},
+        }
+
+    def _both(self, binding: Binding) -> tuple[dict[str, Any], dict[str, Any]]:
+        service = self._service(_address(binding))
+        if isinstance(service, Live):
+            raise RefusedError(f"{binding.address}: {_why_no_service(service)}")
+        return service, self._endpoint(service, _address(binding))
+
+    def _service(self, where: ClassicAddress) -> dict[str, Any] | Live:
+        """The web service, or the Live that says why there is none; names are not unique (§2.6)."""
+        if _HEX_ID.fullmatch(where.service):
+            return self._service_by_id(where)
+        answer = self._http.request(
+            "GET", self._base, credential=self._token, what="listing the Classic web services"
+        )
+        services = [s for s in answer.json_list() if isinstance(s, dict)]
+        named = [s for s in services if text(s, "Name") == where.service]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            ids = ", ".join(sorted(text(s, "Id") for s in named))
+            why = f"{len(named)} web services are named {where.service!r}; use an id: {ids}"
+            return Live(Health(HealthCode.HEALTHY), refusal=Refusal("ambiguous_service", why))
+        known = near(where.service, (text(s, "Name") for s in services))
+        why = f'workspace {where.workspace} has no web service "{where.service}"; {known}'
+        return Live(Health(HealthCode.MISSING, why))
+
+    def _service_by_id(self, where: ClassicAddress) -> dict[str, Any] | Live:
+        try:
+            answer = self._http.request(
+                "GET",
+                f"{self._base}/{where.service}",
+                credential=self._token,
+                what=f"reading Classic web service {where.service}",
+            )
+        except NotFoundError as exc:
+            return Live(Health(HealthCode.MISSING, exc.message))
+        return answer.json_object()
+
+    def _endpoint(self, service: Mapping[str, Any], where: ClassicAddress) -> dict[str, Any]:
+        answer = self._http.request(
+            "GET",
+            self._endpoint_url(service, where),
+            credential=self._token,
+            what=f"reading {where}",
+        )
+        return answer.json_object()
+
+    def _endpoint_url(self, service: Mapping[str, Any], where: ClassicAddress) -> str:
+        if not (service_id := text(service, "Id")):
+            raise UnreadableError(f"Classic web service {where.service} came without an Id")
+        return f"{self._base}/{service_id}/endpoints/{quote(where.endpoint, safe='')}"
+
+
+def _address(binding: Binding) -> ClassicAddress:
+    assert isinstance(binding.address, ClassicAddress)
+    return binding.address
+
+
+def _missing(where: ClassicAddress) -> str:
+    return (
+        f'web service "{where.service}" has no endpoint "{where.endpoint}"; add a non-default '
+        "endpoint to the predictive service, or correct spec.endpoint"
+    )
+
+
+def _why_no_service(live: Live) -> str:
+    return live.refusal.message if live.refusal else live.health.message
+
+
+def _live(
+    service: Mapping[str, Any], endpoint: Mapping[str, Any], binding: Binding, witness: Witness
+) -> Live:
+    resource = _find_resource(service, endpoint, binding.asset)
+    health = Health(HealthCode.HEALTHY)
+    if isinstance(resource, Refusal):
+        return Live(health, refusal=resource, witness=witness)
+    ref, written = _model(resource)
+    return Live(
+        health=health,
+        ref=ref,
+        asset=text(resource, "Name"),
+        model_text="" if ref else written,
+        hidden=not written,
+        witness=witness,
+        refusal=_protected(endpoint),
+    )
+
+
+def _find_resource(
+    service: Mapping[str, Any], endpoint: Mapping[str, Any], wanted: str | None
+) -> dict[str, Any] | Refusal:
+    """The resource whose name is exactly `wanted` (§2.8: read the name, never make it up)."""
+    default = text(service, "DefaultEndpointName") or "default"
+    if text(endpoint, "Name").casefold() == default.casefold():
+        why = (
+            "the default endpoint follows its experiment and its model cannot be replaced; "
+            "add another endpoint to the service and bind that"
+        )
+        return Refusal("default_endpoint", why)
+    resources = _resources(endpoint)
+    if not resources:
+        why = (
+            "the endpoint has no updatable resources; is it an endpoint of the training service? "
+            "bind one of the predictive service"
+        )
+        return Refusal("no_updatable_resources", why)
+    names = [text(resource, "Name") for resource in resources]
+    if wanted is None and len(resources) > 1:
+        listed = ", ".join(f'"{name}"' for name in names)
+        why = f"{len(resources)} resources can be updated: {listed}; name one in spec.resource"
+        return Refusal("ambiguous_resource", why)
+    chosen = [r for r in resources if wanted is None or text(r, "Name") == wanted]
+    if len(chosen) == 1:
+        return chosen[0]
+    why = f'no updatable resource is named "{wanted}"; {near(wanted or "", names)}'
+    return Refusal("unknown_resource", why)
+
+
+def _protected(endpoint: Mapping[str, Any]) -> Refusal | None:
+    if not flag(endpoint, "PreventUpdate"):
+        return None
+    why = "the endpoint's own PreventUpdate flag is set; clear it in the portal, or unbind it here"
+    return Refusal("prevent_update", why)
+
+
+def _resources(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = member(endpoint, "Resources") or []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise UnreadableError("Resources of the endpoint is not a list of objects")
+    return found
+
+
+def _model(resource: Mapping[str, Any]) -> tuple[ModelRef | None, str]:
+    """The model of a resource and its location as written ("" when GET does not reveal it).
+
+    Base and relative part are joined with exactly one slash; the SAS is never looked at (§2.6).
+    """
+    location = objects(resource, "Location")
+    base, relative = text(location, "BaseLocation"), text(location, "RelativeLocation")
+    if not base or not relative:
+        return None, ""
+    written = f"{base.rstrip('/')}/{relative.lstrip('/')}"
+    return model_ref(written), written.split("?", 1)[0]
+
+
+def _without_sas(resource: Mapping[str, Any]) -> dict[str, Any]:
+    location = _kept(objects(resource, "Location"), ("BaseLocation", "RelativeLocation"))
+    return {**_kept(resource, ("Name", "Kind")), "Location": location}
+
+
+def _kept(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: member(value, name) for name in names if member(value, name) is not None}

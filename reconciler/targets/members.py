@@ -1,0 +1,54 @@
+"""JSON objects as the service sends them: member names match in any case (§3.1)."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def member(value: Mapping[str, Any], name: str) -> Any:
+    """The member called `name` in any case, or None; an exact match wins."""
+    if name in value:
+        return value[name]
+    wanted = name.casefold()
+    return next((v for k, v in value.items() if k.casefold() == wanted), None)
+
+
+def text(value: Mapping[str, Any], name: str) -> str:
+    """The text member `name`; "" when it is absent or null; UnreadableError on another type."""
+    found = member(value, name)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not text")
+    return found
+
+
+def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object member `name`; {} when it is absent or null; UnreadableError on another type."""
+    found = member(value, name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not an object")
+    return found
+
+
+def flag(value: Mapping[str, Any], name: str) -> bool:
+    """Whether member `name` is true; definition files also write "true" as text (§3.1)."""
+    found = member(value, name)
+    return found is True or (isinstance(found, str) and found.casefold() == "true")
+
+
+def near(wanted: str, known: Iterable[str]) -> str:
+    """A sentence that lists the known names and suggests the nearest: `it has "A", "B"; …`."""
+    names = sorted(known)
+    listed = ", ".join(f'"{name}"' for name in names) or "none"
+    by_case = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(wanted.casefold(), by_case, n=1, cutoff=0.6)
+    return f"it has {listed}" + (f'; did you mean "{by_case[close[0]]}"?' if close else "")

@@ -1,0 +1,40 @@
+"""Pure: the evaluation CSV of a training job -> metrics (azure-ml-studio-protocol.md §4.5)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+from reconciler.errors import UnreadableError
+
+
+def parse_evaluation(content: bytes) -> dict[str, float]:
+    """Metric by name, from a header line and the first value line.
+
+    Cells that are not finite numbers are left out: a gate on them is inconclusive, not passed.
+    Raises UnreadableError when there is no header, no value line, or no metric at all.
+    """
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"))) if row]
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise UnreadableError("the evaluation is not a CSV in UTF-8") from exc
+    if len(rows) < 2:
+        raise UnreadableError("the evaluation has no header line followed by a value line")
+    if len(rows[0]) != len(rows[1]):
+        raise UnreadableError(
+            f"the evaluation has {len(rows[0])} columns and {len(rows[1])} values"
+        )
+    metrics = {name.strip(): _number(cell) for name, cell in zip(rows[0], rows[1], strict=True)}
+    found = {name: value for name, value in metrics.items() if value is not None}
+    if not found:
+        raise UnreadableError("the evaluation holds no number")
+    return found
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
