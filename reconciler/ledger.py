@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConflictError, UnreadableError
-from reconciler.model import MANIFEST_FILE, MODEL_FILE, ModelRef, Recipe, Version
+from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Recipe, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,14 @@ class Ledger:
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""
         return ModelRef(self._container.url(f"{version.folder}/{MODEL_FILE}"))
+
+    def model_path(self, version: Version) -> str:
+        """The model file of a version as `container/blob`."""
+        return f"{self._container.name}/{version.folder}/{MODEL_FILE}"
+
+    def evaluation_path(self, version: Version) -> str:
+        """The evaluation of a version as `container/blob`."""
+        return f"{self._container.name}/{version.folder}/{EVALUATION_FILE}"
 
     def read(self, version: Version) -> Entry | None:
         """The manifest of a version; None when nobody has claimed it."""

@@ -42,30 +42,27 @@ class Connection:
     grant: Callable[[ModelRef], BlobUrl]
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A write that was accepted: where its progress can be read, or how long it may take.
+class Target(Protocol):
+    """What the engine asks of a kind of endpoint. `observe`, `progress`, `export` only read.
 
-    `operation` is the URL of a long-running operation; "" where the service offers none.
-    `settle_s` is the documented time after which the change is in effect at the latest.
+    `settle_s` is the documented time after which a write is in effect at the latest, beyond the
+    end of its operation; 0 where the operation's end is the truth.
     """
 
-    operation: str = ""
-    settle_s: float = 0.0
-
-
-class Target(Protocol):
-    """What the engine asks of a kind of endpoint. `observe`, `progress`, `export` only read."""
+    settle_s: float
 
     def observe(self, binding: Binding) -> Live:
         """What serves at the address now; raises WireError when that cannot be read."""
         ...
 
-    def bind(self, binding: Binding, ref: ModelRef) -> Pending:
-        """Ask the service to serve `ref`; returns when the request was accepted."""
+    def bind(self, binding: Binding, ref: ModelRef) -> str:
+        """Ask the service to serve `ref`: the operation to ask for progress, "" if there is none.
+
+        Returns when the request was accepted, which proves nothing yet.
+        """
         ...
 
-    def progress(self, pending: Pending) -> str:
+    def progress(self, operation: str) -> str:
         """The state in words while the write is under way, "" when it ended well.
 
         Raises ProofError when the service says that it failed.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
-from reconciler.targets import Connection, Pending, scoring
+from reconciler.targets import Connection, scoring
 from reconciler.targets.definition import model_ref
 from reconciler.targets.members import flag, member, near, objects, text
 from reconciler.wire.credentials import Bearer
@@ -75,6 +75,8 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
 class ClassicEndpoints:
     """The Classic endpoints of one environment's workspace."""
 
+    settle_s = SETTLE_S
+
     def __init__(self, connection: Connection) -> None:
         workspace = connection.environment.workspace
         assert workspace is not None
@@ -95,7 +97,7 @@ class ClassicEndpoints:
             return Live(Health(HealthCode.MISSING, _missing(_address(binding))))
         return _live(service, endpoint, binding, Witness.SERVICE)
 
-    def bind(self, binding: Binding, ref: ModelRef) -> Pending:
+    def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""
         service, endpoint = self._both(binding)
         live = _live(service, endpoint, binding, Witness.SERVICE)
@@ -118,9 +120,9 @@ class ClassicEndpoints:
             expect=range(200, 300),
             what=f"updating {binding.address}",
         )
-        return Pending(settle_s=SETTLE_S)
+        return ""
 
-    def progress(self, pending: Pending) -> str:  # noqa: ARG002
+    def progress(self, operation: str) -> str:  # noqa: ARG002
         """Always "": Classic has no operation to ask; `settle_s` bounds the wait."""
         return ""
 

@@ -101,8 +101,8 @@ def find_model_asset(definition: Definition, wanted: str | None) -> str | Refusa
         return candidates[0]
     if candidates:
         names = ", ".join(f'"{text(resources[key], "name")}"' for key in sorted(candidates))
-        why = f"{len(candidates)} assets could be the trained model: {names}; name one in spec.asset"
-        return Refusal("ambiguous_asset", why)
+        why = f"{len(candidates)} assets could be the trained model: {names}"
+        return Refusal("ambiguous_asset", f"{why}; name one in spec.asset")
     why = (
         "the definition has no trained model; this is probably the training service, "
         "name the predictive one in spec.webService"
@@ -135,13 +135,17 @@ def _candidates(definition: Definition, resources: Mapping[str, Any]) -> list[st
 def _feeding_a_score_model(definition: Definition, resources: Mapping[str, Any]) -> list[str]:
     nodes = objects(definition.package, "nodes")
     asset_of = {name: text(n, "assetId") for name, n in nodes.items() if isinstance(n, dict)}
-    edges = member(definition.package, "edges") or []
+    scorers = {
+        name
+        for name, key in asset_of.items()
+        if "score" in _name(definition.assets.get(key, {}))
+    }
     found = {
         asset_of.get(text(edge, "sourceNodeId"), "")
-        for edge in edges
+        for edge in member(definition.package, "edges") or []
         if isinstance(edge, dict)
+        and text(edge, "targetNodeId") in scorers
         and "model" in text(edge, "targetPortId").casefold()
-        and "score" in _name(definition.assets.get(asset_of.get(text(edge, "targetNodeId"), ""), {}))
     }
     return sorted(found & set(resources))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, ProofError, RefusedError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
-from reconciler.targets import Connection, Pending, scoring
+from reconciler.targets import Connection, scoring
 from reconciler.targets.definition import (
     Definition,
     asset_uri,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model import Binding, Environment
-    from reconciler.wire.http import Response
 
 API_VERSION = "2017-01-01"
 SWAGGER = "/swagger.json"
@@ -81,6 +80,8 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
 class WebServices:
     """The New web services of one environment."""
 
+    settle_s = 0.0
+
     def __init__(self, connection: Connection) -> None:
         self._http = connection.http
         self._hosts = connection.hosts
@@ -95,7 +96,7 @@ class WebServices:
             return Live(Health(HealthCode.MISSING, _missing(_address(binding))))
         return _live(definition, binding, store_account=self._store)
 
-    def bind(self, binding: Binding, ref: ModelRef) -> Pending:
+    def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the definition, read again just before, with one asset's URI changed."""
         definition = self._definition(binding)
         key = find_model_asset(definition, binding.asset)
@@ -110,14 +111,14 @@ class WebServices:
             expect=(200, 201, 202),
             what=f"updating {binding.address}",
         )
-        return Pending(self._operation(answer))
+        return str(answer.headers.get("Azure-AsyncOperation", ""))
 
-    def progress(self, pending: Pending) -> str:
+    def progress(self, operation: str) -> str:
         """The operation's state and percentage; "" when it succeeded (§3.6)."""
-        if not pending.operation:
+        if not operation:
             return ""
         answer = self._http.request(
-            "GET", pending.operation, credential=self._token, what="reading the operation"
+            "GET", operation, credential=self._token, what="reading the operation"
         )
         return operation_state(answer.json_object())
 
@@ -157,9 +158,6 @@ class WebServices:
     def _url(self, binding: Binding, below: str = "") -> str:
         path = _address(binding).path
         return f"{self._hosts.arm}{path}{below}?api-version={API_VERSION}"
-
-    def _operation(self, answer: Response) -> str:
-        return str(answer.headers.get("Azure-AsyncOperation", ""))
 
 
 def _address(binding: Binding) -> WebServiceAddress:

@@ -1,0 +1,327 @@
+"""One binding on its way from what is to what must be.
+
+Each `step` is short: it looks, does at most one thing, and says when to look again. What a step
+remembers is only for patience and for words (when the swap was asked for, what the endpoint
+answered before it); a run that is killed loses nothing that the next look would not find.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler import verify
+from reconciler.engine.observe import observe
+from reconciler.engine.train import JobSlots, VersionLocks, note, train_step
+from reconciler.engine.world import timestamp
+from reconciler.errors import (
+    ERROR,
+    REFUSED,
+    ProofError,
+    ReconcilerError,
+    UnavailableError,
+    UnreachableError,
+    WireError,
+)
+from reconciler.model import (
+    UNREADABLE,
+    Action,
+    Failure,
+    Health,
+    HealthCode,
+    Observed,
+    Proof,
+    Score,
+    Witness,
+)
+from reconciler.plan import decide
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.model import Binding, Change
+    from reconciler.targets import Target
+
+log = logging.getLogger(__name__)
+
+MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
+UPDATE_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
+COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
+
+
+class Progress(Protocol):
+    """Who is told what happens; called from worker threads."""
+
+    def phase(self, name: str, phase: str, detail: str = "") -> None:
+        """A binding entered, or is still in, a phase."""
+        ...
+
+    def done(self, name: str, outcome: str) -> None:
+        """A binding converged."""
+        ...
+
+    def failed(self, name: str, message: str) -> None:
+        """A binding ended without converging."""
+        ...
+
+    def beat(self) -> None:
+        """Called a few times a second from the main thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Again:
+    """Look again after so many seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A binding that needs no more steps: its proof, or its failure; and whether it was changed."""
+
+    proof: Proof | None = None
+    failure: Failure | None = None
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the bindings of one run share."""
+
+    world: World
+    progress: Progress
+    slots: JobSlots
+    locks: VersionLocks = field(default_factory=VersionLocks)
+
+
+class Patience:
+    """Growing pauses between looks: short at first, so that quick work is seen quickly."""
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s, self._most_s = first_s, most_s
+        self._next_s = first_s
+
+    def again(self) -> Again:
+        """The next pause, 1.5 times the one before."""
+        pause, self._next_s = self._next_s, min(self._next_s * 1.5, self._most_s)
+        return Again(pause)
+
+    def reset(self) -> None:
+        """Begin again with the shortest pause."""
+        self._next_s = self._first_s
+
+
+@dataclass
+class Swap:
+    """A swap that was asked for: when, what the endpoint answered before, how far it is."""
+
+    asked_at: float
+    before: Score | None
+    operation: str = ""
+    ended: bool = False  # the service said that the update ended well
+
+
+class BindingRun:
+    """The steps of one binding; not thread-safe, stepped by one thread at a time."""
+
+    def __init__(self, binding: Binding, shared: Shared) -> None:
+        self.binding = binding
+        self._shared = shared
+        self._world = shared.world
+        self._target: Target = shared.world.targets[binding.kind]
+        self._swap: Swap | None = None
+        self._unanswered: Swap | None = None
+        self._waiting_since: float | None = None
+        self._troubles = 0
+        self._training = Patience(0.5, 15.0)
+        self._updating = Patience(0.5, 5.0)
+
+    def step(self) -> Again | Ended:
+        """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
+        try:
+            outcome = self._step()
+        except (UnavailableError, UnreachableError) as exc:
+            return self._after_trouble(exc)
+        except ReconcilerError as exc:
+            return self._failed(exc.message, exc.exit_code)
+        self._troubles = 0
+        return outcome
+
+    def _step(self) -> Again | Ended:
+        if self._swap is not None and not self._swap.ended:
+            words = self._target.progress(self._swap.operation)
+            if words:
+                return self._still_updating(self._swap.asked_at, words)
+            self._swap.ended = True
+        observed = observe(self._world, self.binding)
+        self._note(observed)
+        change = decide(observed)
+        if self._swap is not None:
+            return self._after_swap(self._swap, observed, change)
+        return self._act(observed, change)
+
+    def _act(self, observed: Observed, change: Change) -> Again | Ended:
+        match change.action:
+            case Action.NOOP:
+                return self._already_there(observed)
+            case Action.TRAIN:
+                return self._train()
+            case Action.WAIT:
+                return self._wait(change)
+            case Action.BIND:
+                return self._bind(observed)
+            case _:
+                code = ERROR if change.code == UNREADABLE else REFUSED
+                return self._failed(change.why, code)
+
+    def _already_there(self, observed: Observed) -> Again | Ended:
+        """Nothing to do; but a swap whose answer was lost has evidently happened: prove it."""
+        self._shared.slots.give_back(self.binding)
+        if self._unanswered is None:
+            return self._ended(Ended())
+        self._swap = self._unanswered
+        self._swap.ended = True
+        return self._prove(self._swap, observed)
+
+    def _note(self, observed: Observed) -> None:
+        if not observed.artifact.noted:
+            with self._shared.locks.of(self.binding):
+                note(self._world, self.binding, observed.artifact)
+            self._shared.slots.give_back(self.binding)
+
+    def _train(self) -> Again:
+        if not self._shared.slots.take(self.binding):
+            self._say("queued", f"{self.binding.recipe.service} has no free job slot")
+            return self._training.again()
+        with self._shared.locks.of(self.binding):
+            train_step(self._world, self.binding)
+        self._say("training", f"version {self.binding.version.version}")
+        return self._training.again()
+
+    def _wait(self, change: Change) -> Again:
+        if change.code == "training":
+            self._shared.slots.take(self.binding)
+            self._say("training", change.why)
+            return self._training.again()
+        if self._waiting_since is None:
+            self._waiting_since = self._world.clock.now()
+        return self._still_updating(self._waiting_since, change.why)
+
+    def _bind(self, observed: Observed) -> Again:
+        before = self._score_before()
+        ref = observed.artifact.ref
+        self._say("swapping", f"to {self.binding.version.version}")
+        swap = self._unanswered = Swap(self._world.clock.now(), before)
+        swap.operation = self._target.bind(self.binding, ref)
+        if observed.live.hidden:
+            at = timestamp(self._world.clock.now())
+            self._world.ledger.keep_record(self.binding.address, ref, at)
+        self._swap = swap
+        self._updating.reset()
+        return self._updating.again()
+
+    def _score_before(self) -> Score | None:
+        """The answer before the swap, for people; an endpoint that cannot answer has none."""
+        if self.binding.probe is None:
+            return None
+        try:
+            return self._target.score(self.binding)
+        except WireError as exc:
+            log.info("%s could not be scored before the swap: %s", self.binding.name, exc.message)
+            return None
+
+    def _still_updating(self, since: float, words: str) -> Again | Ended:
+        if self._world.clock.now() - since > UPDATE_TIMEOUT_S:
+            why = f"the update is still {words} after {UPDATE_TIMEOUT_S:g} s"
+            return self._failed(why, ERROR)
+        self._say("swapping", words)
+        return self._updating.again()
+
+    def _after_swap(self, swap: Swap, observed: Observed, change: Change) -> Again | Ended:
+        """The service said that the update ended well: now the read-back must show it."""
+        if change.action is Action.WAIT:
+            return self._still_updating(swap.asked_at, change.why)
+        if change.code == UNREADABLE:
+            raise UnavailableError(change.why)
+        if observed.live.ref != observed.artifact.ref:
+            if self._seconds_since(swap) < self._target.settle_s:
+                self._say("settling", "the endpoint does not show the new model yet")
+                return self._updating.again()
+            raise ProofError(_not_changed(observed))
+        return self._prove(swap, observed)
+
+    def _prove(self, swap: Swap, observed: Observed) -> Again | Ended:
+        if self.binding.probe is None:
+            if self._seconds_since(swap) < self._target.settle_s:
+                self._say("settling", f"in effect after {self._target.settle_s:g} s")
+                return self._updating.again()
+            return self._proved(swap, observed, None)
+        self._say("proving", "scoring the probe")
+        try:
+            after = self._target.score(self.binding)
+        except UnavailableError as exc:
+            if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
+                raise ProofError(f"the endpoint does not answer the probe: {exc.message}") from exc
+            return self._updating.again()
+        if after == swap.before and self._seconds_since(swap) < self._target.settle_s:
+            self._say("settling", "the endpoint still answers as before")
+            return self._updating.again()
+        return self._proved(swap, observed, after)
+
+    def _proved(self, swap: Swap, observed: Observed, after: Score | None) -> Ended:
+        health, warnings = Health(HealthCode.HEALTHY, "read back"), list[str]()
+        if after is not None and self.binding.probe is not None:
+            health = verify.judge_score(self.binding.probe, after)
+            if said := verify.same_answer_warning(swap.before, after):
+                warnings.append(said)
+        if observed.live.witness is Witness.RECORD:
+            warnings.append("the service hides its model: read back from the record in the store")
+        proof = Proof(
+            name=self.binding.name,
+            address=str(self.binding.address),
+            model=self.binding.version.version,
+            read_back=True,
+            health=health,
+            before=swap.before,
+            after=after,
+            warnings=tuple(warnings),
+        )
+        if health.code is not HealthCode.HEALTHY:
+            return self._failed(f"swapped and read back, but {health.message}", 8, proof)
+        return self._ended(Ended(proof=proof, changed=True))
+
+    def _seconds_since(self, swap: Swap) -> float:
+        return self._world.clock.now() - swap.asked_at
+
+    def _after_trouble(self, exc: WireError) -> Again | Ended:
+        """Trouble that may pass: look again, a bounded number of times in a row, and say so."""
+        self._troubles += 1
+        if self._troubles > MOST_TROUBLES:
+            return self._failed(exc.message, exc.exit_code)
+        pause_s = 2.0**self._troubles / 2
+        self._say("waiting", f"looking again in {pause_s:g} s: {exc.message}")
+        return Again(pause_s)
+
+    def _say(self, phase: str, detail: str = "") -> None:
+        self._shared.progress.phase(self.binding.name, phase, detail)
+
+    def _ended(self, ended: Ended) -> Ended:
+        outcome = "proved" if ended.proof else "unchanged"
+        self._shared.progress.done(self.binding.name, outcome)
+        return ended
+
+    def _failed(self, message: str, exit_code: int, proof: Proof | None = None) -> Ended:
+        self._shared.slots.give_back(self.binding)
+        self._shared.progress.failed(self.binding.name, message)
+        failure = Failure(self.binding.name, str(self.binding.address), message, exit_code)
+        return Ended(proof=proof, failure=failure, changed=self._swap is not None)
+
+
+def _not_changed(observed: Observed) -> str:
+    live = observed.live
+    shown = live.ref.url if live.ref else live.model_text or "no model"
+    return (
+        f"the service said that the update succeeded, but reading it back shows {shown} instead "
+        f"of {observed.artifact.ref}"
+    )

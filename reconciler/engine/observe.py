@@ -1,0 +1,188 @@
+"""Reads everything that one decision needs. Sends only GET and HEAD."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.engine.world import seconds_since_epoch
+from reconciler.errors import UnreadableError, WireError
+from reconciler.model import (
+    Artifact,
+    ArtifactState,
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Observed,
+    Witness,
+)
+from reconciler.training import Job, JobState
+from reconciler.training.evaluation import parse_evaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.engine.world import World
+    from reconciler.ledger import Manifest
+    from reconciler.model import Binding
+    from reconciler.wire.blob import BlobUrl
+
+
+TIMED_OUT = "training_timed_out"
+
+
+def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
+    """One observation per binding, `parallel` at a time, in the order of `bindings`."""
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="observe") as pool:
+        return tuple(pool.map(lambda binding: observe(world, binding), bindings))
+
+
+def observe(world: World, binding: Binding) -> Observed:
+    """What is: at the address, and of the model. A failed read becomes health UNKNOWN."""
+    ref = world.ledger.ref(binding.version)
+    try:
+        live = observe_live(world, binding)
+        artifact = observe_artifact(world, binding, live)
+        metrics, version = _of_live(world, binding, live, artifact)
+    except WireError as exc:
+        live = Live(Health(HealthCode.UNKNOWN, exc.message))
+        return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
+    return Observed(binding, live, artifact, metrics, version)
+
+
+def observe_live(world: World, binding: Binding) -> Live:
+    """What serves at the address; where the service hides it, what the record says."""
+    live = world.targets[binding.kind].observe(binding)
+    if not live.hidden or live.refusal is not None:
+        return live
+    recorded = world.ledger.record(binding.address)
+    return live if recorded is None else replace(live, ref=recorded, witness=Witness.RECORD)
+
+
+def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
+    """How far the desired model file is, by its manifest, its last job and the file itself."""
+    ref = world.ledger.ref(binding.version)
+    entry = world.ledger.read(binding.version)
+    if entry is None:
+        return _unclaimed(world, binding, ref)
+    manifest = entry.manifest
+    artifact = _by_manifest(world, binding, manifest, ref)
+    if artifact.state is ArtifactState.READY and live.ref != ref:
+        return _if_the_file_is_there(world, binding, artifact)
+    return artifact
+
+
+def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
+    for port, path in binding.recipe.inputs:
+        if not world.storage.exists(path):
+            why = f"input {port}: blob {path} is not in the store account; upload it first"
+            return Artifact(ArtifactState.FAILED, ref, why, code="input_missing")
+    return Artifact(ArtifactState.ABSENT, ref)
+
+
+def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelRef) -> Artifact:
+    base = Artifact(ArtifactState.ABSENT, ref, recipe=manifest.recipe)
+    if manifest.recipe != binding.recipe:
+        return base
+    if manifest.rejected:
+        return replace(base, state=ArtifactState.REJECTED, message=manifest.rejected)
+    if manifest.evaluation is not None:
+        return replace(base, state=ArtifactState.READY, metrics=manifest.evaluation.metrics)
+    if not manifest.attempts:
+        return replace(base, message="training was claimed, and no job was submitted yet")
+    last = manifest.attempts[-1]
+    base = replace(base, job=last.job)
+    if last.failure:
+        return replace(base, state=ArtifactState.FAILED, message=last.failure)
+    running_s = world.clock.now() - seconds_since_epoch(last.noted_at)
+    job = world.trainers[manifest.recipe.service].look(last.job)
+    return _by_job(world, binding, base, job, running_s)
+
+
+def _by_job(
+    world: World, binding: Binding, base: Artifact, job: Job, running_s: float
+) -> Artifact:
+    match job.state:
+        case JobState.FINISHED:
+            return _finished(world, binding, base, job)
+        case JobState.FAILED | JobState.CANCELLED:
+            why = _failed(base.job, f"{job.state}: {job.message or 'the service gave no reason'}")
+            return replace(base, state=ArtifactState.FAILED, message=why, noted=False)
+        case JobState.NOT_STARTED | JobState.RUNNING if running_s > binding.timeout_s:
+            why = _failed(base.job, f"not finished within {binding.timeout_s:g} s")
+            late = replace(base, code=TIMED_OUT, message=why, noted=False)
+            return replace(late, state=ArtifactState.FAILED)
+        case JobState.NOT_STARTED:
+            return replace(base, message=f"job {base.job} was submitted and not started yet")
+        case JobState.RUNNING:
+            return replace(
+                base, state=ArtifactState.RUNNING, message=f"job {base.job} is running"
+            )
+
+
+def _failed(job: str, why: str) -> str:
+    return f"training job {job} {why}; mend the cause and declare a new version"
+
+
+def _finished(world: World, binding: Binding, base: Artifact, job: Job) -> Artifact:
+    """READY with metrics; FAILED if the job's outputs are not where this program put them."""
+    try:
+        model = _model(job)
+        if model != base.ref:
+            raise UnreadableError(f"the model was written to {model}, not to {base.ref}")
+        metrics = _metrics(world, binding, job)
+    except UnreadableError as exc:
+        why = _failed(base.job, f"finished, but {exc.message}")
+        return replace(base, state=ArtifactState.FAILED, message=why, noted=False)
+    return replace(base, state=ArtifactState.READY, metrics=metrics, noted=False)
+
+
+def _model(job: Job) -> ModelRef:
+    """The one `.ilearner` output: its port and number depend on the experiment (§4.5)."""
+    found = _with_ending(job, (".ilearner",))
+    if len(found) != 1:
+        raise UnreadableError(f"{len(found)} of its outputs are .ilearner files, not one")
+    return ModelRef(next(iter(found.values())).plain)
+
+
+def _metrics(world: World, binding: Binding, job: Job) -> dict[str, float]:
+    """The metrics of the job's evaluation; {} where it made none: gates are then inconclusive."""
+    found = _with_ending(job, (".csv", ".tsv"))
+    port = binding.recipe.output_ports.get("evaluation", "")
+    place = found.get(port) or next(iter(found.values()), None)
+    return parse_evaluation(world.storage.fetch(place)) if place else {}
+
+
+def _with_ending(job: Job, endings: tuple[str, ...]) -> dict[str, BlobUrl]:
+    return {
+        port: place
+        for port, place in sorted(job.outputs.items())
+        if place.relative.casefold().endswith(endings)
+    }
+
+
+def _if_the_file_is_there(world: World, binding: Binding, artifact: Artifact) -> Artifact:
+    if world.storage.exists(world.ledger.model_path(binding.version)):
+        return artifact
+    why = "the manifest says it was trained, but the model file is gone; declare a new version"
+    return replace(artifact, state=ArtifactState.FAILED, code="model_missing", message=why)
+
+
+def _of_live(
+    world: World, binding: Binding, live: Live, artifact: Artifact
+) -> tuple[dict[str, float] | None, str]:
+    """Metrics and version name of the live model, where it is one of this store."""
+    if live.ref is None:
+        return None, ""
+    if live.ref == artifact.ref:
+        return dict(artifact.metrics), binding.version.version
+    manifest = world.ledger.of_model(live.ref)
+    if manifest is None:
+        return None, ""
+    version = manifest.version
+    same = (version.model, version.arguments) == (binding.version.model, binding.version.arguments)
+    name = version.version if same else version.folder
+    return (dict(manifest.evaluation.metrics) if manifest.evaluation else None), name
+

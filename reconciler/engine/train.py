@@ -1,0 +1,132 @@
+"""One step of making a model version. Any crash between two lines is continued by the next run.
+
+The order is the protocol of DESIGN.md: claim, submit, note the job's id, start after reading the
+job's state. A job that was submitted and not noted never runs and costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from reconciler.engine.observe import TIMED_OUT
+from reconciler.engine.world import timestamp
+from reconciler.errors import ConflictError
+from reconciler.ledger import Entry, Evaluation, Manifest
+from reconciler.model import ArtifactState
+from reconciler.training import JobState
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.model import Artifact, Binding
+    from reconciler.training import Trainer
+    from reconciler.wire.blob import BlobUrl
+
+log = logging.getLogger(__name__)
+GRACE_S = 3600.0  # a job may wait in the service's queue before its timeout begins to matter
+
+
+def train_step(world: World, binding: Binding) -> None:
+    """Bring the training of the wanted version as far as one step can: to a started job."""
+    entry = world.ledger.claim(_manifest(world, binding))
+    if entry.manifest.key != binding.key:
+        return  # claimed for another recipe: the next look says so
+    trainer = world.trainers[binding.recipe.service]
+    if not entry.manifest.attempts:
+        job = trainer.submit(binding.recipe, _inputs(world, binding), _outputs(world, binding))
+        try:
+            entry = world.ledger.note_job(entry, job, timestamp(world.clock.now()))
+        except ConflictError:
+            log.debug("job %s stays unstarted: another run noted its own first", job)
+            return
+    _start(trainer, entry.manifest.attempts[-1].job)
+
+
+def _start(trainer: Trainer, job: str) -> None:
+    if trainer.look(job).state is JobState.NOT_STARTED:
+        trainer.start(job)
+
+
+def _manifest(world: World, binding: Binding) -> Manifest:
+    now = timestamp(world.clock.now())
+    return Manifest(binding.version, binding.key, binding.recipe, now, world.run)
+
+
+def _inputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
+    lasting_s = binding.timeout_s + GRACE_S
+    return {port: world.storage.readable(p, lasting_s) for port, p in binding.recipe.inputs}
+
+
+def _outputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
+    lasting_s = binding.timeout_s + GRACE_S
+    paths = {
+        "model": world.ledger.model_path(binding.version),
+        "evaluation": world.ledger.evaluation_path(binding.version),
+    }
+    ports = binding.recipe.output_ports
+    return {port: world.storage.writable(paths[role], lasting_s) for role, port in ports.items()}
+
+
+def note(world: World, binding: Binding, artifact: Artifact) -> None:
+    """Write into the manifest what was observed of its job: metrics, or how it failed."""
+    entry = world.ledger.read(binding.version)
+    if entry is None or entry.manifest.evaluation is not None:
+        return
+    try:
+        if artifact.state is ArtifactState.READY:
+            world.ledger.note_evaluation(entry, _evaluation(world, binding, artifact))
+        elif entry.manifest.attempts:
+            _note_failure(world, binding, entry, artifact)
+    except ConflictError:
+        log.debug("another run noted the outcome of job %s first", artifact.job)
+
+
+def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifact) -> None:
+    if artifact.code == TIMED_OUT:
+        world.trainers[binding.recipe.service].cancel(artifact.job)
+    world.ledger.note_failure(entry, artifact.message)
+
+
+def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:
+    content = world.storage.read(world.ledger.model_path(binding.version))
+    digest = hashlib.sha256(content).hexdigest()
+    return Evaluation(artifact.metrics, digest, timestamp(world.clock.now()))
+
+
+class VersionLocks:
+    """One lock per model version, so that two bindings of one run do not race each other."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def of(self, binding: Binding) -> threading.Lock:
+        """The lock of the version that the binding wants."""
+        with self._guard:
+            return self._locks[binding.version.folder]
+
+
+class JobSlots:
+    """How many jobs of a training service may be unfinished at once, as far as this run knows."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._guard = threading.Lock()
+        self._held: dict[str, set[str]] = defaultdict(set)
+
+    def take(self, binding: Binding) -> bool:
+        """Whether the binding's training may go on; a training that holds a slot keeps it."""
+        with self._guard:
+            held = self._held[binding.recipe.service]
+            if binding.key not in held and len(held) >= self._most:
+                return False
+            held.add(binding.key)
+            return True
+
+    def give_back(self, binding: Binding) -> None:
+        """Free the binding's slot, if it holds one."""
+        with self._guard:
+            self._held[binding.recipe.service].discard(binding.key)

@@ -1,0 +1,76 @@
+"""What a run acts on: targets, training services, the store, and a clock."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.ledger import Ledger
+    from reconciler.targets import Target
+    from reconciler.training import Trainer
+    from reconciler.wire.blob import BlobUrl
+
+
+class Clock(Protocol):
+    """Time as the engine sees it; tests inject their own."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let `seconds` pass, or less if the run is asked to stop."""
+        ...
+
+
+class Storage(Protocol):
+    """The storage account of an environment: access to blobs named `container/path`."""
+
+    def readable(self, path: str, lasting_s: float) -> BlobUrl:
+        """A blob reference with a read-only SAS."""
+        ...
+
+    def writable(self, path: str, lasting_s: float) -> BlobUrl:
+        """A blob reference with a SAS that may create and write this one blob."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether the blob is there now."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a blob; NotFoundError when it is not there."""
+        ...
+
+    def fetch(self, place: BlobUrl) -> bytes:
+        """The bytes behind a reference that a service handed out, with its own SAS."""
+        ...
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a run may touch. `run` identifies it in claims."""
+
+    targets: Mapping[str, Target]
+    trainers: Mapping[str, Trainer]
+    ledger: Ledger
+    storage: Storage
+    clock: Clock
+    run: str
+    stopping: Callable[[], bool] = lambda: False
+
+
+def timestamp(seconds: float) -> str:
+    """`2026-11-23T14:09:57Z`: whole seconds, UTC."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_since_epoch(stamp: str) -> float:
+    """The inverse of `timestamp`; ValueError for other text."""
+    moment = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
+    return moment.replace(tzinfo=datetime.UTC).timestamp()
