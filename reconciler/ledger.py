@@ -189,9 +189,7 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
         if document["schema"] != SCHEMA:
             raise UnreadableError(f"{name} has schema {document['schema']!r}, not {SCHEMA!r}")
         return Manifest(
-            version=Version(
-                document["model"], document["version"], _pairs(document["arguments"])
-            ),
+            version=Version(document["model"], document["version"], _pairs(document["arguments"])),
             key=document["key"],
             recipe=_recipe(document["recipe"]),
             claimed_at=document["claimed"]["at"],

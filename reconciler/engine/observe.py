@@ -101,9 +101,7 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
     return _by_job(world, binding, base, job, running_s)
 
 
-def _by_job(
-    world: World, binding: Binding, base: Artifact, job: Job, running_s: float
-) -> Artifact:
+def _by_job(world: World, binding: Binding, base: Artifact, job: Job, running_s: float) -> Artifact:
     match job.state:
         case JobState.FINISHED:
             return _finished(world, binding, base, job)
@@ -117,9 +115,7 @@ def _by_job(
         case JobState.NOT_STARTED:
             return replace(base, message=f"job {base.job} was submitted and not started yet")
         case JobState.RUNNING:
-            return replace(
-                base, state=ArtifactState.RUNNING, message=f"job {base.job} is running"
-            )
+            return replace(base, state=ArtifactState.RUNNING, message=f"job {base.job} is running")
 
 
 def _failed(job: str, why: str) -> str:
@@ -185,4 +181,3 @@ def _of_live(
     same = (version.model, version.arguments) == (binding.version.model, binding.version.arguments)
     name = version.version if same else version.folder
     return (dict(manifest.evaluation.metrics) if manifest.evaluation else None), name
-

@@ -136,9 +136,7 @@ def _feeding_a_score_model(definition: Definition, resources: Mapping[str, Any])
     nodes = objects(definition.package, "nodes")
     asset_of = {name: text(n, "assetId") for name, n in nodes.items() if isinstance(n, dict)}
     scorers = {
-        name
-        for name, key in asset_of.items()
-        if "score" in _name(definition.assets.get(key, {}))
+        name for name, key in asset_of.items() if "score" in _name(definition.assets.get(key, {}))
     }
     found = {
         asset_of.get(text(edge, "sourceNodeId"), "")

@@ -1,0 +1,98 @@
+"""Who may import whom. This table is the architecture; CONTRIBUTING.md shows it to people."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "reconciler"
+
+MAY_IMPORT = {
+    "model": set(),
+    "errors": set(),
+    "gates": {"model"},
+    "plan": {"model", "gates"},
+    "verify": {"model"},
+    "render": {"model", "render"},
+    "desired": {"model", "errors", "desired"},
+    "wire": {"model", "errors", "wire"},
+    "targets": {"model", "errors", "wire", "targets"},
+    "training": {"model", "errors", "wire", "training"},
+    "ledger": {"model", "errors", "wire"},
+    "engine": {
+        *("model", "errors", "gates", "plan", "verify", "wire"),
+        *("targets", "training", "ledger", "engine"),
+    },
+    "emulator": {"emulator"},
+}
+
+PURE = {"model", "plan", "gates", "verify", "render"}
+IMPURE = {
+    "requests",
+    "urllib3",
+    "os",
+    "pathlib",
+    "time",
+    "random",
+    "typer",
+    "azure",
+    "rich",
+    "socket",
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, also inside functions and under TYPE_CHECKING."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            if node.module == "reconciler":
+                found |= {f"reconciler.{alias.name}" for alias in node.names}
+            else:
+                found.add(node.module or "")
+    return found
+
+
+def files_of(room: str) -> list[Path]:
+    single = PACKAGE / f"{room}.py"
+    return [single] if single.exists() else sorted((PACKAGE / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
+    assert files_of(room), f"the table names {room}, which does not exist"
+    for path in files_of(room):
+        ours = {n.split(".")[1] for n in imports_of(path) if n.startswith("reconciler.")}
+        assert ours <= MAY_IMPORT[room], f"{path} imports {sorted(ours - MAY_IMPORT[room])}"
+
+
+@pytest.mark.parametrize("room", sorted(PURE))
+def test_a_pure_room_touches_no_world(room: str) -> None:
+    for path in files_of(room):
+        touched = {name.split(".")[0] for name in imports_of(path)} & IMPURE
+        assert not touched, f"{path} imports {sorted(touched)}"
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir()}
+    rooms -= {"__init__", "__pycache__", "__main__", "py", "cli"}
+    assert rooms == set(MAY_IMPORT)
+
+
+def test_only_the_planner_uses_deepdiff() -> None:
+    users = {p.stem for p in PACKAGE.rglob("*.py") if "deepdiff" in imports_of(p)}
+    assert users == {"plan"}
+
+
+def test_only_the_wire_and_the_emulators_test_door_open_sockets() -> None:
+    users = {
+        str(path.relative_to(PACKAGE).parts[0])
+        for path in PACKAGE.rglob("*.py")
+        if {name.split(".")[0] for name in imports_of(path)} & {"requests", "urllib3"}
+    }
+    assert users <= {"wire", "emulator"}
