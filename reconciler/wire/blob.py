@@ -1,0 +1,403 @@
+"""Blob storage by REST, with a service SAS minted for every request.
+
+By hand and not by azure-storage-blob, because a small client gives the few verbs we need with
+our retries, redaction and error tree, at 95 ms of import instead of 223 (storage-and-identity.md
+§5.3). The behaviour relied on is in §5.2 there.
+
+A conditional write whose answer is lost is sent again and then meets its own first attempt as
+a conflict. So each write carries a random id in the blob's metadata, and a conflict with
+ourselves is a success. Without it a claim could be lost to nobody.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote, urlencode
+
+from reconciler.errors import ConflictError, NotFoundError, RefusedError
+from reconciler.wire.hosts import split_url
+from reconciler.wire.http import without_query
+from reconciler.wire.response import Response, parse_xml
+from reconciler.wire.sas import VERSION, account_key, sign
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from reconciler.wire.hosts import Hosts
+    from reconciler.wire.http import Http
+
+BINARY = "application/octet-stream"
+MAX_BLOB_BYTES = 512 * 1024 * 1024
+_REQUEST_SAS_S = 900.0  # outlives a request with all its retries
+_WRITE_ID = "writeid"
+_META = "x-ms-meta-"
+_READ, _WRITE, _LIST = "r", "cw", "l"
+
+
+class BlobUrl(NamedTuple):
+    """A blob as batch jobs name it (§4.2): `https://…/`, `container/blob`, and a secret `?sv=…`."""
+
+    base: str
+    relative: str
+    sas: str
+
+    def __repr__(self) -> str:
+        """Where it is, without the SAS."""
+        return f"BlobUrl({self.base}{self.relative})"
+
+
+@dataclass(frozen=True)
+class BlobProperties:
+    """What is known of a blob without reading it; `md5` is base64, "" where not kept."""
+
+    etag: str
+    length: int
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob: its bytes, and its properties at the same moment."""
+
+    content: bytes = field(repr=False)
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    md5: str = ""
+
+
+class Account:
+    """A storage account: blobs by `container/blob`. Raises ConfigurationError for a bad key."""
+
+    def __init__(
+        self,
+        http: Http,
+        hosts: Hosts,
+        account: str,
+        key: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = http
+        self._hosts = hosts
+        self._key = account_key(account, key)
+        self._clock = clock
+        self.base = hosts.blob(account)
+
+    def __repr__(self) -> str:
+        """Where it is."""
+        return f"Account({self.base})"
+
+    def container(self, name: str) -> Container:
+        """One container of this account."""
+        return Container(self, name)
+
+    def readable(self, path: str, lasting_s: float) -> BlobUrl:
+        """A blob reference with a SAS that may read this one blob."""
+        return self._granted(path, _READ, lasting_s)
+
+    def writable(self, path: str, lasting_s: float) -> BlobUrl:
+        """A blob reference with a SAS that may create and write this one blob."""
+        return self._granted(path, _WRITE, lasting_s)
+
+    def exists(self, path: str) -> bool:
+        """Whether the blob is there now."""
+        return self.head(path) is not None
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a blob; NotFoundError when it is not there."""
+        return _checked(self.request("GET", path, _READ, f"reading blob {path}")).body
+
+    def fetch(self, place: BlobUrl) -> bytes:
+        """The bytes behind a reference that a service handed out, with its own SAS."""
+        return fetch(self._http, self._hosts, *place)
+
+    def get(self, path: str) -> Blob | None:
+        """The blob, or None when its container has none of this name."""
+        answer = self._found("GET", path)
+        if answer is None:
+            return None
+        found = _properties(_checked(answer))
+        return Blob(answer.body, found.etag, found.metadata, found.md5)
+
+    def head(self, path: str) -> BlobProperties | None:
+        """The blob's properties, or None when its container has none of this name."""
+        answer = self._found("HEAD", path)
+        return None if answer is None else _properties(answer)
+
+    def _found(self, method: str, path: str) -> Response | None:
+        try:
+            return self.request(method, path, _READ, f"reading blob {path}")
+        except NotFoundError as exc:
+            # Fail closed: a wrong container or a proxy's 404 must not look like "no models yet".
+            if exc.code != "BlobNotFound":
+                raise
+            return None
+
+    def write(
+        self, path: str, content: bytes, headers: Mapping[str, str], metadata: Mapping[str, str]
+    ) -> str:
+        """The etag after a whole-blob PUT; ConflictError when a condition in `headers` fails.
+
+        Metadata that is not sent again is dropped by the service (§5.2).
+        """
+        write_id = uuid.uuid4().hex
+        sent = {
+            "x-ms-blob-type": "BlockBlob",
+            "Content-MD5": _md5(content),
+            **_metadata_headers({**metadata, _WRITE_ID: write_id}),
+            **headers,
+        }
+        try:
+            return self.request(
+                "PUT", path, _WRITE, f"writing blob {path}", content=content, headers=sent
+            ).headers.get("ETag", "")
+        except ConflictError:
+            if (etag := self._etag_of_write(path, write_id)) is None:
+                raise
+            return etag
+
+    def _etag_of_write(self, path: str, write_id: str) -> str | None:
+        answer = self._found("HEAD", path)
+        if answer is None or answer.headers.get(_META + _WRITE_ID) != write_id:
+            return None
+        return answer.headers.get("ETag", "")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        permissions: str,
+        what: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """The answer to one signed request (200, 201, 202)."""
+        place = self._granted(path, permissions, _REQUEST_SAS_S)
+        more = "&" + urlencode(query) if query else ""
+        return self._http.request(
+            method,
+            f"{place.base}{quote(place.relative, safe='/=~,')}{place.sas}{more}",
+            content=content,
+            headers={"x-ms-version": VERSION, "Accept-Encoding": "identity", **(headers or {})},
+            expect=(200, 201, 202),
+            what=what,
+            max_bytes=MAX_BLOB_BYTES,
+        )
+
+    def _granted(self, path: str, permissions: str, lasting_s: float) -> BlobUrl:
+        _check_path(path)
+        sas = sign(
+            self._key,
+            path,
+            permissions=permissions,
+            now=self._clock(),
+            expires_in_s=lasting_s,
+            https_only=not self._hosts.emulator,
+        )
+        return BlobUrl(self.base, path, sas)
+
+
+class Container:
+    """One container: the verbs of a store that keeps no state elsewhere (§5.3)."""
+
+    def __init__(self, account: Account, name: str) -> None:
+        self._account = account
+        self.name = name
+        self.base = f"{account.base}{name}"
+
+    def __repr__(self) -> str:
+        """Where it is."""
+        return f"Container({self.base})"
+
+    def get(self, name: str) -> Blob | None:
+        """The blob, or None when there is none. A missing container is a NotFoundError."""
+        return self._account.get(self._path(name))
+
+    def head(self, name: str) -> BlobProperties | None:
+        """The blob's properties, or None when there is none."""
+        return self._account.head(self._path(name))
+
+    def put(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str = BINARY,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """The etag of the blob, now written whatever was there."""
+        return self._write(name, content, {}, content_type, metadata)
+
+    def put_if_absent(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str = BINARY,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """The etag of the new blob; ConflictError when somebody else made it (409, §5.2)."""
+        return self._write(name, content, {"If-None-Match": "*"}, content_type, metadata)
+
+    def replace(
+        self,
+        name: str,
+        content: bytes,
+        etag: str,
+        *,
+        content_type: str = BINARY,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """The new etag; ConflictError when the blob is no longer the one with `etag` (412)."""
+        return self._write(name, content, {"If-Match": etag}, content_type, metadata)
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """The blob names below `prefix`, in lexical order (`10` before `2`), page by page."""
+        marker = ""
+        while True:
+            page = self._page(prefix, marker)
+            for element in page.iterfind("./Blobs/Blob/Name"):
+                name = element.text or ""
+                yield unquote(name) if element.get("Encoded") == "true" else name
+            before, marker = marker, page.findtext("NextMarker") or ""
+            if not marker or marker == before:
+                return
+
+    def read_url(self, name: str, expires_in: float) -> BlobUrl:
+        """The blob with a SAS that may read it for `expires_in` seconds."""
+        return self._account.readable(self._path(name), expires_in)
+
+    def write_url(self, name: str, expires_in: float) -> BlobUrl:
+        """The blob with a SAS that may create and write it for `expires_in` seconds."""
+        return self._account.writable(self._path(name), expires_in)
+
+    def acquire(self, name: str, seconds: int) -> str:
+        """The id of a new lease of 15 to 60 seconds on a blob; ConflictError while it is held.
+
+        We propose the id, so that repeating a request whose answer was lost finds our lease.
+        """
+        lease_id = str(uuid.uuid4())
+        asked = {"x-ms-lease-duration": str(seconds), "x-ms-proposed-lease-id": lease_id}
+        return self._lease("acquire", name, asked).headers.get("x-ms-lease-id", lease_id)
+
+    def renew(self, name: str, lease_id: str) -> None:
+        """Hold the lease for another period; ConflictError when it is lost."""
+        self._lease("renew", name, {"x-ms-lease-id": lease_id})
+
+    def release(self, name: str, lease_id: str) -> None:
+        """Give the lease back; ConflictError when it is lost."""
+        self._lease("release", name, {"x-ms-lease-id": lease_id})
+
+    def _lease(self, action: str, name: str, headers: Mapping[str, str]) -> Response:
+        what = f"{action} of the lease on blob {self._path(name)}"
+        return self._account.request(
+            "PUT",
+            self._path(name),
+            _WRITE,
+            what,
+            query={"comp": "lease"},
+            headers={"x-ms-lease-action": action, **headers},
+        )
+
+    def _path(self, name: str) -> str:
+        return f"{self.name}/{name}"
+
+    def _write(
+        self,
+        name: str,
+        content: bytes,
+        condition: Mapping[str, str],
+        content_type: str,
+        metadata: Mapping[str, str] | None,
+    ) -> str:
+        headers = {"Content-Type": content_type, **condition}
+        return self._account.write(self._path(name), content, headers, metadata or {})
+
+    def _page(self, prefix: str, marker: str) -> Element:
+        query = {"restype": "container", "comp": "list", "prefix": prefix, "marker": marker}
+        answer = self._account.request(
+            "GET",
+            self.name,
+            _LIST,
+            f"listing container {self.name}",
+            query={name: value for name, value in query.items() if value},
+        )
+        page = parse_xml(answer.body)
+        if page is None or page.tag != "EnumerationResults":
+            raise answer.unreadable("a list of blobs")
+        return page
+
+
+# --- blobs that a service points at ---------------------------------------------------------
+
+
+def fetch(http: Http, hosts: Hosts, base: str, relative: str, sas: str) -> bytes:
+    """The bytes at `BaseLocation` + `RelativeLocation` + `SasBlobToken` (§4.4).
+
+    Raises RefusedError when that is not blob storage of this cloud.
+    """
+    where = f"{base.rstrip('/')}/{quote(relative.lstrip('/'), safe='/%=~,')}"
+    return fetch_url(http, hosts, where + ("?" + sas.lstrip("?") if sas else "")).body
+
+
+def fetch_url(http: Http, hosts: Hosts, url: str) -> Response:
+    """The answer from a blob URL with its own SAS; RefusedError for any other host."""
+    if not hosts.may_receive("blob", url):
+        parts = split_url(url)
+        where = parts.netloc if parts else repr(without_query(url))
+        raise RefusedError(f"a service names {where} as blob storage, which is not this cloud's")
+    answer = http.request(
+        "GET", url, what="reading a blob of the service", max_bytes=MAX_BLOB_BYTES
+    )
+    return _checked(answer)
+
+
+# --- parts --------------------------------------------------------------------------------
+
+
+def _check_path(path: str) -> None:
+    """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
+    if any(part in ("", ".", "..") for part in path.split("/")) or not path.isprintable():
+        raise RefusedError(f"{path!r} is not a blob name: empty, '.' or '..' between slashes")
+
+
+def _checked(answer: Response) -> Response:
+    """The answer, if its bytes are those that were stored; UnreadableError when they are not."""
+    stored = answer.headers.get("Content-MD5", "")
+    if stored and stored != _md5(answer.body):
+        raise answer.unreadable(f"bytes with the MD5 {stored}")
+    return answer
+
+
+def _properties(answer: Response) -> BlobProperties:
+    metadata = {
+        name.removeprefix(_META): value
+        for name, value in answer.headers.items()
+        if name.startswith(_META) and name != _META + _WRITE_ID
+    }
+    length = answer.headers.get("Content-Length", "")
+    return BlobProperties(
+        answer.headers.get("ETag", ""),
+        int(length) if length.isdecimal() else len(answer.body),
+        metadata,
+        answer.headers.get("Content-MD5", ""),
+    )
+
+
+def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
+    for name, value in metadata.items():
+        if not (name.isidentifier() and value.isascii() and value.isprintable()):
+            raise ValueError(f"metadata {name!r} must be an identifier with an ASCII value")
+    return {_META + name.lower(): value for name, value in metadata.items()}
+
+
+def _md5(content: bytes) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,62 @@
+"""A few words for each way a request can break, in place of the foreign exception's own.
+
+requests and urllib3 print the whole URL, and with it the SAS; requests even prints a header's
+value when it is malformed. So their text is never shown: the kind of the exception says enough.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from http.client import RemoteDisconnected
+from socket import gaierror
+
+
+def phrase_of(exc: BaseException) -> tuple[str, bool]:
+    """What went wrong, in a few words without any secret, and whether trying again may help."""
+    import requests
+    import urllib3
+
+    causes = list(_causes(exc))
+    if (tls := next((c for c in causes if isinstance(c, ssl.SSLError)), None)) is not None:
+        return f"TLS failed: {_tls_reason(tls)}", False
+    if _any(causes, requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
+        return "the proxy did not connect; see HTTPS_PROXY", True
+    if _any(causes, gaierror, urllib3.exceptions.NameResolutionError):
+        return "the host name does not resolve", True
+    if _any(causes, ConnectionRefusedError):
+        return "connection refused", True
+    if _any(causes, requests.exceptions.ConnectTimeout):
+        return "no connection in time", True
+    if _any(causes, requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
+        return "no answer in time", True
+    if _any(causes, ConnectionError, RemoteDisconnected):
+        return "the connection was closed before the answer came", True
+    if _any(causes, urllib3.exceptions.IncompleteRead, urllib3.exceptions.ProtocolError):
+        return "the answer broke off or is not HTTP", True
+    if _any(causes, requests.exceptions.ConnectionError):
+        return "the connection failed", True
+    return f"the request failed ({type(exc).__name__})", False
+
+
+def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _tls_reason(exc: ssl.SSLError) -> str:
+    """OpenSSL's own reason: it names certificates and host names, never a URL."""
+    return str(getattr(exc, "verify_message", "") or exc.reason or "handshake")
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """The exception and everything below it: libraries hide causes in args and `reason` too."""
+    seen: set[int] = set()
+    waiting = [exc]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        below = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
+        waiting += [b for b in below if isinstance(b, BaseException)]

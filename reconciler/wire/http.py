@@ -1,0 +1,364 @@
+"""One HTTP client for everything: pooled, patient, bounded, and deaf to redirects.
+
+Facts behind the choices: pool as large as the number of threads, `trust_env` off
+(performance.md); the retried statuses (azure-ml-studio-protocol.md §4.9); submit and start
+are POST and never repeated here, because each submit makes a job.
+
+urllib3's `Retry` is the policy, but the loop is ours: inside urllib3 it would not see a body
+that breaks off, would warn with the whole URL in the log, and would hide attempts from
+`on_request`, which must count every request that leaves the process.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import logging
+import os
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import (  # the second is missing in typeshed
+    getproxies_environment,
+    proxy_bypass_environment,  # type: ignore[attr-defined]
+)
+
+from reconciler.errors import (
+    ConfigurationError,
+    RefusedError,
+    UnreachableError,
+    UnreadableError,
+    WireError,
+    redact,
+)
+from reconciler.wire.foreign import phrase_of
+from reconciler.wire.hosts import is_loopback, split_url
+from reconciler.wire.response import Headers, Response, error_of
+
+if TYPE_CHECKING:
+    import requests
+    from requests.adapters import BaseAdapter
+    from urllib3.util.retry import Retry
+
+__all__ = ["Credential", "Headers", "Http", "Response"]
+
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+READING_METHODS = frozenset({"GET", "HEAD"})
+RETRY_AFTER_MAX_S = 60.0
+BACKOFF_MAX_S = 30.0
+MAX_BODY_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Credential(Protocol):
+    """Something that has an Authorization header for some hosts."""
+
+    def authorization(self, url: str) -> str:
+        """The header's value; raises RefusedError for a URL that must not have it."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request as the caller meant it."""
+
+    method: str
+    url: str = field(repr=False)
+    credential: Credential | None
+    content: bytes | None = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    what: str
+    max_bytes: int
+
+    @property
+    def place(self) -> str:
+        """Method and URL without query, which is where a SAS would be."""
+        return f"{self.method} {without_query(self.url)}"
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A request without a whole answer: why, and whether trying again may help."""
+
+    why: str
+    again: bool
+    status: int | None = None  # an answer had begun
+    request_id: str = ""
+
+
+class Http:
+    """A pooled client that threads share. `close` it, or use it as a context manager.
+
+    `threads` is the number of concurrent users; `timeout_s` is (connect, read); `backoff_s`
+    scales the pauses between tries (0 for none); `sleep` makes them, so that a caller can wake
+    it. `on_request(method, url_without_query)` hears of every request before it is sent, each
+    retry too. `read_only` refuses all but GET and HEAD: a plan that writes is a bug of ours.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int = 8,
+        timeout_s: tuple[float, float] = (10.0, 60.0),
+        retries: int = 4,
+        backoff_s: float = 0.5,
+        max_bytes: int = MAX_BODY_BYTES,
+        read_only: bool = False,
+        on_request: Callable[[str, str], None] | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._max_bytes = max_bytes
+        self._read_only = read_only
+        self._on_request = on_request
+        self._sleep = sleep
+        self._proxies = getproxies_environment()
+        self._trusted = _ca_bundle()
+        self._retry = _retry_policy(retries, backoff_s)
+        self._session = _session(threads)
+
+    def __enter__(self) -> Http:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def mount(self, prefix: str, adapter: BaseAdapter) -> None:
+        """Send URLs that begin with `prefix` through a requests adapter: the in-process door."""
+        self._session.mount(prefix, adapter)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        credential: Credential | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Container[int] = (200,),
+        what: str = "reading the endpoint",
+        max_bytes: int | None = None,
+    ) -> Response:
+        """The answer, when its status is expected; every other outcome is a WireError.
+
+        Raises RefusedError for a URL that must not be asked, RuntimeError for a write in
+        read-only mode. No secret is in any message, nor in what a traceback prints.
+        """
+        if self._read_only and method not in READING_METHODS:
+            raise RuntimeError(f"{what}: {method} in a command that only reads")
+        _check_url(url, what)
+        body, typed = _encoded(json, content)
+        asked = _Asked(
+            method, url, credential, body, {**typed, **(headers or {})}, what,
+            self._max_bytes if max_bytes is None else max_bytes,
+        )  # fmt: skip
+        outcome = self._exchange(asked)
+        if isinstance(outcome, _Broken):
+            raise _error_of_broken(asked, outcome)
+        if outcome.status not in expect:
+            raise error_of(outcome)
+        return outcome
+
+    def _exchange(self, asked: _Asked) -> Response | _Broken:
+        """The first outcome that is final, or the last of all tries."""
+        retry = self._retry
+        while True:
+            outcome = self._attempt(asked)
+            if not retry.total or not _may_repeat(retry, asked.method, outcome):
+                return outcome
+            retry = retry.increment(asked.method)
+            self._sleep(_pause_s(retry, outcome))
+
+    def _attempt(self, asked: _Asked) -> Response | _Broken:
+        """One request and its answer. Foreign exceptions end here, as values.
+
+        Errors are raised by the caller, outside any `except`: an exception's context can
+        print the URL with its SAS.
+        """
+        import requests
+        import urllib3
+
+        headers = dict(asked.headers)
+        if asked.credential is not None:
+            headers["Authorization"] = asked.credential.authorization(asked.url)
+        if self._on_request is not None:
+            self._on_request(asked.method, without_query(asked.url))
+        try:
+            answer = self._send(asked, headers)
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as exc:
+            return _Broken(*phrase_of(exc))
+        try:
+            return _read(answer, asked)
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as exc:
+            request_id = answer.headers.get("x-ms-request-id", "")
+            return _Broken(*phrase_of(exc), answer.status_code, request_id)
+        finally:
+            answer.close()
+
+    def _send(self, asked: _Asked, headers: Mapping[str, str]) -> requests.Response:
+        """The answer with its body unread, straight from the adapter.
+
+        `Session.send` would read the whole body of a redirect to prepare the next request,
+        and keep cookies; we want neither.
+        """
+        import requests
+
+        asking = requests.Request(asked.method, asked.url, headers=headers, data=asked.content)
+        prepared = self._session.prepare_request(asking)
+        return self._session.get_adapter(asked.url).send(
+            prepared,
+            stream=True,
+            timeout=self._timeout_s,
+            verify=self._trusted,
+            proxies=self._proxies_for(asked.url),
+        )
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        host = urlsplit(url).netloc
+        if is_loopback(urlsplit(url).hostname or ""):
+            return {}
+        return {} if proxy_bypass_environment(host, self._proxies) else self._proxies
+
+
+def without_query(url: str) -> str:
+    """The URL up to its query: what may be shown."""
+    return url.partition("?")[0].partition("#")[0]
+
+
+# --- building the client --------------------------------------------------------------------
+
+
+def _session(threads: int) -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    session = requests.Session()
+    session.trust_env = False  # or ~/.netrc replaces the Authorization header
+    session.headers["User-Agent"] = "reconciler"
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, HTTPAdapter(pool_connections=16, pool_maxsize=max(threads, 1)))
+    for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_redacted)
+    return session
+
+
+def _redacted(record: logging.LogRecord) -> bool:
+    """True, after redacting the record: urllib3 logs URLs with their query."""
+    record.msg, record.args, record.exc_info = redact(record.getMessage()), (), None
+    return True
+
+
+def _retry_policy(retries: int, backoff_s: float) -> Retry:
+    from urllib3.util.retry import Retry
+
+    return Retry(
+        total=retries,
+        allowed_methods=RETRIED_METHODS,
+        status_forcelist=RETRIED_STATUSES,
+        backoff_factor=backoff_s,
+        backoff_jitter=backoff_s,
+        backoff_max=BACKOFF_MAX_S,
+        raise_on_status=False,
+    )
+
+
+def _ca_bundle() -> bool | str:
+    """The CA file that the environment names, or True for the one that comes with requests."""
+    for variable in _CA_VARIABLES:
+        if path := os.environ.get(variable):
+            if not Path(path).exists():
+                raise ConfigurationError(
+                    f"environment variable {variable} names {path}, which does not exist;"
+                    " correct it or unset it"
+                )
+            return path
+    return True
+
+
+# --- asking -------------------------------------------------------------------------------
+
+
+def _check_url(url: str, what: str) -> None:
+    """Refuse what no service of ours hands out: a user name in a URL even replaces our token."""
+    parts = split_url(url)
+    if parts is None:
+        raise RefusedError(f"{what}: not a plain http(s) URL: {without_query(url)!r}")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise RefusedError(f"{what}: plain http leaves this machine only as https: {parts.netloc}")
+
+
+def _encoded(json: Any, content: bytes | None) -> tuple[bytes | None, dict[str, str]]:
+    if json is None:
+        return content, {}
+    text = jsonlib.dumps(json, allow_nan=False)
+    return text.encode(), {"Content-Type": "application/json; charset=utf-8"}
+
+
+def _may_repeat(retry: Retry, method: str, outcome: Response | _Broken) -> bool:
+    if isinstance(outcome, Response):
+        return retry.is_retry(method, outcome.status)
+    return outcome.again and method in RETRIED_METHODS
+
+
+def _pause_s(retry: Retry, outcome: Response | _Broken) -> float:
+    """Seconds until the next try: the back-off, or longer when the service asks for it."""
+    backoff_s = retry.get_backoff_time()
+    if isinstance(outcome, _Broken) or "Retry-After" not in outcome.headers:
+        return backoff_s
+    from urllib3.exceptions import InvalidHeader
+
+    try:
+        asked_s = retry.parse_retry_after(outcome.headers["Retry-After"])
+    except (InvalidHeader, ValueError, OverflowError):
+        return backoff_s
+    return max(backoff_s, min(asked_s, RETRY_AFTER_MAX_S))
+
+
+# --- answers --------------------------------------------------------------------------------
+
+
+def _read(answer: requests.Response, asked: _Asked) -> Response | _Broken:
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in answer.iter_content(_CHUNK_BYTES):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > asked.max_bytes:
+            why = f"the answer is larger than {asked.max_bytes} bytes"
+            return _Broken(why, False, answer.status_code)
+    headers = Headers(answer.headers)
+    return Response(answer.status_code, headers, b"".join(chunks), asked.what, asked.place)
+
+
+def _error_of_broken(asked: _Asked, broken: _Broken) -> WireError:
+    host = urlsplit(asked.url).hostname or ""
+    why = broken.why
+    if why == "connection refused" and is_loopback(host):
+        why += "; is the emulator running? start it with `reconciler emulator`"
+    kind = UnreachableError if broken.status is None else UnreadableError
+    return kind(
+        f"{asked.what}: {asked.place}: {why}",
+        status=broken.status,
+        request_id=broken.request_id,
+    )
