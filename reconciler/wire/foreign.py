@@ -12,6 +12,14 @@ from http.client import RemoteDisconnected
 from socket import gaierror
 
 
+def foreign_errors() -> tuple[type[Exception], ...]:
+    """What requests and everything below it raise; ValueError covers URLs and header values."""
+    import requests
+    import urllib3
+
+    return requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError
+
+
 def phrase_of(exc: BaseException) -> tuple[str, bool]:
     """What went wrong, in a few words without any secret, and whether trying again may help."""
     import requests

@@ -20,10 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import (  # the second is missing in typeshed
-    getproxies_environment,
-    proxy_bypass_environment,  # type: ignore[attr-defined]
-)
+from urllib.request import getproxies_environment
+from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
 
 from reconciler.errors import (
     ConfigurationError,
@@ -33,7 +31,7 @@ from reconciler.errors import (
     WireError,
     redact,
 )
-from reconciler.wire.foreign import phrase_of
+from reconciler.wire.foreign import foreign_errors, phrase_of
 from reconciler.wire.hosts import is_loopback, split_url
 from reconciler.wire.response import Headers, Response, error_of
 
@@ -159,10 +157,9 @@ class Http:
             raise RuntimeError(f"{what}: {method} in a command that only reads")
         _check_url(url, what)
         body, typed = _encoded(json, content)
-        asked = _Asked(
-            method, url, credential, body, {**typed, **(headers or {})}, what,
-            self._max_bytes if max_bytes is None else max_bytes,
-        )  # fmt: skip
+        limit = self._max_bytes if max_bytes is None else max_bytes
+        sent = {**typed, **(headers or {})}
+        asked = _Asked(method, url, credential, body, sent, what, limit)
         outcome = self._exchange(asked)
         if isinstance(outcome, _Broken):
             raise _error_of_broken(asked, outcome)
@@ -186,9 +183,6 @@ class Http:
         Errors are raised by the caller, outside any `except`: an exception's context can
         print the URL with its SAS.
         """
-        import requests
-        import urllib3
-
         headers = dict(asked.headers)
         if asked.credential is not None:
             headers["Authorization"] = asked.credential.authorization(asked.url)
@@ -196,21 +190,11 @@ class Http:
             self._on_request(asked.method, without_query(asked.url))
         try:
             answer = self._send(asked, headers)
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-            ValueError,
-        ) as exc:
+        except foreign_errors() as exc:
             return _Broken(*phrase_of(exc))
         try:
             return _read(answer, asked)
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-            ValueError,
-        ) as exc:
+        except foreign_errors() as exc:
             request_id = answer.headers.get("x-ms-request-id", "")
             return _Broken(*phrase_of(exc), answer.status_code, request_id)
         finally:
@@ -238,7 +222,7 @@ class Http:
         host = urlsplit(url).netloc
         if is_loopback(urlsplit(url).hostname or ""):
             return {}
-        return {} if proxy_bypass_environment(host, self._proxies) else self._proxies
+        return {} if bypasses(host, self._proxies) else self._proxies
 
 
 def without_query(url: str) -> str:
