@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from reconciler.errors import ConflictError, UnreadableError
 from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Recipe, Version
@@ -74,7 +75,7 @@ class Ledger:
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""
-        return ModelRef(self._container.url(f"{version.folder}/{MODEL_FILE}"))
+        return ModelRef(model_url(self._container.base, version))
 
     def model_path(self, version: Version) -> str:
         """The model file of a version as `container/blob`."""
@@ -83,6 +84,10 @@ class Ledger:
     def evaluation_path(self, version: Version) -> str:
         """The evaluation of a version as `container/blob`."""
         return f"{self._container.name}/{version.folder}/{EVALUATION_FILE}"
+
+    def version_name(self, ref: ModelRef, wanted: Version) -> str:
+        """What people call a live model: see `version_name`."""
+        return version_name(self._container.base, ref, wanted)
 
     def read(self, version: Version) -> Entry | None:
         """The manifest of a version; None when nobody has claimed it."""
@@ -128,10 +133,8 @@ class Ledger:
 
     def of_model(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""
-        name = self._container.name_of(ref)
-        if name is None or not name.endswith(f"/{MODEL_FILE}"):
-            return None
-        entry = self._read(f"{name.removesuffix(MODEL_FILE)}{MANIFEST_FILE}")
+        folder = _folder_of(self._container.base, ref)
+        entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
         return entry.manifest if entry else None
 
     def record(self, address: object) -> ModelRef | None:
@@ -154,6 +157,30 @@ class Ledger:
         if blob is None:
             return None
         return Entry(parse_manifest(blob.content, name), blob.etag)
+
+
+def model_url(container_url: str, version: Version) -> str:
+    """The URL of a version's model file; `container_url` ends without a slash."""
+    return f"{container_url}/{quote(version.folder, safe='/=,')}/{MODEL_FILE}"
+
+
+def version_name(container_url: str, ref: ModelRef, wanted: Version) -> str:
+    """What people call a model file of this store: the version, where only that differs.
+
+    Another model of this store has its folder as name; a file from elsewhere has "".
+    """
+    folder = _folder_of(container_url, ref)
+    parts = folder.split("/")
+    if len(parts) > 1 and folder == replace(wanted, version=parts[1]).folder:
+        return parts[1]
+    return folder
+
+
+def _folder_of(container_url: str, ref: ModelRef) -> str:
+    below = ref.url.removeprefix(ModelRef(container_url).url + "/")
+    if below == ref.url or not below.endswith(f"/{MODEL_FILE}"):
+        return ""
+    return unquote(below).removesuffix(f"/{MODEL_FILE}")
 
 
 def _record_name(address: object) -> str:

@@ -74,6 +74,11 @@ class ModelRef:
         path = quote(unquote(parts.path), safe="/=~,")
         object.__setattr__(self, "url", f"{parts.scheme}://{host}{path}")
 
+    @classmethod
+    def at(cls, base: str, relative: str) -> ModelRef:
+        """`BaseLocation` and `RelativeLocation` joined by exactly one slash (§2.8)."""
+        return cls(f"{base.rstrip('/')}/{relative.lstrip('/')}")
+
     @property
     def path(self) -> str:
         """The decoded path below the host, without the leading slash."""
@@ -499,6 +504,11 @@ class Proof:
     after: Score | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def proved(self) -> bool:
+        """Whether the endpoint serves what it should, and answers."""
+        return self.read_back and self.health.code is HealthCode.HEALTHY
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -519,4 +529,4 @@ class Report:
     proofs: tuple[Proof, ...] = ()
     failures: tuple[Failure, ...] = ()
     elapsed_s: float = 0.0
-    interrupted: bool = False
+    stopped_by: int = 0  # the signal that ended the run early; 0: it ran to its end

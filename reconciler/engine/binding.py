@@ -11,13 +11,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler import verify
 from reconciler.engine.observe import observe
+from reconciler.engine.prove import judge, make_proof
 from reconciler.engine.train import JobSlots, VersionLocks, note, train_step
 from reconciler.engine.world import timestamp
 from reconciler.errors import (
     ERROR,
     REFUSED,
+    UNPROVED,
     ProofError,
     ReconcilerError,
     UnavailableError,
@@ -28,12 +29,9 @@ from reconciler.model import (
     UNREADABLE,
     Action,
     Failure,
-    Health,
-    HealthCode,
     Observed,
     Proof,
     Score,
-    Witness,
 )
 from reconciler.plan import decide
 
@@ -270,25 +268,10 @@ class BindingRun:
         return self._proved(swap, observed, after)
 
     def _proved(self, swap: Swap, observed: Observed, after: Score | None) -> Ended:
-        health, warnings = Health(HealthCode.HEALTHY, "read back"), list[str]()
-        if after is not None and self.binding.probe is not None:
-            health = verify.judge_score(self.binding.probe, after)
-            if said := verify.same_answer_warning(swap.before, after):
-                warnings.append(said)
-        if observed.live.witness is Witness.RECORD:
-            warnings.append("the service hides its model: read back from the record in the store")
-        proof = Proof(
-            name=self.binding.name,
-            address=str(self.binding.address),
-            model=self.binding.version.version,
-            read_back=True,
-            health=health,
-            before=swap.before,
-            after=after,
-            warnings=tuple(warnings),
-        )
-        if health.code is not HealthCode.HEALTHY:
-            return self._failed(f"swapped and read back, but {health.message}", 8, proof)
+        health = judge(self.binding, after)
+        proof = make_proof(self.binding, observed.live, health, before=swap.before, after=after)
+        if not proof.proved:
+            return self._failed(f"swapped and read back, but {health.message}", UNPROVED, proof)
         return self._ended(Ended(proof=proof, changed=True))
 
     def _seconds_since(self, swap: Swap) -> float:

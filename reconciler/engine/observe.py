@@ -140,7 +140,11 @@ def _model(job: Job) -> ModelRef:
     found = _with_ending(job, (".ilearner",))
     if len(found) != 1:
         raise UnreadableError(f"{len(found)} of its outputs are .ilearner files, not one")
-    return ModelRef(next(iter(found.values())).plain)
+    place = next(iter(found.values()))
+    try:
+        return ModelRef.at(place.base, place.relative)
+    except ValueError as exc:
+        raise UnreadableError(f"its model output is not at a plain URL: {exc}") from exc
 
 
 def _metrics(world: World, binding: Binding, job: Job) -> dict[str, float]:
@@ -175,9 +179,6 @@ def _of_live(
     if live.ref == artifact.ref:
         return dict(artifact.metrics), binding.version.version
     manifest = world.ledger.of_model(live.ref)
-    if manifest is None:
-        return None, ""
-    version = manifest.version
-    same = (version.model, version.arguments) == (binding.version.model, binding.version.arguments)
-    name = version.version if same else version.folder
-    return (dict(manifest.evaluation.metrics) if manifest.evaluation else None), name
+    evaluation = manifest.evaluation if manifest else None
+    metrics = dict(evaluation.metrics) if evaluation else None
+    return metrics, world.ledger.version_name(live.ref, binding.version)

@@ -286,8 +286,8 @@ def _model(resource: Mapping[str, Any]) -> tuple[ModelRef | None, str]:
     base, relative = text(location, "BaseLocation"), text(location, "RelativeLocation")
     if not base or not relative:
         return None, ""
-    written = f"{base.rstrip('/')}/{relative.lstrip('/')}"
-    return model_ref(written), written.split("?", 1)[0]
+    written = f"{base.rstrip('/')}/{relative.lstrip('/')}".split("?", 1)[0]
+    return model_ref(written), written
 
 
 def _without_sas(resource: Mapping[str, Any]) -> dict[str, Any]:

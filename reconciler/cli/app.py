@@ -1,0 +1,219 @@
+"""The commands. Each gathers its options, calls one thing that works, and hands over the result.
+
+stdout carries only the document that was asked for; everything else goes to stderr.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler import __version__
+
+app = typer.Typer(
+    name="reconciler",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="""Keep machine-learning endpoints at the model versions that git declares.
+
+    Microsoft retired Azure Machine Learning Studio on 31 Aug 2024, so environments talk to the
+    emulator that comes with this program unless they say `cloud: azure`.
+    """,
+    epilog="Exit codes: 0 ok, 1 error, 2 changes (--detailed-exitcode), 3 invalid configuration, "
+    "4 refused, 5 not the approved plan, 6 locked, 7 partial, 8 proof failed, 64 wrong usage, "
+    "70 a bug of ours, 130/143 interrupted.",
+)
+
+
+class Format(StrEnum):
+    """How a document is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+Services = Annotated[
+    Path,
+    typer.Option("--services", "-f", envvar="RECONCILER_SERVICES", help="Folder of desired state."),
+]
+EnvironmentName = Annotated[
+    str | None,
+    typer.Option(
+        "--environment", "-e", envvar="RECONCILER_ENVIRONMENT", help="Which environment to use."
+    ),
+]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Format of the document.")]
+Parallel = Annotated[
+    int | None,
+    typer.Option("--parallel", min=1, max=64, help="Bindings at once; else limits.parallel."),
+]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR works too.")]
+Verbose = Annotated[
+    int,
+    typer.Option("--verbose", "-v", count=True, help="Unchanged bindings too; -vv logs requests."),
+]
+SERVICES = Path("services")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"reconciler {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def validate(services: Services = SERVICES) -> int:
+    """Check the desired state: offline, without credentials, everything wrong at once."""
+    from reconciler.cli.commands import validate as command
+
+    return command(services)
+
+
+@app.command()
+def plan(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the plan as JSON too.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when changes are present.")
+    ] = False,
+    live: Annotated[
+        Path | None,
+        typer.Option("--live", help="Plan against exported definitions, without any credential."),
+    ] = None,
+    parallel: Parallel = None,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Show what `apply` would do. Sends only GET and HEAD."""
+    from reconciler.cli import commands
+    from reconciler.cli import output as printing
+
+    printing.log_to_stderr(verbose)
+    page = printing.Page(output, no_color, verbose)
+    return commands.plan(services, environment, page, out, detailed_exitcode, live, parallel)
+
+
+@app.command()
+def apply(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="DIGEST", help="Apply only the plan with this digest."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    parallel: Parallel = None,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Train, swap and prove until the world agrees with git."""
+    from reconciler.cli import commands
+    from reconciler.cli import output as printing
+
+    printing.log_to_stderr(verbose)
+    page = printing.Page(output, no_color, verbose)
+    return commands.apply(services, environment, page, expect, yes, parallel)
+
+
+@app.command()
+def status(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    parallel: Parallel = None,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Show which version each endpoint serves and how it is doing. Sends only GET and HEAD."""
+    from reconciler.cli import commands
+    from reconciler.cli import output as printing
+
+    printing.log_to_stderr(verbose)
+    return commands.status(
+        services, environment, printing.Page(output, no_color, verbose), parallel
+    )
+
+
+@app.command()
+def verify(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    parallel: Parallel = None,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Prove that each endpoint serves its version: read it back and score its probe."""
+    from reconciler.cli import commands
+    from reconciler.cli import output as printing
+
+    printing.log_to_stderr(verbose)
+    return commands.verify(
+        services, environment, printing.Page(output, no_color, verbose), parallel
+    )
+
+
+@app.command()
+def export(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Bindings; else all.")
+    ] = None,
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write one NAME.json per binding.")
+    ] = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Write the live state as JSON to keep, diff and plan against; secrets are left out."""
+    from reconciler.cli import commands
+    from reconciler.cli import output as printing
+
+    printing.log_to_stderr(verbose)
+    return commands.export(services, environment, names or [], out)
+
+
+@app.command()
+def emulator(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port.")] = 8400,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the world; else it is forgotten.")
+    ] = None,
+    seed: Annotated[Path | None, typer.Option(help="Seed file for an empty world.")] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="Jobs and updates run this much faster.")
+    ] = 1.0,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate file, for https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+) -> int:
+    """Serve the emulated Azure ML Studio and Blob storage on 127.0.0.1."""
+    from reconciler.cli.emulate import serve
+
+    return serve(port, state, seed, speed, tls_cert, tls_key)
+
+
+@app.command()
+def demo(no_color: NoColor = False) -> int:
+    """Watch endpoints converge on the emulator, from seed to healed drift, in about a minute."""
+    from reconciler.cli.demo import demo as command
+
+    return command(no_color=no_color)

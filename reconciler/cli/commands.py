@@ -1,0 +1,231 @@
+"""What each command does: gather, call, print, and say which exit code that is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.cli import session
+from reconciler.cli.output import say, write_file
+from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
+from reconciler.model import UNREADABLE, Action, Failure, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from reconciler.cli.output import Page
+    from reconciler.engine.binding import Ended
+    from reconciler.model import Binding, Desired, Observed, Plan
+
+TO_DO = (Action.CREATE, Action.BIND, Action.TRAIN, Action.DELETE, Action.WAIT)
+
+
+def validate(services: Path) -> int:
+    """`validate`: 0 and one line per environment, or ConfigurationError."""
+    for name, wanted in sorted(session.load(services).items()):
+        say(f"{name}: {len(wanted.bindings)} bindings are valid")
+    return errors.SUCCESS
+
+
+def plan(
+    services: Path,
+    environment: str | None,
+    page: Page,
+    out: Path | None,
+    detailed_exitcode: bool,
+    live: Path | None,
+    parallel: int | None,
+) -> int:
+    """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable."""
+    wanted = session.choose(session.load(services), environment)
+    if live is None:
+        session.introduce(wanted.environment)
+        made = _plan_of(wanted, _observe(wanted, parallel))
+    else:
+        from reconciler.cli.offline import observe_exports
+
+        say(f"offline: planning against {live}; the model store is not read")
+        made = _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
+    page.show_plan(made)
+    if out is not None:
+        write_file(out, page.plan_json(made))
+    return plan_exit_code(made, detailed_exitcode)
+
+
+def plan_exit_code(made: Plan, detailed: bool) -> int:
+    """What a plan says as an exit code: unreadable before refused before changes."""
+    if any(change.code == UNREADABLE for change in made.changes):
+        return errors.ERROR
+    if made.counts[Action.BLOCK]:
+        return errors.REFUSED
+    changes = any(made.counts[action] for action in TO_DO)
+    return errors.CHANGES if changes and detailed else errors.SUCCESS
+
+
+def apply(
+    services: Path,
+    environment: str | None,
+    page: Page,
+    expect: str | None,
+    yes: bool,
+    parallel: int | None,
+) -> int:
+    """`apply`: plan afresh, get it approved, converge, look again, report."""
+    wanted = session.choose(session.load(services), environment)
+    session.introduce(wanted.environment)
+    first = _plan_of(wanted, _observe(wanted, parallel))
+    page.show_plan(first, to=sys.stderr)
+    if any(first.counts[action] for action in TO_DO):
+        approve(first, expect, yes)
+    elif expect is not None:
+        check_digest(first, expect)
+    report = converge(wanted, first, page, parallel)
+    page.show_report(report)
+    return report_exit_code(report)
+
+
+def approve(made: Plan, expect: str | None, yes: bool) -> None:
+    """Return when the plan may be applied; StalePlanError, RefusedError otherwise."""
+    if expect is not None:
+        check_digest(made, expect)
+        return
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError(
+            "nobody can be asked here; pass --expect " + made.digest + " to apply exactly this "
+            "plan, or --yes to apply whatever the plan is"
+        )
+    say("\nApply these changes? Only 'yes' is accepted: ", end="")
+    if sys.stdin.readline().strip() != "yes":
+        raise RefusedError("not approved; nothing was changed")
+
+
+def check_digest(made: Plan, expect: str) -> None:
+    """StalePlanError unless the plan has the approved digest."""
+    if made.digest != expect:
+        raise StalePlanError(
+            f"approved {expect}, but the plan is now {made.digest}; review it and approve again"
+        )
+
+
+def converge(wanted: Desired, first: Plan, page: Page, parallel: int | None) -> Report:
+    """The report of bringing every binding of the plan that is not in sync to where it must be."""
+    from reconciler.engine.run import converge as run
+    from reconciler.training.bes import MAX_UNFINISHED_JOBS
+
+    began = time.monotonic()
+    width = parallel or wanted.environment.parallel
+    in_sync = {c.address for c in first.changes if c.action is Action.NOOP}
+    todo = [b for b in wanted.bindings if str(b.address) not in in_sync]
+    if not todo:
+        return Report(first, elapsed_s=time.monotonic() - began)
+    with session.stoppable() as stop, page.progress() as progress:
+        world = session.connect(wanted, parallel=parallel, stop=stop)
+        ended = run(world, todo, progress, parallel=width, most_jobs=MAX_UNFINISHED_JOBS)
+    last = first if stop.event.is_set() else _plan_of(wanted, _observe(wanted, parallel))
+    return make_report(last, ended, time.monotonic() - began, stop.signal)
+
+
+def make_report(last: Plan, ended: dict[str, Ended], elapsed_s: float, stopped_by: int) -> Report:
+    """What a run did, sorted by address; a binding that came undone at the last look failed."""
+    outcomes = [ended[address] for address in sorted(ended)]
+    failures = [o.failure for o in outcomes if o.failure]
+    failed = {failure.address for failure in failures}
+    if not stopped_by:
+        failures += [
+            Failure(c.name, c.address, f"not converged at the last look: {c.why}", errors.ERROR)
+            for c in last.changes
+            if c.action is not Action.NOOP and c.address not in failed
+        ]
+    return Report(
+        plan=last,
+        done=tuple(a for a in sorted(ended) if ended[a].changed),
+        proofs=tuple(o.proof for o in outcomes if o.proof),
+        failures=tuple(failures),
+        elapsed_s=elapsed_s,
+        stopped_by=stopped_by,
+    )
+
+
+def report_exit_code(report: Report) -> int:
+    """A lost proof outranks all; then the one kind of failure there is; partial for a mixture."""
+    if report.stopped_by:
+        return 128 + report.stopped_by
+    codes = {failure.exit_code for failure in report.failures}
+    if not codes:
+        return errors.SUCCESS
+    for code in (errors.BUG, errors.UNPROVED):
+        if code in codes:
+            return code
+    if report.done or len(codes) > 1:
+        return errors.PARTIAL
+    return codes.pop()
+
+
+def status(services: Path, environment: str | None, page: Page, parallel: int | None) -> int:
+    """`status`: 0 when everything could be read, 1 otherwise."""
+    wanted = session.choose(session.load(services), environment)
+    session.introduce(wanted.environment)
+    observed = _observe(wanted, parallel)
+    made = _plan_of(wanted, observed)
+    page.show_status(made, {str(o.binding.address): o.live for o in observed})
+    unreadable = any(change.code == UNREADABLE for change in made.changes)
+    return errors.ERROR if unreadable else errors.SUCCESS
+
+
+def verify(services: Path, environment: str | None, page: Page, parallel: int | None) -> int:
+    """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
+    from reconciler.engine.prove import prove_all
+
+    wanted = session.choose(session.load(services), environment)
+    session.introduce(wanted.environment)
+    width = parallel or wanted.environment.parallel
+    proofs = prove_all(session.connect(wanted, parallel=parallel), wanted.bindings, width)
+    page.show_proofs(proofs)
+    return errors.SUCCESS if all(proof.proved for proof in proofs) else errors.UNPROVED
+
+
+def export(services: Path, environment: str | None, names: list[str], out: Path | None) -> int:
+    """`export`: JSON on stdout, an object by name for more than one, or a file per binding."""
+    from reconciler.cli.offline import export_document
+
+    wanted = session.choose(session.load(services), environment)
+    chosen = _named(wanted, names)
+    session.introduce(wanted.environment)
+    world = session.connect(wanted, read_only=True)
+    documents = {b.name: export_document(b, world.targets[b.kind].export(b)) for b in chosen}
+    if out is None:
+        whole = documents if len(chosen) > 1 else documents[chosen[0].name]
+        print(json.dumps(whole, indent=2, ensure_ascii=False))
+        return errors.SUCCESS
+    for name, document in documents.items():
+        write_file(out / f"{name}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        say(f"wrote {out / name}.json")
+    return errors.SUCCESS
+
+
+def _named(wanted: Desired, names: Iterable[str]) -> list[Binding]:
+    by_name = {binding.name: binding for binding in wanted.bindings}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        known = ", ".join(sorted(by_name))
+        raise ConfigurationError(f"there is no binding {', '.join(unknown)}; there is: {known}")
+    return [by_name[name] for name in names] or list(wanted.bindings)
+
+
+def _observe(wanted: Desired, parallel: int | None) -> tuple[Observed, ...]:
+    from reconciler.engine.observe import observe_all
+
+    world = session.connect(wanted, read_only=True, parallel=parallel)
+    return observe_all(world, wanted.bindings, parallel or wanted.environment.parallel)
+
+
+def _plan_of(wanted: Desired, observed: Iterable[Observed]) -> Plan:
+    from reconciler.plan import make_plan
+
+    return make_plan(wanted.environment, observed)

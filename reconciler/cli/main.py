@@ -1,0 +1,57 @@
+"""Runs the app and turns every ending into an exit code of errors.py."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+import typer
+
+from reconciler import errors
+from reconciler.errors import ReconcilerError, redact
+
+ISSUES = "this is a bug of ours; please report it with the text above"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit the process."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """The exit code of one command; everything that escapes it is said on stderr, redacted."""
+    from reconciler.cli.app import app
+
+    try:
+        outcome = app(args=arguments, standalone_mode=False)
+    except typer.Exit as exc:
+        return exc.exit_code
+    except typer.TyperException as exc:
+        return _misused(exc)
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return errors.INTERRUPTED
+    except ReconcilerError as exc:
+        return _said(exc)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return errors.ERROR
+    except Exception:
+        print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)
+        return errors.BUG
+    return outcome if isinstance(outcome, int) else errors.SUCCESS
+
+
+def _misused(exc: typer.TyperException) -> int:
+    """Typer's own exit code for this is 2, which means "changes are present" here."""
+    command = getattr(getattr(exc, "ctx", None), "command_path", "reconciler")
+    print(redact(f"error: {exc.format_message()}\ntry: {command} --help"), file=sys.stderr)
+    return errors.USAGE
+
+
+def _said(exc: ReconcilerError) -> int:
+    for line in exc.message.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    logging.getLogger(__name__).debug("%s", redact(traceback.format_exc()))
+    return exc.exit_code

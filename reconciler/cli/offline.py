@@ -1,0 +1,159 @@
+"""Planning against exported definitions: no network, no credential.
+
+A file says of which binding it speaks by its `$reconciler.name` mark (our `export` writes it),
+by the `name` of the definition in it, or by its own file name.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler import targets
+from reconciler.errors import ConfigurationError, Problem, WireError
+from reconciler.ledger import model_url, version_name
+from reconciler.model import (
+    Artifact,
+    ArtifactState,
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Observed,
+    Refusal,
+)
+from reconciler.wire.hosts import hosts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.model import Binding, Desired
+
+MARK = "$reconciler"
+SCHEMA = "reconciler/export/v1"
+MOST_BYTES = 64 * 1024 * 1024
+
+
+def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, Any]:
+    """An exported state with the mark that says of which binding it speaks."""
+    mark = {
+        "schema": SCHEMA,
+        "kind": binding.kind,
+        "name": binding.name,
+        "address": str(binding.address),
+    }
+    return {MARK: mark, **document}
+
+
+def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[Observed, ...]:
+    """One observation per binding from a file or a folder of files.
+
+    A single file speaks of one binding and the others are left out; in a folder, a binding
+    without a file is refused. ConfigurationError: unreadable files, or a file of no binding.
+    """
+    documents = {path: _read(path) for path in _files(live)}
+    by_binding = _match(wanted, documents)
+    if live.is_file() and not by_binding:
+        raise ConfigurationError(
+            [
+                Problem(
+                    str(live),
+                    0,
+                    0,
+                    "this export is of no binding in the environment; "
+                    f"its file name or its name must be one of: {_names(wanted)}",
+                )
+            ]
+        )
+    chosen = [b for b in wanted.bindings if not live.is_file() or b.name in by_binding]
+    base = f"{hosts_of(wanted.environment, emulator).blob(wanted.environment.store.account)}"
+    folder = f"{base}{wanted.environment.store.container}"
+    return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
+
+
+def _files(live: Path) -> list[Path]:
+    if not live.exists():
+        raise ConfigurationError([Problem(str(live), 0, 0, "there is no such file or folder")])
+    if live.is_file():
+        return [live]
+    found = sorted(live.glob("*.json"))
+    if not found:
+        raise ConfigurationError(
+            [
+                Problem(
+                    str(live),
+                    0,
+                    0,
+                    "the folder holds no .json file; `reconciler export --out` "
+                    "writes one per binding",
+                )
+            ]
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MOST_BYTES:
+        raise ConfigurationError([Problem(str(path), 0, 0, "the file is larger than 64 MiB")])
+    try:
+        document = json.loads(path.read_bytes())
+    except json.JSONDecodeError as exc:
+        why = f"not JSON: {exc.msg}; export the definition again"
+        raise ConfigurationError([Problem(str(path), exc.lineno, exc.colno, why)]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError([Problem(str(path), 0, 0, "not JSON: not UTF-8 text")]) from exc
+    if not isinstance(document, dict):
+        why = "not an exported definition: it is no JSON object"
+        raise ConfigurationError([Problem(str(path), 1, 1, why)])
+    return document
+
+
+def _match(wanted: Desired, documents: Mapping[Path, dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    problems = []
+    for path, document in documents.items():
+        binding = _binding_of(wanted, path, document)
+        if binding is None:
+            continue
+        if binding.name in found:
+            other = found[binding.name][0]
+            why = f"{other} is an export of {binding.name} too; keep one of them"
+            problems.append(Problem(str(path), 0, 0, why))
+        found[binding.name] = (path, document)
+    if problems:
+        raise ConfigurationError(problems)
+    return {name: document for name, (_, document) in found.items()}
+
+
+def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
+    mark = document.get(MARK)
+    said = mark.get("name") if isinstance(mark, dict) else None
+    names = [said] if said else [document.get("name"), path.stem]
+    for name in names:
+        for binding in wanted.bindings:
+            if name in (binding.name, getattr(binding.address, "name", None)):
+                return binding
+    return None
+
+
+def _names(wanted: Desired) -> str:
+    return ", ".join(binding.name for binding in wanted.bindings)
+
+
+def _observe(binding: Binding, document: Mapping[str, Any] | None, folder: str) -> Observed:
+    artifact = Artifact(ArtifactState.UNKNOWN, ModelRef(model_url(folder, binding.version)))
+    live = _live(binding, document)
+    name = version_name(folder, live.ref, binding.version) if live.ref else ""
+    return Observed(binding, live, artifact, None, name)
+
+
+def _live(binding: Binding, document: Mapping[str, Any] | None) -> Live:
+    if document is None:
+        why = "no export of it was given; run `reconciler export`, or leave it out"
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_exported", why))
+    try:
+        return targets.target_module(binding.kind).live_from_export(document, binding)
+    except WireError as exc:
+        why = f"{exc.message}; export it again"
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_a_definition", why))

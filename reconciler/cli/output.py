@@ -1,0 +1,151 @@
+"""Where documents and messages go: the document to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, TextIO
+
+from reconciler.errors import ConfigurationError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.cli.app import Format
+    from reconciler.cli.progress import HeartbeatProgress, LiveProgress
+    from reconciler.model import Live, Plan, Proof, Report
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tell the person something, on stderr."""
+    print(redact(text), end=end, file=sys.stderr, flush=True)
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def log_to_stderr(verbose: int) -> None:
+    """Send the log to stderr: warnings, with -v information, with -vv every request."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacting("%(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("reconciler")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a whole file or nothing: a reader never sees half of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as exc:
+        raise ConfigurationError(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+@dataclass(frozen=True)
+class Page:
+    """How documents look: their format, colours, and how much they show."""
+
+    format: Format
+    no_color: bool = False
+    verbose: int = 0
+
+    def show_plan(self, plan: Plan, to: TextIO | None = None) -> None:
+        """Print a plan; to another stream than stdout it is always text."""
+        from reconciler import render
+
+        if to is not None or self.format == "text":
+            stream = to or sys.stdout
+            self._text(render.plan_text(plan, **self._look(stream)), stream)
+        elif self.format == "json":
+            self._text(render.plan_json(plan))
+        else:
+            self._text(render.plan_markdown(plan))
+
+    def plan_json(self, plan: Plan) -> str:
+        """The plan as the JSON that `--out` writes."""
+        from reconciler import render
+
+        return render.plan_json(plan)
+
+    def show_report(self, report: Report) -> None:
+        """Print what a run did."""
+        from reconciler import render
+
+        match self.format:
+            case "json":
+                self._text(render.report_json(report))
+            case "markdown":
+                self._text(render.report_markdown(report))
+            case _:
+                self._text(render.report_text(report, **self._look(sys.stdout)))
+
+    def show_status(self, plan: Plan, live: Mapping[str, Live]) -> None:
+        """Print a row per binding."""
+        from reconciler import render
+
+        rows = [render.status_row(change, live[change.address]) for change in plan.changes]
+        match self.format:
+            case "json":
+                self._text(render.status_json(rows))
+            case "markdown":
+                self._text(render.status_markdown(rows))
+            case _:
+                self._text(render.status_text(rows, **self._look(sys.stdout)))
+
+    def show_proofs(self, proofs: Iterable[Proof]) -> None:
+        """Print a row per proof."""
+        from reconciler import render
+
+        match self.format:
+            case "json":
+                self._text(render.proofs_json(proofs))
+            case "markdown":
+                self._text(render.proofs_markdown(proofs))
+            case _:
+                self._text(render.proofs_text(proofs, **self._look(sys.stdout)))
+
+    def progress(self) -> LiveProgress | HeartbeatProgress:
+        """A live display on a terminal, heartbeat lines otherwise."""
+        from reconciler.cli.progress import HeartbeatProgress, LiveProgress
+
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            return LiveProgress(sys.stderr, clock=time.monotonic, no_color=not self._color())
+        return HeartbeatProgress(sys.stderr, clock=time.monotonic)
+
+    def _color(self) -> bool:
+        return not (self.no_color or os.environ.get("NO_COLOR"))
+
+    def _look(self, stream: TextIO) -> dict[str, object]:
+        terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+        width = min(get_terminal_size((80, 24)).columns, 120) if terminal else 80
+        return {
+            "width": max(width, 40),
+            "color": terminal and self._color(),
+            "ascii_only": not _speaks_unicode(stream),
+            "verbose": self.verbose > 0,
+        }
+
+    def _text(self, text: str, to: TextIO | None = None) -> None:
+        stream = to or sys.stdout
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        print(redact(text).rstrip("\n"), file=stream, flush=True)
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")

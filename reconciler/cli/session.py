@@ -1,0 +1,193 @@
+"""From the desired state to a world that can be asked: the one place where the parts are joined."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from signal import SIGINT, SIGTERM
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from reconciler import desired, targets
+from reconciler.cli.output import say
+from reconciler.engine.world import World
+from reconciler.errors import ConfigurationError
+from reconciler.ledger import Ledger
+from reconciler.model import CloudName, ModelRef
+from reconciler.training.bes import BatchExecution
+from reconciler.wire.blob import Account
+from reconciler.wire.credentials import resolve_all
+from reconciler.wire.hosts import hosts_of
+from reconciler.wire.http import Http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from types import FrameType
+    from typing import Any
+
+    from reconciler.desired import AddressMaker
+    from reconciler.engine.world import Clock
+    from reconciler.model import Address, Binding, Desired, Environment, SecretName
+    from reconciler.wire.blob import BlobUrl
+
+EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
+GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
+
+
+@dataclass
+class Stop:
+    """Whether the run was asked to stop, and by which signal."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int = 0
+
+
+class SystemClock:
+    """Real time; waiting ends early when the run is asked to stop."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def wait(self, seconds: float) -> None:
+        """Let `seconds` pass, or less."""
+        self._stop.event.wait(seconds)
+
+
+def emulator_url() -> str | None:
+    """Where the emulator is, if not at its default address."""
+    return os.environ.get(EMULATOR_VARIABLE) or None
+
+
+def introduce(environment: Environment) -> None:
+    """Say on stderr which cloud is talked to."""
+    if environment.cloud is CloudName.EMULATOR:
+        where = hosts_of(environment, emulator_url()).arm
+        say(f"{environment.name}: talking to the emulator at {where}")
+        return
+    say(
+        f"{environment.name}: talking to Azure; Microsoft retired Machine Learning Studio on "
+        "31 Aug 2024, so expect no answer"
+    )
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+    """A stop that SIGINT and SIGTERM set; steps under way end first. A second signal quits."""
+    stop = Stop()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if stop.event.is_set():
+            os._exit(128 + number)
+        stop.signal = number
+        stop.event.set()
+        say("stopping after the steps under way; once more to quit at once")
+
+    before = {number: signal.signal(number, on_signal) for number in (SIGINT, SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def address_makers() -> dict[str, AddressMaker]:
+    """Per kind, what makes an address of a binding's spec; modules are loaded when asked."""
+
+    def maker(kind: str) -> AddressMaker:
+        def make(spec: Mapping[str, Any], environment: Environment) -> Address:
+            return targets.target_module(kind).address(spec, environment)
+
+        return make
+
+    return {kind: maker(kind) for kind in targets.KINDS}
+
+
+def load(services: Path) -> dict[str, Desired]:
+    """The desired state by environment; ConfigurationError with everything that is wrong."""
+    return desired.load(services, address_makers())
+
+
+def choose(found: Mapping[str, Desired], name: str | None) -> Desired:
+    """The environment that was asked for, or the only one."""
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    known = ", ".join(sorted(found))
+    if name is None:
+        raise ConfigurationError(f"there are {len(found)} environments; choose one by -e: {known}")
+    if name not in found:
+        raise ConfigurationError(f'there is no environment "{name}"; there is: {known}')
+    return found[name]
+
+
+def connect(
+    wanted: Desired,
+    *,
+    read_only: bool = False,
+    parallel: int | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    stop: Stop | None = None,
+    http: Http | None = None,
+) -> World:
+    """The world of an environment; every missing secret is named at once, before any request."""
+    environ = os.environ if environ is None else environ
+    environment = wanted.environment
+    stop = stop or Stop()
+    hosts = hosts_of(environment, environ.get(EMULATOR_VARIABLE) or None)
+    values = resolve_all(_secret_names(wanted), environ)
+    http = http or Http(threads=parallel or environment.parallel, read_only=read_only)
+    clock = clock or SystemClock(stop)
+
+    def secret(name: SecretName) -> str:
+        return values[name.variable]
+
+    account = environment.store.account
+    storage = Account(http, hosts, account, secret(environment.store.key), clock.now)
+
+    def grant(ref: ModelRef) -> BlobUrl:
+        below = ref.url.removeprefix(ModelRef(storage.base).url)
+        return storage.readable(unquote(below), GRANT_S)
+
+    connection = targets.Connection(http, hosts, environment, secret, grant)
+    return World(
+        targets={k: targets.target_module(k).connect(connection) for k in _kinds(wanted)},
+        trainers={
+            name: BatchExecution(http, hosts, service, secret(service.key))
+            for name, service in environment.training_services.items()
+            if name in _services(wanted.bindings)
+        },
+        ledger=Ledger(storage.container(environment.store.container)),
+        storage=storage,
+        clock=clock,
+        run=secrets.token_hex(8),
+        stopping=stop.event.is_set,
+    )
+
+
+def _kinds(wanted: Desired) -> set[str]:
+    return {binding.kind for binding in wanted.bindings}
+
+
+def _services(bindings: Iterable[Binding]) -> set[str]:
+    return {binding.recipe.service for binding in bindings}
+
+
+def _secret_names(wanted: Desired) -> list[SecretName]:
+    """The secrets that this environment's bindings need, and no others."""
+    environment = wanted.environment
+    names = [environment.store.key]
+    used = _services(wanted.bindings)
+    names += [s.key for n, s in environment.training_services.items() if n in used]
+    if environment.workspace is not None and "ClassicEndpoint" in _kinds(wanted):
+        names.append(environment.workspace.token)
+    return names

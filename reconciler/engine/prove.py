@@ -1,0 +1,79 @@
+"""Proof on demand: read an endpoint back and score its probe, changing nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from reconciler import verify
+from reconciler.engine.observe import observe_live
+from reconciler.errors import WireError
+from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.engine.world import World
+    from reconciler.model import Binding
+
+
+def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Proof, ...]:
+    """One proof per binding, `parallel` at a time, in the order of `bindings`."""
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="verify") as pool:
+        return tuple(pool.map(lambda binding: prove(world, binding), bindings))
+
+
+def prove(world: World, binding: Binding) -> Proof:
+    """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
+    try:
+        live = observe_live(world, binding)
+        if live.ref != world.ledger.ref(binding.version):
+            return make_proof(binding, live, _not_served(live), read_back=False)
+        after = world.targets[binding.kind].score(binding) if binding.probe else None
+    except WireError as exc:
+        health = Health(HealthCode.UNKNOWN, exc.message)
+        return Proof(binding.name, str(binding.address), binding.version.version, False, health)
+    return make_proof(binding, live, judge(binding, after), after=after)
+
+
+def judge(binding: Binding, after: Score | None) -> Health:
+    """The health of an endpoint that was read back and answered `after`."""
+    if binding.probe is None or after is None:
+        return Health(HealthCode.HEALTHY, "read back; no probe is declared")
+    return verify.judge_score(binding.probe, after)
+
+
+def _not_served(live: Live) -> Health:
+    if live.refusal is not None:
+        return Health(HealthCode.DEGRADED, live.refusal.message)
+    if live.health.code is not HealthCode.HEALTHY:
+        return live.health
+    shown = live.ref.url if live.ref else live.model_text or "a hidden model"
+    return Health(HealthCode.DEGRADED, f"it serves {shown}, not the declared version")
+
+
+def make_proof(
+    binding: Binding,
+    live: Live,
+    health: Health,
+    *,
+    read_back: bool = True,
+    before: Score | None = None,
+    after: Score | None = None,
+) -> Proof:
+    """The proof of what was read back and scored, with what weakens it."""
+    warnings = []
+    if after is not None and (said := verify.same_answer_warning(before, after)):
+        warnings.append(said)
+    if live.witness is Witness.RECORD:
+        warnings.append("the service hides its model: read back from the record in the store")
+    return Proof(
+        name=binding.name,
+        address=str(binding.address),
+        model=binding.version.version,
+        read_back=read_back,
+        health=health,
+        before=before,
+        after=after,
+        warnings=tuple(warnings),
+    )
