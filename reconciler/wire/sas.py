@@ -37,7 +37,7 @@ def account_key(account: str, text: str) -> AccountKey:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if not key:
+    if not key or base64.b64encode(key).decode() != text:  # Python forgives surplus padding
         raise ConfigurationError(
             f"the key of storage account {account} is not base64; copy it again, whole"
         )
