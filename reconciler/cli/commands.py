@@ -44,7 +44,7 @@ def plan(
     wanted = session.choose(session.load(services), environment)
     if live is None:
         session.introduce(wanted.environment)
-        made = _plan_of(wanted, _observe(wanted, parallel))
+        made = plan_now(wanted, parallel)
     else:
         from reconciler.cli.offline import observe_exports
 
@@ -77,15 +77,27 @@ def apply(
     """`apply`: plan afresh, get it approved, converge, look again, report."""
     wanted = session.choose(session.load(services), environment)
     session.introduce(wanted.environment)
-    first = _plan_of(wanted, _observe(wanted, parallel))
+    report = apply_now(wanted, page, expect, yes=yes, parallel=parallel)
+    page.show_report(report)
+    return report_exit_code(report)
+
+
+def apply_now(
+    wanted: Desired, page: Page, expect: str | None, *, yes: bool, parallel: int | None
+) -> Report:
+    """The report of one apply, with its plan shown and approved on the way."""
+    first = plan_now(wanted, parallel)
     page.show_plan(first, to=sys.stderr)
     if any(first.counts[action] for action in TO_DO):
         approve(first, expect, yes)
     elif expect is not None:
         check_digest(first, expect)
-    report = converge(wanted, first, page, parallel)
-    page.show_report(report)
-    return report_exit_code(report)
+    return converge(wanted, first, page, parallel)
+
+
+def plan_now(wanted: Desired, parallel: int | None = None) -> Plan:
+    """The plan of what is now."""
+    return _plan_of(wanted, _observe(wanted, parallel))
 
 
 def approve(made: Plan, expect: str | None, yes: bool) -> None:
@@ -127,7 +139,7 @@ def converge(wanted: Desired, first: Plan, page: Page, parallel: int | None) -> 
     with session.stoppable() as stop, page.progress() as progress:
         world = session.connect(wanted, parallel=parallel, stop=stop)
         ended = run(world, todo, progress, parallel=width, most_jobs=MAX_UNFINISHED_JOBS)
-    last = first if stop.event.is_set() else _plan_of(wanted, _observe(wanted, parallel))
+    last = first if stop.event.is_set() else plan_now(wanted, parallel)
     return make_report(last, ended, time.monotonic() - began, stop.signal)
 
 

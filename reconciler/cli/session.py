@@ -81,7 +81,7 @@ def introduce(environment: Environment) -> None:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[Stop]:
+def stoppable(*, quiet: bool = False) -> Iterator[Stop]:
     """A stop that SIGINT and SIGTERM set; steps under way end first. A second signal quits."""
     stop = Stop()
 
@@ -90,7 +90,8 @@ def stoppable() -> Iterator[Stop]:
             os._exit(128 + number)
         stop.signal = number
         stop.event.set()
-        say("stopping after the steps under way; once more to quit at once")
+        if not quiet:
+            say("stopping after the steps under way; once more to quit at once")
 
     before = {number: signal.signal(number, on_signal) for number in (SIGINT, SIGTERM)}
     try:
@@ -145,7 +146,7 @@ def connect(
     stop = stop or Stop()
     hosts = hosts_of(environment, environ.get(EMULATOR_VARIABLE) or None)
     values = resolve_all(_secret_names(wanted), environ)
-    http = http or Http(threads=parallel or environment.parallel, read_only=read_only)
+    http = http or _http(environment, parallel or environment.parallel, read_only, stop)
     clock = clock or SystemClock(stop)
 
     def secret(name: SecretName) -> str:
@@ -172,6 +173,12 @@ def connect(
         run=secrets.token_hex(8),
         stopping=stop.event.is_set,
     )
+
+
+def _http(environment: Environment, threads: int, read_only: bool, stop: Stop) -> Http:
+    """The client; a cloud is given time, a local emulator that is not there is known at once."""
+    backoff_s = 0.1 if environment.cloud is CloudName.EMULATOR else 0.5
+    return Http(threads=threads, read_only=read_only, backoff_s=backoff_s, sleep=stop.event.wait)
 
 
 def _kinds(wanted: Desired) -> set[str]:

@@ -76,7 +76,7 @@ class BatchExecution:
                 what=f"starting job {job} of training service {self._name}",
             )
         except RejectedError as exc:
-            if "CannotStartJob" not in exc.code:
+            if "CannotStartJob" not in exc.message:  # a detail code, below InvalidOperation (§4.8)
                 raise
 
     def look(self, job: str) -> Job:

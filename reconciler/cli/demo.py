@@ -1,0 +1,170 @@
+"""`reconciler demo`: the whole story on the emulator, told by the commands that people use.
+
+It runs in a temporary folder on a copy of `services/local`, so nothing outside is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.resources
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.cli import commands, session
+from reconciler.cli.app import Format
+from reconciler.cli.emulate import opened
+from reconciler.cli.output import Page
+from reconciler.errors import ReconcilerError
+from reconciler.model import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.model import Desired, Plan
+
+OLD, NEW = "2026-10", "2026-11"
+SPEED = 15.0  # the emulator's jobs and updates, faster than the recorded ones
+DRIFTING = "diabetes-young"
+
+
+def demo(*, no_color: bool) -> int:
+    """0 when every step of the story ended as it must; the first step that did not says so."""
+    print("This demo talks to an emulator on 127.0.0.1, not to Azure: Microsoft retired")
+    print("Azure Machine Learning Studio on 31 Aug 2024. Nothing outside a temporary")
+    print("folder is touched.")
+    began = time.monotonic()
+    page = Page(Format.TEXT, no_color)
+    with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
+        services = Path(folder) / "services"
+        shutil.copytree(local_services(), services / "local")
+        with _emulated(services / "local"):
+            _story(services, page)
+    print(f"\nThe demo ended well after {time.monotonic() - began:.0f} s.")
+    return errors.SUCCESS
+
+
+def local_services() -> Path:
+    """The `services/local` of the checkout, or the copy that comes with the wheel."""
+    package = Path(str(importlib.resources.files("reconciler")))
+    for place in (package.parent / "services" / "local", package / "services" / "local"):
+        if place.is_dir():
+            return place
+    raise ReconcilerError("services/local came neither with this checkout nor with the package")
+
+
+@contextlib.contextmanager
+def _emulated(local: Path) -> Iterator[None]:
+    """An emulator, seeded with `local`, and the environment variables that lead to it."""
+    from reconciler import emulator
+
+    with opened(None, local / "_emulator" / "seed.yaml", SPEED) as cloud:
+        server = emulator.serve(cloud, 0)
+        server.start()
+        variables = {
+            **read_env_file(local / "_emulator" / "emulator.env"),
+            session.EMULATOR_VARIABLE: server.url,
+        }
+        with _environ(variables):
+            try:
+                yield
+            finally:
+                server.stop()
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The `NAME=value` lines of a file; blank lines and comments are skipped."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@contextlib.contextmanager
+def _environ(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _story(services: Path, page: Page) -> None:
+    _title("1", f"Git says {OLD}; the endpoints still serve what was deployed by hand")
+    _apply(services, page)
+
+    _title("2", f"A pull request asks for {NEW}")
+    for path in sorted((services / "local").glob("*.yaml")):
+        _edit(path, services)
+    plan = _plan(services, page)
+
+    _title("3", f"It is merged: apply exactly the approved plan {plan.digest}")
+    before = _apply(services, page, expect=plan.digest)
+
+    _title("4", "Look again: a second plan is empty")
+    _must(_plan(services, page).converged, "the second plan is not empty")
+
+    _title("5", f"Somebody changes {DRIFTING} behind git's back")
+    _drift(services)
+    _must(not _plan(services, page).converged, "the drift was not seen")
+
+    _title("6", "Heal it, and prove every endpoint")
+    _apply(services, page)
+    code = commands.verify(services, "local", page, None)
+    _must(code == errors.SUCCESS and bool(before.proofs), "an endpoint could not be proved")
+
+
+def _title(number: str, text: str) -> None:
+    print(f"\n== {number}. {text}\n", flush=True)
+
+
+def _must(truth: bool, otherwise: str) -> None:
+    if not truth:
+        raise ReconcilerError(f"the demo went wrong: {otherwise}")
+
+
+def _edit(path: Path, services: Path) -> None:
+    """Write the new version into a file, and show the lines as a pull request would."""
+    before = path.read_text(encoding="utf-8")
+    after = before.replace(f'version: "{OLD}"', f'version: "{NEW}"')
+    path.write_text(after, encoding="utf-8")
+    name = str(path.relative_to(services.parent))
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
+    if lines:
+        print("\n".join([f"  {name}", *(f"  {line}" for line in lines[2:] if line[:2] != "@@")]))
+
+
+def _wanted(services: Path) -> Desired:
+    return session.choose(session.load(services), "local")
+
+
+def _plan(services: Path, page: Page) -> Plan:
+    print("$ reconciler plan -e local\n", flush=True)
+    made = commands.plan_now(_wanted(services))
+    page.show_plan(made)
+    return made
+
+
+def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
+    how = f"--expect {expect}" if expect else "--yes"
+    print(f"$ reconciler apply -e local {how}\n", flush=True)
+    report = commands.apply_now(_wanted(services), page, expect, yes=True, parallel=None)
+    page.show_report(report)
+    _must(commands.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
+    return report
+
+
+def _drift(services: Path) -> None:
+    """Patch one endpoint back to the old version, as a person with the portal would."""
+    wanted = _wanted(services)
+    world = session.connect(wanted)
+    binding = next(b for b in wanted.bindings if b.name == DRIFTING)
+    old = replace(binding.version, version=OLD)
+    world.targets[binding.kind].bind(binding, world.ledger.ref(old))
