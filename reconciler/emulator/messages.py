@@ -1,0 +1,117 @@
+"""Requests and answers as values: the core of the emulator knows no sockets."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: method in upper case, undecoded path and query, header names in lower case."""
+
+    method: str
+    scheme: str
+    host: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def base(self) -> str:
+        """Scheme and host by which the emulator was called; its own URLs carry them too."""
+        return f"{self.scheme}://{self.host}"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query parameters, names in lower case."""
+        pairs = parse_qsl(self.query, keep_blank_values=True)
+        return {name.casefold(): value for name, value in pairs}
+
+    @property
+    def bearer(self) -> str:
+        """The bearer token, "" without one; the scheme counts in any case (§2.2)."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.casefold() == "bearer" else ""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def with_headers(self, **more: str) -> Response:
+        """The answer with more headers; underscores in names stand for dashes."""
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        return replace(self, headers={**self.headers, **named})
+
+
+def answer(status: int, document: Any = None, **headers: str) -> Response:
+    """An answer with a JSON body, or none; every answer carries a request id."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named["x-ms-request-id"] = str(uuid.uuid4())
+    if document is None:
+        return Response(status, named)
+    named["Content-Type"] = "application/json; charset=utf-8"
+    return Response(status, named, json.dumps(document, ensure_ascii=False).encode())
+
+
+class Refused(Exception):
+    """A request that the service refuses, in the error shape of §4.8 and §3.11.
+
+    `details` pairs detail codes with messages.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *details: tuple[str, str], target: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.details, self.target = details, target
+
+    @property
+    def response(self) -> Response:
+        """The answer; `details` is always present, since old clients insist (§2.10)."""
+        details = [{"code": code, "message": text} for code, text in self.details]
+        error: dict[str, Any] = {"code": self.code, "message": self.message, "details": details}
+        if self.target:
+            error["target"] = self.target
+        return answer(self.status, {"error": error})
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; Refused with 400 for anything else, in any charset that fits."""
+    try:
+        document = json.loads(_decoded(request))
+    except (ValueError, LookupError) as exc:
+        raise bad_argument("RequestBodyInvalid", f"The request body is not JSON: {exc}") from exc
+    if not isinstance(document, dict):
+        raise bad_argument("RequestBodyInvalid", "The request body is not a JSON object.")
+    return document
+
+
+def _decoded(request: Request) -> str:
+    """§2.3: clients send us-ascii, utf-8 or a Windows code page."""
+    _, _, charset = request.headers.get("content-type", "").partition("charset=")
+    return request.body.decode(charset.strip().strip('"') or "utf-8")
+
+
+def bad_argument(detail: str, message: str) -> Refused:
+    """400 BadArgument with one detail (§4.8)."""
+    return Refused(400, "BadArgument", "Bad or missing argument.", (detail, message))
+
+
+def member(value: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """The member called `name` in any case (§3.1)."""
+    wanted = name.casefold()
+    return next((v for k, v in value.items() if k.casefold() == wanted), default)
