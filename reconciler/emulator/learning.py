@@ -377,7 +377,8 @@ def _short(value: float) -> str:
     """The number with up to six decimals."""
     if math.isnan(value):
         return "NaN"
-    return format(value, ".6f").rstrip("0").rstrip(".")
+    positive_zero = round(value, 6) + 0.0  # or a tiny negative number would read "-0"
+    return format(positive_zero, ".6f").rstrip("0").rstrip(".")
 
 
 # Scoring
