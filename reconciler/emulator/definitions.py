@@ -1,0 +1,280 @@
+"""What New web services are made of: checking, merging and showing definitions (§3.3-§3.7)."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from reconciler.emulator.messages import Refused, member
+from reconciler.emulator.world import canonical, iso
+
+if TYPE_CHECKING:
+    from reconciler.emulator.core import Core
+    from reconciler.emulator.messages import Request
+    from reconciler.emulator.world import Json, WebService
+
+TYPE = "Microsoft.MachineLearning/webServices"
+PARTS = ("assets", "input", "output", "package", "parameters", "exampleRequest")
+# What a PUT may leave out without losing it: nobody can send back what GET hides [U].
+KEPT = ("storageAccount", "commitmentPlan", "machineLearningWorkspace")
+READ_ONLY = ("createdon", "modifiedon", "provisioningstate", "swaggerlocation")
+_NAMES = {
+    name.casefold(): name
+    for name in (
+        *("packageType", "title", "description", "readOnly", "exposeSampleData", "keys"),
+        *("realtimeConfiguration", "diagnostics", "storageAccount", "machineLearningWorkspace"),
+        *("commitmentPlan", "payloadsInBlobStorage", "payloadsLocation"),
+        *PARTS,
+    )
+}
+_REGIONS = ("South Central US", "West Europe", "Southeast Asia", "Japan East", "East US 2")
+# §2.1; no scoring host of East US 2 was ever found.
+SCORING_HOSTS = {
+    "southcentralus": "ussouthcentral",
+    "westeurope": "europewest",
+    "southeastasia": "asiasoutheast",
+    "japaneast": "japaneast",
+    "westcentralus": "uswestcentral",
+}
+
+
+class ModelError(Exception):
+    """The model of a definition cannot be taken over."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def short(location: str) -> str:
+    """`southcentralus`."""
+    return location.replace(" ", "").casefold()
+
+
+def display(location: str) -> str:
+    """`South Central US` for any spelling of it (§3.3)."""
+    known = {short(name): name for name in (*_REGIONS, "West Central US")}
+    return known.get(short(location), location)
+
+
+def new_key() -> str:
+    """A service key: base64 of 64 random bytes, 88 characters."""
+    return base64.b64encode(secrets.token_bytes(64)).decode()
+
+
+# --- what may be written ------------------------------------------------------------------------
+
+
+def checked(document: Json, service: WebService | None) -> Json:
+    """The properties of a PUT or PATCH body under their documented names; Refused if invalid."""
+    given = member(document, "properties")
+    if not isinstance(given, dict):
+        raise _invalid("RequestBodyInvalid", "The request body has no properties.")
+    properties = {
+        _NAMES.get(name.casefold(), name): copy.deepcopy(value)
+        for name, value in given.items()
+        if name.casefold() not in READ_ONLY
+    }
+    if str(properties.get("packageType", "")).casefold() != "graph":
+        raise _invalid("WebServiceTypeInvalid", "packageType must be 'Graph'.")
+    if service is not None:
+        _check_update(properties, service)
+    _check_values(properties)
+    return properties
+
+
+def _check_update(properties: Json, service: WebService) -> None:
+    if service.properties.get("readOnly") in (True, "true", "True"):
+        raise _invalid("WebServiceReadOnly", "The web service is read-only and cannot be updated.")
+    configured = member(service.properties.get("storageAccount") or {}, "name")
+    given = member(properties.get("storageAccount") or {}, "name")
+    if given and configured and given != configured:
+        raise _invalid(
+            "CannotChangeStorageAccount",
+            "The StorageAccount cannot be changed. Currently configured storage account name = "
+            f"'{configured}'",
+        )
+
+
+def _check_values(properties: Json) -> None:
+    calls = member(properties.get("realtimeConfiguration") or {}, "maxConcurrentCalls")
+    if calls is not None and not (isinstance(calls, int) and 4 <= calls <= 200):
+        raise _invalid(
+            "WebServiceConcurrentRequestRequirementInvalid", "maxConcurrentCalls must be 4 to 200."
+        )
+    for key, asset in (properties.get("assets") or {}).items():
+        info = member(asset, "locationInfo") if isinstance(asset, dict) else None
+        if not isinstance(info, dict) or not isinstance(member(info, "uri"), str):
+            raise _invalid("RequestBodyInvalid", f"Asset {key} has no locationInfo.uri.")
+
+
+def _invalid(detail: str, message: str) -> Refused:
+    return Refused(400, "BadRequest", "The request is invalid.", (detail, message))
+
+
+def without_keys(properties: Json) -> Json:
+    """The properties without the service keys, which are kept apart."""
+    return {name: value for name, value in properties.items() if name != "keys"}
+
+
+def merged(old: Json, patch: Json, maps: str) -> Json:
+    """A PATCH at property level (§3.7): absent members stay as they are.
+
+    Whether a map is replaced as a whole or merged by key is unknown; `maps` says which it is here.
+    """
+    result = copy.deepcopy(old)
+    for name, value in patch.items():
+        before = result.get(name)
+        if name == "storageAccount" and isinstance(before, dict) and isinstance(value, dict):
+            result[name] = {**before, **value}
+        elif name in ("assets", "parameters") and maps == "merge" and isinstance(before, dict):
+            result[name] = {**before, **(value or {})}
+        elif value is not None:
+            result[name] = value
+    return result
+
+
+# --- the model ----------------------------------------------------------------------------------
+
+
+def model_uri(properties: Json) -> str:
+    """The URI of the asset that feeds the model port of a Score Model node, "" if there is none."""
+    assets = properties.get("assets") or {}
+    package = properties.get("package") or {}
+    nodes = member(package, "nodes") or {}
+    for edge in member(package, "edges") or []:
+        target = _asset_of(nodes, assets, member(edge, "targetNodeId"))
+        source = _asset_of(nodes, assets, member(edge, "sourceNodeId"))
+        if "score" in str(member(target, "name", "")).casefold() and (
+            str(member(source, "type", "")).casefold() == "resource"
+            and "model" in str(member(edge, "targetPortId", "")).casefold()
+        ):
+            return str(member(member(source, "locationInfo") or {}, "uri", ""))
+    return ""
+
+
+def _asset_of(nodes: Json, assets: Json, node: object) -> Json:
+    found = assets.get(member(nodes.get(str(node)) or {}, "assetId"))
+    return found if isinstance(found, dict) else {}
+
+
+def model_bytes(core: Core, properties: Json) -> bytes | None:
+    """The bytes of the model, which the service copies when it is updated; None without a model.
+
+    ModelError when the blob is not in the service's own storage account, missing, or no model.
+    """
+    uri = canonical(model_uri(properties)).split("?", 1)[0]
+    if not uri:
+        return None
+    account, _, path = uri.removeprefix("blob://").partition("/")
+    configured = member(properties.get("storageAccount") or {}, "name", "")
+    if account != configured:
+        raise ModelError("InvalidBlob", f"The blob {uri} is not in storage account {configured}.")
+    content = core.read_blob(f"{account}/{path}")
+    if content is None:
+        raise ModelError("BlobNotFound", f"The blob {path} was not found.")
+    core.check_model(content)
+    return content
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+
+def envelope(service: WebService) -> Json:
+    """The members around `properties`."""
+    return {
+        "id": f"/subscriptions/{service.subscription}/resourceGroups/{service.group}"
+        f"/providers/{TYPE}/{service.name}",
+        "name": service.name,
+        "type": TYPE,
+        "location": service.location,
+        "tags": dict(service.tags),
+    }
+
+
+def sparse(service: WebService) -> Json:
+    """A service in a list: no assets, no package (§3.2)."""
+    properties = {
+        "title": service.properties.get("title", ""),
+        "packageType": "Graph",
+        "provisioningState": service.state,
+        "createdOn": iso(service.created),
+        "modifiedOn": iso(service.modified),
+    }
+    return {**envelope(service), "properties": properties}
+
+
+def shown(service: WebService, request: Request, region: str) -> Json:
+    """A service as GET shows it: secrets omitted or encrypted anew, server's members added."""
+    properties = {
+        name: copy.deepcopy(value)
+        for name, value in service.properties.items()
+        if name not in ("keys", "commitmentPlan") and not (name == "parameters" and not value)
+    }
+    if isinstance(storage := properties.get("storageAccount"), dict):
+        properties["storageAccount"] = {"name": member(storage, "name")}
+    example = properties.get("exampleRequest")
+    if isinstance(example, dict) and member(example, "globalParameters") is None:
+        example.pop("globalParameters", None)
+    _encrypt(properties.get("package"), f"{service.id}{service.updates}{region}")
+    package = properties.pop("package", None)
+    properties.update(
+        payloadsInBlobStorage=False,
+        provisioningState=service.state,
+        createdOn=iso(service.created),
+        modifiedOn=iso(service.modified),
+        swaggerLocation=f"{scoring_base(service, request)}/swagger.json",
+    )
+    if package is not None:
+        properties["package"] = package
+    return {**envelope(service), "properties": properties}
+
+
+def scoring_base(service: WebService, request: Request) -> str:
+    """Where the service scores, in the form by which the caller reached us (§3.3)."""
+    base = public_scoring_base(service.location, request)
+    sub32 = service.subscription.replace("-", "")
+    return f"{base}/subscriptions/{sub32}/services/{service.id}"
+
+
+def public_scoring_base(location: str, request: Request) -> str:
+    """The region's scoring host for a caller who came by a real host name; else our own base."""
+    if not request.host.casefold().endswith((".azure.com", ".azureml.net")):
+        return request.base
+    region = short(location)
+    return f"https://{SCORING_HOSTS.get(region, region)}.services.azureml.net"
+
+
+def _encrypt(value: Any, salt: str) -> None:
+    """Replace credential parameters by a ciphertext that differs after every update (§3.5)."""
+    if isinstance(value, list):
+        for item in value:
+            _encrypt(item, salt)
+    elif isinstance(value, dict):
+        if member(value, "certificateThumbprint"):
+            plain = str(member(value, "value", ""))
+            digest = hashlib.sha512(f"{salt}{plain}".encode()).digest()
+            name = next((key for key in value if key.casefold() == "value"), "value")
+            value[name] = "MII" + base64.b64encode(digest * 3).decode()
+        for item in value.values():
+            _encrypt(item, salt)
+
+
+def old_dialect(document: Json) -> Json:
+    """The 2016-05-01-preview dialect: parameters are plain strings (§3.3)."""
+    result = copy.deepcopy(document)
+    properties = result["properties"]
+    for nodes in (member(properties.get("package") or {}, "nodes") or {}).values():
+        if isinstance(parameters := member(nodes, "parameters"), dict):
+            for name, value in parameters.items():
+                parameters[name] = _plain(value)
+    if isinstance(parameters := properties.get("parameters"), dict):
+        properties["parameters"] = {name: _plain(value) for name, value in parameters.items()}
+    return result
+
+
+def _plain(value: Any) -> Any:
+    return member(value, "value", "") if isinstance(value, dict) else value

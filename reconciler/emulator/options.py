@@ -1,0 +1,60 @@
+"""The switches of the emulator, and its clock.
+
+Where the reference marks a fact as unknown [U], there is a switch here and both settings are
+tested. Durations are those that were recorded or documented; `speed` divides them all.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this cloud behaves where the real one's behaviour is unknown, and how fast it is."""
+
+    speed: float = 1.0
+    job_s: float = 5.0
+    operation_s: float = 12.0  # §3.6: 10-15 s recorded
+    settle_s: float = 30.0  # §2.8: a Classic update is in effect after about 30 s
+    status_codes: str = "strings"  # or "numbers" (§4.3)
+    cancelled: str = "Cancelled"  # or "Canceled" (§4.3)
+    classic_location: str = "visible"  # or "hidden" (§2.6)
+    classic_patch_body: bool = True  # whether PATCH answers the endpoint (§2.8)
+    patch_maps: str = "replace"  # or "merge" (§3.7)
+    async_failure: str = "both"  # or "error", "errorInfo" (§3.6)
+    prevent_update: bool = True  # whether PreventUpdate refuses PATCH and refresh (§2.5)
+    job_times: bool = False  # whether jobs tell CreatedAt, StartTime, EndTime (§4.4)
+    page_size: int = 50  # services per page of an ARM list
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a setting that does not exist."""
+        allowed = {
+            "status_codes": ("strings", "numbers"),
+            "cancelled": ("Cancelled", "Canceled"),
+            "classic_location": ("visible", "hidden"),
+            "patch_maps": ("replace", "merge"),
+            "async_failure": ("both", "error", "errorInfo"),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, must be one of {values}")
+
+
+class ManualClock:
+    """A clock that stands still until it is told to advance."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self._now = now
+        self._guard = threading.Lock()
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        with self._guard:
+            return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        with self._guard:
+            self._now += seconds

@@ -1,0 +1,147 @@
+"""The server door: HTTP/1.1 with keep-alive on 127.0.0.1, one thread per connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from reconciler.emulator.faults import Dropped
+from reconciler.emulator.messages import Request, Response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.emulator.cloud import Cloud
+
+LOOPBACK = "127.0.0.1"
+MOST_BYTES = 256 * 1024 * 1024
+
+
+class Server:
+    """A cloud behind a socket."""
+
+    def __init__(self, cloud: Cloud, http: ThreadingHTTPServer, scheme: str) -> None:
+        self._cloud = cloud
+        self._http = http
+        self._thread: threading.Thread | None = None
+        self.url = f"{scheme}://{LOOPBACK}:{http.server_address[1]}"
+
+    def start(self) -> None:
+        """Serve from a thread until `stop`."""
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving, and let go of the port and the state folder."""
+        self._http.shutdown()
+        self._http.server_close()
+        if self._thread is not None:
+            self._thread.join()
+        self._cloud.close()
+
+
+def serve(
+    cloud: Cloud, port: int = 8400, certfile: Path | None = None, keyfile: Path | None = None
+) -> Server:
+    """A server that is bound and not yet started; port 0 picks a free one.
+
+    Raises OSError when the port is taken or a certificate cannot be read.
+    """
+    http = _Http((LOOPBACK, port), _handler(cloud))
+    if certfile is None:
+        return Server(cloud, http, "http")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certfile, keyfile)
+    http.socket = context.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+    return Server(cloud, http, "https")
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # more than 64 clients may connect at once
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are none of our business."""
+
+
+def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
+    class Handler(_Handler):
+        served = cloud
+
+    return Handler
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: Cloud
+    protocol_version = "HTTP/1.1"
+    server_version = "Microsoft-HTTPAPI/2.0"
+    sys_version = ""
+    timeout = 120
+    disable_nagle_algorithm = True
+
+    def _respond(self) -> None:
+        try:
+            response = self.served.handle(self._asked())
+        except Dropped:
+            self._drop()
+            return
+        self._write(response)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_OPTIONS = _respond
+
+    def _asked(self) -> Request:
+        path, _, query = self.path.partition("?")
+        scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
+        return Request(
+            method=self.command,
+            scheme=scheme,
+            host=self.headers.get("Host", LOOPBACK),
+            path=path,
+            query=query,
+            headers={name.casefold(): value for name, value in self.headers.items()},
+            body=self._body(),
+        )
+
+    def _body(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", "").casefold():
+            return self._chunks()
+        length = self.headers.get("Content-Length", "0")
+        return self.rfile.read(min(int(length), MOST_BYTES)) if length.isdecimal() else b""
+
+    def _chunks(self) -> bytes:
+        content = b""
+        while size := int(self.rfile.readline().split(b";")[0].strip() or b"0", 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+            if len(content) > MOST_BYTES:
+                break
+        self.rfile.readline()
+        return content
+
+    def _write(self, response: Response) -> None:
+        self.send_response(response.status)
+        named = {name.casefold() for name in response.headers}
+        for name, value in response.headers.items():
+            if name.casefold() not in ("date", "server"):
+                self.send_header(name, value)
+        if "content-length" not in named and response.status not in (204, 304):
+            self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        if self.command != "HEAD" and response.status not in (204, 304):
+            self.wfile.write(response.body)
+
+    def _drop(self) -> None:
+        """Close the connection in the middle of everything."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The cloud keeps its own log, without queries."""
