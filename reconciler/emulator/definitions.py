@@ -21,7 +21,7 @@ PARTS = ("assets", "input", "output", "package", "parameters", "exampleRequest")
 # What a PUT may leave out without losing it: nobody can send back what GET hides [U].
 KEPT = ("storageAccount", "commitmentPlan", "machineLearningWorkspace")
 READ_ONLY = ("createdon", "modifiedon", "provisioningstate", "swaggerlocation")
-_NAMES = {
+_NAMES: dict[str, str] = {
     name.casefold(): name
     for name in (
         *("packageType", "title", "description", "readOnly", "exposeSampleData", "keys"),

@@ -53,7 +53,7 @@ def _storage(core: Core, name: str, account: Json, folder: Path) -> None:
         root = folder / files["folder"] if files else None
         for file in sorted(root.rglob("*")) if root else []:
             if file.is_file():
-                blob = file.relative_to(root).as_posix()  # type: ignore[arg-type]
+                blob = file.relative_to(root).as_posix()
                 core.blobs.put(name, container, blob, file.read_bytes())
 
 

@@ -1,0 +1,95 @@
+"""A seeded cloud, a session that speaks to it in-process, and the addresses of the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import yaml
+
+from reconciler import emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEED = Path(__file__).parent.parent.parent / "services/local/_emulator/seed.yaml"
+BASE = "http://127.0.0.1:8400"
+API = "api-version=2017-01-01"
+
+
+@dataclass
+class Client:
+    """Somebody else's client: plain requests, nothing of the reconciler."""
+
+    cloud: emulator.Cloud
+    clock: emulator.ManualClock
+    seed: dict[str, Any]
+    token: str = "anything"
+
+    def __post_init__(self) -> None:
+        self.session = requests.Session()
+        self.session.trust_env = False
+        for prefix in ("http://", "https://"):
+            self.session.mount(prefix, emulator.InProcessAdapter(self.cloud))
+
+    def send(
+        self, method: str, path: str, *, token: str | None = None, base: str = BASE, **more: Any
+    ) -> requests.Response:
+        token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers.update(more.pop("headers", {}))
+        return self.session.request(method, base + path, headers=headers, **more)
+
+    @property
+    def workspace(self) -> dict[str, Any]:
+        return self.seed["workspaces"][0]
+
+    def classic(self, name: str) -> dict[str, Any]:
+        return next(s for s in self.seed["classicServices"] if s["name"] == name)
+
+    def new(self, name: str) -> dict[str, Any]:
+        return next(s for s in self.seed["webServices"] if s["name"] == name)
+
+    def arm(self, name: str) -> str:
+        service = self.new("breast-cancer-predictive")
+        return (
+            f"/subscriptions/{service['subscription']}/resourceGroups/{service['resourceGroup']}"
+            f"/providers/Microsoft.MachineLearning/webServices/{name}"
+        )
+
+    def management(self, endpoint: str, service: str = "Diabetes Scoring") -> str:
+        ident = self.classic(service)["id"]
+        return f"/workspaces/{self.workspace['id']}/webservices/{ident}/endpoints/{endpoint}"
+
+    def blob(self, path: str, content: bytes) -> None:
+        container, _, name = path.partition("/")
+        self.cloud._core.blobs.put("mllocal", container, name, content)
+
+    def blob_bytes(self, path: str) -> bytes | None:
+        container, _, name = path.partition("/")
+        return self.cloud._core.blobs.get("mllocal", container, name)
+
+    def sas(self, path: str, lasting_s: float = 3600) -> str:
+        container, _, name = path.partition("/")
+        return self.cloud._core.blobs.sign("mllocal", container, name, lasting_s=lasting_s)
+
+
+@pytest.fixture
+def client_of() -> Callable[..., Client]:
+    """A maker of clients to freshly seeded clouds with given switches."""
+
+    def make(**options: Any) -> Client:
+        clock = emulator.ManualClock()
+        cloud = emulator.Cloud(emulator.Options(**options), clock=clock)
+        cloud.seed(SEED)
+        return Client(cloud, clock, yaml.safe_load(SEED.read_text()))
+
+    return make
+
+
+@pytest.fixture
+def client(client_of: Callable[..., Client]) -> Client:
+    return client_of()
