@@ -170,8 +170,14 @@ def _change(
 def _live_name(observed: Observed) -> str:
     live = observed.live
     if live.ref is not None:
-        return live.ref.path.rsplit("/", 1)[-1]
+        return _shortened(live.ref.path.rsplit("/", 1)[-1])
     return live.model_text or ("hidden" if live.hidden else "unknown")
+
+
+def _shortened(name: str) -> str:
+    """Studio names its models by 32 hex digits; eight are enough to recognise one."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem[:8]}…{dot}{ending}" if len(stem) > 24 else name
 
 
 def _warnings(observed: Observed) -> tuple[str, ...]:

@@ -63,5 +63,6 @@ def _answered(request: requests.PreparedRequest, response: Response) -> requests
         headers=response.headers,
         status=response.status,
         preload_content=False,
+        request_method=request.method,
     )
     return made

@@ -190,7 +190,10 @@ class ClassicEndpoints:
             credential=self._token,
             what=f"reading {where}",
         )
-        return answer.json_object()
+        endpoint = answer.json_object()
+        if not text(endpoint, "Name"):
+            raise answer.unreadable("an endpoint with a Name")
+        return endpoint
 
     def _endpoint_url(self, service: Mapping[str, Any], where: ClassicAddress) -> str:
         if not (service_id := text(service, "Id")):

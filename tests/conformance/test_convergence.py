@@ -1,0 +1,207 @@
+"""What every target must do: read when planning, converge when applying, then be quiet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli import commands
+from reconciler.model import Action, HealthCode
+
+if TYPE_CHECKING:
+    from tests.lab import Lab
+
+ALL = ["breast-cancer", "diabetes-middle", "diabetes-senior", "diabetes-young"]
+
+
+def test_planning_only_reads(lab: Lab) -> None:
+    plan = lab.plan()
+    assert plan.counts[Action.TRAIN] == 4
+    assert lab.sent
+    assert lab.writes == []
+
+
+def test_apply_converges_and_the_second_plan_is_empty(lab: Lab) -> None:
+    report = lab.apply()
+    assert report.failures == ()
+    assert sorted(proof.name for proof in report.proofs) == ALL
+    assert report.plan.converged
+    assert lab.plan().converged
+
+
+def test_a_second_apply_writes_nothing(lab: Lab) -> None:
+    lab.apply()
+    lab.sent.clear()
+    report = lab.apply()
+    assert report.plan.converged
+    assert report.done == ()
+    assert lab.writes == []
+
+
+def test_each_version_is_trained_by_exactly_one_started_job(lab: Lab) -> None:
+    lab.apply()
+    started = [url for method, url in lab.writes if method == "POST" and url.endswith("/start")]
+    assert len(started) == len(set(started)) == 4
+
+
+def test_a_changed_version_is_trained_swapped_and_scored_differently(lab: Lab) -> None:
+    lab.apply()
+    lab.want("2026-11")
+    assert {c.action for c in lab.plan().changes} == {Action.TRAIN}
+    report = lab.apply()
+    assert report.failures == ()
+    for proof in report.proofs:
+        assert proof.proved
+        assert proof.model == "2026-11"
+        assert proof.before is not None
+        assert proof.after is not None
+        assert proof.before != proof.after
+
+
+def test_the_version_that_is_live_is_named(lab: Lab) -> None:
+    lab.apply()
+    lab.want("2026-11")
+    assert {(c.before, c.after) for c in lab.plan().changes} == {("2026-10", "2026-11")}
+
+
+def test_a_revert_swaps_back_and_trains_nothing(lab: Lab) -> None:
+    lab.apply()
+    lab.want("2026-11")
+    lab.apply()
+    for name in ("breast-cancer.yaml", "diabetes.yaml"):
+        lab.edit(name, '"2026-11"', '"2026-10"')
+    assert {c.action for c in lab.plan().changes} == {Action.BIND}
+    lab.sent.clear()
+    assert lab.apply().failures == ()
+    assert not [url for _, url in lab.writes if "/jobs" in url]
+
+
+def test_drift_is_seen_and_healed(lab: Lab) -> None:
+    lab.apply()
+    lab.want("2026-11")
+    lab.apply()
+    world = lab.world()
+    for binding in lab.desired().bindings:
+        old = binding.version.__class__(
+            binding.version.model, "2026-10", binding.version.arguments
+        )
+        world.targets[binding.kind].bind(binding, world.ledger.ref(old))
+    lab.clock.advance(60)
+    assert {c.action for c in lab.plan().changes} == {Action.BIND}
+    assert lab.apply().plan.converged
+
+
+def test_the_proof_on_demand_holds_after_and_not_before(lab: Lab) -> None:
+    from reconciler.engine.prove import prove_all
+
+    before = prove_all(lab.world(), lab.desired().bindings, 4)
+    assert {proof.proved for proof in before} == {False}
+    assert {proof.health.code for proof in before} == {HealthCode.DEGRADED}
+    lab.apply()
+    after = prove_all(lab.world(), lab.desired().bindings, 4)
+    assert {proof.proved for proof in after} == {True}
+
+
+def test_fields_that_we_do_not_own_survive(lab: Lab) -> None:
+    exports = [_exports(lab)]
+    lab.apply()
+    exports.append(_exports(lab))
+    before, after = (_without_models(export) for export in exports)
+    assert exports[0] != exports[1]
+    assert before == after
+
+
+def _exports(lab: Lab) -> dict[str, dict[str, object]]:
+    world = lab.world(read_only=True)
+    return {b.name: world.targets[b.kind].export(b) for b in lab.desired().bindings}
+
+
+def _without_models(exports: dict[str, dict[str, object]]) -> object:
+    """Exports with every model URL blanked, and the members a PATCH may drop (§3.5) left out."""
+
+    def blank(value: object) -> object:
+        if isinstance(value, dict):
+            empty = (None, "", {}, [])
+            return {k: blank(v) for k, v in sorted(value.items()) if v not in empty}
+        if isinstance(value, list):
+            return [blank(item) for item in value]
+        return "model" if isinstance(value, str) and value.endswith(".ilearner") else value
+
+    return blank(exports)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("breast-cancer.yaml", "webService: breast-cancer-predictive", "webService: nowhere"),
+        ("diabetes.yaml", "endpoint: young", "endpoint: nowhere"),
+    ],
+)
+def test_a_missing_target_is_blocked_with_a_reason_and_the_rest_converges(
+    lab: Lab, name: str, old: str, new: str
+) -> None:
+    lab.edit(name, old, new)
+    blocked = [c for c in lab.plan().changes if c.action is Action.BLOCK]
+    assert [c.code for c in blocked] == ["missing"]
+    assert "nowhere" in blocked[0].why
+    report = lab.apply()
+    assert [failure.exit_code for failure in report.failures] == [errors.REFUSED]
+    assert len(report.proofs) == 3
+    assert commands.report_exit_code(report) == errors.PARTIAL
+
+
+def test_an_unknown_classic_service_suggests_the_right_one(lab: Lab) -> None:
+    lab.edit("diabetes.yaml", "webService: Diabetes Scoring", "webService: Diabetes scoring")
+    change = lab.changes()["diabetes-young"]
+    assert (change.action, change.code) == (Action.BLOCK, "missing")
+    assert 'did you mean "Diabetes Scoring"?' in change.why
+
+
+REFUSALS = [
+    ("diabetes.yaml", "endpoint: young", "endpoint: default", "default_endpoint"),
+    ("diabetes.yaml", "Diabetes [trained model]", "diabetes [trained model]", "unknown_resource"),
+    (
+        "breast-cancer.yaml",
+        "Breast Cancer [trained model]",
+        "breast cancer [trained model]",
+        "unknown_asset",
+    ),
+    ("breast-cancer.yaml", "breast-cancer-predictive", "breast-cancer-training", "unknown_asset"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "code"), REFUSALS)
+def test_what_the_platform_forbids_is_blocked_before_anything_is_trained(
+    lab: Lab, name: str, old: str, new: str, code: str
+) -> None:
+    lab.edit(name, old, new)
+    blocked = [c for c in lab.plan().changes if c.action is Action.BLOCK]
+    assert {c.code for c in blocked} == {code}
+    names = {c.name for c in blocked}
+    report = lab.apply()
+    assert {failure.name for failure in report.failures} == names
+    assert not [w for w in lab.writes if any(n.removeprefix("diabetes-") in w[1] for n in names)]
+
+
+def test_an_export_is_planned_against_as_the_live_state_would_be(lab: Lab, tmp_path) -> None:
+    from reconciler.cli.offline import export_document, observe_exports
+    from reconciler.plan import make_plan
+
+    lab.apply()
+    wanted = lab.desired()
+    world = lab.world(read_only=True)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    for b in wanted.bindings:
+        document = export_document(b, world.targets[b.kind].export(b))
+        (folder / f"{b.name}.json").write_text(json.dumps(document))
+    assert make_plan(wanted.environment, observe_exports(wanted, folder, lab.url)).converged
+    lab.want("2026-11")
+    wanted = lab.desired()
+    plan = make_plan(wanted.environment, observe_exports(wanted, folder, lab.url))
+    assert {(c.action, c.code, c.before, c.after) for c in plan.changes} == {
+        (Action.BIND, "offline", "2026-10", "2026-11")
+    }

@@ -1,0 +1,249 @@
+"""Where the reference says [U], the client must be right under both readings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli import commands
+from reconciler.emulator import Fault
+from reconciler.model import UNREADABLE, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab import Lab
+
+SWITCHES = [
+    {"status_codes": "numbers"},
+    {"classic_location": "hidden"},
+    {"patch_maps": "merge"},
+    {"classic_patch_body": False},
+    {"job_times": True},
+    {"async_failure": "error"},
+    {"speed": 100.0},
+]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: next(iter(s)))
+def test_apply_converges_under_every_switch(
+    switched: Callable[..., Lab], switches: dict[str, Any]
+) -> None:
+    lab = switched(**switches)
+    assert lab.apply().failures == ()
+    lab.sent.clear()
+    assert lab.apply().plan.converged
+    assert lab.writes == []
+
+
+def test_a_hidden_location_is_witnessed_by_a_record_and_the_plan_says_so(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched(classic_location="hidden")
+    before = lab.changes()["diabetes-young"]
+    assert before.before == "hidden"
+    report = lab.apply()
+    after = lab.changes()["diabetes-young"]
+    assert after.action is Action.NOOP
+    assert any("record in the store is the witness" in text for text in after.warnings)
+    proof = next(p for p in report.proofs if p.name == "diabetes-young")
+    assert any("record in the store" in text for text in proof.warnings)
+
+
+@pytest.mark.parametrize("shape", ["error", "errorInfo", "both"])
+def test_a_failed_operation_is_a_failure_with_the_services_reason(
+    switched: Callable[..., Lab], shape: str
+) -> None:
+    lab = switched(async_failure=shape)
+    lab.cloud.faults.play("operation", "the disk is full")
+    report = lab.apply()
+    (failure,) = report.failures
+    assert (failure.name, failure.exit_code) == ("breast-cancer", errors.UNPROVED)
+    assert "the disk is full" in failure.message
+    assert len(report.proofs) == 3
+
+
+def test_a_success_that_changed_nothing_is_an_error_of_its_own(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.play("operation", "nothing")
+    report = lab.apply()
+    (failure,) = report.failures
+    assert failure.exit_code == errors.UNPROVED
+    assert failure.message.startswith(
+        "the service said that the update succeeded, but reading it back shows "
+    )
+    assert commands.report_exit_code(report) == errors.UNPROVED
+
+
+def test_a_classic_patch_that_changed_nothing_is_an_error_after_the_window(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.play("patch", "nothing", times=3)
+    began = lab.clock()
+    report = lab.apply()
+    assert {failure.exit_code for failure in report.failures} == {errors.UNPROVED}
+    assert len(report.failures) == 3
+    assert lab.clock() - began > 30
+
+
+def test_a_failed_job_blocks_with_its_details_and_stays_so(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.cloud.faults.play("job", "Error 0018: no header", times=4)
+    report = lab.apply()
+    assert {failure.exit_code for failure in report.failures} == {errors.REFUSED}
+    assert all("Error 0018: no header" in failure.message for failure in report.failures)
+    lab.sent.clear()
+    assert {c.code for c in lab.plan().changes} == {"training_failed"}
+    lab.apply()
+    assert lab.writes == []
+
+
+@pytest.mark.parametrize("spelling", ["Cancelled", "Canceled"])
+def test_a_cancelled_job_ends_in_either_spelling(
+    switched: Callable[..., Lab], spelling: str
+) -> None:
+    lab = switched(cancelled=spelling)
+    lab.cloud.faults.play("job", "cancelled", times=4)
+    assert len(lab.apply().failures) == 4
+
+
+def test_a_job_that_takes_too_long_is_cancelled(switched: Callable[..., Lab]) -> None:
+    lab = switched(job_s=1e6)
+    report = lab.apply()
+    assert len(report.failures) == 4
+    assert all("not finished within 1800 s" in failure.message for failure in report.failures)
+    assert {job.state for job in lab.cloud.world.jobs.values()} == {"Cancelled"}
+
+
+UNREADABLE_READS = [
+    ("status", {"status": 401}),
+    ("status", {"status": 403}),
+    ("status", {"status": 429}),
+    ("status", {"status": 500}),
+    ("status", {"status": 503}),
+    ("html", {}),
+    ("truncated", {}),
+    ("reset", {}),
+    ("status", {"status": 200, "body": "[]"}),
+    ("status", {"status": 200, "body": "{}"}),
+    ("status", {"status": 200, "body": ""}),
+    ("status", {"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}}),
+]
+
+
+@pytest.mark.parametrize("route", ["arm.get", "classic.endpoint.get", "classic.services.get"])
+@pytest.mark.parametrize(("kind", "more"), UNREADABLE_READS)
+def test_a_read_that_fails_never_becomes_a_change(
+    switched: Callable[..., Lab], route: str, kind: str, more: dict[str, Any]
+) -> None:
+    lab = switched()
+    lab.apply()
+    lab.want("2026-11")
+    lab.cloud.faults.script(Fault(route, kind, times=1000, **more))
+    changes = [c for c in lab.plan().changes if (c.kind == "WebService") == (route == "arm.get")]
+    if route == "classic.services.get" and more.get("body") == "[]":
+        # An empty list is a valid answer: nothing is there, and that is a BLOCK as well.
+        assert {c.code for c in changes} == {"missing"}
+    else:
+        assert {c.code for c in changes} == {UNREADABLE}
+    assert {c.action for c in changes} == {Action.BLOCK}
+    assert all(c.why for c in changes)
+
+
+def test_a_throttled_service_is_asked_again_and_converges(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    for route in ("arm.get", "arm.patch", "classic.endpoint.patch", "bes.look", "blob.put"):
+        throttled = Fault(route, "status", times=2, status=503, headers={"Retry-After": "3"})
+        lab.cloud.faults.script(throttled)
+    assert lab.apply().failures == ()
+
+
+def test_a_submission_whose_answer_is_lost_is_submitted_again_and_one_job_starts(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("bes.submit", "lost-answer", times=2))
+    lab.cloud.faults.script(Fault("bes.start", "lost-answer", times=2))
+    assert lab.apply().failures == ()
+    started = [job for job in lab.cloud.world.jobs.values() if job.state != "NotStarted"]
+    assert len(started) == 4
+
+
+@pytest.mark.parametrize("route", ["arm.patch", "classic.endpoint.patch"])
+def test_a_swap_whose_answer_is_lost_is_proved_all_the_same(
+    switched: Callable[..., Lab], route: str
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault(route, "lost-answer", times=1))
+    report = lab.apply()
+    assert report.failures == ()
+    assert len(report.proofs) == 4
+
+
+def test_a_read_only_service_is_refused_before_training(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    service = next(s for s in lab.cloud.world.services.values() if "predictive" in s.name)
+    service.properties["readOnly"] = True
+    change = lab.changes()["breast-cancer"]
+    assert (change.action, change.code) == (Action.BLOCK, "read_only")
+    lab.apply()
+    assert not [url for _, url in lab.writes if "breast-cancer" in url]
+
+
+def test_a_protected_endpoint_is_refused(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    for service in lab.cloud.world.classic.values():
+        for endpoint in service.endpoints.values():
+            endpoint.prevent_update = True
+    assert lab.changes()["diabetes-young"].code == "prevent_update"
+
+
+def test_a_model_that_fails_its_gate_is_never_bound(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.edit("models/breast-cancer.yaml", 'atLeast: "0.9"', 'atLeast: "0.9999"')
+    report = lab.apply()
+    (failure,) = report.failures
+    assert failure.exit_code == errors.REFUSED
+    assert failure.message == "not accepted: AUC is 0.992063, and must be atLeast 0.9999"
+    assert not [w for w in lab.writes if w[0] == "PATCH" and "breast" in w[1]]
+
+
+def test_a_missing_input_is_known_before_any_job(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.want("2027-01")
+    assert {c.code for c in lab.plan().changes} == {"input_missing"}
+    lab.apply()
+    assert lab.writes == []
+
+
+def test_a_changed_recipe_under_a_trained_version_is_blocked(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.apply()
+    lab.edit("models/diabetes.yaml", 'Regularization: "2.0"', 'Regularization: "3.0"')
+    change = lab.changes()["diabetes-young"]
+    assert (change.action, change.code) == (Action.BLOCK, "recipe_changed")
+    (diff,) = change.diffs
+    assert (diff.path, diff.before, diff.after) == ("recipe.parameters.Regularization", "2.0", "3.0")
+
+
+def test_a_stopped_run_goes_on_where_it_was(switched: Callable[..., Lab]) -> None:
+    from dataclasses import replace
+
+    from reconciler.engine.run import converge
+
+    lab = switched()
+    steps = iter(range(1000))
+    world = replace(lab.world(), stopping=lambda: next(steps) > 12)
+    wanted = lab.desired()
+    ended = converge(world, wanted.bindings, lab.progress, parallel=4, most_jobs=40)
+    assert len(ended) < 4
+    assert lab.apply().failures == ()
+    starts = [u for m, u in lab.writes if m == "POST" and u.endswith("/start")]
+    assert len(starts) == 4
