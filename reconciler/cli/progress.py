@@ -1,0 +1,231 @@
+"""What a run says while it works: a live display on a terminal, or now and then a line.
+
+Both are told from worker threads and draw from whichever thread calls; neither has a thread of
+its own for heartbeats: `beat` is called by the main thread a few times a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from reconciler.errors import redact
+from reconciler.render.cells import Look, ascii_text, columns, visible
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.live import Live
+    from rich.text import Text
+
+Clock = Callable[[], float]
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+ASCII_SPINNER = "|/-\\"
+FRAMES_PER_S = 8
+SPARE_LINES = 4  # of the terminal's height: the prompt, the last finished line, "and 12 more"
+NAMED = 8  # bindings that one heartbeat line names
+
+
+@dataclass
+class Active:
+    """A binding that is under way: its phase, since when, and when it began."""
+
+    phase: str
+    detail: str
+    began: float
+    phase_began: float
+
+
+class _Progress:
+    """What both displays remember: the active bindings in the order in which they began."""
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._active: dict[str, Active] = {}
+        encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
+        self._ascii = not encoding.startswith("utf")
+
+    def _clean(self, text: str) -> str:
+        shown = visible(redact(text))
+        return ascii_text(shown) if self._ascii else shown
+
+    def _enter(self, name: str, phase: str, detail: str) -> bool:
+        """Note the phase; whether it is another one than before."""
+        now = self._clock()
+        was = self._active.get(name)
+        if was is None:
+            self._active[name] = Active(phase, detail, now, now)
+            return True
+        changed = was.phase != phase
+        if changed:
+            was.phase_began = now
+        was.phase, was.detail = phase, detail
+        return changed
+
+    def _leave(self, name: str) -> str:
+        """Forget the binding; ` (12 s)` it took, or "" when it never was under way."""
+        was = self._active.pop(name, None)
+        return "" if was is None else f" ({self._clock() - was.began:.0f} s)"
+
+
+class HeartbeatProgress(_Progress):
+    """A line when something changes, and at most every `every_s` one about what is under way."""
+
+    def __init__(self, stream: TextIO, *, clock: Clock, every_s: float = 30.0) -> None:
+        super().__init__(stream, clock)
+        self._every_s = every_s
+        self._last_beat = clock()
+
+    def __enter__(self) -> HeartbeatProgress:
+        """This display."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is left to end."""
+
+    def phase(self, name: str, phase: str, detail: str = "") -> None:
+        """A binding entered, or is still in, a phase; only another phase is worth a line."""
+        with self._lock:
+            if not self._active:
+                self._last_beat = self._clock()
+            if self._enter(name, phase, detail):
+                self._say(f"{name}: {phase}{f', {detail}' if detail else ''}")
+
+    def done(self, name: str, outcome: str) -> None:
+        """A binding converged."""
+        with self._lock:
+            self._say(f"✓ {name}: {outcome}{self._leave(name)}")
+
+    def failed(self, name: str, message: str) -> None:
+        """A binding ended without converging."""
+        with self._lock:
+            self._say(f"✗ {name}: {message}{self._leave(name)}")
+
+    def beat(self) -> None:
+        """One line about what is under way, if the last such line is long enough ago."""
+        with self._lock:
+            now = self._clock()
+            if self._active and now - self._last_beat >= self._every_s:
+                self._last_beat = now
+                self._say("still under way: " + self._under_way(now))
+
+    def _under_way(self, now: float) -> str:
+        told = [
+            f"{name} ({one.phase} {now - one.phase_began:.0f} s)"
+            for name, one in list(self._active.items())[:NAMED]
+        ]
+        more = len(self._active) - len(told)
+        return ", ".join(told) + (f", … and {more} more" if more else "")
+
+    def _say(self, text: str) -> None:
+        self._stream.write(self._clean(text) + "\n")
+        self._stream.flush()
+
+
+class LiveProgress(_Progress):
+    """A line per active binding that is drawn anew in place, and a permanent one when it ends."""
+
+    def __init__(self, stream: TextIO, *, clock: Clock, no_color: bool = False) -> None:
+        super().__init__(stream, clock)
+        self._no_color = no_color
+        self._live: Live | None = None
+        self._console: Any = None
+
+    def __enter__(self) -> LiveProgress:
+        """This display, begun. rich costs 50 ms to import, so only a display imports it."""
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(
+            file=self._stream,
+            no_color=self._no_color,
+            force_terminal=True,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            get_renderable=self._drawn,
+        )
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the active lines away; the permanent ones stay."""
+        with self._lock:
+            live, self._live = self._live, None
+            self._active.clear()
+        if live is not None:
+            live.stop()
+
+    def phase(self, name: str, phase: str, detail: str = "") -> None:
+        """A binding entered, or is still in, a phase; the next beat draws it."""
+        with self._lock:
+            self._enter(name, phase, detail)
+
+    def done(self, name: str, outcome: str) -> None:
+        """A binding converged: a permanent line says so."""
+        with self._lock:
+            self._keep("✓", "green", f"{name}: {outcome}{self._leave(name)}")
+
+    def failed(self, name: str, message: str) -> None:
+        """A binding ended without converging: a permanent line says why."""
+        with self._lock:
+            self._keep("✗", "red", f"{name}: {message}{self._leave(name)}")
+
+    def beat(self) -> None:
+        """The active lines are drawn anew."""
+        with self._lock:
+            if self._live is not None:
+                self._live.refresh()
+
+    def _keep(self, sign: str, color: str, text: str) -> None:
+        if self._live is None:
+            self._stream.write(self._clean(f"{sign} {text}") + "\n")
+            self._stream.flush()
+            return
+        from rich.text import Text
+
+        self._console.print(Text(self._clean(sign), color).append(self._clean(f" {text}"), ""))
+
+    def _drawn(self) -> Text:
+        from rich.text import Text
+
+        with self._lock:
+            lines = self._lines(self._console.width - 1, self._console.height - SPARE_LINES)
+        return Text("\n".join(lines), no_wrap=True, overflow="crop")
+
+    def _lines(self, width: int, height: int) -> list[str]:
+        now = self._clock()
+        shown = list(self._active.items())[: max(1, height)]
+        rows = [[f"{self._frame(now)} {n}", *self._told(one, now)] for n, one in shown]
+        lines = columns(Look(width, ascii_only=self._ascii), rows, gap=2)
+        more = len(self._active) - len(shown)
+        return [*lines, self._clean(f"… and {more} more")] if more else lines
+
+    def _told(self, one: Active, now: float) -> list[str]:
+        return [one.phase, f"{now - one.began:.0f} s", redact(one.detail)]
+
+    def _frame(self, now: float) -> str:
+        frames = ASCII_SPINNER if self._ascii else SPINNER
+        return frames[int(now * FRAMES_PER_S) % len(frames)]

@@ -1,0 +1,36 @@
+"""Pure: plans, reports, status rows and proofs -> text, Markdown, JSON; and JSON -> plan."""
+
+from reconciler.render.documents import (
+    parse_plan,
+    plan_json,
+    proofs_json,
+    report_json,
+    status_json,
+)
+from reconciler.render.markdown import (
+    plan_markdown,
+    proofs_markdown,
+    report_markdown,
+    status_markdown,
+)
+from reconciler.render.status import StatusRow, Sync, status_row, status_text
+from reconciler.render.text import plan_text, proofs_text, report_text
+
+__all__ = [
+    "StatusRow",
+    "Sync",
+    "parse_plan",
+    "plan_json",
+    "plan_markdown",
+    "plan_text",
+    "proofs_json",
+    "proofs_markdown",
+    "proofs_text",
+    "report_json",
+    "report_markdown",
+    "report_text",
+    "status_json",
+    "status_markdown",
+    "status_row",
+    "status_text",
+]

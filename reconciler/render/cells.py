@@ -1,0 +1,214 @@
+"""Cells and lines: how wide text is, how it is cut and wrapped, what must not reach a terminal.
+
+Everything that is printed passes `visible`: a name or a service's message may hold escape
+sequences, newlines or bidirectional controls, and none of them may move a cursor, forge a line
+or turn a line around. They are shown as escapes instead, so that a reader sees what was there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+NARROWEST = 20  # below this no document can be laid out; wider than this no line is too long
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ASCII = {"→": "->", "✓": "ok", "✗": "FAILED", "·": "-", "×": "x", "…": "...", "–": "-", "—": "-"}
+_COLORS = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "dim": "2",
+    "bold": "1",
+}
+_PRINTABLE_ASCII = re.compile(r"[ -~]*\Z")
+
+
+def visible(text: str) -> str:
+    """The text with every control, format and separator character written as an escape."""
+    if _PRINTABLE_ASCII.match(text):
+        return text
+    return "".join(_shown(char) for char in text)
+
+
+def is_hidden(char: str) -> bool:
+    """Whether a character controls the display instead of being displayed."""
+    return unicodedata.category(char) in _HIDDEN
+
+
+def _shown(char: str) -> str:
+    if not is_hidden(char):
+        return " " if unicodedata.category(char) == "Zs" else char
+    return _SHORT.get(char) or _escape(char)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def ascii_text(text: str) -> str:
+    """The text in ASCII: our own signs by their names, anything else as an escape."""
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() else _ASCII.get(c) or _escape(c) for c in text)
+
+
+def cells(text: str) -> int:
+    """How many terminal cells the text takes; combining characters count, so never too few."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells_of(char) for char in text)
+
+
+def _cells_of(char: str) -> int:
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def pad(text: str, room: int) -> str:
+    """The text, followed by blanks up to so many cells."""
+    return text + " " * max(0, room - cells(text))
+
+
+def cut(text: str, room: int, sign: str = "…") -> str:
+    """The text when it fits the room; else its beginning and end around the sign."""
+    if cells(text) <= room:
+        return text
+    left = room - cells(sign)
+    if left <= 0:
+        return _beginning(text, room)
+    tail = _beginning(text[::-1], left // 2)[::-1]
+    return _beginning(text, left - cells(tail)) + sign + tail
+
+
+def _beginning(text: str, room: int) -> str:
+    taken = 0
+    for place, char in enumerate(text):
+        taken += _cells_of(char)
+        if taken > room:
+            return text[:place]
+    return text
+
+
+def wrap(text: str, room: int, sign: str = "…") -> list[str]:
+    """The words of the text in lines that fit the room; a word that does not fit is cut."""
+    lines: list[str] = []
+    line = ""
+    for word in (cut(word, room, sign) for word in text.split()):
+        longer = f"{line} {word}" if line else word
+        if cells(longer) > room:
+            lines.append(line)
+            longer = word
+        line = longer
+    return [*lines, line] if line else lines
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with at least so many significant digits, never without its integer digits."""
+    exact = Decimal(repr(float(value)))
+    if not exact.is_finite():
+        return str(value)
+    if exact and not -5 < exact.adjusted() < 15:
+        return f"{value:.{digits}g}"
+    places = max(0, digits - 1 - exact.adjusted()) if exact else 0
+    text = f"{exact:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def numbers(*values: float) -> list[str]:
+    """The numbers as short as lets different ones look different."""
+    for digits in range(3, 17):
+        texts = [number(value, digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            return texts
+    return [number(value, 17) for value in values]
+
+
+def counted(count: int, what: str) -> str:
+    """`1 binding`, `2 bindings`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def listed(texts: Iterable[str]) -> list[str]:
+    """The texts that say something, each once, in their order."""
+    return [text for text in dict.fromkeys(texts) if text]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How lines look: their width, colours, character set, and how much is told."""
+
+    asked_width: int = 80
+    color: bool = False
+    ascii_only: bool = False
+    verbose: bool = False
+
+    @property
+    def width(self) -> int:
+        """The most cells a line may take."""
+        return max(self.asked_width, NARROWEST)
+
+    @property
+    def sign(self) -> str:
+        """What stands for text that was cut out."""
+        return "..." if self.ascii_only else "…"
+
+    def clean(self, text: str) -> str:
+        """The text as it can be printed: nothing hidden, and ASCII where only ASCII works."""
+        text = visible(text)
+        return ascii_text(text) if self.ascii_only else text
+
+    def cut(self, text: str, room: int) -> str:
+        """The clean text, cut in the middle when it does not fit the room."""
+        return cut(self.clean(text), room, self.sign)
+
+    def line(self, text: str, color: str = "") -> str:
+        """One line that fits the width, in a colour."""
+        return self.paint(cut(self.clean(text).rstrip(), self.width, self.sign), color)
+
+    def lines(self, text: str, indent: int = 0, color: str = "", hang: int = 0) -> list[str]:
+        """The text wrapped to the width; lines after the first are indented further by `hang`."""
+        room = self.width - indent - hang
+        wrapped = wrap(self.clean(text), room, self.sign)
+        blanks = [" " * indent] + [" " * (indent + hang)] * len(wrapped)
+        return [
+            self.paint(blank + line, color) for blank, line in zip(blanks, wrapped, strict=False)
+        ]
+
+    def paint(self, text: str, color: str) -> str:
+        """The text between the codes of a colour, when there are colours."""
+        if not (self.color and color and text):
+            return text
+        return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
+
+
+def columns(look: Look, rows: list[list[str]], gap: int = 3) -> list[str]:
+    """The rows as lines with aligned columns: the widest column gives way when all do not fit."""
+    clean = [[look.clean(cell) for cell in row] for row in rows]
+    if not clean:
+        return []
+    widths = [max(map(cells, column)) for column in zip(*clean, strict=True)]
+    gap = gap if look.width >= 60 else 1
+    shrink(widths, look.width - gap * (len(widths) - 1))
+    return [
+        (" " * gap)
+        .join(pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
+        .rstrip()
+        for row in clean
+    ]
+
+
+def shrink(widths: list[int], room: int) -> None:
+    """Take cells from the widest columns until all fit the room."""
+    while sum(widths) > room and max(widths) > 1:
+        widest = widths.index(max(widths))
+        others = [width for place, width in enumerate(widths) if place != widest]
+        spare = max(1, widths[widest] - max(others, default=1))
+        widths[widest] -= min(spare, sum(widths) - room, widths[widest] - 1)

@@ -1,0 +1,329 @@
+"""Plans, reports, rows and proofs as JSON for programs; and the way back for plans.
+
+Control, format and separator characters are written as JSON escapes, so that a document can be
+shown in a terminal, and reads back as exactly what it was made of.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+from reconciler.model import (
+    NOWHERE,
+    Action,
+    Change,
+    Failure,
+    FieldDiff,
+    Judgement,
+    Plan,
+    Proof,
+    Report,
+    Rule,
+    RuleKind,
+    Score,
+    Source,
+)
+from reconciler.render.cells import is_hidden
+from reconciler.render.status import StatusRow
+
+PLAN = "reconciler/plan/v1"
+REPORT = "reconciler/report/v1"
+STATUS = "reconciler/status/v1"
+PROOFS = "reconciler/proofs/v1"
+
+_Value = TypeVar("_Value")
+
+
+def plan_json(plan: Plan) -> str:
+    """The plan as JSON that `parse_plan` reads."""
+    return _document({"schema": PLAN, **_plan(plan)})
+
+
+def report_json(report: Report) -> str:
+    """What a run did as JSON; `plan` is the last look."""
+    return _document(
+        {
+            "schema": REPORT,
+            "elapsed_s": _float(report.elapsed_s),
+            "stopped_by": report.stopped_by,
+            "done": list(report.done),
+            "proofs": [_proof(proof) for proof in report.proofs],
+            "failures": [_failure(failure) for failure in report.failures],
+            "plan": _plan(report.plan),
+        }
+    )
+
+
+def status_json(rows: Iterable[StatusRow]) -> str:
+    """The rows as JSON."""
+    return _document({"schema": STATUS, "bindings": [_row(row) for row in rows]})
+
+
+def proofs_json(proofs: Iterable[Proof]) -> str:
+    """The proofs as JSON."""
+    shown = tuple(proofs)
+    proved = all(proof.proved for proof in shown)
+    return _document({"schema": PROOFS, "proved": proved, "proofs": [_proof(p) for p in shown]})
+
+
+def _document(value: object) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return "".join(_escaped(char) for char in text) + "\n"
+
+
+def _escaped(char: str) -> str:
+    if char == "\n" or not is_hidden(char):
+        return char
+    return json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "environment": plan.environment,
+        "cloud": plan.cloud,
+        "digest": plan.digest,
+        "converged": plan.converged,
+        "counts": {action.name: count for action, count in plan.counts.items()},
+        "changes": [_change(change) for change in plan.changes],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "name": change.name,
+        "kind": change.kind,
+        "address": change.address,
+        "action": change.action.name,
+        "code": change.code,
+        "why": change.why,
+        "before": change.before,
+        "after": change.after,
+        "after_ref": change.after_ref,
+        "key": change.key,
+        "diffs": [{"path": d.path, "before": d.before, "after": d.after} for d in change.diffs],
+        "gates": [_judgement(judgement) for judgement in change.gates],
+        "warnings": list(change.warnings),
+        "source": _source(change.source),
+    }
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {"path": source.path, "line": source.line, "column": source.column}
+
+
+def _judgement(judgement: Judgement) -> dict[str, Any]:
+    rule = judgement.rule
+    return {
+        "metric": rule.metric,
+        "rule": rule.kind.value,
+        "bound": str(rule.bound),
+        "passed": judgement.passed,
+        "candidate": _float(judgement.candidate),
+        "live": _float(judgement.live),
+        "message": judgement.message,
+    }
+
+
+def _float(value: float | None) -> float | str | None:
+    """The number; as text where JSON has no such number (nan, inf, -inf)."""
+    return value if value is None or math.isfinite(value) else str(float(value))
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    return {
+        "name": proof.name,
+        "address": proof.address,
+        "model": proof.model,
+        "proved": proof.proved,
+        "read_back": proof.read_back,
+        "health": {"code": proof.health.code.value, "message": proof.health.message},
+        "before": _score(proof.before),
+        "after": _score(proof.after),
+        "warnings": list(proof.warnings),
+    }
+
+
+def _score(score: Score | None) -> dict[str, Any] | None:
+    if score is None:
+        return None
+    return {"columns": list(score.columns), "rows": [list(row) for row in score.rows]}
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "name": failure.name,
+        "address": failure.address,
+        "message": failure.message,
+        "exit_code": failure.exit_code,
+    }
+
+
+def _row(row: StatusRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "address": row.address,
+        "sync": row.sync.value,
+        "health": row.health.value,
+        "live": row.live,
+        "wanted": row.wanted,
+        "message": row.message,
+    }
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+def parse_plan(text: str) -> Plan:
+    """The plan of a JSON document; ValueError names the place that is damaged."""
+    root = _Node(_loaded(text), "plan")
+    schema = root.get("schema", str)
+    if schema != PLAN:
+        raise ValueError(f"plan.schema: {schema!r} is not {PLAN!r}")
+    plan = Plan(
+        root.get("environment", str),
+        root.get("cloud", str),
+        tuple(_parse_change(node) for node in root.nodes("changes")),
+    )
+    _check(root, plan)
+    return plan
+
+
+def _loaded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise ValueError(f"plan: not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise ValueError("plan: not JSON of a plan: nested too deeply") from exc
+
+
+def _check(root: _Node, plan: Plan) -> None:
+    """ValueError unless what the document says of its changes is what they amount to."""
+    digest = root.get("digest", str)
+    try:
+        found = plan.digest
+    except UnicodeEncodeError as exc:
+        raise ValueError("plan.changes: half a character (a lone surrogate)") from exc
+    if digest != found:
+        raise ValueError(f"plan.digest: {digest!r} does not fit the changes, which are {found}")
+    if root.get("converged", bool) != plan.converged:
+        raise ValueError("plan.converged: does not fit the changes")
+    counts = root.node("counts")
+    for action, count in plan.counts.items():
+        if counts.get(action.name, int) != count:
+            raise ValueError(f"{counts.place}.{action.name}: there are {count}")
+
+
+class _Node:
+    """An object of the document and its place, which every error names."""
+
+    def __init__(self, value: object, place: str) -> None:
+        if not isinstance(value, dict):
+            raise ValueError(f"{place}: must be an object")
+        self.place = place
+        self._value: dict[str, Any] = value
+
+    def any(self, name: str) -> Any:
+        """The member, whatever it is."""
+        if name not in self._value:
+            raise ValueError(f"{self.place}.{name}: is missing")
+        return self._value[name]
+
+    def get(self, name: str, kind: type[_Value]) -> _Value:
+        """The member of exactly this type (true is not a whole number)."""
+        value = self.any(name)
+        if type(value) is not kind:
+            raise ValueError(f"{self.place}.{name}: must be {_KINDS[kind]}")
+        return value
+
+    def maybe(self, name: str, kind: type[_Value]) -> _Value | None:
+        """The member of this type, or None for null."""
+        return None if self.any(name) is None else self.get(name, kind)
+
+    def node(self, name: str) -> _Node:
+        """The object at this member."""
+        return _Node(self.any(name), f"{self.place}.{name}")
+
+    def nodes(self, name: str) -> list[_Node]:
+        """The objects listed at this member."""
+        found = enumerate(self.get(name, list))
+        return [_Node(value, f"{self.place}.{name}[{at}]") for at, value in found]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The texts listed at this member."""
+        found = self.get(name, list)
+        for at, value in enumerate(found):
+            if not isinstance(value, str):
+                raise ValueError(f"{self.place}.{name}[{at}]: must be text")
+        return tuple(found)
+
+    def made(self, name: str, make: Callable[[str], _Value]) -> _Value:
+        """What `make` makes of the text at this member."""
+        text = self.get(name, str)
+        try:
+            return make(text)
+        except (ValueError, KeyError, InvalidOperation) as exc:
+            raise ValueError(f"{self.place}.{name}: {text!r} is not known here") from exc
+
+    def number(self, name: str) -> float | None:
+        """The number at this member, or None for null; nan and inf are texts."""
+        value = self.any(name)
+        if isinstance(value, str):
+            return self.made(name, float)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{self.place}.{name}: must be a number or null")
+        return value
+
+
+_KINDS: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+}
+
+
+def _parse_change(node: _Node) -> Change:
+    return Change(
+        name=node.get("name", str),
+        kind=node.get("kind", str),
+        address=node.get("address", str),
+        action=node.made("action", Action.__getitem__),
+        code=node.get("code", str),
+        why=node.get("why", str),
+        before=node.get("before", str),
+        after=node.get("after", str),
+        after_ref=node.get("after_ref", str),
+        key=node.get("key", str),
+        diffs=tuple(_parse_diff(one) for one in node.nodes("diffs")),
+        gates=tuple(_parse_judgement(one) for one in node.nodes("gates")),
+        warnings=node.texts("warnings"),
+        source=_parse_source(node.node("source")),
+    )
+
+
+def _parse_source(node: _Node) -> Source:
+    source = Source(node.get("path", str), node.get("line", int), node.get("column", int))
+    return NOWHERE if source == NOWHERE else source
+
+
+def _parse_diff(node: _Node) -> FieldDiff:
+    return FieldDiff(node.get("path", str), node.maybe("before", str), node.maybe("after", str))
+
+
+def _parse_judgement(node: _Node) -> Judgement:
+    rule = Rule(node.get("metric", str), node.made("rule", RuleKind), node.made("bound", Decimal))
+    return Judgement(
+        rule,
+        node.maybe("passed", bool),
+        node.number("candidate"),
+        node.number("live"),
+        node.get("message", str),
+    )

@@ -1,0 +1,195 @@
+"""Plans, reports, rows and proofs as GitHub-flavoured Markdown, for pull requests.
+
+Names and messages come from files and services, so none of them may become markup: text is
+escaped for Markdown and HTML, and diffs stand in fences that are longer than any run of
+backticks inside. GitHub looks for mentions and references in the finished page, where an
+escape is gone again; an invisible space after the sign is what it cannot read past.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from reconciler.model import Action, Change, FieldDiff, Plan, Proof, Report
+from reconciler.render import words
+from reconciler.render.cells import listed, visible
+from reconciler.render.status import StatusRow, status_summary
+
+_ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]|~$^!"} | {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "@": "&#64;&#8203;",
+    "#": "&#35;&#8203;",
+}
+
+
+def escaped(text: str) -> str:
+    """The text as Markdown that shows exactly it, on one line, anywhere but at a line's start."""
+    shown = "".join(_ESCAPED.get(char, char) for char in visible(text).strip())
+    return shown.replace("://", "&#58;//")
+
+
+def plan_markdown(plan: Plan) -> str:
+    """The plan: title and counts, refusals first, a table, and the details folded away."""
+    title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
+    shown = [c for c in words.in_order(plan.changes) if c.action is not Action.NOOP]
+    summary = words.nothing_to_do(plan) or words.plan_summary(plan)
+    parts = [title, summary, *_refusals(shown)]
+    if shown:
+        rows = [_plan_row(change) for change in shown]
+        parts.append(_table(["", "binding", "version", "what", "gates"], rows))
+        parts += [_details(change) for change in shown]
+    return _document(parts)
+
+
+def _refusals(changes: list[Change]) -> list[str]:
+    blocked = [change for change in changes if change.action is Action.BLOCK]
+    if not blocked:
+        return []
+    items = [
+        f"- **{_name(change.name)}**, {escaped(words.what(change))}: "
+        f"{escaped(change.why) or 'no reason was given'}"
+        for change in blocked
+    ]
+    return ["### In the way", "\n".join(items)]
+
+
+def _name(name: str) -> str:
+    """The name; what has nothing to show would break the emphasis around it."""
+    return escaped(name) or "(no name)"
+
+
+def _plan_row(change: Change) -> list[str]:
+    return [
+        f"`{change.action.value}`",
+        escaped(change.name),
+        escaped(words.versions(change.before, change.after)),
+        escaped(words.what(change)),
+        "<br>".join(escaped(words.gate(judgement)) for judgement in change.gates),
+    ]
+
+
+def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _details(change: Change) -> str:
+    items = [f"- address: {escaped(change.address)}"]
+    if change.source.path:
+        items.append(f"- source: {escaped(str(change.source))}")
+    if change.why:
+        items.append(f"- why: {escaped(change.why)}")
+    items += _warnings(change.warnings)
+    return _folded(change.name, ["\n".join(items), *_fence(change.diffs)])
+
+
+def _warnings(warnings: Iterable[str]) -> list[str]:
+    return [f"- warning: {escaped(warning)}" for warning in listed(warnings)]
+
+
+def _folded(name: str, parts: Iterable[str]) -> str:
+    head = f"<details><summary>{_name(name)}</summary>"
+    return "\n\n".join([head, *parts, "</details>"])
+
+
+def _fence(diffs: Iterable[FieldDiff]) -> list[str]:
+    lines = []
+    for diff in diffs:
+        if diff.before is not None:
+            lines.append(visible(f"- {diff.path}: {diff.before}"))
+        if diff.after is not None:
+            lines.append(visible(f"+ {diff.path}: {diff.after}"))
+    if not lines:
+        return []
+    longest = max(map(len, re.findall("`+", "\n".join(lines))), default=0)
+    fence = "`" * max(3, longest + 1)
+    return ["\n".join([f"{fence}diff", *lines, fence])]
+
+
+def report_markdown(report: Report) -> str:
+    """What a run did: counts, failures first, a table of proofs, warnings."""
+    plan = report.plan
+    parts = [
+        f"## {escaped(plan.environment)}: report ({escaped(plan.cloud)})",
+        escaped(words.report_summary(report)),
+        escaped(words.stopped(report)),
+        *_failures(report),
+    ]
+    if report.proofs:
+        parts.append(_table(_PROOF_HEADS, [_proof_row(proof) for proof in report.proofs]))
+    parts += [_proof_details(proof) for proof in report.proofs]
+    told = [(proof.name, said) for proof in report.proofs for said in listed(proof.warnings)]
+    told += words.report_warnings(report)
+    parts.append("\n".join(f"- warning: {escaped(name)}: {escaped(said)}" for name, said in told))
+    return _document(parts)
+
+
+def _failures(report: Report) -> list[str]:
+    names = {change.address: change.name for change in report.plan.changes}
+    items = [
+        f"- **{_name(failure.name)}** ({escaped(failure.address)}): {escaped(failure.message)} "
+        f"(exit code {failure.exit_code}"
+        f"{', after it was changed' if failure.address in report.done else ''})"
+        for failure in report.failures
+    ]
+    items += [
+        f"- **{_name(names.get(address, address))}** ({escaped(address)}): changed, not proved"
+        for address in words.unproved(report)
+    ]
+    return ["### Failed or not proved", "\n".join(items)] if items else []
+
+
+_PROOF_HEADS = ["", "binding", "version", "read back", "scored"]
+
+
+def _proof_row(proof: Proof) -> list[str]:
+    return [
+        "✓" if proof.proved else "✗",
+        escaped(proof.name),
+        escaped(proof.model),
+        "✓" if proof.read_back else "✗",
+        escaped(words.scored(proof).removeprefix("scored ")),
+    ]
+
+
+def _proof_details(proof: Proof) -> str:
+    items = [f"- address: {escaped(proof.address)}"]
+    if proof.health.code.value or proof.health.message:
+        said = ": ".join(listed([proof.health.code.value, proof.health.message]))
+        items.append(f"- health: {escaped(said)}")
+    return _folded(proof.name, ["\n".join([*items, *_warnings(proof.warnings)])])
+
+
+def status_markdown(rows: Iterable[StatusRow]) -> str:
+    """A table with a row per binding, and the counts."""
+    shown = list(rows)
+    heads = ["binding", "sync", "health", "live", "wanted", "message"]
+    cells = [
+        [
+            escaped(row.name),
+            row.sync.value,
+            row.health.value,
+            escaped(row.live),
+            escaped(row.wanted),
+            escaped(row.message),
+        ]
+        for row in shown
+    ]
+    table = [_table(heads, cells)] if shown else []
+    return _document(["## Status", status_summary(shown), *table])
+
+
+def proofs_markdown(proofs: Iterable[Proof]) -> str:
+    """A table with a row per proof, and the details folded away."""
+    shown = list(proofs)
+    table = [_table(_PROOF_HEADS, [_proof_row(proof) for proof in shown])] if shown else []
+    return _document(
+        ["## Proofs", words.proofs_summary(shown), *table, *map(_proof_details, shown)]
+    )
+
+
+def _document(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"

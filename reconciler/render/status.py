@@ -1,0 +1,101 @@
+"""A row per binding: whether it is in sync, how it is doing, what is live and what is wanted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model import Action, Change, HealthCode, Live
+from reconciler.render.cells import Look, columns, counted, listed
+
+
+class Sync(StrEnum):
+    """Whether the live model is the wanted one."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """How one binding is; `live` and `wanted` are versions for people, `message` says why."""
+
+    name: str
+    kind: str
+    address: str
+    sync: Sync
+    health: HealthCode
+    live: str
+    wanted: str
+    message: str = ""
+
+
+def status_row(change: Change, live: Live) -> StatusRow:
+    """The row of one binding: its change says whether it is in sync, the cloud how it does."""
+    return StatusRow(
+        name=change.name,
+        kind=change.kind,
+        address=change.address,
+        sync=_sync(change, live),
+        health=live.health.code,
+        live=change.before,
+        wanted=change.after,
+        message="; ".join(listed([change.why, live.health.message, *change.warnings])),
+    )
+
+
+def _sync(change: Change, live: Live) -> Sync:
+    if change.action is Action.NOOP:
+        return Sync.SYNCED
+    unknown = live.health.code is HealthCode.UNKNOWN or (live.ref is None and live.hidden)
+    return Sync.UNKNOWN if unknown else Sync.OUT_OF_SYNC
+
+
+def status_summary(rows: Iterable[StatusRow]) -> str:
+    """`3 bindings: 1 Synced, 1 OutOfSync, 1 Unknown.`"""
+    found = Counter(row.sync for row in rows)
+    told = ", ".join(f"{found[sync]} {sync}" for sync in Sync if found[sync])
+    return f"{counted(found.total(), 'binding')}{': ' if told else ''}{told}."
+
+
+_COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"}
+_HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
+
+
+def status_text(
+    rows: Iterable[StatusRow],
+    *,
+    width: int = 80,
+    color: bool = False,
+    ascii_only: bool = False,
+    verbose: bool = False,
+) -> str:
+    """A table, with the reason below each row that has one, and a line that counts the rows."""
+    look = Look(width, color, ascii_only, verbose)
+    shown = list(rows)
+    lines = _table(look, shown) if shown else []
+    return "".join(f"{line}\n" for line in [*lines, *look.lines(status_summary(shown))])
+
+
+def _table(look: Look, rows: list[StatusRow]) -> list[str]:
+    head, *told = columns(look, [_HEADS, *([*_cells(look, row)] for row in rows)], gap=2)
+    lines = [look.paint(head, "bold")]
+    for text, row in zip(told, rows, strict=True):
+        lines.append(look.paint(text, _COLORS[row.sync]))
+        lines += look.lines(f"{row.kind} · {row.address}", 4, "dim") if look.verbose else []
+        lines += look.lines(row.message, 4)
+    return [*lines, ""]
+
+
+def _cells(look: Look, row: StatusRow) -> list[str]:
+    most = look.width // 4
+    return [
+        row.name,
+        row.sync.value,
+        row.health.value,
+        look.cut(row.live, most) or "-",
+        look.cut(row.wanted, most) or "-",
+    ]

@@ -1,0 +1,252 @@
+"""What changes, gates, scores and runs are called; the words that text and markdown share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from reconciler.model import (
+    UNREADABLE,
+    Action,
+    Change,
+    FieldDiff,
+    HealthCode,
+    Judgement,
+    Plan,
+    Proof,
+    Report,
+    Score,
+)
+from reconciler.render.cells import counted, listed, number, numbers
+
+ORDER = (
+    Action.BLOCK,
+    Action.TRAIN,
+    Action.CREATE,
+    Action.BIND,
+    Action.WAIT,
+    Action.DELETE,
+    Action.NOOP,
+)
+PENDING = "known after training"  # what reconciler.gates says before there are metrics
+COLORS = {
+    Action.BLOCK: "red",
+    Action.TRAIN: "cyan",
+    Action.CREATE: "green",
+    Action.BIND: "yellow",
+    Action.WAIT: "dim",
+    Action.DELETE: "red",
+    Action.NOOP: "dim",
+}
+_SIGNS = {True: "✓", False: "✗", None: "?"}
+_SIGNALS = {2: "SIGINT", 15: "SIGTERM"}
+_COUNTED = {
+    Action.TRAIN: "to train and bind",
+    Action.CREATE: "to create",
+    Action.BIND: "to bind",
+    Action.WAIT: "to wait for",
+    Action.DELETE: "to delete",
+}
+
+
+# --- plans ---------------------------------------------------------------------------------
+
+
+def in_order(changes: Iterable[Change]) -> list[Change]:
+    """The changes with what needs a person first and what needs nobody last."""
+    return sorted(changes, key=lambda change: ORDER.index(change.action))
+
+
+def what(change: Change) -> str:
+    """What happens to the binding: `train, then bind`, `refused: default_endpoint`."""
+    match change.action:
+        case Action.BLOCK:
+            return "unreadable" if change.code == UNREADABLE else f"refused: {change.code}"
+        case Action.WAIT:
+            return f"wait: {change.code}"
+        case Action.TRAIN:
+            return "train, then bind"
+        case Action.NOOP:
+            return "in sync"
+        case action:
+            return action.name.lower()
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """The sentence about a plan whose every change is NOOP; "" about any other plan."""
+    if not plan.converged:
+        return ""
+    if not plan.changes:
+        return "Nothing to do: there are no bindings."
+    are = "is" if len(plan.changes) == 1 else "are"
+    return f"Nothing to do: {counted(len(plan.changes), 'binding')} {are} in sync."
+
+
+def plan_summary(plan: Plan) -> str:
+    """`4 bindings: 1 to train and bind, 2 to bind, 1 refused, 0 unchanged.`"""
+    counts = plan.counts
+    unreadable = sum(change.code == UNREADABLE for change in plan.changes)
+    parts = [f"{counts[action]} {said}" for action, said in _COUNTED.items() if counts[action]]
+    if refused := counts[Action.BLOCK] - unreadable:
+        parts.append(f"{refused} refused")
+    if unreadable:
+        parts.append(f"{unreadable} unreadable")
+    parts.append(f"{counts[Action.NOOP]} unchanged")
+    return f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
+
+
+def place(change: Change) -> str:
+    """`address · path:line:column`; without the source where nobody wrote it down."""
+    return f"{change.address} · {change.source}" if change.source.path else change.address
+
+
+def versions(before: str, after: str) -> str:
+    """`2026-10 → 2026-11`, or the one version there is."""
+    if before and after and before != after:
+        return f"{before} → {after}"
+    return after or before
+
+
+def gate(judgement: Judgement) -> str:
+    """`AUC 0.913 → 0.921 (+0.008) ✓ noWorseThanLive 0.01`, and why if that needs words."""
+    rule = judgement.rule
+    bound = f"{rule.kind} {rule.bound}"
+    if judgement.candidate is None and judgement.message == PENDING:
+        return f"{rule.metric}  {PENDING}   {bound}"
+    measured = _measured(judgement)
+    said = " ".join(listed([rule.metric, measured, _SIGNS[judgement.passed], bound]))
+    return f"{said}: {judgement.message}" if judgement.message else said
+
+
+def gate_color(judgement: Judgement) -> str:
+    """Green, red, or dim for a gate that says nothing yet."""
+    if judgement.message == PENDING:
+        return "dim"
+    return {True: "green", False: "red", None: "yellow"}[judgement.passed]
+
+
+def _measured(judgement: Judgement) -> str:
+    live, candidate = judgement.live, judgement.candidate
+    if candidate is None:
+        return "" if live is None else f"{number(live)} → unknown"
+    bound = float(judgement.rule.bound)
+    if live is None:
+        return numbers(candidate, bound)[0]
+    was, now, _ = numbers(live, candidate, bound)
+    return f"{was} → {now} ({_difference(candidate - live)})"
+
+
+def _difference(value: float) -> str:
+    text = number(round(value, 12) + 0.0)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
+    """The fields that differ; the URLs of models only when much is told."""
+    return [diff for diff in change.diffs if verbose or diff.path != "model"]
+
+
+# --- runs and proofs -----------------------------------------------------------------------
+
+
+def read_back(proof: Proof) -> str:
+    """`read back ✓`."""
+    return f"read back {'✓' if proof.read_back else '✗'}"
+
+
+def scored(proof: Proof) -> str:
+    """`scored malignant 0.93 → malignant 0.98`, from the first rows; "" without a score."""
+    if proof.after is None:
+        return ""
+    after = _telling(proof.after)
+    if proof.before is None:
+        return "scored " + " ".join(_figures(after, after))
+    before = _telling(proof.before)
+    told = " ".join(_figures(before, after)), " ".join(_figures(after, before))
+    return f"scored {told[0] or 'no rows'} → {told[1] or 'no rows'}"
+
+
+def _telling(score: Score) -> list[str]:
+    """The first row's scored cells; all its cells where no column says that it was scored."""
+    if not score.rows:
+        return []
+    named = list(zip(score.columns, score.rows[0], strict=False))
+    return [cell for column, cell in named if column.lower().startswith("scored")] or [
+        cell for _, cell in named
+    ]
+
+
+def _figures(cells: list[str], others: list[str]) -> list[str]:
+    if len(cells) != len(others):
+        others = cells
+    return [_figure(cell, other) for cell, other in zip(cells, others, strict=True)]
+
+
+def _figure(cell: str, other: str) -> str:
+    """The cell; a fraction as short as still tells it from the cell beside it."""
+    try:
+        return numbers(float(cell), float(other))[0] if "." in cell else cell
+    except ValueError:
+        return cell
+
+
+def ailing(proof: Proof) -> str:
+    """`Degraded: the answer has no column …`; "" for a healthy endpoint."""
+    if proof.health.code is HealthCode.HEALTHY:
+        return ""
+    return ": ".join(listed([proof.health.code.value, proof.health.message]))
+
+
+def proofs_summary(proofs: Iterable[Proof]) -> str:
+    """`3 endpoints: 2 proved, 1 not proved.`"""
+    found = Counter(proof.proved for proof in proofs)
+    told = f"{counted(found.total(), 'endpoint')}: {found[True]} proved"
+    return f"{told}, {found[False]} not proved." if found[False] else f"{told}."
+
+
+def unproved(report: Report) -> list[str]:
+    """The addresses that were changed, but neither proved nor said to have failed."""
+    told = {proof.address for proof in report.proofs} | {f.address for f in report.failures}
+    return [address for address in report.done if address not in told]
+
+
+def report_warnings(report: Report) -> list[tuple[str, str]]:
+    """Name and warning, of what is shown in no proof."""
+    proved = {proof.address for proof in report.proofs}
+    return [
+        (change.name, warning)
+        for change in report.plan.changes
+        if change.address not in proved and change.action is not Action.NOOP
+        for warning in listed(change.warnings)
+    ]
+
+
+def stopped(report: Report) -> str:
+    """The sentence about a run that a signal ended; "" when it ran to its end."""
+    if not report.stopped_by:
+        return ""
+    signal = _SIGNALS.get(report.stopped_by, f"signal {report.stopped_by}")
+    return (
+        f"Stopped by {signal} before everything was done: what was begun goes on in the cloud, "
+        "and running the same command again goes on from there."
+    )
+
+
+def report_summary(report: Report) -> str:
+    """`2 changed, 2 proved, 1 failed, 3 unchanged in 61.2 s.`"""
+    touched = set(report.done) | {failure.address for failure in report.failures}
+    unchanged = sum(
+        change.action is Action.NOOP and change.address not in touched
+        for change in report.plan.changes
+    )
+    proved = sum(proof.proved for proof in report.proofs)
+    told = f"{len(report.done)} changed, {proved} proved, {len(report.failures)} failed"
+    return f"{told}, {unchanged} unchanged in {report.elapsed_s:.1f} s."
+
+
+def version_of(report: Report, address: str) -> str:
+    """`2026-10 → 2026-11` as the plan knows it; "" when it does not know the address."""
+    for change in report.plan.changes:
+        if change.address == address:
+            return versions(change.before, change.after)
+    return ""
