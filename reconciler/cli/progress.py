@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.errors import redact
-from reconciler.render.cells import Look, ascii_text, columns, visible
+from reconciler.render.cells import Look, ascii_text, heads, visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -219,7 +219,8 @@ class LiveProgress(_Progress):
         now = self._clock()
         shown = list(self._active.items())[: max(1, height)]
         rows = [[f"{self._frame(now)} {n}", *self._told(one, now)] for n, one in shown]
-        lines = columns(Look(width, ascii_only=self._ascii), rows, gap=2)
+        look = Look(width, ascii_only=self._ascii)
+        lines = [look.line("  ".join(head)) for head in heads(look, rows, gap=2)] if rows else []
         more = len(self._active) - len(shown)
         return [*lines, self._clean(f"… and {more} more")] if more else lines
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 NARROWEST = 20  # below this no document can be laid out; wider than this no line is too long
+ROOMY = 60  # a narrower terminal gets two lines where a row does not fit one
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -189,20 +190,25 @@ class Look:
         return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
 
 
-def columns(look: Look, rows: list[list[str]], gap: int = 3) -> list[str]:
-    """The rows as lines with aligned columns: the widest column gives way when all do not fit."""
+def heads(look: Look, rows: Iterable[list[str]], gap: int = 3) -> list[list[str]]:
+    """The lines of each row: one with aligned columns; two where the terminal is too narrow."""
     clean = [[look.clean(cell) for cell in row] for row in rows]
-    if not clean:
-        return []
     widths = [max(map(cells, column)) for column in zip(*clean, strict=True)]
-    gap = gap if look.width >= 60 else 1
-    shrink(widths, look.width - gap * (len(widths) - 1))
-    return [
-        (" " * gap)
-        .join(pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
-        .rstrip()
-        for row in clean
-    ]
+    room = look.width - gap * (len(widths) - 1)
+    if sum(widths) > room and look.width < ROOMY:
+        return [_stacked(look, row) for row in clean]
+    shrink(widths, room)
+    return [[_aligned(look, row, widths, gap)] for row in clean]
+
+
+def _stacked(look: Look, row: list[str]) -> list[str]:
+    first, *others = row
+    return [*look.lines(first, hang=2), *look.lines(" · ".join(others), 4)]
+
+
+def _aligned(look: Look, row: list[str], widths: list[int], gap: int) -> str:
+    told = (pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
+    return (" " * gap).join(told).rstrip()
 
 
 def shrink(widths: list[int], room: int) -> None:

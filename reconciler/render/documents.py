@@ -318,8 +318,15 @@ def _parse_diff(node: _Node) -> FieldDiff:
     return FieldDiff(node.get("path", str), node.maybe("before", str), node.maybe("after", str))
 
 
+def _bound(text: str) -> Decimal:
+    bound = Decimal(text)
+    if not bound.is_finite():
+        raise ValueError("a bound must be a number")
+    return bound
+
+
 def _parse_judgement(node: _Node) -> Judgement:
-    rule = Rule(node.get("metric", str), node.made("rule", RuleKind), node.made("bound", Decimal))
+    rule = Rule(node.get("metric", str), node.made("rule", RuleKind), node.made("bound", _bound))
     return Judgement(
         rule,
         node.maybe("passed", bool),

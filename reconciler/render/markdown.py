@@ -16,19 +16,26 @@ from reconciler.render import words
 from reconciler.render.cells import listed, visible
 from reconciler.render.status import StatusRow, status_summary
 
-_ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]|~$^!"} | {
+_ENTITIES = {
     "&": "&amp;",
     "<": "&lt;",
     ">": "&gt;",
     "@": "&#64;&#8203;",
     "#": "&#35;&#8203;",
 }
+_ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]|~$^!"} | _ENTITIES
+NAMELESS = "(no name)"
 
 
 def escaped(text: str) -> str:
     """The text as Markdown that shows exactly it, on one line, anywhere but at a line's start."""
     shown = "".join(_ESCAPED.get(char, char) for char in visible(text).strip())
     return shown.replace("://", "&#58;//")
+
+
+def _html(text: str) -> str:
+    """The text as HTML, where Markdown's escapes do not work: in the block of a summary."""
+    return "".join(_ENTITIES.get(char, char) for char in visible(text).strip())
 
 
 def plan_markdown(plan: Plan) -> str:
@@ -58,7 +65,7 @@ def _refusals(changes: list[Change]) -> list[str]:
 
 def _name(name: str) -> str:
     """The name; what has nothing to show would break the emphasis around it."""
-    return escaped(name) or "(no name)"
+    return escaped(name) or NAMELESS
 
 
 def _plan_row(change: Change) -> list[str]:
@@ -91,7 +98,7 @@ def _warnings(warnings: Iterable[str]) -> list[str]:
 
 
 def _folded(name: str, parts: Iterable[str]) -> str:
-    head = f"<details><summary>{_name(name)}</summary>"
+    head = f"<details><summary>{_html(name) or NAMELESS}</summary>"
     return "\n\n".join([head, *parts, "</details>"])
 
 
@@ -156,10 +163,8 @@ def _proof_row(proof: Proof) -> list[str]:
 
 
 def _proof_details(proof: Proof) -> str:
-    items = [f"- address: {escaped(proof.address)}"]
-    if proof.health.code.value or proof.health.message:
-        said = ": ".join(listed([proof.health.code.value, proof.health.message]))
-        items.append(f"- health: {escaped(said)}")
+    health = ": ".join(listed([proof.health.code.value, proof.health.message]))
+    items = [f"- address: {escaped(proof.address)}", f"- health: {escaped(health)}"]
     return _folded(proof.name, ["\n".join([*items, *_warnings(proof.warnings)])])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model import Action, Change, HealthCode, Live
-from reconciler.render.cells import Look, columns, counted, listed
+from reconciler.render.cells import Look, counted, heads, listed
 
 
 class Sync(StrEnum):
@@ -81,10 +81,10 @@ def status_text(
 
 
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:
-    head, *told = columns(look, [_HEADS, *([*_cells(look, row)] for row in rows)], gap=2)
-    lines = [look.paint(head, "bold")]
-    for text, row in zip(told, rows, strict=True):
-        lines.append(look.paint(text, _COLORS[row.sync]))
+    top, *told = heads(look, [_HEADS, *(_cells(look, row) for row in rows)], gap=2)
+    lines = [look.paint(line, "bold") for line in top]
+    for head, row in zip(told, rows, strict=True):
+        lines += [look.paint(line, _COLORS[row.sync]) for line in head]
         lines += look.lines(f"{row.kind} · {row.address}", 4, "dim") if look.verbose else []
         lines += look.lines(row.message, 4)
     return [*lines, ""]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
-from reconciler.render.cells import Look, columns, listed
+from reconciler.render.cells import Look, heads, listed
 
 
 def plan_text(
@@ -37,8 +37,9 @@ def _changes(look: Look, changes: list[Change]) -> list[str]:
         for change in changes
     ]
     lines: list[str] = []
-    for head, change in zip(columns(look, rows), changes, strict=True):
-        lines += [look.paint(head, words.COLORS[change.action]), *_details(look, change)]
+    for head, change in zip(heads(look, rows), changes, strict=True):
+        lines += [look.paint(line, words.COLORS[change.action]) for line in head]
+        lines += _details(look, change)
     return lines
 
 
@@ -103,8 +104,8 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
     shown = list(proofs)
     rows = [_proof_row(look, proof, report) for proof in shown]
     lines: list[str] = []
-    for head, proof in zip(columns(look, rows), shown, strict=True):
-        lines.append(look.paint(head, "green" if proof.proved else "red"))
+    for head, proof in zip(heads(look, rows), shown, strict=True):
+        lines += [look.paint(line, "green" if proof.proved else "red") for line in head]
         lines += look.lines(proof.address, 4, "dim")
         lines += look.lines(words.scored(proof), 4, hang=2)
         lines += look.lines(words.ailing(proof), 4, "red")

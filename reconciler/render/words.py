@@ -242,11 +242,3 @@ def report_summary(report: Report) -> str:
     proved = sum(proof.proved for proof in report.proofs)
     told = f"{len(report.done)} changed, {proved} proved, {len(report.failures)} failed"
     return f"{told}, {unchanged} unchanged in {report.elapsed_s:.1f} s."
-
-
-def version_of(report: Report, address: str) -> str:
-    """`2026-10 → 2026-11` as the plan knows it; "" when it does not know the address."""
-    for change in report.plan.changes:
-        if change.address == address:
-            return versions(change.before, change.after)
-    return ""
