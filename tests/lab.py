@@ -62,10 +62,12 @@ class LabClock:
 class Lab:
     """One emulated world and one folder of desired state."""
 
-    def __init__(self, folder: Path, door: str = "in-process", **options: Any) -> None:
+    def __init__(
+        self, folder: Path, door: str = "in-process", clock: Any = None, **options: Any
+    ) -> None:
         self.services = folder / "services"
         shutil.copytree(LOCAL, self.services / "local")
-        self.clock = emulator.ManualClock(START)
+        self.clock = clock or emulator.ManualClock(START)
         self.cloud = emulator.Cloud(emulator.Options(**options), clock=self.clock)
         self.cloud.seed(self.services / "local" / "_emulator" / "seed.yaml")
         self.server = None
