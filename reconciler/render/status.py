@@ -43,8 +43,14 @@ def status_row(change: Change, live: Live) -> StatusRow:
         health=live.health.code,
         live=change.before,
         wanted=change.after,
-        message="; ".join(listed([change.why, live.health.message, *change.warnings])),
+        message=_message(change, live),
     )
+
+
+def _message(change: Change, live: Live) -> str:
+    """Why, how it does where the reason does not say so already, and what to beware of."""
+    health = "" if live.health.message in change.why else live.health.message
+    return "; ".join(listed([change.why, health, *change.warnings]))
 
 
 def _sync(change: Change, live: Live) -> Sync:

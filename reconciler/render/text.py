@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
-from reconciler.render.cells import Look, heads, listed
+from reconciler.render.cells import Look, cells, heads, listed
 
 
 def plan_text(
@@ -44,7 +44,7 @@ def _changes(look: Look, changes: list[Change]) -> list[str]:
 
 
 def _details(look: Look, change: Change) -> list[str]:
-    lines = look.lines(words.place(change), 4, "dim")
+    lines = _place(look, change)
     lines += look.lines(change.why, 4)
     for judgement in change.gates:
         lines += _spaced(look, words.gate(judgement), words.gate_color(judgement))
@@ -53,11 +53,23 @@ def _details(look: Look, change: Change) -> list[str]:
     return lines + _warnings(look, change.warnings)
 
 
+def _place(look: Look, change: Change) -> list[str]:
+    """Address and source on one line, or on two where they do not fit one."""
+    if not change.source.path:
+        return look.lines(change.address, 4, "dim")
+    address, source = look.clean(change.address), look.clean(str(change.source))
+    whole = f"    {address} {look.clean('·')} {source}"
+    if cells(whole) <= look.width:
+        return [look.paint(whole, "dim")]
+    return look.lines(address, 4, "dim") + look.lines(source, 4, "dim")
+
+
 def _spaced(look: Look, text: str, color: str) -> list[str]:
     """The text with its own blanks where it fits one line; wrapped where it does not."""
     whole = " " * 4 + look.clean(text)
-    fits = look.cut(whole, look.width) == whole
-    return [look.paint(whole, color)] if fits else look.lines(text, 4, color, hang=2)
+    if cells(whole) <= look.width:
+        return [look.paint(whole, color)]
+    return look.lines(text, 4, color, hang=2)
 
 
 def _diff(diff: FieldDiff) -> str:

@@ -95,11 +95,6 @@ def plan_summary(plan: Plan) -> str:
     return f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
 
 
-def place(change: Change) -> str:
-    """`address · path:line:column`; without the source where nobody wrote it down."""
-    return f"{change.address} · {change.source}" if change.source.path else change.address
-
-
 def versions(before: str, after: str) -> str:
     """`2026-10 → 2026-11`, or the one version there is."""
     if before and after and before != after:

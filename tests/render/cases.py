@@ -1,0 +1,306 @@
+"""The plans, reports, rows and proofs whose looks the golden files keep."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from reconciler import render
+from reconciler.model import (
+    UNREADABLE,
+    Action,
+    Change,
+    Failure,
+    FieldDiff,
+    Health,
+    HealthCode,
+    Judgement,
+    Live,
+    ModelRef,
+    Plan,
+    Proof,
+    Refusal,
+    Report,
+    Rule,
+    RuleKind,
+    Score,
+    Source,
+)
+
+STORE = "https://store.blob.core.windows.net/models"
+SENIOR_WHY = (
+    "the default endpoint follows its experiment and cannot be patched; add a further endpoint "
+    "and bind that instead"
+)
+
+
+def change(name: str, action: Action, code: str, why: str, **more: object) -> Change:
+    """A change of a New web service from 2026-10 to 2026-11, but for what is said of it."""
+    said: dict[str, object] = {
+        "kind": "WebService",
+        "address": f"webServices/ml-local/{name}",
+        "before": "2026-10",
+        "after": "2026-11",
+        "after_ref": f"{STORE}/{name}/2026-11/model.ilearner",
+        "key": "ab" * 32,
+        "source": Source(f"services/local/{name}.yaml", 4, 1),
+    }
+    return Change(name=name, action=action, code=code, why=why, **(said | more))  # type: ignore[arg-type]
+
+
+def rule(metric: str, kind: RuleKind, bound: str) -> Rule:
+    """A gate's rule."""
+    return Rule(metric, kind, Decimal(bound))
+
+
+AUC = rule("AUC", RuleKind.AT_LEAST, "0.9")
+NO_WORSE = rule("AUC", RuleKind.NO_WORSE_THAN_LIVE, "0.01")
+RMSE = rule("RMSE", RuleKind.AT_MOST, "90")
+
+PENDING = Judgement(AUC, None, None, None, "known after training")
+PASSED = Judgement(RMSE, True, 46.07, 51.62, "")
+BETTER = Judgement(NO_WORSE, True, 0.921, 0.913, "")
+WORSE = Judgement(NO_WORSE, False, 0.8, 0.913, "")
+NO_METRIC = Judgement(
+    RMSE, None, None, None, "the evaluation has no metric 'RMSE' (it has: AUC, Accuracy, Recall)"
+)
+FIRST = Judgement(
+    NO_WORSE,
+    True,
+    0.921,
+    None,
+    "no metrics are known of the live model; the rule begins with the next version",
+)
+
+MODEL_DIFF = FieldDiff(
+    "model", f"{STORE}/a/2026-10/model.ilearner", f"{STORE}/a/2026-11/model.ilearner"
+)
+
+NOOP = change("wine", Action.NOOP, "in_sync", "", before="2026-11", source=Source("w.yaml", 1, 1))
+EMPTY = Plan("local", "emulator", (NOOP, change("iris", Action.NOOP, "in_sync", "", before="3")))
+NO_BINDINGS = Plan("local", "emulator", ())
+
+EVERY_ACTION = Plan(
+    "local",
+    "emulator",
+    (
+        change(
+            "diabetes-senior",
+            Action.BLOCK,
+            "default_endpoint",
+            SENIOR_WHY,
+            kind="ClassicEndpoint",
+            address="classic/Diabetes Scoring/default",
+            source=Source("services/local/diabetes.yaml", 25, 1),
+        ),
+        change(
+            "churn",
+            Action.BLOCK,
+            UNREADABLE,
+            "GET https://management.azure.com/… answered 503: the service is busy",
+            before="unknown",
+        ),
+        change(
+            "breast-cancer",
+            Action.TRAIN,
+            "not_trained",
+            "this version was never trained: train it, then bind it",
+            diffs=(MODEL_DIFF,),
+            gates=(PENDING,),
+        ),
+        change(
+            "diabetes-young",
+            Action.BIND,
+            "version_changed",
+            "the trained model is ready; swap it in",
+            diffs=(MODEL_DIFF,),
+            gates=(PASSED, BETTER, FIRST),
+        ),
+        change(
+            "spam",
+            Action.BIND,
+            "foreign_model",
+            "a model that this store does not know is live; swap ours in",
+            before="default model of the experiment.ilearner",
+            warnings=("the service does not reveal its model; the record is the witness",),
+        ),
+        change("fraud", Action.WAIT, "training", "the training job is running", gates=(PENDING,)),
+        change("new", Action.CREATE, "absent", "there is no such endpoint yet", before=""),
+        change("old", Action.DELETE, "undeclared", "nothing declares it any more", after=""),
+        change(
+            "gated",
+            Action.BLOCK,
+            "gate",
+            "not accepted: AUC is 0.8 (live 0.913), and must be noWorseThanLive 0.01",
+            gates=(WORSE, NO_METRIC),
+        ),
+        change(
+            "recipe",
+            Action.BLOCK,
+            "recipe_changed",
+            "version 2026-11 was already made by another recipe; give the recipe a new version",
+            diffs=(
+                FieldDiff("recipe.inputs.input1", "data/old.csv", "data/new.csv"),
+                FieldDiff("recipe.parameters.Trees", None, "50"),
+                FieldDiff("recipe.parameters.Depth", "5", None),
+                FieldDiff("recipe.parameters.Seed", "", "1"),
+            ),
+        ),
+        NOOP,
+    ),
+)
+
+LONG_NAMES = Plan(
+    "local-with-a-name-that-goes-on",
+    "emulator",
+    (
+        change("a" * 90, Action.BIND, "version_changed", "swap it in", before="v" * 70),
+        change("データ分類サービス" * 5, Action.BLOCK, "missing", "x" * 200),
+        change("short", Action.TRAIN, "not_trained", "train it", gates=(PENDING,)),
+    ),
+)
+
+EVIL = (
+    "a\x1b[31mred\x1b[0m\r\nforged line\t\u202egnp.exe\u2066 @everyone #12 `code` ```` | <b>&amp;"
+    "</details><script> **bold** _it_ [l](https://evil.example) ~~x~~ $a$ \u2028 \x7f \x9b2J"
+)
+HOSTILE = Plan(
+    EVIL,
+    EVIL,
+    (
+        Change(
+            EVIL,
+            EVIL,
+            EVIL,
+            Action.BLOCK,
+            EVIL,
+            EVIL,
+            EVIL,
+            EVIL,
+            EVIL,
+            EVIL,
+            (FieldDiff(EVIL, EVIL, EVIL), FieldDiff("```", "````", None)),
+            (Judgement(rule(EVIL, RuleKind.AT_MOST, "1"), None, None, 0.5, EVIL),),
+            (EVIL,),
+            Source(EVIL, 1, 2),
+        ),
+        Change("\n", "", "", Action.BIND, "", "", "# head", "- item"),
+    ),
+)
+
+PLANS = {
+    "empty": EMPTY,
+    "no_bindings": NO_BINDINGS,
+    "every_action": EVERY_ACTION,
+    "long_names": LONG_NAMES,
+    "hostile": HOSTILE,
+}
+
+
+def score(label: str, probability: str) -> Score:
+    """An answer that repeats an input column, as the services do."""
+    return Score(
+        ("Age", "Scored Labels", "Scored Probabilities"),
+        (("41", label, probability), ("50", "benign", "0.5")),
+    )
+
+
+def proof(name: str, **more: object) -> Proof:
+    """The proof of a healthy endpoint without a probe, but for what is said of it."""
+    said: dict[str, object] = {
+        "address": f"webServices/ml-local/{name}",
+        "model": "2026-11",
+        "read_back": True,
+        "health": Health(HealthCode.HEALTHY, "read back; no probe is declared"),
+    }
+    return Proof(name, **(said | more))  # type: ignore[arg-type]
+
+
+PROVED = proof(
+    "diabetes-young",
+    health=Health(HealthCode.HEALTHY, "scored 2 rows"),
+    before=score("malignant", "0.9312323"),
+    after=score("malignant", "0.9822"),
+    warnings=("the service hides its model: read back from the record in the store",),
+)
+ONLY_AFTER = proof("spam", after=Score(("Rating",), (("4.25",),)))
+NOT_HEALTHY = proof(
+    "fraud",
+    health=Health(HealthCode.DEGRADED, "the endpoint answered the probe with no rows"),
+    before=score("no", "0.1"),
+    after=Score(("Scored Labels",), ()),
+)
+NOT_SERVED = proof(
+    "churn",
+    read_back=False,
+    health=Health(HealthCode.DEGRADED, "it serves another model, not the declared version"),
+)
+HOSTILE_PROOF = Proof(
+    EVIL,
+    EVIL,
+    EVIL,
+    False,
+    Health(HealthCode.UNKNOWN, EVIL),
+    Score((EVIL,), ((EVIL,),)),
+    Score((EVIL,), ((EVIL,),)),
+    (EVIL,),
+)
+
+PROOFS = {
+    "none": (),
+    "all_proved": (PROVED, ONLY_AFTER, proof("wine")),
+    "some_not": (PROVED, NOT_HEALTHY, NOT_SERVED),
+    "hostile": (HOSTILE_PROOF,),
+}
+
+REPORTS = {
+    "nothing": Report(EMPTY),
+    "all_proved": Report(
+        Plan(
+            "local",
+            "emulator",
+            (
+                change("diabetes-young", Action.NOOP, "in_sync", "", before="2026-11"),
+                change("spam", Action.NOOP, "in_sync", "", before="2026-11"),
+                NOOP,
+            ),
+        ),
+        done=(PROVED.address, ONLY_AFTER.address),
+        proofs=(PROVED, ONLY_AFTER),
+        elapsed_s=61.23,
+    ),
+    "failures": Report(
+        EVERY_ACTION,
+        done=(PROVED.address, NOT_HEALTHY.address),
+        proofs=(PROVED, NOT_HEALTHY),
+        failures=(
+            Failure("fraud", NOT_HEALTHY.address, "swapped and read back, but no rows", 8),
+            Failure("diabetes-senior", "classic/Diabetes Scoring/default", SENIOR_WHY, 4),
+        ),
+        elapsed_s=3.0,
+    ),
+    "stopped": Report(
+        EVERY_ACTION, done=("webServices/ml-local/breast-cancer",), elapsed_s=12.04, stopped_by=2
+    ),
+    "hostile": Report(
+        HOSTILE, (EVIL, "b\x1bc"), (HOSTILE_PROOF,), (Failure(EVIL, EVIL, EVIL, 1),), 1.0, 15
+    ),
+}
+
+_REF = ModelRef(f"{STORE}/x/2026-10/model.ilearner")
+_LIVES = {
+    "diabetes-senior": Live(Health(HealthCode.HEALTHY), refusal=Refusal("default", SENIOR_WHY)),
+    "churn": Live(Health(HealthCode.UNKNOWN, "the service is busy")),
+    "fraud": Live(Health(HealthCode.PROGRESSING, "updating"), ref=_REF),
+    "spam": Live(Health(HealthCode.HEALTHY), hidden=True),
+}
+
+ROWS = {
+    "none": (),
+    "every_action": tuple(
+        render.status_row(one, _LIVES.get(one.name, Live(Health(HealthCode.HEALTHY), ref=_REF)))
+        for one in EVERY_ACTION.changes
+    ),
+    "hostile": tuple(
+        render.status_row(one, Live(Health(HealthCode.DEGRADED, EVIL))) for one in HOSTILE.changes
+    ),
+}
