@@ -206,7 +206,8 @@ class LiveProgress(_Progress):
             return
         from rich.text import Text
 
-        self._console.print(Text(self._clean(sign), color).append(self._clean(f" {text}"), ""))
+        self._live.refresh()  # or the line would be printed above what just ended
+        self._console.print(Text().append(self._clean(sign), color).append(self._clean(f" {text}")))
 
     def _drawn(self) -> Text:
         from rich.text import Text

@@ -169,6 +169,18 @@ class TestOnATerminal:
         assert "✓ a: proved (7 s)\n" in shown
         assert "✗ b: no such endpoint\n" in shown
 
+    def test_what_ended_is_no_longer_drawn_as_active(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase("a", "training")
+            live.phase("b", "training")
+            live.beat()
+            live.done("a", "proved")
+            after = plain(stream.getvalue()).split("✓ a: proved")[1]
+        assert "b  training" in after
+        assert "a  training" not in after
+
     def test_more_bindings_than_lines_are_counted(self, stream: io.StringIO, clock: Clock) -> None:
         with LiveProgress(stream, clock=clock) as live:
             for number in range(18):
