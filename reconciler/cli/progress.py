@@ -68,7 +68,7 @@ class _Progress:
         return changed
 
     def _leave(self, name: str) -> str:
-        """Forget the binding; ` (12 s)` it took, or "" when it never was under way."""
+        """Forget the binding; ` (12 s)` for what it took, or "" when it never was under way."""
         was = self._active.pop(name, None)
         return "" if was is None else f" ({self._clock() - was.began:.0f} s)"
 
@@ -219,14 +219,14 @@ class LiveProgress(_Progress):
     def _lines(self, width: int, height: int) -> list[str]:
         now = self._clock()
         shown = list(self._active.items())[: max(1, height)]
-        rows = [[f"{self._frame(now)} {n}", *self._told(one, now)] for n, one in shown]
+        rows = [[f"{self._frame(now)} {redact(n)}", *self._told(one, now)] for n, one in shown]
         look = Look(width, ascii_only=self._ascii)
         lines = [look.line("  ".join(head)) for head in heads(look, rows, gap=2)] if rows else []
         more = len(self._active) - len(shown)
         return [*lines, self._clean(f"… and {more} more")] if more else lines
 
     def _told(self, one: Active, now: float) -> list[str]:
-        return [one.phase, f"{now - one.began:.0f} s", redact(one.detail)]
+        return [redact(one.phase), f"{now - one.began:.0f} s", redact(one.detail)]
 
     def _frame(self, now: float) -> str:
         frames = ASCII_SPINNER if self._ascii else SPINNER
