@@ -51,9 +51,19 @@ def plan(
         say(f"offline: planning against {live}; the model store is not read")
         made = _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
     page.show_plan(made)
+    hint_at_emulator(made)
     if out is not None:
         write_file(out, page.plan_json(made))
     return plan_exit_code(made, detailed_exitcode)
+
+
+def hint_at_emulator(made: Plan) -> None:
+    """Say how to start the emulator, when nothing listens where it should be."""
+    if made.cloud == "emulator" and any("connection refused" in c.why for c in made.changes):
+        say(
+            "nothing listens there; start it in another terminal: "
+            "reconciler emulator --seed services/local/_emulator/seed.yaml"
+        )
 
 
 def plan_exit_code(made: Plan, detailed: bool) -> int:
@@ -88,6 +98,7 @@ def apply_now(
     """The report of one apply, with its plan shown and approved on the way."""
     first = plan_now(wanted, parallel)
     page.show_plan(first, to=sys.stderr)
+    hint_at_emulator(first)
     if any(first.counts[action] for action in TO_DO):
         approve(first, expect, yes)
     elif expect is not None:
@@ -185,6 +196,7 @@ def status(services: Path, environment: str | None, page: Page, parallel: int | 
     session.introduce(wanted.environment)
     observed = _observe(wanted, parallel)
     made = _plan_of(wanted, observed)
+    hint_at_emulator(made)
     page.show_status(made, {str(o.binding.address): o.live for o in observed})
     unreadable = any(change.code == UNREADABLE for change in made.changes)
     return errors.ERROR if unreadable else errors.SUCCESS

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from reconciler.model import Desired, Plan
 
 OLD, NEW = "2026-10", "2026-11"
+SERVICES = Path("services")
 SPEED = 15.0  # the emulator's jobs and updates, faster than the recorded ones
 DRIFTING = "diabetes-young"
+MOST_LOOKS = 60
 
 
 def demo(*, no_color: bool) -> int:
@@ -42,10 +44,10 @@ def demo(*, no_color: bool) -> int:
     began = time.monotonic()
     page = Page(Format.TEXT, no_color)
     with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
-        services = Path(folder) / "services"
-        shutil.copytree(local_services(), services / "local")
-        with _emulated(services / "local"):
-            _story(services, page)
+        shutil.copytree(local_services(), Path(folder) / "services" / "local")
+        # From here on paths are relative, as people who stand in their repository see them.
+        with contextlib.chdir(folder), _emulated(SERVICES / "local"):
+            _story(SERVICES, page)
     print(f"\nThe demo ended well after {time.monotonic() - began:.0f} s.")
     return errors.SUCCESS
 
@@ -102,11 +104,11 @@ def _story(services: Path, page: Page) -> None:
 
     _title("2", f"A pull request asks for {NEW}")
     for path in sorted((services / "local").glob("*.yaml")):
-        _edit(path, services)
+        _edit(path)
     plan = _plan(services, page)
 
     _title("3", f"It is merged: apply exactly the approved plan {plan.digest}")
-    before = _apply(services, page, expect=plan.digest)
+    _apply(services, page, expect=plan.digest)
 
     _title("4", "Look again: a second plan is empty")
     _must(_plan(services, page).converged, "the second plan is not empty")
@@ -117,8 +119,11 @@ def _story(services: Path, page: Page) -> None:
 
     _title("6", "Heal it, and prove every endpoint")
     _apply(services, page)
-    code = commands.verify(services, "local", page, None)
-    _must(code == errors.SUCCESS and bool(before.proofs), "an endpoint could not be proved")
+    print("\n$ reconciler verify -e local\n", flush=True)
+    proved = commands.verify(services, "local", page, None)
+    _must(proved == errors.SUCCESS, "an endpoint could not be proved")
+    print("\n$ reconciler status -e local\n", flush=True)
+    commands.status(services, "local", page, None)
 
 
 def _title(number: str, text: str) -> None:
@@ -130,15 +135,15 @@ def _must(truth: bool, otherwise: str) -> None:
         raise ReconcilerError(f"the demo went wrong: {otherwise}")
 
 
-def _edit(path: Path, services: Path) -> None:
+def _edit(path: Path) -> None:
     """Write the new version into a file, and show the lines as a pull request would."""
     before = path.read_text(encoding="utf-8")
     after = before.replace(f'version: "{OLD}"', f'version: "{NEW}"')
     path.write_text(after, encoding="utf-8")
-    name = str(path.relative_to(services.parent))
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
-    if lines:
-        print("\n".join([f"  {name}", *(f"  {line}" for line in lines[2:] if line[:2] != "@@")]))
+    shown = [f"  {line}" for line in lines[2:] if line[:2] != "@@"]
+    if shown:
+        print("\n".join([f"  {path}", *shown]), end="\n\n")
 
 
 def _wanted(services: Path) -> Desired:
@@ -162,9 +167,18 @@ def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
 
 
 def _drift(services: Path) -> None:
-    """Patch one endpoint back to the old version, as a person with the portal would."""
+    """Patch one endpoint back to the old version, as a person with the portal would.
+
+    Returns when the endpoint answers from it, which takes a moment on Classic.
+    """
     wanted = _wanted(services)
     world = session.connect(wanted)
     binding = next(b for b in wanted.bindings if b.name == DRIFTING)
-    old = replace(binding.version, version=OLD)
-    world.targets[binding.kind].bind(binding, world.ledger.ref(old))
+    target = world.targets[binding.kind]
+    before = target.score(binding)
+    target.bind(binding, world.ledger.ref(replace(binding.version, version=OLD)))
+    for _ in range(MOST_LOOKS):
+        if target.score(binding) != before:
+            return
+        world.clock.wait(0.25)
+    raise ReconcilerError("the demo went wrong: the drift never came into effect")

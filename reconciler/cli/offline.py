@@ -130,7 +130,7 @@ def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Bin
     mark = document.get(MARK)
     said = mark.get("name") if isinstance(mark, dict) else None
     names = [said] if said else [document.get("name"), path.stem]
-    for name in names:
+    for name in filter(None, names):
         for binding in wanted.bindings:
             if name in (binding.name, getattr(binding.address, "name", None)):
                 return binding

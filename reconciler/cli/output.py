@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.errors import ConfigurationError, redact
 
@@ -130,7 +130,7 @@ class Page:
     def _color(self) -> bool:
         return not (self.no_color or os.environ.get("NO_COLOR"))
 
-    def _look(self, stream: TextIO) -> dict[str, object]:
+    def _look(self, stream: TextIO) -> dict[str, Any]:
         terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         width = min(get_terminal_size((80, 24)).columns, 120) if terminal else 80
         return {

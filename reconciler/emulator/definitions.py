@@ -73,7 +73,7 @@ def checked(document: Json, service: WebService | None) -> Json:
     given = member(document, "properties")
     if not isinstance(given, dict):
         raise _invalid("RequestBodyInvalid", "The request body has no properties.")
-    properties = {
+    properties: Json = {
         _NAMES.get(name.casefold(), name): copy.deepcopy(value)
         for name, value in given.items()
         if name.casefold() not in READ_ONLY

@@ -197,7 +197,7 @@ class BindingRun:
         self._say("training", f"version {self.binding.version.version}")
         return self._training.again()
 
-    def _wait(self, change: Change) -> Again:
+    def _wait(self, change: Change) -> Again | Ended:
         if change.code == "training":
             self._shared.slots.take(self.binding)
             self._say("training", change.why)
@@ -255,7 +255,7 @@ class BindingRun:
                 self._say("settling", f"in effect after {self._target.settle_s:g} s")
                 return self._updating.again()
             return self._proved(swap, observed, None)
-        self._say("proving", "scoring the probe")
+        self._say("proving")
         try:
             after = self._target.score(self.binding)
         except UnavailableError as exc:
@@ -263,7 +263,7 @@ class BindingRun:
                 raise ProofError(f"the endpoint does not answer the probe: {exc.message}") from exc
             return self._updating.again()
         if after == swap.before and self._seconds_since(swap) < self._target.settle_s:
-            self._say("settling", "the endpoint still answers as before")
+            self._say("proving", "the endpoint still answers as before")
             return self._updating.again()
         return self._proved(swap, observed, after)
 

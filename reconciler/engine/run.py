@@ -96,7 +96,7 @@ class _Schedule:
         heapq.heappush(self._heap, (at, next(self._order), run))
 
     def due(self, now: float, most: int) -> list[BindingRun]:
-        found = []
+        found: list[BindingRun] = []
         while self._heap and self._heap[0][0] <= now and len(found) < most:
             found.append(heapq.heappop(self._heap)[2])
         return found
