@@ -1,39 +1,85 @@
-"""YAML in git -> what every environment must look like, or everything that is wrong with it.
+"""The desired state: a tree of YAML files, read strictly, checked, and joined to bindings.
 
-Stages, each a module: files (`tree`), strict YAML with positions (`nodes`), shape (`schema`),
-meaning and references (`resolve`). A generator that makes many documents of one belongs between
-`nodes` and `schema`.
+    files → documents → schema → resolve
+
+Every stage adds what it finds wrong, and all of it is raised at once. A later stage that makes
+many documents of one belongs between documents and schema: a `Document` carries its own places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.desired import resolve, schema
-from reconciler.desired.tree import read_tree
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Address, Desired, Environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.desired.nodes import Document
+    from reconciler.desired.tree import Files
 
 AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
 
+__all__ = ["AddressMaker", "load"]
+
 
 def load(root: Path, kinds: Mapping[str, AddressMaker]) -> dict[str, Desired]:
-    """The desired state by environment; ConfigurationError with every problem of the tree.
+    """Environment name → what it must look like, sorted by name.
 
-    `kinds` makes the address of a binding's spec, by kind; a ValueError of it is a problem too.
+    `kinds` makes the address of a binding from its `spec`, by kind; it may raise ValueError.
+    Raises ConfigurationError with everything that is wrong in the tree.
     """
-    tree = read_tree(root)
-    valid, problems = [], list(tree.problems)
-    for document in tree.documents:
-        found = list(schema.problems(document))
-        problems += found
-        if not found:
-            valid.append(document)
-    # A document that is wrong in form still declares its name: no noise about references to it.
-    sound = tree.whole and not problems
-    desired, more = resolve.resolve(root, valid, kinds, references=sound)
-    if problems or more:
-        raise ConfigurationError([*problems, *more])
+    from reconciler.desired.probes import Probes
+    from reconciler.desired.resolve import Declared, Resolver
+    from reconciler.desired.tree import read_tree
+
+    files = read_tree(root)
+    documents, problems, complete = _documents(files)
+    declared = []
+    for folder, document in documents:
+        found = _check(document)
+        problems.extend(found)
+        declared.append(Declared(document, folder, valid=not found))
+    if not declared and not problems:
+        raise ConfigurationError([_nothing(root)])
+    resolver = Resolver(kinds, Probes(root), complete=complete)
+    desired = resolver.resolve(declared)
+    problems.extend(resolver.problems)
+    if problems:
+        raise ConfigurationError(problems)
     return desired
+
+
+def _documents(files: Files) -> tuple[list[tuple[Any, Document]], list[Problem], bool]:
+    """Folder and document of everything that could be read, problems, and whether all could."""
+    from reconciler.desired.nodes import read
+
+    found: list[tuple[Any, Document]] = []
+    problems = list(files.problems)
+    complete = not problems
+    for below, text in files.texts.items():
+        documents, more, understood = read(files.shown(below), text)
+        found.extend((below.parent, document) for document in documents)
+        problems.extend(more)
+        complete &= understood
+    return found, problems, complete
+
+
+def _check(document: Document) -> list[Problem]:
+    """What is wrong with the document by itself; a secret is only said to be one."""
+    from reconciler.desired import leaks, schema
+
+    secrets = leaks.check(document)
+    places = {(each.line, each.column) for each in secrets}
+    others = schema.check(document)
+    return secrets + [each for each in others if (each.line, each.column) not in places]
+
+
+def _nothing(root: Path) -> Problem:
+    message = (
+        "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
+        "(kind: Model) and NAME.yaml (kind: WebService or ClassicEndpoint)"
+    )
+    return Problem(str(root), 0, 0, message)

@@ -1,221 +1,295 @@
-"""Strict YAML: text -> documents whose every value knows its line and column.
+"""Strict YAML: text to values that know where they were written.
 
-Composed once with libyaml where it is there; values and positions come from the same nodes.
-Refused: duplicate and non-text keys, merge keys, tags, tabs, many aliases, deep nesting.
+YAML 1.1 guesses: `no` is false, `1:30` is ninety, `1.10` is 1.1. Here a plain scalar that is not
+text and not a plain decimal integer becomes a `Guess`, which remembers what was typed; only the
+schema knows whether text was wanted there, and then says how to write it.
+
+Values are built from parser events instead of composed nodes: nesting and aliases can be refused
+while they are read, before anything large exists.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.resolver import Resolver
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, redact
+from reconciler.model import Source
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MOST_ALIASES = 32
-MOST_DEPTH = 50
-Path = tuple[str | int, ...]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
-_KNOWN = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "timestamp")}
-_NESTED = re.compile(r"[\[{]|- - ")
+MAX_DEPTH = 50
+MAX_ALIASES = 32
+MAX_ALIASED_VALUES = 2_000  # what all aliases of a document may stand for, together
 
+Trail = tuple[str | int, ...]
+Spot = tuple[int, int]
 
-@dataclass
-class Document:
-    """One YAML document of a file.
-
-    `places` has the position of every value by its path, `keys` of every key, and `written` the
-    text of every scalar as it stands in the file.
-    """
-
-    path: str
-    value: Any = None
-    places: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    written: dict[Path, str] = field(default_factory=dict)
-
-    def problem(self, at: Path, message: str, *, key: bool = False) -> Problem:
-        """A problem at a value, or at the key that introduces it; else at the nearest above."""
-        places = self.keys if key else self.places
-        while at and at not in places:
-            at = at[:-1]
-        line, column = places.get(at, self.places.get((), (1, 1)))
-        return Problem(self.path, line, column, message)
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_UNPRINTABLE = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+_NAMES = {"bool": "a boolean", "timestamp": "a date", "null": "null"}
+_RESOLVER: Any = Resolver()
 
 
-class Malformed(Exception):
-    """A file that cannot be read as strict YAML; carries the problem."""
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A plain scalar that YAML would not read as text: what it is, and how it was written."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
-
-
-def documents(path: str, content: bytes) -> Iterator[tuple[Document, list[Problem]]]:
-    """The documents of a file, each with the problems of its form; Malformed ends the file."""
-    text = _text(path, content)
-    try:
-        _check_depth(path, text)
-        for node in yaml.compose_all(text, Loader=LOADER):
-            if node is not None:
-                yield _Reader(path).read(node)
-    except yaml.MarkedYAMLError as exc:
-        raise Malformed(_syntax(path, exc, text)) from None
-    except yaml.YAMLError as exc:
-        raise Malformed(Problem(path, 1, 1, f"not YAML: {_one_line(exc)}")) from None
-
-
-def _text(path: str, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        column = exc.start - (content.rfind(b"\n", 0, exc.start) + 1) + 1
-        why = f"byte 0x{content[exc.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise Malformed(Problem(path, line, column, why)) from None
-
-
-def _one_line(exc: object) -> str:
-    return " ".join(str(exc).split())
-
-
-def _syntax(path: str, exc: yaml.MarkedYAMLError, text: str) -> Problem:
-    mark = exc.problem_mark or exc.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    lines = text.splitlines()
-    at = lines[line - 1] if line <= len(lines) else ""
-    if at[: len(at) - len(at.lstrip())].find("\t") >= 0:
-        return Problem(path, line, at.find("\t") + 1, "a tab; indent with spaces")
-    why = _one_line(exc.problem or exc.context or "it cannot be parsed")
-    return Problem(path, line, column, f"not YAML: {why}")
-
-
-def _check_depth(path: str, text: str) -> None:
-    """Malformed for nesting that would exhaust the stack; only suspicious text is looked at."""
-    deep_indent = re.search(rf"^ {{{MOST_DEPTH},}}\S", text, re.MULTILINE)
-    if not deep_indent and sum(1 for _ in _NESTED.finditer(text)) < MOST_DEPTH:
-        return
-    depth = 0
-    for event in yaml.parse(text, Loader=LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MOST_DEPTH:
-            mark = event.start_mark
-            why = f"nested more than {MOST_DEPTH} deep; desired state needs no such depth"
-            raise Malformed(Problem(path, mark.line + 1, mark.column + 1, why))
-
-
-class _Reader:
-    """Walks the nodes of one document."""
-
-    def __init__(self, path: str) -> None:
-        self._document = Document(path)
-        self._problems: list[Problem] = []
-        self._seen: set[int] = set()
-        self._above: set[int] = set()
-        self._aliases = 0
-
-    def read(self, node: Node) -> tuple[Document, list[Problem]]:
-        self._document.value = self._value(node, ())
-        return self._document, self._problems
-
-    def _value(self, node: Node, at: Path) -> Any:
-        self._document.places[at] = _place(node)
-        if isinstance(node, ScalarNode):
-            return self._scalar(node, at)
-        self._check_alias(node)
-        self._above.add(id(node))
-        try:
-            if isinstance(node, MappingNode):
-                return self._mapping(node, at)
-            assert isinstance(node, SequenceNode)
-            return [self._value(item, (*at, i)) for i, item in enumerate(node.value)]
-        finally:
-            self._above.discard(id(node))
-
-    def _check_alias(self, node: Node) -> None:
-        """A node that was met before came by an alias."""
-        if id(node) in self._above:
-            raise Malformed(self._problem(node, "an alias inside of what it names; write it out"))
-        if id(node) in self._seen:
-            self._aliases += 1
-            if self._aliases > MOST_ALIASES:
-                why = f"more than {MOST_ALIASES} aliases; write the values out"
-                raise Malformed(self._problem(node, why))
-        self._seen.add(id(node))
-
-    def _mapping(self, node: MappingNode, at: Path) -> dict[str, Any]:
-        if node.tag != "tag:yaml.org,2002:map":
-            self._problems.append(self._problem(node, f"the tag {node.tag} is not allowed"))
-        result: dict[str, Any] = {}
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            name = self._key(key)
-            if name is None:
-                continue
-            line = key.start_mark.line + 1
-            if name in result:
-                why = f'"{name}" is here twice; the first is in line {first[name]}'
-                self._problems.append(self._problem(key, why))
-                continue
-            first[name] = line
-            self._document.keys[(*at, name)] = _place(key)
-            result[name] = self._value(value, (*at, name))
-        return result
-
-    def _key(self, node: Node) -> str | None:
-        if node.tag == _MERGE:
-            why = "merge keys (<<) are not allowed; write the members out"
-        elif not isinstance(node, ScalarNode):
-            why = "a key must be text"
-        elif node.tag != _TEXT:
-            why = f'the key {node.value} is not text; write "{node.value}"'
-        else:
-            return str(node.value)
-        self._problems.append(self._problem(node, why))
-        return None
-
-    def _scalar(self, node: ScalarNode, at: Path) -> Any:
-        self._document.written[at] = node.value
-        if node.tag == _TEXT:
-            return node.value
-        if node.tag not in _KNOWN:
-            self._problems.append(self._problem(node, f"the tag {node.tag} is not allowed"))
-            return node.value
-        return _guessed(node)
-
-    def _problem(self, node: Node, message: str) -> Problem:
-        return Problem(self._document.path, *_place(node), message)
+    what: str
+    written: str
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A scalar that YAML 1.1 takes for something else than text: `what` it takes it for."""
+class Document:
+    """One YAML document: plain values, and where each of them and each key was written.
 
-    text: str
-    what: str
+    `values` and `keys` give line and column (both from 1) by the way from the root.
+    """
+
+    path: str
+    data: Any
+    values: dict[Trail, Spot] = field(default_factory=dict)
+    keys: dict[Trail, Spot] = field(default_factory=dict)
+
+    def at(self, *trail: str | int) -> Source:
+        """Where a value is; what came by an alias, and what is absent, is where its parent is."""
+        while trail and trail not in self.values:
+            trail = trail[:-1]
+        return Source(self.path, *self.values.get(trail, (1, 1)))
+
+    def at_key(self, *trail: str | int) -> Source:
+        """Where the key of a value is; where the value is if it has none."""
+        if trail in self.keys:
+            return Source(self.path, *self.keys[trail])
+        return self.at(*trail)
+
+    def text(self, *trail: str | int) -> str | None:
+        """The text at the end of the way; None if there is no such thing."""
+        value = self.data
+        for step in trail:
+            if not isinstance(value, dict) or step not in value:
+                return None
+            value = value[step]
+        return value if isinstance(value, str) else None
 
 
-def _guessed(node: ScalarNode) -> Any:
-    """Whole numbers in plain decimal and true/false are meant; everything else is a guess."""
-    kind = node.tag.rsplit(":", 1)[1]
-    if kind == "int" and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", node.value):
-        return int(node.value)
-    if kind == "bool" and node.value in ("true", "false"):
-        return node.value == "true"
-    if kind == "null":
+def dotted(trail: Trail) -> str:
+    """`spec.accept[0].metric`."""
+    said = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail)
+    return said.removeprefix(".")
+
+
+def problem(source: Source, message: str) -> Problem:
+    """A problem at a place."""
+    return Problem(source.path, source.line, source.column, redact(message))
+
+
+def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:
+    """The documents of a file, what is wrong with them, and whether all of it was understood."""
+    reader = _Reader(path, text)
+    try:
+        return list(reader.documents()), reader.problems, True
+    except _HopelessError as exc:
+        return [], [*reader.problems, exc.problem], False
+
+
+class _HopelessError(Exception):
+    """The rest of the file cannot be understood."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class _Reader:
+    """Builds the documents of one file from parser events."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self._path = path
+        self._text = text
+        self.problems: list[Problem] = []
+        self._events: Iterator[Any] = iter(())
+
+    def documents(self) -> Iterator[Document]:
+        """Every document that is not empty."""
+        self._refuse_unprintable()
+        self._events = yaml.parse(self._text, Loader=_Loader)
+        while True:
+            event = self._next()
+            if isinstance(event, yaml.StreamEndEvent):
+                return
+            if isinstance(event, yaml.DocumentStartEvent):
+                document = self._document()
+                if not (isinstance(document.data, Guess) and document.data.what == "null"):
+                    yield document
+
+    def _document(self) -> Document:
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._open: set[str] = set()
+        self._aliases = self._aliased = self._size = 0
+        self._values: dict[Trail, Spot] = {}
+        self._keys: dict[Trail, Spot] = {}
+        data = self._value(self._next(), (), 0)
+        return Document(self._path, data, self._values, self._keys)
+
+    def _next(self) -> Any:
+        try:
+            return next(self._events)
+        except StopIteration:
+            return yaml.StreamEndEvent()
+        except yaml.YAMLError as exc:
+            raise self._unreadable(exc) from exc
+
+    def _value(self, event: Any, trail: Trail, depth: int) -> Any:
+        mark = event.start_mark
+        self._values[trail] = (mark.line + 1, mark.column + 1)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        before, self._size = self._size, self._size + 1
+        if event.anchor is not None:
+            self._open.add(event.anchor)
+        if event.tag is not None:
+            self._complain(mark, "a tag (!); write the value without it")
+        if isinstance(event, yaml.ScalarEvent):
+            value: Any = _scalar(event)
+        elif depth >= MAX_DEPTH:
+            raise self._hopeless(mark, f"nested deeper than {MAX_DEPTH} levels")
+        elif isinstance(event, yaml.MappingStartEvent):
+            value = self._mapping(trail, depth + 1)
+        else:
+            value = self._sequence(trail, depth + 1)
+        if event.anchor is not None:
+            self._open.discard(event.anchor)
+            self._anchors[event.anchor] = (value, self._size - before)
+        return value
+
+    def _mapping(self, trail: Trail, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            mark = event.start_mark
+            key = self._key(event, trail, depth)
+            if key is None or key in found:
+                if key is not None:
+                    self._complain(mark, f'"{key}" is here and in line {lines[key]}; keep one')
+                self._skip(trail, depth)
+                continue
+            below = (*trail, key)
+            lines[key] = mark.line + 1
+            self._keys[below] = (mark.line + 1, mark.column + 1)
+            found[key] = self._value(self._next(), below, depth)
+        return found
+
+    def _key(self, event: Any, trail: Trail, depth: int) -> str | None:
+        """The key, or None after a complaint."""
+        mark = event.start_mark
+        key = self._value(event, (*trail, "?"), depth)
+        self._values.pop((*trail, "?"), None)
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value == "<<":
+            self._complain(mark, "a merge key (<<); write the properties out")
+        elif isinstance(key, str):
+            return key
+        elif isinstance(event, yaml.ScalarEvent):
+            what = key.what if isinstance(key, Guess) else "a number"
+            said = f'{event.value} is {what}; write "{event.value}"'
+            self._complain(mark, f"the key {said}" if event.value else "a key is missing here")
+        else:
+            self._complain(mark, "a key must be text")
         return None
-    words = {"int": "a number", "float": "a number", "bool": "a boolean", "timestamp": "a date"}
-    return Guess(node.value, words[kind])
+
+    def _skip(self, trail: Trail, depth: int) -> None:
+        """Read a value that is not wanted, without leaving its places behind."""
+        values, keys = self._values, self._keys
+        self._values, self._keys = {}, {}
+        self._value(self._next(), trail, depth)
+        self._values, self._keys = values, keys
+
+    def _sequence(self, trail: Trail, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            found.append(self._value(event, (*trail, len(found)), depth))
+        return found
+
+    def _alias(self, event: Any) -> Any:
+        mark, name = event.start_mark, event.anchor
+        if name in self._open:
+            raise self._hopeless(mark, f"the alias *{name} contains itself")
+        if name not in self._anchors:
+            raise self._hopeless(mark, f"the alias *{name} has no anchor &{name} before it")
+        value, size = self._anchors[name]
+        self._aliases, self._aliased = self._aliases + 1, self._aliased + size
+        self._size += size
+        if self._aliases > MAX_ALIASES:
+            raise self._hopeless(mark, f"more than {MAX_ALIASES} aliases in one document")
+        if self._aliased > MAX_ALIASED_VALUES:
+            message = f"the aliases stand for more than {MAX_ALIASED_VALUES} values"
+            raise self._hopeless(mark, message)
+        return value
+
+    def _complain(self, mark: Any, message: str) -> None:
+        self.problems.append(problem(self._source(mark), message))
+
+    def _hopeless(self, mark: Any, message: str) -> _HopelessError:
+        return _HopelessError(problem(self._source(mark), message))
+
+    def _source(self, mark: Any) -> Source:
+        return Source(self._path, mark.line + 1, mark.column + 1)
+
+    def _unreadable(self, exc: yaml.YAMLError) -> _HopelessError:
+        mark = getattr(exc, "problem_mark", None)
+        if mark is None:
+            return _HopelessError(Problem(self._path, 0, 0, "not YAML"))
+        tab = self._tab(mark.line, mark.column)
+        if tab is not None:
+            return _HopelessError(
+                Problem(self._path, mark.line + 1, tab + 1, "a tab; indent with spaces")
+            )
+        return self._hopeless(mark, f"not YAML: {getattr(exc, 'problem', '') or 'unreadable'}")
+
+    def _tab(self, line: int, column: int) -> int | None:
+        """The column of the tab that the parser stumbled over, or None."""
+        lines = self._text.splitlines()
+        text = lines[line] if line < len(lines) else ""
+        indent = text[: len(text) - len(text.lstrip())]
+        if "\t" in indent:
+            return indent.index("\t")
+        return column if text[column : column + 1] == "\t" else None
+
+    def _refuse_unprintable(self) -> None:
+        if found := _UNPRINTABLE.search(self._text):
+            before = self._text[: found.start()]
+            line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+            message = f"the character U+{ord(found[0]):04X} is not allowed"
+            raise _HopelessError(Problem(self._path, line, column, message))
 
 
-def _place(node: Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _scalar(event: Any) -> str | int | Guess:
+    """Text, a decimal integer, or a guess."""
+    if not event.implicit[0]:
+        return str(event.value)
+    return _plain(event.value)
+
+
+@lru_cache(maxsize=4096)
+def _plain(written: str) -> str | int | Guess:
+    """What a plain scalar is read as."""
+    resolved = _RESOLVER.resolve(yaml.ScalarNode, written, (True, False))
+    tag = resolved.removeprefix(_TAG)
+    if tag in ("str", "value", "merge"):
+        return written
+    if tag == "int" and _INTEGER.fullmatch(written):
+        return int(written)
+    if _BASE_60.fullmatch(written):
+        return Guess("a number in base 60", written)
+    return Guess(_NAMES.get(tag, "a number"), written)

@@ -1,346 +1,233 @@
-"""Valid documents -> environments with their bindings: meaning, references, uniqueness."""
+"""Documents to environments with their bindings: who belongs where, and who names whom.
+
+A document that the schema refused takes part as far as its kind and name can be read: others may
+refer to it, and saying that it does not exist would be untrue. If some document could not be read
+at all, nothing is said to be missing, because it might be in there.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from reconciler.desired.schema import did_you_mean
-from reconciler.desired.tree import MOST_BYTES, inside
-from reconciler.errors import Problem
-from reconciler.model import (
-    Address,
-    Binding,
-    CloudName,
-    Desired,
-    Environment,
-    Probe,
-    Recipe,
-    Rule,
-    RuleKind,
-    SecretName,
-    Source,
-    Store,
-    TrainingService,
-    Version,
-    Workspace,
-)
+from reconciler.desired import build
+from reconciler.desired.nodes import problem
+from reconciler.desired.schema import near
+from reconciler.errors import ConfigurationError
+from reconciler.model import Binding, Desired, Environment
 
 if TYPE_CHECKING:
-    from reconciler.desired.nodes import Document
-    from reconciler.desired.nodes import Path as At
+    from collections.abc import Iterable, Mapping
 
-_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_DEFAULT_TIMEOUT = "2h"
+    from reconciler.desired import AddressMaker
+    from reconciler.desired.nodes import Document
+    from reconciler.desired.probes import Probes
+    from reconciler.errors import Problem
+    from reconciler.model import Address, Source
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A document, the folder of its file below the root, and whether the schema accepts it."""
+
+    document: Document
+    folder: PurePosixPath
+    valid: bool
+
+    @property
+    def kind(self) -> str | None:
+        """The kind, if it is a text."""
+        return self.document.text("kind")
+
+    @property
+    def name(self) -> str | None:
+        """The name, if it is a text."""
+        return self.document.text("metadata", "name")
+
+    @property
+    def place(self) -> Source:
+        """Where the name is."""
+        return self.document.at("metadata", "name")
 
 
 @dataclass
-class _Found:
-    """What is being put together, and what went wrong on the way."""
+class _Site:
+    """An environment and what was found below it."""
 
-    root: Path
-    references: bool
-    problems: list[Problem] = field(default_factory=list)
-    environments: dict[Path, tuple[Environment, Document]] = field(default_factory=dict)
-    models: dict[str, Document] = field(default_factory=dict)
-    bindings: dict[str, list[tuple[Binding, Document]]] = field(default_factory=dict)
-
-
-def resolve(
-    root: Path,
-    documents: Iterable[Document],
-    kinds: Mapping[str, Callable[[Mapping[str, Any], Environment], Address]],
-    *,
-    references: bool,
-) -> tuple[dict[str, Desired], list[Problem]]:
-    """The desired state by environment, and the problems; without `references`, none of those."""
-    found = _Found(root, references)
-    by_kind: dict[str, list[Document]] = {}
-    for document in documents:
-        by_kind.setdefault(document.value["kind"], []).append(document)
-    _add_environments(found, by_kind.get("Environment", []))
-    _add_models(found, by_kind.get("Model", []))
-    for kind, make in kinds.items():
-        for document in by_kind.get(kind, []):
-            _add_binding(found, kind, document, make)
-    _check_unique(found)
-    return _desired(found), found.problems
+    declared: Declared
+    environment: Environment | None
+    bindings: list[Binding] = field(default_factory=list)
+    names: dict[str, Source] = field(default_factory=dict)
+    addresses: dict[str, Source] = field(default_factory=dict)
+    used: bool = False
 
 
-def _place(document: Document, at: At) -> Source:
-    line, column = document.places[at]
-    return Source(document.path, line, column)
+class Resolver:
+    """Joins the documents of one tree; `problems` grows while it does."""
 
+    def __init__(
+        self, kinds: Mapping[str, AddressMaker], probes: Probes, *, complete: bool
+    ) -> None:
+        self._kinds = kinds
+        self._probes = probes
+        self._complete = complete
+        self._sites: dict[PurePosixPath, _Site] = {}
+        self._models: dict[str, Declared] = {}
+        self.problems: list[Problem] = []
 
-NAME: At = ("metadata", "name")
+    def resolve(self, declared: Iterable[Declared]) -> dict[str, Desired]:
+        """Environment name → what it must look like; meaningless if there are problems."""
+        ordered = list(declared)
+        self._complete &= all(each.kind and each.name for each in ordered)
+        self._collect_environments(each for each in ordered if each.kind == "Environment")
+        self._collect_models(each for each in ordered if each.kind == "Model")
+        for each in ordered:
+            if each.kind not in (None, "Environment", "Model"):
+                self._bind(each)
+        self._refuse_empty(ordered)
+        found = [site for site in self._sites.values() if site.environment]
+        desired = (_desired(site.environment, site.bindings) for site in found if site.environment)
+        return {each.environment.name: each for each in sorted(desired, key=_name)}
 
+    def _collect_environments(self, environments: Iterable[Declared]) -> None:
+        names: dict[str, Source] = {}
+        for each in environments:
+            self._once(names, each, f'the environment "{each.name}"')
+            if (other := self._sites.get(each.folder)) is not None:
+                message = f"this folder has an environment already ({other.declared.place})"
+                self._say(each.place, f"{message}; give each its own folder")
+                continue
+            made = build.environment(each.document) if each.valid else None
+            self._sites[each.folder] = _Site(each, made)
 
-# --- environments -------------------------------------------------------------------------------
+    def _collect_models(self, models: Iterable[Declared]) -> None:
+        names: dict[str, Source] = {}
+        for each in models:
+            self._once(names, each, f'the model "{each.name}"')
+            if each.name:
+                self._models.setdefault(each.name, each)
 
-
-def _add_environments(found: _Found, documents: list[Document]) -> None:
-    names: dict[str, Document] = {}
-    for document in documents:
-        folder, name = Path(document.path).parent, document.value["metadata"]["name"]
-        if folder in found.environments:
-            other = found.environments[folder][1]
-            why = f"this folder has an environment already, at {_place(other, NAME)}"
-            found.problems.append(document.problem(NAME, why))
-        elif name in names:
-            why = f'environment "{name}" is declared at {_place(names[name], NAME)} too'
-            found.problems.append(document.problem(NAME, why))
-        elif (made := _environment(found, document)) is not None:
-            found.environments[folder] = (made, document)
-        names.setdefault(name, document)
-
-
-def _environment(found: _Found, document: Document) -> Environment | None:
-    spec = document.value["spec"]
-    workspace = _workspace(document, spec.get("workspace"))
-    region = spec.get("region") or (workspace.region if workspace else "")
-    if not region:
-        why = 'spec: "region" is missing, and there is no workspace to take it from'
-        found.problems.append(document.problem(("spec",), why))
-        return None
-    store = spec["store"]
-    return Environment(
-        name=document.value["metadata"]["name"],
-        cloud=CloudName(spec.get("cloud", "emulator")),
-        subscription=spec["subscription"],
-        resource_group=spec["resourceGroup"],
-        region=region,
-        store=Store(
-            store["account"], store["container"], _secret(document, ("spec", "store", "key"))
-        ),
-        workspace=workspace,
-        training_services={
-            name: _training_service(document, name, service)
-            for name, service in spec.get("trainingServices", {}).items()
-        },
-        auth=spec.get("auth", "default"),
-        parallel=spec.get("limits", {}).get("parallel", 8),
-        source=_place(document, NAME),
-    )
-
-
-def _workspace(document: Document, spec: dict[str, Any] | None) -> Workspace | None:
-    if spec is None:
-        return None
-    return Workspace(spec["id"], spec["region"], _secret(document, ("spec", "workspace", "token")))
-
-
-def _training_service(document: Document, name: str, spec: dict[str, Any]) -> TrainingService:
-    at: At = ("spec", "trainingServices", name)
-    return TrainingService(name, spec["url"], _secret(document, (*at, "key")), _place(document, at))
-
-
-def _secret(document: Document, at: At) -> SecretName:
-    value: Any = document.value
-    for part in at:
-        value = value[part]
-    return SecretName(value.removeprefix("env:"), _place(document, at))
-
-
-# --- models -------------------------------------------------------------------------------------
-
-
-def _add_models(found: _Found, documents: list[Document]) -> None:
-    for document in documents:
-        name = document.value["metadata"]["name"]
-        if name in found.models:
-            why = f'model "{name}" is declared at {_place(found.models[name], NAME)} too'
-            found.problems.append(document.problem(NAME, why))
-        found.models.setdefault(name, document)
-
-
-def _recipe(found: _Found, model: Document, binding: Document) -> Recipe:
-    training = model.value["spec"]["training"]
-    wanted = binding.value["spec"]["model"]
-    known = {"version": wanted["version"], **wanted.get("with", {})}
-    used: set[str] = set()
-    filled = {}
-    for part in ("inputs", "parameters"):
-        filled[part] = tuple(
-            (name, _filled(found, model, binding, ("spec", "training", part, name), known, used))
-            for name in training.get(part, {})
+    def _bind(self, each: Declared) -> None:
+        site = self._site(each)
+        model = self._model(each)
+        if site is None or not each.valid:
+            return
+        self._once(site.names, each, f'the binding "{each.name}" of {_named(site)}')
+        probe, problems = self._probes.probe(each.document, each.folder)
+        recipe = None
+        if model is not None:
+            recipe, more = build.recipe(model.document, each.document)
+            problems.extend(more)
+            self._check_service(model, site)
+        self.problems.extend(problems)
+        address = self._address(each, site)
+        if model is None or recipe is None or address is None or problems:
+            return
+        site.bindings.append(
+            Binding(
+                name=each.name or "",
+                kind=each.kind or "",
+                address=address,
+                version=build.version(each.document),
+                recipe=recipe,
+                asset=each.document.text("spec", "asset") or each.document.text("spec", "resource"),
+                accept=build.rules(model.document),
+                probe=probe,
+                timeout_s=build.timeout_s(model.document),
+                labels=build.labels(each.document),
+                source=each.place,
+            )
         )
-    for name in sorted(set(wanted.get("with", {})) - used):
-        why = f'model "{wanted["name"]}" has no placeholder ${{{name}}} for this argument'
-        at: At = ("spec", "model", "with", name)
-        found.problems.append(binding.problem(at, why, key=True))
-    outputs = tuple((port, role) for role, port in training["outputs"].items())
-    return Recipe(training["service"], filled["inputs"], filled["parameters"], outputs)
 
-
-def _filled(
-    found: _Found,
-    model: Document,
-    binding: Document,
-    at: At,
-    known: Mapping[str, str],
-    used: set[str],
-) -> str:
-    text = model.written[at]
-    for name in _PLACEHOLDER.findall(text):
-        used.add(name)
-        if name not in known:
-            hint = did_you_mean(name, list(known)) or f"; known: {', '.join(known)}"
-            who = f"{binding.value['metadata']['name']} ({_place(binding, ('spec', 'model'))})"
-            why = f"unknown placeholder ${{{name}}} for binding {who}{hint}"
-            found.problems.append(model.problem(at, why))
-    result = _PLACEHOLDER.sub(lambda match: known.get(match[1], match[0]), text)
-    if at[2] == "inputs" and any(p in ("", ".", "..") for p in result.split("/")):
-        why = f'"{result}" is not a blob, container/path'
-        found.problems.append(model.problem(at, why))
-    return result
-
-
-def _rules(model: Document) -> tuple[Rule, ...]:
-    return tuple(
-        Rule(rule["metric"], kind, Decimal(rule[kind.value]))
-        for rule in model.value["spec"].get("accept", [])
-        for kind in RuleKind
-        if kind.value in rule
-    )
-
-
-# --- bindings -----------------------------------------------------------------------------------
-
-
-def _add_binding(
-    found: _Found,
-    kind: str,
-    document: Document,
-    make: Callable[[Mapping[str, Any], Environment], Address],
-) -> None:
-    environment = _environment_of(found, document)
-    if environment is None:
-        return
-    spec, name = document.value["spec"], document.value["metadata"]["name"]
-    try:
-        address = make(spec, environment)
-    except ValueError as exc:
-        found.problems.append(document.problem(("spec",), str(exc)))
-        return
-    model = _model_of(found, document, environment)
-    if model is None:
-        return
-    wanted = spec["model"]
-    binding = Binding(
-        name=name,
-        kind=kind,
-        address=address,
-        version=Version(wanted["name"], wanted["version"], tuple(wanted.get("with", {}).items())),
-        recipe=_recipe(found, model, document),
-        asset=spec.get("asset", spec.get("resource")),
-        accept=_rules(model),
-        probe=_probe(found, document),
-        timeout_s=_seconds(model.value["spec"]["training"].get("timeout", _DEFAULT_TIMEOUT)),
-        labels=tuple(sorted(document.value["metadata"].get("labels", {}).items())),
-        source=_place(document, NAME),
-    )
-    found.bindings.setdefault(environment.name, []).append((binding, document))
-
-
-def _environment_of(found: _Found, document: Document) -> Environment | None:
-    folder = Path(document.path).parent
-    for above in (folder, *folder.parents):
-        if above in found.environments:
-            return found.environments[above][0]
-    if found.references:
-        why = "no environment applies here; put an Environment into this folder or above it"
-        found.problems.append(document.problem(NAME, why))
-    return None
-
-
-def _model_of(found: _Found, document: Document, environment: Environment) -> Document | None:
-    at: At = ("spec", "model", "name")
-    name = document.value["spec"]["model"]["name"]
-    model = found.models.get(name)
-    if model is None:
-        hint = did_you_mean(name, sorted(found.models)) or _listed(found.models)
-        if found.references:
-            found.problems.append(document.problem(at, f'there is no model "{name}"{hint}'))
+    def _site(self, each: Declared) -> _Site | None:
+        """The nearest enclosing environment."""
+        for folder in (each.folder, *each.folder.parents):
+            if folder in self._sites:
+                self._sites[folder].used = True
+                return self._sites[folder]
+        if self._complete:
+            message = "no environment applies here; add a document of kind Environment"
+            self._say(each.place, f"{message} to this folder or one above it")
         return None
-    service = model.value["spec"]["training"]["service"]
-    known = environment.training_services
-    if service not in known and found.references:
-        hint = did_you_mean(service, sorted(known)) or _listed(known)
-        why = f'environment {environment.name} has no training service "{service}"{hint}'
-        found.problems.append(model.problem(("spec", "training", "service"), why))
-    return model
 
+    def _model(self, each: Declared) -> Declared | None:
+        """The model that the binding names, if it is usable."""
+        name = each.document.text("spec", "model", "name")
+        if not name:
+            return None
+        if name not in self._models:
+            if self._complete:
+                message = f'spec.model.name: there is no model "{name}"'
+                hint = near(name, self._models) or "; declare it (kind: Model)"
+                self._say(each.document.at("spec", "model", "name"), message + hint)
+            return None
+        found = self._models[name]
+        return found if found.valid else None
 
-def _listed(known: Iterable[str]) -> str:
-    return f"; there is: {', '.join(sorted(known)) or 'none'}"
+    def _check_service(self, model: Declared, site: _Site) -> None:
+        trail = ("spec", "training", "service")
+        name = model.document.text(*trail)
+        if site.environment is None or name in site.environment.training_services:
+            return
+        hint = near(name or "", site.environment.training_services)
+        message = f'{".".join(trail)}: {_named(site)} has no training service "{name}"'
+        self._say(model.document.at(*trail), message + (hint or "; add it to trainingServices"))
 
-
-def _seconds(text: str) -> float:
-    return int(text[:-1]) * _UNITS[text[-1]]
-
-
-def _probe(found: _Found, document: Document) -> Probe | None:
-    verify = document.value["spec"].get("verify")
-    if verify is None:
-        return None
-    at: At = ("spec", "verify", "request")
-    path = Path(document.path).parent / verify["request"]
-    why = ""
-    if not inside(found.root, path):
-        why = f"{verify['request']} is outside of the tree; put the file below {found.root}"
-    elif not path.is_file():
-        why = f"there is no file {path}"
-    elif path.stat().st_size > MOST_BYTES:
-        why = f"{path} is larger than 1 MiB"
-    else:
+    def _address(self, each: Declared, site: _Site) -> Address | None:
+        if site.environment is None:
+            return None
+        place = each.document.at_key("spec")
+        maker = self._kinds.get(each.kind or "")
+        if maker is None:
+            self._say(each.document.at("kind"), f"kind: this program cannot serve {each.kind}")
+            return None
         try:
-            request = json.loads(path.read_bytes())
-            if isinstance(request, dict):
-                text = json.dumps(request, separators=(",", ":"), ensure_ascii=False)
-                return Probe(text, tuple(verify.get("columns", ())))
-            why = f"{path} holds no JSON object"
-        except (ValueError, RecursionError) as exc:
-            why = f"{path} is not JSON: {exc}"
-    found.problems.append(document.problem(at, why))
-    return None
+            address = maker(each.document.data["spec"], site.environment)
+        except ValueError as exc:
+            self._say(place, f"spec: {exc}")
+            return None
+        except ConfigurationError as exc:
+            self.problems.extend(exc.problems or [problem(place, f"spec: {exc.message}")])
+            return None
+        said = str(address).casefold()
+        if said in site.addresses:
+            message = f"{address} is bound already ({site.addresses[said]})"
+            self._say(each.place, f"{message}; an address serves one model")
+        site.addresses.setdefault(said, each.place)
+        return address
+
+    def _refuse_empty(self, ordered: list[Declared]) -> None:
+        if not self._complete:
+            return
+        for site in self._sites.values():
+            if not site.used:
+                message = f"{_named(site)} has no binding; add a WebService or ClassicEndpoint"
+                self._say(site.declared.place, f"{message} to its folder or below")
+        if not self._sites and all(each.kind == "Model" for each in ordered):
+            for each in ordered:
+                message = "models alone change nothing; add an Environment and a binding"
+                self._say(each.place, message)
+
+    def _once(self, names: dict[str, Source], each: Declared, what: str) -> None:
+        """Complain if the name was seen before."""
+        if each.name in names:
+            already = f"is declared already ({names[each.name]})"
+            self._say(each.place, f"{what} {already}; names are unique")
+        elif each.name:
+            names[each.name] = each.place
+
+    def _say(self, source: Source, message: str) -> None:
+        self.problems.append(problem(source, message))
 
 
-# --- uniqueness ---------------------------------------------------------------------------------
+def _named(site: _Site) -> str:
+    return f'the environment "{site.declared.name}"'
 
 
-def _check_unique(found: _Found) -> None:
-    for bindings in found.bindings.values():
-        names: dict[str, Document] = {}
-        addresses: dict[str, tuple[Binding, Document]] = {}
-        for binding, document in bindings:
-            if binding.name in names:
-                why = f'"{binding.name}" is declared at {_place(names[binding.name], NAME)} too'
-                found.problems.append(document.problem(NAME, why))
-            names.setdefault(binding.name, document)
-            address = str(binding.address).casefold()
-            if address in addresses:
-                other, its = addresses[address]
-                why = f"{binding.address} is bound by {other.name} at {_place(its, NAME)} too"
-                found.problems.append(document.problem(("spec",), why))
-            addresses.setdefault(address, (binding, document))
+def _name(desired: Desired) -> str:
+    return desired.environment.name
 
 
-def _desired(found: _Found) -> dict[str, Desired]:
-    result = {}
-    for environment, document in found.environments.values():
-        bindings = [binding for binding, _ in found.bindings.get(environment.name, [])]
-        if not bindings and found.references and not found.problems:
-            why = f"environment {environment.name} has no bindings; add one to its folder"
-            found.problems.append(document.problem(NAME, why))
-        ordered = tuple(sorted(bindings, key=lambda binding: str(binding.address)))
-        result[environment.name] = Desired(environment, ordered)
-    if not result and found.references and not found.problems:
-        why = "there is no Environment; add an environment.yaml to a folder"
-        found.problems.append(Problem(str(found.root), 0, 0, why))
-    return result
+def _desired(environment: Environment, bindings: list[Binding]) -> Desired:
+    return Desired(environment, tuple(sorted(bindings, key=lambda each: str(each.address))))

@@ -1,162 +1,224 @@
-"""A document -> its problems, in words: what is wrong, where, and what to write instead."""
+"""What the schema says about a document, in words that name the place and the fix.
+
+jsonschema finds; this module speaks. Its own sentences print whole values and no line numbers.
+"""
 
 from __future__ import annotations
 
 import difflib
-import importlib.resources
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
-from pathlib import Path as File
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired.nodes import Guess
+from reconciler.desired.nodes import Document, Guess, dotted, problem
 
 if TYPE_CHECKING:
-    from jsonschema import ValidationError
+    from collections.abc import Callable, Iterable, Iterator
 
-    from reconciler.desired.nodes import Document, Path
+    from reconciler.desired.nodes import Trail
     from reconciler.errors import Problem
 
 NAME = "reconciler.schema.json"
-_SECRET = re.compile(
-    r"AccountKey=|SharedAccessSignature=|[?&]sig=|(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{86}==(?![=\w])"
-)
-SECRET = (
-    "a secret must be the name of an environment variable; put the value there and write env:NAME"
-)
-_TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
-}
+SECRET = "put it into an environment variable and write env:NAME"
+_SECRET_KEYS = ("key", "token")
 
 
-def schema_text() -> str:
-    """The schema: beside the package in a checkout, inside of it in a wheel."""
-    package = File(str(importlib.resources.files("reconciler")))
-    for folder in (package.parent / "schemas", package / "schemas"):
-        if (folder / NAME).is_file():
-            return (folder / NAME).read_text(encoding="utf-8")
-    raise FileNotFoundError(f"{NAME} came neither with this checkout nor with the package")
+def near(wanted: str, known: Iterable[str]) -> str:
+    """`; did you mean "version"?`, or the names that are known, or nothing if none is."""
+    by_case = {name.casefold(): name for name in sorted(known)}
+    close = difflib.get_close_matches(wanted.casefold(), by_case, n=1, cutoff=0.6)
+    if close:
+        return f'; did you mean "{by_case[close[0]]}"?'
+    return f"; known: {', '.join(by_case.values())}" if by_case else ""
+
+
+def check(document: Document) -> list[Problem]:
+    """Everything that the schema refuses in the document."""
+    found: list[Problem] = []
+    for error in _validator().iter_errors(document.data):
+        trail = tuple(error.absolute_path)
+        found.extend(_WORDS.get(error.validator, _other)(document, trail, error))
+    return found
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema: beside the package in a checkout, inside it in a wheel."""
+    beside = Path(__file__).parents[2] / "schemas" / NAME
+    if beside.is_file():
+        text = beside.read_text(encoding="utf-8")
+    else:
+        inside = resources.files("reconciler") / "schemas" / NAME
+        text = inside.read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@cache
+def pattern(text: str) -> re.Pattern[str]:
+    """A compiled pattern of the schema; its final $ is the very end, as in JavaScript."""
+    return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text)
+
+
+def is_blob_path(text: str) -> bool:
+    """Whether a text is what the schema calls a blob path."""
+    return bool(pattern(schema()["$defs"]["blobPath"]["pattern"]).search(text))
 
 
 @cache
 def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import extend
+    """The one validator; building it costs as much as a hundred documents."""
+    from jsonschema import Draft202012Validator, ValidationError, validators
 
-    checker = Draft202012Validator.TYPE_CHECKER.redefine("object", lambda _, v: isinstance(v, dict))
-    return extend(Draft202012Validator, type_checker=checker)(json.loads(schema_text()))
+    def matches(_: Any, wanted: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+        if isinstance(instance, str) and not pattern(wanted).search(instance):
+            yield ValidationError("does not match")
 
-
-def problems(document: Document) -> Iterator[Problem]:
-    """Everything that the schema says against a document, and every literal secret in it."""
-    yield from _literal_secrets(document)
-    errors = list(_validator().iter_errors(document.value))
-    of_identity = [e for e in errors if list(e.absolute_path) in (["kind"], ["apiVersion"])]
-    for error in of_identity or errors:
-        yield from _explained(document, error)
+    extend: Any = validators.extend
+    ours = extend(Draft202012Validator, {"pattern": matches})
+    return ours(schema())
 
 
-def _literal_secrets(document: Document) -> Iterator[Problem]:
-    for at, text in document.written.items():
-        if _SECRET.search(text):
-            yield document.problem(at, _keep_out(at))
+# --- one function per keyword: document, way to the value, error → problems ------------------
 
 
-def _keep_out(at: Path) -> str:
-    return (
-        f"{_dotted(at)}: this looks like a secret; put it into an environment variable and write "
-        "env:NAME"
-    )
+def _unknown(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    known = error.schema.get("properties", {})
+    for key in error.instance:
+        if key not in known:
+            free = [name for name in known if name not in error.instance]
+            message = f'unknown key "{key}"{near(key, free)}'
+            yield problem(document.at_key(*trail, key), message)
 
 
-def _dotted(at: Path) -> str:
-    text = ""
-    for part in at:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".") or "the document"
+def _missing(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    # One error comes per missing name, and says which only in its sentence.
+    for name in error.validator_value:
+        if name not in error.instance and repr(name) in error.message:
+            yield problem(document.at_key(*trail), f'{_where(trail)}"{name}" is missing')
 
 
-def _explained(document: Document, error: ValidationError) -> Iterator[Problem]:
-    at: Path = tuple(error.absolute_path)
-    schema = error.schema if isinstance(error.schema, dict) else {}
-    match error.validator:
-        case "required":
-            missing = re.match(r"'(.+)' is a required property", error.message)
-            name = missing[1] if missing else "?"
-            yield document.problem(at, f'{_dotted(at)}: "{name}" is missing')
-        case "additionalProperties":
-            yield from _unknown_keys(document, at, error.instance, schema)
-        case "enum":
-            yield document.problem(at, _not_one_of(at, error.instance, error.validator_value))
-        case "const":
-            yield document.problem(at, _not_one_of(at, error.instance, [error.validator_value]))
-        case "type":
-            yield document.problem(at, f"{_dotted(at)}: {_wrong_type(document, at, error)}")
-        case "oneOf":
-            yield document.problem(at, f"{_dotted(at)}: {schema.get('x-one-of', error.message)}")
-        case _:
-            yield document.problem(at, f"{_dotted(at)}: {_wrong_value(error, schema)}")
+def _no_region(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    if isinstance(error.instance, dict):
+        message = '"region" is missing (there is no workspace to take it from)'
+        yield problem(document.at_key(*trail), f"{_where(trail)}{message}")
 
 
-def _unknown_keys(
-    document: Document, at: Path, value: dict[str, Any], schema: dict[str, Any]
-) -> Iterator[Problem]:
-    known = list(schema.get("properties", {}))
-    for name in value:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            listed = "" if hint else f"; known here: {', '.join(known)}"
-            message = f'unknown key "{name}"{hint}{listed}'
-            yield document.problem((*at, name), message, key=True)
+def _bounds(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
+    message = "exactly one of atLeast, atMost and noWorseThanLive is needed"
+    yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
 
-def did_you_mean(given: object, known: list[str]) -> str:
-    """`; did you mean "x"?`, or nothing when nothing is near."""
-    folded = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(str(given).casefold(), folded, n=1, cutoff=0.6)
-    return f'; did you mean "{folded[close[0]]}"?' if close else ""
+def _choice(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    known = error.validator_value if error.validator == "enum" else [error.validator_value]
+    said = _said(trail, error.instance)
+    message = f"{said} is not one of {', '.join(known)}"
+    if len(known) == 1:
+        message = f"{said} is not known; write {known[0]}"
+    elif isinstance(error.instance, str):
+        hint = near(error.instance, known)
+        message += hint if "did you mean" in hint else ""
+    yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
 
-def _not_one_of(at: Path, given: object, known: list[str]) -> str:
-    text = given.text if isinstance(given, Guess) else given
-    hint = did_you_mean(text, known)
-    return f'{_dotted(at)}: "{text}" is none of {", ".join(known)}{hint}'
+def _type(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    if _is_secret(trail) and error.validator_value == "string":
+        yield from _pattern(document, trail, error)
+        return
+    words = _text_wanted if error.validator_value == "string" else _other_wanted
+    message = words(trail, error.instance, error.validator_value)
+    yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
 
-def _wrong_type(document: Document, at: Path, error: ValidationError) -> str:
-    wanted = str(error.validator_value)
-    if wanted != "string":
-        return f"must be {_TYPES.get(wanted, wanted)}, not {_called(error.instance)}"
-    if isinstance(error.schema, dict) and error.schema.get("x-secret"):
-        return SECRET
-    if isinstance(error.instance, dict | list):
-        return f"must be text, not {_called(error.instance)}"
-    written = document.written.get(at, "")
-    if error.instance is None:
-        return "is empty, and must be text"
-    because = error.schema.get("x-because") if isinstance(error.schema, dict) else None
-    note = f" ({because})" if because else ""
-    return f'{written} is {_called(error.instance)}; write "{written}"{note}'
+def _text_wanted(trail: Trail, value: Any, _: str) -> str:
+    if isinstance(value, (dict, list)):
+        return f"{_kind(value)} is here; write a text"
+    if isinstance(value, Guess) and value.what == "null":
+        return _null(value, 'a text, or "" if it is to be empty')
+    written, what = (value.written, value.what) if isinstance(value, Guess) else (value, "a number")
+    why = {
+        "a boolean": "YAML reads it as true or false",
+        "a date": "YAML reads it as a day, not as text",
+    }.get(what, "numbers lose digits")
+    if what == "a number":
+        thing = "versions are" if trail[-1:] == ("version",) else "this is"
+        why = f"{thing} text, or 1.10 becomes 1.1"
+    return f'{written} is {what}; write "{written}" ({why})'
 
 
-def _called(value: object) -> str:
+def _other_wanted(trail: Trail, value: Any, wanted: str) -> str:
+    kinds = {"object": "a mapping (key: value)", "array": "a list", "integer": "a whole number"}
+    wish = kinds[wanted]
+    if isinstance(value, Guess) and value.what == "null":
+        return _null(value, wish)
+    if wanted == "integer" and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return f'"{value}" is text; write {value}'
+    return f"{_said(trail, value)} is {_kind(value)}; write {wish}"
+
+
+def _pattern(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    hint = error.schema["patternErrorMessage"]
+    said = "the value" if _is_secret(trail) else _said(trail, error.instance)
+    yield problem(document.at(*trail), f"{_where(trail)}{said} {hint}")
+
+
+def _empty(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
+    yield problem(document.at(*trail), f'{_where(trail)}"" is empty; write a text')
+
+
+def _range(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    low, high = error.schema["minimum"], error.schema["maximum"]
+    message = f"{error.instance} is out of range; write {low} to {high}"
+    yield problem(document.at(*trail), f"{_where(trail)}{message}")
+
+
+def _other(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    # A keyword that the schema got without words here; a test keeps this from being reached.
+    message = f"the schema refuses this ({error.validator})"
+    yield problem(document.at(*trail), f"{_where(trail)}{message}")
+
+
+_WORDS: dict[str, Callable[[Document, Trail, Any], Iterator[Problem]]] = {
+    "additionalProperties": _unknown,
+    "required": _missing,
+    "anyOf": _no_region,
+    "minProperties": _bounds,
+    "maxProperties": _bounds,
+    "enum": _choice,
+    "const": _choice,
+    "type": _type,
+    "pattern": _pattern,
+    "minLength": _empty,
+    "minimum": _range,
+    "maximum": _range,
+}
+
+
+def _where(trail: Trail) -> str:
+    return f"{dotted(trail)}: " if trail else ""
+
+
+def _is_secret(trail: Trail) -> bool:
+    return bool(trail) and trail[-1] in _SECRET_KEYS
+
+
+def _null(value: Guess, wish: str) -> str:
+    return f"{value.written} is null; write {wish}" if value.written else f"empty; write {wish}"
+
+
+def _said(trail: Trail, value: Any) -> str:
+    """The value as it was typed; what is long or may be secret is only named."""
+    if isinstance(value, str) and not _is_secret(trail):
+        return f'"{value}"' if len(value) <= 80 else f'"{value[:77]}…"'
+    if isinstance(value, (dict, list)) or _is_secret(trail):
+        return "this"
+    return value.written if isinstance(value, Guess) else str(value)
+
+
+def _kind(value: Any) -> str:
     if isinstance(value, Guess):
         return value.what
-    names = {bool: "a boolean", int: "a number", str: "text", dict: "a mapping", list: "a list"}
-    return names.get(type(value), "nothing")
-
-
-def _wrong_value(error: ValidationError, schema: dict[str, Any]) -> str:
-    if schema.get("x-secret"):
-        return SECRET
-    if error.validator in ("minimum", "maximum"):
-        return f"{error.instance} is out of range {schema['minimum']} to {schema['maximum']}"
-    if error.validator == "minLength":
-        return "must not be empty"
-    expects = schema.get("x-expects", "what belongs here")
-    return f'"{error.instance}" is not {expects}'
+    return {dict: "a mapping", list: "a list", int: "a number"}.get(type(value), "text")

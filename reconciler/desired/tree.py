@@ -1,98 +1,112 @@
-"""The files of a tree of desired state -> documents, with the problems of their form."""
+"""The files of a tree: which are read, and why a file cannot be."""
 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from reconciler.desired.nodes import Document, Malformed, documents
 from reconciler.errors import Problem
 
-MOST_BYTES = 1024 * 1024
-ENDINGS = (".yaml", ".yml")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BYTES = 1024 * 1024
+_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass
-class Tree:
-    """What was read: documents in the order of their files, and everything that is wrong.
-
-    `whole` is False when a file could not be read at all: what it would have declared is
-    unknown, so references into the dark are not reported.
-    """
+class Files:
+    """The texts of a tree by path below its root, sorted; and what could not be read."""
 
     root: Path
-    documents: list[Document] = field(default_factory=list)
+    texts: dict[PurePosixPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    whole: bool = True
+
+    def shown(self, below: PurePosixPath) -> str:
+        """A path as messages name it: the root as it was typed, then the way below it."""
+        return (PurePosixPath(self.root.as_posix()) / below).as_posix()
 
 
-def read_tree(root: Path) -> Tree:
-    """All documents below `root`; names that begin with `.` or `_` are skipped."""
-    tree = Tree(root)
+class CannotReadError(Exception):
+    """A file that must not or cannot be read; the message is for people."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+def read_tree(root: Path) -> Files:
+    """Every `*.yaml` and `*.yml` below root whose path has no name that begins with . or _."""
+    files = Files(root)
     if not root.is_dir():
-        why = "there is no such folder; create it, or name another one by --services"
-        tree.problems.append(Problem(str(root), 0, 0, why))
-        return tree
-    for path in _files(tree):
-        _read_file(tree, path)
-    if not tree.documents and not tree.problems:
-        why = (
-            "there is no desired state here; create a folder per environment with an "
-            "environment.yaml and a binding in it"
-        )
-        tree.problems.append(Problem(str(root), 0, 0, why))
-    return tree
+        what = "not a folder" if root.exists() else "no such folder"
+        files.problems.append(Problem(str(root), 0, 0, f"{what}; name the folder of services"))
+        return files
+    inside = root.resolve()
+    for below in _names(files, inside, PurePosixPath()):
+        try:
+            files.texts[below] = read_text(root / below, inside)
+        except CannotReadError as exc:
+            place = Problem(files.shown(below), exc.line, exc.column, exc.message)
+            files.problems.append(place)
+    return files
 
 
-def _files(tree: Tree) -> list[Path]:
-    found = []
-    for folder, folders, names in os.walk(tree.root):
-        folders[:] = sorted(name for name in folders if name[0] not in "._")
-        here = Path(folder)
-        linked = [name for name in folders if (here / name).is_symlink()]
-        _check_links(tree, [here / name for name in linked])
-        found += [here / n for n in names if n[0] not in "._" and n.endswith(ENDINGS)]
-    return sorted(found)
-
-
-def _check_links(tree: Tree, folders: list[Path]) -> None:
-    for folder in folders:
-        why = "a link to a folder is not followed; put the files here"
-        if not inside(tree.root, folder):
-            why = "the link leaves the tree; put the files here"
-        tree.problems.append(Problem(str(folder), 0, 0, why))
-
-
-def inside(root: Path, path: Path) -> bool:
-    """Whether a path, with its links followed, stays below the root."""
-    return path.resolve().is_relative_to(root.resolve())
-
-
-def _read_file(tree: Tree, path: Path) -> None:
-    content = _bytes(tree, path)
-    if content is None:
-        tree.whole = False
-        return
+def read_text(path: Path, inside: Path) -> str:
+    """The text of a file that is not too long; CannotReadError if it is not to be had."""
     try:
-        for document, problems in documents(str(path), content):
-            tree.documents.append(document)
-            tree.problems += problems
-    except Malformed as exc:
-        tree.problems.append(exc.problem)
-        tree.whole = False
+        if not path.resolve().is_relative_to(inside):
+            raise CannotReadError("a link that leaves the tree; put the file itself here")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise CannotReadError("not a file")
+        if found.st_size > MAX_BYTES:
+            raise CannotReadError(f"{found.st_size:,} bytes; 1 MiB ({MAX_BYTES:,}) is the limit")
+        return _decoded(path.read_bytes())
+    except FileNotFoundError:
+        raise CannotReadError("no such file") from None
+    except (OSError, RuntimeError, ValueError) as exc:  # loops of links; a NUL in the name
+        raise CannotReadError(f"cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
 
 
-def _bytes(tree: Tree, path: Path) -> bytes | None:
-    why = ""
+def _decoded(data: bytes) -> str:
     try:
-        if not inside(tree.root, path):
-            why = "the link leaves the tree; put the file here"
-        elif path.stat().st_size > MOST_BYTES:
-            why = f"{path.stat().st_size} bytes are too many; a file has at most 1 MiB"
-        else:
-            return path.read_bytes()
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        # exc.object: the data without a byte order mark, which exc.start does not count
+        lines = exc.object[: exc.start].decode("utf-8", "replace").split("\n")
+        message = f"byte 0x{exc.object[exc.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise CannotReadError(message, len(lines), len(lines[-1]) + 1) from exc
+
+
+def _names(files: Files, inside: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+    """The paths to read, sorted: what the operating system lists first must not matter."""
+    try:
+        with os.scandir(files.root / folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as exc:
-        why = f"it cannot be read: {exc.strerror}"
-    tree.problems.append(Problem(str(path), 0, 0, why))
-    return None
+        message = f"cannot be read: {exc.strerror}"
+        files.problems.append(Problem(files.shown(folder), 0, 0, message))
+        return
+    for entry in entries:
+        below = folder / entry.name
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_symlink() and entry.is_dir():
+            files.problems.append(_linked(files, inside, below))
+        elif entry.is_dir():
+            yield from _names(files, inside, below)
+        elif entry.name.lower().endswith(_SUFFIXES):
+            yield below
+
+
+def _linked(files: Files, inside: Path, below: PurePosixPath) -> Problem:
+    # A link inside the tree would declare everything twice, or lead round in circles.
+    leaves = not (files.root / below).resolve().is_relative_to(inside)
+    what = "a link that leaves the tree" if leaves else "a link to a folder"
+    return Problem(files.shown(below), 0, 0, f"{what}; put the folder itself here")

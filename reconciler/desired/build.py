@@ -1,0 +1,187 @@
+"""Documents that the schema accepts, as the values of the model."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from reconciler.desired.nodes import problem
+from reconciler.desired.schema import is_blob_path, near, schema
+from reconciler.model import (
+    CloudName,
+    Environment,
+    Recipe,
+    Rule,
+    RuleKind,
+    SecretName,
+    Store,
+    TrainingService,
+    Version,
+    Workspace,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.desired.nodes import Document
+    from reconciler.errors import Problem
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
+
+
+def environment(document: Document) -> Environment:
+    """The environment that a document declares."""
+    spec = document.data["spec"]
+    workspace = _workspace(document) if "workspace" in spec else None
+    return Environment(
+        name=document.data["metadata"]["name"],
+        cloud=CloudName(spec.get("cloud", "emulator")),
+        subscription=spec["subscription"],
+        resource_group=spec["resourceGroup"],
+        region=spec.get("region") or (workspace.region if workspace else ""),
+        store=_store(document),
+        workspace=workspace,
+        training_services=_training_services(document),
+        auth=spec.get("auth", "default"),
+        parallel=spec.get("limits", {}).get("parallel", 8),
+        source=document.at("metadata", "name"),
+    )
+
+
+def version(document: Document) -> Version:
+    """The version that a binding wants."""
+    said = document.data["spec"]["model"]
+    return Version(said["name"], said["version"], tuple(said.get("with", {}).items()))
+
+
+def labels(document: Document) -> tuple[tuple[str, str], ...]:
+    """The labels of a document, sorted."""
+    return tuple(sorted(document.data["metadata"].get("labels", {}).items()))
+
+
+def timeout_s(model: Document) -> float:
+    """How long one training of the model may take."""
+    said: str = model.data["spec"]["training"].get("timeout", "2h")
+    return int(said[:-1]) * _SECONDS[said[-1]]
+
+
+def rules(model: Document) -> tuple[Rule, ...]:
+    """The gates of a model, in the order in which they were written."""
+    return tuple(
+        Rule(said["metric"], kind, Decimal(said[kind]))
+        for said in model.data["spec"].get("accept", ())
+        for kind in RuleKind
+        if kind in said
+    )
+
+
+def recipe(model: Document, binding: Document) -> tuple[Recipe | None, list[Problem]]:
+    """How the binding's version is made; None, and why, if the two do not fit together."""
+    making = _Making(model, binding)
+    training = model.data["spec"]["training"]
+    inputs = tuple(making.filled("inputs"))
+    parameters = tuple(making.filled("parameters"))
+    ports: dict[str, str] = training["outputs"]
+    if not making.problems:
+        making.refuse_bad_paths(inputs)
+        making.refuse_unused()
+    if len(set(ports.values())) < len(ports):
+        said = problem(
+            model.at("spec", "training", "outputs", "evaluation"),
+            "spec.training.outputs.evaluation: the port of the model; "
+            "the evaluation comes from another one",
+        )
+        making.problems.append(said)
+    if making.problems:
+        return None, making.problems
+    outputs = tuple((port, role) for role, port in ports.items())
+    return Recipe(training["service"], inputs, parameters, outputs), []
+
+
+class _Making:
+    """One model's templates, filled with what one binding says."""
+
+    def __init__(self, model: Document, binding: Document) -> None:
+        said = binding.data["spec"]["model"]
+        self._model = model
+        self._binding = binding
+        self._arguments: dict[str, str] = said.get("with", {})
+        self._known: dict[str, str] = {**self._arguments, "version": said["version"]}
+        self._used: set[str] = set()
+        self.problems: list[Problem] = []
+        if "version" in self._arguments:
+            place = binding.at_key("spec", "model", "with", "version")
+            message = "spec.model.with: ${version} is the model's version; name this otherwise"
+            self.problems.append(problem(place, message))
+
+    def filled(self, group: str) -> Iterator[tuple[str, str]]:
+        """The pairs of `inputs` or `parameters` without placeholders."""
+        for name, template in self._model.data["spec"]["training"].get(group, {}).items():
+
+            def fill(found: re.Match[str], name: str = name) -> str:
+                return self._value(found, (group, name))
+
+            yield name, _PLACEHOLDER.sub(fill, template)
+
+    def _value(self, found: re.Match[str], where: tuple[str, str]) -> str:
+        name = found[1]
+        if name in self._known:
+            self._used.add(name)
+            return self._known[name]
+        trail = ("spec", "training", *where)
+        if name is None:
+            message = "${ has no } behind it; write ${version} or ${argument}"
+        else:
+            hint = near(name, self._known)
+            message = f"unknown placeholder {found[0]} for {self._who()}{hint}"
+        said = f"{'.'.join(trail)}: {message}"
+        self.problems.append(problem(self._model.at(*trail), said))
+        return ""
+
+    def refuse_bad_paths(self, inputs: tuple[tuple[str, str], ...]) -> None:
+        """Complain where the binding's values turn an input into something else than a path."""
+        for port, path in inputs:
+            if not is_blob_path(path):
+                place = self._binding.at("spec", "model")
+                hint = schema()["$defs"]["blobPath"]["patternErrorMessage"]
+                message = f'spec.model: the input "{port}" becomes "{path}", which {hint}'
+                self.problems.append(problem(place, message))
+
+    def refuse_unused(self) -> None:
+        """Complain about arguments that change nothing: two equal models under two names."""
+        for name in self._arguments:
+            if name not in self._used:
+                place = self._binding.at_key("spec", "model", "with", name)
+                model = self._binding.data["spec"]["model"]["name"]
+                message = f'spec.model.with: the model "{model}" does not use ${{{name}}}'
+                self.problems.append(problem(place, message))
+
+    def _who(self) -> str:
+        name = self._binding.data["metadata"]["name"]
+        return f'the binding "{name}" ({self._binding.at("metadata", "name")})'
+
+
+def _workspace(document: Document) -> Workspace:
+    said = document.data["spec"]["workspace"]
+    return Workspace(said["id"], said["region"], _secret(document, "spec", "workspace", "token"))
+
+
+def _store(document: Document) -> Store:
+    said = document.data["spec"]["store"]
+    return Store(said["account"], said["container"], _secret(document, "spec", "store", "key"))
+
+
+def _training_services(document: Document) -> dict[str, TrainingService]:
+    found = {}
+    for name, said in document.data["spec"].get("trainingServices", {}).items():
+        trail = ("spec", "trainingServices", name)
+        key = _secret(document, *trail, "key")
+        found[name] = TrainingService(name, said["url"], key, document.at_key(*trail))
+    return found
+
+
+def _secret(document: Document, *trail: str) -> SecretName:
+    said = document.text(*trail) or ""
+    return SecretName(said.removeprefix("env:"), document.at(*trail))

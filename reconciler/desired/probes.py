@@ -1,0 +1,81 @@
+"""The scoring requests that bindings name: JSON files of the same tree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NoReturn
+
+from reconciler.desired.leaks import looks_secret
+from reconciler.desired.nodes import problem
+from reconciler.desired.tree import CannotReadError, read_text
+from reconciler.model import Probe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.desired.nodes import Document
+    from reconciler.errors import Problem
+
+
+class Probes:
+    """The probe files of a tree; each is read once, however many bindings name it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._inside = root.resolve()
+        self._read: dict[PurePosixPath, str | CannotReadError] = {}
+
+    def probe(
+        self, document: Document, folder: PurePosixPath
+    ) -> tuple[Probe | None, list[Problem]]:
+        """What the binding's `verify` says; None if it has none or the file is not usable."""
+        verify = document.data["spec"].get("verify")
+        if verify is None:
+            return None, []
+        try:
+            request = self._request(folder, verify["request"])
+        except CannotReadError as exc:
+            message = f'spec.verify.request: "{verify["request"]}": {exc.message}'
+            return None, [problem(document.at("spec", "verify", "request"), message)]
+        return Probe(request, tuple(verify.get("columns", ()))), []
+
+    def _request(self, folder: PurePosixPath, name: str) -> str:
+        below = PurePosixPath(name)
+        if below.is_absolute() or ".." in below.parts:
+            raise CannotReadError("leaves the folder; name a file beside or below this one")
+        below = folder / below
+        if below not in self._read:
+            self._read[below] = self._text(below)
+        found = self._read[below]
+        if isinstance(found, CannotReadError):
+            raise found
+        return found
+
+    def _text(self, below: PurePosixPath) -> str | CannotReadError:
+        try:
+            return _compact(read_text(self._root / below, self._inside))
+        except CannotReadError as exc:
+            return exc
+
+
+def _compact(text: str) -> str:
+    """The JSON object as one line of ASCII; CannotReadError if it is none."""
+    if looks_secret(text):
+        raise CannotReadError("holds what looks like a secret; a probe is data only")
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        said = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except json.JSONDecodeError as exc:
+        raise CannotReadError(
+            f"not JSON: line {exc.lineno}, column {exc.colno}: {exc.msg}"
+        ) from exc
+    except (ValueError, RecursionError) as exc:
+        raise CannotReadError("not JSON that a service could read") from exc
+    if not isinstance(value, dict):
+        raise CannotReadError('not a JSON object; begin with {"Inputs": …}')
+    return said
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
