@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from reconciler.desired import leaks, schema
+from reconciler.desired.nodes import read
+from reconciler.desired.probes import Probes
+from reconciler.desired.resolve import Declared, Resolver
+from reconciler.desired.tree import read_tree
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Address, Desired, Environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from reconciler.desired.nodes import Document
     from reconciler.desired.tree import Files
@@ -31,17 +36,13 @@ def load(root: Path, kinds: Mapping[str, AddressMaker]) -> dict[str, Desired]:
     `kinds` makes the address of a binding from its `spec`, by kind; it may raise ValueError.
     Raises ConfigurationError with everything that is wrong in the tree.
     """
-    from reconciler.desired.probes import Probes
-    from reconciler.desired.resolve import Declared, Resolver
-    from reconciler.desired.tree import read_tree
-
     files = read_tree(root)
     documents, problems, complete = _documents(files)
     declared = []
     for folder, document in documents:
         found = _check(document)
         problems.extend(found)
-        declared.append(Declared(document, folder, valid=not found))
+        declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(root)])
     resolver = Resolver(kinds, Probes(root), complete=complete)
@@ -52,11 +53,9 @@ def load(root: Path, kinds: Mapping[str, AddressMaker]) -> dict[str, Desired]:
     return desired
 
 
-def _documents(files: Files) -> tuple[list[tuple[Any, Document]], list[Problem], bool]:
+def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
     """Folder and document of everything that could be read, problems, and whether all could."""
-    from reconciler.desired.nodes import read
-
-    found: list[tuple[Any, Document]] = []
+    found: list[tuple[PurePosixPath, Document]] = []
     problems = list(files.problems)
     complete = not problems
     for below, text in files.texts.items():
@@ -69,8 +68,6 @@ def _documents(files: Files) -> tuple[list[tuple[Any, Document]], list[Problem],
 
 def _check(document: Document) -> list[Problem]:
     """What is wrong with the document by itself; a secret is only said to be one."""
-    from reconciler.desired import leaks, schema
-
     secrets = leaks.check(document)
     places = {(each.line, each.column) for each in secrets}
     others = schema.check(document)

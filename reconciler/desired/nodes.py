@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 MAX_ALIASES = 32
 MAX_ALIASED_VALUES = 2_000  # what all aliases of a document may stand for, together
+MAX_VALUES = 100_000  # in one file; three times what fits into one that people wrote
 
 Trail = tuple[str | int, ...]
 Spot = tuple[int, int]
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -54,13 +55,15 @@ class Guess:
 class Document:
     """One YAML document: plain values, and where each of them and each key was written.
 
-    `values` and `keys` give line and column (both from 1) by the way from the root.
+    `values` and `keys` give line and column (both from 1) by the way from the root. `partial`
+    says that something was left out of the data after a complaint: do not call it missing.
     """
 
     path: str
     data: Any
     values: dict[Trail, Spot] = field(default_factory=dict)
     keys: dict[Trail, Spot] = field(default_factory=dict)
+    partial: bool = False
 
     def at(self, *trail: str | int) -> Source:
         """Where a value is; what came by an alias, and what is absent, is where its parent is."""
@@ -120,6 +123,7 @@ class _Reader:
         self._text = text
         self.problems: list[Problem] = []
         self._events: Iterator[Any] = iter(())
+        self._size = 0
 
     def documents(self) -> Iterator[Document]:
         """Every document that is not empty."""
@@ -135,13 +139,14 @@ class _Reader:
                     yield document
 
     def _document(self) -> Document:
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._open: set[str] = set()
-        self._aliases = self._aliased = self._size = 0
+        self._aliases = self._aliased = self._deepest = 0
+        self._partial = False
         self._values: dict[Trail, Spot] = {}
         self._keys: dict[Trail, Spot] = {}
         data = self._value(self._next(), (), 0)
-        return Document(self._path, data, self._values, self._keys)
+        return Document(self._path, data, self._values, self._keys, self._partial)
 
     def _next(self) -> Any:
         try:
@@ -155,24 +160,41 @@ class _Reader:
         mark = event.start_mark
         self._values[trail] = (mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
-        before, self._size = self._size, self._size + 1
-        if event.anchor is not None:
-            self._open.add(event.anchor)
+            return self._alias(event, depth)
+        self._grow(mark, 1, depth)
         if event.tag is not None:
             self._complain(mark, "a tag (!); write the value without it")
-        if isinstance(event, yaml.ScalarEvent):
-            value: Any = _scalar(event)
-        elif depth >= MAX_DEPTH:
-            raise self._hopeless(mark, f"nested deeper than {MAX_DEPTH} levels")
-        elif isinstance(event, yaml.MappingStartEvent):
-            value = self._mapping(trail, depth + 1)
-        else:
-            value = self._sequence(trail, depth + 1)
         if event.anchor is not None:
-            self._open.discard(event.anchor)
-            self._anchors[event.anchor] = (value, self._size - before)
+            return self._anchored(event, trail, depth)
+        return self._content(event, trail, depth)
+
+    def _content(self, event: Any, trail: Trail, depth: int) -> Any:
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(trail, depth + 1)
+        return self._sequence(trail, depth + 1)
+
+    def _anchored(self, event: Any, trail: Trail, depth: int) -> Any:
+        """The value; its size and height are kept, to know what an alias would stand for."""
+        outside, size = self._deepest, self._size
+        self._deepest = depth
+        self._open.add(event.anchor)
+        value = self._content(event, trail, depth)
+        self._open.discard(event.anchor)
+        self._anchors[event.anchor] = (value, self._size - size + 1, self._deepest - depth)
+        self._deepest = max(outside, self._deepest)
         return value
+
+    def _grow(self, mark: Any, size: int, depth: int) -> None:
+        """Count values and depth; what is too large ends the file while it is still small."""
+        self._size += size
+        self._deepest = max(self._deepest, depth)
+        if depth > MAX_DEPTH:
+            raise self._hopeless(mark, f"nested deeper than {MAX_DEPTH} levels")
+        if self._size > MAX_VALUES:
+            message = f"more than {MAX_VALUES} values in one file; split it"
+            raise self._hopeless(mark, message)
 
     def _mapping(self, trail: Trail, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -181,8 +203,11 @@ class _Reader:
             mark = event.start_mark
             key = self._key(event, trail, depth)
             if key is None or key in found:
-                if key is not None:
-                    self._complain(mark, f'"{key}" is here and in line {lines[key]}; keep one')
+                if key is None:
+                    self._partial = True
+                else:
+                    here = f'"{key}" is in line {lines[key]} and again in line {mark.line + 1}'
+                    self._complain(mark, f"{here}; keep one")
                 self._skip(trail, depth)
                 continue
             below = (*trail, key)
@@ -221,20 +246,20 @@ class _Reader:
             found.append(self._value(event, (*trail, len(found)), depth))
         return found
 
-    def _alias(self, event: Any) -> Any:
+    def _alias(self, event: Any, depth: int) -> Any:
         mark, name = event.start_mark, event.anchor
         if name in self._open:
             raise self._hopeless(mark, f"the alias *{name} contains itself")
         if name not in self._anchors:
             raise self._hopeless(mark, f"the alias *{name} has no anchor &{name} before it")
-        value, size = self._anchors[name]
+        value, size, height = self._anchors[name]
         self._aliases, self._aliased = self._aliases + 1, self._aliased + size
-        self._size += size
         if self._aliases > MAX_ALIASES:
             raise self._hopeless(mark, f"more than {MAX_ALIASES} aliases in one document")
         if self._aliased > MAX_ALIASED_VALUES:
             message = f"the aliases stand for more than {MAX_ALIASED_VALUES} values"
             raise self._hopeless(mark, message)
+        self._grow(mark, size, depth + height)
         return value
 
     def _complain(self, mark: Any, message: str) -> None:

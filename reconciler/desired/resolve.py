@@ -222,7 +222,8 @@ class Resolver:
 
 
 def _named(site: _Site) -> str:
-    return f'the environment "{site.declared.name}"'
+    name = site.declared.name
+    return f'the environment "{name}"' if name else "its environment"
 
 
 def _name(desired: Desired) -> str:

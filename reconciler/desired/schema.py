@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"
 _SECRET_KEYS = ("key", "token")
+_MOST_HINTS = 20
+_ABSENCES = ("required", "anyOf", "minProperties")  # what a partial document may seem to lack
 
 
 def near(wanted: str, known: Iterable[str]) -> str:
@@ -38,7 +40,10 @@ def near(wanted: str, known: Iterable[str]) -> str:
 def check(document: Document) -> list[Problem]:
     """Everything that the schema refuses in the document."""
     found: list[Problem] = []
+    unsaid = _ABSENCES if document.partial else ()
     for error in _validator().iter_errors(document.data):
+        if error.validator in unsaid:
+            continue
         trail = tuple(error.absolute_path)
         found.extend(_WORDS.get(error.validator, _other)(document, trail, error))
     return found
@@ -87,17 +92,19 @@ def _validator() -> Any:
 
 def _unknown(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     known = error.schema.get("properties", {})
-    for key in error.instance:
-        if key not in known:
-            free = [name for name in known if name not in error.instance]
-            message = f'unknown key "{key}"{near(key, free)}'
-            yield problem(document.at_key(*trail, key), message)
+    free = [name for name in known if name not in error.instance]
+    unknown = [key for key in error.instance if key not in known]
+    for number, key in enumerate(unknown):
+        # Looking for similar names takes time, and a file can hold very many unknown keys.
+        hint = near(key, free) if number < _MOST_HINTS else ""
+        yield problem(document.at_key(*trail, key), f'unknown key "{_short(key)}"{hint}')
 
 
 def _missing(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
-    # One error comes per missing name, and says which only in its sentence.
+    # One error comes per missing name and says which only in its sentence. Naming all of them
+    # each time depends on no sentence, and equal problems are raised once.
     for name in error.validator_value:
-        if name not in error.instance and repr(name) in error.message:
+        if name not in error.instance:
             yield problem(document.at_key(*trail), f'{_where(trail)}"{name}" is missing')
 
 
@@ -125,7 +132,7 @@ def _choice(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
 
 
 def _type(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
-    if _is_secret(trail) and error.validator_value == "string":
+    if _is_secret(trail) and "patternErrorMessage" in error.schema:
         yield from _pattern(document, trail, error)
         return
     words = _text_wanted if error.validator_value == "string" else _other_wanted
@@ -138,12 +145,14 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
         return f"{_kind(value)} is here; write a text"
     if isinstance(value, Guess) and value.what == "null":
         return _null(value, 'a text, or "" if it is to be empty')
-    written, what = (value.written, value.what) if isinstance(value, Guess) else (value, "a number")
+    what = value.what if isinstance(value, Guess) else "a number"
+    written = _short(value.written if isinstance(value, Guess) else str(value))
     why = {
         "a boolean": "YAML reads it as true or false",
-        "a date": "YAML reads it as a day, not as text",
-    }.get(what, "numbers lose digits")
-    if what == "a number":
+        "a date": "YAML reads it as a day",
+        "a number in base 60": "YAML reads 1:30 as 90",
+    }.get(what, "")
+    if not why:
         thing = "versions are" if trail[-1:] == ("version",) else "this is"
         why = f"{thing} text, or 1.10 becomes 1.1"
     return f'{written} is {what}; write "{written}" ({why})'
@@ -212,10 +221,16 @@ def _null(value: Guess, wish: str) -> str:
 def _said(trail: Trail, value: Any) -> str:
     """The value as it was typed; what is long or may be secret is only named."""
     if isinstance(value, str) and not _is_secret(trail):
-        return f'"{value}"' if len(value) <= 80 else f'"{value[:77]}…"'
+        return f'"{_short(value)}"'
     if isinstance(value, (dict, list)) or _is_secret(trail):
         return "this"
-    return value.written if isinstance(value, Guess) else str(value)
+    return _short(value.written if isinstance(value, Guess) else str(value))
+
+
+def _short(text: str) -> str:
+    """The text on one line, and not all of it if it is long."""
+    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _kind(value: Any) -> str:

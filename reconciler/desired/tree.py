@@ -27,7 +27,9 @@ class Files:
 
     def shown(self, below: PurePosixPath) -> str:
         """A path as messages name it: the root as it was typed, then the way below it."""
-        return (PurePosixPath(self.root.as_posix()) / below).as_posix()
+        path = (PurePosixPath(self.root.as_posix()) / below).as_posix()
+        # A name may hold bytes that are no text, and people must be able to print it.
+        return path.encode("utf-8", "backslashreplace").decode()
 
 
 class CannotReadError(Exception):
@@ -43,8 +45,8 @@ class CannotReadError(Exception):
 def read_tree(root: Path) -> Files:
     """Every `*.yaml` and `*.yml` below root whose path has no name that begins with . or _."""
     files = Files(root)
-    if not root.is_dir():
-        what = "not a folder" if root.exists() else "no such folder"
+    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        what = "not a folder" if os.path.lexists(root) else "no such folder"
         files.problems.append(Problem(str(root), 0, 0, f"{what}; name the folder of services"))
         return files
     inside = root.resolve()
@@ -68,10 +70,14 @@ def read_text(path: Path, inside: Path) -> str:
         if found.st_size > MAX_BYTES:
             raise CannotReadError(f"{found.st_size:,} bytes; 1 MiB ({MAX_BYTES:,}) is the limit")
         return _decoded(path.read_bytes())
+    except CannotReadError:
+        raise
     except FileNotFoundError:
         raise CannotReadError("no such file") from None
-    except (OSError, RuntimeError, ValueError) as exc:  # loops of links; a NUL in the name
-        raise CannotReadError(f"cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
+    except OSError as exc:
+        raise CannotReadError(f"cannot be read: {exc.strerror}") from exc
+    except (RuntimeError, ValueError) as exc:  # what pathlib makes of ELOOP; a NUL in the name
+        raise CannotReadError("cannot be read: no path to a file") from exc
 
 
 def _decoded(data: bytes) -> str:
@@ -97,9 +103,10 @@ def _names(files: Files, inside: Path, folder: PurePosixPath) -> Iterator[PurePo
         below = folder / entry.name
         if entry.name.startswith((".", "_")):
             continue
-        if entry.is_symlink() and entry.is_dir():
+        is_folder = os.path.isdir(entry)  # noqa: PTH112 - DirEntry.is_dir raises on loops
+        if is_folder and entry.is_symlink():
             files.problems.append(_linked(files, inside, below))
-        elif entry.is_dir():
+        elif is_folder:
             yield from _names(files, inside, below)
         elif entry.name.lower().endswith(_SUFFIXES):
             yield below
