@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from reconciler.emulator import Cloud
+    from reconciler.emulator import Cloud, Server
 
 NEEDS = "the emulator trains with scikit-learn; install it: pip install 'reconciler[emulator]'"
 
@@ -33,13 +33,24 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("--tls-cert and --tls-key go together")
     with opened(state, seed, speed) as cloud:
-        server = emulator.serve(cloud, port, certfile=tls_cert, keyfile=tls_key)
+        server = _bound(cloud, port, tls_cert, tls_key)
         with stoppable(quiet=True) as stop:
             server.start()
             say(f"emulator of Azure Machine Learning Studio (retired 31 Aug 2024) at {server.url}")
             stop.event.wait()
         server.stop()
     return errors.SUCCESS
+
+
+def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None) -> Server:
+    from reconciler import emulator
+
+    try:
+        return emulator.serve(cloud, port, certfile=tls_cert, keyfile=tls_key)
+    except OSError as exc:
+        where = f"{tls_cert} and {tls_key}" if tls_cert else f"port {port}"
+        why = exc.strerror or exc
+        raise ConfigurationError(f"the emulator cannot start with {where}: {why}") from exc
 
 
 @contextlib.contextmanager

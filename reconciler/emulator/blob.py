@@ -400,6 +400,7 @@ def _listed(request: Request, container: str, blobs: Mapping[str, Stored]) -> Re
     shown = "".join(_entry(name, blobs.get(name)) for name in page)
     return _xml(
         f'<EnumerationResults ContainerName="{escape(container)}"><Prefix>{escape(prefix)}</Prefix>'
+        f"<MaxResults>{most}</MaxResults>"
         f"<Blobs>{shown}</Blobs><NextMarker>{escape(marker)}</NextMarker></EnumerationResults>"
     )
 

@@ -74,7 +74,7 @@ def checked(document: Json, service: WebService | None) -> Json:
     if not isinstance(given, dict):
         raise _invalid("RequestBodyInvalid", "The request body has no properties.")
     properties: Json = {
-        _NAMES.get(name.casefold(), name): copy.deepcopy(value)
+        _documented(name): copy.deepcopy(value)
         for name, value in given.items()
         if name.casefold() not in READ_ONLY
     }
@@ -84,6 +84,11 @@ def checked(document: Json, service: WebService | None) -> Json:
         _check_update(properties, service)
     _check_values(properties)
     return properties
+
+
+def _documented(name: str) -> str:
+    """A member's name as the documentation spells it."""
+    return _NAMES.get(name.casefold(), name)
 
 
 def _check_update(properties: Json, service: WebService) -> None:

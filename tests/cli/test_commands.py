@@ -120,7 +120,14 @@ def test_missing_secrets_are_all_named_at_once(
 
 def test_invalid_desired_state_is_exit_3_everywhere(lab: Lab, command: Command) -> None:
     lab.edit("breast-cancer.yaml", 'version: "2026-10"', "version: 4")
-    for arguments in (["validate"], ["plan"], ["apply", "--yes"], ["status"], ["verify"], ["export"]):
+    for arguments in (
+        ["validate"],
+        ["plan"],
+        ["apply", "--yes"],
+        ["status"],
+        ["verify"],
+        ["export"],
+    ):
         ran = command(*arguments)
         assert ran.code == errors.CONFIGURATION
         assert ran.out == ""
@@ -143,11 +150,11 @@ def test_wrong_usage_is_exit_64(command: Command, arguments: list[str]) -> None:
 
 def test_status_shows_sync_health_and_versions(lab: Lab, command: Command) -> None:
     before = json.loads(command("status", "-o", "json").out)
-    assert {row["sync"] for row in before["rows"]} == {"OutOfSync"}
+    assert {row["sync"] for row in before["bindings"]} == {"OutOfSync"}
     command("apply", "--yes")
     ran = command("status")
     assert ran.code == errors.SUCCESS
-    assert ran.out.count("Synced") == 4
+    assert ran.out.count("Synced  Healthy") == 4
     assert "2026-10" in ran.out
 
 
@@ -217,7 +224,7 @@ BAD_EXPORTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said", "code"), [r[1:] for r in BAD_EXPORTS], ids=[r[0] for r in BAD_EXPORTS])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(("text", "said", "code"), [r[1:] for r in BAD_EXPORTS], ids=[r[0] for r in BAD_EXPORTS])  # fmt: skip
 def test_a_bad_export_is_refused_with_its_reason(
     lab: Lab, command: Command, tmp_path: Path, text: str, said: str, code: int
 ) -> None:

@@ -148,7 +148,7 @@ INVALID = [
     ({"Outputs": {"output9": {}}}, "InvalidOutputOverrideName"),
     ({"Outputs": {"output1": None}}, "MissingOutputOverrideSpecification"),
     ({"Outputs": {"output1": _SHORT}}, "InvalidBlobExtension"),
-    ({"Outputs": {"output1": {**_SHORT, "RelativeLocation": "b"}}}, "InputBlobRelativeLocationInvalid"),  # noqa: E501
+    ({"Outputs": {"output1": {**_SHORT, "RelativeLocation": "b"}}}, "InputBlobRelativeLocationInvalid"),
     ({"Outputs": {"output1": {"RelativeLocation": "a/b.ilearner"}}}, "MissingInputBlobInformation"),
     ({"GlobalParameters": {"regularization": "1"}}, "UnexpectedParameter"),
 ]  # fmt: skip

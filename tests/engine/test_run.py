@@ -1,0 +1,103 @@
+"""Bindings are stepped side by side: bounded, independent, stoppable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from reconciler.engine.run import converge
+from reconciler.engine.train import JobSlots
+from tests.lab import Lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.model import Binding
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def test_no_more_jobs_are_unfinished_at_once_than_allowed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+    settle = lab.cloud._settle
+
+    def watched() -> None:
+        nonlocal most
+        settle()
+        running = [j for j in lab.cloud.world.jobs.values() if j.state == "Running"]
+        diabetes = [j for j in running if "diabetes" in str(j.body)]
+        most = max(most, len(diabetes))
+
+    monkeypatch.setattr(lab.cloud, "_settle", watched)
+    wanted = lab.desired()
+    ended = converge(lab.world(), wanted.bindings, lab.progress, parallel=8, most_jobs=1)
+    assert all(outcome.proof for outcome in ended.values())
+    assert most == 1
+    assert any(said[1] == "queued" for said in lab.progress.said)
+
+
+def test_slots_are_counted_per_training_service_and_kept_until_given_back(lab: Lab) -> None:
+    young, other, new = _bindings(lab)
+    slots = JobSlots(1)
+    assert slots.take(young)
+    assert slots.take(young)
+    assert not slots.take(other)
+    assert slots.take(new)
+    slots.give_back(young)
+    assert slots.take(other)
+
+
+def _bindings(lab: Lab) -> tuple[Binding, Binding, Binding]:
+    by_name = {binding.name: binding for binding in lab.desired().bindings}
+    return by_name["diabetes-young"], by_name["diabetes-middle"], by_name["breast-cancer"]
+
+
+def test_two_bindings_on_one_version_share_one_training(lab: Lab) -> None:
+    lab.edit("diabetes.yaml", "slice: middle", "slice: young")
+    assert lab.apply().failures == ()
+    started = [job for job in lab.cloud.world.jobs.values() if job.state == "Finished"]
+    assert len(started) == 3
+
+
+def test_a_bug_ends_its_own_binding_and_no_other(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = lab.world()
+    monkeypatch.setattr(world.targets["WebService"], "bind", lambda *_: 1 / 0)
+    ended = converge(world, lab.desired().bindings, lab.progress, parallel=4, most_jobs=40)
+    failures = [outcome.failure for outcome in ended.values() if outcome.failure]
+    assert [(f.name, f.exit_code) for f in failures] == [("breast-cancer", errors.BUG)]
+    assert "ZeroDivisionError" in failures[0].message
+    assert len([o for o in ended.values() if o.proof]) == 3
+
+
+def test_a_stop_lets_steps_end_and_starts_no_more(lab: Lab) -> None:
+    world = replace(lab.world(), stopping=lambda: True)
+    assert converge(world, lab.desired().bindings, lab.progress, parallel=4, most_jobs=40) == {}
+    assert lab.sent == []
+
+
+def test_trouble_that_does_not_pass_ends_in_a_failure_that_says_so(lab: Lab) -> None:
+    from reconciler.emulator import Fault
+
+    lab.cloud.faults.script(Fault("bes.submit", "status", times=10_000, status=503))
+    report = lab.apply()
+    assert {failure.exit_code for failure in report.failures} == {errors.ERROR}
+    assert all("503" in failure.message for failure in report.failures)
+
+
+def test_a_claim_for_another_recipe_is_never_trained_over(lab: Lab) -> None:
+    lab.apply()
+    lab.edit("models/diabetes.yaml", 'Regularization: "2.0"', 'Regularization: "3.0"')
+    lab.sent.clear()
+    report = lab.apply()
+    assert {failure.exit_code for failure in report.failures} == {errors.REFUSED}
+    assert lab.writes == []

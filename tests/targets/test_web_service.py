@@ -1,0 +1,119 @@
+"""What a PATCH carries, which states an operation has, and the health of each observed state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ProofError, UnreadableError
+from reconciler.model import HealthCode, ModelRef, Witness
+from reconciler.targets.definition import parse_definition
+from reconciler.targets.web_service import _live, _patch, live_from_export, operation_state
+from tests.targets.test_definition import MODEL, NEW, OLD, SCORE, SECRETS, definition, pascal
+from tests.test_plan import binding
+
+
+def test_a_patch_carries_all_assets_and_nothing_that_is_secret_or_not_ours() -> None:
+    body = _patch(parse_definition(SECRETS), "m", NEW)
+    assert set(body) == {"location", "properties"}
+    assert set(body["properties"]) == {"packageType", "assets"}
+    assert set(body["properties"]["assets"]) == {"m", "c"}
+    text = json.dumps(body)
+    assert NEW.url in text
+    assert "storageAccount" not in text
+    assert "sig=" not in text
+
+
+STATES = [
+    ({"status": "Provisioning", "percentComplete": 0.6}, "Provisioning 60%"),
+    ({"status": "Running"}, "Running"),
+    ({"provisioningState": "Updating"}, "Updating"),
+    ({"properties": {"provisioningState": "Updating"}}, "Updating"),
+    ({"status": "Succeeded", "percentComplete": 1.0}, ""),
+    ({"provisioningState": "succeeded"}, ""),
+]
+
+
+@pytest.mark.parametrize(("document", "words"), STATES)
+def test_an_operation_is_under_way_or_succeeded(document: dict[str, Any], words: str) -> None:
+    assert operation_state(document) == words
+
+
+ERROR = {"code": "InternalError", "message": "no", "details": [{"code": "X", "message": "disk"}]}
+
+
+@pytest.mark.parametrize("state", ["Failed", "failed", "Canceled", "Cancelled"])
+@pytest.mark.parametrize("shape", ["error", "errorInfo"])
+def test_a_failed_operation_gives_its_reason_in_either_shape(state: str, shape: str) -> None:
+    with pytest.raises(ProofError) as caught:
+        operation_state({"status": state, shape: ERROR})
+    assert caught.value.message == f"the update ended as {state}: InternalError: no; X: disk"
+
+
+def test_a_failed_operation_without_a_reason_says_so() -> None:
+    with pytest.raises(ProofError, match="the service gave no reason"):
+        operation_state({"status": "Failed"})
+
+
+@pytest.mark.parametrize("document", [{}, {"status": 3}, {"error": {}}])
+def test_an_operation_without_a_state_is_unreadable(document: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError):
+        operation_state(document)
+
+
+HEALTH = [
+    ("Succeeded", HealthCode.HEALTHY),
+    ("", HealthCode.HEALTHY),
+    ("Provisioning", HealthCode.PROGRESSING),
+    ("Failed", HealthCode.DEGRADED),
+    ("Unknown", HealthCode.DEGRADED),
+]
+
+
+@pytest.mark.parametrize(("state", "code"), HEALTH)
+def test_the_provisioning_state_is_the_health(state: str, code: HealthCode) -> None:
+    document = definition({"a": MODEL}, provisioningState=state)
+    assert _live(parse_definition(document), binding()).health.code is code
+
+
+@pytest.mark.parametrize("dialect", [lambda d: d, pascal])
+def test_both_dialects_show_the_same_model(dialect: Any) -> None:
+    """2016-05-01-preview: parameters are plain strings, inner names may be PascalCase (§3.3)."""
+    parameters = {"Category": "Trigonometric"}
+    package = {"nodes": {"n1": {"assetId": "s", "parameters": parameters}}, "edges": []}
+    document = dialect(definition({"s": SCORE, "m": MODEL}, package=package, parameters=parameters))
+    live = live_from_export(document, binding())
+    assert live.ref == ModelRef(OLD)
+    assert live.witness is Witness.EXPORT
+    assert live.refusal is None
+
+
+def test_a_uri_with_a_sas_is_read_without_it() -> None:
+    model = {**MODEL, "locationInfo": {"uri": f"{OLD}?sv=1&sig=CANARY", "credentials": ""}}
+    live = _live(parse_definition(definition({"m": model})), binding())
+    assert live.ref == ModelRef(OLD)
+    assert "CANARY" not in repr(live)
+
+
+def test_a_uri_that_is_no_url_is_shown_as_text() -> None:
+    model = {**MODEL, "locationInfo": {"uri": "aml://model/x", "credentials": ""}}
+    live = _live(parse_definition(definition({"m": model})), binding())
+    assert (live.ref, live.model_text) == (None, "aml://model/x")
+
+
+def test_assets_with_credentials_are_refused_since_they_would_be_sent_back() -> None:
+    live = _live(parse_definition(SECRETS), replace(binding(), asset="m"))
+    assert live.refusal is not None
+    assert live.refusal.code == "asset_credentials"
+    assert "CANARY" not in live.refusal.message
+
+
+def test_a_model_store_in_another_account_is_warned_about() -> None:
+    document = definition({"m": MODEL}, storageAccount={"name": "acct"})
+    parsed = parse_definition(document)
+    assert _live(parsed, binding(), store_account="acct").warnings == ()
+    (warning,) = _live(parsed, binding(), store_account="other").warnings
+    assert "storage account acct, the model store is other" in warning
