@@ -27,7 +27,6 @@ def serve(
     tls_key: Path | None,
 ) -> int:
     """`emulator`: serve until SIGINT or SIGTERM."""
-    from reconciler import emulator
     from reconciler.cli.session import stoppable
 
     if (tls_cert is None) != (tls_key is None):

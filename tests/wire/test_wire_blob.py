@@ -47,7 +47,7 @@ def account(http: Http, stand_in: StandIn) -> Account:
 
 
 @pytest.fixture
-def models(account: Account, storage: Storage) -> Container:  # noqa: ARG001
+def models(account: Account, storage: Storage) -> Container:
     return account.container("models")
 
 
@@ -267,7 +267,7 @@ def test_no_value_shows_a_key_or_a_signature(models: Container, account: Account
     assert errors.redact(KEY.decode()) == "***"
 
 
-def test_no_signature_is_told_to_the_listener(stand_in: StandIn, storage: Storage) -> None:  # noqa: ARG001
+def test_no_signature_is_told_to_the_listener(stand_in: StandIn, storage: Storage) -> None:
     told: list[tuple[str, str]] = []
     with Http(on_request=lambda *request: told.append(request)) as http:
         account_on(http, stand_in.url).get("models/a")

@@ -1,0 +1,141 @@
+"""The README is held to the program: its plan, its files, its commands, options, codes, variables.
+
+`UPDATE_GOLDEN=1` rewrites the recorded plan and the quoted files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from reconciler import errors, render
+from reconciler.cli.app import app
+from tests.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def held(begin: str, wanted: str) -> None:
+    """Assert that the fenced block after a marker holds `wanted`, or rewrite it."""
+    now = README.read_text(encoding="utf-8")
+    start = now.index("\n", now.index("```", now.index(begin))) + 1
+    stop = now.index("```", start)
+    if os.environ.get("UPDATE_GOLDEN"):
+        README.write_text(now[:start] + wanted + now[stop:], encoding="utf-8")
+    else:
+        assert now[start:stop] == wanted
+
+
+def test_the_recorded_plan_is_what_people_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    lab.services = Path("services")
+    lab.apply()
+    old = {binding.name: binding for binding in lab.desired().bindings}
+    lab.edit("diabetes.yaml", '"2026-10"', '"2026-11"')
+    lab.apply()
+    world, young = lab.world(), old["diabetes-young"]
+    world.targets[young.kind].bind(young, world.ledger.ref(young.version))
+    lab.clock.advance(60)
+    lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
+    lab.edit("diabetes.yaml", "endpoint: senior", "endpoint: default")
+    held("<!-- plan -->", render.plan_text(lab.plan()))
+
+
+FILES = re.findall(r"<!-- file (\S+) -->", TEXT)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_quoted_file_is_the_shipped_one(name: str) -> None:
+    held(f"<!-- file {name} -->", (ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_the_model_the_environment_and_a_binding_are_quoted() -> None:
+    assert len(FILES) == 3
+
+
+def section(title: str) -> str:
+    start = TEXT.index(f"\n{title}\n")
+    following = re.search(r"\n#{2,3} ", TEXT[start + len(title) + 1 :])
+    assert following is not None
+    return TEXT[start : start + len(title) + 1 + following.start()]
+
+
+def test_every_command_is_in_the_table_and_nothing_else() -> None:
+    listed = re.findall(r"^\| `reconciler (\w+)` \|", section("## Commands"), re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def options_of(command: Any) -> Iterator[str]:
+    for parameter in command.params:
+        yield from (o for o in parameter.opts if o.startswith("-") and o not in ("-h", "--help"))
+
+
+def test_every_option_is_in_the_table_with_its_commands() -> None:
+    table = section("## Commands")
+    rows = re.findall(r"^\| (`-[^|]*) \| ([^|]*) \|", table, re.MULTILINE)
+    for names, where in rows:
+        commands = [name for name in COMMANDS if _applies(where, name)]
+        for option in re.findall(r"`(-[\w-]+)`", names):
+            having = sorted(n for n, c in COMMANDS.items() if option in options_of(c))
+            assert having == sorted(commands) or option == "--version", option
+    listed = {option for names, _ in rows for option in re.findall(r"`(-[\w-]+)`", names)}
+    assert listed >= {o for command in COMMANDS.values() for o in options_of(command)}
+
+
+def _applies(where: str, command: str) -> bool:
+    """Whether `all but a, b` or `a, b` includes a command."""
+    named = re.findall(r"`(\w+)`", where)
+    return (command not in named) if where.strip().startswith("all but") else (command in named)
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \|", section("### Exit codes"), re.MULTILINE)
+    listed = sorted(int(code) for row in rows for code in row.split(","))
+    assert listed == sorted(
+        value for name, value in vars(errors).items() if name.isupper() and type(value) is int
+    )
+
+
+def test_every_environment_variable_of_ours_is_in_the_table() -> None:
+    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "reconciler").rglob("*.py"))
+    used = set(re.findall(r'"(RECONCILER_[A-Z]+)"', source))
+    listed = set(re.findall(r"`(RECONCILER_[A-Z]+)`", section("### Environment variables")))
+    assert used == listed != set()
+
+
+def test_the_two_commands_are_one_line_each_and_make_a_virtual_environment() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    install, tests = blocks[0].strip(), blocks[1].strip()
+    assert "\n" not in install + tests
+    assert install.startswith("python3 -m venv .venv && .venv/bin/pip install")
+    assert install.endswith("reconciler demo")
+    assert ".venv/bin/pytest" in tests
+
+
+def test_every_reconciler_command_line_in_a_block_parses() -> None:
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL))
+    lines = re.findall(r"(?:^|/)reconciler ([^\n&]+)$", blocks, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        name, *rest = line.split()
+        options = set(options_of(COMMANDS[name]))
+        assert {word for word in rest if word.startswith("-")} <= options
+
+
+def test_the_retirement_is_said_plainly_and_early() -> None:
+    assert "retired" in TEXT[:1500]
+    assert "31 Aug 2024" in TEXT[:1500]
