@@ -95,7 +95,14 @@ def dotted(trail: Trail) -> str:
 
 def problem(source: Source, message: str) -> Problem:
     """A problem at a place."""
-    return Problem(source.path, source.line, source.column, redact(message))
+    return Problem(source.path, source.line, source.column, redact(printable(message)))
+
+
+def printable(text: str) -> str:
+    """The text on one line, without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.model import Address, Source
 
+BINDING_KINDS = ("WebService", "ClassicEndpoint")
+KINDS = ("Environment", "Model", *BINDING_KINDS)
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -79,11 +82,11 @@ class Resolver:
     def resolve(self, declared: Iterable[Declared]) -> dict[str, Desired]:
         """Environment name → what it must look like; meaningless if there are problems."""
         ordered = list(declared)
-        self._complete &= all(each.kind and each.name for each in ordered)
+        self._complete &= all(each.kind in KINDS and each.name for each in ordered)
         self._collect_environments(each for each in ordered if each.kind == "Environment")
         self._collect_models(each for each in ordered if each.kind == "Model")
         for each in ordered:
-            if each.kind not in (None, "Environment", "Model"):
+            if each.kind in BINDING_KINDS:
                 self._bind(each)
         self._refuse_empty(ordered)
         found = [site for site in self._sites.values() if site.environment]

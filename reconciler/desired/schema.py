@@ -228,8 +228,7 @@ def _said(trail: Trail, value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """The text on one line, and not all of it if it is long."""
-    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    """The text, and not all of it if it is long."""
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from reconciler.desired.nodes import printable
 from reconciler.errors import Problem
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ class Files:
 
     def shown(self, below: PurePosixPath) -> str:
         """A path as messages name it: the root as it was typed, then the way below it."""
-        path = (PurePosixPath(self.root.as_posix()) / below).as_posix()
-        # A name may hold bytes that are no text, and people must be able to print it.
-        return path.encode("utf-8", "backslashreplace").decode()
+        # A name may hold bytes that are no text, or what a terminal would obey.
+        return printable((PurePosixPath(self.root.as_posix()) / below).as_posix())
 
 
 class CannotReadError(Exception):

@@ -1,0 +1,129 @@
+"""What is refused in a binding and its probe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.desired.changes import BASE64_KEY, VERSION, Row, binding, each, said_of, whole
+from tests.desired.trees import BINDING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+REQUEST = "churn.yaml:11:14: spec.verify.request:"
+OUTSIDE = "leaves the folder; name a file beside or below this one"
+
+BINDINGS = [
+    binding(
+        "an unknown model brings the nearest known one",
+        "    name: churn",
+        "    name: chrun",
+        '8:11: spec.model.name: there is no model "chrun"; did you mean "churn"?',
+    ),
+    binding(
+        "an argument that nothing uses is refused",
+        VERSION,
+        VERSION + "\n    with: {slice: a}",
+        '10:12: spec.model.with: the model "churn" does not use ${slice}',
+    ),
+    binding(
+        "an argument called version is refused",
+        VERSION,
+        VERSION + "\n    with: {version: a}",
+        "10:12: spec.model.with: ${version} is the model's version; name this otherwise",
+    ),
+    binding(
+        "an address that cannot be made is a problem of the spec",
+        "churn-predictive",
+        "bad-service",
+        "5:1: spec: prod has nothing called bad-service",
+    ),
+    whole(
+        "two bindings of one name name both places",
+        "second.yaml",
+        BINDING.replace("churn-predictive", "another"),
+        '4:9: the binding "churn" of the environment "prod" is declared already '
+        "(churn.yaml:4:9); names are unique",
+    ),
+    whole(
+        "two bindings of one address, whatever its case, name both places",
+        "second.yaml",
+        BINDING.replace("name: churn", "name: second", 1).replace("churn-pre", "Churn-Pre"),
+        "4:9: Churn-Predictive is bound already (churn.yaml:4:9); an address serves one model",
+    ),
+]
+
+PROBES = [
+    binding("no probe file", "probe.json", "x.json", f'{REQUEST} "x.json": no such file'),
+    binding(
+        "a probe above the file",
+        "probe.json",
+        "../probe.json",
+        f'{REQUEST} "../probe.json": {OUTSIDE}',
+    ),
+    binding(
+        "a probe anywhere on the machine",
+        "probe.json",
+        "/etc/passwd",
+        f'{REQUEST} "/etc/passwd": {OUTSIDE}',
+    ),
+    binding("a probe that is a folder", "probe.json", "models", f'{REQUEST} "models": not a file'),
+    binding(
+        "a probe that no system could name",
+        "probe.json",
+        '"a\\0b"',
+        f'{REQUEST} "a\\x00b": cannot be read: no path to a file',
+    ),
+    whole(
+        "a probe that is not JSON",
+        "probe.json",
+        '{"a":\n 1,}',
+        f'{REQUEST} "probe.json": not JSON: line 2, column 4: '
+        "Expecting property name enclosed in double quotes",
+    ),
+    whole(
+        "a probe that is a list",
+        "probe.json",
+        "[1]",
+        f'{REQUEST} "probe.json": not a JSON object; begin with {{"Inputs": …}}',
+    ),
+    whole(
+        "a probe with NaN",
+        "probe.json",
+        '{"a": NaN}',
+        f'{REQUEST} "probe.json": not JSON that a service could read',
+    ),
+    whole(
+        "a probe with a number that overflows",
+        "probe.json",
+        '{"a": 1e999}',
+        f'{REQUEST} "probe.json": not JSON that a service could read',
+    ),
+    whole(
+        "a probe that nests without end",
+        "probe.json",
+        '{"a":' + "[" * 100_000,
+        f'{REQUEST} "probe.json": not JSON that a service could read',
+    ),
+    whole(
+        "a probe that is too long",
+        "probe.json",
+        " " * 1_048_577,
+        f'{REQUEST} "probe.json": 1,048,577 bytes; 1 MiB (1,048,576) is the limit',
+    ),
+    whole(
+        "a probe with a secret",
+        "probe.json",
+        f'{{"a": "{BASE64_KEY}"}}',
+        f'{REQUEST} "probe.json": holds what looks like a secret; a probe is data only',
+    ),
+]
+
+
+@each(BINDINGS + PROBES)
+def test_a_binding_that_fits_nothing_is_told_why(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said_of(row, tmp_path, monkeypatch) == row.expected

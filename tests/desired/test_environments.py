@@ -1,0 +1,128 @@
+"""What is refused in an environment, and environments among each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.desired.changes import Row, each, environment, said_of, whole
+from tests.desired.trees import BINDING, ENVIRONMENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def more(sentence: str, line: str, *said: str) -> Row:
+    """A row with the good environment and one line more, the eleventh."""
+    return whole(sentence, "environment", f"{ENVIRONMENT}  {line}\n", *said)
+
+
+ENVIRONMENTS = [
+    environment(
+        "a subscription that is no GUID is refused",
+        "00000000-0000-4000-8000-000000000001",
+        "mine",
+        '5:17: spec.subscription: "mine" is not a subscription id; '
+        "write a GUID such as 00000000-0000-4000-8000-000000000001",
+    ),
+    environment(
+        "an environment without a region and without a workspace is refused",
+        "  region: southcentralus\n",
+        "",
+        '4:1: spec: "region" is missing (there is no workspace to take it from)',
+    ),
+    more(
+        "an unknown cloud brings the nearest known one",
+        "cloud: azur",
+        '11:10: spec.cloud: "azur" is not one of emulator, azure; did you mean "azure"?',
+    ),
+    more(
+        "an unknown way to sign in lists the known ones",
+        "auth: password",
+        '11:9: spec.auth: "password" is not one of default, azure-cli, workload-identity, '
+        "client-secret, managed-identity",
+    ),
+    more(
+        "a limit out of range is refused",
+        "limits: {parallel: 65}",
+        "11:22: spec.limits.parallel: 65 is out of range; write 1 to 64",
+    ),
+    more(
+        "a limit of none is refused",
+        "limits: {parallel: 0}",
+        "11:22: spec.limits.parallel: 0 is out of range; write 1 to 64",
+    ),
+    more(
+        "a limit as text is refused",
+        'limits: {parallel: "8"}',
+        '11:22: spec.limits.parallel: "8" is text; write 8',
+    ),
+    more(
+        "a limit that is no whole number is refused",
+        "limits: {parallel: 1.5}",
+        "11:22: spec.limits.parallel: 1.5 is a number; write a whole number",
+    ),
+    more(
+        "a workspace id that is too short is refused",
+        "workspace: {id: abc, region: r, token: env:T}",
+        '11:19: spec.workspace.id: "abc" is not a workspace id; write its 32 hexadecimal digits',
+    ),
+    environment(
+        "a store account with dashes is refused",
+        "mlprod",
+        "ml-prod",
+        '8:20: spec.store.account: "ml-prod" is not a storage account; '
+        "use 3 to 24 lower-case letters and digits",
+    ),
+    environment(
+        "a container with capitals is refused",
+        "container: models",
+        "container: Models",
+        '8:39: spec.store.container: "Models" is not a container; '
+        "use 3 to 63 lower-case letters, digits and single dashes",
+    ),
+    environment(
+        "a training service without TLS is refused",
+        "/workspaces/w/services/s",
+        "http://example.org/x",
+        '10:27: spec.trainingServices.churn-training.url: "http://example.org/x" is not the '
+        "address of a service; write an https URL without a query, or a path that begins with "
+        "/workspaces/ or /subscriptions/",
+    ),
+    whole(
+        "a second environment in the folder names both places",
+        "second.yaml",
+        ENVIRONMENT.replace("name: prod", "name: second"),
+        "3:18: this folder has an environment already (environment.yaml:3:18); "
+        "give each its own folder",
+    ),
+    whole(
+        "two environments of one name name both places",
+        "west/environment.yaml",
+        f"{ENVIRONMENT}---\n{BINDING.split('  verify')[0]}",
+        '3:18: the environment "prod" is declared already (environment.yaml:3:18); '
+        "names are unique",
+    ),
+    whole(
+        "an environment without any binding is refused",
+        "west/environment.yaml",
+        ENVIRONMENT.replace("name: prod", "name: west"),
+        '3:18: the environment "west" has no binding; '
+        "add a WebService or ClassicEndpoint to its folder or below",
+    ),
+    whole(
+        "a binding outside any environment is refused",
+        "environment",
+        None,
+        "churn.yaml:4:9: no environment applies here; "
+        "add a document of kind Environment to this folder or one above it",
+    ),
+]
+
+
+@each(ENVIRONMENTS)
+def test_an_environment_that_cannot_be_is_told_why(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said_of(row, tmp_path, monkeypatch) == row.expected

@@ -1,0 +1,105 @@
+"""Secrets in the desired state are found and never printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.desired.changes import (
+    BASE64_KEY,
+    HEX_TOKEN,
+    Row,
+    each,
+    environment,
+    model,
+    said_of,
+    whole,
+)
+from tests.desired.trees import BINDING, ENVIRONMENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+ENV = "put it into an environment variable and write env:NAME"
+MUST = "must be the name of an environment variable; put the secret there and write env:NAME"
+SECRET = "c2VjcmV0"
+
+
+def workspace(token: str) -> str:
+    """The good environment with a workspace and its token."""
+    return f"{ENVIRONMENT}  workspace: {{id: {HEX_TOKEN}, region: r, token: {token}}}\n"
+
+
+SECRETS = [
+    environment(
+        "a storage key",
+        "env:STORE_KEY",
+        BASE64_KEY,
+        f"8:52: spec.store.key looks like a secret; {ENV}",
+    ),
+    environment(
+        "a short key", "env:STORE_KEY", "hunter2", f"8:52: spec.store.key: the value {MUST}"
+    ),
+    environment(
+        "a key of digits", "env:STORE_KEY", "1234509876", f"8:52: spec.store.key: the value {MUST}"
+    ),
+    environment(
+        "an odd variable", "env:STORE_KEY", "env:1-KEY", f"8:52: spec.store.key: the value {MUST}"
+    ),
+    whole(
+        "a workspace token",
+        "environment",
+        workspace(HEX_TOKEN[::-1]),
+        f"11:71: spec.workspace.token looks like a secret; {ENV}",
+    ),
+    whole(
+        "a token of digits only",
+        "environment",
+        workspace("12345098" * 4),
+        f"11:71: spec.workspace.token looks like a secret; {ENV}",
+    ),
+    model(
+        "a connection string in a parameter",
+        "    outputs",
+        f"    parameters: {{store: AccountName=a;AccountKey={SECRET}}}\n    outputs",
+        f"8:25: spec.training.parameters.store looks like a secret; {ENV}",
+    ),
+    whole(
+        "a SAS in an unknown place",
+        "binding",
+        f"{BINDING}  note: https://x/y?sv=1&sig={SECRET}\n",
+        '12:3: unknown key "note"; known: asset',
+        f"12:9: spec.note looks like a secret; {ENV}",
+    ),
+    whole(
+        "a secret as a key",
+        "binding",
+        f"{BINDING}  ? sig={SECRET}\n  : x\n",
+        f"12:5: a key of spec looks like a secret; {ENV}",
+    ),
+]
+
+
+@each(SECRETS)
+def test_a_secret_is_named_by_its_place_only(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = said_of(row, tmp_path, monkeypatch)
+    assert said == row.expected
+    for secret in (BASE64_KEY, HEX_TOKEN[::-1], SECRET, "12345098", "hunter2"):
+        assert secret not in "\n".join(said)
+
+
+def test_a_secret_beside_a_syntax_error_is_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = whole("", "binding", f"a: *sig={SECRET}\nb: [\n")
+    assert SECRET not in "\n".join(said_of(row, tmp_path, monkeypatch))
+
+
+def test_labels_may_be_called_key_and_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = BINDING.replace("metadata:\n", "metadata:\n  labels: {key: a, token: b, design: c}\n")
+    assert said_of(whole("", "binding", text), tmp_path, monkeypatch) == ()

@@ -1,0 +1,179 @@
+"""What strict YAML refuses, and the guesses of YAML 1.1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.desired.changes import VERSION, Row, binding, each, model, said_of, whole
+from tests.desired.trees import BINDING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+NAME = "  name: churn\n"
+BOMB = """\
+a: &a [x, x, x, x, x, x, x, x, x]
+b: &b [*a, *a, *a, *a, *a, *a, *a, *a]
+c: &c [*b, *b, *b, *b, *b, *b, *b, *b]
+d: &d [*c, *c, *c, *c, *c, *c, *c, *c]
+"""
+DEEP = f"a: &a {'[' * 30}{']' * 30}\nb: &b {'[' * 30}*a{']' * 30}\n"
+
+YAML = [
+    binding(
+        "a duplicate key names both lines",
+        "    name: churn\n",
+        "    name: churn\n    name: other\n",
+        '9:5: "name" is in line 8 and again in line 9; keep one',
+    ),
+    binding("a tab is a tab", "  name: churn", "\tname: x", "4:1: a tab; indent with spaces"),
+    binding(
+        "a tab after spaces is a tab",
+        "webService: churn",
+        "webService:\n  \t- churn",
+        "7:3: a tab; indent with spaces",
+    ),
+    binding(
+        "a merge key is refused and what it would bring is not called missing",
+        f"    name: churn\n    version: {VERSION}",
+        "    <<: {name: churn}\n    version: a",
+        "8:5: a merge key (<<); write the properties out",
+    ),
+    binding(
+        "a tag is refused", VERSION, "!secret abc", "9:14: a tag (!); write the value without it"
+    ),
+    binding(
+        "a tag of Python is refused",
+        VERSION,
+        "!!python/object/apply:os.system [ls]",
+        "9:14: a tag (!); write the value without it",
+        "9:14: spec.model.version: a list is here; write a text",
+    ),
+    binding(
+        "a value that contains itself is refused",
+        "metadata:\n",
+        "metadata: &m\n  labels: {a: *m}\n",
+        "4:15: the alias *m contains itself",
+    ),
+    binding(
+        "an alias without an anchor is refused",
+        VERSION,
+        "*v",
+        "9:14: the alias *v has no anchor &v before it",
+    ),
+    whole(
+        "many aliases are refused",
+        "binding",
+        f"a: &a x\nb: [{', '.join(['*a'] * 33)}]\n",
+        "2:133: more than 32 aliases in one document",
+    ),
+    whole(
+        "an alias bomb is refused",
+        "binding",
+        BOMB,
+        "4:12: the aliases stand for more than 2000 values",
+    ),
+    whole("deep nesting is refused", "binding", "[" * 60, "1:52: nested deeper than 50 levels"),
+    whole(
+        "aliases do not hide deep nesting",
+        "binding",
+        DEEP,
+        "2:37: nested deeper than 50 levels",
+    ),
+    binding(
+        "a number as a key is refused",
+        NAME,
+        f"{NAME}  labels: {{1: x}}\n",
+        '5:12: the key 1 is a number; write "1"',
+    ),
+    binding(
+        "a boolean as a key is refused",
+        NAME,
+        f"{NAME}  labels: {{no: x}}\n",
+        '5:12: the key no is a boolean; write "no"',
+    ),
+    binding(
+        "a list as a key is refused",
+        NAME,
+        f"{NAME}  labels: {{[a]: x}}\n",
+        "5:12: a key must be text",
+    ),
+    binding(
+        "an empty key is refused",
+        NAME,
+        f"{NAME}  labels: {{? : x}}\n",
+        "5:14: a key is missing here",
+    ),
+    binding(
+        "what is not YAML says where",
+        "churn-predictive",
+        "churn: predictive",
+        "6:20: not YAML: mapping values are not allowed in this context",
+    ),
+    whole(
+        "bytes that are not UTF-8 say where",
+        "binding",
+        b"a: b\nc: \xfc\n",
+        "2:4: byte 0xfc is not UTF-8; save the file as UTF-8",
+    ),
+    whole(
+        "UTF-16 is not UTF-8",
+        "binding",
+        BINDING.encode("utf-16"),
+        "1:1: byte 0xff is not UTF-8; save the file as UTF-8",
+    ),
+    whole(
+        "a control character says where",
+        "binding",
+        "a: b\nc: x\x00y\n",
+        "2:5: the character U+0000 is not allowed",
+    ),
+]
+
+WHY = "(versions are text, or 1.10 becomes 1.1)"
+BOOLEAN = "(YAML reads it as true or false)"
+WRITTEN = {
+    "4": f'4 is a number; write "4" {WHY}',
+    "-3": f'-3 is a number; write "-3" {WHY}',
+    "1.10": f'1.10 is a number; write "1.10" {WHY}',
+    "007": f'007 is a number; write "007" {WHY}',
+    "1_000": f'1_000 is a number; write "1_000" {WHY}',
+    "0x1F": f'0x1F is a number; write "0x1F" {WHY}',
+    ".inf": f'.inf is a number; write ".inf" {WHY}',
+    "no": f'no is a boolean; write "no" {BOOLEAN}',
+    "On": f'On is a boolean; write "On" {BOOLEAN}',
+    "2026-10-01": '2026-10-01 is a date; write "2026-10-01" (YAML reads it as a day)',
+    "1:30": '1:30 is a number in base 60; write "1:30" (YAML reads 1:30 as 90)',
+    "~": '~ is null; write a text, or "" if it is to be empty',
+    "null": 'null is null; write a text, or "" if it is to be empty',
+    "": 'empty; write a text, or "" if it is to be empty',
+    "[a]": "a list is here; write a text",
+    "{a: b}": "a mapping is here; write a text",
+}
+GUESSES = [
+    binding(
+        f"a version written as {written or 'nothing'}",
+        f" {VERSION}",
+        f" {written}" if written else "",
+        f"9:{14 if written else 13}: spec.model.version: {message}",
+    )
+    for written, message in WRITTEN.items()
+]
+GUESSES += [
+    model(
+        "a threshold that is a number keeps its digits",
+        '"0.85"',
+        "0.850",
+        '10:30: spec.accept[0].atLeast: 0.850 is a number; write "0.850" '
+        "(this is text, or 1.10 becomes 1.1)",
+    )
+]
+
+
+@each(YAML + GUESSES)
+def test_yaml_that_guesses_or_surprises_is_told_how_to_write_it(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said_of(row, tmp_path, monkeypatch) == row.expected

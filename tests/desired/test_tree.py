@@ -1,0 +1,180 @@
+"""Which files are read, and the trees that are wrong as a whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, MODEL, complaints, loaded, write
+
+NOTHING = (
+    "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
+    "(kind: Model) and NAME.yaml (kind: WebService or ClassicEndpoint)"
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("services")
+
+
+def test_a_good_tree_has_nothing_to_complain_about(root: Path) -> None:
+    assert complaints(write(root, GOOD)) == []
+
+
+def test_a_root_that_does_not_exist_is_said(root: Path) -> None:
+    assert complaints(root) == ["services: no such folder; name the folder of services"]
+
+
+def test_a_root_that_is_a_file_is_said(root: Path) -> None:
+    root.write_text("x")
+    assert complaints(root) == ["services: not a folder; name the folder of services"]
+
+
+def test_an_empty_tree_is_no_success(root: Path) -> None:
+    assert complaints(write(root, {})) == [f"services: {NOTHING}"]
+
+
+def test_a_tree_of_empty_documents_is_no_success(root: Path) -> None:
+    files = {"a.yaml": "", "b.yaml": "---\n---\n# only this\n", "c.txt": BINDING}
+    assert complaints(write(root, files)) == [f"services: {NOTHING}"]
+
+
+def test_models_alone_are_no_success(root: Path) -> None:
+    assert complaints(write(root, {"m.yaml": MODEL})) == [
+        "services/m.yaml:3:18: models alone change nothing; add an Environment and a binding"
+    ]
+
+
+def test_an_environment_alone_is_no_success(root: Path) -> None:
+    (said,) = complaints(write(root, {"e.yaml": ENVIRONMENT}))
+    assert said.startswith('services/e.yaml:3:18: the environment "prod" has no binding')
+
+
+def test_names_that_begin_with_a_dot_or_an_underscore_are_skipped(root: Path) -> None:
+    bad = {".x.yaml": "[", "_x.yaml": "[", "_seed/x.yaml": "[", ".git/x.yaml": "[", "x.txt": "["}
+    assert complaints(write(root, {**GOOD, **bad})) == []
+
+
+def test_yml_is_read_too(root: Path) -> None:
+    assert complaints(write(root, {**GOOD, "x.yml": "["})) != []
+    assert complaints(write(root, {"x.yml": None, **GOOD, "X.YAML": "["})) != []
+
+
+def test_all_documents_of_a_file_are_read_and_empty_ones_skipped(root: Path) -> None:
+    text = "---\n".join(["", ENVIRONMENT, "# nothing\n", MODEL, BINDING, ""])
+    found = loaded(write(root, {"all.yaml": text, "probe.json": "{}"}))
+    assert [each.name for each in found["prod"].bindings] == ["churn"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_nobodys_fault(root: Path) -> None:
+    text = BINDING.replace("\n", "\r\n").encode("utf-8-sig")
+    assert complaints(write(root, {**GOOD, "churn.yaml": text})) == []
+    text = BINDING.replace('"2026-10"', "4").replace("\n", "\r\n").encode("utf-8-sig")
+    (said,) = complaints(write(root, {**GOOD, "churn.yaml": text}))
+    assert said.startswith("services/churn.yaml:9:14: spec.model.version: 4 is a number")
+
+
+def test_a_large_file_is_refused_before_it_is_read(root: Path) -> None:
+    write(root, GOOD)
+    with (root / "large.yaml").open("wb") as file:
+        file.truncate(10_000_000)
+    began = time.perf_counter()
+    said = complaints(root)
+    assert time.perf_counter() - began < 0.5
+    assert said == ["services/large.yaml: 10,000,000 bytes; 1 MiB (1,048,576) is the limit"]
+
+
+def test_very_many_values_are_refused(root: Path) -> None:
+    said = complaints(write(root, {**GOOD, "x.yaml": "[" + "a," * 200_000 + "]"}))
+    assert said == ["services/x.yaml:1:200000: more than 100000 values in one file; split it"]
+
+
+def test_links_that_leave_the_tree_are_refused(root: Path, tmp_path: Path) -> None:
+    outside = write(tmp_path / "outside", {"x.yaml": BINDING, "probe.json": "{}"})
+    write(root, {**GOOD, "probe.json": None})
+    (root / "probe.json").unlink(missing_ok=True)
+    (root / "x.yaml").symlink_to(outside / "x.yaml")
+    (root / "more").symlink_to(outside)
+    (root / "probe.json").symlink_to(outside / "probe.json")
+    assert complaints(root) == [
+        'services/churn.yaml:11:14: spec.verify.request: "probe.json": '
+        "a link that leaves the tree; put the file itself here",
+        "services/more: a link that leaves the tree; put the folder itself here",
+        "services/x.yaml: a link that leaves the tree; put the file itself here",
+    ]
+
+
+def test_links_inside_the_tree_are_fine_for_files_only(root: Path) -> None:
+    write(root, {**GOOD, "churn.yaml": None, "_kept/churn.yaml": BINDING})
+    (root / "churn.yaml").symlink_to("_kept/churn.yaml")
+    assert complaints(root) == []
+    (root / "again").symlink_to("models")
+    assert complaints(root) == ["services/again: a link to a folder; put the folder itself here"]
+
+
+def test_links_to_nothing_and_in_circles_are_said(root: Path) -> None:
+    write(root, GOOD)
+    (root / "a.yaml").symlink_to("a.yaml")
+    (root / "b.yaml").symlink_to("nowhere.yaml")
+    first, second = complaints(root)
+    assert first.startswith("services/a.yaml: cannot be read")
+    assert second == "services/b.yaml: no such file"
+
+
+def test_a_pipe_is_not_waited_for(root: Path) -> None:
+    write(root, GOOD)
+    os.mkfifo(root / "pipe.yaml")
+    assert complaints(root) == ["services/pipe.yaml: not a file"]
+
+
+def test_a_file_name_that_is_no_text_can_be_printed(root: Path) -> None:
+    write(root, GOOD)
+    Path(os.fsdecode(os.fsencode(root) + b"/\xfc.yaml")).write_text("[")
+    assert complaints(root) == [
+        "services/\\udcfc.yaml:2:1: not YAML: did not find expected node content"
+    ]
+
+
+def test_all_problems_of_the_tree_come_at_once_and_sorted(root: Path) -> None:
+    files = {
+        "z.yaml": "[",
+        "churn.yaml": BINDING.replace('"2026-10"', "4").replace("probe.json", "''"),
+        "models/churn.yaml": MODEL.replace("0.85", "x"),
+        "environment.yaml": ENVIRONMENT.replace("mlprod", "ML"),
+    }
+    places = [said.split(": ")[0] for said in complaints(write(root, {**GOOD, **files}))]
+    assert places == [
+        "services/churn.yaml:9:14",
+        "services/churn.yaml:11:14",
+        "services/environment.yaml:8:20",
+        "services/models/churn.yaml:10:30",
+        "services/z.yaml:2:1",
+    ]
+
+
+@pytest.mark.parametrize("hidden", ["environment.yaml", "models/churn.yaml", "churn.yaml"])
+def test_what_might_be_in_an_unreadable_file_is_not_called_missing(root: Path, hidden: str) -> None:
+    (said,) = complaints(write(root, {**GOOD, hidden: "["}))
+    assert said.startswith(f"services/{hidden}:2:1: not YAML")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("environment.yaml", ENVIRONMENT.replace("name: prod", "name: 4")),
+        ("environment.yaml", ENVIRONMENT.replace("Environment", "environment")),
+        ("environment.yaml", ENVIRONMENT.replace("mlprod", "ML")),
+        ("models/churn.yaml", MODEL.replace("name: churn", "nam: churn")),
+        ("models/churn.yaml", MODEL.replace("output1", "4")),
+        ("churn.yaml", BINDING.replace("kind: WebService", "kind: [WebService]")),
+    ],
+)
+def test_a_document_with_a_mistake_is_not_called_missing(root: Path, path: str, text: str) -> None:
+    said = complaints(write(root, {**GOOD, path: text}))
+    assert said
+    assert all(line.startswith(f"services/{path}:") for line in said), said
