@@ -107,10 +107,7 @@ class Lab:
         if self.server is None:
             http.mount(self.url, emulator.InProcessAdapter(self.cloud))
         return session.connect(
-            wanted or self.desired(),
-            environ=self.environ,
-            clock=LabClock(self.clock),
-            http=http,
+            wanted or self.desired(), http, environ=self.environ, clock=LabClock(self.clock)
         )
 
     def plan(self) -> Plan:

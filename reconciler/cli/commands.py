@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Page
     from reconciler.engine.binding import Ended
     from reconciler.model import Binding, Desired, Observed, Plan
+    from reconciler.wire.http import Http
 
 TO_DO = (Action.CREATE, Action.BIND, Action.TRAIN, Action.DELETE, Action.WAIT)
 
@@ -96,19 +97,22 @@ def apply_now(
     wanted: Desired, page: Page, expect: str | None, *, yes: bool, parallel: int | None
 ) -> Report:
     """The report of one apply, with its plan shown and approved on the way."""
-    first = plan_now(wanted, parallel)
-    page.show_plan(first, to=sys.stderr)
-    hint_at_emulator(first)
-    if any(first.counts[action] for action in TO_DO):
-        approve(first, expect, yes)
-    elif expect is not None:
-        check_digest(first, expect)
-    return converge(wanted, first, page, parallel)
+    stop = session.Stop()
+    with session.client(wanted.environment, parallel, stop) as http:
+        first = _plan_by(wanted, http, parallel)
+        page.show_plan(first, to=sys.stderr)
+        hint_at_emulator(first)
+        if any(first.counts[action] for action in TO_DO):
+            approve(first, expect, yes)
+        elif expect is not None:
+            check_digest(first, expect)
+        return converge(wanted, first, page, http, parallel, stop)
 
 
-def plan_now(wanted: Desired, parallel: int | None = None) -> Plan:
+def plan_now(wanted: Desired, parallel: int | None) -> Plan:
     """The plan of what is now."""
-    return _plan_of(wanted, _observe(wanted, parallel))
+    with session.client(wanted.environment, parallel, session.Stop()) as http:
+        return _plan_by(wanted, http, parallel)
 
 
 def approve(made: Plan, expect: str | None, yes: bool) -> None:
@@ -136,21 +140,28 @@ def check_digest(made: Plan, expect: str) -> None:
         )
 
 
-def converge(wanted: Desired, first: Plan, page: Page, parallel: int | None) -> Report:
+def converge(
+    wanted: Desired,
+    first: Plan,
+    page: Page,
+    http: Http,
+    parallel: int | None,
+    stop: session.Stop,
+) -> Report:
     """The report of bringing every binding of the plan that is not in sync to where it must be."""
     from reconciler.engine.run import converge as run
     from reconciler.training.bes import MAX_UNFINISHED_JOBS
 
     began = time.monotonic()
-    width = parallel or wanted.environment.parallel
     in_sync = {c.address for c in first.changes if c.action is Action.NOOP}
     todo = [b for b in wanted.bindings if str(b.address) not in in_sync]
     if not todo:
         return Report(first, elapsed_s=time.monotonic() - began)
-    with session.stoppable() as stop, page.progress() as progress:
-        world = session.connect(wanted, parallel=parallel, stop=stop)
+    width = session.width(wanted.environment, parallel)
+    world = session.connect(wanted, http, stop=stop)
+    with session.stoppable(stop), page.progress() as progress:
         ended = run(world, todo, progress, parallel=width, most_jobs=MAX_UNFINISHED_JOBS)
-    last = first if stop.event.is_set() else plan_now(wanted, parallel)
+    last = first if stop.event.is_set() else _plan_by(wanted, http, parallel)
     return make_report(last, ended, time.monotonic() - began, stop.signal)
 
 
@@ -194,7 +205,8 @@ def status(services: Path, environment: str | None, page: Page, parallel: int | 
     """`status`: 0 when everything could be read, 1 otherwise."""
     wanted = session.choose(session.load(services), environment)
     session.introduce(wanted.environment)
-    observed = _observe(wanted, parallel)
+    with session.client(wanted.environment, parallel, session.Stop()) as http:
+        observed = _observe(wanted, http, parallel)
     made = _plan_of(wanted, observed)
     hint_at_emulator(made)
     page.show_status(made, {str(o.binding.address): o.live for o in observed})
@@ -208,8 +220,9 @@ def verify(services: Path, environment: str | None, page: Page, parallel: int | 
 
     wanted = session.choose(session.load(services), environment)
     session.introduce(wanted.environment)
-    width = parallel or wanted.environment.parallel
-    proofs = prove_all(session.connect(wanted, parallel=parallel), wanted.bindings, width)
+    width = session.width(wanted.environment, parallel)
+    with session.client(wanted.environment, parallel, session.Stop()) as http:
+        proofs = prove_all(session.connect(wanted, http), wanted.bindings, width)
     page.show_proofs(proofs)
     return errors.SUCCESS if all(proof.proved for proof in proofs) else errors.UNPROVED
 
@@ -221,8 +234,9 @@ def export(services: Path, environment: str | None, names: list[str], out: Path 
     wanted = session.choose(session.load(services), environment)
     chosen = _named(wanted, names)
     session.introduce(wanted.environment)
-    world = session.connect(wanted, read_only=True)
-    documents = {b.name: export_document(b, world.targets[b.kind].export(b)) for b in chosen}
+    with session.client(wanted.environment, None, session.Stop()) as http:
+        world = session.connect(wanted, http.reading())
+        documents = {b.name: export_document(b, world.targets[b.kind].export(b)) for b in chosen}
     if out is None:
         whole = documents if len(chosen) > 1 else documents[chosen[0].name]
         print(json.dumps(whole, indent=2, ensure_ascii=False))
@@ -242,11 +256,15 @@ def _named(wanted: Desired, names: Iterable[str]) -> list[Binding]:
     return [by_name[name] for name in names] or list(wanted.bindings)
 
 
-def _observe(wanted: Desired, parallel: int | None) -> tuple[Observed, ...]:
+def _observe(wanted: Desired, http: Http, parallel: int | None) -> tuple[Observed, ...]:
     from reconciler.engine.observe import observe_all
 
-    world = session.connect(wanted, read_only=True, parallel=parallel)
-    return observe_all(world, wanted.bindings, parallel or wanted.environment.parallel)
+    world = session.connect(wanted, http.reading())
+    return observe_all(world, wanted.bindings, session.width(wanted.environment, parallel))
+
+
+def _plan_by(wanted: Desired, http: Http, parallel: int | None) -> Plan:
+    return _plan_of(wanted, _observe(wanted, http, parallel))
 
 
 def _plan_of(wanted: Desired, observed: Iterable[Observed]) -> Plan:

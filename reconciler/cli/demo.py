@@ -27,6 +27,7 @@ from reconciler.model import Report
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from reconciler.engine.world import World
     from reconciler.model import Desired, Plan
 
 OLD, NEW = "2026-10", "2026-11"
@@ -152,7 +153,7 @@ def _wanted(services: Path) -> Desired:
 
 def _plan(services: Path, page: Page) -> Plan:
     print("$ reconciler plan -e local\n", flush=True)
-    made = commands.plan_now(_wanted(services))
+    made = commands.plan_now(_wanted(services), None)
     page.show_plan(made)
     return made
 
@@ -172,7 +173,11 @@ def _drift(services: Path) -> None:
     Returns when the endpoint answers from it, which takes a moment on Classic.
     """
     wanted = _wanted(services)
-    world = session.connect(wanted)
+    with session.client(wanted.environment, None, session.Stop()) as http:
+        _swap_back(wanted, session.connect(wanted, http))
+
+
+def _swap_back(wanted: Desired, world: World) -> None:
     binding = next(b for b in wanted.bindings if b.name == DRIFTING)
     target = world.targets[binding.kind]
     before = target.score(binding)

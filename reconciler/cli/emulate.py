@@ -27,13 +27,14 @@ def serve(
     tls_key: Path | None,
 ) -> int:
     """`emulator`: serve until SIGINT or SIGTERM."""
-    from reconciler.cli.session import stoppable
+    from reconciler.cli.session import Stop, stoppable
 
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("--tls-cert and --tls-key go together")
     with opened(state, seed, speed) as cloud:
         server = _bound(cloud, port, tls_cert, tls_key)
-        with stoppable(quiet=True) as stop:
+        stop = Stop()
+        with stoppable(stop, quiet=True):
             server.start()
             say(f"emulator of Azure Machine Learning Studio (retired 31 Aug 2024) at {server.url}")
             stop.event.wait()

@@ -81,9 +81,8 @@ def introduce(environment: Environment) -> None:
 
 
 @contextlib.contextmanager
-def stoppable(*, quiet: bool = False) -> Iterator[Stop]:
-    """A stop that SIGINT and SIGTERM set; steps under way end first. A second signal quits."""
-    stop = Stop()
+def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set `stop`; steps under way end first. A second signal quits."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         if stop.event.is_set():
@@ -95,7 +94,7 @@ def stoppable(*, quiet: bool = False) -> Iterator[Stop]:
 
     before = {number: signal.signal(number, on_signal) for number in (SIGINT, SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -130,15 +129,30 @@ def choose(found: Mapping[str, Desired], name: str | None) -> Desired:
     return found[name]
 
 
+def width(environment: Environment, parallel: int | None) -> int:
+    """How many bindings at once."""
+    return parallel or environment.parallel
+
+
+@contextlib.contextmanager
+def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterator[Http]:
+    """The one HTTP client of a command; a stop ends its pauses.
+
+    A cloud is given time to come back; a local emulator that is not there is known at once.
+    """
+    backoff_s = 0.1 if environment.cloud is CloudName.EMULATOR else 0.5
+    threads = width(environment, parallel)
+    with Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait) as http:
+        yield http
+
+
 def connect(
     wanted: Desired,
+    http: Http,
     *,
-    read_only: bool = False,
-    parallel: int | None = None,
+    stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
-    stop: Stop | None = None,
-    http: Http | None = None,
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request."""
     environ = os.environ if environ is None else environ
@@ -146,7 +160,6 @@ def connect(
     stop = stop or Stop()
     hosts = hosts_of(environment, environ.get(EMULATOR_VARIABLE) or None)
     values = resolve_all(_secret_names(wanted), environ)
-    http = http or _http(environment, parallel or environment.parallel, read_only, stop)
     clock = clock or SystemClock(stop)
 
     def secret(name: SecretName) -> str:
@@ -173,12 +186,6 @@ def connect(
         run=secrets.token_hex(8),
         stopping=stop.event.is_set,
     )
-
-
-def _http(environment: Environment, threads: int, read_only: bool, stop: Stop) -> Http:
-    """The client; a cloud is given time, a local emulator that is not there is known at once."""
-    backoff_s = 0.1 if environment.cloud is CloudName.EMULATOR else 0.5
-    return Http(threads=threads, read_only=read_only, backoff_s=backoff_s, sleep=stop.event.wait)
 
 
 def _kinds(wanted: Desired) -> set[str]:

@@ -260,8 +260,12 @@ class BindingRun:
             after = self._target.score(self.binding)
         except UnavailableError as exc:
             if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
-                raise ProofError(f"the endpoint does not answer the probe: {exc.message}") from exc
+                raise ProofError(_no_answer(exc)) from exc
             return self._updating.again()
+        except UnreachableError:
+            raise
+        except WireError as exc:
+            raise ProofError(_no_answer(exc)) from exc
         if after == swap.before and self._seconds_since(swap) < self._target.settle_s:
             self._say("proving", "the endpoint still answers as before")
             return self._updating.again()
@@ -299,6 +303,10 @@ class BindingRun:
         self._shared.progress.failed(self.binding.name, message)
         failure = Failure(self.binding.name, str(self.binding.address), message, exit_code)
         return Ended(proof=proof, failure=failure, changed=self._swap is not None)
+
+
+def _no_answer(exc: WireError) -> str:
+    return f"swapped and read back, but the endpoint does not answer the probe: {exc.message}"
 
 
 def _not_changed(observed: Observed) -> str:

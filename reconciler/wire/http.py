@@ -11,6 +11,7 @@ that breaks off, would warn with the whole URL in the log, and would hide attemp
 
 from __future__ import annotations
 
+import copy
 import json as jsonlib
 import logging
 import os
@@ -130,6 +131,12 @@ class Http:
     def close(self) -> None:
         """Close the pooled connections."""
         self._session.close()
+
+    def reading(self) -> Http:
+        """The same client, its connections shared, that refuses to write."""
+        reader = copy.copy(self)
+        reader._read_only = True
+        return reader
 
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
         """Send URLs that begin with `prefix` through a requests adapter: the in-process door."""

@@ -85,9 +85,7 @@ def test_drift_is_seen_and_healed(lab: Lab) -> None:
     lab.apply()
     world = lab.world()
     for binding in lab.desired().bindings:
-        old = binding.version.__class__(
-            binding.version.model, "2026-10", binding.version.arguments
-        )
+        old = binding.version.__class__(binding.version.model, "2026-10", binding.version.arguments)
         world.targets[binding.kind].bind(binding, world.ledger.ref(old))
     lab.clock.advance(60)
     assert {c.action for c in lab.plan().changes} == {Action.BIND}

@@ -230,7 +230,11 @@ def test_a_changed_recipe_under_a_trained_version_is_blocked(
     change = lab.changes()["diabetes-young"]
     assert (change.action, change.code) == (Action.BLOCK, "recipe_changed")
     (diff,) = change.diffs
-    assert (diff.path, diff.before, diff.after) == ("recipe.parameters.Regularization", "2.0", "3.0")
+    assert (diff.path, diff.before, diff.after) == (
+        "recipe.parameters.Regularization",
+        "2.0",
+        "3.0",
+    )
 
 
 def test_a_stopped_run_goes_on_where_it_was(switched: Callable[..., Lab]) -> None:
@@ -247,3 +251,30 @@ def test_a_stopped_run_goes_on_where_it_was(switched: Callable[..., Lab]) -> Non
     assert lab.apply().failures == ()
     starts = [u for m, u in lab.writes if m == "POST" and u.endswith("/start")]
     assert len(starts) == 4
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_an_endpoint_that_does_not_answer_its_probe_after_the_swap_is_not_proved(
+    switched: Callable[..., Lab], status: int
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("rrs.execute", "status", times=1000, status=status))
+    report = lab.apply()
+    assert {failure.exit_code for failure in report.failures} == {errors.UNPROVED}
+    assert len(report.failures) == 4
+    assert all("does not answer the probe" in failure.message for failure in report.failures)
+
+
+def test_an_endpoint_that_warms_up_is_waited_for(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("rrs.execute", "status", times=12, status=503))
+    assert lab.apply().failures == ()
+
+
+def test_missing_columns_are_a_failed_proof_that_names_them(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.edit("breast-cancer.yaml", "Scored Probabilities", "Scored Probability")
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert 'has no column "Scored Probability"' in failure.message
+    assert 'did you mean "Scored Probabilities"?' in failure.message
