@@ -7,7 +7,7 @@ at all, nothing is said to be missing, because it might be in there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, Source
+    from reconciler.model import Address, Recipe, Source
 
 BINDING_KINDS = ("WebService", "ClassicEndpoint")
 KINDS = ("Environment", "Model", *BINDING_KINDS)
@@ -112,36 +112,24 @@ class Resolver:
                 self._models.setdefault(each.name, each)
 
     def _bind(self, each: Declared) -> None:
-        site = self._site(each)
-        model = self._model(each)
+        """Check everything about a binding, and add it to its environment if all is well."""
+        site, model = self._site(each), self._model(each)
         if site is None or not each.valid:
             return
         self._once(site.names, each, f'the binding "{each.name}" of {_named(site)}')
         probe, problems = self._probes.probe(each.document, each.folder)
-        recipe = None
-        if model is not None:
-            recipe, more = build.recipe(model.document, each.document)
-            problems.extend(more)
-            self._check_service(model, site)
         self.problems.extend(problems)
         address = self._address(each, site)
-        if model is None or recipe is None or address is None or problems:
-            return
-        site.bindings.append(
-            Binding(
-                name=each.name or "",
-                kind=each.kind or "",
-                address=address,
-                version=build.version(each.document),
-                recipe=recipe,
-                asset=each.document.text("spec", "asset") or each.document.text("spec", "resource"),
-                accept=build.rules(model.document),
-                probe=probe,
-                timeout_s=build.timeout_s(model.document),
-                labels=build.labels(each.document),
-                source=each.place,
-            )
-        )
+        recipe = self._recipe(each, model, site) if model else None
+        if model and recipe and address is not None and not problems:
+            made = _binding(each, model.document, recipe, address)
+            site.bindings.append(replace(made, probe=probe))
+
+    def _recipe(self, each: Declared, model: Declared, site: _Site) -> Recipe | None:
+        self._check_service(model, site)
+        recipe, problems = build.recipe(model.document, each.document)
+        self.problems.extend(problems)
+        return recipe
 
     def _site(self, each: Declared) -> _Site | None:
         """The nearest enclosing environment."""
@@ -193,12 +181,16 @@ class Resolver:
         except ConfigurationError as exc:
             self.problems.extend(exc.problems or [problem(place, f"spec: {exc.message}")])
             return None
+        self._refuse_second(each, site, address)
+        return address
+
+    def _refuse_second(self, each: Declared, site: _Site, address: Address) -> None:
+        """Complain if the address is bound already; services do not tell case apart."""
         said = str(address).casefold()
         if said in site.addresses:
             message = f"{address} is bound already ({site.addresses[said]})"
             self._say(each.place, f"{message}; an address serves one model")
         site.addresses.setdefault(said, each.place)
-        return address
 
     def _refuse_empty(self, ordered: list[Declared]) -> None:
         if not self._complete:
@@ -222,6 +214,22 @@ class Resolver:
 
     def _say(self, source: Source, message: str) -> None:
         self.problems.append(problem(source, message))
+
+
+def _binding(each: Declared, model: Document, recipe: Recipe, address: Address) -> Binding:
+    document = each.document
+    return Binding(
+        name=each.name or "",
+        kind=each.kind or "",
+        address=address,
+        version=build.version(document),
+        recipe=recipe,
+        asset=document.text("spec", "asset") or document.text("spec", "resource"),
+        accept=build.rules(model),
+        timeout_s=build.timeout_s(model),
+        labels=build.labels(document),
+        source=each.place,
+    )
 
 
 def _named(site: _Site) -> str:

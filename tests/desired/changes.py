@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -49,7 +48,7 @@ def environment(sentence: str, old: str, new: str, *said: str) -> Row:
     return whole(sentence, "environment", _changed(ENVIRONMENT, old, new), *said)
 
 
-def each(rows: list[Row]) -> Any:
+def each(rows: list[Row]) -> pytest.MarkDecorator:
     """The decorator that makes one test of every row."""
     return pytest.mark.parametrize("row", rows, ids=[row.sentence for row in rows])
 
