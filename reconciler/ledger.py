@@ -29,10 +29,14 @@ RECORD_SCHEMA = "reconciler/record/v1"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One batch job: its id, when it was noted, how it failed ("" while it has not)."""
+    """One batch job: its id, when it was noted, when it was seen started, how it failed.
+
+    `started_at` and `failure` are "" until then.
+    """
 
     job: str
     noted_at: str
+    started_at: str = ""
     failure: str = ""
 
 
@@ -119,6 +123,12 @@ class Ledger:
     def note_job(self, entry: Entry, job: str, at: str) -> Entry:
         """The entry with one more attempt."""
         attempts = (*entry.manifest.attempts, Attempt(job, at))
+        return self.write(entry, replace(entry.manifest, attempts=attempts))
+
+    def note_start(self, entry: Entry, at: str) -> Entry:
+        """The entry whose last attempt is known to have been started."""
+        *before, last = entry.manifest.attempts
+        attempts = (*before, replace(last, started_at=at))
         return self.write(entry, replace(entry.manifest, attempts=attempts))
 
     def note_failure(self, entry: Entry, message: str) -> Entry:

@@ -186,7 +186,6 @@ class BindingRun:
         if not observed.artifact.noted:
             with self._shared.locks.of(self.binding):
                 note(self._world, self.binding, observed.artifact)
-            self._shared.slots.give_back(self.binding)
 
     def _train(self) -> Again:
         if not self._shared.slots.take(self.binding):
@@ -207,6 +206,7 @@ class BindingRun:
         return self._still_updating(self._waiting_since, change.why)
 
     def _bind(self, observed: Observed) -> Again:
+        self._shared.slots.give_back(self.binding)
         before = self._score_before()
         ref = observed.artifact.ref
         self._say("swapping", f"to {self.binding.version.version}")

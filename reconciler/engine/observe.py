@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.world import seconds_since_epoch
-from reconciler.errors import UnreadableError, WireError
+from reconciler.errors import RefusedError, UnreadableError, WireError
 from reconciler.model import (
     Artifact,
     ArtifactState,
@@ -16,6 +16,7 @@ from reconciler.model import (
     Live,
     ModelRef,
     Observed,
+    Refusal,
     Witness,
 )
 from reconciler.training import Job, JobState
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.engine.world import World
-    from reconciler.ledger import Manifest
+    from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding
     from reconciler.wire.blob import BlobUrl
 
 
 TIMED_OUT = "training_timed_out"
+GRACE_S = 24 * 3600.0
 
 
 def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
@@ -48,6 +50,9 @@ def observe(world: World, binding: Binding) -> Observed:
         metrics, version = _of_live(world, binding, live, artifact)
     except WireError as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
+        return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
+    except RefusedError as exc:
+        live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("refused", exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     return Observed(binding, live, artifact, metrics, version)
 
@@ -96,26 +101,43 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
     base = replace(base, job=last.job)
     if last.failure:
         return replace(base, state=ArtifactState.FAILED, message=last.failure)
-    running_s = world.clock.now() - seconds_since_epoch(last.noted_at)
     job = world.trainers[manifest.recipe.service].look(last.job)
-    return _by_job(world, binding, base, job, running_s)
+    return _by_job(world, binding, replace(base, noted=bool(last.started_at)), job, last)
 
 
-def _by_job(world: World, binding: Binding, base: Artifact, job: Job, running_s: float) -> Artifact:
+def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: Attempt) -> Artifact:
+    now = world.clock.now()
+    running_s = now - _since_epoch(attempt.started_at, now)
+    waiting_s = now - _since_epoch(attempt.noted_at, now)
     match job.state:
         case JobState.FINISHED:
             return _finished(world, binding, base, job)
         case JobState.FAILED | JobState.CANCELLED:
             why = _failed(base.job, f"{job.state}: {job.message or 'the service gave no reason'}")
             return replace(base, state=ArtifactState.FAILED, message=why, noted=False)
-        case JobState.NOT_STARTED | JobState.RUNNING if running_s > binding.timeout_s:
-            why = _failed(base.job, f"not finished within {binding.timeout_s:g} s")
-            late = replace(base, code=TIMED_OUT, message=why, noted=False)
-            return replace(late, state=ArtifactState.FAILED)
+        case JobState.RUNNING if running_s > binding.timeout_s:
+            return _late(base, f"not finished within {binding.timeout_s:g} s")
+        case JobState.NOT_STARTED if waiting_s > access_s(binding):
+            return _late(base, "never started, and its access to the storage has expired")
         case JobState.NOT_STARTED:
-            return replace(base, message=f"job {base.job} was submitted and not started yet")
+            why = f"job {base.job} was submitted and not started yet"
+            return replace(base, message=why, noted=True)
         case JobState.RUNNING:
             return replace(base, state=ArtifactState.RUNNING, message=f"job {base.job} is running")
+
+
+def _since_epoch(stamp: str, otherwise: float) -> float:
+    return seconds_since_epoch(stamp) if stamp else otherwise
+
+
+def access_s(binding: Binding) -> float:
+    """How long a job may read and write its blobs: its timeout, and a day to be started in."""
+    return binding.timeout_s + GRACE_S
+
+
+def _late(base: Artifact, why: str) -> Artifact:
+    late = replace(base, state=ArtifactState.FAILED, code=TIMED_OUT, noted=False)
+    return replace(late, message=_failed(base.job, why))
 
 
 def _failed(job: str, why: str) -> str:

@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from reconciler.engine.observe import TIMED_OUT
+from reconciler.engine.observe import TIMED_OUT, access_s
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError
 from reconciler.ledger import Entry, Evaluation, Manifest
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from reconciler.wire.blob import BlobUrl
 
 log = logging.getLogger(__name__)
-GRACE_S = 3600.0  # a job may wait in the service's queue before its timeout begins to matter
 
 
 def train_step(world: World, binding: Binding) -> None:
@@ -42,12 +41,22 @@ def train_step(world: World, binding: Binding) -> None:
         except ConflictError:
             log.debug("job %s stays unstarted: another run noted its own first", job)
             return
-    _start(trainer, entry.manifest.attempts[-1].job)
+    _start(world, trainer, entry)
 
 
-def _start(trainer: Trainer, job: str) -> None:
+def _start(world: World, trainer: Trainer, entry: Entry) -> None:
+    job = entry.manifest.attempts[-1].job
     if trainer.look(job).state is JobState.NOT_STARTED:
         trainer.start(job)
+        _note_start(world, entry)
+
+
+def _note_start(world: World, entry: Entry) -> None:
+    """From here on the job's time counts; a run that is killed before this notes it later."""
+    try:
+        world.ledger.note_start(entry, timestamp(world.clock.now()))
+    except ConflictError:
+        log.debug("another run noted the start first")
 
 
 def _manifest(world: World, binding: Binding) -> Manifest:
@@ -56,12 +65,12 @@ def _manifest(world: World, binding: Binding) -> Manifest:
 
 
 def _inputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
-    lasting_s = binding.timeout_s + GRACE_S
+    lasting_s = access_s(binding)
     return {port: world.storage.readable(p, lasting_s) for port, p in binding.recipe.inputs}
 
 
 def _outputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
-    lasting_s = binding.timeout_s + GRACE_S
+    lasting_s = access_s(binding)
     paths = {
         "model": world.ledger.model_path(binding.version),
         "evaluation": world.ledger.evaluation_path(binding.version),
@@ -71,12 +80,14 @@ def _outputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
 
 
 def note(world: World, binding: Binding, artifact: Artifact) -> None:
-    """Write into the manifest what was observed of its job: metrics, or how it failed."""
+    """Write into the manifest what was observed of its job: start, metrics, or failure."""
     entry = world.ledger.read(binding.version)
     if entry is None or entry.manifest.evaluation is not None:
         return
     try:
-        if artifact.state is ArtifactState.READY:
+        if artifact.state is ArtifactState.RUNNING:
+            _note_start(world, entry)
+        elif artifact.state is ArtifactState.READY:
             world.ledger.note_evaluation(entry, _evaluation(world, binding, artifact))
         elif entry.manifest.attempts:
             _note_failure(world, binding, entry, artifact)

@@ -278,3 +278,47 @@ def test_missing_columns_are_a_failed_proof_that_names_them(switched: Callable[.
     assert failure.exit_code == errors.UNPROVED
     assert 'has no column "Scored Probability"' in failure.message
     assert 'did you mean "Scored Probabilities"?' in failure.message
+
+
+def test_a_job_that_was_noted_and_not_started_is_started_by_the_next_run(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("bes.start", "reset", times=24))
+    assert len(lab.apply().failures) == 4
+    noted = set(lab.cloud.world.jobs)
+    lab.clock.advance(20 * 3600)
+    assert lab.apply().failures == ()
+    assert set(lab.cloud.world.jobs) == noted
+    assert {job.state for job in lab.cloud.world.jobs.values()} == {"Finished"}
+
+
+def test_a_job_that_waited_longer_than_its_access_lasts_says_so(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("bes.start", "reset", times=24))
+    lab.apply()
+    lab.clock.advance(48 * 3600)
+    assert {c.code for c in lab.plan().changes} == {"training_timed_out"}
+    assert all("access to the storage has expired" in c.why for c in lab.plan().changes)
+
+
+def test_a_service_that_points_outside_of_its_cloud_is_refused_and_stops_no_other(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.emulator import jobs
+
+    lab = switched()
+    place = jobs._place
+
+    def elsewhere(core: Any, request: Any, path: str) -> dict[str, Any]:
+        shown = place(core, request, path)
+        if "young" in path:
+            shown["BaseLocation"] = "https://elsewhere.example/"
+        return shown
+
+    monkeypatch.setattr(jobs, "_place", elsewhere)
+    (failure,) = lab.apply().failures
+    assert failure.name == "diabetes-young"
+    assert "elsewhere.example" in failure.message
