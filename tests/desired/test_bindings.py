@@ -79,8 +79,8 @@ PROBES = [
     whole(
         "a probe that is not JSON",
         "probe.json",
-        '{"a":\n 1,}',
-        f'{REQUEST} "probe.json": not JSON: line 2, column 4: '
+        "{\n  a}",
+        f'{REQUEST} "probe.json": not JSON: line 2, column 3: '
         "Expecting property name enclosed in double quotes",
     ),
     whole(
