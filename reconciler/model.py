@@ -269,7 +269,7 @@ class Binding:
     """Desired: this model version serves at this address.
 
     `asset` is the asset (New) or resource (Classic) that holds the model; None where the
-    service has exactly one. `timeout_s` bounds one training job.
+    service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
     """
 
     name: str
@@ -281,6 +281,7 @@ class Binding:
     accept: tuple[Rule, ...] = ()
     probe: Probe | None = None
     timeout_s: float = 7200.0
+    attempts: int = 2
     labels: tuple[tuple[str, str], ...] = ()
     source: Source = field(default=NOWHERE, compare=False)
 
@@ -375,6 +376,7 @@ class Artifact:
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     recipe: Recipe | None = None  # the recipe it was claimed with; None before the claim
     job: str = ""
+    failure: str = ""  # how the last job failed, whether or not another one may be tried
     noted: bool = True  # whether the manifest already says so; a run that may write notes it
 
 

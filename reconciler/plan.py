@@ -94,7 +94,7 @@ def _because_of_artifact(observed: Observed) -> Change:
             return _change(observed, Action.BLOCK, "rejected", artifact.message, diffs=diffs)
         case ArtifactState.ABSENT:
             why = artifact.message or "this version was never trained"
-            code = "not_trained"
+            code = "retry" if artifact.failure else "not_trained"
             return _change(
                 observed, Action.TRAIN, code, why, diffs=diffs, judged=gates.pending(rules)
             )

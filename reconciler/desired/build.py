@@ -61,6 +61,12 @@ def labels(document: Document) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(document.data["metadata"].get("labels", {}).items()))
 
 
+def attempts(model: Document) -> int:
+    """How many jobs may be tried for one version."""
+    said: int = model.data["spec"]["training"].get("retry", {}).get("attempts", 2)
+    return said
+
+
 def timeout_s(model: Document) -> float:
     """How long one training of the model may take."""
     said: str = model.data["spec"]["training"].get("timeout", "2h")

@@ -227,6 +227,7 @@ def _binding(each: Declared, model: Document, recipe: Recipe, address: Address) 
         asset=document.text("spec", "asset") or document.text("spec", "resource"),
         accept=build.rules(model),
         timeout_s=build.timeout_s(model),
+        attempts=build.attempts(model),
         labels=build.labels(document),
         source=each.place,
     )

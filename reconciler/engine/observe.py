@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reconciler.wire.blob import BlobUrl
 
 
-TIMED_OUT = "training_timed_out"
+OVERDUE = "overdue"  # the job must be cancelled before its failure is noted
 GRACE_S = 24 * 3600.0
 
 
@@ -97,12 +97,25 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
         return replace(base, state=ArtifactState.READY, metrics=manifest.evaluation.metrics)
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
+    base = replace(base, job=manifest.attempts[-1].job)
+    return _by_attempt(world, binding, manifest, base)
+
+
+def _by_attempt(world: World, binding: Binding, manifest: Manifest, base: Artifact) -> Artifact:
+    """What the last job says; a failure leaves the version to be tried again, or failed."""
     last = manifest.attempts[-1]
-    base = replace(base, job=last.job)
     if last.failure:
-        return replace(base, state=ArtifactState.FAILED, message=last.failure)
-    job = world.trainers[manifest.recipe.service].look(last.job)
-    return _by_job(world, binding, replace(base, noted=bool(last.started_at)), job, last)
+        seen = replace(base, failure=last.failure)
+    else:
+        job = world.trainers[manifest.recipe.service].look(last.job)
+        seen = _by_job(world, binding, replace(base, noted=bool(last.started_at)), job, last)
+    if not seen.failure:
+        return seen
+    said = f"attempt {len(manifest.attempts)} of {binding.attempts} failed: {seen.failure}"
+    if len(manifest.attempts) < binding.attempts:
+        return replace(seen, state=ArtifactState.ABSENT, message=said)
+    why = f"{said}; mend the cause and declare a new version"
+    return replace(seen, state=ArtifactState.FAILED, message=why)
 
 
 def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: Attempt) -> Artifact:
@@ -113,17 +126,23 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
         case JobState.FINISHED:
             return _finished(world, binding, base, job)
         case JobState.FAILED | JobState.CANCELLED:
-            why = _failed(base.job, f"{job.state}: {job.message or 'the service gave no reason'}")
-            return replace(base, state=ArtifactState.FAILED, message=why, noted=False)
+            return _failed(base, f"{job.state}: {job.message or 'the service gave no reason'}")
         case JobState.RUNNING if running_s > binding.timeout_s:
-            return _late(base, f"not finished within {binding.timeout_s:g} s")
+            return replace(
+                _failed(base, f"not finished within {binding.timeout_s:g} s"), code=OVERDUE
+            )
         case JobState.NOT_STARTED if waiting_s > access_s(binding):
-            return _late(base, "never started, and its access to the storage has expired")
+            why = "never started, and its access to the storage has expired"
+            return replace(_failed(base, why), code=OVERDUE)
         case JobState.NOT_STARTED:
             why = f"job {base.job} was submitted and not started yet"
             return replace(base, message=why, noted=True)
         case JobState.RUNNING:
             return replace(base, state=ArtifactState.RUNNING, message=f"job {base.job} is running")
+
+
+def _failed(base: Artifact, why: str) -> Artifact:
+    return replace(base, failure=f"training job {base.job} {why}", noted=False)
 
 
 def _since_epoch(stamp: str, otherwise: float) -> float:
@@ -135,15 +154,6 @@ def access_s(binding: Binding) -> float:
     return binding.timeout_s + GRACE_S
 
 
-def _late(base: Artifact, why: str) -> Artifact:
-    late = replace(base, state=ArtifactState.FAILED, code=TIMED_OUT, noted=False)
-    return replace(late, message=_failed(base.job, why))
-
-
-def _failed(job: str, why: str) -> str:
-    return f"training job {job} {why}; mend the cause and declare a new version"
-
-
 def _finished(world: World, binding: Binding, base: Artifact, job: Job) -> Artifact:
     """READY with metrics; FAILED if the job's outputs are not where this program put them."""
     try:
@@ -152,8 +162,7 @@ def _finished(world: World, binding: Binding, base: Artifact, job: Job) -> Artif
             raise UnreadableError(f"the model was written to {model}, not to {base.ref}")
         metrics = _metrics(world, binding, job)
     except UnreadableError as exc:
-        why = _failed(base.job, f"finished, but {exc.message}")
-        return replace(base, state=ArtifactState.FAILED, message=why, noted=False)
+        return _failed(base, f"finished, but {exc.message}")
     return replace(base, state=ArtifactState.READY, metrics=metrics, noted=False)
 
 

@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from reconciler.engine.observe import TIMED_OUT, access_s
+from reconciler.engine.observe import OVERDUE, access_s
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError
 from reconciler.ledger import Entry, Evaluation, Manifest
@@ -34,7 +34,7 @@ def train_step(world: World, binding: Binding) -> None:
     if entry.manifest.key != binding.key:
         return  # claimed for another recipe: the next look says so
     trainer = world.trainers[binding.recipe.service]
-    if not entry.manifest.attempts:
+    if _needs_a_job(entry, binding):
         job = trainer.submit(binding.recipe, _inputs(world, binding), _outputs(world, binding))
         try:
             entry = world.ledger.note_job(entry, job, timestamp(world.clock.now()))
@@ -42,6 +42,11 @@ def train_step(world: World, binding: Binding) -> None:
             log.debug("job %s stays unstarted: another run noted its own first", job)
             return
     _start(world, trainer, entry)
+
+
+def _needs_a_job(entry: Entry, binding: Binding) -> bool:
+    attempts = entry.manifest.attempts
+    return not attempts or (bool(attempts[-1].failure) and len(attempts) < binding.attempts)
 
 
 def _start(world: World, trainer: Trainer, entry: Entry) -> None:
@@ -82,23 +87,32 @@ def _outputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
 def note(world: World, binding: Binding, artifact: Artifact) -> None:
     """Write into the manifest what was observed of its job: start, metrics, or failure."""
     entry = world.ledger.read(binding.version)
-    if entry is None or entry.manifest.evaluation is not None:
+    if entry is None or not _is_about(entry, artifact):
         return
     try:
-        if artifact.state is ArtifactState.RUNNING:
-            _note_start(world, entry)
+        if artifact.failure:
+            _note_failure(world, binding, entry, artifact)
         elif artifact.state is ArtifactState.READY:
             world.ledger.note_evaluation(entry, _evaluation(world, binding, artifact))
-        elif entry.manifest.attempts:
-            _note_failure(world, binding, entry, artifact)
+        else:
+            _note_start(world, entry)
     except ConflictError:
         log.debug("another run noted the outcome of job %s first", artifact.job)
 
 
+def _is_about(entry: Entry, artifact: Artifact) -> bool:
+    """Whether the manifest still waits for news of the job that was observed."""
+    manifest = entry.manifest
+    if manifest.evaluation is not None or not manifest.attempts:
+        return False
+    last = manifest.attempts[-1]
+    return last.job == artifact.job and not last.failure
+
+
 def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifact) -> None:
-    if artifact.code == TIMED_OUT:
+    if artifact.code == OVERDUE:
         world.trainers[binding.recipe.service].cancel(artifact.job)
-    world.ledger.note_failure(entry, artifact.message)
+    world.ledger.note_failure(entry, artifact.failure)
 
 
 def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:

@@ -93,7 +93,7 @@ def test_a_classic_patch_that_changed_nothing_is_an_error_after_the_window(
 
 def test_a_failed_job_blocks_with_its_details_and_stays_so(switched: Callable[..., Lab]) -> None:
     lab = switched()
-    lab.cloud.faults.play("job", "Error 0018: no header", times=4)
+    lab.cloud.faults.play("job", "Error 0018: no header", times=8)
     report = lab.apply()
     assert {failure.exit_code for failure in report.failures} == {errors.REFUSED}
     assert all("Error 0018: no header" in failure.message for failure in report.failures)
@@ -103,12 +103,48 @@ def test_a_failed_job_blocks_with_its_details_and_stays_so(switched: Callable[..
     assert lab.writes == []
 
 
+def test_a_failed_attempt_is_kept_and_tried_again(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.cloud.faults.play("job", "Error 0018: no header", times=4)
+    assert lab.apply().failures == ()
+    for binding in lab.desired().bindings:
+        entry = lab.world().ledger.read(binding.version)
+        assert entry is not None
+        first, second = entry.manifest.attempts
+        assert "Error 0018: no header" in first.failure
+        assert second.failure == ""
+        assert first.job != second.job
+
+
+def test_the_number_of_attempts_can_be_one(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.cloud.faults.play("job", "Error 0018: no header", times=4)
+    for name in ("breast-cancer", "diabetes"):
+        lab.edit(f"models/{name}.yaml", "timeout: 30m", "timeout: 30m\n    retry: {attempts: 1}")
+    assert len(lab.apply().failures) == 4
+    assert len(lab.cloud.world.jobs) == 4
+
+
+def test_the_plan_says_that_an_attempt_failed_and_which_comes_next(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.play("job", "Error 0018: no header", times=4)
+    lab.edit("models/diabetes.yaml", "timeout: 30m", "timeout: 30m\n    retry: {attempts: 1}")
+    lab.apply()
+    lab.edit("models/diabetes.yaml", "attempts: 1", "attempts: 2")
+    failed = [c for c in lab.plan().changes if c.code == "retry"]
+    assert len(failed) == 3
+    assert all(c.action is Action.TRAIN for c in failed)
+    assert all("attempt 1 of 2 failed: training job" in c.why for c in failed)
+
+
 @pytest.mark.parametrize("spelling", ["Cancelled", "Canceled"])
 def test_a_cancelled_job_ends_in_either_spelling(
     switched: Callable[..., Lab], spelling: str
 ) -> None:
     lab = switched(cancelled=spelling)
-    lab.cloud.faults.play("job", "cancelled", times=4)
+    lab.cloud.faults.play("job", "cancelled", times=8)
     assert len(lab.apply().failures) == 4
 
 
@@ -300,7 +336,7 @@ def test_a_job_that_waited_longer_than_its_access_lasts_says_so(
     lab.cloud.faults.script(Fault("bes.start", "reset", times=24))
     lab.apply()
     lab.clock.advance(48 * 3600)
-    assert {c.code for c in lab.plan().changes} == {"training_timed_out"}
+    assert {c.code for c in lab.plan().changes} == {"retry"}
     assert all("access to the storage has expired" in c.why for c in lab.plan().changes)
 
 
