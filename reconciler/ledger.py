@@ -31,11 +31,13 @@ RECORD_SCHEMA = "reconciler/record/v1"
 class Attempt:
     """One batch job: its id, when it was noted, when it was seen started, how it failed.
 
+    `inputs` has the fingerprint of each input blob as it was before the job was submitted.
     `started_at` and `failure` are "" until then.
     """
 
     job: str
     noted_at: str
+    inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
     started_at: str = ""
     failure: str = ""
 
@@ -120,9 +122,9 @@ class Ledger:
             return now
         return Entry(manifest, etag)
 
-    def note_job(self, entry: Entry, job: str, at: str) -> Entry:
+    def note_attempt(self, entry: Entry, attempt: Attempt) -> Entry:
         """The entry with one more attempt."""
-        attempts = (*entry.manifest.attempts, Attempt(job, at))
+        attempts = (*entry.manifest.attempts, attempt)
         return self.write(entry, replace(entry.manifest, attempts=attempts))
 
     def note_start(self, entry: Entry, at: str) -> Entry:

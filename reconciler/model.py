@@ -378,6 +378,7 @@ class Artifact:
     job: str = ""
     failure: str = ""  # how the last job failed, whether or not another one may be tried
     noted: bool = True  # whether the manifest already says so; a run that may write notes it
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -182,10 +182,11 @@ def _shortened(name: str) -> str:
 
 def _warnings(observed: Observed) -> tuple[str, ...]:
     live = observed.live
+    said = (*live.warnings, *observed.artifact.warnings)
     if live.witness is Witness.RECORD:
-        said = "the service does not reveal its model; the record in the store is the witness"
-        return (*live.warnings, said)
-    return live.warnings
+        record = "the service does not reveal its model; the record in the store is the witness"
+        return (*said, record)
+    return said
 
 
 def field_diffs(before: Any, after: Any, root: str) -> tuple[FieldDiff, ...]:

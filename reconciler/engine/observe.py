@@ -80,11 +80,38 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
 
 
 def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
+    found = fingerprints(world, binding)
     for port, path in binding.recipe.inputs:
-        if not world.storage.exists(path):
+        if path not in found:
             why = f"input {port}: blob {path} is not in the store account; upload it first"
             return Artifact(ArtifactState.FAILED, ref, why, code="input_missing")
     return Artifact(ArtifactState.ABSENT, ref)
+
+
+def fingerprints(world: World, binding: Binding) -> dict[str, str]:
+    """By path of an input blob, what changes when its content does; missing blobs are left out.
+
+    The MD5 where the storage keeps one (it does for blobs that are written in one go), else the
+    ETag, which also changes when the same bytes are written again.
+    """
+    found = {path: world.storage.head(path) for _, path in binding.recipe.inputs}
+    return {
+        path: f"md5:{blob.md5}" if blob.md5 else f"etag:{blob.etag}"
+        for path, blob in found.items()
+        if blob is not None
+    }
+
+
+def _changed_inputs(world: World, binding: Binding, manifest: Manifest) -> tuple[str, ...]:
+    """A warning per input whose content is another one than the version was trained on."""
+    then = manifest.attempts[-1].inputs if manifest.attempts else {}
+    now = fingerprints(world, binding) if then else {}
+    return tuple(
+        f"{path} {'changed' if path in now else 'is gone'} since this version was trained on it"
+        + ("; new data needs a new version" if path in now else "")
+        for path, print_then in sorted(then.items())
+        if now.get(path) != print_then
+    )
 
 
 def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelRef) -> Artifact:
@@ -94,7 +121,9 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
     if manifest.rejected:
         return replace(base, state=ArtifactState.REJECTED, message=manifest.rejected)
     if manifest.evaluation is not None:
-        return replace(base, state=ArtifactState.READY, metrics=manifest.evaluation.metrics)
+        ready = replace(base, warnings=_changed_inputs(world, binding, manifest))
+        metrics = manifest.evaluation.metrics
+        return replace(ready, state=ArtifactState.READY, metrics=metrics)
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
     base = replace(base, job=manifest.attempts[-1].job)

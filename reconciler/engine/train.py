@@ -12,10 +12,10 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from reconciler.engine.observe import OVERDUE, access_s
+from reconciler.engine.observe import OVERDUE, access_s, fingerprints
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError
-from reconciler.ledger import Entry, Evaluation, Manifest
+from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import ArtifactState
 from reconciler.training import JobState
 
@@ -35,9 +35,11 @@ def train_step(world: World, binding: Binding) -> None:
         return  # claimed for another recipe: the next look says so
     trainer = world.trainers[binding.recipe.service]
     if _needs_a_job(entry, binding):
+        seen = fingerprints(world, binding)
         job = trainer.submit(binding.recipe, _inputs(world, binding), _outputs(world, binding))
+        attempt = Attempt(job, timestamp(world.clock.now()), seen)
         try:
-            entry = world.ledger.note_job(entry, job, timestamp(world.clock.now()))
+            entry = world.ledger.note_attempt(entry, attempt)
         except ConflictError:
             log.debug("job %s stays unstarted: another run noted its own first", job)
             return

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.targets import Target
     from reconciler.training import Trainer
-    from reconciler.wire.blob import BlobUrl
+    from reconciler.wire.blob import BlobProperties, BlobUrl
 
 
 class Clock(Protocol):
@@ -40,6 +40,10 @@ class Storage(Protocol):
 
     def exists(self, path: str) -> bool:
         """Whether the blob is there now."""
+        ...
+
+    def head(self, path: str) -> BlobProperties | None:
+        """What is known of a blob without reading it; None when it is not there."""
         ...
 
     def read(self, path: str) -> bytes:

@@ -358,3 +358,23 @@ def test_a_service_that_points_outside_of_its_cloud_is_refused_and_stops_no_othe
     (failure,) = lab.apply().failures
     assert failure.name == "diabetes-young"
     assert "elsewhere.example" in failure.message
+
+
+def test_the_plan_says_when_the_data_of_a_trained_version_changed(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.apply()
+    path = "datasets/diabetes/young/2026-10.csv"
+    blobs = lab.cloud._core.blobs
+    content = blobs.get("mllocal", "datasets", path.removeprefix("datasets/"))
+    assert content is not None
+    blobs.put("mllocal", "datasets", path.removeprefix("datasets/"), content)
+    assert lab.changes()["diabetes-young"].warnings == ()
+    blobs.put("mllocal", "datasets", path.removeprefix("datasets/"), content + b"\n")
+    change = lab.changes()["diabetes-young"]
+    assert change.action is Action.NOOP
+    assert change.warnings == (
+        f"{path} changed since this version was trained on it; new data needs a new version",
+    )
+    assert lab.changes()["diabetes-middle"].warnings == ()
