@@ -41,7 +41,7 @@ def _html(text: str) -> str:
 def plan_markdown(plan: Plan) -> str:
     """The plan: title and counts, refusals first, a table, and the details folded away."""
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
-    shown = [c for c in words.in_order(plan.changes) if c.action is not Action.NOOP]
+    shown = [c for c in words.in_order(plan.changes) if words.worth_showing(c)]
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
     parts = [title, summary, *_refusals(shown)]
     if shown:

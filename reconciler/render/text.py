@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
+from reconciler.model import Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
 from reconciler.render.cells import Look, cells, heads, listed
 
@@ -19,7 +19,7 @@ def plan_text(
 ) -> str:
     """The plan: a heading, the changes with what needs a person first, and their number."""
     look = Look(width, color, ascii_only, verbose)
-    shown = [c for c in words.in_order(plan.changes) if verbose or c.action is not Action.NOOP]
+    shown = [c for c in words.in_order(plan.changes) if verbose or words.worth_showing(c)]
     lines = look.lines(f"{plan.environment} · plan {plan.digest} · {plan.cloud}", color="bold")
     lines += ["", *_changes(look, shown)] if shown else []
     last = words.nothing_to_do(plan) or words.plan_summary(plan)

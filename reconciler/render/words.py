@@ -136,6 +136,11 @@ def _difference(value: float) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
+def worth_showing(change: Change) -> bool:
+    """Whether there is something to do, in the way, or to be warned of."""
+    return change.action is not Action.NOOP or bool(change.warnings)
+
+
 def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
     """The fields that differ; the URLs of models only when much is told."""
     return [diff for diff in change.diffs if verbose or diff.path != "model"]
