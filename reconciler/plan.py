@@ -189,6 +189,41 @@ def _warnings(observed: Observed) -> tuple[str, ...]:
     return said
 
 
+# What an approved action lets happen: the same, or a later stage of the same work.
+_COVERS = {
+    Action.TRAIN: {Action.TRAIN, Action.WAIT, Action.BIND},
+    Action.BIND: {Action.BIND, Action.WAIT},
+    Action.WAIT: {Action.WAIT, Action.BIND},
+    Action.CREATE: {Action.CREATE},
+    Action.DELETE: {Action.DELETE},
+}
+TO_DO = frozenset(_COVERS)
+
+
+def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
+    """What the fresh plan would do that was not approved, in words; () when it is a subset."""
+    if (fresh.environment, fresh.cloud) != (approved.environment, approved.cloud):
+        return (f"it was approved for {approved.environment} on {approved.cloud}",)
+    by_address = {change.address: change for change in approved.changes}
+    said = (_beyond(c, by_address.get(c.address)) for c in fresh.changes if c.action in TO_DO)
+    return tuple(sentence for sentence in said if sentence)
+
+
+def _beyond(change: Change, approved: Change | None) -> str:
+    if approved is None or approved.action not in TO_DO:
+        return f"{change.name}: {_said(change)} was not approved"
+    same_end = (change.after_ref, change.key) == (approved.after_ref, approved.key)
+    same_begin = change.before == approved.before
+    if same_end and same_begin and change.action in _COVERS[approved.action]:
+        return ""
+    return f"{change.name}: approved was {_said(approved)}, now it would be {_said(change)}"
+
+
+def _said(change: Change) -> str:
+    recipe = f" (training {change.key[:12]})" if change.action is Action.TRAIN else ""
+    return f"{change.action.name.lower()} {change.before} → {change.after}{recipe}"
+
+
 def field_diffs(before: Any, after: Any, root: str) -> tuple[FieldDiff, ...]:
     """The leaves that differ between two JSON values, sorted by path; () when they are equal.
 

@@ -113,6 +113,10 @@ def plan(
 
 @app.command()
 def apply(
+    plan_file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="Apply only what this plan of `plan --out` says."),
+    ] = None,
     services: Services = SERVICES,
     environment: EnvironmentName = None,
     output: Output = Format.TEXT,
@@ -128,10 +132,12 @@ def apply(
     """Train, swap and prove until the world agrees with git."""
     from reconciler.cli import commands
     from reconciler.cli import output as printing
+    from reconciler.cli.approval import Approval, read_plan
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    return commands.apply(services, environment, page, expect, yes, parallel)
+    plan = read_plan(plan_file) if plan_file else None
+    return commands.apply(services, environment, page, Approval(expect, plan, yes), parallel)
 
 
 @app.command()

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.output import say, write_file
-from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
+from reconciler.errors import ConfigurationError
 from reconciler.model import UNREADABLE, Action, Failure, Report
+from reconciler.plan import TO_DO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from reconciler.cli.approval import Approval
     from reconciler.cli.output import Page
     from reconciler.engine.binding import Ended
     from reconciler.model import Binding, Desired, Observed, Plan
     from reconciler.wire.http import Http
-
-TO_DO = (Action.CREATE, Action.BIND, Action.TRAIN, Action.DELETE, Action.WAIT)
 
 
 def validate(services: Path) -> int:
@@ -81,31 +81,25 @@ def apply(
     services: Path,
     environment: str | None,
     page: Page,
-    expect: str | None,
-    yes: bool,
+    approval: Approval,
     parallel: int | None,
 ) -> int:
     """`apply`: plan afresh, get it approved, converge, look again, report."""
     wanted = session.choose(session.load(services), environment)
     session.introduce(wanted.environment)
-    report = apply_now(wanted, page, expect, yes=yes, parallel=parallel)
+    report = apply_now(wanted, page, approval, parallel)
     page.show_report(report)
     return report_exit_code(report)
 
 
-def apply_now(
-    wanted: Desired, page: Page, expect: str | None, *, yes: bool, parallel: int | None
-) -> Report:
+def apply_now(wanted: Desired, page: Page, approval: Approval, parallel: int | None) -> Report:
     """The report of one apply, with its plan shown and approved on the way."""
     stop = session.Stop()
     with session.client(wanted.environment, parallel, stop) as http:
         first = _plan_by(wanted, http, parallel)
         page.show_plan(first, to=sys.stderr)
         hint_at_emulator(first)
-        if any(first.counts[action] for action in TO_DO):
-            approve(first, expect, yes)
-        elif expect is not None:
-            check_digest(first, expect)
+        approval.check(first)
         return converge(wanted, first, page, http, parallel, stop)
 
 
@@ -113,31 +107,6 @@ def plan_now(wanted: Desired, parallel: int | None) -> Plan:
     """The plan of what is now."""
     with session.client(wanted.environment, parallel, session.Stop()) as http:
         return _plan_by(wanted, http, parallel)
-
-
-def approve(made: Plan, expect: str | None, yes: bool) -> None:
-    """Return when the plan may be applied; StalePlanError, RefusedError otherwise."""
-    if expect is not None:
-        check_digest(made, expect)
-        return
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError(
-            "nobody can be asked here; pass --expect " + made.digest + " to apply exactly this "
-            "plan, or --yes to apply whatever the plan is"
-        )
-    say("\nApply these changes? Only 'yes' is accepted: ", end="")
-    if sys.stdin.readline().strip() != "yes":
-        raise RefusedError("not approved; nothing was changed")
-
-
-def check_digest(made: Plan, expect: str) -> None:
-    """StalePlanError unless the plan has the approved digest."""
-    if made.digest != expect:
-        raise StalePlanError(
-            f"approved {expect}, but the plan is now {made.digest}; review it and approve again"
-        )
 
 
 def converge(

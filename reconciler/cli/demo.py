@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import commands, session
 from reconciler.cli.app import Format
+from reconciler.cli.approval import Approval
 from reconciler.cli.emulate import opened
 from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError
@@ -161,7 +162,7 @@ def _plan(services: Path, page: Page) -> Plan:
 def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
     how = f"--expect {expect}" if expect else "--yes"
     print(f"$ reconciler apply -e local {how}\n", flush=True)
-    report = commands.apply_now(_wanted(services), page, expect, yes=True, parallel=None)
+    report = commands.apply_now(_wanted(services), page, Approval(expect, yes=True), None)
     page.show_report(report)
     _must(commands.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
     return report

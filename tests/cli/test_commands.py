@@ -237,3 +237,35 @@ def test_a_bad_export_is_refused_with_its_reason(
 def test_version_and_help_are_exit_0(command: Command) -> None:
     assert command("--version").code == errors.SUCCESS
     assert "Microsoft retired" in command("--help").out
+
+
+def test_a_plan_file_approves_what_it_says_and_nothing_else(lab: Lab, command: Command) -> None:
+    command("plan", "--out", "plan.json")
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    ran = command("apply", "plan.json")
+    assert ran.code == errors.STALE
+    assert "breast-cancer: approved was train 62c0e778….ilearner → 2026-10" in ran.err
+    assert "now it would be train 62c0e778….ilearner → 2026-11" in ran.err
+    assert "diabetes" not in ran.err.split("unchanged.")[-1]
+    lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
+    assert command("apply", "plan.json").code == errors.SUCCESS
+
+
+def test_a_plan_file_lets_later_stages_of_the_same_work_go_on(lab: Lab, command: Command) -> None:
+    command("plan", "--out", "plan.json")
+    lab.edit("diabetes.yaml", "endpoint: young", "endpoint: nowhere")
+    command("apply", "--yes")
+    lab.edit("diabetes.yaml", "endpoint: nowhere", "endpoint: young")
+    ran = command("apply", "plan.json")
+    assert ran.code == errors.SUCCESS
+    assert "1 changed" in ran.out
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "reconciler/plan/v1"}'])
+def test_a_file_that_is_no_plan_is_refused(
+    lab: Lab, command: Command, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    ran = command("apply", "plan.json")
+    assert ran.code == errors.CONFIGURATION
+    assert "plan.json: not a plan that `plan --out` wrote" in ran.err

@@ -1,0 +1,73 @@
+"""Who says that a plan may be applied: a digest, a plan file, `--yes`, or a person at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.cli.output import say
+from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
+from reconciler.plan import TO_DO, beyond
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.model import Plan
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What was approved. A fresh plan is always made; this says whether it may be applied."""
+
+    expect: str | None = None
+    plan: Plan | None = None
+    yes: bool = False
+
+    def check(self, fresh: Plan) -> None:
+        """Return when the fresh plan may be applied; StalePlanError or RefusedError otherwise."""
+        if self.expect is not None and fresh.digest != self.expect:
+            raise StalePlanError(
+                f"approved {self.expect}, but the plan is now {fresh.digest}; review it and "
+                "approve again"
+            )
+        if self.plan is not None:
+            _check_subset(fresh, self.plan)
+        approved = self.yes or self.expect is not None or self.plan is not None
+        if not approved and any(fresh.counts[action] for action in TO_DO):
+            _ask(fresh)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file that `plan --out` wrote; ConfigurationError if it is none."""
+    from reconciler.render import parse_plan
+
+    try:
+        return parse_plan(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigurationError(
+            [Problem(str(path), 0, 0, f"cannot be read: {exc.strerror}")]
+        ) from exc
+    except ValueError as exc:
+        why = f"not a plan that `plan --out` wrote: {exc}"
+        raise ConfigurationError([Problem(str(path), 0, 0, why)]) from exc
+
+
+def _check_subset(fresh: Plan, approved: Plan) -> None:
+    if differences := beyond(fresh, approved):
+        listed = "\n".join(differences)
+        raise StalePlanError(
+            f"{listed}\nthe plan {fresh.digest} does more than the approved {approved.digest}; "
+            "review it and approve again"
+        )
+
+
+def _ask(fresh: Plan) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError(
+            f"nobody can be asked here; pass --expect {fresh.digest} to apply exactly this plan, a "
+            "plan file, or --yes to apply whatever the plan is"
+        )
+    say("\nApply these changes? Only 'yes' is accepted: ", end="")
+    if sys.stdin.readline().strip() != "yes":
+        raise RefusedError("not approved; nothing was changed")
