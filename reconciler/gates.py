@@ -45,7 +45,7 @@ def _judge_one(
         known = ", ".join(sorted(metrics)) or "none"
         message = f"the evaluation has no metric {rule.metric!r} (it has: {known})"
         return Judgement(rule, None, None, now, message)
-    if rule.kind is RuleKind.NO_WORSE_THAN_LIVE:
+    if rule.kind in (RuleKind.NO_WORSE_THAN_LIVE, RuleKind.BETTER_THAN_LIVE):
         return _against_live(rule, candidate, now)
     value = Decimal(repr(candidate))
     passed = value >= rule.bound if rule.kind is RuleKind.AT_LEAST else value <= rule.bound
@@ -56,10 +56,12 @@ def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
     if now is None:
         message = "no metrics are known of the live model; the rule begins with the next version"
         return Judgement(rule, True, candidate, None, message)
-    worse = Decimal(repr(now)) - Decimal(repr(candidate))
+    gain = Decimal(repr(candidate)) - Decimal(repr(now))
     if lower_is_better(rule.metric):
-        worse = -worse
-    return Judgement(rule, worse <= rule.bound, candidate, now, "")
+        gain = -gain
+    better = rule.kind is RuleKind.BETTER_THAN_LIVE
+    passed = gain > rule.bound if better else gain >= -rule.bound
+    return Judgement(rule, passed, candidate, now, "")
 
 
 def lower_is_better(metric: str) -> bool:

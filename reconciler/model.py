@@ -164,6 +164,7 @@ class RuleKind(StrEnum):
     AT_LEAST = "atLeast"
     AT_MOST = "atMost"
     NO_WORSE_THAN_LIVE = "noWorseThanLive"
+    BETTER_THAN_LIVE = "betterThanLive"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who says that a plan may be applied: a digest, a plan file, `--yes`, or a person at a terminal."""
+"""Who says that a plan may be applied: a digest, a plan file, `--yes`, or a person."""
 
 from __future__ import annotations
 
