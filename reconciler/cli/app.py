@@ -125,6 +125,9 @@ def apply(
         typer.Option("--expect", metavar="DIGEST", help="Apply only the plan with this digest."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write what became of the run as JSON.")
+    ] = None,
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
@@ -137,7 +140,9 @@ def apply(
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
     plan = read_plan(plan_file) if plan_file else None
-    return commands.apply(services, environment, page, Approval(expect, plan, yes), parallel)
+    return commands.apply(
+        services, environment, page, Approval(expect, plan, yes), parallel, report
+    )
 
 
 @app.command()

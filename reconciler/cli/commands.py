@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import session
+from reconciler.cli.ending import reported
 from reconciler.cli.output import say, write_file
 from reconciler.errors import ConfigurationError
 from reconciler.model import UNREADABLE, Action, Failure, Report
@@ -83,13 +84,16 @@ def apply(
     page: Page,
     approval: Approval,
     parallel: int | None,
+    report_file: Path | None,
 ) -> int:
     """`apply`: plan afresh, get it approved, converge, look again, report."""
-    wanted = session.choose(session.load(services), environment)
-    session.introduce(wanted.environment)
-    report = apply_now(wanted, page, approval, parallel)
+    with reported("apply", report_file) as ending:
+        wanted = session.choose(session.load(services), environment)
+        session.introduce(wanted.environment)
+        report = apply_now(wanted, page, approval, parallel)
+        ending.report, ending.exit_code = report, report_exit_code(report)
     page.show_report(report)
-    return report_exit_code(report)
+    return ending.exit_code
 
 
 def apply_now(wanted: Desired, page: Page, approval: Approval, parallel: int | None) -> Report:

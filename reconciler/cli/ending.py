@@ -1,0 +1,76 @@
+"""`--report FILE`: what became of a run, written on every end it can see: success, failure,
+signal, bug. Only SIGKILL leaves none, and the next run goes on from the world itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler import __version__, errors
+from reconciler.cli.output import write_file
+from reconciler.errors import ReconcilerError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from reconciler.model import Report
+
+SCHEMA = "reconciler/run/v1"
+
+
+@dataclass
+class Ending:
+    """What is known of a run so far; the report is None until there is one."""
+
+    command: str
+    report: Report | None = None
+    exit_code: int = errors.BUG
+    error: str = ""
+
+
+@contextlib.contextmanager
+def reported(command: str, path: Path | None) -> Iterator[Ending]:
+    """An ending to fill in, which is written to `path` whatever happens; nothing without a path."""
+    ending = Ending(command)
+    began = _now()
+    try:
+        yield ending
+    except BaseException as exc:
+        ending.exit_code, ending.error = _meaning(exc)
+        raise
+    finally:
+        if path is not None:
+            write_file(path, _document(ending, began))
+
+
+def _meaning(exc: BaseException) -> tuple[int, str]:
+    if isinstance(exc, ReconcilerError):
+        return exc.exit_code, exc.message
+    if isinstance(exc, KeyboardInterrupt):
+        return errors.INTERRUPTED, "interrupted"
+    return errors.BUG, redact(f"a bug of ours: {type(exc).__name__}: {exc}")
+
+
+def _document(ending: Ending, began: str) -> str:
+    from reconciler.render import report_json
+
+    document = {
+        "schema": SCHEMA,
+        "command": ending.command,
+        "version": __version__,
+        "began": began,
+        "ended": _now(),
+        "exit_code": ending.exit_code,
+        "error": ending.error,
+        "report": json.loads(report_json(ending.report)) if ending.report else None,
+    }
+    return redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

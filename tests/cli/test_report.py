@@ -1,0 +1,113 @@
+"""`--report FILE` is written on every end, and fits the schema that is shipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler import errors
+from reconciler.cli import commands
+from reconciler.emulator import Fault
+from tests.cli.test_process import COMMAND, environment, started_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/run.schema.json").read_text())
+
+
+def read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    return document
+
+
+def test_a_success_is_reported(lab: Lab, command: Command, tmp_path: Path) -> None:
+    ran = command("apply", "--yes", "--report", "out/report.json")
+    written = read(tmp_path / "out/report.json")
+    assert (ran.code, written["exit_code"], written["error"]) == (0, 0, "")
+    assert len(written["report"]["proofs"]) == 4
+
+
+def test_failures_are_reported(lab: Lab, command: Command, tmp_path: Path) -> None:
+    lab.edit("diabetes.yaml", "endpoint: young", "endpoint: nowhere")
+    ran = command("apply", "--yes", "--report", "report.json")
+    written = read(tmp_path / "report.json")
+    assert ran.code == written["exit_code"] == errors.PARTIAL
+    assert [f["name"] for f in written["report"]["failures"]] == ["diabetes-young"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [('version: "2026-10"', "version: 4", errors.CONFIGURATION), ("x", "x", errors.REFUSED)],
+)
+def test_a_run_that_never_began_is_reported(
+    lab: Lab, command: Command, tmp_path: Path, old: str, new: str, code: int
+) -> None:
+    lab.edit("breast-cancer.yaml", old, new)
+    ran = command("apply", "--report", "report.json")
+    written = read(tmp_path / "report.json")
+    assert ran.code == written["exit_code"] == code
+    assert written["report"] is None
+    assert written["error"] in ran.err.replace("error: ", "")
+
+
+def test_a_bug_is_reported(
+    lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "apply_now", lambda *_: 1 / 0)
+    ran = command("apply", "--yes", "--report", "report.json")
+    written = read(tmp_path / "report.json")
+    assert ran.code == written["exit_code"] == errors.BUG
+    assert "ZeroDivisionError" in written["error"]
+    assert "please report it" in ran.err
+
+
+def test_a_signal_is_reported(lab: Lab, tmp_path: Path) -> None:
+    object.__setattr__(lab.cloud.options, "speed", 1.0)
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "--yes", "--report", "report.json"],
+        cwd=tmp_path,
+        env=environment(lab),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while started_jobs(lab) < 4:
+        assert process.poll() is None
+        select.select([], [], [], 0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == errors.TERMINATED
+    written = read(tmp_path / "report.json")
+    assert written["exit_code"] == errors.TERMINATED
+    assert written["report"]["stopped_by"] == signal.SIGTERM
+
+
+def test_a_report_that_cannot_be_written_is_an_error(lab: Lab, command: Command) -> None:
+    ran = command("apply", "--yes", "--report", f"{os.devnull}/report.json")
+    assert ran.code == errors.CONFIGURATION
+    assert "cannot be written" in ran.err
+
+
+def test_a_secret_in_an_error_never_reaches_the_report(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    key = lab.environ["LOCAL_STORE_KEY"]
+    body = json.dumps({"error": {"code": "X", "message": f"AccountKey={key}", "details": []}})
+    lab.cloud.faults.script(Fault("arm.get", "status", times=100, status=400, body=body))
+    command("apply", "--yes", "--report", "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert "AccountKey=***" in text
+    assert key not in text
