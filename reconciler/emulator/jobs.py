@@ -199,16 +199,7 @@ def _details(exc: Exception) -> str:
 def _train(core: Core, job: Job) -> None:
     experiment = core.experiment_at(job.place)
     content = _read(core, job.body["Inputs"][experiment.input])
-    recipe = learning.Experiment(
-        name=experiment.name,
-        task=experiment.task,
-        label=experiment.label,
-        held_out=experiment.held_out,
-        seed=experiment.seed,
-        positive=experiment.positive,
-        parameters=experiment.parameters,
-    )
-    model, evaluation = learning.fit(recipe, content, job.body["GlobalParameters"])
+    model, evaluation = experiment.fit(content, job.body["GlobalParameters"])
     for port, made in (
         (experiment.model_output, model),
         (experiment.evaluation_output, evaluation),

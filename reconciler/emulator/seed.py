@@ -59,17 +59,8 @@ def _storage(core: Core, name: str, account: Json, folder: Path) -> None:
 
 def _first_model(core: Core, entry: Json, folder: Path, account: str) -> tuple[str, bytes]:
     """Fit the model that was deployed by hand; its blob path and bytes."""
-    world = core.world.experiments[entry["experiment"]]
-    experiment = learning.Experiment(
-        name=world.name,
-        task=world.task,
-        label=world.label,
-        held_out=world.held_out,
-        seed=world.seed,
-        positive=world.positive,
-        parameters=world.parameters,
-    )
-    model, _ = learning.fit(experiment, (folder / entry["file"]).read_bytes(), world.parameters)
+    experiment = core.world.experiments[entry["experiment"]]
+    model, _ = experiment.fit((folder / entry["file"]).read_bytes(), experiment.parameters)
     name = hashlib.md5(model, usedforsecurity=False).hexdigest() + ".ilearner"
     core.blobs.put(account, FIRST_MODELS, name, model)
     return f"{FIRST_MODELS}/{name}", model

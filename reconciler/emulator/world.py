@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from reconciler.emulator import learning
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,6 +39,19 @@ class Experiment:
     model_output: str = "output1"
     evaluation_output: str = "output2"
     parameters: dict[str, str] = field(default_factory=dict)
+
+    def fit(self, content: bytes, parameters: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """The model and the evaluation of a CSV; LearningError says what is wrong with it."""
+        learner = learning.Experiment(
+            name=self.name,
+            task=self.task,
+            label=self.label,
+            held_out=self.held_out,
+            seed=self.seed,
+            positive=self.positive,
+            parameters=self.parameters,
+        )
+        return learning.fit(learner, content, parameters)
 
 
 @dataclass
