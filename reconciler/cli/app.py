@@ -146,6 +146,26 @@ def apply(
 
 
 @app.command()
+def train(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    parallel: Parallel = None,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Train and judge what is missing without touching an endpoint, then show the plan."""
+    from reconciler.cli import commands
+    from reconciler.cli import output as printing
+    from reconciler.cli.approval import Approval
+
+    printing.log_to_stderr(verbose)
+    page = printing.Page(output, no_color, verbose)
+    return commands.train(services, environment, page, Approval(yes=yes), parallel)
+
+
+@app.command()
 def status(
     services: Services = SERVICES,
     environment: EnvironmentName = None,

@@ -122,20 +122,63 @@ def converge(
     stop: session.Stop,
 ) -> Report:
     """The report of bringing every binding of the plan that is not in sync to where it must be."""
+    began = time.monotonic()
+    ended = _run(wanted, first, page, http, parallel, stop)
+    last = first if stop.event.is_set() or not ended else _plan_by(wanted, http, parallel)
+    return make_report(last, ended, time.monotonic() - began, stop.signal)
+
+
+def _run(
+    wanted: Desired,
+    first: Plan,
+    page: Page,
+    http: Http,
+    parallel: int | None,
+    stop: session.Stop,
+    goal: str = "served",
+) -> dict[str, Ended]:
+    """How each binding that is not in sync ended, by address."""
+    from reconciler.engine.binding import Goal
     from reconciler.engine.run import converge as run
     from reconciler.training.bes import MAX_UNFINISHED_JOBS
 
-    began = time.monotonic()
     in_sync = {c.address for c in first.changes if c.action is Action.NOOP}
     todo = [b for b in wanted.bindings if str(b.address) not in in_sync]
     if not todo:
-        return Report(first, elapsed_s=time.monotonic() - began)
+        return {}
     width = session.width(wanted.environment, parallel)
     world = session.connect(wanted, http, stop=stop)
     with session.stoppable(stop), page.progress() as progress:
-        ended = run(world, todo, progress, parallel=width, most_jobs=MAX_UNFINISHED_JOBS)
-    last = first if stop.event.is_set() else _plan_by(wanted, http, parallel)
-    return make_report(last, ended, time.monotonic() - began, stop.signal)
+        return run(
+            world,
+            todo,
+            progress,
+            parallel=width,
+            most_jobs=MAX_UNFINISHED_JOBS,
+            goal=Goal(goal),
+        )
+
+
+def train(
+    services: Path, environment: str | None, page: Page, approval: Approval, parallel: int | None
+) -> int:
+    """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
+    wanted = session.choose(session.load(services), environment)
+    session.introduce(wanted.environment)
+    stop = session.Stop()
+    with session.client(wanted.environment, parallel, stop) as http:
+        first = _plan_by(wanted, http, parallel)
+        hint_at_emulator(first)
+        if first.counts[Action.TRAIN]:
+            page.show_plan(first, to=sys.stderr)
+            approval.check(first)
+        ended = _run(wanted, first, page, http, parallel, stop, goal="trained")
+        last = _plan_by(wanted, http, parallel)
+    page.show_plan(last)
+    if stop.signal:
+        return 128 + stop.signal
+    codes = {outcome.failure.exit_code for outcome in ended.values() if outcome.failure}
+    return codes.pop() if len(codes) == 1 else errors.PARTIAL if codes else errors.SUCCESS
 
 
 def make_report(last: Plan, ended: dict[str, Ended], elapsed_s: float, stopped_by: int) -> Report:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.engine.observe import observe
@@ -83,11 +84,19 @@ class Ended:
     changed: bool = False
 
 
+class Goal(Enum):
+    """How far a run goes: `train` ends when the version is trained and judged."""
+
+    SERVED = "served"
+    TRAINED = "trained"
+
+
 @dataclass(frozen=True)
 class Shared:
     """What the bindings of one run share."""
 
     world: World
+    goal: Goal
     progress: Progress
     slots: JobSlots
     locks: VersionLocks = field(default_factory=VersionLocks)
@@ -167,6 +176,8 @@ class BindingRun:
                 return self._train()
             case Action.WAIT:
                 return self._wait(change)
+            case Action.BIND if self._shared.goal is Goal.TRAINED:
+                return self._ended(Ended(), "trained")
             case Action.BIND:
                 return self._bind(observed)
             case _:
@@ -175,9 +186,8 @@ class BindingRun:
 
     def _already_there(self, observed: Observed) -> Again | Ended:
         """Nothing to do; but a swap whose answer was lost has evidently happened: prove it."""
-        self._shared.slots.give_back(self.binding)
         if self._unanswered is None:
-            return self._ended(Ended())
+            return self._ended(Ended(), "unchanged")
         self._swap = self._unanswered
         self._swap.ended = True
         return self._prove(self._swap, observed)
@@ -276,7 +286,7 @@ class BindingRun:
         proof = make_proof(self.binding, observed.live, health, before=swap.before, after=after)
         if not proof.proved:
             return self._failed(f"swapped and read back, but {health.message}", UNPROVED, proof)
-        return self._ended(Ended(proof=proof, changed=True))
+        return self._ended(Ended(proof=proof, changed=True), "proved")
 
     def _seconds_since(self, swap: Swap) -> float:
         return self._world.clock.now() - swap.asked_at
@@ -293,8 +303,8 @@ class BindingRun:
     def _say(self, phase: str, detail: str = "") -> None:
         self._shared.progress.phase(self.binding.name, phase, detail)
 
-    def _ended(self, ended: Ended) -> Ended:
-        outcome = "proved" if ended.proof else "unchanged"
+    def _ended(self, ended: Ended, outcome: str) -> Ended:
+        self._shared.slots.give_back(self.binding)
         self._shared.progress.done(self.binding.name, outcome)
         return ended
 

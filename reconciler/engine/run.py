@@ -13,7 +13,7 @@ import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from reconciler.engine.binding import Again, BindingRun, Ended, Shared
+from reconciler.engine.binding import Again, BindingRun, Ended, Goal, Shared
 from reconciler.engine.train import JobSlots
 from reconciler.errors import BUG, redact
 from reconciler.model import Failure
@@ -36,9 +36,10 @@ def converge(
     *,
     parallel: int,
     most_jobs: int,
+    goal: Goal = Goal.SERVED,
 ) -> dict[str, Ended]:
     """How each binding ended, by address; those cut off by a stop are missing."""
-    shared = Shared(world, progress, JobSlots(most_jobs))
+    shared = Shared(world, goal, progress, JobSlots(most_jobs))
     schedule = _Schedule(BindingRun(binding, shared) for binding in bindings)
     ended: dict[str, Ended] = {}
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
