@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, ProofError, RefusedError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
@@ -53,9 +54,10 @@ class WebServiceAddress:
     @property
     def path(self) -> str:
         """The ARM resource id."""
+        group, name = quote(self.resource_group, safe="()"), quote(self.name, safe="")
         return (
-            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
-            f"/providers/Microsoft.MachineLearning/webServices/{self.name}"
+            f"/subscriptions/{self.subscription}/resourceGroups/{group}"
+            f"/providers/Microsoft.MachineLearning/webServices/{name}"
         )
 
 
@@ -99,15 +101,14 @@ class WebServices:
     def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the definition, read again just before, with one asset's URI changed."""
         definition = self._definition(binding)
-        key = find_model_asset(definition, binding.asset)
-        refusal = key if isinstance(key, Refusal) else _refusal(definition)
-        if refusal is not None or isinstance(key, Refusal):
-            raise RefusedError(f"{binding.address}: {refusal.message if refusal else ''}")
+        live = _live(definition, binding)
+        if live.refusal is not None:
+            raise RefusedError(f"{binding.address}: {live.refusal.message}")
         answer = self._http.request(
             "PATCH",
             self._url(binding),
             credential=self._token,
-            json=_patch(definition, key, ref),
+            json=_patch(definition, live.asset, ref),
             expect=(200, 201, 202),
             what=f"updating {binding.address}",
         )

@@ -158,6 +158,27 @@ def test_an_unknown_classic_service_suggests_the_right_one(lab: Lab) -> None:
     assert 'did you mean "Diabetes Scoring"?' in change.why
 
 
+def test_a_classic_service_can_be_named_by_its_id(lab: Lab) -> None:
+    by_name = {service.name: service.id for service in lab.cloud.world.classic.values()}
+    ident = by_name["Diabetes Scoring"]
+    lab.edit("diabetes.yaml", "webService: Diabetes Scoring", f"webService: {ident}")
+    assert lab.apply().failures == ()
+    lab.edit("diabetes.yaml", ident, "0" * 32)
+    assert {c.code for c in lab.plan().changes if c.kind == "ClassicEndpoint"} == {"missing"}
+
+
+def test_two_classic_services_of_one_name_need_an_id(lab: Lab) -> None:
+    from dataclasses import replace
+
+    world = lab.cloud.world
+    twin = next(s for s in world.classic.values() if s.name == "Diabetes Scoring")
+    world.classic["f" * 32] = replace(twin, id="f" * 32)
+    change = lab.changes()["diabetes-young"]
+    assert (change.action, change.code) == (Action.BLOCK, "ambiguous_service")
+    assert twin.id in change.why
+    assert "f" * 32 in change.why
+
+
 REFUSALS = [
     ("diabetes.yaml", "endpoint: young", "endpoint: default", "default_endpoint"),
     ("diabetes.yaml", "Diabetes [trained model]", "diabetes [trained model]", "unknown_resource"),

@@ -10,8 +10,14 @@ import pytest
 
 from reconciler.errors import ProofError, UnreadableError
 from reconciler.model import HealthCode, ModelRef, Witness
-from reconciler.targets.definition import parse_definition
-from reconciler.targets.web_service import _live, _patch, live_from_export, operation_state
+from reconciler.targets.definition import parse_definition, with_payload
+from reconciler.targets.web_service import (
+    WebServiceAddress,
+    _live,
+    _patch,
+    live_from_export,
+    operation_state,
+)
 from tests.targets.test_definition import MODEL, NEW, OLD, SCORE, SECRETS, definition, pascal
 from tests.test_plan import binding
 
@@ -117,3 +123,32 @@ def test_a_model_store_in_another_account_is_warned_about() -> None:
     assert _live(parsed, binding(), store_account="acct").warnings == ()
     (warning,) = _live(parsed, binding(), store_account="other").warnings
     assert "storage account acct, the model store is other" in warning
+
+
+def test_parts_that_the_service_keeps_in_a_blob_are_read_from_there() -> None:
+    """§3.10: above 3 MB the definition says where its payload is."""
+    outside = {
+        "name": "census",
+        "properties": {
+            "payloadsInBlobStorage": True,
+            "payloadsLocation": {"uri": "https://acct.blob.core.windows.net/p/x.json?sig=x"},
+        },
+    }
+    parsed = parse_definition(outside)
+    assert parsed.payloads_location.startswith("https://acct.blob")
+    whole = with_payload(parsed, {"Assets": {"m": MODEL}, "Package": {}})
+    assert whole.payloads_location == ""
+    assert _live(whole, binding()).ref == ModelRef(OLD)
+
+
+def test_parts_that_came_inline_are_not_looked_for_elsewhere() -> None:
+    document = definition({"m": MODEL}, payloadsInBlobStorage=True)
+    assert parse_definition(document).payloads_location == ""
+
+
+def test_names_are_quoted_in_the_arm_path() -> None:
+    where = WebServiceAddress("s", "group (old)", "Retrain.2016.8.17")
+    assert where.path == (
+        "/subscriptions/s/resourceGroups/group%20(old)"
+        "/providers/Microsoft.MachineLearning/webServices/Retrain.2016.8.17"
+    )
