@@ -163,7 +163,7 @@ def test_a_classic_service_can_be_named_by_its_id(lab: Lab) -> None:
     ident = by_name["Diabetes Scoring"]
     lab.edit("diabetes.yaml", "webService: Diabetes Scoring", f"webService: {ident}")
     assert lab.apply().failures == ()
-    lab.edit("diabetes.yaml", ident, "0" * 32)
+    lab.edit("diabetes.yaml", ident, "0a" * 16)
     assert {c.code for c in lab.plan().changes if c.kind == "ClassicEndpoint"} == {"missing"}
 
 
