@@ -83,26 +83,33 @@ def rules(model: Document) -> tuple[Rule, ...]:
     )
 
 
+def output_problems(model: Document) -> list[Problem]:
+    """What the schema cannot say about the outputs of a model."""
+    trail = ("spec", "training", "outputs")
+    ports = model.data["spec"]["training"]["outputs"]
+    if ports.get("evaluation") == ports["model"]:
+        place = model.at(*trail, "evaluation")
+        message = "the port of the model; the evaluation comes from another one"
+        return [problem(place, f"{'.'.join(trail)}.evaluation: {message}")]
+    if model.data["spec"].get("accept") and "evaluation" not in ports:
+        # Without it every gate stays inconclusive: hours of training that can never be bound.
+        message = "spec.accept: gates are judged by the evaluation; name its port"
+        return [problem(model.at_key("spec", "accept"), f"{message} in {'.'.join(trail)}")]
+    return []
+
+
 def recipe(model: Document, binding: Document) -> tuple[Recipe | None, list[Problem]]:
     """How the binding's version is made; None, and why, if the two do not fit together."""
     making = _Making(model, binding)
     training = model.data["spec"]["training"]
     inputs = tuple(making.filled("inputs"))
     parameters = tuple(making.filled("parameters"))
-    ports: dict[str, str] = training["outputs"]
     if not making.problems:
         making.refuse_bad_paths(inputs)
         making.refuse_unused()
-    if len(set(ports.values())) < len(ports):
-        said = problem(
-            model.at("spec", "training", "outputs", "evaluation"),
-            "spec.training.outputs.evaluation: the port of the model; "
-            "the evaluation comes from another one",
-        )
-        making.problems.append(said)
     if making.problems:
         return None, making.problems
-    outputs = tuple((port, role) for role, port in ports.items())
+    outputs = tuple((port, role) for role, port in training["outputs"].items())
     return Recipe(training["service"], inputs, parameters, outputs), []
 
 
@@ -116,6 +123,7 @@ class _Making:
         self._arguments: dict[str, str] = said.get("with", {})
         self._known: dict[str, str] = {**self._arguments, "version": said["version"]}
         self._used: set[str] = set()
+        self._refused: set[tuple[str, ...]] = set()
         self.problems: list[Problem] = []
         if "version" in self._arguments:
             place = binding.at_key("spec", "model", "with", "version")
@@ -136,7 +144,13 @@ class _Making:
         if name in self._known:
             self._used.add(name)
             return self._known[name]
-        trail = ("spec", "training", *where)
+        if (*where, found[0]) not in self._refused:  # a template may repeat one very often
+            self._refused.add((*where, found[0]))
+            self._refuse(found, where)
+        return ""
+
+    def _refuse(self, found: re.Match[str], where: tuple[str, str]) -> None:
+        name, trail = found[1], ("spec", "training", *where)
         if name is None:
             message = "${ has no } behind it; write ${version} or ${argument}"
         else:
@@ -144,7 +158,6 @@ class _Making:
             message = f"unknown placeholder {found[0]} for {self._who()}{hint}"
         said = f"{'.'.join(trail)}: {message}"
         self.problems.append(problem(self._model.at(*trail), said))
-        return ""
 
     def refuse_bad_paths(self, inputs: tuple[tuple[str, str], ...]) -> None:
         """Complain where the binding's values turn an input into something else than a path."""

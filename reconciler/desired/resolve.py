@@ -110,6 +110,8 @@ class Resolver:
             self._once(names, each, f'the model "{each.name}"')
             if each.name:
                 self._models.setdefault(each.name, each)
+            if each.valid:
+                self.problems.extend(build.output_problems(each.document))
 
     def _bind(self, each: Declared) -> None:
         """Check everything about a binding, and add it to its environment if all is well."""

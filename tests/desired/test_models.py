@@ -52,6 +52,26 @@ MODELS = [
         "the evaluation comes from another one",
     ),
     model(
+        "gates without an evaluation to judge them by are refused",
+        ", evaluation: output2",
+        "",
+        "9:3: spec.accept: gates are judged by the evaluation; "
+        "name its port in spec.training.outputs",
+    ),
+    whole(
+        "a model that nothing uses is checked too",
+        "models/second.yaml",
+        MODEL.replace("name: churn", "name: second").replace("output2", "output1"),
+        "8:43: spec.training.outputs.evaluation: the port of the model; "
+        "the evaluation comes from another one",
+    ),
+    model(
+        "one mistake in a template is said once",
+        "${version}",
+        "${slice}-${slice}",
+        f"{INPUT} unknown placeholder ${{slice}} {WHO}; known: version",
+    ),
+    model(
         "an unknown placeholder is found in the model and names the binding",
         "${version}",
         "${slice}",
