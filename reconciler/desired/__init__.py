@@ -59,7 +59,9 @@ def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list
     problems = list(files.problems)
     complete = not problems
     for below, text in files.texts.items():
-        documents, more, understood = read(files.shown(below), text)
+        shown = files.shown(below)
+        documents, more, understood = read(shown, text)
+        problems.extend(leaks.check_comments(shown, text, understood=understood))
         found.extend((below.parent, document) for document in documents)
         problems.extend(more)
         complete &= understood

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pytest
 
 ENV = "put it into an environment variable and write env:NAME"
-MUST = "must be the name of an environment variable; put the secret there and write env:NAME"
+MUST = "must be the name of an environment variable; put the secret there and write env:NAME, in capitals"
+OUT = "looks like a secret; take it out, and renew it: git keeps what was committed"
 SECRET = "c2VjcmV0"
 
 
@@ -46,6 +47,37 @@ SECRETS = [
     ),
     environment(
         "an odd variable", "env:STORE_KEY", "env:1-KEY", f"8:52: spec.store.key: the value {MUST}"
+    ),
+    environment(
+        "a secret behind env:",
+        "env:STORE_KEY",
+        "env:hunter2",
+        f"8:52: spec.store.key: the value {MUST}",
+    ),
+    environment(
+        "a password in a URL",
+        "/workspaces/w/services/s",
+        f"https://user:{SECRET}@example.org/x",
+        f"10:27: spec.trainingServices.churn-training.url looks like a secret; {ENV}",
+    ),
+    whole(
+        "a storage key in a comment",
+        "binding",
+        f"{BINDING}  # it was {BASE64_KEY}\n",
+        f"12:3: a comment {OUT}",
+    ),
+    whole(
+        "a connection string in a comment behind a value",
+        "binding",
+        BINDING.replace("probe.json", f"probe.json  # a;AccountKey={SECRET}"),
+        f"11:26: a comment {OUT}",
+    ),
+    whole(
+        "a SAS in a file that is not YAML",
+        "binding",
+        f"a: [\nb: https://x/y?sig={SECRET}\n",
+        f"2:1: this line {OUT}",
+        "3:1: not YAML: did not find expected ',' or ']'",
     ),
     whole(
         "a workspace token",
@@ -96,6 +128,11 @@ def test_a_secret_beside_a_syntax_error_is_not_printed(
 ) -> None:
     row = whole("", "binding", f"a: *sig={SECRET}\nb: [\n")
     assert SECRET not in "\n".join(said_of(row, tmp_path, monkeypatch))
+
+
+def test_a_comment_may_speak_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"# never write AccountKey=… or ?sig=… here\n{BINDING}"
+    assert said_of(whole("", "binding", text), tmp_path, monkeypatch) == ()
 
 
 def test_labels_may_be_called_key_and_token(
