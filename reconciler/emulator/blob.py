@@ -2,7 +2,8 @@
 
 Behaviour as verified in storage-and-identity.md §5.2: a second conditional create is 409
 `BlobAlreadyExists`, a stale If-Match is 412 `ConditionNotMet`, an overwriting PUT without metadata
-headers drops the metadata, lists are in lexical order.
+headers drops the metadata, lists are in lexical order. What is not in the subset is 501 and says
+so: snapshots, versions, tags, copies, page and append blobs, user delegation keys.
 """
 
 from __future__ import annotations
@@ -15,47 +16,49 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
-from reconciler.emulator import blob_auth
+from reconciler.emulator import blob_auth, blob_xml
+from reconciler.emulator.blob_auth import Lease
+from reconciler.emulator.blob_xml import META, BlobError, Version, http_date, unknown
 from reconciler.emulator.messages import Request, Response
 
-META = "x-ms-meta-"
-
-
-class BlobError(Exception):
-    """A refusal in the error shape of Blob storage: XML, and the code in a header too."""
-
-    def __init__(self, status: int, code: str, message: str = "") -> None:
-        super().__init__(code)
-        self.status, self.code, self.message = status, code, message or code
-
-    @property
-    def response(self) -> Response:
-        """The answer."""
-        body = (
-            '<?xml version="1.0" encoding="utf-8"?>'
-            f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
-        )
-        headers = {"Content-Type": "application/xml", "x-ms-error-code": self.code}
-        return Response(self.status, headers, body.encode())
+_CONTENT = ("Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language")
+# Ignoring one of these would do another thing than what was asked.
+_UNKNOWN_HEADERS = (
+    *("x-ms-copy-source", "x-ms-tags", "x-ms-if-tags", "x-ms-content-crc64"),
+    *("x-ms-structured-body", "x-ms-encryption-key", "x-ms-encryption-scope"),
+)
+_UNKNOWN_PARAMETERS = ("snapshot", "versionid")
 
 
 @dataclass
 class Stored:
-    """One blob."""
+    """One blob. `blocks` are the ids and sizes of which it was put together."""
 
     content: bytes
     etag: str
     modified: float
     type: str = "application/octet-stream"
     metadata: dict[str, str] = field(default_factory=dict)
-    lease: str = ""
-    lease_ends: float = 0.0
-    lease_s: int = 0
+    created: float = 0.0
+    md5: str = ""
+    more: dict[str, str] = field(default_factory=dict)
+    blocks: list[tuple[str, int]] = field(default_factory=list)
+    lease: Lease = field(default_factory=Lease)
+
+
+@dataclass
+class Container:
+    """One container. `uncommitted` blocks, by blob and id, do not outlive the process."""
+
+    etag: str
+    modified: float
+    metadata: dict[str, str] = field(default_factory=dict)
+    lease: Lease = field(default_factory=Lease)
+    blobs: dict[str, Stored] = field(default_factory=dict)
+    uncommitted: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Account:
     """One storage account: its key and its containers of blobs."""
 
     key: bytes
-    containers: dict[str, dict[str, Stored]] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
 
 
 class BlobService:
@@ -72,41 +75,51 @@ class BlobService:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._guard = threading.RLock()
-        self._blocks: dict[tuple[str, str, str], dict[str, bytes]] = {}
         self.accounts: dict[str, Account] = {}
-
-    # --- for the rest of the cloud ---
 
     def add_account(self, name: str, key: str) -> None:
         """Make an account with a base64 key."""
-        self.accounts[name] = Account(base64.b64decode(key, validate=True))
+        with self._guard:
+            self.accounts[name] = Account(base64.b64decode(key, validate=True))
 
     def add_container(self, account: str, container: str) -> None:
-        """Make a container."""
-        self.accounts[account].containers.setdefault(container, {})
+        """Make a container, if it is not there yet."""
+        with self._guard:
+            self._container(account, container)
+
+    def _container(self, account: str, container: str) -> Container:
+        made = Container(_etag(), self._clock())
+        return self.accounts[account].containers.setdefault(container, made)
 
     def put(self, account: str, container: str, name: str, content: bytes) -> None:
         """Write a blob, whatever was there."""
         with self._guard:
-            blobs = self.accounts[account].containers.setdefault(container, {})
-            blobs[name] = Stored(content, _etag(), self._clock())
+            now = self._clock()
+            made = Stored(content, _etag(), now, created=now, md5=blob_xml.md5(content))
+            self._container(account, container).blobs[name] = made
 
     def get(self, account: str, container: str, name: str) -> bytes | None:
         """The bytes of a blob, None when there is none."""
         with self._guard:
-            owner = self.accounts.get(account)
-            stored = owner.containers.get(container, {}).get(name) if owner else None
+            stored = self._find(account, container, name)
             return stored.content if stored else None
 
-    def may(self, account: str, container: str, name: str, sas: str, permission: str) -> bool:
-        """Whether a SAS allows reading ("r") or writing ("w") a blob now."""
+    def _find(self, account: str, container: str, name: str) -> Stored | None:
         owner = self.accounts.get(account)
+        box = owner.containers.get(container) if owner else None
+        return box.blobs.get(name) if box else None
+
+    def may(self, account: str, container: str, name: str, sas: str, permission: str) -> bool:
+        """Whether a SAS allows reading ("r") or writing ("w") a blob now; `spr` does not count."""
+        with self._guard:
+            owner = self.accounts.get(account)
+            exists = self._find(account, container, name) is not None
         if owner is None:
             return False
-        needed = "cw" if permission == "w" else permission
-        place = (account, container, name)
-        given = blob_auth.parse_sas(sas)
-        return blob_auth.sas_allows(owner.key, given, place, needed, self._clock()) == ""
+        needed = "cw" if permission == "w" and not exists else permission
+        place, given = (account, container, name), blob_auth.parse_sas(sas)
+        wanted = blob_auth.Need(needed)
+        return not blob_auth.sas_refusal(owner.key, given, place, wanted, self._clock())
 
     def sign(self, account: str, container: str, name: str, *, lasting_s: float) -> str:
         """A read-only SAS for one blob; it began five minutes ago."""
@@ -120,354 +133,493 @@ class BlobService:
             given = base64.b64decode(key, validate=True)
         except (binascii.Error, ValueError):
             return False
-        return account in self.accounts and self.accounts[account].key == given
+        with self._guard:
+            return account in self.accounts and self.accounts[account].key == given
 
     def dump(self) -> dict[str, Any]:
         """Everything but the bytes, as JSON; contents by their SHA-256."""
         with self._guard:
-            return {
-                name: {
-                    "key": base64.b64encode(account.key).decode(),
-                    "containers": {
-                        container: {blob: _dumped(stored) for blob, stored in blobs.items()}
-                        for container, blobs in account.containers.items()
-                    },
-                }
-                for name, account in self.accounts.items()
-            }
+            return {name: _dumped_account(account) for name, account in self.accounts.items()}
 
     def load(self, document: Mapping[str, Any], read: Callable[[str], bytes]) -> None:
         """Become what was dumped."""
-        for name, account in document.items():
-            self.add_account(name, account["key"])
-            for container, blobs in account["containers"].items():
-                self.accounts[name].containers[container] = {
-                    blob: Stored(**{**stored, "content": read(stored["content"])})
-                    for blob, stored in blobs.items()
-                }
+        with self._guard:
+            for name, account in document.items():
+                self.add_account(name, account["key"])
+                shapes = account.get("properties", {})
+                for container, blobs in account["containers"].items():
+                    box = self._container(name, container)
+                    _take_over(box, shapes.get(container, {}))
+                    box.blobs = {blob: _loaded(stored, read) for blob, stored in blobs.items()}
 
     def contents(self) -> dict[str, bytes]:
         """All contents by their SHA-256."""
         with self._guard:
-            return {_digest(s.content): s.content for s in self._all()}
+            return {_digest(stored.content): stored.content for stored in self._all()}
 
     def _all(self) -> Iterable[Stored]:
         for account in self.accounts.values():
-            for blobs in account.containers.values():
-                yield from blobs.values()
-
-    # --- the door ---
+            for box in account.containers.values():
+                yield from box.blobs.values()
 
     def handle(self, request: Request, account: str, rest: str) -> Response:
         """The answer to a request; `rest` is the undecoded path below the account."""
-        container, _, name = unquote(rest).lstrip("/").partition("/")
-        headers = {
-            "x-ms-request-id": str(uuid.uuid4()),
-            "x-ms-version": request.headers.get("x-ms-version", blob_auth.SIGNED_VERSION),
+        request_id, headers = str(uuid.uuid4()), request.headers
+        common = {
+            "x-ms-request-id": request_id,
+            "x-ms-version": headers.get("x-ms-version", blob_auth.SIGNED_VERSION),
         }
+        if headers.get("x-ms-client-request-id"):
+            common["x-ms-client-request-id"] = headers["x-ms-client-request-id"]
         try:
             with self._guard:
-                response = self._respond(request, account, container, name)
+                response = self._respond(request, account, rest)
         except BlobError as exc:
-            response = exc.response
-        return Response(response.status, {**headers, **response.headers}, response.body)
+            response = exc.response(request_id, self._clock())
+        body = b"" if request.method == "HEAD" else response.body
+        return Response(response.status, {**common, **response.headers}, body)
 
-    def _respond(self, request: Request, account: str, container: str, name: str) -> Response:
+    def _respond(self, request: Request, account: str, rest: str) -> Response:
         owner = self.accounts.get(account)
         if owner is None:
             raise BlobError(404, "ResourceNotFound", f"There is no storage account {account}.")
-        self._authorize(request, owner, account, container, name)
-        if not container:
-            return self._list_containers(request, owner)
-        if not name:
-            return self._on_container(request, owner, container)
-        if container not in owner.containers:
+        first, _, last = rest.removeprefix("/").partition("/")
+        call = _Call(request, owner, account, unquote(first), unquote(last), self._clock())
+        _authorize(call, rest)
+        _refuse_unknown(request)
+        if not call.container:
+            return _on_account(call)
+        return _on_blob(call) if call.name else _on_container(call)
+
+
+# --- one request --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request, what it is about, and when."""
+
+    request: Request
+    owner: Account
+    account: str
+    container: str
+    name: str
+    now: float
+
+    @property
+    def comp(self) -> str:
+        return self.request.parameters.get("comp", "").lower()
+
+    @property
+    def lease(self) -> str:
+        return self.request.headers.get("x-ms-lease-id", "").lower()
+
+    @property
+    def box(self) -> Container:
+        if self.container not in self.owner.containers:
             raise BlobError(404, "ContainerNotFound", "The specified container does not exist.")
-        return self._on_blob(request, owner.containers[container], (account, container, name))
+        return self.owner.containers[self.container]
 
-    def _authorize(
-        self, request: Request, owner: Account, account: str, container: str, name: str
-    ) -> None:
-        if "authorization" in request.headers:
-            if not blob_auth.shared_key_fits(owner.key, account, request):
-                raise BlobError(403, "AuthenticationFailed", "The signature does not fit.")
-            return
-        sas = blob_auth.parse_sas(request.query)
-        if not sas.get("sig"):
-            raise BlobError(403, "AuthenticationFailed", "There is no signature.")
-        place = (account, container, name)
-        code = blob_auth.sas_allows(owner.key, sas, place, _needed(request, name), self._clock())
-        if code:
-            raise BlobError(403, code, "The SAS does not allow this.")
+    @property
+    def stored(self) -> Stored:
+        if self.name not in self.box.blobs:
+            raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
+        return self.box.blobs[self.name]
 
-    # --- containers ---
+    def includes(self, what: str) -> bool:
+        return what in self.request.parameters.get("include", "").lower().split(",")
 
-    def _list_containers(self, request: Request, owner: Account) -> Response:
-        if request.parameters.get("comp") != "list":
-            raise _unknown(request)
-        names = "".join(
-            f"<Container><Name>{escape(n)}</Name></Container>" for n in owner.containers
+
+def _authorize(call: _Call, rest: str) -> None:
+    request, place = call.request, (call.account, call.container, call.name)
+    if "authorization" in request.headers:
+        if not blob_auth.shared_key_fits(call.owner.key, call.account, request, rest):
+            raise BlobError(403, "AuthenticationFailed", "The signature does not fit.")
+        return
+    sas = blob_auth.parse_sas(request.query)
+    if not sas.get("sig"):
+        raise BlobError(403, "AuthenticationFailed", "There is no signature.")
+    box = call.owner.containers.get(call.container)
+    exists = box is not None and call.name in box.blobs
+    wanted = blob_auth.need(request, call.container, call.name, exists)
+    code = blob_auth.sas_refusal(call.owner.key, sas, place, wanted, call.now, request.scheme)
+    if code:
+        raise BlobError(403, code, "The SAS does not allow this.")
+
+
+def _refuse_unknown(request: Request) -> None:
+    strange = [f"header {name}" for name in _UNKNOWN_HEADERS if name in request.headers]
+    strange += [f"parameter {n}" for n in _UNKNOWN_PARAMETERS if n in request.parameters]
+    if strange:
+        raise unknown(request, f"with the {strange[0]}")
+
+
+def _endpoint(call: _Call) -> str:
+    """The URL of the account, by path or by host name, as lists repeat it."""
+    prefix = f"/blob/{call.account}"
+    below = call.request.path.startswith(prefix)
+    return f"{call.request.scheme}://{call.request.host}{prefix if below else ''}/"
+
+
+# --- accounts and containers --------------------------------------------------------------------
+
+
+def _on_account(call: _Call) -> Response:
+    if call.request.method != "GET" or call.comp != "list":
+        raise unknown(call.request)
+    boxes = call.owner.containers
+
+    def entry(name: str) -> str:
+        box = boxes[name]
+        shown = {"Last-Modified": http_date(box.modified), "Etag": box.etag} | _shown_lease(
+            box.lease, call.now
         )
-        return _xml(f"<EnumerationResults><Containers>{names}</Containers></EnumerationResults>")
+        return _listed("Container", name, shown, box.metadata, call.includes("metadata"))
 
-    def _on_container(self, request: Request, owner: Account, container: str) -> Response:
-        blobs = owner.containers.get(container)
-        comp = request.parameters.get("comp", "")
-        if request.method == "PUT" and not comp:
-            if blobs is not None:
-                raise BlobError(409, "ContainerAlreadyExists")
-            owner.containers[container] = {}
-            return Response(201, {"ETag": _etag()})
-        if blobs is None:
-            raise BlobError(404, "ContainerNotFound", "The specified container does not exist.")
-        if request.method == "GET" and comp == "list":
-            return _listed(request, container, blobs)
-        if request.method in ("GET", "HEAD") and not comp:
-            return Response(200, {"ETag": '"0x0"', "Last-Modified": formatdate(usegmt=True)})
-        if request.method == "DELETE":
-            del owner.containers[container]
-            return Response(202)
-        raise _unknown(request)
+    place = {"ServiceEndpoint": _endpoint(call)}
+    return blob_xml.enumeration(call.request, boxes, entry, place, "Containers")
 
-    # --- blobs ---
 
-    def _on_blob(
-        self, request: Request, blobs: dict[str, Stored], place: tuple[str, str, str]
-    ) -> Response:
-        comp, name, method = request.parameters.get("comp", ""), place[2], request.method
-        if method == "PUT" and comp == "block":
-            return self._put_block(request, place)
-        if method == "PUT" and comp in ("", "blocklist"):
-            return self._write(request, blobs, place, comp)
+def _on_container(call: _Call) -> Response:
+    method = "GET" if call.request.method == "HEAD" else call.request.method
+    act = _CONTAINER_VERBS.get((method, call.comp))
+    if act is None or call.request.parameters.get("restype", "").lower() != "container":
+        raise unknown(call.request)
+    return act(call)
+
+
+def _create_container(call: _Call) -> Response:
+    if not re.fullmatch(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", call.container):
+        raise BlobError(400, "InvalidResourceName", "Containers: 3 to 63 of a-z, 0-9 and -.")
+    if call.container in call.owner.containers:
+        raise BlobError(409, "ContainerAlreadyExists", "The specified container already exists.")
+    made = Container(_etag(), call.now, blob_xml.metadata(call.request))
+    call.owner.containers[call.container] = made
+    return Response(201, _dates(made))
+
+
+def _container_properties(call: _Call) -> Response:
+    box = call.box
+    box.lease.check(call.lease, call.now, "Container", needed=False)
+    return Response(200, {**_dates(box), **_meta(box.metadata), **_lease_headers(box, call.now)})
+
+
+def _set_container_metadata(call: _Call) -> Response:
+    box = call.box
+    blob_xml.check_conditions(call.request.headers, Version(box.etag, box.modified))
+    box.lease.check(call.lease, call.now, "Container", needed=False)
+    box.metadata, box.etag, box.modified = blob_xml.metadata(call.request), _etag(), call.now
+    return Response(200, _dates(box))
+
+
+def _delete_container(call: _Call) -> Response:
+    box = call.box
+    blob_xml.check_conditions(call.request.headers, Version(box.etag, box.modified))
+    box.lease.check(call.lease, call.now, "Container")
+    del call.owner.containers[call.container]
+    return Response(202)
+
+
+def _lease_container(call: _Call) -> Response:
+    box = call.box
+    blob_xml.check_conditions(call.request.headers, Version(box.etag, box.modified))
+    return _with(box.lease.act(call.request.headers, call.now), _dates(box))
+
+
+def _list_blobs(call: _Call) -> Response:
+    blobs = call.box.blobs
+    call.box.lease.check(call.lease, call.now, "Container", needed=False)
+
+    def entry(name: str) -> str:
         stored = blobs.get(name)
         if stored is None:
-            raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
-        if method == "PUT" and comp == "lease":
-            return self._lease(request, stored)
-        if method == "PUT" and comp == "metadata":
-            self._check_write(request, stored)
-            stored.metadata, stored.etag = _metadata(request), _etag()
-            return Response(200, self._properties(stored))
-        if method in ("GET", "HEAD") and comp in ("", "metadata"):
-            return self._read(request, stored)
-        if method == "DELETE" and not comp:
-            self._check_write(request, stored)
-            del blobs[name]
-            return Response(202)
-        raise _unknown(request)
+            return f"<BlobPrefix>{blob_xml.tag('Name', name)}</BlobPrefix>"
+        shown = _blob_properties(stored) | _shown_lease(stored.lease, call.now)
+        return _listed("Blob", name, shown, stored.metadata, call.includes("metadata"))
 
-    def _put_block(self, request: Request, place: tuple[str, str, str]) -> Response:
-        block = request.parameters.get("blockid", "")
-        self._blocks.setdefault(place, {})[block] = request.body
-        return Response(201)
+    place = {"ServiceEndpoint": _endpoint(call), "ContainerName": call.container}
+    return blob_xml.enumeration(call.request, blobs, entry, place, "Blobs")
 
-    def _write(
-        self, request: Request, blobs: dict[str, Stored], place: tuple[str, str, str], comp: str
-    ) -> Response:
-        stored = blobs.get(place[2])
-        if not comp and request.headers.get("x-ms-blob-type") != "BlockBlob":
-            raise BlobError(400, "MissingRequiredHeader", "x-ms-blob-type must be BlockBlob.")
-        self._check_write(request, stored)
-        content = self._committed(request, place) if comp else request.body
-        _check_md5(request, content)
-        made = Stored(content, _etag(), self._clock(), _type(request), _metadata(request))
-        if stored is not None:
-            made.lease, made.lease_ends, made.lease_s = (
-                stored.lease,
-                stored.lease_ends,
-                stored.lease_s,
-            )
-        blobs[place[2]] = made
-        return Response(201, {**self._dates(made), "Content-MD5": _md5(content)})
 
-    def _committed(self, request: Request, place: tuple[str, str, str]) -> bytes:
-        blocks = self._blocks.pop(place, {})
-        wanted = re.findall(r"<(?:Latest|Uncommitted)>([^<]+)</", request.body.decode())
-        if not all(block in blocks for block in wanted):
-            raise BlobError(400, "InvalidBlockList")
-        return b"".join(blocks[block] for block in wanted)
+def _listed(
+    kind: str, name: str, shown: Mapping[str, str], metadata: Mapping[str, str], full: bool
+) -> str:
+    inner = blob_xml.tag("Name", name) + blob_xml.tags("Properties", shown)
+    return f"<{kind}>{inner}{blob_xml.tags('Metadata', metadata) if full else ''}</{kind}>"
 
-    def _check_write(self, request: Request, stored: Stored | None) -> None:
-        none_match = request.headers.get("if-none-match", "")
-        match = request.headers.get("if-match", "")
-        if stored is not None and none_match == "*":
-            raise BlobError(409, "BlobAlreadyExists", "The specified blob already exists.")
-        if match and (stored is None or match not in ("*", stored.etag)):
-            raise BlobError(412, "ConditionNotMet", "The condition is not met.")
-        if stored is None or not self._leased(stored):
-            return
-        given = request.headers.get("x-ms-lease-id", "")
-        if not given:
-            raise BlobError(412, "LeaseIdMissing", "The blob is leased; a lease id is needed.")
-        if given != stored.lease:
-            raise BlobError(412, "LeaseIdMismatchWithBlobOperation")
 
-    def _read(self, request: Request, stored: Stored) -> Response:
-        match = request.headers.get("if-match", "")
-        if match and match not in ("*", stored.etag):
-            raise BlobError(412, "ConditionNotMet", "The condition is not met.")
-        if request.headers.get("if-none-match") in ("*", stored.etag):
-            return Response(304, self._dates(stored))
-        headers = self._properties(stored)
-        wanted = request.headers.get("x-ms-range") or request.headers.get("range", "")
-        if request.method == "HEAD" or not wanted.startswith("bytes="):
-            headers["Content-MD5"] = _md5(stored.content)
-            headers["Content-Length"] = str(len(stored.content))
-            return Response(200, headers, stored.content)
-        return _ranged(headers, stored.content, wanted)
+def _blob_properties(stored: Stored) -> dict[str, str]:
+    """The properties as lists show them: the ETag without its quotes, unlike in headers."""
+    more = {name: stored.more.get(name, "") for name in _CONTENT}
+    return {
+        "Creation-Time": http_date(stored.created or stored.modified),
+        "Last-Modified": http_date(stored.modified),
+        "Etag": stored.etag.strip('"'),
+        "Content-Length": str(len(stored.content)),
+        "Content-Type": stored.type,
+        **more,
+        "Content-MD5": stored.md5,
+        "BlobType": "BlockBlob",
+        "ServerEncrypted": "true",
+    }
 
-    def _properties(self, stored: Stored) -> dict[str, str]:
-        metadata = {META + name: value for name, value in stored.metadata.items()}
-        leased = self._leased(stored)
-        return {
-            **self._dates(stored),
-            **metadata,
-            "Content-Type": stored.type,
-            "Accept-Ranges": "bytes",
-            "x-ms-blob-type": "BlockBlob",
-            "x-ms-lease-status": "locked" if leased else "unlocked",
-            "x-ms-lease-state": "leased" if leased else "available",
-        }
 
-    def _dates(self, stored: Stored) -> dict[str, str]:
-        return {"ETag": stored.etag, "Last-Modified": formatdate(stored.modified, usegmt=True)}
+# --- blobs --------------------------------------------------------------------------------------
 
-    # --- leases ---
 
-    def _leased(self, stored: Stored) -> bool:
-        return bool(stored.lease) and (stored.lease_s < 0 or self._clock() < stored.lease_ends)
+def _on_blob(call: _Call) -> Response:
+    method = "GET" if call.request.method == "HEAD" else call.request.method
+    act = _BLOB_VERBS.get((method, call.comp))
+    if act is None or "restype" in call.request.parameters:
+        raise unknown(call.request)
+    return act(call)
 
-    def _lease(self, request: Request, stored: Stored) -> Response:
-        action = request.headers.get("x-ms-lease-action", "")
-        given = request.headers.get("x-ms-lease-id", "")
-        proposed = request.headers.get("x-ms-proposed-lease-id", "")
-        if action == "acquire":
-            return self._acquire(request, stored, proposed or str(uuid.uuid4()))
-        if action == "break":
-            stored.lease = ""
-            return Response(202, {**self._dates(stored), "x-ms-lease-time": "0"})
-        if not stored.lease or given != stored.lease:
-            raise BlobError(409, "LeaseIdMismatchWithLeaseOperation")
-        if action == "release":
-            stored.lease = ""
-            return Response(200, self._dates(stored))
-        if action == "change":
-            stored.lease = proposed
-        elif action != "renew":
-            raise BlobError(400, "InvalidHeaderValue", "x-ms-lease-action is not known.")
-        stored.lease_ends = self._clock() + stored.lease_s
-        return Response(200, {**self._dates(stored), "x-ms-lease-id": stored.lease})
 
-    def _acquire(self, request: Request, stored: Stored, lease: str) -> Response:
-        try:
-            seconds = int(request.headers.get("x-ms-lease-duration", ""))
-        except ValueError:
-            seconds = 0
-        if seconds != -1 and not 15 <= seconds <= 60:
-            raise BlobError(400, "InvalidHeaderValue", "A lease lasts 15 to 60 seconds, or -1.")
-        if self._leased(stored) and stored.lease != lease:
-            raise BlobError(409, "LeaseAlreadyPresent", "There is already a lease present.")
-        stored.lease, stored.lease_s = lease, seconds
-        stored.lease_ends = self._clock() + seconds
-        return Response(201, {**self._dates(stored), "x-ms-lease-id": lease})
+def _put_blob(call: _Call) -> Response:
+    kind = call.request.headers.get("x-ms-blob-type", "")
+    if kind in ("PageBlob", "AppendBlob"):
+        raise unknown(call.request, f"for a {kind}")
+    if kind != "BlockBlob":
+        code = "InvalidHeaderValue" if kind else "MissingRequiredHeader"
+        raise BlobError(400, code, "x-ms-blob-type must be BlockBlob.")
+    md5 = blob_xml.body_md5(call.request)
+    wanted = call.request.headers.get("x-ms-blob-content-md5", "")
+    if wanted and wanted != md5:
+        raise BlobError(400, "Md5Mismatch", "The MD5 of the body is another one.")
+    made = _write(call, call.request.body, md5)
+    return Response(201, {**_dates(made), "Content-MD5": md5, **_ENCRYPTED})
+
+
+def _put_block(call: _Call) -> Response:
+    if call.name in call.box.blobs:
+        call.stored.lease.check(call.lease, call.now, "Blob")
+    block, blocks = call.request.parameters.get("blockid", ""), call.box.uncommitted
+    try:
+        sound = 0 < len(base64.b64decode(block, validate=True)) <= 64
+    except binascii.Error:
+        sound = False
+    if not sound:
+        raise BlobError(400, "InvalidQueryParameterValue", "blockid is not base64 of 1-64 bytes.")
+    if any(len(other) != len(block) for other in blocks.get(call.name, {})):
+        raise BlobError(400, "InvalidBlobOrBlock", "The ids of all blocks must be equally long.")
+    md5 = blob_xml.body_md5(call.request)
+    blocks.setdefault(call.name, {})[block] = call.request.body
+    return Response(201, {"Content-MD5": md5, **_ENCRYPTED})
+
+
+def _put_block_list(call: _Call) -> Response:
+    blob_xml.body_md5(call.request)
+    blocks = _committed(call, blob_xml.block_list(call.request.body))
+    content = b"".join(part for _, part in blocks)
+    # The service does not compute the MD5 of such a blob; it keeps what the client says.
+    made = _write(call, content, call.request.headers.get("x-ms-blob-content-md5", ""))
+    made.blocks = [(name, len(part)) for name, part in blocks]
+    return Response(201, {**_dates(made), **_ENCRYPTED})
+
+
+def _committed(call: _Call, wanted: list[tuple[str, str]]) -> list[tuple[str, bytes]]:
+    """The blocks in their order; Latest means uncommitted ones before committed ones."""
+    new = call.box.uncommitted.get(call.name, {})
+    old = _cut(call.box.blobs[call.name]) if call.name in call.box.blobs else {}
+    known = {"Uncommitted": new, "Committed": old, "Latest": {**old, **new}}
+    if not all(block in known[kind] for kind, block in wanted):
+        raise BlobError(400, "InvalidBlockList", "The block list names a block that is not there.")
+    return [(block, known[kind][block]) for kind, block in wanted]
+
+
+def _cut(stored: Stored) -> dict[str, bytes]:
+    cut, start = {}, 0
+    for block, size in stored.blocks:
+        cut[block] = stored.content[start : start + size]
+        start += size
+    return cut
+
+
+def _write(call: _Call, content: bytes, md5: str) -> Stored:
+    """The blob that is now stored; a lease goes on, metadata and properties are replaced."""
+    box, headers = call.box, call.request.headers
+    old = box.blobs.get(call.name)
+    blob_xml.check_conditions(headers, _version(old), creating=True)
+    lease = old.lease if old else Lease()
+    lease.check(call.lease, call.now, "Blob")
+    made = Stored(content, _etag(), call.now, _type(call), blob_xml.metadata(call.request))
+    made.md5, made.created = md5, old.created if old else call.now
+    made.lease = lease if lease.locked(call.now) else Lease()
+    given = {name: headers.get(f"x-ms-blob-{name.lower()}", "") for name in _CONTENT}
+    made.more = {name: value for name, value in given.items() if value}
+    box.blobs[call.name] = made
+    box.uncommitted.pop(call.name, None)
+    return made
+
+
+def _type(call: _Call) -> str:
+    """The type of the content; that of a block list is XML and no property of the blob."""
+    headers = call.request.headers
+    plain = "" if call.comp else headers.get("content-type", "")
+    return headers.get("x-ms-blob-content-type") or plain or "application/octet-stream"
+
+
+def _version(stored: Stored | None) -> Version:
+    return Version(stored.etag, stored.modified) if stored else Version("", 0.0)
+
+
+def _read(call: _Call) -> Response:
+    stored = _looked_at(call)
+    headers = _read_headers(call, stored)
+    if call.comp == "metadata":
+        return Response(200, {**_dates(stored), **_meta(stored.metadata)})
+    size, content = len(stored.content), stored.content
+    wanted = None if call.request.method == "HEAD" else blob_xml.wanted_range(call.request, size)
+    if wanted is None:
+        md5 = {"Content-MD5": stored.md5} if stored.md5 else {}
+        return Response(200, {**headers, **md5, "Content-Length": str(size)}, content)
+    first, last = wanted
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    headers["Content-Length"] = str(last - first + 1)
+    if stored.md5:
+        headers["x-ms-blob-content-md5"] = stored.md5
+    return Response(206, headers, content[first : last + 1])
+
+
+def _looked_at(call: _Call) -> Stored:
+    stored = call.stored
+    blob_xml.check_conditions(call.request.headers, _version(stored), reading=True)
+    stored.lease.check(call.lease, call.now, "Blob", needed=False)
+    return stored
+
+
+def _read_headers(call: _Call, stored: Stored) -> dict[str, str]:
+    sas = call.request.parameters
+    overrides = {h: sas[n] for n, h in blob_auth.OVERRIDES.items() if sas.get("sig") and sas.get(n)}
+    return {
+        **_dates(stored),
+        **_meta(stored.metadata),
+        **_lease_headers(stored, call.now),
+        **stored.more,
+        "Content-Type": stored.type,
+        "Accept-Ranges": "bytes",
+        "x-ms-blob-type": "BlockBlob",
+        "x-ms-creation-time": http_date(stored.created or stored.modified),
+        "x-ms-server-encrypted": "true",
+        **overrides,
+    }
+
+
+def _set_metadata(call: _Call) -> Response:
+    stored = _writable(call)
+    stored.metadata, stored.etag = blob_xml.metadata(call.request), _etag()
+    stored.modified = call.now
+    return Response(200, {**_dates(stored), **_ENCRYPTED})
+
+
+def _delete(call: _Call) -> Response:
+    _writable(call)
+    del call.box.blobs[call.name]
+    call.box.uncommitted.pop(call.name, None)
+    return Response(202, {"x-ms-delete-type-permanent": "true"})
+
+
+def _writable(call: _Call) -> Stored:
+    stored = call.stored
+    blob_xml.check_conditions(call.request.headers, _version(stored))
+    stored.lease.check(call.lease, call.now, "Blob")
+    if not stored.lease.locked(call.now):
+        stored.lease = Lease()  # what changed after a lease cannot be renewed into it
+    return stored
+
+
+def _lease_blob(call: _Call) -> Response:
+    stored = call.stored
+    blob_xml.check_conditions(call.request.headers, _version(stored))
+    return _with(stored.lease.act(call.request.headers, call.now), _dates(stored))
+
+
+_Verbs = dict[tuple[str, str], Callable[[_Call], Response]]
+_CONTAINER_VERBS: _Verbs = {
+    ("PUT", ""): _create_container,
+    ("GET", ""): _container_properties,
+    ("GET", "metadata"): _container_properties,
+    ("PUT", "metadata"): _set_container_metadata,
+    ("PUT", "lease"): _lease_container,
+    ("DELETE", ""): _delete_container,
+    ("GET", "list"): _list_blobs,
+}
+_BLOB_VERBS: _Verbs = {
+    ("PUT", ""): _put_blob,
+    ("PUT", "block"): _put_block,
+    ("PUT", "blocklist"): _put_block_list,
+    ("PUT", "metadata"): _set_metadata,
+    ("PUT", "lease"): _lease_blob,
+    ("GET", ""): _read,
+    ("GET", "metadata"): _read,
+    ("DELETE", ""): _delete,
+}
+_ENCRYPTED = {"x-ms-request-server-encrypted": "true"}
 
 
 # --- parts --------------------------------------------------------------------------------------
 
 
-def _needed(request: Request, name: str) -> str:
-    """The permissions of which one is needed."""
-    if request.method in ("GET", "HEAD"):
-        return "r" if name else "l"
-    if request.method == "DELETE":
-        return "d"
-    return "w" if request.parameters.get("comp") in ("lease", "metadata") else "cw"
+def _dates(thing: Stored | Container) -> dict[str, str]:
+    return {"ETag": thing.etag, "Last-Modified": http_date(thing.modified)}
 
 
-def _unknown(request: Request) -> BlobError:
-    what = f"{request.method} {request.path} comp={request.parameters.get('comp', '')}"
-    return BlobError(501, "NotImplemented", f"The emulator does not know {what}.")
+def _meta(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {META + name: value for name, value in metadata.items()}
 
 
-def _listed(request: Request, container: str, blobs: Mapping[str, Stored]) -> Response:
-    asked = request.parameters
-    prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
-    most = int(asked["maxresults"]) if asked.get("maxresults", "").isdecimal() else 5000
-    entries = _entries(sorted(n for n in blobs if n.startswith(prefix)), prefix, delimiter)
-    after = [entry for entry in entries if entry > asked.get("marker", "")]
-    page = after[:most]
-    marker = page[-1] if len(after) > most else ""
-    shown = "".join(_entry(name, blobs.get(name)) for name in page)
-    return _xml(
-        f'<EnumerationResults ContainerName="{escape(container)}"><Prefix>{escape(prefix)}</Prefix>'
-        f"<MaxResults>{most}</MaxResults>"
-        f"<Blobs>{shown}</Blobs><NextMarker>{escape(marker)}</NextMarker></EnumerationResults>"
-    )
+def _lease_headers(thing: Stored | Container, now: float) -> dict[str, str]:
+    return {f"x-ms-lease-{name}": value for name, value in thing.lease.shown(now).items()}
 
 
-def _entries(names: list[str], prefix: str, delimiter: str) -> list[str]:
-    """Names, or the folders that a delimiter makes of them; in lexical order, each once."""
-    if not delimiter:
-        return names
-    folded = []
-    for name in names:
-        head, found, _ = name[len(prefix) :].partition(delimiter)
-        folded.append(prefix + head + found)
-    return sorted(set(folded))
+def _shown_lease(lease: Lease, now: float) -> dict[str, str]:
+    return {f"Lease{name.title()}": value for name, value in lease.shown(now).items()}
 
 
-def _entry(name: str, stored: Stored | None) -> str:
-    if stored is None:
-        return f"<BlobPrefix><Name>{escape(name)}</Name></BlobPrefix>"
-    return (
-        f"<Blob><Name>{escape(name)}</Name><Properties>"
-        f"<Last-Modified>{formatdate(stored.modified, usegmt=True)}</Last-Modified>"
-        f"<Etag>{stored.etag}</Etag><Content-Length>{len(stored.content)}</Content-Length>"
-        f"<Content-Type>{escape(stored.type)}</Content-Type><BlobType>BlockBlob</BlobType>"
-        "</Properties></Blob>"
-    )
+def _with(response: Response, headers: Mapping[str, str]) -> Response:
+    return Response(response.status, {**headers, **response.headers}, response.body)
 
 
-def _xml(body: str) -> Response:
-    text = f'<?xml version="1.0" encoding="utf-8"?>{body}'
-    return Response(200, {"Content-Type": "application/xml"}, text.encode())
-
-
-def _ranged(headers: dict[str, str], content: bytes, wanted: str) -> Response:
-    first, _, last = wanted.removeprefix("bytes=").partition("-")
-    start = int(first or 0)
-    end = min(int(last) if last else len(content) - 1, len(content) - 1)
-    if start >= len(content):
-        raise BlobError(416, "InvalidRange", "The range is outside of the blob.")
-    part = content[start : end + 1]
-    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-    headers["Content-Length"] = str(len(part))
-    return Response(206, headers, part)
-
-
-def _check_md5(request: Request, content: bytes) -> None:
-    given = request.headers.get("content-md5", "")
-    if given and given != _md5(content) and request.parameters.get("comp") != "blocklist":
-        raise BlobError(400, "Md5Mismatch", "The MD5 of the body is another one.")
-
-
-def _metadata(request: Request) -> dict[str, str]:
+def _dumped_account(account: Account) -> dict[str, Any]:
+    boxes = account.containers
     return {
-        name.removeprefix(META): value
-        for name, value in request.headers.items()
-        if name.startswith(META)
+        "key": base64.b64encode(account.key).decode(),
+        "containers": {
+            name: {blob: _dumped(stored) for blob, stored in box.blobs.items()}
+            for name, box in boxes.items()
+        },
+        "properties": {
+            name: {
+                "etag": box.etag,
+                "modified": box.modified,
+                "metadata": dict(box.metadata),
+                "lease": asdict(box.lease),
+            }
+            for name, box in boxes.items()
+        },
     }
 
 
-def _type(request: Request) -> str:
-    headers = request.headers
-    return headers.get("x-ms-blob-content-type") or headers.get(
-        "content-type", "application/octet-stream"
-    )
-
-
 def _dumped(stored: Stored) -> dict[str, Any]:
-    return {**asdict(stored), "content": _digest(stored.content)}
+    shallow = {**vars(stored), "lease": asdict(stored.lease), "content": _digest(stored.content)}
+    return {**shallow, "metadata": dict(stored.metadata), "more": dict(stored.more)}
+
+
+def _take_over(box: Container, shape: Mapping[str, Any]) -> None:
+    if shape:
+        box.etag, box.modified = shape["etag"], shape["modified"]
+        box.metadata, box.lease = dict(shape["metadata"]), Lease(**shape["lease"])
+
+
+def _loaded(shape: Mapping[str, Any], read: Callable[[str], bytes]) -> Stored:
+    content = read(shape["content"])
+    given: dict[str, Any] = {"md5": blob_xml.md5(content), **shape, "content": content}
+    given["blocks"] = [(block, size) for block, size in given.get("blocks", [])]
+    if isinstance(given.get("lease"), str):  # states of earlier emulators: three flat members
+        given["lease"] = Lease(given["lease"], given.pop("lease_s"), given.pop("lease_ends"))
+    elif "lease" in given:
+        given["lease"] = Lease(**given["lease"])
+    return Stored(**given)
 
 
 def _etag() -> str:
@@ -476,7 +628,3 @@ def _etag() -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
