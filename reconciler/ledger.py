@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from reconciler.errors import ConflictError, UnreadableError
-from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Recipe, Version
+from reconciler.model import (
+    EVALUATION_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    ModelRef,
+    Recipe,
+    Record,
+    Version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +103,10 @@ class Ledger:
         """What people call a live model: see `version_name`."""
         return version_name(self._container.base, ref, wanted)
 
+    def name_of(self, ref: ModelRef, wanted: Version) -> str:
+        """What people call any model: its version here, or its file name elsewhere."""
+        return self.version_name(ref, wanted) or ref.short_name
+
     def read(self, version: Version) -> Entry | None:
         """The manifest of a version; None when nobody has claimed it."""
         return self._read(f"{version.folder}/{MANIFEST_FILE}")
@@ -149,19 +161,26 @@ class Ledger:
         entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
         return entry.manifest if entry else None
 
-    def record(self, address: object) -> ModelRef | None:
-        """The model that was last bound at an address whose service hides it; None if unknown."""
-        blob = self._container.get(_record_name(address))
-        if blob is None:
-            return None
-        try:
-            return ModelRef(json.loads(blob.content)["model"])
-        except (ValueError, KeyError, TypeError) as exc:
-            raise UnreadableError(f"the record of {address} in the store is damaged") from exc
+    def reject(self, entry: Entry, reason: str) -> Entry:
+        """The entry of a version that no run binds again."""
+        return self.write(entry, replace(entry.manifest, rejected=reason))
 
-    def keep_record(self, address: object, ref: ModelRef, at: str) -> None:
-        """Write down which model was bound at an address."""
-        document = {"schema": RECORD_SCHEMA, "address": str(address), "model": ref.url, "at": at}
+    def record(self, address: object) -> Record | None:
+        """What was last done at an address; None when nothing was."""
+        blob = self._container.get(_record_name(address))
+        return None if blob is None else parse_record(blob.content, address)
+
+    def keep_record(self, address: object, record: Record) -> None:
+        """Write down what is being done at an address."""
+        document = {
+            "schema": RECORD_SCHEMA,
+            "address": str(address),
+            "wanted": record.wanted.url,
+            "previous": record.previous.url if record.previous else None,
+            "bound": record.bound.url if record.bound else None,
+            "proved": record.proved,
+            "at": record.at,
+        }
         self._container.put(_record_name(address), _text(document))
 
     def _read(self, name: str) -> Entry | None:
@@ -239,6 +258,22 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc
+
+
+def parse_record(content: bytes, address: object) -> Record:
+    """The record in a blob; UnreadableError, naming the address, if it is damaged."""
+    try:
+        document = json.loads(content)
+        if document["schema"] != RECORD_SCHEMA or not isinstance(document["proved"], bool):
+            raise ValueError("not a record of this version")
+        known = {
+            name: ModelRef(document[name]) if document[name] is not None else None
+            for name in ("previous", "bound")
+        }
+        wanted, at = ModelRef(document["wanted"]), str(document["at"])
+        return Record(wanted, known["previous"], known["bound"], document["proved"], at)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise UnreadableError(f"the record of {address} in the store is damaged") from exc
 
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:

@@ -80,6 +80,13 @@ class ModelRef:
         return cls(f"{base.rstrip('/')}/{relative.lstrip('/')}")
 
     @property
+    def short_name(self) -> str:
+        """The file's name; Studio names models by 32 hex digits, of which eight are enough."""
+        name = self.path.rsplit("/", 1)[-1]
+        stem, dot, ending = name.rpartition(".")
+        return f"{stem[:8]}…{dot}{ending}" if len(stem) > 24 else name
+
+    @property
     def path(self) -> str:
         """The decoded path below the host, without the leading slash."""
         return unquote(urlsplit(self.url).path).lstrip("/")
@@ -383,11 +390,28 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Record:
+    """What this program last did at one address, kept in the store.
+
+    `wanted` was asked for at `at`; `previous` served until then (None: unknown), which is the way
+    back; `proved` says that `wanted` was read back and answered as it must. `bound` is the model
+    that the service accepted last: the witness where the service hides its model.
+    """
+
+    wanted: ModelRef
+    previous: ModelRef | None
+    bound: ModelRef | None
+    proved: bool
+    at: str
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything one decision needs: the binding, its address, its artifact.
 
     `live_metrics` are those of the model that serves now; None when nobody knows them.
-    `live_version` names that model for people.
+    `live_version` names that model for people. `record` is what was last done here, where that
+    matters; `way_back_version` names the model before, for people.
     """
 
     binding: Binding
@@ -395,6 +419,14 @@ class Observed:
     artifact: Artifact
     live_metrics: Mapping[str, float] | None = field(default=None, hash=False)
     live_version: str = ""
+    record: Record | None = None
+    way_back_version: str = ""
+
+    @property
+    def unproved(self) -> bool:
+        """Whether the live model was swapped in by this program and never proved."""
+        record = self.record
+        return record is not None and not record.proved and record.wanted == self.live.ref
 
 
 # --- plans ---------------------------------------------------------------------------------

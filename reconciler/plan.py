@@ -7,6 +7,7 @@ not be written has no other future than BLOCK.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler import gates
@@ -73,7 +74,24 @@ def _because_of_recipe(observed: Observed) -> Change | None:
 def _because_it_is_live(observed: Observed) -> Change | None:
     if observed.live.ref != observed.artifact.ref:
         return None
-    return _change(observed, Action.NOOP, "in_sync", "")
+    if not observed.unproved:
+        return _change(observed, Action.NOOP, "in_sync", "")
+    if observed.artifact.state is ArtifactState.REJECTED:
+        return _back(observed)
+    return _change(observed, Action.WAIT, "unproved", "it was swapped in and is not proved yet")
+
+
+def _back(observed: Observed) -> Change:
+    """A version that failed its proof here and still serves: the model before must come back."""
+    why = observed.artifact.message
+    record = observed.record
+    if record is None or record.previous is None:
+        why = f"{why}; there is no way back, the model before is not known"
+        return _change(observed, Action.BLOCK, "no_way_back", why)
+    why = f"{why}; swap the model before back in"
+    back = record.previous
+    change = _change(observed, Action.BIND, "roll_back", why)
+    return replace(change, after=observed.way_back_version, after_ref=back.url, key="")
 
 
 def _because_of_artifact(observed: Observed) -> Change:
@@ -170,14 +188,8 @@ def _change(
 def _live_name(observed: Observed) -> str:
     live = observed.live
     if live.ref is not None:
-        return _shortened(live.ref.path.rsplit("/", 1)[-1])
+        return live.ref.short_name
     return live.model_text or ("hidden" if live.hidden else "unknown")
-
-
-def _shortened(name: str) -> str:
-    """Studio names its models by 32 hex digits; eight are enough to recognise one."""
-    stem, dot, ending = name.rpartition(".")
-    return f"{stem[:8]}…{dot}{ending}" if len(stem) > 24 else name
 
 
 def _warnings(observed: Observed) -> tuple[str, ...]:

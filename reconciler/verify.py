@@ -11,16 +11,20 @@ def judge_score(probe: Probe, score: Score) -> Health:
     """HEALTHY when the answer has rows, every declared column, and no empty cell in them."""
     if not score.rows:
         return Health(HealthCode.DEGRADED, "the endpoint answered the probe with no rows")
-    missing = [column for column in probe.columns if column not in score.columns]
-    if missing:
-        return Health(HealthCode.DEGRADED, _missing(missing, score.columns))
+    if missing := missing_columns(probe, score):
+        return Health(HealthCode.DEGRADED, missing)
     wanted = [score.columns.index(column) for column in probe.columns]
     if any(row[at] in ("", "None", "nan", "NaN") for row in score.rows for at in wanted):
         return Health(HealthCode.DEGRADED, "the answer to the probe has empty cells")
     return Health(HealthCode.HEALTHY, f"scored {len(score.rows)} rows")
 
 
-def _missing(missing: list[str], columns: tuple[str, ...]) -> str:
+def missing_columns(probe: Probe, score: Score) -> str:
+    """Which declared columns the answer lacks, in words; "" when it has them all."""
+    columns = score.columns
+    missing = [column for column in probe.columns if column not in columns]
+    if not missing:
+        return ""
     listed = ", ".join(f'"{column}"' for column in columns)
     close = difflib.get_close_matches(missing[0], columns, n=1)
     hint = f'; did you mean "{close[0]}"?' if close else ""

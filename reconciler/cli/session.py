@@ -11,14 +11,13 @@ import time
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from reconciler import desired, targets
 from reconciler.cli.output import say
 from reconciler.engine.world import World
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.ledger import Ledger
-from reconciler.model import CloudName, ModelRef
+from reconciler.model import CloudName
 from reconciler.training.bes import BatchExecution
 from reconciler.wire.blob import Account
 from reconciler.wire.credentials import resolve_all
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from reconciler.desired import AddressMaker
     from reconciler.engine.world import Clock
-    from reconciler.model import Address, Binding, Desired, Environment, SecretName
+    from reconciler.model import Address, Binding, Desired, Environment, ModelRef, SecretName
     from reconciler.wire.blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
@@ -169,8 +168,10 @@ def connect(
     storage = Account(http, hosts, account, secret(environment.store.key), clock.now)
 
     def grant(ref: ModelRef) -> BlobUrl:
-        below = ref.url.removeprefix(ModelRef(storage.base).url)
-        return storage.readable(unquote(below), GRANT_S)
+        path = storage.path_of(ref)
+        if path is None:
+            raise RefusedError(f"{ref} is not in storage account {account}; no access can be given")
+        return storage.readable(path, GRANT_S)
 
     connection = targets.Connection(http, hosts, environment, secret, grant)
     return World(

@@ -8,14 +8,15 @@ answered before it); a run that is killed loses nothing that the next look would
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler import verify
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import judge, make_proof
 from reconciler.engine.train import JobSlots, VersionLocks, note, train_step
-from reconciler.engine.world import timestamp
+from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import (
     ERROR,
     REFUSED,
@@ -30,8 +31,10 @@ from reconciler.model import (
     UNREADABLE,
     Action,
     Failure,
+    ModelRef,
     Observed,
     Proof,
+    Record,
     Score,
 )
 from reconciler.plan import decide
@@ -125,6 +128,7 @@ class Swap:
 
     asked_at: float
     before: Score | None
+    record: Record
     operation: str = ""
     ended: bool = False  # the service said that the update ended well
 
@@ -139,6 +143,7 @@ class BindingRun:
         self._target: Target = shared.world.targets[binding.kind]
         self._swap: Swap | None = None
         self._unanswered: Swap | None = None
+        self._disproved = ""  # why the candidate was rejected, on the way back
         self._waiting_since: float | None = None
         self._troubles = 0
         self._training = Patience(0.5, 15.0)
@@ -151,6 +156,9 @@ class BindingRun:
         except (UnavailableError, UnreachableError) as exc:
             return self._after_trouble(exc)
         except ReconcilerError as exc:
+            if self._disproved:
+                said = f"{self._disproved}; and the way back failed: {exc.message}"
+                return self._failed(said, UNPROVED)
             return self._failed(exc.message, exc.exit_code)
         self._troubles = 0
         return outcome
@@ -175,11 +183,11 @@ class BindingRun:
             case Action.TRAIN:
                 return self._train()
             case Action.WAIT:
-                return self._wait(change)
+                return self._wait(observed, change)
             case Action.BIND if self._shared.goal is Goal.TRAINED:
                 return self._ended(Ended(), "trained")
             case Action.BIND:
-                return self._bind(observed)
+                return self._bind(observed, change)
             case _:
                 code = ERROR if change.code == UNREADABLE else REFUSED
                 return self._failed(change.why, code)
@@ -206,28 +214,60 @@ class BindingRun:
         self._say("training", f"version {self.binding.version.version}")
         return self._training.again()
 
-    def _wait(self, change: Change) -> Again | Ended:
+    def _wait(self, observed: Observed, change: Change) -> Again | Ended:
         if change.code == "training":
             self._shared.slots.take(self.binding)
             self._say("training", change.why)
             return self._training.again()
+        if observed.unproved and observed.record is not None:
+            asked_at = seconds_since_epoch(observed.record.at)
+            self._swap = Swap(asked_at, None, observed.record, ended=True)
+            return self._prove(self._swap, observed)
         if self._waiting_since is None:
             self._waiting_since = self._world.clock.now()
         return self._still_updating(self._waiting_since, change.why)
 
-    def _bind(self, observed: Observed) -> Again:
+    def _bind(self, observed: Observed, change: Change) -> Again | Ended:
+        """Record the way back, then swap: forward, or back when `change` says so."""
         self._shared.slots.give_back(self.binding)
         before = self._score_before()
-        ref = observed.artifact.ref
-        self._say("swapping", f"to {self.binding.version.version}")
-        swap = self._unanswered = Swap(self._world.clock.now(), before)
-        swap.operation = self._target.bind(self.binding, ref)
+        if why := self._wrong_probe(before):
+            return self._failed(why, REFUSED)
+        record = self._record(observed, change)
+        self._say("swapping", f"to {change.after}")
+        self._keep(record)
+        swap = self._unanswered = Swap(self._world.clock.now(), before, record)
+        swap.operation = self._target.bind(self.binding, record.wanted)
         if observed.live.hidden:
-            at = timestamp(self._world.clock.now())
-            self._world.ledger.keep_record(self.binding.address, ref, at)
+            self._keep(replace(record, bound=record.wanted))
         self._swap = swap
         self._updating.reset()
         return self._updating.again()
+
+    def _wrong_probe(self, before: Score | None) -> str:
+        """Why the probe itself is wrong: a swap changes no columns, so the present model has them.
+
+        Found out before the swap, or a slip in `columns` would cost the candidate its version.
+        """
+        if before is None or self.binding.probe is None or self._disproved:
+            return ""
+        missing = verify.missing_columns(self.binding.probe, before)
+        return f"before the swap, {missing}; correct spec.verify.columns" if missing else ""
+
+    def _record(self, observed: Observed, change: Change) -> Record:
+        back = change.code == "roll_back"
+        if back and not self._disproved:
+            self._disproved = observed.artifact.message
+        return Record(
+            wanted=ModelRef(change.after_ref),
+            previous=None if back else observed.live.ref,
+            bound=observed.live.ref if observed.live.hidden else None,
+            proved=False,
+            at=timestamp(self._world.clock.now()),
+        )
+
+    def _keep(self, record: Record) -> None:
+        self._world.ledger.keep_record(self.binding.address, record)
 
     def _score_before(self) -> Score | None:
         """The answer before the swap, for people; an endpoint that cannot answer has none."""
@@ -248,15 +288,15 @@ class BindingRun:
 
     def _after_swap(self, swap: Swap, observed: Observed, change: Change) -> Again | Ended:
         """The service said that the update ended well: now the read-back must show it."""
-        if change.action is Action.WAIT:
+        if change.code == "updating":
             return self._still_updating(swap.asked_at, change.why)
         if change.code == UNREADABLE:
             raise UnavailableError(change.why)
-        if observed.live.ref != observed.artifact.ref:
+        if observed.live.ref != swap.record.wanted:
             if self._seconds_since(swap) < self._target.settle_s:
                 self._say("settling", "the endpoint does not show the new model yet")
                 return self._updating.again()
-            raise ProofError(_not_changed(observed))
+            raise ProofError(_not_changed(observed, swap.record.wanted))
         return self._prove(swap, observed)
 
     def _prove(self, swap: Swap, observed: Observed) -> Again | Ended:
@@ -270,23 +310,47 @@ class BindingRun:
             after = self._target.score(self.binding)
         except UnavailableError as exc:
             if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
-                raise ProofError(_no_answer(exc)) from exc
+                return self._not_proved(swap, _no_answer(exc))
             return self._updating.again()
         except UnreachableError:
             raise
         except WireError as exc:
-            raise ProofError(_no_answer(exc)) from exc
-        if after == swap.before and self._seconds_since(swap) < self._target.settle_s:
+            return self._not_proved(swap, _no_answer(exc))
+        if swap.before in (None, after) and self._seconds_since(swap) < self._target.settle_s:
             self._say("proving", "the endpoint still answers as before")
             return self._updating.again()
         return self._proved(swap, observed, after)
 
-    def _proved(self, swap: Swap, observed: Observed, after: Score | None) -> Ended:
+    def _proved(self, swap: Swap, observed: Observed, after: Score | None) -> Again | Ended:
         health = judge(self.binding, after)
         proof = make_proof(self.binding, observed.live, health, before=swap.before, after=after)
         if not proof.proved:
-            return self._failed(f"swapped and read back, but {health.message}", UNPROVED, proof)
+            why = f"swapped and read back, but {health.message}"
+            return self._not_proved(swap, why, proof)
+        self._keep(replace(swap.record, bound=swap.record.wanted, proved=True))
+        if self._disproved:
+            return self._failed(f"{self._disproved}; rolled back, and proved", UNPROVED, proof)
         return self._ended(Ended(proof=proof, changed=True), "proved")
+
+    def _not_proved(self, swap: Swap, why: str, proof: Proof | None = None) -> Again | Ended:
+        """Reject the version, so that no run binds it again; the next look finds the way back."""
+        if self._disproved:
+            said = f"{self._disproved}; and the way back could not be proved: {why}"
+            return self._failed(said, UNPROVED, proof)
+        self._reject(why)
+        if swap.record.previous is None:
+            return self._failed(f"{why}; there is no way back", UNPROVED, proof)
+        self._disproved = f"{why}; version {self.binding.version.version} is rejected"
+        self._swap = self._unanswered = None
+        self._say(
+            "rolling back", self._world.ledger.name_of(swap.record.previous, self.binding.version)
+        )
+        return Again(0.0)
+
+    def _reject(self, why: str) -> None:
+        entry = self._world.ledger.read(self.binding.version)
+        if entry is not None and not entry.manifest.rejected:
+            self._world.ledger.reject(entry, why)
 
     def _seconds_since(self, swap: Swap) -> float:
         return self._world.clock.now() - swap.asked_at
@@ -319,10 +383,10 @@ def _no_answer(exc: WireError) -> str:
     return f"swapped and read back, but the endpoint does not answer the probe: {exc.message}"
 
 
-def _not_changed(observed: Observed) -> str:
+def _not_changed(observed: Observed, wanted: ModelRef) -> str:
     live = observed.live
     shown = live.ref.url if live.ref else live.model_text or "no model"
     return (
         f"the service said that the update succeeded, but reading it back shows {shown} instead "
-        f"of {observed.artifact.ref}"
+        f"of {wanted}"
     )

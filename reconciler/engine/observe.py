@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
-    from reconciler.model import Binding
+    from reconciler.model import Binding, Record
     from reconciler.wire.blob import BlobUrl
 
 
@@ -45,25 +45,52 @@ def observe(world: World, binding: Binding) -> Observed:
     """What is: at the address, and of the model. A failed read becomes health UNKNOWN."""
     ref = world.ledger.ref(binding.version)
     try:
-        live = observe_live(world, binding)
+        live, record = observe_live(world, binding)
         artifact = observe_artifact(world, binding, live)
         metrics, version = _of_live(world, binding, live, artifact)
+        if record is None and live.ref == artifact.ref:
+            record = world.ledger.record(binding.address)
+        live = _with_way_back(world, live, artifact)
     except WireError as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     except RefusedError as exc:
         live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("refused", exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
-    return Observed(binding, live, artifact, metrics, version)
+    back = record.previous if record else None
+    named = world.ledger.name_of(back, binding.version) if back else ""
+    return Observed(binding, live, artifact, metrics, version, record, named)
 
 
-def observe_live(world: World, binding: Binding) -> Live:
+def observe_live(world: World, binding: Binding) -> tuple[Live, Record | None]:
     """What serves at the address; where the service hides it, what the record says."""
     live = world.targets[binding.kind].observe(binding)
     if not live.hidden or live.refusal is not None:
+        return live, None
+    record = world.ledger.record(binding.address)
+    if record is None or record.bound is None:
+        return live, record
+    return replace(live, ref=record.bound, witness=Witness.RECORD), record
+
+
+NO_WAY_BACK = "the model before is not known, so a failed proof could not be rolled back"
+
+
+def _with_way_back(world: World, live: Live, artifact: Artifact) -> Live:
+    """The live state, refused when a swap would lose the only way back: a file that is gone."""
+    swap = artifact.state is ArtifactState.READY and live.ref != artifact.ref
+    if not swap or live.refusal is not None or live.health.code is not HealthCode.HEALTHY:
         return live
-    recorded = world.ledger.record(binding.address)
-    return live if recorded is None else replace(live, ref=recorded, witness=Witness.RECORD)
+    if live.ref is None:
+        return replace(live, warnings=(*live.warnings, NO_WAY_BACK))
+    path = world.storage.path_of(live.ref)
+    if path is None or world.storage.exists(path):
+        return live
+    why = (
+        f"the live model {live.ref} is gone from the store account, so there would be no way back; "
+        "put it back, or bind another version by hand first"
+    )
+    return replace(live, refusal=Refusal("no_way_back", why))
 
 
 def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:

@@ -26,7 +26,7 @@ def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple
 def prove(world: World, binding: Binding) -> Proof:
     """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
     try:
-        live = observe_live(world, binding)
+        live, _ = observe_live(world, binding)
         if live.ref != world.ledger.ref(binding.version):
             return make_proof(binding, live, _not_served(live), read_back=False)
         after = world.targets[binding.kind].score(binding) if binding.probe else None

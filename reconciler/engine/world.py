@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.ledger import Ledger
+    from reconciler.model import ModelRef
     from reconciler.targets import Target
     from reconciler.training import Trainer
     from reconciler.wire.blob import BlobProperties, BlobUrl
@@ -36,6 +37,10 @@ class Storage(Protocol):
 
     def writable(self, path: str, lasting_s: float) -> BlobUrl:
         """A blob reference with a SAS that may create and write this one blob."""
+        ...
+
+    def path_of(self, ref: ModelRef) -> str | None:
+        """A model as `container/path`; None when it is in another account."""
         ...
 
     def exists(self, path: str) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
 from reconciler.errors import ConflictError, NotFoundError, RefusedError
+from reconciler.model import ModelRef
 from reconciler.wire.hosts import split_url
 from reconciler.wire.http import without_query
 from reconciler.wire.response import Response, parse_xml
@@ -104,6 +105,11 @@ class Account:
     def writable(self, path: str, lasting_s: float) -> BlobUrl:
         """A blob reference with a SAS that may create and write this one blob."""
         return self._granted(path, _WRITE, lasting_s)
+
+    def path_of(self, ref: ModelRef) -> str | None:
+        """A model as `container/path`; None when it is in another account."""
+        base = ModelRef(self.base).url
+        return unquote(ref.url.removeprefix(base)) if ref.url.startswith(base) else None
 
     def exists(self, path: str) -> bool:
         """Whether the blob is there now."""

@@ -307,11 +307,14 @@ def test_an_endpoint_that_warms_up_is_waited_for(switched: Callable[..., Lab]) -
     assert lab.apply().failures == ()
 
 
-def test_missing_columns_are_a_failed_proof_that_names_them(switched: Callable[..., Lab]) -> None:
+def test_missing_columns_are_the_probes_mistake_and_found_before_the_swap(
+    switched: Callable[..., Lab],
+) -> None:
     lab = switched()
     lab.edit("breast-cancer.yaml", "Scored Probabilities", "Scored Probability")
     (failure,) = lab.apply().failures
-    assert failure.exit_code == errors.UNPROVED
+    assert failure.exit_code == errors.REFUSED
+    assert not [w for w in lab.writes if w[0] == "PATCH" and "breast" in w[1]]
     assert 'has no column "Scored Probability"' in failure.message
     assert 'did you mean "Scored Probabilities"?' in failure.message
 
