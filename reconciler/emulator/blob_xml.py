@@ -76,7 +76,8 @@ def enumeration(
     asked = request.parameters
     prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
     found = _folded((n for n in names if n.startswith(prefix)), prefix, delimiter)
-    after = [name for name in found if name > _unmarked(asked.get("marker", ""))]
+    done = _unmarked(asked.get("marker", ""))
+    after = [name for name in found if name > done]
     page = after[: _page_size(asked)]
     marker = _marked(page[-1]) if len(after) > len(page) else ""
     head = "".join(tag(name, asked[name.lower()]) for name in _ECHOED if asked.get(name.lower()))
