@@ -30,13 +30,17 @@ AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
 __all__ = ["AddressMaker", "load"]
 
 
-def load(root: Path, kinds: Mapping[str, AddressMaker]) -> dict[str, Desired]:
+def load(
+    root: Path, kinds: Mapping[str, AddressMaker], *, display: str | None = None
+) -> dict[str, Desired]:
     """Environment name → what it must look like, sorted by name.
 
     `kinds` makes the address of a binding from its `spec`, by kind; it may raise ValueError.
+    `display` is what messages and sources call the root; None: as it was typed.
     Raises ConfigurationError with everything that is wrong in the tree.
     """
-    files = read_tree(root)
+    display = root.as_posix() if display is None else display
+    files = read_tree(root, display)
     documents, problems, complete = _documents(files)
     declared = []
     for folder, document in documents:
@@ -44,7 +48,7 @@ def load(root: Path, kinds: Mapping[str, AddressMaker]) -> dict[str, Desired]:
         problems.extend(found)
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
-        raise ConfigurationError([_nothing(root)])
+        raise ConfigurationError([_nothing(display)])
     resolver = Resolver(kinds, Probes(root), complete=complete)
     desired = resolver.resolve(declared)
     problems.extend(resolver.problems)
@@ -76,9 +80,9 @@ def _check(document: Document) -> list[Problem]:
     return secrets + [each for each in others if (each.line, each.column) not in places]
 
 
-def _nothing(root: Path) -> Problem:
+def _nothing(display: str) -> Problem:
     message = (
         "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
         "(kind: Model) and NAME.yaml (kind: WebService or ClassicEndpoint)"
     )
-    return Problem(str(root), 0, 0, message)
+    return Problem(display, 0, 0, message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
@@ -64,7 +64,7 @@ def _compact(text: str) -> str:
     if looks_secret(text):
         raise CannotReadError("holds what looks like a secret; a probe is data only")
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_members)
         said = json.dumps(value, separators=(",", ":"), allow_nan=False)
     except json.JSONDecodeError as exc:
         raise CannotReadError(
@@ -75,6 +75,16 @@ def _compact(text: str) -> str:
     if not isinstance(value, dict):
         raise CannotReadError('not a JSON object; begin with {"Inputs": …}')
     return said
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; CannotReadError if a name comes twice, for one of its values would be lost."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise CannotReadError(f'"{name[:80]}" is twice in one object; keep one')
+        found[name] = value
+    return found
 
 
 def _refuse(constant: str) -> NoReturn:

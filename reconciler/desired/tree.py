@@ -23,13 +23,14 @@ class Files:
     """The texts of a tree by path below its root, sorted; and what could not be read."""
 
     root: Path
+    display: str
     texts: dict[PurePosixPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def shown(self, below: PurePosixPath) -> str:
-        """A path as messages name it: the root as it was typed, then the way below it."""
+        """A path as messages name it: what the root is called, then the way below it."""
         # A name may hold bytes that are no text, or what a terminal would obey.
-        return printable((PurePosixPath(self.root.as_posix()) / below).as_posix())
+        return printable((PurePosixPath(self.display) / below).as_posix())
 
 
 class CannotReadError(Exception):
@@ -42,12 +43,12 @@ class CannotReadError(Exception):
         self.column = column
 
 
-def read_tree(root: Path) -> Files:
+def read_tree(root: Path, display: str) -> Files:
     """Every `*.yaml` and `*.yml` below root whose path has no name that begins with . or _."""
-    files = Files(root)
+    files = Files(root, display)
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where it may not look
         what = "not a folder" if os.path.lexists(root) else "no such folder"
-        files.problems.append(Problem(str(root), 0, 0, f"{what}; name the folder of services"))
+        files.problems.append(Problem(display, 0, 0, f"{what}; name the folder of services"))
         return files
     inside = root.resolve()
     for below in _names(files, inside, PurePosixPath()):

@@ -90,6 +90,12 @@ PROBES = [
         f'{REQUEST} "probe.json": not a JSON object; begin with {{"Inputs": …}}',
     ),
     whole(
+        "a probe that says something twice",
+        "probe.json",
+        '{"Inputs": {"a": 1, "a": 2}}',
+        f'{REQUEST} "probe.json": "a" is twice in one object; keep one',
+    ),
+    whole(
         "a probe with NaN",
         "probe.json",
         '{"a": NaN}',

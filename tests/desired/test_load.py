@@ -187,6 +187,13 @@ def test_a_mistake_that_came_by_an_alias_is_told_where_it_was_written_and_used(r
     ]
 
 
+def test_the_root_may_be_called_otherwise(root: Path) -> None:
+    found = load(write(root, GOOD), KINDS, display="the-demo")["prod"]
+    assert found.bindings[0].source == Source("the-demo/churn.yaml", 4, 9)
+    with pytest.raises(ConfigurationError, match=r"^the-demo: no such folder"):
+        load(root / "nowhere", KINDS, display="the-demo")
+
+
 def test_a_kind_without_a_target_is_said(root: Path) -> None:
     said = "services/churn.yaml:2:7: kind: this program cannot serve WebService"
     with pytest.raises(ConfigurationError, match=re.escape(said)):
