@@ -49,15 +49,17 @@ class Stored:
     lease: Lease = field(default_factory=Lease)
 
 
-@dataclass
-class Container:
-    """One container. `uncommitted` blocks, by blob and id, do not outlive the process."""
+@dataclass(eq=False)
+class Container(dict[str, Stored]):
+    """One container: its blobs by name, and what else it has; an empty one is falsy.
+
+    `uncommitted` blocks, by blob and id, do not outlive the process.
+    """
 
     etag: str
     modified: float
     metadata: dict[str, str] = field(default_factory=dict)
     lease: Lease = field(default_factory=Lease)
-    blobs: dict[str, Stored] = field(default_factory=dict)
     uncommitted: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
 
@@ -96,7 +98,7 @@ class BlobService:
         with self._guard:
             now = self._clock()
             made = Stored(content, _etag(), now, created=now, md5=blob_xml.md5(content))
-            self._container(account, container).blobs[name] = made
+            self._container(account, container)[name] = made
 
     def get(self, account: str, container: str, name: str) -> bytes | None:
         """The bytes of a blob, None when there is none."""
@@ -107,7 +109,7 @@ class BlobService:
     def _find(self, account: str, container: str, name: str) -> Stored | None:
         owner = self.accounts.get(account)
         box = owner.containers.get(container) if owner else None
-        return box.blobs.get(name) if box else None
+        return box.get(name) if box else None
 
     def may(self, account: str, container: str, name: str, sas: str, permission: str) -> bool:
         """Whether a SAS allows reading ("r") or writing ("w") a blob now; `spr` does not count."""
@@ -150,7 +152,7 @@ class BlobService:
                 for container, blobs in account["containers"].items():
                     box = self._container(name, container)
                     _take_over(box, shapes.get(container, {}))
-                    box.blobs = {blob: _loaded(stored, read) for blob, stored in blobs.items()}
+                    box.update({blob: _loaded(stored, read) for blob, stored in blobs.items()})
 
     def contents(self) -> dict[str, bytes]:
         """All contents by their SHA-256."""
@@ -160,7 +162,7 @@ class BlobService:
     def _all(self) -> Iterable[Stored]:
         for account in self.accounts.values():
             for box in account.containers.values():
-                yield from box.blobs.values()
+                yield from box.values()
 
     def handle(self, request: Request, account: str, rest: str) -> Response:
         """The answer to a request; `rest` is the undecoded path below the account."""
@@ -222,9 +224,9 @@ class _Call:
 
     @property
     def stored(self) -> Stored:
-        if self.name not in self.box.blobs:
+        if self.name not in self.box:
             raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
-        return self.box.blobs[self.name]
+        return self.box[self.name]
 
     def includes(self, what: str) -> bool:
         return what in self.request.parameters.get("include", "").lower().split(",")
@@ -240,7 +242,7 @@ def _authorize(call: _Call, rest: str) -> None:
     if not sas.get("sig"):
         raise BlobError(403, "AuthenticationFailed", "There is no signature.")
     box = call.owner.containers.get(call.container)
-    exists = box is not None and call.name in box.blobs
+    exists = box is not None and call.name in box
     wanted = blob_auth.need(request, call.container, call.name, exists)
     code = blob_auth.sas_refusal(call.owner.key, sas, place, wanted, call.now, request.scheme)
     if code:
@@ -327,8 +329,8 @@ def _lease_container(call: _Call) -> Response:
 
 
 def _list_blobs(call: _Call) -> Response:
-    blobs = call.box.blobs
-    call.box.lease.check(call.lease, call.now, "Container", needed=False)
+    blobs = call.box
+    blobs.lease.check(call.lease, call.now, "Container", needed=False)
 
     def entry(name: str) -> str:
         stored = blobs.get(name)
@@ -391,7 +393,7 @@ def _put_blob(call: _Call) -> Response:
 
 
 def _put_block(call: _Call) -> Response:
-    if call.name in call.box.blobs:
+    if call.name in call.box:
         call.stored.lease.check(call.lease, call.now, "Blob")
     block, blocks = call.request.parameters.get("blockid", ""), call.box.uncommitted
     try:
@@ -420,7 +422,7 @@ def _put_block_list(call: _Call) -> Response:
 def _committed(call: _Call, wanted: list[tuple[str, str]]) -> list[tuple[str, bytes]]:
     """The blocks in their order; Latest means uncommitted ones before committed ones."""
     new = call.box.uncommitted.get(call.name, {})
-    old = _cut(call.box.blobs[call.name]) if call.name in call.box.blobs else {}
+    old = _cut(call.box[call.name]) if call.name in call.box else {}
     known = {"Uncommitted": new, "Committed": old, "Latest": {**old, **new}}
     if not all(block in known[kind] for kind, block in wanted):
         raise BlobError(400, "InvalidBlockList", "The block list names a block that is not there.")
@@ -438,7 +440,7 @@ def _cut(stored: Stored) -> dict[str, bytes]:
 def _write(call: _Call, content: bytes, md5: str) -> Stored:
     """The blob that is now stored; a lease goes on, metadata and properties are replaced."""
     box, headers = call.box, call.request.headers
-    old = box.blobs.get(call.name)
+    old = box.get(call.name)
     blob_xml.check_conditions(headers, _version(old), creating=True)
     lease = old.lease if old else Lease()
     lease.check(call.lease, call.now, "Blob")
@@ -447,7 +449,7 @@ def _write(call: _Call, content: bytes, md5: str) -> Stored:
     made.lease = lease if lease.locked(call.now) else Lease()
     given = {name: headers.get(f"x-ms-blob-{name.lower()}", "") for name in _CONTENT}
     made.more = {name: value for name, value in given.items() if value}
-    box.blobs[call.name] = made
+    box[call.name] = made
     box.uncommitted.pop(call.name, None)
     return made
 
@@ -514,7 +516,7 @@ def _set_metadata(call: _Call) -> Response:
 
 def _delete(call: _Call) -> Response:
     _writable(call)
-    del call.box.blobs[call.name]
+    del call.box[call.name]
     call.box.uncommitted.pop(call.name, None)
     return Response(202, {"x-ms-delete-type-permanent": "true"})
 
@@ -585,7 +587,7 @@ def _dumped_account(account: Account) -> dict[str, Any]:
     return {
         "key": base64.b64encode(account.key).decode(),
         "containers": {
-            name: {blob: _dumped(stored) for blob, stored in box.blobs.items()}
+            name: {blob: _dumped(stored) for blob, stored in box.items()}
             for name, box in boxes.items()
         },
         "properties": {

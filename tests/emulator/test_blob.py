@@ -637,6 +637,8 @@ def test_writing_to_a_leased_blob_needs_the_id(
     given = {"x-ms-lease-id": lease_id} if lease_id else {}
     assert outcome(store.put(**given)) == expected
     assert store.send("GET", "/box/b").headers["x-ms-lease-state"] == "leased"
+    block = store.send("PUT", "/box/b", "comp=block&blockid=MA==", b"0", **given)
+    assert outcome(block) == expected
     deleted = store.send("DELETE", "/box/b", **given)
     assert deleted.status == (202 if expected[0] == 201 else 412)
 
