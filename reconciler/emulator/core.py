@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from reconciler.emulator.blob import BlobService
+from reconciler.emulator.blob_auth import SIGNED_VERSION, sas_string, signature
 from reconciler.emulator.definitions import ModelError
 from reconciler.emulator.faults import Faults
 from reconciler.emulator.learning import LearningError, load
@@ -69,8 +72,20 @@ class Core:
         return content
 
     def fresh_sas(self, account: str, container: str, name: str) -> str:
-        """A read-only SAS for one blob, as each look at a job hands out."""
-        return self.blobs.sign(account, container, name, lasting_s=SAS_S - 300)
+        """A read-only SAS as each look at a job hands out: for a blob, or "" for the container."""
+        if name:
+            return self.blobs.sign(account, container, name, lasting_s=SAS_S - 300)
+        now = self.now()
+        sas = {
+            "sv": SIGNED_VERSION,
+            "sr": "c",
+            "st": _stamp(now - 300),
+            "se": _stamp(now - 300 + SAS_S),
+            "sp": "rl",
+        }
+        key = self.blobs.accounts[account].key
+        sas["sig"] = signature(key, sas_string(sas, account, container, ""))
+        return "?" + urlencode(sas)
 
     def check_model(self, content: bytes) -> None:
         """ModelError when the bytes are not a model that can be loaded."""
@@ -126,3 +141,7 @@ class Core:
         owner = place.split("/")[2]
         workspace = self.world.workspaces.get(owner)
         return workspace.storage if workspace else sorted(self.blobs.accounts)[0]
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+import traceback
+from typing import TYPE_CHECKING
 
-from reconciler.emulator import learning
+from reconciler.emulator import learning, submission
 from reconciler.emulator.messages import (
     Refused,
     Request,
@@ -12,16 +14,17 @@ from reconciler.emulator.messages import (
     answer,
     bad_argument,
     json_object,
+    unknown,
 )
 from reconciler.emulator.world import Job, blob_base, iso, new_id
 
 if TYPE_CHECKING:
     from reconciler.emulator.core import Core
     from reconciler.emulator.served import Served
-    from reconciler.emulator.world import Experiment, Json
+    from reconciler.emulator.world import Json
 
+OWN_OUTPUTS = "experimentoutput"  # §4.2: where outputs without an override go
 MOST_RUNNING = 40  # §4.7: further ones are queued
-DATASETS = (".csv", ".tsv", ".arff")
 _NUMBERS = {"NotStarted": 0, "Running": 1, "Failed": 2, "Cancelled": 3, "Finished": 4}
 
 
@@ -37,12 +40,11 @@ def handle(
     if start and request.method == "POST":
         return _start(core, job)
     if not start and request.method == "GET":
+        _look(core, job)
         return answer(200, _shown(core, request, job))
     if not start and request.method == "DELETE":
         return _cancel(core, job)
-    raise Refused(
-        501, "NotImplemented", f"The emulator does not know {request.method} {request.path}."
-    )
+    raise unknown(request)
 
 
 # --- submit -------------------------------------------------------------------------------------
@@ -59,73 +61,10 @@ def _submit(core: Core, request: Request, place: str, served: Served) -> Respons
             "The operation is not valid.",
             ("MissingModelPackage", "This emulated service trains nothing; it has no experiment."),
         )
-    checked = {
-        "Inputs": _checked_inputs(body, experiment),
-        "Outputs": _checked_outputs(body, experiment),
-        "GlobalParameters": _checked_parameters(body, experiment),
-    }
+    checked = submission.checked(body, experiment)
     job = Job(new_id(), place, checked, core.now(), trick=core.faults.trick("job"))
     core.world.jobs[job.id] = job
     return answer(200, job.id)
-
-
-def _checked_inputs(body: Json, experiment: Experiment) -> Json:
-    inputs, single = body.get("Inputs"), body.get("Input")
-    if inputs and single:
-        raise bad_argument("DuplicateInputInBatchCall", "Both Input and Inputs are given.")
-    given = inputs or ({experiment.input: single} if single else {})
-    if not given:
-        raise bad_argument("BatchJobInputsNotSpecified", f"Input {experiment.input} is missing.")
-    if set(given) != {experiment.input}:
-        names = ", ".join(sorted(set(given) - {experiment.input}))
-        raise bad_argument("InvalidInputNames", f"Inputs {names} are not known.")
-    for reference in given.values():
-        _check_reference(reference)
-    return dict(given)
-
-
-def _checked_outputs(body: Json, experiment: Experiment) -> Json:
-    given = body.get("Outputs") or {}
-    endings = {
-        experiment.model_output: (".ilearner",),
-        experiment.evaluation_output: DATASETS,
-    }
-    for port, reference in given.items():
-        if port not in endings:
-            raise bad_argument("InvalidOutputOverrideName", f"There is no output {port}.")
-        if reference is None:
-            raise bad_argument("MissingOutputOverrideSpecification", f"Output {port} is null.")
-        _check_reference(reference)
-        if not str(reference["RelativeLocation"]).casefold().endswith(endings[port]):
-            raise bad_argument(
-                "InvalidBlobExtension",
-                f"The blob reference {port} has an invalid or missing file extension. "
-                f"Supported file extensions for this output type: {', '.join(endings[port])}",
-            )
-    return dict(given)
-
-
-def _checked_parameters(body: Json, experiment: Experiment) -> dict[str, str]:
-    given = body.get("GlobalParameters") or {}
-    if unknown := sorted(set(given) - set(experiment.parameters)):
-        raise bad_argument("UnexpectedParameter", f"Parameters {unknown} are not known.")
-    return {**experiment.parameters, **{name: str(value) for name, value in given.items()}}
-
-
-def _check_reference(reference: Any) -> None:
-    """Either an account key with a path, or base, path and SAS (§4.2)."""
-    if not isinstance(reference, dict):
-        raise bad_argument("MissingInputBlobInformation", "A blob reference must be an object.")
-    relative = reference.get("RelativeLocation")
-    if not isinstance(relative, str) or "/" not in relative.lstrip("/"):
-        raise bad_argument(
-            "InputBlobRelativeLocationInvalid", "RelativeLocation must be container/blob."
-        )
-    if not reference.get("ConnectionString") and not reference.get("BaseLocation"):
-        raise bad_argument(
-            "MissingInputBlobInformation",
-            "ConnectionString, or BaseLocation with a SAS, is needed.",
-        )
 
 
 # --- start and cancel ---------------------------------------------------------------------------
@@ -168,14 +107,26 @@ def _cancel(core: Core, job: Job) -> Response:
 
 def settle(core: Core, now: float) -> None:
     """Run the jobs whose time has come. The work happens here, so nothing runs behind the scene."""
-    for job in list(core.world.jobs.values()):
-        if job.state == "Running" and job.due <= now:
-            _run(core, job)
+    if core.options.pace == "clock":
+        for job in list(core.world.jobs.values()):
+            if job.state == "Running" and job.due <= now:
+                _run(core, job, job.due)
     _dequeue(core)
 
 
-def _run(core: Core, job: Job) -> None:
-    job.ended = job.due
+def _look(core: Core, job: Job) -> None:
+    """With pace "looks" a running job is seen a number of times before it ends."""
+    if core.options.pace != "looks" or job.state != "Running":
+        return
+    job.looks += 1
+    if job.looks > core.options.looks:
+        _run(core, job, core.now())
+        _dequeue(core)
+
+
+def _run(core: Core, job: Job, ended: float) -> None:
+    """End the job. Whatever goes wrong is this job's own trouble, never that of other requests."""
+    job.ended = ended
     if job.trick == "cancelled":
         job.state = "Cancelled"
         return
@@ -186,6 +137,11 @@ def _run(core: Core, job: Job) -> None:
     except (learning.LearningError, Refused) as exc:
         job.state = "Failed"
         job.details = _details(exc)
+        return
+    except Exception:
+        traceback.print_exc(file=sys.stderr)
+        job.state = "Failed"
+        job.details = "InternalError: The emulator has a bug; see its own output."
         return
     job.state = "Finished"
 
@@ -209,21 +165,21 @@ def _train(core: Core, job: Job) -> None:
 
 def _read(core: Core, reference: Json) -> bytes:
     account, sas = _account(core, reference)
-    relative = str(reference["RelativeLocation"]).lstrip("/")
+    relative = reference["RelativeLocation"].lstrip("/")
     if account:
         content = core.read_blob(f"{account}/{relative}")
         if content is None:
             raise bad_argument("BlobNotFound", f"The blob {relative} was not found.")
         return content
-    return core.read_location(str(reference["BaseLocation"]), relative, sas)
+    return core.read_location(reference["BaseLocation"], relative, sas)
 
 
 def _account(core: Core, reference: Json) -> tuple[str, str]:
     """The account of a connection string, "" for a reference by SAS; and the SAS."""
-    given = reference.get("ConnectionString")
+    given = reference["ConnectionString"]
     if not given:
-        return "", str(reference.get("SasBlobToken") or "")
-    parts = dict(p.split("=", 1) for p in str(given).split(";") if "=" in p)
+        return "", reference["SasBlobToken"]
+    parts = dict(p.strip().split("=", 1) for p in given.split(";") if "=" in p)
     account = parts.get("AccountName", "")
     if not core.blobs.check_key(account, parts.get("AccountKey", "")):
         raise bad_argument("InvalidBlobConnectionString", "The connection string is not valid.")
@@ -234,14 +190,14 @@ def _write(core: Core, job: Job, port: str, content: bytes) -> str:
     """Where the output went: its override, or the workspace's own storage (§4.2)."""
     reference = job.body["Outputs"].get(port)
     if reference is None:
-        ending = ".ilearner" if content.startswith(b"{") else ".csv"
+        ending = ".ilearner" if port == core.experiment_at(job.place).model_output else ".csv"
         ident = new_id()
-        path = f"{core.default_account(job.place)}/experimentoutput/{ident}/{ident}{ending}"
+        path = f"{core.default_account(job.place)}/{OWN_OUTPUTS}/{ident}/{ident}{ending}"
     else:
         account, sas = _account(core, reference)
-        relative = str(reference["RelativeLocation"]).lstrip("/")
+        relative = reference["RelativeLocation"].lstrip("/")
         if not account:
-            account = core.account_of(str(reference["BaseLocation"]))
+            account = core.account_of(reference["BaseLocation"])
             container, _, name = relative.partition("/")
             if not core.blobs.may(account, container, name, sas, "w"):
                 raise bad_argument(
@@ -271,11 +227,14 @@ def _shown(core: Core, request: Request, job: Job) -> Json:
 
 
 def _place(core: Core, request: Request, path: str) -> Json:
+    """Where an output lies; in the service's own container the SAS is for all of it (§4.2)."""
     account, _, relative = path.partition("/")
     container, _, name = relative.partition("/")
     return {
         "ConnectionString": None,
         "RelativeLocation": relative,
         "BaseLocation": blob_base(account, request),
-        "SasBlobToken": core.fresh_sas(account, container, name),
+        "SasBlobToken": core.fresh_sas(
+            account, container, "" if container == OWN_OUTPUTS else name
+        ),
     }

@@ -93,8 +93,9 @@ def json_object(request: Request) -> dict[str, Any]:
     """The body as a JSON object; Refused with 400 for anything else, in any charset that fits."""
     try:
         document = json.loads(_decoded(request))
-    except (ValueError, LookupError) as exc:
-        raise bad_argument("RequestBodyInvalid", f"The request body is not JSON: {exc}") from exc
+    except (ValueError, LookupError, RecursionError) as exc:
+        reason = exc if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
+        raise bad_argument("RequestBodyInvalid", f"The request body is not JSON: {reason}") from exc
     if not isinstance(document, dict):
         raise bad_argument("RequestBodyInvalid", "The request body is not a JSON object.")
     return document
@@ -109,6 +110,17 @@ def _decoded(request: Request) -> str:
 def bad_argument(detail: str, message: str) -> Refused:
     """400 BadArgument with one detail (§4.8)."""
     return Refused(400, "BadArgument", "Bad or missing argument.", (detail, message))
+
+
+def unknown(request: Request) -> Refused:
+    """501 that names what was asked."""
+    message = f"The emulator does not know {request.method} {request.path}."
+    return Refused(501, "NotImplemented", message)
+
+
+def is_object(value: object) -> bool:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
 
 
 def member(value: Mapping[str, Any], name: str, default: Any = None) -> Any:

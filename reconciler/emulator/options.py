@@ -15,6 +15,9 @@ class Options:
     """How this cloud behaves where the real one's behaviour is unknown, and how fast it is."""
 
     speed: float = 1.0
+    pace: str = "clock"  # or "looks": nothing is due by time, work moves when it is looked at
+    looks: int = 1  # with pace "looks": how often a job or an operation is seen unfinished
+    settle_looks: int = 3  # with pace "looks": how often an endpoint still shows its old model
     job_s: float = 5.0
     operation_s: float = 12.0  # §3.6: 10-15 s recorded
     settle_s: float = 30.0  # §2.8: a Classic update is in effect after about 30 s
@@ -31,6 +34,7 @@ class Options:
     def __post_init__(self) -> None:
         """Raise ValueError for a setting that does not exist."""
         allowed = {
+            "pace": ("clock", "looks"),
             "status_codes": ("strings", "numbers"),
             "cancelled": ("Cancelled", "Canceled"),
             "classic_location": ("visible", "hidden"),

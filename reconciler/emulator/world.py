@@ -38,7 +38,8 @@ class Experiment:
     input: str = "input1"
     model_output: str = "output1"
     evaluation_output: str = "output2"
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)  # with their defaults
+    required: list[str] = field(default_factory=list)  # parameters without a default
 
     def fit(self, content: bytes, parameters: Mapping[str, str]) -> tuple[bytes, bytes]:
         """The model and the evaluation of a CSV; LearningError says what is wrong with it."""
@@ -49,7 +50,7 @@ class Experiment:
             held_out=self.held_out,
             seed=self.seed,
             positive=self.positive,
-            parameters=self.parameters,
+            parameters={**dict.fromkeys(self.required, ""), **self.parameters},
         )
         return learning.fit(learner, content, parameters)
 
@@ -92,6 +93,7 @@ class Operation:
     region: str = ""
     trick: str = ""  # "fail" or "nothing": scripted by a test
     status: str = "Provisioning"
+    looks: int = 0
     error: Json = field(default_factory=dict)
     ended: float = 0.0
 
@@ -125,6 +127,7 @@ class Endpoint:
     model: str = ""
     next_model: str = ""
     next_at: float = 0.0
+    next_looks: int = 0
 
 
 @dataclass
@@ -152,6 +155,7 @@ class Job:
     submitted: float
     state: str = "NotStarted"
     queued: bool = False
+    looks: int = 0
     started: float = 0.0
     due: float = 0.0
     ended: float = 0.0
@@ -193,7 +197,8 @@ class World:
     def load(self, document: Json, models: Mapping[str, bytes]) -> None:
         """Become what was dumped."""
         for name, kind in _RECORDS.items():
-            getattr(self, name).update({k: _made(kind, v) for k, v in document[name].items()})
+            records = document.get(name, {})
+            getattr(self, name).update({k: _made(kind, v) for k, v in records.items()})
         self.models.update(models)
 
 
@@ -231,7 +236,10 @@ def iso(seconds: float, digits: int = 7) -> str:
 
 def canonical(url: str) -> str:
     """`blob://account/container/name` for a URL of this cloud's storage; other text unchanged."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # `http://[` and the like
+        return url
     if parts.scheme not in ("http", "https"):
         return url
     path = unquote(parts.path) + (f"?{parts.query}" if parts.query else "")
