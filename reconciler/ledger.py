@@ -23,6 +23,7 @@ from reconciler.model import (
     ModelRef,
     Recipe,
     Record,
+    Score,
     Version,
 )
 
@@ -180,6 +181,7 @@ class Ledger:
             "bound": record.bound.url if record.bound else None,
             "proved": record.proved,
             "at": record.at,
+            "before": vars(record.before) if record.before else None,
         }
         self._container.put(_record_name(address), _text(document))
 
@@ -270,10 +272,23 @@ def parse_record(content: bytes, address: object) -> Record:
             name: ModelRef(document[name]) if document[name] is not None else None
             for name in ("previous", "bound")
         }
-        wanted, at = ModelRef(document["wanted"]), str(document["at"])
-        return Record(wanted, known["previous"], known["bound"], document["proved"], at)
+        return Record(
+            wanted=ModelRef(document["wanted"]),
+            previous=known["previous"],
+            bound=known["bound"],
+            proved=document["proved"],
+            at=str(document["at"]),
+            before=_score(document["before"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise UnreadableError(f"the record of {address} in the store is damaged") from exc
+
+
+def _score(document: Mapping[str, Any] | None) -> Score | None:
+    if document is None:
+        return None
+    rows = tuple(tuple(map(str, row)) for row in document["rows"])
+    return Score(tuple(map(str, document["columns"])), rows)
 
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:

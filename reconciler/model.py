@@ -394,8 +394,9 @@ class Record:
     """What this program last did at one address, kept in the store.
 
     `wanted` was asked for at `at`; `previous` served until then (None: unknown), which is the way
-    back; `proved` says that `wanted` was read back and answered as it must. `bound` is the model
-    that the service accepted last: the witness where the service hides its model.
+    back, and answered the probe with `before`; `proved` says that `wanted` was read back and
+    answered as it must. `bound` is the model that the service accepted last: the witness where
+    the service hides its model.
     """
 
     wanted: ModelRef
@@ -403,6 +404,7 @@ class Record:
     bound: ModelRef | None
     proved: bool
     at: str
+    before: Score | None = None
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ class BindingRun:
             return self._training.again()
         if observed.unproved and observed.record is not None:
             asked_at = seconds_since_epoch(observed.record.at)
-            self._swap = Swap(asked_at, None, observed.record, ended=True)
+            self._swap = Swap(asked_at, observed.record.before, observed.record, ended=True)
             return self._prove(self._swap, observed)
         if self._waiting_since is None:
             self._waiting_since = self._world.clock.now()
@@ -233,7 +233,7 @@ class BindingRun:
         before = self._score_before()
         if why := self._wrong_probe(before):
             return self._failed(why, REFUSED)
-        record = self._record(observed, change)
+        record = self._record(observed, change, before)
         self._say("swapping", f"to {change.after}")
         self._keep(record)
         swap = self._unanswered = Swap(self._world.clock.now(), before, record)
@@ -254,7 +254,7 @@ class BindingRun:
         missing = verify.missing_columns(self.binding.probe, before)
         return f"before the swap, {missing}; correct spec.verify.columns" if missing else ""
 
-    def _record(self, observed: Observed, change: Change) -> Record:
+    def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
         back = change.code == "roll_back"
         if back and not self._disproved:
             self._disproved = observed.artifact.message
@@ -264,6 +264,7 @@ class BindingRun:
             bound=observed.live.ref if observed.live.hidden else None,
             proved=False,
             at=timestamp(self._world.clock.now()),
+            before=before,
         )
 
     def _keep(self, record: Record) -> None:
