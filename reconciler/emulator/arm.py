@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from reconciler.emulator import definitions
-from reconciler.emulator.messages import Refused, Request, Response, answer, json_object, member
-from reconciler.emulator.world import (
-    Operation,
-    WebService,
-    canonicalised,
-    iso,
-    localised,
-    new_id,
+from reconciler.emulator import definitions, operations
+from reconciler.emulator.messages import (
+    Refused,
+    Request,
+    Response,
+    answer,
+    json_object,
+    member,
+    unknown,
 )
+from reconciler.emulator.operations import PROVIDER
+from reconciler.emulator.shapes import refused
+from reconciler.emulator.world import WebService, canonicalised, localised, new_id
 
 if TYPE_CHECKING:
     from reconciler.emulator.core import Core
     from reconciler.emulator.world import Json
 
 OLD, NEW = "2016-05-01-preview", "2017-01-01"
-PROVIDER = "Microsoft.MachineLearning"
 _GROUP = re.compile(
     r"/subscriptions/(?P<sub>[^/]+)/resourcegroups/(?P<group>[^/]+)"
     r"/providers/microsoft\.machinelearning/webservices(?:/(?P<name>[^/]+)(?:/(?P<below>[^/]+))?)?/?$",
@@ -98,7 +100,7 @@ def _quota(request: Request) -> dict[str, str]:
 
 def _dispatch(core: Core, request: Request) -> Response:
     if match := _OPERATION.match(request.path):
-        return _operation(core, request, match["what"].casefold(), match["id"])
+        return operations.look_at(core, request, match["what"].casefold(), match["id"])
     if _OPERATIONS.match(request.path):
         return answer(200, {"value": [_described()]})
     if match := _SUBSCRIPTION.match(request.path):
@@ -132,7 +134,8 @@ def _service(core: Core, request: Request, where: tuple[str, str, str], below: s
     if below:
         raise unknown(request)
     if method == "GET":
-        return _get(request, _there(service, where[2]))
+        operations.look(core, operations.running(core, key))
+        return _get(request, _there(core.world.services.get(key), where[2]))
     if method == "PUT":
         return _put(core, request, key, service, where)
     if method == "PATCH":
@@ -145,13 +148,6 @@ def _service(core: Core, request: Request, where: tuple[str, str, str], below: s
 def service_key(subscription: str, group: str, name: str) -> str:
     """The key of a New service; ARM ids count in any case."""
     return "/".join((subscription, group, name)).casefold()
-
-
-def unknown(request: Request) -> Refused:
-    """501 that names what was asked."""
-    return Refused(
-        501, "NotImplemented", f"The emulator does not know {request.method} {request.path}."
-    )
 
 
 def _there(service: WebService | None, name: str) -> WebService:
@@ -201,7 +197,10 @@ def _listed(core: Core, request: Request, subscription: str, group: str | None) 
         ),
         key=lambda pair: pair[0],
     )
-    start = int(request.parameters.get("$skiptoken", "0") or 0)
+    token = request.parameters.get("$skiptoken", "") or "0"
+    if not token.isdecimal():
+        raise refused("InvalidQueryParameter", "The $skiptoken is not one of this list.")
+    start = int(token)
     size = core.options.page_size
     page: Json = {"value": [definitions.sparse(s) for _, s in found[start : start + size]]}
     if start + size < len(found):
@@ -219,8 +218,13 @@ def _put(
     where: tuple[str, str, str],
 ) -> Response:
     document = json_object(request)
-    properties = definitions.checked(document, service)
+    properties = definitions.checked(document, service, core.now())
+    given = {name.casefold() for name, value in (properties.get("keys") or {}).items() if value}
+    if len(given) == 1:  # a PATCH of one key was recorded; a definition needs both or none
+        raise refused("MissingKeys", "One of primary and secondary is not provided.")
     if service is None:
+        if not member(document, "location"):
+            raise refused("RequestBodyInvalid", "location is required.")
         service = _created(core, key, where, document)
         status = 201
     else:
@@ -255,7 +259,7 @@ def _created(core: Core, key: str, where: tuple[str, str, str], document: Json) 
 
 def _patch(core: Core, request: Request, key: str, service: WebService) -> Response:
     document = json_object(request)
-    patch = definitions.checked(document, service)
+    patch = definitions.checked(document, service, core.now())
     merged = definitions.merged(service.properties, patch, core.options.patch_maps)
     return _start_write(core, request, key, service, document, merged, 200)
 
@@ -270,7 +274,7 @@ def _start_write(
     status: int,
 ) -> Response:
     keys = member(member(document, "properties") or {}, "keys") or {}
-    operation = _begin(
+    operation = operations.begin(
         core,
         service,
         key,
@@ -285,7 +289,7 @@ def _start_write(
         body = definitions.old_dialect(echo)
     else:
         body = _slim(service, request)
-    return _accepted(request, operation, answer(status, localised(body, request)))
+    return operations.accepted(request, operation, answer(status, localised(body, request)))
 
 
 def _slim(service: WebService, request: Request) -> Json:
@@ -298,129 +302,16 @@ def _slim(service: WebService, request: Request) -> Json:
 def _create_regional(core: Core, request: Request, key: str, service: WebService) -> Response:
     region = request.parameters.get("region", "")
     if not region:
-        raise Refused(400, "BadRequest", "The request is invalid.", ("MissingRegion", "No region."))
-    operation = _begin(core, service, key, kind="region", region=definitions.short(region))
-    return _accepted(request, operation, answer(202, _slim(service, request)))
+        raise refused("InvalidQueryParameter", "The region is missing.")
+    operation = operations.begin(
+        core, service, key, kind="region", region=definitions.short(region)
+    )
+    return operations.accepted(request, operation, answer(202, _slim(service, request)))
 
 
 def _delete(core: Core, request: Request, key: str, service: WebService | None) -> Response:
     if service is None:
         return answer(204)
-    operation = _begin(core, service, key, kind="delete")
-    location = _operation_url(request, operation, "operationresults")
-    return _accepted(request, operation, answer(202)).with_headers(Location=location)
-
-
-def _begin(core: Core, service: WebService, key: str, *, kind: str, **more: Any) -> Operation:
-    now = core.now()
-    operation = Operation(
-        id=str(uuid.uuid4()),
-        subscription=service.subscription,
-        location=definitions.short(service.location),
-        service=key,
-        kind=kind,
-        started=now,
-        due=now + core.options.operation_s / core.options.speed,
-        trick=core.faults.trick("operation"),
-        **more,
-    )
-    core.world.operations[operation.id] = operation
-    return operation
-
-
-def _operation_url(request: Request, operation: Operation, what: str) -> str:
-    version = request.parameters["api-version"]
-    return (
-        f"{request.base}/subscriptions/{operation.subscription}/providers/{PROVIDER}"
-        f"/locations/{operation.location}/{what}/{operation.id}?api-version={version}"
-    )
-
-
-def _accepted(request: Request, operation: Operation, response: Response) -> Response:
-    """§3.6: the two headers of a long-running operation; no Retry-After was ever recorded."""
-    return response.with_headers(
-        Azure_AsyncOperation=_operation_url(request, operation, "operationsStatus"),
-        Azure_AsyncOperationPercentComplete="0",
-    )
-
-
-def _operation(core: Core, request: Request, what: str, ident: str) -> Response:
-    operation = core.world.operations.get(ident)
-    if operation is None:
-        raise Refused(404, "NotFound", "The specified resource was not found.")
-    ended = operation.status != "Provisioning"
-    if what == "operationresults":
-        return answer(204 if ended else 202)
-    body: Json = {
-        "id": _operation_url(request, operation, "operationsStatus")
-        .split("?")[0]
-        .removeprefix(request.base),
-        "name": operation.id,
-        "status": operation.status,
-        "startTime": iso(operation.started),
-        "percentComplete": 1.0 if ended else _percent(core, operation),
-    }
-    if ended:
-        body["endTime"] = iso(operation.ended)
-    return answer(200, {**body, **_failure(core, operation)})
-
-
-def _percent(core: Core, operation: Operation) -> float:
-    """From 0.5, as recorded, towards 0.9."""
-    share = (core.now() - operation.started) / max(operation.due - operation.started, 1e-9)
-    return round(0.5 + 0.4 * min(max(share, 0.0), 1.0), 2)
-
-
-def _failure(core: Core, operation: Operation) -> Json:
-    """The error in the swagger's member, in ARM's, or in both: nobody recorded one [U]."""
-    if operation.status != "Failed":
-        return {}
-    shape = core.options.async_failure
-    return {name: operation.error for name in ("error", "errorInfo") if shape in ("both", name)}
-
-
-def settle(core: Core, now: float) -> None:
-    """End the operations whose time has come."""
-    for operation in list(core.world.operations.values()):
-        if operation.status == "Provisioning" and operation.due <= now:
-            _end(core, operation)
-
-
-def _end(core: Core, operation: Operation) -> None:
-    service = core.world.services.get(operation.service)
-    operation.ended = operation.due
-    operation.status = "Succeeded"
-    if service is None:
-        return
-    if operation.kind == "delete":
-        del core.world.services[operation.service]
-    elif operation.kind == "region":
-        service.regions.append(operation.region)
-    else:
-        _write(core, operation, service)
-
-
-def _write(core: Core, operation: Operation, service: WebService) -> None:
-    """Take over a new definition, or fail and leave the old one."""
-    service.state = "Succeeded"
-    if operation.trick == "nothing":
-        return
-    try:
-        if operation.trick:
-            raise definitions.ModelError("InternalError", operation.trick)
-        model = definitions.model_bytes(core, operation.properties)
-    except definitions.ModelError as exc:
-        operation.status = "Failed"
-        service.state = "Succeeded" if service.properties else "Failed"
-        detail = {"code": exc.code, "message": exc.message}
-        operation.error = {
-            "code": "InternalError",
-            "message": "The web service could not be updated.",
-            "target": service.name,
-            "details": [detail],
-        }
-        return
-    service.properties, service.tags = operation.properties, operation.tags
-    service.keys.update(operation.keys)
-    service.modified, service.updates = operation.due, service.updates + 1
-    service.model = core.world.keep_model(model) if model is not None else ""
+    operation = operations.begin(core, service, key, kind="delete")
+    location = operations.url(request, operation, "operationresults")
+    return operations.accepted(request, operation, answer(202)).with_headers(Location=location)

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.emulator import arm, classic, jobs, served
+from reconciler.emulator import arm, classic, jobs, operations, served
 from reconciler.emulator.core import Core
 from reconciler.emulator.faults import Fault
 from reconciler.emulator.messages import Refused, Request, Response, answer, json_object
@@ -131,7 +131,7 @@ class Cloud:
     def _settle(self) -> None:
         now = self._core.now()
         jobs.settle(self._core, now)
-        arm.settle(self._core, now)
+        operations.settle(self._core, now)
         classic.settle(self._core, now)
 
     def _dispatch(self, route: str, request: Request) -> Response:

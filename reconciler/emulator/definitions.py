@@ -8,7 +8,8 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from reconciler.emulator.messages import Refused, member
+from reconciler.emulator.messages import member
+from reconciler.emulator.shapes import check_envelope, check_properties, refused
 from reconciler.emulator.world import canonical, iso
 
 if TYPE_CHECKING:
@@ -68,21 +69,22 @@ def new_key() -> str:
 # --- what may be written ------------------------------------------------------------------------
 
 
-def checked(document: Json, service: WebService | None) -> Json:
+def checked(document: Json, service: WebService | None, now: float) -> Json:
     """The properties of a PUT or PATCH body under their documented names; Refused if invalid."""
+    check_envelope(document)
     given = member(document, "properties")
     if not isinstance(given, dict):
-        raise _invalid("RequestBodyInvalid", "The request body has no properties.")
+        raise refused("RequestBodyInvalid", "The request body has no properties.")
     properties: Json = {
         _documented(name): copy.deepcopy(value)
         for name, value in given.items()
         if name.casefold() not in READ_ONLY
     }
     if str(properties.get("packageType", "")).casefold() != "graph":
-        raise _invalid("WebServiceTypeInvalid", "packageType must be 'Graph'.")
+        raise refused("WebServiceTypeInvalid", "packageType must be 'Graph'.")
+    check_properties(properties, now)
     if service is not None:
         _check_update(properties, service)
-    _check_values(properties)
     return properties
 
 
@@ -93,31 +95,15 @@ def _documented(name: str) -> str:
 
 def _check_update(properties: Json, service: WebService) -> None:
     if service.properties.get("readOnly") in (True, "true", "True"):
-        raise _invalid("WebServiceReadOnly", "The web service is read-only and cannot be updated.")
+        raise refused("WebServiceReadOnly", "The web service is read-only and cannot be updated.")
     configured = member(service.properties.get("storageAccount") or {}, "name")
     given = member(properties.get("storageAccount") or {}, "name")
     if given and configured and given != configured:
-        raise _invalid(
+        raise refused(
             "CannotChangeStorageAccount",
             "The StorageAccount cannot be changed. Currently configured storage account name = "
             f"'{configured}'",
         )
-
-
-def _check_values(properties: Json) -> None:
-    calls = member(properties.get("realtimeConfiguration") or {}, "maxConcurrentCalls")
-    if calls is not None and not (isinstance(calls, int) and 4 <= calls <= 200):
-        raise _invalid(
-            "WebServiceConcurrentRequestRequirementInvalid", "maxConcurrentCalls must be 4 to 200."
-        )
-    for key, asset in (properties.get("assets") or {}).items():
-        info = member(asset, "locationInfo") if isinstance(asset, dict) else None
-        if not isinstance(info, dict) or not isinstance(member(info, "uri"), str):
-            raise _invalid("RequestBodyInvalid", f"Asset {key} has no locationInfo.uri.")
-
-
-def _invalid(detail: str, message: str) -> Refused:
-    return Refused(400, "BadRequest", "The request is invalid.", (detail, message))
 
 
 def without_keys(properties: Json) -> Json:
@@ -139,6 +125,8 @@ def merged(old: Json, patch: Json, maps: str) -> Json:
             result[name] = {**before, **(value or {})}
         elif value is not None:
             result[name] = value
+    if not result.get("parameters"):
+        result.pop("parameters", None)  # §3.5: `{}` after a PUT, absent after a PATCH
     return result
 
 
@@ -217,7 +205,7 @@ def shown(service: WebService, request: Request, region: str) -> Json:
     properties = {
         name: copy.deepcopy(value)
         for name, value in service.properties.items()
-        if name not in ("keys", "commitmentPlan") and not (name == "parameters" and not value)
+        if name not in ("keys", "commitmentPlan") and value is not None
     }
     if isinstance(storage := properties.get("storageAccount"), dict):
         properties["storageAccount"] = {"name": member(storage, "name")}
