@@ -17,6 +17,7 @@ from reconciler.emulator.messages import (
     bad_argument,
     json_object,
     member,
+    unknown,
 )
 from reconciler.emulator.swagger import swagger
 from reconciler.emulator.world import (
@@ -107,18 +108,12 @@ def _invalid(detail: str, message: str) -> Refused:
     return Refused(400, "InvalidOperation", "The operation is not valid.", (detail, message))
 
 
-def _unknown(request: Request) -> Refused:
-    return Refused(
-        501, "NotImplemented", f"The emulator does not know {request.method} {request.path}."
-    )
-
-
 # --- services -----------------------------------------------------------------------------------
 
 
 def _services(core: Core, request: Request, workspace: Workspace) -> Response:
     if request.method != "GET":
-        raise _unknown(request)
+        raise unknown(request)
     found = [s for s in core.world.classic.values() if s.workspace == workspace.id]
     return answer(200, [_shown_service(s) for s in found])
 
@@ -141,7 +136,7 @@ def _of_service(core: Core, request: Request, service: ClassicService) -> Respon
     if request.method == "DELETE":
         del core.world.classic[service.id]
         return answer(204)
-    raise _unknown(request)
+    raise unknown(request)
 
 
 def _shown_service(service: ClassicService) -> Json:
@@ -178,14 +173,15 @@ def _of_endpoint(
     if below == "refresh" and request.method == "POST":
         return _refresh(core, request, service, endpoint)
     if below:
-        raise _unknown(request)
+        raise unknown(request)
     if request.method == "GET":
+        core.look_at(endpoint)
         return answer(200, _shown(core, request, service, endpoint))
     if request.method == "PATCH":
         return _patch(core, request, service, endpoint)
     if request.method == "DELETE":
         return _delete(service, endpoint)
-    raise _unknown(request)
+    raise unknown(request)
 
 
 def _shown(core: Core, request: Request, service: ClassicService, endpoint: Endpoint) -> Json:
@@ -253,8 +249,13 @@ def _put(
         status = 201
     endpoint.description = str(member(body, "Description") or "")
     endpoint.throttle, endpoint.max_calls = throttle, calls
-    endpoint.prevent_update = bool(member(body, "PreventUpdate", endpoint.prevent_update))
+    endpoint.prevent_update = _truth(member(body, "PreventUpdate"), endpoint.prevent_update)
     return answer(status, _shown(core, request, service, endpoint))
+
+
+def _truth(value: Any, default: bool) -> bool:
+    """A JSON boolean, or its text as C# writes it; null and absent are the default."""
+    return default if value is None else str(value).casefold() == "true"
 
 
 def _check_new(service: ClassicService, workspace: Workspace, name: str) -> None:
@@ -310,6 +311,7 @@ def _patch(core: Core, request: Request, service: ClassicService, endpoint: Endp
         resource["Location"] = location
         endpoint.next_model = core.world.keep_model(content)
         endpoint.next_at = core.now() + core.options.settle_s / core.options.speed
+        endpoint.next_looks = 0
     body = _shown(core, request, service, endpoint) if core.options.classic_patch_body else None
     return answer(200, body)
 
@@ -372,9 +374,10 @@ def _refresh(core: Core, request: Request, service: ClassicService, endpoint: En
         raise _invalid("BadParameterValue", "The default endpoint cannot be refreshed.")
     if endpoint.prevent_update and core.options.prevent_update:
         raise _invalid("BadParameterValue", "The endpoint does not allow updates (PreventUpdate).")
-    overwrite = str(member(json_object(request), "OverwriteResources", "")).casefold() == "true"
+    overwrite = _truth(member(json_object(request), "OverwriteResources"), default=False)
     default = service.endpoints[service.default.casefold()]
-    if not overwrite or endpoint.model == default.model:
+    same = endpoint.resources == default.resources and endpoint.model == default.model
+    if not overwrite or (same and not endpoint.next_model):
         return answer(304)
     endpoint.resources = copy.deepcopy(default.resources)
     endpoint.model, endpoint.next_model = default.model, ""
@@ -383,6 +386,8 @@ def _refresh(core: Core, request: Request, service: ClassicService, endpoint: En
 
 def settle(core: Core, now: float) -> None:
     """Put patched models into effect whose time has come."""
+    if core.options.pace != "clock":
+        return
     for service in core.world.classic.values():
         for endpoint in service.endpoints.values():
             if endpoint.next_model and endpoint.next_at <= now:

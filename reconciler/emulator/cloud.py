@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.world import World
 
 CONTROL = "/_emulator/"
+MOST_LOGGED = 100_000  # of the latest requests; a server may run for weeks
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Cloud:
             self.log.append(
                 Logged(self._core.now(), route, request.method, request.host, path, status)
             )
+            del self.log[:-MOST_LOGGED]
 
     def _serve(self, route: str, request: Request) -> Response:
         try:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from reconciler.emulator import definitions
 from reconciler.emulator.blob import BlobService
 from reconciler.emulator.blob_auth import SIGNED_VERSION, sas_string, signature
 from reconciler.emulator.definitions import ModelError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.emulator.options import Options
-    from reconciler.emulator.world import Endpoint, Experiment
+    from reconciler.emulator.world import ClassicService, Endpoint, Experiment
 
 SAS_S = 24 * 3600 + 300  # §4.4: 24 h 05 min, of which 5 min lie in the past
 
@@ -31,7 +32,8 @@ class Core:
         self.options = options
         self.world = World()
         self.blobs = BlobService(clock)
-        self.faults = Faults()
+        # A clock that can be advanced is: then a delay costs nobody any time.
+        self.faults = Faults(wait=getattr(clock, "advance", time.sleep))
         self._clock = clock
 
     def now(self) -> float:
@@ -94,6 +96,14 @@ class Core:
         except LearningError as exc:
             raise ModelError("ResourceLoadFailed", str(exc)) from exc
 
+    def look_at(self, endpoint: Endpoint) -> None:
+        """With pace "looks" a patched endpoint is seen with its old model a number of times."""
+        if self.options.pace != "looks" or not endpoint.next_model:
+            return
+        endpoint.next_looks += 1
+        if endpoint.next_looks > self.options.settle_looks:
+            endpoint.model, endpoint.next_model = endpoint.next_model, ""
+
     # --- scoring bases ---
 
     def served_at(self, place: str) -> Served:
@@ -115,6 +125,7 @@ class Core:
                     keys=frozenset(service.keys.values()),
                     model=service.model,
                     experiment=self.world.experiments.get(service.experiment),
+                    input=definitions.input_port(service.properties),
                 )
         return None
 
@@ -122,13 +133,19 @@ class Core:
         for service in self.world.classic.values():
             for endpoint in service.endpoints.values():
                 if endpoint.id == ident and service.workspace == workspace:
-                    experiment = self.world.experiments.get(service.experiment)
-                    return self._endpoint(service.name, endpoint, experiment)
+                    self.look_at(endpoint)
+                    return self._endpoint(service, endpoint)
         return None
 
-    def _endpoint(self, title: str, endpoint: Endpoint, experiment: Experiment | None) -> Served:
-        keys = frozenset(endpoint.keys.values())
-        return Served(title, endpoint.name, keys, endpoint.model, experiment)
+    def _endpoint(self, service: ClassicService, endpoint: Endpoint) -> Served:
+        return Served(
+            title=service.name,
+            endpoint=endpoint.name,
+            keys=frozenset(endpoint.keys.values()),
+            model=endpoint.model,
+            experiment=self.world.experiments.get(service.experiment),
+            input=service.input,
+        )
 
     def experiment_at(self, place: str) -> Experiment:
         """The experiment of a training service."""

@@ -133,6 +133,12 @@ def merged(old: Json, patch: Json, maps: str) -> Json:
 # --- the model ----------------------------------------------------------------------------------
 
 
+def input_port(properties: Json) -> str:
+    """The name of the first web service input; `input1` is the platform's own first name (§1)."""
+    ports = member(properties.get("input") or {}, "properties") or {}
+    return next(iter(ports), "input1")
+
+
 def model_uri(properties: Json) -> str:
     """The URI of the asset that feeds the model port of a Score Model node, "" if there is none."""
     assets = properties.get("assets") or {}

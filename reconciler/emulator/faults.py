@@ -2,7 +2,8 @@
 
 Wire faults happen to the next `times` requests of a route:
 `status` (answers `status` with `headers` and `body`), `html`, `truncated` (half of the real
-answer), `reset` (dropped before anything was done), `lost-answer` (done, then dropped).
+answer), `reset` (dropped before anything was done), `lost-answer` (done, then dropped), `delay`
+(done, and answered after `delay_s`; a clock that stands still is advanced instead).
 
 Tricks happen to the next thing that is made: an `operation` that fails with a text or does
 `nothing`, a `job` that fails with a text or is `cancelled`, a `patch` that does `nothing`.
@@ -19,7 +20,7 @@ from reconciler.emulator.messages import Response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KINDS = ("status", "html", "truncated", "reset", "lost-answer")
+KINDS = ("status", "html", "truncated", "reset", "lost-answer", "delay")
 TRICKED = ("operation", "job", "patch")
 HTML = b"<!DOCTYPE html><html><body><h1>Service Unavailable</h1></body></html>"
 
@@ -38,27 +39,46 @@ class Fault:
     status: int = 503
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    delay_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a fault that does not exist, so that no request trips over it."""
+        if self.kind not in KINDS:
+            raise ValueError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
+        if type(self.times) is not int or type(self.status) is not int:
+            raise ValueError("times and status are numbers")
+        if not 100 <= self.status <= 599:
+            raise ValueError(f"there is no status {self.status}")
+        if not isinstance(self.delay_s, int | float) or self.delay_s < 0:
+            raise ValueError("delay_s is a number of seconds")
+        if not isinstance(self.route, str) or not isinstance(self.body, str):
+            raise ValueError("route and body are text")
+        if not isinstance(self.headers, dict) or not all(
+            isinstance(part, str) for pair in self.headers.items() for part in pair
+        ):
+            raise ValueError("headers are texts by name")
 
 
 class Faults:
     """The faults that are still to come."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: Callable[[float], None]) -> None:
+        self._wait = wait
         self._guard = threading.Lock()
         self._faults: list[Fault] = []
         self._tricks: dict[str, list[str]] = {name: [] for name in TRICKED}
 
     def script(self, fault: Fault) -> None:
-        """Let a fault happen; ValueError for a kind that does not exist."""
-        if fault.kind not in KINDS:
-            raise ValueError(f"fault {fault.kind!r} is none of {', '.join(KINDS)}")
+        """Let a fault happen."""
         with self._guard:
             self._faults.append(fault)
 
     def play(self, what: str, trick: str, times: int = 1) -> None:
-        """Let the next `times` operations, jobs or patches be tricked."""
+        """Let the next `times` operations, jobs or patches be tricked; ValueError for others."""
         if what not in TRICKED:
             raise ValueError(f"{what!r} is none of {', '.join(TRICKED)}")
+        if not isinstance(trick, str) or type(times) is not int:
+            raise ValueError("a trick is text, times is a number")
         with self._guard:
             self._tricks[what].extend([trick] * times)
 
@@ -81,6 +101,9 @@ class Faults:
         response = serve()
         if fault.kind == "lost-answer":
             raise Dropped
+        if fault.kind == "delay":
+            self._wait(fault.delay_s)
+            return response
         return Response(response.status, response.headers, response.body[: len(response.body) // 2])
 
     def _next(self, route: str) -> Fault | None:

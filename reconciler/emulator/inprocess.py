@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from http.client import responses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 from urllib3.response import HTTPResponse
 
 from reconciler.emulator.faults import Dropped
@@ -39,7 +41,6 @@ class InProcessAdapter(BaseAdapter):
 
 def _asked(request: requests.PreparedRequest) -> Request:
     parts = urlsplit(request.url or "")
-    body = request.body or b""
     return Request(
         method=(request.method or "GET").upper(),
         scheme=parts.scheme,
@@ -47,14 +48,27 @@ def _asked(request: requests.PreparedRequest) -> Request:
         path=parts.path or "/",
         query=parts.query,
         headers={name.casefold(): str(value) for name, value in request.headers.items()},
-        body=body.encode() if isinstance(body, str) else bytes(body),
+        body=_sent(request.body),
     )
+
+
+def _sent(body: Any) -> bytes:
+    """The bytes of a body: requests takes text, bytes, files, and chunks one after the other."""
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    if hasattr(body, "read"):
+        return _sent(body.read())
+    return bytes(body) if isinstance(body, bytes | bytearray) else b"".join(map(_sent, body))
 
 
 def _answered(request: requests.PreparedRequest, response: Response) -> requests.Response:
     made = requests.Response()
     made.status_code = response.status
+    made.reason = responses.get(response.status, "")
     made.headers = CaseInsensitiveDict(response.headers)
+    made.encoding = get_encoding_from_headers(made.headers)
     made.url = request.url or ""
     made.request = request
     body = b"" if request.method == "HEAD" else response.body

@@ -15,7 +15,10 @@ from reconciler.emulator.messages import (
     Response,
     answer,
     bad_argument,
+    is_object,
     json_object,
+    member,
+    unknown,
 )
 from reconciler.emulator.swagger import swagger
 
@@ -40,6 +43,7 @@ class Served:
     keys: frozenset[str]
     model: str
     experiment: Experiment | None
+    input: str
 
 
 def route(request: Request) -> str:
@@ -69,9 +73,7 @@ def handle(core: Core, request: Request) -> Response:
         return jobs.handle(core, request, place, served, match["job"] or "", bool(match["start"]))
     if what == "execute" and request.method == "POST":
         return _execute(core, request, served)
-    raise Refused(
-        501, "NotImplemented", f"The emulator does not know {request.method} {request.path}."
-    )
+    raise unknown(request)
 
 
 def _execute(core: Core, request: Request, served: Served) -> Response:
@@ -80,10 +82,7 @@ def _execute(core: Core, request: Request, served: Served) -> Response:
         raise Refused(
             404, "NotFound", "Not found.", ("ModelPackageNotFound", "The service has no model.")
         )
-    inputs = body.get("Inputs")
-    if not isinstance(inputs, dict) or len(inputs) != 1:
-        raise bad_argument("MissingRequestInput", "Inputs must hold exactly one input.")
-    columns, rows = _table(next(iter(inputs.values())))
+    columns, rows = _table(_input(body, served.input))
     try:
         table = score(load(core.world.models[served.model]), columns, rows)
     except LearningError as exc:
@@ -91,6 +90,21 @@ def _execute(core: Core, request: Request, served: Served) -> Response:
             400, "BadUserArgument", "Bad argument.", ("InputMismatchError", str(exc))
         ) from exc
     return answer(200, {"Results": {"output1": _shown(table, request)}})
+
+
+def _input(body: Json, port: str) -> Any:
+    """What was sent for the input port; its name is case-sensitive. Refused for anything else."""
+    inputs = member(body, "Inputs")
+    if not is_object(inputs) or not inputs:
+        raise bad_argument("MissingRequestInput", f"Input {port} is missing.")
+    if strange := sorted(set(inputs) - {port}):
+        raise bad_argument("InvalidInputNames", f"Inputs {', '.join(strange)} are not known.")
+    if parameters := member(body, "GlobalParameters"):
+        if not is_object(parameters):
+            raise bad_argument("RequestBodyInvalid", "GlobalParameters must be an object.")
+        names = ", ".join(sorted(parameters))
+        raise bad_argument("UnexpectedParameter", f"Parameters {names} are not known.")
+    return inputs[port]
 
 
 def _table(given: Any) -> tuple[list[str], list[list[Any]]]:

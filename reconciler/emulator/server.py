@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -10,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.faults import Dropped
-from reconciler.emulator.messages import Request, Response
+from reconciler.emulator.messages import Refused, Request, Response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,10 +33,12 @@ class Server:
 
     def start(self) -> None:
         """Serve from a thread until `stop`."""
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-        )
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
+
+    def serve_forever(self) -> None:
+        """Serve from this thread until another one calls `stop`."""
+        self._http.serve_forever(poll_interval=0.1)
 
     def stop(self) -> None:
         """Stop serving, and let go of the port and the state folder."""
@@ -78,6 +81,14 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Unreadable(Exception):
+    """A request whose body has no end that we know."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class _Handler(BaseHTTPRequestHandler):
     served: Cloud
     protocol_version = "HTTP/1.1"
@@ -92,6 +103,11 @@ class _Handler(BaseHTTPRequestHandler):
         except Dropped:
             self._drop()
             return
+        except _Unreadable as exc:
+            # Where this request ends is unknown, so nothing after it can be understood.
+            self.close_connection = True
+            response = Refused(exc.status, "BadArgument", str(exc)).response
+            response = response.with_headers(Connection="close")
         self._write(response)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_OPTIONS = _respond
@@ -113,17 +129,35 @@ class _Handler(BaseHTTPRequestHandler):
         if "chunked" in self.headers.get("Transfer-Encoding", "").casefold():
             return self._chunks()
         length = self.headers.get("Content-Length", "0")
-        return self.rfile.read(min(int(length), MOST_BYTES)) if length.isdecimal() else b""
+        if not (length.isascii() and length.isdecimal()):
+            raise _Unreadable(400, "The Content-Length is not a number.")
+        if int(length) > MOST_BYTES:
+            raise _Unreadable(413, f"The body is larger than {MOST_BYTES} bytes.")
+        return self._exactly(int(length))
+
+    def _exactly(self, size: int) -> bytes:
+        """So many bytes; Dropped when the client went away, so that no half body is believed."""
+        content = self.rfile.read(size)
+        if len(content) < size:
+            raise Dropped
+        return content
 
     def _chunks(self) -> bytes:
-        content = b""
-        while size := int(self.rfile.readline().split(b";")[0].strip() or b"0", 16):
-            content += self.rfile.read(size)
+        content = bytearray()
+        while size := self._chunk_size():
+            if len(content) + size > MOST_BYTES:
+                raise _Unreadable(413, f"The body is larger than {MOST_BYTES} bytes.")
+            content += self._exactly(size)
             self.rfile.readline()
-            if len(content) > MOST_BYTES:
-                break
-        self.rfile.readline()
-        return content
+        while self.rfile.readline().strip():
+            pass  # trailers
+        return bytes(content)
+
+    def _chunk_size(self) -> int:
+        digits = self.rfile.readline().split(b";")[0].strip()
+        if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", digits):
+            raise _Unreadable(400, "The size of a chunk is not a number.")
+        return int(digits, 16)
 
     def _write(self, response: Response) -> None:
         self.send_response(response.status)
