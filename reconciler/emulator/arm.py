@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from reconciler.emulator import definitions, operations
+from reconciler.emulator import commitment, definitions, operations
 from reconciler.emulator.messages import (
     Refused,
     Request,
@@ -56,6 +56,8 @@ def route(request: Request) -> str:
         return "arm.operations"
     if _SUBSCRIPTION.match(path):
         return "arm.list"
+    if plan := commitment.route(request):
+        return plan
     if match := _GROUP.match(path):
         below = (match["below"] or "").casefold()
         if below:
@@ -73,12 +75,13 @@ def handle(core: Core, request: Request) -> Response:
         raise Refused(
             400, "MissingApiVersionParameter", "The api-version query parameter is required."
         )
-    if version not in (OLD, NEW):
+    known = (commitment.VERSION,) if commitment.route(request) else (OLD, NEW)
+    if version not in known:
         raise Refused(
             400,
             "NoRegisteredProviderFound",
             f"No registered resource provider for api-version '{version}'. "
-            f"The supported api-versions are '{OLD}, {NEW}'.",
+            f"The supported api-versions are '{', '.join(known)}'.",
         )
     return _dispatch(core, request).with_headers(
         Expires="-1",
@@ -105,6 +108,8 @@ def _dispatch(core: Core, request: Request) -> Response:
         return answer(200, {"value": [_described()]})
     if match := _SUBSCRIPTION.match(request.path):
         return _listed(core, request, match["sub"], None)
+    if commitment.route(request):
+        return commitment.handle(core, request)
     match = _GROUP.match(request.path)
     assert match is not None
     sub, group, name = match["sub"], match["group"], unquote(match["name"] or "")

@@ -384,11 +384,16 @@ def _refresh(core: Core, request: Request, service: ClassicService, endpoint: En
     return answer(200)
 
 
-def settle(core: Core, now: float) -> None:
-    """Put patched models into effect whose time has come."""
+def settle(core: Core, now: float) -> bool:
+    """Put patched models into effect whose time has come; whether there were any."""
     if core.options.pace != "clock":
-        return
-    for service in core.world.classic.values():
-        for endpoint in service.endpoints.values():
-            if endpoint.next_model and endpoint.next_at <= now:
-                endpoint.model, endpoint.next_model = endpoint.next_model, ""
+        return False
+    due = [
+        endpoint
+        for service in core.world.classic.values()
+        for endpoint in service.endpoints.values()
+        if endpoint.next_model and endpoint.next_at <= now
+    ]
+    for endpoint in due:
+        endpoint.model, endpoint.next_model = endpoint.next_model, ""
+    return bool(due)

@@ -113,14 +113,15 @@ class Cloud:
     def _serve(self, route: str, request: Request) -> Response:
         try:
             with self._guard:
-                self._settle()
+                changed = self._settle()
                 if not route.startswith("blob."):
                     response = self._dispatch(route, request)
-                    self._save_after(request)
+                    self._save_after(request, changed)
                     return response
+            # Blobs have a lock of their own, so that no transfer waits for a fit.
             response = self._blob(request)
             with self._guard:
-                self._save_after(request)
+                self._save_after(request, changed)
             return response
         except Refused as exc:
             return exc.response
@@ -130,11 +131,11 @@ class Cloud:
             message = "The emulator has a bug; see its own output."
             return Refused(500, "InternalError", message).response
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
+        """Whether anything was due."""
         now = self._core.now()
-        jobs.settle(self._core, now)
-        operations.settle(self._core, now)
-        classic.settle(self._core, now)
+        settled = [part.settle(self._core, now) for part in (jobs, operations, classic)]
+        return any(settled)
 
     def _dispatch(self, route: str, request: Request) -> Response:
         if route.startswith("arm."):
@@ -151,9 +152,10 @@ class Cloud:
         account, rest = _blob_place(request)
         return self._core.blobs.handle(request, account, rest)
 
-    def _save_after(self, request: Request) -> None:
-        """Keep the world after anything that may have changed it; looks settle work, too."""
-        if request.method not in ("HEAD",):
+    def _save_after(self, request: Request, changed: bool) -> None:
+        """Keep the world after anything that may have changed it."""
+        looks_count = self.options.pace == "looks"
+        if changed or looks_count or request.method not in ("GET", "HEAD"):
             self._save()
 
     def _save(self) -> None:

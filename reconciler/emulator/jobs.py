@@ -99,19 +99,27 @@ def _dequeue(core: Core) -> None:
 def _cancel(core: Core, job: Job) -> Response:
     if job.state in ("NotStarted", "Running"):
         job.state, job.queued, job.ended = "Cancelled", False, core.now()
+        _dequeue(core)
     return answer(204)
 
 
 # --- run ----------------------------------------------------------------------------------------
 
 
-def settle(core: Core, now: float) -> None:
-    """Run the jobs whose time has come. The work happens here, so nothing runs behind the scene."""
-    if core.options.pace == "clock":
-        for job in list(core.world.jobs.values()):
-            if job.state == "Running" and job.due <= now:
-                _run(core, job, job.due)
-    _dequeue(core)
+def settle(core: Core, now: float) -> bool:
+    """Run the jobs whose time has come; whether there were any.
+
+    The work happens here, so nothing runs behind the scene.
+    """
+    if core.options.pace != "clock":
+        return False
+    jobs = core.world.jobs.values()
+    due = [job for job in jobs if job.state == "Running" and job.due <= now]
+    for job in due:
+        _run(core, job, job.due)
+    if due:
+        _dequeue(core)
+    return bool(due)
 
 
 def _look(core: Core, job: Job) -> None:

@@ -95,13 +95,14 @@ def _failure(core: Core, operation: Operation) -> Json:
     return {name: operation.error for name in ("error", "errorInfo") if shape in ("both", name)}
 
 
-def settle(core: Core, now: float) -> None:
-    """End the operations whose time has come."""
+def settle(core: Core, now: float) -> bool:
+    """End the operations whose time has come; whether there were any."""
     if core.options.pace != "clock":
-        return
-    for operation in running(core):
-        if operation.due <= now:
-            _end(core, operation, operation.due)
+        return False
+    due = [operation for operation in running(core) if operation.due <= now]
+    for operation in due:
+        _end(core, operation, operation.due)
+    return bool(due)
 
 
 def running(core: Core, service: str = "") -> list[Operation]:

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reconciler.emulator.core import Core
@@ -52,21 +52,30 @@ class State:
 
     def save(self) -> None:
         """Write the world if it differs from what was written last; contents go first."""
-        world, blobs = self._core.world, self._core.blobs
+        world = self._core.world
+        blobs, contents = self._blobs()
         document = {
             "schema": SCHEMA,
             "world": world.dump(),
-            "blobs": blobs.dump(),
+            "blobs": blobs,
             "models": sorted(world.models),
         }
         text = json.dumps(document, indent=1)
         if text == self._last:
             return
-        for digest, content in {**blobs.contents(), **world.models}.items():
+        for digest, content in {**contents, **world.models}.items():
             if not (self._contents / digest).exists():
                 _replace(self._contents / digest, content)
         _replace(self._folder / "world.json", text.encode())
         self._last = text
+
+    def _blobs(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The blobs and their contents, of one moment: requests may write blobs meanwhile."""
+        while True:
+            dump, contents = self._core.blobs.dump(), self._core.blobs.contents()
+            boxes = [box for account in dump.values() for box in account["containers"].values()]
+            if all(stored["content"] in contents for box in boxes for stored in box.values()):
+                return dump, contents
 
     def _read(self, digest: str) -> bytes:
         return (self._contents / digest).read_bytes()

@@ -77,6 +77,18 @@ class WebService:
 
 
 @dataclass
+class Plan:
+    """A commitment plan."""
+
+    id: str
+    location: str
+    sku: Json
+    tags: dict[str, str]
+    created: float
+    etag: str
+
+
+@dataclass
 class Operation:
     """A long-running operation on a New service: what it will do when its time has come."""
 
@@ -170,6 +182,7 @@ class World:
     def __init__(self) -> None:
         self.experiments: dict[str, Experiment] = {}
         self.services: dict[str, WebService] = {}
+        self.plans: dict[str, Plan] = {}
         self.operations: dict[str, Operation] = {}
         self.workspaces: dict[str, Workspace] = {}
         self.classic: dict[str, ClassicService] = {}
@@ -205,6 +218,7 @@ class World:
 _RECORDS: dict[str, Any] = {
     "experiments": Experiment,
     "services": WebService,
+    "plans": Plan,
     "operations": Operation,
     "workspaces": Workspace,
     "classic": ClassicService,

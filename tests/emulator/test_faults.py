@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+import yaml
 
 from reconciler import emulator
 from reconciler.emulator import Fault
@@ -179,3 +180,22 @@ def test_importing_the_emulator_loads_neither_scikit_learn_nor_requests() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_reading_writes_no_state_and_writing_does(tmp_path: Any) -> None:
+    clock = emulator.ManualClock()
+    client = Client(emulator.Cloud(clock=clock, state=tmp_path), clock, {})
+    client.cloud.seed(SEED)
+    client.seed = yaml.safe_load(SEED.read_text())
+    world = tmp_path / "world.json"
+    world.unlink()
+    url = f"{client.arm('breast-cancer-predictive')}?{API}"
+    client.send("GET", url)
+    assert not world.exists()
+    client.send("PATCH", url, json={"properties": {"packageType": "Graph", "title": "x"}})
+    assert world.exists()
+    world.unlink()
+    clock.advance(60)
+    client.send("GET", url)  # which settles the operation
+    assert world.exists()
+    client.cloud.close()
