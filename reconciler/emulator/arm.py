@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from reconciler.emulator import commitment, definitions, operations
+from reconciler.emulator import commitment, definitions, operations, payloads
 from reconciler.emulator.messages import (
     Refused,
     Request,
@@ -140,7 +140,7 @@ def _service(core: Core, request: Request, where: tuple[str, str, str], below: s
         raise unknown(request)
     if method == "GET":
         operations.look(core, operations.running(core, key))
-        return _get(request, _there(core.world.services.get(key), where[2]))
+        return _get(core, request, _there(core.world.services.get(key), where[2]))
     if method == "PUT":
         return _put(core, request, key, service, where)
     if method == "PATCH":
@@ -169,7 +169,7 @@ def _there(service: WebService | None, name: str) -> WebService:
     return service
 
 
-def _get(request: Request, service: WebService) -> Response:
+def _get(core: Core, request: Request, service: WebService) -> Response:
     region = request.parameters.get("region", "")
     if region and definitions.short(region) not in (
         definitions.short(service.location),
@@ -188,6 +188,7 @@ def _get(request: Request, service: WebService) -> Response:
     shown = definitions.shown(service, request, region)
     if request.parameters["api-version"] == OLD:
         shown = definitions.old_dialect(shown)
+    shown = payloads.shown(core, request, service, shown)
     return answer(200, localised(shown, request))
 
 
@@ -223,7 +224,7 @@ def _put(
     where: tuple[str, str, str],
 ) -> Response:
     document = json_object(request)
-    properties = definitions.checked(document, service, core.now())
+    properties = payloads.taken_in(core, definitions.checked(document, service, core.now()))
     given = {name.casefold() for name, value in (properties.get("keys") or {}).items() if value}
     if len(given) == 1:  # a PATCH of one key was recorded; a definition needs both or none
         raise refused("MissingKeys", "One of primary and secondary is not provided.")
@@ -264,7 +265,7 @@ def _created(core: Core, key: str, where: tuple[str, str, str], document: Json) 
 
 def _patch(core: Core, request: Request, key: str, service: WebService) -> Response:
     document = json_object(request)
-    patch = definitions.checked(document, service, core.now())
+    patch = payloads.taken_in(core, definitions.checked(document, service, core.now()))
     merged = definitions.merged(service.properties, patch, core.options.patch_maps)
     return _start_write(core, request, key, service, document, merged, 200)
 

@@ -29,6 +29,8 @@ class Options:
     async_failure: str = "both"  # or "error", "errorInfo" (§3.6)
     prevent_update: bool = True  # whether PreventUpdate refuses PATCH and refresh (§2.5)
     job_times: bool = False  # whether jobs tell CreatedAt, StartTime, EndTime (§4.4)
+    payloads: str = "inline"  # or "blob": GET leaves large parts in a blob (§3.10)
+    payload_limit: int = 3_000_000  # bytes that count as large
     page_size: int = 50  # services per page of an ARM list
 
     def __post_init__(self) -> None:
@@ -39,6 +41,7 @@ class Options:
             "cancelled": ("Cancelled", "Canceled"),
             "classic_location": ("visible", "hidden"),
             "patch_maps": ("replace", "merge"),
+            "payloads": ("inline", "blob"),
             "async_failure": ("both", "error", "errorInfo"),
         }
         for name, values in allowed.items():
