@@ -7,6 +7,7 @@ import copy
 import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from reconciler.emulator.messages import member
 from reconciler.emulator.shapes import check_envelope, check_properties, refused
@@ -172,7 +173,7 @@ def model_bytes(core: Core, properties: Json) -> bytes | None:
     configured = member(properties.get("storageAccount") or {}, "name", "")
     if account != configured:
         raise ModelError("InvalidBlob", f"The blob {uri} is not in storage account {configured}.")
-    content = core.read_blob(f"{account}/{path}")
+    content = core.read_blob(f"{account}/{unquote(path)}")
     if content is None:
         raise ModelError("BlobNotFound", f"The blob {path} was not found.")
     core.check_model(content)

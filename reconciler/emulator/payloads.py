@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from reconciler.emulator.definitions import PARTS
 from reconciler.emulator.messages import is_object, member
@@ -29,7 +30,7 @@ def taken_in(core: Core, properties: Json) -> Json:
     uri = str(member(properties.get("payloadsLocation") or {}, "uri", ""))
     place, _, sas = canonical(uri).partition("?")
     base, _, relative = place.removeprefix("blob://").partition("/")
-    content = core.read_location(f"blob://{base}/", relative, sas)
+    content = core.read_location(f"blob://{base}/", unquote(relative), sas)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as exc:

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from reconciler.emulator import learning
 
@@ -249,14 +249,17 @@ def iso(seconds: float, digits: int = 7) -> str:
 
 
 def canonical(url: str) -> str:
-    """`blob://account/container/name` for a URL of this cloud's storage; other text unchanged."""
+    """`blob://account/container/name` for a URL of this cloud's storage; other text unchanged.
+
+    The path stays percent-encoded as it came, so that GET shows what was written.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:  # `http://[` and the like
         return url
     if parts.scheme not in ("http", "https"):
         return url
-    path = unquote(parts.path) + (f"?{parts.query}" if parts.query else "")
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
     if match := _BLOB_HOST.match(parts.netloc.casefold()):
         return f"blob://{match['account']}{path}"
     if path.startswith("/blob/"):

@@ -58,3 +58,12 @@ def test_get_may_leave_large_parts_in_a_blob(
         payload = client.send("GET", url, token="").json()
         assert payload["input"] == whole["input"]
         assert payload["assets"].keys() == whole["assets"].keys()
+
+
+def test_a_uri_is_shown_as_it_was_written(client: Client) -> None:
+    new_model(client)
+    client.blob("models/a b%.ilearner", client.blob_bytes("models/new.ilearner") or b"")
+    uri = f"{BASE}/blob/mllocal/models/a%20b%25.ilearner"
+    begun = patch(client, {"assets": with_model(client, uri)})
+    assert finish(client, begun)["status"] == "Succeeded"
+    assert get(client)["properties"]["assets"]["asset3"]["locationInfo"]["uri"] == uri
