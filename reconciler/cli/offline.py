@@ -25,7 +25,7 @@ from reconciler.model import (
 from reconciler.wire.hosts import hosts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from reconciler.model import Binding, Desired
@@ -52,9 +52,10 @@ def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[
     A single file speaks of one binding and the others are left out; in a folder, a binding
     without a file is refused. ConfigurationError: unreadable files, or a file of no binding.
     """
-    documents = {path: _read(path) for path in _files(live)}
+    documents = _read_all(_files(live))
     by_binding = _match(wanted, documents)
-    if live.is_file() and not by_binding:
+    single = not live.is_dir()
+    if single and not by_binding:
         raise ConfigurationError(
             [
                 Problem(
@@ -66,47 +67,82 @@ def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[
                 )
             ]
         )
-    chosen = [b for b in wanted.bindings if not live.is_file() or b.name in by_binding]
+    chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
     base = f"{hosts_of(wanted.environment, emulator).blob(wanted.environment.store.account)}"
     folder = f"{base}{wanted.environment.store.container}"
     return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
 
 
 def _files(live: Path) -> list[Path]:
-    if not live.exists():
-        raise ConfigurationError([Problem(str(live), 0, 0, "there is no such file or folder")])
-    if live.is_file():
-        return [live]
-    found = sorted(live.glob("*.json"))
+    try:
+        if live.is_dir():
+            found = sorted(path for path in live.iterdir() if path.name.endswith(".json"))
+        else:
+            live.stat()
+            return [live]
+    except FileNotFoundError as exc:
+        why = "there is no such file or folder; `reconciler export --out` writes one"
+        raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
+    except OSError as exc:
+        why = f"cannot be read: {exc.strerror}; correct the path or its permissions"
+        raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
     if not found:
-        raise ConfigurationError(
-            [
-                Problem(
-                    str(live),
-                    0,
-                    0,
-                    "the folder holds no .json file; `reconciler export --out` "
-                    "writes one per binding",
-                )
-            ]
-        )
+        why = "the folder holds no .json file; `reconciler export --out` writes one per binding"
+        raise ConfigurationError([Problem(str(live), 0, 0, why)])
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MOST_BYTES:
-        raise ConfigurationError([Problem(str(path), 0, 0, "the file is larger than 64 MiB")])
+def _read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+    """The documents by file; ConfigurationError with every file that is none."""
+    documents: dict[Path, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for path in paths:
+        read = _read(path)
+        if isinstance(read, Problem):
+            problems.append(read)
+        else:
+            documents[path] = read
+    if problems:
+        raise ConfigurationError(problems)
+    return documents
+
+
+def _read(path: Path) -> dict[str, Any] | Problem:
     try:
+        # Asked of first: opening a pipe that nobody writes to would wait for ever.
+        if not path.is_file():
+            return _unopened(path)
+        if path.stat().st_size > MOST_BYTES:
+            return _wrong(path, "the file is larger than 64 MiB; export the definition again")
         document = json.loads(path.read_bytes())
+    except OSError as exc:
+        return _wrong(path, f"cannot be read: {exc.strerror}; correct its permissions")
     except json.JSONDecodeError as exc:
         why = f"not JSON: {exc.msg}; export the definition again"
-        raise ConfigurationError([Problem(str(path), exc.lineno, exc.colno, why)]) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigurationError([Problem(str(path), 0, 0, "not JSON: not UTF-8 text")]) from exc
+        return Problem(str(path), exc.lineno, exc.colno, why)
+    except UnicodeDecodeError:
+        return _wrong(path, "not JSON: not UTF-8 text; export the definition again")
+    except RecursionError:
+        return _wrong(path, "nested too deeply for a definition; export it again")
+    except ValueError as exc:  # a number of more than 4300 digits
+        return _wrong(path, f"not JSON that can be read: {exc}; export the definition again")
     if not isinstance(document, dict):
-        why = "not an exported definition: it is no JSON object"
-        raise ConfigurationError([Problem(str(path), 1, 1, why)])
+        why = "not an exported definition: it is no JSON object; export the definition again"
+        return Problem(str(path), 1, 1, why)
     return document
+
+
+def _unopened(path: Path) -> Problem:
+    if path.is_dir():
+        return _wrong(path, "a folder, not an exported definition; rename it or move it away")
+    if path.is_symlink() and not path.exists():
+        target = path.readlink()
+        return _wrong(path, f"a link to {target}, which is not there; correct it or remove it")
+    return _wrong(path, "not a file; remove it, or give the file that was exported")
+
+
+def _wrong(path: Path, why: str) -> Problem:
+    return Problem(str(path), 0, 0, why)
 
 
 def _match(wanted: Desired, documents: Mapping[Path, dict[str, Any]]) -> dict[str, Any]:
