@@ -48,7 +48,7 @@ def test_a_file_that_may_not_be_read_is_named_with_a_fix(
     read_bytes = Path.read_bytes
 
     def refused(path: Path) -> bytes:
-        if path.name == "breast-cancer.json":
+        if str(path) == "breast-cancer.json":
             raise PermissionError(13, "Permission denied", str(path))
         return read_bytes(path)
 
