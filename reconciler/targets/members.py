@@ -39,6 +39,16 @@ def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+def lists(value: Mapping[str, Any], name: str) -> list[Any]:
+    """The list member `name`; [] when it is absent or null; UnreadableError on another type."""
+    found = member(value, name)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not a list")
+    return found
+
+
 def flag(value: Mapping[str, Any], name: str) -> bool:
     """Whether member `name` is true; definition files also write "true" as text (§3.1)."""
     found = member(value, name)

@@ -18,6 +18,7 @@ from reconciler.targets.definition import (
     asset_uri,
     assets_with_credentials,
     assets_with_model,
+    assets_without_location,
     find_model_asset,
     model_ref,
     parse_definition,
@@ -210,8 +211,9 @@ def operation_state(document: Mapping[str, Any]) -> str:
 
 def _operation_error(document: Mapping[str, Any]) -> str:
     error = objects(document, "error") or objects(document, "errorInfo")
-    details = member(error, "details") or []
-    said = [error, *(d for d in details if isinstance(d, dict))]
+    details = member(error, "details")  # whatever it is, it must not hide the failure
+    listed = details if isinstance(details, list) else []
+    said = [error, *(d for d in listed if isinstance(d, dict))]
     parts = [f"{text(e, 'code')}: {text(e, 'message')}".strip(": ") for e in said]
     return "; ".join(part for part in parts if part) or "the service gave no reason"
 
@@ -224,7 +226,7 @@ def _live(
     store_account: str = "",
 ) -> Live:
     key = find_model_asset(definition, binding.asset)
-    refusal = key if isinstance(key, Refusal) else _refusal(definition)
+    refusal = key if isinstance(key, Refusal) else _refusal(definition, key)
     uri = "" if isinstance(key, Refusal) else asset_uri(definition.assets[key])
     ref = model_ref(uri)
     return Live(
@@ -251,7 +253,7 @@ def _health(definition: Definition) -> Health:
             return Health(HealthCode.HEALTHY)
 
 
-def _refusal(definition: Definition) -> Refusal | None:
+def _refusal(definition: Definition, model: str) -> Refusal | None:
     if definition.read_only:
         why = (
             "the service is readOnly, which the platform never takes back: it can only be "
@@ -264,6 +266,12 @@ def _refusal(definition: Definition) -> Refusal | None:
             "send them back; move the file into the service's own storage account"
         )
         return Refusal("asset_credentials", why)
+    if without := assets_without_location(definition, model):
+        why = (
+            f"asset {', '.join(without)} came without its locationInfo.uri, and an update would "
+            "have to send it; deploy the service again, or remove that asset from it"
+        )
+        return Refusal("asset_without_location", why)
     return None
 
 

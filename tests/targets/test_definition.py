@@ -12,6 +12,7 @@ from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
 from reconciler.targets.definition import (
     assets_with_model,
+    assets_without_location,
     find_model_asset,
     parse_definition,
     without_secrets,
@@ -134,6 +135,32 @@ def test_one_uri_changes_and_the_map_stays_complete() -> None:
     }
 
 
+def test_a_model_without_a_location_gets_one_in_the_services_own_spelling() -> None:
+    for bare in ({}, {"LocationInfo": None}, {"LocationInfo": {}}):
+        parsed = parse_definition(definition({"m": {"name": "M", "type": "Resource", **bare}}))
+        (info,) = (
+            value
+            for name, value in assets_with_model(parsed, "m", NEW)["m"].items()
+            if name in {"locationInfo", *bare}
+        )
+        assert info == {"uri": NEW.url}
+
+
+@pytest.mark.parametrize("bare", [{}, {"locationInfo": None}, {"locationInfo": {"uri": ""}}])
+def test_other_assets_without_a_location_are_found(bare: dict[str, Any]) -> None:
+    other = {"name": "Data", "type": "Resource", **bare}
+    parsed = parse_definition(definition({"b": other, "a": other, "s": SCORE, "m": MODEL}))
+    assert assets_without_location(parsed, "m") == ["a", "b"]
+    assert assets_without_location(parsed, "a") == ["b"]
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -141,8 +168,12 @@ def test_one_uri_changes_and_the_map_stays_complete() -> None:
         [],
         "text",
         {},
+        {"properties": None},
         {"properties": []},
         {"properties": {"assets": []}},
+        {"properties": {"assets": None, "package": []}},
+        {"properties": {"assets": {"a": None}}},
+        {"properties": {}, "tags": nested(5_000)},
         {"properties": {"assets": {"a": 1}}},
         {"properties": {"assets": {"a": {"name": 7, "type": "Resource"}}}, "name": "x"},
         {"properties": {"provisioningState": 3}},
@@ -152,6 +183,25 @@ def test_one_uri_changes_and_the_map_stays_complete() -> None:
 def test_wrong_types_are_unreadable(document: Any) -> None:
     with pytest.raises(UnreadableError):
         find_model_asset(parse_definition(document), "x")
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"properties": None}, {"properties": {"assets": []}}, nested(5_000)]
+)
+def test_what_is_no_definition_is_not_exported(document: Any) -> None:
+    with pytest.raises(UnreadableError):
+        without_secrets(document)
+
+
+@pytest.mark.parametrize("edges", [5, {"a": 1}, "text"])
+def test_edges_that_are_no_list_are_unreadable(edges: Any) -> None:
+    with pytest.raises(UnreadableError, match="edges in the answer is"):
+        found({"s": SCORE, "d": DATA}, package={"nodes": {}, "edges": edges})
+
+
+def test_each_spelling_of_the_properties_is_exported_without_secrets() -> None:
+    twice = {"Properties": {"keys": {"primary": "CANARY"}}, **definition({"m": MODEL})}
+    assert "CANARY" not in json.dumps(without_secrets(twice))
 
 
 SECRETS = definition(

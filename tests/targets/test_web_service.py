@@ -59,9 +59,10 @@ def test_a_failed_operation_gives_its_reason_in_either_shape(state: str, shape: 
     assert caught.value.message == f"the update ended as {state}: InternalError: no; X: disk"
 
 
-def test_a_failed_operation_without_a_reason_says_so() -> None:
+@pytest.mark.parametrize("error", [{}, {"error": {"details": 5}}, {"error": {"details": [1]}}])
+def test_a_failed_operation_without_a_reason_says_so(error: dict[str, Any]) -> None:
     with pytest.raises(ProofError, match="the service gave no reason"):
-        operation_state({"status": "Failed"})
+        operation_state({"status": "Failed", **error})
 
 
 @pytest.mark.parametrize("document", [{}, {"status": 3}, {"error": {}}])
@@ -115,6 +116,28 @@ def test_assets_with_credentials_are_refused_since_they_would_be_sent_back() -> 
     assert live.refusal is not None
     assert live.refusal.code == "asset_credentials"
     assert "CANARY" not in live.refusal.message
+
+
+@pytest.mark.parametrize("bare", [{}, {"locationInfo": {}}])
+def test_other_assets_without_a_location_are_refused_since_a_patch_could_lose_them(
+    bare: dict[str, Any],
+) -> None:
+    other = {"name": "Data", "type": "Resource", **bare}
+    live = _live(parse_definition(definition({"m": MODEL, "d": other})), binding())
+    assert live.refusal is not None
+    assert live.refusal.code == "asset_without_location"
+    assert live.refusal.message.startswith("asset d came without its locationInfo.uri")
+
+
+def test_a_named_model_without_a_location_can_be_bound() -> None:
+    bare = {"name": "M", "type": "Resource"}
+    parsed = parse_definition(definition({"m": bare, "s": SCORE}))
+    live = _live(parsed, replace(binding(), asset="M"))
+    assert (live.refusal, live.ref, live.asset) == (None, None, "m")
+    assert _patch(parsed, "m", NEW)["properties"]["assets"]["m"] == {
+        **bare,
+        "locationInfo": {"uri": NEW.url},
+    }
 
 
 def test_a_model_store_in_another_account_is_warned_about() -> None:
