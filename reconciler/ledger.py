@@ -10,6 +10,7 @@ reading then shows whether it was ours, and it counts as done if the content is 
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -53,11 +54,16 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a finished job made: metrics, the model file's SHA-256 (hex), and when we looked."""
+    """What a finished job made: metrics, the model file's SHA-256 (hex), and when we looked.
+
+    `fingerprint` is what a HEAD of the model file showed then: another one later means that the
+    file is not the one that was evaluated.
+    """
 
     metrics: Mapping[str, float] = field(hash=False)
     sha256: str
     noted_at: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,10 +175,13 @@ class Ledger:
     def record(self, address: object) -> Record | None:
         """What was last done at an address; None when nothing was."""
         blob = self._container.get(_record_name(address))
-        return None if blob is None else parse_record(blob.content, address)
+        return None if blob is None else parse_record(blob.content, address, blob.etag)
 
-    def keep_record(self, address: object, record: Record) -> None:
-        """Write down what is being done at an address."""
+    def keep_record(self, address: object, record: Record) -> Record:
+        """The record as it is kept from now on; ConflictError when another run changed it.
+
+        `record.etag` is that of the record it replaces, "" when there was none.
+        """
         document = {
             "schema": RECORD_SCHEMA,
             "address": str(address),
@@ -183,7 +192,12 @@ class Ledger:
             "at": record.at,
             "before": vars(record.before) if record.before else None,
         }
-        self._container.put(_record_name(address), _text(document))
+        name, content = _record_name(address), _text(document)
+        if record.etag:
+            etag = self._container.replace(name, content, record.etag)
+        else:
+            etag = self._container.put_if_absent(name, content)
+        return replace(record, etag=etag)
 
     def _read(self, name: str) -> Entry | None:
         blob = self._container.get(name)
@@ -262,7 +276,7 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
         raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc
 
 
-def parse_record(content: bytes, address: object) -> Record:
+def parse_record(content: bytes, address: object, etag: str = "") -> Record:
     """The record in a blob; UnreadableError, naming the address, if it is damaged."""
     try:
         document = json.loads(content)
@@ -277,11 +291,17 @@ def parse_record(content: bytes, address: object) -> Record:
             previous=known["previous"],
             bound=known["bound"],
             proved=document["proved"],
-            at=str(document["at"]),
+            at=_timestamp(document["at"]),
             before=_score(document["before"]),
+            etag=etag,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise UnreadableError(f"the record of {address} in the store is damaged") from exc
+
+
+def _timestamp(said: str) -> str:
+    datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
+    return said
 
 
 def _score(document: Mapping[str, Any] | None) -> Score | None:
@@ -308,4 +328,9 @@ def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
     if document is None:
         return None
     metrics = {str(name): float(value) for name, value in document["metrics"].items()}
-    return Evaluation(metrics, str(document["sha256"]), str(document["noted_at"]))
+    return Evaluation(
+        metrics,
+        str(document["sha256"]),
+        str(document["noted_at"]),
+        str(document["fingerprint"]),
+    )

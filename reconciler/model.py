@@ -278,6 +278,8 @@ class Binding:
 
     `asset` is the asset (New) or resource (Classic) that holds the model; None where the
     service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
+    `adopt` accepts a first swap that has no way back; `protect` refuses every change, and
+    `paused` leaves the endpoint alone.
     """
 
     name: str
@@ -290,6 +292,9 @@ class Binding:
     probe: Probe | None = None
     timeout_s: float = 7200.0
     attempts: int = 2
+    adopt: bool = False
+    protect: bool = False
+    paused: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     source: Source = field(default=NOWHERE, compare=False)
 
@@ -393,10 +398,11 @@ class Artifact:
 class Record:
     """What this program last did at one address, kept in the store.
 
-    `wanted` was asked for at `at`; `previous` served until then (None: unknown), which is the way
-    back, and answered the probe with `before`; `proved` says that `wanted` was read back and
-    answered as it must. `bound` is the model that the service accepted last: the witness where
-    the service hides its model.
+    `wanted` was asked for at `at`, when the endpoint answered the probe with `before`; `proved`
+    says that it was read back and answered as it must. `previous` is the way back (None: there
+    is none): the model that was last known to be good, which need not be the one that served.
+    `bound` is the model that the service accepted last: the witness where it hides its model.
+    `etag` is that of the stored record when it was read; a record that replaces it must name it.
     """
 
     wanted: ModelRef
@@ -405,6 +411,20 @@ class Record:
     proved: bool
     at: str
     before: Score | None = None
+    etag: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """The model to return to if a swap is not proved: last known to be good, and still there.
+
+    `version` names it for people; `missing` says why there is none, "" when there is one or when
+    no swap is in sight.
+    """
+
+    ref: ModelRef | None = None
+    version: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -412,8 +432,7 @@ class Observed:
     """Everything one decision needs: the binding, its address, its artifact.
 
     `live_metrics` are those of the model that serves now; None when nobody knows them.
-    `live_version` names that model for people. `record` is what was last done here, where that
-    matters; `way_back_version` names the model before, for people.
+    `live_version` names that model for people. `record` is what was last done here.
     """
 
     binding: Binding
@@ -422,13 +441,22 @@ class Observed:
     live_metrics: Mapping[str, float] | None = field(default=None, hash=False)
     live_version: str = ""
     record: Record | None = None
-    way_back_version: str = ""
+    way_back: WayBack = WayBack()
+
+    @property
+    def swapped_in(self) -> bool:
+        """Whether it was this program that swapped the live model in, last."""
+        return self.record is not None and self.record.wanted == self.live.ref
 
     @property
     def unproved(self) -> bool:
         """Whether the live model was swapped in by this program and never proved."""
-        record = self.record
-        return record is not None and not record.proved and record.wanted == self.live.ref
+        return self.record is not None and self.swapped_in and not self.record.proved
+
+    @property
+    def proved(self) -> bool:
+        """Whether the live model was swapped in by this program and proved."""
+        return self.record is not None and self.swapped_in and self.record.proved
 
 
 # --- plans ---------------------------------------------------------------------------------
@@ -479,8 +507,10 @@ class Change:
     source: Source = field(default=NOWHERE, compare=False)
 
 
-# Reason codes of a BLOCK that mean "could not be read": an error, not a refusal.
+# The reason code of a BLOCK that means "could not be read": an error, not a refusal.
 UNREADABLE = "unreadable"
+# The reason code of a NOOP that is no agreement: the binding is left as it is.
+PAUSED = "paused"
 
 
 @dataclass(frozen=True)
@@ -529,8 +559,10 @@ class Score:
 class Proof:
     """The record that an endpoint serves the model it should: read back, and scored.
 
-    `after` is None when the binding declares no probe; `before` is None when the endpoint
-    was already converged or could not be asked before the change.
+    `model` names the model that was looked for: the declared one or, after a proof of that one
+    failed, the one before (`rolled_back`). `after` is None when the binding declares no probe;
+    `before` is None when the endpoint was already converged or could not be asked before the
+    change.
     """
 
     name: str
@@ -541,6 +573,7 @@ class Proof:
     before: Score | None = None
     after: Score | None = None
     warnings: tuple[str, ...] = ()
+    rolled_back: bool = False
 
     @property
     def proved(self) -> bool:

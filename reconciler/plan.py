@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import gates
 from reconciler.model import (
+    PAUSED,
     UNREADABLE,
     Action,
     ArtifactState,
@@ -27,7 +28,7 @@ from reconciler.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.model import Environment
+    from reconciler.model import Binding, Environment
 
 
 def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
@@ -38,12 +39,44 @@ def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
 
 def decide(observed: Observed) -> Change:
     """The one change of one binding."""
-    return (
+    change = (
         _because_of_address(observed)
         or _because_of_recipe(observed)
         or _because_it_is_live(observed)
         or _because_of_artifact(observed)
     )
+    return _as_declared(observed.binding, _with_a_way_back(observed, change))
+
+
+def _as_declared(binding: Binding, change: Change) -> Change:
+    """The change, unless the binding says that its endpoint is to be left alone."""
+    if change.action is Action.NOOP:
+        return change
+    would = f"{change.action.name.lower()} {change.before} → {change.after}: {change.why}"
+    if binding.paused:
+        return replace(change, action=Action.NOOP, code=PAUSED, why=f"it would be {would}")
+    if binding.protect and change.action in TO_DO:
+        why = (
+            f"spec.protect is true, so nothing is changed here (it would be {would}); take it out, "
+            "or apply with --force REASON"
+        )
+        return replace(change, action=Action.BLOCK, code="protected", why=why)
+    return change
+
+
+def _with_a_way_back(observed: Observed, change: Change) -> Change:
+    """The change, or BLOCK where it leads to a swap that could not be taken back (promise 4)."""
+    missing = observed.way_back.missing
+    if not missing or change.action not in (Action.TRAIN, Action.BIND):
+        return change
+    if observed.binding.adopt:
+        said = f"adopted without a way back: {missing}"
+        return replace(change, warnings=(*change.warnings, said))
+    why = (
+        f"there would be no way back: {missing}; write `adopt: true` below spec to swap "
+        "nevertheless, this once"
+    )
+    return replace(change, action=Action.BLOCK, code="no_way_back", why=why)
 
 
 def _because_of_address(observed: Observed) -> Change | None:
@@ -72,26 +105,38 @@ def _because_of_recipe(observed: Observed) -> Change | None:
 
 
 def _because_it_is_live(observed: Observed) -> Change | None:
+    rejected = observed.artifact.state is ArtifactState.REJECTED
     if observed.live.ref != observed.artifact.ref:
-        return None
-    if not observed.unproved:
-        return _change(observed, Action.NOOP, "in_sync", "")
-    if observed.artifact.state is ArtifactState.REJECTED:
-        return _back(observed)
-    return _change(observed, Action.WAIT, "unproved", "it was swapped in and is not proved yet")
+        return _unproved_way_back(observed) if rejected and observed.unproved else None
+    if rejected:
+        return _rejected_and_proved(observed) if observed.proved else _back(observed)
+    if observed.unproved:
+        return _change(observed, Action.WAIT, "unproved", "it was swapped in and is not proved yet")
+    return _change(observed, Action.NOOP, "in_sync", "")
+
+
+def _unproved_way_back(observed: Observed) -> Change:
+    why = f"{observed.artifact.message}; it was rolled back, and that is not proved yet"
+    return _change(observed, Action.WAIT, "unproved", why)
+
+
+def _rejected_and_proved(observed: Observed) -> Change:
+    """Proved here and rejected for another address: a person must say which of the two is right."""
+    why = (
+        f"it serves here and was proved here, but another endpoint rejected it: "
+        f"{observed.artifact.message}; declare another version"
+    )
+    return _change(observed, Action.BLOCK, "rejected", why)
 
 
 def _back(observed: Observed) -> Change:
-    """A version that failed its proof here and still serves: the model before must come back."""
-    why = observed.artifact.message
-    record = observed.record
-    if record is None or record.previous is None:
-        why = f"{why}; there is no way back, the model before is not known"
+    """A rejected version serves: the model that was last known to be good must come back."""
+    why, back = observed.artifact.message, observed.way_back
+    if back.ref is None:
+        why = f"{why}; and there is no way back: {back.missing}"
         return _change(observed, Action.BLOCK, "no_way_back", why)
-    why = f"{why}; swap the model before back in"
-    back = record.previous
-    change = _change(observed, Action.BIND, "roll_back", why)
-    return replace(change, after=observed.way_back_version, after_ref=back.url, key="")
+    change = _change(observed, Action.BIND, "roll_back", f"{why}; swap the model before back in")
+    return replace(change, after=back.version, after_ref=back.ref.url, key="")
 
 
 def _because_of_artifact(observed: Observed) -> Change:
@@ -103,7 +148,7 @@ def _because_of_artifact(observed: Observed) -> Change:
         case ArtifactState.RUNNING:
             why = artifact.message or "the training job is running"
             return _change(
-                observed, Action.WAIT, "training", why, diffs=diffs, judged=gates.pending(rules)
+                observed, Action.WAIT, TRAINING, why, diffs=diffs, judged=gates.pending(rules)
             )
         case ArtifactState.FAILED:
             code = artifact.code or "training_failed"
@@ -210,6 +255,7 @@ _COVERS = {
     Action.DELETE: {Action.DELETE},
 }
 TO_DO = frozenset(_COVERS)
+TRAINING = "training"  # the reason code of a WAIT for a job, which may have to be tried again
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
@@ -221,12 +267,21 @@ def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
     return tuple(sentence for sentence in said if sentence)
 
 
+def covers(approved: Change, now: Change) -> bool:
+    """Whether `now` is the approved work, at the same or a later stage.
+
+    A roll-back always is: whoever approves a swap approves that it is taken back.
+    """
+    same_end = (now.after_ref, now.key) == (approved.after_ref, approved.key)
+    first = Action.TRAIN if approved.code == TRAINING else approved.action
+    stages: set[Action] = _COVERS.get(first, set())
+    return now.action in stages and (same_end or now.code == "roll_back")
+
+
 def _beyond(change: Change, approved: Change | None) -> str:
     if approved is None or approved.action not in TO_DO:
         return f"{change.name}: {_said(change)} was not approved"
-    same_end = (change.after_ref, change.key) == (approved.after_ref, approved.key)
-    same_begin = change.before == approved.before
-    if same_end and same_begin and change.action in _COVERS[approved.action]:
+    if covers(approved, change) and change.before == approved.before:
         return ""
     return f"{change.name}: approved was {_said(approved)}, now it would be {_said(change)}"
 

@@ -18,7 +18,7 @@ from reconciler.plan import make_plan
 from reconciler.wire.http import Http
 
 if TYPE_CHECKING:
-    from reconciler.engine.binding import Ended
+    from reconciler.engine.steps import Ended
     from reconciler.engine.world import World
     from reconciler.model import Change, Desired, Plan, Report
 
@@ -70,6 +70,8 @@ class Lab:
         self.clock = clock or emulator.ManualClock(START)
         self.cloud = emulator.Cloud(emulator.Options(**options), clock=self.clock)
         self.cloud.seed(self.services / "local" / "_emulator" / "seed.yaml")
+        if options.get("classic_location") == "hidden":
+            self.edit("diabetes.yaml", "spec:\n", "spec:\n  adopt: true\n")
         self.server = None
         self.url = URL
         if door == "server":
@@ -119,9 +121,16 @@ class Lab:
         return {change.name: change for change in self.plan().changes}
 
     def run(self) -> dict[str, Ended]:
-        """Converge every binding, in sync or not."""
-        wanted = self.desired()
-        return converge(self.world(), wanted.bindings, self.progress, parallel=8, most_jobs=40)
+        """Converge what the plan of now lets."""
+        return self.converge(self.world(), 8)
+
+    def converge(
+        self, world: World, parallel: int, plan: Plan | None = None, **how: Any
+    ) -> dict[str, Ended]:
+        """The same in another world, with another plan, or one at a time."""
+        bindings, plan = self.desired().bindings, plan or self.plan()
+        how = {"most_jobs": 40, **how}
+        return converge(world, bindings, plan, self.progress, parallel=parallel, **how)
 
     def apply(self) -> Report:
         """What `apply --yes` does, without its printing."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.approval import Approval
     from reconciler.cli.output import Page
-    from reconciler.engine.binding import Ended
+    from reconciler.engine.steps import Ended
     from reconciler.model import Binding, Desired, Observed, Plan
     from reconciler.wire.http import Http
 
@@ -137,23 +137,19 @@ def _run(
     stop: session.Stop,
     goal: str = "served",
 ) -> dict[str, Ended]:
-    """How each binding that is not in sync ended, by address."""
-    from reconciler.engine.binding import Goal
+    """How each binding ended that the plan would change or refuses, by address."""
     from reconciler.engine.run import converge as run
+    from reconciler.engine.steps import Goal
     from reconciler.training.bes import MAX_UNFINISHED_JOBS
 
-    in_sync = {c.address for c in first.changes if c.action is Action.NOOP}
-    todo = [b for b in wanted.bindings if str(b.address) not in in_sync]
-    if not todo:
-        return {}
-    width = session.width(wanted.environment, parallel)
     world = session.connect(wanted, http, stop=stop)
     with session.stoppable(stop), page.progress() as progress:
         return run(
             world,
-            todo,
+            wanted.bindings,
+            first,
             progress,
-            parallel=width,
+            parallel=session.width(wanted.environment, parallel),
             most_jobs=MAX_UNFINISHED_JOBS,
             goal=Goal(goal),
         )

@@ -40,6 +40,7 @@ _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _NAMES = {"bool": "a boolean", "timestamp": "a date", "null": "null"}
+_BOOLEANS = {"true": True, "false": False}
 _RESOLVER: Any = Resolver()
 
 
@@ -306,16 +307,18 @@ class _Reader:
             raise _HopelessError(Problem(self._path, line, column, message))
 
 
-def _scalar(event: Any) -> str | int | Guess:
-    """Text, a decimal integer, or a guess."""
+def _scalar(event: Any) -> str | int | bool | Guess:
+    """Text, a decimal integer, true or false, or a guess."""
     if not event.implicit[0]:
         return str(event.value)
     return _plain(event.value)
 
 
 @lru_cache(maxsize=4096)
-def _plain(written: str) -> str | int | Guess:
-    """What a plain scalar is read as."""
+def _plain(written: str) -> str | int | bool | Guess:
+    """What a plain scalar is read as. Only `true` and `false` are booleans: `no` is a guess."""
+    if written in _BOOLEANS:
+        return _BOOLEANS[written]
     resolved = _RESOLVER.resolve(yaml.ScalarNode, written, (True, False))
     tag = resolved.removeprefix(_TAG)
     if tag in ("str", "value", "merge"):

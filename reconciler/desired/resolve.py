@@ -230,6 +230,9 @@ def _binding(each: Declared, model: Document, recipe: Recipe, address: Address) 
         accept=build.rules(model),
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
+        adopt=document.data["spec"].get("adopt", False),
+        protect=document.data["spec"].get("protect", False),
+        paused=document.data["spec"].get("paused", False),
         labels=build.labels(document),
         source=each.place,
     )

@@ -145,8 +145,8 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
         return f"{_kind(value)} is here; write a text"
     if isinstance(value, Guess) and value.what == "null":
         return _null(value, 'a text, or "" if it is to be empty')
-    what = value.what if isinstance(value, Guess) else "a number"
-    written = _short(value.written if isinstance(value, Guess) else str(value))
+    what = _kind(value)
+    written = _short(_written(value))
     why = {
         "a boolean": "YAML reads it as true or false",
         "a date": "YAML reads it as a day",
@@ -159,7 +159,12 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
 
 
 def _other_wanted(trail: Trail, value: Any, wanted: str) -> str:
-    kinds = {"object": "a mapping (key: value)", "array": "a list", "integer": "a whole number"}
+    kinds = {
+        "object": "a mapping (key: value)",
+        "array": "a list",
+        "integer": "a whole number",
+        "boolean": "true or false",
+    }
     wish = kinds[wanted]
     if isinstance(value, Guess) and value.what == "null":
         return _null(value, wish)
@@ -224,7 +229,14 @@ def _said(trail: Trail, value: Any) -> str:
         return f'"{_short(value)}"'
     if isinstance(value, (dict, list)) or _is_secret(trail):
         return "this"
-    return _short(value.written if isinstance(value, Guess) else str(value))
+    return _short(_written(value))
+
+
+def _written(value: Any) -> str:
+    """A scalar as it was typed."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.written if isinstance(value, Guess) else str(value)
 
 
 def _short(text: str) -> str:
@@ -235,4 +247,5 @@ def _short(text: str) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, Guess):
         return value.what
-    return {dict: "a mapping", list: "a list", int: "a number"}.get(type(value), "text")
+    kinds = {dict: "a mapping", list: "a list", int: "a number", bool: "a boolean"}
+    return kinds.get(type(value), "text")

@@ -73,6 +73,13 @@ class Faults:
         with self._guard:
             self._faults.append(fault)
 
+    def forget(self) -> None:
+        """Let nothing happen that was scripted and has not happened yet."""
+        with self._guard:
+            self._faults.clear()
+            for tricks in self._tricks.values():
+                tricks.clear()
+
     def play(self, what: str, trick: str, times: int = 1) -> None:
         """Let the next `times` operations, jobs or patches be tricked; ValueError for others."""
         if what not in TRICKED:

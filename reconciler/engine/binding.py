@@ -8,21 +8,23 @@ answered before it); a run that is killed loses nothing that the next look would
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import judge, make_proof
-from reconciler.engine.train import JobSlots, VersionLocks, note, train_step
+from reconciler.engine.steps import Again, Ended, Goal, Patience
+from reconciler.engine.train import note, train_step
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import (
     ERROR,
     REFUSED,
     UNPROVED,
+    ConflictError,
     ProofError,
     ReconcilerError,
+    StalePlanError,
     UnavailableError,
     UnreachableError,
     WireError,
@@ -30,6 +32,7 @@ from reconciler.errors import (
 from reconciler.model import (
     UNREADABLE,
     Action,
+    ArtifactState,
     Failure,
     ModelRef,
     Observed,
@@ -37,10 +40,10 @@ from reconciler.model import (
     Record,
     Score,
 )
-from reconciler.plan import decide
+from reconciler.plan import TRAINING, covers, decide
 
 if TYPE_CHECKING:
-    from reconciler.engine.world import World
+    from reconciler.engine.steps import Shared
     from reconciler.model import Binding, Change
     from reconciler.targets import Target
 
@@ -49,77 +52,6 @@ log = logging.getLogger(__name__)
 MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
 UPDATE_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
 COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
-
-
-class Progress(Protocol):
-    """Who is told what happens; called from worker threads."""
-
-    def phase(self, name: str, phase: str, detail: str = "") -> None:
-        """A binding entered, or is still in, a phase."""
-        ...
-
-    def done(self, name: str, outcome: str) -> None:
-        """A binding converged."""
-        ...
-
-    def failed(self, name: str, message: str) -> None:
-        """A binding ended without converging."""
-        ...
-
-    def beat(self) -> None:
-        """Called a few times a second from the main thread."""
-        ...
-
-
-@dataclass(frozen=True)
-class Again:
-    """Look again after so many seconds."""
-
-    after_s: float
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A binding that needs no more steps: its proof, or its failure; and whether it was changed."""
-
-    proof: Proof | None = None
-    failure: Failure | None = None
-    changed: bool = False
-
-
-class Goal(Enum):
-    """How far a run goes: `train` ends when the version is trained and judged."""
-
-    SERVED = "served"
-    TRAINED = "trained"
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What the bindings of one run share."""
-
-    world: World
-    goal: Goal
-    progress: Progress
-    slots: JobSlots
-    locks: VersionLocks = field(default_factory=VersionLocks)
-
-
-class Patience:
-    """Growing pauses between looks: short at first, so that quick work is seen quickly."""
-
-    def __init__(self, first_s: float, most_s: float) -> None:
-        self._first_s, self._most_s = first_s, most_s
-        self._next_s = first_s
-
-    def again(self) -> Again:
-        """The next pause, 1.5 times the one before."""
-        pause, self._next_s = self._next_s, min(self._next_s * 1.5, self._most_s)
-        return Again(pause)
-
-    def reset(self) -> None:
-        """Begin again with the shortest pause."""
-        self._next_s = self._first_s
 
 
 @dataclass
@@ -134,10 +66,14 @@ class Swap:
 
 
 class BindingRun:
-    """The steps of one binding; not thread-safe, stepped by one thread at a time."""
+    """The steps of one binding; not thread-safe, stepped by one thread at a time.
 
-    def __init__(self, binding: Binding, shared: Shared) -> None:
+    `approved` is the change that was shown and approved; a step does nothing else.
+    """
+
+    def __init__(self, binding: Binding, approved: Change, shared: Shared) -> None:
         self.binding = binding
+        self._approved = approved
         self._shared = shared
         self._world = shared.world
         self._target: Target = shared.world.targets[binding.kind]
@@ -153,13 +89,10 @@ class BindingRun:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
         try:
             outcome = self._step()
-        except (UnavailableError, UnreachableError) as exc:
+        except (UnavailableError, UnreachableError, ConflictError) as exc:
             return self._after_trouble(exc)
         except ReconcilerError as exc:
-            if self._disproved:
-                said = f"{self._disproved}; and the way back failed: {exc.message}"
-                return self._failed(said, UNPROVED)
-            return self._failed(exc.message, exc.exit_code)
+            return self._gave_up(exc)
         self._troubles = 0
         return outcome
 
@@ -177,20 +110,22 @@ class BindingRun:
         return self._act(observed, change)
 
     def _act(self, observed: Observed, change: Change) -> Again | Ended:
-        match change.action:
-            case Action.NOOP:
-                return self._already_there(observed)
-            case Action.TRAIN:
-                return self._train()
-            case Action.WAIT:
-                return self._wait(observed, change)
-            case Action.BIND if self._shared.goal is Goal.TRAINED:
-                return self._ended(Ended(), "trained")
-            case Action.BIND:
-                return self._bind(observed, change)
-            case _:
-                code = ERROR if change.code == UNREADABLE else REFUSED
-                return self._failed(change.why, code)
+        if change.action is Action.BLOCK:
+            return self._failed(change.why, blocked_code(change))
+        if change.action is Action.NOOP:
+            return self._already_there(observed)
+        if not covers(self._approved, change):
+            raise StalePlanError(
+                f"approved was {self._approved.action.name.lower()}, but meanwhile it would be "
+                f"{change.action.name.lower()} ({change.why}); plan and approve again"
+            )
+        if change.action is Action.TRAIN or change.code == TRAINING:
+            return self._train(change)
+        if self._shared.goal is Goal.TRAINED:
+            return self._ended(Ended(), "trained")
+        if change.action is Action.WAIT:
+            return self._wait(observed, change)
+        return self._bind(observed, change)
 
     def _already_there(self, observed: Observed) -> Again | Ended:
         """Nothing to do; but a swap whose answer was lost has evidently happened: prove it."""
@@ -205,7 +140,10 @@ class BindingRun:
             with self._shared.locks.of(self.binding):
                 note(self._world, self.binding, observed.artifact)
 
-    def _train(self) -> Again:
+    def _train(self, change: Change) -> Again:
+        if change.action is Action.WAIT:
+            self._say("training", change.why)
+            return self._training.again()
         if not self._shared.slots.take(self.binding):
             self._say("queued", f"{self.binding.recipe.service} has no free job slot")
             return self._training.again()
@@ -215,11 +153,9 @@ class BindingRun:
         return self._training.again()
 
     def _wait(self, observed: Observed, change: Change) -> Again | Ended:
-        if change.code == "training":
-            self._shared.slots.take(self.binding)
-            self._say("training", change.why)
-            return self._training.again()
         if observed.unproved and observed.record is not None:
+            if observed.artifact.state is ArtifactState.REJECTED:
+                self._disproved = self._disproved or observed.artifact.message
             asked_at = seconds_since_epoch(observed.record.at)
             self._swap = Swap(asked_at, observed.record.before, observed.record, ended=True)
             return self._prove(self._swap, observed)
@@ -235,11 +171,11 @@ class BindingRun:
             return self._failed(why, REFUSED)
         record = self._record(observed, change, before)
         self._say("swapping", f"to {change.after}")
-        self._keep(record)
-        swap = self._unanswered = Swap(self._world.clock.now(), before, record)
+        swap = Swap(self._world.clock.now(), before, self._keep(record))
+        self._unanswered = swap
         swap.operation = self._target.bind(self.binding, record.wanted)
         if observed.live.hidden:
-            self._keep(replace(record, bound=record.wanted))
+            swap.record = self._keep(replace(swap.record, bound=record.wanted))
         self._swap = swap
         self._updating.reset()
         return self._updating.again()
@@ -255,20 +191,22 @@ class BindingRun:
         return f"before the swap, {missing}; correct spec.verify.columns" if missing else ""
 
     def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
-        back = change.code == "roll_back"
-        if back and not self._disproved:
-            self._disproved = observed.artifact.message
+        """What is noted before a swap. A roll-back keeps its own model as the way back, so that
+        one which is cut off before its write, or before its proof, is found and ended later."""
+        if change.code == "roll_back":
+            self._disproved = self._disproved or observed.artifact.message
         return Record(
             wanted=ModelRef(change.after_ref),
-            previous=None if back else observed.live.ref,
+            previous=observed.way_back.ref,
             bound=observed.live.ref if observed.live.hidden else None,
             proved=False,
             at=timestamp(self._world.clock.now()),
             before=before,
+            etag=observed.record.etag if observed.record else "",
         )
 
-    def _keep(self, record: Record) -> None:
-        self._world.ledger.keep_record(self.binding.address, record)
+    def _keep(self, record: Record) -> Record:
+        return self._world.ledger.keep_record(self.binding.address, record)
 
     def _score_before(self) -> Score | None:
         """The answer before the swap, for people; an endpoint that cannot answer has none."""
@@ -318,13 +256,16 @@ class BindingRun:
         except WireError as exc:
             return self._not_proved(swap, _no_answer(exc))
         if swap.before in (None, after) and self._seconds_since(swap) < self._target.settle_s:
-            self._say("proving", "the endpoint still answers as before")
+            still = "its answer before is not known" if swap.before is None else "it is as before"
+            self._say("proving", f"the endpoint answers; {still}")
             return self._updating.again()
         return self._proved(swap, observed, after)
 
     def _proved(self, swap: Swap, observed: Observed, after: Score | None) -> Again | Ended:
         health = judge(self.binding, after)
-        proof = make_proof(self.binding, observed.live, health, before=swap.before, after=after)
+        made = make_proof(self.binding, observed.live, health, before=swap.before, after=after)
+        shown = self._world.ledger.name_of(swap.record.wanted, self.binding.version)
+        proof = replace(made, model=shown, rolled_back=bool(self._disproved))
         if not proof.proved:
             why = f"swapped and read back, but {health.message}"
             return self._not_proved(swap, why, proof)
@@ -360,10 +301,17 @@ class BindingRun:
         """Trouble that may pass: look again, a bounded number of times in a row, and say so."""
         self._troubles += 1
         if self._troubles > MOST_TROUBLES:
-            return self._failed(exc.message, exc.exit_code)
+            return self._gave_up(exc)
         pause_s = 2.0**self._troubles / 2
         self._say("waiting", f"looking again in {pause_s:g} s: {exc.message}")
         return Again(pause_s)
+
+    def _gave_up(self, exc: ReconcilerError) -> Ended:
+        """A failure; on the way back it is one of the proof, whatever was in the way."""
+        if self._disproved:
+            said = f"{self._disproved}; and it is not rolled back: {exc.message}; run apply again"
+            return self._failed(said, UNPROVED)
+        return self._failed(exc.message, exc.exit_code)
 
     def _say(self, phase: str, detail: str = "") -> None:
         self._shared.progress.phase(self.binding.name, phase, detail)
@@ -378,6 +326,11 @@ class BindingRun:
         self._shared.progress.failed(self.binding.name, message)
         failure = Failure(self.binding.name, str(self.binding.address), message, exit_code)
         return Ended(proof=proof, failure=failure, changed=self._swap is not None)
+
+
+def blocked_code(change: Change) -> int:
+    """The exit code that a BLOCK stands for: not being able to read is an error, not a refusal."""
+    return ERROR if change.code == UNREADABLE else REFUSED
 
 
 def _no_answer(exc: WireError) -> str:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.engine.way_back import observe_way_back
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import RefusedError, UnreadableError, WireError
 from reconciler.model import (
@@ -48,49 +49,23 @@ def observe(world: World, binding: Binding) -> Observed:
         live, record = observe_live(world, binding)
         artifact = observe_artifact(world, binding, live)
         metrics, version = _of_live(world, binding, live, artifact)
-        if record is None and live.ref == artifact.ref:
-            record = world.ledger.record(binding.address)
-        live = _with_way_back(world, live, artifact)
+        back = observe_way_back(world, binding, live, artifact, record)
     except WireError as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     except RefusedError as exc:
         live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("refused", exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
-    back = record.previous if record else None
-    named = world.ledger.name_of(back, binding.version) if back else ""
-    return Observed(binding, live, artifact, metrics, version, record, named)
+    return Observed(binding, live, artifact, metrics, version, record, back)
 
 
 def observe_live(world: World, binding: Binding) -> tuple[Live, Record | None]:
-    """What serves at the address; where the service hides it, what the record says."""
+    """What serves at the address, and the record; where the service hides it, the record says."""
     live = world.targets[binding.kind].observe(binding)
-    if not live.hidden or live.refusal is not None:
-        return live, None
     record = world.ledger.record(binding.address)
-    if record is None or record.bound is None:
-        return live, record
-    return replace(live, ref=record.bound, witness=Witness.RECORD), record
-
-
-NO_WAY_BACK = "the model before is not known, so a failed proof could not be rolled back"
-
-
-def _with_way_back(world: World, live: Live, artifact: Artifact) -> Live:
-    """The live state, refused when a swap would lose the only way back: a file that is gone."""
-    swap = artifact.state is ArtifactState.READY and live.ref != artifact.ref
-    if not swap or live.refusal is not None or live.health.code is not HealthCode.HEALTHY:
-        return live
-    if live.ref is None:
-        return replace(live, warnings=(*live.warnings, NO_WAY_BACK))
-    path = world.storage.path_of(live.ref)
-    if path is None or world.storage.exists(path):
-        return live
-    why = (
-        f"the live model {live.ref} is gone from the store account, so there would be no way back; "
-        "put it back, or bind another version by hand first"
-    )
-    return replace(live, refusal=Refusal("no_way_back", why))
+    if live.hidden and live.refusal is None and record is not None and record.bound is not None:
+        live = replace(live, ref=record.bound, witness=Witness.RECORD)
+    return live, record
 
 
 def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
@@ -102,7 +77,7 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
     manifest = entry.manifest
     artifact = _by_manifest(world, binding, manifest, ref)
     if artifact.state is ArtifactState.READY and live.ref != ref:
-        return _if_the_file_is_there(world, binding, artifact)
+        return _if_the_file_is_there(world, binding, manifest, artifact)
     return artifact
 
 
@@ -116,17 +91,9 @@ def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
 
 
 def fingerprints(world: World, binding: Binding) -> dict[str, str]:
-    """By path of an input blob, what changes when its content does; missing blobs are left out.
-
-    The MD5 where the storage keeps one (it does for blobs that are written in one go), else the
-    ETag, which also changes when the same bytes are written again.
-    """
+    """By path of an input blob, what changes when its content does; missing blobs are left out."""
     found = {path: world.storage.head(path) for _, path in binding.recipe.inputs}
-    return {
-        path: f"md5:{blob.md5}" if blob.md5 else f"etag:{blob.etag}"
-        for path, blob in found.items()
-        if blob is not None
-    }
+    return {path: blob.fingerprint for path, blob in found.items() if blob is not None}
 
 
 def _changed_inputs(world: World, binding: Binding, manifest: Manifest) -> tuple[str, ...]:
@@ -186,6 +153,14 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
         case JobState.RUNNING if running_s > binding.timeout_s:
             return replace(
                 _failed(base, f"not finished within {binding.timeout_s:g} s"), code=OVERDUE
+            )
+        case JobState.FORGOTTEN if waiting_s > access_s(binding):
+            return _failed(base, "is not known to the training service any more")
+        case JobState.FORGOTTEN:
+            left_h = (access_s(binding) - waiting_s) / 3600
+            raise UnreadableError(
+                f"job {base.job} was noted, and the training service does not know it: "
+                f"{job.message}; if that lasts, it counts as failed in {left_h:.0f} h"
             )
         case JobState.NOT_STARTED if waiting_s > access_s(binding):
             why = "never started, and its access to the storage has expired"
@@ -250,11 +225,23 @@ def _with_ending(job: Job, endings: tuple[str, ...]) -> dict[str, BlobUrl]:
     }
 
 
-def _if_the_file_is_there(world: World, binding: Binding, artifact: Artifact) -> Artifact:
-    if world.storage.exists(world.ledger.model_path(binding.version)):
-        return artifact
-    why = "the manifest says it was trained, but the model file is gone; declare a new version"
-    return replace(artifact, state=ArtifactState.FAILED, code="model_missing", message=why)
+def _if_the_file_is_there(
+    world: World, binding: Binding, manifest: Manifest, artifact: Artifact
+) -> Artifact:
+    """The artifact, FAILED unless the file is there and is the one that was evaluated."""
+    path = world.ledger.model_path(binding.version)
+    blob = world.storage.head(path)
+    evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
+    if blob is None:
+        why = "the manifest says it was trained, but the model file is gone; declare a new version"
+        return replace(artifact, state=ArtifactState.FAILED, code="model_missing", message=why)
+    if evaluated and blob.fingerprint != evaluated:
+        why = (
+            f"{path} was written again after it was evaluated, so its metrics are not of this "
+            "file; put the evaluated file back, or declare a new version"
+        )
+        return replace(artifact, state=ArtifactState.FAILED, code="model_changed", message=why)
+    return artifact
 
 
 def _of_live(

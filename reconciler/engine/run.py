@@ -13,17 +13,19 @@ import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from reconciler.engine.binding import Again, BindingRun, Ended, Goal, Shared
+from reconciler.engine.binding import BindingRun, blocked_code
+from reconciler.engine.steps import Again, Ended, Goal, Shared
 from reconciler.engine.train import JobSlots
 from reconciler.errors import BUG, redact
-from reconciler.model import Failure
+from reconciler.model import Action, Failure
+from reconciler.plan import TO_DO, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.engine.binding import Progress
+    from reconciler.engine.steps import Progress
     from reconciler.engine.world import World
-    from reconciler.model import Binding
+    from reconciler.model import Binding, Change, Plan
 
 log = logging.getLogger(__name__)
 BEAT_S = 0.2
@@ -32,16 +34,26 @@ BEAT_S = 0.2
 def converge(
     world: World,
     bindings: Iterable[Binding],
+    plan: Plan,
     progress: Progress,
     *,
     parallel: int,
     most_jobs: int,
     goal: Goal = Goal.SERVED,
 ) -> dict[str, Ended]:
-    """How each binding ended, by address; those cut off by a stop are missing."""
+    """How each binding ended, by address; those in sync, or cut off by a stop, are missing.
+
+    What the plan refuses is a failure already and is not touched, whatever it looks like by now:
+    nobody approved more than the plan.
+    """
     shared = Shared(world, goal, progress, JobSlots(most_jobs))
-    schedule = _Schedule(BindingRun(binding, shared) for binding in bindings)
-    ended: dict[str, Ended] = {}
+    by_address = {str(binding.address): binding for binding in bindings}
+    work = [(by_address[c.address], c) for c in plan.changes if _concerns(goal, c)]
+    for binding, change in work:
+        if change.code == TRAINING:
+            shared.slots.hold(binding)
+    schedule = _Schedule(BindingRun(binding, change, shared) for binding, change in work)
+    ended = {c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK}
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
         under_way: dict[Future[Again | Ended], BindingRun] = {}
         while (schedule or under_way) and not (world.stopping() and not under_way):
@@ -51,6 +63,17 @@ def converge(
             _collect(world, schedule, under_way, ended)
             progress.beat()
     return ended
+
+
+def _concerns(goal: Goal, change: Change) -> bool:
+    if goal is Goal.TRAINED:
+        return change.action is Action.TRAIN or change.code == TRAINING
+    return change.action in TO_DO
+
+
+def _refused(change: Change) -> Ended:
+    failure = Failure(change.name, change.address, change.why, blocked_code(change))
+    return Ended(failure=failure)
 
 
 def _collect(

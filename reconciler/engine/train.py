@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import OVERDUE, access_s, fingerprints
 from reconciler.engine.world import timestamp
-from reconciler.errors import ConflictError
+from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import ArtifactState
 from reconciler.training import JobState
@@ -118,9 +118,13 @@ def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifa
 
 
 def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:
-    content = world.storage.read(world.ledger.model_path(binding.version))
-    digest = hashlib.sha256(content).hexdigest()
-    return Evaluation(artifact.metrics, digest, timestamp(world.clock.now()))
+    path = world.ledger.model_path(binding.version)
+    model = world.storage.get(path)
+    if model is None:
+        raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {path}")
+    digest = hashlib.sha256(model.content).hexdigest()
+    now = timestamp(world.clock.now())
+    return Evaluation(artifact.metrics, digest, now, model.fingerprint)
 
 
 class VersionLocks:
@@ -152,6 +156,11 @@ class JobSlots:
                 return False
             held.add(binding.key)
             return True
+
+    def hold(self, binding: Binding) -> None:
+        """Take a slot for a training that is under way already, whether or not one is free."""
+        with self._guard:
+            self._held[binding.recipe.service].add(binding.key)
 
     def give_back(self, binding: Binding) -> None:
         """Free the binding's slot, if it holds one."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.model import ModelRef
     from reconciler.targets import Target
     from reconciler.training import Trainer
-    from reconciler.wire.blob import BlobProperties, BlobUrl
+    from reconciler.wire.blob import Blob, BlobProperties, BlobUrl
 
 
 class Clock(Protocol):
@@ -51,8 +51,8 @@ class Storage(Protocol):
         """What is known of a blob without reading it; None when it is not there."""
         ...
 
-    def read(self, path: str) -> bytes:
-        """The bytes of a blob; NotFoundError when it is not there."""
+    def get(self, path: str) -> Blob | None:
+        """A blob with its bytes; None when it is not there."""
         ...
 
     def fetch(self, place: BlobUrl) -> bytes:

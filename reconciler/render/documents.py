@@ -140,6 +140,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
         "model": proof.model,
         "proved": proof.proved,
         "read_back": proof.read_back,
+        "rolled_back": proof.rolled_back,
         "health": {"code": proof.health.code.value, "message": proof.health.message},
         "before": _score(proof.before),
         "after": _score(proof.after),

@@ -157,7 +157,7 @@ def _proof_row(proof: Proof) -> list[str]:
         "✓" if proof.proved else "✗",
         escaped(proof.name),
         escaped(proof.model),
-        "✓" if proof.read_back else "✗",
+        words.read_back(proof).replace("read back ", ""),
         escaped(words.scored(proof).removeprefix("scored ")),
     ]
 

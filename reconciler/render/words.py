@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from reconciler.model import (
+    PAUSED,
     UNREADABLE,
     Action,
     Change,
@@ -67,7 +68,7 @@ def what(change: Change) -> str:
         case Action.TRAIN:
             return "train, then bind"
         case Action.NOOP:
-            return "in sync"
+            return "paused" if change.code == PAUSED else "in sync"
         case action:
             return action.name.lower()
 
@@ -78,8 +79,11 @@ def nothing_to_do(plan: Plan) -> str:
         return ""
     if not plan.changes:
         return "Nothing to do: there are no bindings."
-    are = "is" if len(plan.changes) == 1 else "are"
-    return f"Nothing to do: {counted(len(plan.changes), 'binding')} {are} in sync."
+    paused = sum(change.code == PAUSED for change in plan.changes)
+    in_sync = len(plan.changes) - paused
+    are = "is" if in_sync == 1 else "are"
+    said = f"{counted(in_sync, 'binding')} {are} in sync"
+    return f"Nothing to do: {said}{f', {paused} paused' if paused else ''}."
 
 
 def plan_summary(plan: Plan) -> str:
@@ -91,7 +95,10 @@ def plan_summary(plan: Plan) -> str:
         parts.append(f"{refused} refused")
     if unreadable:
         parts.append(f"{unreadable} unreadable")
-    parts.append(f"{counts[Action.NOOP]} unchanged")
+    paused = sum(change.code == PAUSED for change in plan.changes)
+    parts.append(f"{counts[Action.NOOP] - paused} unchanged")
+    if paused:
+        parts.append(f"{paused} paused")
     return f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
 
 
@@ -138,7 +145,7 @@ def _difference(value: float) -> str:
 
 def worth_showing(change: Change) -> bool:
     """Whether there is something to do, in the way, or to be warned of."""
-    return change.action is not Action.NOOP or bool(change.warnings)
+    return change.action is not Action.NOOP or change.code == PAUSED or bool(change.warnings)
 
 
 def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
@@ -150,8 +157,9 @@ def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
 
 
 def read_back(proof: Proof) -> str:
-    """`read back ✓`."""
-    return f"read back {'✓' if proof.read_back else '✗'}"
+    """`read back ✓`, after `rolled back` where it is not the declared version that is proved."""
+    said = f"read back {'✓' if proof.read_back else '✗'}"
+    return f"rolled back, {said}" if proof.rolled_back else said
 
 
 def scored(proof: Proof) -> str:

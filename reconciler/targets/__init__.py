@@ -46,10 +46,12 @@ class Target(Protocol):
     """What the engine asks of a kind of endpoint. `observe`, `progress`, `export` only read.
 
     `settle_s` is the documented time after which a write is in effect at the latest, beyond the
-    end of its operation; 0 where the operation's end is the truth.
+    end of its operation; 0 where the operation's end is the truth. `needs_grant` says that a
+    model must come with access to it, which can be given for the store account only.
     """
 
     settle_s: float
+    needs_grant: bool
 
     def observe(self, binding: Binding) -> Live:
         """What serves at the address now; raises WireError when that cannot be read."""

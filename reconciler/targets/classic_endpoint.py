@@ -76,6 +76,7 @@ class ClassicEndpoints:
     """The Classic endpoints of one environment's workspace."""
 
     settle_s = SETTLE_S
+    needs_grant = True
 
     def __init__(self, connection: Connection) -> None:
         workspace = connection.environment.workspace

@@ -84,6 +84,7 @@ class WebServices:
     """The New web services of one environment."""
 
     settle_s = 0.0
+    needs_grant = False
 
     def __init__(self, connection: Connection) -> None:
         self._http = connection.http

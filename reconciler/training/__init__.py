@@ -26,6 +26,7 @@ class JobState(StrEnum):
     FAILED = "Failed"
     CANCELLED = "Cancelled"
     FINISHED = "Finished"
+    FORGOTTEN = "Forgotten"  # the engine knows no such job (any more)
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,21 @@ class BatchExecution:
                 raise
 
     def look(self, job: str) -> Job:
-        """The job as it is now; every look hands out fresh SAS tokens (§4.4)."""
-        answer = self._http.request(
-            "GET",
-            f"{self._jobs}/{job}?{API_VERSION}",
-            credential=self._credential,
-            what=f"reading job {job} of training service {self._name}",
-        )
+        """The job as it is now; every look hands out fresh SAS tokens (§4.4).
+
+        How long a finished job can be read is unknown (§4.4 [U]); then it is MissingJobId (§4.8).
+        """
+        try:
+            answer = self._http.request(
+                "GET",
+                f"{self._jobs}/{job}?{API_VERSION}",
+                credential=self._credential,
+                what=f"reading job {job} of training service {self._name}",
+            )
+        except (NotFoundError, RejectedError) as exc:
+            if "MissingJobId" not in exc.message:
+                raise
+            return Job(JobState.FORGOTTEN, exc.message)
         return parse_job(answer.json_object())
 
     def cancel(self, job: str) -> None:

@@ -62,6 +62,11 @@ class BlobProperties:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     md5: str = ""
 
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the content does: see `_fingerprint`."""
+        return _fingerprint(self.md5, self.etag)
+
 
 @dataclass(frozen=True)
 class Blob:
@@ -71,6 +76,11 @@ class Blob:
     etag: str
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     md5: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the content does: see `_fingerprint`."""
+        return _fingerprint(self.md5, self.etag)
 
 
 class Account:
@@ -114,10 +124,6 @@ class Account:
     def exists(self, path: str) -> bool:
         """Whether the blob is there now."""
         return self.head(path) is not None
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a blob; NotFoundError when it is not there."""
-        return _checked(self.request("GET", path, _READ, f"reading blob {path}")).body
 
     def fetch(self, place: BlobUrl) -> bytes:
         """The bytes behind a reference that a service handed out, with its own SAS."""
@@ -367,6 +373,14 @@ def fetch_url(http: Http, hosts: Hosts, url: str) -> Response:
 
 
 # --- parts --------------------------------------------------------------------------------
+
+
+def _fingerprint(md5: str, etag: str) -> str:
+    """The MD5 where the storage keeps one (it does for blobs written in one go), else the ETag.
+
+    An ETag also changes when the same bytes are written again.
+    """
+    return f"md5:{md5}" if md5 else f"etag:{etag}"
 
 
 def _check_path(path: str) -> None:

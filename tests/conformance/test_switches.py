@@ -276,13 +276,10 @@ def test_a_changed_recipe_under_a_trained_version_is_blocked(
 def test_a_stopped_run_goes_on_where_it_was(switched: Callable[..., Lab]) -> None:
     from dataclasses import replace
 
-    from reconciler.engine.run import converge
-
     lab = switched()
     steps = iter(range(1000))
     world = replace(lab.world(), stopping=lambda: next(steps) > 12)
-    wanted = lab.desired()
-    ended = converge(world, wanted.bindings, lab.progress, parallel=4, most_jobs=40)
+    ended = lab.converge(world, 4)
     assert len(ended) < 4
     assert lab.apply().failures == ()
     starts = [u for m, u in lab.writes if m == "POST" and u.endswith("/start")]

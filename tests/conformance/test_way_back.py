@@ -9,13 +9,13 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
-from reconciler.engine.run import converge
+from reconciler.engine.steps import Goal
 from reconciler.model import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.engine.binding import Ended
+    from reconciler.engine.steps import Ended
     from tests.lab import Lab
 
 KINDS = ["breast-cancer", "diabetes-young"]
@@ -101,8 +101,7 @@ def stopped_when(lab: Lab, said: str) -> dict[str, Ended]:
     world = replace(
         lab.world(), stopping=lambda: any(words[1] == said for words in lab.progress.said)
     )
-    wanted = lab.desired()
-    return converge(world, wanted.bindings, lab.progress, parallel=1, most_jobs=40)
+    return lab.converge(world, 1)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -174,7 +173,15 @@ def test_a_hidden_model_has_no_way_back_the_first_time_and_one_later(
 ) -> None:
     lab = switched(classic_location="hidden")
     only(lab, "diabetes-young")
+    lab.edit("diabetes.yaml", "  adopt: true\n", "")
+    change = lab.changes()["diabetes-young"]
+    assert (change.action, change.code) == (Action.BLOCK, "no_way_back")
+    assert [f.exit_code for f in lab.apply().failures] == [errors.REFUSED]
+    assert lab.writes == []
+    lab.edit("diabetes.yaml", "spec:\n", "spec:\n  adopt: true\n")
+    assert "adopted without a way back" in lab.changes()["diabetes-young"].warnings[-1]
     lab.apply()
+    lab.edit("diabetes.yaml", "  adopt: true\n", "")
     before = served(lab, "diabetes-young")
     want(lab, "diabetes-young", "2026-11")
     unanswered(lab)
@@ -182,3 +189,197 @@ def test_a_hidden_model_has_no_way_back_the_first_time_and_one_later(
     assert failure.message.endswith("rolled back, and proved")
     lab.clock.advance(60)
     assert served(lab, "diabetes-young") == before
+
+
+# --- the way back is the model that was last known to be good -------------------------------
+
+
+def rejected(lab: Lab, name: str) -> str:
+    """A world where 2026-11 was rejected and rolled back; the digest of what serves."""
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    unanswered(lab)
+    lab.apply()
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    return before
+
+
+def put_behind_our_back(lab: Lab, version: str) -> None:
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    other = replace(binding.version, version=version)
+    world.targets[binding.kind].bind(binding, world.ledger.ref(other))
+    lab.clock.advance(60)
+
+
+class CutOffError(Exception):
+    """Stands for the end of the process."""
+
+
+def cut_off(lab: Lab, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """A run that dies in the roll-back: `before` or `after` its write."""
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    target, wanted = world.targets[binding.kind], world.ledger.ref(binding.version)
+    bind = target.bind
+
+    def dies(binding: Any, ref: Any) -> str:
+        if ref == wanted:
+            return bind(binding, ref)
+        if what == "after":
+            bind(binding, ref)
+        raise CutOffError
+
+    monkeypatch.setattr(target, "bind", dies)
+    lab.converge(world, 1)
+    lab.clock.advance(60)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("hidden", ["visible", "hidden"])
+@pytest.mark.parametrize("what", ["before", "after"])
+def test_a_roll_back_that_is_killed_around_its_write_is_ended_by_the_next_run(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, name: str, hidden: str, what: str
+) -> None:
+    lab = switched(classic_location=hidden)
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    unanswered(lab)
+    cut_off(lab, monkeypatch, what)
+    assert (served(lab, name) == before) == (what == "after")
+    assert not lab.plan().converged
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert failure.message.endswith("rolled back, and proved")
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert lab.changes()[name].code == "rejected"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_rejected_version_that_is_put_back_by_hand_does_not_stay(
+    switched: Callable[..., Lab], name: str
+) -> None:
+    lab = switched()
+    before = rejected(lab, name)
+    put_behind_our_back(lab, "2026-11")
+    assert served(lab, name) != before
+    change = lab.changes()[name]
+    assert (change.action, change.code, change.after) == (Action.BIND, "roll_back", "2026-10")
+    (failure,) = lab.apply().failures
+    assert failure.message.endswith("rolled back, and proved")
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_way_back_is_never_a_model_that_was_not_proved(
+    switched: Callable[..., Lab], name: str
+) -> None:
+    lab = switched()
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    stopped_when(lab, "swapping")
+    lab.clock.advance(60)
+    assert served(lab, name) != before
+    file = "breast-cancer.yaml" if name == "breast-cancer" else "diabetes.yaml"
+    lab.edit(file, '"2026-11"', '"2026-12"')
+    folder = "diabetes/young" if name == "diabetes-young" else name
+    storage: Any = lab.world().storage
+    data = storage.get(f"datasets/{folder}/2026-11.csv")
+    storage.container("datasets").put(f"{folder}/2026-12.csv", data.content)
+    unanswered(lab)
+    (failure,) = lab.apply().failures
+    assert failure.message.endswith("version 2026-12 is rejected; rolled back, and proved")
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+
+
+def test_the_proof_of_a_roll_back_names_the_model_that_is_proved(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    want(lab, "breast-cancer", "2026-11")
+    unanswered(lab)
+    (proof,) = lab.apply().proofs
+    assert (proof.model, proof.proved, proof.rolled_back) == ("2026-10", True, True)
+
+
+def test_a_roll_back_that_meets_trouble_says_that_the_version_is_rejected(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    want(lab, "breast-cancer", "2026-11")
+    unanswered(lab)
+    world = lab.world()
+    target, calls = world.targets["WebService"], []
+    bind = target.bind
+
+    def unavailable(binding: Any, ref: Any) -> str:
+        calls.append(ref)
+        if len(calls) == 1:
+            return bind(binding, ref)
+        raise errors.UnavailableError("503 try later")
+
+    monkeypatch.setattr(target, "bind", unavailable)
+    (ended,) = lab.converge(world, 1).values()
+    assert ended.failure is not None
+    assert ended.failure.exit_code == errors.UNPROVED
+    assert "version 2026-11 is rejected; and it is not rolled back: 503" in ended.failure.message
+
+
+def test_a_version_that_one_endpoint_rejected_blocks_where_another_proved_it(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    entry = world.ledger.read(binding.version)
+    assert entry is not None
+    world.ledger.reject(entry, "it was slow elsewhere")
+    change = lab.changes()["breast-cancer"]
+    assert (change.action, change.code) == (Action.BLOCK, "rejected")
+    assert "was proved here, but another endpoint rejected it: it was slow" in change.why
+
+
+def test_a_model_file_that_was_written_again_after_its_evaluation_is_not_bound(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    want(lab, "breast-cancer", "2026-11")
+    lab.converge(lab.world(), 1, goal=Goal.TRAINED)
+    storage: Any = lab.world().storage
+    good = storage.get("models/breast-cancer/2026-10/model.ilearner")
+    storage.container("models").put("breast-cancer/2026-11/model.ilearner", good.content)
+    change = lab.changes()["breast-cancer"]
+    assert (change.action, change.code) == (Action.BLOCK, "model_changed")
+    assert "was written again after it was evaluated" in change.why
+
+
+def test_two_runs_cannot_overwrite_each_others_way_back(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    (binding,) = lab.desired().bindings
+    ledger = lab.world().ledger
+    mine, theirs = ledger.record(binding.address), ledger.record(binding.address)
+    assert mine is not None
+    assert theirs is not None
+    ledger.keep_record(binding.address, replace(theirs, proved=False))
+    with pytest.raises(errors.ConflictError):
+        ledger.keep_record(binding.address, mine)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.engine.run import converge
 from reconciler.engine.train import JobSlots
 from tests.lab import Lab
 
@@ -37,8 +36,7 @@ def test_no_more_jobs_are_unfinished_at_once_than_allowed(
         most = max(most, len(diabetes))
 
     monkeypatch.setattr(lab.cloud, "_settle", watched)
-    wanted = lab.desired()
-    ended = converge(lab.world(), wanted.bindings, lab.progress, parallel=8, most_jobs=1)
+    ended = lab.converge(lab.world(), 8, most_jobs=1)
     assert all(outcome.proof for outcome in ended.values())
     assert most == 1
     assert any(said[1] == "queued" for said in lab.progress.said)
@@ -72,7 +70,7 @@ def test_a_bug_ends_its_own_binding_and_no_other(
 ) -> None:
     world = lab.world()
     monkeypatch.setattr(world.targets["WebService"], "bind", lambda *_: 1 / 0)
-    ended = converge(world, lab.desired().bindings, lab.progress, parallel=4, most_jobs=40)
+    ended = lab.converge(world, 4)
     failures = [outcome.failure for outcome in ended.values() if outcome.failure]
     assert [(f.name, f.exit_code) for f in failures] == [("breast-cancer", errors.BUG)]
     assert "ZeroDivisionError" in failures[0].message
@@ -81,8 +79,8 @@ def test_a_bug_ends_its_own_binding_and_no_other(
 
 def test_a_stop_lets_steps_end_and_starts_no_more(lab: Lab) -> None:
     world = replace(lab.world(), stopping=lambda: True)
-    assert converge(world, lab.desired().bindings, lab.progress, parallel=4, most_jobs=40) == {}
-    assert lab.sent == []
+    assert lab.converge(world, 4) == {}
+    assert lab.writes == []
 
 
 def test_trouble_that_does_not_pass_ends_in_a_failure_that_says_so(lab: Lab) -> None:

@@ -141,16 +141,18 @@ def test_bytes_that_are_not_those_stored_are_unreadable(
     stand_in.answers = [Answer(200, b"other", {"Content-MD5": "mZFLkyvTelC5g8XnyQrpOw=="})]
     with pytest.raises(UnreadableError, match="expected bytes with the MD5"):
         account.get("models/a")
-    with pytest.raises(UnreadableError, match="expected bytes with the MD5"):
-        account.read("models/a")
 
 
 def test_an_account_reads_by_path(account: Account, models: Container) -> None:
     models.put("a", b"1")
-    assert (account.read("models/a"), account.exists("models/a")) == (b"1", True)
+    found, known = account.get("models/a"), account.head("models/a")
+    assert found is not None
+    assert known is not None
+    assert found.content == b"1"
+    assert found.fingerprint == known.fingerprint == "md5:xMpCOKC5I4INzFCab3WEmw=="
+    assert account.exists("models/a")
     assert not account.exists("models/b")
-    with pytest.raises(NotFoundError):
-        account.read("models/b")
+    assert account.get("models/b") is None
 
 
 # --- conditions -----------------------------------------------------------------------------

@@ -1,0 +1,84 @@
+"""What a step of a binding answers, what it shares with the others, and whom it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.engine.train import JobSlots, VersionLocks
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.model import Failure, Proof
+
+
+class Progress(Protocol):
+    """Who is told what happens; called from worker threads."""
+
+    def phase(self, name: str, phase: str, detail: str = "") -> None:
+        """A binding entered, or is still in, a phase."""
+        ...
+
+    def done(self, name: str, outcome: str) -> None:
+        """A binding converged."""
+        ...
+
+    def failed(self, name: str, message: str) -> None:
+        """A binding ended without converging."""
+        ...
+
+    def beat(self) -> None:
+        """Called a few times a second from the main thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Again:
+    """Look again after so many seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A binding that needs no more steps: its proof, or its failure; and whether it was changed."""
+
+    proof: Proof | None = None
+    failure: Failure | None = None
+    changed: bool = False
+
+
+class Goal(Enum):
+    """How far a run goes: `train` ends when the version is trained and judged."""
+
+    SERVED = "served"
+    TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the bindings of one run share."""
+
+    world: World
+    goal: Goal
+    progress: Progress
+    slots: JobSlots
+    locks: VersionLocks = field(default_factory=VersionLocks)
+
+
+class Patience:
+    """Growing pauses between looks: short at first, so that quick work is seen quickly."""
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s, self._most_s = first_s, most_s
+        self._next_s = first_s
+
+    def again(self) -> Again:
+        """The next pause, 1.5 times the one before."""
+        pause, self._next_s = self._next_s, min(self._next_s * 1.5, self._most_s)
+        return Again(pause)
+
+    def reset(self) -> None:
+        """Begin again with the shortest pause."""
+        self._next_s = self._first_s

@@ -1,0 +1,68 @@
+"""The way back: to which model an address returns if a swap is not proved. Sends only GET, HEAD.
+
+It is the model that was last known to be good, which need not be the one that serves: a swap may
+have been cut off before its proof, or a rejected version may have been put back by hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model import ArtifactState, HealthCode, WayBack
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.model import Artifact, Binding, Live, ModelRef, Record
+
+
+def observe_way_back(
+    world: World, binding: Binding, live: Live, artifact: Artifact, record: Record | None
+) -> WayBack:
+    """The way back of the swap that is in sight, forward or back; empty when there is none."""
+    if not _swap_in_sight(live, artifact):
+        return WayBack()
+    for ref in _candidates(live, record):
+        if ref is not None and ref != artifact.ref and not _rejected(world, ref):
+            return _if_it_can_return(world, binding, ref)
+    return WayBack(missing=_why_none(live))
+
+
+def _swap_in_sight(live: Live, artifact: Artifact) -> bool:
+    readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
+    wanted = live.ref != artifact.ref or artifact.state is ArtifactState.REJECTED
+    return readable and live.refusal is None and wanted
+
+
+def _candidates(live: Live, record: Record | None) -> tuple[ModelRef | None, ...]:
+    """Models that may be good, the most trusted first.
+
+    A model that this program swapped in and never proved is not among them. Any other that
+    serves was there before us, or was put there by somebody, and comes after one that was proved.
+    """
+    if record is None:
+        return (live.ref,)
+    if record.proved:
+        return (record.wanted, live.ref, record.previous)
+    return (record.previous,) if record.wanted == live.ref else (record.previous, live.ref)
+
+
+def _rejected(world: World, ref: ModelRef) -> bool:
+    manifest = world.ledger.of_model(ref)
+    return manifest is not None and bool(manifest.rejected)
+
+
+def _if_it_can_return(world: World, binding: Binding, ref: ModelRef) -> WayBack:
+    path = world.storage.path_of(ref)
+    if path is None and world.targets[binding.kind].needs_grant:
+        return WayBack(missing=f"{ref} is outside of the store account and cannot be swapped in")
+    if path is not None and not world.storage.exists(path):
+        return WayBack(missing=f"{ref} is gone from the store account")
+    return WayBack(ref, world.ledger.name_of(ref, binding.version))
+
+
+def _why_none(live: Live) -> str:
+    if live.ref is not None:
+        return "the live model was never proved, or is rejected, and none before it is known"
+    if live.hidden:
+        return "the service hides its model, and no record of one was kept"
+    return f"the live model is at no plain URL: {live.model_text or 'none'}"
