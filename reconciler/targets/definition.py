@@ -210,12 +210,17 @@ def _spelled(value: Mapping[str, Any], name: str) -> str:
     return next((spelled for spelled in value if spelled.casefold() == wanted), name)
 
 
-def assets_with_credentials(definition: Definition) -> list[str]:
-    """The keys of assets that carry credentials, which must not be sent back."""
+def assets_with_credentials(definition: Definition, model: str) -> list[str]:
+    """The keys of assets that carry credentials, which must not be sent back.
+
+    Credentials are the member of that name, also the model's, and the query of a URI, which
+    is where a SAS stands; not the query of the model's, because that URI is replaced.
+    """
     return sorted(
         key
         for key, asset in definition.assets.items()
         if text(objects(asset, "locationInfo"), "credentials")
+        or (key != model and "?" in asset_uri(asset))
     )
 
 

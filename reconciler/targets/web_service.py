@@ -261,10 +261,11 @@ def _refusal(definition: Definition, model: str) -> Refusal | None:
             "removed; deploy a new service and bind that"
         )
         return Refusal("read_only", why)
-    if with_credentials := assets_with_credentials(definition):
+    if with_credentials := assets_with_credentials(definition, model):
         why = (
-            f"asset {', '.join(with_credentials)} carries credentials, and an update would have to "
-            "send them back; move the file into the service's own storage account"
+            f"asset {', '.join(with_credentials)} carries credentials or a SAS in its URI, and an "
+            "update would have to send them back; move the file into the service's own storage "
+            "account and give its URI without a query"
         )
         return Refusal("asset_credentials", why)
     if without := assets_without_location(definition, model):

@@ -18,7 +18,7 @@ from reconciler.targets.web_service import (
     live_from_export,
     operation_state,
 )
-from tests.targets.test_definition import MODEL, NEW, OLD, SCORE, SECRETS, definition, pascal
+from tests.targets.test_definition import MODEL, NEW, OLD, SCORE, SECRETS, asset, definition, pascal
 from tests.test_plan import binding
 
 
@@ -138,6 +138,22 @@ def test_a_named_model_without_a_location_can_be_bound() -> None:
         **bare,
         "locationInfo": {"uri": NEW.url},
     }
+
+
+def test_another_assets_sas_is_refused_since_it_would_be_sent_back() -> None:
+    signed = asset("Data", f"{OLD}?sv=1&sig=CANARY")
+    live = _live(parse_definition(definition({"m": MODEL, "d": signed})), binding())
+    assert live.refusal is not None
+    assert live.refusal.code == "asset_credentials"
+    assert live.refusal.message.startswith("asset d carries credentials or a SAS in its URI")
+    assert "move the file into the service's own storage account" in live.refusal.message
+    assert "CANARY" not in repr(live)
+
+
+def test_the_models_own_sas_is_replaced_and_nothing_to_refuse() -> None:
+    parsed = parse_definition(definition({"m": asset("M", f"{OLD}?sig=CANARY"), "s": SCORE}))
+    assert _live(parsed, replace(binding(), asset="m")).refusal is None
+    assert "CANARY" not in json.dumps(_patch(parsed, "m", NEW))
 
 
 def test_a_model_store_in_another_account_is_warned_about() -> None:
