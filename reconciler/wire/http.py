@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
     from urllib3.util.retry import Retry
 
+log = logging.getLogger(__name__)
+
 __all__ = ["Credential", "Headers", "Http", "Response"]
 
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -178,7 +180,9 @@ class Http:
         """The first outcome that is final, or the last of all tries."""
         retry = self._retry
         while True:
+            began = time.monotonic()
             outcome = self._attempt(asked)
+            _log(asked, outcome, time.monotonic() - began)
             if not retry.total or not _may_repeat(retry, asked.method, outcome):
                 return outcome
             retry = retry.increment(asked.method)
@@ -304,6 +308,19 @@ def _encoded(json: Any, content: bytes | None) -> tuple[bytes | None, dict[str, 
         return content, {}
     text = jsonlib.dumps(json, allow_nan=False)
     return text.encode(), {"Content-Type": "application/json; charset=utf-8"}
+
+
+def _log(asked: _Asked, outcome: Response | _Broken, took_s: float) -> None:
+    """One line for `-vv`; no header, no body, no query: a secret stands in each of them."""
+    if not log.isEnabledFor(logging.DEBUG):
+        return
+    answer = f"{outcome.status}" if outcome.status is not None else "no answer"
+    if isinstance(outcome, _Broken):
+        answer += f" ({outcome.why})"
+    asked_as = f" x-ms-request-id {outcome.request_id}" if outcome.request_id else ""
+    line = redact(f"{asked.place}: {answer} in {took_s * 1000:.0f} ms{asked_as}")
+    # A header can hold escape sequences, and a log is read on a terminal.
+    log.debug("%s", "".join(char if char.isprintable() else "?" for char in line))
 
 
 def _may_repeat(retry: Retry, method: str, outcome: Response | _Broken) -> bool:

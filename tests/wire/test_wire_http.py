@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -490,6 +491,41 @@ def test_json_is_sent_as_ascii_with_its_type(http: Http, stand_in: StandIn) -> N
 def test_an_empty_post_says_its_length(http: Http, stand_in: StandIn) -> None:
     http.request("POST", stand_in.url)
     assert stand_in.heard[0].headers["Content-Length"] == "0"
+
+
+# --- the log --------------------------------------------------------------------------------
+
+
+def test_each_request_is_one_line_of_the_log_and_no_secret_is_in_it(
+    http: Http, stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="reconciler")
+    secret = {"x-ms-request-id": "r-17", "x-key": CANARY}
+    stand_in.answers = [Answer(503, CANARY.encode(), secret), Answer(200, b"{}", secret)]
+    http.request(
+        "PATCH",
+        f"{stand_in.url}/a/b{SAS}",
+        credential=Word(f"Bearer {CANARY}"),
+        json={"key": CANARY},
+    )
+    said = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in caplog.records]
+    assert said == [
+        f"PATCH {stand_in.url}/a/b: 503 in N ms x-ms-request-id r-17",
+        f"PATCH {stand_in.url}/a/b: 200 in N ms x-ms-request-id r-17",
+    ]
+    assert {record.levelname for record in caplog.records} == {"DEBUG"}
+
+
+def test_a_request_without_an_answer_is_logged_with_the_reason(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="reconciler")
+    stand_in.answers = [Answer(hang_up=True)]
+    with Http(retries=0) as http, pytest.raises(UnreachableError):
+        http.request("GET", f"{stand_in.url}/a{SAS}")
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"GET {stand_in.url}/a: no answer (")
+    assert "sig=" not in record.getMessage()
 
 
 # --- connections ----------------------------------------------------------------------------
