@@ -9,12 +9,16 @@ import contextlib
 import difflib
 import importlib.resources
 import os
+import re
 import shutil
+import signal
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from reconciler import errors
 from reconciler.cli import commands, session
@@ -27,6 +31,7 @@ from reconciler.model import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import FrameType
 
     from reconciler.engine.world import World
     from reconciler.model import Desired, Plan
@@ -36,6 +41,7 @@ SERVICES = Path("services")
 SPEED = 15.0  # the emulator's jobs and updates, faster than the recorded ones
 DRIFTING = "diabetes-young"
 MOST_LOOKS = 60
+_VERSION = re.compile(r"""(?<!\w)(version:[ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,}#]+)""")
 
 
 def demo(*, no_color: bool) -> int:
@@ -45,13 +51,27 @@ def demo(*, no_color: bool) -> int:
     print("folder is touched.")
     began = time.monotonic()
     page = Page(Format.TEXT, no_color)
-    with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
-        shutil.copytree(local_services(), Path(folder) / "services" / "local")
+    with _terminable(), tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
+        copy_services(local_services(), Path(folder) / "services" / "local")
         # From here on paths are relative, as people who stand in their repository see them.
         with contextlib.chdir(folder), _emulated(SERVICES / "local"):
             _story(SERVICES, page)
     print(f"\nThe demo ended well after {time.monotonic() - began:.0f} s.")
     return errors.SUCCESS
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM unwinds as SIGINT does, so that the folder is removed before the process ends."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def local_services() -> Path:
@@ -63,6 +83,17 @@ def local_services() -> Path:
     raise ReconcilerError("services/local came neither with this checkout nor with the package")
 
 
+def copy_services(source: Path, to: Path) -> None:
+    """A copy of the desired state in which every version is the one that the story begins with.
+
+    The source is a checkout that people work in: they may have asked for the new one already.
+    """
+    shutil.copytree(source, to)
+    for path in to.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(_VERSION.sub(rf'\g<1>"{OLD}"', text), encoding="utf-8")
+
+
 @contextlib.contextmanager
 def _emulated(local: Path) -> Iterator[None]:
     """An emulator, seeded with `local`, and the environment variables that lead to it."""
@@ -70,7 +101,7 @@ def _emulated(local: Path) -> Iterator[None]:
 
     with opened(None, local / "_emulator" / "seed.yaml", SPEED) as cloud:
         server = emulator.serve(cloud, 0)
-        server.start()
+        server.start()  # its thread is a daemon: before the `try` it still dies with the process
         variables = {
             **read_env_file(local / "_emulator" / "emulator.env"),
             session.EMULATOR_VARIABLE: server.url,
@@ -164,6 +195,8 @@ def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
     print(f"$ reconciler apply -e local {how}\n", flush=True)
     report = commands.apply_now(_wanted(services), page, Approval(expect, yes=True), None)
     page.show_report(report)
+    if report.stopped_by:
+        raise typer.Exit(128 + report.stopped_by)  # a person stopped it: nothing went wrong
     _must(commands.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
     return report
 

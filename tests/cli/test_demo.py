@@ -1,0 +1,57 @@
+"""The demo begins at its own beginning, and is gone without a trace when it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli.demo import NEW, OLD, copy_services, local_services
+from reconciler.cli.session import choose, load
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("written", [f'"{NEW}"', f"'{NEW}'", NEW, '"my {own}, #1"', f'"{OLD}"'])
+def test_the_story_begins_with_the_old_version_whatever_the_checkout_asks_for(
+    tmp_path: Path, written: str
+) -> None:
+    checkout = tmp_path / "checkout"
+    copy_services(local_services(), checkout)
+    edited = checkout / "diabetes.yaml"
+    edited.write_text(edited.read_text().replace(f'version: "{OLD}"', f"version: {written}"))
+    copy_services(checkout, tmp_path / "services" / "local")
+    wanted = choose(load(tmp_path / "services"), "local")
+    assert {binding.version.version for binding in wanted.bindings} == {OLD}
+
+
+# In the first step an apply is under way and steps are waited for; in the second a plan is.
+@pytest.mark.parametrize("step", ["$ reconciler apply", "== 2."])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, errors.INTERRUPTED), (signal.SIGTERM, errors.TERMINATED)]
+)
+def test_a_stopped_demo_leaves_no_folder_and_says_no_failure(
+    tmp_path: Path, step: str, number: signal.Signals, code: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "demo"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert any(step in line for line in process.stdout)
+    assert list(tmp_path.iterdir()) != []
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in rest
+    assert "went wrong" not in rest
+    assert list(tmp_path.iterdir()) == []
