@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 import traceback
 
@@ -11,6 +13,7 @@ import typer
 from reconciler import errors
 from reconciler.errors import ReconcilerError, redact
 
+READER_GONE = 141  # 128 + SIGPIPE
 ISSUES = "this is a bug of ours; please report it with the text above"
 
 
@@ -25,6 +28,7 @@ def run(arguments: list[str] | None = None) -> int:
 
     try:
         outcome = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()  # or a reader that went away is met after we can answer for it
     except typer.Exit as exc:
         return exc.exit_code
     except typer.TyperException as exc:
@@ -35,12 +39,30 @@ def run(arguments: list[str] | None = None) -> int:
     except ReconcilerError as exc:
         return _said(exc)
     except BrokenPipeError:
-        sys.stderr.close()
-        return errors.ERROR
+        return _reader_gone()
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # typer makes it an exit with 1
+            return _reader_gone()
+        raise
     except Exception:
         print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)
         return errors.BUG
     return outcome if isinstance(outcome, int) else errors.SUCCESS
+
+
+def _reader_gone() -> int:
+    """The code of a program that SIGPIPE ended, as the shell tells it of git and terraform.
+
+    Not 0: with `--detailed-exitcode` that would say that nothing is to be done. Not 1: nothing
+    of ours failed, and `| head` is no error that anybody wants to read about.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        # What is still buffered would be written, and fail again, when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
+    return READER_GONE
 
 
 def _misused(exc: typer.TyperException) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -44,16 +45,37 @@ def log_to_stderr(verbose: int) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a whole file or nothing: a reader never sees half of it."""
+    """Write a whole file or nothing: a reader never sees half of it.
+
+    What is there and is no plain file, such as /dev/stdout or a pipe, is written to and never
+    replaced. ConfigurationError names the path and the reason.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path.resolve(), text)  # where a link leads to, not the link
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise ConfigurationError(f"{path} cannot be written: {why}; choose another path") from exc
+
+
+def _replace(path: Path, text: str) -> None:
+    if path.parent.is_file():  # for which mkdir has the words "File exists"
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".reconciler.")
+    written = Path(name)
+    try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as exc:
-        raise ConfigurationError(f"{path} cannot be written: {exc.strerror}") from exc
+        written.chmod(0o644)
+        written.replace(path)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)
