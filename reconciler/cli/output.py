@@ -17,16 +17,24 @@ from typing import TYPE_CHECKING, Any, TextIO
 from reconciler.errors import ConfigurationError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
     from reconciler.model import Live, Plan, Proof, Report
 
 
+# Who shows what is said, while a live display owns the end of the terminal: the last one here.
+above: list[Callable[[str], None]] = []
+
+
 def say(text: str, end: str = "\n") -> None:
-    """Tell the person something, on stderr."""
-    print(redact(text), end=end, file=sys.stderr, flush=True)
+    """Tell the person something, on stderr, above a live display if there is one."""
+    if above and end == "\n":
+        above[-1](redact(text))
+        return
+    sys.stderr.write(redact(text) + end)  # at once, so that no other thread's text comes between
+    sys.stderr.flush()
 
 
 class _Redacting(logging.Formatter):
@@ -34,9 +42,15 @@ class _Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
+class _Saying(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # a log that nobody reads stops no work
+            say(self.format(record))
+
+
 def log_to_stderr(verbose: int) -> None:
     """Send the log to stderr: warnings, with -v information, with -vv every request."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Saying()
     handler.setFormatter(_Redacting("%(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("reconciler")
     logger.handlers = [handler]

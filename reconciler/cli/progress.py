@@ -6,17 +6,21 @@ its own for heartbeats: `beat` is called by the main thread a few times a second
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from reconciler.cli import output
 from reconciler.errors import redact
-from reconciler.render.cells import Look, ascii_text, heads, visible
+from reconciler.render.cells import Look, ascii_text, cells, pad, visible
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
@@ -26,6 +30,9 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 ASCII_SPINNER = "|/-\\"
 FRAMES_PER_S = 8
 SPARE_LINES = 4  # of the terminal's height: the prompt, the last finished line, "and 12 more"
+ECHO = 3  # cells after a row: a terminal echoes ^C there, which must not begin another line
+GAP = 2
+NAME = 24  # cells that a name keeps where a detail needs the others
 NAMED = 8  # bindings that one heartbeat line names
 
 
@@ -128,32 +135,30 @@ class HeartbeatProgress(_Progress):
         return ", ".join(told) + (f", … and {more} more" if more else "")
 
     def _say(self, text: str) -> None:
-        self._stream.write(self._clean(text) + "\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError):  # nobody reads it any more, and the work goes on
+            self._stream.write(self._clean(text) + "\n")
+            self._stream.flush()
 
 
 class LiveProgress(_Progress):
-    """A line per active binding that is drawn anew in place, and a permanent one when it ends."""
+    """A line per active binding that is drawn anew in place, and a permanent one when it ends.
+
+    While it is shown, what is said elsewhere comes above the active lines: printed on its own it
+    would begin at the end of the last one, and the next drawing would wipe it out.
+    """
 
     def __init__(self, stream: TextIO, *, clock: Clock, no_color: bool = False) -> None:
         super().__init__(stream, clock)
         self._no_color = no_color
         self._live: Live | None = None
         self._console: Any = None
+        self._elsewhere: deque[str] = deque()
 
     def __enter__(self) -> LiveProgress:
         """This display, begun. rich costs 50 ms to import, so only a display imports it."""
-        from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(
-            file=self._stream,
-            no_color=self._no_color,
-            force_terminal=True,
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
+        self._console = _console(self._stream, self._no_color)
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -163,6 +168,7 @@ class LiveProgress(_Progress):
             get_renderable=self._drawn,
         )
         self._live.start()
+        output.above.append(self.tell)
         return self
 
     def __exit__(
@@ -172,11 +178,22 @@ class LiveProgress(_Progress):
         trace: TracebackType | None,
     ) -> None:
         """Take the active lines away; the permanent ones stay."""
+        with contextlib.suppress(ValueError):
+            output.above.remove(self.tell)
         with self._lock:
             live, self._live = self._live, None
             self._active.clear()
-        if live is not None:
-            live.stop()
+            with contextlib.suppress(OSError):
+                if live is not None:
+                    live.stop()
+                self._show_elsewhere()
+
+    def tell(self, text: str) -> None:
+        """Something said elsewhere; the next beat shows it above the active lines.
+
+        Only noted here: a signal handler says things too, in the midst of a drawing.
+        """
+        self._elsewhere.append(text)
 
     def phase(self, name: str, phase: str, detail: str = "") -> None:
         """A binding entered, or is still in, a phase; the next beat draws it."""
@@ -195,39 +212,124 @@ class LiveProgress(_Progress):
 
     def beat(self) -> None:
         """The active lines are drawn anew."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
+            self._show_elsewhere()
             if self._live is not None:
                 self._live.refresh()
 
     def _keep(self, sign: str, color: str, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._show_elsewhere()
+            if self._live is not None:
+                self._live.refresh()  # or the line would be printed above what just ended
+            self._print(self._clean(sign), self._clean(f" {text}"), color)
+
+    def _show_elsewhere(self) -> None:
+        while self._elsewhere:
+            for line in self._elsewhere.popleft().splitlines():
+                self._print("", self._clean(line))
+
+    def _print(self, sign: str, text: str, color: str = "") -> None:
+        """A line that stays. All of it: a message's end is where its reason is."""
         if self._live is None:
-            self._stream.write(self._clean(f"{sign} {text}") + "\n")
+            self._stream.write(f"{sign}{text}\n")
             self._stream.flush()
             return
         from rich.text import Text
 
-        self._live.refresh()  # or the line would be printed above what just ended
-        self._console.print(Text().append(self._clean(sign), color).append(self._clean(f" {text}")))
+        self._console.print(Text().append(sign, color).append(text))
 
     def _drawn(self) -> Text:
         from rich.text import Text
 
         with self._lock:
-            lines = self._lines(self._console.width - 1, self._console.height - SPARE_LINES)
+            lines = self._lines(self._console.width - ECHO, self._console.height - SPARE_LINES)
         return Text("\n".join(lines), no_wrap=True, overflow="crop")
 
     def _lines(self, width: int, height: int) -> list[str]:
         now = self._clock()
         shown = list(self._active.items())[: max(1, height)]
-        rows = [[f"{self._frame(now)} {redact(n)}", *self._told(one, now)] for n, one in shown]
         look = Look(width, ascii_only=self._ascii)
-        lines = [look.line("  ".join(head)) for head in heads(look, rows, gap=2)] if rows else []
+        rows = [_Row.of(look, f"{self._frame(now)} {name}", one, now) for name, one in shown]
+        lines = _laid_out(look, rows)
         more = len(self._active) - len(shown)
         return [*lines, self._clean(f"… and {more} more")] if more else lines
-
-    def _told(self, one: Active, now: float) -> list[str]:
-        return [redact(one.phase), f"{now - one.began:.0f} s", redact(one.detail)]
 
     def _frame(self, now: float) -> str:
         frames = ASCII_SPINNER if self._ascii else SPINNER
         return frames[int(now * FRAMES_PER_S) % len(frames)]
+
+
+def _console(stream: TextIO, no_color: bool) -> Console:
+    from rich.console import Console
+
+    class Visible(Console):
+        """A console that leaves the cursor alone: hidden, it stays so after a second ^C."""
+
+        def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
+            return False
+
+    return Visible(
+        file=stream,
+        no_color=no_color,
+        force_terminal=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The cells of an active line, clean."""
+
+    name: str
+    phase: str
+    time: str
+    detail: str
+
+    @classmethod
+    def of(cls, look: Look, name: str, one: Active, now: float) -> _Row:
+        """The row of a binding that is under way."""
+        told = (name, one.phase, f"{now - one.began:.0f} s", one.detail)
+        return cls(*(look.clean(redact(text)) for text in told))
+
+
+def _laid_out(look: Look, rows: Iterable[_Row]) -> list[str]:
+    """A line per row in aligned columns. A long detail takes cells from the names."""
+    rows = list(rows)
+    phase, time, name, detail = (
+        max((cells(getattr(row, column)) for row in rows), default=0)
+        for column in ("phase", "time", "name", "detail")
+    )
+    room = max(0, look.width - phase - time - (3 if detail else 2) * GAP)
+    name = min(name, max(room - detail, min(NAME, room // 2)))
+    lines = []
+    for row in rows:
+        texts = [
+            pad(look.cut(row.name, name), name),
+            pad(row.phase, phase),
+            pad(row.time, time),
+            _end_kept(row.detail, room - name, look.sign),
+        ]
+        lines.append(look.line((" " * GAP).join(texts)))
+    return lines
+
+
+def _end_kept(text: str, room: int, sign: str) -> str:
+    """The text, cut so that most of what stays is its end, where a message has its reason."""
+    if cells(text) <= room:
+        return text
+    left = max(0, room - cells(sign))
+    tail = _taken(reversed(text), left - left // 3)[::-1]
+    return _taken(text, left - cells(tail)) + sign + tail
+
+
+def _taken(chars: Iterable[str], room: int) -> str:
+    taken = ""
+    for char in chars:
+        room -= cells(char)
+        if room < 0:
+            break
+        taken += char
+    return taken

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import threading
 
 import pytest
 
+from reconciler.cli.output import log_to_stderr, say
 from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 from reconciler.errors import remember_secret
 
@@ -114,6 +116,25 @@ def test_a_stream_that_cannot_say_a_check_mark_gets_ascii(clock: Clock) -> None:
     assert raw.getvalue() == b"ok a: proved\n"
 
 
+class Gone(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    def write(self, text: str) -> int:  # noqa: ARG002
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("kind", [HeartbeatProgress, LiveProgress])
+def test_a_display_that_nobody_sees_stops_no_work(
+    kind: type[HeartbeatProgress | LiveProgress], clock: Clock
+) -> None:
+    progress = kind(Gone(), clock=clock)
+    progress.phase("a", "training")
+    progress.done("a", "proved")
+    progress.failed("b", "refused")
+    clock.now += 100
+    progress.beat()
+
+
 @pytest.mark.parametrize("kind", [HeartbeatProgress, LiveProgress])
 def test_many_threads_may_tell_at_once(
     kind: type[HeartbeatProgress | LiveProgress], stream: io.StringIO, clock: Clock
@@ -218,3 +239,103 @@ class TestOnATerminal:
             live.phase("a", "training")
             live.beat()
             assert threading.active_count() == before
+
+    def test_the_end_of_a_long_detail_is_kept_and_the_name_shortened(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        name = "the-churn-model-of-the-team-in-the-south-east"
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase(name, "waiting", f"looking again: {'x' * 200}: the disk is full")
+            live.phase("b", "training", "5 %")
+            live.beat()
+            drawn = [line for line in plain(stream.getvalue()).splitlines() if line.strip()]
+        assert drawn == [
+            "⠋ the-chur…outh-east  waiting   0 s  lookin… disk is full",
+            "⠋ b                   training  0 s  5 %",
+        ]
+
+    def test_a_name_is_whole_where_the_details_leave_room(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase("the-churn-model-of-the-south-east", "training")
+            live.beat()
+            assert "⠋ the-churn-model-of-the-south-east  training  0 s" in stream.getvalue()
+
+    def test_the_cursor_is_never_hidden_since_a_second_interrupt_could_not_show_it_again(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase("a", "training")
+            live.beat()
+        assert "\x1b[?25l" not in stream.getvalue()
+
+    def test_an_interrupt_leaves_what_was_said_and_no_active_line(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase("a", "training", "x" * 100)
+            live.phase("b", "training", "y" * 100)
+            live.beat()
+            stream.write("^C")  # as a terminal does
+            say("stopping after the steps under way; once more to quit at once")
+            assert len([line for line in screen(stream) if line.startswith("⠋")]) == 2
+            live.beat()
+            during = screen(stream)
+            live.failed("a", "stopped")
+        assert during[:2] == ["stopping after the steps under way; once more to quit at", "once"]
+        assert [line[:3] for line in during[2:]] == ["⠋ a", "⠋ b"]
+        assert screen(stream) == [*during[:2], "✗ a: stopped (0 s)"]
+
+    def test_what_was_said_last_is_not_lost(self, stream: io.StringIO, clock: Clock) -> None:
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase("a", "training")
+            live.beat()
+            say("stopping")
+        assert screen(stream) == ["stopping"]
+
+    def test_what_a_signal_handler_says_waits_for_no_lock(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with LiveProgress(stream, clock=clock) as live:
+            thread = threading.Thread(target=say, args=("stopping",))
+            with live._lock:
+                thread.start()
+                thread.join(timeout=5)
+                assert not thread.is_alive()
+
+    def test_the_log_comes_above_the_active_lines(self, stream: io.StringIO, clock: Clock) -> None:
+        log_to_stderr(2)
+        with LiveProgress(stream, clock=clock) as live:
+            live.phase("a", "training")
+            live.beat()
+            logging.getLogger("reconciler.x").debug("one request")
+            live.beat()
+            assert screen(stream) == ["DEBUG reconciler.x: one request", "⠋ a  training  0 s"]
+
+    def test_after_a_display_things_are_said_on_stderr_again(
+        self, stream: io.StringIO, clock: Clock, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with LiveProgress(stream, clock=clock):
+            pass
+        say("done")
+        assert capsys.readouterr().err == "done\n"
+
+
+def screen(stream: io.StringIO, width: int = 60) -> list[str]:
+    """What a terminal shows of the stream: the lines that are not blank."""
+    lines, row, column = [""], 0, 0
+    for code, char in re.findall(r"\x1b\[([0-9;?]*[A-Za-z])|([\s\S])", stream.getvalue()):
+        if code == "2K":
+            lines[row] = ""
+        elif code.endswith("A"):
+            row -= int(code[:-1])
+        elif char == "\r":
+            column = 0
+        elif char == "\n" or (char and column == width):
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        if char and char not in "\r\n":
+            lines[row] = lines[row].ljust(column)[:column] + char + lines[row][column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines if line.strip()]
