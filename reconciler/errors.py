@@ -39,6 +39,7 @@ UNPROVED = 8
 USAGE = 64
 BUG = 70
 INTERRUPTED = 130
+READER_GONE = 141  # 128 + SIGPIPE
 TERMINATED = 143
 
 _known_secrets: set[str] = set()

@@ -261,6 +261,8 @@ class Environment:
     training_services: Mapping[str, TrainingService] = field(default_factory=dict, hash=False)
     auth: str = "default"
     parallel: int = 8
+    most_changes_percent: int = 30
+    most_retrains: int = 40
     source: Source = field(default=NOWHERE, compare=False)
 
 
@@ -395,6 +397,34 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Actor:
+    """Who acts: the run, the person or service account, the git commit, and why it is forced.
+
+    `run` tells runs apart; the others are "" where nobody knows them, `force` where it is not.
+    """
+
+    run: str
+    who: str = ""
+    commit: str = ""
+    force: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that was done at an address: `swap`, `proof`, `roll back`, `reinstate`."""
+
+    at: str
+    what: str
+    model: ModelRef
+    run: str
+    commit: str
+    why: str = ""
+
+
+MOST_EVENTS = 100  # of one address; the oldest are forgotten
+
+
+@dataclass(frozen=True)
 class Record:
     """What this program last did at one address, kept in the store.
 
@@ -411,6 +441,7 @@ class Record:
     proved: bool
     at: str
     before: Score | None = None
+    history: tuple[Event, ...] = ()
     etag: str = field(default="", compare=False)
 
 
@@ -515,11 +546,18 @@ PAUSED = "paused"
 
 @dataclass(frozen=True)
 class Plan:
-    """The sorted changes of one environment. Data only."""
+    """The sorted changes of one environment. Data only.
+
+    `excess` says which limits of the environment the changes exceed. `id` tells apart two plans
+    of the same content, so that one that was approved is not applied twice; "" while it is not
+    kept anywhere.
+    """
 
     environment: str
     cloud: str
     changes: tuple[Change, ...]
+    excess: tuple[str, ...] = field(default=(), compare=False)
+    id: str = field(default="", compare=False)
 
     @property
     def counts(self) -> dict[Action, int]:
@@ -582,6 +620,37 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class MadeVersion:
+    """What became of one model version: `trained`, `not accepted`, `rejected`, `failed`, `begun`.
+
+    `at` is when it was begun, for git `commit`; `job` is its last; `why` says what is wrong.
+    """
+
+    version: str
+    state: str
+    at: str
+    commit: str
+    job: str
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """What was made of a binding's model, and done at its address; oldest first.
+
+    `names` says by model URL what people call it.
+    """
+
+    name: str
+    address: str
+    live: str
+    versions: tuple[MadeVersion, ...]
+    events: tuple[Event, ...]
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class Failure:
     """A binding that did not converge: what was said, and the exit code it stands for."""
 
@@ -600,4 +669,5 @@ class Report:
     proofs: tuple[Proof, ...] = ()
     failures: tuple[Failure, ...] = ()
     elapsed_s: float = 0.0
+    forced: str = ""  # why limits and protection were overridden
     stopped_by: int = 0  # the signal that ended the run early; 0: it ran to its end

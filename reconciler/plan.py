@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler import gates
+from reconciler import gates, limits
 from reconciler.model import (
     PAUSED,
     UNREADABLE,
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
     """The plan of one environment, its changes sorted by address."""
-    changes = sorted((decide(one) for one in observed), key=lambda change: change.address)
-    return Plan(environment.name, environment.cloud.value, tuple(changes))
+    changes = tuple(sorted((decide(one) for one in observed), key=lambda change: change.address))
+    excess = limits.excess(environment, changes)
+    return Plan(environment.name, environment.cloud.value, changes, excess)
 
 
 def decide(observed: Observed) -> Change:
@@ -176,7 +177,7 @@ def _bind_if_accepted(observed: Observed, diffs: tuple[FieldDiff, ...]) -> Chang
         return _change(observed, Action.BIND, code, _why_bind(observed), diffs=diffs, judged=judged)
     lost = [j for j in judged if not j.passed]
     why = "not accepted: " + "; ".join(_why_not(j) for j in lost)
-    return _change(observed, Action.BLOCK, "gate", why, diffs=diffs, judged=judged)
+    return _change(observed, Action.BLOCK, GATE, why, diffs=diffs, judged=judged)
 
 
 def _why_bind(observed: Observed) -> str:
@@ -255,6 +256,7 @@ _COVERS = {
     Action.DELETE: {Action.DELETE},
 }
 TO_DO = frozenset(_COVERS)
+GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
 TRAINING = "training"  # the reason code of a WAIT for a job, which may have to be tried again
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import emulator
-from reconciler.cli import commands, session
+from reconciler.cli import outcome, session
 from reconciler.cli.demo import read_env_file
 from reconciler.engine.observe import observe_all
 from reconciler.engine.run import converge
@@ -135,7 +135,7 @@ class Lab:
     def apply(self) -> Report:
         """What `apply --yes` does, without its printing."""
         ended = self.run()
-        return commands.make_report(self.plan(), ended, 0.0, 0)
+        return outcome.make_report(self.plan(), ended, 0.0, 0)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace text in a file of desired state; it must be there."""

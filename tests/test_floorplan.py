@@ -13,22 +13,23 @@ MAY_IMPORT = {
     "model": set(),
     "errors": set(),
     "gates": {"model"},
-    "plan": {"model", "gates"},
+    "limits": {"model"},
+    "plan": {"model", "gates", "limits"},
     "verify": {"model"},
     "render": {"model", "render"},
     "desired": {"model", "errors", "desired"},
     "wire": {"model", "errors", "wire"},
     "targets": {"model", "errors", "wire", "targets"},
     "training": {"model", "errors", "wire", "training"},
-    "ledger": {"model", "errors", "wire"},
+    "ledger": {"model", "errors", "wire", "ledger"},
     "engine": {
-        *("model", "errors", "gates", "plan", "verify", "wire"),
+        *("model", "errors", "gates", "limits", "plan", "verify", "wire"),
         *("targets", "training", "ledger", "engine"),
     },
     "emulator": {"emulator"},
 }
 
-PURE = {"model", "plan", "gates", "verify", "render"}
+PURE = {"model", "plan", "gates", "limits", "verify", "render"}
 IMPURE = {
     "requests",
     "urllib3",

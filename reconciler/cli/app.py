@@ -27,7 +27,7 @@ app = typer.Typer(
     """,
     epilog="Exit codes: 0 ok, 1 error, 2 changes (--detailed-exitcode), 3 invalid configuration, "
     "4 refused, 5 not the approved plan, 6 locked, 7 partial, 8 proof failed, 64 wrong usage, "
-    "70 a bug of ours, 130/143 interrupted.",
+    "70 a bug of ours, 130/143 interrupted, 141 the reader of stdout went away.",
 )
 
 
@@ -59,7 +59,19 @@ Verbose = Annotated[
     int,
     typer.Option("--verbose", "-v", count=True, help="Unchanged bindings too; -vv logs requests."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Force = Annotated[
+    str,
+    typer.Option(
+        "--force", metavar="REASON", help="Override limits and protection; the reason is kept."
+    ),
+]
+LockTimeout = Annotated[
+    float,
+    typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for the lock."),
+]
 SERVICES = Path("services")
+LOCK_TIMEOUT_S = 90.0  # longer than a killed run can hold it
 
 
 def _version(asked: bool) -> None:
@@ -124,25 +136,30 @@ def apply(
         str | None,
         typer.Option("--expect", metavar="DIGEST", help="Apply only the plan with this digest."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
+    force: Force = "",
     report: Annotated[
         Path | None, typer.Option("--report", help="Write what became of the run as JSON.")
     ] = None,
+    lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
 ) -> int:
     """Train, swap and prove until the world agrees with git."""
-    from reconciler.cli import commands
+    from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli.approval import Approval, read_plan
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    plan = read_plan(plan_file) if plan_file else None
-    return commands.apply(
-        services, environment, page, Approval(expect, plan, yes), parallel, report
-    )
+
+    def order() -> applying.Order:
+        approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force)
+        wanted = session.choose(session.load(services), environment)
+        return applying.Order("apply", wanted, page, approval, parallel, lock_timeout)
+
+    return applying.apply(order, report)
 
 
 @app.command()
@@ -150,19 +167,111 @@ def train(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
     output: Output = Format.TEXT,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
+    force: Force = "",
+    lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
 ) -> int:
     """Train and judge what is missing without touching an endpoint, then show the plan."""
-    from reconciler.cli import commands
+    from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli.approval import Approval
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    return commands.train(services, environment, page, Approval(yes=yes), parallel)
+    approval = Approval(yes=yes, force=force)
+    wanted = session.choose(session.load(services), environment)
+    return applying.train(applying.Order("train", wanted, page, approval, parallel, lock_timeout))
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The binding.")],
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    to: Annotated[
+        str, typer.Option("--to", metavar="VERSION", help="A trained version; else the one before.")
+    ] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the version.")] = "",
+    yes: Yes = False,
+    lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Swap the model before back in, prove it, and reject the version that serves now."""
+    from reconciler.cli import applying, session
+    from reconciler.cli import output as printing
+    from reconciler.cli import rollback as command
+    from reconciler.cli.approval import Approval
+
+    printing.log_to_stderr(verbose)
+    page = printing.Page(output, no_color, verbose)
+    wanted = session.choose(session.load(services), environment)
+    order = applying.Order("rollback", wanted, page, Approval(yes=yes), lock_timeout_s=lock_timeout)
+    return command.rollback(order, name, to, reason)
+
+
+@app.command()
+def reinstate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The binding.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The rejected version.")],
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    yes: Yes = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Take back the rejection of a version, so that it may be bound again."""
+    from reconciler.cli import applying, session
+    from reconciler.cli import output as printing
+    from reconciler.cli import rollback as command
+    from reconciler.cli.approval import Approval
+
+    printing.log_to_stderr(verbose)
+    wanted = session.choose(session.load(services), environment)
+    page = printing.Page(Format.TEXT, True, verbose)
+    order = applying.Order("reinstate", wanted, page, Approval(yes=yes))
+    return command.reinstate(order, name, version)
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The binding.")],
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    output: Output = Format.TEXT,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """List a model's versions with metrics, jobs and commits, and what was done where it serves."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import rollback as command
+    from reconciler.cli import session
+
+    printing.log_to_stderr(verbose)
+    wanted = session.choose(session.load(services), environment)
+    return command.history(wanted, name, printing.Page(output, no_color, verbose))
+
+
+@app.command()
+def unlock(
+    force: Annotated[
+        str, typer.Option("--force", metavar="REASON", help="Why; kept in the store.")
+    ],
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Break the lock of an environment whose run is dead; the lock of one that was killed ends
+    by itself within a minute."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import rollback as command
+    from reconciler.cli import session
+
+    printing.log_to_stderr(verbose)
+    return command.unlock(session.choose(session.load(services), environment), force)
 
 
 @app.command()

@@ -13,18 +13,23 @@ from reconciler.plan import TO_DO, beyond
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from reconciler.ledger.plans import Plans
     from reconciler.model import Plan
 
 
 @dataclass(frozen=True)
 class Approval:
-    """What was approved. A fresh plan is always made; this says whether it may be applied."""
+    """What was approved. A fresh plan is always made; this says whether it may be applied.
+
+    `force` is the reason why limits and protection are overridden, "" where they are not.
+    """
 
     expect: str | None = None
     plan: Plan | None = None
     yes: bool = False
+    force: str = ""
 
-    def check(self, fresh: Plan) -> None:
+    def check(self, fresh: Plan, plans: Plans) -> None:
         """Return when the fresh plan may be applied; StalePlanError or RefusedError otherwise."""
         if self.expect is not None and fresh.digest != self.expect:
             raise StalePlanError(
@@ -32,10 +37,23 @@ class Approval:
                 "approve again"
             )
         if self.plan is not None:
+            plans.check(self.plan)
             _check_subset(fresh, self.plan)
+        if fresh.excess and not self.force:
+            listed = "; ".join(fresh.excess)
+            raise RefusedError(f"{listed}; raise the limit, or apply with --force REASON")
         approved = self.yes or self.expect is not None or self.plan is not None
         if not approved and any(fresh.counts[action] for action in TO_DO):
-            _ask(fresh)
+            _ask(
+                "Apply these changes?",
+                f"pass --expect {fresh.digest} to apply exactly this plan, a plan file, or --yes "
+                "to apply whatever the plan is",
+            )
+
+    def confirm(self, question: str) -> None:
+        """Return when `--yes` was given or a person says yes; RefusedError otherwise."""
+        if not self.yes:
+            _ask(question, "pass --yes")
 
 
 def read_plan(path: Path) -> Plan:
@@ -62,12 +80,9 @@ def _check_subset(fresh: Plan, approved: Plan) -> None:
         )
 
 
-def _ask(fresh: Plan) -> None:
+def _ask(question: str, otherwise: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError(
-            f"nobody can be asked here; pass --expect {fresh.digest} to apply exactly this plan, a "
-            "plan file, or --yes to apply whatever the plan is"
-        )
-    say("\nApply these changes? Only 'yes' is accepted: ", end="")
+        raise RefusedError(f"nobody can be asked here; {otherwise}")
+    say(f"\n{question} Only 'yes' is accepted: ", end="")
     if sys.stdin.readline().strip() != "yes":
         raise RefusedError("not approved; nothing was changed")

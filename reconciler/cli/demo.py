@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler import errors
-from reconciler.cli import commands, session
+from reconciler.cli import applying, commands, outcome, session
 from reconciler.cli.app import Format
 from reconciler.cli.approval import Approval
 from reconciler.cli.emulate import opened
@@ -193,11 +193,13 @@ def _plan(services: Path, page: Page) -> Plan:
 def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
     how = f"--expect {expect}" if expect else "--yes"
     print(f"$ reconciler apply -e local {how}\n", flush=True)
-    report = commands.apply_now(_wanted(services), page, Approval(expect, yes=True), None)
+    report = applying.apply_now(
+        applying.Order("demo", _wanted(services), page, Approval(expect, yes=True))
+    )
     page.show_report(report)
     if report.stopped_by:
         raise typer.Exit(128 + report.stopped_by)  # a person stopped it: nothing went wrong
-    _must(commands.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
+    _must(outcome.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
     return report
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
-from reconciler.cli.output import write_file
+from reconciler.cli.output import say, write_file
 from reconciler.errors import ReconcilerError, redact
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ class Ending:
 
 @contextlib.contextmanager
 def reported(command: str, path: Path | None) -> Iterator[Ending]:
-    """An ending to fill in, which is written to `path` whatever happens; nothing without a path."""
+    """An ending to fill in, which is written to `path` whatever happens; nothing without a path.
+
+    Whether `path` can be written is tried first: a run that cannot report must not begin. Should
+    it fail at the end nevertheless, that is said, and hides neither the run's error nor its code.
+    """
+    if path is not None and (path.is_file() or not path.exists()):
+        write_file(path, _document(Ending(command, error="the run has not ended"), _now()))
     ending = Ending(command)
     began = _now()
     try:
@@ -45,7 +51,15 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
         raise
     finally:
         if path is not None:
-            write_file(path, _document(ending, began))
+            _write(path, ending, began)
+
+
+def _write(path: Path, ending: Ending, began: str) -> None:
+    try:
+        write_file(path, _document(ending, began))
+    except ReconcilerError as exc:
+        say(f"error: {exc.message}")
+        ending.exit_code = ending.exit_code or exc.exit_code
 
 
 def _meaning(exc: BaseException) -> tuple[int, str]:

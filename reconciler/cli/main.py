@@ -13,7 +13,6 @@ import typer
 from reconciler import errors
 from reconciler.errors import ReconcilerError, redact
 
-READER_GONE = 141  # 128 + SIGPIPE
 ISSUES = "this is a bug of ours; please report it with the text above"
 
 
@@ -62,7 +61,7 @@ def _reader_gone() -> int:
         os.dup2(nowhere, sys.stdout.fileno())
         os.dup2(nowhere, sys.stderr.fileno())
         os.close(nowhere)
-    return READER_GONE
+    return errors.READER_GONE
 
 
 def _misused(exc: typer.TyperException) -> int:

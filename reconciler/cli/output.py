@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
-    from reconciler.model import Live, Plan, Proof, Report
+    from reconciler.model import History, Live, Plan, Proof, Report
 
 
 # Who shows what is said, while a live display owns the end of the terminal: the last one here.
@@ -154,6 +154,18 @@ class Page:
                 self._text(render.proofs_markdown(proofs))
             case _:
                 self._text(render.proofs_text(proofs, **self._look(sys.stdout)))
+
+    def show_history(self, history: History) -> None:
+        """Print what was made of a model and done at its address."""
+        from reconciler import render
+
+        match self.format:
+            case "json":
+                self._text(render.history_json(history))
+            case "markdown":
+                self._text(render.history_markdown(history))
+            case _:
+                self._text(render.history_text(history, **self._look(sys.stdout)))
 
     def progress(self) -> LiveProgress | HeartbeatProgress:
         """A live display on a terminal, heartbeat lines otherwise."""

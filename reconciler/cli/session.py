@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import secrets
 import signal
+import socket
+import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ from reconciler.cli.output import say
 from reconciler.engine.world import World
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.ledger import Ledger
-from reconciler.model import CloudName
+from reconciler.model import Actor, CloudName
 from reconciler.training.bes import BatchExecution
 from reconciler.wire.blob import Account
 from reconciler.wire.credentials import resolve_all
@@ -32,7 +35,16 @@ if TYPE_CHECKING:
 
     from reconciler.desired import AddressMaker
     from reconciler.engine.world import Clock
-    from reconciler.model import Address, Binding, Desired, Environment, ModelRef, SecretName
+    from reconciler.model import (
+        Address,
+        Binding,
+        Desired,
+        Environment,
+        ModelRef,
+        Observed,
+        Plan,
+        SecretName,
+    )
     from reconciler.wire.blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
@@ -152,6 +164,7 @@ def connect(
     stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    actor: Actor | None = None,
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request."""
     environ = os.environ if environ is None else environ
@@ -184,9 +197,82 @@ def connect(
         ledger=Ledger(storage.container(environment.store.container)),
         storage=storage,
         clock=clock,
-        run=secrets.token_hex(8),
+        actor=actor or Actor(secrets.token_hex(8)),
         stopping=stop.event.is_set,
     )
+
+
+@dataclass
+class Session:
+    """An environment that is being talked to. `lock_lost` says why a lock is held no more."""
+
+    wanted: Desired
+    http: Http
+    world: World
+    stop: Stop
+    width: int
+    lock_lost: str = ""
+
+    def observe(self) -> tuple[Observed, ...]:
+        """What is, read by a client that refuses to write."""
+        from reconciler.engine.observe import observe_all
+
+        world = connect(self.wanted, self.http.reading(), stop=self.stop)
+        return observe_all(world, self.wanted.bindings, self.width)
+
+    def plan(self) -> Plan:
+        """The plan of what is now."""
+        from reconciler.plan import make_plan
+
+        return make_plan(self.wanted.environment, self.observe())
+
+
+@contextlib.contextmanager
+def opened(wanted: Desired, parallel: int | None, force: str = "") -> Iterator[Session]:
+    """The environment, connected in the name of who runs this; closed at the end."""
+    stop = Stop()
+    with client(wanted.environment, parallel, stop) as http:
+        world = connect(wanted, http, stop=stop, actor=actor(os.environ, force))
+        yield Session(wanted, http, world, stop, width(wanted.environment, parallel))
+
+
+def actor(environ: Mapping[str, str], force: str = "") -> Actor:
+    """Who acts: from GitHub's variables in its jobs, else the user, the host and git."""
+    run = environ.get("GITHUB_RUN_ID", "")
+    attempt = environ.get("GITHUB_RUN_ATTEMPT", "")
+    return Actor(
+        run=f"{run}.{attempt}" if run else secrets.token_hex(8),
+        who=environ.get("GITHUB_ACTOR") or _user_and_host(),
+        commit=environ.get("GITHUB_SHA") or _head(),
+        force=force,
+    )
+
+
+def _user_and_host() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return socket.gethostname()
+
+
+def _head() -> str:
+    """The commit that is checked out here; "" outside of a git repository."""
+    try:
+        said = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.stdout.strip()
+
+
+def hint_at_emulator(made: Plan) -> None:
+    """Say how to start the emulator, when nothing listens where it should be."""
+    if made.cloud == "emulator" and any("connection refused" in c.why for c in made.changes):
+        say(
+            "nothing listens there; start it in another terminal: "
+            "reconciler emulator --seed services/local/_emulator/seed.yaml"
+        )
 
 
 def _kinds(wanted: Desired) -> set[str]:

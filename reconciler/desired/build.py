@@ -35,6 +35,7 @@ def environment(document: Document) -> Environment:
     """The environment that a document declares."""
     spec = document.data["spec"]
     workspace = _workspace(document) if "workspace" in spec else None
+    limits = spec.get("limits", {})
     return Environment(
         name=document.data["metadata"]["name"],
         cloud=CloudName(spec.get("cloud", "emulator")),
@@ -45,7 +46,9 @@ def environment(document: Document) -> Environment:
         workspace=workspace,
         training_services=_training_services(document),
         auth=spec.get("auth", "default"),
-        parallel=spec.get("limits", {}).get("parallel", 8),
+        parallel=limits.get("parallel", 8),
+        most_changes_percent=int(limits.get("changes", "30%").removesuffix("%")),
+        most_retrains=limits.get("retrains", 40),
         source=document.at("metadata", "name"),
     )
 

@@ -16,7 +16,7 @@ from reconciler.engine.observe import observe
 from reconciler.engine.prove import judge, make_proof
 from reconciler.engine.steps import Again, Ended, Goal, Patience
 from reconciler.engine.train import note, train_step
-from reconciler.engine.world import seconds_since_epoch, timestamp
+from reconciler.engine.world import seconds_since_epoch, timestamp, with_event
 from reconciler.errors import (
     ERROR,
     REFUSED,
@@ -40,7 +40,7 @@ from reconciler.model import (
     Record,
     Score,
 )
-from reconciler.plan import TRAINING, covers, decide
+from reconciler.plan import GATE, TRAINING, covers, decide
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
@@ -111,6 +111,7 @@ class BindingRun:
 
     def _act(self, observed: Observed, change: Change) -> Again | Ended:
         if change.action is Action.BLOCK:
+            self._note_refusal(change)
             return self._failed(change.why, blocked_code(change))
         if change.action is Action.NOOP:
             return self._already_there(observed)
@@ -171,11 +172,13 @@ class BindingRun:
             return self._failed(why, REFUSED)
         record = self._record(observed, change, before)
         self._say("swapping", f"to {change.after}")
-        swap = Swap(self._world.clock.now(), before, self._keep(record))
+        why = self._disproved or self._world.actor.force
+        kept = self._keep(record, "roll back" if self._disproved else "swap", why)
+        swap = Swap(self._world.clock.now(), before, kept)
         self._unanswered = swap
         swap.operation = self._target.bind(self.binding, record.wanted)
         if observed.live.hidden:
-            swap.record = self._keep(replace(swap.record, bound=record.wanted))
+            swap.record = self._keep(replace(kept, bound=record.wanted))
         self._swap = swap
         self._updating.reset()
         return self._updating.again()
@@ -202,10 +205,13 @@ class BindingRun:
             proved=False,
             at=timestamp(self._world.clock.now()),
             before=before,
+            history=observed.record.history if observed.record else (),
             etag=observed.record.etag if observed.record else "",
         )
 
-    def _keep(self, record: Record) -> Record:
+    def _keep(self, record: Record, event: str = "", why: str = "") -> Record:
+        if event:
+            record = with_event(self._world, record, event, why)
         return self._world.ledger.keep_record(self.binding.address, record)
 
     def _score_before(self) -> Score | None:
@@ -269,7 +275,7 @@ class BindingRun:
         if not proof.proved:
             why = f"swapped and read back, but {health.message}"
             return self._not_proved(swap, why, proof)
-        self._keep(replace(swap.record, bound=swap.record.wanted, proved=True))
+        self._keep(replace(swap.record, bound=swap.record.wanted, proved=True), "proof")
         if self._disproved:
             return self._failed(f"{self._disproved}; rolled back, and proved", UNPROVED, proof)
         return self._ended(Ended(proof=proof, changed=True), "proved")
@@ -293,6 +299,14 @@ class BindingRun:
         entry = self._world.ledger.read(self.binding.version)
         if entry is not None and not entry.manifest.rejected:
             self._world.ledger.reject(entry, why)
+
+    def _note_refusal(self, change: Change) -> None:
+        """Keep with the model why its gates did not accept it."""
+        if change.code != GATE:
+            return
+        entry = self._world.ledger.read(self.binding.version)
+        if entry is not None and entry.manifest.refused != change.why:
+            self._world.ledger.note_refusal(entry, change.why)
 
     def _seconds_since(self, swap: Swap) -> float:
         return self._world.clock.now() - swap.asked_at

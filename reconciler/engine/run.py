@@ -48,7 +48,7 @@ def converge(
     """
     shared = Shared(world, goal, progress, JobSlots(most_jobs))
     by_address = {str(binding.address): binding for binding in bindings}
-    work = [(by_address[c.address], c) for c in plan.changes if _concerns(goal, c)]
+    work = [(by_address[c.address], c) for c in plan.changes if concerns(goal, c)]
     for binding, change in work:
         if change.code == TRAINING:
             shared.slots.hold(binding)
@@ -65,7 +65,8 @@ def converge(
     return ended
 
 
-def _concerns(goal: Goal, change: Change) -> bool:
+def concerns(goal: Goal, change: Change) -> bool:
+    """Whether a run with this goal works on the change."""
     if goal is Goal.TRAINED:
         return change.action is Action.TRAIN or change.code == TRAINING
     return change.action in TO_DO

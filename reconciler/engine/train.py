@@ -68,7 +68,10 @@ def _note_start(world: World, entry: Entry) -> None:
 
 def _manifest(world: World, binding: Binding) -> Manifest:
     now = timestamp(world.clock.now())
-    return Manifest(binding.version, binding.key, binding.recipe, now, world.run)
+    actor = world.actor
+    return Manifest(
+        binding.version, binding.key, binding.recipe, now, actor.run, commit=actor.commit
+    )
 
 
 def _inputs(world: World, binding: Binding) -> dict[str, BlobUrl]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+from reconciler.model import MOST_EVENTS, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.ledger import Ledger
-    from reconciler.model import ModelRef
+    from reconciler.model import Actor, ModelRef, Record
     from reconciler.targets import Target
     from reconciler.training import Trainer
     from reconciler.wire.blob import Blob, BlobProperties, BlobUrl
@@ -62,14 +64,14 @@ class Storage(Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """Everything a run may touch. `run` identifies it in claims."""
+    """Everything a run may touch, and who it is."""
 
     targets: Mapping[str, Target]
     trainers: Mapping[str, Trainer]
     ledger: Ledger
     storage: Storage
     clock: Clock
-    run: str
+    actor: Actor
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -83,3 +85,10 @@ def seconds_since_epoch(stamp: str) -> float:
     """The inverse of `timestamp`; ValueError for other text."""
     moment = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")
     return moment.replace(tzinfo=datetime.UTC).timestamp()
+
+
+def with_event(world: World, record: Record, what: str, why: str = "") -> Record:
+    """The record with one more event about the model it wants; the oldest are forgotten."""
+    now, actor = timestamp(world.clock.now()), world.actor
+    event = Event(now, what, record.wanted, actor.run, actor.commit, why)
+    return replace(record, history=(*record.history, event)[-MOST_EVENTS:])

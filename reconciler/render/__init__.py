@@ -7,6 +7,7 @@ from reconciler.render.documents import (
     report_json,
     status_json,
 )
+from reconciler.render.history import history_json, history_markdown, history_text
 from reconciler.render.markdown import (
     plan_markdown,
     proofs_markdown,
@@ -19,6 +20,9 @@ from reconciler.render.text import plan_text, proofs_text, report_text
 __all__ = [
     "StatusRow",
     "Sync",
+    "history_json",
+    "history_markdown",
+    "history_text",
     "parse_plan",
     "plan_json",
     "plan_markdown",

@@ -40,16 +40,17 @@ _Value = TypeVar("_Value")
 
 def plan_json(plan: Plan) -> str:
     """The plan as JSON that `parse_plan` reads."""
-    return _document({"schema": PLAN, **_plan(plan)})
+    return json_document({"schema": PLAN, "id": plan.id, **_plan(plan)})
 
 
 def report_json(report: Report) -> str:
     """What a run did as JSON; `plan` is the last look."""
-    return _document(
+    return json_document(
         {
             "schema": REPORT,
             "elapsed_s": _float(report.elapsed_s),
             "stopped_by": report.stopped_by,
+            "forced": report.forced,
             "done": list(report.done),
             "proofs": [_proof(proof) for proof in report.proofs],
             "failures": [_failure(failure) for failure in report.failures],
@@ -60,17 +61,18 @@ def report_json(report: Report) -> str:
 
 def status_json(rows: Iterable[StatusRow]) -> str:
     """The rows as JSON."""
-    return _document({"schema": STATUS, "bindings": [_row(row) for row in rows]})
+    return json_document({"schema": STATUS, "bindings": [_row(row) for row in rows]})
 
 
 def proofs_json(proofs: Iterable[Proof]) -> str:
     """The proofs as JSON."""
     shown = tuple(proofs)
     proved = all(proof.proved for proof in shown)
-    return _document({"schema": PROOFS, "proved": proved, "proofs": [_proof(p) for p in shown]})
+    return json_document({"schema": PROOFS, "proved": proved, "proofs": [_proof(p) for p in shown]})
 
 
-def _document(value: object) -> str:
+def json_document(value: object) -> str:
+    """The value as JSON that can be shown in a terminal."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     return "".join(_escaped(char) for char in text) + "\n"
 
@@ -88,6 +90,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "digest": plan.digest,
         "converged": plan.converged,
         "counts": {action.name: count for action, count in plan.counts.items()},
+        "excess": list(plan.excess),
         "changes": [_change(change) for change in plan.changes],
     }
 
@@ -189,6 +192,7 @@ def parse_plan(text: str) -> Plan:
         root.get("environment", str),
         root.get("cloud", str),
         tuple(_parse_change(node) for node in root.nodes("changes")),
+        id=root.get("id", str),
     )
     _check(root, plan)
     return plan

@@ -43,10 +43,11 @@ def plan_markdown(plan: Plan) -> str:
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
     shown = [c for c in words.in_order(plan.changes) if words.worth_showing(c)]
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
-    parts = [title, summary, *_refusals(shown)]
+    too_much = "\n".join(f"- {escaped(said)}" for said in words.excess(plan))
+    parts = [title, summary, too_much, *_refusals(shown)]
     if shown:
         rows = [_plan_row(change) for change in shown]
-        parts.append(_table(["", "binding", "version", "what", "gates"], rows))
+        parts.append(table(["", "binding", "version", "what", "gates"], rows))
         parts += [_details(change) for change in shown]
     return _document(parts)
 
@@ -78,7 +79,8 @@ def _plan_row(change: Change) -> list[str]:
     ]
 
 
-def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
+def table(heads: list[str], rows: Iterable[list[str]]) -> str:
+    """A table; the cells are Markdown already."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -123,10 +125,11 @@ def report_markdown(report: Report) -> str:
         f"## {escaped(plan.environment)}: report ({escaped(plan.cloud)})",
         escaped(words.report_summary(report)),
         escaped(words.stopped(report)),
+        escaped(words.forced(report)),
         *_failures(report),
     ]
     if report.proofs:
-        parts.append(_table(_PROOF_HEADS, [_proof_row(proof) for proof in report.proofs]))
+        parts.append(table(_PROOF_HEADS, [_proof_row(proof) for proof in report.proofs]))
     parts += [_proof_details(proof) for proof in report.proofs]
     told = [(proof.name, said) for proof in report.proofs for said in listed(proof.warnings)]
     told += words.report_warnings(report)
@@ -183,17 +186,15 @@ def status_markdown(rows: Iterable[StatusRow]) -> str:
         ]
         for row in shown
     ]
-    table = [_table(heads, cells)] if shown else []
-    return _document(["## Status", status_summary(shown), *table])
+    found = [table(heads, cells)] if shown else []
+    return _document(["## Status", status_summary(shown), *found])
 
 
 def proofs_markdown(proofs: Iterable[Proof]) -> str:
     """A table with a row per proof, and the details folded away."""
     shown = list(proofs)
-    table = [_table(_PROOF_HEADS, [_proof_row(proof) for proof in shown])] if shown else []
-    return _document(
-        ["## Proofs", words.proofs_summary(shown), *table, *map(_proof_details, shown)]
-    )
+    rows = [table(_PROOF_HEADS, [_proof_row(proof) for proof in shown])] if shown else []
+    return _document(["## Proofs", words.proofs_summary(shown), *rows, *map(_proof_details, shown)])
 
 
 def _document(parts: Iterable[str]) -> str:

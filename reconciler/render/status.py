@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import Action, Change, HealthCode, Live
+from reconciler.model import PAUSED, Action, Change, HealthCode, Live
 from reconciler.render.cells import Look, counted, heads, listed
 
 
@@ -54,7 +54,7 @@ def _message(change: Change, live: Live) -> str:
 
 
 def _sync(change: Change, live: Live) -> Sync:
-    if change.action is Action.NOOP:
+    if change.action is Action.NOOP and change.code != PAUSED:
         return Sync.SYNCED
     unknown = live.health.code is HealthCode.UNKNOWN or (live.ref is None and live.hidden)
     return Sync.UNKNOWN if unknown else Sync.OUT_OF_SYNC

@@ -23,7 +23,10 @@ def plan_text(
     lines = look.lines(f"{plan.environment} · plan {plan.digest} · {plan.cloud}", color="bold")
     lines += ["", *_changes(look, shown)] if shown else []
     last = words.nothing_to_do(plan) or words.plan_summary(plan)
-    return _document([*lines, "", *look.lines(last)])
+    lines += ["", *look.lines(last)]
+    for said in words.excess(plan):
+        lines += look.lines(said, color="red", hang=2)
+    return _document(lines)
 
 
 def _changes(look: Look, changes: list[Change]) -> list[str]:
@@ -104,6 +107,7 @@ def report_text(
         for line in look.lines(f"warning: {name}: {warning}", 0, "yellow", hang=2)
     )
     lines += _block(look.lines(words.stopped(report), color="yellow"))
+    lines += _block(look.lines(words.forced(report), color="yellow"))
     return _document([*lines, "", *look.lines(words.report_summary(report))])
 
 

@@ -102,6 +102,12 @@ def plan_summary(plan: Plan) -> str:
     return f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
 
 
+def excess(plan: Plan) -> list[str]:
+    """What `apply` will refuse because it is too much at once, and how to do it nevertheless."""
+    fix = "apply refuses this without --force REASON"
+    return [f"too much at once: {said}; {fix}" for said in plan.excess]
+
+
 def versions(before: str, after: str) -> str:
     """`2026-10 → 2026-11`, or the one version there is."""
     if before and after and before != after:
@@ -240,6 +246,11 @@ def stopped(report: Report) -> str:
     )
 
 
+def forced(report: Report) -> str:
+    """The sentence about a run that overrode limits or protection; "" about any other."""
+    return f"Limits and protection were overridden: {report.forced}" if report.forced else ""
+
+
 def report_summary(report: Report) -> str:
     """`2 changed, 2 proved, 1 failed, 3 unchanged in 61.2 s.`"""
     touched = set(report.done) | {failure.address for failure in report.failures}
@@ -248,5 +259,10 @@ def report_summary(report: Report) -> str:
         for change in report.plan.changes
     )
     proved = sum(proof.proved for proof in report.proofs)
+    left = sum(
+        change.action is not Action.NOOP and change.address not in touched
+        for change in report.plan.changes
+    )
     told = f"{len(report.done)} changed, {proved} proved, {len(report.failures)} failed"
+    told += f", {left} not finished" if report.stopped_by and left else ""
     return f"{told}, {unchanged} unchanged in {report.elapsed_s:.1f} s."

@@ -244,9 +244,14 @@ class Container:
         *,
         content_type: str = BINARY,
         metadata: Mapping[str, str] | None = None,
+        lease: str = "",
     ) -> str:
-        """The etag of the blob, now written whatever was there."""
-        return self._write(name, content, {}, content_type, metadata)
+        """The etag of the blob, now written whatever was there.
+
+        A blob that is leased is only written by who names the lease; ConflictError otherwise.
+        """
+        condition = {"x-ms-lease-id": lease} if lease else {}
+        return self._write(name, content, condition, content_type, metadata)
 
     def put_if_absent(
         self,
@@ -307,6 +312,10 @@ class Container:
     def release(self, name: str, lease_id: str) -> None:
         """Give the lease back; ConflictError when it is lost."""
         self._lease("release", name, {"x-ms-lease-id": lease_id})
+
+    def break_lease(self, name: str) -> None:
+        """End the lease of whoever holds it, at once; ConflictError when there is none."""
+        self._lease("break", name, {"x-ms-lease-break-period": "0"})
 
     def _lease(self, action: str, name: str, headers: Mapping[str, str]) -> Response:
         what = f"{action} of the lease on blob {self._path(name)}"

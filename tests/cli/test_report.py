@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from reconciler import errors
-from reconciler.cli import commands
+from reconciler.cli import applying, ending
 from reconciler.emulator import Fault
 from tests.cli.test_process import COMMAND, environment, started_jobs
 
@@ -68,7 +68,7 @@ def test_a_run_that_never_began_is_reported(
 def test_a_bug_is_reported(
     lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "apply_now", lambda *_: 1 / 0)
+    monkeypatch.setattr(applying, "apply_now", lambda *_: 1 / 0)
     ran = command("apply", "--yes", "--report", "report.json")
     written = read(tmp_path / "report.json")
     assert ran.code == written["exit_code"] == errors.BUG
@@ -95,10 +95,32 @@ def test_a_signal_is_reported(lab: Lab, tmp_path: Path) -> None:
     assert written["report"]["stopped_by"] == signal.SIGTERM
 
 
-def test_a_report_that_cannot_be_written_is_an_error(lab: Lab, command: Command) -> None:
+def test_a_report_that_cannot_be_written_is_known_before_anything_is_done(
+    lab: Lab, command: Command
+) -> None:
     ran = command("apply", "--yes", "--report", f"{os.devnull}/report.json")
     assert ran.code == errors.CONFIGURATION
     assert "cannot be written" in ran.err
+    assert lab.cloud.log == []
+
+
+@pytest.mark.parametrize(("old", "code"), [("young", errors.SUCCESS), ("nowhere", errors.PARTIAL)])
+def test_a_report_that_fails_at_the_end_hides_neither_the_run_nor_its_code(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch, old: str, code: int
+) -> None:
+    lab.edit("diabetes.yaml", "endpoint: young", f"endpoint: {old}")
+    write = ending.write_file
+
+    def full(path: Path, text: str) -> None:
+        if '"report": null' not in text:
+            raise errors.ConfigurationError(f"{path} cannot be written: No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(ending, "write_file", full)
+    ran = command("apply", "--yes", "--report", "report.json")
+    assert ran.code == (code or errors.CONFIGURATION)
+    assert "No space left" in ran.err
+    assert "proved" in ran.out
 
 
 def test_a_secret_in_an_error_never_reaches_the_report(

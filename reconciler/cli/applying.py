@@ -1,0 +1,152 @@
+"""The commands that change something: plan afresh, get it approved, lock, act, look again."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.cli import session
+from reconciler.cli.ending import reported
+from reconciler.cli.outcome import make_report, report_exit_code
+from reconciler.cli.output import say
+from reconciler.engine.world import timestamp
+from reconciler.ledger.lock import Holder
+from reconciler.model import Action, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from reconciler.cli.approval import Approval
+    from reconciler.cli.output import Page
+    from reconciler.cli.session import Session
+    from reconciler.engine.steps import Ended
+    from reconciler.model import Desired, Plan, Report
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked of a command that changes something."""
+
+    command: str
+    wanted: Desired
+    page: Page
+    approval: Approval
+    parallel: int | None = None
+    lock_timeout_s: float = 0.0
+
+    @property
+    def effective(self) -> Desired:
+        """The desired state, without the protection that --force overrides."""
+        if not self.approval.force:
+            return self.wanted
+        free = tuple(replace(binding, protect=False) for binding in self.wanted.bindings)
+        return replace(self.wanted, bindings=free)
+
+
+def apply(make_order: Callable[[], Order], report_file: Path | None) -> int:
+    """`apply`: converge what is approved, and report what became of it, bad input included."""
+    with reported("apply", report_file) as ending:
+        order = make_order()
+        session.introduce(order.wanted.environment)
+        ending.report = apply_now(order)
+        ending.exit_code = report_exit_code(ending.report)
+        order.page.show_report(ending.report)
+    return ending.exit_code
+
+
+def apply_now(order: Order) -> Report:
+    """The report of one apply, with its plan shown and approved on the way."""
+    with session.opened(order.effective, order.parallel, order.approval.force) as opened:
+        first = opened.plan()
+        order.page.show_plan(first, to=sys.stderr)
+        session.hint_at_emulator(first)
+        order.approval.check(first, opened.world.ledger.plans)
+        return carry_out(order, opened, first)
+
+
+def carry_out(order: Order, opened: Session, first: Plan) -> Report:
+    """The report of bringing every binding that the plan changes to where it must be."""
+    began = time.monotonic()
+    ended = run(order, opened, first, "served")
+    last = opened.plan() if ended and not opened.stop.event.is_set() else first
+    report = make_report(last, ended, time.monotonic() - began, opened.stop.signal)
+    failures = (*report.failures, *lock_failures(opened))
+    return replace(report, forced=order.approval.force, failures=failures)
+
+
+def train(order: Order) -> int:
+    """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
+    session.introduce(order.wanted.environment)
+    with session.opened(order.effective, order.parallel, order.approval.force) as opened:
+        first = opened.plan()
+        session.hint_at_emulator(first)
+        if first.counts[Action.TRAIN]:
+            order.page.show_plan(first, to=sys.stderr)
+            order.approval.check(first, opened.world.ledger.plans)
+        ended = run(order, opened, first, "trained")
+        order.page.show_plan(opened.plan())
+    if opened.stop.signal:
+        return 128 + opened.stop.signal
+    codes = {outcome.failure.exit_code for outcome in ended.values() if outcome.failure}
+    codes |= {failure.exit_code for failure in lock_failures(opened)}
+    return codes.pop() if len(codes) == 1 else errors.PARTIAL if codes else errors.SUCCESS
+
+
+def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ended]:
+    """How each binding ended that the plan would change or refuses, by address."""
+    from reconciler.engine.run import concerns, converge
+    from reconciler.engine.steps import Goal
+    from reconciler.training.bes import MAX_UNFINISHED_JOBS
+
+    writes = any(concerns(Goal(goal), change) for change in first.changes)
+    with (
+        session.stoppable(opened.stop),
+        _alone(order, opened) if writes else contextlib.nullcontext(),
+        order.page.progress() as progress,
+    ):
+        return converge(
+            opened.world,
+            opened.wanted.bindings,
+            first,
+            progress,
+            parallel=opened.width,
+            most_jobs=MAX_UNFINISHED_JOBS,
+            goal=Goal(goal),
+        )
+
+
+@contextlib.contextmanager
+def _alone(order: Order, opened: Session) -> Iterator[None]:
+    """Hold the environment's lock inside, and mark the approved plan.
+
+    A second `apply` of a world that agrees must send no write at all, so the lock comes after the
+    plan. Each step looks again and keeps to what was planned, so nothing depends on the gap.
+    """
+    world, stop, approved = opened.world, opened.stop, order.approval.plan
+    now = timestamp(world.clock.now())
+    lock = world.ledger.lock(opened.wanted.environment.name, world.clock, world.stopping)
+    holder = Holder(world.actor, now, order.command)
+    with lock.held(holder, order.lock_timeout_s, waiting=say, lost=stop.event.set):
+        if approved is not None:
+            world.ledger.plans.begin(approved, world.actor, now)
+        yield
+        if approved is not None and not stop.event.is_set():
+            world.ledger.plans.end(approved, world.actor, timestamp(world.clock.now()))
+    opened.lock_lost = lock.lost
+
+
+def lock_failures(opened: Session) -> tuple[Failure, ...]:
+    """The failure of a run whose lock was taken away; () for any other."""
+    if not opened.lock_lost:
+        return ()
+    name = opened.wanted.environment.name
+    why = (
+        f"the lock was lost while this ran: {opened.lock_lost}; what was under way was ended, "
+        "the next run goes on from there"
+    )
+    return (Failure(name, f"environment {name}", why, errors.LOCKED),)

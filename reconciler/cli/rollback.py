@@ -1,0 +1,112 @@
+"""`rollback`, `reinstate`, `unlock` and `history`: what people do when something went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.cli import session
+from reconciler.cli.applying import carry_out
+from reconciler.cli.commands import named
+from reconciler.cli.outcome import report_exit_code
+from reconciler.cli.output import say
+from reconciler.engine import rollback as engine
+from reconciler.engine.history import history as history_of
+from reconciler.engine.observe import observe
+from reconciler.engine.world import timestamp
+
+if TYPE_CHECKING:
+    from reconciler.cli.applying import Order
+    from reconciler.cli.output import Page
+    from reconciler.cli.session import Session
+    from reconciler.model import Desired, Observed, Report
+
+
+def rollback(order: Order, name: str, to: str, reason: str) -> int:
+    """`rollback`: 0 when the model before serves again and is proved."""
+    order = _only(order, name)
+    (binding,) = order.wanted.bindings
+    session.introduce(order.wanted.environment)
+    with session.opened(order.wanted, order.parallel) as opened:
+        seen = _readable(opened)
+        back = engine.rollback_of(opened.world, seen, to)
+        say(
+            f"{name}: roll back from {back.before} to {back.after}, and reject {back.before}, so "
+            "that no run binds it again"
+        )
+        order.approval.confirm("Roll back?")
+        engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
+        report = carry_out(order, opened, opened.plan())
+    report = _as_asked(report)
+    order.page.show_report(report)
+    if not report.failures:
+        say(
+            f'to keep it, write version "{back.after}" in {binding.source.path}, or declare a new '
+            f"one; until then plans refuse {back.before} as rejected"
+        )
+    return report_exit_code(report)
+
+
+def _as_asked(report: Report) -> Report:
+    """The report without the failures that are what was asked for: a version that is rejected."""
+    proved = {p.address for p in report.proofs if p.rolled_back and p.proved}
+    failures = tuple(f for f in report.failures if f.address not in proved)
+    return replace(report, failures=failures)
+
+
+def _only(order: Order, name: str) -> Order:
+    """The order for one binding; its protection is no protection from the person who names it."""
+    (binding,) = named(order.wanted, [name])
+    free = replace(binding, protect=False, paused=False)
+    return replace(order, wanted=replace(order.wanted, bindings=(free,)))
+
+
+def _readable(opened: Session) -> Observed:
+    (binding,) = opened.wanted.bindings
+    seen = observe(opened.world, binding)
+    if seen.live.ref is None:
+        raise errors.RefusedError(
+            f"{binding.name}: which model serves is not known: "
+            f"{seen.live.health.message or 'the service hides it'}; nothing was changed"
+        )
+    return seen
+
+
+def _who(opened: Session) -> str:
+    return opened.world.actor.who or f"run {opened.world.actor.run}"
+
+
+def reinstate(order: Order, name: str, version: str) -> int:
+    """`reinstate`: the version may be bound again."""
+    order = _only(order, name)
+    session.introduce(order.wanted.environment)
+    with session.opened(order.wanted, order.parallel) as opened:
+        order.approval.confirm(f"Let version {version} be bound again?")
+        (binding,) = opened.wanted.bindings
+        engine.reinstate(opened.world, observe(opened.world, binding), version)
+    say(f"{version} is not rejected any more; plan again")
+    return errors.SUCCESS
+
+
+def unlock(wanted: Desired, reason: str) -> int:
+    """`unlock`: 0 when nobody holds the lock any more."""
+    session.introduce(wanted.environment)
+    with session.opened(wanted, None, reason) as opened:
+        world, name = opened.world, wanted.environment.name
+        lock = world.ledger.lock(name, world.clock, world.stopping)
+        by = lock.holder()
+        if lock.break_(world.actor, timestamp(world.clock.now()), reason):
+            say(f"environment {name} is unlocked; it was locked by {by}")
+        else:
+            say(f"environment {name} was not locked")
+    return errors.SUCCESS
+
+
+def history(wanted: Desired, name: str, page: Page) -> int:
+    """`history`: the versions of a binding's model, and what was done at its address."""
+    (binding,) = named(wanted, [name])
+    session.introduce(wanted.environment)
+    with session.opened(wanted, None) as opened:
+        page.show_history(history_of(opened.world, binding))
+    return errors.SUCCESS

@@ -1,0 +1,106 @@
+"""A roll-back by hand: what a failed proof does, when it is a person who knows better.
+
+It writes the way back into the record and rejects the live version; from there on the ordinary
+plan says `roll_back`, and an ordinary run carries it out and proves it. So it can be killed at any
+point as everything else can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.engine.world import timestamp, with_event
+from reconciler.errors import RefusedError
+from reconciler.model import ArtifactState, Record
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.ledger import Entry
+    from reconciler.model import ModelRef, Observed
+
+
+@dataclass(frozen=True)
+class RollBack:
+    """From which model to which; both by the names that people use."""
+
+    target: ModelRef
+    before: str
+    after: str
+
+
+def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
+    """The roll-back to a version, or to the model before; RefusedError where there is none."""
+    binding = observed.binding
+    if observed.live.ref != observed.artifact.ref:
+        raise RefusedError(
+            f"{binding.name} does not serve version {binding.version.version}, which git declares; "
+            "change the version in git and apply"
+        )
+    target = _named(world, observed, to) if to else _before(world, observed)
+    return RollBack(target, binding.version.version, world.ledger.name_of(target, binding.version))
+
+
+def _named(world: World, observed: Observed, version: str) -> ModelRef:
+    wanted = replace(observed.binding.version, version=version)
+    if wanted == observed.binding.version:
+        raise RefusedError(f"{observed.binding.name} serves version {version} already")
+    entry = world.ledger.read(wanted)
+    if entry is None or entry.manifest.evaluation is None:
+        raise RefusedError(f"version {version} of {wanted.model} was never trained to its end")
+    if entry.manifest.rejected:
+        raise RefusedError(f"version {version} is rejected: {entry.manifest.rejected}")
+    return world.ledger.ref(wanted)
+
+
+def _before(world: World, observed: Observed) -> ModelRef:
+    record = observed.record
+    before = record.previous if record is not None and observed.swapped_in else None
+    if before is None:
+        raise RefusedError(
+            f"no model before the present one is known of {observed.binding.name}; name a version "
+            f"by --to: {_trained(world, observed)}"
+        )
+    return before
+
+
+def _trained(world: World, observed: Observed) -> str:
+    wanted = observed.binding.version
+    found = (
+        manifest.version.version
+        for manifest in world.ledger.versions(wanted.model)
+        if manifest.version.arguments == wanted.arguments
+        and manifest.evaluation is not None
+        and not manifest.rejected
+        and manifest.version != wanted
+    )
+    return ", ".join(found) or "there is no other"
+
+
+def order(world: World, observed: Observed, back: RollBack, reason: str) -> None:
+    """Note the way back and reject the live version. The next plan carries it out."""
+    entry = world.ledger.read(observed.binding.version)
+    if entry is None:
+        raise RefusedError(f"there is no manifest of version {back.before}; nothing was changed")
+    record = observed.record or _first_record(world, observed)
+    kept = replace(record, previous=back.target, proved=False)
+    kept = with_event(world, kept, f"rejected for {back.after}", reason)
+    world.ledger.keep_record(observed.binding.address, kept)
+    if observed.artifact.state is not ArtifactState.REJECTED:
+        world.ledger.reject(entry, reason)
+
+
+def _first_record(world: World, observed: Observed) -> Record:
+    """The record of an address whose model this program has not swapped in."""
+    ref, hidden = observed.artifact.ref, observed.live.hidden
+    now = timestamp(world.clock.now())
+    return Record(ref, None, ref if hidden else None, proved=False, at=now)
+
+
+def reinstate(world: World, observed: Observed, version: str) -> Entry:
+    """The manifest of a version whose rejection is taken back."""
+    wanted = replace(observed.binding.version, version=version)
+    entry = world.ledger.read(wanted)
+    if entry is None or not entry.manifest.rejected:
+        raise RefusedError(f"version {version} of {wanted.model} is not rejected")
+    return world.ledger.reject(entry, "")

@@ -1,0 +1,180 @@
+"""Manifests kept beside the models: what makes a training happen exactly once.
+
+Per version the store holds `model.ilearner`, the evaluation, and `manifest.json`. A manifest is
+claimed by a conditional create and changed only by compare-and-swap, so of any number of runs
+one wins each step and the others read what it wrote (DESIGN.md, "Exactly-once retraining").
+Below names that begin with an underscore it holds a record per address, the marks of plans that
+were applied, and the lock of an environment.
+
+When the answer to a write was lost, urllib3 sends it again and the store says "exists already";
+reading then shows whether it was ours, and it counts as done if the content is what we wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConflictError
+from reconciler.ledger.lock import Lock
+from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
+from reconciler.ledger.names import folder_of, model_url, version_name
+from reconciler.ledger.plans import Plans
+from reconciler.ledger.record import parse_record, record_json
+from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Record, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.ledger.lock import Clock
+    from reconciler.wire.blob import Container
+
+__all__ = [
+    "Attempt",
+    "Entry",
+    "Evaluation",
+    "Ledger",
+    "Manifest",
+    "manifest_json",
+    "model_url",
+    "parse_manifest",
+    "parse_record",
+    "version_name",
+]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A manifest as it was read, with the ETag that a change must name."""
+
+    manifest: Manifest
+    etag: str
+
+
+class Ledger:
+    """The manifests and records of one store."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.plans = Plans(container)
+
+    def lock(self, environment: str, clock: Clock, stopping: Callable[[], bool]) -> Lock:
+        """The lock of an environment, not held yet."""
+        return Lock(self._container, environment, clock, stopping)
+
+    def ref(self, version: Version) -> ModelRef:
+        """Where the model file of a version is, or will be."""
+        return ModelRef(model_url(self._container.base, version))
+
+    def model_path(self, version: Version) -> str:
+        """The model file of a version as `container/blob`."""
+        return f"{self._container.name}/{version.folder}/{MODEL_FILE}"
+
+    def evaluation_path(self, version: Version) -> str:
+        """The evaluation of a version as `container/blob`."""
+        return f"{self._container.name}/{version.folder}/{EVALUATION_FILE}"
+
+    def version_name(self, ref: ModelRef, wanted: Version) -> str:
+        """What people call a live model: see `version_name`."""
+        return version_name(self._container.base, ref, wanted)
+
+    def name_of(self, ref: ModelRef, wanted: Version) -> str:
+        """What people call any model: its version here, or its file name elsewhere."""
+        return self.version_name(ref, wanted) or ref.short_name
+
+    def read(self, version: Version) -> Entry | None:
+        """The manifest of a version; None when nobody has claimed it."""
+        return self._read(f"{version.folder}/{MANIFEST_FILE}")
+
+    def claim(self, manifest: Manifest) -> Entry:
+        """Our entry, or the winner's if another run was first."""
+        name = f"{manifest.version.folder}/{MANIFEST_FILE}"
+        try:
+            return Entry(manifest, self._container.put_if_absent(name, manifest_json(manifest)))
+        except ConflictError:
+            entry = self._read(name)
+            if entry is None:
+                raise
+            return entry
+
+    def write(self, entry: Entry, manifest: Manifest) -> Entry:
+        """The changed entry; ConflictError when another run changed it since it was read."""
+        name = f"{manifest.version.folder}/{MANIFEST_FILE}"
+        try:
+            etag = self._container.replace(name, manifest_json(manifest), entry.etag)
+        except ConflictError:
+            now = self._read(name)
+            if now is None or now.manifest != manifest:
+                raise
+            return now
+        return Entry(manifest, etag)
+
+    def note_attempt(self, entry: Entry, attempt: Attempt) -> Entry:
+        """The entry with one more attempt."""
+        attempts = (*entry.manifest.attempts, attempt)
+        return self.write(entry, replace(entry.manifest, attempts=attempts))
+
+    def note_start(self, entry: Entry, at: str) -> Entry:
+        """The entry whose last attempt is known to have been started."""
+        *before, last = entry.manifest.attempts
+        attempts = (*before, replace(last, started_at=at))
+        return self.write(entry, replace(entry.manifest, attempts=attempts))
+
+    def note_failure(self, entry: Entry, message: str) -> Entry:
+        """The entry whose last attempt failed."""
+        *before, last = entry.manifest.attempts
+        attempts = (*before, replace(last, failure=message))
+        return self.write(entry, replace(entry.manifest, attempts=attempts))
+
+    def note_evaluation(self, entry: Entry, evaluation: Evaluation) -> Entry:
+        """The entry with the metrics of its finished job."""
+        return self.write(entry, replace(entry.manifest, evaluation=evaluation))
+
+    def versions(self, model: str) -> Iterator[Manifest]:
+        """The manifests of every version of a model, in the order of their folders' names."""
+        for name in self._container.list(f"{model}/"):
+            if name.endswith(f"/{MANIFEST_FILE}"):
+                entry = self._read(name)
+                if entry is not None:
+                    yield entry.manifest
+
+    def of_model(self, ref: ModelRef) -> Manifest | None:
+        """The manifest beside a model file of this store; None for any other file."""
+        folder = folder_of(self._container.base, ref)
+        entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
+        return entry.manifest if entry else None
+
+    def reject(self, entry: Entry, reason: str) -> Entry:
+        """The entry of a version that no run binds again; "" takes a rejection back."""
+        return self.write(entry, replace(entry.manifest, rejected=reason))
+
+    def note_refusal(self, entry: Entry, reason: str) -> Entry:
+        """The entry with the reason why its gates did not accept it."""
+        return self.write(entry, replace(entry.manifest, refused=reason))
+
+    def record(self, address: object) -> Record | None:
+        """What was last done at an address; None when nothing was."""
+        blob = self._container.get(_record_name(address))
+        return None if blob is None else parse_record(blob.content, address, blob.etag)
+
+    def keep_record(self, address: object, record: Record) -> Record:
+        """The record as it is kept from now on; ConflictError when another run changed it.
+
+        `record.etag` is that of the record it replaces, "" when there was none.
+        """
+        name, content = _record_name(address), record_json(record, address)
+        if record.etag:
+            etag = self._container.replace(name, content, record.etag)
+        else:
+            etag = self._container.put_if_absent(name, content)
+        return replace(record, etag=etag)
+
+    def _read(self, name: str) -> Entry | None:
+        blob = self._container.get(name)
+        if blob is None:
+            return None
+        return Entry(parse_manifest(blob.content, name), blob.etag)
+
+
+def _record_name(address: object) -> str:
+    return f"_records/{address}.json"

@@ -1,0 +1,203 @@
+"""One run at a time per environment: a lease on a blob that also says who holds it.
+
+A lease ends by itself when its holder is gone, so a killed run blocks the next for a minute and
+not for ever. The holder renews it meanwhile; a holder that cannot must stop, because by then
+another run may have begun (storage-and-identity.md, leases of 15 to 60 seconds).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.errors import ConflictError, LockError, NotFoundError, WireError
+from reconciler.ledger.manifest import document_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.model import Actor
+    from reconciler.wire.blob import Container
+
+log = logging.getLogger(__name__)
+
+SCHEMA = "reconciler/lock/v1"
+LEASE_S = 60
+RENEW_S = 20.0
+LOOK_S = 2.0
+
+
+class Clock(Protocol):
+    """Time as the lock sees it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let `seconds` pass, or less if the run is asked to stop."""
+        ...
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: the actor, since when (`2026-11-23T14:09:57Z`), and doing what."""
+
+    actor: Actor
+    since: str
+    command: str
+
+    def __str__(self) -> str:
+        """`apply of octocat, run 42, since 2026-11-23T14:09:57Z`."""
+        who = self.actor.who or "somebody"
+        return f"{self.command} of {who}, run {self.actor.run}, since {self.since}"
+
+
+@dataclass
+class Lock:
+    """The lock of one environment. `stopping` ends the wait for it early.
+
+    `lost` says why it is not held any more although nobody gave it back; "" while all is well.
+    """
+
+    container: Container
+    environment: str
+    clock: Clock
+    stopping: Callable[[], bool] = lambda: False
+    renew_s: float = RENEW_S
+    lost: str = field(default="", init=False)
+
+    @contextlib.contextmanager
+    def held(
+        self,
+        holder: Holder,
+        timeout_s: float,
+        *,
+        waiting: Callable[[str], None],
+        lost: Callable[[], None],
+    ) -> Iterator[None]:
+        """Hold the lock inside; LockError when it cannot be had in `timeout_s`.
+
+        `waiting` is told once who holds it. `lost` is called from another thread when somebody
+        broke the lock or it could not be renewed, and must make the work inside stop. A run that
+        is asked to stop while it waits goes in without the lock: it must do nothing there.
+        """
+        lease = self._acquire(holder, timeout_s, waiting)
+        if not lease:
+            yield
+            return
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(lease, done, lost), name="lock")
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+            self._release(lease)
+
+    def holder(self) -> str:
+        """Who holds the lock, or held it last, in words; "" when nobody ever did."""
+        blob = self.container.get(self._name)
+        return _said(blob.content) if blob else ""
+
+    def break_(self, by: Actor, at: str, why: str) -> bool:
+        """Take the lock from whoever holds it; False when nobody does."""
+        try:
+            self.container.break_lease(self._name)
+        except (ConflictError, NotFoundError):
+            return False
+        broken = {"schema": SCHEMA, "broken": {"by": by.who, "run": by.run, "at": at, "why": why}}
+        with contextlib.suppress(ConflictError):  # another run has it already
+            self.container.put(self._name, document_bytes(broken))
+        return True
+
+    @property
+    def _name(self) -> str:
+        return f"_locks/{self.environment}.json"
+
+    def _acquire(self, holder: Holder, timeout_s: float, waiting: Callable[[str], None]) -> str:
+        """The id of the lease; "" when the run is asked to stop before there is one."""
+        began, told = self.clock.now(), False
+        while True:
+            try:
+                return self._try(holder)
+            except ConflictError:
+                by = self.holder()
+            if self.stopping():
+                return ""
+            if self.clock.now() - began >= timeout_s:
+                raise LockError(
+                    f"environment {self.environment} is locked by {by}; wait for it with "
+                    f"--lock-timeout, or see that it is dead and run "
+                    f"`reconciler unlock -e {self.environment} --force REASON`"
+                )
+            if not told:
+                told = True
+                waiting(f"environment {self.environment} is locked by {by}; waiting")
+            self.clock.wait(LOOK_S)
+
+    def _try(self, holder: Holder) -> str:
+        """The id of the lease; ConflictError while another run has it."""
+        content = _content(holder)
+        try:
+            lease = self.container.acquire(self._name, LEASE_S)
+        except NotFoundError:
+            self.container.put_if_absent(self._name, content)
+            lease = self.container.acquire(self._name, LEASE_S)
+        self.container.put(self._name, content, lease=lease)
+        return lease
+
+    def _keep(self, lease: str, done: threading.Event, lost: Callable[[], None]) -> None:
+        """Renew until `done`; what fails for a whole lease, or is refused, is lost."""
+        renewed = self.clock.now()
+        while not done.wait(self.renew_s):
+            try:
+                self.container.renew(self._name, lease)
+                renewed = self.clock.now()
+            except WireError as exc:
+                refused = isinstance(exc, (ConflictError, NotFoundError))
+                if not refused and self.clock.now() - renewed < LEASE_S - self.renew_s:
+                    log.warning("the lock could not be renewed, trying again: %s", exc.message)
+                    continue
+                self.lost = exc.message
+                lost()
+                return
+
+    def _release(self, lease: str) -> None:
+        if self.lost:
+            return
+        try:
+            self.container.release(self._name, lease)
+        except WireError as exc:
+            log.warning("the lock could not be released, it ends by itself: %s", exc.message)
+
+
+def _content(holder: Holder) -> bytes:
+    actor = holder.actor
+    return document_bytes(
+        {
+            "schema": SCHEMA,
+            "who": actor.who,
+            "run": actor.run,
+            "commit": actor.commit,
+            "since": holder.since,
+            "command": holder.command,
+        }
+    )
+
+
+def _said(content: bytes) -> str:
+    """Who holds it, as far as the blob can be read: the lease is the lock, this is for people."""
+    try:
+        found = json.loads(content)
+        if "broken" in found:
+            return "another run (it was broken before)"
+        command, who, run, since = (found[name] for name in ("command", "who", "run", "since"))
+    except (ValueError, KeyError, TypeError):
+        return "another run"
+    return f"{command} of {who or 'somebody'}, run {run}, since {since}"

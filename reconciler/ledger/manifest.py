@@ -1,0 +1,139 @@
+"""A manifest: what is known of one model version, and its bytes in the store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+from reconciler.model import Recipe, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = "reconciler/manifest/v1"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One batch job: its id, when it was noted, when it was seen started, how it failed.
+
+    `inputs` has the fingerprint of each input blob as it was before the job was submitted.
+    `started_at` and `failure` are "" until then.
+    """
+
+    job: str
+    noted_at: str
+    inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    started_at: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a finished job made: metrics, the model file's SHA-256 (hex), and when we looked.
+
+    `fingerprint` is what a HEAD of the model file showed then: another one later means that the
+    file is not the one that was evaluated.
+    """
+
+    metrics: Mapping[str, float] = field(hash=False)
+    sha256: str
+    noted_at: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One model version: its recipe, the attempts to make it, and what came of them.
+
+    `claimed_by` is the run that began it, for git `commit`. `refused` says why its gates did not
+    accept it when they were last asked; `rejected` why no run may bind it again.
+    """
+
+    version: Version
+    key: str
+    recipe: Recipe
+    claimed_at: str
+    claimed_by: str
+    commit: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    evaluation: Evaluation | None = None
+    refused: str = ""
+    rejected: str = ""
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """The bytes of a manifest; equal manifests have equal bytes."""
+    evaluation = manifest.evaluation
+    document = {
+        "schema": SCHEMA,
+        "model": manifest.version.model,
+        "version": manifest.version.version,
+        "arguments": dict(manifest.version.arguments),
+        "key": manifest.key,
+        "recipe": manifest.recipe.as_json(),
+        "claimed": {
+            "at": manifest.claimed_at,
+            "by": manifest.claimed_by,
+            "commit": manifest.commit,
+        },
+        "attempts": [vars(attempt) for attempt in manifest.attempts],
+        "evaluation": None if evaluation is None else vars(evaluation),
+        "refused": manifest.refused,
+        "rejected": manifest.rejected,
+    }
+    return document_bytes(document)
+
+
+def document_bytes(document: Mapping[str, Any]) -> bytes:
+    """A document as the store keeps it: JSON that people can read."""
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def parse_manifest(content: bytes, name: str) -> Manifest:
+    """The manifest in a blob; UnreadableError, naming the blob, if it is damaged."""
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA:
+            raise UnreadableError(f"{name} has schema {document['schema']!r}, not {SCHEMA!r}")
+        return Manifest(
+            version=Version(document["model"], document["version"], _pairs(document["arguments"])),
+            key=document["key"],
+            recipe=_recipe(document["recipe"]),
+            claimed_at=document["claimed"]["at"],
+            claimed_by=document["claimed"]["by"],
+            commit=document["claimed"]["commit"],
+            attempts=tuple(Attempt(**attempt) for attempt in document["attempts"]),
+            evaluation=_evaluation(document["evaluation"]),
+            refused=document["refused"],
+            rejected=document["rejected"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc
+
+
+def _recipe(document: Mapping[str, Any]) -> Recipe:
+    return Recipe(
+        service=document["service"],
+        inputs=_pairs(document["inputs"]),
+        parameters=_pairs(document["parameters"]),
+        outputs=_pairs(document["outputs"]),
+    )
+
+
+def _pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name), str(value)) for name, value in document.items()))
+
+
+def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
+    if document is None:
+        return None
+    metrics = {str(name): float(value) for name, value in document["metrics"].items()}
+    return Evaluation(
+        metrics,
+        str(document["sha256"]),
+        str(document["noted_at"]),
+        str(document["fingerprint"]),
+    )

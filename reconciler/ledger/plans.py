@@ -1,0 +1,73 @@
+"""Marks of plans that were applied, so that an approval is not used twice.
+
+A plan is marked before the first change and marked again when its run has ended. A run that was
+killed in between may be continued with the same plan; one that has ended may not be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConflictError, StalePlanError, UnreadableError
+from reconciler.ledger.manifest import document_bytes
+
+if TYPE_CHECKING:
+    from reconciler.model import Actor, Plan
+    from reconciler.wire.blob import Container
+
+SCHEMA = "reconciler/applied/v1"
+
+
+class Plans:
+    """The marks of one store."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    def check(self, plan: Plan) -> None:
+        """StalePlanError when a run of this plan has ended already."""
+        blob = self._container.get(_name(plan))
+        if blob is not None and (ended := _ended(blob.content, plan)):
+            raise StalePlanError(
+                f"plan {plan.id} was applied already, {ended}; a plan is applied once: "
+                "plan again and have it approved"
+            )
+
+    def begin(self, plan: Plan, actor: Actor, at: str) -> None:
+        """Mark the plan as being applied; a mark of a run that was killed stays."""
+        try:
+            self._container.put_if_absent(_name(plan), _content(plan, actor, at, ended=None))
+        except ConflictError:
+            self.check(plan)
+
+    def end(self, plan: Plan, actor: Actor, at: str) -> None:
+        """Mark the plan as applied."""
+        self._container.put(_name(plan), _content(plan, actor, at, ended=at))
+
+
+def _name(plan: Plan) -> str:
+    return f"_plans/{plan.id}.json"
+
+
+def _content(plan: Plan, actor: Actor, at: str, ended: str | None) -> bytes:
+    return document_bytes(
+        {
+            "schema": SCHEMA,
+            "digest": plan.digest,
+            "run": actor.run,
+            "who": actor.who,
+            "commit": actor.commit,
+            "at": at,
+            "ended": ended,
+        }
+    )
+
+
+def _ended(content: bytes, plan: Plan) -> str:
+    """When and by which run, in words; "" while no run of it has ended."""
+    try:
+        found = json.loads(content)
+        return f"by run {found['run']} at {found['ended']}" if found["ended"] else ""
+    except (ValueError, KeyError, TypeError) as exc:
+        raise UnreadableError(f"the mark of plan {plan.id} in the store is damaged") from exc

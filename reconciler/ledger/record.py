@@ -1,0 +1,73 @@
+"""A record: what was last done at an address, and its bytes in the store."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+from reconciler.ledger.manifest import document_bytes
+from reconciler.model import Event, ModelRef, Record, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = "reconciler/record/v1"
+
+
+def record_json(record: Record, address: object) -> bytes:
+    """The bytes of a record; `etag` is the store's and not among them."""
+    document = {
+        "schema": SCHEMA,
+        "address": str(address),
+        "wanted": record.wanted.url,
+        "previous": record.previous.url if record.previous else None,
+        "bound": record.bound.url if record.bound else None,
+        "proved": record.proved,
+        "at": record.at,
+        "before": vars(record.before) if record.before else None,
+        "history": [{**vars(event), "model": event.model.url} for event in record.history],
+    }
+    return document_bytes(document)
+
+
+def parse_record(content: bytes, address: object, etag: str = "") -> Record:
+    """The record in a blob; UnreadableError, naming the address, if it is damaged."""
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA or not isinstance(document["proved"], bool):
+            raise ValueError("not a record of this version")
+        known = {
+            name: ModelRef(document[name]) if document[name] is not None else None
+            for name in ("previous", "bound")
+        }
+        return Record(
+            wanted=ModelRef(document["wanted"]),
+            previous=known["previous"],
+            bound=known["bound"],
+            proved=document["proved"],
+            at=_timestamp(document["at"]),
+            before=_score(document["before"]),
+            history=tuple(_event(event) for event in document["history"]),
+            etag=etag,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise UnreadableError(f"the record of {address} in the store is damaged") from exc
+
+
+def _timestamp(said: str) -> str:
+    datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
+    return said
+
+
+def _event(document: Mapping[str, Any]) -> Event:
+    said = {name: str(document[name]) for name in ("what", "run", "commit", "why")}
+    return Event(at=_timestamp(document["at"]), model=ModelRef(document["model"]), **said)
+
+
+def _score(document: Mapping[str, Any] | None) -> Score | None:
+    if document is None:
+        return None
+    rows = tuple(tuple(map(str, row)) for row in document["rows"])
+    return Score(tuple(map(str, document["columns"])), rows)

@@ -1,0 +1,108 @@
+"""What was made of a model and done at an address: text, Markdown and JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.model import Event, History, MadeVersion
+from reconciler.render.cells import Look, heads, number
+from reconciler.render.documents import json_document
+from reconciler.render.markdown import escaped, table
+
+SCHEMA = "reconciler/history/v1"
+_COLORS = {"trained": "green", "rejected": "red", "failed": "red", "not accepted": "yellow"}
+
+
+def history_text(
+    history: History,
+    *,
+    width: int = 80,
+    color: bool = False,
+    ascii_only: bool = False,
+    verbose: bool = False,
+) -> str:
+    """The versions with metrics, jobs and commits, then the events, oldest first."""
+    look = Look(width, color, ascii_only, verbose)
+    live = history.live or "not known"
+    lines = look.lines(f"{history.name} · {history.address} · serves {live}", color="bold")
+    lines += ["", *_versions(look, history)] if history.versions else []
+    lines += ["", *_events(look, history)] if history.events else []
+    if not history.versions and not history.events:
+        lines += ["", *look.lines("Nothing was made or swapped by this program yet.")]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _versions(look: Look, history: History) -> list[str]:
+    rows = [
+        [f"{made.version}", made.state, _when(made.at, made.commit)] for made in history.versions
+    ]
+    lines: list[str] = []
+    for head, made in zip(heads(look, rows), history.versions, strict=True):
+        lines += [look.paint(line, _COLORS.get(made.state, "dim")) for line in head]
+        lines += look.lines(_metrics(made), 4, hang=2)
+        lines += look.lines(f"job {made.job}" if made.job else "", 4, "dim")
+        lines += look.lines(made.why, 4, "yellow")
+    return lines
+
+
+def _events(look: Look, history: History) -> list[str]:
+    rows = [
+        [event.at, event.what, _name(history, event), f"run {event.run}"]
+        for event in history.events
+    ]
+    lines: list[str] = []
+    for head, event in zip(heads(look, rows), history.events, strict=True):
+        lines += head
+        lines += look.lines(event.why, 4, "yellow")
+    return lines
+
+
+def history_markdown(history: History) -> str:
+    """The same as two tables."""
+    live = escaped(history.live or "not known")
+    parts = [f"## {escaped(history.name)}\n\n{escaped(history.address)} serves {live}."]
+    if history.versions:
+        heads_ = ["version", "state", "begun", "metrics", "job", "why"]
+        parts.append(table(heads_, [_version_row(made) for made in history.versions]))
+    if history.events:
+        heads_ = ["at", "what", "model", "run", "commit", "why"]
+        parts.append(table(heads_, [_event_row(history, event) for event in history.events]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _version_row(made: MadeVersion) -> list[str]:
+    said = [made.version, made.state, _when(made.at, made.commit), _metrics(made)]
+    return [escaped(cell) for cell in (*said, made.job, made.why)]
+
+
+def _event_row(history: History, event: Event) -> list[str]:
+    said = [event.at, event.what, _name(history, event), event.run, event.commit[:12], event.why]
+    return [escaped(cell) for cell in said]
+
+
+def history_json(history: History) -> str:
+    """The same as JSON."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": history.name,
+        "address": history.address,
+        "live": history.live,
+        "versions": [{**vars(made), "metrics": dict(made.metrics)} for made in history.versions],
+        "events": [
+            {**vars(event), "model": event.model.url, "version": _name(history, event)}
+            for event in history.events
+        ],
+    }
+    return json_document(document)
+
+
+def _name(history: History, event: Event) -> str:
+    return history.names.get(event.model.url, event.model.short_name)
+
+
+def _when(at: str, commit: str) -> str:
+    return f"{at} for commit {commit[:12]}" if commit else at
+
+
+def _metrics(made: MadeVersion) -> str:
+    return ", ".join(f"{name} {number(value)}" for name, value in sorted(made.metrics.items()))

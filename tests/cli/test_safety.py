@@ -1,0 +1,284 @@
+"""Limits, protection, the lock, plans that are applied once, and what people do after trouble."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli import session
+from reconciler.emulator import Fault
+from reconciler.ledger import Ledger
+from reconciler.ledger.lock import Holder, Lock
+from reconciler.model import Actor
+from tests.cli.test_process import COMMAND, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def writes(lab: Lab) -> list[str]:
+    return [e.route for e in lab.cloud.log if e.method in WRITES and e.route != "rrs.execute"]
+
+
+def locked(lab: Lab, **fields: Any) -> Lock:
+    world = lab.world()
+    container = world.ledger._container
+    return Lock(container, "local", session.SystemClock(session.Stop()), **fields)
+
+
+HOLDER = Holder(Actor("42.1", "octocat"), "2026-11-23T10:00:00Z", "apply")
+
+
+# --- plans ----------------------------------------------------------------------------------
+
+
+def test_a_plan_is_applied_once(lab: Lab, command: Command) -> None:
+    command("plan", "--out", "plan.json")
+    assert command("apply", "plan.json").code == errors.SUCCESS
+    lab.want("2026-11")
+    command("apply", "--yes")
+    for name in ("breast-cancer.yaml", "diabetes.yaml"):
+        lab.edit(name, "2026-11", "2026-10")
+    lab.cloud.log.clear()
+    again = command("apply", "plan.json")
+    assert again.code == errors.STALE
+    assert "was applied already, by run" in again.err
+    assert writes(lab) == []
+
+
+def test_a_plan_whose_run_was_killed_may_be_gone_on_with(lab: Lab, tmp_path: Path) -> None:
+    from reconciler.cli.approval import read_plan
+
+    subprocess.run(
+        [*COMMAND, "plan", "--out", "plan.json"],
+        cwd=tmp_path,
+        env=environment(lab),
+        check=True,
+        capture_output=True,
+    )
+    plan = read_plan(tmp_path / "plan.json")
+    plans = lab.world().ledger.plans
+    plans.begin(plan, Actor("1"), "2026-11-23T10:00:00Z")
+    plans.begin(plan, Actor("2"), "2026-11-23T10:01:00Z")
+    plans.check(plan)
+    plans.end(plan, Actor("2"), "2026-11-23T10:02:00Z")
+    for refused in (plans.check, lambda p: plans.begin(p, Actor("3"), "2026-11-23T10:03:00Z")):
+        with pytest.raises(errors.StalePlanError, match=r"by run 2 at 2026-11-23T10:02:00Z"):
+            refused(plan)
+
+
+# --- limits and force -----------------------------------------------------------------------
+
+
+def test_more_retrains_than_allowed_are_refused_and_forced_with_a_reason(
+    lab: Lab, command: Command
+) -> None:
+    lab.edit("environment.yaml", "parallel: 8\n", "parallel: 8\n    retrains: 2\n")
+    plan = command("plan")
+    assert plan.code == errors.REFUSED
+    assert "4 versions would be trained, and limits.retrains is 2" in " ".join(plan.out.split())
+    lab.cloud.log.clear()
+    for name in ("apply", "train"):
+        ran = command(name, "--yes")
+        assert ran.code == errors.REFUSED
+        assert "raise the limit, or apply with --force REASON" in ran.err
+    assert writes(lab) == []
+    ran = command("apply", "--yes", "--force", "the first roll-out", "-o", "json")
+    assert ran.code == errors.SUCCESS
+    assert json.loads(ran.out)["forced"] == "the first roll-out"
+    events = json.loads(command("history", "breast-cancer", "-o", "json").out)["events"]
+    assert [(e["what"], e["why"]) for e in events] == [
+        ("swap", "the first roll-out"),
+        ("proof", ""),
+    ]
+
+
+def test_force_overrides_protection(lab: Lab, command: Command) -> None:
+    lab.edit("breast-cancer.yaml", "spec:\n", "spec:\n  protect: true\n")
+    assert command("apply", "--yes").code == errors.PARTIAL
+    assert command("apply", "--yes", "--force", "asked by the owner").code == errors.SUCCESS
+
+
+# --- the lock -------------------------------------------------------------------------------
+
+
+def test_a_second_run_is_refused_and_told_who_holds_the_lock(lab: Lab, command: Command) -> None:
+    with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
+        ran = command("apply", "--yes", "--lock-timeout", "0")
+        assert ran.code == errors.LOCKED
+        assert "locked by apply of octocat, run 42.1, since 2026-11-23T10:00:00Z" in ran.err
+        assert "reconciler unlock -e local --force REASON" in ran.err
+        assert [e.route for e in lab.cloud.log if e.route in ("bes.submit", "arm.patch")] == []
+        assert command("plan").code == errors.SUCCESS
+    assert command("apply", "--yes", "--lock-timeout", "0").code == errors.SUCCESS
+
+
+def test_a_run_waits_for_the_lock(lab: Lab, command: Command) -> None:
+    release = threading.Event()
+
+    def hold() -> None:
+        with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
+            release.wait(30)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    while not lab.world().ledger.lock("local", session.SystemClock(session.Stop()), bool).holder():
+        time.sleep(0.01)
+    threading.Timer(0.5, release.set).start()
+    ran = command("apply", "--yes", "--lock-timeout", "30")
+    holding.join()
+    assert ran.code == errors.SUCCESS
+    assert "is locked by apply of octocat" in ran.err
+
+
+def test_a_run_without_work_takes_no_lock(lab: Lab, command: Command) -> None:
+    command("apply", "--yes")
+    lab.cloud.log.clear()
+    with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
+        assert command("apply", "--yes", "--lock-timeout", "0").code == errors.SUCCESS
+
+
+def test_a_store_that_cannot_be_locked_stops_everything(lab: Lab, command: Command) -> None:
+    lab.cloud.faults.script(Fault("blob.put", "status", times=1000, status=503))
+    ran = command("apply", "--yes")
+    assert ran.code == errors.ERROR
+    assert [e.route for e in lab.cloud.log if e.route in ("bes.submit", "arm.patch")] == []
+
+
+def test_unlock_takes_the_lock_away_and_the_robbed_run_stops(lab: Lab, command: Command) -> None:
+    lost = threading.Event()
+    lock = locked(lab, renew_s=0.05)
+    with lock.held(HOLDER, 0, waiting=print, lost=lost.set):
+        ran = command("unlock", "--force", "its runner is gone")
+        assert ran.code == errors.SUCCESS
+        assert "it was locked by apply of octocat, run 42.1" in ran.err
+        assert lost.wait(10)
+    assert lock.lost
+    assert "was not locked" in command("unlock", "--force", "again").err
+    assert command("apply", "--yes", "--lock-timeout", "0").code == errors.SUCCESS
+
+
+def test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impatient(ledger: Ledger, environment: str, clock: Any, stopping: Any) -> Lock:
+        return Lock(ledger._container, environment, clock, stopping, renew_s=0.01)
+
+    monkeypatch.setattr(Ledger, "lock", impatient)
+    lab.cloud.faults.script(Fault("bes.submit", "delay", times=4, delay_s=0.5))
+
+    def rob() -> None:
+        while not any(e.route == "bes.submit" for e in lab.cloud.log):
+            time.sleep(0.01)
+        locked(lab).break_(Actor("1"), "2026-11-23T10:00:00Z", "test")
+
+    robber = threading.Thread(target=rob)
+    robber.start()
+    ran = command("apply", "--yes", "-o", "json")
+    robber.join()
+    failures = json.loads(ran.out)["failures"]
+    assert "the lock was lost while this ran" in failures[-1]["message"]
+    assert failures[-1]["exit_code"] == errors.LOCKED
+    assert ran.code in (errors.LOCKED, errors.PARTIAL)
+    assert command("apply", "--yes").code == errors.SUCCESS
+
+
+# --- after trouble --------------------------------------------------------------------------
+
+
+def test_rollback_returns_to_the_model_before_and_says_what_to_change_in_git(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    assert command("rollback", "breast-cancer").code == errors.REFUSED  # nobody can be asked
+    ran = command("rollback", "breast-cancer", "--reason", "complaints", "--yes", "-o", "json")
+    assert ran.code == errors.SUCCESS
+    (proof,) = json.loads(ran.out)["proofs"]
+    assert (proof["model"], proof["proved"], proof["rolled_back"]) == ("2026-10", True, True)
+    assert 'write version "2026-10" in services/local/breast-cancer.yaml' in ran.err
+    plan = command("plan")
+    assert plan.code == errors.REFUSED
+    assert "refused: rejected" in plan.out
+    assert "complaints" in plan.out
+    lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
+    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+    shown = json.loads(command("history", "breast-cancer", "-o", "json").out)
+    assert [(v["version"], v["state"]) for v in shown["versions"]] == [
+        ("2026-10", "trained"),
+        ("2026-11", "rejected"),
+    ]
+    assert [event["what"] for event in shown["events"]][-3:] == [
+        "rejected for 2026-10",
+        "roll back",
+        "proof",
+    ]
+
+
+def test_rollback_to_a_named_version(lab: Lab, command: Command) -> None:
+    command("apply", "--yes")
+    assert (
+        "serves version 2026-10 already"
+        in command("rollback", "breast-cancer", "--to", "2026-10", "--yes").err
+    )
+    never = command("rollback", "breast-cancer", "--to", "2026-11", "--yes")
+    assert never.code == errors.REFUSED
+    assert "version 2026-11 of breast-cancer was never trained to its end" in never.err
+    lab.want("2026-11")
+    command("apply", "--yes")
+    ran = command("rollback", "breast-cancer", "--to", "2026-10", "--yes")
+    assert ran.code == errors.SUCCESS
+
+
+def test_rollback_of_what_does_not_serve_is_refused(lab: Lab, command: Command) -> None:
+    ran = command("rollback", "breast-cancer", "--yes")
+    assert ran.code == errors.REFUSED
+    assert "does not serve version 2026-10, which git declares" in ran.err
+    assert writes(lab) == []
+
+
+def test_a_rejected_version_can_be_reinstated(lab: Lab, command: Command) -> None:
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    command("rollback", "breast-cancer", "--yes")
+    ran = command("reinstate", "breast-cancer", "2026-11", "--yes")
+    assert ran.code == errors.SUCCESS
+    again = command("reinstate", "breast-cancer", "2026-11", "--yes")
+    assert again.code == errors.REFUSED
+    assert "is not rejected" in again.err
+    assert command("apply", "--yes").code == errors.SUCCESS
+    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "json"])
+def test_history_of_what_was_never_touched_says_so(lab: Lab, command: Command, format: str) -> None:
+    ran = command("history", "diabetes-young", "-o", format)
+    assert ran.code == errors.SUCCESS
+    assert "diabetes-young" in ran.out
+
+
+def test_history_shows_metrics_jobs_and_refusals(lab: Lab, command: Command) -> None:
+    lab.edit("models/breast-cancer.yaml", 'atLeast: "0.9"', 'atLeast: "0.9999"')
+    command("apply", "--yes")
+    shown = command("history", "breast-cancer").out
+    assert "not accepted" in shown
+    assert "AUC 0.99" in shown
+    assert "AUC is 0.992063, and must be atLeast 0.9999" in shown
+    assert "job " in shown
+    assert "| 2026-10 | not accepted |" in command("history", "breast-cancer", "-o", "markdown").out
