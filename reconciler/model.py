@@ -428,11 +428,12 @@ MOST_EVENTS = 100  # of one address; the oldest are forgotten
 class Record:
     """What this program last did at one address, kept in the store.
 
-    `wanted` was asked for at `at`, when the endpoint answered the probe with `before`; `proved`
-    says that it was read back and answered as it must. `previous` is the way back (None: there
-    is none): the model that was last known to be good, which need not be the one that served.
-    `bound` is the model that the service accepted last: the witness where it hides its model.
-    `etag` is that of the stored record when it was read; a record that replaces it must name it.
+    `wanted` was asked for at `at`, when the endpoint answered the probe with `before`, or `refused`
+    to answer it; `proved` says that it was read back and answered as it must. `previous` is the
+    way back (None: there is none): the model that was last known to be good, which need not be
+    the one that served. `bound` is the model that the service accepted last: the witness where
+    it hides its model. `etag` is that of the stored record when it was read; a record that
+    replaces it must name it.
     """
 
     wanted: ModelRef
@@ -441,6 +442,7 @@ class Record:
     proved: bool
     at: str
     before: Score | None = None
+    refused: bool = False
     history: tuple[Event, ...] = ()
     etag: str = field(default="", compare=False)
 

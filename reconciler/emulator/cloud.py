@@ -131,6 +131,11 @@ class Cloud:
             message = "The emulator has a bug; see its own output."
             return Refused(500, "InternalError", message).response
 
+    def settle(self) -> None:
+        """Let everything happen that is due by now, as the next request would."""
+        with self._guard:
+            self._settle()
+
     def _settle(self) -> bool:
         """Whether anything was due."""
         now = self._core.now()

@@ -24,6 +24,7 @@ from reconciler.errors import (
     ConflictError,
     ProofError,
     ReconcilerError,
+    RejectedError,
     StalePlanError,
     UnavailableError,
     UnreachableError,
@@ -167,10 +168,10 @@ class BindingRun:
     def _bind(self, observed: Observed, change: Change) -> Again | Ended:
         """Record the way back, then swap: forward, or back when `change` says so."""
         self._shared.slots.give_back(self.binding)
-        before = self._score_before()
+        before, refused = self._score_before()
         if why := self._wrong_probe(before):
             return self._failed(why, REFUSED)
-        record = self._record(observed, change, before)
+        record = replace(self._record(observed, change, before), refused=refused)
         self._say("swapping", f"to {change.after}")
         why = self._disproved or self._world.actor.force
         kept = self._keep(record, "roll back" if self._disproved else "swap", why)
@@ -214,15 +215,15 @@ class BindingRun:
             record = with_event(self._world, record, event, why)
         return self._world.ledger.keep_record(self.binding.address, record)
 
-    def _score_before(self) -> Score | None:
-        """The answer before the swap, for people; an endpoint that cannot answer has none."""
+    def _score_before(self) -> tuple[Score | None, bool]:
+        """The answer before the swap, for people; and whether the endpoint refused to give one."""
         if self.binding.probe is None:
-            return None
+            return None, False
         try:
-            return self._target.score(self.binding)
+            return self._target.score(self.binding), False
         except WireError as exc:
             log.info("%s could not be scored before the swap: %s", self.binding.name, exc.message)
-            return None
+            return None, isinstance(exc, RejectedError)
 
     def _still_updating(self, since: float, words: str) -> Again | Ended:
         if self._world.clock.now() - since > UPDATE_TIMEOUT_S:
@@ -261,9 +262,10 @@ class BindingRun:
             raise
         except WireError as exc:
             return self._not_proved(swap, _no_answer(exc))
-        if swap.before in (None, after) and self._seconds_since(swap) < self._target.settle_s:
-            still = "its answer before is not known" if swap.before is None else "it is as before"
-            self._say("proving", f"the endpoint answers; {still}")
+        changed = swap.record.refused or swap.before not in (None, after)
+        if not changed and self._seconds_since(swap) < self._target.settle_s:
+            still = "its answer before is not known" if swap.before is None else "as it did before"
+            self._say("proving", f"the endpoint answers, {still}")
             return self._updating.again()
         return self._proved(swap, observed, after)
 

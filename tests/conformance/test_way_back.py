@@ -40,7 +40,7 @@ def want(lab: Lab, name: str, version: str) -> None:
 
 def served(lab: Lab, name: str) -> str:
     """The digest of the bytes that score now."""
-    lab.cloud._settle()
+    lab.cloud.settle()
     for service in lab.cloud.world.services.values():
         if name == "breast-cancer" and "predictive" in service.name:
             return service.model

@@ -1,0 +1,302 @@
+"""`reconciler selftest`: kills this program on this machine, and sees whether it keeps its word.
+
+The program is a real process and knows nothing of this. The emulator in our own process counts its
+requests and sends SIGKILL *before* it handles one, after it *handled* it and before it answers, or
+after it *answered*. Then the program is run again until it is quiet, and the promises are read off
+the emulated cloud: what was started, what serves, what the last run wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.cli import session
+from reconciler.cli.demo import copy_services, local_services, read_env_file
+from reconciler.emulator import Cloud, Options, serve
+from reconciler.emulator.faults import Dropped
+from reconciler.emulator.messages import Request, Response
+from reconciler.engine.observe import observe_all
+from reconciler.plan import TO_DO, make_plan
+
+if TYPE_CHECKING:
+    from reconciler.emulator import Server
+
+ROOT = Path(__file__).parent.parent.parent
+MOMENTS = ("before", "handled", "answered")
+SPEED = 200.0  # of the emulator's jobs and updates
+AT_ONCE = 4  # most of a run is waiting
+LEASE_S = 61.0  # after which the lock of a killed run has ended
+WRONG = b'{"error":{"code":"BadArgument","message":"not with this model","details":[]}}'
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A world and what is done to it: which bindings are there, and how the new version does.
+
+    `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` lets the new
+    model answer no probe, so that it must be rolled back. `shared` makes two bindings want one
+    and the same version.
+    """
+
+    bindings: tuple[str, ...]
+    upgrade: bool = False
+    broken: bool = False
+    shared: bool = False
+
+
+SCENARIOS = {
+    "new": Scenario(("breast-cancer",)),
+    "classic": Scenario(("diabetes-young",)),
+    "roll back, new": Scenario(("breast-cancer",), upgrade=True, broken=True),
+    "roll back, classic": Scenario(("diabetes-young",), upgrade=True, broken=True),
+    "two bindings, one recipe": Scenario(("diabetes-young", "diabetes-middle"), shared=True),
+    "two at once": Scenario(("diabetes-young", "diabetes-middle")),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A request, counted from 0, and the moment in it."""
+
+    request: int
+    moment: str
+
+
+class Killer:
+    """Stands between the server and the cloud; kills the process at one point."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._serve = cloud.handle
+        self._guard = threading.Lock()
+        self._point: Point | None = None
+        self._pid = 0
+        self.requests = 0
+
+    def arm(self, point: Point | None) -> None:
+        """Count from 0 again, and kill at `point`; None kills nobody."""
+        with self._guard:
+            self.requests, self._point, self._pid = 0, point, 0
+
+    def aim(self, pid: int) -> None:
+        """The process to kill."""
+        self._pid = pid
+
+    def handle(self, request: Request) -> Response:
+        """The cloud's answer, if there is still somebody to hear it."""
+        with self._guard:
+            number, self.requests = self.requests, self.requests + 1
+        point = self._point
+        if point is None or point.request != number:
+            return self._serve(request)
+        if point.moment == "before":
+            self._kill()
+            raise Dropped
+        response = self._serve(request)
+        if point.moment == "handled":
+            self._kill()
+            raise Dropped
+        # The answer leaves first; the process dies with it in its hands or in its socket.
+        threading.Timer(0.002, self._kill).start()
+        return response
+
+    def _kill(self) -> None:
+        while not self._pid:
+            time.sleep(0.001)
+        try:
+            os.kill(self._pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+class Stage:
+    """One scenario, played: desired state in a folder, a cloud behind a socket, the program."""
+
+    def __init__(self, folder: Path, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.folder = folder
+        self.local = folder / "services" / "local"
+        copy_services(local_services(), self.local)
+        self._keep_only(scenario.bindings)
+        self._later_s = 0.0
+        self.cloud = Cloud(Options(speed=SPEED), clock=self._now)
+        self.cloud.seed(self.local / "_emulator" / "seed.yaml")
+        self.killer = Killer(self.cloud)
+        self.cloud.handle = self._handle  # type: ignore[method-assign]
+        self._server: Server = serve(self.cloud, 0)
+        self._server.start()
+        self._good = ""
+        if scenario.upgrade:
+            self._begin()
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._server.stop()
+
+    def run(self, point: Point | None = None) -> int:
+        """The exit code of one `apply --yes`; negative when it was killed."""
+        self.killer.arm(point)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reconciler", "apply", "--yes"],
+            cwd=self.folder,
+            env={**os.environ, **self._environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.killer.aim(process.pid)
+        try:
+            return process.wait(timeout=120)
+        finally:
+            self._later_s += LEASE_S
+
+    def survives(self, point: Point) -> str:
+        """Why the program broke its word after it was killed at `point`; "" when it kept it."""
+        end = errors.UNPROVED if self.scenario.broken else errors.SUCCESS
+        code = self.run(point)
+        if code not in (-signal.SIGKILL, end):
+            return f"the run that was to be killed ended with {code}"
+        quiet = errors.REFUSED if self.scenario.broken else errors.SUCCESS
+        code = self.run()
+        if code not in (end, quiet):
+            return f"the next run ended with {code}"
+        return self._left_to_do() or self._one_start_per_version() or self._served()
+
+    def _begin(self) -> None:
+        if self.run() != errors.SUCCESS:
+            raise errors.ReconcilerError("the emulated world could not be brought to its beginning")
+        self._good = self._models()[0]
+        for path in self.local.glob("*.yaml"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace('"2026-10"', '"2026-11"'), encoding="utf-8")
+
+    def _handle(self, request: Request) -> Response:
+        scoring = request.path.endswith(("/execute", "/score"))
+        if scoring and self.scenario.broken and self._good and self._models()[0] != self._good:
+            return Response(400, {"Content-Type": "application/json"}, WRONG)
+        return self.killer.handle(request)
+
+    def _models(self) -> list[str]:
+        """The digests of the bytes that serve now at the scenario's endpoints."""
+        self.cloud.settle()
+        world = self.cloud.world
+        found = {"breast-cancer": ""}
+        for new in world.services.values():
+            found["breast-cancer"] = new.model or found["breast-cancer"]
+        for service in world.classic.values():
+            found |= {f"diabetes-{e.name}": e.model for e in service.endpoints.values()}
+        return [found[name] for name in self.scenario.bindings]
+
+    def _served(self) -> str:
+        """What is wrong with what serves in the end; "" when nothing is."""
+        models = self._models()
+        if self.scenario.broken:
+            return "" if models == [self._good] else "it does not serve the last good model"
+        if any(model not in self.cloud.world.models for model in models):
+            return "it serves no trained model"
+        return ""
+
+    def _left_to_do(self) -> str:
+        """What one more run would do, by the plan that it would make; "" for nothing."""
+        wanted = session.load(self.folder / "services")["local"]
+        with session.client(wanted.environment, None, session.Stop()) as http:
+            world = session.connect(wanted, http.reading(), environ=self._environ)
+            plan = make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
+        found = [f"{c.name}: {c.code}, {c.why}" for c in plan.changes if c.action in TO_DO]
+        return f"there is work left: {'; '.join(found)}" if found else ""
+
+    def _one_start_per_version(self) -> str:
+        """Exactly one job per model version was ever started (promise 3)."""
+        ran = [job for job in self.cloud.world.jobs.values() if job.state != "NotStarted"]
+        starts = Counter(str(sorted(job.results.values())) for job in ran)
+        wanted = 1 if self.scenario.shared else len(self.scenario.bindings)
+        wanted *= 2 if self.scenario.upgrade else 1
+        if sorted(starts.values()) == [1] * wanted and all(j.state == "Finished" for j in ran):
+            return ""
+        return f"trainings were started {sorted(starts.values())} times"
+
+    def _now(self) -> float:
+        return time.time() + self._later_s
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        keys = read_env_file(self.local / "_emulator" / "emulator.env")
+        return {**keys, session.EMULATOR_VARIABLE: self._server.url}
+
+    def _keep_only(self, names: tuple[str, ...]) -> None:
+        if "breast-cancer" not in names:
+            (self.local / "breast-cancer.yaml").unlink()
+        path = self.local / "diabetes.yaml"
+        documents = path.read_text(encoding="utf-8").split("---\n")
+        kept = "---\n".join(d for d in documents if any(f"name: {n}}}" in d for n in names))
+        if self.scenario.shared:
+            kept = kept.replace("slice: middle", "slice: young")
+        path.write_text(kept, encoding="utf-8") if kept else path.unlink()
+
+
+def points_of(folder: Path, scenario: Scenario) -> list[Point]:
+    """Every point at which an undisturbed run of the scenario can be killed."""
+    stage = Stage(folder, scenario)
+    try:
+        stage.run()
+        return [Point(number, m) for number in range(stage.killer.requests) for m in MOMENTS]
+    finally:
+        stage.close()
+
+
+def broken_at(folder: Path, scenario: Scenario, points: Iterable[Point]) -> Iterator[str]:
+    """One sentence per point at which the program broke its word."""
+    for point in points:
+        home = folder / f"{point.request}-{point.moment}"
+        stage = Stage(home, scenario)
+        try:
+            if why := stage.survives(point):
+                yield f"request {point.request}, {point.moment}: {why}"
+        finally:
+            stage.close()
+            shutil.rmtree(home)
+
+
+def survive(folder: Path, scenario: Scenario, points: list[Point]) -> list[str]:
+    """What `broken_at` says of all points, several of them at a time."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        shares = [points[number::AT_ONCE] for number in range(AT_ONCE)]
+        runs = [pool.submit(lambda own: list(broken_at(folder, scenario, own)), s) for s in shares]
+        return [said for run in runs for said in run.result()]
+
+
+def selftest(one_in: int) -> int:
+    """`selftest`: 0 when the program kept its word at every point that was tried, else 1."""
+    failed = 0
+    print(
+        "The program is killed on purpose, against an emulator in a temporary folder.", flush=True
+    )
+    for name, scenario in SCENARIOS.items():
+        with tempfile.TemporaryDirectory(prefix="reconciler-selftest-") as folder:
+            every = points_of(Path(folder) / "count", scenario)
+            points = every[::one_in]
+            began = time.monotonic()
+            broken = survive(Path(folder), scenario, points)
+        failed += len(broken)
+        kept = len(points) - len(broken)
+        print(
+            f"{name}: {kept} of {len(points)} points survived, out of {len(every)}, "
+            f"in {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
+        for said in broken:
+            print(f"    {said}", flush=True)
+    print("Every promise was kept." if not failed else f"{failed} promises were broken.")
+    return errors.ERROR if failed else errors.SUCCESS
