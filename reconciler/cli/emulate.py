@@ -39,6 +39,10 @@ def serve(
             say(f"emulator of Azure Machine Learning Studio (retired 31 Aug 2024) at {server.url}")
             stop.event.wait()
         server.stop()
+        say(
+            "the emulator stopped; "
+            + (f"its world is in {state}" if state else "its world is gone")
+        )
     return errors.SUCCESS
 
 

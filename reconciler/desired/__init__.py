@@ -65,6 +65,9 @@ def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list
     for below, text in files.texts.items():
         shown = files.shown(below)
         documents, more, understood = read(shown, text)
+        if not documents and not more:
+            message = "the file declares nothing; write a document, or delete it"
+            problems.append(Problem(shown, 0, 0, message))
         problems.extend(leaks.check_comments(shown, text, understood=understood))
         found.extend((below.parent, document) for document in documents)
         problems.extend(more)

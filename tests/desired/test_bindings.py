@@ -55,6 +55,17 @@ BINDINGS = [
     ),
 ]
 
+NO_SERVICE = "is not a name of a web service; it holds none of / \\ ? # % and no control character"
+NAMES = [
+    binding(
+        f"a service called {name!r}",
+        "churn-predictive",
+        f'"{name}"',
+        f'6:15: spec.webService: "{name}" {NO_SERVICE}',
+    )
+    for name in ("a/../b?x=1", "..", "a%2Fb", "a#b")
+]
+
 PROBES = [
     binding("no probe file", "probe.json", "x.json", f'{REQUEST} "x.json": no such file'),
     binding(
@@ -128,7 +139,7 @@ PROBES = [
 ]
 
 
-@each(BINDINGS + PROBES)
+@each(BINDINGS + NAMES + PROBES)
 def test_a_binding_that_fits_nothing_is_told_why(
     row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

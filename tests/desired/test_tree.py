@@ -39,9 +39,14 @@ def test_an_empty_tree_is_no_success(root: Path) -> None:
     assert complaints(write(root, {})) == [f"services: {NOTHING}"]
 
 
-def test_a_tree_of_empty_documents_is_no_success(root: Path) -> None:
-    files = {"a.yaml": "", "b.yaml": "---\n---\n# only this\n", "c.txt": BINDING}
-    assert complaints(write(root, files)) == [f"services: {NOTHING}"]
+def test_a_file_that_declares_nothing_is_no_success(root: Path) -> None:
+    empty = {"a.yaml": "", "b.yaml": "---\n---\n# only this\n", "c.txt": BINDING}
+    said = "the file declares nothing; write a document, or delete it"
+    for files in (empty, {**GOOD, **empty}):
+        assert complaints(write(root, files)) == [
+            f"services/a.yaml: {said}",
+            f"services/b.yaml: {said}",
+        ]
 
 
 def test_models_alone_are_no_success(root: Path) -> None:

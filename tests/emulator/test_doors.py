@@ -344,3 +344,9 @@ def test_the_log_holds_no_secret(client_of: Callable[..., Client]) -> None:
 
 def test_jobs_run_by_the_wall_clock_when_nothing_else_is_injected() -> None:
     assert abs(emulator.Cloud()._core.now() - time.time()) < 5
+
+
+def test_a_method_that_nobody_knows_is_answered_by_the_cloud(server: emulator.Server) -> None:
+    answer = requests.request("FROB", f"{server.url}/anything", timeout=10)
+    assert answer.status_code == 501
+    assert "FROB /anything" in answer.json()["error"]["message"]
