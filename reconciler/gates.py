@@ -20,10 +20,18 @@ KNOWN_AFTER_TRAINING = "known after training"
 
 
 def judge(
-    rules: Iterable[Rule], metrics: Mapping[str, float], live: Mapping[str, float] | None
+    rules: Iterable[Rule],
+    metrics: Mapping[str, float],
+    live: Mapping[str, float] | None,
+    rows: int | None = None,
 ) -> tuple[Judgement, ...]:
-    """One judgement per rule; `live` is None when nobody knows the live model's metrics."""
-    return tuple(_judge_one(rule, metrics, live) for rule in rules)
+    """One judgement per rule; None for `live` or `rows` where nobody knows them."""
+    return tuple(
+        _judge_rows(rule, rows)
+        if rule.kind is RuleKind.MIN_ROWS
+        else _judge_one(rule, metrics, live)
+        for rule in rules
+    )
 
 
 def pending(rules: Iterable[Rule]) -> tuple[Judgement, ...]:
@@ -34,6 +42,17 @@ def pending(rules: Iterable[Rule]) -> tuple[Judgement, ...]:
 def allows(judgements: Iterable[Judgement]) -> bool:
     """Whether no rule failed and none that must be known is unknown."""
     return all(judgement.passed for judgement in judgements)
+
+
+def _judge_rows(rule: Rule, rows: int | None) -> Judgement:
+    """Too few rows do not make a model bad; they make its metric say nothing."""
+    if rows is None:
+        message = f"of how many rows {rule.metric} was measured is not known"
+        return Judgement(rule, None, None, None, message)
+    if rows >= rule.bound:
+        return Judgement(rule, True, float(rows), None, "")
+    message = f"{rule.metric} of {rows} rows says nothing; {rule.bound} are needed"
+    return Judgement(rule, None, float(rows), None, message)
 
 
 def _judge_one(

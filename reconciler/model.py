@@ -172,6 +172,7 @@ class RuleKind(StrEnum):
     AT_MOST = "atMost"
     NO_WORSE_THAN_LIVE = "noWorseThanLive"
     BETTER_THAN_LIVE = "betterThanLive"
+    MIN_ROWS = "minRows"
 
 
 @dataclass(frozen=True)
@@ -389,6 +390,7 @@ class Artifact:
     message: str = ""
     code: str = ""  # a reason code for FAILED, where "training_failed" would not be the truth
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    rows: int | None = None  # of its inputs; None where no rule asks, or nobody knows any more
     recipe: Recipe | None = None  # the recipe it was claimed with; None before the claim
     job: str = ""
     failure: str = ""  # how the last job failed, whether or not another one may be tried

@@ -171,12 +171,13 @@ def _because_of_artifact(observed: Observed) -> Change:
 
 def _bind_if_accepted(observed: Observed, diffs: tuple[FieldDiff, ...]) -> Change:
     rules, artifact = observed.binding.accept, observed.artifact
-    judged = gates.judge(rules, artifact.metrics, observed.live_metrics)
+    judged = gates.judge(rules, artifact.metrics, observed.live_metrics, artifact.rows)
     if gates.allows(judged):
         code = "version_changed" if observed.live_version else "foreign_model"
         return _change(observed, Action.BIND, code, _why_bind(observed), diffs=diffs, judged=judged)
     lost = [j for j in judged if not j.passed]
-    why = "not accepted: " + "; ".join(_why_not(j) for j in lost)
+    verdict = "not accepted" if any(j.passed is False for j in lost) else "inconclusive"
+    why = f"{verdict}: " + "; ".join(_why_not(j) for j in lost)
     return _change(observed, Action.BLOCK, GATE, why, diffs=diffs, judged=judged)
 
 

@@ -237,3 +237,42 @@ def test_a_gate_judges(
 
 def test_a_model_without_rules_is_allowed() -> None:
     assert gates.allows(gates.judge([], {}, None))
+
+
+MIN_ROWS = Rule("AUC", RuleKind.MIN_ROWS, Decimal(100))
+
+
+@pytest.mark.parametrize(
+    ("rows", "passed", "message"),
+    [
+        (100, True, ""),
+        (99, None, "AUC of 99 rows says nothing; 100 are needed"),
+        (None, None, "of how many rows AUC was measured is not known"),
+    ],
+)
+def test_too_few_rows_are_inconclusive_and_no_failure(
+    rows: int | None, passed: bool | None, message: str
+) -> None:
+    (judgement,) = gates.judge([MIN_ROWS], {"AUC": 0.9}, None, rows)
+    assert (judgement.passed, judgement.message) == (passed, message)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "rules", "why"),
+    [
+        (
+            {"AUC": 0.8},
+            (AUC, MIN_ROWS),
+            "not accepted: AUC is 0.8, and must be atLeast 0.85; AUC of",
+        ),
+        ({"AUC": 0.9}, (AUC, MIN_ROWS), "inconclusive: AUC of 7 rows says nothing; 100 are needed"),
+        ({"F1": 0.9}, (AUC,), "inconclusive: the evaluation has no metric 'AUC' (it has: F1)"),
+    ],
+)
+def test_a_refusal_by_gates_says_which_verdict(
+    metrics: dict[str, float], rules: tuple[Rule, ...], why: str
+) -> None:
+    ready = of(ArtifactState.READY, metrics=metrics, rows=7)
+    change = decide(observed(artifact=ready, binding=binding(accept=rules)))
+    assert (change.action, change.code) == (Action.BLOCK, "gate")
+    assert change.why.startswith(why)

@@ -115,7 +115,7 @@ def _no_region(document: Document, trail: Trail, error: Any) -> Iterator[Problem
 
 
 def _bounds(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
-    message = "exactly one of atLeast, atMost, noWorseThanLive, betterThanLive is needed"
+    message = "exactly one of atLeast, atMost, noWorseThanLive, betterThanLive, minRows is needed"
     yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
 

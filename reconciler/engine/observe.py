@@ -18,6 +18,7 @@ from reconciler.model import (
     ModelRef,
     Observed,
     Refusal,
+    RuleKind,
     Witness,
 )
 from reconciler.training import Job, JobState
@@ -116,8 +117,10 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
         return replace(base, state=ArtifactState.REJECTED, message=manifest.rejected)
     if manifest.evaluation is not None:
         ready = replace(base, warnings=_changed_inputs(world, binding, manifest))
-        metrics = manifest.evaluation.metrics
-        return replace(ready, state=ArtifactState.READY, metrics=metrics)
+        metrics, rows = manifest.evaluation.metrics, manifest.evaluation.rows
+        if rows is None and manifest.attempts:  # the rule may be younger than the version
+            rows = _rows(world, binding, manifest.attempts[-1])
+        return replace(ready, state=ArtifactState.READY, metrics=metrics, rows=rows)
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
     base = replace(base, job=manifest.attempts[-1].job)
@@ -147,7 +150,7 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
     waiting_s = now - _since_epoch(attempt.noted_at, now)
     match job.state:
         case JobState.FINISHED:
-            return _finished(world, binding, base, job)
+            return _finished(world, binding, base, job, attempt)
         case JobState.FAILED | JobState.CANCELLED:
             return _failed(base, f"{job.state}: {job.message or 'the service gave no reason'}")
         case JobState.RUNNING if running_s > binding.timeout_s:
@@ -185,7 +188,9 @@ def access_s(binding: Binding) -> float:
     return binding.timeout_s + GRACE_S
 
 
-def _finished(world: World, binding: Binding, base: Artifact, job: Job) -> Artifact:
+def _finished(
+    world: World, binding: Binding, base: Artifact, job: Job, attempt: Attempt
+) -> Artifact:
     """READY with metrics; FAILED if the job's outputs are not where this program put them."""
     try:
         model = _model(job)
@@ -194,7 +199,26 @@ def _finished(world: World, binding: Binding, base: Artifact, job: Job) -> Artif
         metrics = _metrics(world, binding, job)
     except UnreadableError as exc:
         return _failed(base, f"finished, but {exc.message}")
-    return replace(base, state=ArtifactState.READY, metrics=metrics, noted=False)
+    rows = _rows(world, binding, attempt)
+    return replace(base, state=ArtifactState.READY, metrics=metrics, rows=rows, noted=False)
+
+
+def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
+    """The data rows of the job's smallest input, where a rule asks; None if it changed since."""
+    if not any(rule.kind is RuleKind.MIN_ROWS for rule in binding.accept):
+        return None
+    found = {path: world.storage.get(path) for _, path in binding.recipe.inputs}
+    counts = [
+        _data_rows(blob.content)
+        for path, blob in found.items()
+        if blob is not None and blob.fingerprint == attempt.inputs.get(path)
+    ]
+    return min(counts) if counts and len(counts) == len(found) else None
+
+
+def _data_rows(content: bytes) -> int:
+    """The lines below the header that hold something."""
+    return max(sum(bool(line.strip()) for line in content.splitlines()) - 1, 0)
 
 
 def _model(job: Job) -> ModelRef:

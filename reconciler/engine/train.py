@@ -127,7 +127,7 @@ def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluatio
         raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {path}")
     digest = hashlib.sha256(model.content).hexdigest()
     now = timestamp(world.clock.now())
-    return Evaluation(artifact.metrics, digest, now, model.fingerprint)
+    return Evaluation(artifact.metrics, digest, now, model.fingerprint, artifact.rows)
 
 
 class VersionLocks:

@@ -35,13 +35,14 @@ class Evaluation:
     """What a finished job made: metrics, the model file's SHA-256 (hex), and when we looked.
 
     `fingerprint` is what a HEAD of the model file showed then: another one later means that the
-    file is not the one that was evaluated.
+    file is not the one that was evaluated. `rows` is None where no rule asked for them.
     """
 
     metrics: Mapping[str, float] = field(hash=False)
     sha256: str
     noted_at: str
     fingerprint: str = ""
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,4 +137,5 @@ def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
         str(document["sha256"]),
         str(document["noted_at"]),
         str(document["fingerprint"]),
+        None if document["rows"] is None else int(document["rows"]),
     )

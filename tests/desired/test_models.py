@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-ONE_BOUND = "10:7: spec.accept[0]: exactly one of atLeast, atMost, noWorseThanLive, betterThanLive is needed"
+ONE_BOUND = "10:7: spec.accept[0]: exactly one of atLeast, atMost, noWorseThanLive, betterThanLive, minRows is needed"
 NO_PATH = "is not a blob path; write container/path, without a leading /, without .. and without ?"
 WHO = 'for the binding "churn" (churn.yaml:4:9)'
 INPUT = "7:22: spec.training.inputs.input1:"
