@@ -90,7 +90,11 @@ class BindingRun:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
         try:
             outcome = self._step()
-        except (UnavailableError, UnreachableError, ConflictError) as exc:
+        except ConflictError as exc:
+            # Another run was here: what this one remembers is not what is, so look anew.
+            self._swap = self._unanswered = None
+            return self._after_trouble(exc)
+        except (UnavailableError, UnreachableError) as exc:
             return self._after_trouble(exc)
         except ReconcilerError as exc:
             return self._gave_up(exc)
