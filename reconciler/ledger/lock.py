@@ -8,7 +8,6 @@ another run may have begun (storage-and-identity.md, leases of 15 to 60 seconds)
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError, LockError, NotFoundError, WireError
 from reconciler.ledger.manifest import document_bytes
+from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,7 +194,7 @@ def _content(holder: Holder) -> bytes:
 def _said(content: bytes) -> str:
     """Who holds it, as far as the blob can be read: the lease is the lock, this is for people."""
     try:
-        found = json.loads(content)
+        found = parse_json(content)
         if "broken" in found:
             return "another run (it was broken before)"
         command, who, run, since = (found[name] for name in ("command", "who", "run", "since"))

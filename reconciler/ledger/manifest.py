@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import Recipe, Version
+from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,32 +98,58 @@ def document_bytes(document: Mapping[str, Any]) -> bytes:
 def parse_manifest(content: bytes, name: str) -> Manifest:
     """The manifest in a blob; UnreadableError, naming the blob, if it is damaged."""
     try:
-        document = json.loads(content)
+        document = parse_json(content)
         if document["schema"] != SCHEMA:
             raise UnreadableError(f"{name} has schema {document['schema']!r}, not {SCHEMA!r}")
+        claimed = document["claimed"]
         return Manifest(
-            version=Version(document["model"], document["version"], _pairs(document["arguments"])),
-            key=document["key"],
+            version=Version(
+                _text(document["model"]), _text(document["version"]), _pairs(document["arguments"])
+            ),
+            key=_text(document["key"]),
             recipe=_recipe(document["recipe"]),
-            claimed_at=document["claimed"]["at"],
-            claimed_by=document["claimed"]["by"],
-            commit=document["claimed"]["commit"],
-            attempts=tuple(Attempt(**attempt) for attempt in document["attempts"]),
+            claimed_at=_text(claimed["at"]),
+            claimed_by=_text(claimed["by"]),
+            commit=_text(claimed["commit"]),
+            attempts=tuple(map(_attempt, document["attempts"])),
             evaluation=_evaluation(document["evaluation"]),
-            refused=document["refused"],
-            rejected=document["rejected"],
+            refused=_text(document["refused"]),
+            rejected=_text(document["rejected"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
         raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc
+
+
+def timestamp(said: str) -> str:
+    """The text, if it is a moment as we write it; ValueError or TypeError if it is not."""
+    datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
+    return said
 
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:
     return Recipe(
-        service=document["service"],
+        service=_text(document["service"]),
         inputs=_pairs(document["inputs"]),
         parameters=_pairs(document["parameters"]),
         outputs=_pairs(document["outputs"]),
     )
+
+
+def _attempt(document: Mapping[str, Any]) -> Attempt:
+    started_at = document["started_at"]
+    return Attempt(
+        job=_text(document["job"]),
+        noted_at=timestamp(document["noted_at"]),
+        inputs=dict(_pairs(document["inputs"])),
+        started_at=started_at if started_at == "" else timestamp(started_at),
+        failure=_text(document["failure"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__}, not text")
+    return value
 
 
 def _pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -131,7 +159,7 @@ def _pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
     if document is None:
         return None
-    metrics = {str(name): float(value) for name, value in document["metrics"].items()}
+    metrics = {str(name): _number(value) for name, value in document["metrics"].items()}
     return Evaluation(
         metrics,
         str(document["sha256"]),
@@ -139,3 +167,9 @@ def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
         str(document["fingerprint"]),
         None if document["rows"] is None else int(document["rows"]),
     )
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{type(value).__name__}, not a number")
+    return float(value)

@@ -6,11 +6,11 @@ killed in between may be continued with the same plan; one that has ended may no
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError, StalePlanError, UnreadableError
 from reconciler.ledger.manifest import document_bytes
+from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from reconciler.model import Actor, Plan
@@ -67,7 +67,7 @@ def _content(plan: Plan, actor: Actor, at: str, ended: str | None) -> bytes:
 def _ended(content: bytes, plan: Plan) -> str:
     """When and by which run, in words; "" while no run of it has ended."""
     try:
-        found = json.loads(content)
+        found = parse_json(content)
         return f"by run {found['run']} at {found['ended']}" if found["ended"] else ""
     except (ValueError, KeyError, TypeError) as exc:
         raise UnreadableError(f"the mark of plan {plan.id} in the store is damaged") from exc

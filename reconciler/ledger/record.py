@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.ledger.manifest import document_bytes
+from reconciler.ledger.manifest import document_bytes, timestamp
 from reconciler.model import Event, ModelRef, Record, Score
+from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +35,7 @@ def record_json(record: Record, address: object) -> bytes:
 def parse_record(content: bytes, address: object, etag: str = "") -> Record:
     """The record in a blob; UnreadableError, naming the address, if it is damaged."""
     try:
-        document = json.loads(content)
+        document = parse_json(content)
         if document["schema"] != SCHEMA or not isinstance(document["proved"], bool):
             raise ValueError("not a record of this version")
         known = {
@@ -48,7 +47,7 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
             previous=known["previous"],
             bound=known["bound"],
             proved=document["proved"],
-            at=_timestamp(document["at"]),
+            at=timestamp(document["at"]),
             before=_score(document["before"]),
             refused=document["refused"] is True,
             history=tuple(_event(event) for event in document["history"]),
@@ -58,14 +57,9 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
         raise UnreadableError(f"the record of {address} in the store is damaged") from exc
 
 
-def _timestamp(said: str) -> str:
-    datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
-    return said
-
-
 def _event(document: Mapping[str, Any]) -> Event:
     said = {name: str(document[name]) for name in ("what", "run", "commit", "why")}
-    return Event(at=_timestamp(document["at"]), model=ModelRef(document["model"]), **said)
+    return Event(at=timestamp(document["at"]), model=ModelRef(document["model"]), **said)
 
 
 def _score(document: Mapping[str, Any] | None) -> Score | None:

@@ -8,6 +8,7 @@ content type and the first characters, redacted.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,8 +78,8 @@ class Response:
     def json(self) -> Any:
         """The body as JSON; raises UnreadableError when it is anything else."""
         try:
-            value = json.loads(self.body.decode("utf-8-sig"), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+            value = parse_json(self.body)
+        except ValueError:
             value = _NOT_JSON
         if value is _NOT_JSON:
             raise self.unreadable("JSON")
@@ -118,8 +119,25 @@ class Response:
 _NOT_JSON = object()
 
 
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8; ValueError for everything else, however deep or large."""
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+
+
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)  # Python reads NaN and Infinity, JSON does not
+
+
+def _finite(written: str) -> float:
+    value = float(written)
+    if not math.isfinite(value):  # 1e999 is JSON, but could not be written again
+        raise ValueError(written)
+    return value
 
 
 def _kind_of(text: str, content_type: str) -> str:
@@ -203,8 +221,8 @@ def _what_was_said(response: Response) -> _Said:
 
 def _said_in_json(body: bytes) -> _Said | None:
     try:
-        value = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        value = parse_json(body)
+    except ValueError:
         return None
     error = _member(value, "error") or value
     details = _member(error, "details")
