@@ -207,7 +207,8 @@ def operation_state(document: Mapping[str, Any]) -> str:
     if state.casefold() in FAILED_STATES:
         raise ProofError(f"the update ended as {state}: {_operation_error(document)}")
     done = member(document, "percentComplete")
-    return f"{state} {done:.0%}" if isinstance(done, int | float) else state
+    is_share = isinstance(done, int | float) and 0 <= done <= 1
+    return f"{state} {done:.0%}" if is_share else state
 
 
 def _operation_error(document: Mapping[str, Any]) -> str:
