@@ -1,0 +1,227 @@
+"""What a service or the store sends: every parser returns a value or raises our own error."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import strategies as st
+
+from reconciler.ledger import lock, parse_manifest, parse_record, plans
+from reconciler.model import Plan, Refusal, Witness
+from reconciler.targets import classic_endpoint, scoring, web_service
+from reconciler.targets.definition import (
+    assets_with_credentials,
+    assets_with_model,
+    find_model_asset,
+    parse_definition,
+    with_payload,
+    without_secrets,
+)
+from reconciler.targets.members import text
+from reconciler.training.bes import parse_job
+from reconciler.training.evaluation import parse_evaluation
+from reconciler.wire.blob import Account
+from reconciler.wire.hosts import Hosts
+from reconciler.wire.http import _encoded
+from reconciler.wire.response import Headers, Response, error_of, parse_xml
+from tests.fuzz.mutations import every_other_value, foreign
+from tests.fuzz.promise import always, check_types, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tests.fuzz.bodies import Town
+
+EXAMPLES = 60
+ODD_BODIES = 1000
+
+
+def odd(body: bytes, most: int) -> Iterator[bytes]:
+    """The body with one odd value in it, if it is JSON."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return
+    yield from every_other_value(document, most)
+
+
+def response(body: bytes, status: int = 200) -> Response:
+    """An answer whose headers say nothing."""
+    return Response(status, Headers({"Content-Type": "application/json"}), body, place="GET /x")
+
+
+def definition(body: bytes, town: Town) -> None:
+    """What `observe`, `bind` and `export` do with a definition."""
+    binding = town.bindings["breast-cancer"]
+    document = response(body).json_object()
+    found = parse_definition(document)
+    for wanted in (None, binding.asset):
+        find_model_asset(found, wanted)
+    live = web_service._live(found, binding, store_account="elsewhere")
+    check_types(live)
+    assets_with_credentials(found, live.asset)
+    if live.refusal is None:
+        ref = town.world.ledger.ref(binding.version)
+        assets_with_model(found, live.asset, ref)
+        _encoded(web_service._patch(found, live.asset, ref), None)
+    json.dumps(without_secrets(document), allow_nan=False)
+
+
+def payload(body: bytes, town: Town) -> object:
+    """The payload that stands in a blob, read into a definition that points at it."""
+    (told, *_) = town.bodies["definition"]
+    return with_payload(parse_definition(json.loads(told)), response(body).json_object())
+
+
+def operation(body: bytes, _: Town) -> str:
+    """The state of an update, in words."""
+    return web_service.operation_state(response(body).json_object())
+
+
+def endpoint(body: bytes, town: Town) -> object:
+    """What `observe` makes of an endpoint, and what `export` keeps of it."""
+    binding, service = town.bindings["diabetes-young"], _service(town)
+    document = response(body).json_object()
+    json.dumps([classic_endpoint._without_sas(r) for r in classic_endpoint._resources(document)])
+    for wanted in (None, binding.asset):
+        found = classic_endpoint._find_resource(service, document, wanted)
+        assert isinstance(found, Refusal | dict)
+    return classic_endpoint._live(service, document, binding, Witness.SERVICE)
+
+
+def service_of_an_endpoint(body: bytes, town: Town) -> object:
+    """The same for the service that the endpoint is of."""
+    binding, (told, *_) = town.bindings["diabetes-young"], town.bodies["endpoint"]
+    document = response(body).json_list()
+    services: list[Any] = [one for one in document if isinstance(one, dict)]
+    lives = [
+        classic_endpoint._live(one, json.loads(told), binding, Witness.SERVICE) for one in services
+    ]
+    for live in lives:
+        check_types(live)
+    return [text(one, "Id") for one in services]
+
+
+def _service(town: Town) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(town.bodies["services"][0])[0]
+    return found
+
+
+def job(body: bytes, _: Town) -> object:
+    """A batch job."""
+    return parse_job(response(body).json_object())
+
+
+def job_id(body: bytes, _: Town) -> object:
+    """The id of a job that was submitted."""
+    return response(body).json()
+
+
+def evaluation(body: bytes, _: Town) -> None:
+    """Metrics: finite numbers by name."""
+    for name, value in parse_evaluation(body).items():
+        assert isinstance(name, str)
+        assert -1.8e308 < value < 1.8e308
+
+
+def score(body: bytes, _: Town) -> object:
+    """The table of a scoring answer."""
+    return scoring.parse_score(response(body).json_object())
+
+
+def error(body: bytes, _: Town) -> None:
+    """The error for each kind of status: one of ours, on one line."""
+    for status in (307, 400, 401, 404, 409, 412, 429, 500):
+        said = error_of(response(body, status)).message
+        assert said.isprintable()
+        assert len(said) < 3000
+
+
+def xml(body: bytes, _: Town) -> None:
+    """An XML tree, or None."""
+    root = parse_xml(body)
+    assert root is None or isinstance(root.tag, str)
+
+
+class _Stub:
+    """An HTTP client to whom everybody answers the same."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def request(self, *_: object, **__: object) -> Response:
+        """The answer."""
+        return response(self._body)
+
+
+def blobs(body: bytes, _: Town) -> None:
+    """The names in a container."""
+    account = Account(_Stub(body), Hosts("", "http://127.0.0.1:1"), "abc", "a2V5")  # type: ignore[arg-type]
+    assert all(isinstance(name, str) for name in account.container("models").list())
+
+
+def manifest(body: bytes, _: Town) -> object:
+    """A manifest of the ledger."""
+    return parse_manifest(body, "m/1/manifest.json")
+
+
+def record(body: bytes, _: Town) -> object:
+    """A record of the ledger."""
+    return parse_record(body, "classic/a/b", "0x1")
+
+
+def lock_holder(body: bytes, _: Town) -> None:
+    """Who holds a lock, in words."""
+    assert isinstance(lock._said(body), str)
+
+
+def mark(body: bytes, _: Town) -> None:
+    """When a plan was applied, in words."""
+    assert isinstance(plans._ended(body, Plan("local", "emulator", (), id="1")), str)
+
+
+PARSERS: Mapping[str, tuple[Callable[[bytes, Town], object], str]] = {
+    "definition": (definition, "definition"),
+    "payload of a definition": (payload, "definition"),
+    "operation": (operation, "operation"),
+    "endpoint": (endpoint, "endpoint"),
+    "service of an endpoint": (service_of_an_endpoint, "services"),
+    "job": (job, "job"),
+    "job id": (job_id, "job id"),
+    "evaluation": (evaluation, "evaluation"),
+    "score": (score, "score"),
+    "error": (error, "error"),
+    "XML": (xml, "list of blobs"),
+    "list of blobs": (blobs, "list of blobs"),
+    "manifest": (manifest, "manifest"),
+    "record": (record, "record"),
+    "lock": (lock_holder, "lock"),
+    "mark of a plan": (mark, "mark"),
+}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_returns_what_it_declares_or_raises_our_own_error(
+    name: str, town: Town, times: int
+) -> None:
+    parse, kind = PARSERS[name]
+    strategy = st.one_of([foreign(body) for body in town.bodies[kind]])
+    always(EXAMPLES * times, strategy, lambda body: parsed(lambda b: parse(b, town), body))
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_one_odd_value_anywhere_in_a_body_is_survived(name: str, town: Town, times: int) -> None:
+    parse, kind = PARSERS[name]
+    told = town.bodies[kind]
+    for each in told:
+        for body in odd(each, ODD_BODIES * times // len(told)):
+            parsed(lambda b: parse(b, town), body)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_takes_what_the_cloud_really_sends(name: str, town: Town) -> None:
+    parse, kind = PARSERS[name]
+    for body in town.bodies[kind]:
+        parse(body, town)
