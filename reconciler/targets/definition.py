@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
-from reconciler.targets.members import flag, lists, member, near, objects, text
+from reconciler.targets.members import flag, lists, member, near, objects, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +92,7 @@ def _check_depth(document: Mapping[str, Any]) -> None:
 def _assets(properties: Mapping[str, Any]) -> dict[str, Any]:
     assets = objects(properties, "assets")
     for key, asset in assets.items():
+        whole(key, "the key of an asset")
         if not isinstance(asset, dict):
             raise UnreadableError(f"asset {key} in the definition is not an object")
     return assets

@@ -20,12 +20,21 @@ def member(value: Mapping[str, Any], name: str) -> Any:
 
 
 def text(value: Mapping[str, Any], name: str) -> str:
-    """The text member `name`; "" when it is absent or null; UnreadableError on another type."""
+    """The text member `name`; "" when it is absent or null; UnreadableError on what is none."""
     found = member(value, name)
     if found is None:
         return ""
     if not isinstance(found, str):
         raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not text")
+    return whole(found, name)
+
+
+def whole(found: str, name: str) -> str:
+    """The text; UnreadableError if it holds half a character, which no plan could be made of."""
+    try:
+        found.encode()
+    except UnicodeEncodeError as exc:
+        raise UnreadableError(f"{name} in the answer holds half a character") from exc
     return found
 
 

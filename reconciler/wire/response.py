@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,16 +118,22 @@ class Response:
 
 
 _NOT_JSON = object()
+_MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(body: bytes) -> Any:
-    """The value of a JSON text in UTF-8; ValueError for everything else, however deep or large."""
+    """The value of a JSON text in UTF-8; ValueError for everything else, however deep or large.
+
+    Half a character (a lone surrogate) is refused too: it could be neither shown nor written.
+    """
+    text = body.decode("utf-8-sig")
     try:
-        return json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
-        )
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if _MAYBE_HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
+    return value
 
 
 def _refuse_constant(name: str) -> Any:
