@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.emulator.messages import Request, Response
     from reconciler.engine.world import World
-    from reconciler.model import Binding
+    from reconciler.model import Binding, Desired
 
 OLD, NEW = "2026-10", "2026-11"
 
@@ -83,9 +83,14 @@ class Town:
     bodies: dict[str, list[bytes]] = field(default_factory=dict)
 
     @cached_property
+    def wanted(self) -> Desired:
+        """What git declares."""
+        return self.lab.desired()
+
+    @cached_property
     def bindings(self) -> dict[str, Binding]:
         """The bindings by name."""
-        return {binding.name: binding for binding in self.lab.desired().bindings}
+        return {binding.name: binding for binding in self.wanted.bindings}
 
 
 def build(folder: Path) -> Town:
