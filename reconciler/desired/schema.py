@@ -25,16 +25,22 @@ NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"
 _SECRET_KEYS = ("key", "token")
 _MOST_HINTS = 20
+_MOST_COMPARED = 100
+_LONGEST_COMPARED = 200
 _ABSENCES = ("required", "anyOf", "minProperties")  # what a partial document may seem to lack
 
 
 def near(wanted: str, known: Iterable[str]) -> str:
     """`; did you mean "version"?`, or the names that are known, or nothing if none is."""
     by_case = {name.casefold(): name for name in sorted(known)}
-    close = difflib.get_close_matches(wanted.casefold(), by_case, n=1, cutoff=0.6)
+    # Both the search and the list are made once per mistake, and a file can hold thousands.
+    compared = list(by_case)[:_MOST_COMPARED] if len(wanted) <= _LONGEST_COMPARED else []
+    close = difflib.get_close_matches(wanted.casefold(), compared, n=1, cutoff=0.6)
     if close:
-        return f'; did you mean "{by_case[close[0]]}"?'
-    return f"; known: {', '.join(by_case.values())}" if by_case else ""
+        return f'; did you mean "{_short(by_case[close[0]])}"?'
+    listed = [_short(name) for name in list(by_case.values())[:_MOST_HINTS]]
+    more = [f"{len(by_case) - len(listed)} more"] if len(by_case) > len(listed) else []
+    return f"; known: {', '.join(listed + more)}" if by_case else ""
 
 
 def check(document: Document) -> list[Problem]:
