@@ -167,11 +167,11 @@ def _parent(holder: list[Any], trail: Trail) -> tuple[Any, Any]:
 
 
 def _replace(draw: DrawFn, _: Any, parent: Any, step: Any) -> None:
-    parent[step] = draw(st.sampled_from(_VALUES) | _raw())
+    parent[step] = copy.deepcopy(draw(st.sampled_from(_VALUES) | _raw()))
 
 
 def _replace_by_anything(draw: DrawFn, _: Any, parent: Any, step: Any) -> None:
-    parent[step] = draw(_json_values())
+    parent[step] = copy.deepcopy(draw(_json_values()))
 
 
 def _replace_by_another_node(draw: DrawFn, root: Any, parent: Any, step: Any) -> None:
@@ -201,7 +201,7 @@ def _repeat(draw: DrawFn, _: Any, parent: Any, step: Any) -> None:
     if isinstance(parent, list):
         parent.insert(step, copy.deepcopy(parent[step]))
     else:
-        parent[step.swapcase()] = draw(st.sampled_from((parent[step], *_VALUES)))
+        parent[step.swapcase()] = copy.deepcopy(draw(st.sampled_from((parent[step], *_VALUES))))
 
 
 def _rename(draw: DrawFn, _: Any, parent: Any, step: Any) -> None:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from tests.fuzz.bodies import Town
 
-EXAMPLES = 60
-ODD_BODIES = 1000
+EXAMPLES = 50
+ODD_BODIES = 600
 
 
 def odd(body: bytes, most: int) -> Iterator[bytes]:
