@@ -28,6 +28,7 @@ MAX_DEPTH = 50
 MAX_ALIASES = 32
 MAX_ALIASED_VALUES = 2_000  # what all aliases of a document may stand for, together
 MAX_VALUES = 100_000  # in one file; three times what fits into one that people wrote
+MAX_MESSAGE = 2_000  # characters; one value may be quoted once per binding
 
 Trail = tuple[str | int, ...]
 Spot = tuple[int, int]
@@ -95,8 +96,13 @@ def dotted(trail: Trail) -> str:
 
 
 def problem(source: Source, message: str) -> Problem:
-    """A problem at a place."""
-    return Problem(source.path, source.line, source.column, redact(printable(message)))
+    """A problem at a place; of a message that quotes half a file, the beginning.
+
+    The second half of what is redacted is never shown, or half a secret could be.
+    """
+    said = redact(printable(message[: 2 * MAX_MESSAGE]))
+    shown = said if len(said) <= MAX_MESSAGE else f"{said[: MAX_MESSAGE - 1]}…"
+    return Problem(source.path, source.line, source.column, shown)
 
 
 def printable(text: str) -> str:

@@ -34,9 +34,9 @@ def near(wanted: str, known: Iterable[str]) -> str:
     """`; did you mean "version"?`, or the names that are known, or nothing if none is."""
     by_case = {name.casefold(): name for name in sorted(known)}
     # Both the search and the list are made once per mistake, and a file can hold thousands.
-    compared = list(by_case)[:_MOST_COMPARED] if len(wanted) <= _LONGEST_COMPARED else []
-    close = difflib.get_close_matches(wanted.casefold(), compared, n=1, cutoff=0.6)
-    if close:
+    compared = list(by_case)[:_MOST_COMPARED]
+    is_short = len(wanted) <= _LONGEST_COMPARED
+    if is_short and (close := difflib.get_close_matches(wanted.casefold(), compared, 1, 0.6)):
         return f'; did you mean "{_short(by_case[close[0]])}"?'
     listed = [_short(name) for name in list(by_case.values())[:_MOST_HINTS]]
     more = [f"{len(by_case) - len(listed)} more"] if len(by_case) > len(listed) else []
