@@ -226,7 +226,7 @@ _OPERATIONS = {
 
 def _written(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=True)
-    return _RAW_MARK.sub(lambda found: _RAW[found[1]], text).encode()
+    return _RAW_MARK.sub(lambda found: _RAW.get(found[1], found[0]), text).encode()
 
 
 def _flipped(body: bytes) -> SearchStrategy[bytes]:

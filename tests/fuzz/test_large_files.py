@@ -68,6 +68,12 @@ LARGE = {
         MODEL.replace("name: breast-cancer", "name: " + "Z" * (MIB // 2), 1)
         + bindings(3000, "nothing")
     ),
+    "a service as long as the file": (
+        MODEL.replace("name: breast-cancer", "name: long", 1).replace(
+            "service: breast-cancer-training", "service: " + "Z" * (MIB // 2), 1
+        )
+        + bindings(3000, "long")
+    ),
     "unknown keys": "apiVersion: reconciler/v1\n"
     + "".join(f"k{at}: {at}\n" for at in range(60_000)),
     "one list": "a: [" + "1," * (MIB // 2 - 10) + "1]",
@@ -96,6 +102,7 @@ SLOW = {
     "tags",
     "the same key",
     "comments that look like secrets",
+    "a service as long as the file",
     "dashes",
     "braces",
     "question marks",

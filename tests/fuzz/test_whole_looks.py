@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from tests.fuzz.bodies import Town
 
-EXAMPLES = 8
-ODD_BODIES = 30
+EXAMPLES = 4
+ODD_BODIES = 12
 
 
 def look(town: Town) -> None:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from tests.fuzz.bodies import Town
 
-EXAMPLES = 50
-ODD_BODIES = 600
+EXAMPLES = 40
+ODD_BODIES = 400
 
 
 def odd(body: bytes, most: int) -> Iterator[bytes]:

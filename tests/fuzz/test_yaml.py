@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler import targets
 from reconciler.cli.session import load
+from reconciler.desired.nodes import MAX_MESSAGE
 from reconciler.errors import ConfigurationError
 from tests.fuzz.mutations import damaged, every_other_value, foreign, mutated
 from tests.fuzz.promise import always, check_types, parsed
@@ -123,7 +124,7 @@ def put(tmp_path: Path) -> Callable[[str], Callable[[bytes], None]]:
             except ConfigurationError as exc:
                 for problem in exc.problems:
                     assert str(problem).isprintable()
-                    assert len(str(problem)) < 2000
+                    assert len(problem.message) <= MAX_MESSAGE
                 raise
             for wanted in found.values():
                 check_types(wanted.environment)
