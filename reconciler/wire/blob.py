@@ -278,15 +278,16 @@ class Container:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """The blob names below `prefix`, in lexical order (`10` before `2`), page by page."""
-        marker = ""
+        marker, seen = "", {""}
         while True:
             page = self._page(prefix, marker)
             for element in page.iterfind("./Blobs/Blob/Name"):
                 name = element.text or ""
                 yield unquote(name) if element.get("Encoded") == "true" else name
-            before, marker = marker, page.findtext("NextMarker") or ""
-            if not marker or marker == before:
+            marker = page.findtext("NextMarker") or ""
+            if marker in seen:  # the end; or a service that leads round in circles
                 return
+            seen.add(marker)
 
     def read_url(self, name: str, expires_in: float) -> BlobUrl:
         """The blob with a SAS that may read it for `expires_in` seconds."""
