@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.fuzz.bodies import Town
 
 EXAMPLES = 60
-ODD_BODIES = 300
+ODD_BODIES = 200
 
 
 def shown(plan: Plan) -> None:

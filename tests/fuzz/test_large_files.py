@@ -108,6 +108,10 @@ SLOW = {
     "question marks",
     "lines of a block",
     "one quoted text",
+    "10 MB of one text",
+    "anchors",
+    "placeholders",
+    "a very long line of dashes and a secret",
 }
 CASES = [pytest.param(what, marks=[pytest.mark.long] * (what in SLOW)) for what in LARGE]
 

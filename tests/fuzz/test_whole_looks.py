@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.fuzz.bodies import Town
 
 EXAMPLES = 4
-ODD_BODIES = 12
+ODD_BODIES = 9
 
 
 def look(town: Town) -> None:
