@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from reconciler.emulator import Fault
-from reconciler.model import Action
 from tests.lab import Lab
+from tests.oracle import ROUTES, quiet
 
 FILES = {"breast-cancer": "breast-cancer.yaml", "diabetes-young": "diabetes.yaml"}
 VERSIONS = ("2026-10", "2026-11")
-ROUTES = (
-    *("arm.get", "arm.patch", "arm.operation", "arm.listkeys", "rrs.execute"),
-    *("bes.submit", "bes.start", "bes.look", "blob.get", "blob.put", "blob.head"),
-    *("classic.services.get", "classic.endpoint.get", "classic.endpoint.patch"),
-)
 KINDS = ("status", "html", "reset", "lost-answer", "truncated")
 BUDGET = settings(
     max_examples=15,
@@ -47,12 +40,10 @@ class Histories(RuleBasedStateMachine):
         )
         (local / "diabetes.yaml").write_text(young)
         self.declared = dict.fromkeys(FILES, "2026-10")
-        self.first = self.served()
-        self.drifted: set[str] = set()
 
     def teardown(self) -> None:
         try:
-            self.quiet()
+            quiet(self.lab)
         finally:
             self.lab.close()
             self._folder.cleanup()
@@ -92,11 +83,15 @@ class Histories(RuleBasedStateMachine):
         world = replace(self.lab.world(), stopping=lambda: next(left, None) is None)
         self.lab.converge(world, 2)
 
-    @precondition(lambda self: self.trained())
-    @rule(data=st.data())
-    def drift(self, data: Any) -> None:
-        """Somebody puts another trained model in by hand."""
-        name, version = data.draw(st.sampled_from(self.trained()))
+    @rule(name=st.sampled_from(sorted(FILES)), version=st.sampled_from(VERSIONS))
+    def drift(self, name: str, version: str) -> None:
+        """Somebody puts a model in by hand, if it was ever trained.
+
+        What is drawn must not depend on the world: runs are threads, and a history that is
+        played again need not end in the same one.
+        """
+        if (name, version) not in self.trained():
+            return
         world = self.lab.world()
         binding = next(b for b in self.lab.desired().bindings if b.name == name)
         ref = world.ledger.ref(replace(binding.version, version=version))
@@ -109,8 +104,6 @@ class Histories(RuleBasedStateMachine):
         """Time passes."""
         self.lab.clock.advance(seconds)
 
-    # --- what must hold ---
-
     def trained(self) -> list[tuple[str, str]]:
         """Binding and version of every model file in the store."""
         blobs = self.lab.cloud._core.blobs.accounts["mllocal"].containers["models"]
@@ -122,38 +115,6 @@ class Histories(RuleBasedStateMachine):
                     found.append((binding.name, version))
         return found
 
-    def served(self) -> set[str]:
-        self.lab.cloud.settle()
-        world = self.lab.cloud.world
-        found = {service.model for service in world.services.values()}
-        return found | {e.model for s in world.classic.values() for e in s.endpoints.values()}
-
-    def quiet(self) -> None:
-        """Nothing more goes wrong: then one apply converges, and the next one writes nothing."""
-        self.lab.cloud.faults.forget()
-        self.lab.clock.advance(100)
-        report = self.lab.apply()
-        allowed = {"rejected", "training_failed"}
-        for change in self.lab.plan().changes:
-            assert change.action is Action.NOOP or change.code in allowed, (change, report.failures)
-        self.lab.sent.clear()
-        self.lab.apply()
-        assert self.lab.writes == []
-        self._no_start_too_many()
-
-    def _no_start_too_many(self) -> None:
-        """At most one job per version ended well, and every other one that ran failed."""
-        jobs = self.lab.cloud.world.jobs.values()
-        good = Counter(str(sorted(j.results.values())) for j in jobs if j.state == "Finished")
-        assert all(count == 1 for count in good.values()), good
-        assert not [job for job in jobs if job.state == "Running"]
-
-
-def test_every_route_that_is_disturbed_is_one_that_a_run_meets(tmp_path: Path) -> None:
-    lab = Lab(tmp_path)
-    lab.apply()
-    assert {entry.route for entry in lab.cloud.log} == set(ROUTES)
-
 
 class TestHistories(Histories.TestCase):
     settings = BUDGET
@@ -161,4 +122,4 @@ class TestHistories(Histories.TestCase):
 
 @pytest.mark.long
 class TestManyHistories(Histories.TestCase):
-    settings = settings(BUDGET, max_examples=150, stateful_step_count=20)
+    settings = settings(BUDGET, max_examples=100, stateful_step_count=20)

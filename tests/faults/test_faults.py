@@ -1,0 +1,131 @@
+"""Faults, one at a time and in seeded schedules: whatever went wrong, the promises hold.
+
+The emulator cannot refuse a connection in-process (`reset` closes it without an answer, which is
+what a client sees of a timeout too), and it hands out no stale reads; what a PATCH that has not
+come into effect yet looks like is the `patch` trick and the 30 seconds of Classic.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.emulator import Fault
+from tests.lab import Lab
+from tests.oracle import ROUTES, no_bug, one_training_per_version, quiet, served
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAULTS = {
+    "429": {"kind": "status", "status": 429},
+    "429 with Retry-After": {"kind": "status", "status": 429, "headers": {"Retry-After": "2"}},
+    "503": {"kind": "status", "status": 503},
+    "503 with Retry-After": {"kind": "status", "status": 503, "headers": {"Retry-After": "2"}},
+    "500": {"kind": "status", "status": 500},
+    "403": {"kind": "status", "status": 403},
+    "HTML": {"kind": "html"},
+    "truncated": {"kind": "truncated"},
+    "reset": {"kind": "reset"},
+    "lost answer": {"kind": "lost-answer"},
+}
+TRICKS = [("operation", "the disk is full"), ("job", "the disk is full"), ("patch", "ignored")]
+SWITCHES = [
+    {},
+    {"classic_location": "hidden"},
+    {"patch_maps": "merge"},
+    {"status_codes": "numbers"},
+    {"async_failure": "error"},
+]
+
+
+def disturb(lab: Lab, route: str, name: str, times: int = 1) -> None:
+    fields = dict(FAULTS[name])
+    lab.cloud.faults.script(Fault(route, str(fields.pop("kind")), times=times, **fields))
+
+
+def test_every_route_that_is_disturbed_is_one_that_a_run_meets(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.apply()
+    assert {entry.route for entry in lab.cloud.log} == set(ROUTES)
+
+
+def one_in_three() -> list[tuple[str, str]]:
+    """Every route and every fault occurs; the long run tries each with each."""
+    return [pair for i, pair in enumerate(product(ROUTES, FAULTS)) if i % 3 == 0]
+
+
+@pytest.mark.parametrize(("route", "name"), one_in_three())
+def test_one_fault_of_any_kind_is_survived(tmp_path: Path, route: str, name: str) -> None:
+    one_fault_is_survived(tmp_path, route, name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("route", "name"), sorted(set(product(ROUTES, FAULTS)) - set(one_in_three()))
+)
+def test_every_fault_on_every_route_is_survived(tmp_path: Path, route: str, name: str) -> None:
+    one_fault_is_survived(tmp_path, route, name)
+
+
+def one_fault_is_survived(folder: Path, route: str, name: str) -> None:
+    lab = Lab(folder)
+    old = served(lab)
+    disturb(lab, route, name)
+    no_bug(lab)
+    assert served(lab) <= old | set(lab.cloud.world.models)
+    quiet(lab)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_that_never_answers_leaves_everything_as_it_was_or_converged(
+    tmp_path: Path, route: str
+) -> None:
+    lab = Lab(tmp_path)
+    disturb(lab, route, "503", times=10_000)
+    no_bug(lab)
+    quiet(lab)
+
+
+def schedule(lab: Lab, dice: random.Random) -> None:
+    """Some applies, a change of version, and faults wherever the dice fall."""
+    for round_ in range(dice.randint(2, 4)):
+        for _ in range(dice.randint(1, 3)):
+            disturb(lab, dice.choice(ROUTES), dice.choice(list(FAULTS)), dice.randint(1, 6))
+        if dice.random() < 0.3:
+            lab.cloud.faults.play(*dice.choice(TRICKS))
+        no_bug(lab)
+        one_training_per_version_so_far(lab)
+        if round_ == 0:
+            lab.want("2026-11")
+        lab.clock.advance(dice.choice((0, 1, 60, 4000)))
+
+
+def one_training_per_version_so_far(lab: Lab) -> None:
+    lab.clock.advance(600)
+    lab.cloud.settle()
+    one_training_per_version(lab)
+
+
+def survived(folder: Path, seeds: range) -> int:
+    for seed in seeds:
+        dice = random.Random(seed)
+        lab = Lab(folder / str(seed), **dice.choice(SWITCHES))
+        try:
+            schedule(lab, dice)
+            quiet(lab)
+        except AssertionError as exc:
+            raise AssertionError(f"schedule {seed}: {exc}") from exc
+    return len(seeds)
+
+
+def test_seeded_schedules_of_faults_are_survived(tmp_path: Path) -> None:
+    assert survived(tmp_path, range(15)) == 15
+
+
+@pytest.mark.long
+def test_many_seeded_schedules_of_faults_are_survived(tmp_path: Path) -> None:
+    print(f"faults: {survived(tmp_path, range(1000, 1200))} of 200 schedules survived")
