@@ -268,11 +268,36 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """What the cells of one column of an answer must be; None and () ask for nothing.
+
+    `values` says one cell after the other, from the first row on.
+    """
+
+    column: str
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    one_of: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Probe:
-    """A scoring request and the columns its answer must have. `request` is JSON text."""
+    """A scoring request (JSON text), the columns its answer must have, and what is expected."""
 
     request: str
     columns: tuple[str, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Every column that the answer must have, each once."""
+        return tuple(dict.fromkeys((*self.columns, *(each.column for each in self.expect))))
+
+    @property
+    def of_any_model(self) -> Probe:
+        """What the model before must answer too: the columns; its cells may be others."""
+        return Probe(self.request, self.all_columns)
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,73 @@
 from __future__ import annotations
 
 import difflib
+import math
 
-from reconciler.model import Health, HealthCode, Probe, Score
+from reconciler.model import Expectation, Health, HealthCode, Probe, Score
+
+EMPTY = frozenset({"", "None", "nan", "NaN"})
+TOLERANCE = 1e-6  # relative: services print numbers with different numbers of digits
 
 
 def judge_score(probe: Probe, score: Score) -> Health:
-    """HEALTHY when the answer has rows, every declared column, and no empty cell in them."""
+    """HEALTHY when the answer has rows, every declared column, and only cells as expected."""
     if not score.rows:
         return Health(HealthCode.DEGRADED, "the endpoint answered the probe with no rows")
     if missing := missing_columns(probe, score):
         return Health(HealthCode.DEGRADED, missing)
-    wanted = [score.columns.index(column) for column in probe.columns]
-    if any(row[at] in ("", "None", "nan", "NaN") for row in score.rows for at in wanted):
+    cells = {name: _cells(score, name) for name in probe.all_columns}
+    if any(cell in EMPTY for column in cells.values() for cell in column):
         return Health(HealthCode.DEGRADED, "the answer to the probe has empty cells")
+    for expected in probe.expect:
+        if wrong := _wrong(expected, cells[expected.column]):
+            return Health(HealthCode.DEGRADED, f"{wrong} (spec.verify.expect)")
     return Health(HealthCode.HEALTHY, f"scored {len(score.rows)} rows")
+
+
+def _cells(score: Score, column: str) -> tuple[str, ...]:
+    at = score.columns.index(column)
+    return tuple(row[at] for row in score.rows)
+
+
+def _wrong(expected: Expectation, cells: tuple[str, ...]) -> str:
+    """The first cell that is not as expected, in words; "" when all are."""
+    column = f'"{expected.column}"'
+    if expected.values and len(cells) != len(expected.values):
+        return f"{column} has {len(cells)} rows where {len(expected.values)} are expected"
+    for number, cell in enumerate(cells):
+        if why := _wrong_cell(expected, cell, number):
+            return f"row {number + 1} of {column} is {cell!r}, and {why}"
+    return ""
+
+
+def _wrong_cell(expected: Expectation, cell: str, number: int) -> str:
+    if expected.at_least is not None and not _number(cell) >= float(expected.at_least):
+        return f"at least {expected.at_least} is expected"
+    if expected.at_most is not None and not _number(cell) <= float(expected.at_most):
+        return f"at most {expected.at_most} is expected"
+    if expected.one_of and not any(_same(cell, allowed) for allowed in expected.one_of):
+        return f"one of {', '.join(map(repr, expected.one_of))} is expected"
+    if expected.values and not _same(cell, expected.values[number]):
+        return f"{expected.values[number]!r} is expected"
+    return ""
+
+
+def _number(cell: str) -> float:
+    """The cell as a number; not-a-number, which is in no range, if it is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _same(cell: str, expected: str) -> bool:
+    return cell == expected or math.isclose(_number(cell), _number(expected), rel_tol=TOLERANCE)
 
 
 def missing_columns(probe: Probe, score: Score) -> str:
     """Which declared columns the answer lacks, in words; "" when it has them all."""
     columns = score.columns
-    missing = [column for column in probe.columns if column not in columns]
+    missing = [column for column in probe.all_columns if column not in columns]
     if not missing:
         return ""
     listed = ", ".join(f'"{column}"' for column in columns)

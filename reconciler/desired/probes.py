@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, read_text
-from reconciler.model import Probe
+from reconciler.model import Expectation, Probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from reconciler.desired.nodes import Document
@@ -38,7 +40,7 @@ class Probes:
         except CannotReadError as exc:
             message = f'spec.verify.request: "{verify["request"]}": {exc.message}'
             return None, [problem(document.at("spec", "verify", "request"), message)]
-        return Probe(request, tuple(verify.get("columns", ()))), []
+        return Probe(request, tuple(verify.get("columns", ())), tuple(_expected(verify))), []
 
     def _request(self, folder: PurePosixPath, name: str) -> str:
         below = PurePosixPath(name)
@@ -57,6 +59,13 @@ class Probes:
             return _compact(read_text(self._root / below, self._inside))
         except CannotReadError as exc:
             return exc
+
+
+def _expected(verify: Mapping[str, Any]) -> Iterator[Expectation]:
+    for column, said in sorted(verify.get("expect", {}).items()):
+        low, high = (Decimal(said[k]) if k in said else None for k in ("atLeast", "atMost"))
+        one_of, values = tuple(said.get("oneOf", ())), tuple(said.get("values", ()))
+        yield Expectation(column, low, high, one_of, values)
 
 
 def _compact(text: str) -> str:

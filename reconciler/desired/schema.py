@@ -190,8 +190,9 @@ def _empty(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
 
 
 def _range(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
-    low, high = error.schema["minimum"], error.schema["maximum"]
-    message = f"{error.instance} is out of range; write {low} to {high}"
+    low, high = error.schema["minimum"], error.schema.get("maximum")
+    wish = f"{low} or more" if high is None else f"{low} to {high}"
+    message = f"{error.instance} is out of range; write {wish}"
     yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
 

@@ -196,7 +196,7 @@ class BindingRun:
         if before is None or self.binding.probe is None or self._disproved:
             return ""
         missing = verify.missing_columns(self.binding.probe, before)
-        return f"before the swap, {missing}; correct spec.verify.columns" if missing else ""
+        return f"before the swap, {missing}; correct spec.verify" if missing else ""
 
     def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
         """What is noted before a swap. A roll-back keeps its own model as the way back, so that
@@ -274,7 +274,7 @@ class BindingRun:
         return self._proved(swap, observed, after)
 
     def _proved(self, swap: Swap, observed: Observed, after: Score | None) -> Again | Ended:
-        health = judge(self.binding, after)
+        health = judge(self._judged(), after)
         made = make_proof(self.binding, observed.live, health, before=swap.before, after=after)
         shown = self._world.ledger.name_of(swap.record.wanted, self.binding.version)
         proof = replace(made, model=shown, rolled_back=bool(self._disproved))
@@ -285,6 +285,12 @@ class BindingRun:
         if self._disproved:
             return self._failed(f"{self._disproved}; rolled back, and proved", UNPROVED, proof)
         return self._ended(Ended(proof=proof, changed=True), "proved")
+
+    def _judged(self) -> Binding:
+        """The binding to judge by: git's expectations are of its own version, not of one before."""
+        if self.binding.probe is None or not self._disproved:
+            return self.binding
+        return replace(self.binding, probe=self.binding.probe.of_any_model)
 
     def _not_proved(self, swap: Swap, why: str, proof: Proof | None = None) -> Again | Ended:
         """Reject the version, so that no run binds it again; the next look finds the way back."""

@@ -82,6 +82,31 @@ def test_a_failed_proof_is_rolled_back_proved_and_rejected(
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_an_answer_that_is_not_as_expected_is_rolled_back(
+    switched: Callable[..., Lab], name: str
+) -> None:
+    lab = switched()
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    if name == "breast-cancer":
+        lab.edit("breast-cancer.yaml", '{atLeast: "0", atMost: "1"}', '{atLeast: "7"}')
+    else:
+        lab.edit(
+            "diabetes.yaml",
+            "columns: [Scored Labels]",
+            "expect: {Scored Labels: {values: [other]}}",
+        )
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "expected (spec.verify.expect)" in failure.message
+    assert failure.message.endswith("version 2026-11 is rejected; rolled back, and proved")
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_the_first_model_of_all_can_be_rolled_back_to(
     switched: Callable[..., Lab], name: str
 ) -> None:

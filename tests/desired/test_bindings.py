@@ -35,6 +35,19 @@ BINDINGS = [
         "10:12: spec.model.with: ${version} is the model's version; name this otherwise",
     ),
     binding(
+        "a bound of an expectation that is a number in YAML must be text",
+        "request: probe.json",
+        "request: probe.json\n    expect: {p: {atLeast: 0.5}}",
+        '12:27: spec.verify.expect.p.atLeast: 0.5 is a number; write "0.5" '
+        "(this is text, or 1.10 becomes 1.1)",
+    ),
+    binding(
+        "an expectation that does not exist brings the nearest known one",
+        "request: probe.json",
+        "request: probe.json\n    expect: {p: {atleast: 0}}",
+        '12:18: unknown key "atleast"; did you mean "atLeast"?',
+    ),
+    binding(
         "an address that cannot be made is a problem of the spec",
         "churn-predictive",
         "bad-service",

@@ -54,6 +54,11 @@ ENVIRONMENTS = [
         "11:22: spec.limits.parallel: 0 is out of range; write 1 to 64",
     ),
     more(
+        "a limit below none is refused",
+        "limits: {retrains: -1}",
+        "11:22: spec.limits.retrains: -1 is out of range; write 0 or more",
+    ),
+    more(
         "a limit as text is refused",
         'limits: {parallel: "8"}',
         '11:22: spec.limits.parallel: "8" is text; write 8',

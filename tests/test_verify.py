@@ -1,0 +1,85 @@
+"""What an endpoint answered, judged by what its binding declares."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from reconciler.model import Expectation, HealthCode, Probe, Score
+from reconciler.verify import judge_score
+
+ANSWER = Score(("label", "p"), (("1", "0.9731582"), ("0", "2e-05"), ("1", "1.0")))
+
+
+def said(column: str = "p", **expected: Any) -> str:
+    health = judge_score(Probe("{}", (), (Expectation(column, **expected),)), ANSWER)
+    assert (health.code is HealthCode.HEALTHY) == (health.message == "scored 3 rows")
+    return health.message
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("p", {}),
+        ("p", {"at_least": Decimal(0), "at_most": Decimal(1)}),
+        ("p", {"at_least": Decimal("0.00002")}),
+        ("label", {"one_of": ("0", "1", "unknown")}),
+        ("label", {"one_of": ("0.0", "1.0")}),
+        ("label", {"values": ("1", "0", "1")}),
+        ("p", {"values": ("0.9731583", "0.00002", "1")}),
+    ],
+)
+def test_an_answer_as_expected_is_healthy(column: str, expected: dict[str, Any]) -> None:
+    assert said(column, **expected) == "scored 3 rows"
+
+
+@pytest.mark.parametrize(
+    ("column", "expected", "why"),
+    [
+        (
+            "p",
+            {"at_least": Decimal("0.1")},
+            "row 2 of \"p\" is '2e-05', and at least 0.1 is expected",
+        ),
+        (
+            "p",
+            {"at_most": Decimal("0.99")},
+            "row 3 of \"p\" is '1.0', and at most 0.99 is expected",
+        ),
+        ("label", {"one_of": ("0",)}, "row 1 of \"label\" is '1', and one of '0' is expected"),
+        ("label", {"values": ("1", "1", "1")}, "row 2 of \"label\" is '0', and '1' is expected"),
+        (
+            "p",
+            {"values": ("0.9732", "2e-5", "1")},
+            "row 1 of \"p\" is '0.9731582', and '0.9732' is expected",
+        ),
+        ("label", {"values": ("1",)}, '"label" has 3 rows where 1 are expected'),
+    ],
+)
+def test_an_answer_that_is_not_as_expected_is_degraded_and_says_where(
+    column: str, expected: dict[str, Any], why: str
+) -> None:
+    assert said(column, **expected) == f"{why} (spec.verify.expect)"
+
+
+def test_an_expected_column_must_be_there() -> None:
+    assert said("q").startswith('the answer has no column "q" (it has "label", "p")')
+
+
+@pytest.mark.parametrize("cell", ["nine", "1_0x", "-", "nan "])
+def test_what_is_no_number_is_in_no_range(cell: str) -> None:
+    probe = Probe("{}", (), (Expectation("p", at_least=Decimal(-9), at_most=Decimal(9)),))
+    assert judge_score(probe, Score(("p",), ((cell,),))).code is HealthCode.DEGRADED
+
+
+@pytest.mark.parametrize("cell", ["", "None", "nan", "NaN"])
+def test_an_empty_cell_of_a_declared_column_is_degraded(cell: str) -> None:
+    health = judge_score(Probe("{}", ("p",)), Score(("p",), (("1",), (cell,))))
+    assert (health.code, "empty cells" in health.message) == (HealthCode.DEGRADED, True)
+
+
+def test_a_column_that_nobody_declared_may_be_empty() -> None:
+    health = judge_score(Probe("{}", ("p",)), Score(("p", "q"), (("1", ""),)))
+    assert health.code is HealthCode.HEALTHY
