@@ -408,6 +408,9 @@ def _checked(answer: Response) -> Response:
 
 
 def _properties(answer: Response) -> BlobProperties:
+    """What the headers say; UnreadableError without an ETag, for then no blob storage answered."""
+    if not answer.headers.get("ETag"):
+        raise answer.unreadable("a blob")
     metadata = {
         name.removeprefix(_META): value
         for name, value in answer.headers.items()

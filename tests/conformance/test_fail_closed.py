@@ -1,0 +1,99 @@
+"""A read that failed plans nothing: status by status, for every read that a plan makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.emulator import Fault
+from reconciler.engine.steps import Goal
+from reconciler.model import Action
+from tests.lab import Lab
+
+NEW, CLASSIC = {"breast-cancer"}, {"diabetes-young", "diabetes-middle", "diabetes-senior"}
+# Every route that a plan reads, and whose plan hangs on it.
+READS = {
+    "arm.get": NEW,
+    "classic.services.get": CLASSIC,
+    "classic.endpoint.get": CLASSIC,
+    "blob.get": NEW | CLASSIC,
+    "blob.head": NEW | CLASSIC,
+    "bes.look": NEW | CLASSIC,
+}
+JSON = {"Content-Type": "application/json"}
+ODD: dict[str, dict[str, Any]] = {
+    **{str(status): {"kind": "status", "status": status} for status in (400, 401, 403, 404)},
+    **{str(status): {"kind": "status", "status": status} for status in (409, 429, 500, 503)},
+    "no answer": {"kind": "reset"},
+    "a page": {"kind": "html"},
+    "half": {"kind": "truncated"},
+    "empty": {"kind": "status", "status": 200},
+    "{}": {"kind": "status", "status": 200, "headers": JSON, "body": "{}"},
+    "[]": {"kind": "status", "status": 200, "headers": JSON, "body": "[]"},
+    "null": {"kind": "status", "status": 200, "headers": JSON, "body": "null"},
+    "an empty list": {"kind": "status", "status": 200, "headers": JSON, "body": '{"value": []}'},
+}
+
+
+def untrained(_: Lab) -> None:
+    """Everything is to be trained."""
+
+
+def training(lab: Lab) -> None:
+    """Everything is being trained, and the run that began it is gone."""
+
+    def running() -> int:
+        return sum(job.state == "Running" for job in lab.cloud.world.jobs.values())
+
+    lab.converge(replace(lab.world(), stopping=lambda: running() == 4), 8)
+    assert {change.code for change in lab.plan().changes} == {"training"}
+
+
+def trained(lab: Lab) -> None:
+    """Everything is to be swapped."""
+    lab.converge(lab.world(), 8, goal=Goal.TRAINED)
+    assert {change.action for change in lab.plan().changes} == {Action.BIND}
+
+
+def served(lab: Lab) -> None:
+    """Everything is as it must be."""
+    assert lab.apply().failures == ()
+
+
+WORLDS = {"untrained": untrained, "training": training, "trained": trained, "served": served}
+# What is no fault at all: the headers say everything.
+HARMLESS = {("blob.head", "half")}
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    lab = Lab(tmp_path_factory.mktemp(request.param))
+    WORLDS[request.param](lab)
+    return lab
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("route", READS)
+def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
+    before = world.changes()
+    world.sent.clear()
+    world.cloud.log.clear()
+    world.cloud.faults.script(Fault(route, times=10_000, **ODD[odd]))
+    try:
+        after = world.changes()
+    finally:
+        world.cloud.faults.forget()
+    assert {method for method, _ in world.sent} <= {"GET", "HEAD"}
+    asked = any(entry.route == route for entry in world.cloud.log)
+    hit = READS[route] if asked and (route, odd) not in HARMLESS else set()
+    for name, change in after.items():
+        if name not in hit:
+            assert change == before[name]
+        elif change != before[name]:
+            assert change.action is Action.BLOCK, change
+            assert change.why
+    # Half of a 404 still says that there is no such blob.
+    seen = any(after[name] != before[name] for name in hit)
+    assert seen or not hit or (route, odd) == ("blob.get", "half")
