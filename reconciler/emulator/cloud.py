@@ -100,7 +100,9 @@ class Cloud:
         route = route_of(request)
         status = 0
         try:
-            response = self._core.faults.around(route, lambda: self._serve(route, request))
+            response = self._core.faults.around(
+                route, request.path, lambda: self._serve(route, request)
+            )
             status = response.status
             return response
         finally:

@@ -3,7 +3,8 @@
 Wire faults happen to the next `times` requests of a route:
 `status` (answers `status` with `headers` and `body`), `html`, `truncated` (half of the real
 answer), `reset` (dropped before anything was done), `lost-answer` (done, then dropped), `delay`
-(done, and answered after `delay_s`; a clock that stands still is advanced instead).
+(done, and answered after `delay_s`; a clock that stands still is advanced instead), `stale` (the
+next `times` reads of an address are answered as the first of them was).
 
 Tricks happen to the next thing that is made: an `operation` that fails with a text or does
 `nothing`, a `job` that fails with a text or is `cancelled`, a `patch` that does `nothing`.
@@ -20,7 +21,7 @@ from reconciler.emulator.messages import Response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KINDS = ("status", "html", "truncated", "reset", "lost-answer", "delay")
+KINDS = ("status", "html", "truncated", "reset", "lost-answer", "delay", "stale")
 TRICKED = ("operation", "job", "patch")
 HTML = b"<!DOCTYPE html><html><body><h1>Service Unavailable</h1></body></html>"
 
@@ -40,6 +41,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     delay_s: float = 0.0
+    first: dict[str, Response] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a fault that does not exist, so that no request trips over it."""
@@ -94,7 +96,7 @@ class Faults:
         with self._guard:
             return self._tricks[what].pop(0) if self._tricks[what] else ""
 
-    def around(self, route: str, serve: Callable[[], Response]) -> Response:
+    def around(self, route: str, address: str, serve: Callable[[], Response]) -> Response:
         """The answer of `serve`, or what a fault makes of it; Dropped for no answer."""
         fault = self._next(route)
         if fault is None:
@@ -105,7 +107,11 @@ class Faults:
             return Response(200, {"Content-Type": "text/html"}, HTML)
         if fault.kind == "reset":
             raise Dropped
+        if fault.kind == "stale" and address in fault.first:
+            return fault.first[address]
         response = serve()
+        if fault.kind == "stale":
+            return fault.first.setdefault(address, response)
         if fault.kind == "lost-answer":
             raise Dropped
         if fault.kind == "delay":

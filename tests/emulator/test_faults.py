@@ -97,6 +97,22 @@ def test_a_server_can_serve_from_the_thread_it_was_made_in() -> None:
     other.join()
 
 
+def test_a_stale_read_is_the_first_one_again(client: Client) -> None:
+    fault = {"route": "classic.endpoint.get", "kind": "stale", "times": 3}
+    assert client.send("POST", "/_emulator/faults", json=fault).status_code == 204
+    endpoint = client.management("young")
+    token = client.workspace["token"]
+
+    def description() -> str:
+        return str(client.send("GET", endpoint, token=token).json()["Description"])
+
+    first = description()
+    change = {"Description": "another", "ThrottleLevel": "Low"}
+    assert client.send("PUT", endpoint, token=token, json=change).ok
+    client.clock.advance(600)
+    assert [description(), description(), description()] == [first, first, "another"]
+
+
 def test_a_delay_lets_a_standing_clock_pass_and_answers_all_the_same(client: Client) -> None:
     fault = {"route": "arm.get", "kind": "delay", "delay_s": 45}
     assert client.send("POST", "/_emulator/faults", json=fault).status_code == 204

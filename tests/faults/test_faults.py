@@ -1,8 +1,6 @@
 """Faults, one at a time and in seeded schedules: whatever went wrong, the promises hold.
 
-The emulator cannot refuse a connection in-process (`reset` closes it without an answer, which is
-what a client sees of a timeout too), and it hands out no stale reads; what a PATCH that has not
-come into effect yet looks like is the `patch` trick and the 30 seconds of Classic.
+`reset` closes a connection without an answer, which is what a client sees of a timeout too.
 """
 
 from __future__ import annotations
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.emulator import Fault
+from reconciler.emulator import Fault, serve
+from reconciler.model import UNREADABLE
 from tests.lab import Lab
 from tests.oracle import ROUTES, no_bug, one_training_per_version, quiet, served
 
@@ -88,6 +87,29 @@ def test_a_route_that_never_answers_leaves_everything_as_it_was_or_converged(
     disturb(lab, route, "503", times=10_000)
     no_bug(lab)
     quiet(lab)
+
+
+@pytest.mark.parametrize(
+    "route", ["arm.get", "classic.endpoint.get", "classic.services.get", "bes.look"]
+)
+@pytest.mark.parametrize("times", [2, 5, 40])
+def test_stale_reads_are_survived(tmp_path: Path, route: str, times: int) -> None:
+    lab = Lab(tmp_path)
+    lab.cloud.faults.script(Fault(route, "stale", times=times))
+    no_bug(lab)
+    quiet(lab)
+
+
+def test_a_cloud_that_cannot_be_reached_at_all_is_left_as_it_is(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, door="server")
+    port = int(lab.url.rsplit(":", 1)[1])
+    lab.close()
+    assert {change.code for change in lab.plan().changes} == {UNREADABLE}
+    assert all("connection refused" in f.message for f in lab.apply().failures)
+    lab.server = serve(lab.cloud, port)
+    lab.server.start()
+    quiet(lab)
+    lab.close()
 
 
 def schedule(lab: Lab, dice: random.Random) -> None:
