@@ -166,13 +166,16 @@ class Account:
             **headers,
         }
         try:
-            return self.request(
-                "PUT", path, _WRITE, f"writing blob {path}", content=content, headers=sent
-            ).headers.get("ETag", "")
+            return self._put(path, f"writing blob {path}", content=content, headers=sent)
         except ConflictError:
             if (etag := self._etag_of_write(path, write_id)) is None:
                 raise
             return etag
+
+    def _put(self, path: str, what: str, *, content: bytes, headers: Mapping[str, str]) -> str:
+        """The etag of what was written; without one a proxy answered, and nothing was."""
+        answer = self.request("PUT", path, _WRITE, what, content=content, headers=headers)
+        return _etag(answer)
 
     def _etag_of_write(self, path: str, write_id: str) -> str | None:
         answer = self._found("HEAD", path)
@@ -320,7 +323,7 @@ class Container:
 
     def _lease(self, action: str, name: str, headers: Mapping[str, str]) -> Response:
         what = f"{action} of the lease on blob {self._path(name)}"
-        return self._account.request(
+        answer = self._account.request(
             "PUT",
             self._path(name),
             _WRITE,
@@ -328,6 +331,8 @@ class Container:
             query={"comp": "lease"},
             headers={"x-ms-lease-action": action, **headers},
         )
+        _etag(answer)
+        return answer
 
     def _path(self, name: str) -> str:
         return f"{self.name}/{name}"
@@ -408,9 +413,7 @@ def _checked(answer: Response) -> Response:
 
 
 def _properties(answer: Response) -> BlobProperties:
-    """What the headers say; UnreadableError without an ETag, for then no blob storage answered."""
-    if not answer.headers.get("ETag"):
-        raise answer.unreadable("a blob")
+    """What the headers say."""
     metadata = {
         name.removeprefix(_META): value
         for name, value in answer.headers.items()
@@ -418,11 +421,18 @@ def _properties(answer: Response) -> BlobProperties:
     }
     length = answer.headers.get("Content-Length", "")
     return BlobProperties(
-        answer.headers.get("ETag", ""),
+        _etag(answer),
         int(length) if length.isdecimal() else len(answer.body),
         metadata,
         answer.headers.get("Content-MD5", ""),
     )
+
+
+def _etag(answer: Response) -> str:
+    """The ETag; UnreadableError without one, for then it was not blob storage that answered."""
+    if not (etag := answer.headers.get("ETag", "")):
+        raise answer.unreadable("an ETag of blob storage")
+    return etag
 
 
 def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:

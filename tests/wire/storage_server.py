@@ -28,9 +28,12 @@ class Storage:
     blobs: dict[str, Stored] = field(default_factory=dict)
     page_size: int = 3
     lose: int = 0
+    page: bytes = b""  # what a proxy answers instead, with 200
     writes: int = 0
 
     def respond(self, heard: Heard) -> Answer:
+        if self.page:
+            return Answer(200, self.page, {"Content-Type": "text/html"})
         parts = urlsplit(heard.path)
         path = unquote(parts.path).removeprefix(f"/blob/{self.account}/")
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -77,7 +80,11 @@ class Storage:
         if action != "acquire" and heard.headers["x-ms-lease-id"] != blob.lease:
             return _error(409, "LeaseIdMismatchWithLeaseOperation")
         blob.lease = {"acquire": proposed, "renew": blob.lease, "release": ""}[action]
-        return Answer(201 if action == "acquire" else 200, b"", {"x-ms-lease-id": blob.lease})
+        return Answer(
+            201 if action == "acquire" else 200,
+            b"",
+            {"x-ms-lease-id": blob.lease, "ETag": blob.etag},
+        )
 
     def _list(self, container: str, query: dict[str, str]) -> Answer:
         prefix = f"{container}/{query.get('prefix', '')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -195,6 +196,25 @@ def test_a_replacement_whose_answer_was_lost_is_still_ours(
     storage.lose = 1
     assert models.replace("a", b"2", etag) == storage.blobs["models/a"].etag
     assert storage.writes == 2
+
+
+def test_a_page_of_a_proxy_is_neither_a_write_nor_a_blob_nor_a_lease(
+    models: Container, storage: Storage
+) -> None:
+    etag = models.put("a", b"1")
+    storage.page = b"<html>Sign in</html>"
+    asked: list[Callable[[], object]] = [
+        lambda: models.put_if_absent("b", b"1"),
+        lambda: models.replace("a", b"2", etag),
+        lambda: models.acquire("a", 15),
+        lambda: models.get("a"),
+        lambda: models.head("a"),
+        lambda: list(models.list()),
+    ]
+    for ask in asked:
+        with pytest.raises(UnreadableError, match=r"expected .*, got "):
+            ask()
+    assert storage.writes == 1
 
 
 def test_leases_are_exclusive_until_released(models: Container) -> None:
