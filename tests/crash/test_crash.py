@@ -10,6 +10,7 @@ import pytest
 from reconciler.cli.selftest import SCENARIOS, Point, Stage, points_of, survive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # Of the whole matrix, one point in so many; requests of threads differ from run to run anyway.
@@ -26,10 +27,12 @@ def test_a_sample_of_the_crash_points_is_survived(name: str, tmp_path: Path) -> 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_crash_point_is_survived(name: str, tmp_path: Path) -> None:
+def test_every_crash_point_is_survived(
+    name: str, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
     points = points_of(tmp_path / "count", SCENARIOS[name])[:: EVERY.get(name, 1)]
     broken = survive(tmp_path, SCENARIOS[name], points)
-    print(f"{name}: {len(points) - len(broken)} of {len(points)} points survived")
+    figure(f"crash, {name}: {len(points) - len(broken)} of {len(points)} points survived")
     assert broken == []
 
 

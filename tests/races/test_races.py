@@ -21,7 +21,7 @@ from tests.conformance.test_way_back import only
 from tests.lab import Lab, Quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reconciler.engine.steps import Ended
@@ -51,7 +51,7 @@ def nothing_is_left(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("runs", "name"), [(2, "breast-cancer"), (8, "diabetes-young"), (4, "")])
 def test_processes_take_turns_and_train_once(
-    lab: Lab, tmp_path: Path, runs: int, name: str
+    lab: Lab, tmp_path: Path, runs: int, name: str, figure: Callable[[str], None]
 ) -> None:
     if name:
         only(lab, name)
@@ -70,6 +70,7 @@ def test_processes_take_turns_and_train_once(
     assert [code for _, code in ended] == [errors.SUCCESS] * runs, ended
     one_start_per_version(lab, 1 if name else 4)
     nothing_is_left(lab)
+    figure(f"races: {runs} processes on {name or 'four endpoints'}, one training per version")
 
 
 # --- runs without a lock, as after `unlock --force` on one that was alive --------------------
@@ -84,7 +85,9 @@ def unlocked(lab: Lab) -> dict[str, Ended]:
 
 
 @pytest.mark.parametrize(("runs", "name"), [(2, "breast-cancer"), (8, "diabetes-young"), (4, "")])
-def test_runs_without_a_lock_train_once_and_lose_no_update(lab: Lab, runs: int, name: str) -> None:
+def test_runs_without_a_lock_train_once_and_lose_no_update(
+    lab: Lab, runs: int, name: str, figure: Callable[[str], None]
+) -> None:
     if name:
         only(lab, name)
     for version in ("2026-10", "2026-11"):
@@ -103,6 +106,7 @@ def test_runs_without_a_lock_train_once_and_lose_no_update(lab: Lab, runs: int, 
         assert record.proved
         assert record.previous is not None
         assert "2026-10" in record.previous.url
+    figure(f"races: {runs} runs without a lock on {name or 'four endpoints'}, no update lost")
 
 
 def records(lab: Lab) -> list:

@@ -122,4 +122,4 @@ class TestHistories(Histories.TestCase):
 
 @pytest.mark.long
 class TestManyHistories(Histories.TestCase):
-    settings = settings(BUDGET, max_examples=100, stateful_step_count=20)
+    settings = settings(BUDGET, max_examples=60, stateful_step_count=20)
