@@ -86,12 +86,16 @@ class ReconcilerError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong with the desired state: `path:line:column: what; the fix`."""
+    """One thing that is wrong with the desired state: `path:line:column: what; the fix`.
+
+    `element` says for which of the many that a `forEach` makes; "" elsewhere.
+    """
 
     path: str
     line: int
     column: int
     message: str
+    element: str = ""
 
     def __str__(self) -> str:
         """The line people see; a problem without a line is about the whole file or folder."""

@@ -248,6 +248,9 @@ class TrainingService:
     source: Source = field(default=NOWHERE, compare=False)
 
 
+MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
+
+
 @dataclass(frozen=True)
 class Environment:
     """One folder's cloud: where its services are and by which names its secrets go."""
@@ -263,6 +266,7 @@ class Environment:
     auth: str = "default"
     parallel: int = 8
     most_changes_percent: int = 30
+    most_bindings: int = MOST_BINDINGS
     most_retrains: int = 40
     source: Source = field(default=NOWHERE, compare=False)
 
@@ -307,7 +311,7 @@ class Binding:
     `asset` is the asset (New) or resource (Classic) that holds the model; None where the
     service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
     `adopt` accepts a first swap that has no way back; `protect` refuses every change, and
-    `paused` leaves the endpoint alone.
+    `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
     """
 
     name: str
@@ -324,6 +328,7 @@ class Binding:
     protect: bool = False
     paused: bool = False
     labels: tuple[tuple[str, str], ...] = ()
+    element: str = ""
     source: Source = field(default=NOWHERE, compare=False)
 
     @property

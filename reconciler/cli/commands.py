@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def validate(services: Path) -> int:
     """`validate`: 0 and one line per environment, or ConfigurationError."""
     for name, wanted in sorted(session.load(services).items()):
-        say(f"{name}: {len(wanted.bindings)} bindings are valid")
+        made = sum(bool(binding.element) for binding in wanted.bindings)
+        of_them = f", {made:,} of them made by forEach" if made else ""
+        say(f"{name}: {len(wanted.bindings):,} bindings are valid{of_them}")
     return errors.SUCCESS
 
 

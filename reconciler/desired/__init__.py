@@ -1,17 +1,18 @@
 """The desired state: a tree of YAML files, read strictly, checked, and joined to bindings.
 
-    files → documents → schema → resolve
+    files → documents → generate → schema → resolve
 
-Every stage adds what it finds wrong, and all of it is raised at once. A later stage that makes
-many documents of one belongs between documents and schema: a `Document` carries its own places.
+Every stage adds what it finds wrong, and all of it is raised at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired import leaks, schema
+from reconciler.desired.generate import Generators, most_bindings, summed
 from reconciler.desired.nodes import read
 from reconciler.desired.probes import Probes
 from reconciler.desired.resolve import Declared, Resolver
@@ -41,7 +42,9 @@ def load(
     """
     display = root.as_posix() if display is None else display
     files = read_tree(root, display)
-    documents, problems, complete = _documents(files)
+    templates, problems, complete = _documents(files)
+    documents, more, expanded = _generated(root, templates)
+    problems.extend(more)
     declared = []
     for folder, document in documents:
         found = _check(document)
@@ -49,12 +52,32 @@ def load(
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(display)])
-    resolver = Resolver(kinds, Probes(root), complete=complete)
+    resolver = Resolver(kinds, Probes(root), complete=complete and expanded)
     desired = resolver.resolve(declared)
     problems.extend(resolver.problems)
     if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError(summed(problems))
     return desired
+
+
+def _generated(
+    root: Path, templates: list[tuple[PurePosixPath, Document]]
+) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
+    """Every document that is made of the templates, problems, and whether all could be made."""
+    environments = {
+        folder: document.data
+        for folder, document in templates
+        if document.text("kind") == "Environment"
+    }
+    generators = Generators(root)
+    found: list[tuple[PurePosixPath, Document]] = []
+    problems: list[Problem] = []
+    for folder, template in templates:
+        most = most_bindings(environments, folder)
+        made, more = generators.expand(template, folder, most)
+        found.extend((folder, document) for document in made)
+        problems.extend(more)
+    return found, problems, not problems
 
 
 def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
@@ -80,7 +103,8 @@ def _check(document: Document) -> list[Problem]:
     secrets = leaks.check(document)
     places = {(each.line, each.column) for each in secrets}
     others = schema.check(document)
-    return secrets + [each for each in others if (each.line, each.column) not in places]
+    found = secrets + [each for each in others if (each.line, each.column) not in places]
+    return [replace(each, element=document.element) for each in found]
 
 
 def _nothing(display: str) -> Problem:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.desired.nodes import problem
 from reconciler.desired.schema import is_blob_path, near, schema
 from reconciler.model import (
+    MOST_BINDINGS,
     CloudName,
     Environment,
     Recipe,
@@ -48,6 +49,7 @@ def environment(document: Document) -> Environment:
         auth=spec.get("auth", "default"),
         parallel=limits.get("parallel", 8),
         most_changes_percent=int(limits.get("changes", "30%").removesuffix("%")),
+        most_bindings=limits.get("bindings", MOST_BINDINGS),
         most_retrains=limits.get("retrains", 40),
         source=document.at("metadata", "name"),
     )

@@ -59,6 +59,7 @@ class Document:
 
     `values` and `keys` give line and column (both from 1) by the way from the root. `partial`
     says that something was left out of the data after a complaint: do not call it missing.
+    `element` says which of the many it is that a `forEach` made.
     """
 
     path: str
@@ -66,6 +67,7 @@ class Document:
     values: dict[Trail, Spot] = field(default_factory=dict)
     keys: dict[Trail, Spot] = field(default_factory=dict)
     partial: bool = False
+    element: str = ""
 
     def at(self, *trail: str | int) -> Source:
         """Where a value is; what came by an alias, and what is absent, is where its parent is."""

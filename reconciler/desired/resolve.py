@@ -53,6 +53,12 @@ class Declared:
         """Where the name is."""
         return self.document.at("metadata", "name")
 
+    @property
+    def shown(self) -> str:
+        """The place, and the element where a `forEach` made this."""
+        element = self.document.element
+        return f"{self.place}, {element}" if element else str(self.place)
+
 
 @dataclass
 class _Site:
@@ -61,8 +67,8 @@ class _Site:
     declared: Declared
     environment: Environment | None
     bindings: list[Binding] = field(default_factory=list)
-    names: dict[str, Source] = field(default_factory=dict)
-    addresses: dict[str, Source] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
     used: bool = False
 
 
@@ -89,12 +95,13 @@ class Resolver:
             if each.kind in BINDING_KINDS:
                 self._bind(each)
         self._refuse_empty(ordered)
+        self._refuse_too_many()
         found = [site for site in self._sites.values() if site.environment]
         desired = (_desired(site.environment, site.bindings) for site in found if site.environment)
         return {each.environment.name: each for each in sorted(desired, key=_name)}
 
     def _collect_environments(self, environments: Iterable[Declared]) -> None:
-        names: dict[str, Source] = {}
+        names: dict[str, str] = {}
         for each in environments:
             self._once(names, each, f'the environment "{each.name}"')
             if (other := self._sites.get(each.folder)) is not None:
@@ -105,7 +112,7 @@ class Resolver:
             self._sites[each.folder] = _Site(each, made)
 
     def _collect_models(self, models: Iterable[Declared]) -> None:
-        names: dict[str, Source] = {}
+        names: dict[str, str] = {}
         for each in models:
             self._once(names, each, f'the model "{each.name}"')
             if each.name:
@@ -114,6 +121,13 @@ class Resolver:
                 self.problems.extend(build.output_problems(each.document))
 
     def _bind(self, each: Declared) -> None:
+        """Bind, and say of every problem to which element of a `forEach` it belongs."""
+        before = len(self.problems)
+        self._check_and_bind(each)
+        element = each.document.element
+        self.problems[before:] = [replace(p, element=element) for p in self.problems[before:]]
+
+    def _check_and_bind(self, each: Declared) -> None:
         """Check everything about a binding, and add it to its environment if all is well."""
         site, model = self._site(each), self._model(each)
         if site is None or not each.valid:
@@ -192,7 +206,7 @@ class Resolver:
         if said in site.addresses:
             message = f"{address} is bound already ({site.addresses[said]})"
             self._say(each.place, f"{message}; an address serves one model")
-        site.addresses.setdefault(said, each.place)
+        site.addresses.setdefault(said, each.shown)
 
     def _refuse_empty(self, ordered: list[Declared]) -> None:
         if not self._complete:
@@ -206,13 +220,20 @@ class Resolver:
                 message = "models alone change nothing; add an Environment and a binding"
                 self._say(each.place, message)
 
-    def _once(self, names: dict[str, Source], each: Declared, what: str) -> None:
+    def _refuse_too_many(self) -> None:
+        for site in self._sites.values():
+            most = site.environment.most_bindings if site.environment else len(site.bindings)
+            if len(site.bindings) > most:
+                message = f"{len(site.bindings):,} bindings, and limits.bindings is {most:,}"
+                self._say(site.declared.place, f"{message}; declare fewer, or raise the limit")
+
+    def _once(self, names: dict[str, str], each: Declared, what: str) -> None:
         """Complain if the name was seen before."""
         if each.name in names:
             already = f"is declared already ({names[each.name]})"
             self._say(each.place, f"{what} {already}; names are unique")
         elif each.name:
-            names[each.name] = each.place
+            names[each.name] = each.shown
 
     def _say(self, source: Source, message: str) -> None:
         self.problems.append(problem(source, message))
@@ -234,6 +255,7 @@ def _binding(each: Declared, model: Document, recipe: Recipe, address: Address) 
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),
         labels=build.labels(document),
+        element=document.element,
         source=each.place,
     )
 

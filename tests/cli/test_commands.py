@@ -271,3 +271,14 @@ def test_a_file_that_is_no_plan_is_refused(
     ran = command("apply", "plan.json")
     assert ran.code == errors.CONFIGURATION
     assert "plan.json: not a plan that `plan --out` wrote" in ran.err
+
+
+def test_validate_counts_what_for_each_makes(lab: Lab, command: Command) -> None:
+    lab.edit(
+        "breast-cancer.yaml",
+        "metadata: {name: breast-cancer, ",
+        'forEach: {n: {from: "1", to: "1200"}}\nmetadata: {name: "breast-cancer-${n}", ',
+    )
+    lab.edit("breast-cancer.yaml", "breast-cancer-predictive", '"breast-cancer-${n}"')
+    ran = command("validate")
+    assert ran.err == "local: 1,203 bindings are valid, 1,200 of them made by forEach\n"

@@ -34,8 +34,8 @@ SHAPES = [
     whole(
         "an unknown key at the top is found",
         "binding",
-        "forEach: []\n" + BINDING,
-        '1:1: unknown key "forEach"',
+        "foreach: []\n" + BINDING,
+        '1:1: unknown key "foreach"; did you mean "forEach"?',
     ),
     binding(
         "a missing property is named at the key of its owner",

@@ -150,7 +150,8 @@ def test_an_argument_cannot_lead_an_input_elsewhere(root: Path) -> None:
 
 def test_an_argument_is_not_expanded_again(root: Path) -> None:
     model = MODEL.replace("churn/$", "${slice}/$")
-    binding = BINDING.replace('"2026-10"', '"7"\n    with: {slice: "${version}"}')
+    binding = BINDING.replace('"2026-10"', '"7"\n    with: {slice: "${each}"}')
+    binding = "forEach: {each: ['${version}']}\n" + binding
     files = {**GOOD, "models/churn.yaml": model, "churn.yaml": binding}
     recipe = loaded(write(root, files))["prod"].bindings[0].recipe
     assert recipe.inputs == (("input1", "datasets/${version}/7.csv"),)

@@ -1,0 +1,343 @@
+"""`forEach`: one document that stands for many, told apart by `${name}`.
+
+A generator is a list of texts, a range, or the rows of a CSV or YAML file; several make their
+cross product. What a document becomes is a Document again: it keeps the places of its template,
+and `element` says which of the many it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from reconciler.desired.nodes import Guess, problem, read
+from reconciler.desired.schema import near
+from reconciler.desired.tree import CannotReadError, read_text
+from reconciler.model import MOST_BINDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from reconciler.desired.nodes import Document, Trail
+    from reconciler.errors import Problem
+
+KINDS = ("WebService", "ClassicEndpoint")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_SHAPES = (
+    'write a list of texts, {from: "001", to: "100"}, or {file: NAME.csv} or {file: _NAME.yaml}'
+)
+
+Row = dict[str, str]  # by placeholder: `location`, `location.region`
+
+
+class _WrongError(Exception):
+    """A generator that cannot be used: where in the document, and why."""
+
+    def __init__(self, trail: Trail, message: str, *, is_key: bool = False) -> None:
+        super().__init__(message)
+        self.trail = trail
+        self.message = message
+        self.is_key = is_key
+
+
+class Generators:
+    """The generators of one tree. Each file is read once, however many documents name it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._inside = root.resolve()
+        self._texts: dict[PurePosixPath, str] = {}
+
+    def expand(
+        self, document: Document, folder: PurePosixPath, most: int
+    ) -> tuple[list[Document], list[Problem]]:
+        """What the document stands for, itself where it has no `forEach`; and what is wrong.
+
+        `most` is how many it may stand for.
+        """
+        if not isinstance(document.data, dict) or document.data.get("kind") not in KINDS:
+            return [document], _misplaced(document)
+        try:
+            elements = self._elements(document, folder, most)
+        except _WrongError as exc:
+            place = document.at_key(*exc.trail) if exc.is_key else document.at(*exc.trail)
+            return [], [problem(place, _said(exc))]
+        if elements is None:
+            return [document], _unknown(document, {})
+        if not elements:
+            return [], []
+        if problems := _unknown(document, elements[0]) + _unused(document, elements[0]):
+            return [], problems
+        return [_filled(document, element) for element in elements], []
+
+    def _elements(self, document: Document, folder: PurePosixPath, most: int) -> list[Row] | None:
+        """What the placeholders stand for, element by element; None without `forEach`."""
+        if "forEach" not in document.data:
+            return None
+        said = document.data["forEach"]
+        if not isinstance(said, dict) or not said:
+            raise _WrongError(("forEach",), "a name with a generator is needed: {location: […]}")
+        sources = [self._rows(document, folder, name) for name in said]
+        count = math.prod(map(len, sources))
+        if count > most:
+            raise _WrongError(
+                ("forEach",),
+                f"{count:,} elements, and limits.bindings of the environment is {most:,}; "
+                "make fewer, or raise the limit",
+            )
+        return [
+            {name: value for row in rows for name, value in row.items()}
+            for rows in itertools.product(*sources)
+        ]
+
+    def _rows(self, document: Document, folder: PurePosixPath, name: str) -> list[Row]:
+        trail: Trail = ("forEach", name)
+        if not _NAME.fullmatch(name):
+            message = f'"{name}" is no name; use letters, digits and underscores'
+            raise _WrongError(trail, message, is_key=True)
+        said = document.data["forEach"][name]
+        if isinstance(said, list):
+            rows = [{name: _text(each, (*trail, i))} for i, each in enumerate(said)]
+        elif isinstance(said, dict) and "file" in said:
+            rows = self._of_file(said, trail, folder)
+        elif isinstance(said, dict) and "from" in said:
+            rows = [{name: value} for value in _range(said, trail)]
+        else:
+            raise _WrongError(trail, f"this is no generator; {_SHAPES}")
+        if not rows and not (isinstance(said, dict) and said.get("allowEmpty") is True):
+            raise _WrongError(trail, "there are no elements; add some, or say allowEmpty: true")
+        _refuse_twice(rows, trail)
+        return rows
+
+    def _of_file(self, said: dict[str, Any], trail: Trail, folder: PurePosixPath) -> list[Row]:
+        _refuse_keys(said, ("file", "column", "allowEmpty"), trail)
+        name, column = str(trail[-1]), said.get("column", trail[-1])
+        below = PurePosixPath(_text(said["file"], (*trail, "file")))
+        if below.is_absolute() or ".." in below.parts:
+            message = f'"{below}" leaves the folder; name a file beside or below this one'
+            raise _WrongError((*trail, "file"), message)
+        try:
+            table = self._table(folder / below, name)
+        except CannotReadError as exc:
+            place = f"{exc.line}: " if exc.line else ""
+            raise _WrongError((*trail, "file"), f"{below}: {place}{exc.message}") from exc
+        return [_named(row, name, _text(column, (*trail, "column")), trail, below) for row in table]
+
+    def _table(self, below: PurePosixPath, name: str) -> list[Row]:
+        if below not in self._texts:
+            self._texts[below] = read_text(self._root / below, self._inside)
+        text = self._texts[below]
+        if below.suffix.lower() == ".csv":
+            return list(_csv_rows(text))
+        if below.suffix.lower() in (".yaml", ".yml"):
+            return list(_yaml_rows(str(below), text, name))
+        raise CannotReadError("is neither .csv nor .yaml")
+
+
+def most_bindings(documents: Mapping[PurePosixPath, Any], folder: PurePosixPath) -> int:
+    """`limits.bindings` of the nearest environment; `documents` are their data by folder."""
+    for each in (folder, *folder.parents):
+        if each in documents:
+            spec = documents[each].get("spec")
+            limits = spec.get("limits") if isinstance(spec, dict) else None
+            said = limits.get("bindings") if isinstance(limits, dict) else None
+            return said if type(said) is int and said > 0 else MOST_BINDINGS
+    return MOST_BINDINGS
+
+
+def summed(problems: list[Problem]) -> list[Problem]:
+    """The problems, where many elements of one template have one at one place: the first of them.
+
+    A thousand sentences about one line help nobody.
+    """
+    found: dict[object, Problem] = {}
+    more: Counter[object] = Counter()
+    for each in problems:
+        place = (each.path, each.line, each.column, bool(each.element)) if each.element else each
+        if place in found and found[place].element != each.element:
+            more[place] += 1
+        found.setdefault(place, each)
+    return [_and_more(each, more[place]) for place, each in found.items()]
+
+
+def _and_more(first: Problem, more: int) -> Problem:
+    if not first.element:
+        return first
+    also = f", and {more:,} more" if more else ""
+    return replace(first, message=f"{first.message} [{first.element}{also}]", element="")
+
+
+def _misplaced(document: Document) -> list[Problem]:
+    if not isinstance(document.data, dict) or "forEach" not in document.data:
+        return []
+    message = f"forEach is for {' and '.join(KINDS)}; take it out here"
+    return [problem(document.at_key("forEach"), message)]
+
+
+# --- placeholders ---------------------------------------------------------------------------
+
+
+def _filled(document: Document, element: Row) -> Document:
+    data = {key: value for key, value in document.data.items() if key != "forEach"}
+    label = ", ".join(f"{name}={value}" for name, value in element.items() if "." not in name)
+    return replace(document, data=_fill(data, element), element=label)
+
+
+def _fill(value: Any, element: Row) -> Any:
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda m: element[m[1]], value) if "${" in value else value
+    if isinstance(value, dict):
+        return {key: _fill(below, element) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_fill(below, element) for below in value]
+    return value
+
+
+def _unknown(document: Document, known: Row) -> list[Problem]:
+    """One problem per placeholder that no generator fills."""
+    return [
+        problem(document.at(*trail), _why_unknown(found, known))
+        for trail, text in _texts_with_placeholders(document.data, ())
+        for found in _PLACEHOLDER.finditer(text)
+        if found[1] is None or found[1] not in known
+    ]
+
+
+def _why_unknown(found: re.Match[str], known: Row) -> str:
+    if found[1] is None:
+        return "${ has no } behind it; write ${name}"
+    hint = near(found[1], known) or "; declare it under forEach"
+    return f"unknown placeholder {found[0]}{hint}"
+
+
+def _unused(document: Document, known: Row) -> list[Problem]:
+    """One problem per generator that no placeholder uses: its elements would be all the same."""
+    used = {
+        found[1].partition(".")[0]
+        for _, text in _texts_with_placeholders(document.data, ())
+        for found in _PLACEHOLDER.finditer(text)
+        if found[1]
+    }
+    return [
+        problem(document.at_key("forEach", name), f"forEach.{name}: nothing uses ${{{name}}}")
+        for name in known
+        if "." not in name and name not in used
+    ]
+
+
+def _texts_with_placeholders(value: Any, trail: Trail) -> Iterator[tuple[Trail, str]]:
+    if isinstance(value, str) and "${" in value:
+        yield trail, value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            if trail or key != "forEach":
+                yield from _texts_with_placeholders(below, (*trail, key))
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _texts_with_placeholders(below, (*trail, index))
+
+
+# --- generators -------------------------------------------------------------------------------
+
+
+def _range(said: dict[str, Any], trail: Trail) -> Iterator[str]:
+    """Both ends included; as wide as its beginning is written."""
+    _refuse_keys(said, ("from", "to", "allowEmpty"), trail)
+    if "to" not in said:
+        raise _WrongError(trail, '"to" is missing')
+    first, last = (_text(said[key], (*trail, key)) for key in ("from", "to"))
+    for key, text in (("from", first), ("to", last)):
+        if not _NUMBER.fullmatch(text):
+            raise _WrongError((*trail, key), f'"{text}" is no whole number; write digits, as "001"')
+    return (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
+
+
+def _csv_rows(text: str) -> Iterator[Row]:
+    """The rows by column; CannotReadError with the line of what is wrong."""
+    reader = csv.reader(text.splitlines(), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(header)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                message = f"{len(row)} cells where the header has {len(header)}"
+                raise CannotReadError(message, reader.line_num)
+            if not all(row):
+                message = f'the cell of "{header[row.index("")]}" is empty'
+                raise CannotReadError(message, reader.line_num)
+            yield dict(zip(header, row, strict=True))
+    except csv.Error as exc:
+        raise CannotReadError(f"not CSV: {exc}", reader.line_num) from exc
+
+
+def _check_header(header: list[str]) -> None:
+    if not any(header):
+        raise CannotReadError("the file is empty; its first line must name the columns", 1)
+    if "" in header:
+        raise CannotReadError("a column has no name", 1)
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise CannotReadError(f'the column "{twice}" is there twice', 1)
+
+
+def _yaml_rows(shown: str, text: str, name: str) -> Iterator[Row]:
+    """A list of texts, or of mappings of texts."""
+    documents, problems, _ = read(shown, text)
+    if problems:
+        raise CannotReadError(problems[0].message, problems[0].line, problems[0].column)
+    if len(documents) != 1 or not isinstance(documents[0].data, list):
+        raise CannotReadError("must be one list, of texts or of mappings of texts", 1)
+    for index, each in enumerate(documents[0].data):
+        row = {name: each} if isinstance(each, (str, int, Guess)) else each
+        if not isinstance(row, dict) or not all(isinstance(v, str) for v in row.values()):
+            line = documents[0].at(index).line
+            raise CannotReadError("must be a text, or a mapping of texts; quote numbers", line)
+        yield row
+
+
+def _named(row: Row, name: str, column: str, trail: Trail, below: PurePosixPath) -> Row:
+    """The row as placeholders: `${name}` is its column, `${name.other}` another one."""
+    if column not in row:
+        hint = near(column, row)
+        message = f'{below} has no column "{column}"{hint}; name it by column: NAME'
+        raise _WrongError((*trail, "file"), message)
+    return {name: row[column], **{f"{name}.{key}": value for key, value in row.items()}}
+
+
+def _refuse_twice(rows: list[Row], trail: Trail) -> None:
+    name = str(trail[-1])
+    counted = Counter(row[name] for row in rows)
+    if twice := next((value for value, count in counted.items() if count > 1), None):
+        raise _WrongError(trail, f'"{twice}" comes {counted[twice]} times; elements are unique')
+
+
+def _refuse_keys(said: dict[str, Any], known: tuple[str, ...], trail: Trail) -> None:
+    for key in said:
+        if key not in known:
+            message = f'unknown key "{key}"{near(key, known)}'
+            raise _WrongError((*trail, key), message, is_key=True)
+
+
+def _text(value: Any, trail: Trail) -> str:
+    if isinstance(value, str):
+        return value
+    written = value.written if isinstance(value, Guess) else value
+    if isinstance(value, (dict, list)):
+        raise _WrongError(trail, "write a text")
+    raise _WrongError(trail, f'{written} is no text; write "{written}"')
+
+
+def _said(exc: _WrongError) -> str:
+    parts = [part if isinstance(part, str) else f"[{part}]" for part in exc.trail]
+    return f"{'.'.join(parts).replace('.[', '[')}: {exc.message}"
