@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reconciler import __version__
+
+if TYPE_CHECKING:
+    from reconciler.cli.selection import Selection
 
 app = typer.Typer(
     name="reconciler",
@@ -49,6 +52,22 @@ EnvironmentName = Annotated[
         "--environment", "-e", envvar="RECONCILER_ENVIRONMENT", help="Which environment to use."
     ),
 ]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", metavar="GLOB", help="Only bindings of such names."),
+]
+Excludes = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", "-x", metavar="GLOB", help="No bindings of such names."),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", "-l", metavar="KEY=VALUE", help="Only bindings with this label."),
+]
+Shard = Annotated[
+    str,
+    typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for N runners."),
+]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Format of the document.")]
 Parallel = Annotated[
     int | None,
@@ -72,6 +91,14 @@ LockTimeout = Annotated[
 ]
 SERVICES = Path("services")
 LOCK_TIMEOUT_S = 90.0  # longer than a killed run can hold it
+
+
+def _selection(
+    target: list[str] | None, exclude: list[str] | None, label: list[str] | None, shard: str
+) -> Selection:
+    from reconciler.cli.selection import Selection
+
+    return Selection(tuple(target or ()), tuple(exclude or ()), tuple(label or ()), shard)
 
 
 def _version(asked: bool) -> None:
@@ -101,6 +128,10 @@ def validate(services: Services = SERVICES) -> int:
 def plan(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
     output: Output = Format.TEXT,
     out: Annotated[Path | None, typer.Option("--out", help="Write the plan as JSON too.")] = None,
     detailed_exitcode: Annotated[
@@ -115,12 +146,14 @@ def plan(
     verbose: Verbose = 0,
 ) -> int:
     """Show what `apply` would do. Sends only GET and HEAD."""
-    from reconciler.cli import commands
+    from reconciler.cli import commands, session
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    return commands.plan(services, environment, page, out, detailed_exitcode, live, parallel)
+    selection = _selection(target, exclude, label, shard)
+    wanted = session.wanted(services, environment, selection)
+    return commands.plan(wanted, page, out, detailed_exitcode, live, parallel)
 
 
 @app.command()
@@ -131,6 +164,10 @@ def apply(
     ] = None,
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
     output: Output = Format.TEXT,
     expect: Annotated[
         str | None,
@@ -156,8 +193,9 @@ def apply(
 
     def order() -> applying.Order:
         approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force)
-        wanted = session.choose(session.load(services), environment)
-        return applying.Order("apply", wanted, page, approval, parallel, lock_timeout)
+        selection = _selection(target, exclude, label, shard)
+        wanted = session.wanted(services, environment, selection)
+        return applying.Order("apply", wanted, page, approval, parallel, lock_timeout, shard)
 
     return applying.apply(order, report)
 
@@ -166,6 +204,10 @@ def apply(
 def train(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
     output: Output = Format.TEXT,
     yes: Yes = False,
     force: Force = "",
@@ -182,8 +224,9 @@ def train(
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
     approval = Approval(yes=yes, force=force)
-    wanted = session.choose(session.load(services), environment)
-    return applying.train(applying.Order("train", wanted, page, approval, parallel, lock_timeout))
+    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard))
+    order = applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
+    return applying.train(order)
 
 
 @app.command()
@@ -209,7 +252,7 @@ def rollback(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    wanted = session.choose(session.load(services), environment)
+    wanted = session.wanted(services, environment)
     order = applying.Order("rollback", wanted, page, Approval(yes=yes), lock_timeout_s=lock_timeout)
     return command.rollback(order, name, to, reason)
 
@@ -230,7 +273,7 @@ def reinstate(
     from reconciler.cli.approval import Approval
 
     printing.log_to_stderr(verbose)
-    wanted = session.choose(session.load(services), environment)
+    wanted = session.wanted(services, environment)
     page = printing.Page(Format.TEXT, True, verbose)
     order = applying.Order("reinstate", wanted, page, Approval(yes=yes))
     return command.reinstate(order, name, version)
@@ -251,7 +294,7 @@ def history(
     from reconciler.cli import session
 
     printing.log_to_stderr(verbose)
-    wanted = session.choose(session.load(services), environment)
+    wanted = session.wanted(services, environment)
     return command.history(wanted, name, printing.Page(output, no_color, verbose))
 
 
@@ -262,6 +305,7 @@ def unlock(
     ],
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    shard: Shard = "",
     verbose: Verbose = 0,
 ) -> int:
     """Break the lock of an environment whose run is dead; the lock of one that was killed ends
@@ -269,47 +313,56 @@ def unlock(
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
     from reconciler.cli import session
+    from reconciler.cli.selection import shard_of
 
     printing.log_to_stderr(verbose)
-    return command.unlock(session.choose(session.load(services), environment), force)
+    if shard:
+        shard_of(shard)
+    return command.unlock(session.wanted(services, environment), force, shard)
 
 
 @app.command()
 def status(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
     output: Output = Format.TEXT,
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
 ) -> int:
     """Show which version each endpoint serves and how it is doing. Sends only GET and HEAD."""
-    from reconciler.cli import commands
+    from reconciler.cli import commands, session
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    return commands.status(
-        services, environment, printing.Page(output, no_color, verbose), parallel
-    )
+    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard))
+    return commands.status(wanted, printing.Page(output, no_color, verbose), parallel)
 
 
 @app.command()
 def verify(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
     output: Output = Format.TEXT,
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
 ) -> int:
     """Prove that each endpoint serves its version: read it back and score its probe."""
-    from reconciler.cli import commands
+    from reconciler.cli import commands, session
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    return commands.verify(
-        services, environment, printing.Page(output, no_color, verbose), parallel
-    )
+    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard))
+    return commands.verify(wanted, printing.Page(output, no_color, verbose), parallel)
 
 
 @app.command()
@@ -325,11 +378,11 @@ def export(
     verbose: Verbose = 0,
 ) -> int:
     """Write the live state as JSON to keep, diff and plan against; secrets are left out."""
-    from reconciler.cli import commands
+    from reconciler.cli import commands, session
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    return commands.export(services, environment, names or [], out)
+    return commands.export(session.wanted(services, environment), names or [], out)
 
 
 @app.command()

@@ -38,6 +38,7 @@ class Order:
     approval: Approval
     parallel: int | None = None
     lock_timeout_s: float = 0.0
+    shard: str = ""
 
     @property
     def effective(self) -> Desired:
@@ -129,7 +130,8 @@ def _alone(order: Order, opened: Session) -> Iterator[None]:
     """
     world, stop, approved = opened.world, opened.stop, order.approval.plan
     now = timestamp(world.clock.now())
-    lock = world.ledger.lock(opened.wanted.environment.name, world.clock, world.stopping)
+    name = opened.wanted.environment.name
+    lock = world.ledger.lock(name, world.clock, world.stopping, order.shard)
     holder = Holder(world.actor, now, order.command)
     with lock.held(holder, order.lock_timeout_s, waiting=say, lost=stop.event.set):
         if approved is not None:

@@ -32,8 +32,7 @@ def validate(services: Path) -> int:
 
 
 def plan(
-    services: Path,
-    environment: str | None,
+    wanted: Desired,
     page: Page,
     out: Path | None,
     detailed_exitcode: bool,
@@ -41,7 +40,6 @@ def plan(
     parallel: int | None,
 ) -> int:
     """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable."""
-    wanted = session.choose(session.load(services), environment)
     if live is None:
         session.introduce(wanted.environment)
         made = plan_now(wanted, parallel)
@@ -75,9 +73,8 @@ def plan_now(wanted: Desired, parallel: int | None) -> Plan:
         return opened.plan()
 
 
-def status(services: Path, environment: str | None, page: Page, parallel: int | None) -> int:
+def status(wanted: Desired, page: Page, parallel: int | None) -> int:
     """`status`: 0 when everything could be read, 1 otherwise."""
-    wanted = session.choose(session.load(services), environment)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
@@ -88,11 +85,10 @@ def status(services: Path, environment: str | None, page: Page, parallel: int | 
     return errors.ERROR if unreadable else errors.SUCCESS
 
 
-def verify(services: Path, environment: str | None, page: Page, parallel: int | None) -> int:
+def verify(wanted: Desired, page: Page, parallel: int | None) -> int:
     """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
     from reconciler.engine.prove import prove_all
 
-    wanted = session.choose(session.load(services), environment)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         proofs = prove_all(opened.world, wanted.bindings, opened.width)
@@ -100,14 +96,13 @@ def verify(services: Path, environment: str | None, page: Page, parallel: int | 
     return errors.SUCCESS if all(proof.proved for proof in proofs) else errors.UNPROVED
 
 
-def export(services: Path, environment: str | None, names: list[str], out: Path | None) -> int:
+def export(wanted: Desired, names: list[str], out: Path | None) -> int:
     """`export`: JSON on stdout, an object by name for more than one, or a file per binding.
 
     What cannot be exported is said and left out: exit code 7, or 1 when nothing is left.
     """
     from reconciler.cli.offline import export_document
 
-    wanted = session.choose(session.load(services), environment)
     chosen = named(wanted, names)
     session.introduce(wanted.environment)
     documents, failed = {}, 0

@@ -153,10 +153,10 @@ def _story(services: Path, page: Page) -> None:
     _title("6", "Heal it, and prove every endpoint")
     _apply(services, page)
     print("\n$ reconciler verify -e local\n", flush=True)
-    proved = commands.verify(services, "local", page, None)
+    proved = commands.verify(_wanted(services), page, None)
     _must(proved == errors.SUCCESS, "an endpoint could not be proved")
     print("\n$ reconciler status -e local\n", flush=True)
-    commands.status(services, "local", page, None)
+    commands.status(_wanted(services), page, None)
 
 
 def _title(number: str, text: str) -> None:
@@ -180,7 +180,7 @@ def _edit(path: Path) -> None:
 
 
 def _wanted(services: Path) -> Desired:
-    return session.choose(session.load(services), "local")
+    return session.wanted(services, "local")
 
 
 def _plan(services: Path, page: Page) -> Plan:

@@ -89,17 +89,17 @@ def reinstate(order: Order, name: str, version: str) -> int:
     return errors.SUCCESS
 
 
-def unlock(wanted: Desired, reason: str) -> int:
+def unlock(wanted: Desired, reason: str, shard: str) -> int:
     """`unlock`: 0 when nobody holds the lock any more."""
     session.introduce(wanted.environment)
     with session.opened(wanted, None, reason) as opened:
-        world, name = opened.world, wanted.environment.name
-        lock = world.ledger.lock(name, world.clock, world.stopping)
+        world = opened.world
+        lock = world.ledger.lock(wanted.environment.name, world.clock, world.stopping, shard)
         by = lock.holder()
         if lock.break_(world.actor, timestamp(world.clock.now()), reason):
-            say(f"environment {name} is unlocked; it was locked by {by}")
+            say(f"{lock.what} is unlocked; it was locked by {by}")
         else:
-            say(f"environment {name} was not locked")
+            say(f"{lock.what} was not locked")
     return errors.SUCCESS
 
 

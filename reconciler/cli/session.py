@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+    from reconciler.cli.selection import Selection
     from reconciler.desired import AddressMaker
     from reconciler.engine.world import Clock
     from reconciler.model import (
@@ -126,6 +127,12 @@ def address_makers() -> dict[str, AddressMaker]:
 def load(services: Path) -> dict[str, Desired]:
     """The desired state by environment; ConfigurationError with everything that is wrong."""
     return desired.load(services, address_makers())
+
+
+def wanted(services: Path, environment: str | None, selection: Selection | None = None) -> Desired:
+    """What a command works on: the selected part of the environment that was asked for."""
+    chosen = choose(load(services), environment)
+    return selection.of(chosen) if selection else chosen
 
 
 def choose(found: Mapping[str, Desired], name: str | None) -> Desired:

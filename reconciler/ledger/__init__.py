@@ -58,9 +58,11 @@ class Ledger:
         self._container = container
         self.plans = Plans(container)
 
-    def lock(self, environment: str, clock: Clock, stopping: Callable[[], bool]) -> Lock:
-        """The lock of an environment, not held yet."""
-        return Lock(self._container, environment, clock, stopping)
+    def lock(
+        self, environment: str, clock: Clock, stopping: Callable[[], bool], shard: str = ""
+    ) -> Lock:
+        """The lock of an environment or of a shard of it, not held yet."""
+        return Lock(self._container, environment, clock, stopping, shard=shard)
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""

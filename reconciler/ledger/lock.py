@@ -59,7 +59,9 @@ class Holder:
 
 @dataclass
 class Lock:
-    """The lock of one environment. `stopping` ends the wait for it early.
+    """The lock of one environment, or of one `shard` of it (`2/4`), for shards work side by side.
+
+    `stopping` ends the wait for it early.
 
     `lost` says why it is not held any more although nobody gave it back; "" while all is well.
     """
@@ -69,6 +71,7 @@ class Lock:
     clock: Clock
     stopping: Callable[[], bool] = lambda: False
     renew_s: float = RENEW_S
+    shard: str = ""
     lost: str = field(default="", init=False)
 
     @contextlib.contextmanager
@@ -118,7 +121,18 @@ class Lock:
 
     @property
     def _name(self) -> str:
-        return f"_locks/{self.environment}.json"
+        part = f".{self.shard.replace('/', '-of-')}" if self.shard else ""
+        return f"_locks/{self.environment}{part}.json"
+
+    @property
+    def what(self) -> str:
+        """What is locked: `environment prod`, or `shard 2/4 of environment prod`."""
+        of = f"shard {self.shard} of " if self.shard else ""
+        return f"{of}environment {self.environment}"
+
+    @property
+    def _options(self) -> str:
+        return f"-e {self.environment}" + (f" --shard {self.shard}" if self.shard else "")
 
     def _acquire(self, holder: Holder, timeout_s: float, waiting: Callable[[str], None]) -> str:
         """The id of the lease; "" when the run is asked to stop before there is one."""
@@ -132,13 +146,13 @@ class Lock:
                 return ""
             if self.clock.now() - began >= timeout_s:
                 raise LockError(
-                    f"environment {self.environment} is locked by {by}; wait for it with "
+                    f"{self.what} is locked by {by}; wait for it with "
                     f"--lock-timeout, or see that it is dead and run "
-                    f"`reconciler unlock -e {self.environment} --force REASON`"
+                    f"`reconciler unlock {self._options} --force REASON`"
                 )
             if not told:
                 told = True
-                waiting(f"environment {self.environment} is locked by {by}; waiting")
+                waiting(f"{self.what} is locked by {by}; waiting")
             self.clock.wait(LOOK_S)
 
     def _try(self, holder: Holder) -> str:

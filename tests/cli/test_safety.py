@@ -175,7 +175,9 @@ def test_unlock_takes_the_lock_away_and_the_robbed_run_stops(lab: Lab, command: 
 def test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def impatient(ledger: Ledger, environment: str, clock: Any, stopping: Any) -> Lock:
+    def impatient(
+        ledger: Ledger, environment: str, clock: Any, stopping: Any, shard: str = ""
+    ) -> Lock:
         return Lock(ledger._container, environment, clock, stopping, renew_s=0.01)
 
     monkeypatch.setattr(Ledger, "lock", impatient)

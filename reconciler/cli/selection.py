@@ -1,0 +1,91 @@
+"""Which bindings of an environment a command works on: by name, by label, by shard."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from reconciler.model import Binding, Desired
+
+_SHARD = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was asked for; nothing means everything.
+
+    A binding is selected when its name fits one of `targets` and none of `excludes`, when it has
+    all `labels` (`key=value`), and when it belongs to the `shard` (`2/4`).
+    """
+
+    targets: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    shard: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether anything was asked for."""
+        return self != Selection()
+
+    def of(self, wanted: Desired) -> Desired:
+        """The selected part; ConfigurationError for a selection that means nothing."""
+        if not self:
+            return wanted
+        _refuse_strangers("--target", self.targets, wanted)
+        pairs = [_pair(label) for label in self.labels]
+        chosen = tuple(b for b in wanted.bindings if self._names(b) and _has(b, pairs))
+        if not chosen:
+            raise ConfigurationError(
+                f"the selection leaves none of the {len(wanted.bindings):,} bindings of "
+                f"{wanted.environment.name}"
+            )
+        if self.shard:
+            number, count = shard_of(self.shard)
+            chosen = tuple(b for b in chosen if _place(b, count) == number)
+        return replace(wanted, bindings=chosen)
+
+    def _names(self, binding: Binding) -> bool:
+        fits = not self.targets or any(fnmatchcase(binding.name, t) for t in self.targets)
+        return fits and not any(fnmatchcase(binding.name, e) for e in self.excludes)
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Number (from 1) and count of a shard that is written `2/4`; ConfigurationError otherwise."""
+    found = _SHARD.fullmatch(text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise ConfigurationError(f"--shard {text}: write NUMBER/COUNT, from 1/4 to 4/4 for example")
+    return int(found[1]), int(found[2])
+
+
+def _place(binding: Binding, count: int) -> int:
+    """The shard of a binding: by its address alone, so that others may come and go."""
+    digest = hashlib.sha256(str(binding.address).casefold().encode()).digest()
+    return int.from_bytes(digest[:8], "big") % count + 1
+
+
+def _has(binding: Binding, pairs: list[tuple[str, str]]) -> bool:
+    return all(pair in binding.labels for pair in pairs)
+
+
+def _pair(label: str) -> tuple[str, str]:
+    name, equals, value = label.partition("=")
+    if not (name and equals):
+        raise ConfigurationError(f"--label {label}: write KEY=VALUE")
+    return name, value
+
+
+def _refuse_strangers(option: str, globs: tuple[str, ...], wanted: Desired) -> None:
+    names = [binding.name for binding in wanted.bindings]
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            from reconciler.desired.schema import near
+
+            raise ConfigurationError(
+                f"{option} {glob} fits no binding of {wanted.environment.name}{near(glob, names)}"
+            )
