@@ -1,0 +1,149 @@
+"""`--since`: the bindings that are touched by what was changed after a commit.
+
+The commit's tree is checked out into a folder of its own, by an index of its own: neither the
+working tree nor the index of the repository is written to. What is not committed counts too, for
+the present tree is the folder as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from reconciler import desired
+from reconciler.cli import session
+from reconciler.cli.output import say
+from reconciler.desired.schema import near
+from reconciler.desired.touched import touched
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model import Desired
+
+# Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
+_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+_MOST_LINES = 5  # of what git says when it fails; the command that helps is often the last
+
+
+def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
+    """The names of the bindings of an environment that a change since a commit touches.
+
+    Raises ConfigurationError where git cannot tell.
+    """
+    repository = _repository(services)
+    commit = _commit(repository, ref)
+    changed = _changed(repository, commit)
+    if changed:
+        before = _before(repository, commit, f"{ref}:{repository.below}")
+        names = touched(before.get(wanted.environment.name), wanted)
+    else:
+        names = frozenset()
+    say(
+        f"since {ref}: {len(names):,} of {len(wanted.bindings):,} bindings touched; files "
+        f"changed: {changed:,}"
+    )
+    return names
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """A working tree, and the folder of services below it."""
+
+    top: Path
+    below: str
+    shallow: bool
+
+
+def _repository(services: Path) -> _Repository:
+    asked = ("--show-toplevel", "--show-prefix", "--is-shallow-repository")
+    done = _run(services, "rev-parse", *asked)
+    if b"not a git repository" in done.stderr:
+        raise ConfigurationError(
+            f"{services} is in no git repository, so nothing is known since a commit; run this in "
+            "a clone, or without --since"
+        )
+    top, below, shallow = os.fsdecode(_good(done)).splitlines()
+    return _Repository(Path(top), below.rstrip("/"), shallow == "true")
+
+
+def _commit(repository: _Repository, ref: str) -> str:
+    """The id of the commit that a person named."""
+    wanted = f"{ref}^{{commit}}"
+    done = _run(repository.top, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    if done.returncode == 0:
+        return done.stdout.decode().strip()
+    if repository.shallow:
+        raise ConfigurationError(
+            f'there is no commit "{ref}" in this shallow clone; fetch the history: '
+            "`fetch-depth: 0` for actions/checkout, `git fetch --unshallow` by hand"
+        )
+    names = _good(_run(repository.top, "for-each-ref", "--format=%(refname:short)"))
+    known = near(ref, os.fsdecode(names).split())
+    raise ConfigurationError(f'there is no commit "{ref}" here, or it was not fetched{known}')
+
+
+def _changed(repository: _Repository, commit: str) -> int:
+    """How many files of the services are not as in the commit."""
+    below = repository.below or "."
+    other = _run(repository.top, "diff", "--name-only", "-z", commit, "--", below)
+    new = _run(repository.top, "ls-files", "--others", "-z", "--", below)
+    return len({*_good(other).split(b"\0"), *_good(new).split(b"\0")} - {b""})
+
+
+def _before(repository: _Repository, commit: str, shown: str) -> Mapping[str, Desired]:
+    """The desired state of the commit; nothing where it has none that is valid."""
+    with TemporaryDirectory(prefix="reconciler.") as folder:
+        if not _check_out(repository, commit, Path(folder)):
+            return {}
+        root = Path(folder, "tree", repository.below)
+        try:
+            return desired.load(root, session.address_makers(), display=shown)
+        except ConfigurationError as exc:
+            say(f"{exc.message.splitlines()[0]} (so every binding counts as touched)")
+            return {}
+
+
+def _check_out(repository: _Repository, commit: str, folder: Path) -> bool:
+    """Whether the commit has the services; they are then below `tree` in the folder."""
+    index = {"GIT_INDEX_FILE": str(folder / "index")}
+    top, below = repository.top, repository.below or "."
+    _good(_run(top, "read-tree", commit, environ=index))
+    paths = _good(_run(top, "ls-files", "-z", "--", below, environ=index))
+    where = f"--prefix={folder / 'tree'}/"
+    _good(
+        _run(top, "checkout-index", "--quiet", where, "-z", "--stdin", environ=index, given=paths)
+    )
+    return bool(paths)
+
+
+def _run(
+    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """What git answers; paths among the arguments stand for themselves and are no patterns."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED}
+    command = ["git", "--literal-pathspecs", "-c", f"core.hooksPath={os.devnull}", *arguments]
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env={**inherited, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(environ or {})},
+            input=given,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as exc:
+        raise ConfigurationError(f"git cannot be run: {exc.strerror}; install it") from exc
+
+
+def _good(done: subprocess.CompletedProcess[bytes]) -> bytes:
+    if done.returncode:
+        said = [line.strip() for line in os.fsdecode(done.stderr).splitlines() if line.strip()]
+        shown = said[:_MOST_LINES] or [f"exit code {done.returncode}, and no word why"]
+        raise ConfigurationError("\n".join(f"git: {line}" for line in shown))
+    return done.stdout

@@ -1,0 +1,49 @@
+"""What a change of the desired state touches: bindings that mean something else than before.
+
+Values are compared, not texts. A binding is built of everything that it refers to: its model, the
+rows of its generator, its probe. So one that is only written differently is not touched, and one
+whose own document is as it was can be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.model import Desired, Environment
+
+
+def touched(before: Desired | None, after: Desired) -> frozenset[str]:
+    """The names of the bindings that are new or mean something else; all, if nothing was before.
+
+    An environment means to a binding where it is, its store, how it is signed in to, and the
+    training service of that binding; its limits are about runs.
+    """
+    if before is None or _place(before.environment) != _place(after.environment):
+        return frozenset(binding.name for binding in after.bindings)
+    known = {binding.name: binding for binding in before.bindings}
+    others = _other_services(before.environment, after.environment)
+    return frozenset(
+        binding.name
+        for binding in after.bindings
+        if known.get(binding.name) != binding or binding.recipe.service in others
+    )
+
+
+def _place(environment: Environment) -> Environment:
+    """The environment without what only some bindings, or none, have to do with."""
+    return replace(
+        environment,
+        training_services={},
+        parallel=0,
+        most_changes_percent=0,
+        most_bindings=0,
+        most_retrains=0,
+    )
+
+
+def _other_services(before: Environment, after: Environment) -> set[str]:
+    """The names of the training services that are new or somewhere else."""
+    known = before.training_services
+    return {name for name, each in after.training_services.items() if known.get(name) != each}
