@@ -299,6 +299,26 @@ def history(
 
 
 @app.command()
+def promote(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The binding, or a pattern: 'bike-*'.")
+    ],
+    from_: Annotated[
+        str, typer.Option("--from", metavar="ENVIRONMENT", help="Where the version is now.")
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="ENVIRONMENT", help="Where it is to be.")],
+    services: Services = SERVICES,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
+    ] = False,
+) -> int:
+    """Write the version of one environment into the YAML of another, and show the difference."""
+    from reconciler.cli.promote import promote as command
+
+    return command(services, name, from_, to, dry_run=dry_run)
+
+
+@app.command()
 def unlock(
     force: Annotated[
         str, typer.Option("--force", metavar="REASON", help="Why; kept in the store.")

@@ -58,17 +58,18 @@ def log_to_stderr(verbose: int) -> None:
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Write a whole file or nothing: a reader never sees half of it.
 
     What is there and is no plain file, such as /dev/stdout or a pipe, is written to and never
     replaced. ConfigurationError names the path and the reason.
     """
+    data = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
         else:
-            _replace(path.resolve(), text)  # where a link leads to, not the link
+            _replace(path.resolve(), data, mode)  # where a link leads to, not the link
     except BrokenPipeError:
         raise
     except OSError as exc:
@@ -76,16 +77,16 @@ def write_file(path: Path, text: str) -> None:
         raise ConfigurationError(f"{path} cannot be written: {why}; choose another path") from exc
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes, mode: int) -> None:
     if path.parent.is_file():  # for which mkdir has the words "File exists"
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".reconciler.")
     written = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        written.chmod(0o644)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        written.chmod(mode)
         written.replace(path)
     except BaseException:
         written.unlink(missing_ok=True)

@@ -32,16 +32,22 @@ __all__ = ["AddressMaker", "load"]
 
 
 def load(
-    root: Path, kinds: Mapping[str, AddressMaker], *, display: str | None = None
+    root: Path,
+    kinds: Mapping[str, AddressMaker],
+    *,
+    display: str | None = None,
+    instead: Mapping[PurePosixPath, str] | None = None,
 ) -> dict[str, Desired]:
     """Environment name → what it must look like, sorted by name.
 
     `kinds` makes the address of a binding from its `spec`, by kind; it may raise ValueError.
     `display` is what messages and sources call the root; None: as it was typed.
+    `instead` is what YAML files below the root are taken to hold, before they are written.
     Raises ConfigurationError with everything that is wrong in the tree.
     """
     display = root.as_posix() if display is None else display
     files = read_tree(root, display)
+    files.texts.update(instead or {})
     templates, problems, complete = _documents(files)
     documents, more, expanded = _generated(root, templates)
     problems.extend(more)

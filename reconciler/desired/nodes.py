@@ -53,6 +53,19 @@ class Guess:
     written: str
 
 
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """The characters `begin` to `end` of a text; `style` is its quote, or "|" or ">", or "".
+
+    `shared` says that it has an anchor, or is an alias.
+    """
+
+    begin: int
+    end: int
+    style: str
+    shared: bool
+
+
 @dataclass(frozen=True)
 class Document:
     """One YAML document: plain values, and where each of them and each key was written.
@@ -121,6 +134,24 @@ def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:
         return list(reader.documents()), reader.problems, True
     except _HopelessError as exc:
         return [], [*reader.problems, exc.problem], False
+
+
+def scalars(text: str) -> dict[Spot, Scalar]:
+    """Where the scalars and aliases are in a text that `read` understands, by line and column."""
+    found = {}
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)):
+            begin: Any = event.start_mark
+            end: Any = event.end_mark
+            shared = event.anchor is not None  # an alias has the anchor that it names
+            style = getattr(event, "style", None) or ""  # libyaml says "" where PyYAML says None
+            found[begin.line + 1, begin.column + 1] = Scalar(begin.index, end.index, style, shared)
+    return found
+
+
+def is_text(written: str) -> bool:
+    """Whether a scalar without quotes is read as the text that it is."""
+    return _plain(written) == written
 
 
 class _HopelessError(Exception):

@@ -1,0 +1,178 @@
+"""Which version goes where when one environment is to follow another, and what that will cost.
+
+What is written in one place changes in one place: the bindings that a `forEach` makes of one
+document share its version, and are promoted together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.desired.nodes import problem
+from reconciler.desired.schema import near
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.errors import Problem
+    from reconciler.model import Binding, Desired, Environment, Source
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A document of one environment, and the version that another environment has for it.
+
+    `bindings` are what the document makes, at least one; `origins` are the bindings of the other
+    environment that have one of their names, all of one version, at least one.
+    """
+
+    bindings: tuple[Binding, ...]
+    origins: tuple[Binding, ...]
+
+    @property
+    def source(self) -> Source:
+        """Where the document has its name."""
+        return self.bindings[0].source
+
+    @property
+    def old(self) -> str:
+        """The version that the document declares."""
+        return self.bindings[0].version.version
+
+    @property
+    def new(self) -> str:
+        """The version that it is to declare."""
+        return self.origins[0].version.version
+
+    def __str__(self) -> str:
+        """Whose version it is."""
+        return some(self.bindings)
+
+
+@dataclass(frozen=True)
+class Promotions:
+    """What a name or a pattern stands for; `left_out` is in one of the environments only."""
+
+    found: tuple[Promotion, ...]
+    left_out: tuple[Binding, ...]
+
+
+def environments(found: Mapping[str, Desired], from_: str, to: str) -> tuple[Desired, Desired]:
+    """The two environments of these names; ConfigurationError if they are not two."""
+    unknown = [name for name in dict.fromkeys((from_, to)) if name not in found]
+    if unknown:
+        said = (f'there is no environment "{name}"{near(name, found)}' for name in unknown)
+        raise ConfigurationError("\n".join(said))
+    if from_ == to:
+        raise ConfigurationError(f'"{to}" is both --from and --to; name two environments')
+    return found[from_], found[to]
+
+
+def promotions(source: Desired, target: Desired, name: str) -> Promotions:
+    """What to promote for a name or a pattern; ConfigurationError if that cannot be said."""
+    origins = {binding.name: binding for binding in _chosen(source, target, name)}
+    chosen = {binding.name: binding for binding in _chosen(target, source, name)}
+    left_out = [b for n, b in (origins | chosen).items() if n not in origins or n not in chosen]
+    found: list[Promotion] = []
+    problems: list[Problem] = []
+    for bindings in _by_document(target).values():
+        same = tuple(origins[each.name] for each in bindings if each.name in origins)
+        if not same:
+            continue
+        found.append(Promotion(bindings, same))
+        problems.extend(_unlike(bindings, chosen, same))
+    if problems:
+        raise ConfigurationError(problems)
+    if not found:
+        known = near(name, [b.name for b in source.bindings])
+        raise ConfigurationError(f'no name that matches "{name}" is in both environments{known}')
+    followers = {b.name for each in found for b in each.bindings}
+    return Promotions(tuple(found), tuple(b for b in left_out if b.name not in followers))
+
+
+def notes(
+    made: Sequence[Promotion], source: Environment, target: Environment, after: Iterable[Binding]
+) -> Iterator[str]:
+    """Why versions would be trained again in the target; nothing if none would be.
+
+    `after` are the bindings of the target as the promotions leave them.
+    """
+    by_name = {binding.name: binding for binding in after}
+    theirs, ours = (f"{e.store.account}/{e.store.container}" for e in (source, target))
+    if theirs != ours:
+        yield (
+            f"{source.name} keeps its models in {theirs} and {target.name} in {ours}; what is not "
+            f"there yet, {target.name} trains itself"
+        )
+    for each in made:
+        if others := [o for o in each.origins if by_name[o.name].key != o.key]:
+            why = "; ".join(_differences(others[0], by_name[others[0].name]))
+            yield (
+                f"{some(others)}: {target.name} does not take the {each.new} of {source.name} but "
+                f"trains its own, for the recipes differ: {why}"
+            )
+
+
+def some(bindings: Sequence[Binding]) -> str:
+    """The first of the names, and how many more there are."""
+    more = f" and {len(bindings) - 1:,} more" if len(bindings) > 1 else ""
+    return f"{bindings[0].name}{more}"
+
+
+def _chosen(here: Desired, there: Desired, name: str) -> list[Binding]:
+    """The bindings of an environment that a name or a pattern means, at least one."""
+    found = [binding for binding in here.bindings if fnmatchcase(binding.name, name)]
+    if found:
+        return found
+    also = any(fnmatchcase(binding.name, name) for binding in there.bindings)
+    only = f" ({there.environment.name} has)" if also else ""
+    known = near(name, [binding.name for binding in here.bindings])
+    raise ConfigurationError(f'{here.environment.name} has no binding "{name}"{only}{known}')
+
+
+def _by_document(target: Desired) -> dict[Source, tuple[Binding, ...]]:
+    found = defaultdict(list)
+    for binding in target.bindings:
+        found[binding.source].append(binding)
+    return {place: tuple(found[place]) for place in sorted(found)}
+
+
+def _unlike(
+    bindings: Sequence[Binding], chosen: Mapping[str, Binding], origins: Sequence[Binding]
+) -> Iterator[Problem]:
+    """What keeps the bindings of one document from getting one version."""
+    if rest := [each for each in bindings if each.name not in chosen]:
+        yield problem(
+            bindings[0].source,
+            f"forEach makes {some(rest)} of this version too; name them all by a pattern, or "
+            "write a document of its own for what is to differ",
+        )
+    first = origins[0]
+    for other in origins:
+        if other.version.version != first.version.version:
+            yield problem(
+                bindings[0].source,
+                f"forEach gives these one version, but {first.name} has {first.version.version} "
+                f"and {other.name} has {other.version.version}; promote when they agree",
+            )
+            return
+
+
+def _differences(source: Binding, target: Binding) -> Iterator[str]:
+    """`inputs.input1 is a and not b`, for everything that a training depends on."""
+    theirs, ours = _made_of(source), _made_of(target)
+    for what in sorted({*theirs, *ours}):
+        here, there = ours.get(what, "nothing"), theirs.get(what, "nothing")
+        if here != there:
+            yield f"{what} is {here} and not {there}"
+
+
+def _made_of(binding: Binding) -> dict[str, str]:
+    groups = {**binding.recipe.as_json(), "with": dict(binding.version.arguments)}
+    service = groups.pop("service")
+    pairs = {f"{group}.{name}": said[name] for group, said in groups.items() for name in said}
+    return {"model": binding.version.model, "service": service, **pairs}
