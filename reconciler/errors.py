@@ -21,7 +21,7 @@ Anything else that escapes is a bug of ours (exit 70).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class ReconcilerError(Exception):
 class Problem:
     """One thing that is wrong with the desired state: `path:line:column: what; the fix`.
 
-    `element` says for which of the many that a `forEach` makes; "" elsewhere.
+    `element` says for which of the many that a `forEach` makes; "" elsewhere. `rule` names what was
+    broken, for programs; `render.annotations.RULES` says it in words.
     """
 
     path: str
@@ -96,6 +97,11 @@ class Problem:
     column: int
     message: str
     element: str = ""
+    rule: str = field(default="configuration", compare=False)
+
+    def under(self, rule: str) -> Problem:
+        """The same problem as one of a rule."""
+        return replace(self, rule=rule)
 
     def __str__(self) -> str:
         """The line people see; a problem without a line is about the whole file or folder."""

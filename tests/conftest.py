@@ -1,13 +1,20 @@
-"""Figures that tests measured, printed at the end of a run, whichever process ran them."""
+"""For all tests: figures that they measured, printed at the end; and that no CI is around them."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("GITHUB_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -117,11 +117,16 @@ def _root(
 
 
 @app.command()
-def validate(services: Services = SERVICES) -> int:
+def validate(
+    services: Services = SERVICES,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", help="Write what is wrong as SARIF 2.1.0 too.")
+    ] = None,
+) -> int:
     """Check the desired state: offline, without credentials, everything wrong at once."""
     from reconciler.cli.commands import validate as command
 
-    return command(services)
+    return command(services, sarif)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import session
+from reconciler.cli import actions, session
 from reconciler.cli.output import say, write_file
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import UNREADABLE, Action
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from reconciler.model import Binding, Desired, Observed, Plan
 
 
-def validate(services: Path) -> int:
+def validate(services: Path, sarif: Path | None) -> int:
     """`validate`: 0 and one line per environment, or ConfigurationError."""
-    for name, wanted in sorted(session.load(services).items()):
+    with actions.sarif(sarif):
+        found = session.load(services)
+    for name, wanted in sorted(found.items()):
         made = sum(bool(binding.element) for binding in wanted.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
         say(f"{name}: {len(wanted.bindings):,} bindings are valid{of_them}")
+    actions.current().validated({name: len(found[name].bindings) for name in sorted(found)})
     return errors.SUCCESS
 
 
@@ -53,6 +56,7 @@ def plan(
     if out is not None:
         kept = replace(made, id=secrets.token_hex(8))
         write_file(out, page.plan_json(kept))
+        actions.current().files["plan-file"] = str(out)
         say(f"wrote {out}: plan {kept.id} with digest {kept.digest}")
     return plan_exit_code(made, detailed_exitcode)
 
@@ -92,6 +96,7 @@ def verify(wanted: Desired, page: Page, parallel: int | None) -> int:
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         proofs = prove_all(opened.world, wanted.bindings, opened.width)
+    actions.current().sources = {str(b.address): b.source for b in wanted.bindings}
     page.show_proofs(proofs)
     return errors.SUCCESS if all(proof.proved for proof in proofs) else errors.UNPROVED
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
+from reconciler.cli import actions
 from reconciler.cli.output import say, write_file
 from reconciler.errors import ReconcilerError, redact
 
@@ -57,6 +58,7 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
 def _write(path: Path, ending: Ending, began: str) -> None:
     try:
         write_file(path, _document(ending, began))
+        actions.current().files["report-file"] = str(path)
     except ReconcilerError as exc:
         say(f"error: {exc.message}")
         ending.exit_code = ending.exit_code or exc.exit_code

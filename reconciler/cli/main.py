@@ -7,11 +7,16 @@ import logging
 import os
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import typer
 
 from reconciler import errors
+from reconciler.cli import actions
 from reconciler.errors import ReconcilerError, redact
+
+if TYPE_CHECKING:
+    from reconciler.cli.actions import Job
 
 ISSUES = "this is a bug of ours; please report it with the text above"
 
@@ -22,7 +27,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """The exit code of one command; everything that escapes it is said on stderr, redacted."""
+    """The exit code of one command, after everything is said: to people, and to a CI job."""
+    with actions.job() as (job, stderr):
+        return job.ended(_run(arguments, job), os.environ, stderr)
+
+
+def _run(arguments: list[str] | None, job: Job) -> int:
+    """The exit code of the command; everything that escapes it is said on stderr, redacted."""
     from reconciler.cli.app import app
 
     try:
@@ -31,11 +42,12 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.Exit as exc:
         return exc.exit_code
     except typer.TyperException as exc:
-        return _misused(exc)
+        return _misused(exc, job)
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return errors.INTERRUPTED
     except ReconcilerError as exc:
+        job.failed(exc.exit_code, exc)
         return _said(exc)
     except BrokenPipeError:
         return _reader_gone()
@@ -45,6 +57,7 @@ def run(arguments: list[str] | None = None) -> int:
         raise
     except Exception:
         print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)
+        job.failed(errors.BUG, "the log of this step has its traceback")
         return errors.BUG
     return outcome if isinstance(outcome, int) else errors.SUCCESS
 
@@ -64,10 +77,11 @@ def _reader_gone() -> int:
     return errors.READER_GONE
 
 
-def _misused(exc: typer.TyperException) -> int:
+def _misused(exc: typer.TyperException, job: Job) -> int:
     """Typer's own exit code for this is 2, which means "changes are present" here."""
     command = getattr(getattr(exc, "ctx", None), "command_path", "reconciler")
     print(redact(f"error: {exc.format_message()}\ntry: {command} --help"), file=sys.stderr)
+    job.failed(errors.USAGE, exc.format_message())
     return errors.USAGE
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
+from reconciler.cli import actions
 from reconciler.errors import ConfigurationError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
@@ -105,6 +106,8 @@ class Page:
         """Print a plan; to another stream than stdout it is always text."""
         from reconciler import render
 
+        job = actions.current()
+        job.plan, job.show = plan, lambda: render.plan_markdown(plan)
         if to is not None or self.format == "text":
             stream = to or sys.stdout
             self._text(render.plan_text(plan, **self._look(stream)), stream)
@@ -123,6 +126,8 @@ class Page:
         """Print what a run did."""
         from reconciler import render
 
+        job = actions.current()
+        job.report, job.show = report, lambda: render.report_markdown(report)
         match self.format:
             case "json":
                 self._text(render.report_json(report))
@@ -136,6 +141,7 @@ class Page:
         from reconciler import render
 
         rows = [render.status_row(change, live[change.address]) for change in plan.changes]
+        actions.current().show = lambda: render.status_markdown(rows)
         match self.format:
             case "json":
                 self._text(render.status_json(rows))
@@ -144,10 +150,12 @@ class Page:
             case _:
                 self._text(render.status_text(rows, **self._look(sys.stdout)))
 
-    def show_proofs(self, proofs: Iterable[Proof]) -> None:
+    def show_proofs(self, proofs: Sequence[Proof]) -> None:
         """Print a row per proof."""
         from reconciler import render
 
+        job = actions.current()
+        job.proofs, job.show = tuple(proofs), lambda: render.proofs_markdown(proofs)
         match self.format:
             case "json":
                 self._text(render.proofs_json(proofs))
@@ -160,6 +168,7 @@ class Page:
         """Print what was made of a model and done at its address."""
         from reconciler import render
 
+        actions.current().show = lambda: render.history_markdown(history)
         match self.format:
             case "json":
                 self._text(render.history_json(history))

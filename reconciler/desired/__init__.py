@@ -60,7 +60,7 @@ def load(
         raise ConfigurationError([_nothing(display)])
     resolver = Resolver(kinds, Probes(root), complete=complete and expanded)
     desired = resolver.resolve(declared)
-    problems.extend(resolver.problems)
+    problems.extend(each.under("unresolved") for each in resolver.problems)
     if problems:
         raise ConfigurationError(summed(problems))
     return desired
@@ -82,31 +82,32 @@ def _generated(
         most = most_bindings(environments, folder)
         made, more = generators.expand(template, folder, most)
         found.extend((folder, document) for document in made)
-        problems.extend(more)
+        problems.extend(each.under("for-each") for each in more)
     return found, problems, not problems
 
 
 def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
     """Folder and document of everything that could be read, problems, and whether all could."""
     found: list[tuple[PurePosixPath, Document]] = []
-    problems = list(files.problems)
+    problems = [each.under("file") for each in files.problems]
     complete = not problems
     for below, text in files.texts.items():
         shown = files.shown(below)
         documents, more, understood = read(shown, text)
         if not documents and not more:
             message = "the file declares nothing; write a document, or delete it"
-            problems.append(Problem(shown, 0, 0, message))
-        problems.extend(leaks.check_comments(shown, text, understood=understood))
+            problems.append(Problem(shown, 0, 0, message, rule="file"))
+        secrets = leaks.check_comments(shown, text, understood=understood)
+        problems.extend(each.under("secret") for each in secrets)
         found.extend((below.parent, document) for document in documents)
-        problems.extend(more)
+        problems.extend(each.under("yaml") for each in more)
         complete &= understood
     return found, problems, complete
 
 
 def _check(document: Document) -> list[Problem]:
     """What is wrong with the document by itself; a secret is only said to be one."""
-    secrets = leaks.check(document)
+    secrets = [each.under("secret") for each in leaks.check(document)]
     places = {(each.line, each.column) for each in secrets}
     others = schema.check(document)
     found = secrets + [each for each in others if (each.line, each.column) not in places]
@@ -118,4 +119,4 @@ def _nothing(display: str) -> Problem:
         "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
         "(kind: Model) and NAME.yaml (kind: WebService or ClassicEndpoint)"
     )
-    return Problem(display, 0, 0, message)
+    return Problem(display, 0, 0, message, rule="file")

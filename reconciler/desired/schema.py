@@ -51,7 +51,9 @@ def check(document: Document) -> list[Problem]:
         if error.validator in unsaid:
             continue
         trail = tuple(error.absolute_path)
-        found.extend(_WORDS.get(error.validator, _other)(document, trail, error))
+        said = _WORDS.get(error.validator, _other)(document, trail, error)
+        rule = _RULES.get(error.validator, "invalid-value")
+        found.extend(each.under(rule) for each in said)
     return found
 
 
@@ -215,6 +217,12 @@ _WORDS: dict[str, Callable[[Document, Trail, Any], Iterator[Problem]]] = {
     "minLength": _empty,
     "minimum": _range,
     "maximum": _range,
+}
+
+_RULES = {
+    "additionalProperties": "unknown-key",
+    "required": "missing-key",
+    "anyOf": "missing-key",
 }
 
 

@@ -67,7 +67,8 @@ def _problem(name: SecretName, environ: Mapping[str, str]) -> Problem | None:
         message += "; set it again without (printf, not echo)"
     else:
         return None
-    return Problem(name.source.path, name.source.line, name.source.column, message)
+    where = name.source
+    return Problem(where.path, where.line, where.column, message, rule="secret-not-set")
 
 
 def _remember(secret: str) -> None:

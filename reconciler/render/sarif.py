@@ -1,0 +1,62 @@
+"""Findings as SARIF 2.1.0, which code scanning and editors read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from reconciler.model import Source, canonical_json
+from reconciler.render.annotations import RULES, Finding
+from reconciler.render.cells import visible
+from reconciler.render.documents import json_document
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+ROOT = "%SRCROOT%"
+
+
+def sarif_json(findings: Sequence[Finding], version: str) -> str:
+    """The findings of one run of this version of the program; their rules are those of RULES."""
+    rules = sorted(RULES)
+    driver = {
+        "name": "reconciler",
+        "version": version,
+        "rules": [{"id": rule, "shortDescription": {"text": RULES[rule]}} for rule in rules],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, rules.index(finding.rule)) for finding in findings],
+    }
+    return json_document({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _result(finding: Finding, rule: int) -> dict[str, Any]:
+    result = {
+        "ruleId": finding.rule,
+        "ruleIndex": rule,
+        "level": "error",
+        "message": {"text": visible(finding.message)},
+        "partialFingerprints": {"reconciler/v1": _fingerprint(finding)},
+    }
+    if finding.source.path:
+        result["locations"] = [{"physicalLocation": _location(finding.source)}]
+    return result
+
+
+def _location(source: Source) -> dict[str, Any]:
+    place = {"uri": quote(source.path), "uriBaseId": ROOT}
+    if source.path.startswith("/"):
+        place = {"uri": f"file://{quote(source.path)}"}
+    # Code scanning wants a line of everything, also of what is about a whole file.
+    region = {"startLine": max(source.line, 1)}
+    if source.line and source.column:
+        region["startColumn"] = source.column
+    return {"artifactLocation": place, "region": region}
+
+
+def _fingerprint(finding: Finding) -> str:
+    """The same wherever the line moves to, so that a finding is not shown as a new one."""
+    said = canonical_json([finding.source.path, finding.rule, finding.message])
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
