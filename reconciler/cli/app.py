@@ -68,6 +68,10 @@ Shard = Annotated[
     str,
     typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for N runners."),
 ]
+Since = Annotated[
+    str,
+    typer.Option("--since", metavar="REF", help="Only what was changed after this commit of git."),
+]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Format of the document.")]
 Parallel = Annotated[
     int | None,
@@ -94,11 +98,15 @@ LOCK_TIMEOUT_S = 90.0  # longer than a killed run can hold it
 
 
 def _selection(
-    target: list[str] | None, exclude: list[str] | None, label: list[str] | None, shard: str
+    target: list[str] | None,
+    exclude: list[str] | None,
+    label: list[str] | None,
+    shard: str,
+    since: str,
 ) -> Selection:
     from reconciler.cli.selection import Selection
 
-    return Selection(tuple(target or ()), tuple(exclude or ()), tuple(label or ()), shard)
+    return Selection(tuple(target or ()), tuple(exclude or ()), tuple(label or ()), shard, since)
 
 
 def _version(asked: bool) -> None:
@@ -137,6 +145,7 @@ def plan(
     exclude: Excludes = None,
     label: Labels = None,
     shard: Shard = "",
+    since: Since = "",
     output: Output = Format.TEXT,
     out: Annotated[Path | None, typer.Option("--out", help="Write the plan as JSON too.")] = None,
     detailed_exitcode: Annotated[
@@ -156,7 +165,7 @@ def plan(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    selection = _selection(target, exclude, label, shard)
+    selection = _selection(target, exclude, label, shard, since)
     wanted = session.wanted(services, environment, selection)
     return commands.plan(wanted, page, out, detailed_exitcode, live, parallel)
 
@@ -173,6 +182,7 @@ def apply(
     exclude: Excludes = None,
     label: Labels = None,
     shard: Shard = "",
+    since: Since = "",
     output: Output = Format.TEXT,
     expect: Annotated[
         str | None,
@@ -198,7 +208,7 @@ def apply(
 
     def order() -> applying.Order:
         approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force)
-        selection = _selection(target, exclude, label, shard)
+        selection = _selection(target, exclude, label, shard, since)
         wanted = session.wanted(services, environment, selection)
         return applying.Order("apply", wanted, page, approval, parallel, lock_timeout, shard)
 
@@ -213,6 +223,7 @@ def train(
     exclude: Excludes = None,
     label: Labels = None,
     shard: Shard = "",
+    since: Since = "",
     output: Output = Format.TEXT,
     yes: Yes = False,
     force: Force = "",
@@ -229,7 +240,7 @@ def train(
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
     approval = Approval(yes=yes, force=force)
-    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard))
+    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
     order = applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
     return applying.train(order)
 
@@ -354,6 +365,7 @@ def status(
     exclude: Excludes = None,
     label: Labels = None,
     shard: Shard = "",
+    since: Since = "",
     output: Output = Format.TEXT,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -364,7 +376,7 @@ def status(
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard))
+    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
     return commands.status(wanted, printing.Page(output, no_color, verbose), parallel)
 
 
@@ -376,6 +388,7 @@ def verify(
     exclude: Excludes = None,
     label: Labels = None,
     shard: Shard = "",
+    since: Since = "",
     output: Output = Format.TEXT,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -386,7 +399,7 @@ def verify(
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard))
+    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
     return commands.verify(wanted, printing.Page(output, no_color, verbose), parallel)
 
 

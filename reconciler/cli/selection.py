@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,23 +22,21 @@ class Selection:
     """What was asked for; nothing means everything.
 
     A binding is selected when its name fits one of `targets` and none of `excludes`, when it has
-    all `labels` (`key=value`), and when it belongs to the `shard` (`2/4`).
+    all `labels` (`key=value`), and when it belongs to the `shard` (`2/4`). What a change `since` a
+    commit touches takes the files and git; `session.wanted` asks them.
     """
 
     targets: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     shard: str = ""
-
-    def __bool__(self) -> bool:
-        """Whether anything was asked for."""
-        return self != Selection()
+    since: str = ""
 
     def of(self, wanted: Desired) -> Desired:
         """The selected part; ConfigurationError for a selection that means nothing."""
-        if not self:
+        if self == Selection():
             return wanted
-        _refuse_strangers("--target", self.targets, wanted)
+        _refuse_strangers(self.targets, wanted)
         pairs = [_pair(label) for label in self.labels]
         chosen = tuple(b for b in wanted.bindings if self._names(b) and _has(b, pairs))
         if not chosen:
@@ -80,12 +79,10 @@ def _pair(label: str) -> tuple[str, str]:
     return name, value
 
 
-def _refuse_strangers(option: str, globs: tuple[str, ...], wanted: Desired) -> None:
+def _refuse_strangers(targets: tuple[str, ...], wanted: Desired) -> None:
     names = [binding.name for binding in wanted.bindings]
-    for glob in globs:
+    for glob in targets:
         if not any(fnmatchcase(name, glob) for name in names):
-            from reconciler.desired.schema import near
-
             raise ConfigurationError(
-                f"{option} {glob} fits no binding of {wanted.environment.name}{near(glob, names)}"
+                f"--target {glob} fits no binding of {wanted.environment.name}{near(glob, names)}"
             )

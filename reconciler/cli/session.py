@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
@@ -132,7 +132,18 @@ def load(services: Path) -> dict[str, Desired]:
 def wanted(services: Path, environment: str | None, selection: Selection | None = None) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
     chosen = choose(load(services), environment)
-    return selection.of(chosen) if selection else chosen
+    if selection is None:
+        return chosen
+    chosen = selection.of(chosen)
+    return _since(services, chosen, selection.since) if selection.since else chosen
+
+
+def _since(services: Path, chosen: Desired, ref: str) -> Desired:
+    """The part that a change since a commit touches; it may be nothing."""
+    from reconciler.cli.since import since
+
+    names = since(services, chosen, ref)
+    return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
 
 
 def choose(found: Mapping[str, Desired], name: str | None) -> Desired:

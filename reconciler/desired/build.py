@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
+PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
 def environment(document: Document) -> Environment:
@@ -142,7 +142,7 @@ class _Making:
             def fill(found: re.Match[str], name: str = name) -> str:
                 return self._value(found, (group, name))
 
-            yield name, _PLACEHOLDER.sub(fill, template)
+            yield name, PLACEHOLDER.sub(fill, template)
 
     def _value(self, found: re.Match[str], where: tuple[str, str]) -> str:
         name = found[1]

@@ -11,15 +11,17 @@ import csv
 import itertools
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.nodes import Guess, problem, read
+from reconciler.desired.resolve import BINDING_KINDS
 from reconciler.desired.schema import near
-from reconciler.desired.tree import CannotReadError, read_text
-from reconciler.model import MOST_BINDINGS
+from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.model import MOST_BINDINGS, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,9 +30,7 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document, Trail
     from reconciler.errors import Problem
 
-KINDS = ("WebService", "ClassicEndpoint")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _SHAPES = (
     'write a list of texts, {from: "001", to: "100"}, or {file: NAME.csv} or {file: _NAME.yaml}'
@@ -64,7 +64,7 @@ class Generators:
 
         `most` is how many it may stand for.
         """
-        if not isinstance(document.data, dict) or document.data.get("kind") not in KINDS:
+        if not isinstance(document.data, dict) or document.data.get("kind") not in BINDING_KINDS:
             return [document], _misplaced(document)
         try:
             elements = self._elements(document, folder, most)
@@ -86,20 +86,14 @@ class Generators:
         said = document.data["forEach"]
         if not isinstance(said, dict) or not said:
             raise _WrongError(("forEach",), "a name with a generator is needed: {location: […]}")
-        sources = [self._rows(document, folder, name) for name in said]
-        count = math.prod(map(len, sources))
-        if count > most:
-            raise _WrongError(
-                ("forEach",),
-                f"{count:,} elements, and limits.bindings of the environment is {most:,}; "
-                "make fewer, or raise the limit",
-            )
+        sources = [self._rows(document, folder, name, most) for name in said]
+        _refuse_too_many(math.prod(map(len, sources)), most)
         return [
             {name: value for row in rows for name, value in row.items()}
             for rows in itertools.product(*sources)
         ]
 
-    def _rows(self, document: Document, folder: PurePosixPath, name: str) -> list[Row]:
+    def _rows(self, document: Document, folder: PurePosixPath, name: str, most: int) -> list[Row]:
         trail: Trail = ("forEach", name)
         if not _NAME.fullmatch(name):
             message = f'"{name}" is no name; use letters, digits and underscores'
@@ -110,7 +104,7 @@ class Generators:
         elif isinstance(said, dict) and "file" in said:
             rows = self._of_file(said, trail, folder)
         elif isinstance(said, dict) and "from" in said:
-            rows = [{name: value} for value in _range(said, trail)]
+            rows = [{name: value} for value in _range(said, trail, most)]
         else:
             raise _WrongError(trail, f"this is no generator; {_SHAPES}")
         if not rows and not (isinstance(said, dict) and said.get("allowEmpty") is True):
@@ -121,12 +115,13 @@ class Generators:
     def _of_file(self, said: dict[str, Any], trail: Trail, folder: PurePosixPath) -> list[Row]:
         _refuse_keys(said, ("file", "column", "allowEmpty"), trail)
         name, column = str(trail[-1]), said.get("column", trail[-1])
-        below = PurePosixPath(_text(said["file"], (*trail, "file")))
-        if below.is_absolute() or ".." in below.parts:
-            message = f'"{below}" leaves the folder; name a file beside or below this one'
-            raise _WrongError((*trail, "file"), message)
+        below = _text(said["file"], (*trail, "file"))
         try:
-            table = self._table(folder / below, name)
+            path = beside(folder, below)
+        except CannotReadError as exc:
+            raise _WrongError((*trail, "file"), f'"{below}" {exc.message}') from exc
+        try:
+            table = self._table(path, name)
         except CannotReadError as exc:
             place = f"{exc.line}: " if exc.line else ""
             raise _WrongError((*trail, "file"), f"{below}: {place}{exc.message}") from exc
@@ -155,23 +150,25 @@ def most_bindings(documents: Mapping[PurePosixPath, Any], folder: PurePosixPath)
 
 
 def summed(problems: list[Problem]) -> list[Problem]:
-    """The problems, where many elements of one template have one at one place: the first of them.
+    """The problems; at a place where several elements of a template have some, those of the first.
 
     A thousand sentences about one line help nobody.
     """
-    found: dict[object, Problem] = {}
-    more: Counter[object] = Counter()
+    elements: defaultdict[Source, dict[str, None]] = defaultdict(dict)  # in their order
     for each in problems:
-        place = (each.path, each.line, each.column, bool(each.element)) if each.element else each
-        if place in found and found[place].element != each.element:
-            more[place] += 1
-        found.setdefault(place, each)
-    return [_and_more(each, more[place]) for place, each in found.items()]
+        elements[_place(each)][each.element] = None
+    return [
+        _and_more(each, len(elements[_place(each)]) - 1) if each.element else each
+        for each in problems
+        if each.element == next(iter(elements[_place(each)])) or not each.element
+    ]
+
+
+def _place(problem: Problem) -> Source:
+    return Source(problem.path, problem.line, problem.column)
 
 
 def _and_more(first: Problem, more: int) -> Problem:
-    if not first.element:
-        return first
     also = f", and {more:,} more" if more else ""
     return replace(first, message=f"{first.message} [{first.element}{also}]", element="")
 
@@ -179,7 +176,7 @@ def _and_more(first: Problem, more: int) -> Problem:
 def _misplaced(document: Document) -> list[Problem]:
     if not isinstance(document.data, dict) or "forEach" not in document.data:
         return []
-    message = f"forEach is for {' and '.join(KINDS)}; take it out here"
+    message = f"forEach is for {' and '.join(BINDING_KINDS)}; take it out here"
     return [problem(document.at_key("forEach"), message)]
 
 
@@ -194,7 +191,7 @@ def _filled(document: Document, element: Row) -> Document:
 
 def _fill(value: Any, element: Row) -> Any:
     if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda m: element[m[1]], value) if "${" in value else value
+        return PLACEHOLDER.sub(lambda m: element[m[1]], value) if "${" in value else value
     if isinstance(value, dict):
         return {key: _fill(below, element) for key, below in value.items()}
     if isinstance(value, list):
@@ -207,7 +204,7 @@ def _unknown(document: Document, known: Row) -> list[Problem]:
     return [
         problem(document.at(*trail), _why_unknown(found, known))
         for trail, text in _texts_with_placeholders(document.data, ())
-        for found in _PLACEHOLDER.finditer(text)
+        for found in PLACEHOLDER.finditer(text)
         if found[1] is None or found[1] not in known
     ]
 
@@ -224,7 +221,7 @@ def _unused(document: Document, known: Row) -> list[Problem]:
     used = {
         found[1].partition(".")[0]
         for _, text in _texts_with_placeholders(document.data, ())
-        for found in _PLACEHOLDER.finditer(text)
+        for found in PLACEHOLDER.finditer(text)
         if found[1]
     }
     return [
@@ -249,8 +246,17 @@ def _texts_with_placeholders(value: Any, trail: Trail) -> Iterator[tuple[Trail, 
 # --- generators -------------------------------------------------------------------------------
 
 
-def _range(said: dict[str, Any], trail: Trail) -> Iterator[str]:
-    """Both ends included; as wide as its beginning is written."""
+def _refuse_too_many(count: int, most: int) -> None:
+    if count > most:
+        message = (
+            f"{count:,} elements, and limits.bindings of the environment is {most:,}; "
+            "make fewer, or raise the limit"
+        )
+        raise _WrongError(("forEach",), message)
+
+
+def _range(said: dict[str, Any], trail: Trail, most: int) -> Iterator[str]:
+    """Both ends included; as wide as its beginning is written. Too long a one is never made."""
     _refuse_keys(said, ("from", "to", "allowEmpty"), trail)
     if "to" not in said:
         raise _WrongError(trail, '"to" is missing')
@@ -258,7 +264,9 @@ def _range(said: dict[str, Any], trail: Trail) -> Iterator[str]:
     for key, text in (("from", first), ("to", last)):
         if not _NUMBER.fullmatch(text):
             raise _WrongError((*trail, key), f'"{text}" is no whole number; write digits, as "001"')
-    return (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
+    numbers = range(int(first), int(last) + 1)
+    _refuse_too_many(len(numbers), most)
+    return (str(number).zfill(len(first)) for number in numbers)
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
@@ -306,7 +314,7 @@ def _yaml_rows(shown: str, text: str, name: str) -> Iterator[Row]:
         yield row
 
 
-def _named(row: Row, name: str, column: str, trail: Trail, below: PurePosixPath) -> Row:
+def _named(row: Row, name: str, column: str, trail: Trail, below: str) -> Row:
     """The row as placeholders: `${name}` is its column, `${name.other}` another one."""
     if column not in row:
         hint = near(column, row)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
-from reconciler.desired.tree import CannotReadError, read_text
+from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.model import Expectation, Probe
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class Probes:
         return Probe(request, tuple(verify.get("columns", ())), tuple(_expected(verify))), []
 
     def _request(self, folder: PurePosixPath, name: str) -> str:
-        below = PurePosixPath(name)
-        if below.is_absolute() or ".." in below.parts:
-            raise CannotReadError("leaves the folder; name a file beside or below this one")
-        below = folder / below
+        below = beside(folder, name)
         if below not in self._read:
             self._read[below] = self._text(below)
         found = self._read[below]

@@ -60,6 +60,14 @@ def read_tree(root: Path, display: str) -> Files:
     return files
 
 
+def beside(folder: PurePosixPath, name: str) -> PurePosixPath:
+    """The path of a file that a document in `folder` names; CannotReadError if it leads out."""
+    below = PurePosixPath(name)
+    if below.is_absolute() or ".." in below.parts:
+        raise CannotReadError("leaves the folder; name a file beside or below this one")
+    return folder / below
+
+
 def read_text(path: Path, inside: Path) -> str:
     """The text of a file that is not too long; CannotReadError if it is not to be had."""
     try:

@@ -166,22 +166,19 @@ class Account:
             **headers,
         }
         try:
-            return self._put(path, f"writing blob {path}", content=content, headers=sent)
+            what = f"writing blob {path}"
+            answer = self.request("PUT", path, _WRITE, what, content=content, headers=sent)
+            return _etag(answer)
         except ConflictError:
             if (etag := self._etag_of_write(path, write_id)) is None:
                 raise
             return etag
 
-    def _put(self, path: str, what: str, *, content: bytes, headers: Mapping[str, str]) -> str:
-        """The etag of what was written; without one a proxy answered, and nothing was."""
-        answer = self.request("PUT", path, _WRITE, what, content=content, headers=headers)
-        return _etag(answer)
-
     def _etag_of_write(self, path: str, write_id: str) -> str | None:
         answer = self._found("HEAD", path)
         if answer is None or answer.headers.get(_META + _WRITE_ID) != write_id:
             return None
-        return answer.headers.get("ETag", "")
+        return _etag(answer)
 
     def request(
         self,

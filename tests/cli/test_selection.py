@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.cli.conftest import Ran
     from tests.lab import Lab
@@ -107,6 +109,19 @@ def test_shards_have_a_lock_each(lab: Lab, command: Command) -> None:
     ran = command("unlock", "--shard", "2/2", "--force", "it is dead")
     assert "shard 2/2 of environment local was not locked" in ran.err
     assert command("unlock", "--shard", "2", "--force", "x").code == errors.CONFIGURATION
+
+
+def test_only_what_a_change_touches_is_planned(lab: Lab, command: Command, tmp_path: Path) -> None:
+    who = ("-c", "user.name=test", "-c", "user.email=test")
+    for arguments in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "."]):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    assert planned(command, "--since", "HEAD") == []
+    lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
+    assert planned(command, "--since", "HEAD") == ["breast-cancer"]
+    assert planned(command, "--since", "HEAD", "-t", "diabetes-*") == []
+    ran = command("plan", "--since", "nothing")
+    assert ran.code == errors.CONFIGURATION
+    assert 'there is no commit "nothing" here' in ran.err
 
 
 def test_a_selection_of_nothing_is_everything(lab: Lab) -> None:

@@ -67,7 +67,13 @@ WORLDS = {"untrained": untrained, "training": training, "trained": trained, "ser
 HARMLESS = {("blob.head", "half")}
 
 
-@pytest.fixture(scope="module", params=WORLDS)
+# Only the plan of what is being trained looks at jobs.
+MADE = [
+    (name, route) for name in WORLDS for route in READS if route != "bes.look" or name == "training"
+]
+
+
+@pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     lab = Lab(tmp_path_factory.mktemp(request.param))
     WORLDS[request.param](lab)
@@ -75,7 +81,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("route", READS)
+@pytest.mark.parametrize(("world", "route"), MADE, indirect=["world"])
 def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
     before = world.changes()
     world.sent.clear()
@@ -87,7 +93,8 @@ def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
         world.cloud.faults.forget()
     assert {method for method, _ in world.sent} <= {"GET", "HEAD"}
     asked = any(entry.route == route for entry in world.cloud.log)
-    hit = READS[route] if asked and (route, odd) not in HARMLESS else set()
+    assert asked, "this plan never makes the read"
+    hit = READS[route] if (route, odd) not in HARMLESS else set()
     for name, change in after.items():
         if name not in hit:
             assert change == before[name]

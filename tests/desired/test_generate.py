@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ from reconciler.errors import ConfigurationError
 from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, KINDS, MODEL, complaints, write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.model import Binding
 
 TEMPLATE = """\
@@ -101,10 +100,8 @@ def test_an_empty_generator_may_be_allowed(tmp_path: Path) -> None:
 
 
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> list[str]:
-    from pathlib import Path as Here
-
     monkeypatch.chdir(write(tmp_path, files))
-    return list(complaints(Here()))
+    return list(complaints(Path()))
 
 
 LIST = "4:10: forEach"
@@ -126,6 +123,7 @@ WRONG = [
     ("{location: {}}", '4:21: forEach.location: this is no generator; write a list of texts, {from: "001", to: "100"}, or {file: NAME.csv} or {file: _NAME.yaml}'),
     ("{lo-cation: [a]}", '4:11: forEach.lo-cation: "lo-cation" is no name; use letters, digits and underscores'),
     ('{location: [a], year: ["1"]}', "4:26: forEach.year: nothing uses ${year}"),
+    ('{location: {from: "1", to: "999999999"}}', "4:10: forEach: 999,999,999 elements, and limits.bindings of the environment is 10,000; make fewer, or raise the limit"),
     ('{location: {from: "1", to: "100000"}}', f"{LIST}: 100,000 elements, and limits.bindings of the environment is 10,000; make fewer, or raise the limit"),
 ]  # fmt: skip
 
@@ -200,6 +198,20 @@ def test_a_thousand_equal_problems_are_one_and_name_an_element(
     ]
 
 
+def test_of_several_problems_at_one_place_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = fleet("{location: [a, b]}")
+    twice = (
+        files["fleet.yaml"]
+        .replace('"rental-${location}"', '"rental"')
+        .replace('"rentalloc${location}"', '"rentalloc"')
+    )
+    first, second = said(tmp_path, monkeypatch, {**files, "fleet.yaml": twice})
+    assert "Bike Rental/rentalloc is bound already" in first
+    assert 'the binding "rental" of the environment "prod" is declared already' in second
+
+
 def test_elements_that_meet_at_one_address_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,18 +226,12 @@ def test_elements_that_meet_at_one_address_are_named(
 def test_a_problem_of_the_model_names_the_element_that_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = fleet("{location: [a, ..]}")
+    files = fleet("{location: {file: s.csv}}", s_csv="location,n\na,1\n..,2\n")
     files["fleet.yaml"] = (
         files["fleet.yaml"]
-        .replace('"rental-$', '"r$')
-        .replace('endpoint: "rentalloc${location}"', "endpoint: x${location.n}")
+        .replace('"rental-${location}"', '"r${location.n}"')
+        .replace('"rentalloc${location}"', "x${location.n}")
     )
-    files["fleet.yaml"] = (
-        files["fleet.yaml"]
-        .replace("[a, ..]", "{file: s.csv}")
-        .replace('"r${location}"', '"r${location.n}"')
-    )
-    files["s.csv"] = "location,n\na,1\n..,2\n"
     (complaint,) = said(tmp_path, monkeypatch, files)
     assert 'the input "input1" becomes "datasets/../2026-11.csv"' in complaint
     assert complaint.endswith("[location=..]")
