@@ -50,6 +50,11 @@ class Address(Protocol):
         """The id that people see and plans sort by; unique within an environment."""
         ...
 
+    @property
+    def key(self) -> str:
+        """The id that a store files by; unique also where environments share the store."""
+        ...
+
 
 # --- models and how they are made ----------------------------------------------------------
 
@@ -574,6 +579,8 @@ class Change:
 
 # The reason code of a BLOCK that means "could not be read": an error, not a refusal.
 UNREADABLE = "unreadable"
+# The reason code of a WAIT for a job, which may have to be tried again.
+TRAINING = "training"
 # The reason code of a NOOP that is no agreement: the binding is left as it is.
 PAUSED = "paused"
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.ledger.lock import Clock
+    from reconciler.model import Address
     from reconciler.wire.blob import Container
 
 __all__ = [
@@ -154,12 +155,12 @@ class Ledger:
         """The entry with the reason why its gates did not accept it."""
         return self.write(entry, replace(entry.manifest, refused=reason))
 
-    def record(self, address: object) -> Record | None:
+    def record(self, address: Address) -> Record | None:
         """What was last done at an address; None when nothing was."""
         blob = self._container.get(_record_name(address))
         return None if blob is None else parse_record(blob.content, address, blob.etag)
 
-    def keep_record(self, address: object, record: Record) -> Record:
+    def keep_record(self, address: Address, record: Record) -> Record:
         """The record as it is kept from now on; ConflictError when another run changed it.
 
         `record.etag` is that of the record it replaces, "" when there was none.
@@ -178,5 +179,5 @@ class Ledger:
         return Entry(parse_manifest(blob.content, name), blob.etag)
 
 
-def _record_name(address: object) -> str:
-    return f"_records/{address}.json"
+def _record_name(address: Address) -> str:
+    return f"_records/{address.key}.json"

@@ -48,6 +48,11 @@ class ClassicAddress:
         """`classic/service/endpoint`; the workspace is the environment's only one."""
         return f"classic/{self.service}/{self.endpoint}"
 
+    @property
+    def key(self) -> str:
+        """The same with the workspace."""
+        return f"classic/{self.workspace}/{self.service}/{self.endpoint}"
+
 
 def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress:
     """The address of a binding of kind ClassicEndpoint; ValueError without a workspace."""

@@ -53,6 +53,11 @@ class WebServiceAddress:
         return f"webServices/{self.resource_group}/{self.name}"
 
     @property
+    def key(self) -> str:
+        """The same with the subscription."""
+        return f"webServices/{self.subscription}/{self.resource_group}/{self.name}"
+
+    @property
     def path(self) -> str:
         """The ARM resource id."""
         group, name = quote(self.resource_group, safe="()"), quote(self.name, safe="")
