@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import Action
+from reconciler.model import TRAINING, Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,7 @@ def excess(environment: Environment, changes: Iterable[Change]) -> tuple[str, ..
 
 
 def _of_changes(environment: Environment, changes: tuple[Change, ...]) -> str:
-    changing = sum(change.action in _CHANGING for change in changes)
+    changing = sum(_changes(change) for change in changes)
     most = environment.most_changes_percent
     if len(changes) <= ALWAYS_ALLOWED or changing * 100 <= most * len(changes):
         return ""
@@ -30,6 +30,11 @@ def _of_changes(environment: Environment, changes: tuple[Change, ...]) -> str:
         f"{changing} of {len(changes)} endpoints would change "
         f"({100 * changing / len(changes):.0f}%), and limits.changes is {most}%"
     )
+
+
+def _changes(change: Change) -> bool:
+    """Whether the endpoint would change: a run that waits for a job swaps when it is done."""
+    return change.action in _CHANGING or change.code == TRAINING
 
 
 def _of_retrains(environment: Environment, changes: tuple[Change, ...]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import gates, limits
 from reconciler.model import (
     PAUSED,
+    TRAINING,
     UNREADABLE,
     Action,
     ArtifactState,
@@ -258,7 +259,6 @@ _COVERS = {
 }
 TO_DO = frozenset(_COVERS)
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
-TRAINING = "training"  # the reason code of a WAIT for a job, which may have to be tried again
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:

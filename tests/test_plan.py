@@ -276,3 +276,13 @@ def test_a_refusal_by_gates_says_which_verdict(
     change = decide(observed(artifact=ready, binding=binding(accept=rules)))
     assert (change.action, change.code) == (Action.BLOCK, "gate")
     assert change.why.startswith(why)
+
+
+def test_a_swap_that_waits_for_a_training_counts_against_the_limit() -> None:
+    waiting = [
+        observed(artifact=of(ArtifactState.RUNNING), binding=binding(f"churn-{n}"))
+        for n in range(11)
+    ]
+    plan = make_plan(ENVIRONMENT, waiting)
+    assert plan.counts[Action.WAIT] == 11
+    assert plan.excess == ("11 of 11 endpoints would change (100%), and limits.changes is 30%",)

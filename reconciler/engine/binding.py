@@ -31,6 +31,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.model import (
+    TRAINING,
     UNREADABLE,
     Action,
     ArtifactState,
@@ -41,7 +42,7 @@ from reconciler.model import (
     Record,
     Score,
 )
-from reconciler.plan import GATE, TRAINING, covers, decide
+from reconciler.plan import GATE, covers, decide
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared

@@ -17,8 +17,8 @@ from reconciler.engine.binding import BindingRun, blocked_code
 from reconciler.engine.steps import Again, Ended, Goal, Shared
 from reconciler.engine.train import JobSlots
 from reconciler.errors import BUG, redact
-from reconciler.model import Action, Failure
-from reconciler.plan import TO_DO, TRAINING
+from reconciler.model import TRAINING, Action, Failure
+from reconciler.plan import TO_DO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
