@@ -613,10 +613,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """12 hex over what would be done: sentences, progress and source lines do not count."""
+        """12 hex over what would be done, and by which gates; sentences, metrics and source lines
+        do not count."""
         said = [
             [c.name, c.kind, c.address, c.action.name, c.code, c.before, c.after_ref, c.key]
             + [[d.path, d.before, d.after] for d in c.diffs]
+            + [str(judgement.rule) for judgement in c.gates]
             for c in self.changes
         ]
         text = canonical_json([self.environment, self.cloud, said])

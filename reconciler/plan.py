@@ -258,6 +258,7 @@ _COVERS = {
     Action.DELETE: {Action.DELETE},
 }
 TO_DO = frozenset(_COVERS)
+_AFTER_THE_SWAP = ("unproved", "roll_back")  # codes of work on a model that serves already
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
 
 
@@ -284,9 +285,31 @@ def covers(approved: Change, now: Change) -> bool:
 def _beyond(change: Change, approved: Change | None) -> str:
     if approved is None or approved.action not in TO_DO:
         return f"{change.name}: {_said(change)} was not approved"
-    if covers(approved, change) and change.before == approved.before:
-        return ""
+    if covers(approved, change) and _goes_on_from(approved, change):
+        return _other_rules(change, approved)
     return f"{change.name}: approved was {_said(approved)}, now it would be {_said(change)}"
+
+
+def _goes_on_from(approved: Change, now: Change) -> bool:
+    """Whether the endpoint serves what it did then; or already the approved model, because a run
+    was killed between the swap and its proof, or on the way back."""
+    begun = now.code in _AFTER_THE_SWAP and now.before == approved.after
+    return now.before == approved.before or begun
+
+
+def _other_rules(change: Change, approved: Change) -> str:
+    """In words, that other gates would decide than those that were approved; "" if the same do."""
+    now, then = _rules(change), _rules(approved)
+    if now == then or change.code in _AFTER_THE_SWAP:
+        return ""
+    return (
+        f"{change.name}: approved was {', '.join(then) or 'no gate'}, now it would be "
+        f"{', '.join(now) or 'no gate'}"
+    )
+
+
+def _rules(change: Change) -> list[str]:
+    return sorted(str(judgement.rule) for judgement in change.gates)
 
 
 def _said(change: Change) -> str:

@@ -8,9 +8,13 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
-from reconciler.engine.steps import Goal
+from reconciler.engine.binding import BindingRun
+from reconciler.engine.steps import Goal, Shared
+from reconciler.engine.train import JobSlots
 from reconciler.model import UNREADABLE, Action
+from reconciler.plan import beyond
 from tests.conformance.test_way_back import only
+from tests.lab import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,3 +120,62 @@ def test_a_paused_binding_is_left_alone_and_shown(switched: Callable[..., Lab]) 
     change = lab.changes()["breast-cancer"]
     assert (change.action, change.code) == (Action.NOOP, "paused")
     assert change.why.startswith("it would be train")
+
+
+def begin_swap(lab: Lab) -> Plan:
+    """A plan of one swap, whose run was killed between the swap and its proof."""
+    only(lab, "breast-cancer")
+    lab.apply()
+    lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
+    carry_out(lab, lab.plan(), Goal.TRAINED)
+    approved = lab.plan()
+    assert [c.action for c in approved.changes] == [Action.BIND]
+    assert approved.changes[0].before == "2026-10"
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    run = BindingRun(binding, approved.changes[0], Shared(world, Goal.SERVED, Quiet(), JobSlots(1)))
+    run.step()
+    lab.clock.advance(60)
+    return approved
+
+
+def test_a_run_that_was_killed_before_its_proof_is_gone_on_with(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    approved = begin_swap(lab)
+    fresh = lab.plan()
+    assert [(c.code, c.before) for c in fresh.changes] == [("unproved", "2026-11")]
+    assert beyond(fresh, approved) == ()
+
+
+def test_a_run_that_was_killed_on_the_way_back_is_gone_on_with(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    approved = begin_swap(lab)
+    ledger = lab.world().ledger
+    entry = ledger.read(lab.desired().bindings[0].version)
+    assert entry is not None
+    ledger.reject(entry, "it answers nonsense")
+    fresh = lab.plan()
+    assert [c.code for c in fresh.changes] == ["roll_back"]
+    assert beyond(fresh, approved) == ()
+
+
+@pytest.mark.parametrize("then", [Action.TRAIN, Action.BIND])
+def test_gates_that_were_loosened_after_the_approval_are_not_approved(
+    switched: Callable[..., Lab], then: Action
+) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    if then is Action.BIND:
+        carry_out(lab, lab.plan(), Goal.TRAINED)
+    approved = lab.plan()
+    assert [c.action for c in approved.changes] == [then]
+    lab.edit("models/breast-cancer.yaml", 'atLeast: "0.9"', 'atLeast: "0.1"')
+    fresh = lab.plan()
+    assert fresh.digest != approved.digest
+    (said,) = beyond(fresh, approved)
+    assert "approved was AUC atLeast 0.9, AUC noWorseThanLive 0.02" in said
+    assert "now it would be AUC atLeast 0.1, AUC noWorseThanLive 0.02" in said
