@@ -137,7 +137,7 @@ def _back(observed: Observed) -> Change:
     if back.ref is None:
         why = f"{why}; and there is no way back: {back.missing}"
         return _change(observed, Action.BLOCK, "no_way_back", why)
-    change = _change(observed, Action.BIND, "roll_back", f"{why}; swap the model before back in")
+    change = _change(observed, Action.BIND, ROLL_BACK, f"{why}; swap the model before back in")
     return replace(change, after=back.version, after_ref=back.ref.url, key="")
 
 
@@ -258,7 +258,8 @@ _COVERS = {
     Action.DELETE: {Action.DELETE},
 }
 TO_DO = frozenset(_COVERS)
-_AFTER_THE_SWAP = ("unproved", "roll_back")  # codes of work on a model that serves already
+ROLL_BACK = "roll_back"  # the reason code of a BIND of the model before
+_AFTER_THE_SWAP = ("unproved", ROLL_BACK)  # codes of work on a model that serves already
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
 
 
@@ -279,7 +280,7 @@ def covers(approved: Change, now: Change) -> bool:
     same_end = (now.after_ref, now.key) == (approved.after_ref, approved.key)
     first = Action.TRAIN if approved.code == TRAINING else approved.action
     stages: set[Action] = _COVERS.get(first, set())
-    return now.action in stages and (same_end or now.code == "roll_back")
+    return now.action in stages and (same_end or now.code == ROLL_BACK)
 
 
 def _beyond(change: Change, approved: Change | None) -> str:

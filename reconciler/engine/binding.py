@@ -26,6 +26,7 @@ from reconciler.errors import (
     ReconcilerError,
     RejectedError,
     StalePlanError,
+    UnauthorizedError,
     UnavailableError,
     UnreachableError,
     WireError,
@@ -42,7 +43,7 @@ from reconciler.model import (
     Record,
     Score,
 )
-from reconciler.plan import GATE, covers, decide
+from reconciler.plan import GATE, ROLL_BACK, covers, decide
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
@@ -173,8 +174,8 @@ class BindingRun:
     def _bind(self, observed: Observed, change: Change) -> Again | Ended:
         """Record the way back, then swap: forward, or back when `change` says so."""
         self._shared.slots.give_back(self.binding)
-        before, refused = self._score_before()
-        if why := self._wrong_probe(before):
+        before, refused = self._score_before(forward := change.code != ROLL_BACK)
+        if forward and (why := self._wrong_probe(before)):
             return self._failed(why, REFUSED)
         record = replace(self._record(observed, change, before), refused=refused)
         self._say("swapping", f"to {change.after}")
@@ -194,7 +195,7 @@ class BindingRun:
 
         Found out before the swap, or a slip in `columns` would cost the candidate its version.
         """
-        if before is None or self.binding.probe is None or self._disproved:
+        if before is None or self.binding.probe is None:
             return ""
         missing = verify.missing_columns(self.binding.probe, before)
         return f"before the swap, {missing}; correct spec.verify" if missing else ""
@@ -202,7 +203,7 @@ class BindingRun:
     def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
         """What is noted before a swap. A roll-back keeps its own model as the way back, so that
         one which is cut off before its write, or before its proof, is found and ended later."""
-        if change.code == "roll_back":
+        if change.code == ROLL_BACK:
             self._disproved = self._disproved or observed.artifact.message
         return Record(
             wanted=ModelRef(change.after_ref),
@@ -220,13 +221,19 @@ class BindingRun:
             record = with_event(self._world, record, event, why)
         return self._world.ledger.keep_record(self.binding.address, record)
 
-    def _score_before(self) -> tuple[Score | None, bool]:
-        """The answer before the swap, for people; and whether the endpoint refused to give one."""
+    def _score_before(self, forward: bool) -> tuple[Score | None, bool]:
+        """The answer before the swap, for people; and whether the endpoint refused to give one.
+
+        Who may not score could not prove the candidate either, and would reject it for that: a
+        swap forward, which nothing urges, does not begin.
+        """
         if self.binding.probe is None:
             return None, False
         try:
             return self._target.score(self.binding), False
         except WireError as exc:
+            if forward and isinstance(exc, UnauthorizedError):
+                raise
             log.info("%s could not be scored before the swap: %s", self.binding.name, exc.message)
             return None, isinstance(exc, RejectedError)
 

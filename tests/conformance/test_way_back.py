@@ -287,6 +287,42 @@ def test_a_roll_back_that_is_killed_around_its_write_is_ended_by_the_next_run(
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_a_wrong_probe_keeps_no_rejected_version_in_service(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    lab = switched()
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    unanswered(lab)
+    cut_off(lab, monkeypatch, "before")
+    assert served(lab, name) != before
+    file = "breast-cancer.yaml" if name == "breast-cancer" else "diabetes.yaml"
+    lab.edit(file, "[Scored Labels]", "[Scored Lables]")
+    (failure,) = lab.apply().failures
+    assert "the way back could not be proved" in failure.message
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+
+
+def test_a_probe_that_nobody_may_ask_costs_no_version(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    before = served(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    lab.cloud.faults.script(Fault("arm.listkeys", "status", times=100, status=403))
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.ERROR
+    assert "403" in failure.message
+    assert served(lab, "breast-cancer") == before
+    lab.cloud.faults.forget()
+    assert lab.changes()["breast-cancer"].action is Action.BIND
+    assert not lab.apply().failures
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_a_rejected_version_that_is_put_back_by_hand_does_not_stay(
     switched: Callable[..., Lab], name: str
 ) -> None:
