@@ -107,7 +107,7 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
     writes = any(concerns(Goal(goal), change) for change in first.changes)
     with (
         session.stoppable(opened.stop),
-        _alone(order, opened) if writes else contextlib.nullcontext(),
+        alone(order, opened) if writes else contextlib.nullcontext(),
         order.page.progress() as progress,
     ):
         return converge(
@@ -122,7 +122,7 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
 
 
 @contextlib.contextmanager
-def _alone(order: Order, opened: Session) -> Iterator[None]:
+def alone(order: Order, opened: Session) -> Iterator[None]:
     """Hold the environment's lock inside, and mark the approved plan.
 
     A second `apply` of a world that agrees must send no write at all, so the lock comes after the

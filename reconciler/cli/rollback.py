@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import session
-from reconciler.cli.applying import carry_out
+from reconciler.cli.applying import alone, carry_out
 from reconciler.cli.commands import named
 from reconciler.cli.outcome import report_exit_code
 from reconciler.cli.output import say
@@ -36,7 +36,9 @@ def rollback(order: Order, name: str, to: str, reason: str) -> int:
             "that no run binds it again"
         )
         order.approval.confirm("Roll back?")
-        engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
+        with alone(order, opened):
+            seen = _unchanged(opened, back, to)
+            engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
         report = carry_out(order, opened, opened.plan())
     report = _as_asked(report)
     order.page.show_report(report)
@@ -73,6 +75,14 @@ def _readable(opened: Session) -> Observed:
     return seen
 
 
+def _unchanged(opened: Session, back: engine.RollBack, to: str) -> Observed:
+    """What is, now that nobody else changes it; StalePlanError if that leads elsewhere."""
+    seen = _readable(opened)
+    if engine.rollback_of(opened.world, seen, to) != back:
+        raise errors.StalePlanError("the endpoint was changed meanwhile; look, and roll back again")
+    return seen
+
+
 def _who(opened: Session) -> str:
     return opened.world.actor.who or f"run {opened.world.actor.run}"
 
@@ -84,7 +94,8 @@ def reinstate(order: Order, name: str, version: str) -> int:
     with session.opened(order.wanted, order.parallel) as opened:
         order.approval.confirm(f"Let version {version} be bound again?")
         (binding,) = opened.wanted.bindings
-        engine.reinstate(opened.world, observe(opened.world, binding), version)
+        with alone(order, opened):
+            engine.reinstate(opened.world, observe(opened.world, binding), version)
     say(f"{version} is not rejected any more; plan again")
     return errors.SUCCESS
 

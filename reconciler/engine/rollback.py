@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler.engine.way_back import is_rejected, way_back_to
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import RefusedError
 from reconciler.model import ArtifactState, Record
@@ -38,7 +39,10 @@ def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
             "change the version in git and apply"
         )
     target = _named(world, observed, to) if to else _before(world, observed)
-    return RollBack(target, binding.version.version, world.ledger.name_of(target, binding.version))
+    back = way_back_to(world, binding, target)
+    if back.missing:
+        raise RefusedError(f"{binding.name} cannot be rolled back: {back.missing}")
+    return RollBack(target, binding.version.version, back.version)
 
 
 def _named(world: World, observed: Observed, version: str) -> ModelRef:
@@ -56,12 +60,13 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
 def _before(world: World, observed: Observed) -> ModelRef:
     record = observed.record
     before = record.previous if record is not None and observed.swapped_in else None
-    if before is None:
-        raise RefusedError(
-            f"no model before the present one is known of {observed.binding.name}; name a version "
-            f"by --to: {_trained(world, observed)}"
-        )
-    return before
+    if before is not None and not is_rejected(world, before):
+        return before
+    why = "is known" if before is None else "that is not rejected is known"
+    raise RefusedError(
+        f"no model before the present one {why} of {observed.binding.name}; name a version "
+        f"by --to: {_trained(world, observed)}"
+    )
 
 
 def _trained(world: World, observed: Observed) -> str:

@@ -22,8 +22,8 @@ def observe_way_back(
     if not _swap_in_sight(live, artifact):
         return WayBack()
     for ref in _candidates(live, record):
-        if ref is not None and ref != artifact.ref and not _rejected(world, ref):
-            return _if_it_can_return(world, binding, ref)
+        if ref is not None and ref != artifact.ref and not is_rejected(world, ref):
+            return way_back_to(world, binding, ref)
     return WayBack(missing=_why_none(live))
 
 
@@ -46,12 +46,14 @@ def _candidates(live: Live, record: Record | None) -> tuple[ModelRef | None, ...
     return (record.previous,) if record.wanted == live.ref else (record.previous, live.ref)
 
 
-def _rejected(world: World, ref: ModelRef) -> bool:
+def is_rejected(world: World, ref: ModelRef) -> bool:
+    """Whether the model is of a version that no run may bind."""
     manifest = world.ledger.of_model(ref)
     return manifest is not None and bool(manifest.rejected)
 
 
-def _if_it_can_return(world: World, binding: Binding, ref: ModelRef) -> WayBack:
+def way_back_to(world: World, binding: Binding, ref: ModelRef) -> WayBack:
+    """The way back to a model; empty, with the reason, where it could not be swapped in again."""
     path = world.storage.path_of(ref)
     if path is None and world.targets[binding.kind].needs_grant:
         return WayBack(missing=f"{ref} is outside of the store account and cannot be swapped in")

@@ -247,6 +247,40 @@ def test_rollback_to_a_named_version(lab: Lab, command: Command) -> None:
     assert ran.code == errors.SUCCESS
 
 
+@pytest.mark.parametrize("name", ["rollback", "reinstate"])
+def test_nothing_is_rejected_or_reinstated_while_another_run_holds_the_lock(
+    lab: Lab, command: Command, name: str
+) -> None:
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    if name == "reinstate":
+        command("rollback", "breast-cancer", "--yes")
+    arguments = {"rollback": ["--lock-timeout", "0"], "reinstate": ["2026-11"]}[name]
+    with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
+        before = command("history", "breast-cancer", "-o", "json").out
+        ran = command(name, "breast-cancer", *arguments, "--yes")
+        assert ran.code == errors.LOCKED
+        assert command("history", "breast-cancer", "-o", "json").out == before
+    assert command(name, "breast-cancer", *arguments, "--yes").code == errors.SUCCESS
+
+
+@pytest.mark.parametrize("to", [(), ("--to", "2026-10")])
+def test_a_version_is_not_rejected_where_the_way_back_is_gone(
+    lab: Lab, command: Command, to: tuple[str, ...]
+) -> None:
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    blobs = lab.cloud._core.blobs.accounts["mllocal"].containers["models"]
+    del blobs["breast-cancer/2026-10/model.ilearner"]
+    ran = command("rollback", "breast-cancer", *to, "--yes")
+    assert ran.code == errors.REFUSED
+    assert "cannot be rolled back" in ran.err
+    assert "is gone from the store account" in ran.err
+    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+
+
 def test_rollback_of_what_does_not_serve_is_refused(lab: Lab, command: Command) -> None:
     ran = command("rollback", "breast-cancer", "--yes")
     assert ran.code == errors.REFUSED
