@@ -83,10 +83,22 @@ Verbose = Annotated[
     typer.Option("--verbose", "-v", count=True, help="Unchanged bindings too; -vv logs requests."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def _reason(said: str | None) -> str | None:
+    """The reason without blanks around it; wrong usage where it says nothing."""
+    if said is not None and not said.strip():
+        raise typer.BadParameter("say why; the reason is kept")
+    return said and said.strip()
+
+
 Force = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--force", metavar="REASON", help="Override limits and protection; the reason is kept."
+        "--force",
+        metavar="REASON",
+        callback=_reason,
+        help="Override limits and protection; the reason is kept.",
     ),
 ]
 LockTimeout = Annotated[
@@ -189,7 +201,7 @@ def apply(
         typer.Option("--expect", metavar="DIGEST", help="Apply only the plan with this digest."),
     ] = None,
     yes: Yes = False,
-    force: Force = "",
+    force: Force = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write what became of the run as JSON.")
     ] = None,
@@ -207,7 +219,7 @@ def apply(
     page = printing.Page(output, no_color, verbose)
 
     def order() -> applying.Order:
-        approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force)
+        approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force or "")
         selection = _selection(target, exclude, label, shard, since)
         wanted = session.wanted(services, environment, selection)
         return applying.Order("apply", wanted, page, approval, parallel, lock_timeout, shard)
@@ -226,7 +238,7 @@ def train(
     since: Since = "",
     output: Output = Format.TEXT,
     yes: Yes = False,
-    force: Force = "",
+    force: Force = None,
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -239,7 +251,7 @@ def train(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    approval = Approval(yes=yes, force=force)
+    approval = Approval(yes=yes, force=force or "")
     wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
     order = applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
     return applying.train(order)
@@ -337,7 +349,8 @@ def promote(
 @app.command()
 def unlock(
     force: Annotated[
-        str, typer.Option("--force", metavar="REASON", help="Why; kept in the store.")
+        str,
+        typer.Option("--force", metavar="REASON", callback=_reason, help="Why; kept in the store."),
     ],
     services: Services = SERVICES,
     environment: EnvironmentName = None,

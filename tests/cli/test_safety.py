@@ -113,6 +113,14 @@ def test_force_overrides_protection(lab: Lab, command: Command) -> None:
     assert command("apply", "--yes", "--force", "asked by the owner").code == errors.SUCCESS
 
 
+@pytest.mark.parametrize("name", ["apply", "train", "unlock"])
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_force_without_a_reason_is_wrong_usage(command: Command, name: str, reason: str) -> None:
+    ran = command(name, "--force", reason)
+    assert ran.code == errors.USAGE
+    assert "say why" in ran.err
+
+
 # --- the lock -------------------------------------------------------------------------------
 
 
