@@ -104,7 +104,9 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
     from reconciler.engine.steps import Goal
     from reconciler.training.bes import MAX_UNFINISHED_JOBS
 
+    approved = order.approval.plan
     writes = any(concerns(Goal(goal), change) for change in first.changes)
+    writes |= approved is not None and opened.world.ledger.plans.begun(approved)  # to be ended
     with (
         session.stoppable(opened.stop),
         alone(order, opened) if writes else contextlib.nullcontext(),

@@ -34,6 +34,10 @@ class Plans:
                 "plan again and have it approved"
             )
 
+    def begun(self, plan: Plan) -> bool:
+        """Whether a run of this plan was begun, which may have been killed before its end."""
+        return self._container.head(_name(plan)) is not None
+
     def begin(self, plan: Plan, actor: Actor, at: str) -> None:
         """Mark the plan as being applied; a mark of a run that was killed stays."""
         try:

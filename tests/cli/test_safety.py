@@ -81,6 +81,19 @@ def test_a_plan_whose_run_was_killed_may_be_gone_on_with(lab: Lab, tmp_path: Pat
             refused(plan)
 
 
+def test_a_plan_whose_run_was_killed_after_its_work_is_ended_by_the_next_one(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    from reconciler.cli.approval import read_plan
+
+    command("plan", "--out", "plan.json")
+    command("apply", "--yes")
+    plans = lab.world().ledger.plans
+    plans.begin(read_plan(tmp_path / "plan.json"), Actor("1"), "2026-11-23T10:00:00Z")
+    assert command("apply", "plan.json").code == errors.SUCCESS
+    assert command("apply", "plan.json").code == errors.STALE
+
+
 # --- limits and force -----------------------------------------------------------------------
 
 
