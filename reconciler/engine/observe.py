@@ -49,7 +49,7 @@ def observe(world: World, binding: Binding) -> Observed:
     try:
         live, record = observe_live(world, binding)
         artifact = observe_artifact(world, binding, live)
-        metrics, version = _of_live(world, binding, live, artifact)
+        metrics, version = _of_live(world, binding, live, artifact, record)
         back = observe_way_back(world, binding, live, artifact, record)
     except WireError as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
@@ -269,14 +269,29 @@ def _if_the_file_is_there(
 
 
 def _of_live(
-    world: World, binding: Binding, live: Live, artifact: Artifact
+    world: World, binding: Binding, live: Live, artifact: Artifact, record: Record | None
 ) -> tuple[dict[str, float] | None, str]:
-    """Metrics and version name of the live model, where it is one of this store."""
-    if live.ref is None:
-        return None, ""
-    if live.ref == artifact.ref:
+    """Metrics and version name of the live model, where it is one of this store.
+
+    A model that somebody else put there has no metrics that we know. The gates then compare with
+    the model that was last known to be good here, or drift would open them to anything.
+    """
+    if live.ref is not None and live.ref == artifact.ref:
         return dict(artifact.metrics), binding.version.version
-    manifest = world.ledger.of_model(live.ref)
+    name = world.ledger.version_name(live.ref, binding.version) if live.ref else ""
+    metrics = _metrics_of(world, live.ref)
+    if metrics is None and (good := _last_good(record)) != artifact.ref:
+        metrics = _metrics_of(world, good)
+    return metrics, name
+
+
+def _last_good(record: Record | None) -> ModelRef | None:
+    if record is None:
+        return None
+    return record.wanted if record.proved else record.previous
+
+
+def _metrics_of(world: World, ref: ModelRef | None) -> dict[str, float] | None:
+    manifest = world.ledger.of_model(ref) if ref else None
     evaluation = manifest.evaluation if manifest else None
-    metrics = dict(evaluation.metrics) if evaluation else None
-    return metrics, world.ledger.version_name(live.ref, binding.version)
+    return dict(evaluation.metrics) if evaluation else None

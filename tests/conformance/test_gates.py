@@ -13,6 +13,7 @@ from tests.conformance.test_way_back import only
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.model import ModelRef
     from tests.lab import Lab
 
 MODEL = "models/breast-cancer.yaml"
@@ -58,3 +59,30 @@ def test_the_manifest_keeps_why_a_model_was_not_accepted(switched: Callable[...,
     assert entry is not None
     assert entry.manifest.refused == failure.message
     assert entry.manifest.refused.startswith("not accepted: AUC is 0.99")
+
+
+def drift_to_the_first_model(lab: Lab, first: ModelRef) -> None:
+    """Somebody puts back by hand what served before this program came."""
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    world.targets[binding.kind].bind(binding, first)
+    lab.clock.advance(60)
+
+
+def test_drift_to_an_unknown_model_does_not_open_the_gates(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    rule = '{metric: AUC, noWorseThanLive: "0.02"}'
+    lab.edit("models/breast-cancer.yaml", rule, '{metric: AUC, betterThanLive: "0.5"}')
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    first = world.targets[binding.kind].observe(binding).ref
+    assert first is not None
+    assert not lab.apply().failures
+    drift_to_the_first_model(lab, first)
+    assert lab.changes()["breast-cancer"].action is Action.BIND  # the accepted version heals it
+    lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
+    lab.apply()
+    change = lab.changes()["breast-cancer"]
+    assert (change.action, change.code) == (Action.BLOCK, "gate")
+    assert "must be betterThanLive 0.5" in change.why
