@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from reconciler.errors import ReconcilerError, redact
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from types import FrameType
 
     from reconciler.model import Report
 
@@ -46,13 +49,36 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
     ending = Ending(command)
     began = _now()
     try:
-        yield ending
+        with _ended_by_sigterm(path, ending, began):
+            yield ending
     except BaseException as exc:
         ending.exit_code, ending.error = _meaning(exc)
         raise
     finally:
         if path is not None:
             _write(path, ending, began)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm(path: Path | None, ending: Ending, began: str) -> Iterator[None]:
+    """Let SIGTERM write the report and end the process inside, where nothing is being changed:
+    while steps are under way, the handler of `session.stoppable` takes this one's place.
+
+    The process ends at once, because reads in other threads may hang for minutes.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        ending.exit_code, ending.error = errors.TERMINATED, "terminated"
+        if path is not None:
+            _write(path, ending, began)
+        say("terminated")
+        os._exit(errors.TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _write(path: Path, ending: Ending, began: str) -> None:

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from tests.cli.test_process import COMMAND, environment, started_jobs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.emulator.messages import Request, Response
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -93,6 +95,33 @@ def test_a_signal_is_reported(lab: Lab, tmp_path: Path) -> None:
     written = read(tmp_path / "report.json")
     assert written["exit_code"] == errors.TERMINATED
     assert written["report"]["stopped_by"] == signal.SIGTERM
+
+
+def test_a_signal_while_planning_is_reported(lab: Lab, tmp_path: Path) -> None:
+    asked, released = threading.Event(), threading.Event()
+    serve = lab.cloud.handle
+
+    def hangs(request: Request) -> Response:
+        asked.set()
+        released.wait(30)
+        return serve(request)
+
+    lab.cloud.handle = hangs  # type: ignore[method-assign]
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "--yes", "--report", "report.json"],
+        cwd=tmp_path,
+        env=environment(lab),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert asked.wait(30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == errors.TERMINATED
+    finally:
+        released.set()
+    written = read(tmp_path / "report.json")
+    assert (written["exit_code"], written["error"]) == (errors.TERMINATED, "terminated")
 
 
 def test_a_report_that_cannot_be_written_is_known_before_anything_is_done(
