@@ -73,6 +73,7 @@ class Lock:
     renew_s: float = RENEW_S
     shard: str = ""
     lost: str = field(default="", init=False)
+    _renewed: float = field(default=0.0, init=False)
 
     @contextlib.contextmanager
     def held(
@@ -94,13 +95,18 @@ class Lock:
             yield
             return
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(lease, done, lost), name="lock")
-        keeper.start()
+        keepers = [
+            threading.Thread(target=self._keep, args=(lease, done, lost), name="lock"),
+            threading.Thread(target=self._watch, args=(done, lost), name="lock-watch"),
+        ]
+        for keeper in keepers:
+            keeper.start()
         try:
             yield
         finally:
             done.set()
-            keeper.join()
+            for keeper in keepers:
+                keeper.join()
             self._release(lease)
 
     def holder(self) -> str:
@@ -157,7 +163,7 @@ class Lock:
 
     def _try(self, holder: Holder) -> str:
         """The id of the lease; ConflictError while another run has it."""
-        content = _content(holder)
+        content, self._renewed = _content(holder), self.clock.now()
         try:
             lease = self.container.acquire(self._name, LEASE_S)
         except NotFoundError:
@@ -167,20 +173,27 @@ class Lock:
         return lease
 
     def _keep(self, lease: str, done: threading.Event, lost: Callable[[], None]) -> None:
-        """Renew until `done`; what fails for a whole lease, or is refused, is lost."""
-        renewed = self.clock.now()
-        while not done.wait(self.renew_s):
+        """Renew until `done`, or until it is refused."""
+        while not (done.wait(self.renew_s) or self.lost):
+            asked_at = self.clock.now()
             try:
                 self.container.renew(self._name, lease)
-                renewed = self.clock.now()
+            except (ConflictError, NotFoundError) as exc:
+                self._lose(exc.message, lost)
             except WireError as exc:
-                refused = isinstance(exc, (ConflictError, NotFoundError))
-                if not refused and self.clock.now() - renewed < LEASE_S - self.renew_s:
-                    log.warning("the lock could not be renewed, trying again: %s", exc.message)
-                    continue
-                self.lost = exc.message
-                lost()
-                return
+                log.warning("the lock could not be renewed, trying again: %s", exc.message)
+            else:
+                self._renewed = asked_at
+
+    def _watch(self, done: threading.Event, lost: Callable[[], None]) -> None:
+        """Give the lock up in time where no renewal is answered: one may hang for minutes."""
+        while not (self.lost or done.wait(self.renew_s / 10)):
+            if self.clock.now() - self._renewed > LEASE_S - self.renew_s:
+                self._lose("it could not be renewed in time", lost)
+
+    def _lose(self, why: str, lost: Callable[[], None]) -> None:
+        self.lost = self.lost or why
+        lost()
 
     def _release(self, lease: str) -> None:
         if self.lost:

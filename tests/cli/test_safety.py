@@ -14,7 +14,7 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
-from reconciler.ledger.lock import Holder, Lock
+from reconciler.ledger.lock import LEASE_S, Holder, Lock
 from reconciler.model import Actor
 from tests.cli.test_process import COMMAND, environment
 
@@ -218,6 +218,21 @@ def test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so(
     assert failures[-1]["exit_code"] == errors.LOCKED
     assert ran.code in (errors.LOCKED, errors.PARTIAL)
     assert command("apply", "--yes").code == errors.SUCCESS
+
+
+def test_a_lock_whose_renewal_hangs_is_given_up_before_its_lease_ends(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, answered = threading.Event(), threading.Event()
+    lock = locked(lab, renew_s=0.1)
+    monkeypatch.setattr(lock.container, "renew", lambda *_: answered.wait(30))
+    with lock.held(HOLDER, 0, waiting=print, lost=lost.set):
+        now = time.time() + LEASE_S
+        monkeypatch.setattr(lock.clock, "now", lambda: now)
+        assert lost.wait(10)
+        assert not answered.is_set()
+        answered.set()
+    assert "could not be renewed in time" in lock.lost
 
 
 # --- after trouble --------------------------------------------------------------------------
