@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,21 +45,23 @@ TERMINATED = 143
 
 _known_secrets: set[str] = set()
 
-# Shapes that are secret wherever they stand: SAS signatures, storage keys, bearer tokens,
-# and bare base64 keys of 64 bytes (storage and Classic endpoint keys are 88 characters).
+# Shapes that are secret wherever they stand: SAS signatures, storage keys, bearer tokens, bare
+# base64 keys of 64 bytes (storage and Classic endpoint keys are 88 characters), and JSON web
+# tokens, whole or cut off, which identity providers are handed and echo in their errors.
 _SECRET_SHAPES = (
     (re.compile(r"((?:[?&;]|\b)sig=)[^&\s\"'<>]+", re.I), r"\1***"),
     (re.compile(r"(AccountKey=)[^;\s\"'<>]+", re.I), r"\1***"),
     (re.compile(r"(SharedAccessSignature=)[^;\s\"'<>]+", re.I), r"\1***"),
     (re.compile(r"(\bBearer\s+)[A-Za-z0-9._~+/=-]+", re.I), r"\1***"),
     (re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])"), "***"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}"), "***"),
 )
 
 
 def remember_secret(value: str) -> None:
-    """Make `redact` hide this value from now on; below 8 characters it would hide prose."""
+    """Make `redact` hide this value, also as a URL spells it; below 8 characters it is prose."""
     if len(value) >= 8:
-        _known_secrets.add(value)
+        _known_secrets.update((value, quote(value, safe="")))
 
 
 def redact(text: str) -> str:

@@ -222,6 +222,17 @@ class CloudName(StrEnum):
     AZURE = "azure"
 
 
+class Auth(StrEnum):
+    """How to sign in to Azure."""
+
+    DEFAULT = "default"
+    AZURE_CLI = "azure-cli"
+    WORKLOAD_IDENTITY = "workload-identity"
+    GITHUB_OIDC = "github-oidc"
+    CLIENT_SECRET = "client-secret"
+    MANAGED_IDENTITY = "managed-identity"
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A Studio workspace: its id (32 hex), region and the name of its authorization token."""
@@ -268,7 +279,7 @@ class Environment:
     store: Store
     workspace: Workspace | None = None
     training_services: Mapping[str, TrainingService] = field(default_factory=dict, hash=False)
-    auth: str = "default"
+    auth: Auth = Auth.DEFAULT
     parallel: int = 8
     most_changes_percent: int = 30
     most_bindings: int = MOST_BINDINGS

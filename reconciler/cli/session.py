@@ -23,9 +23,10 @@ from reconciler.ledger import Ledger
 from reconciler.model import Actor, CloudName
 from reconciler.training.bes import BatchExecution
 from reconciler.wire.blob import Account
-from reconciler.wire.credentials import resolve_all
+from reconciler.wire.credentials import AccessToken, resolve_all
 from reconciler.wire.hosts import hosts_of
 from reconciler.wire.http import Http
+from reconciler.wire.identity import SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import Clock
     from reconciler.model import (
         Address,
+        Auth,
         Binding,
         Desired,
         Environment,
@@ -146,8 +148,15 @@ def _since(services: Path, chosen: Desired, ref: str) -> Desired:
     return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
 
 
-def choose(found: Mapping[str, Desired], name: str | None) -> Desired:
-    """The environment that was asked for, or the only one."""
+def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
+    """The environment that was asked for, or the only one; `auth` overrides its own."""
+    chosen = _chosen(found, name)
+    if auth is None:
+        return chosen
+    return replace(chosen, environment=replace(chosen.environment, auth=auth))
+
+
+def _chosen(found: Mapping[str, Desired], name: str | None) -> Desired:
     if name is None and len(found) == 1:
         return next(iter(found.values()))
     known = ", ".join(sorted(found))
@@ -183,8 +192,12 @@ def connect(
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     actor: Actor | None = None,
+    arm: AccessToken | None = None,
 ) -> World:
-    """The world of an environment; every missing secret is named at once, before any request."""
+    """The world of an environment; every missing secret is named at once, before any request.
+
+    `arm` is a token that is shared with other worlds of the environment; else a new one is used.
+    """
     environ = os.environ if environ is None else environ
     environment = wanted.environment
     stop = stop or Stop()
@@ -204,7 +217,8 @@ def connect(
             raise RefusedError(f"{ref} is not in storage account {account}; no access can be given")
         return storage.readable(path, GRANT_S)
 
-    connection = targets.Connection(http, hosts, environment, secret, grant)
+    arm = arm or arm_token(environment, http, environ)
+    connection = targets.Connection(http, hosts, environment, secret, grant, arm)
     return World(
         targets={k: targets.target_module(k).connect(connection) for k in _kinds(wanted)},
         trainers={
@@ -220,22 +234,35 @@ def connect(
     )
 
 
+def arm_token(
+    environment: Environment, http: Http, environ: Mapping[str, str] | None = None
+) -> AccessToken:
+    """The token of Azure Resource Manager, got as the environment says."""
+    environ = os.environ if environ is None else environ
+    hosts = hosts_of(environment, environ.get(EMULATOR_VARIABLE) or None)
+    return AccessToken(SignIn(environment.auth, http, environ), "arm", hosts)
+
+
 @dataclass
 class Session:
-    """An environment that is being talked to. `lock_lost` says why a lock is held no more."""
+    """An environment that is being talked to. `lock_lost` says why a lock is held no more.
+
+    Its worlds share one access token.
+    """
 
     wanted: Desired
     http: Http
     world: World
     stop: Stop
     width: int
+    arm: AccessToken
     lock_lost: str = ""
 
     def observe(self) -> tuple[Observed, ...]:
         """What is, read by a client that refuses to write."""
         from reconciler.engine.observe import observe_all
 
-        world = connect(self.wanted, self.http.reading(), stop=self.stop)
+        world = connect(self.wanted, self.http.reading(), stop=self.stop, arm=self.arm)
         return observe_all(world, self.wanted.bindings, self.width)
 
     def plan(self) -> Plan:
@@ -250,8 +277,9 @@ def opened(wanted: Desired, parallel: int | None, force: str = "") -> Iterator[S
     """The environment, connected in the name of who runs this; closed at the end."""
     stop = Stop()
     with client(wanted.environment, parallel, stop) as http:
-        world = connect(wanted, http, stop=stop, actor=actor(os.environ, force))
-        yield Session(wanted, http, world, stop, width(wanted.environment, parallel))
+        arm = arm_token(wanted.environment, http)
+        world = connect(wanted, http, stop=stop, actor=actor(os.environ, force), arm=arm)
+        yield Session(wanted, http, world, stop, width(wanted.environment, parallel), arm)
 
 
 def actor(environ: Mapping[str, str], force: str = "") -> Actor:

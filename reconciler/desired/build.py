@@ -10,6 +10,7 @@ from reconciler.desired.nodes import problem
 from reconciler.desired.schema import is_blob_path, near, schema
 from reconciler.model import (
     MOST_BINDINGS,
+    Auth,
     CloudName,
     Environment,
     Recipe,
@@ -46,7 +47,7 @@ def environment(document: Document) -> Environment:
         store=_store(document),
         workspace=workspace,
         training_services=_training_services(document),
-        auth=spec.get("auth", "default"),
+        auth=Auth(spec.get("auth", "default")),
         parallel=limits.get("parallel", 8),
         most_changes_percent=int(limits.get("changes", "30%").removesuffix("%")),
         most_bindings=limits.get("bindings", MOST_BINDINGS),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.model import Address, Binding, Environment, Live, ModelRef, Score, SecretName
     from reconciler.wire.blob import BlobUrl
+    from reconciler.wire.credentials import AccessToken
     from reconciler.wire.hosts import Hosts
     from reconciler.wire.http import Http
 
@@ -32,7 +33,8 @@ KINDS = {
 class Connection:
     """What a target needs of the world: HTTP, hosts, secrets by name, and read access to a model.
 
-    `grant` turns a model of the store into a URL with a short-lived read-only SAS.
+    `arm` is the token of Azure Resource Manager, which only some kinds need; `grant` turns a model
+    of the store into a URL with a short-lived read-only SAS.
     """
 
     http: Http
@@ -40,6 +42,7 @@ class Connection:
     environment: Environment
     secret: Callable[[SecretName], str]
     grant: Callable[[ModelRef], BlobUrl]
+    arm: AccessToken
 
 
 class Target(Protocol):

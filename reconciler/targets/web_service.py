@@ -27,7 +27,7 @@ from reconciler.targets.definition import (
 )
 from reconciler.targets.members import member, objects, text
 from reconciler.wire import blob
-from reconciler.wire.credentials import ArmToken, Bearer
+from reconciler.wire.credentials import Bearer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +95,8 @@ class WebServices:
         self._http = connection.http
         self._hosts = connection.hosts
         self._store = connection.environment.store.account
-        self._token = ArmToken(connection.environment.auth, connection.hosts)
+        self._token = connection.arm
+        self._token.check()
 
     def observe(self, binding: Binding) -> Live:
         """What the service's definition says now."""

@@ -25,7 +25,7 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
     import requests
     import urllib3
 
-    causes = list(_causes(exc))
+    causes = list(causes_of(exc))
     if (tls := next((c for c in causes if isinstance(c, ssl.SSLError)), None)) is not None:
         return f"TLS failed: {_tls_reason(tls)}", False
     if _any(causes, requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
@@ -56,8 +56,10 @@ def _tls_reason(exc: ssl.SSLError) -> str:
     return str(getattr(exc, "verify_message", "") or exc.reason or "handshake")
 
 
-def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """The exception and everything below it: libraries hide causes in args and `reason` too."""
+def causes_of(exc: BaseException) -> Iterator[BaseException]:
+    """The exception and everything below it: libraries hide causes in args too, urllib3 in
+    `reason`, azure-core in `inner_exception`.
+    """
     seen: set[int] = set()
     waiting = [exc]
     while waiting:
@@ -66,5 +68,6 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        below = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
+        hidden = (getattr(one, name, None) for name in ("reason", "inner_exception"))
+        below = (one.__cause__, one.__context__, *hidden, *one.args)
         waiting += [b for b in below if isinstance(b, BaseException)]

@@ -22,7 +22,10 @@ Role = Literal["arm", "classic", "scoring", "blob"]
 
 DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"
 ARM_URL = "https://management.azure.com"
+AUTHORITY = "login.microsoftonline.com"  # whose tokens ARM_URL takes
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_REGIONAL_AUTHORITY = ".login.microsoft.com"  # where MSAL goes by AZURE_REGIONAL_AUTHORITY_NAME
+_ACTIONS_SUFFIX = ".actions.githubusercontent.com"
 _SCORING_SUFFIX = ".services.azureml.net"
 _BLOB_HOST = re.compile(r"[a-z0-9]{3,24}\.blob\.core\.windows\.net")
 # Stricter than the RFC on purpose: urllib, requests and proxies disagree about user names,
@@ -141,6 +144,39 @@ def split_url(url: str) -> SplitResult | None:
     return parts if plain else None
 
 
+def named(url: str) -> str:
+    """Scheme, host and port, for a message; nothing else of a URL is fit to be shown."""
+    parts = split_url(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts else "that"
+
+
+def is_authority(url: str) -> bool:
+    """Whether secrets and ID tokens may be exchanged for access tokens at this URL."""
+    parts = split_url(url)
+    if parts is None or parts.scheme != "https":
+        return False
+    host = parts.hostname or ""
+    public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)
+    return is_loopback(host) or (public and _port(parts) == 443)
+
+
+def is_actions_host(url: str, server_url: str) -> bool:
+    """Whether GitHub's own services answer at this URL, so that a job's token may go there.
+
+    `server_url` is GITHUB_SERVER_URL, which no step of a job can change: an enterprise server
+    has these services under its own name.
+    """
+    parts, server = split_url(url), split_url(server_url)
+    if parts is None or parts.scheme != "https":
+        return False
+    host = parts.hostname or ""
+    if host.endswith(_ACTIONS_SUFFIX) and _port(parts) == 443:
+        return True
+    if server is None or server.scheme != "https" or _port(parts) != _port(server):
+        return False
+    return host == server.hostname or host.endswith(f".{server.hostname}")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name is this machine."""
     return host.lower() in LOOPBACK
@@ -150,7 +186,7 @@ def _emulator_base(url: str) -> str:
     parts = split_url(url)
     if parts is None or not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
-            f"the emulator's URL must be http(s)://127.0.0.1:PORT, not {_named(url)};"
+            f"the emulator's URL must be http(s)://127.0.0.1:PORT, not {named(url)};"
             " set RECONCILER_EMULATOR to what `reconciler emulator` printed, or unset it"
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
@@ -158,11 +194,6 @@ def _emulator_base(url: str) -> str:
             f"the emulator's URL must end after the port: {parts.scheme}://{parts.netloc}"
         )
     return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _named(url: str) -> str:
-    parts = split_url(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts else "that"
 
 
 def _normal(region: str) -> str:

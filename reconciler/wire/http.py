@@ -98,6 +98,7 @@ class Http:
     scales the pauses between tries (0 for none); `sleep` makes them, so that a caller can wake
     it. `on_request(method, url_without_query)` hears of every request before it is sent, each
     retry too. `read_only` refuses all but GET and HEAD: a plan that writes is a bug of ours.
+    `timeout_s`, `trusted` (the CA file, or True) and `pause` are there for others to do the same.
     """
 
     def __init__(
@@ -112,13 +113,13 @@ class Http:
         on_request: Callable[[str, str], None] | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._read_only = read_only
         self._on_request = on_request
-        self._sleep = sleep
+        self.pause = sleep
         self._proxies = getproxies_environment()
-        self._trusted = _ca_bundle()
+        self.trusted = _ca_bundle()
         self._retry = _retry_policy(retries, backoff_s)
         self._session = _session(threads)
 
@@ -186,7 +187,7 @@ class Http:
             if not retry.total or not _may_repeat(retry, asked.method, outcome):
                 return outcome
             retry = retry.increment(asked.method)
-            self._sleep(_pause_s(retry, outcome))
+            self.pause(_pause_s(retry, outcome))
 
     def _attempt(self, asked: _Asked) -> Response | _Broken:
         """One request and its answer. Foreign exceptions end here, as values.
@@ -224,8 +225,8 @@ class Http:
         return self._session.get_adapter(asked.url).send(
             prepared,
             stream=True,
-            timeout=self._timeout_s,
-            verify=self._trusted,
+            timeout=self.timeout_s,
+            verify=self.trusted,
             proxies=self._proxies_for(asked.url),
         )
 

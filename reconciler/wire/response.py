@@ -69,7 +69,7 @@ class Response:
     @property
     def request_id(self) -> str:
         """The service's `x-ms-request-id`, or ""."""
-        return _one_line(self.headers.get("x-ms-request-id", ""), 80)
+        return one_line(self.headers.get("x-ms-request-id", ""), 80)
 
     @property
     def content_type(self) -> str:
@@ -110,11 +110,11 @@ class Response:
 
     def describe(self) -> str:
         """The content type and the first printable characters, without secrets."""
-        kind = _one_line(self.content_type, 60) or "no content type"
+        kind = one_line(self.content_type, 60) or "no content type"
         if not self.body:
             return f"an empty body ({kind})"
         text = self.body[:_READ_FOR_SHOWING].decode("utf-8", errors="replace")
-        return f"{_kind_of(text, kind)} beginning {_one_line(text, _SHOWN_CHARACTERS)!r}"
+        return f"{_kind_of(text, kind)} beginning {one_line(text, _SHOWN_CHARACTERS)!r}"
 
 
 _NOT_JSON = object()
@@ -153,7 +153,7 @@ def _kind_of(text: str, content_type: str) -> str:
     return f"an HTML page ({content_type})" if is_page else content_type
 
 
-def _one_line(text: str, length: int) -> str:
+def one_line(text: str, length: int) -> str:
     """Printable text on one line. Redacted before it is cut, or half a secret would escape."""
     text = redact(text)
     shown = "".join(c if c.isprintable() else " " for c in text)
@@ -222,7 +222,7 @@ def _redirect(response: Response) -> UnreadableError:
 
 def _what_was_said(response: Response) -> _Said:
     said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
-    code = _one_line(response.headers.get("x-ms-error-code", ""), 80)
+    code = one_line(response.headers.get("x-ms-error-code", ""), 80)
     return said if said.code or not code else _Said(code, said.message, said.details)
 
 
@@ -253,7 +253,7 @@ def _member(value: object, name: str) -> Any:
 
 def _text(value: object, name: str, length: int) -> str:
     found = _member(value, name)
-    return _one_line(found, length) if isinstance(found, str) else ""
+    return one_line(found, length) if isinstance(found, str) else ""
 
 
 def _said_in_xml(body: bytes) -> _Said | None:
@@ -262,7 +262,7 @@ def _said_in_xml(body: bytes) -> _Said | None:
         return None
     # Storage appends "RequestId:…" and "Time:…" lines; the id has its own header.
     message = (root.findtext("Message") or "").partition("\n")[0]
-    return _Said(_one_line(root.findtext("Code") or "", 80), _one_line(message, _SHOWN_MESSAGE))
+    return _Said(one_line(root.findtext("Code") or "", 80), one_line(message, _SHOWN_MESSAGE))
 
 
 def parse_xml(body: bytes) -> ElementTree.Element | None:

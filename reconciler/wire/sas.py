@@ -32,7 +32,6 @@ class AccountKey:
 def account_key(account: str, text: str) -> AccountKey:
     """The key from its base64 text; raises ConfigurationError, without printing it."""
     remember_secret(text)
-    remember_secret(quote(text, safe=""))
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

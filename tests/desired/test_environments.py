@@ -40,7 +40,7 @@ ENVIRONMENTS = [
     more(
         "an unknown way to sign in lists the known ones",
         "auth: password",
-        '11:9: spec.auth: "password" is not one of default, azure-cli, workload-identity, '
+        '11:9: spec.auth: "password" is not one of default, azure-cli, workload-identity, github-oidc, '
         "client-secret, managed-identity",
     ),
     more(

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.desired import schema
 from reconciler.desired.resolve import KINDS
+from reconciler.model import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,11 @@ def test_every_pattern_has_a_message_and_both_ends() -> None:
 
 def test_the_program_and_the_schema_know_the_same_kinds() -> None:
     assert set(SCHEMA["properties"]["kind"]["enum"]) == set(KINDS)
+
+
+def test_the_program_and_the_schema_know_the_same_ways_to_sign_in() -> None:
+    environment = SCHEMA["$defs"]["environment"]["properties"]
+    assert environment["auth"]["enum"] == [auth.value for auth in Auth]
 
 
 def test_every_keyword_has_words() -> None:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
-from typing import Any
 
-import azure.identity
 import pytest
-from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import CredentialUnavailableError
 
 from reconciler import errors
 from reconciler.errors import ConfigurationError, RefusedError, UnauthorizedError
-from reconciler.model import SecretName, Source
-from reconciler.wire.credentials import ArmToken, Bearer, resolve, resolve_all
+from reconciler.model import Auth, SecretName, Source
+from reconciler.wire.credentials import AccessToken, Bearer, resolve, resolve_all
 from reconciler.wire.hosts import Hosts
 from reconciler.wire.http import Http
+from reconciler.wire.identity import NoToken, SignIn, Token
 
 AZURE = Hosts("southcentralus")
 EMULATOR = Hosts("southcentralus", "http://127.0.0.1:8400")
@@ -89,7 +85,10 @@ def test_a_refusal_names_the_host_and_no_secret() -> None:
 def test_no_credential_shows_its_secret() -> None:
     assert "canary" not in repr(Bearer("workspace-canary", "classic", AZURE))
     assert "emulator" in errors.redact("emulator")
-    assert repr(ArmToken("azure-cli", AZURE)) == "ArmToken(auth='azure-cli')"
+    assert (
+        repr(AccessToken(SignIn(Auth.AZURE_CLI, Http()), "arm", AZURE))
+        == "AccessToken(arm, SignIn(azure-cli))"
+    )
 
 
 def test_a_refused_request_is_not_sent() -> None:
@@ -100,116 +99,168 @@ def test_a_refused_request_is_not_sent() -> None:
     assert told == []
 
 
-# --- tokens of Azure Resource Manager ---------------------------------------------------------
+# --- access tokens ----------------------------------------------------------------------------
 
 
-class Fake:
-    """Stands where an azure-identity class stands, and counts."""
+class Scripted(SignIn):
+    """Gives what it is told and counts; a token lives for an hour of the test's clock."""
 
-    def __init__(self, token: str = "arm-canary-1", expires_on: int = 3600) -> None:
-        self.token = token
-        self.expires_on = expires_on
-        self.made: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-        self.scopes: list[str] = []
-        self.error: Exception | None = None
+    def __init__(self, now: list[float]) -> None:
+        super().__init__(Auth.AZURE_CLI, Http())
+        self.now = now
+        self.asked = 0
+        self.failing: NoToken | None = None
+        self.lifetime_s = 3600
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Fake:
-        self.made.append((args, kwargs))
-        return self
-
-    def get_token(self, scope: str) -> SimpleNamespace:
-        self.scopes.append(scope)
-        if self.error is not None:
-            raise self.error
-        return SimpleNamespace(token=self.token, expires_on=self.expires_on)
+    def token(self, scope: str) -> Token | NoToken:
+        assert scope == "https://management.azure.com/.default"
+        self.asked += 1
+        number = self.asked
+        self.entered.set()
+        assert self.go_on.wait(10)
+        return self.failing or Token(f"arm-canary-{number}", int(self.now[0]) + self.lifetime_s)
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Fake]:
-    def install(name: str) -> Fake:
-        standing = Fake()
-        monkeypatch.setattr(azure.identity, name, standing)
-        return standing
-
-    return install
+def now() -> list[float]:
+    return [1000.0]
 
 
-@pytest.mark.parametrize(
-    ("auth", "name"),
-    [
-        ("default", "DefaultAzureCredential"),
-        ("azure-cli", "AzureCliCredential"),
-        ("workload-identity", "WorkloadIdentityCredential"),
-        ("managed-identity", "ManagedIdentityCredential"),
-        ("client-secret", "ClientSecretCredential"),
-    ],
-)
-def test_the_environment_chooses_the_credential(
-    fake: Callable[[str], Fake], auth: str, name: str
+@pytest.fixture
+def sign_in(now: list[float]) -> Scripted:
+    return Scripted(now)
+
+
+@pytest.fixture
+def token(sign_in: Scripted, now: list[float]) -> AccessToken:
+    return AccessToken(sign_in, "arm", AZURE, lambda: now[0])
+
+
+FAILED = NoToken(UnauthorizedError, "signing in to Azure: AADSTS7000215")
+
+
+def test_threads_ask_once_for_all(token: AccessToken, sign_in: Scripted) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(token.authorization, [ARM] * 64)) == {"Bearer arm-canary-1"}
+    assert sign_in.asked == 1
+
+
+def test_a_token_is_renewed_five_minutes_before_it_expires(
+    token: AccessToken, sign_in: Scripted, now: list[float]
 ) -> None:
-    standing = fake(name)
-    environ = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}
-    token = ArmToken(auth, AZURE, environ=environ, clock=lambda: 0.0)
-    assert token.authorization(ARM) == "Bearer arm-canary-1"
-    assert standing.scopes == ["https://management.azure.com/.default"]
-    assert "arm-canary" not in repr(token) + errors.redact("arm-canary-1")
+    said = []
+    for seconds in (0, 3299, 1, 1):
+        now[0] += seconds
+        said.append(token.authorization(ARM))
+    assert said == [f"Bearer arm-canary-{number}" for number in (1, 1, 2, 2)]
 
 
-def test_an_unknown_auth_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="write one of: default, azure-cli, "):
-        ArmToken("magic", AZURE)
+def test_while_one_renews_the_others_go_on_with_a_token_that_lives(
+    token: AccessToken, sign_in: Scripted, now: list[float]
+) -> None:
+    token.authorization(ARM)
+    now[0] += 3400
+    sign_in.entered.clear()
+    sign_in.go_on.clear()
+    with ThreadPoolExecutor(1) as pool:
+        renewing = pool.submit(token.authorization, ARM)
+        assert sign_in.entered.wait(10)
+        assert token.authorization(ARM) == "Bearer arm-canary-1"
+        sign_in.go_on.set()
+        assert renewing.result(10) == "Bearer arm-canary-2"
+    assert sign_in.asked == 2
 
 
-def test_a_client_secret_names_what_it_misses() -> None:
-    token = ArmToken("client-secret", AZURE, environ={"AZURE_TENANT_ID": "t"})
-    with pytest.raises(ConfigurationError, match="AZURE_CLIENT_ID, AZURE_CLIENT_SECRET"):
+def test_a_failed_renewal_leaves_the_old_token_until_it_expires(
+    token: AccessToken, sign_in: Scripted, now: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    token.authorization(ARM)
+    sign_in.failing = FAILED
+    now[0] += 3400
+    assert token.authorization(ARM) == token.authorization(ARM) == "Bearer arm-canary-1"
+    assert sign_in.asked == 2
+    assert [record.message for record in caplog.records] == [
+        f"the old access token is used until it expires: {FAILED.message}"
+    ]
+    now[0] += 200
+    with pytest.raises(UnauthorizedError):
         token.authorization(ARM)
 
 
-def test_a_token_is_fetched_once_and_again_before_it_expires(fake: Callable[[str], Fake]) -> None:
-    standing, now = fake("DefaultAzureCredential"), [0.0]
-    token = ArmToken("default", AZURE, clock=lambda: now[0])
+def test_many_threads_hear_of_one_failure_and_it_is_tried_again_later(
+    token: AccessToken, sign_in: Scripted, now: list[float]
+) -> None:
+    sign_in.failing = FAILED
+
+    def ask(_: int) -> str:
+        with pytest.raises(UnauthorizedError) as caught:
+            token.authorization(ARM)
+        return caught.value.message
+
     with ThreadPoolExecutor(16) as pool:
-        assert len(set(pool.map(token.authorization, [ARM] * 64))) == 1
-    assert (len(standing.made), len(standing.scopes)) == (1, 1)
-    now[0], standing.token, standing.expires_on = 3400.0, "arm-canary-2", 7200
+        assert set(pool.map(ask, range(64))) == {FAILED.message}
+    assert sign_in.asked == 1
+    sign_in.failing = None
+    now[0] += 30
     assert token.authorization(ARM) == "Bearer arm-canary-2"
-    assert (len(standing.made), len(standing.scopes)) == (1, 2)
+
+
+def test_a_token_that_lives_for_seconds_is_not_used_after_them(
+    token: AccessToken, sign_in: Scripted, now: list[float]
+) -> None:
+    sign_in.lifetime_s = 10
+    token.authorization(ARM)
+    now[0] += 11
+    assert token.authorization(ARM) == "Bearer arm-canary-2"
+
+
+def test_a_token_that_lives_for_minutes_is_not_asked_for_at_every_request(
+    token: AccessToken, sign_in: Scripted
+) -> None:
+    sign_in.lifetime_s = 200
+    assert {token.authorization(ARM) for _ in range(5)} == {"Bearer arm-canary-1"}
+    assert sign_in.asked == 1
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_renewal(
+    token: AccessToken, sign_in: Scripted, now: list[float]
+) -> None:
+    sign_in.failing = FAILED
+    with pytest.raises(UnauthorizedError):
+        token.authorization(ARM)
+    sign_in.failing = None
+    now[0] -= 500
+    assert token.authorization(ARM) == "Bearer arm-canary-2"
 
 
 @pytest.mark.parametrize(
-    "error",
+    "url",
     [
-        ClientAuthenticationError("AADSTS7000215: Invalid client secret.\nTrace: 1"),
-        CredentialUnavailableError("AADSTS7000215: Invalid client secret.\nattempted: all"),
-        ValueError("AADSTS7000215: Invalid client secret."),
+        "https://management.azureml.net/",
+        "http://management.azure.com/",
+        "https://management.azure.com:8443/",
+        "https://management.azure.com.evil.example/",
+        "https://management.azure.com@evil.example/",
     ],
 )
-def test_no_token_is_an_unauthorized_error_in_one_line(
-    fake: Callable[[str], Fake], error: Exception
+def test_another_host_gets_no_token_and_nobody_signs_in(
+    token: AccessToken, sign_in: Scripted, url: str
 ) -> None:
-    fake("DefaultAzureCredential").error = error
-    with pytest.raises(UnauthorizedError) as caught:
-        ArmToken("default", AZURE).authorization(ARM)
-    assert "AADSTS7000215: Invalid client secret.; sign in" in caught.value.message
-    assert len(caught.value.message.splitlines()) == 1
-    assert caught.value.__context__ is None
-
-
-def test_another_host_gets_no_token_and_none_is_fetched(fake: Callable[[str], Fake]) -> None:
-    standing = fake("DefaultAzureCredential")
-    with pytest.raises(RefusedError):
-        ArmToken("default", AZURE).authorization("https://management.azureml.net/")
-    assert standing.made == []
+    with pytest.raises(RefusedError, match="a arm token must not go to"):
+        token.authorization(url)
+    assert sign_in.asked == 0
 
 
 def test_the_emulator_needs_no_azure_identity() -> None:
     program = (
-        "import sys; from reconciler.wire.credentials import ArmToken;"
-        "from reconciler.wire.hosts import Hosts;"
+        "import sys; from reconciler.wire.credentials import AccessToken;"
+        "from reconciler.wire.hosts import Hosts; from reconciler.wire.http import Http;"
+        "from reconciler.wire.identity import SignIn; from reconciler.model import Auth;"
         "hosts = Hosts('', 'http://127.0.0.1:1');"
-        "print(ArmToken('default', hosts).authorization('http://127.0.0.1:1/'),"
-        "'azure.identity' in sys.modules)"
+        "token = AccessToken(SignIn(Auth.CLIENT_SECRET, Http(), {}), 'arm', hosts); token.check();"
+        "print(token.authorization('http://127.0.0.1:1/'), 'azure' in sys.modules)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -217,6 +268,6 @@ def test_the_emulator_needs_no_azure_identity() -> None:
     assert ran.stdout.strip() == "Bearer emulator False"
 
 
-def test_the_emulators_word_goes_only_to_the_emulator() -> None:
+def test_the_emulators_word_goes_only_to_the_emulator(sign_in: Scripted) -> None:
     with pytest.raises(RefusedError):
-        ArmToken("default", EMULATOR).authorization(ARM)
+        AccessToken(sign_in, "arm", EMULATOR).authorization(ARM)
