@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler import __version__
+from reconciler.model import Auth
 
 if TYPE_CHECKING:
     from reconciler.cli.selection import Selection
@@ -71,6 +72,9 @@ Shard = Annotated[
 Since = Annotated[
     str,
     typer.Option("--since", metavar="REF", help="Only what was changed after this commit of git."),
+]
+SignIn = Annotated[
+    Auth | None, typer.Option("--auth", help="How to sign in to Azure; else `auth` says it.")
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Format of the document.")]
 Parallel = Annotated[
@@ -158,6 +162,7 @@ def plan(
     label: Labels = None,
     shard: Shard = "",
     since: Since = "",
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     out: Annotated[Path | None, typer.Option("--out", help="Write the plan as JSON too.")] = None,
     detailed_exitcode: Annotated[
@@ -178,7 +183,7 @@ def plan(
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
     selection = _selection(target, exclude, label, shard, since)
-    wanted = session.wanted(services, environment, selection)
+    wanted = session.wanted(services, environment, auth, selection)
     return commands.plan(wanted, page, out, detailed_exitcode, live, parallel)
 
 
@@ -195,6 +200,7 @@ def apply(
     label: Labels = None,
     shard: Shard = "",
     since: Since = "",
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     expect: Annotated[
         str | None,
@@ -221,7 +227,7 @@ def apply(
     def order() -> applying.Order:
         approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force or "")
         selection = _selection(target, exclude, label, shard, since)
-        wanted = session.wanted(services, environment, selection)
+        wanted = session.wanted(services, environment, auth, selection)
         return applying.Order("apply", wanted, page, approval, parallel, lock_timeout, shard)
 
     return applying.apply(order, report)
@@ -236,6 +242,7 @@ def train(
     label: Labels = None,
     shard: Shard = "",
     since: Since = "",
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     yes: Yes = False,
     force: Force = None,
@@ -252,7 +259,9 @@ def train(
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
     approval = Approval(yes=yes, force=force or "")
-    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
+    wanted = session.wanted(
+        services, environment, auth, _selection(target, exclude, label, shard, since)
+    )
     order = applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
     return applying.train(order)
 
@@ -262,6 +271,7 @@ def rollback(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The binding.")],
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     to: Annotated[
         str, typer.Option("--to", metavar="VERSION", help="A trained version; else the one before.")
@@ -280,7 +290,7 @@ def rollback(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    wanted = session.wanted(services, environment)
+    wanted = session.wanted(services, environment, auth)
     order = applying.Order("rollback", wanted, page, Approval(yes=yes), lock_timeout_s=lock_timeout)
     return command.rollback(order, name, to, reason)
 
@@ -291,6 +301,7 @@ def reinstate(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The rejected version.")],
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    auth: SignIn = None,
     yes: Yes = False,
     verbose: Verbose = 0,
 ) -> int:
@@ -301,7 +312,7 @@ def reinstate(
     from reconciler.cli.approval import Approval
 
     printing.log_to_stderr(verbose)
-    wanted = session.wanted(services, environment)
+    wanted = session.wanted(services, environment, auth)
     page = printing.Page(Format.TEXT, True, verbose)
     order = applying.Order("reinstate", wanted, page, Approval(yes=yes))
     return command.reinstate(order, name, version)
@@ -312,6 +323,7 @@ def history(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The binding.")],
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     no_color: NoColor = False,
     verbose: Verbose = 0,
@@ -322,7 +334,7 @@ def history(
     from reconciler.cli import session
 
     printing.log_to_stderr(verbose)
-    wanted = session.wanted(services, environment)
+    wanted = session.wanted(services, environment, auth)
     return command.history(wanted, name, printing.Page(output, no_color, verbose))
 
 
@@ -355,6 +367,7 @@ def unlock(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
     shard: Shard = "",
+    auth: SignIn = None,
     verbose: Verbose = 0,
 ) -> int:
     """Break the lock of an environment whose run is dead; the lock of one that was killed ends
@@ -367,7 +380,7 @@ def unlock(
     printing.log_to_stderr(verbose)
     if shard:
         shard_of(shard)
-    return command.unlock(session.wanted(services, environment), force, shard)
+    return command.unlock(session.wanted(services, environment, auth), force, shard)
 
 
 @app.command()
@@ -379,6 +392,7 @@ def status(
     label: Labels = None,
     shard: Shard = "",
     since: Since = "",
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -389,7 +403,9 @@ def status(
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
+    wanted = session.wanted(
+        services, environment, auth, _selection(target, exclude, label, shard, since)
+    )
     return commands.status(wanted, printing.Page(output, no_color, verbose), parallel)
 
 
@@ -402,6 +418,7 @@ def verify(
     label: Labels = None,
     shard: Shard = "",
     since: Since = "",
+    auth: SignIn = None,
     output: Output = Format.TEXT,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -412,7 +429,9 @@ def verify(
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    wanted = session.wanted(services, environment, _selection(target, exclude, label, shard, since))
+    wanted = session.wanted(
+        services, environment, auth, _selection(target, exclude, label, shard, since)
+    )
     return commands.verify(wanted, printing.Page(output, no_color, verbose), parallel)
 
 
@@ -423,6 +442,7 @@ def export(
     ] = None,
     services: Services = SERVICES,
     environment: EnvironmentName = None,
+    auth: SignIn = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write one NAME.json per binding.")
     ] = None,
@@ -433,7 +453,7 @@ def export(
     from reconciler.cli import output as printing
 
     printing.log_to_stderr(verbose)
-    return commands.export(session.wanted(services, environment), names or [], out)
+    return commands.export(session.wanted(services, environment, auth), names or [], out)
 
 
 @app.command()

@@ -131,9 +131,14 @@ def load(services: Path) -> dict[str, Desired]:
     return desired.load(services, address_makers())
 
 
-def wanted(services: Path, environment: str | None, selection: Selection | None = None) -> Desired:
+def wanted(
+    services: Path,
+    environment: str | None,
+    auth: Auth | None = None,
+    selection: Selection | None = None,
+) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
-    chosen = choose(load(services), environment)
+    chosen = choose(load(services), environment, auth)
     if selection is None:
         return chosen
     chosen = selection.of(chosen)
