@@ -153,6 +153,8 @@ class AccessToken:
         self._failure = found if isinstance(found, NoToken) else None
         if isinstance(found, Token):
             self._kept = found
+            left_s = found.expires_on - self._clock()
+            log.info("%r: signed in; the access token lasts %.0f minutes", self, left_s / 60)
         elif self._lasts(self._kept, 0):
             log.warning("the old access token is used until it expires: %s", found.message)
 

@@ -248,6 +248,8 @@ def _reason(exc: Exception, status: int) -> tuple[type[ReconcilerError], str]:
         return UnreachableError, phrase_of(exc)[0]
     if status in (408, 429) or status >= 500:
         return UnavailableError, f"it answers {status}; try again later"
+    if isinstance(exc, OSError) and exc.filename:  # the token that Kubernetes mounts
+        return ConfigurationError, f"{exc.filename} cannot be read: {exc.strerror}"
     told = isinstance(exc, AzureError) and not caused_by(DecodeError, json.JSONDecodeError)
     if isinstance(exc, CredentialUnavailableError) or (told and not 0 < status < 400):
         return UnauthorizedError, _words(str(exc))

@@ -277,6 +277,7 @@ NONSENSE = {
     "an endless token": given("access-canary" * 10_000),
     "deep": Answer(200, b"[" * 100_000, JSON),
     "not UTF-8": Answer(200, b"\xff\xfe\x00", JSON),
+    "a redirect": Answer(307, b"", {"Location": "https://localhost:1/token"}),
     "half an answer": Answer(200, b'{"access_token": "access-canary', JSON, length=5000),
 }
 
@@ -555,6 +556,15 @@ def test_a_federated_token_that_is_not_there_is_named(http: Http, environ: dict[
     gone = environ | {"AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token"}
     (line,) = missing(http, Auth.WORKLOAD_IDENTITY, gone)
     assert "names /nowhere/token, which is no file" in line
+
+
+def test_a_federated_token_that_goes_away_is_named(environ: dict[str, str], http: Http) -> None:
+    sign_in = SignIn(Auth.WORKLOAD_IDENTITY, http, environ)
+    sign_in._credential  # noqa: B018
+    Path(environ["AZURE_FEDERATED_TOKEN_FILE"]).unlink()
+    found = failed(sign_in.token(SCOPE))
+    assert found.kind is ConfigurationError
+    assert f"{environ['AZURE_FEDERATED_TOKEN_FILE']} cannot be read: No such file" in found.message
 
 
 def test_a_wrong_tenant_in_the_default_chain_is_invalid_configuration(
