@@ -24,6 +24,7 @@ from reconciler.errors import (
     ConflictError,
     ProofError,
     ReconcilerError,
+    RefusedError,
     RejectedError,
     StalePlanError,
     UnauthorizedError,
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 
 MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
 UPDATE_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
+WRONG_PROBE = ("BadArgument", "BadUserArgument")  # what the service says of inputs (§4.8)
 COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
 
 
@@ -83,6 +85,7 @@ class BindingRun:
         self._swap: Swap | None = None
         self._unanswered: Swap | None = None
         self._disproved = ""  # why the candidate was rejected, on the way back
+        self._unheard = ""  # why this run rejected it, where that was for no answer at all
         self._waiting_since: float | None = None
         self._troubles = 0
         self._training = Patience(0.5, 15.0)
@@ -224,8 +227,8 @@ class BindingRun:
     def _score_before(self, forward: bool) -> tuple[Score | None, bool]:
         """The answer before the swap, for people; and whether the endpoint refused to give one.
 
-        Who may not score could not prove the candidate either, and would reject it for that: a
-        swap forward, which nothing urges, does not begin.
+        Who may not score, or asks what the service does not understand, could not prove the
+        candidate either: a swap forward, which nothing urges, does not begin.
         """
         if self.binding.probe is None:
             return None, False
@@ -234,6 +237,11 @@ class BindingRun:
         except WireError as exc:
             if forward and isinstance(exc, UnauthorizedError):
                 raise
+            if forward and exc.code in WRONG_PROBE:
+                raise RefusedError(
+                    f"before the swap, the endpoint refuses the probe: {exc.message}; correct "
+                    "spec.verify"
+                ) from exc
             log.info("%s could not be scored before the swap: %s", self.binding.name, exc.message)
             return None, isinstance(exc, RejectedError)
 
@@ -268,12 +276,12 @@ class BindingRun:
             after = self._target.score(self.binding)
         except UnavailableError as exc:
             if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
-                return self._not_proved(swap, _no_answer(exc))
+                return self._not_answered(swap, exc)
             return self._updating.again()
         except UnreachableError:
             raise
         except WireError as exc:
-            return self._not_proved(swap, _no_answer(exc))
+            return self._not_answered(swap, exc)
         changed = swap.record.refused or swap.before not in (None, after)
         if not changed and self._seconds_since(swap) < self._target.settle_s:
             still = "its answer before is not known" if swap.before is None else "as it did before"
@@ -300,6 +308,26 @@ class BindingRun:
             return self.binding
         return replace(self.binding, probe=self.binding.probe.of_any_model)
 
+    def _not_answered(self, swap: Swap, exc: WireError) -> Again | Ended:
+        """No proof for want of an answer; that the model before answers is what blames the new one.
+
+        A wrong probe, or an outage, silences both. Then the rejection is taken back.
+        """
+        if not self._disproved:
+            self._unheard = (
+                f"swapped and read back, but the endpoint does not answer the probe: {exc.message}"
+            )
+            return self._not_proved(swap, self._unheard)
+        if not self._unheard:
+            return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
+        self._reject("")
+        said = (
+            f"{self._unheard}; swapped back, and the model before does not answer either: "
+            f"{exc.message}; so version {self.binding.version.version} is not rejected; mend the "
+            "endpoint or spec.verify, and apply again"
+        )
+        return self._failed(said, UNPROVED)
+
     def _not_proved(self, swap: Swap, why: str, proof: Proof | None = None) -> Again | Ended:
         """Reject the version, so that no run binds it again; the next look finds the way back."""
         if self._disproved:
@@ -316,8 +344,9 @@ class BindingRun:
         return Again(0.0)
 
     def _reject(self, why: str) -> None:
+        """Keep with the model why no run may bind it; "" takes that back."""
         entry = self._world.ledger.read(self.binding.version)
-        if entry is not None and not entry.manifest.rejected:
+        if entry is not None and bool(entry.manifest.rejected) != bool(why):
             self._world.ledger.reject(entry, why)
 
     def _note_refusal(self, change: Change) -> None:
@@ -365,10 +394,6 @@ class BindingRun:
 def blocked_code(change: Change) -> int:
     """The exit code that a BLOCK stands for: not being able to read is an error, not a refusal."""
     return ERROR if change.code == UNREADABLE else REFUSED
-
-
-def _no_answer(exc: WireError) -> str:
-    return f"swapped and read back, but the endpoint does not answer the probe: {exc.message}"
 
 
 def _not_changed(observed: Observed, wanted: ModelRef) -> str:

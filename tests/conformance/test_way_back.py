@@ -10,7 +10,7 @@ import pytest
 from reconciler import errors
 from reconciler.emulator import Fault
 from reconciler.engine.steps import Goal
-from reconciler.model import Action
+from reconciler.model import Action, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,15 +168,70 @@ def test_a_way_back_that_was_cut_off_is_gone_by_the_next_run(
     assert served(lab, name) == before
 
 
-def test_a_way_back_that_fails_too_says_both(switched: Callable[..., Lab]) -> None:
+@pytest.mark.parametrize("status", [400, 503])
+@pytest.mark.parametrize("name", KINDS)
+def test_no_version_is_to_blame_when_the_one_before_does_not_answer_either(
+    switched: Callable[..., Lab], name: str, status: int
+) -> None:
+    lab = switched()
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    lab.cloud.faults.script(Fault("rrs.execute", "status", times=10_000, status=status))
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "the model before does not answer either" in failure.message
+    assert "so version 2026-11 is not rejected" in failure.message
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    lab.cloud.faults.forget()
+    assert lab.changes()[name].action is Action.BIND
+    assert not lab.apply().failures
+    assert lab.plan().converged
+
+
+def test_a_way_back_that_answers_wrongly_says_both(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab = switched()
     only(lab, "breast-cancer")
     lab.apply()
     want(lab, "breast-cancer", "2026-11")
-    unanswered(lab, times=1000)
+    unanswered(lab)
+    target = lab.world().targets["WebService"]
+    score, empty = type(target).score, Score((), ())
+    answers = iter([score, score])  # both refused by the fault
+
+    def scored(self: Any, binding: Any) -> Score:
+        found: Score = next(answers, lambda *_: empty)(self, binding)
+        return found
+
+    monkeypatch.setattr(type(target), "score", scored)
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.UNPROVED
     assert "version 2026-11 is rejected; and the way back could not be proved" in failure.message
+    assert lab.changes()["breast-cancer"].code in ("rejected", "unproved")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_probe_that_the_service_does_not_understand_begins_no_swap(
+    switched: Callable[..., Lab], name: str
+) -> None:
+    lab = switched()
+    only(lab, name)
+    lab.apply()
+    before = served(lab, name)
+    want(lab, name, "2026-11")
+    probe = next((lab.services / "local" / "probes").glob(f"{name.split('-')[0]}*"))
+    probe.write_text('{"Inputs": {"no_such_input": {"ColumnNames": ["a"], "Values": [["1"]]}}}')
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.REFUSED
+    assert "before the swap, the endpoint refuses the probe" in failure.message
+    assert "correct spec.verify" in failure.message
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert lab.changes()[name].action is Action.BIND
 
 
 def test_a_live_model_whose_file_is_gone_blocks_the_swap(switched: Callable[..., Lab]) -> None:
