@@ -315,6 +315,16 @@ class Probe:
         return tuple(dict.fromkeys((*self.columns, *(each.column for each in self.expect))))
 
     @property
+    def digest(self) -> str:
+        """12 hex over what is asked and expected; people approve a swap with its proof."""
+        expected = [
+            [e.column, str(e.at_least), str(e.at_most), list(e.one_of), list(e.values)]
+            for e in self.expect
+        ]
+        said = canonical_json([self.request, list(self.columns), expected])
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    @property
     def of_any_model(self) -> Probe:
         """What the model before must answer too: the columns; its cells may be others."""
         return Probe(self.request, self.all_columns)
@@ -569,7 +579,8 @@ class Change:
     """What happens to one binding, and why. Every binding yields exactly one.
 
     `before` and `after` are model names for people; `after_ref` and `key` say exactly which
-    file and which training. `why` and `warnings` are sentences and not part of the digest.
+    file and which training, `probe` how it will be proved (a digest, "" without a probe). `why`
+    and `warnings` are sentences and not part of the digest.
     """
 
     name: str
@@ -586,6 +597,7 @@ class Change:
     gates: tuple[Judgement, ...] = ()
     warnings: tuple[str, ...] = ()
     source: Source = field(default=NOWHERE, compare=False)
+    probe: str = ""
 
 
 # The reason code of a BLOCK that means "could not be read": an error, not a refusal.
@@ -624,10 +636,20 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """12 hex over what would be done, and by which gates; sentences, metrics and source lines
-        do not count."""
+        """12 hex over what would be done, by which gates, and how it would be proved; sentences,
+        metrics and source lines do not count."""
         said = [
-            [c.name, c.kind, c.address, c.action.name, c.code, c.before, c.after_ref, c.key]
+            [
+                c.name,
+                c.kind,
+                c.address,
+                c.action.name,
+                c.code,
+                c.before,
+                c.after_ref,
+                c.key,
+                c.probe,
+            ]
             + [[d.path, d.before, d.after] for d in c.diffs]
             + [str(judgement.rule) for judgement in c.gates]
             for c in self.changes

@@ -226,6 +226,7 @@ def _change(
         after=binding.version.version,
         after_ref=artifact.ref.url,
         key=binding.key,
+        probe=binding.probe.digest if binding.probe else "",
         diffs=diffs,
         gates=judged,
         warnings=_warnings(observed),
@@ -299,8 +300,13 @@ def _goes_on_from(approved: Change, now: Change) -> bool:
 
 
 def _other_rules(change: Change, approved: Change) -> str:
-    """In words, that other gates would decide than those that were approved; "" if the same do."""
+    """In words, that other gates would decide or another probe would prove than was approved; ""
+    if the same do. A way back needs no gate."""
     now, then = _rules(change), _rules(approved)
+    if change.code == ROLL_BACK:
+        return ""
+    if change.probe != approved.probe:
+        return f"{change.name}: spec.verify is another one than was approved"
     if now == then or change.code in _AFTER_THE_SWAP:
         return ""
     return (

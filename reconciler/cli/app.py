@@ -172,6 +172,7 @@ def plan(
         Path | None,
         typer.Option("--live", help="Plan against exported definitions, without any credential."),
     ] = None,
+    force: Force = None,
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
@@ -184,7 +185,9 @@ def plan(
     page = printing.Page(output, no_color, verbose)
     selection = _selection(target, exclude, label, shard, since)
     wanted = session.wanted(services, environment, auth, selection)
-    return commands.plan(wanted, page, out, detailed_exitcode, live, parallel)
+    if force:
+        wanted = session.unprotected(wanted)
+    return commands.plan(wanted, page, out, detailed_exitcode, live, parallel, forced=bool(force))
 
 
 @app.command()

@@ -42,11 +42,8 @@ class Order:
 
     @property
     def effective(self) -> Desired:
-        """The desired state, without the protection that --force overrides."""
-        if not self.approval.force:
-            return self.wanted
-        free = tuple(replace(binding, protect=False) for binding in self.wanted.bindings)
-        return replace(self.wanted, bindings=free)
+        """The desired state, without its protection where --force overrides that."""
+        return session.unprotected(self.wanted) if self.approval.force else self.wanted
 
 
 def apply(make_order: Callable[[], Order], report_file: Path | None) -> int:

@@ -41,6 +41,8 @@ def plan(
     detailed_exitcode: bool,
     live: Path | None,
     parallel: int | None,
+    *,
+    forced: bool = False,
 ) -> int:
     """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable."""
     if live is None:
@@ -58,14 +60,14 @@ def plan(
         write_file(out, page.plan_json(kept))
         actions.current().files["plan-file"] = str(out)
         say(f"wrote {out}: plan {kept.id} with digest {kept.digest}")
-    return plan_exit_code(made, detailed_exitcode)
+    return plan_exit_code(made, detailed_exitcode, forced)
 
 
-def plan_exit_code(made: Plan, detailed: bool) -> int:
+def plan_exit_code(made: Plan, detailed: bool, forced: bool) -> int:
     """What a plan says as an exit code: unreadable before refused before changes."""
     if any(change.code == UNREADABLE for change in made.changes):
         return errors.ERROR
-    if made.counts[Action.BLOCK] or made.excess:
+    if made.counts[Action.BLOCK] or (made.excess and not forced):
         return errors.REFUSED
     changes = any(made.counts[action] for action in TO_DO)
     return errors.CHANGES if changes and detailed else errors.SUCCESS

@@ -153,6 +153,12 @@ def _since(services: Path, chosen: Desired, ref: str) -> Desired:
     return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
 
 
+def unprotected(wanted: Desired) -> Desired:
+    """The desired state without the protection that --force overrides."""
+    free = tuple(replace(binding, protect=False) for binding in wanted.bindings)
+    return replace(wanted, bindings=free)
+
+
 def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
     """The environment that was asked for, or the only one; `auth` overrides its own."""
     chosen = _chosen(found, name)

@@ -107,6 +107,7 @@ def _change(change: Change) -> dict[str, Any]:
         "after": change.after,
         "after_ref": change.after_ref,
         "key": change.key,
+        "probe": change.probe,
         "diffs": [{"path": d.path, "before": d.before, "after": d.after} for d in change.diffs],
         "gates": [_judgement(judgement) for judgement in change.gates],
         "warnings": list(change.warnings),
@@ -284,7 +285,10 @@ class _Node:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{self.place}.{name}: must be a number or null")
-        return value
+        try:
+            return float(value)
+        except OverflowError as exc:
+            raise ValueError(f"{self.place}.{name}: is too large a number") from exc
 
 
 _KINDS: dict[type, str] = {
@@ -307,6 +311,7 @@ def _parse_change(node: _Node) -> Change:
         after=node.get("after", str),
         after_ref=node.get("after_ref", str),
         key=node.get("key", str),
+        probe=node.get("probe", str),
         diffs=tuple(_parse_diff(one) for one in node.nodes("diffs")),
         gates=tuple(_parse_judgement(one) for one in node.nodes("gates")),
         warnings=node.texts("warnings"),

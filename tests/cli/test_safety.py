@@ -120,6 +120,20 @@ def test_more_retrains_than_allowed_are_refused_and_forced_with_a_reason(
     ]
 
 
+def test_what_force_would_do_is_planned_and_approved_as_everything_else(
+    lab: Lab, command: Command
+) -> None:
+    lab.edit("breast-cancer.yaml", "spec:\n", "spec:\n  protect: true\n")
+    lab.edit("environment.yaml", "parallel: 8\n", "parallel: 8\n    retrains: 2\n")
+    assert command("plan").code == errors.REFUSED
+    planned = command("plan", "--force", "asked by the owner", "--out", "plan.json")
+    assert planned.code == errors.SUCCESS
+    assert "limits.retrains is 2" in " ".join(planned.out.split())
+    assert command("apply", "plan.json").code == errors.REFUSED
+    assert writes(lab) == []
+    assert command("apply", "plan.json", "--force", "asked by the owner").code == errors.SUCCESS
+
+
 def test_force_overrides_protection(lab: Lab, command: Command) -> None:
     lab.edit("breast-cancer.yaml", "spec:\n", "spec:\n  protect: true\n")
     assert command("apply", "--yes").code == errors.PARTIAL

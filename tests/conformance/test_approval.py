@@ -163,6 +163,24 @@ def test_a_run_that_was_killed_on_the_way_back_is_gone_on_with(
     assert beyond(fresh, approved) == ()
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[Scored Labels]", "[Scored Probabilities]"), ('atMost: "1"', 'atMost: "9"')],
+)
+def test_a_proof_that_was_loosened_after_the_approval_is_not_approved(
+    switched: Callable[..., Lab], old: str, new: str
+) -> None:
+    lab = switched()
+    only(lab, "breast-cancer")
+    approved = lab.plan()
+    lab.edit("breast-cancer.yaml", old, new)
+    fresh = lab.plan()
+    assert fresh.digest != approved.digest
+    assert beyond(fresh, approved) == (
+        "breast-cancer: spec.verify is another one than was approved",
+    )
+
+
 @pytest.mark.parametrize("then", [Action.TRAIN, Action.BIND])
 def test_gates_that_were_loosened_after_the_approval_are_not_approved(
     switched: Callable[..., Lab], then: Action

@@ -219,7 +219,7 @@ def damage(change: dict[str, Any] | None = None, **root: Any) -> str:
         (damage({"warnings": [None]}), r"plan.changes\[0\].warnings\[0\]: must be text"),
         (damage({"source": None}), r"plan.changes\[0\].source: must be an object"),
         (damage({"diffs": [{"path": 1}]}), r"plan.changes\[0\].diffs\[0\].path: must be text"),
-        (damage({"name": "another"}), "plan.digest: '89fdbd47da00' does not fit"),
+        (damage({"name": "another"}), "plan.digest: '34ada3516a11' does not fit"),
         (damage({"name": "\ud800"}), "plan.changes: half a character"),
         (damage(digest="000000000000"), "plan.digest: '000000000000' does not fit"),
         (damage(converged=True), "plan.converged: does not fit"),
