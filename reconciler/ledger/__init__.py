@@ -135,7 +135,7 @@ class Ledger:
 
     def versions(self, model: str) -> Iterator[Manifest]:
         """The manifests of every version of a model, in the order of their folders' names."""
-        for name in self._container.list(f"{model}/"):
+        for name, *_ in self._container.list(f"{model}/"):
             if name.endswith(f"/{MANIFEST_FILE}"):
                 entry = self._read(name)
                 if entry is not None:

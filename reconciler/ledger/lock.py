@@ -1,4 +1,9 @@
-"""One run at a time per environment: a lease on a blob that also says who holds it.
+"""One run at a time per environment, or per shard of it: a lease on a blob that says who holds it.
+
+Shards of one division work side by side. The lock of the environment, and those of shards of
+another division, stand in each other's way: who has a lease looks for such a rival and gives it
+back if there is one. Of two that come at once, both may step back; each tries again after a
+time of its own.
 
 A lease ends by itself when its holder is gone, so a killed run blocks the next for a minute and
 not for ever. The holder renews it meanwhile; a holder that cannot must stop, because by then
@@ -9,11 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
+import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.errors import ConflictError, LockError, NotFoundError, WireError
+from reconciler.errors import (
+    ConflictError,
+    LockError,
+    NotFoundError,
+    UnreadableError,
+    WireError,
+)
 from reconciler.ledger.manifest import document_bytes
 from reconciler.wire.response import parse_json
 
@@ -59,7 +72,7 @@ class Holder:
 
 @dataclass
 class Lock:
-    """The lock of one environment, or of one `shard` of it (`2/4`), for shards work side by side.
+    """The lock of one environment, or of one `shard` of it (`2/4`).
 
     `stopping` ends the wait for it early.
 
@@ -111,7 +124,10 @@ class Lock:
 
     def holder(self) -> str:
         """Who holds the lock, or held it last, in words; "" when nobody ever did."""
-        blob = self.container.get(self._name)
+        return self._holder_of(self._name)
+
+    def _holder_of(self, name: str) -> str:
+        blob = self.container.get(name)
         return _said(blob.content) if blob else ""
 
     def break_(self, by: Actor, at: str, why: str) -> bool:
@@ -127,7 +143,7 @@ class Lock:
 
     @property
     def _name(self) -> str:
-        part = f".{self.shard.replace('/', '-of-')}" if self.shard else ""
+        part = f"/{self.shard.replace('/', '-of-')}" if self.shard else ""
         return f"_locks/{self.environment}{part}.json"
 
     @property
@@ -145,21 +161,57 @@ class Lock:
         began, told = self.clock.now(), False
         while True:
             try:
-                return self._try(holder)
+                lease = self._try(holder)
             except ConflictError:
-                by = self.holder()
-            if self.stopping():
-                return ""
+                lease, locked, by = "", self, self.holder()
+            else:
+                locked, by = self._rival(lease)
+            if not by or self.stopping():
+                return lease if not by else ""
             if self.clock.now() - began >= timeout_s:
                 raise LockError(
-                    f"{self.what} is locked by {by}; wait for it with "
+                    f"{locked.what} is locked by {by}; wait for it with "
                     f"--lock-timeout, or see that it is dead and run "
-                    f"`reconciler unlock {self._options} --force REASON`"
+                    f"`reconciler unlock {locked._options} --force REASON`"
                 )
             if not told:
                 told = True
-                waiting(f"{self.what} is locked by {by}; waiting")
-            self.clock.wait(LOOK_S)
+                waiting(f"{locked.what} is locked by {by}; waiting")
+            self.clock.wait(LOOK_S * random.uniform(0.5, 1.5))
+
+    def _rival(self, lease: str) -> tuple[Lock, str]:
+        """A lock that is held and excludes this one, and its holder; "" if there is none.
+
+        Then ours is given back. A list that does not show ours is believed nothing.
+        """
+        try:
+            held = [self._lock_of(b.name) for b in self.container.list(self._prefix) if b.leased]
+            if self._name not in {lock._name for lock in held if lock is not None}:
+                raise UnreadableError(f"the list of locks does not show that {self.what} is held")
+            rivals = [lock for lock in held if lock is not None and self._excludes(lock)]
+            by = rivals[0].holder() if rivals else ""
+        except WireError:
+            self._release(lease)
+            raise
+        if by:
+            self._release(lease)
+        return (rivals[0], by) if by else (self, "")
+
+    @property
+    def _prefix(self) -> str:
+        return f"_locks/{self.environment}"
+
+    def _lock_of(self, name: str) -> Lock | None:
+        """The lock of this environment, or of a shard of it, that a blob is; None for any other."""
+        found = re.fullmatch(r"(?:/(\d+)-of-(\d+))?\.json", name.removeprefix(self._prefix))
+        if found is None:
+            return None
+        return replace(self, shard=f"{found[1]}/{found[2]}" if found[1] else "")
+
+    def _excludes(self, other: Lock) -> bool:
+        """Whether the two may have a binding in common."""
+        mine, its = self.shard.partition("/")[2], other.shard.partition("/")[2]
+        return other._name != self._name and not (mine and mine == its)
 
     def _try(self, holder: Holder) -> str:
         """The id of the lease; ConflictError while another run has it."""

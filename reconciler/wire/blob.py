@@ -83,6 +83,14 @@ class Blob:
         return _fingerprint(self.md5, self.etag)
 
 
+class Listed(NamedTuple):
+    """A blob as a list shows it; `leased` while somebody holds a lease on it."""
+
+    name: str
+    properties: BlobProperties
+    leased: bool
+
+
 class Account:
     """A storage account: blobs by `container/blob`. Raises ConfigurationError for a bad key."""
 
@@ -276,14 +284,12 @@ class Container:
         """The new etag; ConflictError when the blob is no longer the one with `etag` (412)."""
         return self._write(name, content, {"If-Match": etag}, content_type, metadata)
 
-    def list(self, prefix: str = "") -> Iterator[str]:
-        """The blob names below `prefix`, in lexical order (`10` before `2`), page by page."""
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """The blobs below `prefix`, by name in lexical order (`10` before `2`), page by page."""
         marker, seen = "", {""}
         while True:
             page = self._page(prefix, marker)
-            for element in page.iterfind("./Blobs/Blob/Name"):
-                name = element.text or ""
-                yield unquote(name) if element.get("Encoded") == "true" else name
+            yield from map(_listed, page.iterfind("./Blobs/Blob"))
             marker = page.findtext("NextMarker") or ""
             if marker in seen:  # the end; or a service that leads round in circles
                 return
@@ -423,6 +429,20 @@ def _properties(answer: Response) -> BlobProperties:
         metadata,
         answer.headers.get("Content-MD5", ""),
     )
+
+
+def _listed(element: Element) -> Listed:
+    name = element.findtext("Name", "")
+    named = element.find("Name")
+    if named is not None and named.get("Encoded") == "true":
+        name = unquote(name)
+    shown = {child.tag: child.text or "" for child in element.iterfind("./Properties/*")}
+    etag = shown.get("Etag", "").strip('"')  # lists show it without the quotes of the header
+    length = shown.get("Content-Length", "")
+    properties = BlobProperties(
+        f'"{etag}"', int(length) if length.isdecimal() else 0, {}, shown.get("Content-MD5", "")
+    )
+    return Listed(name, properties, shown.get("LeaseStatus") == "locked")
 
 
 def _etag(answer: Response) -> str:

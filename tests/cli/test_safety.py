@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,6 +162,53 @@ def test_a_second_run_is_refused_and_told_who_holds_the_lock(lab: Lab, command: 
         assert [e.route for e in lab.cloud.log if e.route in ("bes.submit", "arm.patch")] == []
         assert command("plan").code == errors.SUCCESS
     assert command("apply", "--yes", "--lock-timeout", "0").code == errors.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "said"),
+    [
+        ("", "1/2", "environment local is locked by"),
+        ("2/2", "", "shard 2/2 of environment local is locked by"),
+        ("2/3", "1/2", "shard 2/3 of environment local is locked by"),
+        ("2/2", "1/2", ""),
+    ],
+)
+def test_locks_that_overlap_exclude_each_other(lab: Lab, held: str, asked: str, said: str) -> None:
+    with locked(lab, shard=held).held(HOLDER, 0, waiting=print, lost=lambda: None):
+        second = locked(lab, shard=asked).held(HOLDER, 0, waiting=print, lost=lambda: None)
+        if not said:
+            with second:
+                return
+        with pytest.raises(errors.LockError) as caught, second:
+            pass
+        assert caught.value.message.startswith(said)
+        assert ("--shard" in caught.value.message) == bool(held)
+    with locked(lab, shard=asked).held(HOLDER, 0, waiting=print, lost=lambda: None):
+        pass
+
+
+def test_environments_with_like_names_do_not_exclude_each_other(lab: Lab) -> None:
+    for name in ("local", "local-2", "loca", "local.1-of-2"):
+        lock = replace(locked(lab), environment=name)
+        with (
+            locked(lab, shard="1/2").held(HOLDER, 0, waiting=print, lost=lambda: None)
+            if name != "local"
+            else contextlib.nullcontext(),
+            lock.held(HOLDER, 0, waiting=print, lost=lambda: None),
+        ):
+            pass
+
+
+def test_a_list_that_does_not_show_our_own_lock_is_not_believed(lab: Lab) -> None:
+    lab.cloud.faults.script(Fault("blob.get", "stale", times=2))
+    list(lab.world().storage.container("models").list("_locks/local"))  # empty, and shown again
+    with (
+        pytest.raises(errors.UnreadableError, match="does not show that environment local is held"),
+        locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None),
+    ):
+        pass
+    with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
+        pass
 
 
 def test_a_run_waits_for_the_lock(lab: Lab, command: Command) -> None:

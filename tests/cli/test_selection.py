@@ -104,7 +104,7 @@ def test_shards_have_a_lock_each(lab: Lab, command: Command) -> None:
         assert command("apply", "--yes", "--shard", shard).code == errors.SUCCESS
     blobs = lab.cloud._core.blobs.accounts["mllocal"].containers["models"]
     locks = {name for name in blobs if name.startswith("_locks/")}
-    assert locks == {f"_locks/local.{shard.replace('/', '-of-')}.json" for shard in busy}
+    assert locks == {f"_locks/local/{shard.replace('/', '-of-')}.json" for shard in busy}
     assert len(locks) > 1
     ran = command("unlock", "--shard", "2/2", "--force", "it is dead")
     assert "shard 2/2 of environment local was not locked" in ran.err

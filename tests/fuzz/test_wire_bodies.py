@@ -165,7 +165,7 @@ def blobs(body: bytes, _: Town) -> None:
 def _names(*pages: bytes) -> list[str]:
     hosts = Hosts("", "http://127.0.0.1:1")
     account = Account(_Stub(*pages), hosts, "abc", "a2V5")  # type: ignore[arg-type]
-    return list(account.container("models").list())
+    return [blob.name for blob in account.container("models").list()]
 
 
 def manifest(body: bytes, _: Town) -> object:
