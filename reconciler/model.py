@@ -413,7 +413,8 @@ class Live:
     """What the cloud said about one address.
 
     `ref` is None when the model is unknown (hidden, missing, or not a plain URL); `model_text`
-    is then what was found, for people. `hidden` says that the service does not reveal it.
+    is then what was found, for people. `hidden` says that the service does not reveal it. `place`
+    is the service's own name of what was found, where two addresses may lead to the same.
     """
 
     health: Health
@@ -424,6 +425,7 @@ class Live:
     witness: Witness = Witness.SERVICE
     refusal: Refusal | None = None
     warnings: tuple[str, ...] = ()
+    place: str = ""
 
 
 class ArtifactState(StrEnum):

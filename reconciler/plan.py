@@ -27,16 +27,42 @@ from reconciler.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reconciler.model import Binding, Environment
 
 
 def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
     """The plan of one environment, its changes sorted by address."""
-    changes = tuple(sorted((decide(one) for one in observed), key=lambda change: change.address))
+    seen = tuple(observed)
+    twins = _twins(seen)
+    changes = tuple(
+        sorted(
+            (_of_twins(one, twins) or decide(one) for one in seen),
+            key=lambda change: change.address,
+        )
+    )
     excess = limits.excess(environment, changes)
     return Plan(environment.name, environment.cloud.value, changes, excess)
+
+
+def _twins(observed: Iterable[Observed]) -> dict[str, list[Observed]]:
+    """By place, the bindings whose different addresses lead to the same place."""
+    found: dict[str, list[Observed]] = {}
+    for one in observed:
+        if one.live.place:
+            found.setdefault(one.live.place, []).append(one)
+    return {place: ones for place, ones in found.items() if len(ones) > 1}
+
+
+def _of_twins(observed: Observed, twins: Mapping[str, list[Observed]]) -> Change | None:
+    """BLOCK for a binding that is not the only one of its place: each would undo the other."""
+    others = [one for one in twins.get(observed.live.place, ()) if one is not observed]
+    if not others:
+        return None
+    listed = ", ".join(f"{one.binding.name} ({one.binding.source})" for one in others)
+    why = f"it is the same endpoint that {listed} binds by another name; keep one of them"
+    return _change(observed, Action.BLOCK, "same_endpoint", why)
 
 
 def decide(observed: Observed) -> Change:

@@ -228,8 +228,9 @@ def _live(
 ) -> Live:
     resource = _find_resource(service, endpoint, binding.asset)
     health = Health(HealthCode.HEALTHY)
+    place = f"{text(service, 'Id')}/{text(endpoint, 'Name')}".casefold()  # a name leads to an id
     if isinstance(resource, Refusal):
-        return Live(health, refusal=resource, witness=witness)
+        return Live(health, refusal=resource, witness=witness, place=place)
     ref, written = _model(resource)
     return Live(
         health=health,
@@ -239,6 +240,7 @@ def _live(
         hidden=not written,
         witness=witness,
         refusal=_protected(endpoint),
+        place=place,
     )
 
 

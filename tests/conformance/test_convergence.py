@@ -179,6 +179,26 @@ def test_two_classic_services_of_one_name_need_an_id(lab: Lab) -> None:
     assert "f" * 32 in change.why
 
 
+def test_two_bindings_that_turn_out_to_be_one_endpoint_are_refused_both(lab: Lab) -> None:
+    ids = [
+        i for i, service in lab.cloud.world.classic.items() if service.name == "Diabetes Scoring"
+    ]
+    path = lab.services / "local" / "diabetes.yaml"
+    young, rest = path.read_text().split("---\n", 1)
+    again = young.replace("diabetes-young", "by-id").replace("Diabetes Scoring", ids[0])
+    path.write_text(f"{young}---\n{again}---\n{rest}")
+    changes = lab.changes()
+    assert {c.code for n, c in changes.items() if n in ("diabetes-young", "by-id")} == {
+        "same_endpoint"
+    }
+    assert "that diabetes-young (" in changes["by-id"].why
+    assert "diabetes.yaml:" in changes["by-id"].why
+    report = lab.apply()
+    assert {failure.name for failure in report.failures} == {"diabetes-young", "by-id"}
+    assert len(report.proofs) == 3
+    assert not [w for w in lab.writes if "/young" in w[1]]
+
+
 REFUSALS = [
     ("diabetes.yaml", "endpoint: young", "endpoint: default", "default_endpoint"),
     ("diabetes.yaml", "Diabetes [trained model]", "diabetes [trained model]", "unknown_resource"),
