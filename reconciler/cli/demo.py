@@ -51,7 +51,11 @@ def demo(*, no_color: bool) -> int:
     print("folder is touched.")
     began = time.monotonic()
     page = Page(Format.TEXT, no_color)
-    with _terminable(), tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
+    with (
+        _terminable(),
+        tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
+        _tidying_up(),
+    ):
         copy_services(local_services(), Path(folder) / "services" / "local")
         # From here on paths are relative, as people who stand in their repository see them.
         with contextlib.chdir(folder), _emulated(SERVICES / "local"):
@@ -67,11 +71,22 @@ def _terminable() -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise SystemExit(128 + number)
 
+    interrupt = signal.getsignal(signal.SIGINT)
     before = signal.signal(signal.SIGTERM, on_signal)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
+
+
+@contextlib.contextmanager
+def _tidying_up() -> Iterator[None]:
+    """From the end of this on a second Ctrl-C is not heard: the folder is removed first."""
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def local_services() -> Path:

@@ -6,7 +6,7 @@ by the `name` of the definition in it, or by its own file name.
 
 from __future__ import annotations
 
-import json
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from reconciler import targets
@@ -23,6 +23,7 @@ from reconciler.model import (
     Refusal,
 )
 from reconciler.wire.hosts import hosts_of
+from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,17 +115,15 @@ def _read(path: Path) -> dict[str, Any] | Problem:
             return _unopened(path)
         if path.stat().st_size > MOST_BYTES:
             return _wrong(path, "the file is larger than 64 MiB; export the definition again")
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
     except OSError as exc:
         return _wrong(path, f"cannot be read: {exc.strerror}; correct its permissions")
-    except json.JSONDecodeError as exc:
+    except JSONDecodeError as exc:
         why = f"not JSON: {exc.msg}; export the definition again"
         return Problem(str(path), exc.lineno, exc.colno, why)
     except UnicodeDecodeError:
         return _wrong(path, "not JSON: not UTF-8 text; export the definition again")
-    except RecursionError:
-        return _wrong(path, "nested too deeply for a definition; export it again")
-    except ValueError as exc:  # a number of more than 4300 digits
+    except ValueError as exc:  # nested too deeply, a number that is too long, half a character
         return _wrong(path, f"not JSON that can be read: {exc}; export the definition again")
     if not isinstance(document, dict):
         why = "not an exported definition: it is no JSON object; export the definition again"
