@@ -314,10 +314,13 @@ class BindingRun:
         A wrong probe, or an outage, silences both. Then the rejection is taken back.
         """
         if not self._disproved:
-            self._unheard = (
+            unheard = (
                 f"swapped and read back, but the endpoint does not answer the probe: {exc.message}"
             )
-            return self._not_proved(swap, self._unheard)
+            if _is_the_last(swap):
+                return self._failed(f"{unheard}; there is no way back", UNPROVED)
+            self._unheard = unheard
+            return self._not_proved(swap, unheard)
         if not self._unheard:
             return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
         self._reject("")
@@ -334,13 +337,12 @@ class BindingRun:
             said = f"{self._disproved}; and the way back could not be proved: {why}"
             return self._failed(said, UNPROVED, proof)
         self._reject(why)
-        if swap.record.previous is None:
+        previous = swap.record.previous
+        if previous is None or _is_the_last(swap):
             return self._failed(f"{why}; there is no way back", UNPROVED, proof)
         self._disproved = f"{why}; version {self.binding.version.version} is rejected"
         self._swap = self._unanswered = None
-        self._say(
-            "rolling back", self._world.ledger.name_of(swap.record.previous, self.binding.version)
-        )
+        self._say("rolling back", self._world.ledger.name_of(previous, self.binding.version))
         return Again(0.0)
 
     def _reject(self, why: str) -> None:
@@ -394,6 +396,11 @@ class BindingRun:
 def blocked_code(change: Change) -> int:
     """The exit code that a BLOCK stands for: not being able to read is an error, not a refusal."""
     return ERROR if change.code == UNREADABLE else REFUSED
+
+
+def _is_the_last(swap: Swap) -> bool:
+    """Whether no model is known to go back to but the one that was swapped in."""
+    return swap.record.previous in (None, swap.record.wanted)
 
 
 def _not_changed(observed: Observed, wanted: ModelRef) -> str:

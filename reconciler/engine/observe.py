@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.engine.way_back import observe_way_back
+from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import RefusedError, UnreadableError, WireError
 from reconciler.model import (
@@ -65,8 +65,20 @@ def observe_live(world: World, binding: Binding) -> tuple[Live, Record | None]:
     live = world.targets[binding.kind].observe(binding)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
-        live = replace(live, ref=record.bound, witness=Witness.RECORD)
+        ref = _witnessed(world, record, record.bound, world.ledger.ref(binding.version))
+        live = replace(live, ref=ref, witness=Witness.RECORD)
     return live, record
+
+
+def _witnessed(world: World, record: Record, bound: ModelRef, desired: ModelRef) -> ModelRef:
+    """The model of an endpoint that hides it: the one that it accepted last.
+
+    Whether a swap that was cut off came through is not known. Then an endpoint that must have the
+    model before it is taken to have the other, or nobody would swap back.
+    """
+    begun = not record.proved and record.wanted != bound
+    back = begun and bound == desired and not is_rejected(world, desired)
+    return record.wanted if back else bound
 
 
 def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
@@ -273,25 +285,21 @@ def _of_live(
 ) -> tuple[dict[str, float] | None, str]:
     """Metrics and version name of the live model, where it is one of this store.
 
-    A model that somebody else put there has no metrics that we know. The gates then compare with
-    the model that was last known to be good here, or drift would open them to anything.
+    A model that somebody else put there has no metrics that we know, and those of one that is not
+    proved or is rejected bind nobody. The gates then compare with the model that was last known to
+    be good here, or drift would open them to anything.
     """
     if live.ref is not None and live.ref == artifact.ref:
         return dict(artifact.metrics), binding.version.version
     name = world.ledger.version_name(live.ref, binding.version) if live.ref else ""
-    metrics = _metrics_of(world, live.ref)
-    if metrics is None and (good := _last_good(record)) != artifact.ref:
+    unproved = record is not None and record.wanted == live.ref and not record.proved
+    metrics = None if unproved else _metrics_of(world, live.ref)
+    if metrics is None and (good := last_good(record)) != artifact.ref:
         metrics = _metrics_of(world, good)
     return metrics, name
 
 
-def _last_good(record: Record | None) -> ModelRef | None:
-    if record is None:
-        return None
-    return record.wanted if record.proved else record.previous
-
-
 def _metrics_of(world: World, ref: ModelRef | None) -> dict[str, float] | None:
     manifest = world.ledger.of_model(ref) if ref else None
-    evaluation = manifest.evaluation if manifest else None
+    evaluation = manifest.evaluation if manifest and not manifest.rejected else None
     return dict(evaluation.metrics) if evaluation else None

@@ -24,7 +24,21 @@ def observe_way_back(
     for ref in _candidates(live, record):
         if ref is not None and ref != artifact.ref and not is_rejected(world, ref):
             return way_back_to(world, binding, ref)
+    if _is_last_good(artifact, record):
+        return way_back_to(world, binding, artifact.ref)
     return WayBack(missing=_why_none(live))
+
+
+def _is_last_good(artifact: Artifact, record: Record | None) -> bool:
+    """Whether the wanted model is the way back itself, from one that is known to be no good."""
+    return artifact.state is not ArtifactState.REJECTED and last_good(record) == artifact.ref
+
+
+def last_good(record: Record | None) -> ModelRef | None:
+    """The model that was last known to be good at an address."""
+    if record is None:
+        return None
+    return record.wanted if record.proved else record.previous
 
 
 def _swap_in_sight(live: Live, artifact: Artifact) -> bool:

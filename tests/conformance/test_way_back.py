@@ -499,3 +499,116 @@ def test_two_runs_cannot_overwrite_each_others_way_back(switched: Callable[..., 
     ledger.keep_record(binding.address, replace(theirs, proved=False))
     with pytest.raises(errors.ConflictError):
         ledger.keep_record(binding.address, mine)
+
+
+# --- git goes back to the model that was last known to be good ------------------------------
+
+
+def swap_and_die(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that dies between the write of its swap and the next thing that it would do."""
+    world = lab.world()
+    (binding,) = lab.desired().bindings
+    target = world.targets[binding.kind]
+    bind = target.bind
+
+    def dies(binding: Any, ref: Any) -> str:
+        bind(binding, ref)
+        raise CutOffError
+
+    monkeypatch.setattr(target, "bind", dies)
+    lab.converge(world, 1)
+    lab.clock.advance(60)
+
+
+def adopted(lab: Lab, name: str) -> str:
+    """A world where 2026-10 was proved, and nothing is adopted any more; what serves."""
+    only(lab, name)
+    lab.apply()
+    if name != "breast-cancer":
+        path = lab.services / "local" / "diabetes.yaml"
+        path.write_text(path.read_text().replace("  adopt: true\n", ""))
+    return served(lab, name)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("hidden", ["visible", "hidden"])
+def test_git_goes_back_after_a_swap_that_was_cut_off(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, name: str, hidden: str
+) -> None:
+    lab = switched(classic_location=hidden)
+    before = adopted(lab, name)
+    want(lab, name, "2026-11")
+    swap_and_die(lab, monkeypatch)
+    assert served(lab, name) != before
+    want(lab, name, "2026-10")
+    change = lab.changes()[name]
+    assert (change.action, change.before) == (Action.BIND, "2026-11")
+    assert not lab.apply().failures
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert lab.plan().converged
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("hidden", ["visible", "hidden"])
+@pytest.mark.parametrize("what", ["before", "after"])
+def test_git_goes_back_after_a_roll_back_that_was_cut_off(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, name: str, hidden: str, what: str
+) -> None:
+    lab = switched(classic_location=hidden)
+    before = adopted(lab, name)
+    want(lab, name, "2026-11")
+    unanswered(lab)
+    cut_off(lab, monkeypatch, what)
+    want(lab, name, "2026-10")
+    assert not lab.apply().failures
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert lab.plan().converged
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_drift_to_a_rejected_version_is_healed_by_the_one_before(
+    switched: Callable[..., Lab], name: str
+) -> None:
+    lab = switched()
+    before = rejected(lab, name)
+    put_behind_our_back(lab, "2026-11")
+    want(lab, name, "2026-10")
+    assert not lab.apply().failures
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert lab.plan().converged
+
+
+def test_a_model_that_nobody_proved_is_no_measure_for_the_way_to_the_one_before(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    before = adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    swap_and_die(lab, monkeypatch)
+    want(lab, "breast-cancer", "2026-10")
+    rule = '{metric: AUC, noWorseThanLive: "0.02"}'
+    lab.edit("models/breast-cancer.yaml", rule, '{metric: AUC, betterThanLive: "0.5"}')
+    assert not lab.apply().failures
+    assert served(lab, "breast-cancer") == before
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_last_good_model_is_not_rejected_for_silence(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    lab = switched()
+    before = adopted(lab, name)
+    want(lab, name, "2026-11")
+    swap_and_die(lab, monkeypatch)
+    want(lab, name, "2026-10")
+    unanswered(lab, 10_000)
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert failure.message.endswith("; there is no way back")
+    lab.cloud.faults.forget()
+    assert not lab.apply().failures
+    assert served(lab, name) == before
+    assert lab.plan().converged
