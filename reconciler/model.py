@@ -488,8 +488,9 @@ MOST_EVENTS = 100  # of one address; the oldest are forgotten
 class Record:
     """What this program last did at one address, kept in the store.
 
-    `wanted` was asked for at `at`, when the endpoint answered the probe with `before`, or `refused`
-    to answer it; `proved` says that it was read back and answered as it must. `previous` is the
+    `wanted` was asked for at `at`, when the endpoint answered the probe with `before` (None: it did
+    not, or a swap before it was not proved); `proved` says that it was read back and answered as it
+    must. `previous` is the
     way back (None: there is none): the model that was last known to be good, which need not be
     the one that served. `bound` is the model that the service accepted last: the witness where
     it hides its model. `etag` is that of the stored record when it was read; a record that
@@ -502,7 +503,6 @@ class Record:
     proved: bool
     at: str
     before: Score | None = None
-    refused: bool = False
     history: tuple[Event, ...] = ()
     etag: str = field(default="", compare=False)
 

@@ -16,7 +16,7 @@ from reconciler.engine.observe import observe
 from reconciler.engine.prove import judge, make_proof
 from reconciler.engine.steps import Again, Ended, Goal, Patience
 from reconciler.engine.train import note, train_step
-from reconciler.engine.world import seconds_since_epoch, timestamp, with_event
+from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
     ERROR,
     REFUSED,
@@ -25,7 +25,6 @@ from reconciler.errors import (
     ProofError,
     ReconcilerError,
     RefusedError,
-    RejectedError,
     StalePlanError,
     UnauthorizedError,
     UnavailableError,
@@ -167,8 +166,9 @@ class BindingRun:
         if observed.unproved and observed.record is not None:
             if observed.artifact.state is ArtifactState.REJECTED:
                 self._disproved = self._disproved or observed.artifact.message
-            asked_at = seconds_since_epoch(observed.record.at)
-            self._swap = Swap(asked_at, observed.record.before, observed.record, ended=True)
+            # The window is counted from now: the clock of the run that swapped is not ours.
+            now = self._world.clock.now()
+            self._swap = Swap(now, observed.record.before, observed.record, ended=True)
             return self._prove(self._swap, observed)
         if self._waiting_since is None:
             self._waiting_since = self._world.clock.now()
@@ -177,16 +177,17 @@ class BindingRun:
     def _bind(self, observed: Observed, change: Change) -> Again | Ended:
         """Record the way back, then swap: forward, or back when `change` says so."""
         self._shared.slots.give_back(self.binding)
-        before, refused = self._score_before(forward := change.code != ROLL_BACK)
+        before = self._score_before(forward := change.code != ROLL_BACK)
         if forward and (why := self._wrong_probe(before)):
             return self._failed(why, REFUSED)
-        record = replace(self._record(observed, change, before), refused=refused)
+        record = self._record(observed, change, before)
         self._say("swapping", f"to {change.after}")
         why = self._disproved or self._world.actor.force
         kept = self._keep(record, "roll back" if self._disproved else "swap", why)
-        swap = Swap(self._world.clock.now(), before, kept)
+        swap = Swap(self._world.clock.now(), kept.before, kept)
         self._unanswered = swap
         swap.operation = self._target.bind(self.binding, record.wanted)
+        swap.asked_at = self._world.clock.now()  # its window begins now, however slow that was
         if observed.live.hidden:
             swap.record = self._keep(replace(kept, bound=record.wanted))
         self._swap = swap
@@ -205,16 +206,20 @@ class BindingRun:
 
     def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
         """What is noted before a swap. A roll-back keeps its own model as the way back, so that
-        one which is cut off before its write, or before its proof, is found and ended later."""
+        one which is cut off before its write, or before its proof, is found and ended later.
+
+        What answered while an unproved swap may still have been on its way is not kept: a change
+        of that answer would say nothing about this swap."""
         if change.code == ROLL_BACK:
             self._disproved = self._disproved or observed.artifact.message
+        settled = observed.record is None or observed.record.proved
         return Record(
             wanted=ModelRef(change.after_ref),
             previous=observed.way_back.ref,
             bound=observed.live.ref if observed.live.hidden else None,
             proved=False,
             at=timestamp(self._world.clock.now()),
-            before=before,
+            before=before if settled else None,
             history=observed.record.history if observed.record else (),
             etag=observed.record.etag if observed.record else "",
         )
@@ -224,16 +229,16 @@ class BindingRun:
             record = with_event(self._world, record, event, why)
         return self._world.ledger.keep_record(self.binding.address, record)
 
-    def _score_before(self, forward: bool) -> tuple[Score | None, bool]:
-        """The answer before the swap, for people; and whether the endpoint refused to give one.
+    def _score_before(self, forward: bool) -> Score | None:
+        """The answer before the swap; None where the endpoint gives none.
 
         Who may not score, or asks what the service does not understand, could not prove the
         candidate either: a swap forward, which nothing urges, does not begin.
         """
         if self.binding.probe is None:
-            return None, False
+            return None
         try:
-            return self._target.score(self.binding), False
+            return self._target.score(self.binding)
         except WireError as exc:
             if forward and isinstance(exc, UnauthorizedError):
                 raise
@@ -243,7 +248,7 @@ class BindingRun:
                     "spec.verify"
                 ) from exc
             log.info("%s could not be scored before the swap: %s", self.binding.name, exc.message)
-            return None, isinstance(exc, RejectedError)
+            return None
 
     def _still_updating(self, since: float, words: str) -> Again | Ended:
         if self._world.clock.now() - since > UPDATE_TIMEOUT_S:
@@ -281,8 +286,11 @@ class BindingRun:
         except UnreachableError:
             raise
         except WireError as exc:
+            if self._seconds_since(swap) < self._target.settle_s:
+                self._say("proving", "the endpoint does not answer yet")
+                return self._updating.again()
             return self._not_answered(swap, exc)
-        changed = swap.record.refused or swap.before not in (None, after)
+        changed = swap.before not in (None, after)
         if not changed and self._seconds_since(swap) < self._target.settle_s:
             still = "its answer before is not known" if swap.before is None else "as it did before"
             self._say("proving", f"the endpoint answers, {still}")

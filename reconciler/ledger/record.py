@@ -26,7 +26,6 @@ def record_json(record: Record, address: object) -> bytes:
         "proved": record.proved,
         "at": record.at,
         "before": vars(record.before) if record.before else None,
-        "refused": record.refused,
         "history": [{**vars(event), "model": event.model.url} for event in record.history],
     }
     return document_bytes(document)
@@ -49,7 +48,6 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
             proved=document["proved"],
             at=timestamp(document["at"]),
             before=_score(document["before"]),
-            refused=document["refused"] is True,
             history=tuple(_event(event) for event in document["history"]),
             etag=etag,
         )

@@ -9,8 +9,10 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
+from reconciler.emulator.messages import Response
 from reconciler.engine.steps import Goal
 from reconciler.model import Action, Score
+from tests.lab import LabClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +53,16 @@ def served(lab: Lab, name: str) -> str:
     raise AssertionError(name)
 
 
-def unanswered(lab: Lab, times: int = 2) -> None:
-    """The probe is refused before the swap (once, for people) and after it."""
-    lab.cloud.faults.script(Fault("rrs.execute", "status", times=times, status=400))
+def unanswered(lab: Lab, name: str) -> None:
+    """The endpoint refuses the probe while it scores with another model than it does now."""
+    before, around = served(lab, name), lab.cloud.faults.around
+
+    def refusing(route: str, address: str, serve: Callable[[], Response]) -> Response:
+        if route == "rrs.execute" and served(lab, name) != before:
+            return Response(400, {}, b"")
+        return around(route, address, serve)
+
+    lab.cloud.faults.around = refusing  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -65,7 +74,7 @@ def test_a_failed_proof_is_rolled_back_proved_and_rejected(
     lab.apply()
     before = served(lab, name)
     want(lab, name, "2026-11")
-    unanswered(lab)
+    unanswered(lab, name)
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.UNPROVED
     assert "does not answer the probe" in failure.message
@@ -113,7 +122,7 @@ def test_the_first_model_of_all_can_be_rolled_back_to(
     lab = switched()
     only(lab, name)
     before = served(lab, name)
-    unanswered(lab)
+    unanswered(lab, name)
     (failure,) = lab.apply().failures
     assert failure.message.endswith("rolled back, and proved")
     lab.clock.advance(60)
@@ -156,7 +165,7 @@ def test_a_way_back_that_was_cut_off_is_gone_by_the_next_run(
     lab.apply()
     before = served(lab, name)
     want(lab, name, "2026-11")
-    unanswered(lab)
+    unanswered(lab, name)
     assert stopped_when(lab, "rolling back") == {}
     lab.clock.advance(60)
     assert served(lab, name) != before
@@ -198,10 +207,10 @@ def test_a_way_back_that_answers_wrongly_says_both(
     only(lab, "breast-cancer")
     lab.apply()
     want(lab, "breast-cancer", "2026-11")
-    unanswered(lab)
+    unanswered(lab, "breast-cancer")
     target = lab.world().targets["WebService"]
     score, empty = type(target).score, Score((), ())
-    answers = iter([score, score])  # both refused by the fault
+    answers = iter([score, score])  # only what the new model answers is refused
 
     def scored(self: Any, binding: Any) -> Score:
         found: Score = next(answers, lambda *_: empty)(self, binding)
@@ -264,7 +273,7 @@ def test_a_hidden_model_has_no_way_back_the_first_time_and_one_later(
     lab.edit("diabetes.yaml", "  adopt: true\n", "")
     before = served(lab, "diabetes-young")
     want(lab, "diabetes-young", "2026-11")
-    unanswered(lab)
+    unanswered(lab, "diabetes-young")
     (failure,) = lab.apply().failures
     assert failure.message.endswith("rolled back, and proved")
     lab.clock.advance(60)
@@ -280,7 +289,7 @@ def rejected(lab: Lab, name: str) -> str:
     lab.apply()
     before = served(lab, name)
     want(lab, name, "2026-11")
-    unanswered(lab)
+    unanswered(lab, name)
     lab.apply()
     lab.clock.advance(60)
     assert served(lab, name) == before
@@ -329,7 +338,7 @@ def test_a_roll_back_that_is_killed_around_its_write_is_ended_by_the_next_run(
     lab.apply()
     before = served(lab, name)
     want(lab, name, "2026-11")
-    unanswered(lab)
+    unanswered(lab, name)
     cut_off(lab, monkeypatch, what)
     assert (served(lab, name) == before) == (what == "after")
     assert not lab.plan().converged
@@ -350,7 +359,7 @@ def test_a_wrong_probe_keeps_no_rejected_version_in_service(
     lab.apply()
     before = served(lab, name)
     want(lab, name, "2026-11")
-    unanswered(lab)
+    unanswered(lab, name)
     cut_off(lab, monkeypatch, "before")
     assert served(lab, name) != before
     file = "breast-cancer.yaml" if name == "breast-cancer" else "diabetes.yaml"
@@ -401,6 +410,7 @@ def test_the_way_back_is_never_a_model_that_was_not_proved(
     only(lab, name)
     lab.apply()
     before = served(lab, name)
+    unanswered(lab, name)
     want(lab, name, "2026-11")
     stopped_when(lab, "swapping")
     lab.clock.advance(60)
@@ -411,7 +421,6 @@ def test_the_way_back_is_never_a_model_that_was_not_proved(
     storage: Any = lab.world().storage
     data = storage.get(f"datasets/{folder}/2026-11.csv")
     storage.container("datasets").put(f"{folder}/2026-12.csv", data.content)
-    unanswered(lab)
     (failure,) = lab.apply().failures
     assert failure.message.endswith("version 2026-12 is rejected; rolled back, and proved")
     lab.clock.advance(60)
@@ -425,7 +434,7 @@ def test_the_proof_of_a_roll_back_names_the_model_that_is_proved(
     only(lab, "breast-cancer")
     lab.apply()
     want(lab, "breast-cancer", "2026-11")
-    unanswered(lab)
+    unanswered(lab, "breast-cancer")
     (proof,) = lab.apply().proofs
     assert (proof.model, proof.proved, proof.rolled_back) == ("2026-10", True, True)
 
@@ -437,7 +446,7 @@ def test_a_roll_back_that_meets_trouble_says_that_the_version_is_rejected(
     only(lab, "breast-cancer")
     lab.apply()
     want(lab, "breast-cancer", "2026-11")
-    unanswered(lab)
+    unanswered(lab, "breast-cancer")
     world = lab.world()
     target, calls = world.targets["WebService"], []
     bind = target.bind
@@ -504,7 +513,7 @@ def test_two_runs_cannot_overwrite_each_others_way_back(switched: Callable[..., 
 # --- git goes back to the model that was last known to be good ------------------------------
 
 
-def swap_and_die(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def swap_and_die(lab: Lab, monkeypatch: pytest.MonkeyPatch, wait_s: float = 60) -> None:
     """A run that dies between the write of its swap and the next thing that it would do."""
     world = lab.world()
     (binding,) = lab.desired().bindings
@@ -517,7 +526,7 @@ def swap_and_die(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(target, "bind", dies)
     lab.converge(world, 1)
-    lab.clock.advance(60)
+    lab.clock.advance(wait_s)
 
 
 def adopted(lab: Lab, name: str) -> str:
@@ -558,7 +567,7 @@ def test_git_goes_back_after_a_roll_back_that_was_cut_off(
     lab = switched(classic_location=hidden)
     before = adopted(lab, name)
     want(lab, name, "2026-11")
-    unanswered(lab)
+    unanswered(lab, name)
     cut_off(lab, monkeypatch, what)
     want(lab, name, "2026-10")
     assert not lab.apply().failures
@@ -604,7 +613,7 @@ def test_the_last_good_model_is_not_rejected_for_silence(
     want(lab, name, "2026-11")
     swap_and_die(lab, monkeypatch)
     want(lab, name, "2026-10")
-    unanswered(lab, 10_000)
+    lab.cloud.faults.script(Fault("rrs.execute", "status", times=10_000, status=400))
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.UNPROVED
     assert failure.message.endswith("; there is no way back")
@@ -612,3 +621,79 @@ def test_the_last_good_model_is_not_rejected_for_silence(
     assert not lab.apply().failures
     assert served(lab, name) == before
     assert lab.plan().converged
+
+
+# --- what answers within the window of a Classic swap may still be the model before ----------
+
+
+def proved_at_once(lab: Lab, before: str) -> None:
+    """One apply proves 2026-11, and at that moment it is the one that scores."""
+    report = lab.apply()
+    assert not report.failures
+    assert [proof.name for proof in report.proofs] == ["diabetes-young"]
+    assert served(lab, "diabetes-young") != before
+
+
+@pytest.mark.parametrize("hidden", ["visible", "hidden"])
+def test_a_swap_that_is_answered_slowly_is_proved_by_its_own_model(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    lab = switched(classic_location=hidden)
+    before = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    target = type(lab.world().targets["ClassicEndpoint"])
+    bind = target.bind
+
+    def slowly(self: Any, binding: Any, ref: Any) -> str:
+        lab.clock.advance(50)
+        return bind(self, binding, ref)
+
+    monkeypatch.setattr(target, "bind", slowly)
+    proved_at_once(lab, before)
+
+
+@pytest.mark.parametrize("ahead_s", [0, 45, -600])
+def test_the_clock_of_the_run_that_swapped_is_not_believed(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    lab = switched()
+    before = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    swap_and_die(lab, monkeypatch, wait_s=0)
+    monkeypatch.setattr(LabClock, "now", lambda self: self._clock() + ahead_s)
+    began = lab.clock()
+    proved_at_once(lab, before)
+    assert lab.clock() - began < 60
+
+
+def test_an_endpoint_that_refused_to_answer_is_not_proved_by_the_model_before(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    before = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    lab.cloud.faults.script(Fault("rrs.execute", "status", times=2, status=400))
+    proved_at_once(lab, before)
+
+
+def test_a_swap_that_was_still_on_its_way_proves_no_other(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    first = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    swap_and_die(lab, monkeypatch, wait_s=0)
+    want(lab, "diabetes-young", "2026-10")
+    assert served(lab, "diabetes-young") == first
+    asked_at: list[float] = []
+    target = type(lab.world().targets["ClassicEndpoint"])
+    bind = target.bind
+
+    def noted(self: Any, binding: Any, ref: Any) -> str:
+        asked_at.append(lab.clock())
+        return bind(self, binding, ref)
+
+    monkeypatch.setattr(target, "bind", noted)
+    assert not lab.apply().failures
+    assert lab.clock() - asked_at[-1] >= target.settle_s
+    assert served(lab, "diabetes-young") == first
