@@ -166,6 +166,8 @@ class BindingRun:
         if observed.unproved and observed.record is not None:
             if observed.artifact.state is ArtifactState.REJECTED:
                 self._disproved = self._disproved or observed.artifact.message
+            else:  # the rejection was taken back meanwhile: it serves, and is judged anew
+                self._disproved = self._unheard = ""
             # The window is counted from now: the clock of the run that swapped is not ours.
             now = self._world.clock.now()
             self._swap = Swap(now, observed.record.before, observed.record, ended=True)
@@ -305,6 +307,8 @@ class BindingRun:
         if not proof.proved:
             why = f"swapped and read back, but {health.message}"
             return self._not_proved(swap, why, proof)
+        if self._unheard:
+            self._reject(self._unheard)  # another run, which was as deaf, may have taken it back
         self._keep(replace(swap.record, bound=swap.record.wanted, proved=True), "proof")
         if self._disproved:
             return self._failed(f"{self._disproved}; rolled back, and proved", UNPROVED, proof)
@@ -331,7 +335,7 @@ class BindingRun:
             return self._not_proved(swap, unheard)
         if not self._unheard:
             return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
-        self._reject("")
+        self._take_back()
         said = (
             f"{self._unheard}; swapped back, and the model before does not answer either: "
             f"{exc.message}; so version {self.binding.version.version} is not rejected; mend the "
@@ -354,10 +358,23 @@ class BindingRun:
         return Again(0.0)
 
     def _reject(self, why: str) -> None:
-        """Keep with the model why no run may bind it; "" takes that back."""
-        entry = self._world.ledger.read(self.binding.version)
-        if entry is not None and bool(entry.manifest.rejected) != bool(why):
-            self._world.ledger.reject(entry, why)
+        """Keep with the model why no run may bind it.
+
+        What an endpoint answered outranks what another did not: only silence is ever taken back.
+        """
+        with self._shared.locks.of(self.binding):
+            entry = self._world.ledger.read(self.binding.version)
+            if entry is None or (entry.manifest.rejected and why == self._unheard):
+                return
+            if entry.manifest.rejected != why:
+                self._world.ledger.reject(entry, why)
+
+    def _take_back(self) -> None:
+        """Take back the rejection for silence, if it is this run's."""
+        with self._shared.locks.of(self.binding):
+            entry = self._world.ledger.read(self.binding.version)
+            if entry is not None and entry.manifest.rejected == self._unheard:
+                self._world.ledger.reject(entry, "")
 
     def _note_refusal(self, change: Change) -> None:
         """Keep with the model why its gates did not accept it."""
