@@ -300,22 +300,23 @@ def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
 
 
 def covers(approved: Change, now: Change) -> bool:
-    """Whether `now` is the approved work, at the same or a later stage.
+    """Whether `now` is the approved work, at the same or a later stage, from the same beginning.
 
     A roll-back always is: whoever approves a swap approves that it is taken back.
     """
     same_end = (now.after_ref, now.key) == (approved.after_ref, approved.key)
     first = Action.TRAIN if approved.code == TRAINING else approved.action
     stages: set[Action] = _COVERS.get(first, set())
-    return now.action in stages and (same_end or now.code == ROLL_BACK)
+    to_the_end = same_end or now.code == ROLL_BACK
+    return now.action in stages and to_the_end and _goes_on_from(approved, now)
 
 
 def _beyond(change: Change, approved: Change | None) -> str:
     if approved is None or approved.action not in TO_DO:
-        return f"{change.name}: {_said(change)} was not approved"
-    if covers(approved, change) and _goes_on_from(approved, change):
+        return f"{change.name}: {described(change)} was not approved"
+    if covers(approved, change):
         return _other_rules(change, approved)
-    return f"{change.name}: approved was {_said(approved)}, now it would be {_said(change)}"
+    return f"{change.name}: approved was {described(approved)}, now it would be {described(change)}"
 
 
 def _goes_on_from(approved: Change, now: Change) -> bool:
@@ -345,7 +346,8 @@ def _rules(change: Change) -> list[str]:
     return sorted(str(judgement.rule) for judgement in change.gates)
 
 
-def _said(change: Change) -> str:
+def described(change: Change) -> str:
+    """`bind 2026-10 → 2026-11`: what a change does, in words."""
     recipe = f" (training {change.key[:12]})" if change.action is Action.TRAIN else ""
     return f"{change.action.name.lower()} {change.before} → {change.after}{recipe}"
 

@@ -43,7 +43,7 @@ from reconciler.model import (
     Record,
     Score,
 )
-from reconciler.plan import GATE, ROLL_BACK, covers, decide
+from reconciler.plan import GATE, ROLL_BACK, covers, decide, described
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
@@ -126,8 +126,8 @@ class BindingRun:
             return self._already_there(observed)
         if not covers(self._approved, change):
             raise StalePlanError(
-                f"approved was {self._approved.action.name.lower()}, but meanwhile it would be "
-                f"{change.action.name.lower()} ({change.why}); plan and approve again"
+                f"approved was {described(self._approved)}, but meanwhile it would be {described(change)} "
+                f"({change.why}); plan and approve again"
             )
         if change.action is Action.TRAIN or change.code == TRAINING:
             return self._train(change)

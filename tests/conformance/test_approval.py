@@ -197,3 +197,29 @@ def test_gates_that_were_loosened_after_the_approval_are_not_approved(
     (said,) = beyond(fresh, approved)
     assert "approved was AUC atLeast 0.9, AUC noWorseThanLive 0.02" in said
     assert "now it would be AUC atLeast 0.1, AUC noWorseThanLive 0.02" in said
+
+
+def test_a_swap_from_another_model_than_was_planned_is_not_carried_out(
+    switched: Callable[..., Lab],
+) -> None:
+    """As when another apply, of a newer commit, had the lock while this one waited for it."""
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.apply()
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    assert not lab.apply().failures
+    lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
+    plan = lab.plan()
+    newer, address = "2026-12", plan.changes[0].address
+    storage = lab.world().storage
+    data = storage.get("datasets/breast-cancer/2026-11.csv")
+    storage.container("datasets").put("breast-cancer/2026-12.csv", data.content)  # type: ignore
+    lab.edit("breast-cancer.yaml", "2026-10", newer)
+    assert not lab.apply().failures
+    lab.edit("breast-cancer.yaml", newer, "2026-10")
+    failure = carry_out(lab, plan)[address].failure
+    assert failure is not None
+    assert failure.exit_code == errors.STALE
+    assert "approved was bind 2026-11 → 2026-10" in failure.message
+    assert "it would be bind 2026-12 → 2026-10" in failure.message
+    assert lab.changes()["breast-cancer"].before == newer
