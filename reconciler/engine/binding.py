@@ -120,14 +120,15 @@ class BindingRun:
 
     def _act(self, observed: Observed, change: Change) -> Again | Ended:
         if change.action is Action.BLOCK:
-            self._note_refusal(change)
+            if change.code == GATE:
+                self._note_refusal(change.why)
             return self._failed(change.why, blocked_code(change))
         if change.action is Action.NOOP:
             return self._already_there(observed)
         if not covers(self._approved, change):
             raise StalePlanError(
-                f"approved was {described(self._approved)}, but meanwhile it would be {described(change)} "
-                f"({change.why}); plan and approve again"
+                f"approved was {described(self._approved)}, but meanwhile it would be "
+                f"{described(change)} ({change.why}); plan and approve again"
             )
         if change.action is Action.TRAIN or change.code == TRAINING:
             return self._train(change)
@@ -183,6 +184,8 @@ class BindingRun:
         if forward and (why := self._wrong_probe(before)):
             return self._failed(why, REFUSED)
         record = self._record(observed, change, before)
+        if forward:
+            self._note_refusal("")
         self._say("swapping", f"to {change.after}")
         why = self._disproved or self._world.actor.force
         kept = self._keep(record, "roll back" if self._disproved else "swap", why)
@@ -376,13 +379,12 @@ class BindingRun:
             if entry is not None and entry.manifest.rejected == self._unheard:
                 self._world.ledger.reject(entry, "")
 
-    def _note_refusal(self, change: Change) -> None:
-        """Keep with the model why its gates did not accept it."""
-        if change.code != GATE:
-            return
-        entry = self._world.ledger.read(self.binding.version)
-        if entry is not None and entry.manifest.refused != change.why:
-            self._world.ledger.note_refusal(entry, change.why)
+    def _note_refusal(self, why: str) -> None:
+        """Keep with the model why its gates did not accept it; "" now that they do."""
+        with self._shared.locks.of(self.binding):
+            entry = self._world.ledger.read(self.binding.version)
+            if entry is not None and entry.manifest.refused != why:
+                self._world.ledger.note_refusal(entry, why)
 
     def _seconds_since(self, swap: Swap) -> float:
         return self._world.clock.now() - swap.asked_at

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler import gates
 from reconciler.engine.way_back import is_rejected, way_back_to
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import RefusedError
@@ -17,7 +18,7 @@ from reconciler.model import ArtifactState, Record
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
-    from reconciler.ledger import Entry
+    from reconciler.ledger import Entry, Evaluation
     from reconciler.model import ModelRef, Observed
 
 
@@ -54,7 +55,28 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
         raise RefusedError(f"version {version} of {wanted.model} was never trained to its end")
     if entry.manifest.rejected:
         raise RefusedError(f"version {version} is rejected: {entry.manifest.rejected}")
-    return world.ledger.ref(wanted)
+    ref = world.ledger.ref(wanted)
+    if not _proved_here(observed, ref):
+        _check_gates(observed, version, entry.manifest.evaluation)
+    return ref
+
+
+def _proved_here(observed: Observed, ref: ModelRef) -> bool:
+    events = observed.record.history if observed.record else ()
+    return any(event.what == "proof" and event.model == ref for event in events)
+
+
+def _check_gates(observed: Observed, version: str, made: Evaluation) -> None:
+    """RefusedError for a version that never served here and that its gates do not accept.
+
+    What serves now is no measure: it is what a person wants to be rid of.
+    """
+    judged = gates.judge(observed.binding.accept, made.metrics, None, made.rows)
+    if lost := [str(one.rule) for one in judged if not one.passed]:
+        raise RefusedError(
+            f"version {version} was never proved here, and its gates do not accept it: "
+            f"{', '.join(lost)}; roll back to another version"
+        )
 
 
 def _before(world: World, observed: Observed) -> ModelRef:

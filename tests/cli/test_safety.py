@@ -346,6 +346,47 @@ def test_rollback_to_a_named_version(lab: Lab, command: Command) -> None:
     assert ran.code == errors.SUCCESS
 
 
+def test_rollback_to_a_version_that_was_never_accepted_is_refused(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes")
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    rule = 'atLeast: "0.9"'
+    lab.edit("models/breast-cancer.yaml", rule, 'atLeast: "0.9999"')
+    assert command("apply", "--yes").code == errors.REFUSED
+    lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
+    lab.cloud.log.clear()
+    ran = command("rollback", "breast-cancer", "--to", "2026-11", "--yes")
+    assert ran.code == errors.REFUSED
+    assert "its gates do not accept it: AUC atLeast 0.9999" in ran.err
+    assert writes(lab) == []
+    lab.edit("models/breast-cancer.yaml", 'atLeast: "0.9999"', rule)
+    assert command("rollback", "breast-cancer", "--to", "2026-11", "--yes").code == errors.SUCCESS
+
+
+def test_rollback_to_a_version_that_was_proved_asks_no_younger_gate(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes")
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    command("apply", "--yes")
+    lab.edit("models/breast-cancer.yaml", 'atLeast: "0.9"', 'atLeast: "0.9999"')
+    ran = command("rollback", "breast-cancer", "--to", "2026-10", "--yes")
+    assert ran.code == errors.SUCCESS
+
+
+def test_a_version_that_its_gates_accept_after_all_is_not_said_to_be_refused(
+    lab: Lab, command: Command
+) -> None:
+    rule = 'atLeast: "0.9"'
+    lab.edit("models/breast-cancer.yaml", rule, 'atLeast: "0.9999"')
+    command("apply", "--yes")
+    lab.edit("models/breast-cancer.yaml", 'atLeast: "0.9999"', rule)
+    assert command("apply", "--yes").code == errors.SUCCESS
+    (made,) = json.loads(command("history", "breast-cancer", "-o", "json").out)["versions"]
+    assert (made["state"], made["why"]) == ("trained", "")
+
+
 @pytest.mark.parametrize("name", ["rollback", "reinstate"])
 def test_nothing_is_rejected_or_reinstated_while_another_run_holds_the_lock(
     lab: Lab, command: Command, name: str

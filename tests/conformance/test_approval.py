@@ -71,7 +71,7 @@ def test_a_swap_that_turned_into_a_training_is_not_carried_out(
     (ended,) = carry_out(lab, plan).values()
     assert ended.failure is not None
     assert ended.failure.exit_code == errors.STALE
-    assert "approved was bind, but meanwhile it would be train" in ended.failure.message
+    assert "but meanwhile it would be train" in ended.failure.message
     assert lab.writes == []
 
 
