@@ -61,7 +61,7 @@ def read_plan(path: Path) -> Plan:
     from reconciler.render import parse_plan
 
     try:
-        return parse_plan(path.read_text(encoding="utf-8"))
+        plan = parse_plan(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ConfigurationError(
             [Problem(str(path), 0, 0, f"cannot be read: {exc.strerror}")]
@@ -69,6 +69,12 @@ def read_plan(path: Path) -> Plan:
     except ValueError as exc:
         why = f"not a plan that `plan --out` wrote: {exc}"
         raise ConfigurationError([Problem(str(path), 0, 0, why)]) from exc
+    if not plan.id:
+        why = (
+            "this plan was only printed, so nothing tells it from others; write it by `plan --out`"
+        )
+        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+    return plan
 
 
 def _check_subset(fresh: Plan, approved: Plan) -> None:

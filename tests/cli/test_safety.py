@@ -62,6 +62,17 @@ def test_a_plan_is_applied_once(lab: Lab, command: Command) -> None:
     assert writes(lab) == []
 
 
+def test_a_plan_that_was_only_printed_approves_nothing(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.json").write_text(command("plan", "-o", "json").out, encoding="utf-8")
+    lab.cloud.log.clear()
+    ran = command("apply", "plan.json")
+    assert ran.code == errors.CONFIGURATION
+    assert "write it by `plan --out`" in ran.err
+    assert writes(lab) == []
+
+
 def test_a_plan_whose_run_was_killed_may_be_gone_on_with(lab: Lab, tmp_path: Path) -> None:
     from reconciler.cli.approval import read_plan
 
