@@ -14,7 +14,7 @@ from urllib.parse import quote
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
 from reconciler.targets import Connection, scoring
-from reconciler.targets.definition import model_ref
+from reconciler.targets.definition import model_ref, shown_uri
 from reconciler.targets.members import flag, member, near, objects, text
 from reconciler.wire.credentials import Bearer
 
@@ -236,7 +236,7 @@ def _live(
         health=health,
         ref=ref,
         asset=text(resource, "Name"),
-        model_text="" if ref else written,
+        model_text="" if ref else shown_uri(written),
         hidden=not written,
         witness=witness,
         refusal=_protected(endpoint),
@@ -303,6 +303,7 @@ def _model(resource: Mapping[str, Any]) -> tuple[ModelRef | None, str]:
 
 def _without_sas(resource: Mapping[str, Any]) -> dict[str, Any]:
     location = _kept(objects(resource, "Location"), ("BaseLocation", "RelativeLocation"))
+    location = {name: shown_uri(v) for name, v in location.items() if isinstance(v, str)}
     return {**_kept(resource, ("Name", "Kind")), "Location": location}
 
 

@@ -6,6 +6,7 @@ GET returns and omits), §3.7 (why a PATCH carries the complete `assets` map).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ WRITE_ONLY = ("keys", "commitmentPlan")
 
 # The deepest part of the schema, modeValuesInfo of a custom module, nests by a few levels (§3.3).
 MOST_LEVELS = 100
+
+_USER = re.compile(r"//[^/]*@")  # `user:password@` of a URI
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,11 @@ def _uri_path(asset: Mapping[str, Any]) -> str:
     return asset_uri(asset).split("?", 1)[0].casefold()
 
 
+def shown_uri(uri: str) -> str:
+    """A URI without its user, query and fragment, where secrets stand."""
+    return _USER.sub("//", uri.split("?", 1)[0].split("#", 1)[0])
+
+
 def model_ref(uri: str) -> ModelRef | None:
     """The model that a URI names, without any SAS; None when it is not an http(s) URL."""
     try:
@@ -214,14 +222,14 @@ def _spelled(value: Mapping[str, Any], name: str) -> str:
 def assets_with_credentials(definition: Definition, model: str) -> list[str]:
     """The keys of assets that carry credentials, which must not be sent back.
 
-    Credentials are the member of that name, also the model's, and the query of a URI, which
-    is where a SAS stands; not the query of the model's, because that URI is replaced.
+    Credentials are the member of that name, also the model's, and what `shown_uri` drops of a
+    URI, where a SAS stands; not of the model's, because that URI is replaced.
     """
     return sorted(
         key
         for key, asset in definition.assets.items()
         if text(objects(asset, "locationInfo"), "credentials")
-        or (key != model and "?" in asset_uri(asset))
+        or (key != model and shown_uri(asset_uri(asset)) != asset_uri(asset))
     )
 
 
@@ -275,7 +283,7 @@ def _cleaned_member(name: str, value: Any) -> Any:
     if name == "credentials" and isinstance(value, str):
         return ""
     if name == "uri" and isinstance(value, str):
-        return value.split("?", 1)[0]
+        return shown_uri(value)
     return _cleaned(value)
 
 

@@ -22,6 +22,7 @@ from reconciler.targets.definition import (
     find_model_asset,
     model_ref,
     parse_definition,
+    shown_uri,
     with_payload,
     without_secrets,
 )
@@ -241,7 +242,7 @@ def _live(
         health=_health(definition),
         ref=ref,
         asset="" if isinstance(key, Refusal) else key,
-        model_text="" if ref else uri.split("?", 1)[0],
+        model_text="" if ref else shown_uri(uri),
         witness=witness,
         refusal=refusal,
         warnings=_storage_warning(definition, store_account),

@@ -111,3 +111,8 @@ def test_an_environment_without_a_workspace_has_no_classic_endpoints() -> None:
     assert ENVIRONMENT.cloud is CloudName.EMULATOR
     with pytest.raises(ValueError, match=r"add spec\.workspace"):
         address({"webService": "x", "endpoint": "y"}, ENVIRONMENT)
+
+
+def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
+    found = live(endpoint(resource(Location=place("https://me:CANARY@acct/"))))
+    assert (found.ref, found.model_text) == (None, "https://acct/c/m.ilearner")

@@ -241,6 +241,13 @@ def test_an_export_holds_no_secret_and_nothing_that_the_server_generates() -> No
             assert name not in lowered
 
 
+def test_an_export_holds_no_user_and_no_fragment_of_a_uri() -> None:
+    where = "https://me:CANARY@acct/x.ilearner#CANARY"
+    text = json.dumps(without_secrets(definition({"m": {**DATA, "locationInfo": {"uri": where}}})))
+    assert "CANARY" not in text
+    assert "https://acct/x.ilearner" in text
+
+
 def test_an_export_can_be_planned_against() -> None:
     parsed = parse_definition(without_secrets(SECRETS))
     assert find_model_asset(parsed, "M [trained model]") == "m"

@@ -191,3 +191,11 @@ def test_names_are_quoted_in_the_arm_path() -> None:
         "/subscriptions/s/resourceGroups/group%20(old)"
         "/providers/Microsoft.MachineLearning/webServices/Retrain.2016.8.17"
     )
+
+
+def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
+    where = "https://me:CANARY@acct.blob.core.windows.net/c/m.ilearner#CANARY"
+    parsed = parse_definition(definition({"m": asset("M", where)}))
+    live = _live(parsed, replace(binding(), asset="m"))
+    assert live.ref is None
+    assert live.model_text == "https://acct.blob.core.windows.net/c/m.ilearner"
