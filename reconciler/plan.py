@@ -116,7 +116,7 @@ def _because_of_address(observed: Observed) -> Change | None:
     if live.health.code is HealthCode.MISSING:
         return _change(observed, Action.BLOCK, "missing", live.health.message)
     if live.health.code is HealthCode.PROGRESSING:
-        return _change(observed, Action.WAIT, "updating", live.health.message)
+        return _change(observed, Action.WAIT, UPDATING, live.health.message)
     return None
 
 
@@ -286,6 +286,7 @@ _COVERS = {
 }
 TO_DO = frozenset(_COVERS)
 ROLL_BACK = "roll_back"  # the reason code of a BIND of the model before
+UPDATING = "updating"  # the reason code of a WAIT for an update of the endpoint
 _AFTER_THE_SWAP = ("unproved", ROLL_BACK)  # codes of work on a model that serves already
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
 
@@ -322,7 +323,7 @@ def _beyond(change: Change, approved: Change | None) -> str:
 def _goes_on_from(approved: Change, now: Change) -> bool:
     """Whether the endpoint serves what it did then; or already the approved model, because a run
     was killed between the swap and its proof, or on the way back."""
-    begun = now.code in _AFTER_THE_SWAP and now.before == approved.after
+    begun = now.code in (*_AFTER_THE_SWAP, UPDATING) and now.before == approved.after
     return now.before == approved.before or begun
 
 

@@ -31,7 +31,7 @@ from reconciler.model import (
     Version,
     Witness,
 )
-from reconciler.plan import decide, field_diffs, make_plan
+from reconciler.plan import covers, decide, field_diffs, make_plan
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
 OLD = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-10/model.ilearner")
@@ -286,3 +286,15 @@ def test_a_swap_that_waits_for_a_training_counts_against_the_limit() -> None:
     plan = make_plan(ENVIRONMENT, waiting)
     assert plan.counts[Action.WAIT] == 11
     assert plan.excess == ("11 of 11 endpoints would change (100%), and limits.changes is 30%",)
+
+
+@pytest.mark.parametrize(
+    ("ref", "shown", "is_covered"),
+    [(OLD, "2026-10", True), (NEW, "2026-11", True), (None, "", False)],
+)
+def test_an_update_of_another_run_is_waited_for_where_it_leads_to_the_approved_model(
+    ref: ModelRef | None, shown: str, is_covered: bool
+) -> None:
+    approved = decide(observed(artifact=of(ArtifactState.ABSENT)))
+    under_way = Live(Health(HealthCode.PROGRESSING, "an update is under way"), ref=ref)
+    assert covers(approved, decide(observed(under_way, live_version=shown))) is is_covered
