@@ -608,6 +608,10 @@ UNREADABLE = "unreadable"
 TRAINING = "training"
 # The reason code of a NOOP that is no agreement: the binding is left as it is.
 PAUSED = "paused"
+# The reason code of a BIND of the model before.
+ROLL_BACK = "roll_back"
+# How the warning begins about a swap that could not be taken back.
+ADOPTED = "adopted without a way back"
 
 
 @dataclass(frozen=True)
@@ -616,7 +620,7 @@ class Plan:
 
     `excess` says which limits of the environment the changes exceed. `id` tells apart two plans
     of the same content, so that one that was approved is not applied twice; "" while it is not
-    kept anywhere.
+    kept anywhere. `commit` is the one of git that was planned, "" where nobody knows it.
     """
 
     environment: str
@@ -624,6 +628,7 @@ class Plan:
     changes: tuple[Change, ...]
     excess: tuple[str, ...] = field(default=(), compare=False)
     id: str = field(default="", compare=False)
+    commit: str = field(default="", compare=False)
 
     @property
     def counts(self) -> dict[Action, int]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import gates, limits
 from reconciler.model import (
+    ADOPTED,
     PAUSED,
+    ROLL_BACK,
     TRAINING,
     UNREADABLE,
     Action,
@@ -98,7 +100,7 @@ def _with_a_way_back(observed: Observed, change: Change) -> Change:
     if not missing or change.action not in (Action.TRAIN, Action.BIND):
         return change
     if observed.binding.adopt:
-        said = f"adopted without a way back: {missing}"
+        said = f"{ADOPTED}: {missing}"
         return replace(change, warnings=(*change.warnings, said))
     why = (
         f"there would be no way back: {missing}; write `adopt: true` below spec to swap "
@@ -285,7 +287,6 @@ _COVERS = {
     Action.DELETE: {Action.DELETE},
 }
 TO_DO = frozenset(_COVERS)
-ROLL_BACK = "roll_back"  # the reason code of a BIND of the model before
 UPDATING = "updating"  # the reason code of a WAIT for an update of the endpoint
 _AFTER_THE_SWAP = ("unproved", ROLL_BACK)  # codes of work on a model that serves already
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules

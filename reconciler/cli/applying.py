@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -72,6 +73,7 @@ def carry_out(order: Order, opened: Session, first: Plan) -> Report:
     began = time.monotonic()
     ended = run(order, opened, first, "served")
     last = opened.plan() if ended and not opened.stop.event.is_set() else first
+    last = replace(last, commit=session.planned_commit(os.environ))
     report = make_report(last, ended, time.monotonic() - began, opened.stop.signal)
     failures = (*report.failures, *lock_failures(opened))
     return replace(report, forced=order.approval.force, failures=failures)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from reconciler.cli.event import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ def changed_lines(environ: Mapping[str, str], root: Path) -> Lines | None:
 
 def _base(environ: Mapping[str, str]) -> str | None:
     """The commit before the event: of a pull request, a merge queue, or a push."""
-    event = _event(environ.get("GITHUB_EVENT_PATH", ""))
+    event = read_event(environ)
     pull, queue = event.get("pull_request"), event.get("merge_group")
     if isinstance(pull, dict) and isinstance(pull.get("base"), dict):
         base = pull["base"].get("sha")
@@ -55,15 +56,6 @@ def _base(environ: Mapping[str, str]) -> str | None:
     else:
         base = event.get("before")
     return base if isinstance(base, str) and _COMMIT.fullmatch(base) else None
-
-
-def _event(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - "" is no path
-            event = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return event if isinstance(event, dict) else {}
 
 
 def parse_diff(diff: str) -> Lines:

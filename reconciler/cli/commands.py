@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def plan(
 
         say(f"offline: planning against {live}; the model store is not read")
         made = _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
+    made = replace(made, commit=session.planned_commit(os.environ))
     page.show_plan(made)
     session.hint_at_emulator(made)
     if out is not None:

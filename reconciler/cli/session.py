@@ -16,6 +16,7 @@ from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
 from reconciler import desired, targets
+from reconciler.cli.event import pull_head, read_event
 from reconciler.cli.output import say
 from reconciler.engine.world import World
 from reconciler.errors import ConfigurationError, RefusedError
@@ -303,6 +304,19 @@ def actor(environ: Mapping[str, str], force: str = "") -> Actor:
         commit=environ.get("GITHUB_SHA") or _head(),
         force=force,
     )
+
+
+def planned_commit(environ: Mapping[str, str]) -> str:
+    """The commit whose desired state this is; "" where nobody knows it.
+
+    For a pull request GitHub checks out a merge that nobody has seen: what people push, and the
+    pull request is at, is its head.
+    """
+    if environ.get("GITHUB_EVENT_NAME") == "pull_request" and (
+        head := pull_head(read_event(environ))
+    ):
+        return head
+    return environ.get("GITHUB_SHA") or _head()
 
 
 def _user_and_host() -> str:

@@ -32,6 +32,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.model import (
+    ROLL_BACK,
     TRAINING,
     UNREADABLE,
     Action,
@@ -43,7 +44,7 @@ from reconciler.model import (
     Record,
     Score,
 )
-from reconciler.plan import GATE, ROLL_BACK, covers, decide, described
+from reconciler.plan import GATE, covers, decide, described
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared

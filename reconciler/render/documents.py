@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
@@ -87,6 +88,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {
         "environment": plan.environment,
         "cloud": plan.cloud,
+        "commit": plan.commit,
         "digest": plan.digest,
         "converged": plan.converged,
         "counts": {action.name: count for action, count in plan.counts.items()},
@@ -185,47 +187,56 @@ def _row(row: StatusRow) -> dict[str, Any]:
 
 def parse_plan(text: str) -> Plan:
     """The plan of a JSON document; ValueError names the place that is damaged."""
-    root = _Node(_loaded(text), "plan")
-    schema = root.get("schema", str)
-    if schema != PLAN:
-        raise ValueError(f"plan.schema: {schema!r} is not {PLAN!r}")
+    root = loaded(text, "plan")
+    root.expect("schema", PLAN)
+    return plan_in(root, root.get("id", str))
+
+
+def plan_in(root: Node, id: str = "") -> Plan:
+    """The plan that an object holds; ValueError unless it agrees with itself."""
     plan = Plan(
         root.get("environment", str),
         root.get("cloud", str),
         tuple(_parse_change(node) for node in root.nodes("changes")),
-        id=root.get("id", str),
+        excess=root.texts("excess"),
+        id=id,
+        commit=root.made("commit", _commit),
     )
     _check(root, plan)
     return plan
 
 
-def _loaded(text: str) -> object:
+def loaded(text: str, what: str) -> Node:
+    """The object that is the JSON document; ValueError where it is none."""
     try:
-        return json.loads(text)
-    except ValueError as exc:
-        raise ValueError(f"plan: not JSON: {exc}") from exc
+        return Node(json.loads(text), what)
     except RecursionError as exc:
-        raise ValueError("plan: not JSON of a plan: nested too deeply") from exc
+        raise ValueError(f"{what}: not JSON of a {what}: nested too deeply") from exc
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"{what}: not JSON: {exc}") from exc
 
 
-def _check(root: _Node, plan: Plan) -> None:
+def _check(root: Node, plan: Plan) -> None:
     """ValueError unless what the document says of its changes is what they amount to."""
     digest = root.get("digest", str)
     try:
         found = plan.digest
     except UnicodeEncodeError as exc:
-        raise ValueError("plan.changes: half a character (a lone surrogate)") from exc
+        why = f"{root.place}.changes: half a character (a lone surrogate)"
+        raise ValueError(why) from exc
     if digest != found:
-        raise ValueError(f"plan.digest: {digest!r} does not fit the changes, which are {found}")
+        raise ValueError(
+            f"{root.place}.digest: {digest!r} does not fit the changes, which are {found}"
+        )
     if root.get("converged", bool) != plan.converged:
-        raise ValueError("plan.converged: does not fit the changes")
+        raise ValueError(f"{root.place}.converged: does not fit the changes")
     counts = root.node("counts")
     for action, count in plan.counts.items():
         if counts.get(action.name, int) != count:
             raise ValueError(f"{counts.place}.{action.name}: there are {count}")
 
 
-class _Node:
+class Node:
     """An object of the document and its place, which every error names."""
 
     def __init__(self, value: object, place: str) -> None:
@@ -247,26 +258,33 @@ class _Node:
             raise ValueError(f"{self.place}.{name}: must be {_KINDS[kind]}")
         return value
 
+    def expect(self, name: str, value: str) -> None:
+        """Return when the member is exactly this text."""
+        found = self.get(name, str)
+        if found != value:
+            raise ValueError(f"{self.place}.{name}: {found!r} is not {value!r}")
+
     def maybe(self, name: str, kind: type[_Value]) -> _Value | None:
         """The member of this type, or None for null."""
         return None if self.any(name) is None else self.get(name, kind)
 
-    def node(self, name: str) -> _Node:
+    def node(self, name: str) -> Node:
         """The object at this member."""
-        return _Node(self.any(name), f"{self.place}.{name}")
+        return Node(self.any(name), f"{self.place}.{name}")
 
-    def nodes(self, name: str) -> list[_Node]:
+    def nodes(self, name: str) -> list[Node]:
         """The objects listed at this member."""
         found = enumerate(self.get(name, list))
-        return [_Node(value, f"{self.place}.{name}[{at}]") for at, value in found]
+        return [Node(value, f"{self.place}.{name}[{at}]") for at, value in found]
 
     def texts(self, name: str) -> tuple[str, ...]:
         """The texts listed at this member."""
-        found = self.get(name, list)
-        for at, value in enumerate(found):
-            if not isinstance(value, str):
-                raise ValueError(f"{self.place}.{name}[{at}]: must be text")
-        return tuple(found)
+        return _texts(self.get(name, list), f"{self.place}.{name}")
+
+    def rows(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """The lists of texts listed at this member."""
+        found = enumerate(self.get(name, list))
+        return tuple(_texts(value, f"{self.place}.{name}[{at}]") for at, value in found)
 
     def made(self, name: str, make: Callable[[str], _Value]) -> _Value:
         """What `make` makes of the text at this member."""
@@ -291,6 +309,15 @@ class _Node:
             raise ValueError(f"{self.place}.{name}: is too large a number") from exc
 
 
+def _texts(value: object, place: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{place}: must be a list")
+    for at, one in enumerate(value):
+        if not isinstance(one, str):
+            raise ValueError(f"{place}[{at}]: must be text")
+    return tuple(value)
+
+
 _KINDS: dict[type, str] = {
     str: "text",
     int: "a whole number",
@@ -299,7 +326,7 @@ _KINDS: dict[type, str] = {
 }
 
 
-def _parse_change(node: _Node) -> Change:
+def _parse_change(node: Node) -> Change:
     return Change(
         name=node.get("name", str),
         kind=node.get("kind", str),
@@ -319,13 +346,19 @@ def _parse_change(node: _Node) -> Change:
     )
 
 
-def _parse_source(node: _Node) -> Source:
+def _parse_source(node: Node) -> Source:
     source = Source(node.get("path", str), node.get("line", int), node.get("column", int))
     return NOWHERE if source == NOWHERE else source
 
 
-def _parse_diff(node: _Node) -> FieldDiff:
+def _parse_diff(node: Node) -> FieldDiff:
     return FieldDiff(node.get("path", str), node.maybe("before", str), node.maybe("after", str))
+
+
+def _commit(text: str) -> str:
+    if not re.fullmatch(r"([0-9a-f]{40}|[0-9a-f]{64})?", text):
+        raise ValueError("a commit is 40 or 64 hex digits, or nothing")
+    return text
 
 
 def _bound(text: str) -> Decimal:
@@ -335,7 +368,7 @@ def _bound(text: str) -> Decimal:
     return bound
 
 
-def _parse_judgement(node: _Node) -> Judgement:
+def _parse_judgement(node: Node) -> Judgement:
     rule = Rule(node.get("metric", str), node.made("rule", RuleKind), node.made("bound", _bound))
     return Judgement(
         rule,

@@ -1,0 +1,44 @@
+"""The event that a job of GitHub runs for, as the file at GITHUB_EVENT_PATH tells it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read_event(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The event; empty where there is none, or none that can be read."""
+    try:
+        with open(environ.get("GITHUB_EVENT_PATH", ""), encoding="utf-8") as file:  # noqa: PTH123 - "" is no path
+            event = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def pull_head(event: Mapping[str, Any]) -> str:
+    """The commit that the pull request of an event is at; "" for any other event."""
+    head = _object(_object(event, "pull_request"), "head").get("sha")
+    return head if isinstance(head, str) else ""
+
+
+def pull_number(event: Mapping[str, Any]) -> int | None:
+    """The number of the one pull request that an event is about.
+
+    A `workflow_run` names none where the pull request is a fork's.
+    """
+    pull, issue = _object(event, "pull_request"), _object(event, "issue")
+    named = _object(event, "workflow_run").get("pull_requests")
+    about = [pull, issue if "pull_request" in issue else {}]
+    if isinstance(named, list) and len(named) == 1 and isinstance(named[0], dict):
+        about += named
+    found = {n for one in about if type(n := one.get("number")) is int and n > 0}
+    return found.pop() if len(found) == 1 else None
+
+
+def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
