@@ -9,7 +9,7 @@ escape is gone again; an invisible space after the sign is what it cannot read p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from reconciler.model import Action, Change, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
@@ -24,18 +24,22 @@ _ENTITIES = {
     "#": "&#35;&#8203;",
 }
 _ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]|~$^!"} | _ENTITIES
+_WWW = re.compile(r"(www)\.", re.IGNORECASE)
+_GH = re.compile(r"(\bgh)-(?=\d)", re.IGNORECASE)  # GH-12 is #12
 NAMELESS = "(no name)"
 
 
 def escaped(text: str) -> str:
     """The text as Markdown that shows exactly it, on one line, anywhere but at a line's start."""
     shown = "".join(_ESCAPED.get(char, char) for char in visible(text).strip())
-    return shown.replace("://", "&#58;//")
+    linkless = _WWW.sub(r"\1&#46;", shown.replace("://", "&#58;//"))
+    return _GH.sub(r"\1&#8203;-", linkless)
 
 
-def _html(text: str) -> str:
+def html(text: str) -> str:
     """The text as HTML, where Markdown's escapes do not work: in the block of a summary."""
-    return "".join(_ENTITIES.get(char, char) for char in visible(text).strip())
+    shown = "".join(_ENTITIES.get(char, char) for char in visible(text).strip())
+    return _GH.sub(r"\1&#8203;-", shown)
 
 
 def plan_markdown(plan: Plan) -> str:
@@ -57,14 +61,14 @@ def _refusals(changes: list[Change]) -> list[str]:
     if not blocked:
         return []
     items = [
-        f"- **{_name(change.name)}**, {escaped(words.what(change))}: "
+        f"- **{shown_name(change.name)}**, {escaped(words.what(change))}: "
         f"{escaped(change.why) or 'no reason was given'}"
         for change in blocked
     ]
     return ["### In the way", "\n".join(items)]
 
 
-def _name(name: str) -> str:
+def shown_name(name: str) -> str:
     """The name; what has nothing to show would break the emphasis around it."""
     return escaped(name) or NAMELESS
 
@@ -100,22 +104,31 @@ def _warnings(warnings: Iterable[str]) -> list[str]:
 
 
 def _folded(name: str, parts: Iterable[str]) -> str:
-    head = f"<details><summary>{_html(name) or NAMELESS}</summary>"
+    head = f"<details><summary>{html(name) or NAMELESS}</summary>"
     return "\n\n".join([head, *parts, "</details>"])
 
 
 def _fence(diffs: Iterable[FieldDiff]) -> list[str]:
+    lines = diff_lines(diffs)
+    return ["\n".join(fenced(lines))] if lines else []
+
+
+def diff_lines(diffs: Iterable[FieldDiff]) -> list[str]:
+    """A line per value that goes or comes; each begins with its sign, so none closes a fence."""
     lines = []
     for diff in diffs:
         if diff.before is not None:
             lines.append(visible(f"- {diff.path}: {diff.before}"))
         if diff.after is not None:
             lines.append(visible(f"+ {diff.path}: {diff.after}"))
-    if not lines:
-        return []
+    return lines
+
+
+def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
+    """The lines in a fence that is longer than any run of backticks inside."""
     longest = max(map(len, re.findall("`+", "\n".join(lines))), default=0)
     fence = "`" * max(3, longest + 1)
-    return ["\n".join([f"{fence}diff", *lines, fence])]
+    return [f"{fence}{language}", *lines, fence]
 
 
 def report_markdown(report: Report) -> str:
@@ -129,7 +142,7 @@ def report_markdown(report: Report) -> str:
         *_failures(report),
     ]
     if report.proofs:
-        parts.append(table(_PROOF_HEADS, [_proof_row(proof) for proof in report.proofs]))
+        parts.append(table(PROOF_HEADS, [_proof_row(proof) for proof in report.proofs]))
     parts += [_proof_details(proof) for proof in report.proofs]
     told = [(proof.name, said) for proof in report.proofs for said in listed(proof.warnings)]
     told += words.report_warnings(report)
@@ -140,19 +153,19 @@ def report_markdown(report: Report) -> str:
 def _failures(report: Report) -> list[str]:
     names = {change.address: change.name for change in report.plan.changes}
     items = [
-        f"- **{_name(failure.name)}** ({escaped(failure.address)}): {escaped(failure.message)} "
-        f"(exit code {failure.exit_code}"
+        f"- **{shown_name(failure.name)}** ({escaped(failure.address)}): "
+        f"{escaped(failure.message)} (exit code {failure.exit_code}"
         f"{', after it was changed' if failure.address in report.done else ''})"
         for failure in report.failures
     ]
     items += [
-        f"- **{_name(names.get(address, address))}** ({escaped(address)}): changed, not proved"
+        f"- **{shown_name(names.get(address, address))}** ({escaped(address)}): changed, not proved"
         for address in words.unproved(report)
     ]
     return ["### Failed or not proved", "\n".join(items)] if items else []
 
 
-_PROOF_HEADS = ["", "binding", "version", "read back", "scored"]
+PROOF_HEADS = ["", "binding", "version", "read back", "scored"]
 
 
 def _proof_row(proof: Proof) -> list[str]:
@@ -193,7 +206,7 @@ def status_markdown(rows: Iterable[StatusRow]) -> str:
 def proofs_markdown(proofs: Iterable[Proof]) -> str:
     """A table with a row per proof, and the details folded away."""
     shown = list(proofs)
-    rows = [table(_PROOF_HEADS, [_proof_row(proof) for proof in shown])] if shown else []
+    rows = [table(PROOF_HEADS, [_proof_row(proof) for proof in shown])] if shown else []
     return _document(["## Proofs", words.proofs_summary(shown), *rows, *map(_proof_details, shown)])
 
 

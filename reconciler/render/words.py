@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.model import (
     PAUSED,
@@ -124,6 +125,28 @@ def gate(judgement: Judgement) -> str:
     measured = _measured(judgement)
     said = " ".join(listed([rule.metric, measured, _SIGNS[judgement.passed], bound]))
     return f"{said}: {judgement.message}" if judgement.message else said
+
+
+def fleet_gate(judgements: Sequence[Judgement]) -> str:
+    """What one gate said of several: the same as of each, or the range of what it measured."""
+    told = listed(map(gate, judgements))
+    if len(told) == 1:
+        return told[0]
+    rule = judgements[0].rule
+    found = [(j.candidate, j.live) for j in judgements if j.candidate is not None]
+    deltas = [candidate - live for candidate, live in found if live is not None]
+    signs = listed(_SIGNS[judgement.passed] for judgement in judgements)
+    measured = _span([candidate for candidate, _ in found])
+    change = _span(deltas, _difference)
+    bound = f"{rule.kind} {rule.bound}"
+    delta = f"({change})" if change else ""
+    return " ".join(listed([rule.metric, measured, delta, "".join(signs), bound]))
+
+
+def _span(values: Iterable[float], shown: Callable[[float], str] = number) -> str:
+    """`0.91…0.95`; "" without a number."""
+    finite = [value for value in values if math.isfinite(value)]
+    return "…".join(listed([shown(min(finite)), shown(max(finite))])) if finite else ""
 
 
 def gate_color(judgement: Judgement) -> str:

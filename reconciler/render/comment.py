@@ -1,0 +1,239 @@
+"""The comment on a pull request: what a person who did not write it needs to judge a plan.
+
+Its head, with every refusal and failure and a line per fleet, is never cut. The details below it
+are folded, and lose their middle where a comment could not hold them.
+
+The first line is the mark by which the comment is found again, the second says which plans it
+has shown: the one it shows now and, folded away at its end, the ones before.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from reconciler.model import Action, Change, Failure, Plan, Proof, Report
+from reconciler.render import words
+from reconciler.render.cells import counted, listed, visible
+from reconciler.render.fit import length
+from reconciler.render.fleets import Fleet, failure_fleets, fleets, proof_fleets
+from reconciler.render.folds import (
+    Details,
+    bullets,
+    details_of_changes,
+    details_of_proofs,
+    folded,
+)
+from reconciler.render.markdown import PROOF_HEADS, escaped, fenced, shown_name, table
+from reconciler.render.risk import risk
+
+GITHUB_TAKES = 65_536  # characters of one comment
+MOST_CHARACTERS = 60_000  # far enough below, whoever counts and however
+MOST_EARLIER = 10
+_SHOWN = re.compile(r"([0-9a-f]{12}):([0-9a-f]{40}|[0-9a-f]{64}|)")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A plan that a comment shows: its digest and commit, "" where nobody knows that."""
+
+    plan: str
+    commit: str
+
+    def __str__(self) -> str:
+        """`50819b374ba2 of commit 8f3c…`."""
+        return f"{self.plan} of {f'commit {self.commit}' if self.commit else 'no commit'}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a comment says beside the document: the plan it is of, by which version of this
+    program it is written, and the comment that it takes the place of."""
+
+    shown: Shown
+    version: str
+    before: str = ""
+
+
+def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> str:
+    """The comment about a plan; ValueError where even its head is too long."""
+    found = fleets(change for change in plan.changes if words.worth_showing(change))
+    title = words.nothing_to_do(plan) or words.plan_summary(plan)
+    head = [
+        f"## {escaped(plan.environment)} · {escaped(title)}",
+        "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
+        _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
+        table(_HEADS, map(_row, found)) if found else "",
+    ]
+    foot = _foot(plan, context) + _how_to_apply(plan, context.shown.plan)
+    return _whole(mark(plan), head, [details_of_changes(f) for f in found], foot, context, most)
+
+
+def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS) -> str:
+    """The comment about what a run did; ValueError where even its head is too long."""
+    plan = report.plan
+    found = proof_fleets(report.proofs)
+    head = [
+        f"## {escaped(plan.environment)} · {escaped(words.report_summary(report))}",
+        escaped(words.stopped(report)),
+        escaped(words.forced(report)),
+        _listed("### Failed or not proved", _failures(report)),
+        table(PROOF_HEADS, map(_proof_row, found)) if found else "",
+    ]
+    told = [f"{name}: {said}" for name, said in words.report_warnings(report)]
+    details = [details_of_proofs(fleet) for fleet in found]
+    details += [Details("warnings", bullets("warning", told))] if told else []
+    return _whole(mark(report), head, details, _foot(plan, context), context, most)
+
+
+# --- finding it again ----------------------------------------------------------------------
+
+
+def mark(document: Plan | Report) -> str:
+    """The hidden first line of every comment about this environment's plans, or its runs."""
+    kind, plan = ("plan", document) if isinstance(document, Plan) else ("run", document.plan)
+    spelt = quote(plan.environment, safe="", errors="surrogatepass")
+    environment = spelt.replace("-", "%2D")  # nothing ends the comment
+    return f"<!-- reconciler:{kind} environment={environment} -->"
+
+
+def is_marked(body: str, marked: str) -> bool:
+    """Whether a comment begins with this mark."""
+    return body.split("\n", 1)[0].rstrip() == marked
+
+
+def superseded(body: str, marked: str) -> str:
+    """A comment that another one took the place of, folded away and not to be found again."""
+    rest = body.removeprefix(marked).strip()
+    kept = rest if length(rest) <= MOST_CHARACTERS else ""
+    head = "<details><summary>Superseded by another comment</summary>"
+    return "\n\n".join(part for part in [head, kept, "</details>"] if part) + "\n"
+
+
+def _earlier(context: Context) -> list[Shown]:
+    """The plans that the comment has shown before this one, the last one first."""
+    lines = context.before.splitlines()
+    found = _SHOWN.findall(lines[1]) if len(lines) > 1 else []
+    plans = dict.fromkeys(Shown(*each) for each in found)
+    return [plan for plan in plans if plan != context.shown][:MOST_EARLIER]
+
+
+def _hidden(shown: Iterable[Shown]) -> str:
+    return f"<!-- reconciler:shown {' '.join(f'{one.plan}:{one.commit}' for one in shown)} -->"
+
+
+# --- the head, which is never cut ----------------------------------------------------------
+
+_HEADS = ["", "binding", "version", "what", "metrics and gates", "risk"]
+
+
+def _listed(head: str, items: Sequence[str]) -> str:
+    return "\n".join([head, "", *(f"- {item}" for item in items)]) if items else ""
+
+
+def _refusal(fleet: Fleet[Change]) -> str:
+    change = fleet.first
+    same = len({each.why for each in fleet.members}) == 1
+    why = change.why if same else "; ".join(_gates(fleet))
+    return f"{_named(fleet)}, {escaped(words.what(change))}: {escaped(why) or 'no reason is given'}"
+
+
+def _row(fleet: Fleet[Change]) -> list[str]:
+    change = fleet.first
+    return [
+        f"`{change.action.value}`",
+        _named(fleet),
+        escaped(words.versions(_before(fleet), change.after)),
+        escaped(words.what(change)),
+        "<br>".join(map(escaped, _gates(fleet))),
+        escaped(risk(change)),
+    ]
+
+
+def _before(fleet: Fleet[Change]) -> str:
+    before = {change.before for change in fleet.members}
+    return fleet.first.before if len(before) == 1 else f"{len(before):,} different"
+
+
+def _gates(fleet: Fleet[Change]) -> list[str]:
+    by_gate = zip(*(change.gates for change in fleet.members), strict=True)
+    return [words.fleet_gate(judgements) for judgements in by_gate]
+
+
+def _failures(report: Report) -> list[str]:
+    told = []
+    for fleet in failure_fleets(report.failures, report.done):
+        failure = fleet.first
+        after = ", after it was changed" if failure.address in report.done else ""
+        said = f"{escaped(failure.message)} (exit code {failure.exit_code}{after})"
+        told.append(f"{_named(fleet)}: {said}")
+    names = {change.address: change.name for change in report.plan.changes}
+    unproved = [names.get(address, address) for address in words.unproved(report)]
+    return told + [f"**{shown_name(name)}**: changed, not proved" for name in unproved]
+
+
+def _proof_row(fleet: Fleet[Proof]) -> list[str]:
+    proof = fleet.first
+    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
+    return [
+        "✓" if proof.proved else "✗",
+        _named(fleet),
+        escaped(proof.model),
+        words.read_back(proof).replace("read back ", ""),
+        escaped(scored[0]) if len(scored) == 1 else "see the details" if scored else "",
+    ]
+
+
+def _named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
+    """`**a**`, or `**a, b, … z** ×26`."""
+    *names, last = map(shown_name, fleet.names)
+    gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
+    said = gap.join(part for part in [", ".join(names), last] if part)
+    return f"**{said}** {fleet.count}".rstrip()
+
+
+# --- the foot ------------------------------------------------------------------------------
+
+
+def _foot(plan: Plan, context: Context) -> list[str]:
+    earlier = [f"- plan {one}" for one in _earlier(context)]
+    head = f"<details><summary>Superseded: {counted(len(earlier), 'earlier plan')}</summary>"
+    fold = [head, "\n".join(earlier), "</details>"] if earlier else []
+    said = f"Plan {context.shown}, on {escaped(plan.cloud)}"
+    return [*fold, f"{said}, told by reconciler {escaped(context.version)}."]
+
+
+def _how_to_apply(plan: Plan, digest: str) -> list[str]:
+    to_do = {Action.TRAIN, Action.CREATE, Action.BIND, Action.WAIT, Action.DELETE}
+    if not any(plan.counts[action] for action in to_do):
+        return []
+    environment = visible(shlex.quote(plan.environment))
+    command = f"reconciler apply --environment {environment} --expect {digest}"
+    said = (
+        "To apply: merge, where a workflow applies what is merged. By hand, with the options "
+        "that selected this plan:"
+    )
+    return [said, "\n".join(fenced([command], ""))]
+
+
+def _whole(
+    marked: str,
+    head: Sequence[str],
+    details: Sequence[Details],
+    foot: Sequence[str],
+    context: Context,
+    most: int,
+) -> str:
+    hidden = f"{marked}\n{_hidden([context.shown, *_earlier(context)])}"
+    before = "\n\n".join(part for part in [hidden, *head] if part)
+    after = "\n\n".join(foot) + "\n"
+    room = most - length(before) - length(after) - 4
+    if room < 0:
+        raise ValueError(
+            f"what must not be cut takes {length(before) + length(after):,} characters of a "
+            f"comment, and {most:,} is the most"
+        )
+    return "\n\n".join([before, *folded(details, room), after])

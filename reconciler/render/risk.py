@@ -1,0 +1,42 @@
+"""How much a change risks, in words that a person who did not write it can judge by."""
+
+from __future__ import annotations
+
+from reconciler.model import ADOPTED, PAUSED, ROLL_BACK, TRAINING, UNREADABLE, Action, Change
+from reconciler.render.cells import counted, listed
+
+
+def risk(change: Change) -> str:
+    """`low: gates and a probe decide`, or `medium` or `high` and every reason."""
+    match change.action:
+        case Action.BLOCK:
+            return "unknown" if change.code == UNREADABLE else "none: nothing is changed"
+        case Action.NOOP:
+            return "none: left as it is" if change.code == PAUSED else "none"
+        case Action.DELETE:
+            return "high: the endpoint goes away"
+        case Action.WAIT if change.code != TRAINING:
+            return "none: it was begun before"
+        case Action.BIND if change.code == ROLL_BACK:
+            return "low: the model that was last known to be good comes back"
+        case _:
+            return _of_a_swap(change)
+
+
+def _of_a_swap(change: Change) -> str:
+    adopted = any(warning.startswith(ADOPTED) for warning in change.warnings)
+    unknown = any(judgement.passed is None for judgement in change.gates)
+    warnings = len(change.warnings) - adopted
+    reasons = listed(
+        [
+            "there is no way back" if adopted else "",
+            "" if change.gates else "no gate judges the model",
+            "" if change.probe else "no probe proves it",
+            "its metrics are not known yet" if unknown else "",
+            counted(warnings, "warning") if warnings else "",
+        ]
+    )
+    if not reasons:
+        return "low: the gates passed, and a probe proves it"
+    high = adopted or not (change.gates or change.probe)
+    return f"{'high' if high else 'medium'}: {', '.join(reasons)}"
