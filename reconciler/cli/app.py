@@ -460,6 +460,30 @@ def export(
 
 
 @app.command()
+def comment(
+    report: Annotated[
+        Path,
+        typer.Option("--report", help="The plan of `plan --out`, or a report of `apply --report`."),
+    ],
+    pr: Annotated[
+        int | None,
+        typer.Option("--pr", metavar="NUMBER", min=1, help="Which; else the one of the event."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the comment, and send nothing.")
+    ] = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Show a plan, or what became of it, on a pull request of GitHub: one comment per environment,
+    changed in place."""
+    from reconciler.cli import output as printing
+    from reconciler.cli.comment import comment as command
+
+    printing.log_to_stderr(verbose)
+    return command(report, pr, dry_run=dry_run)
+
+
+@app.command()
 def emulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port.")] = 8400,
     state: Annotated[

@@ -150,6 +150,12 @@ def named(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts else "that"
 
 
+def origin(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a plain URL; None for anything else."""
+    parts = split_url(url)
+    return _origin(parts) if parts else None
+
+
 def is_authority(url: str) -> bool:
     """Whether secrets and ID tokens may be exchanged for access tokens at this URL."""
     parts = split_url(url)

@@ -40,6 +40,8 @@ COMMANDS: list[tuple[str, ...]] = [
     ("train", "-vv", "--yes"),
     ("apply", "-vv", "--yes", "--report", "report.json"),
     ("apply", "-vv", "--yes", "--report", "again.json", "-o", "markdown"),
+    ("comment", "-vv", "--report", "plan.json", "--dry-run"),
+    ("comment", "-vv", "--report", "report.json", "--dry-run"),
     ("status", "-vv"),
     ("verify", "-vv", "-o", "json"),
     ("history", "-vv", "breast-cancer"),

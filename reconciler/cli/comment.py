@@ -1,0 +1,213 @@
+"""`comment`: a plan, or what became of it, as the one comment of its kind on a pull request."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler import __version__, errors
+from reconciler.cli import actions
+from reconciler.cli.event import pull_number, read_event
+from reconciler.cli.output import say
+from reconciler.errors import (
+    ConfigurationError,
+    Problem,
+    RefusedError,
+    StalePlanError,
+    redact,
+    remember_secret,
+)
+from reconciler.model import Plan, Report
+from reconciler.render import comment as rendering
+from reconciler.render.runs import parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.wire.github import Comment, GitHub, Pull
+    from reconciler.wire.http import Http
+
+MOST_BYTES = 64 * 1024 * 1024
+
+
+def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
+    """`comment`: 0 when the pull request shows it, also if it did before."""
+    document = read_document(path)
+    said = _Said.of(document)
+    if dry_run:
+        _show(text := said.text(""))
+        sys.stdout.write(text)
+        return errors.SUCCESS
+    target = _target(os.environ, number)
+    from reconciler.wire.http import Http
+
+    with Http(threads=1) as http:
+        _comment_on(target.github(http), target.number, said)
+    return errors.SUCCESS
+
+
+def _show(text: str) -> None:
+    actions.current().show = lambda: text
+
+
+# --- what is said --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A document without any secret, and the plan that it is of."""
+
+    document: Plan | Report
+    shown: rendering.Shown
+
+    @classmethod
+    def of(cls, document: Plan | Report) -> _Said:
+        """The digest is that of the document as it was: people approve by it."""
+        plan = document if isinstance(document, Plan) else document.plan
+        return cls(_redacted(document), rendering.Shown(plan.digest, plan.commit))
+
+    @property
+    def mark(self) -> str:
+        return rendering.mark(self.document)
+
+    def text(self, before: str) -> str:
+        """The comment that takes the place of one; RefusedError where it cannot be short enough."""
+        context = rendering.Context(self.shown, __version__, before)
+        try:
+            if isinstance(self.document, Plan):
+                return rendering.plan_comment(self.document, context)
+            return rendering.report_comment(self.document, context)
+        except ValueError as exc:
+            raise RefusedError(
+                f"{exc}; GitHub takes {rendering.GITHUB_TAKES:,}: change fewer bindings in one "
+                "pull request; the summary of the job and the file have everything"
+            ) from exc
+
+
+def _redacted(value: Any) -> Any:
+    """The value with every text redacted before any of it is escaped, or cut."""
+    if type(value) is str:
+        return redact(value)
+    if isinstance(value, tuple):
+        return tuple(map(_redacted, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _redacted(getattr(value, f.name)) for f in fields(value)})
+    return value
+
+
+def read_document(path: Path) -> Plan | Report:
+    """The plan or the report in a file; ConfigurationError if it is neither."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
+        return parse_document(data.decode("utf-8"))
+    except OSError as exc:
+        raise _unusable(path, f"cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        why = f"neither a plan of `plan --out` nor a report of `apply --report`: {exc}"
+        raise _unusable(path, why) from exc
+
+
+def _unusable(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), 0, 0, why)])
+
+
+# --- where it is said ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A pull request, and what it takes to write to it."""
+
+    api: str
+    repository: str
+    token: str
+    number: int
+
+    def github(self, http: Http) -> GitHub:
+        from reconciler.wire.github import GitHub
+
+        return GitHub(http, self.api, self.repository, self.token)
+
+
+def _target(environ: Mapping[str, str], number: int | None) -> _Target:
+    """Where to comment; ConfigurationError says everything that is missing."""
+    from reconciler.wire.github import API_URL
+
+    token, repository = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_REPOSITORY", "")
+    number = number or pull_number(read_event(environ))
+    missing = []
+    if not token:
+        missing.append(
+            "environment variable GITHUB_TOKEN is not set; add the line "
+            "`GITHUB_TOKEN: ${{ github.token }}` below `env:` of the step"
+        )
+    elif not re.fullmatch(r"[!-~]+", token):
+        missing.append("environment variable GITHUB_TOKEN holds a blank or a line end; set it anew")
+    if not repository:
+        missing.append("environment variable GITHUB_REPOSITORY is not set; export OWNER/NAME")
+    if number is None:
+        missing.append(
+            "which pull request is not known: GITHUB_EVENT_PATH names no event of exactly one; "
+            "pass --pr NUMBER"
+        )
+    if missing or number is None:
+        raise ConfigurationError("\n".join(missing))
+    remember_secret(token)
+    return _Target(environ.get("GITHUB_API_URL") or API_URL, repository, token, number)
+
+
+def _comment_on(github: GitHub, number: int, said: _Said) -> None:
+    _check(github.pull(number), said)
+    found = _own(github, number, said.mark)
+    if not found:
+        _show(text := said.text(""))
+        say(f"commented: {github.create(number, text).url}")
+        return
+    kept, *others = found
+    _show(text := said.text(kept.body))
+    if text.strip() == kept.body.replace("\r\n", "\n").strip():
+        say(f"shown before: {kept.url}")
+    else:
+        say(f"changed: {github.update(kept, text).url}")
+    for other in others:
+        say(f"folded: {github.update(other, rendering.superseded(other.body, said.mark)).url}")
+
+
+def _own(github: GitHub, number: int, mark: str) -> list[Comment]:
+    """The comments with the mark that the owner of the token wrote; anybody can write a mark."""
+    marked = [each for each in github.comments(number) if rendering.is_marked(each.body, mark)]
+    if not marked:
+        return []
+    viewer = github.viewer()
+    return [each for each in marked if each.author == viewer]
+
+
+def _check(pull: Pull, said: _Said) -> None:
+    """Raise where the comment would say something about another state of the pull request.
+
+    What was applied is told on a merged one too; what would be done, only while it is open.
+    """
+    state, shown = "merged" if pull.merged else "closed", said.shown
+    what = "plan" if isinstance(said.document, Plan) else "report"
+    if not pull.is_open and (what == "plan" or not pull.merged):
+        raise RefusedError(
+            f"pull request {pull.number} is {state}, so nobody waits for this {what}; nothing was "
+            "written"
+        )
+    if not shown.commit:
+        raise StalePlanError(
+            f"the {what} is of no known commit, so it may be of another one than pull request "
+            f"{pull.number} is at; make it in a clone of the repository"
+        )
+    if shown.commit not in (pull.head, pull.merge):
+        raise StalePlanError(
+            f"the {what} is of commit {shown.commit}, but pull request {pull.number} is at "
+            f"{pull.head}; make it there, or leave it to the run of the newer commit"
+        )

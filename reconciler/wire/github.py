@@ -1,0 +1,245 @@
+"""The few calls of GitHub's REST API that a comment needs, and who it is that calls.
+
+Who calls is asked of GraphQL, the one door that answers a job's token: `GET /user` refuses it.
+GitHub says "not now" with 403 as well as with 429, in headers (`Retry-After`, or
+`x-ratelimit-remaining: 0` until `x-ratelimit-reset`) or only in words; such a request was not
+carried out, so that even a POST may be sent again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.errors import (
+    ConfigurationError,
+    NotFoundError,
+    RefusedError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreadableError,
+    WireError,
+)
+from reconciler.wire.hosts import is_loopback, named, origin, split_url
+from reconciler.wire.http import RETRIED_METHODS
+from reconciler.wire.response import error_of, one_line
+
+if TYPE_CHECKING:
+    from reconciler.wire.http import Http
+    from reconciler.wire.response import Response
+
+API_URL = "https://api.github.com"
+PER_PAGE = 100
+MOST_PAGES = 100
+MOST_TRIES = 4
+LONGEST_PAUSE_S = 120.0
+_UNSAID_PAUSE_S = 60.0  # what GitHub asks for where it does not say how long
+_REPOSITORY = re.compile(r"(?!\.{1,2}/)[\w.-]+/(?!\.{1,2}$)[\w.-]+", re.ASCII)
+_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+_PERMISSION = (
+    "the token must be allowed to: add the line `pull-requests: write` below `permissions:` of "
+    "the job. Jobs of pull requests from forks get a token that only reads: comment on those from "
+    "a workflow of `on: workflow_run`"
+)
+
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request: where it is, and the merge commit, tried or made; "" where there is none."""
+
+    number: int
+    head: str
+    merge: str
+    is_open: bool
+    merged: bool
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment on a pull request; `author` is the id of a user or bot, 0 of one that is gone."""
+
+    id: int
+    author: int
+    body: str = field(repr=False)
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """One repository, as the owner of a token may see it. `now` is in seconds since the epoch."""
+
+    http: Http
+    api: str
+    repository: str
+    token: str = field(repr=False)
+    now: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError unless API and repository are what GitHub sets them to."""
+        parts = split_url(self.api)
+        local = parts is not None and is_loopback(parts.hostname or "")
+        if parts is None or parts.query or parts.fragment or not (parts.scheme == "https" or local):
+            raise ConfigurationError(
+                f"GITHUB_API_URL names {named(self.api)}; it must be an https URL, or the token "
+                f"would not be safe; unset it for {API_URL}"
+            )
+        if not _REPOSITORY.fullmatch(self.repository):
+            shown = one_line(self.repository, 100)
+            raise ConfigurationError(f"GITHUB_REPOSITORY is {shown!r}; it must be OWNER/NAME")
+
+    def authorization(self, url: str) -> str:
+        """`Bearer …`; raises RefusedError for another host than that of the API."""
+        if origin(url) != origin(self.api):
+            raise RefusedError(f"the token of GitHub must not go to {named(url)}")
+        return f"Bearer {self.token}"
+
+    def pull(self, number: int) -> Pull:
+        """A pull request; NotFoundError where there is none."""
+        said = self._ask("GET", f"pulls/{number}", f"reading pull request {number}")
+        pull = _Object(said.json_object(), said)
+        state = pull.get("state", str)
+        return Pull(
+            number=number,
+            head=pull.object("head").get("sha", str),
+            merge=pull.maybe("merge_commit_sha", str, ""),
+            is_open=state == "open",
+            merged=pull.get("merged", bool),
+        )
+
+    def comments(self, number: int) -> list[Comment]:
+        """Every comment on a pull request, the oldest first."""
+        found: list[Comment] = []
+        what = f"reading the comments on pull request {number}"
+        for page in range(1, MOST_PAGES + 1):
+            path = f"issues/{number}/comments?per_page={PER_PAGE}&page={page}"
+            said = self._ask("GET", path, what)
+            listed = said.json_list()
+            found += [_comment(one, said) for one in listed]
+            if len(listed) < PER_PAGE:
+                return found
+        raise UnreadableError(f"{what}: there is no end after {MOST_PAGES} pages")
+
+    def create(self, number: int, body: str) -> Comment:
+        """The new comment on a pull request."""
+        what = f"commenting on pull request {number}"
+        said = self._ask("POST", f"issues/{number}/comments", what, {"body": body}, 201)
+        return _comment(said.json(), said)
+
+    def update(self, comment: Comment, body: str) -> Comment:
+        """The comment with another body."""
+        what = f"changing comment {comment.id}"
+        said = self._ask("PATCH", f"issues/comments/{comment.id}", what, {"body": body})
+        return _comment(said.json(), said)
+
+    def viewer(self) -> int:
+        """The id of the user or bot whose token this is, as comments name their authors."""
+        query = {"query": "query { viewer { databaseId } }"}
+        said = self._send("POST", self._graphql, "asking GitHub whose token this is", query, 200)
+        data = _Object(said.json_object(), said).object("data")
+        return data.object("viewer").get("databaseId", int)
+
+    @property
+    def _graphql(self) -> str:
+        """Beside `/api/v3` on an enterprise server, below the root on github.com."""
+        return f"{self.api.rstrip('/').removesuffix('/v3')}/graphql"
+
+    def _ask(
+        self, method: str, path: str, what: str, json: Any = None, status: int = 200
+    ) -> Response:
+        url = f"{self.api.rstrip('/')}/repos/{self.repository}/{path}"
+        return self._send(method, url, what, json, status)
+
+    def _send(self, method: str, url: str, what: str, json: Any, status: int) -> Response:
+        """The answer; "not now" is waited for, a little while, and every other one explained."""
+        tries = MOST_TRIES
+        while True:
+            said = self.http.request(
+                method,
+                url,
+                credential=self,
+                json=json,
+                headers=_HEADERS,
+                expect=(status, 401, 403, 404, 429),
+                what=what,
+            )
+            if said.status == status:
+                return said
+            tries -= 1
+            wait_s = _wait_s(said, self.now())
+            tried = said.status == 429 and method in RETRIED_METHODS  # by the client itself
+            if wait_s is None or wait_s > LONGEST_PAUSE_S or tried or not tries:
+                raise _explained(said, wait_s)
+            self.http.pause(wait_s)
+
+
+def _wait_s(said: Response, now: float) -> float | None:
+    """How many seconds GitHub asks to wait; None for an answer that means something else."""
+    if said.status not in (403, 429):
+        return None
+    asked = _whole(said.headers, "Retry-After")
+    if asked is not None:
+        return float(asked)
+    until = _whole(said.headers, "x-ratelimit-reset")
+    if said.headers.get("x-ratelimit-remaining") == "0" and until is not None:
+        return max(until - now, 1.0)
+    return _UNSAID_PAUSE_S if said.status == 429 or b"rate limit" in said.body else None
+
+
+def _whole(headers: Mapping[str, str], name: str) -> int | None:
+    text = headers.get(name, "")
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
+
+
+def _explained(said: Response, wait_s: float | None) -> WireError:
+    """The error in GitHub's words, with what helps."""
+    error = error_of(said)
+    if wait_s is not None:
+        fix = f"GitHub limits how much is asked of it; run this again in {wait_s:.0f} seconds"
+        return UnavailableError(f"{error.message}; {fix}", status=said.status)
+    if said.status == 401:
+        fix = "GITHUB_TOKEN is not a token of this GitHub, or no longer"
+        return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
+    if said.status == 403 and b"locked" not in said.body:
+        return UnauthorizedError(f"{error.message}; {_PERMISSION}", status=said.status)
+    if said.status == 404:
+        fix = "the number or GITHUB_REPOSITORY is wrong, or the token may not see it"
+        return NotFoundError(f"{error.message}; {fix}", status=said.status)
+    return error
+
+
+class _Object:
+    """A JSON object of an answer; what is not as documented is an UnreadableError."""
+
+    def __init__(self, value: object, said: Response) -> None:
+        if not isinstance(value, dict):
+            raise said.unreadable("a JSON object")
+        self._value: dict[str, Any] = value
+        self._said = said
+
+    def get(self, name: str, kind: type[_Kind]) -> _Kind:
+        """The member of exactly this type."""
+        value = self._value.get(name)
+        if type(value) is not kind:
+            raise self._said.unreadable(f"{name} in a JSON object")
+        return value
+
+    def maybe(self, name: str, kind: type[_Kind], otherwise: _Kind) -> _Kind:
+        """The member of this type, or something else for null or none."""
+        return otherwise if self._value.get(name) is None else self.get(name, kind)
+
+    def object(self, name: str) -> _Object:
+        """The object at this member."""
+        return _Object(self._value.get(name), self._said)
+
+
+def _comment(value: object, said: Response) -> Comment:
+    found = _Object(value, said)
+    author = found.object("user").get("id", int) if found.maybe("user", dict, {}) else 0
+    return Comment(
+        found.get("id", int), author, found.maybe("body", str, ""), found.get("html_url", str)
+    )

@@ -1,0 +1,249 @@
+"""A stand-in of the few calls of GitHub's API that are used, on 127.0.0.1.
+
+It keeps a repository, answers as GitHub does (statuses, words, paging, who may do what), and
+remembers every request. A further call is a method that stands in `_ROUTES`. Before it answers by
+itself it gives what a test put into `instead`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+MOST_CHARACTERS = 65_536  # of the body of a comment
+REPOSITORY = "octo/endpoints"
+
+
+@dataclass(frozen=True)
+class User:
+    """Who a token belongs to, and what it may do: `{"pull-requests": "write"}`."""
+
+    id: int
+    login: str
+    may: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request; `query` and `body` are parsed. `user` is whose token it brought."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+    user: User
+
+    def __str__(self) -> str:
+        """`GET /repos/octo/endpoints/pulls/1`."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What comes back; the body is JSON unless it is text."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+NOBODY = User(0, "", {})
+BOT = User(41898282, "github-actions[bot]", {"pull-requests": "write"})
+PERSON = User(7, "mona", {"pull-requests": "write"})
+
+
+def turned_away(status: int, message: str, **headers: str) -> Answer:
+    """What GitHub says when it does not do what it is asked."""
+    said = {"message": message, "documentation_url": "https://docs.github.com/rest"}
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, {**said, "status": str(status)}, names)
+
+
+class StandIn:
+    """A repository at GitHub, and every request that was made of it.
+
+    `tokens` says whose they are. `instead` holds answers for the next requests, in their order;
+    None lets one be answered as it would be.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.tokens: dict[str, User] = {}
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self.comments: dict[int, list[dict[str, Any]]] = {}
+        self.instead: list[Answer | None] = []
+        self.asked: list[Asked] = []
+        self._ids = iter(range(1001, 10**9))
+        self._lock = threading.Lock()
+
+    # --- what a test prepares, and looks at --------------------------------------------------
+
+    def open_pull(self, number: int, head: str, merge: str | None = None) -> None:
+        """Open a pull request; `merge` is the commit that GitHub tries the merge with."""
+        self.pulls[number] = {
+            "number": number,
+            "state": "open",
+            "merged": False,
+            "merge_commit_sha": merge,
+            "head": {"sha": head},
+        }
+        self.comments[number] = []
+
+    def close_pull(self, number: int, merge: str | None = None) -> None:
+        """Close it, merged as this commit or not at all."""
+        self.pulls[number] |= {
+            "state": "closed",
+            "merged": merge is not None,
+            "merge_commit_sha": merge,
+        }
+
+    def write_comment(self, number: int, user: User, body: str) -> dict[str, Any]:
+        """The new comment of somebody."""
+        made = {
+            "id": (ident := next(self._ids)),
+            "html_url": f"https://github.com/{REPOSITORY}/pull/{number}#issuecomment-{ident}",
+            "user": {"id": user.id, "login": user.login},
+            "body": body,
+        }
+        self.comments[number].append(made)
+        return made
+
+    @property
+    def writes(self) -> list[str]:
+        """The requests that changed something, or would have."""
+        return [str(one) for one in self.asked if one.method != "GET" and one.path != "/graphql"]
+
+    # --- answers -----------------------------------------------------------------------------
+
+    def answer(self, asked: Asked) -> Answer:
+        """What GitHub says to a request."""
+        with self._lock:
+            self.asked.append(asked)
+            scripted = self.instead.pop(0) if self.instead else None
+            return scripted or self._answer(asked)
+
+    def _answer(self, asked: Asked) -> Answer:
+        if asked.user is NOBODY:
+            return turned_away(401, "Bad credentials")
+        for method, path, permission, reply in _ROUTES:
+            match = re.fullmatch(path, asked.path.removeprefix(f"/repos/{REPOSITORY}"))
+            if match and method == asked.method:
+                if not _is_allowed(asked.user, permission):
+                    return turned_away(403, "Resource not accessible by integration")
+                return reply(self, asked, *map(int, match.groups()))
+        return turned_away(404, "Not Found")
+
+    def _viewer(self, asked: Asked) -> Answer:
+        assert asked.body == {"query": "query { viewer { databaseId } }"}
+        return Answer(200, {"data": {"viewer": {"databaseId": asked.user.id}}})
+
+    def _pull(self, asked: Asked, number: int) -> Answer:  # noqa: ARG002 - a reply like the others
+        return Answer(200, found) if (found := self.pulls.get(number)) else _NOT_FOUND
+
+    def _list_comments(self, asked: Asked, number: int) -> Answer:
+        if number not in self.comments:
+            return _NOT_FOUND
+        size = min(int(asked.query.get("per_page", "30")), 100)
+        first = size * (int(asked.query.get("page", "1")) - 1)
+        return Answer(200, self.comments[number][first : first + size])
+
+    def _create_comment(self, asked: Asked, number: int) -> Answer:
+        if number not in self.comments:
+            return _NOT_FOUND
+        if len(asked.body["body"]) > MOST_CHARACTERS:
+            return _TOO_LONG
+        return Answer(201, self.write_comment(number, asked.user, asked.body["body"]))
+
+    def _update_comment(self, asked: Asked, ident: int) -> Answer:
+        """GitHub lets a token that may write change the comments of others too."""
+        if len(asked.body["body"]) > MOST_CHARACTERS:
+            return _TOO_LONG
+        for comment in (each for listed in self.comments.values() for each in listed):
+            if comment["id"] == ident:
+                comment["body"] = asked.body["body"]
+                return Answer(200, comment)
+        return _NOT_FOUND
+
+
+_NOT_FOUND = turned_away(404, "Not Found")
+_TOO_LONG = turned_away(
+    422, f"Validation Failed: body is too long (maximum is {MOST_CHARACTERS} characters)"
+)
+_READ, _WRITE = ("pull-requests", "read"), ("pull-requests", "write")
+_ROUTES: list[tuple[str, str, tuple[str, str] | None, Callable[..., Answer]]] = [
+    ("POST", r"/graphql", None, StandIn._viewer),
+    ("GET", r"/pulls/(\d+)", _READ, StandIn._pull),
+    ("GET", r"/issues/(\d+)/comments", _READ, StandIn._list_comments),
+    ("POST", r"/issues/(\d+)/comments", _WRITE, StandIn._create_comment),
+    ("PATCH", r"/issues/comments/(\d+)", _WRITE, StandIn._update_comment),
+]
+
+
+def _is_allowed(user: User, permission: tuple[str, str] | None) -> bool:
+    if permission is None:
+        return True
+    scope, level = permission
+    return user.may.get(scope) in {"read": ("read", "write"), "write": ("write",)}[level]
+
+
+@contextmanager
+def serving(stand_in: StandIn) -> Iterator[StandIn]:
+    """Let it listen on a free port of 127.0.0.1, by its `url`."""
+    server = _Server(("127.0.0.1", 0), _handler(stand_in))
+    stand_in.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield stand_in
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+
+def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def reply(self) -> None:
+            parts = urlsplit(self.path)
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            asked = Asked(
+                self.command,
+                parts.path,
+                dict(parse_qsl(parts.query)),
+                dict(self.headers.items()),
+                json.loads(sent) if sent else None,
+                stand_in.tokens.get(token, NOBODY),
+            )
+            answer = stand_in.answer(asked)
+            body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(body.encode())))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = reply
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return Handler
