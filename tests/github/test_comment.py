@@ -507,6 +507,14 @@ def test_an_answer_that_is_no_pull_request_is_said(
     assert "reading pull request 7" in ran.err
 
 
+def test_a_token_of_nobody_changes_no_comment(github: StandIn, command: Command) -> None:
+    github.write_comment(7, BOT, f"{MARK}\nold")
+    github.instead = [None, None, Answer(200, {"data": None, "errors": [{"message": "no"}]})]
+    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    assert (ran.code, github.writes) == (errors.ERROR, [])
+    assert "asking GitHub whose token this is" in ran.err
+
+
 def test_the_token_goes_nowhere_but_to_the_api(github: StandIn) -> None:
     with Http() as http:
         door = GitHub(http, "https://github.example/api/v3", "octo/endpoints", TOKEN)

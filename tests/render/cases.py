@@ -282,7 +282,7 @@ REPORTS = {
         EVERY_ACTION, done=("webServices/ml-local/breast-cancer",), elapsed_s=12.04, stopped_by=2
     ),
     "hostile": Report(
-        HOSTILE, (EVIL, "b\x1bc"), (HOSTILE_PROOF,), (Failure(EVIL, EVIL, EVIL, 1),), 1.0, 15
+        HOSTILE, (EVIL, "b\x1bc"), (HOSTILE_PROOF,), (Failure(EVIL, EVIL, EVIL, 1),), 1.0, EVIL, 15
     ),
 }
 

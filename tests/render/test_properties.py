@@ -94,6 +94,7 @@ reports = st.builds(
     few(proofs),
     few(failures),
     st.floats(0, 1e6),
+    texts,
     st.sampled_from([0, 2, 9, 15]),
 )
 rows = st.builds(render.status_row, changes, st.builds(Live, healths, hidden=st.booleans()))
