@@ -15,11 +15,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from reconciler.model import Action, Change, Failure, Plan, Proof, Report
+from reconciler.model import Action, Change, Plan, Report
 from reconciler.render import words
-from reconciler.render.cells import counted, listed, visible
+from reconciler.render.cells import counted, visible
 from reconciler.render.fit import length
-from reconciler.render.fleets import Fleet, failure_fleets, fleets, proof_fleets
+from reconciler.render.fleets import (
+    Fleet,
+    before_of,
+    failure_fleets,
+    fleets,
+    gates_of,
+    proof_fleets,
+    why_of,
+)
 from reconciler.render.folds import (
     Details,
     bullets,
@@ -27,7 +35,15 @@ from reconciler.render.folds import (
     details_of_proofs,
     folded,
 )
-from reconciler.render.markdown import PROOF_HEADS, escaped, fenced, shown_name, table
+from reconciler.render.markdown import (
+    PROOF_HEADS,
+    escaped,
+    fenced,
+    named,
+    proof_row,
+    shown_name,
+    table,
+)
 from reconciler.render.risk import risk
 
 GITHUB_TAKES = 65_536  # characters of one comment
@@ -81,7 +97,7 @@ def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS
         escaped(words.stopped(report)),
         escaped(words.forced(report)),
         _listed("### Failed or not proved", _failures(report)),
-        table(PROOF_HEADS, map(_proof_row, found)) if found else "",
+        table(PROOF_HEADS, map(proof_row, found)) if found else "",
     ]
     told = [f"{name}: {said}" for name, said in words.report_warnings(report)]
     details = [details_of_proofs(fleet) for fleet in found]
@@ -136,31 +152,20 @@ def _listed(head: str, items: Sequence[str]) -> str:
 
 def _refusal(fleet: Fleet[Change]) -> str:
     change = fleet.first
-    same = len({each.why for each in fleet.members}) == 1
-    why = change.why if same else "; ".join(_gates(fleet))
-    return f"{_named(fleet)}, {escaped(words.what(change))}: {escaped(why) or 'no reason is given'}"
+    why = escaped(why_of(fleet) or "; ".join(gates_of(fleet)))
+    return f"{named(fleet)}, {escaped(words.what(change))}: {why or 'no reason is given'}"
 
 
 def _row(fleet: Fleet[Change]) -> list[str]:
     change = fleet.first
     return [
         f"`{change.action.value}`",
-        _named(fleet),
-        escaped(words.versions(_before(fleet), change.after)),
+        named(fleet),
+        escaped(words.versions(before_of(fleet), change.after)),
         escaped(words.what(change)),
-        "<br>".join(map(escaped, _gates(fleet))),
+        "<br>".join(map(escaped, gates_of(fleet))),
         escaped(risk(change)),
     ]
-
-
-def _before(fleet: Fleet[Change]) -> str:
-    before = {change.before for change in fleet.members}
-    return fleet.first.before if len(before) == 1 else f"{len(before):,} different"
-
-
-def _gates(fleet: Fleet[Change]) -> list[str]:
-    by_gate = zip(*(change.gates for change in fleet.members), strict=True)
-    return [words.fleet_gate(judgements) for judgements in by_gate]
 
 
 def _failures(report: Report) -> list[str]:
@@ -169,30 +174,10 @@ def _failures(report: Report) -> list[str]:
         failure = fleet.first
         after = ", after it was changed" if failure.address in report.done else ""
         said = f"{escaped(failure.message)} (exit code {failure.exit_code}{after})"
-        told.append(f"{_named(fleet)}: {said}")
+        told.append(f"{named(fleet)}: {said}")
     names = {change.address: change.name for change in report.plan.changes}
     unproved = [names.get(address, address) for address in words.unproved(report)]
     return told + [f"**{shown_name(name)}**: changed, not proved" for name in unproved]
-
-
-def _proof_row(fleet: Fleet[Proof]) -> list[str]:
-    proof = fleet.first
-    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
-    return [
-        "✓" if proof.proved else "✗",
-        _named(fleet),
-        escaped(proof.model),
-        words.read_back(proof).replace("read back ", ""),
-        escaped(scored[0]) if len(scored) == 1 else "see the details" if scored else "",
-    ]
-
-
-def _named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
-    """`**a**`, or `**a, b, … z** ×26`."""
-    *names, last = map(shown_name, fleet.names)
-    gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
-    said = gap.join(part for part in [", ".join(names), last] if part)
-    return f"**{said}** {fleet.count}".rstrip()
 
 
 # --- the foot ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -10,7 +10,10 @@ from reconciler.model import Action, Change, Failure, Proof
 from reconciler.render import words
 
 MOST_ALONE = 20  # so many proofs stand alone: what each endpoint answered is worth a line
+MOST_EQUAL = 5  # so many equal changes stand alone where lines are cheap: in a terminal, in a log
 MOST_LINES = 100  # above, models that serve before are told apart in the details only
+
+_DIGITS = "0123456789"
 
 _Member = TypeVar("_Member", Change, Proof, Failure)
 
@@ -33,6 +36,16 @@ class Fleet(Generic[_Member]):
         return named if len(named) <= 3 else [*named[:2], named[-1]]
 
     @property
+    def name(self) -> str:
+        """The one name, or what all names have in common: `bike-rental-…`."""
+        return common([member.name for member in self.members])
+
+    @property
+    def address(self) -> str:
+        """The one address, or what all have in common."""
+        return common([member.address for member in self.members])
+
+    @property
     def count(self) -> str:
         """`×1,000`; "" for one."""
         return f"×{len(self.members):,}" if len(self.members) > 1 else ""
@@ -48,10 +61,59 @@ def fleets(changes: Iterable[Change]) -> list[Fleet[Change]]:
     return _grouped(ordered, lambda change: _of_change(replace(change, before="")))
 
 
-def proof_fleets(proofs: Iterable[Proof]) -> list[Fleet[Proof]]:
-    """The proofs, or groups of the same outcome where they are many; what is not proved first."""
+def large_fleets(changes: Sequence[Change], verbose: bool = False) -> list[Fleet[Change]]:
+    """The changes, each alone unless more than a few are equal and not everything is to be told;
+    what needs a person first."""
+    most = len(changes) if verbose else MOST_EQUAL
+    large = {id(f.first): f for f in fleets(changes) if len(f.members) > most}
+    folded = {id(member) for fleet in large.values() for member in fleet.members}
+    return [
+        large.get(id(change)) or Fleet((change,))
+        for change in words.in_order(changes)
+        if id(change) in large or id(change) not in folded
+    ]
+
+
+def before_of(fleet: Fleet[Change]) -> str:
+    """The version or model that all serve before, or how many different ones there are."""
+    found = {change.before for change in fleet.members}
+    return fleet.first.before if len(found) == 1 else f"{len(found):,} different"
+
+
+def gates_of(fleet: Fleet[Change]) -> list[str]:
+    """What each gate said of all of them: the same, or the range of what it measured."""
+    by_gate = zip(*(change.gates for change in fleet.members), strict=True)
+    return [words.fleet_gate(judgements) for judgements in by_gate]
+
+
+def why_of(fleet: Fleet[Change]) -> str:
+    """The reason, where all have the same."""
+    return fleet.first.why if len({each.why for each in fleet.members}) == 1 else ""
+
+
+def common(texts: Sequence[str]) -> str:
+    """The one text, or what all begin and end with around `…`, without a part of a number."""
+    first, last = min(texts), max(texts)
+    if first == last:
+        return first
+    shortest = min(map(len, texts))
+    start = _shared(first, last, shortest)
+    backward = [text[::-1] for text in texts]
+    end = _shared(min(backward), max(backward), shortest - start)
+    return f"{first[:start].rstrip(_DIGITS)}…{first[len(first) - end :].lstrip(_DIGITS)}"
+
+
+def _shared(first: str, last: str, most: int) -> int:
+    """How many characters the least and the greatest, and so all between them, begin with."""
+    pairs = zip(first[:most], last[:most], strict=True)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), most)
+
+
+def proof_fleets(proofs: Iterable[Proof], verbose: bool = False) -> list[Fleet[Proof]]:
+    """The proofs, or groups of the same outcome where they are many and not everything is to be
+    told; what is not proved first."""
     shown = sorted(proofs, key=lambda proof: proof.proved)
-    if len(shown) <= MOST_ALONE:
+    if verbose or len(shown) <= MOST_ALONE:
         return [Fleet((proof,)) for proof in shown]
     return _grouped(shown, lambda p: (p.model, p.read_back, p.rolled_back, p.health, p.warnings))
 

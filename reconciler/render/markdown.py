@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from reconciler.model import Action, Change, FieldDiff, Plan, Proof, Report
+from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
 from reconciler.render.cells import listed, visible
+from reconciler.render.fleets import Fleet, before_of, gates_of, large_fleets, proof_fleets, why_of
 from reconciler.render.status import StatusRow, status_summary
 
 _ENTITIES = {
@@ -45,27 +46,25 @@ def html(text: str) -> str:
 def plan_markdown(plan: Plan) -> str:
     """The plan: title and counts, refusals first, a table, and the details folded away."""
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
-    shown = [c for c in words.in_order(plan.changes) if words.worth_showing(c)]
+    found = large_fleets([change for change in plan.changes if words.worth_showing(change)])
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
     too_much = "\n".join(f"- {escaped(said)}" for said in words.excess(plan))
-    parts = [title, summary, too_much, *_refusals(shown)]
-    if shown:
-        rows = [_plan_row(change) for change in shown]
-        parts.append(table(["", "binding", "version", "what", "gates"], rows))
-        parts += [_details(change) for change in shown]
+    parts = [title, summary, too_much, *_refusals(found)]
+    if found:
+        parts.append(table(["", "binding", "version", "what", "gates"], map(_plan_row, found)))
+        parts += map(_details, found)
     return _document(parts)
 
 
-def _refusals(changes: list[Change]) -> list[str]:
-    blocked = [change for change in changes if change.action is Action.BLOCK]
-    if not blocked:
-        return []
-    items = [
-        f"- **{shown_name(change.name)}**, {escaped(words.what(change))}: "
-        f"{escaped(change.why) or 'no reason was given'}"
-        for change in blocked
-    ]
-    return ["### In the way", "\n".join(items)]
+def _refusals(found: list[Fleet[Change]]) -> list[str]:
+    items = [_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK]
+    return ["### In the way", "\n".join(items)] if items else []
+
+
+def _refusal(fleet: Fleet[Change]) -> str:
+    why = escaped(why_of(fleet) or "; ".join(gates_of(fleet)))
+    said = f"{escaped(words.what(fleet.first))}: {why or 'no reason was given'}"
+    return f"- {named(fleet)}, {said}"
 
 
 def shown_name(name: str) -> str:
@@ -73,13 +72,14 @@ def shown_name(name: str) -> str:
     return escaped(name) or NAMELESS
 
 
-def _plan_row(change: Change) -> list[str]:
+def _plan_row(fleet: Fleet[Change]) -> list[str]:
+    change = fleet.first
     return [
         f"`{change.action.value}`",
-        escaped(change.name),
-        escaped(words.versions(change.before, change.after)),
+        " ".join(listed([escaped(fleet.name), fleet.count])),
+        escaped(words.versions(before_of(fleet), change.after)),
         escaped(words.what(change)),
-        "<br>".join(escaped(words.gate(judgement)) for judgement in change.gates),
+        "<br>".join(map(escaped, gates_of(fleet))),
     ]
 
 
@@ -89,14 +89,22 @@ def table(heads: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _details(change: Change) -> str:
-    items = [f"- address: {escaped(change.address)}"]
-    if change.source.path:
-        items.append(f"- source: {escaped(str(change.source))}")
-    if change.why:
-        items.append(f"- why: {escaped(change.why)}")
-    items += _warnings(change.warnings)
-    return _folded(change.name, ["\n".join(items), *_fence(change.diffs)])
+def _details(fleet: Fleet[Change]) -> str:
+    if fleet.count:
+        items = [f"- {escaped(each.name)}: {_place(each)}" for each in fleet.members]
+    else:
+        items = [f"- address: {escaped(fleet.first.address)}"]
+        items += [f"- source: {escaped(str(s))}" for s in [fleet.first.source] if s.path]
+    why = why_of(fleet)
+    items += [f"- why: {escaped(why)}"] if why else []
+    items += _warnings(fleet.first.warnings)
+    diffs = [diff for each in fleet.members for diff in each.diffs]
+    name = " ".join(listed([fleet.name, fleet.count]))
+    return _folded(name, ["\n".join(items), *_fence(diffs)])
+
+
+def _place(change: Change) -> str:
+    return ", ".join(map(escaped, listed([change.address, str(change.source)])))
 
 
 def _warnings(warnings: Iterable[str]) -> list[str]:
@@ -141,9 +149,7 @@ def report_markdown(report: Report) -> str:
         escaped(words.forced(report)),
         *_failures(report),
     ]
-    if report.proofs:
-        parts.append(table(PROOF_HEADS, [_proof_row(proof) for proof in report.proofs]))
-    parts += [_proof_details(proof) for proof in report.proofs]
+    parts += _proofs(report.proofs)
     told = [(proof.name, said) for proof in report.proofs for said in listed(proof.warnings)]
     told += words.report_warnings(report)
     parts.append("\n".join(f"- warning: {escaped(name)}: {escaped(said)}" for name, said in told))
@@ -168,20 +174,40 @@ def _failures(report: Report) -> list[str]:
 PROOF_HEADS = ["", "binding", "version", "read back", "scored"]
 
 
-def _proof_row(proof: Proof) -> list[str]:
+def proof_row(fleet: Fleet[Proof]) -> list[str]:
+    """The cells below `PROOF_HEADS`."""
+    proof = fleet.first
+    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
     return [
         "✓" if proof.proved else "✗",
-        escaped(proof.name),
+        named(fleet),
         escaped(proof.model),
         words.read_back(proof).replace("read back ", ""),
-        escaped(words.scored(proof).removeprefix("scored ")),
+        escaped(scored[0]) if len(scored) == 1 else "see the details" if scored else "",
     ]
 
 
-def _proof_details(proof: Proof) -> str:
+def named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
+    """`**a**`, or `**a, b, … z** ×26`."""
+    *names, last = map(shown_name, fleet.names)
+    gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
+    said = gap.join(part for part in [", ".join(names), last] if part)
+    return f"**{said}** {fleet.count}".rstrip()
+
+
+def _proof_details(fleet: Fleet[Proof]) -> str:
+    proof = fleet.first
     health = ": ".join(listed([proof.health.code.value, proof.health.message]))
-    items = [f"- address: {escaped(proof.address)}", f"- health: {escaped(health)}"]
-    return _folded(proof.name, ["\n".join([*items, *_warnings(proof.warnings)])])
+    items = [_proof_place(each, bool(fleet.count)) for each in fleet.members]
+    items.append(f"- health: {escaped(health)}")
+    name = " ".join(listed([fleet.name, fleet.count]))
+    return _folded(name, ["\n".join([*items, *_warnings(proof.warnings)])])
+
+
+def _proof_place(proof: Proof, one_of_many: bool) -> str:
+    if not one_of_many:
+        return f"- address: {escaped(proof.address)}"
+    return f"- {', '.join(map(escaped, listed([proof.name, proof.address, words.scored(proof)])))}"
 
 
 def status_markdown(rows: Iterable[StatusRow]) -> str:
@@ -206,8 +232,13 @@ def status_markdown(rows: Iterable[StatusRow]) -> str:
 def proofs_markdown(proofs: Iterable[Proof]) -> str:
     """A table with a row per proof, and the details folded away."""
     shown = list(proofs)
-    rows = [table(PROOF_HEADS, [_proof_row(proof) for proof in shown])] if shown else []
-    return _document(["## Proofs", words.proofs_summary(shown), *rows, *map(_proof_details, shown)])
+    return _document(["## Proofs", words.proofs_summary(shown), *_proofs(shown)])
+
+
+def _proofs(proofs: Iterable[Proof]) -> list[str]:
+    found = proof_fleets(proofs)
+    rows = [table(PROOF_HEADS, map(proof_row, found))] if found else []
+    return [*rows, *map(_proof_details, found)]
 
 
 def _document(parts: Iterable[str]) -> str:

@@ -7,6 +7,16 @@ from collections.abc import Iterable
 from reconciler.model import Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
 from reconciler.render.cells import Look, cells, heads, listed
+from reconciler.render.fleets import (
+    Fleet,
+    before_of,
+    common,
+    failure_fleets,
+    gates_of,
+    large_fleets,
+    proof_fleets,
+    why_of,
+)
 
 
 def plan_text(
@@ -19,9 +29,9 @@ def plan_text(
 ) -> str:
     """The plan: a heading, the changes with what needs a person first, and their number."""
     look = Look(width, color, ascii_only, verbose)
-    shown = [c for c in words.in_order(plan.changes) if verbose or words.worth_showing(c)]
+    shown = [c for c in plan.changes if verbose or words.worth_showing(c)]
     lines = look.lines(f"{plan.environment} · plan {plan.digest} · {plan.cloud}", color="bold")
-    lines += ["", *_changes(look, shown)] if shown else []
+    lines += ["", *_changes(look, large_fleets(shown, verbose))] if shown else []
     last = words.nothing_to_do(plan) or words.plan_summary(plan)
     lines += ["", *look.lines(last)]
     for said in words.excess(plan):
@@ -29,42 +39,56 @@ def plan_text(
     return _document(lines)
 
 
-def _changes(look: Look, changes: list[Change]) -> list[str]:
-    most = look.width // 4
-    rows = [
-        [
-            f"{change.action.value} {look.clean(change.name)}",
-            words.versions(look.cut(change.before, most), look.cut(change.after, most)),
-            words.what(change),
-        ]
-        for change in changes
-    ]
+def _changes(look: Look, found: list[Fleet[Change]]) -> list[str]:
     lines: list[str] = []
-    for head, change in zip(heads(look, rows), changes, strict=True):
-        lines += [look.paint(line, words.COLORS[change.action]) for line in head]
-        lines += _details(look, change)
+    rows = [_change_row(look, fleet) for fleet in found]
+    for head, fleet in zip(heads(look, rows), found, strict=True):
+        lines += [look.paint(line, words.COLORS[fleet.first.action]) for line in head]
+        lines += _details(look, fleet)
     return lines
 
 
-def _details(look: Look, change: Change) -> list[str]:
-    lines = _place(look, change)
-    lines += look.lines(change.why, 4)
-    for judgement in change.gates:
-        lines += _spaced(look, words.gate(judgement), words.gate_color(judgement))
+def _change_row(look: Look, fleet: Fleet[Change]) -> list[str]:
+    change, most = fleet.first, look.width // 4
+    name = " ".join(listed([look.clean(fleet.name), fleet.count]))
+    return [
+        f"{change.action.value} {name}",
+        words.versions(look.cut(before_of(fleet), most), look.cut(change.after, most)),
+        words.what(change),
+    ]
+
+
+def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
+    change = fleet.first
+    lines = _place(look, fleet)
+    lines += _members(look, fleet)
+    lines += look.lines(why_of(fleet), 4)
+    for said, judgement in zip(gates_of(fleet), change.gates, strict=True):
+        lines += _spaced(look, said, words.gate_color(judgement))
     for diff in words.shown_diffs(change, look.verbose):
         lines += look.lines(_diff(diff), 4, hang=2)
     return lines + _warnings(look, change.warnings)
 
 
-def _place(look: Look, change: Change) -> list[str]:
+def _place(look: Look, fleet: Fleet[Change]) -> list[str]:
     """Address and source on one line, or on two where they do not fit one."""
-    if not change.source.path:
-        return look.lines(change.address, 4, "dim")
-    address, source = look.clean(change.address), look.clean(str(change.source))
+    sources = listed(str(each.source) for each in fleet.members if each.source.path)
+    if not sources:
+        return look.lines(fleet.address, 4, "dim")
+    address, source = look.clean(fleet.address), look.clean(common(sources))
     whole = f"    {address} {look.clean('·')} {source}"
     if cells(whole) <= look.width:
         return [look.paint(whole, "dim")]
     return look.lines(address, 4, "dim") + look.lines(source, 4, "dim")
+
+
+def _members(look: Look, fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> list[str]:
+    """Of whom the line speaks, where it is more than one."""
+    if not fleet.count:
+        return []
+    *names, last = fleet.names
+    gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
+    return look.lines(f"the same for {', '.join(names)}{gap}{last}", 4, hang=2)
 
 
 def _spaced(look: Look, text: str, color: str) -> list[str]:
@@ -117,24 +141,34 @@ def _block(lines: Iterable[str]) -> list[str]:
 
 
 def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -> list[str]:
-    shown = list(proofs)
-    rows = [_proof_row(look, proof, report) for proof in shown]
+    found = proof_fleets(proofs, look.verbose)
+    rows = [_proof_row(look, fleet, report) for fleet in found]
     lines: list[str] = []
-    for head, proof in zip(heads(look, rows), shown, strict=True):
+    for head, fleet in zip(heads(look, rows), found, strict=True):
+        proof = fleet.first
         lines += [look.paint(line, "green" if proof.proved else "red") for line in head]
-        lines += look.lines(proof.address, 4, "dim")
-        lines += look.lines(words.scored(proof), 4, hang=2)
+        lines += look.lines(fleet.address, 4, "dim")
+        lines += _members(look, fleet)
+        lines += look.lines("" if fleet.count else words.scored(proof), 4, hang=2)
         lines += look.lines(words.ailing(proof), 4, "red")
         lines += _warnings(look, proof.warnings)
     return lines
 
 
-def _proof_row(look: Look, proof: Proof, report: Report | None) -> list[str]:
-    sign = "✓" if proof.proved else "✗"
-    row = [f"{sign} {proof.name}", look.cut(proof.model, look.width // 4), words.read_back(proof)]
+def _proof_row(look: Look, fleet: Fleet[Proof], report: Report | None) -> list[str]:
+    proof = fleet.first
+    name = " ".join(listed(["✓" if proof.proved else "✗", fleet.name, fleet.count]))
+    row = [name, look.cut(proof.model, look.width // 4), words.read_back(proof)]
     if report is None:
         return row
-    return [*row, "changed" if proof.address in report.done else "unchanged"]
+    changed = sum(each.address in report.done for each in fleet.members)
+    return [*row, _changed(changed, len(fleet.members))]
+
+
+def _changed(changed: int, count: int) -> str:
+    if changed in (0, count):
+        return "changed" if changed else "unchanged"
+    return f"{changed:,} changed"
 
 
 def _unproved(look: Look, report: Report) -> list[str]:
@@ -148,16 +182,18 @@ def _unproved(look: Look, report: Report) -> list[str]:
 
 def _failures(look: Look, report: Report) -> list[str]:
     lines: list[str] = []
-    for failure in report.failures:
-        lines.append(look.line(_failed(failure, report), "red"))
-        lines += look.lines(failure.address, 4, "dim")
-        lines += look.lines(failure.message, 4)
+    for fleet in failure_fleets(report.failures, report.done):
+        lines.append(look.line(_failed(fleet, report), "red"))
+        lines += look.lines(fleet.address, 4, "dim")
+        lines += _members(look, fleet)
+        lines += look.lines(fleet.first.message, 4)
     return lines
 
 
-def _failed(failure: Failure, report: Report) -> str:
-    after = ", after it was changed" if failure.address in report.done else ""
-    return f"✗ {failure.name}   failed{after} (exit code {failure.exit_code})"
+def _failed(fleet: Fleet[Failure], report: Report) -> str:
+    name = " ".join(listed([fleet.name, fleet.count]))
+    after = ", after it was changed" if fleet.first.address in report.done else ""
+    return f"✗ {name}   failed{after} (exit code {fleet.first.exit_code})"
 
 
 def proofs_text(

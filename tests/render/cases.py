@@ -149,6 +149,47 @@ EVERY_ACTION = Plan(
     ),
 )
 
+
+def rental(number: int, **more: object) -> Change:
+    """One of the bike rentals: endpoints that one document declares."""
+    said: dict[str, object] = {
+        "kind": "ClassicEndpoint",
+        "address": f"classic/Bike Rental Scoring/rentalloc{number:03}",
+        "source": Source("services/production/bikes.yaml", 5, 18),
+        "after_ref": f"{STORE}/bike-rental/2026-11/location={number:03}/model.ilearner",
+        "gates": (PENDING,),
+    }
+    why = "this version was never trained"
+    name = f"bike-rental-{number:03}"
+    return change(name, Action.TRAIN, "not_trained", why, **(said | more))
+
+
+FLEET = Plan(
+    "production",
+    "azure",
+    (
+        *(rental(number) for number in range(1, 25)),
+        rental(31, before="2026-09"),
+        rental(32, warnings=("the data under data/032.csv changed since",)),
+        *(
+            change(
+                f"churn-{country}",
+                Action.BIND,
+                "version_changed",
+                "the trained model is ready; swap it in",
+                before=f"{place}" * 8 + "….ilearner",
+                gates=(Judgement(NO_WORSE, True, 0.92 + place / 1000, 0.91, ""),),
+            )
+            for place, country in enumerate(["at", "be", "ch", "de", "es", "fr", "it"])
+        ),
+        *(
+            change(f"{name}-scoring", Action.BLOCK, "gate", f"not accepted: {name}", gates=(WORSE,))
+            for name in ["a", "b", "c", "d", "e", "f"]
+        ),
+        NOOP,
+    ),
+)
+
 LONG_NAMES = Plan(
     "local-with-a-name-that-goes-on",
     "emulator",
@@ -191,6 +232,7 @@ PLANS = {
     "empty": EMPTY,
     "no_bindings": NO_BINDINGS,
     "every_action": EVERY_ACTION,
+    "fleet": FLEET,
     "long_names": LONG_NAMES,
     "hostile": HOSTILE,
 }

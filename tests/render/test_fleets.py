@@ -1,0 +1,90 @@
+"""A thousand equal changes are one line, and what differs from them is listed beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler import render
+from reconciler.model import Failure, Plan, Report
+from reconciler.render.fleets import MOST_EQUAL, common
+from tests.render import cases
+
+
+def rentals(count: int) -> Plan:
+    return Plan("production", "azure", tuple(cases.rental(n) for n in range(1, count + 1)))
+
+
+def marked(text: str) -> list[str]:
+    """The lines that begin with the mark of a training."""
+    return [line for line in text.splitlines() if line.startswith(("* ", "| `*`"))]
+
+
+def test_a_thousand_equal_changes_are_one_line_with_their_number() -> None:
+    plan = rentals(1_000)
+    (line,) = marked(render.plan_text(plan))
+    assert line.split("   ") == [
+        "* bike-rental-… ×1,000",
+        "2026-10 → 2026-11",
+        "train, then bind",
+    ]
+    assert "the same for bike-rental-001, bike-rental-002, … bike-rental-1000" in (
+        render.plan_text(plan)
+    )
+    (row,) = marked(render.plan_markdown(plan))
+    assert "bike-rental-… ×1,000" in row
+
+
+def test_what_differs_is_listed_beside_the_line() -> None:
+    plan = rentals(1_000)
+    changes = list(plan.changes)
+    changes[7] = replace(changes[7], before="2026-09")
+    told = marked(render.plan_text(replace(plan, changes=tuple(changes))))
+    assert [line.split("   ")[0].strip() for line in told] == [
+        "* bike-rental-… ×999",
+        "* bike-rental-008",
+    ]
+
+
+def test_a_few_equal_changes_stand_alone() -> None:
+    assert len(marked(render.plan_text(rentals(MOST_EQUAL)))) == MOST_EQUAL
+    assert len(marked(render.plan_text(rentals(MOST_EQUAL + 1)))) == 1
+
+
+def test_verbose_lists_all() -> None:
+    assert len(marked(render.plan_text(rentals(30), verbose=True))) == 30
+
+
+def test_json_keeps_everything() -> None:
+    plan = rentals(300)
+    assert render.parse_plan(render.plan_json(plan)).changes == plan.changes
+
+
+def test_the_report_of_a_fleet_is_as_short() -> None:
+    proofs = tuple(cases.proof(f"bike-{n:03}") for n in range(500))
+    lost = tuple(Failure(f"car-{n}", f"cars/{n}", "no answer", 1) for n in range(40))
+    report = Report(cases.EMPTY, tuple(p.address for p in proofs[:200]), proofs, lost)
+    text = render.report_text(report)
+    assert "✓ bike-… ×500" in text
+    assert "200 changed" in text
+    assert "✗ car-… ×40   failed (exit code 1)" in text
+    assert len(text.splitlines()) < 20
+    assert len(render.report_text(report, verbose=True).splitlines()) > 500
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["one"], "one"),
+        (["bike-001", "bike-002", "bike-010"], "bike-…"),
+        (["a-scoring", "b-scoring"], "…-scoring"),
+        (["rent12x", "rent13x"], "rent…x"),
+        (["a", "aa"], "a…"),
+        (["x", "y"], "…"),
+        (["", "y"], "…"),
+    ],
+)
+def test_what_names_have_in_common(texts: list[str], said: str) -> None:
+    assert common(texts) == said
+    assert common(texts[::-1]) == said
