@@ -581,8 +581,9 @@ class Change:
     """What happens to one binding, and why. Every binding yields exactly one.
 
     `before` and `after` are model names for people; `after_ref` and `key` say exactly which
-    file and which training, `probe` how it will be proved (a digest, "" without a probe). `why`
-    and `warnings` are sentences and not part of the digest.
+    file and which training, `probe` how it will be proved (a digest, "" without a probe), `terms`
+    what else the desired state says of how it is done, by the place where it says so. `why` and
+    `warnings` are sentences and not part of the digest.
     """
 
     name: str
@@ -600,6 +601,7 @@ class Change:
     warnings: tuple[str, ...] = ()
     source: Source = field(default=NOWHERE, compare=False)
     probe: str = ""
+    terms: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 # The reason code of a BLOCK that means "could not be read": an error, not a refusal.
@@ -658,6 +660,7 @@ class Plan:
                 c.probe,
             ]
             + [[d.path, d.before, d.after] for d in c.diffs]
+            + [[name, said] for name, said in sorted(c.terms.items())]
             + [str(judgement.rule) for judgement in c.gates]
             for c in self.changes
         ]

@@ -40,12 +40,29 @@ def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
     twins = _twins(seen)
     changes = tuple(
         sorted(
-            (_of_twins(one, twins) or decide(one) for one in seen),
+            (_on_terms(environment, one, _of_twins(one, twins) or decide(one)) for one in seen),
             key=lambda change: change.address,
         )
     )
     excess = limits.excess(environment, changes)
     return Plan(environment.name, environment.cloud.value, changes, excess)
+
+
+def _on_terms(environment: Environment, observed: Observed, change: Change) -> Change:
+    """The change with what else the desired state says of how it is done; people approve that."""
+    if change.action not in TO_DO:
+        return change
+    binding = observed.binding
+    service = environment.training_services.get(binding.recipe.service)
+    said = {
+        "the address": binding.address.key,
+        "the asset or resource": binding.asset or "",
+        "the training service": service.url if service else "",
+        "training.timeout": f"{binding.timeout_s:g} s",
+        "training.retry.attempts": str(binding.attempts),
+        "adopt": str(binding.adopt).lower(),
+    }
+    return replace(change, terms=said)
 
 
 def _twins(observed: Iterable[Observed]) -> dict[str, list[Observed]]:
@@ -317,7 +334,7 @@ def _beyond(change: Change, approved: Change | None) -> str:
     if approved is None or approved.action not in TO_DO:
         return f"{change.name}: {described(change)} was not approved"
     if covers(approved, change):
-        return _other_rules(change, approved)
+        return _other_ways(change, approved)
     return f"{change.name}: approved was {described(approved)}, now it would be {described(change)}"
 
 
@@ -328,10 +345,16 @@ def _goes_on_from(approved: Change, now: Change) -> bool:
     return now.before == approved.before or begun
 
 
-def _other_rules(change: Change, approved: Change) -> str:
-    """In words, that other gates would decide or another probe would prove than was approved; ""
-    if the same do. A way back needs no gate."""
+def _other_ways(change: Change, approved: Change) -> str:
+    """In words, that it would be done, judged or proved in another way than was approved; "" if in
+    the same. A way back needs no gate."""
     now, then = _rules(change), _rules(approved)
+    if other := [name for name in change.terms if change.terms[name] != approved.terms.get(name)]:
+        listed = "; ".join(
+            f"{name} is {change.terms[name]!r}, approved was {approved.terms.get(name, '')!r}"
+            for name in other
+        )
+        return f"{change.name}: {listed}"
     if change.code == ROLL_BACK:
         return ""
     if change.probe != approved.probe:

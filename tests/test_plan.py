@@ -32,6 +32,7 @@ from reconciler.model import (
     Witness,
 )
 from reconciler.plan import covers, decide, field_diffs, make_plan
+from reconciler.targets.web_service import WebServiceAddress
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
 OLD = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-10/model.ilearner")
@@ -52,7 +53,7 @@ def binding(name: str = "churn", **fields: object) -> Binding:
     base = Binding(
         name=name,
         kind="WebService",
-        address=name,
+        address=WebServiceAddress("s", "g", name),
         version=Version("churn", "2026-11"),
         recipe=RECIPE,
         accept=(AUC,),
@@ -170,13 +171,13 @@ def test_the_plan_of_nothing_to_do_is_converged() -> None:
 
 
 def test_the_plan_does_not_depend_on_the_order_of_observations() -> None:
-    some = [observed(binding=binding(f"b{i}", address=f"b{i}")) for i in range(5)]
+    some = [observed(binding=binding(f"b{i}")) for i in range(5)]
     assert make_plan(ENVIRONMENT, some) == make_plan(ENVIRONMENT, reversed(some))
 
 
 def test_every_binding_yields_one_change_and_the_counts_add_up() -> None:
     some = [
-        observed(live, artifact, binding=binding(f"b{i}", address=f"b{i}"))
+        observed(live, artifact, binding=binding(f"b{i}"))
         for i, (_, live, artifact, _) in enumerate(TABLE)
     ]
     plan = make_plan(ENVIRONMENT, some)

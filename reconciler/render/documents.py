@@ -110,6 +110,7 @@ def _change(change: Change) -> dict[str, Any]:
         "after_ref": change.after_ref,
         "key": change.key,
         "probe": change.probe,
+        "terms": dict(change.terms),
         "diffs": [{"path": d.path, "before": d.before, "after": d.after} for d in change.diffs],
         "gates": [_judgement(judgement) for judgement in change.gates],
         "warnings": list(change.warnings),
@@ -281,6 +282,10 @@ class Node:
         """The texts listed at this member."""
         return _texts(self.get(name, list), f"{self.place}.{name}")
 
+    def all_texts(self) -> dict[str, str]:
+        """Every member of the object, each a text."""
+        return {name: self.get(name, str) for name in self._value}
+
     def rows(self, name: str) -> tuple[tuple[str, ...], ...]:
         """The lists of texts listed at this member."""
         found = enumerate(self.get(name, list))
@@ -339,6 +344,7 @@ def _parse_change(node: Node) -> Change:
         after_ref=node.get("after_ref", str),
         key=node.get("key", str),
         probe=node.get("probe", str),
+        terms=node.node("terms").all_texts(),
         diffs=tuple(_parse_diff(one) for one in node.nodes("diffs")),
         gates=tuple(_parse_judgement(one) for one in node.nodes("gates")),
         warnings=node.texts("warnings"),

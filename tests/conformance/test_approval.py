@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from reconciler import errors
 from reconciler.emulator import Fault
 from reconciler.engine.binding import BindingRun
+from reconciler.engine.observe import observe_all
 from reconciler.engine.steps import Goal, Shared
 from reconciler.engine.train import JobSlots
 from reconciler.model import UNREADABLE, Action
-from reconciler.plan import beyond
+from reconciler.plan import beyond, make_plan
 from tests.conformance.test_way_back import only
 from tests.lab import Quiet
 
@@ -197,6 +199,35 @@ def test_gates_that_were_loosened_after_the_approval_are_not_approved(
     (said,) = beyond(fresh, approved)
     assert "approved was AUC atLeast 0.9, AUC noWorseThanLive 0.02" in said
     assert "now it would be AUC atLeast 0.1, AUC noWorseThanLive 0.02" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("breast-cancer.yaml", "Breast Cancer [trained model]", "asset1", "the asset or resource"),
+        ("environment.yaml", "00000001\n", "00000002\n", "the address"),
+        ("environment.yaml", "services/53dde52", "services/63dde52", "the training service"),
+        ("models/breast-cancer.yaml", "timeout: 30m", "timeout: 3h", "training.timeout"),
+        ("breast-cancer.yaml", "spec:\n", "spec:\n  adopt: true\n", "adopt"),
+    ],
+)
+def test_what_git_says_otherwise_after_the_approval_is_not_approved(
+    switched: Callable[..., Lab], name: str, old: str, new: str, said: str
+) -> None:
+    """Nothing of this is seen in names of versions, gates or probes."""
+    lab = switched()
+    only(lab, "breast-cancer")
+    wanted = lab.desired()
+    observed = observe_all(lab.world(read_only=True), wanted.bindings, 1)
+    approved = make_plan(wanted.environment, observed)
+    lab.edit(name, old, new)
+    now = lab.desired()
+    seen = tuple(replace(o, binding=b) for o, b in zip(observed, now.bindings, strict=True))
+    fresh = make_plan(now.environment, seen)
+    assert fresh.digest != approved.digest
+    (sentence,) = beyond(fresh, approved)
+    assert sentence.startswith(f"breast-cancer: {said} is ")
+    assert "approved was" in sentence
 
 
 def test_a_swap_from_another_model_than_was_planned_is_not_carried_out(
