@@ -577,6 +577,20 @@ class FieldDiff:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """How long the training of one change will take, by what such trainings took before.
+
+    `seconds` is the median of the last `runs`; None while they are too few to tell. So many as
+    `at_once` run at the same time on the training service.
+    """
+
+    service: str
+    at_once: int
+    runs: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
 class Change:
     """What happens to one binding, and why. Every binding yields exactly one.
 
@@ -602,6 +616,7 @@ class Change:
     source: Source = field(default=NOWHERE, compare=False)
     probe: str = ""
     terms: Mapping[str, str] = field(default_factory=dict, hash=False)
+    forecast: Forecast | None = field(default=None, compare=False)  # of a TRAIN; None: not asked
 
 
 # The reason code of a BLOCK that means "could not be read": an error, not a refusal.

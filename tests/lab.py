@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import emulator
 from reconciler.cli import outcome, session
 from reconciler.cli.demo import read_env_file
+from reconciler.engine.forecast import foresee
 from reconciler.engine.observe import observe_all
 from reconciler.engine.run import converge
 from reconciler.plan import make_plan
@@ -116,6 +117,10 @@ class Lab:
         wanted = self.desired()
         observed = observe_all(self.world(read_only=True), wanted.bindings, 8)
         return make_plan(wanted.environment, observed)
+
+    def foreseen(self) -> Plan:
+        """The plan as people see it: with how long its trainings will take."""
+        return foresee(self.world(read_only=True), self.desired().bindings, self.plan(), 40)
 
     def changes(self) -> dict[str, Change]:
         return {change.name: change for change in self.plan().changes}

@@ -52,7 +52,7 @@ def test_the_recorded_plan_is_what_people_see(
     lab.clock.advance(60)
     lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
     lab.edit("diabetes.yaml", "endpoint: senior", "endpoint: default")
-    held("<!-- plan -->", render.plan_text(lab.plan()))
+    held("<!-- plan -->", render.plan_text(lab.foreseen()))
 
 
 FILES = re.findall(r"<!-- file (\S+) -->", TEXT)

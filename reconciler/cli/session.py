@@ -22,7 +22,7 @@ from reconciler.engine.world import World
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.ledger import Ledger
 from reconciler.model import Actor, CloudName
-from reconciler.training.bes import BatchExecution
+from reconciler.training.bes import MAX_UNFINISHED_JOBS, BatchExecution
 from reconciler.wire.blob import Account
 from reconciler.wire.credentials import AccessToken, resolve_all
 from reconciler.wire.hosts import hosts_of
@@ -278,10 +278,12 @@ class Session:
         return observe_all(world, self.wanted.bindings, self.width)
 
     def plan(self) -> Plan:
-        """The plan of what is now."""
+        """The plan of what is now, and how long its trainings will take."""
+        from reconciler.engine.forecast import foresee
         from reconciler.plan import make_plan
 
-        return make_plan(self.wanted.environment, self.observe())
+        made = make_plan(self.wanted.environment, self.observe())
+        return foresee(self.world, self.wanted.bindings, made, MAX_UNFINISHED_JOBS)
 
 
 @contextlib.contextmanager

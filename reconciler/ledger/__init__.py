@@ -141,6 +141,15 @@ class Ledger:
                 if entry is not None:
                     yield entry.manifest
 
+    def durations(self, model: str, most: int) -> list[float]:
+        """How many seconds the trainings of a model took, by its last `most` manifests in the order
+        of their folders' names; those that did not end well are left out."""
+        listed = (blob.name for blob in self._container.list(f"{model}/"))
+        names = [name for name in listed if name.endswith(f"/{MANIFEST_FILE}")]
+        entries = (self._read(name) for name in names[-most:])
+        found = (entry.manifest.duration_s for entry in entries if entry is not None)
+        return [seconds for seconds in found if seconds is not None]
+
     def of_model(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""
         folder = folder_of(self._container.base, ref)

@@ -66,6 +66,17 @@ class Manifest:
     refused: str = ""
     rejected: str = ""
 
+    @property
+    def duration_s(self) -> float | None:
+        """From when its job was seen started to when its end was seen; None before that.
+
+        The service's own times would be better, but it is not known to tell them (§4.3 [U]).
+        """
+        if self.evaluation is None or not self.attempts or not self.attempts[-1].started_at:
+            return None
+        took = _moment(self.evaluation.noted_at) - _moment(self.attempts[-1].started_at)
+        return max(took.total_seconds(), 0.0)
+
 
 def manifest_json(manifest: Manifest) -> bytes:
     """The bytes of a manifest; equal manifests have equal bytes."""
@@ -122,8 +133,12 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
 
 def timestamp(said: str) -> str:
     """The text, if it is a moment as we write it; ValueError or TypeError if it is not."""
-    datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
+    _moment(said)
     return said
+
+
+def _moment(said: str) -> datetime.datetime:
+    return datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:
@@ -163,7 +178,7 @@ def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
     return Evaluation(
         metrics,
         str(document["sha256"]),
-        str(document["noted_at"]),
+        timestamp(document["noted_at"]),
         str(document["fingerprint"]),
         None if document["rows"] is None else int(document["rows"]),
     )

@@ -133,8 +133,8 @@ def numbers(*values: float) -> list[str]:
 
 
 def counted(count: int, what: str) -> str:
-    """`1 binding`, `2 bindings`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    """`1 binding`, `2,000 bindings`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def listed(texts: Iterable[str]) -> list[str]:

@@ -27,6 +27,7 @@ from reconciler.render.fleets import (
     gates_of,
     proof_fleets,
     why_of,
+    work_of,
 )
 from reconciler.render.folds import (
     Details,
@@ -162,7 +163,7 @@ def _row(fleet: Fleet[Change]) -> list[str]:
         f"`{change.action.value}`",
         named(fleet),
         escaped(words.versions(before_of(fleet), change.after)),
-        escaped(words.what(change)),
+        escaped(work_of(fleet)),
         "<br>".join(map(escaped, gates_of(fleet))),
         escaped(risk(change)),
     ]

@@ -19,6 +19,7 @@ from reconciler.model import (
     Change,
     Failure,
     FieldDiff,
+    Forecast,
     Judgement,
     Plan,
     Proof,
@@ -115,6 +116,18 @@ def _change(change: Change) -> dict[str, Any]:
         "gates": [_judgement(judgement) for judgement in change.gates],
         "warnings": list(change.warnings),
         "source": _source(change.source),
+        "forecast": _forecast(change.forecast),
+    }
+
+
+def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
+    if forecast is None:
+        return None
+    return {
+        "service": forecast.service,
+        "at_once": forecast.at_once,
+        "runs": forecast.runs,
+        "seconds": _float(forecast.seconds),
     }
 
 
@@ -349,7 +362,15 @@ def _parse_change(node: Node) -> Change:
         gates=tuple(_parse_judgement(one) for one in node.nodes("gates")),
         warnings=node.texts("warnings"),
         source=_parse_source(node.node("source")),
+        forecast=None if node.any("forecast") is None else _parse_forecast(node.node("forecast")),
     )
+
+
+def _parse_forecast(node: Node) -> Forecast:
+    at_once, runs, seconds = node.get("at_once", int), node.get("runs", int), node.number("seconds")
+    if at_once < 1 or runs < 0 or not (seconds is None or 0 <= seconds < math.inf):
+        raise ValueError(f"{node.place}: is no forecast")
+    return Forecast(node.get("service", str), at_once, runs, seconds)
 
 
 def _parse_source(node: Node) -> Source:

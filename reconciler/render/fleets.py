@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 from reconciler.model import Action, Change, Failure, Proof
 from reconciler.render import words
+from reconciler.render.cells import listed
+from reconciler.render.times import about
 
 MOST_ALONE = 20  # so many proofs stand alone: what each endpoint answered is worth a line
 MOST_EQUAL = 5  # so many equal changes stand alone where lines are cheap: in a terminal, in a log
@@ -72,6 +74,11 @@ def large_fleets(changes: Sequence[Change], verbose: bool = False) -> list[Fleet
         for change in words.in_order(changes)
         if id(change) in large or id(change) not in folded
     ]
+
+
+def work_of(fleet: Fleet[Change]) -> str:
+    """What happens to all of them, and how long their trainings take where that is known."""
+    return ", ".join(listed([words.what(fleet.first), about(fleet.members)]))
 
 
 def before_of(fleet: Fleet[Change]) -> str:

@@ -14,7 +14,15 @@ from collections.abc import Iterable, Sequence
 from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
 from reconciler.render.cells import listed, visible
-from reconciler.render.fleets import Fleet, before_of, gates_of, large_fleets, proof_fleets, why_of
+from reconciler.render.fleets import (
+    Fleet,
+    before_of,
+    gates_of,
+    large_fleets,
+    proof_fleets,
+    why_of,
+    work_of,
+)
 from reconciler.render.status import StatusRow, status_summary
 
 _ENTITIES = {
@@ -78,7 +86,7 @@ def _plan_row(fleet: Fleet[Change]) -> list[str]:
         f"`{change.action.value}`",
         " ".join(listed([escaped(fleet.name), fleet.count])),
         escaped(words.versions(before_of(fleet), change.after)),
-        escaped(words.what(change)),
+        escaped(work_of(fleet)),
         "<br>".join(map(escaped, gates_of(fleet))),
     ]
 

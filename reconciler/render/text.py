@@ -17,6 +17,7 @@ from reconciler.render.fleets import (
     proof_fleets,
     why_of,
 )
+from reconciler.render.times import about
 
 
 def plan_text(
@@ -63,6 +64,7 @@ def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
     lines = _place(look, fleet)
     lines += _members(look, fleet)
     lines += look.lines(why_of(fleet), 4)
+    lines += look.lines(_training_takes(fleet), 4)
     for said, judgement in zip(gates_of(fleet), change.gates, strict=True):
         lines += _spaced(look, said, words.gate_color(judgement))
     for diff in words.shown_diffs(change, look.verbose):
@@ -80,6 +82,11 @@ def _place(look: Look, fleet: Fleet[Change]) -> list[str]:
     if cells(whole) <= look.width:
         return [look.paint(whole, "dim")]
     return look.lines(address, 4, "dim") + look.lines(source, 4, "dim")
+
+
+def _training_takes(fleet: Fleet[Change]) -> str:
+    time = about(fleet.members)
+    return f"training takes {time}" if time else ""
 
 
 def _members(look: Look, fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> list[str]:

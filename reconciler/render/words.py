@@ -20,6 +20,7 @@ from reconciler.model import (
     Score,
 )
 from reconciler.render.cells import counted, listed, number, numbers
+from reconciler.render.times import trainings
 
 ORDER = (
     Action.BLOCK,
@@ -88,19 +89,21 @@ def nothing_to_do(plan: Plan) -> str:
 
 
 def plan_summary(plan: Plan) -> str:
-    """`4 bindings: 1 to train and bind, 2 to bind, 1 refused, 0 unchanged.`"""
+    """`4 bindings: 1 to train and bind, 3 unchanged. 1 training, about 2 min.`"""
     counts = plan.counts
     unreadable = sum(change.code == UNREADABLE for change in plan.changes)
-    parts = [f"{counts[action]} {said}" for action, said in _COUNTED.items() if counts[action]]
+    parts = [f"{counts[action]:,} {said}" for action, said in _COUNTED.items() if counts[action]]
     if refused := counts[Action.BLOCK] - unreadable:
-        parts.append(f"{refused} refused")
+        parts.append(f"{refused:,} refused")
     if unreadable:
-        parts.append(f"{unreadable} unreadable")
+        parts.append(f"{unreadable:,} unreadable")
     paused = sum(change.code == PAUSED for change in plan.changes)
-    parts.append(f"{counts[Action.NOOP] - paused} unchanged")
+    parts.append(f"{counts[Action.NOOP] - paused:,} unchanged")
     if paused:
-        parts.append(f"{paused} paused")
-    return f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
+        parts.append(f"{paused:,} paused")
+    said = f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
+    jobs = trainings(plan.changes)
+    return f"{said} {jobs}." if jobs else said
 
 
 def excess(plan: Plan) -> list[str]:

@@ -11,6 +11,7 @@ from reconciler.model import (
     Change,
     Failure,
     FieldDiff,
+    Forecast,
     Health,
     HealthCode,
     Judgement,
@@ -106,6 +107,7 @@ EVERY_ACTION = Plan(
             "this version was never trained: train it, then bind it",
             diffs=(MODEL_DIFF,),
             gates=(PENDING,),
+            forecast=Forecast("breast-cancer-training", 40, 2, None),
         ),
         change(
             "diabetes-young",
@@ -158,6 +160,8 @@ def rental(number: int, **more: object) -> Change:
         "source": Source("services/production/bikes.yaml", 5, 18),
         "after_ref": f"{STORE}/bike-rental/2026-11/location={number:03}/model.ilearner",
         "gates": (PENDING,),
+        "forecast": Forecast("bike-rental-training", 40, 20, 118.0),
+        "key": f"{number:064x}",
     }
     why = "this version was never trained"
     name = f"bike-rental-{number:03}"

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from reconciler import render
-from reconciler.model import Failure, Plan, Report
+from reconciler.model import Failure, Forecast, Plan, Report
 from reconciler.render.fleets import MOST_EQUAL, common
+from reconciler.render.words import plan_summary
 from tests.render import cases
 
 
@@ -88,3 +89,37 @@ def test_the_report_of_a_fleet_is_as_short() -> None:
 def test_what_names_have_in_common(texts: list[str], said: str) -> None:
     assert common(texts) == said
     assert common(texts[::-1]) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "said"),
+    [
+        (1, 0.2, "1 training, about 1 s."),
+        (40, 89.0, "40 trainings, about 89 s."),
+        (41, 89.0, "41 trainings, about 3 min."),
+        (1_000, 120.0, "1,000 trainings, about 50 min."),
+        (1_000, 192.0, "1,000 trainings, about 1 h 20 min."),
+        (1_000, None, "1,000 trainings, how long is known after 3 runs."),
+    ],
+)
+def test_trainings_are_counted_and_timed_in_rounds_of_forty(
+    count: int, seconds: float | None, said: str
+) -> None:
+    forecast = Forecast("bike-rental-training", 40, 20, seconds)
+    changes = tuple(replace(change, forecast=forecast) for change in rentals(count).changes)
+    assert plan_summary(replace(rentals(0), changes=changes)).endswith(f" unchanged. {said}")
+
+
+def test_two_endpoints_of_one_version_are_one_training_and_services_train_beside_each_other() -> (
+    None
+):
+    one, two, three = rentals(3).changes
+    other = Forecast("other-training", 40, 3, 300.0)
+    changes = (one, replace(two, key=one.key), replace(three, forecast=other))
+    said = plan_summary(replace(rentals(0), changes=changes))
+    assert said.endswith(" unchanged. 2 trainings, about 5 min.")
+
+
+def test_how_long_is_not_asked_offline() -> None:
+    changes = tuple(replace(change, forecast=None) for change in rentals(2).changes)
+    assert plan_summary(replace(rentals(0), changes=changes)).endswith(" unchanged. 2 trainings.")

@@ -1,0 +1,50 @@
+"""How long what a plan trains will take: asked only where it trains something. Only reads."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ReconcilerError
+from reconciler.model import Action, Forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.engine.world import World
+    from reconciler.model import Binding, Plan
+
+log = logging.getLogger(__name__)
+
+MOST_RUNS = 20  # the last ones tell more of the next than those of years ago
+LEAST_RUNS = 3  # fewer tell nothing: a median of two is a guess
+
+
+def foresee(world: World, bindings: Iterable[Binding], plan: Plan, at_once: int) -> Plan:
+    """The plan whose trainings say how long such took before; `at_once` of them run together."""
+    by_address = {str(binding.address): binding for binding in bindings}
+    training = {c.address: by_address[c.address] for c in plan.changes if c.action is Action.TRAIN}
+    models = sorted({binding.version.model for binding in training.values()})
+    took = {model: _durations(world, model) for model in models}
+    forecasts = {
+        address: _forecast(binding, took[binding.version.model], at_once)
+        for address, binding in training.items()
+    }
+    changes = (replace(c, forecast=forecasts.get(c.address)) for c in plan.changes)
+    return replace(plan, changes=tuple(changes))
+
+
+def _durations(world: World, model: str) -> list[float]:
+    """What is remembered; a plan is worth showing also where that cannot be read."""
+    try:
+        return world.ledger.durations(model, MOST_RUNS)
+    except ReconcilerError as exc:
+        log.info("how long model %s trained before cannot be read: %s", model, exc.message)
+        return []
+
+
+def _forecast(binding: Binding, took: list[float], at_once: int) -> Forecast:
+    seconds = statistics.median(took) if len(took) >= LEAST_RUNS else None
+    return Forecast(binding.recipe.service, at_once, len(took), seconds)

@@ -1,0 +1,69 @@
+"""How long things take, in words."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+
+from reconciler.model import Action, Change, Forecast
+from reconciler.render.cells import counted
+
+NOT_KNOWN = "known after 3 runs"
+
+
+def trainings(changes: Iterable[Change]) -> str:
+    """`1,000 trainings, about 50 min`; "" where nothing is trained."""
+    found = _by_service(changes)
+    if not found:
+        return ""
+    said = counted(sum(map(len, found.values())), "training")
+    if any(forecast is None for group in found.values() for forecast in group):
+        return said  # nobody asked: an offline plan
+    seconds = _all_together(found)
+    if seconds is None:
+        return f"{said}, how long is {NOT_KNOWN}"
+    return f"{said}, about {duration(seconds)}"
+
+
+def about(changes: Iterable[Change]) -> str:
+    """`about 50 min` for the trainings of these changes; "" without any, or where nobody knows."""
+    found = _by_service(changes)
+    seconds = _all_together(found) if found else None
+    return "" if seconds is None else f"about {duration(seconds)}"
+
+
+def _by_service(changes: Iterable[Change]) -> dict[str, list[Forecast | None]]:
+    """The forecast of each training, by service; two endpoints of one version are one training."""
+    found: dict[str, dict[str, Forecast | None]] = {}
+    for change in changes:
+        if change.action is Action.TRAIN:
+            service = change.forecast.service if change.forecast else ""
+            found.setdefault(service, {})[change.key] = change.forecast
+    return {service: list(by_key.values()) for service, by_key in found.items()}
+
+
+def _all_together(by_service: dict[str, list[Forecast | None]]) -> float | None:
+    """The seconds that all of them take, for services train beside each other; None: not known."""
+    times = [_one_service(group) for group in by_service.values()]
+    known = [seconds for seconds in times if seconds is not None]
+    return max(known) if len(known) == len(times) else None
+
+
+def _one_service(forecasts: list[Forecast | None]) -> float | None:
+    """The seconds that the jobs of one service take: round after round, so many at once as run."""
+    known = [(f.seconds, f.at_once) for f in forecasts if f is not None and f.seconds is not None]
+    if len(known) < len(forecasts):
+        return None
+    rounds = math.ceil(len(known) / known[0][1])
+    return rounds * statistics.fmean(seconds for seconds, _ in known)
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min`, `1 h 20 min`: as exact as a forecast can be."""
+    if seconds < 90:
+        return f"{max(math.ceil(seconds), 1)} s"
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
