@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import TRAINING, Action
+from reconciler.model import TRAINING, Action, Declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,20 +15,29 @@ ALWAYS_ALLOWED = 10  # bindings; below, a share says nothing: two of three are 6
 _CHANGING = (Action.TRAIN, Action.BIND, Action.CREATE, Action.DELETE)
 
 
-def excess(environment: Environment, changes: Iterable[Change]) -> tuple[str, ...]:
-    """Which limits of the environment the changes exceed, in words; () when none."""
+def excess(
+    environment: Environment, changes: Iterable[Change], declared: Declared | None = None
+) -> tuple[str, ...]:
+    """Which limits of the environment the changes exceed, in words; () when none.
+
+    `declared` says of how many bindings they are a selection; None: these are all. A shard cannot
+    know what the others change, so its share is one of its own bindings.
+    """
     shown = tuple(changes)
-    return tuple(filter(None, (_of_changes(environment, shown), _of_retrains(environment, shown))))
+    declared = declared or Declared(len(shown), len(shown))
+    of_changes = _of_changes(environment, shown, declared)
+    return tuple(filter(None, (of_changes, _of_retrains(environment, shown))))
 
 
-def _of_changes(environment: Environment, changes: tuple[Change, ...]) -> str:
+def _of_changes(environment: Environment, changes: tuple[Change, ...], declared: Declared) -> str:
     changing = sum(_changes(change) for change in changes)
-    most = environment.most_changes_percent
-    if len(changes) <= ALWAYS_ALLOWED or changing * 100 <= most * len(changes):
+    most, of = environment.most_changes_percent, declared.shard
+    if declared.environment <= ALWAYS_ALLOWED or changing * 100 <= most * of:
         return ""
+    where = "" if of == declared.environment else " of the shard"
     return (
-        f"{changing} of {len(changes)} endpoints would change "
-        f"({100 * changing / len(changes):.0f}%), and limits.changes is {most}%"
+        f"{changing} of {of} endpoints{where} would change ({100 * changing / of:.0f}%), and "
+        f"limits.changes is {most}%"
     )
 
 

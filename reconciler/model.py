@@ -364,11 +364,23 @@ class Binding:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """How many bindings an environment declares, and its shard that a run works on (else all)."""
+
+    environment: int
+    shard: int
+
+
+@dataclass(frozen=True)
 class Desired:
-    """What one environment must look like; bindings sorted by address."""
+    """What one environment must look like; bindings sorted by address.
+
+    `declared` counts those that a selection was made of; None where these are all.
+    """
 
     environment: Environment
     bindings: tuple[Binding, ...]
+    declared: Declared | None = None
 
 
 # --- observed state ------------------------------------------------------------------------

@@ -31,11 +31,16 @@ from reconciler.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from reconciler.model import Binding, Environment
+    from reconciler.model import Binding, Declared, Environment
 
 
-def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
-    """The plan of one environment, its changes sorted by address."""
+def make_plan(
+    environment: Environment, observed: Iterable[Observed], declared: Declared | None = None
+) -> Plan:
+    """The plan of one environment, its changes sorted by address.
+
+    `declared` says of how many bindings they are a selection; None: these are all.
+    """
     seen = tuple(observed)
     twins = _twins(seen)
     changes = tuple(
@@ -44,7 +49,7 @@ def make_plan(environment: Environment, observed: Iterable[Observed]) -> Plan:
             key=lambda change: change.address,
         )
     )
-    excess = limits.excess(environment, changes)
+    excess = limits.excess(environment, changes, declared)
     return Plan(environment.name, environment.cloud.value, changes, excess)
 
 

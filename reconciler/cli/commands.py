@@ -154,4 +154,4 @@ def named(wanted: Desired, names: Iterable[str]) -> list[Binding]:
 def _plan_of(wanted: Desired, observed: Iterable[Observed]) -> Plan:
     from reconciler.plan import make_plan
 
-    return make_plan(wanted.environment, observed)
+    return make_plan(wanted.environment, observed, wanted.declared)

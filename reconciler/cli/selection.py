@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
+from reconciler.model import Declared
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Desired
@@ -44,10 +45,16 @@ class Selection:
                 f"the selection leaves none of the {len(wanted.bindings):,} bindings of "
                 f"{wanted.environment.name}"
             )
-        if self.shard:
-            number, count = shard_of(self.shard)
-            chosen = tuple(b for b in chosen if _place(b, count) == number)
-        return replace(wanted, bindings=chosen)
+        of_shard = self._of_shard(wanted.bindings)
+        declared = Declared(len(wanted.bindings), len(of_shard))
+        chosen = self._of_shard(chosen)
+        return replace(wanted, bindings=chosen, declared=declared)
+
+    def _of_shard(self, bindings: tuple[Binding, ...]) -> tuple[Binding, ...]:
+        if not self.shard:
+            return bindings
+        number, count = shard_of(self.shard)
+        return tuple(b for b in bindings if _place(b, count) == number)
 
     def _names(self, binding: Binding) -> bool:
         fits = not self.targets or any(fnmatchcase(binding.name, t) for t in self.targets)

@@ -282,7 +282,7 @@ class Session:
         from reconciler.engine.forecast import foresee
         from reconciler.plan import make_plan
 
-        made = make_plan(self.wanted.environment, self.observe())
+        made = make_plan(self.wanted.environment, self.observe(), self.wanted.declared)
         return foresee(self.world, self.wanted.bindings, made, MAX_UNFINISHED_JOBS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,10 @@ import pytest
 from reconciler import errors
 from reconciler.cli.selection import Selection
 from reconciler.errors import ConfigurationError
+from reconciler.model import Desired, Live
+from reconciler.plan import make_plan
+from reconciler.targets.web_service import WebServiceAddress
+from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, binding, observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,3 +134,34 @@ def test_a_selection_of_nothing_is_everything(lab: Lab) -> None:
     assert Selection().of(wanted) is wanted
     with pytest.raises(ConfigurationError):
         Selection(targets=("?",)).of(wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ([], ""),
+        (["-t", "bike-1*", "-t", "bike-0[1-5]"], ""),
+        (["-t", "bike-[0-3]*"], "40 of 100 endpoints would change (40%)"),
+        (["--shard", "1/20"], "of the shard would change (100%), and limits.changes is 30%"),
+    ],
+)
+def test_limits_count_what_the_environment_declares_whatever_is_selected(
+    options: list[str], refused: str
+) -> None:
+    """Neither are a dozen of a hundred too many, nor do shards of few let everything pass."""
+    one = binding()
+    all_of_them = tuple(
+        replace(one, name=f"bike-{n:02}", address=WebServiceAddress("s", "g", f"bike-{n:02}"))
+        for n in range(100)
+    )
+    targets = tuple(o for o in options if o.startswith("bike"))
+    shard = options[1] if "--shard" in options else ""
+    chosen = Selection(targets=targets, shard=shard).of(Desired(ENVIRONMENT, all_of_them))
+    due = chosen.bindings if options else all_of_them[:30]
+    seen = [
+        observed(binding=b) if b in due else observed(Live(HEALTHY, ref=NEW), binding=b)
+        for b in chosen.bindings
+    ]
+    excess = make_plan(ENVIRONMENT, seen, chosen.declared).excess
+    assert bool(excess) is bool(refused)
+    assert refused in "".join(excess)
