@@ -13,8 +13,8 @@ from reconciler import emulator
 from reconciler.cli import outcome, session
 from reconciler.cli.demo import read_env_file
 from reconciler.engine.forecast import foresee
-from reconciler.engine.observe import observe_all
 from reconciler.engine.run import converge
+from reconciler.engine.survey import observe_all
 from reconciler.plan import make_plan
 from reconciler.wire.http import Http
 

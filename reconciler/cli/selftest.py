@@ -29,7 +29,7 @@ from reconciler.cli.demo import copy_services, local_services, read_env_file
 from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
 from reconciler.emulator.messages import Request, Response
-from reconciler.engine.observe import observe_all
+from reconciler.engine.survey import observe_all
 from reconciler.plan import TO_DO, make_plan
 
 if TYPE_CHECKING:

@@ -272,7 +272,7 @@ class Session:
 
     def observe(self) -> tuple[Observed, ...]:
         """What is, read by a client that refuses to write."""
-        from reconciler.engine.observe import observe_all
+        from reconciler.engine.survey import observe_all
 
         world = connect(self.wanted, self.http.reading(), stop=self.stop, arm=self.arm)
         return observe_all(world, self.wanted.bindings, self.width)

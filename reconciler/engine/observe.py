@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,6 @@ from reconciler.training import Job, JobState
 from reconciler.training.evaluation import parse_evaluation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
@@ -35,12 +32,6 @@ if TYPE_CHECKING:
 
 OVERDUE = "overdue"  # the job must be cancelled before its failure is noted
 GRACE_S = 24 * 3600.0
-
-
-def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
-    """One observation per binding, `parallel` at a time, in the order of `bindings`."""
-    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="observe") as pool:
-        return tuple(pool.map(lambda binding: observe(world, binding), bindings))
 
 
 def observe(world: World, binding: Binding) -> Observed:

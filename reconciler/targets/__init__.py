@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.model import Address, Binding, Environment, Live, ModelRef, Score, SecretName
     from reconciler.wire.blob import BlobUrl
@@ -27,6 +27,17 @@ KINDS = {
     "WebService": "reconciler.targets.web_service",
     "ClassicEndpoint": "reconciler.targets.classic_endpoint",
 }
+
+
+T = TypeVar("T")
+
+
+class Soon(Protocol):
+    """Begins work in another thread now; calling what comes back waits for the outcome."""
+
+    def __call__(self, work: Callable[[], T], /) -> Callable[[], T]:
+        """What returns, or raises, as `work` did; as often as it is called."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,15 @@ class Target(Protocol):
 
     settle_s: float
     needs_grant: bool
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> Target:
+        """The same target, whose `observe` may answer for these bindings from lists read once.
+
+        Itself where there are no lists. What a list does not show, or not wholly, is asked for by
+        a request of its own; a list that cannot be read is an error of every binding on it. Only
+        planning uses it: a step always looks afresh.
+        """
+        ...
 
     def observe(self, binding: Binding) -> Live:
         """What serves at the address now; raises WireError when that cannot be read."""

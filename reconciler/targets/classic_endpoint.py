@@ -6,25 +6,25 @@ model), §2.8 (PATCH: effective after about 30 seconds; the default endpoint is 
 
 from __future__ import annotations
 
-import re
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
 from reconciler.targets import Connection, scoring
+from reconciler.targets.classic_reads import Reads
 from reconciler.targets.definition import model_ref, shown_uri
 from reconciler.targets.members import flag, member, near, objects, text
 from reconciler.wire.credentials import Bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.model import Binding, Environment
+    from reconciler.targets import Soon
 
 SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
-_HEX_ID = re.compile(r"[0-9a-f]{32}")
 _EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")
 _EXPORTED_ENDPOINT = (
     "Name",
@@ -89,18 +89,30 @@ class ClassicEndpoints:
         self._http = connection.http
         self._hosts = connection.hosts
         self._grant = connection.grant
-        self._base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
         self._token = Bearer(connection.secret(workspace.token), "classic", connection.hosts)
+        base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
+        self._reads = Reads(connection.http, base, self._token)
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> ClassicEndpoints:
+        """The same, reading the endpoints of each service by one list (§2.4 row 5)."""
+        reader = copy.copy(self)
+        reader._reads = self._reads.surveyed(map(_address, bindings), soon)
+        return reader
 
     def observe(self, binding: Binding) -> Live:
         """What the endpoint and its service say now."""
-        service = self._service(_address(binding))
+        where = _address(binding)
+        service = self._reads.service(where)
         if isinstance(service, Live):
             return service
+        if (listed := self._reads.listed(where)) is not None:
+            live = _live(service, listed, binding, Witness.SERVICE)
+            if _tells_all(live):
+                return live
         try:
-            endpoint = self._endpoint(service, _address(binding))
+            endpoint = self._reads.endpoint(service, where)
         except NotFoundError:
-            return Live(Health(HealthCode.MISSING, _missing(_address(binding))))
+            return Live(Health(HealthCode.MISSING, _missing(where)))
         return _live(service, endpoint, binding, Witness.SERVICE)
 
     def bind(self, binding: Binding, ref: ModelRef) -> str:
@@ -120,7 +132,7 @@ class ClassicEndpoints:
         }
         self._http.request(
             "PATCH",
-            self._endpoint_url(service, _address(binding)),
+            self._reads.endpoint_url(service, _address(binding)),
             credential=self._token,
             json={"Resources": [resource]},
             expect=range(200, 300),
@@ -153,63 +165,24 @@ class ClassicEndpoints:
         }
 
     def _both(self, binding: Binding) -> tuple[dict[str, Any], dict[str, Any]]:
-        service = self._service(_address(binding))
+        service = self._reads.service(_address(binding))
         if isinstance(service, Live):
             raise RefusedError(f"{binding.address}: {_why_no_service(service)}")
-        return service, self._endpoint(service, _address(binding))
-
-    def _service(self, where: ClassicAddress) -> dict[str, Any] | Live:
-        """The web service, or the Live that says why there is none; names are not unique (§2.6)."""
-        if _HEX_ID.fullmatch(where.service):
-            return self._service_by_id(where)
-        answer = self._http.request(
-            "GET", self._base, credential=self._token, what="listing the Classic web services"
-        )
-        services = [s for s in answer.json_list() if isinstance(s, dict)]
-        named = [s for s in services if text(s, "Name") == where.service]
-        if len(named) == 1:
-            return named[0]
-        if named:
-            ids = ", ".join(sorted(text(s, "Id") for s in named))
-            why = f"{len(named)} web services are named {where.service!r}; use an id: {ids}"
-            return Live(Health(HealthCode.HEALTHY), refusal=Refusal("ambiguous_service", why))
-        known = near(where.service, (text(s, "Name") for s in services))
-        why = f'workspace {where.workspace} has no web service "{where.service}"; {known}'
-        return Live(Health(HealthCode.MISSING, why))
-
-    def _service_by_id(self, where: ClassicAddress) -> dict[str, Any] | Live:
-        try:
-            answer = self._http.request(
-                "GET",
-                f"{self._base}/{where.service}",
-                credential=self._token,
-                what=f"reading Classic web service {where.service}",
-            )
-        except NotFoundError as exc:
-            return Live(Health(HealthCode.MISSING, exc.message))
-        return answer.json_object()
-
-    def _endpoint(self, service: Mapping[str, Any], where: ClassicAddress) -> dict[str, Any]:
-        answer = self._http.request(
-            "GET",
-            self._endpoint_url(service, where),
-            credential=self._token,
-            what=f"reading {where}",
-        )
-        endpoint = answer.json_object()
-        if not text(endpoint, "Name"):
-            raise answer.unreadable("an endpoint with a Name")
-        return endpoint
-
-    def _endpoint_url(self, service: Mapping[str, Any], where: ClassicAddress) -> str:
-        if not (service_id := text(service, "Id")):
-            raise UnreadableError(f"Classic web service {where.service} came without an Id")
-        return f"{self._base}/{service_id}/endpoints/{quote(where.endpoint, safe='')}"
+        return service, self._reads.endpoint(service, _address(binding))
 
 
 def _address(binding: Binding) -> ClassicAddress:
     assert isinstance(binding.address, ClassicAddress)
     return binding.address
+
+
+def _tells_all(live: Live) -> bool:
+    """Whether what a list showed can be believed to be all that the endpoint itself would say.
+
+    Nobody knows whether a list shows every member of an endpoint (§2.6 [U]). One without its
+    resources would look like a refusal, one without their locations like a hidden model.
+    """
+    return live.ref is not None and live.refusal is None
 
 
 def _missing(where: ClassicAddress) -> str:

@@ -31,9 +31,10 @@ from reconciler.wire import blob
 from reconciler.wire.credentials import Bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.model import Binding, Environment
+    from reconciler.targets import Soon
 
 API_VERSION = "2017-01-01"
 SWAGGER = "/swagger.json"
@@ -98,6 +99,10 @@ class WebServices:
         self._store = connection.environment.store.account
         self._token = connection.arm
         self._token.check()
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> WebServices:  # noqa: ARG002
+        """Itself: a list of ARM is sparse, so every definition is read by its own GET (§3.2)."""
+        return self
 
     def observe(self, binding: Binding) -> Live:
         """What the service's definition says now."""

@@ -10,8 +10,8 @@ import pytest
 from reconciler import errors
 from reconciler.emulator import Fault
 from reconciler.engine.binding import BindingRun
-from reconciler.engine.observe import observe_all
 from reconciler.engine.steps import Goal, Shared
+from reconciler.engine.survey import observe_all
 from reconciler.engine.train import JobSlots
 from reconciler.model import UNREADABLE, Action
 from reconciler.plan import beyond, make_plan

@@ -17,6 +17,7 @@ NEW, CLASSIC = {"breast-cancer"}, {"diabetes-young", "diabetes-middle", "diabete
 READS = {
     "arm.get": NEW,
     "classic.services.get": CLASSIC,
+    "classic.endpoints.get": CLASSIC,
     "classic.endpoint.get": CLASSIC,
     "blob.get": NEW | CLASSIC,
     "blob.head": NEW | CLASSIC,
@@ -63,8 +64,14 @@ def served(lab: Lab) -> None:
 
 
 WORLDS = {"untrained": untrained, "training": training, "trained": trained, "served": served}
-# What is no fault at all: the headers say everything.
-HARMLESS = {("blob.head", "half")}
+# What is no fault at all: the headers say everything, or what no list shows is asked for.
+HARMLESS = {
+    ("blob.head", "half"),
+    ("classic.endpoints.get", "[]"),
+    ("classic.endpoints.get", "404"),
+}
+# What is only read where a list does not show it, and the list that must not.
+LISTS = {"classic.endpoint.get": "classic.endpoints.get"}
 
 
 # Only the plan of what is being trained looks at jobs.
@@ -87,6 +94,8 @@ def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
     world.sent.clear()
     world.cloud.log.clear()
     world.cloud.faults.script(Fault(route, times=10_000, **ODD[odd]))
+    if route in LISTS:
+        world.cloud.faults.script(Fault(LISTS[route], times=10_000, **ODD["[]"]))
     try:
         after = world.changes()
     finally:

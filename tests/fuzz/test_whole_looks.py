@@ -14,8 +14,8 @@ import pytest
 from hypothesis import strategies as st
 
 from reconciler.engine.history import history
-from reconciler.engine.observe import observe_all
 from reconciler.engine.prove import prove
+from reconciler.engine.survey import observe_all
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.manifest import document_bytes
 from reconciler.ledger.record import record_json

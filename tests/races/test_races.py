@@ -12,8 +12,8 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli import session
-from reconciler.engine.observe import observe_all
 from reconciler.engine.run import converge
+from reconciler.engine.survey import observe_all
 from reconciler.plan import make_plan
 from reconciler.wire.http import Http
 from tests.cli.test_process import COMMAND, environment

@@ -1,0 +1,45 @@
+"""One look at many bindings: what lists can answer at once is asked once. Sends only GET and HEAD.
+
+A survey is a world like any other, and `observe` asks it the same questions; there is no second
+notion of what is. Its answers come from lists where these show the whole answer, and from requests
+of their own everywhere else: absence from a list is never believed, so that a list which is short,
+late or empty costs requests and decides nothing. Only planning uses it. A step looks afresh.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from reconciler.engine.observe import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reconciler.engine.world import World
+    from reconciler.model import Binding, Observed
+    from reconciler.targets import Soon
+
+T = TypeVar("T")
+
+
+def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
+    """One observation per binding, `parallel` at a time, in the order of `bindings`."""
+    wanted = tuple(bindings)
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="observe") as pool:
+
+        def soon(work: Callable[[], T]) -> Callable[[], T]:
+            return pool.submit(work).result
+
+        seen = surveyed(world, wanted, soon)
+        return tuple(pool.map(lambda binding: observe(seen, binding), wanted))
+
+
+def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
+    """The world as it is seen by the lists that are read from now on."""
+    targets = {
+        kind: target.surveyed([b for b in bindings if b.kind == kind], soon)
+        for kind, target in world.targets.items()
+    }
+    return replace(world, targets=targets)

@@ -1,0 +1,126 @@
+"""One look at many: as many requests as there are lists, and the answers that single reads give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.emulator import Fault
+from reconciler.emulator.messages import answer
+from reconciler.engine.observe import observe
+from reconciler.engine.survey import observe_all
+from reconciler.plan import make_plan
+from tests.fleet import SERVICE, make_fleet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.model import Plan
+    from tests.lab import Lab
+
+
+def alone(lab: Lab) -> Plan:
+    """The plan by single reads, which is what a step sees."""
+    wanted, world = lab.desired(), lab.world(read_only=True)
+    return make_plan(wanted.environment, [observe(world, one) for one in wanted.bindings])
+
+
+def asked(lab: Lab) -> Counter[str]:
+    """How often the plan asks on each route."""
+    lab.cloud.log.clear()
+    lab.plan()
+    return Counter(entry.route for entry in lab.cloud.log)
+
+
+def shown(lab: Lab, monkeypatch: pytest.MonkeyPatch, edit: Any) -> None:
+    """Let the list of endpoints be edited on its way."""
+    from reconciler.emulator import classic
+
+    real = classic._of_service
+
+    def edited(core: Any, request: Any, service: Any) -> Any:
+        given = real(core, request, service)
+        if not request.path.endswith("/endpoints"):
+            return given
+        return answer(200, edit(classic_list(given)))
+
+    monkeypatch.setattr(classic, "_of_service", edited)
+
+
+def classic_list(response: Any) -> list[dict[str, Any]]:
+    import json
+
+    return json.loads(response.body)
+
+
+def test_endpoints_of_one_service_are_read_by_one_request(tmp_path: Path) -> None:
+    few, many = (asked(make_fleet(tmp_path / str(n), n)) for n in (3, 9))
+    for route in ("classic.services.get", "classic.endpoints.get"):
+        assert few[route] == many[route] == 1
+    assert few["classic.endpoint.get"] == many["classic.endpoint.get"] == 0
+
+
+def test_a_service_that_is_named_by_its_id_is_read_once(tmp_path: Path) -> None:
+    lab = make_fleet(tmp_path, 5)
+    lab.edit("fleet.yaml", "Diabetes Scoring", SERVICE)
+    routes = asked(lab)
+    assert routes["classic.service.get"] == routes["classic.endpoints.get"] == 1
+    assert routes["classic.services.get"] == routes["classic.endpoint.get"] == 0
+
+
+# What a list may get wrong, and how many of three endpoints are then asked for one by one.
+LISTS: dict[str, tuple[Any, int]] = {
+    "none": (lambda _: [], 3),
+    "one is missing": (lambda found: [e for e in found if e["Name"] != "e002"], 1),
+    "one stands there twice": (lambda found: [*found, *found[-1:]], 1),
+    "another case": (lambda found: [{**e, "Name": e["Name"].upper()} for e in found], 3),
+    "no resources": (lambda found: [{**e, "Resources": None} for e in found], 3),
+    "no locations": (
+        lambda found: [
+            {**e, "Resources": [{**r, "Location": None} for r in e["Resources"]]} for e in found
+        ],
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", LISTS)
+def test_what_a_list_does_not_show_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    lab = make_fleet(tmp_path, 3)
+    right = alone(lab)
+    edit, singly = LISTS[how]
+    shown(lab, monkeypatch, edit)
+    lab.cloud.log.clear()
+    assert lab.plan() == right
+    assert Counter(entry.route for entry in lab.cloud.log)["classic.endpoint.get"] == singly
+
+
+def test_a_list_of_nameless_things_plans_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_fleet(tmp_path, 3)
+    shown(lab, monkeypatch, lambda found: [*found, {"Resources": []}])
+    assert {change.code for change in lab.plan().changes} == {"unreadable"}
+
+
+def test_a_list_that_is_late_swaps_nothing_again(tmp_path: Path) -> None:
+    lab = make_fleet(tmp_path, 1)
+    lab.cloud.faults.script(Fault("classic.endpoints.get", "stale", times=10_000))
+    lab.apply()
+    assert not lab.plan().converged, "the list still shows what was there first"
+    lab.sent.clear()
+    lab.run()
+    assert lab.writes == []
+    lab.cloud.faults.forget()
+    assert lab.plan().converged
+
+
+def test_one_at_a_time_is_enough_for_the_lists(tmp_path: Path) -> None:
+    lab = make_fleet(tmp_path, 3)
+    wanted = lab.desired()
+    seen = observe_all(lab.world(read_only=True), wanted.bindings, 1)
+    assert make_plan(wanted.environment, seen) == alone(lab)
