@@ -22,7 +22,7 @@ from reconciler.emulator.messages import (
     unknown,
 )
 from reconciler.emulator.operations import PROVIDER
-from reconciler.emulator.shapes import refused
+from reconciler.emulator.shapes import check_creation, refused
 from reconciler.emulator.world import WebService, canonicalised, localised, new_id
 
 if TYPE_CHECKING:
@@ -208,7 +208,10 @@ def _listed(core: Core, request: Request, subscription: str, group: str | None) 
         raise refused("InvalidQueryParameter", "The $skiptoken is not one of this list.")
     start = int(token)
     size = core.options.page_size
-    page: Json = {"value": [definitions.sparse(s) for _, s in found[start : start + size]]}
+    shown = [definitions.sparse(s) for _, s in found[start : start + size]]
+    if not core.options.list_tags:
+        shown = [{**service, "tags": {}} for service in shown]
+    page: Json = {"value": shown}
     if start + size < len(found):
         version = request.parameters["api-version"]
         link = f"{request.base}{request.path}?api-version={version}&%24skiptoken={start + size}"
@@ -231,9 +234,12 @@ def _put(
     if service is None:
         if not member(document, "location"):
             raise refused("RequestBodyInvalid", "location is required.")
+        check_creation(properties)
         service = _created(core, key, where, document)
         status = 201
     else:
+        if core.options.if_none_match == "honoured" and request.headers.get("if-none-match") == "*":
+            raise Refused(412, "PreconditionFailed", "The resource exists already.")
         status = 200
         kept = {
             name: service.properties[name]
@@ -253,7 +259,7 @@ def _created(core: Core, key: str, where: tuple[str, str, str], document: Json) 
         id=new_id(),
         location=definitions.display(str(member(document, "location", ""))),
         properties={},
-        tags={},
+        tags=dict(member(document, "tags") or {}),  # ARM's own: they do not wait for the service
         keys={"primary": definitions.new_key(), "secondary": definitions.new_key()},
         created=now,
         modified=now,
@@ -267,6 +273,8 @@ def _patch(core: Core, request: Request, key: str, service: WebService) -> Respo
     document = json_object(request)
     patch = payloads.taken_in(core, definitions.checked(document, service, core.now()))
     merged = definitions.merged(service.properties, patch, core.options.patch_maps)
+    if core.options.patch_maps == "merge":
+        document = {**document, "tags": {**service.tags, **(member(document, "tags") or {})}}
     return _start_write(core, request, key, service, document, merged, 200)
 
 

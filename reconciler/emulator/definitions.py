@@ -22,6 +22,7 @@ TYPE = "Microsoft.MachineLearning/webServices"
 PARTS = ("assets", "input", "output", "package", "parameters", "exampleRequest")
 # What a PUT may leave out without losing it: nobody can send back what GET hides [U].
 KEPT = ("storageAccount", "commitmentPlan", "machineLearningWorkspace")
+_MAPS = ("assets", "parameters", "realtimeConfiguration", "diagnostics")
 READ_ONLY = ("createdon", "modifiedon", "provisioningstate", "swaggerlocation")
 _NAMES: dict[str, str] = {
     name.casefold(): name
@@ -122,8 +123,9 @@ def merged(old: Json, patch: Json, maps: str) -> Json:
         before = result.get(name)
         if name == "storageAccount" and isinstance(before, dict) and isinstance(value, dict):
             result[name] = {**before, **value}
-        elif name in ("assets", "parameters") and maps == "merge" and isinstance(before, dict):
-            result[name] = {**before, **(value or {})}
+        elif name in _MAPS and maps == "merge" and isinstance(before, dict):
+            merged_map = {**before, **(value or {})}
+            result[name] = {key: item for key, item in merged_map.items() if item is not None}
         elif value is not None:
             result[name] = value
     if not result.get("parameters"):

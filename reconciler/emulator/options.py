@@ -32,6 +32,8 @@ class Options:
     payloads: str = "inline"  # or "blob": GET leaves large parts in a blob (§3.10)
     payload_limit: int = 3_000_000  # bytes that count as large
     page_size: int = 50  # services per page of an ARM list
+    list_tags: bool = True  # whether the sparse services of a list show their tags (§3.2)
+    if_none_match: str = "ignored"  # or "honoured": what a conditional PUT of a service does (§3.2)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a setting that does not exist."""
@@ -43,6 +45,7 @@ class Options:
             "patch_maps": ("replace", "merge"),
             "payloads": ("inline", "blob"),
             "async_failure": ("both", "error", "errorInfo"),
+            "if_none_match": ("ignored", "honoured"),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:

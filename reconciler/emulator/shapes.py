@@ -18,6 +18,7 @@ _OBJECTS = (
     *("assets", "input", "output", "package", "parameters"),
 )
 _KINDS = ("module", "resource")
+_LEVELS = ("None", "Error", "All")
 
 
 def check_properties(properties: Json, now: float) -> None:
@@ -25,7 +26,7 @@ def check_properties(properties: Json, now: float) -> None:
     for name in _OBJECTS:
         if properties.get(name) is not None:
             _object(properties[name], name)
-    for kind in ("storageAccount", "keys", "payloadsLocation"):
+    for kind in ("storageAccount", "keys", "payloadsLocation", "commitmentPlan"):
         for name, value in (properties.get(kind) or {}).items():
             _text(value, f"{kind}.{name}")
     _check_calls(properties)
@@ -33,6 +34,14 @@ def check_properties(properties: Json, now: float) -> None:
     for key, asset in (properties.get("assets") or {}).items():
         _check_asset(key, asset)
     _check_package(properties.get("package") or {})
+
+
+def check_creation(properties: Json) -> None:
+    """Refused with 400 when what a service cannot be made without is missing (§3.3)."""
+    for kind, names in (("storageAccount", ("name", "key")), ("commitmentPlan", ("id",))):
+        for name in names:
+            if not member(properties.get(kind) or {}, name):
+                raise refused("RequestBodyInvalid", f"{kind}.{name} is required.")
 
 
 def check_envelope(document: Json) -> None:
@@ -57,7 +66,10 @@ def _check_calls(properties: Json) -> None:
 
 
 def _check_diagnostics(properties: Json, now: float) -> None:
-    expiry = member(properties.get("diagnostics") or {}, "expiry")
+    diagnostics = properties.get("diagnostics") or {}
+    if diagnostics and member(diagnostics, "level") not in _LEVELS:
+        raise refused("RequestBodyInvalid", f"diagnostics.level must be of {', '.join(_LEVELS)}.")
+    expiry = member(diagnostics, "expiry")
     if expiry is None:
         return
     try:

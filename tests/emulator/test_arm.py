@@ -222,9 +222,7 @@ def test_package_type_is_required(client: Client) -> None:
 def test_put_creates_with_201_updates_with_200_and_delete_answers_202_then_204(
     client: Client,
 ) -> None:
-    definition = get(client)
-    properties = {**definition["properties"], "storageAccount": {"name": "mllocal", "key": "k"}}
-    body = {"location": "southcentralus", "PROPERTIES": properties}
+    body = {"location": "southcentralus", "PROPERTIES": new_properties(client)}
     url = f"{client.arm('copy')}?{API}"
     created = client.send("PUT", url, json=body)
     assert created.status_code == 201
@@ -243,6 +241,119 @@ def test_put_creates_with_201_updates_with_200_and_delete_answers_202_then_204(
     assert finish(client, deleted)["status"] == "Succeeded"
     assert client.send("GET", deleted.headers["Location"].removeprefix(BASE)).status_code == 204
     assert client.send("DELETE", url).status_code == 204
+
+
+def new_properties(client: Client, **changes: Any) -> dict[str, Any]:
+    """What GET shows, and what it hides and a new service needs."""
+    hidden = {"storageAccount": {"name": "mllocal", "key": "k"}, "commitmentPlan": {"id": "plan"}}
+    return {**get(client)["properties"], **hidden, **changes}
+
+
+def create(client: Client, name: str = "copy", **changes: Any) -> Any:
+    headers = {"If-None-Match": "*"}
+    body = {
+        "location": "southcentralus",
+        "tags": {"Team": "risk"},
+        "properties": new_properties(client, **changes),
+    }
+    return client.send("PUT", f"{client.arm(name)}?{API}", json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ({"commitmentPlan": None}, "commitmentPlan.id is required."),
+        ({"storageAccount": {"key": "k"}}, "storageAccount.name is required."),
+        ({"storageAccount": {"name": "mllocal"}}, "storageAccount.key is required."),
+    ],
+)
+def test_a_new_service_needs_what_get_hides(
+    client: Client, missing: dict[str, Any], said: str
+) -> None:
+    answer = create(client, **missing)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["details"][0]["message"] == said
+    assert client.send("GET", f"{client.arm('copy')}?{API}").status_code == 404
+
+
+def test_tags_are_shown_from_the_beginning_and_kept_where_a_patch_says_none(
+    client: Client,
+) -> None:
+    answer = create(client)
+    assert answer.json()["tags"] == {"Team": "risk"}
+    assert get(client, name="copy")["tags"] == {"Team": "risk"}
+    finish(client, answer)
+    client.send("PATCH", f"{client.arm('copy')}?{API}", json=titled("x"))
+    client.clock.advance(60)
+    assert get(client, name="copy")["tags"] == {"Team": "risk"}
+
+
+def titled(title: str) -> dict[str, Any]:
+    return {"properties": {"packageType": "Graph", "title": title}}
+
+
+@pytest.mark.parametrize(
+    ("maps", "tags"), [("replace", {"a": "1"}), ("merge", {"Team": "risk", "a": "1"})]
+)
+def test_both_readings_of_the_tags_of_a_patch(
+    client_of: Callable[..., Client], maps: str, tags: dict[str, str]
+) -> None:
+    client = client_of(patch_maps=maps)
+    finish(client, create(client))
+    client.send("PATCH", f"{client.arm('copy')}?{API}", json={**titled("x"), "tags": {"a": "1"}})
+    client.clock.advance(60)
+    assert get(client, name="copy")["tags"] == tags
+
+
+@pytest.mark.parametrize(("maps", "left"), [("replace", {"level": "All"}), ("merge", None)])
+def test_both_readings_of_an_object_in_a_patch(
+    client_of: Callable[..., Client], maps: str, left: dict[str, Any] | None
+) -> None:
+    client = client_of(patch_maps=maps)
+    until = {"level": "All", "expiry": "2099-01-01T00:00:00Z"}
+    finish(client, patch(client, {"diagnostics": until}))
+    finish(client, patch(client, {"diagnostics": {"level": "All"}}))
+    assert get(client)["properties"]["diagnostics"] == (left or until)
+    finish(client, patch(client, {"diagnostics": {"level": "All", "expiry": None}}))
+    assert get(client)["properties"]["diagnostics"].get("expiry") is None
+
+
+@pytest.mark.parametrize("level", [None, "none", "Warning"])
+def test_diagnostics_need_a_level(client: Client, level: str | None) -> None:
+    assert patch(client, {"diagnostics": {"level": level}}).status_code == 400
+
+
+@pytest.mark.parametrize(("switch", "status"), [("ignored", 200), ("honoured", 412)])
+def test_both_readings_of_a_conditional_put(
+    client_of: Callable[..., Client], switch: str, status: int
+) -> None:
+    client = client_of(if_none_match=switch)
+    first = create(client)
+    assert first.status_code == 201
+    finish(client, first)
+    assert create(client).status_code == status
+
+
+def test_a_creation_that_fails_leaves_a_service_without_a_definition(client: Client) -> None:
+    client.cloud.faults.play("operation", "the disk is full")
+    assert finish(client, create(client))["status"] == "Failed"
+    left = get(client, name="copy")
+    assert left["properties"]["provisioningState"] == "Failed"
+    assert "assets" not in left["properties"]
+    assert left["tags"] == {"Team": "risk"}
+    deleted = client.send("DELETE", f"{client.arm('copy')}?{API}")
+    assert finish(client, deleted)["status"] == "Succeeded"
+    assert client.send("GET", f"{client.arm('copy')}?{API}").status_code == 404
+
+
+@pytest.mark.parametrize(("shown", "tags"), [(True, {"Team": "risk"}), (False, {})])
+def test_both_readings_of_the_tags_in_a_list(
+    client_of: Callable[..., Client], shown: bool, tags: dict[str, str]
+) -> None:
+    client = client_of(list_tags=shown)
+    finish(client, create(client))
+    page = client.send("GET", f"{client.arm('')[:-1]}?{API}").json()
+    assert {s["name"]: s["tags"] for s in page["value"]}["copy"] == tags
 
 
 def test_lists_are_sparse_and_paged(client_of: Callable[..., Client]) -> None:
