@@ -201,12 +201,23 @@ def _fill(value: Any, element: Row) -> Any:
 
 def _unknown(document: Document, known: Row) -> list[Problem]:
     """One problem per placeholder that no generator fills."""
+    if not known and not _any_placeholder(document.data):
+        return []
     return [
         problem(document.at(*trail), _why_unknown(found, known))
         for trail, text in _texts_with_placeholders(document.data, ())
         for found in PLACEHOLDER.finditer(text)
         if found[1] is None or found[1] not in known
     ]
+
+
+def _any_placeholder(value: Any) -> bool:
+    """Whether there is one at all, which costs less than to know where."""
+    if isinstance(value, str):
+        return "${" in value
+    if isinstance(value, dict):
+        return any(map(_any_placeholder, value.values()))
+    return isinstance(value, list) and any(map(_any_placeholder, value))
 
 
 def _why_unknown(found: re.Match[str], known: Row) -> str:

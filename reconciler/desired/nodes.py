@@ -33,7 +33,9 @@ MAX_MESSAGE = 2_000  # characters; one value may be quoted once per binding
 Trail = tuple[str | int, ...]
 Spot = tuple[int, int]
 
+# Only parsers are needed; a loader would bring a constructor of its own for every file.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Parser: Any = getattr(getattr(yaml, "cyaml", None), "CParser", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
@@ -169,13 +171,13 @@ class _Reader:
         self._path = path
         self._text = text
         self.problems: list[Problem] = []
-        self._events: Iterator[Any] = iter(())
+        self._parser: Any = None
         self._size = 0
 
     def documents(self) -> Iterator[Document]:
         """Every document that is not empty."""
         self._refuse_unprintable()
-        self._events = yaml.parse(self._text, Loader=_Loader)
+        self._parser = self._opened()
         while True:
             event = self._next()
             if isinstance(event, yaml.StreamEndEvent):
@@ -195,11 +197,15 @@ class _Reader:
         data = self._value(self._next(), (), 0)
         return Document(self._path, data, self._values, self._keys, self._partial)
 
+    def _opened(self) -> Any:
+        try:
+            return _Parser(self._text)
+        except yaml.YAMLError as exc:
+            raise self._unreadable(exc) from exc
+
     def _next(self) -> Any:
         try:
-            return next(self._events)
-        except StopIteration:
-            return yaml.StreamEndEvent()
+            return self._parser.get_event() or yaml.StreamEndEvent()
         except yaml.YAMLError as exc:
             raise self._unreadable(exc) from exc
 
@@ -209,6 +215,8 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         self._grow(mark, 1, depth)
+        if _is_bare(event):
+            return _scalar(event)
         if event.tag is not None:
             self._complain(mark, "a tag (!); write the value without it")
         if event.anchor is not None:
@@ -236,7 +244,8 @@ class _Reader:
     def _grow(self, mark: Any, size: int, depth: int) -> None:
         """Count values and depth; what is too large ends the file while it is still small."""
         self._size += size
-        self._deepest = max(self._deepest, depth)
+        if depth > self._deepest:
+            self._deepest = depth
         if depth > MAX_DEPTH:
             raise self._hopeless(mark, f"nested deeper than {MAX_DEPTH} levels")
         if self._size > MAX_VALUES:
@@ -266,8 +275,12 @@ class _Reader:
     def _key(self, event: Any, trail: Trail, depth: int) -> str | None:
         """The key, or None after a complaint."""
         mark = event.start_mark
-        key = self._value(event, (*trail, "?"), depth)
-        self._values.pop((*trail, "?"), None)
+        if _is_bare(event):
+            self._grow(mark, 1, depth)
+            key = _scalar(event)
+        else:
+            key = self._value(event, (*trail, "?"), depth)
+            self._values.pop((*trail, "?"), None)
         if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value == "<<":
             self._complain(mark, "a merge key (<<); write the properties out")
         elif isinstance(key, str):
@@ -344,6 +357,11 @@ class _Reader:
             line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
             message = f"the character U+{ord(found[0]):04X} is not allowed"
             raise _HopelessError(Problem(self._path, line, column, message))
+
+
+def _is_bare(event: Any) -> bool:
+    """Whether it is a scalar without tag and anchor, as nearly every event is."""
+    return isinstance(event, yaml.ScalarEvent) and event.tag is None and event.anchor is None
 
 
 def _scalar(event: Any) -> str | int | bool | Guess:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, Recipe, Source
+    from reconciler.model import Address, Probe, Recipe, Source
 
 BINDING_KINDS = ("WebService", "ClassicEndpoint")
 KINDS = ("Environment", "Model", *BINDING_KINDS)
@@ -138,8 +138,7 @@ class Resolver:
         address = self._address(each, site)
         recipe = self._recipe(each, model, site) if model else None
         if model and recipe and address is not None and not problems:
-            made = _binding(each, model.document, recipe, address)
-            site.bindings.append(replace(made, probe=probe))
+            site.bindings.append(_binding(each, model.document, recipe, address, probe))
 
     def _recipe(self, each: Declared, model: Declared, site: _Site) -> Recipe | None:
         self._check_service(model, site)
@@ -239,7 +238,9 @@ class Resolver:
         self.problems.append(problem(source, message))
 
 
-def _binding(each: Declared, model: Document, recipe: Recipe, address: Address) -> Binding:
+def _binding(
+    each: Declared, model: Document, recipe: Recipe, address: Address, probe: Probe | None
+) -> Binding:
     document = each.document
     return Binding(
         name=each.name or "",
@@ -249,6 +250,7 @@ def _binding(each: Declared, model: Document, recipe: Recipe, address: Address) 
         recipe=recipe,
         asset=document.text("spec", "asset") or document.text("spec", "resource"),
         accept=build.rules(model),
+        probe=probe,
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
         adopt=document.data["spec"].get("adopt", False),

@@ -1,6 +1,7 @@
 """What the schema says about a document, in words that name the place and the fix.
 
-jsonschema finds; this module speaks. Its own sentences print whole values and no line numbers.
+accept.py says whether anything is wrong; then jsonschema finds it, and this module speaks, because
+jsonschema's own sentences print whole values and no line numbers.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ import difflib
 import json
 import re
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.desired.accept import acceptor, pattern
 from reconciler.desired.nodes import Document, Guess, dotted, problem
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def near(wanted: str, known: Iterable[str]) -> str:
 
 def check(document: Document) -> list[Problem]:
     """Everything that the schema refuses in the document."""
+    if _accepts()(document.data):
+        return []
     found: list[Problem] = []
     unsaid = _ABSENCES if document.partial else ()
     for error in _validator().iter_errors(document.data):
@@ -64,21 +67,22 @@ def schema() -> dict[str, Any]:
     if beside.is_file():
         text = beside.read_text(encoding="utf-8")
     else:
+        from importlib import resources
+
         inside = resources.files("reconciler") / "schemas" / NAME
         text = inside.read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
-@cache
-def pattern(text: str) -> re.Pattern[str]:
-    """A compiled pattern of the schema; its final $ is the very end, as in JavaScript."""
-    return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text)
-
-
 def is_blob_path(text: str) -> bool:
     """Whether a text is what the schema calls a blob path."""
     return bool(pattern(schema()["$defs"]["blobPath"]["pattern"]).search(text))
+
+
+@cache
+def _accepts() -> Callable[[Any], bool]:
+    return acceptor(schema())
 
 
 @cache

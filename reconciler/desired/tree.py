@@ -51,9 +51,10 @@ def read_tree(root: Path, display: str) -> Files:
         files.problems.append(Problem(display, 0, 0, f"{what}; name the folder of services"))
         return files
     inside = root.resolve()
-    for below in _names(files, inside, PurePosixPath()):
+    for below, is_link in _names(files, inside, PurePosixPath()):
+        path = root / below
         try:
-            files.texts[below] = read_text(root / below, inside)
+            files.texts[below] = read_text(path, inside) if is_link else _text(path)
         except CannotReadError as exc:
             place = Problem(files.shown(below), exc.line, exc.column, exc.message)
             files.problems.append(place)
@@ -73,6 +74,16 @@ def read_text(path: Path, inside: Path) -> str:
     try:
         if not path.resolve().is_relative_to(inside):
             raise CannotReadError("a link that leaves the tree; put the file itself here")
+    except OSError as exc:
+        raise CannotReadError(f"cannot be read: {exc.strerror}") from exc
+    except (RuntimeError, ValueError) as exc:  # what pathlib makes of ELOOP; a NUL in the name
+        raise CannotReadError("cannot be read: no path to a file") from exc
+    return _text(path)
+
+
+def _text(path: Path) -> str:
+    """The text of a file that is known to be inside the tree."""
+    try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise CannotReadError("not a file")
@@ -85,7 +96,7 @@ def read_text(path: Path, inside: Path) -> str:
         raise CannotReadError("no such file") from None
     except OSError as exc:
         raise CannotReadError(f"cannot be read: {exc.strerror}") from exc
-    except (RuntimeError, ValueError) as exc:  # what pathlib makes of ELOOP; a NUL in the name
+    except ValueError as exc:  # a NUL in the name
         raise CannotReadError("cannot be read: no path to a file") from exc
 
 
@@ -99,8 +110,11 @@ def _decoded(data: bytes) -> str:
         raise CannotReadError(message, len(lines), len(lines[-1]) + 1) from exc
 
 
-def _names(files: Files, inside: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-    """The paths to read, sorted: what the operating system lists first must not matter."""
+def _names(
+    files: Files, inside: Path, folder: PurePosixPath
+) -> Iterator[tuple[PurePosixPath, bool]]:
+    """The paths to read and whether each is a link, sorted: what the operating system lists first
+    must not matter. Folders that are links are not entered, so all else is inside the tree."""
     try:
         with os.scandir(files.root / folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -118,7 +132,7 @@ def _names(files: Files, inside: Path, folder: PurePosixPath) -> Iterator[PurePo
         elif is_folder:
             yield from _names(files, inside, below)
         elif entry.name.lower().endswith(_SUFFIXES):
-            yield below
+            yield below, entry.is_symlink()
 
 
 def _linked(files: Files, inside: Path, below: PurePosixPath) -> Problem:
