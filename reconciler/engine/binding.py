@@ -113,8 +113,8 @@ class BindingRun:
                 return self._still_updating(self._swap.asked_at, words)
             self._swap.ended = True
         observed = observe(self._world, self.binding)
-        self._note(observed)
         change = decide(observed)
+        self._note(observed, change)
         if self._swap is not None:
             return self._after_swap(self._swap, observed, change)
         return self._act(observed, change)
@@ -147,10 +147,11 @@ class BindingRun:
         self._swap.ended = True
         return self._prove(self._swap, observed)
 
-    def _note(self, observed: Observed) -> None:
+    def _note(self, observed: Observed, change: Change) -> None:
         if not observed.artifact.noted:
+            refused = change.why if change.code == GATE else ""
             with self._shared.locks.of(self.binding):
-                note(self._world, self.binding, observed.artifact)
+                note(self._world, self.binding, observed.artifact, refused)
 
     def _train(self, change: Change) -> Again:
         if change.action is Action.WAIT:

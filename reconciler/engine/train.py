@@ -70,7 +70,13 @@ def _manifest(world: World, binding: Binding) -> Manifest:
     now = timestamp(world.clock.now())
     actor = world.actor
     return Manifest(
-        binding.version, binding.key, binding.recipe, now, actor.run, commit=actor.commit
+        binding.version,
+        binding.key,
+        binding.recipe,
+        now,
+        actor.run,
+        commit=actor.commit,
+        forced=actor.force,
     )
 
 
@@ -89,8 +95,12 @@ def _outputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
     return {port: world.storage.writable(paths[role], lasting_s) for role, port in ports.items()}
 
 
-def note(world: World, binding: Binding, artifact: Artifact) -> None:
-    """Write into the manifest what was observed of its job: start, metrics, or failure."""
+def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") -> None:
+    """Write into the manifest what was observed of its job: start, metrics, or failure.
+
+    `refused` says why the gates do not accept the metrics. It goes with them: who is killed after
+    them leaves a plan that refuses the version, and nobody who would write the reason down.
+    """
     entry = world.ledger.read(binding.version)
     if entry is None or not _is_about(entry, artifact):
         return
@@ -98,7 +108,7 @@ def note(world: World, binding: Binding, artifact: Artifact) -> None:
         if artifact.failure:
             _note_failure(world, binding, entry, artifact)
         elif artifact.state is ArtifactState.READY:
-            world.ledger.note_evaluation(entry, _evaluation(world, binding, artifact))
+            world.ledger.note_evaluation(entry, _evaluation(world, binding, artifact), refused)
         else:
             _note_start(world, entry)
     except ConflictError:

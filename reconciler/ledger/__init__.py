@@ -129,9 +129,10 @@ class Ledger:
         attempts = (*before, replace(last, failure=message))
         return self.write(entry, replace(entry.manifest, attempts=attempts))
 
-    def note_evaluation(self, entry: Entry, evaluation: Evaluation) -> Entry:
-        """The entry with the metrics of its finished job."""
-        return self.write(entry, replace(entry.manifest, evaluation=evaluation))
+    def note_evaluation(self, entry: Entry, evaluation: Evaluation, refused: str = "") -> Entry:
+        """The entry with the metrics of its finished job, and why its gates do not accept them."""
+        judged = replace(entry.manifest, evaluation=evaluation, refused=refused)
+        return self.write(entry, judged)
 
     def versions(self, model: str) -> Iterator[Manifest]:
         """The manifests of every version of a model, in the order of their folders' names."""

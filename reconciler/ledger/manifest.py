@@ -51,8 +51,9 @@ class Evaluation:
 class Manifest:
     """One model version: its recipe, the attempts to make it, and what came of them.
 
-    `claimed_by` is the run that began it, for git `commit`. `refused` says why its gates did not
-    accept it when they were last asked; `rejected` why no run may bind it again.
+    `claimed_by` is the run that began it, for git `commit`, and `forced` why it overrode limits.
+    `refused` says why its gates did not accept it when they were last asked; `rejected` why no run
+    may bind it again.
     """
 
     version: Version
@@ -61,6 +62,7 @@ class Manifest:
     claimed_at: str
     claimed_by: str
     commit: str = ""
+    forced: str = ""
     attempts: tuple[Attempt, ...] = ()
     evaluation: Evaluation | None = None
     refused: str = ""
@@ -92,6 +94,7 @@ def manifest_json(manifest: Manifest) -> bytes:
             "at": manifest.claimed_at,
             "by": manifest.claimed_by,
             "commit": manifest.commit,
+            "forced": manifest.forced,
         },
         "attempts": [vars(attempt) for attempt in manifest.attempts],
         "evaluation": None if evaluation is None else vars(evaluation),
@@ -122,6 +125,7 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
             claimed_at=_text(claimed["at"]),
             claimed_by=_text(claimed["by"]),
             commit=_text(claimed["commit"]),
+            forced=_text(claimed.get("forced", "")),  # older manifests do not have it
             attempts=tuple(map(_attempt, document["attempts"])),
             evaluation=_evaluation(document["evaluation"]),
             refused=_text(document["refused"]),

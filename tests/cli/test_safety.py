@@ -133,6 +133,16 @@ def test_more_retrains_than_allowed_are_refused_and_forced_with_a_reason(
     ]
 
 
+def test_a_forced_training_keeps_its_reason_with_the_version(lab: Lab, command: Command) -> None:
+    lab.edit("environment.yaml", "parallel: 8\n", "parallel: 8\n    retrains: 2\n")
+    command("train", "--yes", "--force", "the first roll-out")
+    assert writes(lab) != []
+    for binding in lab.desired().bindings:
+        entry = lab.world().ledger.read(binding.version)
+        assert entry is not None
+        assert entry.manifest.forced == "the first roll-out"
+
+
 def test_what_force_would_do_is_planned_and_approved_as_everything_else(
     lab: Lab, command: Command
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler import errors
+from reconciler.ledger import Ledger
 from reconciler.model import Action
 from tests.conformance.test_way_back import only
 
@@ -58,6 +60,25 @@ def test_the_manifest_keeps_why_a_model_was_not_accepted(switched: Callable[...,
     entry = lab.world().ledger.read(binding.version)
     assert entry is not None
     assert entry.manifest.refused == failure.message
+    assert entry.manifest.refused.startswith("not accepted: AUC is 0.99")
+
+
+def test_a_run_that_is_killed_after_the_metrics_has_kept_why_they_were_not_accepted(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    lab = switched()
+    only(lab, "breast-cancer")
+    lab.edit(MODEL, 'atLeast: "0.9"', 'atLeast: "0.9999"')
+    monkeypatch.setattr(Ledger, "note_refusal", killed)
+    with contextlib.suppress(SystemExit):
+        lab.apply()
+    (binding,) = lab.desired().bindings
+    entry = lab.world().ledger.read(binding.version)
+    assert entry is not None
+    assert entry.manifest.evaluation is not None
     assert entry.manifest.refused.startswith("not accepted: AUC is 0.99")
 
 
