@@ -26,7 +26,17 @@ def excess(
     shown = tuple(changes)
     declared = declared or Declared(len(shown), len(shown))
     of_changes = _of_changes(environment, shown, declared)
-    return tuple(filter(None, (of_changes, _of_retrains(environment, shown))))
+    return (*filter(None, [of_changes]), *excess_of_trainings(environment, shown))
+
+
+def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> tuple[str, ...]:
+    """The same of a run that trains and changes no endpoint. Two endpoints of one version are one
+    training."""
+    trainings = len({change.key for change in changes if change.action is Action.TRAIN})
+    if trainings <= environment.most_retrains:
+        return ()
+    most = environment.most_retrains
+    return (f"{trainings} versions would be trained, and limits.retrains is {most}",)
 
 
 def _of_changes(environment: Environment, changes: tuple[Change, ...], declared: Declared) -> str:
@@ -44,13 +54,3 @@ def _of_changes(environment: Environment, changes: tuple[Change, ...], declared:
 def _changes(change: Change) -> bool:
     """Whether the endpoint would change: a run that waits for a job swaps when it is done."""
     return change.action in _CHANGING or change.code == TRAINING
-
-
-def _of_retrains(environment: Environment, changes: tuple[Change, ...]) -> str:
-    """Two endpoints of one version are one training."""
-    trainings = len({change.key for change in changes if change.action is Action.TRAIN})
-    if trainings <= environment.most_retrains:
-        return ""
-    return (
-        f"{trainings} versions would be trained, and limits.retrains is {environment.most_retrains}"
-    )

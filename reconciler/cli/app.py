@@ -109,6 +109,9 @@ LockTimeout = Annotated[
     float,
     typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for the lock."),
 ]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write what became of the run as JSON.")
+]
 SERVICES = Path("services")
 LOCK_TIMEOUT_S = 90.0  # longer than a killed run can hold it
 
@@ -211,9 +214,7 @@ def apply(
     ] = None,
     yes: Yes = False,
     force: Force = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write what became of the run as JSON.")
-    ] = None,
+    report: ReportFile = None,
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -249,6 +250,7 @@ def train(
     output: Output = Format.TEXT,
     yes: Yes = False,
     force: Force = None,
+    report: ReportFile = None,
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -261,12 +263,14 @@ def train(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    approval = Approval(yes=yes, force=force or "")
-    wanted = session.wanted(
-        services, environment, auth, _selection(target, exclude, label, shard, since)
-    )
-    order = applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
-    return applying.train(order)
+
+    def order() -> applying.Order:
+        approval = Approval(yes=yes, force=force or "")
+        selection = _selection(target, exclude, label, shard, since)
+        wanted = session.wanted(services, environment, auth, selection)
+        return applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
+
+    return applying.train(order, report)
 
 
 @app.command()
@@ -281,6 +285,7 @@ def rollback(
     ] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why; kept with the version.")] = "",
     yes: Yes = False,
+    report: ReportFile = None,
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     no_color: NoColor = False,
     verbose: Verbose = 0,
@@ -293,9 +298,13 @@ def rollback(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
-    wanted = session.wanted(services, environment, auth)
-    order = applying.Order("rollback", wanted, page, Approval(yes=yes), lock_timeout_s=lock_timeout)
-    return command.rollback(order, name, to, reason)
+
+    def order() -> applying.Order:
+        wanted = session.wanted(services, environment, auth)
+        approval = Approval(yes=yes)
+        return applying.Order("rollback", wanted, page, approval, lock_timeout_s=lock_timeout)
+
+    return command.rollback(order, name, to, reason, report)
 
 
 @app.command()

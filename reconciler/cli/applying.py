@@ -16,7 +16,8 @@ from reconciler.cli.outcome import make_report, report_exit_code
 from reconciler.cli.output import say
 from reconciler.engine.world import timestamp
 from reconciler.ledger.lock import Holder
-from reconciler.model import Action, Failure
+from reconciler.limits import excess_of_trainings
+from reconciler.model import Action, Failure, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.engine.steps import Ended
-    from reconciler.model import Desired, Plan, Report
+    from reconciler.model import Desired, Plan
 
 
 @dataclass(frozen=True)
@@ -79,21 +80,44 @@ def carry_out(order: Order, opened: Session, first: Plan) -> Report:
     return replace(report, forced=order.approval.force, failures=failures)
 
 
-def train(order: Order) -> int:
+def train(make_order: Callable[[], Order], report_file: Path | None) -> int:
     """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
-    session.introduce(order.wanted.environment)
+    with reported("train", report_file) as ending:
+        order = make_order()
+        session.introduce(order.wanted.environment)
+        ending.report = train_now(order)
+        ending.exit_code = _trained_exit_code(ending.report)
+        order.page.show_plan(ending.report.plan)
+    return ending.exit_code
+
+
+def train_now(order: Order) -> Report:
+    """The report of one `train`: its plan is the one after it, and nothing was changed."""
+    began = time.monotonic()
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         first = opened.plan()
         session.hint_at_emulator(first)
         if first.counts[Action.TRAIN]:
             order.page.show_plan(first, to=sys.stderr)
-            order.approval.check(first, opened.world.ledger.plans)
+            # No endpoint is changed, so how many would be is asked of the run that does it.
+            too_many = excess_of_trainings(order.wanted.environment, first.changes)
+            order.approval.check(replace(first, excess=too_many), opened.world.ledger.plans)
         ended = run(order, opened, first, "trained")
-        order.page.show_plan(opened.plan())
-    if opened.stop.signal:
-        return 128 + opened.stop.signal
-    codes = {outcome.failure.exit_code for outcome in ended.values() if outcome.failure}
-    codes |= {failure.exit_code for failure in lock_failures(opened)}
+        last = replace(opened.plan(), commit=session.planned_commit(os.environ))
+    failed = [ended[address].failure for address in sorted(ended)]
+    return Report(
+        plan=last,
+        failures=(*filter(None, failed), *lock_failures(opened)),
+        elapsed_s=time.monotonic() - began,
+        forced=order.approval.force,
+        stopped_by=opened.stop.signal,
+    )
+
+
+def _trained_exit_code(report: Report) -> int:
+    if report.stopped_by:
+        return 128 + report.stopped_by
+    codes = {failure.exit_code for failure in report.failures}
     return codes.pop() if len(codes) == 1 else errors.PARTIAL if codes else errors.SUCCESS
 
 

@@ -62,17 +62,19 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
 @contextlib.contextmanager
 def _ended_by_sigterm(path: Path | None, ending: Ending, began: str) -> Iterator[None]:
     """Let SIGTERM write the report and end the process inside, where nothing is being changed:
-    while steps are under way, the handler of `session.stoppable` takes this one's place.
+    while steps are under way, the handler of `session.stoppable` takes this one's place, and asks
+    it at the second signal of any kind.
 
     The process ends at once, because reads in other threads may hang for minutes.
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        ending.exit_code, ending.error = errors.TERMINATED, "terminated"
+        ending.exit_code = 128 + number
+        ending.error = "terminated" if number == signal.SIGTERM else "interrupted"
         if path is not None:
             _write(path, ending, began)
-        say("terminated")
-        os._exit(errors.TERMINATED)
+        say(ending.error)
+        os._exit(ending.exit_code)
 
     before = signal.signal(signal.SIGTERM, on_signal)
     try:

@@ -9,6 +9,7 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.applying import alone, carry_out
 from reconciler.cli.commands import named
+from reconciler.cli.ending import reported
 from reconciler.cli.outcome import report_exit_code
 from reconciler.cli.output import say
 from reconciler.engine import rollback as engine
@@ -17,20 +18,37 @@ from reconciler.engine.observe import observe
 from reconciler.engine.world import timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from reconciler.cli.applying import Order
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.model import Desired, Observed, Report
 
 
-def rollback(order: Order, name: str, to: str, reason: str) -> int:
+def rollback(
+    make_order: Callable[[], Order], name: str, to: str, reason: str, report_file: Path | None
+) -> int:
     """`rollback`: 0 when the model before serves again and is proved."""
-    order = _only(order, name)
-    (binding,) = order.wanted.bindings
-    session.introduce(order.wanted.environment)
+    with reported("rollback", report_file) as ending:
+        order = _only(make_order(), name)
+        session.introduce(order.wanted.environment)
+        ending.report, back = _roll_back(order, name, to, reason)
+        ending.exit_code = report_exit_code(ending.report)
+        order.page.show_report(ending.report)
+    if not ending.report.failures:
+        (binding,) = order.wanted.bindings
+        say(
+            f'to keep it, write version "{back.after}" in {binding.source.path}, or declare a new '
+            f"one; until then plans refuse {back.before} as rejected"
+        )
+    return ending.exit_code
+
+
+def _roll_back(order: Order, name: str, to: str, reason: str) -> tuple[Report, engine.RollBack]:
     with session.opened(order.wanted, order.parallel) as opened:
-        seen = _readable(opened)
-        back = engine.rollback_of(opened.world, seen, to)
+        back = engine.rollback_of(opened.world, _readable(opened), to)
         say(
             f"{name}: roll back from {back.before} to {back.after}, and reject {back.before}, so "
             "that no run binds it again"
@@ -39,15 +57,7 @@ def rollback(order: Order, name: str, to: str, reason: str) -> int:
         with alone(order, opened):
             seen = _unchanged(opened, back, to)
             engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
-        report = carry_out(order, opened, opened.plan())
-    report = _as_asked(report)
-    order.page.show_report(report)
-    if not report.failures:
-        say(
-            f'to keep it, write version "{back.after}" in {binding.source.path}, or declare a new '
-            f"one; until then plans refuse {back.before} as rejected"
-        )
-    return report_exit_code(report)
+        return _as_asked(carry_out(order, opened, opened.plan())), back
 
 
 def _as_asked(report: Report) -> Report:

@@ -97,10 +97,14 @@ def introduce(environment: Environment) -> None:
 
 @contextlib.contextmanager
 def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set `stop`; steps under way end first. A second signal quits."""
+    """Let SIGINT and SIGTERM set `stop`; steps under way end first. A second signal quits, as the
+    handler of SIGTERM outside says: it may have a report to write.
+    """
 
-    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.event.is_set():
+            if callable(leave := before[SIGTERM]):
+                leave(number, frame)
             os._exit(128 + number)
         stop.signal = number
         stop.event.set()

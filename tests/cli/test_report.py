@@ -44,6 +44,25 @@ def test_a_success_is_reported(lab: Lab, command: Command, tmp_path: Path) -> No
     assert len(written["report"]["proofs"]) == 4
 
 
+def test_a_training_and_a_roll_back_are_reported_too(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    command("apply", "--yes", "-t", "breast-cancer")
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    assert command("train", "--yes", "-t", "b*", "--report", "report.json").code == 0
+    written = read(tmp_path / "report.json")
+    assert (written["command"], written["exit_code"]) == ("train", 0)
+    assert [c["action"] for c in written["report"]["plan"]["changes"]] == ["BIND"]
+    command("apply", "--yes", "-t", "breast-cancer")
+    assert command("rollback", "breast-cancer", "--yes", "--report", "report.json").code == 0
+    written = read(tmp_path / "report.json")
+    assert (written["command"], written["exit_code"]) == ("rollback", 0)
+    (proof,) = written["report"]["proofs"]
+    assert (proof["model"], proof["rolled_back"]) == ("2026-10", True)
+    assert command("rollback", "nobody", "--yes", "--report", "report.json").code == 3
+    assert "there is no binding nobody" in read(tmp_path / "report.json")["error"]
+
+
 def test_failures_are_reported(lab: Lab, command: Command, tmp_path: Path) -> None:
     lab.edit("diabetes.yaml", "endpoint: young", "endpoint: nowhere")
     ran = command("apply", "--yes", "--report", "report.json")
@@ -95,6 +114,40 @@ def test_a_signal_is_reported(lab: Lab, tmp_path: Path) -> None:
     written = read(tmp_path / "report.json")
     assert written["exit_code"] == errors.TERMINATED
     assert written["report"]["stopped_by"] == signal.SIGTERM
+
+
+def test_a_second_signal_is_reported_too(lab: Lab, tmp_path: Path) -> None:
+    """The first one waits for a step that hangs; the second one does not."""
+    asked, released = threading.Event(), threading.Event()
+    serve = lab.cloud.handle
+
+    def hangs(request: Request) -> Response:
+        if request.method == "POST" and request.path.endswith("/jobs"):
+            asked.set()
+            released.wait(60)
+        return serve(request)
+
+    lab.cloud.handle = hangs  # type: ignore[method-assign]
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "--yes", "--report", "report.json"],
+        cwd=tmp_path,
+        env=environment(lab),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        while "stopping after the steps under way" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == errors.INTERRUPTED
+    finally:
+        released.set()
+    written = read(tmp_path / "report.json")
+    assert (written["exit_code"], written["error"]) == (errors.INTERRUPTED, "interrupted")
 
 
 def test_a_signal_while_planning_is_reported(lab: Lab, tmp_path: Path) -> None:

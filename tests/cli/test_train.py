@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from reconciler import errors
+import pytest
+
+from reconciler import errors, limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,18 @@ def test_after_train_an_apply_only_swaps(lab: Lab, command: Command) -> None:
     lab.cloud.log.clear()
     assert command("apply", "--yes").code == errors.SUCCESS
     assert not [entry for entry in lab.cloud.log if entry.route in ("bes.submit", "bes.start")]
+
+
+def test_how_many_endpoints_may_change_is_no_limit_of_train(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 0)
+    refused = command("apply", "--yes", "-t", "breast-cancer", "-t", "*-young")
+    assert refused.code == errors.REFUSED
+    assert "2 of 4 endpoints would change (50%), and limits.changes is 30%" in refused.err
+    trained = command("train", "--yes", "-t", "breast-cancer", "-t", "*-young")
+    assert trained.code == errors.SUCCESS
+    assert "bind" in trained.out
 
 
 def test_train_twice_trains_nothing_and_asks_nobody(lab: Lab, command: Command) -> None:
