@@ -8,6 +8,7 @@ that this program binds; the absolute rules beside it still hold.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,12 @@ def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
     return Judgement(rule, passed, candidate, now, "")
 
 
+# Studio's own regression metrics are spelt out (§4.5); evaluations of R and Python modules are not.
+_LOWER = re.compile(
+    r"error|loss|deviance|perplexity|(?<![a-z])(n?r?mse|rmsle|n?mae|s?mape|brier|fpr|fnr)(?![a-z])"
+)
+
+
 def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value is the better one: all error and loss metrics (§4.5)."""
-    words = metric.lower()
-    return "error" in words or "loss" in words
+    """Whether a smaller value is the better one: all error and loss metrics."""
+    return _LOWER.search(metric.lower()) is not None

@@ -200,6 +200,26 @@ def test_the_digest_changes_with_the_recipe() -> None:
     assert make_plan(ENVIRONMENT, [changed]).digest != plan.digest
 
 
+@pytest.mark.parametrize(
+    ("metric", "lower"),
+    [
+        ("AUC", False),
+        ("Coefficient of Determination", False),
+        ("Root Mean Squared Error", True),
+        ("Average Log Loss", True),
+        ("RMSE", True),
+        ("test_mae", True),
+        ("Maestro", False),
+    ],
+)
+def test_of_errors_and_losses_smaller_is_better(metric: str, lower: bool) -> None:
+    assert gates.lower_is_better(metric) is lower
+    worse = {metric: 2.0 if lower else 1.0}
+    rule = Rule(metric, RuleKind.BETTER_THAN_LIVE, Decimal("0"))
+    (judgement,) = gates.judge([rule], worse, {metric: 1.5})
+    assert judgement.passed is False
+
+
 LIVE = {"AUC": 0.913, "Root Mean Squared Error": 60.0}
 GATES = [
     ("AUC", RuleKind.AT_LEAST, "0.9", {"AUC": 0.9}, LIVE, True),

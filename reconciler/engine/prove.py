@@ -52,6 +52,17 @@ def _not_served(live: Live) -> Health:
     return Health(HealthCode.DEGRADED, f"it serves {shown}, not the declared version")
 
 
+def _of_hidden(before: Score | None, after: Score | None) -> str:
+    """The record says what was asked for; only an answer that changed says that it was done."""
+    said = "the service hides its model: read back from the record in the store"
+    if after is None or before == after:
+        return (
+            f"{said}, and no answer changed, so nothing but the service's word shows the swap; "
+            "declare what the new model answers as spec.verify.expect.values"
+        )
+    return said
+
+
 def make_proof(
     binding: Binding,
     live: Live,
@@ -66,7 +77,7 @@ def make_proof(
     if after is not None and (said := verify.same_answer_warning(before, after)):
         warnings.append(said)
     if live.witness is Witness.RECORD:
-        warnings.append("the service hides its model: read back from the record in the store")
+        warnings.append(_of_hidden(before, after))
     return Proof(
         name=binding.name,
         address=str(binding.address),

@@ -91,6 +91,16 @@ def test_a_classic_patch_that_changed_nothing_is_an_error_after_the_window(
     assert lab.clock() - began > 30
 
 
+def test_a_hidden_patch_that_changed_nothing_is_at_least_said_to_be_unwitnessed(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched(classic_location="hidden")
+    lab.cloud.faults.play("patch", "nothing", times=3)
+    proofs = {proof.name: " ".join(proof.warnings) for proof in lab.apply().proofs}
+    assert "nothing but the service's word shows the swap" in proofs["diabetes-young"]
+    assert "nothing but" not in proofs["breast-cancer"]
+
+
 def test_a_failed_job_blocks_with_its_details_and_stays_so(switched: Callable[..., Lab]) -> None:
     lab = switched()
     lab.cloud.faults.play("job", "Error 0018: no header", times=8)
