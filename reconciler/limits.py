@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import TRAINING, Action, Declared
+from reconciler.model import NOT_DECLARED, TRAINING, Action, Declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.model import Change, Environment
 
 ALWAYS_ALLOWED = 10  # bindings; below, a share says nothing: two of three are 67 %
-_CHANGING = (Action.TRAIN, Action.BIND, Action.CREATE, Action.DELETE)
+_CHANGING = (Action.TRAIN, Action.BIND, Action.CREATE, Action.UPDATE, Action.DELETE)
 
 
 def excess(
@@ -24,15 +24,16 @@ def excess(
     know what the others change, so its share is one of its own bindings.
     """
     shown = tuple(changes)
-    declared = declared or Declared(len(shown), len(shown))
-    of_changes = _of_changes(environment, shown, declared)
-    return (*filter(None, [of_changes]), *excess_of_trainings(environment, shown))
+    wanted = tuple(change for change in shown if change.code != NOT_DECLARED)
+    declared = declared or Declared(len(wanted), len(wanted))
+    rules = (_of_changes(environment, wanted, declared), _of_deletes(environment, shown))
+    return (*filter(None, rules), *excess_of_trainings(environment, wanted))
 
 
 def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> tuple[str, ...]:
     """The same of a run that trains and changes no endpoint. Two endpoints of one version are one
     training."""
-    trainings = len({change.key for change in changes if change.action is Action.TRAIN})
+    trainings = len({change.key for change in changes if change.trains})
     if trainings <= environment.most_retrains:
         return ()
     most = environment.most_retrains
@@ -54,3 +55,19 @@ def _of_changes(environment: Environment, changes: tuple[Change, ...], declared:
 def _changes(change: Change) -> bool:
     """Whether the endpoint would change: a run that waits for a job swaps when it is done."""
     return change.action in _CHANGING or change.code == TRAINING
+
+
+def _of_deletes(environment: Environment, changes: tuple[Change, ...]) -> str:
+    """Of what is not declared: what is declared to be absent was reviewed by its name.
+
+    One is always allowed, unless it is 0%; a share of a small number would say nothing.
+    """
+    deletes = sum(c.action is Action.DELETE and c.code == NOT_DECLARED for c in changes)
+    most = environment.most_deletes_percent
+    allowed = max(1, most * len(changes) // 100) if most else 0
+    if deletes <= allowed:
+        return ""
+    return (
+        f"{deletes} of {len(changes)} endpoints would be deleted because git does not declare them "
+        f"({100 * deletes / len(changes):.0f}%), and limits.deletes is {most}%"
+    )

@@ -282,9 +282,16 @@ class Environment:
     auth: Auth = Auth.DEFAULT
     parallel: int = 8
     most_changes_percent: int = 30
+    most_deletes_percent: int = 10
     most_bindings: int = MOST_BINDINGS
     most_retrains: int = 40
     source: Source = field(default=NOWHERE, compare=False)
+
+    @property
+    def mark(self) -> str:
+        """What it marks an endpoint with that it made: the environment, and the store whose lock
+        it takes, so that two repositories with an environment of one name stay apart."""
+        return f"{self.name}@{self.store.account}/{self.store.container}"
 
 
 @dataclass(frozen=True)
@@ -331,13 +338,27 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Creation:
+    """That an endpoint which is not there is to be made, and of what.
+
+    `template` is the definition of a New service as canonical JSON, "" where the kind needs none;
+    `secrets` are what is missing in it, by dotted path.
+    """
+
+    template: str = ""
+    secrets: tuple[tuple[str, SecretName], ...] = ()
+
+
+@dataclass(frozen=True)
 class Binding:
     """Desired: this model version serves at this address.
 
     `asset` is the asset (New) or resource (Classic) that holds the model; None where the
     service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
-    `adopt` accepts a first swap that has no way back; `protect` refuses every change, and
-    `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
+    `create` says how to make an endpoint that is not there, None: not at all. `settings` are the
+    owned ones, by dotted name, as text; no other is looked at. `absent` wants the endpoint gone.
+    `adopt` accepts a first swap that has no way back; `protect` refuses every change unless it is
+    `forced`, and `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
     """
 
     name: str
@@ -350,8 +371,12 @@ class Binding:
     probe: Probe | None = None
     timeout_s: float = 7200.0
     attempts: int = 2
+    create: Creation | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    absent: bool = False
     adopt: bool = False
     protect: bool = False
+    forced: bool = False
     paused: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     element: str = ""
@@ -375,12 +400,14 @@ class Declared:
 class Desired:
     """What one environment must look like; bindings sorted by address.
 
-    `declared` counts those that a selection was made of; None where these are all.
+    `declared` counts those that a selection was made of; None where these are all. `left_out` are
+    the bindings that git declares too and a selection hides.
     """
 
     environment: Environment
     bindings: tuple[Binding, ...]
     declared: Declared | None = None
+    left_out: tuple[Binding, ...] = ()
 
 
 # --- observed state ------------------------------------------------------------------------
@@ -427,6 +454,9 @@ class Live:
     `ref` is None when the model is unknown (hidden, missing, or not a plain URL); `model_text`
     is then what was found, for people. `hidden` says that the service does not reveal it. `place`
     is the service's own name of what was found, where two addresses may lead to the same.
+    `settings` are those that can be owned, by dotted name, as text ("" and absent are the same).
+    `ours` says that it carries the mark of this environment, which made it; `protected`, that the
+    mark says it must be kept. `keep` is any other reason why it must not be deleted.
     """
 
     health: Health
@@ -438,6 +468,32 @@ class Live:
     refusal: Refusal | None = None
     warnings: tuple[str, ...] = ()
     place: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
+    ours: bool = False
+    protected: bool = False
+    keep: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class Owned:
+    """An endpoint that carries this environment's mark and is not declared any more.
+
+    `name` is what people call it; `protected` and `keep` as in `Live`.
+    """
+
+    kind: str
+    name: str
+    address: Address
+    protected: bool = False
+    keep: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class NotDeclared:
+    """What git does not declare any more; `unread` says what could not be read to its end."""
+
+    found: tuple[Owned, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class ArtifactState(StrEnum):
@@ -483,7 +539,8 @@ class Actor:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that was done at an address: `swap`, `proof`, `roll back`, `reinstate`."""
+    """One thing that was done at an address: `create`, `swap`, `proof`, `roll back`, `settings`,
+    `delete`."""
 
     at: str
     what: str
@@ -494,6 +551,8 @@ class Event:
 
 
 MOST_EVENTS = 100  # of one address; the oldest are forgotten
+CREATED = "create"  # the event before an endpoint is made
+DELETED = "delete"  # the event before an endpoint is deleted
 
 
 @dataclass(frozen=True)
@@ -517,6 +576,12 @@ class Record:
     before: Score | None = None
     history: tuple[Event, ...] = ()
     etag: str = field(default="", compare=False)
+
+    @property
+    def newborn(self) -> bool:
+        """Whether this program made the endpoint and has not proved anything there yet."""
+        told = (e.what for e in reversed(self.history) if e.what in (CREATED, "proof"))
+        return next(told, "") == CREATED
 
 
 @dataclass(frozen=True)
@@ -563,6 +628,11 @@ class Observed:
         """Whether the live model was swapped in by this program and proved."""
         return self.record is not None and self.swapped_in and self.record.proved
 
+    @property
+    def newborn(self) -> bool:
+        """Whether this program made the endpoint, and nothing was ever proved to serve there."""
+        return self.live.ours and self.record is not None and self.record.newborn
+
 
 # --- plans ---------------------------------------------------------------------------------
 
@@ -574,6 +644,7 @@ class Action(Enum):
     WAIT = "."
     CREATE = "+"
     BIND = "~"
+    UPDATE = "^"
     TRAIN = "*"
     DELETE = "-"
     BLOCK = "!"
@@ -630,7 +701,22 @@ class Change:
     terms: Mapping[str, str] = field(default_factory=dict, hash=False)
     forecast: Forecast | None = field(default=None, compare=False)  # of a TRAIN; None: not asked
 
+    @property
+    def trains(self) -> bool:
+        """Whether a model must be trained first."""
+        return self.action is Action.TRAIN or (
+            self.action is Action.CREATE and self.code in TO_TRAIN
+        )
 
+
+# The reason codes of what must be trained first.
+TO_TRAIN = ("not_trained", "retry")
+# The reason code of the BIND of an endpoint that this program has just made.
+NEWBORN = "created"
+# The reason code of an endpoint that this environment made and git does not declare any more.
+NOT_DECLARED = "not_declared"
+# The reason code of what is declared to be absent.
+ABSENT = "absent"
 # The reason code of a BLOCK that means "could not be read": an error, not a refusal.
 UNREADABLE = "unreadable"
 # The reason code of a WAIT for a job, which may have to be tried again.
@@ -647,7 +733,8 @@ ADOPTED = "adopted without a way back"
 class Plan:
     """The sorted changes of one environment. Data only.
 
-    `excess` says which limits of the environment the changes exceed. `id` tells apart two plans
+    `excess` says which limits of the environment the changes exceed, `notes` what could not be
+    looked at. `id` tells apart two plans
     of the same content, so that one that was approved is not applied twice; "" while it is not
     kept anywhere. `commit` is the one of git that was planned, "" where nobody knows it.
     """
@@ -656,6 +743,7 @@ class Plan:
     cloud: str
     changes: tuple[Change, ...]
     excess: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
     id: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
 
@@ -711,9 +799,9 @@ class Proof:
     """The record that an endpoint serves the model it should: read back, and scored.
 
     `model` names the model that was looked for: the declared one or, after a proof of that one
-    failed, the one before (`rolled_back`). `after` is None when the binding declares no probe;
-    `before` is None when the endpoint was already converged or could not be asked before the
-    change.
+    failed, the one before (`rolled_back`), or "" where the endpoint had to go and is `gone`.
+    `after` is None when the binding declares no probe; `before` is None when the endpoint was
+    already converged or could not be asked before the change.
     """
 
     name: str
@@ -725,6 +813,7 @@ class Proof:
     after: Score | None = None
     warnings: tuple[str, ...] = ()
     rolled_back: bool = False
+    gone: bool = False
 
     @property
     def proved(self) -> bool:

@@ -7,12 +7,15 @@ not be written has no other future than BLOCK.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler import gates, limits
 from reconciler.model import (
+    ABSENT,
     ADOPTED,
+    NEWBORN,
+    NOT_DECLARED,
     PAUSED,
     ROLL_BACK,
     TRAINING,
@@ -23,6 +26,7 @@ from reconciler.model import (
     FieldDiff,
     HealthCode,
     Judgement,
+    NotDeclared,
     Observed,
     Plan,
     Witness,
@@ -31,26 +35,70 @@ from reconciler.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from reconciler.model import Binding, Declared, Environment
+    from reconciler.model import Binding, Declared, Environment, Owned
+
+
+@dataclass(frozen=True)
+class Prune:
+    """That what is not declared is to be deleted; `forced`: although it is protected."""
+
+    forced: bool = False
 
 
 def make_plan(
-    environment: Environment, observed: Iterable[Observed], declared: Declared | None = None
+    environment: Environment,
+    observed: Iterable[Observed],
+    declared: Declared | None = None,
+    not_declared: NotDeclared | None = None,
+    prune: Prune | None = None,
 ) -> Plan:
     """The plan of one environment, its changes sorted by address.
 
-    `declared` says of how many bindings they are a selection; None: these are all.
+    `declared` says of how many bindings they are a selection; None: these are all. `not_declared`
+    is what this environment made and git declares no more; None where nobody looked.
     """
     seen = tuple(observed)
     twins = _twins(seen)
-    changes = tuple(
-        sorted(
-            (_on_terms(environment, one, _of_twins(one, twins) or decide(one)) for one in seen),
-            key=lambda change: change.address,
-        )
-    )
+    lost = not_declared or NotDeclared()
+    decided = [_on_terms(environment, one, _of_twins(one, twins) or decide(one)) for one in seen]
+    unread = tuple(f"what is not declared is not known: {said}" for said in lost.unread)
+    blind = unread or tuple(c.why for c in decided if c.code == UNREADABLE)
+    decided += [_of_owned(owned, prune, blind) for owned in lost.found]
+    changes = tuple(sorted(decided, key=lambda change: change.address))
+    notes = unread
+    if prune and blind:
+        notes = (*unread, f"nothing is deleted that is not declared: {blind[0]}")
     excess = limits.excess(environment, changes, declared)
-    return Plan(environment.name, environment.cloud.value, changes, excess)
+    return Plan(environment.name, environment.cloud.value, changes, excess, notes)
+
+
+def _of_owned(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) -> Change:
+    """What becomes of an endpoint that git does not declare any more.
+
+    Nothing is deleted where not everything could be read: what seems to be undeclared might be
+    what a better look would show to be something else.
+    """
+    shown = Change(
+        name=owned.name,
+        kind=owned.kind,
+        address=str(owned.address),
+        action=Action.NOOP,
+        code=NOT_DECLARED,
+        why="this environment made it, and git does not declare it any more; declare it again, or "
+        "delete it by `--prune`",
+    )
+    if prune is None or blind:
+        return shown
+    if owned.keep is not None:
+        return replace(shown, action=Action.BLOCK, code=owned.keep.code, why=owned.keep.message)
+    if owned.protected and not prune.forced:
+        why = (
+            "it was declared with `protect: true` and is kept; declare it again without that, or "
+            "delete it with --force REASON"
+        )
+        return replace(shown, action=Action.BLOCK, code=PROTECTED, why=why)
+    why = "this environment made it, and git does not declare it any more"
+    return replace(shown, action=Action.DELETE, why=why)
 
 
 def _on_terms(environment: Environment, observed: Observed, change: Change) -> Change:
@@ -91,28 +139,102 @@ def _of_twins(observed: Observed, twins: Mapping[str, list[Observed]]) -> Change
 
 def decide(observed: Observed) -> Change:
     """The one change of one binding."""
+    if observed.binding.absent:
+        return _as_declared(observed.binding, _gone(observed))
     change = (
         _because_of_address(observed)
         or _because_of_recipe(observed)
         or _because_it_is_live(observed)
         or _because_of_artifact(observed)
     )
+    change = _with_settings(observed, _in_the_making(observed, change))
     return _as_declared(observed.binding, _with_a_way_back(observed, change))
+
+
+def _gone(observed: Observed) -> Change:
+    """What becomes of an endpoint that is declared to be absent."""
+    live = observed.live
+    match live.health.code:
+        case HealthCode.UNKNOWN:
+            change = _change(observed, Action.BLOCK, UNREADABLE, live.health.message)
+        case HealthCode.MISSING:
+            change = _change(observed, Action.NOOP, ABSENT, "")
+        case HealthCode.PROGRESSING:
+            change = _change(observed, Action.WAIT, UPDATING, live.health.message)
+        case _ if live.keep is not None:
+            change = _change(observed, Action.BLOCK, live.keep.code, live.keep.message)
+        case _ if not live.ours:
+            why = "it carries no mark of this environment, which did not make it; delete it by hand"
+            change = _change(observed, Action.BLOCK, NOT_OWNED, why)
+        case _:
+            change = _change(observed, Action.DELETE, ABSENT, "`state: absent` is declared")
+    return replace(change, after="", after_ref="", key="", probe="")
+
+
+def _in_the_making(observed: Observed, change: Change) -> Change:
+    """The change, as one that makes the endpoint where there is none, or has just made it.
+
+    The model is trained and accepted first, so that no endpoint is made for nothing.
+    """
+    if observed.live.health.code is HealthCode.MISSING:
+        if change.action is Action.BIND:
+            why = "there is no such endpoint; make it, and serve the trained model"
+            return replace(change, action=Action.CREATE, code="missing", why=why)
+        if change.action is Action.TRAIN:
+            why = f"there is no such endpoint, and {change.why}"
+            return replace(change, action=Action.CREATE, why=why)
+    if observed.newborn and change.action is Action.BIND and change.code != ROLL_BACK:
+        why = "it was made just now and serves the model of its experiment; swap ours in"
+        return replace(change, code=NEWBORN, why=why)
+    return change
+
+
+_WITH_SETTINGS = (Action.CREATE, Action.TRAIN, Action.BIND)
+
+
+def _with_settings(observed: Observed, change: Change) -> Change:
+    """The change, with the owned settings that differ; an update where they are all that does."""
+    diffs = _settings_diffs(observed)
+    if not diffs:
+        return change
+    if change.action is Action.NOOP:
+        why = "settings differ from what is declared"
+        return replace(change, action=Action.UPDATE, code=SETTINGS, why=why, diffs=diffs)
+    follows = change.action in _WITH_SETTINGS or change.code == TRAINING
+    return replace(change, diffs=(*change.diffs, *diffs)) if follows else change
+
+
+def _settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
+    """By name, the owned settings that differ, and the protection that our own mark keeps."""
+    binding, live = observed.binding, observed.live
+    shown = dict(live.settings)
+    diffs = [
+        FieldDiff(f"settings.{name}", shown.get(name) or None, value)
+        for name, value in binding.settings
+        if shown.get(name, "") != value
+    ]
+    if binding.create is not None and live.ours and live.protected != binding.protect:
+        marked, wanted = (str(flag).lower() for flag in (live.protected, binding.protect))
+        diffs.append(FieldDiff("protect", marked, wanted))
+    return tuple(sorted(diffs, key=lambda diff: diff.path))
 
 
 def _as_declared(binding: Binding, change: Change) -> Change:
     """The change, unless the binding says that its endpoint is to be left alone."""
     if change.action is Action.NOOP:
         return change
-    would = f"{change.action.name.lower()} {change.before} → {change.after}: {change.why}"
+    would = f"{_told(change)}: {change.why}"
     if binding.paused:
         return replace(change, action=Action.NOOP, code=PAUSED, why=f"it would be {would}")
-    if binding.protect and change.action in TO_DO:
+    only_protects = {diff.path for diff in change.diffs} == {"protect"}
+    if change.action is Action.UPDATE and only_protects:
+        return change
+    if binding.protect and not binding.forced and change.action in TO_DO:
         why = (
             f"spec.protect is true, so nothing is changed here (it would be {would}); take it out, "
             "or apply with --force REASON"
         )
-        return replace(change, action=Action.BLOCK, code="protected", why=why)
+        return replace(change, action=Action.BLOCK, code=PROTECTED, why=why)
     return change
 
 
@@ -120,6 +242,8 @@ def _with_a_way_back(observed: Observed, change: Change) -> Change:
     """The change, or BLOCK where it leads to a swap that could not be taken back (promise 4)."""
     missing = observed.way_back.missing
     if not missing or change.action not in (Action.TRAIN, Action.BIND):
+        return change
+    if change.code == NEWBORN:  # nobody used it before
         return change
     if observed.binding.adopt:
         said = f"{ADOPTED}: {missing}"
@@ -137,7 +261,7 @@ def _because_of_address(observed: Observed) -> Change | None:
         return _change(observed, Action.BLOCK, UNREADABLE, live.health.message)
     if live.refusal is not None:
         return _change(observed, Action.BLOCK, live.refusal.code, live.refusal.message)
-    if live.health.code is HealthCode.MISSING:
+    if live.health.code is HealthCode.MISSING and observed.binding.create is None:
         return _change(observed, Action.BLOCK, "missing", live.health.message)
     if live.health.code is HealthCode.PROGRESSING:
         return _change(observed, Action.WAIT, UPDATING, live.health.message)
@@ -272,7 +396,7 @@ def _change(
         action=action,
         code=code,
         why=why,
-        before=observed.live_version or _live_name(observed),
+        before=_before(observed),
         after=binding.version.version,
         after_ref=artifact.ref.url,
         key=binding.key,
@@ -282,6 +406,14 @@ def _change(
         warnings=_warnings(observed),
         source=binding.source,
     )
+
+
+def _before(observed: Observed) -> str:
+    """The live model for people; "" where there is no endpoint, and need not be one."""
+    binding, missing = observed.binding, observed.live.health.code is HealthCode.MISSING
+    if missing and (binding.absent or binding.create is not None):
+        return ""
+    return observed.live_version or _live_name(observed)
 
 
 def _live_name(observed: Observed) -> str:
@@ -302,14 +434,18 @@ def _warnings(observed: Observed) -> tuple[str, ...]:
 
 # What an approved action lets happen: the same, or a later stage of the same work.
 _COVERS = {
-    Action.TRAIN: {Action.TRAIN, Action.WAIT, Action.BIND},
-    Action.BIND: {Action.BIND, Action.WAIT},
-    Action.WAIT: {Action.WAIT, Action.BIND},
-    Action.CREATE: {Action.CREATE},
-    Action.DELETE: {Action.DELETE},
+    Action.TRAIN: {Action.TRAIN, Action.WAIT, Action.BIND, Action.UPDATE},
+    Action.BIND: {Action.BIND, Action.WAIT, Action.UPDATE},
+    Action.WAIT: {Action.WAIT, Action.BIND, Action.UPDATE},
+    Action.CREATE: {Action.CREATE, Action.WAIT, Action.BIND, Action.UPDATE},
+    Action.UPDATE: {Action.UPDATE, Action.WAIT},
+    Action.DELETE: {Action.DELETE, Action.WAIT},
 }
 TO_DO = frozenset(_COVERS)
 UPDATING = "updating"  # the reason code of a WAIT for an update of the endpoint
+SETTINGS = "settings"  # the reason code of an UPDATE
+PROTECTED = "protected"  # the reason code of a BLOCK by `protect`
+NOT_OWNED = "not_owned"  # the reason code of a BLOCK of what somebody else made
 _AFTER_THE_SWAP = ("unproved", ROLL_BACK)  # codes of work on a model that serves already
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
 
@@ -329,10 +465,31 @@ def covers(approved: Change, now: Change) -> bool:
     A roll-back always is: whoever approves a swap approves that it is taken back.
     """
     same_end = (now.after_ref, now.key) == (approved.after_ref, approved.key)
-    first = Action.TRAIN if approved.code == TRAINING else approved.action
-    stages: set[Action] = _COVERS.get(first, set())
     to_the_end = same_end or now.code == ROLL_BACK
-    return now.action in stages and to_the_end and _goes_on_from(approved, now)
+    return (
+        now.action in _stages(approved)
+        and (approved.trains or approved.code == TRAINING or not now.trains)
+        and to_the_end
+        and _goes_on_from(approved, now)
+        and _owned(now) <= _owned(approved)
+    )
+
+
+def _stages(approved: Change) -> set[Action]:
+    """What may follow; who waits for the training of a model that nothing serves yet has approved
+    that an endpoint is made for it."""
+    if approved.code == TRAINING:
+        return _COVERS[Action.TRAIN] | _COVERS[Action.CREATE]
+    return _COVERS.get(approved.action, set())
+
+
+def _owned(change: Change) -> set[tuple[str, str | None]]:
+    """The settings that a change writes, whatever they are now."""
+    return {(diff.path, diff.after) for diff in change.diffs if not _of_the_model(diff)}
+
+
+def _of_the_model(diff: FieldDiff) -> bool:
+    return diff.path == "model" or diff.path.startswith("recipe.")
 
 
 def _beyond(change: Change, approved: Change | None) -> str:
@@ -346,8 +503,9 @@ def _beyond(change: Change, approved: Change | None) -> str:
 def _goes_on_from(approved: Change, now: Change) -> bool:
     """Whether the endpoint serves what it did then; or already the approved model, because a run
     was killed between the swap and its proof, or on the way back."""
-    begun = now.code in (*_AFTER_THE_SWAP, UPDATING) and now.before == approved.after
-    return now.before == approved.before or begun
+    begun = now.code in (*_AFTER_THE_SWAP, UPDATING, SETTINGS) and now.before == approved.after
+    made = not approved.before and now.code == NEWBORN
+    return now.before == approved.before or begun or made
 
 
 def _other_ways(change: Change, approved: Change) -> str:
@@ -364,7 +522,7 @@ def _other_ways(change: Change, approved: Change) -> str:
         return ""
     if change.probe != approved.probe:
         return f"{change.name}: spec.verify is another one than was approved"
-    if now == then or change.code in _AFTER_THE_SWAP:
+    if now == then or change.code in (*_AFTER_THE_SWAP, SETTINGS):
         return ""
     return (
         f"{change.name}: approved was {', '.join(then) or 'no gate'}, now it would be "
@@ -378,8 +536,15 @@ def _rules(change: Change) -> list[str]:
 
 def described(change: Change) -> str:
     """`bind 2026-10 → 2026-11`: what a change does, in words."""
-    recipe = f" (training {change.key[:12]})" if change.action is Action.TRAIN else ""
-    return f"{change.action.name.lower()} {change.before} → {change.after}{recipe}"
+    recipe = f" (training {change.key[:12]})" if change.trains else ""
+    owned = ", ".join(f"{path} {after}" for path, after in sorted(_owned(change), key=str))
+    told = _told(change) + recipe
+    return f"{told} with {owned}" if owned else told
+
+
+def _told(change: Change) -> str:
+    models = " → ".join(filter(None, (change.before, change.after)))
+    return f"{change.action.name.lower()} {models}".rstrip()
 
 
 def field_diffs(before: Any, after: Any, root: str) -> tuple[FieldDiff, ...]:

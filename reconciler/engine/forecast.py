@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import Action, Forecast
+from reconciler.model import Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ LEAST_RUNS = 3  # fewer tell nothing: a median of two is a guess
 def foresee(world: World, bindings: Iterable[Binding], plan: Plan, at_once: int) -> Plan:
     """The plan whose trainings say how long such took before; `at_once` of them run together."""
     by_address = {str(binding.address): binding for binding in bindings}
-    training = {c.address: by_address[c.address] for c in plan.changes if c.action is Action.TRAIN}
+    training = {c.address: by_address[c.address] for c in plan.changes if c.trains}
     models = sorted({binding.version.model for binding in training.values()})
     took = {model: _durations(world, model) for model in models}
     forecasts = {

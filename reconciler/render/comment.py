@@ -82,6 +82,7 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
     head = [
         f"## {escaped(plan.environment)} · {escaped(title)}",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
+        "\n".join(f"- {escaped(said)}" for said in words.notes(plan)),
         _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
         table(_HEADS, map(_row, found)) if found else "",
     ]
@@ -193,8 +194,8 @@ def _foot(plan: Plan, context: Context) -> list[str]:
 
 
 def _how_to_apply(plan: Plan, digest: str) -> list[str]:
-    to_do = {Action.TRAIN, Action.CREATE, Action.BIND, Action.WAIT, Action.DELETE}
-    if not any(plan.counts[action] for action in to_do):
+    left = plan.counts[Action.NOOP] + plan.counts[Action.BLOCK]
+    if left == len(plan.changes):
         return []
     environment = visible(shlex.quote(plan.environment))
     command = f"reconciler apply --environment {environment} --expect {digest}"

@@ -94,6 +94,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "converged": plan.converged,
         "counts": {action.name: count for action, count in plan.counts.items()},
         "excess": list(plan.excess),
+        "notes": list(plan.notes),
         "changes": [_change(change) for change in plan.changes],
     }
 
@@ -161,6 +162,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
         "proved": proof.proved,
         "read_back": proof.read_back,
         "rolled_back": proof.rolled_back,
+        "gone": proof.gone,
         "health": {"code": proof.health.code.value, "message": proof.health.message},
         "before": _score(proof.before),
         "after": _score(proof.after),
@@ -213,6 +215,7 @@ def plan_in(root: Node, id: str = "") -> Plan:
         root.get("cloud", str),
         tuple(_parse_change(node) for node in root.nodes("changes")),
         excess=root.texts("excess"),
+        notes=root.texts("notes"),
         id=id,
         commit=root.made("commit", _commit),
     )

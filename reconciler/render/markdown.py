@@ -56,7 +56,8 @@ def plan_markdown(plan: Plan) -> str:
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
     found = large_fleets([change for change in plan.changes if words.worth_showing(change)])
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
-    too_much = "\n".join(f"- {escaped(said)}" for said in words.excess(plan))
+    told = [*words.excess(plan), *words.notes(plan)]
+    too_much = "\n".join(f"- {escaped(said)}" for said in told)
     parts = [title, summary, too_much, *_refusals(found)]
     if found:
         parts.append(table(["", "binding", "version", "what", "gates"], map(_plan_row, found)))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from reconciler.model import ADOPTED, PAUSED, ROLL_BACK, TRAINING, UNREADABLE, Action, Change
+from reconciler.model import (
+    ADOPTED,
+    NOT_DECLARED,
+    PAUSED,
+    ROLL_BACK,
+    TRAINING,
+    UNREADABLE,
+    Action,
+    Change,
+)
 from reconciler.render.cells import counted, listed
 
 
@@ -12,7 +21,9 @@ def risk(change: Change) -> str:
         case Action.BLOCK:
             return "unknown" if change.code == UNREADABLE else "none: nothing is changed"
         case Action.NOOP:
-            return "none: left as it is" if change.code == PAUSED else "none"
+            return "none: left as it is" if change.code in (PAUSED, NOT_DECLARED) else "none"
+        case Action.UPDATE:
+            return "low: settings change, the model does not"
         case Action.DELETE:
             return "high: the endpoint goes away"
         case Action.WAIT if change.code != TRAINING:

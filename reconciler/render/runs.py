@@ -59,6 +59,7 @@ def _proof(node: Node) -> Proof:
         after=_score(node, "after"),
         warnings=node.texts("warnings"),
         rolled_back=node.get("rolled_back", bool),
+        gone=node.get("gone", bool),
     )
 
 

@@ -37,6 +37,8 @@ def plan_text(
     lines += ["", *look.lines(last)]
     for said in words.excess(plan):
         lines += look.lines(said, color="red", hang=2)
+    for said in words.notes(plan):
+        lines += look.lines(said, color="yellow", hang=2)
     return _document(lines)
 
 

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from reconciler.model import Action, Change, Forecast
+from reconciler.model import Change, Forecast
 from reconciler.render.cells import counted
 
 NOT_KNOWN = "known after 3 runs"
@@ -37,7 +37,7 @@ def _by_service(changes: Iterable[Change]) -> dict[str, list[Forecast | None]]:
     """The forecast of each training, by service; two endpoints of one version are one training."""
     found: dict[str, dict[str, Forecast | None]] = {}
     for change in changes:
-        if change.action is Action.TRAIN:
+        if change.trains:
             service = change.forecast.service if change.forecast else ""
             found.setdefault(service, {})[change.key] = change.forecast
     return {service: list(by_key.values()) for service, by_key in found.items()}

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.model import (
+    ABSENT,
+    NOT_DECLARED,
     PAUSED,
     UNREADABLE,
     Action,
@@ -27,6 +29,7 @@ ORDER = (
     Action.TRAIN,
     Action.CREATE,
     Action.BIND,
+    Action.UPDATE,
     Action.WAIT,
     Action.DELETE,
     Action.NOOP,
@@ -37,6 +40,7 @@ COLORS = {
     Action.TRAIN: "cyan",
     Action.CREATE: "green",
     Action.BIND: "yellow",
+    Action.UPDATE: "yellow",
     Action.WAIT: "dim",
     Action.DELETE: "red",
     Action.NOOP: "dim",
@@ -47,6 +51,7 @@ _COUNTED = {
     Action.TRAIN: "to train and bind",
     Action.CREATE: "to create",
     Action.BIND: "to bind",
+    Action.UPDATE: "to update",
     Action.WAIT: "to wait for",
     Action.DELETE: "to delete",
 }
@@ -69,10 +74,17 @@ def what(change: Change) -> str:
             return f"wait: {change.code}"
         case Action.TRAIN:
             return "train, then bind"
+        case Action.CREATE:
+            return "train, then create" if change.trains else "create"
+        case Action.UPDATE:
+            return "update settings"
         case Action.NOOP:
-            return "paused" if change.code == PAUSED else "in sync"
+            return _LEFT.get(change.code, "in sync")
         case action:
             return action.name.lower()
+
+
+_LEFT = {PAUSED: "paused", NOT_DECLARED: "not declared", ABSENT: "absent, as declared"}
 
 
 def nothing_to_do(plan: Plan) -> str:
@@ -81,11 +93,18 @@ def nothing_to_do(plan: Plan) -> str:
         return ""
     if not plan.changes:
         return "Nothing to do: there are no bindings."
-    paused = sum(change.code == PAUSED for change in plan.changes)
-    in_sync = len(plan.changes) - paused
+    paused, not_declared = _of_code(plan, PAUSED), _of_code(plan, NOT_DECLARED)
+    in_sync = len(plan.changes) - paused - not_declared
     are = "is" if in_sync == 1 else "are"
-    said = f"{counted(in_sync, 'binding')} {are} in sync"
-    return f"Nothing to do: {said}{f', {paused} paused' if paused else ''}."
+    parts = [f"{counted(in_sync, 'binding')} {are} in sync"]
+    parts += [f"{paused} paused"] if paused else []
+    parts += [f"{counted(not_declared, 'endpoint')} not declared"] if not_declared else []
+    return f"Nothing to do: {', '.join(parts)}."
+
+
+def _of_code(plan: Plan, code: str) -> int:
+    """How many changes do nothing for this reason."""
+    return sum(c.action is Action.NOOP and c.code == code for c in plan.changes)
 
 
 def plan_summary(plan: Plan) -> str:
@@ -97,11 +116,14 @@ def plan_summary(plan: Plan) -> str:
         parts.append(f"{refused:,} refused")
     if unreadable:
         parts.append(f"{unreadable:,} unreadable")
-    paused = sum(change.code == PAUSED for change in plan.changes)
-    parts.append(f"{counts[Action.NOOP] - paused:,} unchanged")
+    paused, not_declared = _of_code(plan, PAUSED), _of_code(plan, NOT_DECLARED)
+    parts.append(f"{counts[Action.NOOP] - paused - not_declared:,} unchanged")
     if paused:
         parts.append(f"{paused:,} paused")
-    said = f"{counted(len(plan.changes), 'binding')}: {', '.join(parts)}."
+    if not_declared:
+        parts.append(f"{not_declared:,} not declared")
+    declared = sum(change.code != NOT_DECLARED for change in plan.changes)
+    said = f"{counted(declared, 'binding')}: {', '.join(parts)}."
     jobs = trainings(plan.changes)
     return f"{said} {jobs}." if jobs else said
 
@@ -110,6 +132,11 @@ def excess(plan: Plan) -> list[str]:
     """What `apply` will refuse because it is too much at once, and how to do it nevertheless."""
     fix = "apply refuses this without --force REASON"
     return [f"too much at once: {said}; {fix}" for said in plan.excess]
+
+
+def notes(plan: Plan) -> list[str]:
+    """What could not be looked at, and what that means."""
+    return [f"note: {said}" for said in listed(plan.notes)]
 
 
 def versions(before: str, after: str) -> str:
@@ -177,7 +204,8 @@ def _difference(value: float) -> str:
 
 def worth_showing(change: Change) -> bool:
     """Whether there is something to do, in the way, or to be warned of."""
-    return change.action is not Action.NOOP or change.code == PAUSED or bool(change.warnings)
+    left = change.code in (PAUSED, NOT_DECLARED)
+    return change.action is not Action.NOOP or left or bool(change.warnings)
 
 
 def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
@@ -190,6 +218,8 @@ def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
 
 def read_back(proof: Proof) -> str:
     """`read back ✓`, after `rolled back` where it is not the declared version that is proved."""
+    if proof.gone:
+        return "gone ✓"
     said = f"read back {'✓' if proof.read_back else '✗'}"
     return f"rolled back, {said}" if proof.rolled_back else said
 
@@ -281,7 +311,9 @@ def report_summary(report: Report) -> str:
     """`2 changed, 2 proved, 1 failed, 3 unchanged in 61.2 s.`"""
     touched = set(report.done) | {failure.address for failure in report.failures}
     unchanged = sum(
-        change.action is Action.NOOP and change.address not in touched
+        change.action is Action.NOOP
+        and change.code != NOT_DECLARED
+        and change.address not in touched
         for change in report.plan.changes
     )
     proved = sum(proof.proved for proof in report.proofs)

@@ -15,9 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from reconciler.model import Address, Binding, Environment, Live, ModelRef, Score, SecretName
+    from reconciler.model import (
+        Address,
+        Binding,
+        Environment,
+        Live,
+        ModelRef,
+        Owned,
+        Score,
+        SecretName,
+    )
     from reconciler.wire.blob import BlobUrl
     from reconciler.wire.credentials import AccessToken
     from reconciler.wire.hosts import Hosts
@@ -57,7 +66,7 @@ class Connection:
 
 
 class Target(Protocol):
-    """What the engine asks of a kind of endpoint. `observe`, `progress`, `export` only read.
+    """What the engine asks of a kind of endpoint. `observe`, `progress`, `export`, `owned` read.
 
     `settle_s` is the documented time after which a write is in effect at the latest, beyond the
     end of its operation; 0 where the operation's end is the truth. `needs_grant` says that a
@@ -84,6 +93,31 @@ class Target(Protocol):
         """Ask the service to serve `ref`: the operation to ask for progress, "" if there is none.
 
         Returns when the request was accepted, which proves nothing yet.
+        """
+        ...
+
+    def create(self, binding: Binding, ref: ModelRef) -> str:
+        """Make the endpoint with this environment's mark; an operation as `bind` answers it.
+
+        Where the kind can, it serves `ref` from its first moment; else it is bound in a later step.
+        """
+        ...
+
+    def update(self, binding: Binding) -> str:
+        """Write the declared settings, and into our own mark whether it is protected."""
+        ...
+
+    def delete(self, address: Address) -> str:
+        """Delete the endpoint, if it still carries our mark; no error where it is gone already.
+
+        RefusedError where it must be kept.
+        """
+        ...
+
+    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
+        """What carries this environment's mark and is not declared; WireError unless all was read.
+
+        `declared` are the ids (`str`) of addresses in lower case.
         """
         ...
 

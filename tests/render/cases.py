@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from reconciler import render
 from reconciler.model import (
+    NOWHERE,
     UNREADABLE,
     Action,
     Change,
@@ -126,8 +127,40 @@ EVERY_ACTION = Plan(
             warnings=("the service does not reveal its model; the record is the witness",),
         ),
         change("fraud", Action.WAIT, "training", "the training job is running", gates=(PENDING,)),
-        change("new", Action.CREATE, "absent", "there is no such endpoint yet", before=""),
-        change("old", Action.DELETE, "undeclared", "nothing declares it any more", after=""),
+        change(
+            "new",
+            Action.CREATE,
+            "missing",
+            "there is no such endpoint; make it, and serve the trained model",
+            before="",
+            diffs=(FieldDiff("settings.description", None, "loc 1"),),
+        ),
+        change(
+            "newer",
+            Action.CREATE,
+            "not_trained",
+            "there is no such endpoint, and this version was never trained",
+            before="",
+            gates=(PENDING,),
+        ),
+        change(
+            "slow",
+            Action.UPDATE,
+            "settings",
+            "settings differ from what is declared",
+            before="2026-11",
+            diffs=(FieldDiff("settings.maxConcurrentCalls", "4", "20"),),
+        ),
+        change("old", Action.DELETE, "absent", "`state: absent` is declared", after=""),
+        change(
+            "older",
+            Action.NOOP,
+            "not_declared",
+            "this environment made it, and git does not declare it any more",
+            before="",
+            after="",
+            source=NOWHERE,
+        ),
         change(
             "gated",
             Action.BLOCK,
@@ -149,6 +182,7 @@ EVERY_ACTION = Plan(
         ),
         NOOP,
     ),
+    notes=("what is not declared is not known: listing the web services answered 503",),
 )
 
 

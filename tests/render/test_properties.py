@@ -220,12 +220,12 @@ def damage(change: dict[str, Any] | None = None, **root: Any) -> str:
         (damage({"warnings": [None]}), r"plan.changes\[0\].warnings\[0\]: must be text"),
         (damage({"source": None}), r"plan.changes\[0\].source: must be an object"),
         (damage({"diffs": [{"path": 1}]}), r"plan.changes\[0\].diffs\[0\].path: must be text"),
-        (damage({"name": "another"}), "plan.digest: '34ada3516a11' does not fit"),
+        (damage({"name": "another"}), "plan.digest: '51a8b04a9391' does not fit"),
         (damage({"name": "\ud800"}), "plan.changes: half a character"),
         (damage(digest="000000000000"), "plan.digest: '000000000000' does not fit"),
         (damage(converged=True), "plan.converged: does not fit"),
-        (damage(counts={"NOOP": 1}), "plan.counts.WAIT: is missing"),
-        (damage(counts={"NOOP": 7}), "plan.counts.NOOP: there are 1"),
+        (damage(counts={"NOOP": 2}), "plan.counts.WAIT: is missing"),
+        (damage(counts={"NOOP": 7}), "plan.counts.NOOP: there are 2"),
     ],
 )
 def test_a_damaged_plan_is_refused_with_the_place_of_the_damage(text: str, said: str) -> None:
