@@ -28,6 +28,7 @@ MAX_DEPTH = 50
 MAX_ALIASES = 32
 MAX_ALIASED_VALUES = 2_000  # what all aliases of a document may stand for, together
 MAX_VALUES = 100_000  # in one file; three times what fits into one that people wrote
+_WRITE_OUT = "write the values out"
 MAX_MESSAGE = 2_000  # characters; one value may be quoted once per binding
 
 Trail = tuple[str | int, ...]
@@ -247,7 +248,7 @@ class _Reader:
         if depth > self._deepest:
             self._deepest = depth
         if depth > MAX_DEPTH:
-            raise self._hopeless(mark, f"nested deeper than {MAX_DEPTH} levels")
+            raise self._hopeless(mark, f"nested deeper than {MAX_DEPTH} levels; write it flatter")
         if self._size > MAX_VALUES:
             message = f"more than {MAX_VALUES} values in one file; split it"
             raise self._hopeless(mark, message)
@@ -309,15 +310,17 @@ class _Reader:
     def _alias(self, event: Any, depth: int) -> Any:
         mark, name = event.start_mark, event.anchor
         if name in self._open:
-            raise self._hopeless(mark, f"the alias *{name} contains itself")
+            raise self._hopeless(mark, f"the alias *{name} contains itself; {_WRITE_OUT}")
         if name not in self._anchors:
-            raise self._hopeless(mark, f"the alias *{name} has no anchor &{name} before it")
+            message = f"the alias *{name} has no anchor &{name} before it; {_WRITE_OUT}"
+            raise self._hopeless(mark, message)
         value, size, height = self._anchors[name]
         self._aliases, self._aliased = self._aliases + 1, self._aliased + size
         if self._aliases > MAX_ALIASES:
-            raise self._hopeless(mark, f"more than {MAX_ALIASES} aliases in one document")
+            message = f"more than {MAX_ALIASES} aliases in one document; {_WRITE_OUT}"
+            raise self._hopeless(mark, message)
         if self._aliased > MAX_ALIASED_VALUES:
-            message = f"the aliases stand for more than {MAX_ALIASED_VALUES} values"
+            message = f"the aliases stand for more than {MAX_ALIASED_VALUES} values; {_WRITE_OUT}"
             raise self._hopeless(mark, message)
         self._grow(mark, size, depth + height)
         return value
@@ -355,7 +358,7 @@ class _Reader:
         if found := _UNPRINTABLE.search(self._text):
             before = self._text[: found.start()]
             line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
-            message = f"the character U+{ord(found[0]):04X} is not allowed"
+            message = f"the character U+{ord(found[0]):04X} is not allowed; take it out"
             raise _HopelessError(Problem(self._path, line, column, message))
 
 

@@ -88,12 +88,14 @@ def _text(path: Path) -> str:
         if not stat.S_ISREG(found.st_mode):
             raise CannotReadError("not a file")
         if found.st_size > MAX_BYTES:
-            raise CannotReadError(f"{found.st_size:,} bytes; 1 MiB ({MAX_BYTES:,}) is the limit")
+            limit = f"1 MiB ({MAX_BYTES:,}) is the limit"
+            message = f"{found.st_size:,} bytes; {limit}; make it smaller, or split it"
+            raise CannotReadError(message)
         return _decoded(path.read_bytes())
     except CannotReadError:
         raise
     except FileNotFoundError:
-        raise CannotReadError("no such file") from None
+        raise CannotReadError("no such file; correct its name, or add it") from None
     except OSError as exc:
         raise CannotReadError(f"cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # a NUL in the name

@@ -80,7 +80,12 @@ NAMES = [
 ]
 
 PROBES = [
-    binding("no probe file", "probe.json", "x.json", f'{REQUEST} "x.json": no such file'),
+    binding(
+        "no probe file",
+        "probe.json",
+        "x.json",
+        f'{REQUEST} "x.json": no such file; correct its name, or add it',
+    ),
     binding(
         "a probe above the file",
         "probe.json",
@@ -141,7 +146,7 @@ PROBES = [
         "a probe that is too long",
         "probe.json",
         " " * 1_048_577,
-        f'{REQUEST} "probe.json": 1,048,577 bytes; 1 MiB (1,048,576) is the limit',
+        f'{REQUEST} "probe.json": 1,048,577 bytes; 1 MiB (1,048,576) is the limit; make it smaller, or split it',
     ),
     whole(
         "a probe with a secret",

@@ -118,7 +118,10 @@ WRONG = [
     ('{location: {from: "1", to: "x"}}', '4:37: forEach.location.to: "x" is no whole number; write digits, as "001"'),
     ('{location: {from: "1", to: "2", stop: a}}', '4:42: forEach.location.stop: unknown key "stop"; did you mean "to"?'),
     ("{location: {file: ../a.csv}}", '4:28: forEach.location.file: "../a.csv" leaves the folder; name a file beside or below this one'),
-    ("{location: {file: none.csv}}", "4:28: forEach.location.file: none.csv: no such file"),
+    (
+        "{location: {file: none.csv}}",
+        "4:28: forEach.location.file: none.csv: no such file; correct its name, or add it",
+    ),
     ("{location: {file: churn.txt}}", "4:28: forEach.location.file: churn.txt: is neither .csv nor .yaml"),
     ("{location: {}}", '4:21: forEach.location: this is no generator; write a list of texts, {from: "001", to: "100"}, or {file: NAME.csv} or {file: _NAME.yaml}'),
     ("{lo-cation: [a]}", '4:11: forEach.lo-cation: "lo-cation" is no name; use letters, digits and underscores'),
