@@ -27,6 +27,10 @@ WRITE_ONLY = ("keys", "commitmentPlan")
 # The deepest part of the schema, modeValuesInfo of a custom module, nests by a few levels (§3.3).
 MOST_LEVELS = 100
 
+_NO_MODEL = (
+    "the definition has no trained model; this is probably the training service, name the "
+    "predictive one in spec.webService"
+)
 _USER = re.compile(r"//[^/]*@")  # `user:password@` of a URI
 
 
@@ -117,23 +121,20 @@ def find_model_asset(definition: Definition, wanted: str | None) -> str | Refusa
         for key, asset in definition.assets.items()
         if text(asset, "type").casefold() == "resource"
     }
-    if wanted is not None:
-        return _named(resources, wanted)
     candidates = _candidates(definition, resources)
+    if wanted is not None:
+        return _named(resources, wanted, could_be=bool(candidates))
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         names = ", ".join(f'"{text(resources[key], "name")}"' for key in sorted(candidates))
         why = f"{len(candidates)} assets could be the trained model: {names}"
         return Refusal("ambiguous_asset", f"{why}; name one in spec.asset")
-    why = (
-        "the definition has no trained model; this is probably the training service, "
-        "name the predictive one in spec.webService"
-    )
-    return Refusal("no_model_asset", why)
+    return Refusal("no_model_asset", _NO_MODEL)
 
 
-def _named(resources: Mapping[str, Any], wanted: str) -> str | Refusal:
+def _named(resources: Mapping[str, Any], wanted: str, *, could_be: bool) -> str | Refusal:
+    """The key of the asset so called; `could_be` says that some asset could be a model at all."""
     by_name = [key for key, asset in resources.items() if text(asset, "name") == wanted]
     if len(by_name) == 1:
         return by_name[0]
@@ -144,6 +145,8 @@ def _named(resources: Mapping[str, Any], wanted: str) -> str | Refusal:
         )
     if wanted in resources:
         return wanted
+    if not could_be:
+        return Refusal("no_model_asset", f'no asset is named "{wanted}", and {_NO_MODEL}')
     known = [text(asset, "name") or key for key, asset in resources.items()]
     return Refusal("unknown_asset", f'no asset is named "{wanted}"; {near(wanted, known)}')
 

@@ -208,7 +208,7 @@ REFUSALS = [
         "breast cancer [trained model]",
         "unknown_asset",
     ),
-    ("breast-cancer.yaml", "breast-cancer-predictive", "breast-cancer-training", "unknown_asset"),
+    ("breast-cancer.yaml", "breast-cancer-predictive", "breast-cancer-training", "no_model_asset"),
 ]
 
 

@@ -89,6 +89,15 @@ def test_no_candidate_is_probably_the_training_service() -> None:
     assert "probably the training service" in refusal.message
 
 
+def test_a_name_that_no_model_could_have_is_probably_of_the_training_service() -> None:
+    refusal = found({"a": SCORE, "b": DATA}, "Census [trained model]")
+    assert refusal == Refusal(
+        "no_model_asset",
+        'no asset is named "Census [trained model]", and the definition has no trained model; '
+        "this is probably the training service, name the predictive one in spec.webService",
+    )
+
+
 def test_a_name_or_a_key_from_git_is_matched_exactly() -> None:
     assets = {"asset1": MODEL, "asset2": asset("Other [trained model]", OLD)}
     assert found(assets, "Other [trained model]") == "asset2"
