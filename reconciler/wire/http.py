@@ -175,6 +175,9 @@ class Http:
             raise _error_of_broken(asked, outcome)
         if outcome.status not in expect:
             raise error_of(outcome)
+        if method not in READING_METHODS and outcome.is_page:
+            # A proxy's: whether the service has heard of the write, nobody said.
+            raise outcome.unreadable("an answer of the service")
         return outcome
 
     def _exchange(self, asked: _Asked) -> Response | _Broken:

@@ -108,6 +108,12 @@ class Response:
             request_id=self.request_id,
         )
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people, which none of our services answers."""
+        start = self.body[:64].decode("utf-8", errors="replace")
+        return _is_page(start, self.content_type)
+
     def describe(self) -> str:
         """The content type and the first printable characters, without secrets."""
         kind = one_line(self.content_type, 60) or "no content type"
@@ -148,9 +154,12 @@ def _finite(written: str) -> float:
 
 
 def _kind_of(text: str, content_type: str) -> str:
+    return f"an HTML page ({content_type})" if _is_page(text, content_type) else content_type
+
+
+def _is_page(text: str, content_type: str) -> bool:
     start = text.lstrip("\ufeff \t\r\n")[:9].lower()
-    is_page = content_type == "text/html" or start.startswith(("<!doctype", "<html"))
-    return f"an HTML page ({content_type})" if is_page else content_type
+    return content_type == "text/html" or start.startswith(("<!doctype", "<html"))
 
 
 def one_line(text: str, length: int) -> str:

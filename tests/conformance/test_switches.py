@@ -201,6 +201,19 @@ def test_a_read_that_fails_never_becomes_a_change(
     assert all(c.why for c in changes)
 
 
+@pytest.mark.parametrize("route", ["arm.patch", "classic.endpoint.patch"])
+def test_a_page_in_answer_to_an_update_is_called_a_page_and_the_next_run_converges(
+    switched: Callable[..., Lab], route: str
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault(route, "html"))
+    (failure,) = lab.apply().failures
+    assert "got an HTML page (text/html)" in failure.message
+    assert failure.exit_code == errors.ERROR
+    assert lab.apply().failures == ()
+    assert lab.plan().converged
+
+
 def test_a_throttled_service_is_asked_again_and_converges(switched: Callable[..., Lab]) -> None:
     lab = switched()
     for route in ("arm.get", "arm.patch", "classic.endpoint.patch", "bes.look", "blob.put"):

@@ -57,6 +57,14 @@ def test_an_expected_answer_comes_back_whole(http: Http, stand_in: StandIn) -> N
     assert answer.headers["etag"] == '"e"'
 
 
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+def test_a_page_is_no_answer_to_a_write(http: Http, stand_in: StandIn, method: str) -> None:
+    stand_in.answers = [Answer(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})]
+    with pytest.raises(UnreadableError, match="expected an answer of the service, got an HTML"):
+        http.request(method, stand_in.url, expect=range(200, 300), what="updating X")
+    assert len(stand_in.heard) == 1
+
+
 def test_expect_may_be_a_range(http: Http, stand_in: StandIn) -> None:
     stand_in.answers = [Answer(204, b"")]
     assert http.request("DELETE", stand_in.url, expect=range(200, 300)).status == 204
