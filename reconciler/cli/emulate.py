@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import TYPE_CHECKING
 
 from reconciler import errors
@@ -52,7 +53,8 @@ def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None)
     try:
         return emulator.serve(cloud, port, certfile=tls_cert, keyfile=tls_key)
     except OSError as exc:
-        where = f"{tls_cert} and {tls_key}" if tls_cert else f"port {port}"
+        of_the_port = exc.errno == errno.EADDRINUSE or not tls_cert
+        where = f"port {port}" if of_the_port else f"{tls_cert} and {tls_key}"
         why = exc.strerror or exc
         raise ConfigurationError(f"the emulator cannot start with {where}: {why}") from exc
 

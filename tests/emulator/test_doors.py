@@ -16,7 +16,9 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from reconciler import emulator
+from reconciler.cli.emulate import _bound
 from reconciler.emulator import Fault
+from reconciler.errors import ConfigurationError
 from tests.emulator.conftest import API, SEED, Client
 
 if TYPE_CHECKING:
@@ -285,6 +287,14 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         )
     )
     return cert_file, key_file
+
+
+def test_a_port_that_is_taken_is_not_blamed_on_the_certificate(
+    server: emulator.Server, certificate: tuple[Path, Path]
+) -> None:
+    port = int(server.url.rsplit(":", 1)[1])
+    with pytest.raises(ConfigurationError, match=f"cannot start with port {port}: "):
+        _bound(emulator.Cloud(), port, *certificate)
 
 
 def test_the_door_speaks_tls(certificate: tuple[Path, Path]) -> None:
