@@ -196,7 +196,7 @@ def _finished(
 ) -> Artifact:
     """READY with metrics; FAILED if the job's outputs are not where this program put them."""
     try:
-        model = _model(job)
+        model = _model(job, binding.recipe.output_ports.get("model", ""))
         if model != base.ref:
             raise UnreadableError(f"the model was written to {model}, not to {base.ref}")
         metrics = _metrics(world, binding, job)
@@ -224,12 +224,15 @@ def _data_rows(content: bytes) -> int:
     return max(sum(bool(line.strip()) for line in content.splitlines()) - 1, 0)
 
 
-def _model(job: Job) -> ModelRef:
-    """The one `.ilearner` output: its port and number depend on the experiment (§4.5)."""
+def _model(job: Job, port: str) -> ModelRef:
+    """The `.ilearner` output: its port and number depend on the experiment (§4.5).
+
+    Where there are several, since transforms are files of this kind too, the declared port tells.
+    """
     found = _with_ending(job, (".ilearner",))
-    if len(found) != 1:
+    if len(found) != 1 and port not in found:
         raise UnreadableError(f"{len(found)} of its outputs are .ilearner files, not one")
-    place = next(iter(found.values()))
+    place = found.get(port) or next(iter(found.values()))
     try:
         return ModelRef.at(place.base, place.relative)
     except ValueError as exc:
