@@ -84,6 +84,21 @@ def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
     return Judgement(rule, passed, candidate, now, "")
 
 
+def bound(rule: Rule, live: Mapping[str, float] | None) -> float | None:
+    """The value of its metric that a rule asks a candidate for, where the live model has `live`.
+
+    None where there is no such value: a rule about rows, or against metrics that nobody knows.
+    """
+    if rule.kind in (RuleKind.AT_LEAST, RuleKind.AT_MOST):
+        return float(rule.bound)
+    now = (live or {}).get(rule.metric)
+    if now is None or rule.kind is RuleKind.MIN_ROWS:
+        return None
+    better = rule.kind is RuleKind.BETTER_THAN_LIVE
+    upwards = better != lower_is_better(rule.metric)
+    return float(Decimal(repr(now)) + (rule.bound if upwards else -rule.bound))
+
+
 # Studio's own regression metrics are spelt out (§4.5); evaluations of R and Python modules are not.
 _LOWER = re.compile(
     r"error|loss|deviance|perplexity|(?<![a-z])(n?r?mse|rmsle|n?mae|s?mape|brier|fpr|fnr)(?![a-z])"

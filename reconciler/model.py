@@ -825,7 +825,8 @@ class Proof:
 class MadeVersion:
     """What became of one model version: `trained`, `not accepted`, `rejected`, `failed`, `begun`.
 
-    `at` is when it was begun, for git `commit`; `job` is its last; `why` says what is wrong.
+    `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
+    until its end was seen (None: it did not end well, or nobody knows); `why` says what is wrong.
     """
 
     version: str
@@ -835,13 +836,14 @@ class MadeVersion:
     job: str
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     why: str = ""
+    took_s: float | None = None
 
 
 @dataclass(frozen=True)
 class History:
     """What was made of a binding's model, and done at its address; oldest first.
 
-    `names` says by model URL what people call it.
+    `names` says by model URL what people call it; `unread` why the versions could not be read.
     """
 
     name: str
@@ -850,6 +852,7 @@ class History:
     versions: tuple[MadeVersion, ...]
     events: tuple[Event, ...]
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    unread: str = ""
 
 
 @dataclass(frozen=True)

@@ -469,6 +469,37 @@ def export(
 
 
 @app.command()
+def report(
+    html: Annotated[Path, typer.Option("--html", help="The file to write the page to.")],
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
+    since: Since = "",
+    auth: SignIn = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--report", help="Say what became of this run of `apply --report` too."),
+    ] = None,
+    parallel: Parallel = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Write a page with plan, endpoints, metrics over time and what was done. Sends only GET and
+    HEAD; the page loads nothing."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import session
+    from reconciler.cli.report import report as command
+
+    printing.log_to_stderr(verbose)
+    wanted = session.wanted(
+        services, environment, auth, _selection(target, exclude, label, shard, since)
+    )
+    return command(wanted, html, run, parallel)
+
+
+@app.command()
 def comment(
     report: Annotated[
         Path,

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.cli import actions
 from reconciler.cli.event import pull_number, read_event
-from reconciler.cli.output import say
+from reconciler.cli.output import redacted, say
 from reconciler.errors import (
     ConfigurationError,
     Problem,
     RefusedError,
     StalePlanError,
-    redact,
     remember_secret,
 )
 from reconciler.model import Plan, Report
@@ -68,7 +67,7 @@ class _Said:
     def of(cls, document: Plan | Report) -> _Said:
         """The digest is that of the document as it was: people approve by it."""
         plan = document if isinstance(document, Plan) else document.plan
-        return cls(_redacted(document), rendering.Shown(plan.digest, plan.commit))
+        return cls(redacted(document), rendering.Shown(plan.digest, plan.commit))
 
     @property
     def mark(self) -> str:
@@ -86,17 +85,6 @@ class _Said:
                 f"{exc}; GitHub takes {rendering.GITHUB_TAKES:,}: change fewer bindings in one "
                 "pull request; the summary of the job and the file have everything"
             ) from exc
-
-
-def _redacted(value: Any) -> Any:
-    """The value with every text redacted before any of it is escaped, or cut."""
-    if type(value) is str:
-        return redact(value)
-    if isinstance(value, tuple):
-        return tuple(map(_redacted, value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _redacted(getattr(value, f.name)) for f in fields(value)})
-    return value
 
 
 def read_document(path: Path) -> Plan | Report:

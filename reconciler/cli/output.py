@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
@@ -36,6 +36,20 @@ def say(text: str, end: str = "\n") -> None:
         return
     sys.stderr.write(redact(text) + end)  # at once, so that no other thread's text comes between
     sys.stderr.flush()
+
+
+def redacted(value: Any) -> Any:
+    """The value with every text redacted, before any of it is escaped, or cut."""
+    if type(value) is str:
+        return redact(value)
+    if isinstance(value, tuple):
+        return tuple(map(redacted, value))
+    if isinstance(value, dict):
+        return {redacted(key): redacted(one) for key, one in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        said = {f.name: redacted(getattr(value, f.name)) for f in fields(value) if f.init}
+        return replace(value, **said)
+    return value
 
 
 class _Redacting(logging.Formatter):

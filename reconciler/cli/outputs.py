@@ -12,7 +12,7 @@ from reconciler.errors import redact
 if TYPE_CHECKING:
     from reconciler.cli.actions import Job
 
-OUTPUTS = ("has-changes", "plan-id", "plan-file", "report-file", "counts", "refused")
+OUTPUTS = ("has-changes", "plan-id", "plan-file", "report-file", "html-file", "counts", "refused")
 
 
 def outputs_text(told: Job, code: int) -> str:

@@ -278,15 +278,22 @@ class Session:
         """What is, read by a client that refuses to write."""
         from reconciler.engine.survey import observe_all
 
-        world = connect(self.wanted, self.http.reading(), stop=self.stop, arm=self.arm)
-        return observe_all(world, self.wanted.bindings, self.width)
+        return observe_all(self.reading(), self.wanted.bindings, self.width)
+
+    def reading(self) -> World:
+        """The same world, by a client that refuses to write."""
+        return connect(self.wanted, self.http.reading(), stop=self.stop, arm=self.arm)
 
     def plan(self) -> Plan:
         """The plan of what is now, and how long its trainings will take."""
+        return self.plan_of(self.observe())
+
+    def plan_of(self, observed: Iterable[Observed]) -> Plan:
+        """The same of what was observed."""
         from reconciler.engine.forecast import foresee
         from reconciler.plan import make_plan
 
-        made = make_plan(self.wanted.environment, self.observe(), self.wanted.declared)
+        made = make_plan(self.wanted.environment, observed, self.wanted.declared)
         return foresee(self.world, self.wanted.bindings, made, MAX_UNFINISHED_JOBS)
 
 

@@ -2,33 +2,73 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe_live
+from reconciler.errors import WireError
 from reconciler.model import History, MadeVersion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from reconciler.engine.world import World
     from reconciler.ledger import Manifest
-    from reconciler.model import Binding
+    from reconciler.model import Binding, Live, Observed, Record
 
 
 def history(world: World, binding: Binding) -> History:
     """The versions of the binding's model (and arguments), and the events at its address."""
     live, record = observe_live(world, binding)
-    manifests = [
-        manifest
-        for manifest in world.ledger.versions(binding.version.model)
-        if manifest.version.arguments == binding.version.arguments
-    ]
+    return _history(world, binding, live, record, world.ledger.versions(binding.version.model))
+
+
+def histories(world: World, observed: Sequence[Observed], parallel: int) -> tuple[History, ...]:
+    """The history of each of what was observed; the manifests of a model are read once for all.
+
+    Where they cannot be read, `unread` says why.
+    """
+    made: dict[str, dict[object, list[Manifest]]] = {}
+    unread: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="history") as pool:
+        for model in dict.fromkeys(one.binding.version.model for one in observed):
+            by_arguments = made.setdefault(model, {})
+            try:
+                for manifest in world.ledger.versions(model, pool.map):
+                    by_arguments.setdefault(manifest.version.arguments, []).append(manifest)
+            except WireError as exc:
+                unread[model] = exc.message
+    return tuple(
+        _history(
+            world,
+            one.binding,
+            one.live,
+            one.record,
+            made[one.binding.version.model].get(one.binding.version.arguments, ()),
+            unread.get(one.binding.version.model, ""),
+        )
+        for one in observed
+    )
+
+
+def _history(
+    world: World,
+    binding: Binding,
+    live: Live,
+    record: Record | None,
+    manifests: Iterable[Manifest],
+    unread: str = "",
+) -> History:
+    own = [m for m in manifests if m.version.arguments == binding.version.arguments]
     events = record.history if record else ()
     return History(
         name=binding.name,
         address=str(binding.address),
         live=world.ledger.name_of(live.ref, binding.version) if live.ref else "",
-        versions=tuple(_made(m) for m in sorted(manifests, key=lambda m: m.claimed_at)),
+        versions=tuple(_made(m) for m in sorted(own, key=lambda m: m.claimed_at)),
         events=events,
         names={e.model.url: world.ledger.name_of(e.model, binding.version) for e in events},
+        unread=unread,
     )
 
 
@@ -43,6 +83,7 @@ def _made(manifest: Manifest) -> MadeVersion:
         job=manifest.attempts[-1].job if manifest.attempts else "",
         metrics=evaluation.metrics if evaluation else {},
         why=why,
+        took_s=manifest.duration_s,
     )
 
 

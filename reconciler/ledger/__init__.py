@@ -13,7 +13,7 @@ reading then shows whether it was ours, and it counts as done if the content is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError
 from reconciler.ledger.lock import Lock
@@ -24,7 +24,7 @@ from reconciler.ledger.record import parse_record, record_json
 from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Record, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.ledger.lock import Clock
     from reconciler.model import Address
@@ -42,6 +42,16 @@ __all__ = [
     "parse_record",
     "version_name",
 ]
+
+
+class Each(Protocol):
+    """A `map`: what a function makes of each name, in their order."""
+
+    def __call__(
+        self, read: Callable[[str], Entry | None], names: Iterable[str], /
+    ) -> Iterator[Entry | None]:
+        """The entries."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -134,13 +144,14 @@ class Ledger:
         judged = replace(entry.manifest, evaluation=evaluation, refused=refused)
         return self.write(entry, judged)
 
-    def versions(self, model: str) -> Iterator[Manifest]:
-        """The manifests of every version of a model, in the order of their folders' names."""
-        for name, *_ in self._container.list(f"{model}/"):
-            if name.endswith(f"/{MANIFEST_FILE}"):
-                entry = self._read(name)
-                if entry is not None:
-                    yield entry.manifest
+    def versions(self, model: str, each: Each = map) -> Iterator[Manifest]:
+        """The manifests of every version of a model, in the order of their folders' names.
+
+        `each` may be the `map` of a pool, which reads many at once.
+        """
+        found = (name for name, *_ in self._container.list(f"{model}/"))
+        names = [name for name in found if name.endswith(f"/{MANIFEST_FILE}")]
+        return (entry.manifest for entry in each(self._read, names) if entry is not None)
 
     def durations(self, model: str, most: int) -> list[float]:
         """How many seconds the trainings of a model took, by its last `most` manifests in the order

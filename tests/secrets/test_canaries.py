@@ -43,6 +43,7 @@ COMMANDS: list[tuple[str, ...]] = [
     ("comment", "-vv", "--report", "plan.json", "--dry-run"),
     ("comment", "-vv", "--report", "report.json", "--dry-run"),
     ("status", "-vv"),
+    ("report", "-vv", "--html", "page.html", "--report", "report.json"),
     ("verify", "-vv", "-o", "json"),
     ("history", "-vv", "breast-cancer"),
     ("history", "-vv", "diabetes-young", "-o", "json"),

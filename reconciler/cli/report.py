@@ -1,0 +1,140 @@
+"""`report`: an environment as one page of HTML."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from reconciler import __version__, errors
+from reconciler.cli import actions, session
+from reconciler.cli.output import redacted, say, write_file
+from reconciler.errors import ConfigurationError, Problem, redact
+from reconciler.model import UNREADABLE, HealthCode, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from reconciler.model import Desired, History, Observed, Plan
+    from reconciler.render.html import Endpoint
+
+
+def report(wanted: Desired, out: Path, run: Path | None, parallel: int | None) -> int:
+    """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
+    from reconciler.engine.history import histories
+    from reconciler.engine.world import timestamp
+    from reconciler.render.html import Overview, page_html
+
+    ran = _run(run, wanted) if run else None
+    session.introduce(wanted.environment)
+    with session.opened(wanted, parallel) as opened:
+        at = timestamp(opened.world.clock.now())
+        observed = opened.observe()
+        told = histories(opened.reading(), observed, opened.width)
+        plan = opened.plan_of(observed)
+    plan = replace(plan, commit=session.planned_commit(os.environ))
+    session.hint_at_emulator(plan)
+    overview = Overview(
+        plan,
+        endpoints(plan, observed, told),
+        at,
+        f"reconciler {__version__}",
+        repository(os.environ),
+        run=ran,
+    )
+    write_file(out, redact(page_html(redacted(overview))))
+    actions.current().files["html-file"] = str(out)
+    say(f"wrote {out}: {len(plan.changes):,} endpoints, plan {plan.digest}")
+    unreadable = any(change.code == UNREADABLE for change in plan.changes)
+    return errors.ERROR if unreadable or any(one.unread for one in told) else errors.SUCCESS
+
+
+def endpoints(
+    plan: Plan, observed: Sequence[Observed], told: Sequence[History]
+) -> tuple[Endpoint, ...]:
+    """What the page says of each endpoint, in the order of what was observed."""
+    from reconciler import gates
+    from reconciler.render.html import Endpoint
+    from reconciler.render.status import status_row
+
+    changes = {change.address: change for change in plan.changes}
+    found = []
+    for one, history in zip(observed, told, strict=True):
+        binding, change = one.binding, changes[str(one.binding.address)]
+        found.append(
+            Endpoint(
+                row=status_row(change, one.live),
+                change=change,
+                history=history,
+                model=binding.version.model,
+                arguments=", ".join(f"{k}={v}" for k, v in binding.version.arguments),
+                bounds=tuple((r, gates.bound(r, one.live_metrics)) for r in binding.accept),
+                drifted=_drifted(one),
+            )
+        )
+    return tuple(found)
+
+
+def _drifted(one: Observed) -> bool:
+    """Whether something else than what this program proved here serves."""
+    if one.record is None or one.live.ref is None or one.live.health.code is HealthCode.UNKNOWN:
+        return False
+    return one.record.proved and one.record.wanted != one.live.ref
+
+
+def _run(path: Path, wanted: Desired) -> Report:
+    """The report of a run of this environment; ConfigurationError if the file is none."""
+    from reconciler.cli.comment import read_document
+
+    found = read_document(path)
+    if not isinstance(found, Report):
+        why = "a plan, not a report; `apply --report` writes one"
+        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+    name = wanted.environment.name
+    if found.plan.environment != name:
+        why = f"the report of a run in {found.plan.environment}, not in {name}; give that of {name}"
+        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+    return found
+
+
+# --- where commits can be read -------------------------------------------------------------
+
+_SCP = re.compile(r"(?:[^@/\s]+@)?([A-Za-z0-9.-]+):(?!/)(\S+)")  # git@host:owner/name.git
+
+
+def repository(environ: Mapping[str, str]) -> str:
+    """The https URL of the repository, from GitHub's variables or the remote of git; "" if none."""
+    if name := environ.get("GITHUB_REPOSITORY"):
+        return web_url(f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{name}")
+    try:
+        said = subprocess.run(
+            ["git", "remote", "get-url", "origin"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+    return web_url(said.stdout.strip())
+
+
+def web_url(remote: str) -> str:
+    """Where people read what a remote of git holds: https, without a user; "" where that is not."""
+    if found := _SCP.fullmatch(remote):
+        remote = f"https://{found[1]}/{found[2]}"
+    try:
+        parts = urlsplit(remote)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("https", "ssh") or not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+        return ""
+    path = parts.path.rstrip("/").removesuffix(".git")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        return ""
+    return f"https://{host}{f':{port}' if port and parts.scheme == 'https' else ''}{path}"

@@ -1,0 +1,280 @@
+"""What the page of an environment is made of, and how its parts are grouped to stay readable."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.model import Change, Event, History, MadeVersion, Plan, Report, Rule
+from reconciler.render.status import StatusRow, Sync
+
+MOST_ROWS = 2_000  # endpoints on one page; what needs attention comes first
+MOST_DONE = 150  # lines of what was done
+MOST_VERSIONS = 40  # of one model, the newest
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One binding: its row, its change, its history, and what its gates ask for now.
+
+    `model` and `arguments` say which model it serves; `bounds` pairs a rule with the value that its
+    metric must reach, None where there is none. `drifted` says that the model which this program
+    proved here is not the one that serves.
+    """
+
+    row: StatusRow
+    change: Change
+    history: History
+    model: str
+    arguments: str = ""
+    bounds: tuple[tuple[Rule, float | None], ...] = ()
+    drifted: bool = False
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything on the page. `at` is when it was looked, `repository` an https URL or "".
+
+    `notes` are sentences about how it was looked, `run` is what a run did, if the page is to say.
+    """
+
+    plan: Plan
+    endpoints: tuple[Endpoint, ...]
+    at: str
+    program: str
+    repository: str = ""
+    notes: tuple[str, ...] = ()
+    run: Report | None = None
+
+
+# --- endpoints -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """The endpoints of one model; `shown` are those that the page has room for."""
+
+    model: str
+    members: tuple[Endpoint, ...]
+    shown: tuple[Endpoint, ...]
+
+    @property
+    def counts(self) -> dict[Sync, int]:
+        """How many there are of each state that occurs."""
+        found = Counter(member.row.sync for member in self.members)
+        return {sync: found[sync] for sync in Sync if found[sync]}
+
+
+def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]:
+    """The endpoints by model, what needs attention first; together no more than `most` shown."""
+    by_model: dict[str, list[Endpoint]] = {}
+    for one in sorted(endpoints, key=_attention):
+        by_model.setdefault(one.model, []).append(one)
+    left, found = most, []
+    for model, members in by_model.items():
+        shown = members[: max(left, 0)]
+        left -= len(shown)
+        found.append(Group(model, tuple(members), tuple(shown)))
+    return found
+
+
+def _attention(one: Endpoint) -> tuple[int, str, str]:
+    order = [Sync.UNKNOWN, Sync.OUT_OF_SYNC, Sync.SYNCED]
+    return order.index(one.row.sync), one.model, one.row.address
+
+
+# --- models --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One number per member of a fleet: of one member that number, of many what they span."""
+
+    values: tuple[float, ...]
+
+    @property
+    def low(self) -> float:
+        """The smallest."""
+        return min(self.values)
+
+    @property
+    def middle(self) -> float:
+        """The median."""
+        return statistics.median(self.values)
+
+    @property
+    def high(self) -> float:
+        """The largest."""
+        return max(self.values)
+
+
+@dataclass(frozen=True)
+class VersionOf:
+    """One version of a model, made once for each of its arguments."""
+
+    version: str
+    made: tuple[MadeVersion, ...]
+    serves: int  # at how many endpoints
+    wanted: int
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many were trained, rejected and so on, the most frequent first."""
+        return dict(Counter(one.state for one in self.made).most_common())
+
+    @property
+    def began(self) -> str:
+        """When the first of them was begun."""
+        return min((one.at for one in self.made), default="")
+
+    @property
+    def whys(self) -> list[str]:
+        """What is wrong with some of them, each reason once."""
+        return list(dict.fromkeys(one.why for one in self.made if one.why))
+
+    def figures(self, metric: str) -> Figures | None:
+        """The metric of each that has it."""
+        return _figures(one.metrics.get(metric) for one in self.made)
+
+    @property
+    def took_s(self) -> Figures | None:
+        """How long the jobs ran."""
+        return _figures(one.took_s for one in self.made)
+
+
+def _figures(values: Iterable[float | None]) -> Figures | None:
+    known = tuple(value for value in values if value is not None and value - value == 0)
+    return Figures(known) if known else None
+
+
+@dataclass(frozen=True)
+class ModelOf:
+    """A model and its versions, oldest first; `left_out` were older. `series` counts arguments."""
+
+    name: str
+    series: int
+    versions: tuple[VersionOf, ...]
+    left_out: int
+    bounds: tuple[tuple[Rule, float], ...]
+    unread: str
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that is known, those that a gate asks for first."""
+        gated = dict.fromkeys(rule.metric for rule, _ in self.bounds)
+        every = {name for each in self.versions for one in each.made for name in one.metrics}
+        return [name for name in gated if name in every] + sorted(every - set(gated))
+
+
+def models(endpoints: Iterable[Endpoint]) -> list[ModelOf]:
+    """The models of the endpoints by name."""
+    by_name: dict[str, list[Endpoint]] = {}
+    for one in endpoints:
+        by_name.setdefault(one.model, []).append(one)
+    return [_model(name, by_name[name]) for name in sorted(by_name)]
+
+
+def _model(name: str, endpoints: Sequence[Endpoint]) -> ModelOf:
+    by_arguments = {one.arguments: one.history for one in endpoints}
+    made: dict[str, list[MadeVersion]] = {}
+    for history in by_arguments.values():
+        for one in history.versions:
+            made.setdefault(one.version, []).append(one)
+    serves = Counter(one.history.live for one in endpoints)
+    wanted = Counter(one.row.wanted for one in endpoints)
+    versions = [VersionOf(v, tuple(m), serves[v], wanted[v]) for v, m in made.items()]
+    versions.sort(key=lambda one: (one.began, one.version))
+    return ModelOf(
+        name=name,
+        series=len(by_arguments),
+        versions=tuple(versions[-MOST_VERSIONS:]),
+        left_out=max(0, len(versions) - MOST_VERSIONS),
+        bounds=_bounds(endpoints),
+        unread=next((one.history.unread for one in endpoints if one.history.unread), ""),
+    )
+
+
+def _bounds(endpoints: Sequence[Endpoint]) -> tuple[tuple[Rule, float], ...]:
+    """The rules whose value is the same for every endpoint."""
+    found: dict[Rule, set[float | None]] = {}
+    for one in endpoints:
+        for rule, value in one.bounds:
+            found.setdefault(rule, set()).add(value)
+    return tuple(
+        (rule, value)
+        for rule, values in found.items()
+        if len(values) == 1 and (value := next(iter(values))) is not None
+    )
+
+
+# --- what was done -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run did about one model, at one endpoint or alike at many; last at `at`."""
+
+    at: str
+    what: tuple[str, ...]
+    model: str
+    names: tuple[str, ...]
+    run: str
+    commit: str
+    whys: tuple[str, ...]
+
+
+def done(endpoints: Iterable[Endpoint]) -> list[Done]:
+    """What was done, newest first, alike things of one run in one line."""
+    found: dict[Done, tuple[str, list[str]]] = {}
+    for one in endpoints:
+        for line in _done_at(one):
+            same = replace(line, at="", names=())
+            at, names = found.get(same, ("", []))
+            found[same] = (max(at, line.at), [*names, *line.names])
+    lines = [replace(line, at=at, names=tuple(names)) for line, (at, names) in found.items()]
+    return sorted(lines, key=lambda line: line.at, reverse=True)
+
+
+def _done_at(one: Endpoint) -> Iterator[Done]:
+    """What was done at one endpoint, a line for each run and model."""
+    alike: dict[tuple[str, str, str], list[tuple[str, Event]]] = {}
+    for what, event in _told(one.history.events):
+        model = one.history.names.get(event.model.url, event.model.short_name)
+        alike.setdefault((event.run, event.commit, model), []).append((what, event))
+    for (run, commit, model), told in alike.items():
+        yield Done(
+            at=told[-1][1].at,
+            what=tuple(dict.fromkeys(what for what, _ in told)),
+            model=f"{one.model} {model}",
+            names=(one.row.name,),
+            run=run,
+            commit=commit,
+            whys=tuple(dict.fromkeys(event.why for _, event in told if event.why)),
+        )
+
+
+DRIFT = "drift undone"
+
+
+def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
+    """The events with what they were; a swap to the model that was proved last undid a drift."""
+    proved, told = "", []
+    for event in events:
+        drifted = event.what == "swap" and event.model.url == proved
+        told.append((DRIFT if drifted else event.what, event))
+        if event.what == "proof":
+            proved = event.model.url
+    return told
+
+
+def last_proof(history: History) -> Event | None:
+    """The last time the endpoint was proved."""
+    return next((event for event in reversed(history.events) if event.what == "proof"), None)
+
+
+def counts_of(endpoints: Iterable[Endpoint]) -> Mapping[Sync, int]:
+    """How many endpoints are in each state, every state present."""
+    found = Counter(one.row.sync for one in endpoints)
+    return {sync: found[sync] for sync in Sync}

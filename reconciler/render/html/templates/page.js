@@ -1,0 +1,38 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const theme = document.getElementById("theme");
+  theme.parentElement.hidden = false;
+  theme.addEventListener("change", () => {
+    if (theme.value) root.dataset.theme = theme.value;
+    else delete root.dataset.theme;
+  });
+
+  const form = document.querySelector(".filter");
+  const rows = [...document.querySelectorAll("tr[data-name]")];
+  const groups = [...document.querySelectorAll("details.group")];
+  const opened = new Map(groups.map((group) => [group, group.open]));
+  const name = document.getElementById("name");
+  const attention = document.getElementById("attention");
+  const found = document.getElementById("found");
+  form.hidden = rows.length < 2;
+  const filter = () => {
+    const wanted = name.value.trim().toLowerCase();
+    let count = 0;
+    for (const row of rows) {
+      const fits = row.dataset.name.toLowerCase().includes(wanted);
+      row.hidden = !fits || (attention.checked && "calm" in row.dataset);
+      count += row.hidden ? 0 : 1;
+    }
+    const filtering = wanted !== "" || attention.checked;
+    for (const group of groups) {
+      const left = group.querySelector("tr[data-name]:not([hidden])") !== null;
+      group.hidden = filtering && !left;
+      group.open = filtering ? left : opened.get(group);
+    }
+    found.textContent = filtering ? `${count} of ${rows.length} shown` : "";
+  };
+  name.addEventListener("input", filter);
+  attention.addEventListener("change", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+})();

@@ -1,0 +1,292 @@
+"""The page of `report --html` as a document: complete in itself, safe, for every reader."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.model import Action, Event, History, RuleKind
+from reconciler.render.cells import visible
+from reconciler.render.html import Overview, page_html
+from reconciler.render.html import overview as parts
+from reconciler.render.html.overview import DRIFT, done, grouped, models
+from reconciler.render.html.sections import figures
+from tests.page import cases
+from tests.page.tree import Tag, tree
+
+PAGES = {
+    "empty": cases.EMPTY,
+    "few": cases.FEW,
+    "after a run": cases.AFTER_A_RUN,
+    "fleet": cases.fleet(100),
+    "hostile": cases.hostile(),
+}
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request: pytest.FixtureRequest) -> Tag:
+    return tree(page_html(PAGES[request.param]))
+
+
+# --- it asks nobody --------------------------------------------------------------------------
+
+
+def test_nothing_is_loaded_from_anywhere(page: Tag) -> None:
+    for tag in page.all():
+        loading = {"src", "srcset", "data", "action", "xlink:href", "style", "background"}
+        assert not loading & set(tag.attributes), tag
+        assert not [name for name in tag.attributes if name.startswith("on")], tag
+    for sheet in page.all("style"):
+        assert not re.search(r"url\(|@import|@font-face", sheet.text)
+    assert not list(page.all("iframe", "object", "embed", "img", "base", "form2"))
+    for link in page.all("a", "link"):
+        allowed = rf"#\w+|data:,|{cases.REPOSITORY}/commit/{cases.COMMIT}"
+        assert re.fullmatch(allowed, link.attributes["href"]), link
+
+
+def test_the_policy_forbids_everything_but_the_one_style_and_the_one_script(page: Tag) -> None:
+    (policy,) = (
+        tag.attributes["content"]
+        for tag in page.all("meta")
+        if tag.attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    for name, kind in (("style", "style-src"), ("script", "script-src")):
+        (block,) = page.all(name)
+        digest = base64.b64encode(hashlib.sha256(block.text.encode()).digest()).decode()
+        assert rules[kind] == f"'sha256-{digest}'"
+
+
+def test_a_commit_is_a_link_only_where_it_can_be_read() -> None:
+    def links(overview: Overview) -> set[str]:
+        found = tree(page_html(overview)).all("a")
+        return {a.attributes["href"] for a in found if not a.attributes["href"].startswith("#")}
+
+    assert links(cases.FEW) == {f"{cases.REPOSITORY}/commit/{cases.COMMIT}"}
+    for repository in ("", "javascript:alert(1)//", "http://plain.example"):
+        assert links(replace(cases.FEW, repository=repository)) == set()
+
+
+# --- what others wrote is text ---------------------------------------------------------------
+
+
+def shape(page: Tag) -> Counter[str]:
+    return Counter(f"{tag.name} {sorted(tag.attributes)}" for tag in page.all())
+
+
+def with_text(text: str) -> Overview:
+    """One endpoint whose every text is this one."""
+    old = cases.endpoint("a", "m", Action.BIND, "x", "why", gates=())
+    told = replace(old.history, versions=(), events=(), live=text)
+    row = replace(old.row, name=text, address=text, live=text, wanted=text, message=text)
+    change = replace(old.change, name=text, why=text, before=text, after=text, warnings=(text,))
+    one = replace(old, row=row, change=change, history=told, model=text)
+    return replace(cases.overview(one), program=text, notes=(text,))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.text(min_size=1).filter(str.strip)
+    | st.sampled_from([cases.BAD, "</style><script>", "]]>", "<!--"])
+)
+def test_no_text_becomes_markup(text: str) -> None:
+    found = tree(page_html(with_text(text)))
+    assert shape(found) == shape(tree(page_html(with_text("plain"))))
+    assert visible(text) in found.said.replace("\u00a0", " ") or "\u00a0" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e]", found.said)
+
+
+def test_a_hostile_environment_is_shown_as_what_it_is() -> None:
+    found = tree(page_html(cases.hostile()))
+    assert len(list(found.all("script"))) == 1
+    (title,) = (
+        t
+        for t in found.all("title")
+        if "aria" not in str(t.attributes) and "id" not in t.attributes
+    )
+    assert title.text.startswith("<script>alert(1)</script>")
+    assert "\\u202egnp.exe" in title.text
+    assert "{{7*7}}" in title.text
+
+
+# --- every reader ----------------------------------------------------------------------------
+
+
+def test_ids_are_unique_and_what_refers_to_one_finds_it(page: Tag) -> None:
+    ids = [tag.attributes["id"] for tag in page.all() if "id" in tag.attributes]
+    assert len(ids) == len(set(ids))
+    for tag in page.all():
+        named = " ".join(tag.attributes.get(name, "") for name in ("aria-labelledby", "for"))
+        assert set(named.split()) <= set(ids), tag
+        if tag.attributes.get("href", "").startswith("#"):
+            assert tag.attributes["href"][1:] in ids
+
+
+def test_headings_follow_each_other_without_a_gap(page: Tag) -> None:
+    levels = [int(tag.name[1]) for tag in page.all("h1", "h2", "h3", "h4", "h5")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_tables_have_captions_and_their_cells_say_of_what_they_are(page: Tag) -> None:
+    for table in page.all("table"):
+        assert table.children[0].name == "caption"
+        assert table.children[0].text.strip()
+        heads = [head.text for head in table.all("th") if head.attributes["scope"] == "col"]
+        for row in list(table.all("tr"))[1:]:
+            assert row.children[0].attributes["scope"] == "row"
+            labels = [cell.attributes["data-label"] for cell in row.all("td")]
+            assert labels == heads[1:]
+
+
+def test_a_chart_is_named_described_and_has_its_figures_as_a_table(page: Tag) -> None:
+    for svg in page.all("svg"):
+        title, description, *_ = svg.children
+        assert svg.attributes["role"] == "img"
+        assert (title.name, description.name) == ("title", "desc")
+        assert title.text
+        assert description.text
+    articles = [tag for tag in page.all("article") if list(tag.all("svg"))]
+    assert all(list(article.all("table")) for article in articles)
+
+
+def test_the_language_and_the_landmarks_are_there(page: Tag) -> None:
+    (html,) = page.all("html")
+    assert html.attributes["lang"] == "en"
+    assert [len(list(page.all(name))) for name in ("header", "nav", "main", "footer")] == [1] * 4
+    skip = next(page.all("a"))
+    assert skip.attributes["href"] == "#content"
+
+
+# --- what it says ----------------------------------------------------------------------------
+
+
+def test_the_plan_says_what_a_plan_says() -> None:
+    said = tree(page_html(cases.FEW)).said
+    assert cases.FEW.plan.digest in said
+    assert "5 bindings: 1 to train and bind, 1 to bind, 1 to wait for, 1 refused" in said
+    for word in ("refused: default_endpoint", "train, then bind", "2026-09 → 2026-10"):
+        assert word in said
+
+
+def test_the_run_is_told_where_there_was_one() -> None:
+    said = tree(page_html(cases.AFTER_A_RUN)).said
+    assert "1 changed, 1 proved, 1 failed" in said
+    assert "Limits and protection were overridden: the yearly move" in said
+    assert "0.25 → 0.75" in said
+    assert "Proofs of this run" not in tree(page_html(cases.FEW)).said
+
+
+def chart(overview: Overview, at: int = 0) -> Tag:
+    return list(tree(page_html(overview)).all("svg"))[at]
+
+
+def classes(svg: Tag, name: str) -> list[str]:
+    return [tag.attributes["class"] for tag in svg.all(name) if "class" in tag.attributes]
+
+
+def test_a_chart_has_a_dot_per_version_the_live_one_marked_and_a_line_per_gate() -> None:
+    svg = chart(cases.overview(cases.endpoint("a", "m", Action.NOOP, "in_sync")))
+    assert Counter(classes(svg, "circle")) == {"dot other": 5, "dot refused": 1, "dot live": 1}
+    assert [c for c in classes(svg, "g") if "is-" in c][:3] == [
+        "series is-main",
+        "series is-gate",
+        "series is-moving",
+    ]
+    description = svg.children[1].text
+    assert "2026-10: 0.9" in description
+    assert "(serves now)" in description
+    assert "gate: AUC atLeast 0.9" in description
+
+
+def test_the_gate_of_a_single_version_is_a_line_too() -> None:
+    one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
+    first = replace(one, history=replace(one.history, versions=one.history.versions[-2:-1]))
+    svg = chart(cases.overview(first))
+    assert classes(svg, "circle") == ["dot live"]
+    gates = [tag for tag in svg.all("g") if tag.attributes.get("class") == "series is-gate"]
+    assert any(list(gate.all("path")) for gate in gates)
+
+
+def test_a_fleet_is_one_chart_with_its_median_and_what_it_spans() -> None:
+    overview = cases.fleet(20)
+    (bikes,) = (m for m in models(overview.endpoints) if m.name == "bike-rental")
+    assert bikes.series == 20
+    assert len(bikes.versions[0].made) == 20
+    first = figures(bikes, "x")[0]
+    assert [legend.look for legend in first.legends] == ["main", "edge", "live", "refused", "gate"]
+    assert bikes.bounds[0][0].kind is RuleKind.AT_LEAST
+
+
+def test_a_metric_that_is_no_number_is_not_drawn() -> None:
+    (model,) = models(cases.hostile().endpoints)
+    assert [figure.title for figure in figures(model, "x")][:1] == [
+        f"AUC of {cases.BAD} by version"
+    ]
+
+
+def test_a_swap_to_what_was_proved_last_undid_a_drift() -> None:
+    one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
+    lines = done([one])
+    assert lines[0].what == (DRIFT, "proof")
+    assert lines[0].at == "2026-11-20T10:01:00Z"
+    assert [DRIFT in line.what for line in lines].count(True) == 1
+    assert ("swap", "roll back") not in [line.what for line in lines]
+
+
+def test_what_a_run_did_alike_at_many_endpoints_is_one_line() -> None:
+    lines = done(cases.fleet(50).endpoints)
+    healed = [line for line in lines if line.model == "bike-rental 2026-10" and line.run == "heal"]
+    assert [len(line.names) for line in healed] == [50]
+
+
+def test_what_needs_attention_comes_first_and_a_page_has_room_for_so_many() -> None:
+    overview = cases.fleet(120)
+    groups = grouped(overview.endpoints, most=10)
+    assert sum(len(group.shown) for group in groups) == 10
+    assert sum(len(group.members) for group in groups) == 125
+    first = groups[0].shown
+    assert [one.row.sync.value for one in first[:4]] == ["OutOfSync"] * 4
+
+
+def test_a_thousand_endpoints_are_a_page_that_a_browser_likes() -> None:
+    text = page_html(cases.fleet(1000))
+    assert len(text) < 1_500_000
+    assert len(list(tree(text).all("svg"))) < 20
+
+
+def test_more_endpoints_than_a_page_holds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "grouped", partial(grouped, most=50))
+    found = tree(page_html(cases.fleet(150)))
+    rows = [tag for tag in found.all("tr") if "data-name" in tag.attributes]
+    left = map(int, re.findall(r"(\d+) more are left out", found.said))
+    assert (len(rows), sum(left)) == (50, 105)
+
+
+def test_versions_that_could_not_be_read_are_said() -> None:
+    one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
+    unread = History("a", "a", "", (), (), unread="m/1/manifest.json is damaged")
+    said = tree(page_html(cases.overview(replace(one, history=unread)))).said
+    assert "Its versions could not be read: m/1/manifest.json is damaged" in said
+
+
+def test_the_same_overview_is_the_same_page() -> None:
+    assert page_html(cases.FEW) == page_html(cases.FEW)
+
+
+def test_an_event_without_a_known_name_is_called_by_its_file() -> None:
+    one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
+    event = Event("2026-11-20T10:00:00Z", "swap", cases.ref("m", "7"), "r", "")
+    told = replace(one.history, events=(event,), names={})
+    assert done([replace(one, history=told)])[0].model == "m model.ilearner"
