@@ -348,6 +348,13 @@ class Creation:
     template: str = ""
     secrets: tuple[tuple[str, SecretName], ...] = ()
 
+    @property
+    def digest(self) -> str:
+        """12 hex over what the endpoint is made of; people approve that too."""
+        names = [[path, name.variable] for path, name in self.secrets]
+        said = canonical_json([self.template, names])
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Binding:

@@ -98,7 +98,8 @@ def _of_owned(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) -> Chan
         )
         return replace(shown, action=Action.BLOCK, code=PROTECTED, why=why)
     why = "this environment made it, and git does not declare it any more"
-    return replace(shown, action=Action.DELETE, why=why)
+    where = {"the address": owned.address.key}  # people see less of it, and approve all
+    return replace(shown, action=Action.DELETE, why=why, terms=where)
 
 
 def _on_terms(environment: Environment, observed: Observed, change: Change) -> Change:
@@ -114,6 +115,7 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
         "training.timeout": f"{binding.timeout_s:g} s",
         "training.retry.attempts": str(binding.attempts),
         "adopt": str(binding.adopt).lower(),
+        "what it is made of": binding.create.digest if binding.create else "",
     }
     return replace(change, terms=said)
 

@@ -20,11 +20,13 @@ from reconciler.model import (
     NotDeclared,
     Observed,
     Owned,
+    Plan,
     Record,
     Refusal,
     WayBack,
 )
 from reconciler.plan import Prune, beyond, covers, decide, make_plan
+from reconciler.targets.classic_endpoint import ClassicAddress
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 MISSING = Live(Health(HealthCode.MISSING, "no endpoint"))
@@ -178,7 +180,9 @@ def test_a_newborn_needs_no_way_back_and_any_other_does() -> None:
 
 
 def owned(number: int, **fields: object) -> Owned:
-    return replace(Owned("ClassicEndpoint", f"loc{number}", f"classic/s/loc{number}"), **fields)
+    return replace(
+        Owned("ClassicEndpoint", f"loc{number}", ClassicAddress("w", "s", f"loc{number}")), **fields
+    )
 
 
 def in_sync(count: int) -> list[Observed]:
@@ -247,3 +251,28 @@ def test_prune_has_a_threshold_of_its_own(
     assert any("limits.deletes" in said for said in plan.excess) is exceeds
     assert not any("limits.changes" in said for said in plan.excess)
     assert make_plan(environment, in_sync(declared), not_declared=found).excess == ()
+
+
+def test_who_approves_that_something_is_made_approves_what_it_is_made_of() -> None:
+    def planned(template: str) -> Plan:
+        made = binding(create=Creation(template))
+        artifact = of(ArtifactState.READY)
+        return make_plan(ENVIRONMENT, [observed(MISSING, artifact, binding=made, live_version="")])
+
+    approved, fresh = planned('{"a":1}'), planned('{"a":2}')
+    assert fresh.digest != approved.digest
+    (said,) = beyond(fresh, approved)
+    assert said.startswith("churn: what it is made of is ")
+    assert beyond(planned('{"a":1}'), approved) == ()
+
+
+def test_who_approves_a_deletion_approves_where() -> None:
+    def planned(workspace: str) -> Plan:
+        found = Owned("ClassicEndpoint", "loc1", ClassicAddress(workspace, "s", "loc1"))
+        return make_plan(ENVIRONMENT, [], None, NotDeclared((found,)), Prune())
+
+    approved, fresh = planned("w1"), planned("w2")
+    assert [c.address for c in fresh.changes] == [c.address for c in approved.changes]
+    assert fresh.digest != approved.digest
+    (said,) = beyond(fresh, approved)
+    assert "the address is 'classic/w2/s/loc1', approved was 'classic/w1/s/loc1'" in said

@@ -65,6 +65,15 @@ def test_two_bindings_on_one_version_share_one_training(lab: Lab) -> None:
     assert len(started) == 3
 
 
+def test_a_job_is_started_only_after_its_state_was_read(lab: Lab) -> None:
+    lab.apply()
+    starts = [at for at, (_, url) in enumerate(lab.sent) if url.endswith("/start")]
+    assert len(starts) == 4
+    for at in starts:
+        job = lab.sent[at][1].removesuffix("/start")
+        assert ("GET", job) in lab.sent[:at]
+
+
 def test_a_bug_ends_its_own_binding_and_no_other(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
