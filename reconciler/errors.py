@@ -150,8 +150,8 @@ class ProofError(ReconcilerError):
 class WireError(ReconcilerError):
     """A request that failed: what was asked, and what came back.
 
-    `status` is the HTTP status or None; `code` is the service's own error code or "";
-    `request_id` is its `x-ms-request-id` or "".
+    `status` is the HTTP status or None; `code` is the service's own error code or "", `details` are
+    the codes below it; `request_id` is its `x-ms-request-id` or "".
     """
 
     def __init__(
@@ -160,10 +160,12 @@ class WireError(ReconcilerError):
         *,
         status: int | None = None,
         code: str = "",
+        details: tuple[str, ...] = (),
         request_id: str = "",
     ) -> None:
         self.status = status
         self.code = code
+        self.details = details
         self.request_id = request_id
         super().__init__(message + (f" (x-ms-request-id {request_id})" if request_id else ""))
 

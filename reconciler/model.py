@@ -341,12 +341,12 @@ class Probe:
 class Creation:
     """That an endpoint which is not there is to be made, and of what.
 
-    `template` is the definition of a New service as canonical JSON, "" where the kind needs none;
-    `secrets` are what is missing in it, by dotted path.
+    `template` is the definition of a New service as JSON, "" where the kind needs none; `secrets`
+    are what is missing in its properties, by the names that lead there.
     """
 
     template: str = ""
-    secrets: tuple[tuple[str, SecretName], ...] = ()
+    secrets: tuple[tuple[tuple[str, ...], SecretName], ...] = ()
 
     @property
     def digest(self) -> str:

@@ -104,7 +104,7 @@ def _loaded(services: Path, edits: Iterable[_Edit]) -> dict[str, Desired]:
         PurePosixPath(edit.path).relative_to(services.as_posix()): edit.after.decode("utf-8-sig")
         for edit in edits
     }
-    return desired.load(services, session.address_makers(), instead=instead)
+    return desired.load(services, session.kinds(), instead=instead)
 
 
 def _prove(

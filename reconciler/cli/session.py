@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.cli.selection import Selection
-    from reconciler.desired import AddressMaker
     from reconciler.engine.world import Clock
     from reconciler.model import (
         Address,
@@ -119,21 +118,24 @@ def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def address_makers() -> dict[str, AddressMaker]:
-    """Per kind, what makes an address of a binding's spec; modules are loaded when asked."""
+def kinds() -> dict[str, desired.Kind]:
+    """What desired states must know of each kind; modules are loaded when they are asked."""
 
-    def maker(kind: str) -> AddressMaker:
-        def make(spec: Mapping[str, Any], environment: Environment) -> Address:
-            return targets.target_module(kind).address(spec, environment)
+    def kind(name: str) -> desired.Kind:
+        def address(spec: Mapping[str, Any], environment: Environment) -> Address:
+            return targets.target_module(name).address(spec, environment)
 
-        return make
+        def creation(*given: Any) -> Any:
+            return targets.target_module(name).make_creation(*given)
 
-    return {kind: maker(kind) for kind in targets.KINDS}
+        return desired.Kind(address, creation if name in targets.FROM_DEFINITION else None)
+
+    return {name: kind(name) for name in targets.KINDS}
 
 
 def load(services: Path) -> dict[str, Desired]:
     """The desired state by environment; ConfigurationError with everything that is wrong."""
-    return desired.load(services, address_makers())
+    return desired.load(services, kinds())
 
 
 def wanted(
@@ -373,6 +375,8 @@ def _secret_names(wanted: Desired) -> list[SecretName]:
     names = [environment.store.key]
     used = _services(wanted.bindings)
     names += [s.key for n, s in environment.training_services.items() if n in used]
+    for binding in wanted.bindings:
+        names += [name for _, name in binding.create.secrets] if binding.create else []
     if environment.workspace is not None and "ClassicEndpoint" in _kinds(wanted):
         names.append(environment.workspace.token)
     return names

@@ -103,7 +103,7 @@ def _before(repository: _Repository, commit: str, shown: str) -> Mapping[str, De
             return {}
         root = Path(folder, "tree", repository.below)
         try:
-            return desired.load(root, session.address_makers(), display=shown)
+            return desired.load(root, session.kinds(), display=shown)
         except ConfigurationError as exc:
             say(f"{exc.message.splitlines()[0]} (so every binding counts as touched)")
             return {}

@@ -7,40 +7,40 @@ Every stage adds what it finds wrong, and all of it is raised at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
+from reconciler.desired.definitions import Definitions
 from reconciler.desired.generate import Generators, most_bindings, summed
+from reconciler.desired.kinds import Kind
 from reconciler.desired.nodes import read
 from reconciler.desired.probes import Probes
 from reconciler.desired.resolve import Declared, Resolver
 from reconciler.desired.tree import read_tree
 from reconciler.errors import ConfigurationError, Problem
-from reconciler.model import Address, Desired, Environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path, PurePosixPath
 
     from reconciler.desired.nodes import Document
     from reconciler.desired.tree import Files
+    from reconciler.model import Desired
 
-AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
-
-__all__ = ["AddressMaker", "load"]
+__all__ = ["Kind", "load"]
 
 
 def load(
     root: Path,
-    kinds: Mapping[str, AddressMaker],
+    kinds: Mapping[str, Kind],
     *,
     display: str | None = None,
     instead: Mapping[PurePosixPath, str] | None = None,
 ) -> dict[str, Desired]:
     """Environment name → what it must look like, sorted by name.
 
-    `kinds` makes the address of a binding from its `spec`, by kind; it may raise ValueError.
+    `kinds` says what must be known of each kind of endpoint.
     `display` is what messages and sources call the root; None: as it was typed.
     `instead` is what YAML files below the root are taken to hold, before they are written.
     Raises ConfigurationError with everything that is wrong in the tree.
@@ -58,7 +58,9 @@ def load(
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(display)])
-    resolver = Resolver(kinds, Probes(root), complete=complete and expanded)
+    resolver = Resolver(
+        kinds, Probes(root), Definitions(root), complete=complete and expanded
+    )
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if problems:

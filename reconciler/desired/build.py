@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import problem
 from reconciler.desired.schema import is_blob_path, near, schema
@@ -24,7 +24,7 @@ from reconciler.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
@@ -65,6 +65,22 @@ def version(document: Document) -> Version:
 def labels(document: Document) -> tuple[tuple[str, str], ...]:
     """The labels of a document, sorted."""
     return tuple(sorted(document.data["metadata"].get("labels", {}).items()))
+
+
+def settings(document: Document) -> tuple[tuple[str, str], ...]:
+    """The settings that a binding owns, as texts by dotted name, sorted."""
+    said = dict(_flat(document.data["spec"].get("settings", {}), ""))
+    if "diagnostics.level" in said:  # owned as a whole: no expiry is a wish as well
+        said.setdefault("diagnostics.expiry", "")
+    return tuple(sorted(said.items()))
+
+
+def _flat(said: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
+    for name, value in said.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", str(value)
 
 
 def attempts(model: Document) -> int:
@@ -190,23 +206,25 @@ class _Making:
 
 def _workspace(document: Document) -> Workspace:
     said = document.data["spec"]["workspace"]
-    return Workspace(said["id"], said["region"], _secret(document, "spec", "workspace", "token"))
+    token = secret_name(document, "spec", "workspace", "token")
+    return Workspace(said["id"], said["region"], token)
 
 
 def _store(document: Document) -> Store:
     said = document.data["spec"]["store"]
-    return Store(said["account"], said["container"], _secret(document, "spec", "store", "key"))
+    return Store(said["account"], said["container"], secret_name(document, "spec", "store", "key"))
 
 
 def _training_services(document: Document) -> dict[str, TrainingService]:
     found = {}
     for name, said in document.data["spec"].get("trainingServices", {}).items():
         trail = ("spec", "trainingServices", name)
-        key = _secret(document, *trail, "key")
+        key = secret_name(document, *trail, "key")
         found[name] = TrainingService(name, said["url"], key, document.at_key(*trail))
     return found
 
 
-def _secret(document: Document, *trail: str) -> SecretName:
+def secret_name(document: Document, *trail: str) -> SecretName:
+    """The secret that is named at a place of the document."""
     said = document.text(*trail) or ""
     return SecretName(said.removeprefix("env:"), document.at(*trail))

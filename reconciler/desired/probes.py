@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from reconciler.desired.json_files import read_object
 from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
@@ -69,29 +70,5 @@ def _compact(text: str) -> str:
     """The JSON object as one line of ASCII; CannotReadError if it is none."""
     if looks_secret(text):
         raise CannotReadError("holds what looks like a secret; a probe is data only")
-    try:
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_members)
-        said = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except json.JSONDecodeError as exc:
-        raise CannotReadError(
-            f"not JSON: line {exc.lineno}, column {exc.colno}: {exc.msg}"
-        ) from exc
-    except (ValueError, RecursionError) as exc:
-        raise CannotReadError("not JSON that a service could read") from exc
-    if not isinstance(value, dict):
-        raise CannotReadError('not a JSON object; begin with {"Inputs": …}')
-    return said
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object; CannotReadError if a name comes twice, for one of its values would be lost."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise CannotReadError(f'"{name[:80]}" is twice in one object; keep one')
-        found[name] = value
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+    value = read_object(text, '{"Inputs": …}')
+    return json.dumps(value, separators=(",", ":"))

@@ -20,11 +20,12 @@ from reconciler.model import Binding, Desired, Environment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from reconciler.desired import AddressMaker
+    from reconciler.desired.definitions import Definitions
+    from reconciler.desired.kinds import Kind
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, Probe, Recipe, Source
+    from reconciler.model import Address, Creation, Probe, Recipe, Source
 
 BINDING_KINDS = ("WebService", "ClassicEndpoint")
 KINDS = ("Environment", "Model", *BINDING_KINDS)
@@ -76,10 +77,16 @@ class Resolver:
     """Joins the documents of one tree; `problems` grows while it does."""
 
     def __init__(
-        self, kinds: Mapping[str, AddressMaker], probes: Probes, *, complete: bool
+        self,
+        kinds: Mapping[str, Kind],
+        probes: Probes,
+        definitions: Definitions,
+        *,
+        complete: bool,
     ) -> None:
         self._kinds = kinds
         self._probes = probes
+        self._definitions = definitions
         self._complete = complete
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
@@ -137,8 +144,18 @@ class Resolver:
         self.problems.extend(problems)
         address = self._address(each, site)
         recipe = self._recipe(each, model, site) if model else None
-        if model and recipe and address is not None and not problems:
-            site.bindings.append(_binding(each, model.document, recipe, address, probe))
+        creation, more = self._creation(each, site)
+        self.problems.extend(more)
+        if model and recipe and address is not None and not (problems or more):
+            made = _binding(each, model.document, recipe, address, probe, creation)
+            site.bindings.append(made)
+
+    def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
+        kind = self._kinds.get(each.kind or "")
+        if site.environment is None or kind is None or kind.creation is None:
+            return None, []
+        where = each.document, each.folder, site.environment
+        return self._definitions.creation(*where, kind.creation)
 
     def _recipe(self, each: Declared, model: Declared, site: _Site) -> Recipe | None:
         self._check_service(model, site)
@@ -184,12 +201,12 @@ class Resolver:
         if site.environment is None:
             return None
         place = each.document.at_key("spec")
-        maker = self._kinds.get(each.kind or "")
-        if maker is None:
+        kind = self._kinds.get(each.kind or "")
+        if kind is None:
             self._say(each.document.at("kind"), f"kind: this program cannot serve {each.kind}")
             return None
         try:
-            address = maker(each.document.data["spec"], site.environment)
+            address = kind.address(each.document.data["spec"], site.environment)
         except ValueError as exc:
             self._say(place, f"spec: {exc}")
             return None
@@ -239,7 +256,12 @@ class Resolver:
 
 
 def _binding(
-    each: Declared, model: Document, recipe: Recipe, address: Address, probe: Probe | None
+    each: Declared,
+    model: Document,
+    recipe: Recipe,
+    address: Address,
+    probe: Probe | None,
+    creation: Creation | None,
 ) -> Binding:
     document = each.document
     return Binding(
@@ -256,6 +278,8 @@ def _binding(
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),
+        create=creation,
+        settings=build.settings(document),
         labels=build.labels(document),
         element=document.element,
         source=each.place,

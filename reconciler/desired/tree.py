@@ -69,7 +69,7 @@ def beside(folder: PurePosixPath, name: str) -> PurePosixPath:
     return folder / below
 
 
-def read_text(path: Path, inside: Path) -> str:
+def read_text(path: Path, inside: Path, most_mib: int = 1) -> str:
     """The text of a file that is not too long; CannotReadError if it is not to be had."""
     try:
         if not path.resolve().is_relative_to(inside):
@@ -78,17 +78,18 @@ def read_text(path: Path, inside: Path) -> str:
         raise CannotReadError(f"cannot be read: {exc.strerror}") from exc
     except (RuntimeError, ValueError) as exc:  # what pathlib makes of ELOOP; a NUL in the name
         raise CannotReadError("cannot be read: no path to a file") from exc
-    return _text(path)
+    return _text(path, most_mib)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, most_mib: int = 1) -> str:
     """The text of a file that is known to be inside the tree."""
+    most = most_mib * MAX_BYTES
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise CannotReadError("not a file")
-        if found.st_size > MAX_BYTES:
-            limit = f"1 MiB ({MAX_BYTES:,}) is the limit"
+        if found.st_size > most:
+            limit = f"{most_mib} MiB ({most:,}) is the limit"
             message = f"{found.st_size:,} bytes; {limit}; make it smaller, or split it"
             raise CannotReadError(message)
         return _decoded(path.read_bytes())

@@ -5,7 +5,9 @@ the emulator. A module offers:
 
 * `address(spec, environment)`: the frozen address of a binding's spec (ValueError: cannot be);
 * `connect(connection)`: its `Target`;
-* `live_from_export(document, binding)`: what an exported document says, without any network.
+* `live_from_export(document, binding)`: what an exported document says, without any network;
+* `make_creation(document, spec, environment, secret)`, where it is one of `FROM_DEFINITION`: how
+  its address is made from a definition, or where below `spec` that is wrong.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.model import (
         Address,
         Binding,
+        Creation,
         Environment,
         Live,
         ModelRef,
@@ -36,6 +39,7 @@ KINDS = {
     "WebService": "reconciler.targets.web_service",
     "ClassicEndpoint": "reconciler.targets.classic_endpoint",
 }
+FROM_DEFINITION = ("WebService",)  # kinds that are created from an exported definition
 
 
 T = TypeVar("T")
@@ -142,6 +146,16 @@ class TargetModule(Protocol):
 
     def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
         """The address that a binding's spec names."""
+        ...
+
+    def make_creation(
+        self,
+        document: Mapping[str, Any],
+        spec: Mapping[str, Any],
+        environment: Environment,
+        secret: Callable[..., SecretName],
+    ) -> Creation | list[tuple[tuple[str, ...], str]]:
+        """How the address of a spec is made, or what is wrong with the definition it names."""
         ...
 
     def connect(self, connection: Connection) -> Target:

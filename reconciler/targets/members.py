@@ -19,6 +19,20 @@ def member(value: Mapping[str, Any], name: str) -> Any:
     return next((v for k, v in value.items() if k.casefold() == wanted), None)
 
 
+def spelled(value: Mapping[str, Any], name: str) -> str:
+    """The name as it is written in the object, or as we write it; an exact match wins."""
+    if name in value:
+        return name
+    wanted = name.casefold()
+    return next((known for known in value if known.casefold() == wanted), name)
+
+
+def without(value: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The object without some members, however those are spelled."""
+    dropped = {name.casefold() for name in names}
+    return {name: item for name, item in value.items() if name.casefold() not in dropped}
+
+
 def text(value: Mapping[str, Any], name: str) -> str:
     """The text member `name`; "" when it is absent or null; UnreadableError on what is none."""
     found = member(value, name)

@@ -6,40 +6,45 @@ Facts: azure-ml-studio-protocol.md §3.2 (operations), §3.6 (long-running opera
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reconciler.errors import NotFoundError, ProofError, RefusedError, UnreadableError
-from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
+from reconciler.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Score, Witness
 from reconciler.targets import Connection, scoring
+from reconciler.targets.arm_list import read_list
+from reconciler.targets.creation import creation_body, make_creation
 from reconciler.targets.definition import (
     Definition,
-    asset_uri,
-    assets_with_credentials,
     assets_with_model,
-    assets_without_location,
-    find_model_asset,
-    model_ref,
     parse_definition,
-    shown_uri,
+    payloads_location,
     with_payload,
     without_secrets,
 )
-from reconciler.targets.members import member, objects, text
+from reconciler.targets.members import objects, text
+from reconciler.targets.operation import operation_state
+from reconciler.targets.ownership import is_ours, is_protected, with_protection
+from reconciler.targets.settings import with_settings
+from reconciler.targets.web_service_state import keep, live_of
 from reconciler.wire import blob
 from reconciler.wire.credentials import Bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.model import Binding, Environment
+    from reconciler.model import Address, Binding, Environment
     from reconciler.targets import Soon
+    from reconciler.wire.response import Response
 
+__all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
+
+KIND = "WebService"
 API_VERSION = "2017-01-01"
 SWAGGER = "/swagger.json"
-# §3.6: what ends a long-running operation. ARM writes "Canceled"; the other spelling costs nothing.
-FAILED_STATES = ("failed", "canceled", "cancelled")
+ABSENT = "WebServiceNotFound"  # §3.11 [R]: how the service says that it is not there
+STARTED = (200, 201, 202)  # a long-running operation, which the answer names
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,16 @@ class WebServiceAddress:
     @property
     def path(self) -> str:
         """The ARM resource id."""
-        group, name = quote(self.resource_group, safe="()"), quote(self.name, safe="")
-        return (
-            f"/subscriptions/{self.subscription}/resourceGroups/{group}"
-            f"/providers/Microsoft.MachineLearning/webServices/{name}"
-        )
+        return f"{group_path(self.subscription, self.resource_group)}/{quote(self.name, safe='')}"
+
+
+def group_path(subscription: str, resource_group: str) -> str:
+    """The ARM path of all web services of a resource group."""
+    group = quote(resource_group, safe="()")
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}"
+        "/providers/Microsoft.MachineLearning/webServices"
+    )
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> WebServiceAddress:
@@ -83,8 +93,7 @@ def connect(connection: Connection) -> WebServices:
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     """What an exported definition says; UnreadableError if it is not a definition."""
-    definition = parse_definition(document)
-    return _live(definition, binding, witness=Witness.EXPORT)
+    return live_of(parse_definition(document), binding, witness=Witness.EXPORT)
 
 
 class WebServices:
@@ -96,7 +105,8 @@ class WebServices:
     def __init__(self, connection: Connection) -> None:
         self._http = connection.http
         self._hosts = connection.hosts
-        self._store = connection.environment.store.account
+        self._environment = connection.environment
+        self._secret = connection.secret
         self._token = connection.arm
         self._token.check()
 
@@ -106,27 +116,89 @@ class WebServices:
 
     def observe(self, binding: Binding) -> Live:
         """What the service's definition says now."""
-        try:
-            definition = self._definition(binding)
-        except NotFoundError:
-            return Live(Health(HealthCode.MISSING, _missing(_address(binding))))
-        return _live(definition, binding, store_account=self._store)
+        definition = self._definition(binding.address)
+        if definition is None:
+            return Live(Health(HealthCode.MISSING, _missing(_of(binding.address))))
+        live = live_of(definition, binding, self._environment)
+        path = _of(binding.address).path
+        return replace(live, keep=keep(definition, path, self._environment.mark))
 
     def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the definition, read again just before, with one asset's URI changed."""
-        definition = self._definition(binding)
-        live = _live(definition, binding)
-        if live.refusal is not None:
-            raise RefusedError(f"{binding.address}: {live.refusal.message}")
+        definition, live = self._writable(binding)
+        return self._patch(binding, patched_model(definition, live.asset, ref))
+
+    def create(self, binding: Binding, ref: ModelRef) -> str:
+        """PUT a definition where there is none; ConflictError where there is one by now.
+
+        PUT overwrites without warning (§3.2), and whether a condition is honoured is not known. So
+        it is looked once more just before, the condition is sent as well, and it is sent once: a
+        second try could meet what somebody else made after the first.
+        """
+        if self._definition(binding.address) is not None:
+            raise ConflictError(f"{binding.address} is there by now; it is not overwritten")
         answer = self._http.request(
-            "PATCH",
-            self._url(binding),
+            "PUT",
+            self._url(binding.address),
             credential=self._token,
-            json=_patch(definition, live.asset, ref),
-            expect=(200, 201, 202),
-            what=f"updating {binding.address}",
+            json=creation_body(binding, ref, self._environment, self._secret),
+            headers={"If-None-Match": "*"},
+            expect=STARTED,
+            what=f"creating {binding.address}",
+            once=True,
         )
-        return str(answer.headers.get("Azure-AsyncOperation", ""))
+        if answer.status == 200:  # §3.2: 201 creates, 200 updates
+            raise UnreadableError(
+                f"creating {binding.address} was answered as an update: somebody made it in the "
+                "same moment, and it was overwritten; compare it with theirs, and apply again"
+            )
+        return _operation(answer)
+
+    def update(self, binding: Binding) -> str:
+        """PATCH the settings that git owns, and whether the service is protected."""
+        definition, live = self._writable(binding)
+        body = patched(definition, with_settings(definition.configured, binding.settings))
+        if live.ours and live.protected != binding.protect:
+            body["tags"] = with_protection(definition.tags, protect=binding.protect)
+        return self._patch(binding, body)
+
+    def delete(self, address: Address) -> str:
+        """DELETE what carries this environment's mark and may go; "" if it is gone already."""
+        definition = self._definition(address)
+        if definition is None:
+            return ""
+        if why := keep(definition, _of(address).path, self._environment.mark):
+            raise RefusedError(f"{address}: {why.message}")
+        answer = self._http.request(
+            "DELETE",
+            self._url(address),
+            credential=self._token,
+            expect=(*STARTED, 204),
+            what=f"deleting {address}",
+        )
+        return _operation(answer)
+
+    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
+        """The services with this environment's mark that git does not declare.
+
+        Whether the items of a list show tags is not known (§3.2), so each is read before it counts.
+        """
+        mark = self._environment.mark
+        group = self._environment.subscription, self._environment.resource_group
+        what = f"listing the web services of {group[1]}"
+        url = f"{self._hosts.arm}{group_path(*group)}?api-version={API_VERSION}"
+        found = []
+        for item in read_list(self._http, self._token, url, what):
+            if not (name := text(item, "name")):
+                raise UnreadableError(f"{what}: a service came without a name")
+            one = WebServiceAddress(*group, name)
+            if str(one).casefold() in declared or _is_another(objects(item, "tags"), mark):
+                continue
+            definition = self._definition(one)
+            if definition is not None and is_ours(definition.tags, mark):
+                why, protected = keep(definition, one.path, mark), is_protected(definition.tags)
+                found.append(Owned(KIND, name, one, protected, why))
+        return tuple(found)
 
     def progress(self, operation: str) -> str:
         """The operation's state and percentage; "" when it succeeded (§3.6)."""
@@ -140,13 +212,12 @@ class WebServices:
     def score(self, binding: Binding) -> Score:
         """The answer to the probe, with the service's primary key."""
         assert binding.probe is not None
-        definition = self._definition(binding)
-        base = definition.swagger_location.removesuffix(SWAGGER)
+        base = self._there(binding).swagger_location.removesuffix(SWAGGER)
         if not base:
             raise UnreadableError(f"{binding.address} has no swaggerLocation, so no scoring URL")
         keys = self._http.request(
             "GET",
-            self._url(binding, "/listKeys"),
+            self._url(binding.address, "/listKeys"),
             credential=self._token,
             what=f"reading the keys of {binding.address}",
         ).json_object()
@@ -155,148 +226,96 @@ class WebServices:
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The definition without secrets and without what the server generates."""
-        return without_secrets(self._get(binding))
+        document = self._document(binding.address)
+        if document is None:
+            raise RefusedError(_missing(_of(binding.address)))
+        return without_secrets(document)
 
-    def _get(self, binding: Binding) -> dict[str, Any]:
+    def _writable(self, binding: Binding) -> tuple[Definition, Live]:
+        """What is there now, if it may be written; RefusedError with the reason otherwise."""
+        definition = self._there(binding)
+        live = live_of(definition, binding, self._environment)
+        if live.refusal is not None:
+            raise RefusedError(f"{binding.address}: {live.refusal.message}")
+        return definition, live
+
+    def _patch(self, binding: Binding, body: Mapping[str, Any]) -> str:
         answer = self._http.request(
-            "GET", self._url(binding), credential=self._token, what=f"reading {binding.address}"
+            "PATCH",
+            self._url(binding.address),
+            credential=self._token,
+            json=body,
+            expect=STARTED,
+            what=f"updating {binding.address}",
         )
-        return answer.json_object()
+        return _operation(answer)
 
-    def _definition(self, binding: Binding) -> Definition:
-        definition = parse_definition(self._get(binding))
-        if not definition.payloads_location:
-            return definition
-        payload = blob.fetch_url(self._http, self._hosts, definition.payloads_location)
-        return with_payload(definition, payload.json_object())
+    def _there(self, binding: Binding) -> Definition:
+        definition = self._definition(binding.address)
+        if definition is None:
+            raise RefusedError(_missing(_of(binding.address)))
+        return definition
 
-    def _url(self, binding: Binding, below: str = "") -> str:
-        path = _address(binding).path
+    def _definition(self, address: Address) -> Definition | None:
+        document = self._document(address)
+        return None if document is None else parse_definition(document)
+
+    def _document(self, address: Address) -> dict[str, Any] | None:
+        """The whole definition; None where the service says that there is none.
+
+        Any other 404, of a proxy or of a payload that is gone, says nothing of the service.
+        """
+        try:
+            answer = self._http.request(
+                "GET", self._url(address), credential=self._token, what=f"reading {address}"
+            )
+        except NotFoundError as exc:
+            if ABSENT in (exc.code, *exc.details):
+                return None
+            raise UnreadableError(exc.message, status=exc.status, code=exc.code) from exc
+        document = answer.json_object()
+        if not (where := payloads_location(document)):
+            return document
+        payload = blob.fetch_url(self._http, self._hosts, where)
+        return with_payload(document, payload.json_object())
+
+    def _url(self, address: Address, below: str = "") -> str:
+        path = _of(address).path
         return f"{self._hosts.arm}{path}{below}?api-version={API_VERSION}"
 
 
-def _address(binding: Binding) -> WebServiceAddress:
-    assert isinstance(binding.address, WebServiceAddress)
-    return binding.address
+def _of(address: Address) -> WebServiceAddress:
+    assert isinstance(address, WebServiceAddress)
+    return address
+
+
+def _operation(answer: Response) -> str:
+    return str(answer.headers.get("Azure-AsyncOperation", ""))
+
+
+def _is_another(tags: Mapping[str, Any], mark: str) -> bool:
+    """Whether an item of a list says by its tags that it is not this environment's."""
+    return bool(tags) and not is_ours({name: text(tags, name) for name in tags}, mark)
 
 
 def _missing(where: WebServiceAddress) -> str:
     return (
-        f"resource group {where.resource_group} has no web service {where.name}; deploy the "
-        "predictive experiment first, or correct spec.webService"
+        f"resource group {where.resource_group} has no web service {where.name}; name an exported "
+        "definition to create it from in spec.definition, or correct spec.webService"
     )
 
 
-def _patch(definition: Definition, key: str, ref: ModelRef) -> dict[str, Any]:
-    """The smallest body that is right under both readings of §3.7.
+def patched(definition: Definition, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The smallest body of a PATCH that is right under both readings of §3.7.
 
     No `storageAccount`, no keys, no package: absent members stay as they are [R].
     """
-    body: dict[str, Any] = {
-        "properties": {
-            "packageType": "Graph",
-            "assets": assets_with_model(definition, key, ref),
-        }
-    }
+    body: dict[str, Any] = {"properties": {"packageType": "Graph", **properties}}
     if definition.location:
         body["location"] = definition.location
     return body
 
 
-def operation_state(document: Mapping[str, Any]) -> str:
-    """The words for a running operation, "" for a successful one; ProofError for a failed one.
-
-    The wire says `status` where the swagger says `provisioningState`; failures come as
-    `errorInfo` (swagger) or `error` (ARM convention): both are read (§3.6 [U]).
-    """
-    nested = objects(document, "properties")
-    state = text(document, "status") or text(document, "provisioningState")
-    state = state or text(nested, "provisioningState")
-    if not state:
-        raise UnreadableError("the operation's answer has no status")
-    if state.casefold() == "succeeded":
-        return ""
-    if state.casefold() in FAILED_STATES:
-        raise ProofError(f"the update ended as {state}: {_operation_error(document)}")
-    done = member(document, "percentComplete")
-    is_share = isinstance(done, int | float) and 0 <= done <= 1
-    return f"{state} {done:.0%}" if is_share else state
-
-
-def _operation_error(document: Mapping[str, Any]) -> str:
-    error = objects(document, "error") or objects(document, "errorInfo")
-    details = member(error, "details")  # whatever it is, it must not hide the failure
-    listed = details if isinstance(details, list) else []
-    said = [error, *(d for d in listed if isinstance(d, dict))]
-    parts = [f"{text(e, 'code')}: {text(e, 'message')}".strip(": ") for e in said]
-    return "; ".join(part for part in parts if part) or "the service gave no reason"
-
-
-def _live(
-    definition: Definition,
-    binding: Binding,
-    *,
-    witness: Witness = Witness.SERVICE,
-    store_account: str = "",
-) -> Live:
-    key = find_model_asset(definition, binding.asset)
-    refusal = key if isinstance(key, Refusal) else _refusal(definition, key)
-    uri = "" if isinstance(key, Refusal) else asset_uri(definition.assets[key])
-    ref = model_ref(uri)
-    return Live(
-        health=_health(definition),
-        ref=ref,
-        asset="" if isinstance(key, Refusal) else key,
-        model_text="" if ref else shown_uri(uri),
-        witness=witness,
-        refusal=refusal,
-        warnings=_storage_warning(definition, store_account),
-    )
-
-
-def _health(definition: Definition) -> Health:
-    """§3.3: provisioningState is Unknown, Provisioning, Succeeded or Failed; exports omit it."""
-    match definition.provisioning_state.casefold():
-        case "provisioning":
-            return Health(HealthCode.PROGRESSING, "an update of the service is under way")
-        case "failed":
-            return Health(HealthCode.DEGRADED, "the last update of the service failed")
-        case "unknown":
-            return Health(HealthCode.DEGRADED, "the service does not know its own state")
-        case _:
-            return Health(HealthCode.HEALTHY)
-
-
-def _refusal(definition: Definition, model: str) -> Refusal | None:
-    if definition.read_only:
-        why = (
-            "the service is readOnly, which the platform never takes back: it can only be "
-            "removed; deploy a new service and bind that"
-        )
-        return Refusal("read_only", why)
-    if with_credentials := assets_with_credentials(definition, model):
-        why = (
-            f"asset {', '.join(with_credentials)} carries credentials or a SAS in its URI, and an "
-            "update would have to send them back; move the file into the service's own storage "
-            "account and give its URI without a query"
-        )
-        return Refusal("asset_credentials", why)
-    if without := assets_without_location(definition, model):
-        why = (
-            f"asset {', '.join(without)} came without its locationInfo.uri, and an update would "
-            "have to send it; deploy the service again, or remove that asset from it"
-        )
-        return Refusal("asset_without_location", why)
-    return None
-
-
-def _storage_warning(definition: Definition, store_account: str) -> tuple[str, ...]:
-    """§3.4: a model outside of the service's own storage account may not be readable for it."""
-    if not store_account or not definition.storage_account:
-        return ()
-    if definition.storage_account.casefold() == store_account.casefold():
-        return ()
-    return (
-        f"the service keeps its files in storage account {definition.storage_account}, the model "
-        f"store is {store_account}; the service may not be able to read it",
-    )
+def patched_model(definition: Definition, key: str, ref: ModelRef) -> dict[str, Any]:
+    """The PATCH that replaces the model: with the complete `assets` map."""
+    return patched(definition, {"assets": assets_with_model(definition, key, ref)})

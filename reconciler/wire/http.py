@@ -74,6 +74,7 @@ class _Asked:
     headers: Mapping[str, str] = field(repr=False)
     what: str
     max_bytes: int
+    once: bool
 
     @property
     def place(self) -> str:
@@ -157,8 +158,12 @@ class Http:
         expect: Container[int] = (200,),
         what: str = "reading the endpoint",
         max_bytes: int | None = None,
+        once: bool = False,
     ) -> Response:
         """The answer, when its status is expected; every other outcome is a WireError.
+
+        `once` sends it a single time, for what may only follow a look: what was not there before
+        the first try may be there before the second.
 
         Raises RefusedError for a URL that must not be asked, RuntimeError for a write in
         read-only mode. No secret is in any message, nor in what a traceback prints.
@@ -169,7 +174,7 @@ class Http:
         body, typed = _encoded(json, content)
         limit = self._max_bytes if max_bytes is None else max_bytes
         sent = {**typed, **(headers or {})}
-        asked = _Asked(method, url, credential, body, sent, what, limit)
+        asked = _Asked(method, url, credential, body, sent, what, limit, once)
         outcome = self._exchange(asked)
         if isinstance(outcome, _Broken):
             raise _error_of_broken(asked, outcome)
@@ -187,7 +192,7 @@ class Http:
             began = time.monotonic()
             outcome = self._attempt(asked)
             _log(asked, outcome, time.monotonic() - began)
-            if not retry.total or not _may_repeat(retry, asked.method, outcome):
+            if asked.once or not retry.total or not _may_repeat(retry, asked.method, outcome):
                 return outcome
             retry = retry.increment(asked.method)
             self.pause(_pause_s(retry, outcome))

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -175,11 +175,12 @@ def one_line(text: str, length: int) -> str:
 
 @dataclass(frozen=True)
 class _Said:
-    """The service's own words: code, message, and `code: message` per detail."""
+    """The service's own words: code, message, and `code: message` per detail; `codes` alone."""
 
     code: str = ""
     message: str = ""
     details: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line for people."""
@@ -198,6 +199,7 @@ def error_of(response: Response) -> WireError:
         f"{response.what}: {response.place}: {response.status} {words}",
         status=response.status,
         code=said.code,
+        details=said.codes,
         request_id=response.request_id,
     )
 
@@ -232,7 +234,7 @@ def _redirect(response: Response) -> UnreadableError:
 def _what_was_said(response: Response) -> _Said:
     said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
     code = one_line(response.headers.get("x-ms-error-code", ""), 80)
-    return said if said.code or not code else _Said(code, said.message, said.details)
+    return said if said.code or not code else replace(said, code=code)
 
 
 def _said_in_json(body: bytes) -> _Said | None:
@@ -244,7 +246,8 @@ def _said_in_json(body: bytes) -> _Said | None:
     details = _member(error, "details")
     listed = details[:_SHOWN_DETAILS] if isinstance(details, list) else []
     lines = tuple(line for line in map(_code_and_message, listed) if line)
-    said = _Said(_text(error, "code", 80), _text(error, "message", _SHOWN_MESSAGE), lines)
+    codes = tuple(code for detail in listed if (code := _text(detail, "code", 80)))
+    said = _Said(_text(error, "code", 80), _text(error, "message", _SHOWN_MESSAGE), lines, codes)
     return said if str(said) else None
 
 

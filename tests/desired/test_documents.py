@@ -29,7 +29,7 @@ SHAPES = [
         "an unknown key that resembles none brings those that are free",
         "binding",
         BINDING + "  zzz: 1\n",
-        '12:3: unknown key "zzz"; known: adopt, asset, paused, protect',
+        '12:3: unknown key "zzz"; known: adopt, asset, create, definition, paused, protect, settings',
     ),
     whole(
         "an unknown key at the top is found",

@@ -253,9 +253,9 @@ def test_only_complaints_come_out_of_arbitrary_bytes(root: Path, data: bytes) ->
 
 def test_loading_needs_no_network_library() -> None:
     script = (
-        "import sys; from pathlib import Path; from reconciler.desired import load\n"
+        "import sys; from pathlib import Path; from reconciler.desired import Kind, load\n"
         "load(Path('services/local'), dict.fromkeys(['WebService', 'ClassicEndpoint'],"
-        " lambda spec, _: str(spec)))\n"
+        " Kind(lambda spec, _: str(spec))))\n"
         "print([m for m in ('requests', 'azure', 'deepdiff', 'urllib3') if m in sys.modules])"
     )
     run = [sys.executable, "-c", script]

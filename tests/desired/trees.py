@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired import load
+from reconciler.desired import Kind, load
 from reconciler.errors import ConfigurationError
+from reconciler.targets.creation import make_creation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ def address(spec: Mapping[str, Any], environment: Environment) -> Place:
     return Place("/".join([spec["webService"], *filter(None, [spec.get("endpoint")])]))
 
 
-KINDS = {"WebService": address, "ClassicEndpoint": address}
+KINDS = {"WebService": Kind(address, make_creation), "ClassicEndpoint": Kind(address)}
 
 
 def write(root: Path, files: Mapping[str, str | bytes | None]) -> Path:

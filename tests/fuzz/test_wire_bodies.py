@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import strategies as st
 
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
-from reconciler.model import Plan, Refusal, Witness
-from reconciler.targets import classic_endpoint, scoring, web_service
+from reconciler.model import Plan, Refusal, SecretName, Witness
+from reconciler.targets import classic_endpoint, scoring
+from reconciler.targets.creation import creation_body, make_creation
 from reconciler.targets.definition import (
     assets_with_credentials,
     assets_with_model,
@@ -21,6 +23,9 @@ from reconciler.targets.definition import (
     without_secrets,
 )
 from reconciler.targets.members import text
+from reconciler.targets.operation import operation_state
+from reconciler.targets.web_service import patched_model
+from reconciler.targets.web_service_state import live_of
 from reconciler.training.bes import parse_job
 from reconciler.training.evaluation import parse_evaluation
 from reconciler.wire.blob import Account
@@ -60,25 +65,46 @@ def definition(body: bytes, town: Town) -> None:
     found = parse_definition(document)
     for wanted in (None, binding.asset):
         find_model_asset(found, wanted)
-    live = web_service._live(found, binding, store_account="elsewhere")
+    live = live_of(found, binding, town.wanted.environment)
     check_types(live)
     assets_with_credentials(found, live.asset)
     if live.refusal is None:
         ref = town.world.ledger.ref(binding.version)
         assets_with_model(found, live.asset, ref)
-        _encoded(web_service._patch(found, live.asset, ref), None)
-    json.dumps(without_secrets(document), allow_nan=False)
+        _encoded(patched_model(found, live.asset, ref), None)
+    exported = without_secrets(document)
+    json.dumps(exported, allow_nan=False)
+    created_from(exported, town)
+
+
+def created_from(document: Mapping[str, Any], town: Town) -> None:
+    """What is made of an exported file: the body of a PUT, or words."""
+    binding, environment = town.bindings["breast-cancer"], town.wanted.environment
+    create = {"commitmentPlan": "plan", "secrets": {"node5/Account Key": "env:KEY"}}
+    spec = {"asset": binding.asset, "create": create}
+    made = make_creation(document, spec, environment, lambda *_: SecretName("KEY"))
+    if isinstance(made, list):
+        assert made
+        assert all(isinstance(why, str) and why for _, why in made)
+        return
+    check_types(made)
+    new = replace(binding, create=made, settings=(("maxConcurrentCalls", "20"), ("title", "T")))
+    ref = town.world.ledger.ref(binding.version)
+    body = creation_body(new, ref, environment, lambda _: "secret")
+    _encoded(body, None)
+    assert body["properties"]["title"] == "T"
 
 
 def payload(body: bytes, town: Town) -> object:
     """The payload that stands in a blob, read into a definition that points at it."""
     (told, *_) = town.bodies["definition"]
-    return with_payload(parse_definition(json.loads(told)), response(body).json_object())
+    document = with_payload(json.loads(told), response(body).json_object())
+    return parse_definition(document)
 
 
 def operation(body: bytes, _: Town) -> str:
     """The state of an update, in words."""
-    return web_service.operation_state(response(body).json_object())
+    return operation_state(response(body).json_object())
 
 
 def endpoint(body: bytes, town: Town) -> object:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.errors import ProofError, UnreadableError
 from reconciler.model import HealthCode, ModelRef, Witness
-from reconciler.targets.definition import parse_definition, with_payload
-from reconciler.targets.web_service import (
-    WebServiceAddress,
-    _live,
-    _patch,
-    live_from_export,
-    operation_state,
-)
+from reconciler.targets.definition import parse_definition, payloads_location, with_payload
+from reconciler.targets.operation import operation_state
+from reconciler.targets.web_service import WebServiceAddress, live_from_export, patched_model
+from reconciler.targets.web_service_state import live_of
 from tests.targets.test_definition import MODEL, NEW, OLD, SCORE, SECRETS, asset, definition, pascal
-from tests.test_plan import binding
+from tests.test_plan import ENVIRONMENT, binding
+
+if TYPE_CHECKING:
+    from reconciler.model import Environment
+
+
+def storing_in(account: str) -> Environment:
+    return replace(ENVIRONMENT, store=replace(ENVIRONMENT.store, account=account))
 
 
 def test_a_patch_carries_all_assets_and_nothing_that_is_secret_or_not_ours() -> None:
-    body = _patch(parse_definition(SECRETS), "m", NEW)
+    body = patched_model(parse_definition(SECRETS), "m", NEW)
     assert set(body) == {"location", "properties"}
     assert set(body["properties"]) == {"packageType", "assets"}
     assert set(body["properties"]["assets"]) == {"m", "c"}
@@ -83,7 +86,7 @@ HEALTH = [
 @pytest.mark.parametrize(("state", "code"), HEALTH)
 def test_the_provisioning_state_is_the_health(state: str, code: HealthCode) -> None:
     document = definition({"a": MODEL}, provisioningState=state)
-    assert _live(parse_definition(document), binding()).health.code is code
+    assert live_of(parse_definition(document), binding()).health.code is code
 
 
 @pytest.mark.parametrize("dialect", [lambda d: d, pascal])
@@ -100,19 +103,19 @@ def test_both_dialects_show_the_same_model(dialect: Any) -> None:
 
 def test_a_uri_with_a_sas_is_read_without_it() -> None:
     model = {**MODEL, "locationInfo": {"uri": f"{OLD}?sv=1&sig=CANARY", "credentials": ""}}
-    live = _live(parse_definition(definition({"m": model})), binding())
+    live = live_of(parse_definition(definition({"m": model})), binding())
     assert live.ref == ModelRef(OLD)
     assert "CANARY" not in repr(live)
 
 
 def test_a_uri_that_is_no_url_is_shown_as_text() -> None:
     model = {**MODEL, "locationInfo": {"uri": "aml://model/x", "credentials": ""}}
-    live = _live(parse_definition(definition({"m": model})), binding())
+    live = live_of(parse_definition(definition({"m": model})), binding())
     assert (live.ref, live.model_text) == (None, "aml://model/x")
 
 
 def test_assets_with_credentials_are_refused_since_they_would_be_sent_back() -> None:
-    live = _live(parse_definition(SECRETS), replace(binding(), asset="m"))
+    live = live_of(parse_definition(SECRETS), replace(binding(), asset="m"))
     assert live.refusal is not None
     assert live.refusal.code == "asset_credentials"
     assert "CANARY" not in live.refusal.message
@@ -123,7 +126,7 @@ def test_other_assets_without_a_location_are_refused_since_a_patch_could_lose_th
     bare: dict[str, Any],
 ) -> None:
     other = {"name": "Data", "type": "Resource", **bare}
-    live = _live(parse_definition(definition({"m": MODEL, "d": other})), binding())
+    live = live_of(parse_definition(definition({"m": MODEL, "d": other})), binding())
     assert live.refusal is not None
     assert live.refusal.code == "asset_without_location"
     assert live.refusal.message.startswith("asset d came without its locationInfo.uri")
@@ -132,9 +135,9 @@ def test_other_assets_without_a_location_are_refused_since_a_patch_could_lose_th
 def test_a_named_model_without_a_location_can_be_bound() -> None:
     bare = {"name": "M", "type": "Resource"}
     parsed = parse_definition(definition({"m": bare, "s": SCORE}))
-    live = _live(parsed, replace(binding(), asset="M"))
+    live = live_of(parsed, replace(binding(), asset="M"))
     assert (live.refusal, live.ref, live.asset) == (None, None, "m")
-    assert _patch(parsed, "m", NEW)["properties"]["assets"]["m"] == {
+    assert patched_model(parsed, "m", NEW)["properties"]["assets"]["m"] == {
         **bare,
         "locationInfo": {"uri": NEW.url},
     }
@@ -142,7 +145,7 @@ def test_a_named_model_without_a_location_can_be_bound() -> None:
 
 def test_another_assets_sas_is_refused_since_it_would_be_sent_back() -> None:
     signed = asset("Data", f"{OLD}?sv=1&sig=CANARY")
-    live = _live(parse_definition(definition({"m": MODEL, "d": signed})), binding())
+    live = live_of(parse_definition(definition({"m": MODEL, "d": signed})), binding())
     assert live.refusal is not None
     assert live.refusal.code == "asset_credentials"
     assert live.refusal.message.startswith("asset d carries credentials or a SAS in its URI")
@@ -152,15 +155,15 @@ def test_another_assets_sas_is_refused_since_it_would_be_sent_back() -> None:
 
 def test_the_models_own_sas_is_replaced_and_nothing_to_refuse() -> None:
     parsed = parse_definition(definition({"m": asset("M", f"{OLD}?sig=CANARY"), "s": SCORE}))
-    assert _live(parsed, replace(binding(), asset="m")).refusal is None
-    assert "CANARY" not in json.dumps(_patch(parsed, "m", NEW))
+    assert live_of(parsed, replace(binding(), asset="m")).refusal is None
+    assert "CANARY" not in json.dumps(patched_model(parsed, "m", NEW))
 
 
 def test_a_model_store_in_another_account_is_warned_about() -> None:
     document = definition({"m": MODEL}, storageAccount={"name": "acct"})
     parsed = parse_definition(document)
-    assert _live(parsed, binding(), store_account="acct").warnings == ()
-    (warning,) = _live(parsed, binding(), store_account="other").warnings
+    assert live_of(parsed, binding(), storing_in("acct")).warnings == ()
+    (warning,) = live_of(parsed, binding(), storing_in("other")).warnings
     assert "storage account acct, the model store is other" in warning
 
 
@@ -173,16 +176,19 @@ def test_parts_that_the_service_keeps_in_a_blob_are_read_from_there() -> None:
             "payloadsLocation": {"uri": "https://acct.blob.core.windows.net/p/x.json?sig=x"},
         },
     }
-    parsed = parse_definition(outside)
-    assert parsed.payloads_location.startswith("https://acct.blob")
-    whole = with_payload(parsed, {"Assets": {"m": MODEL}, "Package": {}})
-    assert whole.payloads_location == ""
-    assert _live(whole, binding()).ref == ModelRef(OLD)
+    assert payloads_location(outside).startswith("https://acct.blob")
+    whole = with_payload(outside, {"Assets": {"m": MODEL}, "Package": {}})
+    assert whole == {
+        "name": "census",
+        "properties": {"assets": {"m": MODEL}, "package": {}},
+    }
+    assert payloads_location(whole) == ""
+    assert live_of(parse_definition(whole), binding()).ref == ModelRef(OLD)
 
 
 def test_parts_that_came_inline_are_not_looked_for_elsewhere() -> None:
     document = definition({"m": MODEL}, payloadsInBlobStorage=True)
-    assert parse_definition(document).payloads_location == ""
+    assert payloads_location(document) == ""
 
 
 def test_names_are_quoted_in_the_arm_path() -> None:
@@ -196,6 +202,6 @@ def test_names_are_quoted_in_the_arm_path() -> None:
 def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
     where = "https://me:CANARY@acct.blob.core.windows.net/c/m.ilearner#CANARY"
     parsed = parse_definition(definition({"m": asset("M", where)}))
-    live = _live(parsed, replace(binding(), asset="m"))
+    live = live_of(parsed, replace(binding(), asset="m"))
     assert live.ref is None
     assert live.model_text == "https://acct.blob.core.windows.net/c/m.ilearner"

@@ -1,0 +1,38 @@
+"""A list of ARM resources, read to its end: what is not in it is not there.
+
+Facts: azure-ml-studio-protocol.md §3.2: `{value: [sparse], nextLink}`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+from reconciler.targets.members import member, text
+
+if TYPE_CHECKING:
+    from reconciler.wire.credentials import Credential
+    from reconciler.wire.http import Http
+
+MOST_PAGES = 10_000
+
+
+def read_list(http: Http, credential: Credential, url: str, what: str) -> list[dict[str, Any]]:
+    """Every item of the list at `url`; raises WireError unless all of its pages were read.
+
+    The credential refuses a `nextLink` that leads to another host.
+    """
+    found: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    while url:
+        if url in seen or len(seen) >= MOST_PAGES:
+            raise UnreadableError(f"{what}: page {len(seen)} leads back or without end")
+        seen.add(url)
+        answer = http.request("GET", url, credential=credential, what=what)
+        page = answer.json_object()
+        items = member(page, "value")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise answer.unreadable('a page with a list "value" of objects')
+        found.extend(items)
+        url = text(page, "nextLink")
+    return found
