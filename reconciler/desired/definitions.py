@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Definitions:
         self._root = root
         self._inside = root.resolve()
         self._read: dict[PurePosixPath, dict[str, Any] | CannotReadError] = {}
+        self._templates: dict[str, str] = {}  # a fleet is made of one text, which is kept once
 
     def creation(
         self,
@@ -54,7 +56,8 @@ class Definitions:
         made = make(definition, spec, environment, secret)
         if isinstance(made, list):
             return None, [_wrong(document, trail, why) for trail, why in made]
-        return made, []
+        template = self._templates.setdefault(made.template, made.template)
+        return replace(made, template=template), []
 
     def _definition(self, folder: PurePosixPath, name: str) -> dict[str, Any]:
         below = beside(folder, name)

@@ -250,6 +250,16 @@ def test_each_element_can_have_a_definition_of_its_own(tmp_path: Path) -> None:
     assert titles == ["a", "b"]
 
 
+def test_a_fleet_of_one_definition_keeps_its_text_once(tmp_path: Path) -> None:
+    fleet = CREATED.replace("name: churn\n", 'name: "churn-${site}"\n', 1)
+    fleet = fleet.replace("churn-predictive", "churn-${site}")
+    fleet = fleet.replace("spec:", "forEach: {site: [a, b]}\nspec:")
+    first, second = loaded(write(tmp_path / "t", tree(definition(), fleet)))["prod"].bindings
+    assert first.create is not None
+    assert second.create is not None
+    assert first.create.template is second.create.template
+
+
 def test_a_definition_of_elements_that_is_wrong_is_said_once(tmp_path: Path) -> None:
     fleet = CREATED.replace("name: churn\n", 'name: "churn-${site}"\n', 1)
     fleet = fleet.replace("churn-predictive", "churn-${site}")

@@ -17,6 +17,7 @@ import pytest
 from reconciler import errors
 from reconciler.cli.demo import read_env_file
 from reconciler.emulator.messages import Request, Response
+from tests import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +144,36 @@ def test_a_service_that_echoes_secrets_does_not_make_us_tell_them(
     assert ran.code not in (errors.SUCCESS, errors.BUG), (ran.out, ran.err)
     assert leaks(tap.secrets, {"out": ran.out, "err": ran.err, **written(tmp_path)}) == []
     assert len(tap.secrets) > (4 if door == "blob" else 3)
+
+
+@pytest.mark.parametrize("status", [400, 409, 500, 200])
+def test_a_service_that_echoes_what_it_is_made_of_does_not_make_us_tell_it(
+    lab: Lab, status: int
+) -> None:
+    """A definition that is sent holds the storage key and what modules of the graph sign in with."""
+    fresh.declare(lab)
+    binding = fresh.binding_of(lab)
+    secrets = {lab.environ["LOCAL_STORE_KEY"], fresh.IMPORT_KEY}
+    sent: list[str] = []
+    serve = lab.cloud.handle
+
+    def hostile(request: Request) -> Response:
+        if request.method != "PUT":
+            return serve(request)
+        sent.append(request.body.decode())
+        said = " ".join(sorted(secrets))
+        error = {"code": said, "message": said, "details": [{"code": said, "message": said}]}
+        body = json.dumps({"error": error, "properties": sent}).encode()
+        return Response(status, {"Content-Type": "application/json"}, body)
+
+    lab.cloud.handle = hostile  # type: ignore[method-assign]
+    world = lab.world()
+    with pytest.raises(errors.ReconcilerError) as caught:
+        world.targets["WebService"].create(binding, world.ledger.ref(binding.version))
+    assert all(secret in sent[0] for secret in secrets)
+    told = {"message": caught.value.message, "traceback": repr(caught.value)}
+    told["plan"] = repr(binding)
+    assert leaks(secrets, told) == []
 
 
 def test_a_traceback_holds_no_secret(
