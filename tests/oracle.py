@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # What a run meets, by the emulator's names; tests hold it to a real run.
 ROUTES = (
     *("arm.get", "arm.patch", "arm.operation", "arm.listkeys", "rrs.execute"),
-    *("bes.submit", "bes.start", "bes.look", "blob.get", "blob.put", "blob.head"),
+    *("bes.submit", "bes.start", "bes.look", "blob.list", "blob.get", "blob.put", "blob.head"),
     *("classic.services.get", "classic.endpoint.get", "classic.endpoint.patch"),
 )
 NEEDS_A_PERSON = {"rejected", "training_failed"}

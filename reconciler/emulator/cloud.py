@@ -210,5 +210,6 @@ def _blob_place(request: Request) -> tuple[str, str]:
 def route_of(request: Request) -> str:
     """The name of a request's route, as faults and the log call it; "" for an unknown one."""
     if request.path.startswith("/blob/") or ".blob.core." in request.host:
-        return f"blob.{request.method.casefold()}"
+        listing = request.method == "GET" and request.parameters.get("comp") == "list"
+        return "blob.list" if listing else f"blob.{request.method.casefold()}"
     return arm.route(request) or served.route(request) or classic.route(request)

@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.engine.observe import observe
+from reconciler.wire import blob_survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from reconciler.engine.world import World
+    from reconciler.ledger import Ledger
     from reconciler.model import Binding, Observed
-    from reconciler.targets import Soon
+    from reconciler.wire.soon import Soon
 
 T = TypeVar("T")
 
@@ -42,4 +44,21 @@ def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
         kind: target.surveyed([b for b in bindings if b.kind == kind], soon)
         for kind, target in world.targets.items()
     }
-    return replace(world, targets=targets)
+    storage = blob_survey.surveyed(world.storage, _groups(world.ledger, bindings), soon)
+    return replace(world, targets=targets, storage=storage, ledger=world.ledger.surveyed(storage))
+
+
+def _groups(ledger: Ledger, bindings: tuple[Binding, ...]) -> list[list[str]]:
+    """The blobs that `observe` asks for of bindings in sync: records, versions, training data."""
+    return [
+        [ledger.record_path(binding.address) for binding in bindings],
+        [
+            path
+            for binding in bindings
+            for path in (
+                ledger.manifest_path(binding.version),
+                ledger.model_path(binding.version),
+            )
+        ],
+        [path for binding in bindings for _, path in binding.recipe.inputs],
+    ]

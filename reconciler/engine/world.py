@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.ledger import Ledger
-    from reconciler.model import Actor, ModelRef, Record
+    from reconciler.model import Actor, Record
     from reconciler.targets import Target
     from reconciler.training import Trainer
-    from reconciler.wire.blob import Blob, BlobProperties, BlobUrl
+    from reconciler.wire.blob import Account
 
 
 class Clock(Protocol):
@@ -30,38 +30,6 @@ class Clock(Protocol):
         ...
 
 
-class Storage(Protocol):
-    """The storage account of an environment: access to blobs named `container/path`."""
-
-    def readable(self, path: str, lasting_s: float) -> BlobUrl:
-        """A blob reference with a read-only SAS."""
-        ...
-
-    def writable(self, path: str, lasting_s: float) -> BlobUrl:
-        """A blob reference with a SAS that may create and write this one blob."""
-        ...
-
-    def path_of(self, ref: ModelRef) -> str | None:
-        """A model as `container/path`; None when it is in another account."""
-        ...
-
-    def exists(self, path: str) -> bool:
-        """Whether the blob is there now."""
-        ...
-
-    def head(self, path: str) -> BlobProperties | None:
-        """What is known of a blob without reading it; None when it is not there."""
-        ...
-
-    def get(self, path: str) -> Blob | None:
-        """A blob with its bytes; None when it is not there."""
-        ...
-
-    def fetch(self, place: BlobUrl) -> bytes:
-        """The bytes behind a reference that a service handed out, with its own SAS."""
-        ...
-
-
 @dataclass(frozen=True)
 class World:
     """Everything a run may touch, and who it is."""
@@ -69,7 +37,7 @@ class World:
     targets: Mapping[str, Target]
     trainers: Mapping[str, Trainer]
     ledger: Ledger
-    storage: Storage
+    storage: Account
     clock: Clock
     actor: Actor
     stopping: Callable[[], bool] = lambda: False

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from reconciler.ledger.lock import Clock
     from reconciler.model import Address
-    from reconciler.wire.blob import Container
+    from reconciler.wire.blob import Account, Container
 
 __all__ = [
     "Attempt",
@@ -79,6 +79,18 @@ class Ledger:
         """Where the model file of a version is, or will be."""
         return ModelRef(model_url(self._container.base, version))
 
+    def surveyed(self, account: Account) -> Ledger:
+        """The same store, read through an account of which lists were read."""
+        return Ledger(account.container(self._container.name))
+
+    def record_path(self, address: Address) -> str:
+        """The record of an address as `container/blob`."""
+        return f"{self._container.name}/{_record_name(address)}"
+
+    def manifest_path(self, version: Version) -> str:
+        """The manifest of a version as `container/blob`."""
+        return f"{self._container.name}/{version.folder}/{MANIFEST_FILE}"
+
     def model_path(self, version: Version) -> str:
         """The model file of a version as `container/blob`."""
         return f"{self._container.name}/{version.folder}/{MODEL_FILE}"
@@ -103,7 +115,10 @@ class Ledger:
         """Our entry, or the winner's if another run was first."""
         name = f"{manifest.version.folder}/{MANIFEST_FILE}"
         try:
-            return Entry(manifest, self._container.put_if_absent(name, manifest_json(manifest)))
+            return Entry(
+                manifest,
+                self._container.put_if_absent(name, manifest_json(manifest), in_lists=True),
+            )
         except ConflictError:
             entry = self._read(name)
             if entry is None:
@@ -114,7 +129,7 @@ class Ledger:
         """The changed entry; ConflictError when another run changed it since it was read."""
         name = f"{manifest.version.folder}/{MANIFEST_FILE}"
         try:
-            etag = self._container.replace(name, manifest_json(manifest), entry.etag)
+            etag = self._container.replace(name, manifest_json(manifest), entry.etag, in_lists=True)
         except ConflictError:
             now = self._read(name)
             if now is None or now.manifest != manifest:
@@ -188,9 +203,9 @@ class Ledger:
         """
         name, content = _record_name(address), record_json(record, address)
         if record.etag:
-            etag = self._container.replace(name, content, record.etag)
+            etag = self._container.replace(name, content, record.etag, in_lists=True)
         else:
-            etag = self._container.put_if_absent(name, content)
+            etag = self._container.put_if_absent(name, content, in_lists=True)
         return replace(record, etag=etag)
 
     def _read(self, name: str) -> Entry | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -34,23 +34,13 @@ if TYPE_CHECKING:
     from reconciler.wire.credentials import AccessToken
     from reconciler.wire.hosts import Hosts
     from reconciler.wire.http import Http
+    from reconciler.wire.soon import Soon
 
 KINDS = {
     "WebService": "reconciler.targets.web_service",
     "ClassicEndpoint": "reconciler.targets.classic_endpoint",
 }
 FROM_DEFINITION = ("WebService",)  # kinds that are created from an exported definition
-
-
-T = TypeVar("T")
-
-
-class Soon(Protocol):
-    """Begins work in another thread now; calling what comes back waits for the outcome."""
-
-    def __call__(self, work: Callable[[], T], /) -> Callable[[], T]:
-        """What returns, or raises, as `work` did; as often as it is called."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.model import Binding, Environment
-    from reconciler.targets import Soon
+    from reconciler.wire.soon import Soon
 
 SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
 _EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")

@@ -17,10 +17,10 @@ from reconciler.targets.members import near, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from reconciler.targets import Soon
     from reconciler.targets.classic_endpoint import ClassicAddress
     from reconciler.wire.credentials import Bearer
     from reconciler.wire.http import Http
+    from reconciler.wire.soon import Soon
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.model import Address, Binding, Environment
-    from reconciler.targets import Soon
     from reconciler.wire.response import Response
+    from reconciler.wire.soon import Soon
 
 __all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
 

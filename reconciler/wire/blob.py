@@ -11,27 +11,35 @@ ourselves is a success. Without it a claim could be lost to nobody.
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import copy
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode
 
 from reconciler.errors import ConflictError, NotFoundError, RefusedError
 from reconciler.model import ModelRef
+from reconciler.wire.blob_values import (
+    COPY,
+    Blob,
+    BlobProperties,
+    BlobUrl,
+    Listed,
+    copy_of,
+    listed,
+    md5_of,
+)
 from reconciler.wire.hosts import split_url
 from reconciler.wire.http import without_query
 from reconciler.wire.response import Response, parse_xml
 from reconciler.wire.sas import VERSION, account_key, sign
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from reconciler.wire.hosts import Hosts
     from reconciler.wire.http import Http
+
+__all__ = ["Account", "Blob", "BlobProperties", "BlobUrl", "Container", "Listed"]
 
 BINARY = "application/octet-stream"
 MAX_BLOB_BYTES = 512 * 1024 * 1024
@@ -39,56 +47,6 @@ _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
 _WRITE_ID = "writeid"
 _META = "x-ms-meta-"
 _READ, _WRITE, _LIST = "r", "cw", "l"
-
-
-class BlobUrl(NamedTuple):
-    """A blob as batch jobs name it (§4.2): `https://…/`, `container/blob`, and a secret `?sv=…`."""
-
-    base: str
-    relative: str
-    sas: str
-
-    def __repr__(self) -> str:
-        """Where it is, without the SAS."""
-        return f"BlobUrl({self.base}{self.relative})"
-
-
-@dataclass(frozen=True)
-class BlobProperties:
-    """What is known of a blob without reading it; `md5` is base64, "" where not kept."""
-
-    etag: str
-    length: int
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-    md5: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """What changes when the content does: see `_fingerprint`."""
-        return _fingerprint(self.md5, self.etag)
-
-
-@dataclass(frozen=True)
-class Blob:
-    """A blob: its bytes, and its properties at the same moment."""
-
-    content: bytes = field(repr=False)
-    etag: str
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-    md5: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """What changes when the content does: see `_fingerprint`."""
-        return _fingerprint(self.md5, self.etag)
-
-
-class Listed(NamedTuple):
-    """A blob as a list shows it; `leased` while somebody holds a lease on it."""
-
-    name: str
-    properties: BlobProperties
-    leased: bool
 
 
 class Account:
@@ -106,11 +64,22 @@ class Account:
         self._hosts = hosts
         self._key = account_key(account, key)
         self._clock = clock
+        self._shown: Callable[[str], Listed | None] | None = None
         self.base = hosts.blob(account)
 
     def __repr__(self) -> str:
         """Where it is."""
         return f"Account({self.base})"
+
+    def surveyed(self, shown: Callable[[str], Listed | None]) -> Account:
+        """The same account, which looks a path up in lists before it asks, and refuses to write.
+
+        `shown` is what the lists show of a path: None for what they do not, which is asked for,
+        for only the blob itself can say that it is not there.
+        """
+        reader = copy.copy(self)
+        reader._shown = shown
+        return reader
 
     def container(self, name: str) -> Container:
         """One container of this account."""
@@ -139,6 +108,9 @@ class Account:
 
     def get(self, path: str) -> Blob | None:
         """The blob, or None when its container has none of this name."""
+        shown = self._shown(path) if self._shown else None
+        if shown is not None and (content := shown.content) is not None:
+            return Blob(content, shown.properties.etag, md5=shown.properties.md5)
         answer = self._found("GET", path)
         if answer is None:
             return None
@@ -147,6 +119,9 @@ class Account:
 
     def head(self, path: str) -> BlobProperties | None:
         """The blob's properties, or None when its container has none of this name."""
+        shown = self._shown(path) if self._shown else None
+        if shown is not None and shown.properties.md5:  # without it the list may not tell all
+            return shown.properties
         answer = self._found("HEAD", path)
         return None if answer is None else _properties(answer)
 
@@ -169,7 +144,7 @@ class Account:
         write_id = uuid.uuid4().hex
         sent = {
             "x-ms-blob-type": "BlockBlob",
-            "Content-MD5": _md5(content),
+            "Content-MD5": md5_of(content),
             **_metadata_headers({**metadata, _WRITE_ID: write_id}),
             **headers,
         }
@@ -200,6 +175,8 @@ class Account:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The answer to one signed request (200, 201, 202)."""
+        if self._shown is not None and permissions == _WRITE:
+            raise RuntimeError(f"{what}: a write in a survey, whose lists may be late")
         place = self._granted(path, permissions, _REQUEST_SAS_S)
         more = "&" + urlencode(query) if query else ""
         return self._http.request(
@@ -268,8 +245,13 @@ class Container:
         *,
         content_type: str = BINARY,
         metadata: Mapping[str, str] | None = None,
+        in_lists: bool = False,
     ) -> str:
-        """The etag of the new blob; ConflictError when somebody else made it (409, §5.2)."""
+        """The etag of the new blob; ConflictError when somebody else made it (409, §5.2).
+
+        `in_lists` lets lists show the content too, where it is small enough.
+        """
+        metadata = {**(metadata or {}), **(copy_of(content) if in_lists else {})}
         return self._write(name, content, {"If-None-Match": "*"}, content_type, metadata)
 
     def replace(
@@ -280,17 +262,23 @@ class Container:
         *,
         content_type: str = BINARY,
         metadata: Mapping[str, str] | None = None,
+        in_lists: bool = False,
     ) -> str:
         """The new etag; ConflictError when the blob is no longer the one with `etag` (412)."""
+        metadata = {**(metadata or {}), **(copy_of(content) if in_lists else {})}
         return self._write(name, content, {"If-Match": etag}, content_type, metadata)
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The blobs below `prefix`, by name in lexical order (`10` before `2`), page by page."""
+        for page in self.pages(prefix):
+            yield from page
+
+    def pages(self, prefix: str = "", include: str = "") -> Iterator[tuple[Listed, ...]]:
+        """The same by pages of up to 5,000; `include` is "" or "metadata"."""
         marker, seen = "", {""}
         while True:
-            page = self._page(prefix, marker)
-            yield from map(_listed, page.iterfind("./Blobs/Blob"))
-            marker = page.findtext("NextMarker") or ""
+            page, marker = self._page(prefix, marker, include)
+            yield page
             if marker in seen:  # the end; or a service that leads round in circles
                 return
             seen.add(marker)
@@ -351,19 +339,23 @@ class Container:
         headers = {"Content-Type": content_type, **condition}
         return self._account.write(self._path(name), content, headers, metadata or {})
 
-    def _page(self, prefix: str, marker: str) -> Element:
-        query = {"restype": "container", "comp": "list", "prefix": prefix, "marker": marker}
+    def _page(self, prefix: str, marker: str, include: str) -> tuple[tuple[Listed, ...], str]:
+        query = {"prefix": prefix, "marker": marker, "include": include}
         answer = self._account.request(
             "GET",
             self.name,
             _LIST,
             f"listing container {self.name}",
-            query={name: value for name, value in query.items() if value},
+            query={"restype": "container", "comp": "list", **{k: v for k, v in query.items() if v}},
         )
         page = parse_xml(answer.body)
         if page is None or page.tag != "EnumerationResults":
             raise answer.unreadable("a list of blobs")
-        return page
+        blobs = [listed(element) for element in page.iterfind("./Blobs/Blob")]
+        found = tuple(blob for blob in blobs if blob is not None)
+        if len(found) != len(blobs):
+            raise answer.unreadable("a list of blobs with a name and an ETag each")
+        return found, page.findtext("NextMarker") or ""
 
 
 # --- blobs that a service points at ---------------------------------------------------------
@@ -393,14 +385,6 @@ def fetch_url(http: Http, hosts: Hosts, url: str) -> Response:
 # --- parts --------------------------------------------------------------------------------
 
 
-def _fingerprint(md5: str, etag: str) -> str:
-    """The MD5 where the storage keeps one (it does for blobs written in one go), else the ETag.
-
-    An ETag also changes when the same bytes are written again.
-    """
-    return f"md5:{md5}" if md5 else f"etag:{etag}"
-
-
 def _check_path(path: str) -> None:
     """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
     if any(part in ("", ".", "..") for part in path.split("/")) or not path.isprintable():
@@ -410,7 +394,7 @@ def _check_path(path: str) -> None:
 def _checked(answer: Response) -> Response:
     """The answer, if its bytes are those that were stored; UnreadableError when they are not."""
     stored = answer.headers.get("Content-MD5", "")
-    if stored and stored != _md5(answer.body):
+    if stored and stored != md5_of(answer.body):
         raise answer.unreadable(f"bytes with the MD5 {stored}")
     return answer
 
@@ -420,7 +404,7 @@ def _properties(answer: Response) -> BlobProperties:
     metadata = {
         name.removeprefix(_META): value
         for name, value in answer.headers.items()
-        if name.startswith(_META) and name != _META + _WRITE_ID
+        if name.startswith(_META) and name not in (_META + _WRITE_ID, _META + COPY)
     }
     length = answer.headers.get("Content-Length", "")
     return BlobProperties(
@@ -429,20 +413,6 @@ def _properties(answer: Response) -> BlobProperties:
         metadata,
         answer.headers.get("Content-MD5", ""),
     )
-
-
-def _listed(element: Element) -> Listed:
-    name = element.findtext("Name", "")
-    named = element.find("Name")
-    if named is not None and named.get("Encoded") == "true":
-        name = unquote(name)
-    shown = {child.tag: child.text or "" for child in element.iterfind("./Properties/*")}
-    etag = shown.get("Etag", "").strip('"')  # lists show it without the quotes of the header
-    length = shown.get("Content-Length", "")
-    properties = BlobProperties(
-        f'"{etag}"', int(length) if length.isdecimal() else 0, {}, shown.get("Content-MD5", "")
-    )
-    return Listed(name, properties, shown.get("LeaseStatus") == "locked")
 
 
 def _etag(answer: Response) -> str:
@@ -457,7 +427,3 @@ def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
         if not (name.isidentifier() and value.isascii() and value.isprintable()):
             raise ValueError(f"metadata {name!r} must be an identifier with an ASCII value")
     return {_META + name.lower(): value for name, value in metadata.items()}
-
-
-def _md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -221,7 +221,7 @@ def test_environments_with_like_names_do_not_exclude_each_other(lab: Lab) -> Non
 
 
 def test_a_list_that_does_not_show_our_own_lock_is_not_believed(lab: Lab) -> None:
-    lab.cloud.faults.script(Fault("blob.get", "stale", times=2))
+    lab.cloud.faults.script(Fault("blob.list", "stale", times=2))
     list(lab.world().storage.container("models").list("_locks/local"))  # empty, and shown again
     with (
         pytest.raises(errors.UnreadableError, match="does not show that environment local is held"),

@@ -19,6 +19,7 @@ READS = {
     "classic.services.get": CLASSIC,
     "classic.endpoints.get": CLASSIC,
     "classic.endpoint.get": CLASSIC,
+    "blob.list": NEW | CLASSIC,
     "blob.get": NEW | CLASSIC,
     "blob.head": NEW | CLASSIC,
     "bes.look": NEW | CLASSIC,
@@ -70,8 +71,16 @@ HARMLESS = {
     ("classic.endpoints.get", "[]"),
     ("classic.endpoints.get", "404"),
 }
+EMPTY: dict[str, Any] = {
+    "classic.endpoints.get": ODD["[]"],
+    "blob.list": {"kind": "status", "status": 200, "body": "<EnumerationResults/>"},
+}
 # What is only read where a list does not show it, and the list that must not.
-LISTS = {"classic.endpoint.get": "classic.endpoints.get"}
+LISTS = {
+    "classic.endpoint.get": "classic.endpoints.get",
+    "blob.get": "blob.list",
+    "blob.head": "blob.list",
+}
 
 
 # Only the plan of what is being trained looks at jobs.
@@ -95,7 +104,7 @@ def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
     world.cloud.log.clear()
     world.cloud.faults.script(Fault(route, times=10_000, **ODD[odd]))
     if route in LISTS:
-        world.cloud.faults.script(Fault(LISTS[route], times=10_000, **ODD["[]"]))
+        world.cloud.faults.script(Fault(LISTS[route], times=10_000, **EMPTY[LISTS[route]]))
     try:
         after = world.changes()
     finally:

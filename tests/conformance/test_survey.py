@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.emulator import Fault
+from reconciler.emulator import blob as emulated_blob
 from reconciler.emulator.messages import answer
-from reconciler.engine.observe import observe
+from reconciler.engine.observe import fingerprints, observe
 from reconciler.engine.survey import observe_all
+from reconciler.ledger import Attempt, Evaluation, Manifest
+from reconciler.model import Record
 from reconciler.plan import make_plan
+from reconciler.wire.blob import Container
+from reconciler.wire.blob_values import copy_of, md5_of
 from tests.fleet import SERVICE, make_fleet
 
 if TYPE_CHECKING:
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
 
     from reconciler.model import Plan
     from tests.lab import Lab
+
+
+STAMP = "2026-11-23T14:09:57Z"
 
 
 def alone(lab: Lab) -> Plan:
@@ -53,6 +62,34 @@ def classic_list(response: Any) -> list[dict[str, Any]]:
     import json
 
     return json.loads(response.body)
+
+
+def settled(lab: Lab) -> None:
+    """Write into the store what an apply would have left there, without the training."""
+    world, service = lab.world(), lab.cloud.world.classic[SERVICE]
+    for binding in lab.desired().bindings:
+        ref = world.ledger.ref(binding.version)
+        inputs = fingerprints(world, binding)
+        attempt = Attempt("a" * 32, STAMP, inputs, STAMP)
+        evaluation = Evaluation({"Root Mean Squared Error": 50.0}, "0" * 64, STAMP)
+        made = Manifest(binding.version, binding.key, binding.recipe, STAMP, "run")
+        world.ledger.claim(replace(made, attempts=(attempt,), evaluation=evaluation))
+        world.ledger.keep_record(binding.address, Record(ref, ref, None, True, STAMP))
+        place = {"BaseLocation": f"{ref.url.partition('/models/')[0]}/", "SasBlobToken": ""}
+        place["RelativeLocation"] = ref.url.removeprefix(place["BaseLocation"])
+        resource = service.endpoints[binding.name.replace("fleet-", "e")].resources[0]
+        resource["Location"] = place
+
+
+def test_a_plan_of_a_fleet_in_sync_sends_as_many_requests_as_there_are_lists(
+    tmp_path: Path,
+) -> None:
+    few, many = make_fleet(tmp_path / "few", 6), make_fleet(tmp_path / "many", 60)
+    for lab in (few, many):
+        settled(lab)
+        assert lab.plan().converged
+    assert asked(few) == asked(many)
+    assert asked(many) == {"classic.services.get": 1, "classic.endpoints.get": 1, "blob.list": 3}
 
 
 def test_endpoints_of_one_service_are_read_by_one_request(tmp_path: Path) -> None:
@@ -117,6 +154,57 @@ def test_a_list_that_is_late_swaps_nothing_again(tmp_path: Path) -> None:
     assert lab.writes == []
     lab.cloud.faults.forget()
     assert lab.plan().converged
+
+
+# What a list of blobs may get wrong: name, properties and metadata of each as they are shown.
+BLOBS: dict[str, Any] = {
+    "no metadata": lambda name, shown, _: (name, shown, {}),
+    "a damaged copy": lambda name, shown, _: (name, shown, {"content": "eJwDAAAAAAE="}),
+    "no base64": lambda name, shown, _: (name, shown, {"content": "é"}),
+    "a copy of other content": lambda name, shown, _: (name, shown, copy_of(b"{}")),
+    "no MD5": lambda name, shown, meta: (name, shown | {"Content-MD5": ""}, meta),
+    "another MD5": lambda name, shown, meta: (name, shown | {"Content-MD5": md5_of(b"")}, meta),
+    "other names": lambda name, shown, meta: (f"{name}~", shown, meta),
+}
+
+
+@pytest.mark.parametrize("how", BLOBS)
+def test_a_blob_that_a_list_does_not_wholly_show_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    lab = make_fleet(tmp_path, 3)
+    settled(lab)
+    real = emulated_blob._listed
+
+    def edited(kind: str, name: str, shown: Any, meta: Any, full: bool) -> str:
+        if not name.endswith(".json"):  # the fingerprints of data are for `plan` to warn of
+            return real(kind, name, shown, meta, full)
+        return real(kind, *BLOBS[how](name, shown, meta), full)
+
+    monkeypatch.setattr(emulated_blob, "_listed", edited)
+    assert lab.plan() == alone(lab)
+    assert lab.plan().converged
+    assert asked(lab)["blob.get"] == 6
+
+
+def test_a_page_that_breaks_off_costs_single_reads_and_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_fleet(tmp_path, 6)
+    settled(lab)
+    monkeypatch.setattr(Container, "pages", lambda *_, **__: iter([()]))
+    assert lab.plan().converged
+    assert asked(lab) == {
+        **{"classic.services.get": 1, "classic.endpoints.get": 1},
+        **{"blob.get": 12, "blob.head": 6},
+    }
+
+
+def test_a_survey_refuses_to_write(tmp_path: Path) -> None:
+    lab = make_fleet(tmp_path, 1)
+    seen = lab.world().storage.surveyed(lambda _: None)
+    with pytest.raises(RuntimeError, match="a write in a survey"):
+        seen.container("models").put("name", b"")
 
 
 def test_one_at_a_time_is_enough_for_the_lists(tmp_path: Path) -> None:

@@ -260,5 +260,5 @@ def test_a_parser_takes_what_the_cloud_really_sends(name: str, town: Town) -> No
 
 
 def test_a_list_whose_pages_lead_round_in_circles_ends() -> None:
-    page = "<EnumerationResults><Blobs><Blob><Name>{0}</Name></Blob></Blobs><NextMarker>{0}</NextMarker></EnumerationResults>"
+    page = "<EnumerationResults><Blobs><Blob><Name>{0}</Name><Properties><Etag>1</Etag></Properties></Blob></Blobs><NextMarker>{0}</NextMarker></EnumerationResults>"
     assert _names(*(page.format(name).encode() for name in "abc")) == ["a", "b", "c", "a"]

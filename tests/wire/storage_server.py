@@ -91,11 +91,16 @@ class Storage:
         names = sorted(p.partition("/")[2] for p in self.blobs if p.startswith(prefix))
         first = int(query.get("marker", "0"))
         last = first + self.page_size
-        blobs = "".join(f"<Blob><Name>{escape(n)}</Name></Blob>" for n in names[first:last])
+        blobs = "".join(self._listed(f"{container}/", name) for name in names[first:last])
         marker = str(last) if last < len(names) else ""
         body = f"<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker>"
         text = f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults>{body}'
         return Answer(200, f"\ufeff{text}</EnumerationResults>".encode())
+
+    def _listed(self, container: str, name: str) -> str:
+        etag = self.blobs[container + name].etag.strip('"')
+        shown = f"<Properties><Etag>{etag}</Etag></Properties>"
+        return f"<Blob><Name>{escape(name)}</Name>{shown}</Blob>"
 
 
 def _error(status: int, code: str) -> Answer:
