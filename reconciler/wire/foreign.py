@@ -34,7 +34,7 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
         return "the host name does not resolve", True
     if _any(causes, ConnectionRefusedError):
         return "connection refused", True
-    if _any(causes, requests.exceptions.ConnectTimeout):
+    if _any(causes, requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError):
         return "no connection in time", True
     if _any(causes, requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
         return "no answer in time", True
@@ -42,7 +42,7 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
         return "the connection was closed before the answer came", True
     if _any(causes, urllib3.exceptions.IncompleteRead, urllib3.exceptions.ProtocolError):
         return "the answer broke off or is not HTTP", True
-    if _any(causes, requests.exceptions.ConnectionError):
+    if _any(causes, requests.exceptions.ConnectionError, urllib3.exceptions.NewConnectionError):
         return "the connection failed", True
     return f"the request failed ({type(exc).__name__})", False
 

@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment
-from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
 
 from reconciler.errors import (
     ConfigurationError,
@@ -34,10 +32,10 @@ from reconciler.errors import (
 )
 from reconciler.wire.foreign import foreign_errors, phrase_of
 from reconciler.wire.hosts import is_loopback, split_url
+from reconciler.wire.lanes import Came, Lanes
 from reconciler.wire.response import Headers, Response, error_of
 
 if TYPE_CHECKING:
-    import requests
     from requests.adapters import BaseAdapter
     from urllib3.util.retry import Retry
 
@@ -51,7 +49,6 @@ READING_METHODS = frozenset({"GET", "HEAD"})
 RETRY_AFTER_MAX_S = 60.0
 BACKOFF_MAX_S = 30.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 64 * 1024
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -119,10 +116,9 @@ class Http:
         self._read_only = read_only
         self._on_request = on_request
         self.pause = sleep
-        self._proxies = getproxies_environment()
         self.trusted = _ca_bundle()
         self._retry = _retry_policy(retries, backoff_s)
-        self._session = _session(threads)
+        self._lanes = Lanes(threads, timeout_s, self.trusted)
 
     def __enter__(self) -> Http:
         """Itself."""
@@ -134,7 +130,7 @@ class Http:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._session.close()
+        self._lanes.close()
 
     def reading(self) -> Http:
         """The same client, its connections shared, that refuses to write."""
@@ -144,7 +140,7 @@ class Http:
 
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
         """Send URLs that begin with `prefix` through a requests adapter: the in-process door."""
-        self._session.mount(prefix, adapter)
+        self._lanes.mount(prefix, adapter)
 
     def request(
         self,
@@ -209,40 +205,16 @@ class Http:
         if self._on_request is not None:
             self._on_request(asked.method, without_query(asked.url))
         try:
-            answer = self._send(asked, headers)
+            answer = self._lanes.send(asked.method, asked.url, headers, asked.content)
         except foreign_errors() as exc:
             return _Broken(*phrase_of(exc))
         try:
             return _read(answer, asked)
         except foreign_errors() as exc:
             request_id = answer.headers.get("x-ms-request-id", "")
-            return _Broken(*phrase_of(exc), answer.status_code, request_id)
+            return _Broken(*phrase_of(exc), answer.status, request_id)
         finally:
             answer.close()
-
-    def _send(self, asked: _Asked, headers: Mapping[str, str]) -> requests.Response:
-        """The answer with its body unread, straight from the adapter.
-
-        `Session.send` would read the whole body of a redirect to prepare the next request,
-        and keep cookies; we want neither.
-        """
-        import requests
-
-        asking = requests.Request(asked.method, asked.url, headers=headers, data=asked.content)
-        prepared = self._session.prepare_request(asking)
-        return self._session.get_adapter(asked.url).send(
-            prepared,
-            stream=True,
-            timeout=self.timeout_s,
-            verify=self.trusted,
-            proxies=self._proxies_for(asked.url),
-        )
-
-    def _proxies_for(self, url: str) -> dict[str, str]:
-        host = urlsplit(url).netloc
-        if is_loopback(urlsplit(url).hostname or ""):
-            return {}
-        return {} if bypasses(host, self._proxies) else self._proxies
 
 
 def without_query(url: str) -> str:
@@ -251,26 +223,6 @@ def without_query(url: str) -> str:
 
 
 # --- building the client --------------------------------------------------------------------
-
-
-def _session(threads: int) -> requests.Session:
-    import requests
-    from requests.adapters import HTTPAdapter
-
-    session = requests.Session()
-    session.trust_env = False  # or ~/.netrc replaces the Authorization header
-    session.headers["User-Agent"] = "reconciler"
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, HTTPAdapter(pool_connections=16, pool_maxsize=max(threads, 1)))
-    for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
-        logging.getLogger(name).addFilter(_redacted)
-    return session
-
-
-def _redacted(record: logging.LogRecord) -> bool:
-    """True, after redacting the record: urllib3 logs URLs with their query."""
-    record.msg, record.args, record.exc_info = redact(record.getMessage()), (), None
-    return True
 
 
 def _retry_policy(retries: int, backoff_s: float) -> Retry:
@@ -355,17 +307,17 @@ def _pause_s(retry: Retry, outcome: Response | _Broken) -> float:
 # --- answers --------------------------------------------------------------------------------
 
 
-def _read(answer: requests.Response, asked: _Asked) -> Response | _Broken:
+def _read(answer: Came, asked: _Asked) -> Response | _Broken:
     chunks: list[bytes] = []
     size = 0
-    for chunk in answer.iter_content(_CHUNK_BYTES):
+    for chunk in answer.chunks:
         chunks.append(chunk)
         size += len(chunk)
         if size > asked.max_bytes:
             why = f"the answer is larger than {asked.max_bytes} bytes"
-            return _Broken(why, False, answer.status_code)
+            return _Broken(why, False, answer.status)
     headers = Headers(answer.headers)
-    return Response(answer.status_code, headers, b"".join(chunks), asked.what, asked.place)
+    return Response(answer.status, headers, b"".join(chunks), asked.what, asked.place)
 
 
 def _error_of_broken(asked: _Asked, broken: _Broken) -> WireError:

@@ -370,7 +370,7 @@ def test_a_sas_is_in_no_traceback_of_a_refused_connection(http: Http) -> None:
 def test_a_malformed_token_is_in_no_traceback(http: Http, stand_in: StandIn) -> None:
     text = traceback_of(http, stand_in.url, Word(f"Bearer {CANARY}\n"))
     assert "c4n4ry" not in text
-    assert "InvalidHeader" in text
+    assert "ValueError" in text
 
 
 def test_a_secret_that_a_service_echoes_is_hidden(http: Http, stand_in: StandIn) -> None:
