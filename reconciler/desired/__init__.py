@@ -58,9 +58,7 @@ def load(
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(display)])
-    resolver = Resolver(
-        kinds, Probes(root), Definitions(root), complete=complete and expanded
-    )
+    resolver = Resolver(kinds, Probes(root), Definitions(root), complete=complete and expanded)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if problems:

@@ -22,6 +22,7 @@ from reconciler.targets.definition import (
     assets_with_credentials,
     assets_with_model,
     assets_without_location,
+    check_depth,
     find_model_asset,
     parse_definition,
 )
@@ -57,6 +58,7 @@ def make_creation(
     """How the service of a binding's spec is made; or why it cannot be, all of it at once."""
     try:
         definition = parse_definition(document)
+        check_depth(document)
         properties = objects(document, "properties")
         hidden = dict(_encrypted(properties))
         wrong = [
@@ -161,9 +163,7 @@ def _thumbprinted(parameters: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _unnamed_secrets(
-    hidden: Mapping[str, object], named: Mapping[str, object]
-) -> Iterator[Misfit]:
+def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:
     if missing := [name for name in hidden if name not in named]:
         listed = ", ".join(f'"{name}"' for name in missing)
         yield (

@@ -70,7 +70,6 @@ def parse_definition(document: object) -> Definition:
     """The definition in a GET answer or an exported file; UnreadableError if it is not one."""
     if not isinstance(document, dict) or not isinstance(member(document, "properties"), dict):
         raise UnreadableError('not a web service definition: it has no object "properties"')
-    _check_depth(document)
     properties, tags = objects(document, "properties"), objects(document, "tags")
     return Definition(
         name=text(document, "name"),
@@ -99,7 +98,6 @@ def with_payload(document: Mapping[str, Any], payload: Mapping[str, Any]) -> dic
 
     So it can be parsed, exported, and created from like any other.
     """
-    _check_depth(payload)
     spelling = spelled(document, "properties")
     above = ("payloadsInBlobStorage", "payloadsLocation", *PARTS)
     kept = without(objects(document, "properties"), above)
@@ -107,15 +105,15 @@ def with_payload(document: Mapping[str, Any], payload: Mapping[str, Any]) -> dic
     return {**document, spelling: {**kept, **parts}}
 
 
-def _check_depth(document: Mapping[str, Any]) -> None:
+def check_depth(document: Mapping[str, Any]) -> None:
     """Refuse what our own walks, and the JSON that is written again, could not follow."""
     level: list[Any] = [document]
     for _ in range(MOST_LEVELS):
         level = [
             below
             for value in level
-            if isinstance(value, dict | list)
-            for below in (value.values() if isinstance(value, dict) else value)
+            for below in (value.values() if type(value) is dict else value)
+            if type(below) is dict or type(below) is list
         ]
         if not level:
             return
@@ -124,6 +122,7 @@ def _check_depth(document: Mapping[str, Any]) -> None:
 
 def _assets(properties: Mapping[str, Any]) -> dict[str, Any]:
     assets = objects(properties, "assets")
+    check_depth(assets)  # they are sent back; a walk over all of 3 MB costs as much as parsing it
     for key, asset in assets.items():
         whole(key, "the key of an asset")
         if not isinstance(asset, dict):
@@ -270,6 +269,7 @@ def without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
     UnreadableError if the document is no definition.
     """
     parse_definition(document)
+    check_depth(document)
     return {key: _cleaned_top(key.casefold(), value) for key, value in document.items()}
 
 

@@ -129,9 +129,7 @@ def _unwritable(definition: Definition, model: str) -> Refusal | None:
     return None
 
 
-def _storage_warning(
-    definition: Definition, environment: Environment | None
-) -> tuple[str, ...]:
+def _storage_warning(definition: Definition, environment: Environment | None) -> tuple[str, ...]:
     """§3.4: a model outside of the service's own storage account may not be readable for it."""
     store_account = environment.store.account if environment else ""
     if not store_account or not definition.storage_account:

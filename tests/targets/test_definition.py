@@ -182,7 +182,7 @@ def nested(levels: int) -> dict[str, Any]:
         {"properties": {"assets": []}},
         {"properties": {"assets": None, "package": []}},
         {"properties": {"assets": {"a": None}}},
-        {"properties": {}, "tags": nested(5_000)},
+        {"properties": {"assets": nested(5_000)}},
         {"properties": {"assets": {"a": 1}}},
         {"properties": {"assets": {"a": {"name": 7, "type": "Resource"}}}, "name": "x"},
         {"properties": {"provisioningState": 3}},
