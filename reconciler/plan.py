@@ -456,9 +456,16 @@ def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
     """What the fresh plan would do that was not approved, in words; () when it is a subset."""
     if (fresh.environment, fresh.cloud) != (approved.environment, approved.cloud):
         return (f"it was approved for {approved.environment} on {approved.cloud}",)
+    return tuple(uncovered(fresh, approved).values())
+
+
+def uncovered(fresh: Plan, approved: Plan) -> dict[str, str]:
+    """By address, in words, what the fresh plan would do that this one of its environment does
+    not approve."""
     by_address = {change.address: change for change in approved.changes}
-    said = (_beyond(c, by_address.get(c.address)) for c in fresh.changes if c.action in TO_DO)
-    return tuple(sentence for sentence in said if sentence)
+    to_do = [change for change in fresh.changes if change.action in TO_DO]
+    said = {c.address: _beyond(c, by_address.get(c.address)) for c in to_do}
+    return {address: sentence for address, sentence in said.items() if sentence}
 
 
 def covers(approved: Change, now: Change) -> bool:

@@ -45,6 +45,7 @@ class Job:
     sources: Mapping[str, Source] = field(default_factory=dict)
     show: Callable[[], str] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    has_changes: bool | None = None  # where neither plan nor report says it
     files: dict[str, str] = field(default_factory=dict)  # output → path
     errors: list[Finding] = field(default_factory=list)
 

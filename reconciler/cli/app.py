@@ -197,7 +197,9 @@ def plan(
 def apply(
     plan_file: Annotated[
         Path | None,
-        typer.Argument(metavar="[PLAN]", help="Apply only what this plan of `plan --out` says."),
+        typer.Argument(
+            metavar="[PLAN]", help="Apply only what this plan of `plan --out` says, or a folder's."
+        ),
     ] = None,
     services: Services = SERVICES,
     environment: EnvironmentName = None,
@@ -223,16 +225,16 @@ def apply(
     """Train, swap and prove until the world agrees with git."""
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
-    from reconciler.cli.approval import Approval, read_plan
+    from reconciler.cli.approval import approval
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
 
     def order() -> applying.Order:
-        approval = Approval(expect, read_plan(plan_file) if plan_file else None, yes, force or "")
+        approved = approval(plan_file, expect, yes=yes, force=force or "")
         selection = _selection(target, exclude, label, shard, since)
         wanted = session.wanted(services, environment, auth, selection)
-        return applying.Order("apply", wanted, page, approval, parallel, lock_timeout, shard)
+        return applying.Order("apply", wanted, page, approved, parallel, lock_timeout, shard)
 
     return applying.apply(order, report)
 
@@ -448,6 +450,43 @@ def verify(
 
 
 @app.command()
+def drift(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    shard: Shard = "",
+    since: Since = "",
+    auth: SignIn = None,
+    output: Output = Format.TEXT,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it as JSON too.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when something drifted.")
+    ] = False,
+    issue: Annotated[
+        bool, typer.Option("--issue", help="Open, change or close the one issue about it.")
+    ] = False,
+    parallel: Parallel = None,
+    no_color: NoColor = False,
+    verbose: Verbose = 0,
+) -> int:
+    """Show what something else than git changed. Sends only GET and HEAD to the cloud."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import session
+    from reconciler.cli.drift import drift as command
+
+    printing.log_to_stderr(verbose)
+    page = printing.Page(output, no_color, verbose)
+    if issue and any((target, exclude, label, shard, since)):
+        raise typer.BadParameter("--issue is about the whole environment; select nothing")
+    wanted = session.wanted(
+        services, environment, auth, _selection(target, exclude, label, shard, since)
+    )
+    return command(wanted, page, parallel, out, detailed_exitcode=detailed_exitcode, issue=issue)
+
+
+@app.command()
 def export(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Bindings; else all.")
@@ -497,6 +536,27 @@ def report(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
     return command(wanted, html, run, parallel)
+
+
+@app.command()
+def approved(
+    out: Annotated[Path, typer.Option("--out", help="Empty folder to write the plans into.")],
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    branch: Annotated[
+        str, typer.Option("--branch", help="Merged into which; else the default branch.")
+    ] = "",
+    verbose: Verbose = 0,
+) -> int:
+    """Fetch the plans that people saw on the pull requests they merged: `apply FOLDER` does no more
+    than those say."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import session
+    from reconciler.cli.approved import approved as command
+
+    printing.log_to_stderr(verbose)
+    chosen = session.choose(session.load(services), environment)
+    return command(chosen.environment.name, branch, out)
 
 
 @app.command()

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import session
-from reconciler.cli.ending import reported
+from reconciler.cli.ending import Ending, reported
 from reconciler.cli.outcome import make_report, report_exit_code
 from reconciler.cli.output import say
 from reconciler.engine.world import timestamp
+from reconciler.errors import ReconcilerError, RefusedError, StalePlanError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings
 from reconciler.model import Action, Failure, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from reconciler.cli.approval import Approval
@@ -53,20 +54,35 @@ def apply(make_order: Callable[[], Order], report_file: Path | None) -> int:
     with reported("apply", report_file) as ending:
         order = make_order()
         session.introduce(order.wanted.environment)
-        ending.report = apply_now(order)
+        ending.report = apply_now(order, ending)
         ending.exit_code = report_exit_code(ending.report)
         order.page.show_report(ending.report)
     return ending.exit_code
 
 
-def apply_now(order: Order) -> Report:
-    """The report of one apply, with its plan shown and approved on the way."""
+def apply_now(order: Order, ending: Ending | None = None) -> Report:
+    """The report of one apply, with its plan shown and approved on the way.
+
+    What is not approved is told in the ending, with the plan that would have been.
+    """
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         first = opened.plan()
         order.page.show_plan(first, to=sys.stderr)
         session.hint_at_emulator(first)
-        order.approval.check(first, opened.world.ledger.plans)
+        try:
+            order.approval.check(first, opened.world.ledger.plans)
+        except (RefusedError, StalePlanError) as exc:
+            if ending is not None:
+                ending.report = _not_begun(first, exc)
+            raise
         return carry_out(order, opened, first)
+
+
+def _not_begun(first: Plan, why: ReconcilerError) -> Report:
+    plan = replace(first, commit=session.planned_commit(os.environ))
+    name = plan.environment
+    failure = Failure(name, f"environment {name}", why.message, why.exit_code)
+    return Report(plan, failures=(failure,))
 
 
 def carry_out(order: Order, opened: Session, first: Plan) -> Report:
@@ -127,12 +143,13 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
     from reconciler.engine.steps import Goal
     from reconciler.training.bes import MAX_UNFINISHED_JOBS
 
-    approved = order.approval.plan
+    plans = opened.world.ledger.plans
+    approved = order.approval.used(first, plans)
     writes = any(concerns(Goal(goal), change) for change in first.changes)
-    writes |= approved is not None and opened.world.ledger.plans.begun(approved)  # to be ended
+    writes |= any(map(plans.begun, approved))  # to be ended
     with (
         session.stoppable(opened.stop),
-        alone(order, opened) if writes else contextlib.nullcontext(),
+        alone(order, opened, approved) if writes else contextlib.nullcontext(),
         order.page.progress() as progress,
     ):
         return converge(
@@ -147,23 +164,23 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
 
 
 @contextlib.contextmanager
-def alone(order: Order, opened: Session) -> Iterator[None]:
-    """Hold the environment's lock inside, and mark the approved plan.
+def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Iterator[None]:
+    """Hold the environment's lock inside, and mark the approved plans.
 
     A second `apply` of a world that agrees must send no write at all, so the lock comes after the
     plan. Each step looks again and keeps to what was planned, so nothing depends on the gap.
     """
-    world, stop, approved = opened.world, opened.stop, order.approval.plan
+    world, stop = opened.world, opened.stop
     now = timestamp(world.clock.now())
     name = opened.wanted.environment.name
     lock = world.ledger.lock(name, world.clock, world.stopping, order.shard)
     holder = Holder(world.actor, now, order.command)
     with lock.held(holder, order.lock_timeout_s, waiting=say, lost=stop.event.set):
-        if approved is not None:
-            world.ledger.plans.begin(approved, world.actor, now)
+        for plan in approved:
+            world.ledger.plans.begin(plan, world.actor, now)
         yield
-        if approved is not None and not stop.event.is_set():
-            world.ledger.plans.end(approved, world.actor, timestamp(world.clock.now()))
+        for plan in approved if not stop.event.is_set() else ():
+            world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
     opened.lock_lost = lock.lost
 
 

@@ -1,4 +1,5 @@
-"""Who says that a plan may be applied: a digest, a plan file, `--yes`, or a person."""
+"""Who says that a plan may be applied: a digest, a plan file, plans of pull requests that were
+merged, `--yes`, or a person."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
-from reconciler.plan import TO_DO, beyond
+from reconciler.plan import TO_DO, beyond, uncovered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from reconciler.ledger.plans import Plans
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
 class Approval:
     """What was approved. A fresh plan is always made; this says whether it may be applied.
 
-    `force` is the reason why limits and protection are overridden, "" where they are not.
+    `merged` are plans of which each approves what it shows, and one that was applied already
+    nothing any more. `force` is the reason why limits and protection are overridden, "" where they
+    are not.
     """
 
     expect: str | None = None
     plan: Plan | None = None
+    merged: tuple[Plan, ...] | None = None
     yes: bool = False
     force: str = ""
 
@@ -39,10 +44,13 @@ class Approval:
         if self.plan is not None:
             plans.check(self.plan)
             _check_subset(fresh, self.plan)
+        if self.merged is not None:
+            _check_each(fresh, [plan for plan in self.merged if not plans.ended(plan)])
         if fresh.excess and not self.force:
             listed = "; ".join(fresh.excess)
             raise RefusedError(f"{listed}; raise the limit, or apply with --force REASON")
-        approved = self.yes or self.expect is not None or self.plan is not None
+        approvals = (self.expect, self.plan, self.merged)
+        approved = self.yes or any(one is not None for one in approvals)
         if not approved and any(fresh.counts[action] for action in TO_DO):
             _ask(
                 "Apply these changes?",
@@ -50,10 +58,29 @@ class Approval:
                 "to apply whatever the plan is",
             )
 
+    def used(self, fresh: Plan, plans: Plans) -> list[Plan]:
+        """The plans whose approval a run of the fresh plan uses up."""
+        used = [self.plan] if self.plan is not None else []
+        to_do = sum(fresh.counts[action] for action in TO_DO)
+        for plan in self.merged or ():
+            covers = len(uncovered(fresh, plan)) < to_do or plans.begun(plan)
+            if covers and not plans.ended(plan):
+                used.append(plan)
+        return used
+
     def confirm(self, question: str) -> None:
         """Return when `--yes` was given or a person says yes; RefusedError otherwise."""
         if not self.yes:
             _ask(question, "pass --yes")
+
+
+def approval(path: Path | None, expect: str | None, *, yes: bool, force: str) -> Approval:
+    """What a command line approves; a folder holds plans of which each does."""
+    if path is None or not path.is_dir():
+        plan = read_plan(path) if path else None
+        return Approval(expect, plan, yes=yes, force=force)
+    merged = tuple(read_plan(file) for file in sorted(path.glob("*.json")))
+    return Approval(expect, merged=merged, yes=yes, force=force)
 
 
 def read_plan(path: Path) -> Plan:
@@ -83,6 +110,21 @@ def _check_subset(fresh: Plan, approved: Plan) -> None:
         raise StalePlanError(
             f"{listed}\nthe plan {fresh.digest} does more than the approved {approved.digest}; "
             "review it and approve again"
+        )
+
+
+def _check_each(fresh: Plan, approved: Sequence[Plan]) -> None:
+    """StalePlanError unless each change is in one of the plans; the newest is the last."""
+    same = [p for p in approved if (p.environment, p.cloud) == (fresh.environment, fresh.cloud)]
+    left = {c.address: f"{c.name}: no plan has it" for c in fresh.changes if c.action in TO_DO}
+    for plan in same:
+        beyond_it = uncovered(fresh, plan)
+        left = {address: beyond_it[address] for address in left if address in beyond_it}
+    if left:
+        listed = "\n".join(left.values())
+        raise StalePlanError(
+            f"{listed}\nthe plan {fresh.digest} does more than {len(same)} approved plans that "
+            "were not applied yet; review it and approve it"
         )
 
 

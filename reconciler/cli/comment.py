@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
-from reconciler.cli import actions
-from reconciler.cli.event import pull_number, read_event
+from reconciler.cli import actions, github
 from reconciler.cli.output import redacted, say
 from reconciler.errors import (
     ConfigurationError,
     Problem,
     RefusedError,
     StalePlanError,
-    remember_secret,
 )
 from reconciler.model import Plan, Report
 from reconciler.render import comment as rendering
 from reconciler.render.runs import parse_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from reconciler.wire.github import Comment, GitHub, Pull
-    from reconciler.wire.http import Http
 
 MOST_BYTES = 64 * 1024 * 1024
 
 
 def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
     """`comment`: 0 when the pull request shows it, also if it did before."""
-    document = read_document(path)
-    said = _Said.of(document)
+    said = _Said.of(read_document(path))
     if dry_run:
         _show(text := said.text(""))
         sys.stdout.write(text)
         return errors.SUCCESS
-    target = _target(os.environ, number)
-    from reconciler.wire.http import Http
-
-    with Http(threads=1) as http:
-        _comment_on(target.github(http), target.number, said)
+    with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
+        _comment_on(door, github.pull_request(door, os.environ, number, said.shown.commit), said)
     return errors.SUCCESS
 
 
@@ -109,54 +100,12 @@ def _unusable(path: Path, why: str) -> ConfigurationError:
 # --- where it is said ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Target:
-    """A pull request, and what it takes to write to it."""
-
-    api: str
-    repository: str
-    token: str
-    number: int
-
-    def github(self, http: Http) -> GitHub:
-        from reconciler.wire.github import GitHub
-
-        return GitHub(http, self.api, self.repository, self.token)
-
-
-def _target(environ: Mapping[str, str], number: int | None) -> _Target:
-    """Where to comment; ConfigurationError says everything that is missing."""
-    from reconciler.wire.github import API_URL
-
-    token, repository = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_REPOSITORY", "")
-    number = number or pull_number(read_event(environ))
-    missing = []
-    if not token:
-        missing.append(
-            "environment variable GITHUB_TOKEN is not set; add the line "
-            "`GITHUB_TOKEN: ${{ github.token }}` below `env:` of the step"
-        )
-    elif not re.fullmatch(r"[!-~]+", token):
-        missing.append("environment variable GITHUB_TOKEN holds a blank or a line end; set it anew")
-    if not repository:
-        missing.append("environment variable GITHUB_REPOSITORY is not set; export OWNER/NAME")
-    if number is None:
-        missing.append(
-            "which pull request is not known: GITHUB_EVENT_PATH names no event of exactly one; "
-            "pass --pr NUMBER"
-        )
-    if missing or number is None:
-        raise ConfigurationError("\n".join(missing))
-    remember_secret(token)
-    return _Target(environ.get("GITHUB_API_URL") or API_URL, repository, token, number)
-
-
-def _comment_on(github: GitHub, number: int, said: _Said) -> None:
-    _check(github.pull(number), said)
-    found = _own(github, number, said.mark)
+def _comment_on(github: GitHub, pull: Pull, said: _Said) -> None:
+    _check(pull, said)
+    found = _own(github, pull.number, said.mark)
     if not found:
         _show(text := said.text(""))
-        say(f"commented: {github.create(number, text).url}")
+        say(f"commented: {github.create(pull.number, text).url}")
         return
     kept, *others = found
     _show(text := said.text(kept.body))

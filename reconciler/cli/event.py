@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,26 @@ def pull_number(event: Mapping[str, Any]) -> int | None:
         about += named
     found = {n for one in about if type(n := one.get("number")) is int and n > 0}
     return found.pop() if len(found) == 1 else None
+
+
+def workflow_run(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run that a `workflow_run` event is about; empty for any other event."""
+    return _object(event, "workflow_run")
+
+
+def forked(run: Mapping[str, Any]) -> str:
+    """`OWNER:BRANCH` that a run was of, as pull requests are looked for; "" if it is not said."""
+    owner = _object(_object(run, "head_repository"), "owner").get("login")
+    branch = run.get("head_branch")
+    if not (isinstance(owner, str) and isinstance(branch, str) and owner and branch):
+        return ""
+    return f"{quote(owner)}:{quote(branch)}"
+
+
+def default_branch(event: Mapping[str, Any]) -> str:
+    """The branch that pull requests are merged into; "" where the event does not say it."""
+    branch = _object(event, "repository").get("default_branch")
+    return branch if isinstance(branch, str) else ""
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -36,6 +36,8 @@ def _outputs(told: Job, code: int) -> dict[str, str]:
         known["has-changes"] = _flag(any(told.plan.counts[action] for action in TO_DO))
     if told.report is not None:
         known["has-changes"] = _flag(bool(told.report.done))
+    if told.has_changes is not None:
+        known["has-changes"] = _flag(told.has_changes)
     return {name: known.get(name, "") for name in OUTPUTS}
 
 

@@ -316,7 +316,7 @@ def actor(environ: Mapping[str, str], force: str = "") -> Actor:
     return Actor(
         run=f"{run}.{attempt}" if run else secrets.token_hex(8),
         who=environ.get("GITHUB_ACTOR") or _user_and_host(),
-        commit=environ.get("GITHUB_SHA") or _head(),
+        commit=_head() or environ.get("GITHUB_SHA", ""),
         force=force,
     )
 
@@ -325,13 +325,14 @@ def planned_commit(environ: Mapping[str, str]) -> str:
     """The commit whose desired state this is; "" where nobody knows it.
 
     For a pull request GitHub checks out a merge that nobody has seen: what people push, and the
-    pull request is at, is its head.
+    pull request is at, is its head. Otherwise it is what is checked out, which may be younger than
+    the push that a job runs for.
     """
     if environ.get("GITHUB_EVENT_NAME") == "pull_request" and (
         head := pull_head(read_event(environ))
     ):
         return head
-    return environ.get("GITHUB_SHA") or _head()
+    return _head() or environ.get("GITHUB_SHA", "")
 
 
 def _user_and_host() -> str:

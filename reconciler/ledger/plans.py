@@ -27,12 +27,16 @@ class Plans:
 
     def check(self, plan: Plan) -> None:
         """StalePlanError when a run of this plan has ended already."""
-        blob = self._container.get(_name(plan))
-        if blob is not None and (ended := _ended(blob.content, plan)):
+        if ended := self.ended(plan):
             raise StalePlanError(
                 f"plan {plan.id} was applied already, {ended}; a plan is applied once: "
                 "plan again and have it approved"
             )
+
+    def ended(self, plan: Plan) -> str:
+        """By which run and when it was applied, in words; "" while no run of it has ended."""
+        blob = self._container.get(_name(plan))
+        return "" if blob is None else _ended(blob.content, plan)
 
     def begun(self, plan: Plan) -> bool:
         """Whether a run of this plan was begun, which may have been killed before its end."""

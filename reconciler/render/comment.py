@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from reconciler.model import Action, Change, Plan, Report
+from reconciler.model import UNREADABLE, Action, Change, Plan, Report
 from reconciler.render import words
 from reconciler.render.cells import counted, visible
 from reconciler.render.fit import length
@@ -107,12 +107,42 @@ def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS
     return _whole(mark(report), head, details, _foot(plan, context), context, most)
 
 
+def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tuple[str, str]:
+    """Title and body of the issue about what drifted; ValueError where its head is too long."""
+    found = fleets(change for change in plan.changes if words.worth_showing(change))
+    drifted = [len(f.members) for f in found if f.first.code != UNREADABLE]
+    count = counted(sum(drifted), "binding")
+    head = [
+        f"## {escaped(plan.environment)} · {count} drifted",
+        "Something else than git changed what is served here, after it was proved.",
+        _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
+        table(_HEADS, map(_row, found)),
+    ]
+    foot = [
+        *_foot(plan, context),
+        "To put it right: run the workflow `reconcile` by hand and approve its plan, or write what "
+        "is served into the YAML, if it is to stay. This issue closes by itself.",
+    ]
+    details = [details_of_changes(fleet) for fleet in found]
+    body = _whole(drift_mark(plan), head, details, foot, context, most)
+    return f"{visible(plan.environment)}: {count} drifted", body
+
+
 # --- finding it again ----------------------------------------------------------------------
 
 
 def mark(document: Plan | Report) -> str:
     """The hidden first line of every comment about this environment's plans, or its runs."""
     kind, plan = ("plan", document) if isinstance(document, Plan) else ("run", document.plan)
+    return _mark(kind, plan)
+
+
+def drift_mark(plan: Plan) -> str:
+    """The hidden first line of the issue about this environment's drift."""
+    return _mark("drift", plan)
+
+
+def _mark(kind: str, plan: Plan) -> str:
     spelt = quote(plan.environment, safe="", errors="surrogatepass")
     environment = spelt.replace("-", "%2D")  # nothing ends the comment
     return f"<!-- reconciler:{kind} environment={environment} -->"

@@ -1,4 +1,4 @@
-"""The few calls of GitHub's REST API that a comment needs, and who it is that calls.
+"""GitHub's REST API: how it is asked, pull requests, and the comments on them.
 
 Who calls is asked of GraphQL, the one door that answers a job's token: `GET /user` refuses it.
 GitHub says "not now" with 403 as well as with 429, in headers (`Retry-After`, or
@@ -40,23 +40,31 @@ _UNSAID_PAUSE_S = 60.0  # what GitHub asks for where it does not say how long
 _REPOSITORY = re.compile(r"(?!\.{1,2}/)[\w.-]+/(?!\.{1,2}$)[\w.-]+", re.ASCII)
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 _PERMISSION = (
-    "the token must be allowed to: add the line `pull-requests: write` below `permissions:` of "
-    "the job. Jobs of pull requests from forks get a token that only reads: comment on those from "
-    "a workflow of `on: workflow_run`"
+    "the token must be allowed to: add the line `{}` below `permissions:` of the job. Jobs of pull "
+    "requests from forks get a token that only reads: comment on those from a workflow of "
+    "`on: workflow_run`"
 )
+WRITE_PULLS, READ_PULLS = "pull-requests: write", "pull-requests: read"
 
 _Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
 class Pull:
-    """A pull request: where it is, and the merge commit, tried or made; "" where there is none."""
+    """A pull request: where it is, and the merge commit, tried or made; "" where there is none.
+
+    `base` is the branch it is to be merged into; `title` and `body` are what people read.
+    """
 
     number: int
     head: str
     merge: str
     is_open: bool
     merged: bool
+    base: str = ""
+    title: str = ""
+    body: str = field(default="", repr=False)
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,16 +108,21 @@ class GitHub:
 
     def pull(self, number: int) -> Pull:
         """A pull request; NotFoundError where there is none."""
-        said = self._ask("GET", f"pulls/{number}", f"reading pull request {number}")
-        pull = _Object(said.json_object(), said)
-        state = pull.get("state", str)
-        return Pull(
-            number=number,
-            head=pull.object("head").get("sha", str),
-            merge=pull.maybe("merge_commit_sha", str, ""),
-            is_open=state == "open",
-            merged=pull.get("merged", bool),
-        )
+        what = f"reading pull request {number}"
+        said = self.ask("GET", f"pulls/{number}", what, needs=READ_PULLS)
+        return pull_of(said.json(), said)
+
+    def pulls(self, query: str, what: str) -> list[Pull]:
+        """The first pull requests of a listing, at most PER_PAGE."""
+        said = self.ask("GET", f"pulls?{query}&per_page={PER_PAGE}", what, needs=READ_PULLS)
+        return [pull_of(one, said) for one in said.json_list()]
+
+    def merged_as(self, commit: str) -> list[Pull]:
+        """The pull requests that were merged as this commit: one, or none for a direct push."""
+        what = f"looking for the pull request of commit {commit[:12]}"
+        said = self.ask("GET", f"commits/{commit}/pulls", what, needs=READ_PULLS)
+        found = [pull_of(one, said) for one in said.json_list()]
+        return [pull for pull in found if pull.merged and pull.merge == commit]
 
     def comments(self, number: int) -> list[Comment]:
         """Every comment on a pull request, the oldest first."""
@@ -117,7 +130,7 @@ class GitHub:
         what = f"reading the comments on pull request {number}"
         for page in range(1, MOST_PAGES + 1):
             path = f"issues/{number}/comments?per_page={PER_PAGE}&page={page}"
-            said = self._ask("GET", path, what)
+            said = self.ask("GET", path, what, needs=READ_PULLS)
             listed = said.json_list()
             found += [_comment(one, said) for one in listed]
             if len(listed) < PER_PAGE:
@@ -127,20 +140,21 @@ class GitHub:
     def create(self, number: int, body: str) -> Comment:
         """The new comment on a pull request."""
         what = f"commenting on pull request {number}"
-        said = self._ask("POST", f"issues/{number}/comments", what, {"body": body}, 201)
+        said = self.ask("POST", f"issues/{number}/comments", what, {"body": body}, 201)
         return _comment(said.json(), said)
 
     def update(self, comment: Comment, body: str) -> Comment:
         """The comment with another body."""
         what = f"changing comment {comment.id}"
-        said = self._ask("PATCH", f"issues/comments/{comment.id}", what, {"body": body})
+        said = self.ask("PATCH", f"issues/comments/{comment.id}", what, {"body": body})
         return _comment(said.json(), said)
 
     def viewer(self) -> int:
         """The id of the user or bot whose token this is, as comments name their authors."""
         query = {"query": "query { viewer { databaseId } }"}
-        said = self._send("POST", self._graphql, "asking GitHub whose token this is", query, 200)
-        data = _Object(said.json_object(), said).object("data")
+        what = "asking GitHub whose token this is"
+        said = self._send("POST", self._graphql, what, query, (200,), READ_PULLS)
+        data = Object(said.json_object(), said).object("data")
         return data.object("viewer").get("databaseId", int)
 
     @property
@@ -148,13 +162,25 @@ class GitHub:
         """Beside `/api/v3` on an enterprise server, below the root on github.com."""
         return f"{self.api.rstrip('/').removesuffix('/v3')}/graphql"
 
-    def _ask(
-        self, method: str, path: str, what: str, json: Any = None, status: int = 200
+    def ask(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        json: Any = None,
+        *status: int,
+        needs: str = WRITE_PULLS,
     ) -> Response:
-        url = f"{self.api.rstrip('/')}/repos/{self.repository}/{path}"
-        return self._send(method, url, what, json, status)
+        """The answer below the repository, of one of these statuses, else 200.
 
-    def _send(self, method: str, url: str, what: str, json: Any, status: int) -> Response:
+        `needs` is the permission that a job must have for it.
+        """
+        url = f"{self.api.rstrip('/')}/repos/{self.repository}/{path}"
+        return self._send(method, url, what, json, status or (200,), needs)
+
+    def _send(
+        self, method: str, url: str, what: str, json: Any, status: tuple[int, ...], needs: str
+    ) -> Response:
         """The answer; "not now" is waited for, a little while, and every other one explained."""
         tries = MOST_TRIES
         while True:
@@ -164,16 +190,16 @@ class GitHub:
                 credential=self,
                 json=json,
                 headers=_HEADERS,
-                expect=(status, 401, 403, 404, 429),
+                expect=(*status, 401, 403, 404, 429),
                 what=what,
             )
-            if said.status == status:
+            if said.status in status:
                 return said
             tries -= 1
             wait_s = _wait_s(said, self.now())
             tried = said.status == 429 and method in RETRIED_METHODS  # by the client itself
             if wait_s is None or wait_s > LONGEST_PAUSE_S or tried or not tries:
-                raise _explained(said, wait_s)
+                raise _explained(said, wait_s, needs)
             self.http.pause(wait_s)
 
 
@@ -195,7 +221,7 @@ def _whole(headers: Mapping[str, str], name: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
 
 
-def _explained(said: Response, wait_s: float | None) -> WireError:
+def _explained(said: Response, wait_s: float | None, needs: str) -> WireError:
     """The error in GitHub's words, with what helps."""
     error = error_of(said)
     if wait_s is not None:
@@ -205,14 +231,31 @@ def _explained(said: Response, wait_s: float | None) -> WireError:
         fix = "GITHUB_TOKEN is not a token of this GitHub, or no longer"
         return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
     if said.status == 403 and b"locked" not in said.body:
-        return UnauthorizedError(f"{error.message}; {_PERMISSION}", status=said.status)
+        fix = _PERMISSION.format(needs)
+        return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
     if said.status == 404:
         fix = "the number or GITHUB_REPOSITORY is wrong, or the token may not see it"
         return NotFoundError(f"{error.message}; {fix}", status=said.status)
     return error
 
 
-class _Object:
+def pull_of(value: object, said: Response) -> Pull:
+    """A pull request as GitHub shows it alone, or in a list."""
+    found = Object(value, said)
+    return Pull(
+        number=found.get("number", int),
+        head=found.object("head").get("sha", str),
+        merge=found.maybe("merge_commit_sha", str, ""),
+        is_open=found.get("state", str) == "open",
+        merged=bool(found.maybe("merged_at", str, "")),
+        base=found.object("base").get("ref", str),
+        title=found.maybe("title", str, ""),
+        body=found.maybe("body", str, ""),
+        url=found.maybe("html_url", str, ""),
+    )
+
+
+class Object:
     """A JSON object of an answer; what is not as documented is an UnreadableError."""
 
     def __init__(self, value: object, said: Response) -> None:
@@ -232,13 +275,13 @@ class _Object:
         """The member of this type, or something else for null or none."""
         return otherwise if self._value.get(name) is None else self.get(name, kind)
 
-    def object(self, name: str) -> _Object:
+    def object(self, name: str) -> Object:
         """The object at this member."""
-        return _Object(self._value.get(name), self._said)
+        return Object(self._value.get(name), self._said)
 
 
 def _comment(value: object, said: Response) -> Comment:
-    found = _Object(value, said)
+    found = Object(value, said)
     author = found.object("user").get("id", int) if found.maybe("user", dict, {}) else 0
     return Comment(
         found.get("id", int), author, found.maybe("body", str, ""), found.get("html_url", str)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
-from reconciler.cli import session
+from reconciler.cli import applying, session
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
 from reconciler.ledger.lock import LEASE_S, Holder, Lock
@@ -232,8 +232,18 @@ def test_a_list_that_does_not_show_our_own_lock_is_not_believed(lab: Lab) -> Non
         pass
 
 
-def test_a_run_waits_for_the_lock(lab: Lab, command: Command) -> None:
+def test_a_run_waits_for_the_lock(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     release = threading.Event()
+    said = applying.say
+
+    def say(text: str) -> None:
+        said(text)
+        if "is locked" in text:
+            release.set()
+
+    monkeypatch.setattr(applying, "say", say)
 
     def hold() -> None:
         with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
@@ -243,7 +253,6 @@ def test_a_run_waits_for_the_lock(lab: Lab, command: Command) -> None:
     holding.start()
     while not lab.world().ledger.lock("local", session.SystemClock(session.Stop()), bool).holder():
         time.sleep(0.01)
-    threading.Timer(0.5, release.set).start()
     ran = command("apply", "--yes", "--lock-timeout", "30")
     holding.join()
     assert ran.code == errors.SUCCESS

@@ -47,8 +47,34 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """What a run uploaded: a zip file."""
+
+    id: int
+    name: str
+    content: bytes
+    run: int
+    commit: str
+    fork: bool = False
+    expired: bool = False
+    size: int | None = None  # what is said of it, where that is not the truth
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """As GitHub lists it; a repository is a number there."""
+        run = {"id": self.run, "head_sha": self.commit, "repository_id": 1}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "size_in_bytes": len(self.content) if self.size is None else self.size,
+            "expired": self.expired,
+            "workflow_run": {**run, "head_repository_id": 2 if self.fork else 1},
+        }
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What comes back; the body is JSON unless it is text."""
+    """What comes back; the body is JSON unless it is text or bytes."""
 
     status: int
     body: Any
@@ -79,6 +105,8 @@ class StandIn:
         self.tokens: dict[str, User] = {}
         self.pulls: dict[int, dict[str, Any]] = {}
         self.comments: dict[int, list[dict[str, Any]]] = {}
+        self.artifacts: list[Artifact] = []
+        self.issues: dict[int, dict[str, Any]] = {}
         self.instead: list[Answer | None] = []
         self.asked: list[Asked] = []
         self._ids = iter(range(1001, 10**9))
@@ -86,14 +114,18 @@ class StandIn:
 
     # --- what a test prepares, and looks at --------------------------------------------------
 
-    def open_pull(self, number: int, head: str, merge: str | None = None) -> None:
+    def open_pull(
+        self, number: int, head: str, merge: str | None = None, label: str = "octo:change"
+    ) -> None:
         """Open a pull request; `merge` is the commit that GitHub tries the merge with."""
         self.pulls[number] = {
             "number": number,
             "state": "open",
             "merged": False,
+            "merged_at": None,
             "merge_commit_sha": merge,
-            "head": {"sha": head},
+            "head": {"sha": head, "label": label},
+            "base": {"ref": "main"},
         }
         self.comments[number] = []
 
@@ -102,6 +134,7 @@ class StandIn:
         self.pulls[number] |= {
             "state": "closed",
             "merged": merge is not None,
+            "merged_at": "2026-11-25T12:00:00Z" if merge else None,
             "merge_commit_sha": merge,
         }
 
@@ -114,6 +147,12 @@ class StandIn:
             "body": body,
         }
         self.comments[number].append(made)
+        return made
+
+    def keep_artifact(self, name: str, content: bytes, **more: Any) -> Artifact:
+        """Keep what a run uploaded."""
+        made = Artifact(next(self._ids), name, content, **more)
+        self.artifacts.append(made)
         return made
 
     @property
@@ -131,22 +170,85 @@ class StandIn:
             return scripted or self._answer(asked)
 
     def _answer(self, asked: Asked) -> Answer:
+        if match := re.fullmatch(r"/storage/(\d+)", asked.path):
+            return self._stored(asked, int(match[1]))
         if asked.user is NOBODY:
             return turned_away(401, "Bad credentials")
         for method, path, permission, reply in _ROUTES:
             match = re.fullmatch(path, asked.path.removeprefix(f"/repos/{REPOSITORY}"))
             if match and method == asked.method:
+                if match.groups() and match[1].isdigit() and int(match[1]) in self.issues:
+                    permission = permission and ("issues", permission[1])
                 if not _is_allowed(asked.user, permission):
                     return turned_away(403, "Resource not accessible by integration")
-                return reply(self, asked, *map(int, match.groups()))
+                return reply(self, asked, *(int(g) if g.isdigit() else g for g in match.groups()))
         return turned_away(404, "Not Found")
 
     def _viewer(self, asked: Asked) -> Answer:
         assert asked.body == {"query": "query { viewer { databaseId } }"}
         return Answer(200, {"data": {"viewer": {"databaseId": asked.user.id}}})
 
-    def _pull(self, asked: Asked, number: int) -> Answer:  # noqa: ARG002 - a reply like the others
+    def _pull(self, asked: Asked, number: int) -> Answer:
         return Answer(200, found) if (found := self.pulls.get(number)) else _NOT_FOUND
+
+    def _list_pulls(self, asked: Asked) -> Answer:
+        """Without `merged`, which only a single one has."""
+        query = asked.query
+        found = [
+            {name: value for name, value in pull.items() if name != "merged"}
+            for pull in self.pulls.values()
+            if query["state"] in (pull["state"], "all")
+            and query.get("base", pull["base"]["ref"]) == pull["base"]["ref"]
+            and query.get("head", pull["head"]["label"]) == pull["head"]["label"]
+        ]
+        return Answer(200, found[::-1])
+
+    def _pulls_of_commit(self, asked: Asked, commit: str) -> Answer:
+        named = [
+            p for p in self.pulls.values() if commit in (p["merge_commit_sha"], p["head"]["sha"])
+        ]
+        return Answer(200, named)
+
+    def _list_artifacts(self, asked: Asked) -> Answer:
+        found = [one.shown for one in self.artifacts if one.name == asked.query["name"]]
+        return Answer(200, {"total_count": len(found), "artifacts": found[::-1]})
+
+    def _artifacts_of_run(self, asked: Asked, run: int) -> Answer:
+        found = [one.shown for one in self.artifacts if one.run == run]
+        return Answer(200, {"total_count": len(found), "artifacts": found})
+
+    def _artifact(self, asked: Asked, ident: int) -> Answer:
+        """GitHub sends people to a storage account, by a URL that is a secret."""
+        return Answer(302, "", {"Location": f"{self.url}/storage/{ident}?sig=storage-canary"})
+
+    def _stored(self, asked: Asked, ident: int) -> Answer:
+        if "Authorization" in asked.headers:
+            return turned_away(400, "a token of GitHub was sent to a storage account")
+        return Answer(200, next(one.content for one in self.artifacts if one.id == ident))
+
+    def _list_issues(self, asked: Asked) -> Answer:
+        """Pull requests are issues too, but ours have no labels."""
+        found = [
+            one
+            for one in self.issues.values()
+            if one["state"] == asked.query["state"] and asked.query["labels"] in one["labels"]
+        ]
+        return Answer(200, found)
+
+    def _create_issue(self, asked: Asked) -> Answer:
+        number = 500 + len(self.issues)
+        self.comments[number] = []
+        self.issues[number] = {
+            **{"number": number, "state": "open", "labels": asked.body["labels"]},
+            "html_url": f"https://github.com/{REPOSITORY}/issues/{number}",
+            "user": {"id": asked.user.id, "login": asked.user.login},
+            **{"title": asked.body["title"], "body": asked.body["body"]},
+        }
+        return Answer(201, self.issues[number])
+
+    def _update_issue(self, asked: Asked, number: int) -> Answer:
+        self.issues[number] |= asked.body
+        return Answer(200, self.issues[number])
 
     def _list_comments(self, asked: Asked, number: int) -> Answer:
         if number not in self.comments:
@@ -181,6 +283,14 @@ _READ, _WRITE = ("pull-requests", "read"), ("pull-requests", "write")
 _ROUTES: list[tuple[str, str, tuple[str, str] | None, Callable[..., Answer]]] = [
     ("POST", r"/graphql", None, StandIn._viewer),
     ("GET", r"/pulls/(\d+)", _READ, StandIn._pull),
+    ("GET", r"/pulls", _READ, StandIn._list_pulls),
+    ("GET", r"/commits/([0-9a-f]{40})/pulls", _READ, StandIn._pulls_of_commit),
+    ("GET", r"/actions/artifacts", ("actions", "read"), StandIn._list_artifacts),
+    ("GET", r"/actions/runs/(\d+)/artifacts", ("actions", "read"), StandIn._artifacts_of_run),
+    ("GET", r"/actions/artifacts/(\d+)/zip", ("actions", "read"), StandIn._artifact),
+    ("GET", r"/issues", ("issues", "read"), StandIn._list_issues),
+    ("POST", r"/issues", ("issues", "write"), StandIn._create_issue),
+    ("PATCH", r"/issues/(\d+)", ("issues", "write"), StandIn._update_issue),
     ("GET", r"/issues/(\d+)/comments", _READ, StandIn._list_comments),
     ("POST", r"/issues/(\d+)/comments", _WRITE, StandIn._create_comment),
     ("PATCH", r"/issues/comments/(\d+)", _WRITE, StandIn._update_comment),
@@ -232,14 +342,16 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
                 stand_in.tokens.get(token, NOBODY),
             )
             answer = stand_in.answer(asked)
-            body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+            body = answer.body
+            if not isinstance(body, bytes):
+                body = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(answer.status)
             self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(body.encode())))
+            self.send_header("Content-Length", str(len(body)))
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body.encode())
+            self.wfile.write(body)
 
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = reply
 

@@ -121,7 +121,7 @@ def test_of_two_comments_one_is_kept_and_one_folded(github: StandIn, command: Co
     ran = command("comment", "--report", write(PLAN), "--pr", "7")
     first, second = bodies(github)
     assert first.startswith(MARK)
-    assert "11 bindings" in first
+    assert f"Plan {PLAN.digest}" in first
     assert second == (
         "<details><summary>Superseded by another comment</summary>\n\nsecond\n\n</details>\n"
     )
@@ -137,7 +137,7 @@ def test_the_comment_is_found_on_the_last_page(github: StandIn, command: Command
     github.write_comment(7, BOT, f"{MARK}\nold")
     command("comment", "--report", write(PLAN), "--pr", "7")
     assert len(bodies(github)) == 231
-    assert "11 bindings" in bodies(github)[-1]
+    assert f"Plan {PLAN.digest}" in bodies(github)[-1]
     pages = [one.query["page"] for one in github.asked if one.path.endswith("/comments")]
     assert pages == ["1", "2", "3"]
 
@@ -177,7 +177,7 @@ PULL = {"number": 7, "head": {"sha": HEAD}}
     [
         {"pull_request": PULL},
         {"issue": {"number": 7, "pull_request": {}}},
-        {"workflow_run": {"pull_requests": [PULL]}},
+        {"workflow_run": {"head_sha": HEAD, "pull_requests": [PULL]}},
     ],
 )
 def test_the_event_says_which_pull_request(

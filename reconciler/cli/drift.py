@@ -1,0 +1,114 @@
+"""`drift`: what somebody else changed where this program had proved what serves.
+
+What was merged and is not applied yet is no drift: there the endpoint serves what was proved last.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler import __version__, errors
+from reconciler.cli import actions, github, session
+from reconciler.cli.output import say, write_file
+from reconciler.errors import RefusedError
+from reconciler.model import UNREADABLE, Action
+from reconciler.plan import make_plan
+from reconciler.render import comment as rendering
+from reconciler.wire import issues
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.cli.output import Page
+    from reconciler.model import Change, Desired, Observed, Plan
+    from reconciler.wire.github import GitHub
+
+LABEL = "drift"
+
+
+def drift(
+    wanted: Desired,
+    page: Page,
+    parallel: int | None,
+    out: Path | None,
+    *,
+    detailed_exitcode: bool,
+    issue: bool,
+) -> int:
+    """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable."""
+    session.introduce(wanted.environment)
+    with session.opened(wanted, parallel) as opened:
+        observed = opened.observe()
+    made = make_plan(wanted.environment, observed)
+    session.hint_at_emulator(made)
+    found = _drifted(made, observed)
+    drifted = [c for c in found.changes if c.action is not Action.NOOP and c.code != UNREADABLE]
+    unreadable = any(change.code == UNREADABLE for change in found.changes)
+    page.show_plan(found)
+    actions.current().has_changes = bool(drifted)
+    if out is not None:
+        write_file(out, page.plan_json(found))
+        actions.current().files["plan-file"] = str(out)
+    if issue:
+        with github.opened(os.environ) as door:
+            _tell(door, found, drifted=bool(drifted), sure=not unreadable)
+    if unreadable:
+        return errors.ERROR
+    return errors.CHANGES if drifted and detailed_exitcode else errors.SUCCESS
+
+
+def _drifted(made: Plan, observed: tuple[Observed, ...]) -> Plan:
+    """The plan without what only waits to be applied, of the commit that it is of."""
+    by_address = {str(one.binding.address): one for one in observed}
+    shown: list[Change] = []
+    waiting: list[Change] = []
+    for change in made.changes:
+        one = by_address[change.address]
+        as_declared = change.action is Action.NOOP or change.code == UNREADABLE
+        (shown if as_declared or _has_drifted(change, one) else waiting).append(change)
+    if waiting:
+        say(f"no drift, but not applied yet: {', '.join(change.name for change in waiting)}")
+    commit = session.planned_commit(os.environ)
+    return replace(made, changes=tuple(shown), excess=(), commit=commit)
+
+
+def _has_drifted(change: Change, observed: Observed) -> bool:
+    """Whether it serves another model than the one that was proved there last."""
+    record = observed.record
+    if record is None or not record.proved or change.action is Action.WAIT:
+        return False
+    return observed.live.ref != record.wanted
+
+
+# --- the one issue -------------------------------------------------------------------------
+
+
+def _tell(door: GitHub, found: Plan, *, drifted: bool, sure: bool) -> None:
+    """Open the issue of the environment, change it, or close it where all is well for certain."""
+    mark = rendering.drift_mark(found)
+    kept = [one for one in issues.open_issues(door, LABEL) if rendering.is_marked(one.body, mark)]
+    if kept:
+        viewer = door.viewer()
+        kept = [one for one in kept if one.author == viewer]
+    if not drifted:
+        for one in kept if sure else ():
+            why = f"In sync again, as commit {found.commit or 'unknown'} says."
+            say(f"closed: {issues.close_issue(door, one, why).url}")
+        return
+    context = rendering.Context(rendering.Shown(found.digest, found.commit), __version__)
+    try:
+        title, body = rendering.drift_issue(found, context)
+    except ValueError as exc:
+        raise RefusedError(f"{exc}; the summary of the job has everything") from exc
+    if not kept:
+        say(f"opened: {issues.open_issue(door, title, body, LABEL).url}")
+        return
+    first, *others = kept
+    if (first.title, first.body.replace("\r\n", "\n").strip()) == (title, body.strip()):
+        say(f"shown before: {first.url}")
+    else:
+        say(f"changed: {issues.change_issue(door, first, title=title, body=body).url}")
+    for other in others:
+        say(f"closed: {issues.close_issue(door, other, f'See #{first.number}.').url}")

@@ -1,0 +1,108 @@
+"""Artifacts of GitHub's workflow runs: which there are, and the files in them.
+
+What a run of a fork uploaded was made by whoever wrote the fork. So an artifact says whether it is
+of this repository, is read into memory up to a size, and is unpacked by the names that are asked
+for and up to a size again: nothing in it decides where anything is written.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.errors import RefusedError, UnreadableError
+from reconciler.wire.github import PER_PAGE, GitHub, Object
+from reconciler.wire.hosts import is_loopback, named, split_url
+
+if TYPE_CHECKING:
+    from reconciler.wire.response import Response
+
+READ = "actions: read"
+MOST_BYTES = 16 * 1024 * 1024  # of an artifact, and of one file in it
+_MOST_FILES = 100
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """One artifact: of which run and commit, and whether that run was of this repository."""
+
+    id: int
+    name: str
+    size: int
+    expired: bool
+    run: int
+    commit: str
+    own: bool
+
+
+def artifacts(github: GitHub, name: str) -> list[UploadedFile]:
+    """The newest artifacts of this name, whatever run they are of, the newest first."""
+    path = f"actions/artifacts?name={name}&per_page={PER_PAGE}"
+    return _listed(github.ask("GET", path, f"looking for artifacts {name}", needs=READ))
+
+
+def artifacts_of(github: GitHub, run: int) -> list[UploadedFile]:
+    """The artifacts of one run."""
+    path = f"actions/runs/{run}/artifacts?per_page={PER_PAGE}"
+    return _listed(github.ask("GET", path, f"looking for the artifacts of run {run}", needs=READ))
+
+
+def files(github: GitHub, artifact: UploadedFile, *names: str) -> dict[str, bytes]:
+    """The files of these names that an artifact has; UnreadableError where it is hostile."""
+    what = f"reading artifact {artifact.name} of run {artifact.run}"
+    if artifact.size > MOST_BYTES:
+        raise UnreadableError(f"{what}: it is larger than {MOST_BYTES >> 20} MiB")
+    said = github.ask("GET", f"actions/artifacts/{artifact.id}/zip", what, None, 302, needs=READ)
+    place = said.headers.get("Location", "")
+    _check(github, place, what)
+    content = github.http.request("GET", place, what=what, max_bytes=MOST_BYTES).body
+    try:
+        return _unpacked(content, names, what)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as exc:
+        raise UnreadableError(f"{what}: it is no zip file that can be read") from exc
+
+
+def _listed(said: Response) -> list[UploadedFile]:
+    listed = Object(said.json_object(), said).get("artifacts", list)
+    found = [_artifact(one, said) for one in listed]
+    return sorted(found, key=lambda one: one.id, reverse=True)
+
+
+def _artifact(value: object, said: Response) -> UploadedFile:
+    found = Object(value, said)
+    run = found.object("workflow_run")
+    home = run.get("repository_id", int)
+    return UploadedFile(
+        id=found.get("id", int),
+        name=found.get("name", str),
+        size=found.get("size_in_bytes", int),
+        expired=found.get("expired", bool),
+        run=run.get("id", int),
+        commit=run.get("head_sha", str),
+        own=home == run.maybe("head_repository_id", int, 0),
+    )
+
+
+def _check(github: GitHub, place: str, what: str) -> None:
+    """RefusedError for a place that is not on the network where GitHub is."""
+    parts, api = split_url(place), split_url(github.api)
+    local = is_loopback((parts and parts.hostname) or "")
+    if parts is None or (local and not is_loopback((api and api.hostname) or "")):
+        raise RefusedError(f"{what}: GitHub sends us to {named(place)}, where no artifact is")
+
+
+def _unpacked(content: bytes, names: tuple[str, ...], what: str) -> dict[str, bytes]:
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if len(archive.infolist()) > _MOST_FILES:
+            raise UnreadableError(f"{what}: it holds more than {_MOST_FILES} files")
+        for name in names:
+            if name in archive.namelist():
+                with archive.open(name) as file:
+                    found[name] = file.read(MOST_BYTES + 1)
+                if len(found[name]) > MOST_BYTES:
+                    raise UnreadableError(f"{what}: {name} is larger than {MOST_BYTES >> 20} MiB")
+    return found

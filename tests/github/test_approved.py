@@ -1,0 +1,226 @@
+"""`approved`: only the plan of a merged pull request, at its last commit, of this repository."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors, render
+from reconciler.model import Action
+from tests.github.conftest import HEAD, MERGE, TOKEN
+from tests.github.standin import Answer, StandIn, User
+from tests.render import cases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+PLAN = replace(cases.EVERY_ACTION, commit=HEAD, id="0123456789abcdef")
+BOT = User(1, "bot", {"pull-requests": "read", "actions": "read"})
+
+
+def zipped(**files: str | bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(f"{name}.json", content)
+    return buffer.getvalue()
+
+
+def keep(github: StandIn, content: bytes | None = None, **more: Any) -> None:
+    content = zipped(plan=render.plan_json(PLAN)) if content is None else content
+    given = {"run": 9001, "commit": HEAD, **more}
+    github.artifacts.append(
+        replace(github.keep_artifact("plan-local", content, run=1, commit=""), **given)
+    )
+    github.artifacts.pop(-2)
+
+
+@pytest.fixture(autouse=True)
+def _merged(lab: Lab, github: StandIn) -> None:
+    github.tokens[TOKEN] = BOT
+    github.close_pull(7, MERGE)
+
+
+def approved(command: Command) -> Ran:
+    return command("approved", "--branch", "main", "--out", "approved")
+
+
+def written() -> list[str]:
+    return sorted(path.name for path in Path("approved").iterdir())
+
+
+def test_the_plan_of_a_merged_pull_request_approves(github: StandIn, command: Command) -> None:
+    keep(github)
+    ran = approved(command)
+    assert ran.code == errors.SUCCESS, ran.err
+    assert f"pull request 7 approved plan {PLAN.digest}" in ran.err
+    assert written() == ["00000007.json"]
+    kept = json.loads(Path("approved/00000007.json").read_text())
+    assert kept["digest"] == PLAN.digest
+
+
+def test_the_newest_plan_of_a_commit_is_taken(github: StandIn, command: Command) -> None:
+    keep(github, zipped(plan=render.plan_json(replace(PLAN, changes=PLAN.changes[:1]))))
+    keep(github)
+    approved(command)
+    assert json.loads(Path("approved/00000007.json").read_text())["digest"] == PLAN.digest
+
+
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_what_was_not_merged_approves_nothing(
+    github: StandIn, command: Command, state: str
+) -> None:
+    keep(github)
+    github.open_pull(7, HEAD)
+    if state == "closed":
+        github.close_pull(7)
+    assert approved(command).code == errors.SUCCESS
+    assert written() == []
+
+
+def test_what_was_merged_into_another_branch_approves_nothing(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    github.pulls[7]["base"]["ref"] = "other"
+    approved(command)
+    assert written() == []
+
+
+BOMB = zipped(plan=b" " * (16 << 20) + b"{}")
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"fork": True}, "its plan is of a fork"),
+    ({"expired": True}, "its plan has expired"),
+    ({"content": b"<html>"}, "it is no zip file that can be read"),
+    ({"content": b""}, "it is no zip file that can be read"),
+    ({"content": zipped(other="{}")}, "its artifact holds no plan.json"),
+    ({"content": zipped(plan="{")}, "not JSON"),
+    ({"content": zipped(plan=b"\xff")}, "can't decode"),
+    ({"content": zipped(plan="[" * 100_000)}, "nested too deeply"),
+    ({"content": BOMB}, "plan.json is larger than 16 MiB"),
+    ({"content": zipped(**{f"f{n}": "" for n in range(200)})}, "more than 100 files"),
+    ({"size": 1 << 40}, "it is larger than 16 MiB"),
+    (
+        {"content": zipped(plan=render.plan_json(replace(PLAN, commit="c" * 40)))},
+        "and not of its last one",
+    ),
+    ({"content": zipped(plan=render.plan_json(replace(PLAN, id="")))}, "was only printed"),
+    (
+        {"content": zipped(plan=render.plan_json(replace(PLAN, environment="other")))},
+        "its plan is of other",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "said"), UNFIT, ids=[said for _, said in UNFIT])
+def test_a_plan_that_is_not_what_people_saw_approves_nothing(
+    github: StandIn, command: Command, more: dict[str, Any], said: str
+) -> None:
+    keep(github, **more)
+    ran = approved(command)
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "pull request 7 approves nothing: " in ran.err
+    assert said in ran.err
+    assert written() == []
+
+
+def test_a_download_that_never_ends_is_cut_off(github: StandIn, command: Command) -> None:
+    keep(github, b"\0" * ((16 << 20) + 1), size=1)
+    ran = approved(command)
+    assert "larger than 16777216 bytes" in ran.err
+    assert written() == []
+
+
+@pytest.mark.parametrize("place", ["http://169.254.169.254/latest", "file:///etc/passwd", ""])
+def test_a_download_from_somewhere_else_is_refused(
+    github: StandIn, command: Command, place: str
+) -> None:
+    keep(github)
+    github.instead = [None, None, Answer(302, "", {"Location": place})]
+    ran = approved(command)
+    assert ran.code == errors.REFUSED
+    assert not Path("approved").exists()
+
+
+def test_the_storage_account_never_hears_the_token(github: StandIn, command: Command) -> None:
+    keep(github)
+    ran = approved(command)
+    assert ran.code == errors.SUCCESS
+    (asked,) = [one for one in github.asked if one.path.startswith("/storage/")]
+    assert "Authorization" not in asked.headers
+    assert "storage-canary" not in ran.err
+
+
+def test_a_job_without_the_permission_hears_which_line_is_missing(
+    github: StandIn, command: Command
+) -> None:
+    github.tokens[TOKEN] = User(1, "bot", {"pull-requests": "read"})
+    ran = approved(command)
+    assert ran.code == errors.ERROR
+    assert "add the line `actions: read` below `permissions:` of the job" in ran.err
+
+
+def test_a_folder_with_something_in_it_is_not_added_to(github: StandIn, command: Command) -> None:
+    Path("approved").mkdir()
+    Path("approved/mine.json").write_text("{}")
+    ran = approved(command)
+    assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
+    assert "approved is not empty, and what is in it would approve" in ran.err
+
+
+# --- applied from a folder -----------------------------------------------------------------------
+
+
+def folder_of(command: Command, *names: str) -> None:
+    """A plan of its own for each binding."""
+    Path("approved").mkdir()
+    for name in names:
+        command("plan", "--target", name, "--out", f"approved/{name}.json")
+
+
+def test_each_change_may_be_in_another_plan(lab: Lab, command: Command) -> None:
+    folder_of(command, "breast-cancer", "diabetes-*")
+    ran = command("apply", "approved")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert lab.plan().converged
+
+
+def test_what_is_in_no_plan_is_named_and_nothing_is_done(lab: Lab, command: Command) -> None:
+    folder_of(command, "diabetes-*")
+    ran = command("apply", "approved", "--report", "report.json")
+    assert ran.code == errors.STALE
+    assert "breast-cancer: train " in ran.err
+    assert "was not approved" in ran.err
+    assert "diabetes" not in ran.err[ran.err.index("was not approved") :]
+    assert [change.action for change in lab.plan().changes] == [Action.TRAIN] * 4
+    (failure,) = json.loads(Path("report.json").read_text())["report"]["failures"]
+    assert failure["exit_code"] == errors.STALE
+
+
+def test_an_empty_folder_approves_nothing(lab: Lab, command: Command) -> None:
+    Path("approved").mkdir()
+    ran = command("apply", "approved")
+    assert ran.code == errors.STALE
+    assert command("apply", "--yes").code == errors.SUCCESS
+    assert command("apply", "approved").code == errors.SUCCESS, "there is nothing to approve"
+
+
+def test_a_plan_of_the_folder_is_applied_once(lab: Lab, command: Command) -> None:
+    folder_of(command, "*")
+    assert command("apply", "approved").code == errors.SUCCESS
+    assert command("apply", "approved").code == errors.SUCCESS, "there is nothing to do"
+    assert command("rollback", "breast-cancer", "--yes", "--reason", "a test").code in (0, 4)
+    lab.want("2026-11")
+    ran = command("apply", "approved")
+    assert ran.code == errors.STALE
