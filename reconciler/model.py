@@ -10,6 +10,8 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from reconciler.auth import Auth as Auth  # a word of the vocabulary, kept where it is cheap
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
@@ -220,17 +222,6 @@ class CloudName(StrEnum):
 
     EMULATOR = "emulator"
     AZURE = "azure"
-
-
-class Auth(StrEnum):
-    """How to sign in to Azure."""
-
-    DEFAULT = "default"
-    AZURE_CLI = "azure-cli"
-    WORKLOAD_IDENTITY = "workload-identity"
-    GITHUB_OIDC = "github-oidc"
-    CLIENT_SECRET = "client-secret"
-    MANAGED_IDENTITY = "managed-identity"
 
 
 @dataclass(frozen=True)

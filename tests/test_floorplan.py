@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 MAY_IMPORT = {
-    "model": set(),
+    "auth": set(),
+    "model": {"auth"},
     "errors": set(),
     "gates": {"model"},
     "limits": {"model"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "emulator": {"emulator"},
 }
 
-PURE = {"model", "plan", "gates", "limits", "verify", "render"}
+PURE = {"auth", "model", "plan", "gates", "limits", "verify", "render"}
 IMPURE = {
     "requests",
     "urllib3",

@@ -51,9 +51,13 @@ class Job:
 
     def validated(self, counts: Mapping[str, int]) -> None:
         """Keep how many bindings each environment has."""
-        from reconciler.render.summary import valid_markdown
 
-        self.counts, self.show = counts, lambda: valid_markdown(counts)
+        def show() -> str:
+            from reconciler.render.summary import valid_markdown
+
+            return valid_markdown(counts)
+
+        self.counts, self.show = counts, show
 
     def failed(self, code: int, error: ReconcilerError | str) -> None:
         """Keep what ended the command: every problem in its place, or the one sentence."""

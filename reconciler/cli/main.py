@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,6 +54,8 @@ def _run(arguments: list[str] | None, job: Job) -> int:
             return _reader_gone()
         raise
     except Exception:
+        import traceback
+
         print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)
         job.failed(errors.BUG, "the log of this step has its traceback")
         return errors.BUG
@@ -88,5 +88,8 @@ def _misused(exc: typer.TyperException, job: Job) -> int:
 def _said(exc: ReconcilerError) -> int:
     for line in exc.message.splitlines():
         print(f"error: {line}", file=sys.stderr)
+    import logging
+    import traceback
+
     logging.getLogger(__name__).debug("%s", redact(traceback.format_exc()))
     return exc.exit_code
