@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reconciler.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from reconciler.errors import (
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnreadableError,
+)
 from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Score, Witness
 from reconciler.targets import Connection, scoring
 from reconciler.targets.arm_list import read_list
@@ -126,6 +132,8 @@ class WebServices:
     def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the definition, read again just before, with one asset's URI changed."""
         definition, live = self._writable(binding)
+        if not live.asset:
+            raise UnavailableError(f"{binding.address} is just being created")
         return self._patch(binding, patched_model(definition, live.asset, ref))
 
     def create(self, binding: Binding, ref: ModelRef) -> str:

@@ -90,15 +90,16 @@ def _refusal(
             "one of the two environments, and correct its tags"
         )
         return Refusal("not_owned", why)
-    if isinstance(model, Refusal):
-        return _never_created(definition) or model
-    return _unwritable(definition, model)
-
-
-def _never_created(definition: Definition) -> Refusal | None:
-    """A creation that failed leaves a service without a graph, which nothing can be bound to."""
-    if definition.assets or definition.provisioning_state.casefold() != "failed":
+    if not isinstance(model, Refusal):
+        return _unwritable(definition, model)
+    state = "" if definition.assets else definition.provisioning_state.casefold()
+    if state == "provisioning":  # it is being created, and what it will hold is not shown yet
         return None
+    return _never_created() if state == "failed" else model
+
+
+def _never_created() -> Refusal:
+    """A creation that failed leaves a service without a graph, which nothing can be bound to."""
     why = (
         "its creation failed and left it without a definition; write `state: absent` below spec "
         "and apply, which deletes it; then mend what failed, and take that out again"

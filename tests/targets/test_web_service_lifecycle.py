@@ -11,6 +11,7 @@ from reconciler.errors import (
     ConflictError,
     ProofError,
     RefusedError,
+    UnavailableError,
     UnreachableError,
     UnreadableError,
 )
@@ -104,6 +105,17 @@ def test_a_service_is_made_with_its_model_its_settings_its_secrets_and_our_tags(
     assert (live.ref, live.ours, live.keep) == (model(lab), True, None)
     assert set(binding_of(lab).settings) <= set(live.settings)
     assert live.health.code is HealthCode.HEALTHY
+
+
+def test_a_service_that_is_being_made_is_waited_for(make: Callable[..., Lab]) -> None:
+    lab = make()
+    operation = target(lab).create(binding_of(lab), model(lab))
+    assert target(lab).progress(operation).startswith("Provisioning")
+    live = target(lab).observe(binding_of(lab))
+    assert (live.health.code, live.refusal) == (HealthCode.PROGRESSING, None)
+    with pytest.raises(UnavailableError, match="is just being created"):
+        target(lab).bind(binding_of(lab), model(lab))
+    finish(lab, operation)
 
 
 def test_the_model_of_the_file_need_not_be_there(make: Callable[..., Lab]) -> None:
