@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -21,7 +21,18 @@ ISSUES = "this is a bug of ours; please report it with the text above"
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if code == errors.INTERRUPTED:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: the interpreter would wait for threads that read, which may hang for minutes."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:

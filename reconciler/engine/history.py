@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe_live
+from reconciler.engine.reading import reading
 from reconciler.errors import WireError
 from reconciler.model import History, MadeVersion
 
@@ -30,7 +30,7 @@ def histories(world: World, observed: Sequence[Observed], parallel: int) -> tupl
     """
     made: dict[str, dict[object, list[Manifest]]] = {}
     unread: dict[str, str] = {}
-    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="history") as pool:
+    with reading(parallel, "history") as pool:
         for model in dict.fromkeys(one.binding.version.model for one in observed):
             by_arguments = made.setdefault(model, {})
             try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine.observe import observe_live
+from reconciler.engine.reading import reading
 from reconciler.errors import WireError
 from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Proof, ...]:
     """One proof per binding, `parallel` at a time, in the order of `bindings`."""
-    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="verify") as pool:
+    with reading(parallel, "verify") as pool:
         return tuple(pool.map(lambda binding: prove(world, binding), bindings))
 
 

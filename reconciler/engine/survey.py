@@ -8,11 +8,11 @@ late or empty costs requests and decides nothing. Only planning uses it. A step 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.engine.observe import observe
+from reconciler.engine.reading import reading
 from reconciler.wire import blob_survey
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ T = TypeVar("T")
 def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
     """One observation per binding, `parallel` at a time, in the order of `bindings`."""
     wanted = tuple(bindings)
-    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="observe") as pool:
+    with reading(parallel, "observe") as pool:
 
         def soon(work: Callable[[], T]) -> Callable[[], T]:
             return pool.submit(work).result

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -58,6 +59,31 @@ def test_a_signal_stops_cleanly_and_the_next_run_goes_on(
     )
     assert again.returncode == errors.SUCCESS, again.stderr
     assert started_jobs(lab) == 4
+
+
+@pytest.mark.parametrize("command", [["plan"], ["verify"], ["status"], ["apply", "--yes"]])
+def test_ctrl_c_does_not_wait_for_a_service_that_never_answers(
+    lab: Lab, tmp_path: Path, command: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*COMMAND, *command],
+            cwd=tmp_path,
+            env={**environment(lab), "RECONCILER_EMULATOR": url},
+            stdout=-1,
+            stderr=-1,
+            text=True,
+        )
+        try:
+            asked, _ = silent.accept()  # it waits for an answer now
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)  # far less than a read is waited for
+            asked.close()
+        finally:
+            process.kill()
+    assert process.returncode == errors.INTERRUPTED
+    assert "Traceback" not in err
 
 
 def on_terminal(lab: Lab, folder: Path, answer: str) -> tuple[int, str]:
