@@ -62,7 +62,7 @@ class Approval:
         """The plans whose approval a run of the fresh plan uses up."""
         used = [self.plan] if self.plan is not None else []
         to_do = sum(fresh.counts[action] for action in TO_DO)
-        for plan in self.merged or ():
+        for plan in _of_same(fresh, self.merged or ()):
             covers = len(uncovered(fresh, plan)) < to_do or plans.begun(plan)
             if covers and not plans.ended(plan):
                 used.append(plan)
@@ -115,7 +115,7 @@ def _check_subset(fresh: Plan, approved: Plan) -> None:
 
 def _check_each(fresh: Plan, approved: Sequence[Plan]) -> None:
     """StalePlanError unless each change is in one of the plans; the newest is the last."""
-    same = [p for p in approved if (p.environment, p.cloud) == (fresh.environment, fresh.cloud)]
+    same = _of_same(fresh, approved)
     left = {c.address: f"{c.name}: no plan has it" for c in fresh.changes if c.action in TO_DO}
     for plan in same:
         beyond_it = uncovered(fresh, plan)
@@ -126,6 +126,11 @@ def _check_each(fresh: Plan, approved: Sequence[Plan]) -> None:
             f"{listed}\nthe plan {fresh.digest} does more than {len(same)} approved plans that "
             "were not applied yet; review it and approve it"
         )
+
+
+def _of_same(fresh: Plan, plans: Sequence[Plan]) -> list[Plan]:
+    """Those of the same environment: addresses of another may read the same."""
+    return [p for p in plans if (p.environment, p.cloud) == (fresh.environment, fresh.cloud)]
 
 
 def _ask(question: str, otherwise: str) -> None:
