@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -60,6 +62,9 @@ class Address(Protocol):
 
 # --- models and how they are made ----------------------------------------------------------
 
+# What normalising a model's URL would leave as it is.
+_NORMAL_URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/_.=~,-]*)?")
+
 
 @dataclass(frozen=True, order=True)
 class ModelRef:
@@ -69,6 +74,8 @@ class ModelRef:
 
     def __post_init__(self) -> None:
         """Normalise encoding and host case; raise ValueError on anything but a plain URL."""
+        if _NORMAL_URL.fullmatch(self.url):  # nearly every one, many times in a run
+            return
         try:
             parts = urlsplit(self.url)
             host = parts.netloc.lower()
@@ -148,7 +155,7 @@ class Version:
         """Sort the arguments, so that equal versions are equal."""
         object.__setattr__(self, "arguments", tuple(sorted(self.arguments)))
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """The folder in the store: `model/version`, then `/name=value,…` for arguments."""
         names = [self.model, self.version]
@@ -380,7 +387,7 @@ class Binding:
     element: str = ""
     source: Source = field(default=NOWHERE, compare=False)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The training key of the version this binding wants."""
         return training_key(self.version, self.recipe)

@@ -36,6 +36,7 @@ PLAN = "reconciler/plan/v1"
 REPORT = "reconciler/report/v1"
 STATUS = "reconciler/status/v1"
 PROOFS = "reconciler/proofs/v1"
+_UNUSUAL = re.compile(r"[^\n -~]")
 
 _Value = TypeVar("_Value")
 
@@ -76,11 +77,11 @@ def proofs_json(proofs: Iterable[Proof]) -> str:
 def json_document(value: object) -> str:
     """The value as JSON that can be shown in a terminal."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return "".join(_escaped(char) for char in text) + "\n"
+    return _UNUSUAL.sub(lambda found: _escaped(found[0]), text) + "\n"
 
 
 def _escaped(char: str) -> str:
-    if char == "\n" or not is_hidden(char):
+    if not is_hidden(char):
         return char
     return json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"
 

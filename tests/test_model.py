@@ -1,0 +1,33 @@
+"""The vocabulary: what is taken for normal already is what normalising would leave."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model import ModelRef, Version
+
+URLS = st.builds(
+    "{}://{}".format, st.sampled_from(["http", "https"]), st.text("aZ0.:-/_=~,%+ ", max_size=24)
+)
+
+
+@given(URLS)
+def test_a_model_reference_is_normal_once_it_is_made(url: str) -> None:
+    parts = urlsplit(url)
+    if not parts.netloc:
+        with pytest.raises(ValueError, match="plain"):
+            ModelRef(url)
+        return
+    path = quote(unquote(parts.path), safe="/=~,")
+    assert ModelRef(url).url == f"{parts.scheme}://{parts.netloc.lower()}{path}"
+    assert ModelRef(ModelRef(url).url) == ModelRef(url)
+
+
+def test_a_version_that_was_asked_for_its_folder_equals_one_that_was_not() -> None:
+    asked, fresh = (Version("m", "1", (("b", "2"), ("a", "~"))) for _ in range(2))
+    assert asked.folder == "m/1/a=%7E,b=2"
+    assert (asked, hash(asked)) == (fresh, hash(fresh))
