@@ -360,10 +360,11 @@ class Binding:
 
     `asset` is the asset (New) or resource (Classic) that holds the model; None where the
     service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
-    `create` says how to make an endpoint that is not there, None: not at all. `settings` are the
-    owned ones, by dotted name, as text; no other is looked at. `absent` wants the endpoint gone.
-    `adopt` accepts a first swap that has no way back; `protect` refuses every change unless it is
-    `forced`, and `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
+    `max_age_s` is how old a version may become before `retrain` proposes a newer one. `create` says
+    how to make an endpoint that is not there, None: not at all. `settings` are the owned ones, by
+    dotted name, as text; no other is looked at. `absent` wants the endpoint gone. `adopt` accepts a
+    first swap that has no way back; `protect` refuses every change unless it is `forced`, and
+    `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
     """
 
     name: str
@@ -376,6 +377,7 @@ class Binding:
     probe: Probe | None = None
     timeout_s: float = 7200.0
     attempts: int = 2
+    max_age_s: float | None = None
     create: Creation | None = None
     settings: tuple[tuple[str, str], ...] = ()
     absent: bool = False

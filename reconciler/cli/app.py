@@ -375,6 +375,35 @@ def promote(
 
 
 @app.command()
+def retrain(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    target: Targets = None,
+    exclude: Excludes = None,
+    label: Labels = None,
+    auth: SignIn = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
+    ] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull-request", help="Propose it by one pull request, not here.")
+    ] = False,
+    base: Annotated[
+        str, typer.Option("--base", metavar="BRANCH", help="For it; else the default branch.")
+    ] = "",
+    verbose: Verbose = 0,
+) -> int:
+    """Write new versions into the YAML where data changed or a model is older than `maxAge`."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import session
+    from reconciler.cli.retrain import retrain as command
+
+    printing.log_to_stderr(verbose)
+    wanted = session.wanted(services, environment, auth, _selection(target, exclude, label, "", ""))
+    return command(services, wanted, dry_run=dry_run, pull=pull, base=base)
+
+
+@app.command()
 def unlock(
     force: Annotated[
         str,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
@@ -93,6 +93,12 @@ def timeout_s(model: Document) -> float:
     """How long one training of the model may take."""
     said: str = model.data["spec"]["training"].get("timeout", "2h")
     return int(said[:-1]) * _SECONDS[said[-1]]
+
+
+def max_age_s(model: Document) -> float | None:
+    """How old a version of the model may become; None where nothing is said."""
+    said: str | None = model.data["spec"]["training"].get("maxAge")
+    return None if said is None else int(said[:-1]) * _SECONDS[said[-1]]
 
 
 def rules(model: Document) -> tuple[Rule, ...]:

@@ -275,6 +275,7 @@ def _binding(
         probe=probe,
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
+        max_age_s=build.max_age_s(model),
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),

@@ -50,6 +50,7 @@ from reconciler.render.risk import risk
 GITHUB_TAKES = 65_536  # characters of one comment
 MOST_CHARACTERS = 60_000  # far enough below, whoever counts and however
 MOST_EARLIER = 10
+MOST_REASONS = 40
 _SHOWN = re.compile(r"([0-9a-f]{12}):([0-9a-f]{40}|[0-9a-f]{64}|)")
 
 
@@ -126,6 +127,22 @@ def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tu
     details = [details_of_changes(fleet) for fleet in found]
     body = _whole(drift_mark(plan), head, details, foot, context, most)
     return f"{visible(plan.environment)}: {count} drifted", body
+
+
+def proposal(
+    reasons: Sequence[str], plan: Plan, context: Context, most: int = MOST_CHARACTERS
+) -> str:
+    """What the pull request of `retrain` says: why, and what merging would do."""
+    found = fleets(change for change in plan.changes if words.worth_showing(change))
+    head = [
+        _listed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
+        f"- … and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else "",
+        "### What merging does",
+        _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
+        table(_HEADS, map(_row, found)) if found else "",
+    ]
+    details = [details_of_changes(fleet) for fleet in found]
+    return _whole(_mark("retrain", plan), head, details, _foot(plan, context), context, most)
 
 
 # --- finding it again ----------------------------------------------------------------------

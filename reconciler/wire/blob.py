@@ -412,6 +412,7 @@ def _properties(answer: Response) -> BlobProperties:
         int(length) if length.isdecimal() else len(answer.body),
         metadata,
         answer.headers.get("Content-MD5", ""),
+        answer.headers.get("Last-Modified", ""),
     )
 
 

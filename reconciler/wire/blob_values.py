@@ -44,6 +44,7 @@ class BlobProperties:
     length: int
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     md5: str = ""
+    modified: str = field(default="", compare=False)  # as HTTP writes a moment; "" in a list
 
     @property
     def fingerprint(self) -> str:

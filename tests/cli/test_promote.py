@@ -185,9 +185,9 @@ def changing(monkeypatch: pytest.MonkeyPatch, path: Path, after: str) -> None:
     ("path", "after"),
     [
         (CHURN, "promotions"),
-        (CHURN, "_edit"),
-        (CHURN, "_loaded"),
-        (Path("services/production/bikes.yaml"), "_loaded"),
+        (CHURN, "make_edits"),
+        (CHURN, "loaded"),
+        (Path("services/production/bikes.yaml"), "loaded"),
         (Path("services/models/churn.yaml"), "promotions"),
     ],
 )

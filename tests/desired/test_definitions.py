@@ -39,7 +39,9 @@ HIDDEN = {
 
 
 def definition(**properties: Any) -> str:
-    return json.dumps({"location": "X", "name": "churn", "properties": {**PROPERTIES, **properties}})
+    return json.dumps(
+        {"location": "X", "name": "churn", "properties": {**PROPERTIES, **properties}}
+    )
 
 
 def tree(content: str, binding: str = CREATED) -> dict[str, str | bytes | None]:
@@ -62,7 +64,9 @@ READ_ONLY = (
     "readOnly is true, and such a service could never be given another model; take readOnly out"
 )
 NO_ASSETS = "it has no assets; export the definition again, with the parts that lie in a blob"
-LEAK = "holds what looks like a secret; take it out, renew it, and name it in spec.create by env:NAME"
+LEAK = (
+    "holds what looks like a secret; take it out, renew it, and name it in spec.create by env:NAME"
+)
 KEYS = (
     "it holds keys, which are secrets; take them out, renew them, and name the storage account's "
     "in spec.create"
@@ -272,7 +276,9 @@ def test_a_definition_of_elements_that_is_wrong_is_said_once(tmp_path: Path) -> 
 
 def test_settings_are_texts_by_dotted_name_and_diagnostics_are_owned_whole(tmp_path: Path) -> None:
     said = "  settings: {title: T, maxConcurrentCalls: 20, diagnostics: {level: Error}}\n"
-    (found,) = loaded(write(tmp_path / "t", {**GOOD, "churn.yaml": BINDING + said}))["prod"].bindings
+    (found,) = loaded(write(tmp_path / "t", {**GOOD, "churn.yaml": BINDING + said}))[
+        "prod"
+    ].bindings
     assert found.settings == (
         ("diagnostics.expiry", ""),
         ("diagnostics.level", "Error"),

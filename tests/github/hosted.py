@@ -24,7 +24,8 @@ from typing import Any
 import yaml
 
 from tests.github.expressions import filled, holds
-from tests.github.standin import REPOSITORY, Artifact, StandIn, User
+from tests.github.gits import git
+from tests.github.standin import REPOSITORY, StandIn, User
 from tests.runner import outputs as parsed_outputs
 
 BOT_ID = 41898282
@@ -384,24 +385,6 @@ def _kill(group: int) -> None:
         return
 
 
-def git(folder: Path, *arguments: str, **environ: str) -> str:
-    """What git says, run in a folder as nobody in particular."""
-    who = ("-c", "user.name=mona", "-c", "user.email=mona@localhost", "-c", "commit.gpgsign=false")
-    done = subprocess.run(
-        ["git", *who, "-c", "init.defaultBranch=main", *arguments],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def copied(source: Path, to: Path) -> None:
     """A copy of a folder of the repository."""
     shutil.copytree(source, to, dirs_exist_ok=True)
-
-
-__all__ = ["Artifact", "Event", "Job", "Runner", "Step", "copied", "git"]

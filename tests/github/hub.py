@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.github.hosted import Event, Job, Runner, copied, git
+from tests.github.gits import git
+from tests.github.hosted import Event, Job, Runner, copied
 from tests.github.standin import REPOSITORY, StandIn
 from tests.lab import Lab
 
@@ -69,6 +70,15 @@ class Hub:
         self.github.open_pull(pull.number, pull.push(), label=label)
         return pull
 
+    def adopt(self, number: int) -> Pull:
+        """A pull request that a workflow opened; people reopened it, so that workflows run."""
+        self._number = max(self._number, number)
+        head = self.github.pulls[number]["head"]
+        pull = Pull(self, number, head["label"].partition(":")[2], False)
+        git(self.clone, "fetch", "--quiet", "origin", head["sha"])
+        pull.try_merge(head["sha"])
+        return pull
+
     def push(self, *edits: tuple[str, str, str]) -> Event:
         """Push to main, past every pull request."""
         git(self.clone, "checkout", "--quiet", "--detach", self.main)
@@ -111,8 +121,12 @@ class Pull:
 
     def push(self) -> str:
         """Commit what was edited; the new head."""
-        hub = self._hub
-        self.head = hub._commit(self._branch)
+        self.try_merge(self._hub._commit(self._branch))
+        return self.head
+
+    def try_merge(self, head: str) -> None:
+        """Let GitHub try the merge of a head, as it does after every push."""
+        hub, self.head = self._hub, head
         git(hub.clone, "checkout", "--quiet", "--detach", hub.main)
         git(hub.clone, "merge", "--quiet", "--no-ff", "-m", "tried", self.head)
         tried = git(hub.clone, "rev-parse", "HEAD")
@@ -123,7 +137,6 @@ class Pull:
         git(hub.clone, "push", "--quiet", "--force", "origin", *refs)
         if self.number in hub.github.pulls:
             hub.github.pulls[self.number]["head"]["sha"] = self.head
-        return self.head
 
     def edit(self, *edits: tuple[str, str, str]) -> None:
         """Push one more commit."""

@@ -7,6 +7,7 @@ itself it gives what a test put into `instead`.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -14,8 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.github.gits import git
 
 MOST_CHARACTERS = 65_536  # of the body of a comment
 REPOSITORY = "octo/endpoints"
@@ -107,6 +111,7 @@ class StandIn:
         self.comments: dict[int, list[dict[str, Any]]] = {}
         self.artifacts: list[Artifact] = []
         self.issues: dict[int, dict[str, Any]] = {}
+        self.repository: Path | None = None  # a bare one, where branches and files are
         self.instead: list[Answer | None] = []
         self.asked: list[Asked] = []
         self._ids = iter(range(1001, 10**9))
@@ -250,6 +255,76 @@ class StandIn:
         self.issues[number] |= asked.body
         return Answer(200, self.issues[number])
 
+    def _create_pull(self, asked: Asked) -> Answer:
+        """GitHub refuses a second one for the same branches, and one without commits."""
+        said, head = asked.body, f"octo:{asked.body['head']}"
+        if any(p["head"]["label"] == head and p["state"] == "open" for p in self.pulls.values()):
+            return turned_away(422, f"Validation Failed: A pull request already exists for {head}.")
+        number = max(self.pulls, default=0) + 1
+        self.open_pull(number, self._git("rev-parse", said["head"]), label=head)
+        url = f"https://github.com/{REPOSITORY}/pull/{number}"
+        self.pulls[number] |= {"html_url": url, "title": said["title"], "body": said["body"]}
+        self.pulls[number]["base"]["ref"] = said["base"]
+        return Answer(201, self.pulls[number])
+
+    def _update_pull(self, asked: Asked, number: int) -> Answer:
+        self.pulls[number] |= asked.body
+        return Answer(200, self.pulls[number])
+
+    # --- files, commits and branches --------------------------------------------------------------
+
+    def _git(self, *arguments: str, **more: str) -> str:
+        assert self.repository is not None
+        return git(self.repository, *arguments, **more)
+
+    def _content(self, asked: Asked, path: str) -> Answer:
+        listed = self._git("ls-tree", asked.query["ref"], "--", path)
+        if not listed:
+            return _NOT_FOUND
+        text = self._git("show", f"{asked.query['ref']}:{path}") + "\n"
+        content = base64.encodebytes(text.encode()).decode()
+        return Answer(200, {"type": "file", "encoding": "base64", "content": content})
+
+    def _ref(self, asked: Asked, branch: str) -> Answer:
+        found = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        if not found:
+            return _NOT_FOUND
+        return Answer(200, {"ref": f"refs/heads/{branch}", "object": {"sha": found}})
+
+    def _commit(self, asked: Asked, commit: str) -> Answer:
+        tree, message = self._git("show", "-s", "--format=%T%n%B", commit).split("\n", 1)
+        return Answer(200, {"sha": commit, "tree": {"sha": tree}, "message": message})
+
+    def _create_tree(self, asked: Asked) -> Answer:
+        assert self.repository is not None
+        index = {"GIT_INDEX_FILE": str(self.repository / "index.of.a.tree")}
+        self._git("read-tree", asked.body["base_tree"], **index)
+        for entry in asked.body["tree"]:
+            blob = self._git("hash-object", "-w", "--stdin", given=entry["content"])
+            said = f"{entry['mode']},{blob},{entry['path']}"
+            self._git("update-index", "--add", "--cacheinfo", said, **index)
+        return Answer(201, {"sha": self._git("write-tree", **index)})
+
+    def _create_commit(self, asked: Asked) -> Answer:
+        said = asked.body
+        parents = [part for parent in said["parents"] for part in ("-p", parent)]
+        made = self._git("commit-tree", said["tree"], *parents, given=said["message"])
+        return Answer(201, {"sha": made})
+
+    def _create_ref(self, asked: Asked) -> Answer:
+        self._git("update-ref", asked.body["ref"], asked.body["sha"])
+        return Answer(201, {"ref": asked.body["ref"], "object": {"sha": asked.body["sha"]}})
+
+    def _update_ref(self, asked: Asked, branch: str) -> Answer:
+        """A branch is moved off its history only by force; its pull request follows."""
+        assert asked.body["force"] is True
+        sha = asked.body["sha"]
+        self._git("update-ref", f"refs/heads/{branch}", sha)
+        for pull in self.pulls.values():
+            if pull["head"]["label"] == f"octo:{branch}" and pull["state"] == "open":
+                pull["head"]["sha"] = sha
+        return Answer(200, {"ref": f"refs/heads/{branch}", "object": {"sha": sha}})
+
     def _list_comments(self, asked: Asked, number: int) -> Answer:
         if number not in self.comments:
             return _NOT_FOUND
@@ -284,6 +359,15 @@ _ROUTES: list[tuple[str, str, tuple[str, str] | None, Callable[..., Answer]]] = 
     ("POST", r"/graphql", None, StandIn._viewer),
     ("GET", r"/pulls/(\d+)", _READ, StandIn._pull),
     ("GET", r"/pulls", _READ, StandIn._list_pulls),
+    ("POST", r"/pulls", _WRITE, StandIn._create_pull),
+    ("PATCH", r"/pulls/(\d+)", _WRITE, StandIn._update_pull),
+    ("GET", r"/contents/(.+)", ("contents", "read"), StandIn._content),
+    ("GET", r"/git/ref/heads/(.+)", ("contents", "read"), StandIn._ref),
+    ("GET", r"/git/commits/([0-9a-f]{40})", ("contents", "read"), StandIn._commit),
+    ("POST", r"/git/trees", ("contents", "write"), StandIn._create_tree),
+    ("POST", r"/git/commits", ("contents", "write"), StandIn._create_commit),
+    ("POST", r"/git/refs", ("contents", "write"), StandIn._create_ref),
+    ("PATCH", r"/git/refs/heads/(.+)", ("contents", "write"), StandIn._update_ref),
     ("GET", r"/commits/([0-9a-f]{40})/pulls", _READ, StandIn._pulls_of_commit),
     ("GET", r"/actions/artifacts", ("actions", "read"), StandIn._list_artifacts),
     ("GET", r"/actions/runs/(\d+)/artifacts", ("actions", "read"), StandIn._artifacts_of_run),
@@ -335,7 +419,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
             asked = Asked(
                 self.command,
-                parts.path,
+                unquote(parts.path),
                 dict(parse_qsl(parts.query)),
                 dict(self.headers.items()),
                 json.loads(sent) if sent else None,

@@ -178,3 +178,21 @@ def test_drift_is_an_issue_until_it_is_healed(hub: Hub) -> None:
     well(hub.run("reconcile", hub.event("workflow_dispatch")))
     well(hub.run("drift", hub.event("schedule")))
     assert issue["state"] == "closed"
+
+
+@pytest.mark.long
+def test_new_data_is_proposed_trained_and_merged(hub: Hub) -> None:
+    for _ in range(2):
+        well(hub.run("retrain", hub.event("schedule")))
+    ((number, pull),) = hub.github.pulls.items()
+    assert "2026-10 → 2026-11" in pull["body"]
+    assert "AUC" in pull["body"]
+    assert "known after training" not in pull["body"], "it was trained before anybody merges it"
+    assert set(hub.served().values()) == {"2026-10"}, "no endpoint was touched"
+    opened = hub.adopt(number)
+    well_planned = hub.run("plan", opened.event)
+    assert well_planned["plan"].result == "success", well_planned["plan"].log
+    well(hub.run("reconcile", opened.merge()))
+    assert set(hub.served().values()) == {"2026-11"}
+    well(hub.run("retrain", hub.event("schedule")))
+    assert list(hub.github.pulls) == [number]

@@ -130,9 +130,7 @@ def test_the_model_of_the_file_need_not_be_there(make: Callable[..., Lab]) -> No
 
 
 @pytest.mark.parametrize("switch", ["ignored", "honoured"])
-def test_what_is_there_by_now_is_never_overwritten(
-    make: Callable[..., Lab], switch: str
-) -> None:
+def test_what_is_there_by_now_is_never_overwritten(make: Callable[..., Lab], switch: str) -> None:
     lab = make(if_none_match=switch)
     created(lab)
     before, lab.sent[:] = service_of(lab), []

@@ -1,0 +1,91 @@
+"""Versions written into the YAML of the desired state: shown, tried, and then written, or not."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from reconciler import desired
+from reconciler.cli import session
+from reconciler.cli.output import say, write_file
+from reconciler.desired.edit import NewVersion, with_versions
+from reconciler.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reconciler.model import Desired
+
+
+def make_edits(wanted: Iterable[NewVersion]) -> list[Edit]:
+    """One edit per file; ConfigurationError where a version cannot be written."""
+    by_path = defaultdict(list)
+    for each in wanted:
+        by_path[each.source.path].append(each)
+    return [_edit(path, each) for path, each in by_path.items()]
+
+
+def loaded(services: Path, edits: Iterable[Edit]) -> dict[str, Desired]:
+    """The desired state as it would be with the edits."""
+    instead = {
+        PurePosixPath(edit.path).relative_to(services.as_posix()): edit.after.decode("utf-8-sig")
+        for edit in edits
+    }
+    return desired.load(services, session.kinds(), instead=instead)
+
+
+def finish(edits: Sequence[Edit], *, dry_run: bool) -> None:
+    """Write every file, or none if one of them is not what was read."""
+    for edit in edits:
+        if _bytes(edit.path) != edit.before:
+            raise _changed(edit.path)
+    for edit in edits:
+        if not dry_run:
+            write_file(Path(edit.path), edit.after, Path(edit.path).stat().st_mode & 0o7777)
+        say(f"{'would write' if dry_run else 'wrote'} {edit.path}")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A file before and after."""
+
+    path: str
+    before: bytes
+    after: bytes
+
+    def __str__(self) -> str:
+        """The unified diff, as git and patch read it."""
+        name = self.path.lstrip("/")
+        before, after = _lines(self.before), _lines(self.after)
+        lines = difflib.unified_diff(before, after, f"a/{name}", f"b/{name}")
+        unended = "\n\\ No newline at end of file\n"
+        return "".join(line if line.endswith("\n") else line + unended for line in lines)
+
+
+def _lines(data: bytes) -> list[str]:
+    return list(io.StringIO(data.decode(), newline="\n"))
+
+
+def _edit(path: str, wanted: Iterable[NewVersion]) -> Edit:
+    before = _bytes(path)
+    try:
+        return Edit(path, before, with_versions(path, before.decode(), wanted).encode())
+    except UnicodeDecodeError as exc:
+        raise _changed(path) from exc
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        why = f"cannot be read: {exc.strerror}; run this again when it can"
+        raise ConfigurationError([Problem(path, 0, 0, why)]) from exc
+
+
+def _changed(path: str) -> ConfigurationError:
+    why = "the file was changed meanwhile; run this again"
+    return ConfigurationError([Problem(path, 0, 0, why)])

@@ -1,0 +1,160 @@
+"""The one pull request by which `retrain` proposes new versions: opened, changed, or given up."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler import __version__
+from reconciler.cli import github, session
+from reconciler.cli.event import default_branch, read_event
+from reconciler.cli.output import say
+from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
+from reconciler.render import comment as rendering
+from reconciler.wire import branches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.cli.editing import Edit
+    from reconciler.cli.retrain import Renewal
+    from reconciler.model import Desired, Plan
+    from reconciler.wire.branches import Commit
+    from reconciler.wire.github import GitHub
+
+_TRAILER = "Reconciler-Proposal:"
+
+
+def propose(after: Desired, renewals: Sequence[Renewal], edits: Sequence[Edit], base: str) -> None:
+    """Let the pull request propose the edits and say what they would do; without any, close it."""
+    base = base or default_branch(read_event(os.environ))
+    missing = [] if base else ["which branch to change is not known; pass --base main"]
+    with github.opened(os.environ, missing) as door:
+        proposal = _Proposal(door, base, after.environment.name)
+        if not renewals:
+            proposal.give_up()
+            return
+        proposal.write(edits)
+        if not proposal.declined:
+            names = {binding.name for each in renewals for binding in each.bindings}
+            touched = tuple(b for b in after.bindings if b.name in names)
+            plan = _plan(replace(after, bindings=touched))
+            proposal.show([str(each) for each in renewals], plan)
+
+
+def _plan(wanted: Desired) -> Plan:
+    """What merging would do, with the metrics of what is trained already."""
+    from reconciler.cli.commands import plan_now
+
+    return replace(plan_now(wanted, None), commit=session.planned_commit(os.environ))
+
+
+class _Proposal:
+    """The branch and the pull request of one environment."""
+
+    def __init__(self, door: GitHub, base: str, environment: str) -> None:
+        self._door, self._base = door, base
+        self.branch = f"reconciler/retrain-{environment}"
+        self.environment = environment
+        self.declined = False
+        owner = door.repository.split("/")[0]
+        head = quote(f"{owner}:{self.branch}", safe="")
+        self._query = f"head={head}&base={quote(base, safe='')}"
+
+    def give_up(self) -> None:
+        """Close what is proposed, for the world asks for nothing new any more."""
+        for pull in self._door.pulls(f"state=open&{self._query}", "looking for the proposal"):
+            branches.change_pull(self._door, pull, state="closed")
+            say(f"closed: {pull.url}; nothing is to be made anew any more")
+
+    def write(self, edits: Sequence[Edit]) -> None:
+        """Let the branch be the base and the edits, unless it is or somebody declined just that."""
+        files = {_below(edit.path): edit for edit in edits}
+        digest = _digest(files)
+        if self._is_declined(digest):
+            return
+        there = branches.head_of(self._door, self.branch)
+        if there:
+            message = branches.commit(self._door, there).message
+            if _TRAILER not in message:
+                raise RefusedError(
+                    f"branch {self.branch} has a commit that is not ours; merge or close its pull "
+                    "request and delete the branch"
+                )
+            if f"{_TRAILER} {digest}" in message:
+                say(f"{self.branch} proposes it already")
+                return
+        branches.write(
+            self._door,
+            self.branch,
+            self._checked_base(files),
+            {path: edit.after.decode() for path, edit in files.items()},
+            f"{self._title}\n\n{_TRAILER} {digest}\n",
+        )
+        say(f"wrote branch {self.branch}")
+
+    def show(self, reasons: Sequence[str], plan: Plan) -> None:
+        """Open the pull request, or change what it says."""
+        context = rendering.Context(rendering.Shown(plan.digest, plan.commit), __version__)
+        body = rendering.proposal(reasons, plan, context)
+        found = self._door.pulls(f"state=open&{self._query}", "looking for the proposal")
+        if not found:
+            made = branches.open_pull(self._door, self._title, body, self.branch, self._base)
+            say(f"opened: {made.url}")
+            return
+        pull = found[0]
+        if (pull.title, pull.body.replace("\r\n", "\n").strip()) == (self._title, body.strip()):
+            say(f"shown before: {pull.url}")
+        else:
+            changed = branches.change_pull(self._door, pull, title=self._title, body=body)
+            say(f"changed: {changed.url}")
+
+    @property
+    def _title(self) -> str:
+        return f"Retrain what is out of date in {self.environment}"
+
+    def _is_declined(self, digest: str) -> bool:
+        """Whether people closed a pull request that proposed the same."""
+        for pull in self._door.pulls(f"state=closed&{self._query}", "looking for what was closed"):
+            if not pull.merged and f"{_TRAILER} {digest}" in self._message(pull.head):
+                say(f"{pull.url} proposed the same and was closed; it is not proposed again")
+                self.declined = True
+                return True
+        return False
+
+    def _message(self, commit: str) -> str:
+        return branches.commit(self._door, commit).message
+
+    def _checked_base(self, files: dict[str, Edit]) -> Commit:
+        """The head of the base; StalePlanError where it has other files than were edited."""
+        head = branches.head_of(self._door, self._base)
+        if not head:
+            raise ConfigurationError(f"there is no branch {self._base}; pass --base")
+        for path, edit in files.items():
+            if branches.content(self._door, path, head) != edit.before:
+                raise StalePlanError(
+                    f"{path} is another one at the head of {self._base} ({head[:12]}) than here; "
+                    "run this again on a fresh checkout"
+                )
+        return branches.commit(self._door, head)
+
+
+def _below(path: str) -> str:
+    """The path from the root of the repository."""
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    whole = Path(path).resolve()
+    if not whole.is_relative_to(root):
+        raise ConfigurationError(f"{path} is not below {root}; run this in the repository")
+    return whole.relative_to(root).as_posix()
+
+
+def _digest(files: dict[str, Edit]) -> str:
+    """16 hex over what the files are to be."""
+    hashed = hashlib.sha256()
+    for path, edit in sorted(files.items()):
+        hashed.update(f"{path}\0{len(edit.after)}\0".encode() + edit.after)
+    return hashed.hexdigest()[:16]

@@ -1,0 +1,169 @@
+"""`retrain`: new versions in the YAML, where data changed or a model is too old.
+
+What names a new version is in the world and not in the moment at which somebody looks, so that the
+next run finds the same one: the newest version that has data where inputs have `${version}` in
+their path; else the day on which the data changed, or the model became too old.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.cli import actions, editing, session
+from reconciler.cli.output import say
+from reconciler.desired.edit import NewVersion
+from reconciler.desired.promotion import some
+from reconciler.engine import age
+from reconciler.errors import ConfigurationError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from reconciler.cli.session import Session
+    from reconciler.model import Binding, Desired, Source
+
+_STAND_IN = "reconciler-any-version"  # shows where a recipe has the version
+_MOST_OF_A_DAY = 99
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A document that gets a new version: what it makes, which one, and why."""
+
+    bindings: tuple[Binding, ...]
+    new: str
+    why: str
+
+    @property
+    def edit(self) -> NewVersion:
+        """The edit of the YAML."""
+        return NewVersion(self.bindings[0].source, self.bindings[0].version.version, self.new)
+
+    def __str__(self) -> str:
+        """`churn: 2026-10 → 2026-11, new data: …`."""
+        return f"{some(self.bindings)}: {self.edit.old} → {self.new}, {self.why}"
+
+
+def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base: str) -> int:
+    """`retrain`: 0 when the YAML, or a pull request, declares what is to be made anew."""
+    session.introduce(wanted.environment)
+    name = wanted.environment.name
+    with session.opened(wanted, None) as opened:
+        renewals = list(_renewals(services, wanted, opened))
+    for each in renewals:
+        say(str(each))
+    if not renewals:
+        say(f"{name}: nothing is to be made anew")
+    edits = editing.make_edits(each.edit for each in renewals)
+    after = editing.loaded(services, edits)[name]
+    actions.current().has_changes = bool(edits)
+    sys.stdout.write(redact("".join(map(str, edits))))
+    sys.stdout.flush()
+    if not pull:
+        editing.finish(edits, dry_run=dry_run)
+    elif not dry_run:
+        from reconciler.cli.proposal import propose
+
+        after = replace(after, environment=wanted.environment)  # with --auth
+        propose(after, renewals, edits, base)
+    return errors.SUCCESS
+
+
+def _renewals(services: Path, wanted: Desired, opened: Session) -> Iterator[Renewal]:
+    for bindings in _documents(wanted):
+        templates = _templates(services, wanted, bindings)
+        if templates is None:
+            say(f"{some(bindings)}: its version is not written where it could be changed")
+        elif templates:
+            yield from _by_data(opened, bindings, templates)
+        else:
+            yield from _by_day(opened, bindings)
+
+
+def _documents(wanted: Desired) -> list[tuple[Binding, ...]]:
+    """The bindings that each document makes, without those that nothing is to be done to."""
+    found: dict[Source, list[Binding]] = defaultdict(list)
+    for binding in wanted.bindings:
+        found[binding.source].append(binding)
+    kept = (each for _, each in sorted(found.items()))
+    return [tuple(each) for each in kept if not any(_is_fixed(binding) for binding in each)]
+
+
+def _is_fixed(binding: Binding) -> bool:
+    return binding.paused or binding.protect or binding.absent
+
+
+def _templates(
+    services: Path, wanted: Desired, bindings: Sequence[Binding]
+) -> tuple[str, ...] | None:
+    """The inputs that have the version in their path; None where the version cannot be edited."""
+    said = NewVersion(bindings[0].source, bindings[0].version.version, _STAND_IN)
+    try:
+        after = editing.loaded(services, editing.make_edits([said]))[wanted.environment.name]
+    except ConfigurationError:
+        return None
+    names = {binding.name for binding in bindings}
+    paths = [path for b in after.bindings if b.name in names for _, path in b.recipe.inputs]
+    return tuple(p.replace(_STAND_IN, age.SLOT) for p in paths if _STAND_IN in p)
+
+
+def _by_data(
+    opened: Session, bindings: tuple[Binding, ...], templates: Sequence[str]
+) -> Iterator[Renewal]:
+    """A newer version for which there is data, and that nobody refused yet."""
+    world, now = opened.world, bindings[0].version.version
+    newer = [v for v in age.versions_with_data(world, templates) if age.order(v) > age.order(now)]
+    for version in sorted(newer, key=age.order, reverse=True):
+        if any(age.is_refused(world, replace(b.version, version=version)) for b in bindings):
+            say(f"{some(bindings)}: {version} has data, but was refused")
+            continue
+        blobs = sorted({template.replace(age.SLOT, version) for template in templates})
+        more = f" and {len(blobs) - 1:,} more" if len(blobs) > 1 else ""
+        yield Renewal(bindings, version, f"new data: {blobs[0]}{more}")
+        return
+    for reason, _ in _reasons(opened, bindings):
+        say(f"{some(bindings)}: {reason}; upload newer data under the name of a newer version")
+
+
+def _by_day(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Renewal]:
+    """A version of the day on which the data changed, or else the model became too old."""
+    for reason, day in sorted(_reasons(opened, bindings), key=lambda each: each[1], reverse=True):
+        if name := _free(opened, bindings, day.isoformat()):
+            yield Renewal(bindings, name, reason)
+        else:
+            say(f"{some(bindings)}: {reason}; {_MOST_OF_A_DAY} versions of that day are made")
+        return
+
+
+def _free(opened: Session, bindings: Sequence[Binding], day: str) -> str:
+    """The day, or the first of `day.2`, `day.3`, … that is nobody's or of the data of now."""
+    for name in (day, *(f"{day}.{n}" for n in range(2, _MOST_OF_A_DAY + 1))):
+        if name == bindings[0].version.version:
+            continue
+        versions = [(b, replace(b.version, version=name)) for b in bindings]
+        if all(age.may_take(opened.world, binding, version) for binding, version in versions):
+            return name
+    return ""
+
+
+def _reasons(opened: Session, bindings: Sequence[Binding]) -> Iterator[tuple[str, datetime.date]]:
+    """Why the versions are to be made anew, each with the day since when."""
+    for binding in bindings:
+        made = age.made(opened.world, binding)
+        if made is None:
+            continue  # it is not made yet: the plan says so
+        version = binding.version.version
+        for path, day in made.changed.items():
+            yield f"{path} changed on {day} after {version} was trained on it", day
+        old_s = opened.world.clock.now() - made.at
+        if binding.max_age_s is not None and old_s > binding.max_age_s:
+            days, most = int(old_s // _DAY_S), binding.max_age_s / _DAY_S
+            since = datetime.datetime.fromtimestamp(made.at + binding.max_age_s, datetime.UTC)
+            yield f"{version} is {days} days old, and maxAge is {most:g}d", since.date()

@@ -1,0 +1,107 @@
+"""What decides whether a version is to be made anew: its age, its data, and newer data beside it.
+
+Only reads. A blob's path is a template here: what stands for the version is `{}`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from reconciler.engine.world import seconds_since_epoch
+from reconciler.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.engine.world import World
+    from reconciler.ledger import Manifest
+    from reconciler.model import Binding, Version
+
+SLOT = "{}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A version as it was made: when (seconds since the epoch), and what of its data changed since.
+
+    `changed` has the path of each input that is another one now, and the day of that.
+    """
+
+    at: float
+    changed: Mapping[str, datetime.date] = field(default_factory=dict, hash=False)
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+def made(world: World, binding: Binding) -> Made | None:
+    """How the version of a binding was made; None where it was not, or not by this recipe."""
+    entry = world.ledger.read(binding.version)
+    if entry is None or entry.manifest.evaluation is None:
+        return None
+    manifest = entry.manifest
+    if manifest.recipe != binding.recipe or manifest.rejected:
+        return None
+    assert manifest.evaluation is not None
+    at = seconds_since_epoch(manifest.evaluation.noted_at)
+    return Made(at, _changed(world, manifest), manifest.evaluation.metrics)
+
+
+def may_take(world: World, binding: Binding, version: Version) -> bool:
+    """Whether a version is nobody's yet, or was made of the data that is there now.
+
+    The first is a new name; the second one that was given before, and is still right.
+    """
+    entry = world.ledger.read(version)
+    if entry is None:
+        return True
+    manifest = entry.manifest
+    same = manifest.recipe.inputs == binding.recipe.inputs and not manifest.rejected
+    return same and not _changed(world, manifest)
+
+
+def is_refused(world: World, version: Version) -> bool:
+    """Whether the version was made already, and is not to be served."""
+    entry = world.ledger.read(version)
+    return entry is not None and bool(entry.manifest.rejected or entry.manifest.refused)
+
+
+def versions_with_data(world: World, templates: Iterable[str]) -> set[str]:
+    """The versions for which the blob of every template is there."""
+    found: list[set[str]] = []
+    for template in sorted(set(templates)):
+        container, _, path = template.partition("/")
+        before, after = re.split(re.escape(SLOT), path)[0], path.rsplit(SLOT, 1)[1]
+        pattern = re.compile(
+            re.escape(path).replace(re.escape(SLOT), "([^/]+)", 1).replace(re.escape(SLOT), r"\1")
+        )
+        listed = world.storage.container(container).list(before)
+        names = (each.name for each in listed if each.name.endswith(after))
+        found.append({match[1] for name in names if (match := pattern.fullmatch(name))})
+    return set.intersection(*found) if found else set()
+
+
+def order(version: str) -> list[tuple[int, int, str]]:
+    """Versions in the order that people mean: 9 before 10, 2026-9 before 2026-10."""
+    parts = re.findall(r"\d+|\D+", version)
+    return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
+
+
+def _changed(world: World, manifest: Manifest) -> dict[str, datetime.date]:
+    """The inputs whose content is another one than the version was trained on."""
+    then = manifest.attempts[-1].inputs if manifest.attempts else {}
+    found = {}
+    for path, fingerprint in then.items():
+        now = world.storage.head(path)
+        if now is not None and now.fingerprint != fingerprint:
+            found[path] = _day(path, now.modified)
+    return found
+
+
+def _day(path: str, modified: str) -> datetime.date:
+    try:
+        return parsedate_to_datetime(modified).date()
+    except ValueError as exc:
+        raise UnreadableError(f"blob {path} does not say when it was written") from exc

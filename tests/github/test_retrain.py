@@ -1,0 +1,294 @@
+"""`retrain`: new versions where data changed or a model is too old, by one pull request."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from tests.github.conftest import TOKEN
+from tests.github.gits import git
+from tests.github.standin import StandIn, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+BOT = User(1, "bot", {"pull-requests": "write", "contents": "write"})
+BRANCH = "reconciler/retrain-local"
+PULL = ("retrain", "--pull-request", "--base", "main", "--target", "breast-*")
+FIXED = "datasets/breast-cancer/${version}.csv", "datasets/breast-cancer/2026-10.csv"
+CANCER = Path("services/local/breast-cancer.yaml")
+
+
+@pytest.fixture(autouse=True)
+def repository(lab: Lab, github: StandIn, tmp_path: Path) -> Iterator[Path]:
+    """A clone of a bare repository at GitHub, in the current folder."""
+    github.tokens[TOKEN] = BOT
+    github.pulls.clear()
+    bare = tmp_path / "bare.git"
+    bare.mkdir()
+    git(bare, "init", "--bare", "--quiet")
+    github.repository = bare
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "remote", "add", "origin", str(bare))
+    push(tmp_path)
+    return bare
+
+
+def push(folder: Path) -> None:
+    git(folder, "add", "services")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "a change")
+    git(folder, "push", "--quiet", "--force", "origin", "HEAD:main")
+
+
+def fixed(lab: Lab, max_age: str = "") -> None:
+    """The data of the model is always at one path, and it may become so old."""
+    lab.edit("models/breast-cancer.yaml", *FIXED)
+    if max_age:
+        lab.edit(
+            "models/breast-cancer.yaml", "timeout: 30m", f"timeout: 30m\n    maxAge: {max_age}"
+        )
+
+
+def applied(command: Command, version: str = "2026-10") -> None:
+    ran = command("apply", "--yes", "--target", "breast-*")
+    assert ran.code == errors.SUCCESS, ran.err
+
+
+def upload(lab: Lab, name: str = "2026-10") -> None:
+    """Somebody writes other data to the blob of a version."""
+    rows = Path("services/local/_emulator/data/breast-cancer/2026-11.csv").read_bytes()
+    storage = lab.world().storage
+    storage.write(f"datasets/breast-cancer/{name}.csv", rows + b"\n", {}, {})
+
+
+def wanted() -> str:
+    """The version that the YAML asks for."""
+    return next(line for line in CANCER.read_text().splitlines() if "version:" in line).split('"')[
+        1
+    ]
+
+
+def today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def files(bare: Path) -> str:
+    return git(bare, "show", f"{BRANCH}:{CANCER}")
+
+
+# --- what is to be made anew -----------------------------------------------------------------------
+
+
+def test_a_newer_version_with_data_is_written_into_the_yaml(lab: Lab, command: Command) -> None:
+    before = CANCER.read_text()
+    ran = command("retrain", "--target", "breast-*")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "2026-10 → 2026-11, new data: datasets/breast-cancer/2026-11.csv" in ran.err
+    assert CANCER.read_text() == before.replace("2026-10", "2026-11")
+    assert '+  model: {name: breast-cancer, version: "2026-11"}' in ran.out
+    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+
+
+def test_every_binding_of_a_model_needs_its_data(lab: Lab, command: Command) -> None:
+    ran = command("retrain", "--target", "diabetes-*", "--dry-run")
+    assert ran.err.count("2026-10 → 2026-11") == 3
+    assert "2026-10" in Path("services/local/diabetes.yaml").read_text(), "a dry run writes nothing"
+
+
+def test_versions_are_in_the_order_that_people_mean(lab: Lab, command: Command) -> None:
+    for name in ("2026-9", "2026-101", "2026-11x"):
+        upload(lab, name)
+    ran = command("retrain", "--target", "breast-*")
+    assert wanted() == "2026-101", ran.err
+
+
+def test_a_version_that_was_rejected_is_not_proposed(lab: Lab, command: Command) -> None:
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    applied(command)
+    lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
+    applied(command)
+    (binding,) = [b for b in lab.desired().bindings if b.name == "breast-cancer"]
+    world = lab.world()
+    entry = world.ledger.read(replace(binding.version, version="2026-11"))
+    assert entry is not None
+    world.ledger.reject(entry, "a test")
+    ran = command("retrain", "--target", "breast-*")
+    assert "2026-11 has data, but was refused" in ran.err
+    assert wanted() == "2026-10"
+
+
+def test_data_that_changed_in_place_is_a_version_of_that_day(lab: Lab, command: Command) -> None:
+    fixed(lab)
+    applied(command)
+    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    upload(lab)
+    ran = command("retrain", "--target", "breast-*")
+    assert f"changed on {today()} after 2026-10 was trained on it" in ran.err
+    assert wanted() == today()
+    applied(command)
+    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    rows = lab.world().storage.get("datasets/breast-cancer/2026-10.csv")
+    assert rows is not None
+    lab.world().storage.write("datasets/breast-cancer/2026-10.csv", rows.content + b"\n", {}, {})
+    command("retrain", "--target", "breast-*")
+    assert wanted() == f"{today()}.2", "the day has a version already, of other data"
+
+
+def test_data_that_changed_below_a_version_needs_a_new_name(lab: Lab, command: Command) -> None:
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    applied(command)
+    upload(lab, "2026-11")
+    ran = command("retrain", "--target", "breast-*")
+    assert "upload newer data under the name of a newer version" in ran.err
+    assert wanted() == "2026-11"
+
+
+def test_a_model_that_is_too_old_is_a_version_of_the_day_it_became_so(
+    lab: Lab, command: Command
+) -> None:
+    fixed(lab, "30d")
+    applied(command)
+    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    made = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=40)
+    (binding,) = [b for b in lab.desired().bindings if b.name == "breast-cancer"]
+    ledger = lab.world().ledger
+    entry = ledger.read(binding.version)
+    assert entry is not None
+    assert entry.manifest.evaluation is not None
+    older = replace(entry.manifest.evaluation, noted_at=f"{made:%Y-%m-%dT%H:%M:%SZ}")
+    ledger.write(entry, replace(entry.manifest, evaluation=older))
+    ran = command("retrain", "--target", "breast-*")
+    assert "2026-10 is 40 days old, and maxAge is 30d" in ran.err
+    assert wanted() == (made + datetime.timedelta(days=30)).date().isoformat()
+
+
+@pytest.mark.parametrize("how", ["paused: true", "protect: true"])
+def test_what_is_to_be_left_alone_is_left_alone(lab: Lab, command: Command, how: str) -> None:
+    lab.edit("breast-cancer.yaml", "spec:\n", f"spec:\n  {how}\n")
+    assert command("retrain", "--target", "breast-*").code == errors.SUCCESS
+    assert wanted() == "2026-10"
+
+
+@pytest.mark.parametrize("said", ["30", "0d", "1w"])
+def test_an_age_that_is_none_is_refused(lab: Lab, command: Command, said: str) -> None:
+    fixed(lab, f'"{said}"')
+    ran = command("retrain")
+    assert ran.code == errors.CONFIGURATION
+    assert "is not an age; write for example 30d or 12h" in ran.err
+
+
+# --- the one pull request ---------------------------------------------------------------------------
+
+
+def test_a_pull_request_is_opened_kept_and_closed(
+    lab: Lab, github: StandIn, command: Command, repository: Path
+) -> None:
+    applied(command)
+    before = CANCER.read_text()
+    ran = command(*PULL)
+    assert ran.code == errors.SUCCESS, ran.err
+    assert CANCER.read_text() == before, "nothing is written here"
+    assert files(repository) == before.replace("2026-10", "2026-11").strip()
+    assert git(repository, "log", "--format=%P", BRANCH).split("\n")[0] == git(
+        repository, "rev-parse", "main"
+    )
+    ((number, pull),) = github.pulls.items()
+    assert (pull["title"], pull["base"]["ref"]) == ("Retrain what is out of date in local", "main")
+    assert "new data: datasets/breast-cancer/2026-11.csv" in pull["body"]
+    assert "known after training" in pull["body"]
+    assert [str(one).removeprefix("POST /repos/octo/endpoints") for one in github.asked][
+        -1
+    ] == "/pulls"
+
+    github.asked.clear()
+    assert "shown before" in command(*PULL).err
+    assert github.writes == [], "nothing was new"
+
+    command("retrain", "--target", "breast-*")
+    assert command("train", "--yes", "--target", "breast-*").code == errors.SUCCESS
+    git(Path.cwd(), "checkout", "--quiet", "--", "services")
+    ran = command(*PULL)
+    assert "proposes it already" in ran.err
+    assert "AUC" in github.pulls[number]["body"]
+    assert "known after training" not in github.pulls[number]["body"], "its metrics are there now"
+
+    upload(lab, "2026-12")
+    ran = command(*PULL)
+    assert "wrote branch" in ran.err
+    assert list(github.pulls) == [number], "it is the same pull request"
+    assert "2026-12" in files(repository)
+    assert git(repository, "rev-list", "--count", f"main..{BRANCH}") == "1"
+
+    CANCER.write_text(before.replace("2026-10", "2026-12"))
+    push(Path.cwd())
+    ran = command(*PULL)
+    assert "nothing is to be made anew any more" in ran.err
+    assert github.pulls[number]["state"] == "closed"
+
+
+def test_what_people_declined_is_not_proposed_again(
+    github: StandIn, command: Command, repository: Path
+) -> None:
+    command(*PULL)
+    github.close_pull(1)
+    ran = command(*PULL)
+    assert ran.code == errors.SUCCESS
+    assert "was closed; it is not proposed again" in ran.err
+    assert list(github.pulls) == [1]
+
+
+def test_commits_of_others_on_the_branch_are_not_thrown_away(
+    github: StandIn, command: Command, repository: Path
+) -> None:
+    command(*PULL)
+    tree = git(repository, "rev-parse", f"{BRANCH}^{{tree}}")
+    mine = git(repository, "commit-tree", tree, "-p", BRANCH, "-m", "by hand")
+    git(repository, "update-ref", f"refs/heads/{BRANCH}", mine)
+    ran = command(*PULL)
+    assert ran.code == errors.REFUSED
+    assert "has a commit that is not ours" in ran.err
+    assert git(repository, "rev-parse", BRANCH) == mine
+
+
+def test_a_checkout_that_is_not_the_head_of_main_proposes_nothing(
+    lab: Lab, github: StandIn, command: Command
+) -> None:
+    lab.edit("breast-cancer.yaml", "# request changes.", "# request changes. Here only.")
+    ran = command(*PULL)
+    assert (ran.code, github.writes) == (errors.STALE, [])
+    assert "is another one at the head of main" in ran.err
+
+
+def test_a_job_that_may_not_write_hears_which_line_is_missing(
+    github: StandIn, command: Command
+) -> None:
+    github.tokens[TOKEN] = User(1, "bot", {"pull-requests": "write", "contents": "read"})
+    ran = command(*PULL)
+    assert ran.code == errors.ERROR
+    assert "add the line `contents: write` below `permissions:` of the job" in ran.err
+
+
+def test_the_version_of_a_fleet_is_changed_where_it_is_written(
+    lab: Lab, github: StandIn, command: Command
+) -> None:
+    template = (
+        'apiVersion: reconciler/v1\nkind: ClassicEndpoint\nmetadata: {name: "diabetes-${slice}"}\n'
+        "forEach: {slice: [young, middle, senior]}\nspec:\n  webService: Diabetes Scoring\n"
+        '  endpoint: "${slice}"\n  resource: Diabetes [trained model]\n'
+        '  model: {name: diabetes, version: "2026-10", with: {slice: "${slice}"}}\n'
+    )
+    path = Path("services/local/diabetes.yaml")
+    path.write_text(template)
+    ran = command("retrain", "--target", "diabetes-*")
+    assert "diabetes-middle and 2 more: 2026-10 → 2026-11" in ran.err, ran.err
+    assert path.read_text() == template.replace("2026-10", "2026-11")
