@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 _PATH = re.compile(
     r"/workspaces/(?P<ws>[^/]+)/webservices(?:/(?P<svc>[^/]+)"
-    r"(?:/endpoints(?:/(?P<ep>[^/]+)(?:/(?P<below>[^/]+))?)?)?)?/?$"
+    r"(?:/endpoints(?:/(?P<ep>[^/]+)(?:/(?P<below>[^/]+))?)?)?)?/?$",
+    re.IGNORECASE,
 )
-_ENDPOINTS = re.compile(r"/endpoints/?$")
+_ENDPOINTS = re.compile(r"/endpoints/?$", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]{1,24}")
 FREE_ENDPOINTS = 3
 
@@ -51,7 +52,7 @@ def route(request: Request) -> str:
     level = "endpoint" if match["ep"] else "service" if match["svc"] else "services"
     if _ENDPOINTS.search(request.path):
         level = "endpoints"
-    below = f".{match['below']}" if match["below"] else ""
+    below = f".{match['below'].casefold()}" if match["below"] else ""
     return f"classic.{level}{below}.{request.method.casefold()}"
 
 
@@ -62,7 +63,7 @@ def handle(core: Core, request: Request) -> Response:
     workspace = core.world.workspaces.get(match["ws"])
     if workspace is None:
         raise _not_found("WorkspaceNotFound", f"Workspace {match['ws']} was not found.")
-    below = match["below"] or ""
+    below = (match["below"] or "").casefold()
     if below == "apidocument" and request.method == "GET":
         service = _service(core, workspace, match["svc"])
         endpoint = _endpoint(service, unquote(match["ep"]))
@@ -91,7 +92,7 @@ def _with_endpoint_key(
     known = endpoint is not None and request.bearer in endpoint.keys.values()
     if service is None or endpoint is None or not known or service.workspace != workspace.id:
         raise unauthorized("ManagementRequestUnauthorized")
-    return _of_endpoint(core, request, service, endpoint, match["below"] or "")
+    return _of_endpoint(core, request, service, endpoint, (match["below"] or "").casefold())
 
 
 def unauthorized(detail: str) -> Refused:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from reconciler.emulator.world import Experiment, Json
 
 _PATH = re.compile(
-    r"(?P<place>/(?:workspaces|subscriptions)/[0-9a-f]{32}/services/[0-9a-f]{32})"
-    r"/(?P<what>execute|score|jobs|swagger\.json)(?:/(?P<job>[^/]+)(?:/(?P<start>start))?)?/?$"
+    r"(?P<place>/(?i:workspaces|subscriptions)/[0-9a-f]{32}/(?i:services)/[0-9a-f]{32})"
+    r"/(?P<what>(?i:execute|score|jobs|swagger\.json))"
+    r"(?:/(?P<job>[^/]+)(?:/(?P<start>(?i:start)))?)?/?$"
 )
 
 
@@ -51,17 +52,18 @@ def route(request: Request) -> str:
     match = _PATH.match(request.path)
     if not match:
         return ""
-    if match["what"] == "jobs":
+    what = match["what"].casefold()
+    if what == "jobs":
         names = {"POST": "bes.submit", "GET": "bes.look", "DELETE": "bes.delete"}
         return "bes.start" if match["start"] else names.get(request.method, "bes.other")
-    return {"swagger.json": "swagger"}.get(match["what"], "rrs.execute")
+    return {"swagger.json": "swagger"}.get(what, "rrs.execute")
 
 
 def handle(core: Core, request: Request) -> Response:
     """The answer to a request below a scoring base."""
     match = _PATH.match(request.path)
     assert match is not None
-    place, what = match["place"], match["what"]
+    place, what = match["place"].casefold(), match["what"].casefold()
     served = core.served_at(place)
     if what == "swagger.json":
         return answer(200, swagger(core, request, place))

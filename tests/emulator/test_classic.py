@@ -58,6 +58,18 @@ def first_score(client: Client, endpoint: str = "young") -> str:
     return str(answer.json()["Results"]["output1"]["value"]["Values"][0][0])
 
 
+def test_the_fixed_parts_of_a_path_count_in_any_case(client: Client) -> None:
+    endpoint = get(client)
+    path = client.management("young").replace("/workspaces", "/Workspaces")
+    path = path.replace("/webservices", "/webServices").replace("/endpoints", "/EndPoints")
+    token = client.workspace["token"]
+    assert client.send("GET", path, token=token).json() == endpoint
+    base = endpoint["ApiLocation"].removeprefix(BASE)
+    swagger = client.send("GET", f"{base}/swagger.json").json()
+    spelled = base.replace("/workspaces", "/WorkSpaces").replace("/services", "/Services")
+    assert client.send("GET", f"{spelled}/Swagger.json").json() == swagger
+
+
 def test_services_are_a_bare_list_with_their_endpoint_counts(client: Client) -> None:
     path = f"/workspaces/{client.workspace['id']}/webservices"
     for suffix in ("", "/"):
