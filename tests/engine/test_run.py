@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.engine.train import JobSlots
+from reconciler.engine.train import JobSlots, train_step
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -72,6 +72,17 @@ def test_a_job_is_started_only_after_its_state_was_read(lab: Lab) -> None:
     for at in starts:
         job = lab.sent[at][1].removesuffix("/start")
         assert ("GET", job) in lab.sent[:at]
+
+
+def test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other(
+    lab: Lab,
+) -> None:
+    lab.cloud.faults.play("job", "no header", times=8)
+    lab.apply()
+    jobs, world = len(lab.cloud.world.jobs), lab.world()
+    for binding in lab.desired().bindings:
+        train_step(world, binding)
+    assert len(lab.cloud.world.jobs) == jobs == 8
 
 
 def test_a_bug_ends_its_own_binding_and_no_other(
