@@ -593,9 +593,13 @@ def approved(
 @app.command()
 def comment(
     report: Annotated[
-        Path,
+        Path | None,
         typer.Option("--report", help="The plan of `plan --out`, or a report of `apply --report`."),
-    ],
+    ] = None,
+    artifact: Annotated[
+        str,
+        typer.Option("--artifact", help="Else the plan that a run of a fork left under this name."),
+    ] = "",
     pr: Annotated[
         int | None,
         typer.Option("--pr", metavar="NUMBER", min=1, help="Which; else the one of the event."),
@@ -609,9 +613,31 @@ def comment(
     changed in place."""
     from reconciler.cli import output as printing
     from reconciler.cli.comment import comment as command
+    from reconciler.cli.comment import comment_on_fork
 
     printing.log_to_stderr(verbose)
-    return command(report, pr, dry_run=dry_run)
+    if report is not None and not artifact:
+        return command(report, pr, dry_run=dry_run)
+    if report is not None or not artifact or pr or dry_run:
+        raise typer.BadParameter("give --report FILE, or --artifact NAME and nothing else")
+    return comment_on_fork(artifact)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The artifact.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write the file of that name in it.")],
+    branch: Annotated[
+        str, typer.Option("--branch", help="Published by a run of it; else the default branch.")
+    ] = "",
+    verbose: Verbose = 0,
+) -> int:
+    """Fetch a file that a workflow of the default branch published, such as a snapshot."""
+    from reconciler.cli import output as printing
+    from reconciler.cli.fetch import fetch as command
+
+    printing.log_to_stderr(verbose)
+    return command(name, branch, out)
 
 
 @app.command()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__, errors
 from reconciler.cli import actions, github
+from reconciler.cli.approved import PLAN_FILE
+from reconciler.cli.event import read_event, workflow_run
 from reconciler.cli.output import redacted, say
 from reconciler.errors import (
     ConfigurationError,
@@ -21,6 +23,7 @@ from reconciler.render import comment as rendering
 from reconciler.render.runs import parse_document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from reconciler.wire.github import Comment, GitHub, Pull
@@ -40,6 +43,49 @@ def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
     return errors.SUCCESS
 
 
+def comment_on_fork(artifact: str) -> int:
+    """`comment --artifact`: 0 when the pull request of the run shows the plan in its artifact.
+
+    It was made by code of a fork. All that is believed of it is what it looks like: whose pull
+    request it is says the event, and what commit it is of must be that of the run.
+    """
+    from reconciler.wire import artifacts
+
+    run = workflow_run(read_event(os.environ))
+    if type(run.get("id")) is not int:
+        raise ConfigurationError(
+            "--artifact is for jobs of `on: workflow_run`: GITHUB_EVENT_PATH names no such event"
+        )
+    with github.opened(os.environ, github.unknown_pull(os.environ, None)) as door:
+        found = [one for one in artifacts.artifacts_of(door, run["id"]) if one.name == artifact]
+        if not found:
+            say(f"run {run['id']} left no artifact {artifact}, so there is nothing to comment")
+            return errors.SUCCESS
+        said = _Said(*_plan_of_fork(artifacts.files(door, found[0], PLAN_FILE), artifact, run))
+        _comment_on(door, github.pull_request(door, os.environ, None, ""), said)
+    return errors.SUCCESS
+
+
+def _plan_of_fork(
+    files: Mapping[str, bytes], artifact: str, run: Mapping[str, Any]
+) -> tuple[Plan, rendering.Shown, bool]:
+    """The plan, redacted; ConfigurationError unless it is one, and of the commit of the run."""
+    place = f"artifact {artifact} of run {run['id']}"
+    if PLAN_FILE not in files:
+        raise ConfigurationError(f"{place}: it holds no {PLAN_FILE}")
+    try:
+        document = parse_document(files[PLAN_FILE].decode())
+    except ValueError as exc:
+        raise ConfigurationError(f"{place}: not a plan of `plan --out`: {exc}") from exc
+    if not isinstance(document, Plan):
+        raise ConfigurationError(f"{place}: a report, where only a plan can be")
+    if document.commit != run.get("head_sha"):
+        raise StalePlanError(
+            f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
+        )
+    return redacted(document), rendering.Shown(document.digest, document.commit), True
+
+
 def _show(text: str) -> None:
     actions.current().show = lambda: text
 
@@ -53,6 +99,7 @@ class _Said:
 
     document: Plan | Report
     shown: rendering.Shown
+    forked: bool = False
 
     @classmethod
     def of(cls, document: Plan | Report) -> _Said:
@@ -66,7 +113,7 @@ class _Said:
 
     def text(self, before: str) -> str:
         """The comment that takes the place of one; RefusedError where it cannot be short enough."""
-        context = rendering.Context(self.shown, __version__, before)
+        context = rendering.Context(self.shown, __version__, before, self.forked)
         try:
             if isinstance(self.document, Plan):
                 return rendering.plan_comment(self.document, context)

@@ -51,6 +51,11 @@ GITHUB_TAKES = 65_536  # characters of one comment
 MOST_CHARACTERS = 60_000  # far enough below, whoever counts and however
 MOST_EARLIER = 10
 MOST_REASONS = 40
+_FORKED = (
+    "> [!WARNING]\n"
+    "> This pull request is of a fork, and its own code made this plan, of a snapshot. Look at "
+    "what it changes, and not only at what it says. This plan approves nothing."
+)
 _SHOWN = re.compile(r"([0-9a-f]{12}):([0-9a-f]{40}|[0-9a-f]{64}|)")
 
 
@@ -69,11 +74,15 @@ class Shown:
 @dataclass(frozen=True)
 class Context:
     """What a comment says beside the document: the plan it is of, by which version of this
-    program it is written, and the comment that it takes the place of."""
+    program it is written, and the comment that it takes the place of.
+
+    `forked` says that the plan was made by code of a fork, which nobody has reviewed.
+    """
 
     shown: Shown
     version: str
     before: str = ""
+    forked: bool = False
 
 
 def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> str:
@@ -82,12 +91,14 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
     title = words.nothing_to_do(plan) or words.plan_summary(plan)
     head = [
         f"## {escaped(plan.environment)} · {escaped(title)}",
+        _FORKED if context.forked else "",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
         "\n".join(f"- {escaped(said)}" for said in words.notes(plan)),
         _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
         table(_HEADS, map(_row, found)) if found else "",
     ]
-    foot = _foot(plan, context) + _how_to_apply(plan, context.shown.plan)
+    foot = _foot(plan, context)
+    foot += [] if context.forked else _how_to_apply(plan, context.shown.plan)
     return _whole(mark(plan), head, [details_of_changes(f) for f in found], foot, context, most)
 
 

@@ -27,7 +27,7 @@ _MOST_FILES = 100
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """One artifact: of which run and commit, and whether that run was of this repository."""
+    """One artifact: of which run, commit and branch, and whether of this repository."""
 
     id: int
     name: str
@@ -35,6 +35,7 @@ class UploadedFile:
     expired: bool
     run: int
     commit: str
+    branch: str
     own: bool
 
 
@@ -82,6 +83,7 @@ def _artifact(value: object, said: Response) -> UploadedFile:
         expired=found.get("expired", bool),
         run=run.get("id", int),
         commit=run.get("head_sha", str),
+        branch=run.maybe("head_branch", str, ""),
         own=home == run.maybe("head_repository_id", int, 0),
     )
 

@@ -66,6 +66,7 @@ class Event:
     commit: str
     ref: str
     head: str = ""
+    branch: str = "main"
     fork: bool = False
 
 
@@ -264,6 +265,7 @@ class _Job:
             run=self._runner.run_id,
             commit=self._event.head or self._event.commit,
             fork=self._event.fork,
+            branch=self._event.branch,
         )
         return ""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,8 @@ class Hub:
         self.runner = Runner(self.origin, github, folder, {"RECONCILER_EMULATOR": self.lab.url})
         self._number = 0
 
-    def command(self, *arguments: str) -> None:
-        """Run a command line by hand, in the clone; it must go well."""
+    def command(self, *arguments: str) -> str:
+        """What a command line prints, run by hand in the clone; it must go well."""
         program = str(Path(sys.executable).parent / "reconciler")
         done = subprocess.run(
             [program, *arguments],
@@ -50,6 +52,14 @@ class Hub:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def publish(self, artifact: str, name: str, text: str) -> None:
+        """An artifact with one file, of a run of main."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(name, text)
+        self.github.keep_artifact(artifact, buffer.getvalue(), run=1, commit=self.main)
 
     def close(self) -> None:
         self.lab.close()
@@ -159,8 +169,27 @@ class Pull:
         }
         event = hub.event("pull_request", **payload)
         return replace(
-            event, commit=git(hub.origin, "rev-parse", ref), ref=ref, head=self.head, fork=self.fork
+            event,
+            commit=git(hub.origin, "rev-parse", ref),
+            ref=ref,
+            head=self.head,
+            branch=self._branch,
+            fork=self.fork,
         )
+
+    def finished(self, workflow: str) -> Event:
+        """A workflow has run for it: what a workflow of main hears, that knows no number of a fork."""
+        hub, home = self._hub, "hubot/endpoints" if self.fork else REPOSITORY
+        run = {
+            "id": hub.runner.run_id,
+            "name": workflow,
+            "event": "pull_request",
+            "head_sha": self.head,
+            "head_branch": self._branch,
+            "head_repository": {"full_name": home, "owner": {"login": home.split("/")[0]}},
+            "pull_requests": [],
+        }
+        return hub.event("workflow_run", workflow_run=run)
 
     def merge(self) -> Event:
         """Squash it into main; the push that follows."""

@@ -59,6 +59,7 @@ class Artifact:
     content: bytes
     run: int
     commit: str
+    branch: str = "main"
     fork: bool = False
     expired: bool = False
     size: int | None = None  # what is said of it, where that is not the truth
@@ -67,6 +68,7 @@ class Artifact:
     def shown(self) -> dict[str, Any]:
         """As GitHub lists it; a repository is a number there."""
         run = {"id": self.run, "head_sha": self.commit, "repository_id": 1}
+        run |= {"head_branch": self.branch}
         return {
             "id": self.id,
             "name": self.name,

@@ -107,6 +107,24 @@ def test_a_plan_that_changes_takes_the_place_of_the_one_before(hub: Hub) -> None
     assert "Superseded: 1 earlier plan" in comment
 
 
+@pytest.mark.long
+def test_a_fork_is_planned_of_a_snapshot_and_shown_by_another_workflow(hub: Hub) -> None:
+    hub.publish("snapshot-local", "snapshot.json", hub.command("export", "breast-cancer"))
+    pull = hub.pull(CANCER, fork=True)
+    hub.github.asked.clear()
+    jobs = hub.run("plan", pull.event)
+    assert results(jobs) == {"plan": "skipped", "fork": "success"}, jobs["fork"].log
+    assert hub.github.writes == []
+    assert pull.comments == []
+    well(hub.run("comment", pull.finished("plan")))
+    (comment,) = pull.comments
+    assert "**breast-cancer**" in comment
+    assert "This plan approves nothing." in comment
+    jobs = hub.run("reconcile", pull.merge())
+    assert results(jobs) == {"plan": "success", "apply": "failure"}
+    assert "no plan has it" in jobs["apply"].log, "a fork's plan is no approval"
+
+
 # --- what is merged ----------------------------------------------------------------------------
 
 
