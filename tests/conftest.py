@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,5 +40,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     said = [text for r in reports for name, text in r.user_properties if name == "figure"]
     if said:
         terminalreporter.section("figures")
-        for text in sorted(said):
-            terminalreporter.line(str(text))
+        for text, times in sorted(Counter(map(str, said)).items()):
+            terminalreporter.line(text if times == 1 else f"{text}: {times} of {times}")

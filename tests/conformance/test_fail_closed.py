@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,9 @@ from reconciler.emulator import Fault
 from reconciler.engine.steps import Goal
 from reconciler.model import Action
 from tests.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NEW, CLASSIC = {"breast-cancer"}, {"diabetes-young", "diabetes-middle", "diabetes-senior"}
 # Every route that a plan reads, and whose plan hangs on it.
@@ -98,7 +101,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize(("world", "route"), MADE, indirect=["world"])
-def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
+def test_a_failed_read_plans_nothing(
+    world: Lab, route: str, odd: str, figure: Callable[[str], None]
+) -> None:
     before = world.changes()
     world.sent.clear()
     world.cloud.log.clear()
@@ -122,3 +127,4 @@ def test_a_failed_read_plans_nothing(world: Lab, route: str, odd: str) -> None:
     # Half of a 404 still says that there is no such blob.
     seen = any(after[name] != before[name] for name in hit)
     assert seen or not hit or (route, odd) == ("blob.get", "half")
+    figure("odd answers to the reads of a plan, which then plans nothing")

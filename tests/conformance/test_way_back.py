@@ -508,6 +508,8 @@ def test_two_runs_cannot_overwrite_each_others_way_back(switched: Callable[..., 
     ledger.keep_record(binding.address, replace(theirs, proved=False))
     with pytest.raises(errors.ConflictError):
         ledger.keep_record(binding.address, mine)
+    with pytest.raises(errors.ConflictError):
+        ledger.keep_record(binding.address, replace(mine, etag=""))  # as one that saw none yet
 
 
 # --- git goes back to the model that was last known to be good ------------------------------
