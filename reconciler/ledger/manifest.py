@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA = "reconciler/manifest/v1"
+_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,10 @@ def timestamp(said: str) -> str:
 
 
 def _moment(said: str) -> datetime.datetime:
-    return datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
+    # strptime would say the same at ten times the cost, six times per binding of a plan
+    if not _STAMP.fullmatch(said):
+        raise ValueError("not a moment as we write it")
+    return datetime.datetime.fromisoformat(said.removesuffix("Z"))
 
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:

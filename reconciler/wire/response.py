@@ -134,7 +134,7 @@ def parse_json(body: bytes) -> Any:
     """
     text = body.decode("utf-8-sig")
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        value = _DECODER.decode(text)
         if _MAYBE_HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as exc:
@@ -151,6 +151,9 @@ def _finite(written: str) -> float:
     if not math.isfinite(value):  # 1e999 is JSON, but could not be written again
         raise ValueError(written)
     return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _kind_of(text: str, content_type: str) -> str:
