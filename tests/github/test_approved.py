@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from reconciler import errors, render
 from reconciler.model import Action
 from tests.github.conftest import HEAD, MERGE, TOKEN
 from tests.github.standin import Answer, StandIn, User
+from tests.lab import LOCAL
 from tests.render import cases
 
 if TYPE_CHECKING:
@@ -47,7 +49,16 @@ def keep(github: StandIn, content: bytes | None = None, **more: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _merged(lab: Lab, github: StandIn) -> None:
+def _merged(
+    github: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Pull request 7 is merged; only what is applied needs a cloud."""
+    if "lab" not in request.fixturenames:
+        shutil.copytree(LOCAL, tmp_path / "services" / "local")
+        monkeypatch.chdir(tmp_path)
     github.tokens[TOKEN] = BOT
     github.close_pull(7, MERGE)
 
