@@ -9,7 +9,7 @@
     bounds.py     pure: the least time that the network and the jobs allow
     fleets.py     desired state of any size, and a world that agrees with it
     program.py    the real program as a process of its own, and what it cost (spawn.py)
-    rivals.py     the documented sequential script (sequential.py), and Terraform
+    rivals.py     the documented sequential script (sequential.py), Terraform, a plain client
     cloud/        a small asynchronous server with injected latency: the yardstick
 
 These are no tests: a busy machine makes the figures worse and nothing wrong. pytest only sees

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks import bounds, fleets
 from tests.benchmarks.fleets import Fleet
 from tests.benchmarks.program import reconciler, run
-from tests.benchmarks.rivals import terraform
+from tests.benchmarks.rivals import plain_client, terraform
 from tests.benchmarks.rows import SKIPPED, Row, Setting, judged
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ def new_services(setting: Setting) -> Iterator[Row]:
         1.3,
         said=f"{cost.after_start_s:.2f} s, {cost.asked:,} requests",
         figures={"floor_s": floor_s, **figures(cost)},
+    )
+    plain = plain_client(setting.cloud, count, setting.in_flight)
+    yield Row(
+        f"{count:,} GETs by a plain pooled client: wall ÷ floor",
+        f"{plain.after_start_s / floor_s:.3g} ({plain.after_start_s:.2f} s, nothing done with them)",
+        figures=figures(plain),
     )
     found = terraform(setting.folder / f"terraform-{count}", count)
     if found is None:

@@ -1,4 +1,4 @@
-"""What others need for the same: the documented sequential script, and Terraform."""
+"""What others need: the documented sequential script, Terraform, and a plain client."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from tests.benchmarks.program import CloudProcess, Cost
 
 _SCRIPT = Path(__file__).with_name("sequential.py")
+_REFERENCE = Path(__file__).with_name("reference.py")
 
 
 def sequential(at: CloudProcess, count: int) -> Cost:
     """The script's cost of retraining and patching the first `count` endpoints of the fleet."""
     names = [at.url, fleets.WORKSPACE, fleets.SERVICE, fleets.TRAINING, fleets.ACCOUNT]
     return run([sys.executable, str(_SCRIPT), *names, str(count)], at)
+
+
+def plain_client(at: CloudProcess, count: int, threads: int) -> Cost:
+    """The cost of so many GETs of one definition, whose services must be there already."""
+    group = "subscriptions/S/resourceGroups/fleet/providers/Microsoft.MachineLearning"
+    url = f"{at.url}/{group}/webServices/fleet-000001"
+    return run([sys.executable, str(_REFERENCE), url, str(count), str(threads)], at)
 
 
 def terraform(folder: Path, count: int) -> Cost | None:

@@ -29,6 +29,7 @@ ROWS = [
     ("3 MB, inline: diff cost ÷ parse cost", "<= 5 %"),
     ("3 MB, payload in a blob: diff cost ÷ parse cost", "<= 5 %"),
     ("terraform plan, 4 resources", ""),
+    ("4 GETs by a plain pooled client", ""),
 ]
 
 
