@@ -13,7 +13,8 @@ ReconcilerError                   exit  1   anything this program raises on purp
     ├── ConflictError                       409, 412
     ├── RejectedError                       any other 4xx: sending it again will not help
     ├── UnavailableError                    408, 429, 5xx: trying later may help
-    └── UnreadableError                     an answer that is not what the protocol says
+    ├── UnreadableError                     an answer that is not what the protocol says
+    └── NotKnownError                       no answer is known offline
 
 Anything else that escapes is a bug of ours (exit 70).
 """
@@ -196,3 +197,7 @@ class UnavailableError(WireError):
 
 class UnreadableError(WireError):
     """The answer is HTML, truncated, or not of the documented shape."""
+
+
+class NotKnownError(WireError):
+    """Nobody was asked, for this is offline, and the snapshot does not hold the answer."""

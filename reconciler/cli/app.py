@@ -118,6 +118,14 @@ SERVICES = Path("services")
 LOCK_TIMEOUT_S = 90.0  # longer than a killed run can hold it
 
 
+def _seconds(age: str) -> float:
+    """The seconds of `30m`, `12h` or `7d`; wrong usage for anything else."""
+    number, unit = age[:-1], {"m": 60.0, "h": 3600.0, "d": 86400.0}.get(age[-1:])
+    if unit is None or not (number.isascii() and number.isdecimal() and len(number) < 7):
+        raise typer.BadParameter("an age is a number of minutes, hours or days: 30m, 12h, 7d")
+    return int(number) * unit
+
+
 def _selection(
     target: list[str] | None,
     exclude: list[str] | None,
@@ -175,8 +183,12 @@ def plan(
     ] = False,
     live: Annotated[
         Path | None,
-        typer.Option("--live", help="Plan against exported definitions, without any credential."),
+        typer.Option("--live", help="Plan against a snapshot or exports, without any credential."),
     ] = None,
+    max_age: Annotated[
+        str,
+        typer.Option("--max-age", metavar="AGE", help="Refuse an older snapshot: 30m, 12h, 7d."),
+    ] = "7d",
     force: Force = None,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -188,11 +200,21 @@ def plan(
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
+    most_seconds = _seconds(max_age)
     selection = _selection(target, exclude, label, shard, since)
     wanted = session.wanted(services, environment, auth, selection)
     if force:
         wanted = session.unprotected(wanted)
-    return commands.plan(wanted, page, out, detailed_exitcode, live, parallel, forced=bool(force))
+    return commands.plan(
+        wanted,
+        page,
+        out,
+        detailed_exitcode,
+        live,
+        parallel,
+        max_age_s=most_seconds,
+        forced=bool(force),
+    )
 
 
 @app.command()
@@ -588,6 +610,24 @@ def approved(
     printing.log_to_stderr(verbose)
     chosen = session.choose(session.load(services), environment)
     return command(chosen.environment.name, branch, out)
+
+
+@app.command()
+def snapshot(
+    services: Services = SERVICES,
+    environment: EnvironmentName = None,
+    auth: SignIn = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; else stdout.")] = None,
+    parallel: Parallel = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Write what a plan needs of the live state as one JSON without secrets, for `plan --live`."""
+    from reconciler.cli import output as printing
+    from reconciler.cli import session
+    from reconciler.cli.snapshot import snapshot as command
+
+    printing.log_to_stderr(verbose)
+    return command(session.wanted(services, environment, auth), out, parallel)
 
 
 @app.command()

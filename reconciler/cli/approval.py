@@ -98,7 +98,8 @@ def read_plan(path: Path) -> Plan:
         raise ConfigurationError([Problem(str(path), 0, 0, why)]) from exc
     if not plan.id:
         why = (
-            "this plan was only printed, so nothing tells it from others; write it by `plan --out`"
+            "this plan was only printed or made offline, so it approves nothing; write it by "
+            "`plan --out`, without `--live`"
         )
         raise ConfigurationError([Problem(str(path), 0, 0, why)])
     return plan

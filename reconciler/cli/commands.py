@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,7 @@ def plan(
     live: Path | None,
     parallel: int | None,
     *,
+    max_age_s: float = math.inf,
     forced: bool = False,
 ) -> int:
     """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable."""
@@ -50,19 +53,32 @@ def plan(
         session.introduce(wanted.environment)
         made = plan_now(wanted, parallel)
     else:
-        from reconciler.cli.offline import observe_exports
-
-        say(f"offline: planning against {live}; the model store is not read")
-        made = _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
+        made = _plan_offline(wanted, live, parallel, max_age_s)
     made = replace(made, commit=session.planned_commit(os.environ))
     page.show_plan(made)
     session.hint_at_emulator(made)
     if out is not None:
-        kept = replace(made, id=secrets.token_hex(8))
+        # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
+        kept = replace(made, id="" if live else secrets.token_hex(8))
         write_file(out, page.plan_json(kept))
         actions.current().files["plan-file"] = str(out)
-        say(f"wrote {out}: plan {kept.id} with digest {kept.digest}")
+        named = f"plan {kept.id}" if kept.id else "a plan made offline, which approves nothing,"
+        say(f"wrote {out}: {named} with digest {kept.digest}")
     return plan_exit_code(made, detailed_exitcode, forced)
+
+
+def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
+    """The plan against a snapshot, or against exported definitions."""
+    from reconciler.cli import snapshot
+    from reconciler.cli.offline import observe_exports
+
+    if (taken := snapshot.read(live, wanted, time.time(), max_age_s)) is not None:
+        say(f"offline: planning against {live}, {taken.age}")
+        with snapshot.opened_offline(wanted, taken, parallel) as opened:
+            made = opened.plan()
+        return replace(made, notes=(*made.notes, f"from {taken.age}"))
+    say(f"offline: planning against {live}; the model store is not read")
+    return _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
 
 
 def plan_exit_code(made: Plan, detailed: bool, forced: bool) -> int:

@@ -98,7 +98,7 @@ def _read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     documents: dict[Path, dict[str, Any]] = {}
     problems: list[Problem] = []
     for path in paths:
-        read = _read(path)
+        read = read_document(path)
         if isinstance(read, Problem):
             problems.append(read)
         else:
@@ -108,7 +108,8 @@ def _read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     return documents
 
 
-def _read(path: Path) -> dict[str, Any] | Problem:
+def read_document(path: Path) -> dict[str, Any] | Problem:
+    """The JSON object in a file, or what is wrong with the file."""
     try:
         # Asked of first: opening a pipe that nobody writes to would wait for ever.
         if not path.is_file():

@@ -265,7 +265,7 @@ def arm_token(
 class Session:
     """An environment that is being talked to. `lock_lost` says why a lock is held no more.
 
-    Its worlds share one access token.
+    Its worlds share one access token, and `environ` and `clock` where these are not the process's.
     """
 
     wanted: Desired
@@ -275,6 +275,8 @@ class Session:
     width: int
     arm: AccessToken
     lock_lost: str = ""
+    environ: Mapping[str, str] | None = None
+    clock: Clock | None = None
 
     def observe(self) -> tuple[Observed, ...]:
         """What is, read by a client that refuses to write."""
@@ -284,7 +286,14 @@ class Session:
 
     def reading(self) -> World:
         """The same world, by a client that refuses to write."""
-        return connect(self.wanted, self.http.reading(), stop=self.stop, arm=self.arm)
+        return connect(
+            self.wanted,
+            self.http.reading(),
+            stop=self.stop,
+            environ=self.environ,
+            clock=self.clock,
+            arm=self.arm,
+        )
 
     def plan(self) -> Plan:
         """The plan of what is now, and how long its trainings will take."""
@@ -368,6 +377,11 @@ def _kinds(wanted: Desired) -> set[str]:
 
 def _services(bindings: Iterable[Binding]) -> set[str]:
     return {binding.recipe.service for binding in bindings}
+
+
+def secret_variables(wanted: Desired) -> list[str]:
+    """The environment variables that `connect` reads secrets from."""
+    return [name.variable for name in _secret_names(wanted)]
 
 
 def _secret_names(wanted: Desired) -> list[SecretName]:

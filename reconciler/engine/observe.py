@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import seconds_since_epoch
-from reconciler.errors import RefusedError, UnreadableError, WireError
+from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
 from reconciler.model import (
     Artifact,
     ArtifactState,
@@ -42,6 +42,9 @@ def observe(world: World, binding: Binding) -> Observed:
         artifact = observe_artifact(world, binding, live)
         metrics, version = _of_live(world, binding, live, artifact, record)
         back = observe_way_back(world, binding, live, artifact, record)
+    except NotKnownError as exc:
+        live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_known_offline", exc.message))
+        return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     except WireError as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))

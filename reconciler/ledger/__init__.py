@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.errors import ConflictError
+from reconciler.errors import ConflictError, UnreadableError
 from reconciler.ledger.lock import Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
 from reconciler.ledger.names import folder_of, model_url, version_name
@@ -24,7 +24,7 @@ from reconciler.ledger.record import parse_record, record_json
 from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Record, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from reconciler.ledger.lock import Clock
     from reconciler.model import Address
@@ -42,6 +42,8 @@ __all__ = [
     "parse_record",
     "version_name",
 ]
+
+RECORDS = "_records"  # the folder of records, by address
 
 
 class Each(Protocol):
@@ -168,6 +170,27 @@ class Ledger:
         names = [name for name in found if name.endswith(f"/{MANIFEST_FILE}")]
         return (entry.manifest for entry in each(self._read, names) if entry is not None)
 
+    def around(self, models: Collection[str], each: Each = map) -> list[Manifest]:
+        """The manifests of these models; reads whatever else a plan could ask the store for too.
+
+        For a snapshot: the whole list, and every record. What is damaged is left out.
+        """
+        names = [blob.name for blob in self._container.list()]
+        for _ in each(self._whole, [n for n in names if n.startswith(f"{RECORDS}/")]):
+            pass
+        wanted = [n for n in names if n.endswith(f"/{MANIFEST_FILE}") and n.split("/")[0] in models]
+        return [entry.manifest for entry in each(self._whole, wanted) if entry is not None]
+
+    def _whole(self, name: str) -> Entry | None:
+        """The manifest, where the blob of this name is one."""
+        blob = self._container.get(name)
+        if blob is None or not name.endswith(f"/{MANIFEST_FILE}"):
+            return None
+        try:
+            return Entry(parse_manifest(blob.content, name), blob.etag)
+        except UnreadableError:
+            return None
+
     def durations(self, model: str, most: int) -> list[float]:
         """How many seconds the trainings of a model took, by its last `most` manifests in the order
         of their folders' names; those that did not end well are left out."""
@@ -216,4 +239,4 @@ class Ledger:
 
 
 def _record_name(address: Address) -> str:
-    return f"_records/{address.key}.json"
+    return f"{RECORDS}/{address.key}.json"

@@ -83,6 +83,13 @@ class Target(Protocol):
         """What serves at the address now; raises WireError when that cannot be read."""
         ...
 
+    def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
+        """What lists show beside the addresses of these bindings: what git could bind as well.
+
+        Only a snapshot asks, so that it knows what a pull request binds anew.
+        """
+        ...
+
     def bind(self, binding: Binding, ref: ModelRef) -> str:
         """Ask the service to serve `ref`: the operation to ask for progress, "" if there is none.
 

@@ -7,7 +7,7 @@ model), §2.8 (PATCH: effective after about 30 seconds; the default endpoint is 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
@@ -114,6 +114,18 @@ class ClassicEndpoints:
         except NotFoundError:
             return Live(Health(HealthCode.MISSING, _missing(where)))
         return _live(service, endpoint, binding, Witness.SERVICE)
+
+    def neighbours(self, bindings: Iterable[Binding]) -> Iterable[ClassicAddress]:
+        """Every other endpoint of the services that these bindings name."""
+        bound = {_address(binding) for binding in bindings}
+        for where in {address.service: address for address in bound}.values():
+            service = self._reads.service(where)
+            if isinstance(service, Live):
+                continue
+            for endpoint in self._reads.endpoints(service):
+                one = replace(where, endpoint=text(endpoint, "Name"))
+                if one not in bound:
+                    yield one
 
     def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""

@@ -38,7 +38,7 @@ from reconciler.wire import blob
 from reconciler.wire.credentials import Bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.model import Address, Binding, Environment
     from reconciler.wire.response import Response
@@ -191,22 +191,30 @@ class WebServices:
 
         Whether the items of a list show tags is not known (§3.2), so each is read before it counts.
         """
-        mark = self._environment.mark
-        group = self._environment.subscription, self._environment.resource_group
-        what = f"listing the web services of {group[1]}"
-        url = f"{self._hosts.arm}{group_path(*group)}?api-version={API_VERSION}"
-        found = []
-        for item in read_list(self._http, self._token, url, what):
-            if not (name := text(item, "name")):
-                raise UnreadableError(f"{what}: a service came without a name")
-            one = WebServiceAddress(*group, name)
+        mark, found = self._environment.mark, []
+        for one, item in self._listed():
             if str(one).casefold() in declared or _is_another(objects(item, "tags"), mark):
                 continue
             definition = self._definition(one)
             if definition is not None and is_ours(definition.tags, mark):
                 why, protected = keep(definition, one.path, mark), is_protected(definition.tags)
-                found.append(Owned(KIND, name, one, protected, why))
+                found.append(Owned(KIND, one.name, one, protected, why))
         return tuple(found)
+
+    def neighbours(self, bindings: Iterable[Binding]) -> Iterable[WebServiceAddress]:
+        """Every other service of the resource group."""
+        bound = {str(binding.address).casefold() for binding in bindings}
+        return [one for one, _ in self._listed() if str(one).casefold() not in bound]
+
+    def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
+        """The services that the resource group's list shows, each with its item."""
+        group = self._environment.subscription, self._environment.resource_group
+        what = f"listing the web services of {group[1]}"
+        url = f"{self._hosts.arm}{group_path(*group)}?api-version={API_VERSION}"
+        for item in read_list(self._http, self._token, url, what):
+            if not (name := text(item, "name")):
+                raise UnreadableError(f"{what}: a service came without a name")
+            yield WebServiceAddress(*group, name), item
 
     def progress(self, operation: str) -> str:
         """The operation's state and percentage; "" when it succeeded (§3.6)."""

@@ -98,6 +98,11 @@ class Account:
         base = ModelRef(self.base).url
         return unquote(ref.url.removeprefix(base)) if ref.url.startswith(base) else None
 
+    def below(self, path: str) -> Iterator[Listed]:
+        """The blobs of a container whose paths begin with `container/…`, which a list shows."""
+        name, _, prefix = path.partition("/")
+        return self.container(name).list(prefix)
+
     def exists(self, path: str) -> bool:
         """Whether the blob is there now."""
         return self.head(path) is not None

@@ -61,7 +61,7 @@ class Credential(Protocol):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """One request as the caller meant it."""
 
     method: str
@@ -115,6 +115,7 @@ class Http:
         self._max_bytes = max_bytes
         self._read_only = read_only
         self._on_request = on_request
+        self._hear: Callable[[str, str, Response], None] | None = None
         self.pause = sleep
         self.trusted = _ca_bundle()
         self._retry = _retry_policy(retries, backoff_s)
@@ -137,6 +138,12 @@ class Http:
         reader = copy.copy(self)
         reader._read_only = True
         return reader
+
+    def heard_by(self, hear: Callable[[str, str, Response], None]) -> Http:
+        """The same client; `hear` is told method, URL and answer of every read, secrets and all."""
+        heard = copy.copy(self)
+        heard._hear = hear
+        return heard
 
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
         """Send URLs that begin with `prefix` through a requests adapter: the in-process door."""
@@ -170,10 +177,12 @@ class Http:
         body, typed = _encoded(json, content)
         limit = self._max_bytes if max_bytes is None else max_bytes
         sent = {**typed, **(headers or {})}
-        asked = _Asked(method, url, credential, body, sent, what, limit, once)
+        asked = Asked(method, url, credential, body, sent, what, limit, once)
         outcome = self._exchange(asked)
         if isinstance(outcome, _Broken):
             raise _error_of_broken(asked, outcome)
+        if self._hear is not None and method in READING_METHODS:
+            self._hear(method, url, outcome)
         if outcome.status not in expect:
             raise error_of(outcome)
         if method not in READING_METHODS and outcome.is_page:
@@ -181,7 +190,7 @@ class Http:
             raise outcome.unreadable("an answer of the service")
         return outcome
 
-    def _exchange(self, asked: _Asked) -> Response | _Broken:
+    def _exchange(self, asked: Asked) -> Response | _Broken:
         """The first outcome that is final, or the last of all tries."""
         retry = self._retry
         while True:
@@ -193,7 +202,7 @@ class Http:
             retry = retry.increment(asked.method)
             self.pause(_pause_s(retry, outcome))
 
-    def _attempt(self, asked: _Asked) -> Response | _Broken:
+    def _attempt(self, asked: Asked) -> Response | _Broken:
         """One request and its answer. Foreign exceptions end here, as values.
 
         Errors are raised by the caller, outside any `except`: an exception's context can
@@ -271,7 +280,7 @@ def _encoded(json: Any, content: bytes | None) -> tuple[bytes | None, dict[str, 
     return text.encode(), {"Content-Type": "application/json; charset=utf-8"}
 
 
-def _log(asked: _Asked, outcome: Response | _Broken, took_s: float) -> None:
+def _log(asked: Asked, outcome: Response | _Broken, took_s: float) -> None:
     """One line for `-vv`; no header, no body, no query: a secret stands in each of them."""
     if not log.isEnabledFor(logging.DEBUG):
         return
@@ -307,7 +316,7 @@ def _pause_s(retry: Retry, outcome: Response | _Broken) -> float:
 # --- answers --------------------------------------------------------------------------------
 
 
-def _read(answer: Came, asked: _Asked) -> Response | _Broken:
+def _read(answer: Came, asked: Asked) -> Response | _Broken:
     chunks: list[bytes] = []
     size = 0
     for chunk in answer.chunks:
@@ -320,7 +329,7 @@ def _read(answer: Came, asked: _Asked) -> Response | _Broken:
     return Response(answer.status, headers, b"".join(chunks), asked.what, asked.place)
 
 
-def _error_of_broken(asked: _Asked, broken: _Broken) -> WireError:
+def _error_of_broken(asked: Asked, broken: _Broken) -> WireError:
     host = urlsplit(asked.url).hostname or ""
     why = broken.why
     if why == "connection refused" and is_loopback(host):

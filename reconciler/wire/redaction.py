@@ -1,0 +1,77 @@
+"""What may be kept of an answer: what plans ask for, and no secret.
+
+A member that holds a secret keeps its name and says `***`, a URI keeps `?***` in the place of its
+query: whether a service has a secret somewhere decides some plans, what it is decides none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from reconciler.errors import redact
+
+HIDDEN = "***"
+_SECRETS = {
+    *("keys", "key", "primary", "secondary", "primarykey", "secondarykey", "accountkey"),
+    *("credentials", "password", "token", "authorizationtoken", "connectionstring"),
+    *("sasblobtoken", "sastoken", "sharedaccesssignature"),
+    *("examplerequest", "parameters"),  # data of others, which no plan asks for
+}
+_BY_ID = {"assets", "nodes"}  # whose members go by ids that somebody chose
+_USER = re.compile(r"(\w+://)[^/?#@\s\"']*@")
+_QUERY = re.compile(r"(\w+://[^\s?#\"'<>]*)[?#][^\s\"'<>]+")
+_PAGING = {"nextlink", "odata.nextlink"}
+
+
+def kept_json(value: Any, name: str = "") -> Any:
+    """The JSON without secrets: same shape, the same names, hidden values."""
+    if isinstance(value, list):
+        return [kept_json(one) for one in value]
+    if isinstance(value, dict):
+        return _kept_members(value, are_ids=name.casefold() in _BY_ID)
+    if not isinstance(value, str):
+        return value
+    return redact(value if name.casefold() in _PAGING else without_users(value))
+
+
+def _kept_members(value: dict[str, Any], *, are_ids: bool) -> dict[str, Any]:
+    hidden = set(_SECRETS)
+    if any(key.casefold() == "certificatethumbprint" and value[key] for key in value):
+        hidden.add("value")
+
+    def is_hidden(key: str) -> bool:
+        is_id = are_ids and isinstance(value[key], dict)
+        return key.casefold() in hidden and not is_id
+
+    return {k: _hidden(one) if is_hidden(k) else kept_json(one, k) for k, one in value.items()}
+
+
+def _hidden(value: Any) -> Any:
+    """As much as says whether there is a value, and of what kind."""
+    if isinstance(value, dict):
+        return {}
+    if isinstance(value, list):
+        return []
+    return HIDDEN if value else value
+
+
+def without_users(text: str) -> str:
+    """The text with neither user nor query nor fragment in any URI."""
+    return _QUERY.sub(rf"\1?{HIDDEN}", _USER.sub(rf"\1{HIDDEN}@", text))
+
+
+def kept_text(path: str, content: bytes) -> str:
+    """A document of ours as it is kept; of a record without what endpoints answered, and without
+    its history, neither of which a plan asks for."""
+    text = content.decode("utf-8", "replace")
+    if "/_records/" not in path:
+        return redact(text)
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return ""
+    if isinstance(record, dict):
+        record |= {"before": None, "history": []}
+    return redact(json.dumps(record, ensure_ascii=False))
