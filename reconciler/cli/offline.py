@@ -37,12 +37,14 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, Any]:
-    """An exported state with the mark that says of which binding it speaks."""
+    """An exported state with the mark that says of which binding it speaks, and what in it no
+    write can change."""
     mark = {
         "schema": SCHEMA,
         "kind": binding.kind,
         "name": binding.name,
         "address": str(binding.address),
+        "readOnly": list(targets.target_module(binding.kind).READ_ONLY_EXPORTED),
     }
     return {MARK: mark, **document}
 

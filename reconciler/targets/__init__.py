@@ -141,6 +141,8 @@ class Target(Protocol):
 class TargetModule(Protocol):
     """What a module of this package offers."""
 
+    READ_ONLY_EXPORTED: tuple[str, ...]
+
     def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
         """The address that a binding's spec names."""
         ...

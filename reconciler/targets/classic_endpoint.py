@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.wire.soon import Soon
 
 SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
+READ_ONLY_EXPORTED = ("webService", "endpoint.Name", "endpoint.PreventUpdate")
 _EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")
 _EXPORTED_ENDPOINT = (
     "Name",
@@ -70,10 +71,14 @@ def connect(connection: Connection) -> ClassicEndpoints:
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported endpoint says; UnreadableError if it is not one."""
+    """What an exported endpoint says; UnreadableError if it is none, or of another name."""
     endpoint, service = objects(document, "endpoint"), objects(document, "webService")
     if not endpoint:
         raise UnreadableError('not an exported Classic endpoint: it has no object "endpoint"')
+    where, names = _address(binding), (text(service, "Name"), text(service, "Id"))
+    said = text(endpoint, "Name") or where.endpoint
+    if said != where.endpoint or (any(names) and where.service not in names):
+        raise UnreadableError(f'endpoint "{said}" of "{names[0]}", not {where}')
     return _live(service, endpoint, binding, Witness.EXPORT)
 
 

@@ -49,6 +49,7 @@ __all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creat
 KIND = "WebService"
 API_VERSION = "2017-01-01"
 SWAGGER = "/swagger.json"
+READ_ONLY_EXPORTED = ("id", "name", "type")  # §3.3; kept to tell people what they look at
 ABSENT = "WebServiceNotFound"  # §3.11 [R]: how the service says that it is not there
 STARTED = (200, 201, 202)  # a long-running operation, which the answer names
 
@@ -98,7 +99,10 @@ def connect(connection: Connection) -> WebServices:
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported definition says; UnreadableError if it is not a definition."""
+    """What an exported definition says; UnreadableError if it is none, or of another service."""
+    name, wanted = text(document, "name"), _of(binding.address).name
+    if name and name.casefold() != wanted.casefold():
+        raise UnreadableError(f'the definition of web service "{name}", not of "{wanted}"')
     return live_of(parse_definition(document), binding, witness=Witness.EXPORT)
 
 

@@ -192,6 +192,7 @@ def test_an_export_prints_one_document_and_no_secret(lab: Lab, command: Command)
     ran = command("export", "breast-cancer")
     document = json.loads(ran.out)
     assert document["$reconciler"]["name"] == "breast-cancer"
+    assert document["$reconciler"]["readOnly"] == ["id", "name", "type"]
     assert "properties" in document
     everything = command("export")
     assert len(json.loads(everything.out)) == 4

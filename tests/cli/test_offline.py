@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,3 +77,34 @@ def test_a_path_that_is_not_there_is_exit_3(lab: Lab, command: Command, path: st
     ran = command("plan", "--live", path)
     assert ran.code == errors.CONFIGURATION
     assert f"error: {path}: " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("binding", "old", "new", "said"),
+    [
+        (
+            "breast-cancer",
+            '"name": "breast-cancer-predictive"',
+            '"name": "churn"',
+            'the definition of web service "churn", not of "breast-cancer-predictive"',
+        ),
+        (
+            "diabetes-young",
+            '"Name": "young"',
+            '"Name": "old"',
+            'endpoint "old" of "Diabetes Scoring", not classic/Diabetes Scoring/young',
+        ),
+    ],
+)
+def test_an_export_of_something_else_is_refused_whatever_its_file_is_called(
+    lab: Lab, command: Command, binding: str, old: str, new: str, said: str
+) -> None:
+    text = command("export", binding).out
+    assert old in text
+    path = lab.services.parent / f"{binding}.json"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    ran = command("plan", "--live", str(path), "-o", "json")
+    assert ran.code == errors.REFUSED
+    (change,) = json.loads(ran.out)["changes"]
+    assert change["code"] == "not_a_definition"
+    assert said in change["why"]
