@@ -421,6 +421,8 @@ def retrain(
     from reconciler.cli.retrain import retrain as command
 
     printing.log_to_stderr(verbose)
+    if pull and any((target, exclude, label)):
+        raise typer.BadParameter("--pull-request is about the whole environment; select nothing")
     wanted = session.wanted(services, environment, auth, _selection(target, exclude, label, "", ""))
     return command(services, wanted, dry_run=dry_run, pull=pull, base=base)
 

@@ -147,7 +147,10 @@ def _unusable(path: Path, why: str) -> ConfigurationError:
 # --- where it is said ----------------------------------------------------------------------
 
 
-def _comment_on(github: GitHub, pull: Pull, said: _Said) -> None:
+def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> None:
+    if isinstance(pull, str):
+        say(f"{pull}; nothing was written")
+        return
     _check(pull, said)
     found = _own(github, pull.number, said.mark)
     if not found:

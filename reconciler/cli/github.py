@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.event import forked, pull_number, read_event, workflow_run
-from reconciler.errors import ConfigurationError, RefusedError, StalePlanError, remember_secret
+from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -54,8 +54,9 @@ def unknown_pull(environ: Mapping[str, str], number: int | None) -> list[str]:
 
 def pull_request(
     github: GitHub, environ: Mapping[str, str], number: int | None, commit: str
-) -> Pull:
-    """The pull request of this number, of the event, or that was merged as this commit."""
+) -> Pull | str:
+    """The pull request of this number, of the event, or that was merged as this commit; or in words
+    that this commit was pushed without one."""
     event = read_event(environ)
     if not number and (run := workflow_run(event)):
         return _of_run(github, event, run)
@@ -64,10 +65,7 @@ def pull_request(
     merged = github.merged_as(commit) if commit else []
     if len(merged) == 1:
         return merged[0]
-    raise RefusedError(
-        f"commit {commit or 'unknown'} was merged by no pull request, so there is none to comment "
-        "on; pass --pr NUMBER"
-    )
+    return f"commit {commit or 'unknown'} was pushed without a pull request to comment on"
 
 
 def _of_run(github: GitHub, event: Mapping[str, Any], run: Mapping[str, Any]) -> Pull:

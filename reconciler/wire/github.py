@@ -230,6 +230,12 @@ def _explained(said: Response, wait_s: float | None, needs: str) -> WireError:
     if said.status == 401:
         fix = "GITHUB_TOKEN is not a token of this GitHub, or no longer"
         return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
+    if said.status == 403 and b"not permitted to create" in said.body:
+        fix = (
+            "let Actions create pull requests: in the settings of the repository, below Actions, "
+            "General, Workflow permissions; or use the token of an app"
+        )
+        return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
     if said.status == 403 and b"locked" not in said.body:
         fix = _PERMISSION.format(needs)
         return UnauthorizedError(f"{error.message}; {fix}", status=said.status)

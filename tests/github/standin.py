@@ -113,6 +113,7 @@ class StandIn:
         self.comments: dict[int, list[dict[str, Any]]] = {}
         self.artifacts: list[Artifact] = []
         self.issues: dict[int, dict[str, Any]] = {}
+        self.refuses_pulls: Answer | None = None  # what a new pull request is answered
         self.repository: Path | None = None  # a bare one, where branches and files are
         self.instead: list[Answer | None] = []
         self.asked: list[Asked] = []
@@ -259,6 +260,8 @@ class StandIn:
 
     def _create_pull(self, asked: Asked) -> Answer:
         """GitHub refuses a second one for the same branches, and one without commits."""
+        if self.refuses_pulls:
+            return self.refuses_pulls
         said, head = asked.body, f"octo:{asked.body['head']}"
         if any(p["head"]["label"] == head and p["state"] == "open" for p in self.pulls.values()):
             return turned_away(422, f"Validation Failed: A pull request already exists for {head}.")

@@ -524,3 +524,22 @@ def test_the_token_goes_nowhere_but_to_the_api(github: StandIn) -> None:
             with pytest.raises(errors.RefusedError):
                 door.authorization(url)
         assert TOKEN not in repr(door)
+
+
+def test_a_push_without_a_pull_request_is_no_error(
+    github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    ran = command("comment", "--report", write(PLAN))
+    assert (ran.code, github.writes) == (errors.SUCCESS, [])
+    assert "was pushed without a pull request to comment on; nothing was written" in ran.err
+
+
+def test_a_push_is_told_on_the_pull_request_that_was_merged_as_it(
+    github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    github.close_pull(7, MERGE)
+    ran = command("comment", "--report", write(report(MERGE)))
+    assert ran.code == errors.SUCCESS, ran.err
+    assert len(bodies(github)) == 1

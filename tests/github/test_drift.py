@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
+from reconciler.model import Action
 from tests.github.conftest import TOKEN
 from tests.github.standin import PERSON, StandIn, User
 
@@ -38,6 +40,14 @@ def tamper(lab: Lab, name: str = "breast-cancer") -> None:
     assert record is not None
     assert record.previous is not None
     world.targets[binding.kind].bind(binding, record.previous)
+    settle(lab, name)
+
+
+def settle(lab: Lab, name: str) -> None:
+    """Until the service has taken the swap, it is under way and no drift."""
+    until = time.monotonic() + 60
+    while lab.changes()[name].action is not Action.BIND:
+        assert time.monotonic() < until, lab.changes()[name]
 
 
 def only(github: StandIn) -> dict[str, str]:
@@ -93,6 +103,7 @@ def test_more_drift_changes_the_same_issue(lab: Lab, github: StandIn, command: C
     (middle,) = [b for b in lab.desired().bindings if b.name == "diabetes-middle"]
     world = lab.world()
     world.targets[young.kind].bind(young, world.ledger.ref(middle.version))
+    settle(lab, "diabetes-young")
     ran = command("drift", "--issue")
     assert "changed: " in ran.err
     assert "diabetes-young" in only(github)["body"]

@@ -173,6 +173,22 @@ def test_a_job_that_signs_in_without_the_permission_hears_which_line_is_missing(
     assert "permissions:" in done.log
 
 
+def test_the_token_of_github_reaches_no_command_that_does_not_ask_it(hub: Hub) -> None:
+    """A secret of the environment that is called TOKEN is not GitHub's either."""
+    (hub.runner._shims / "reconciler").write_text('#!/bin/bash\necho "ran $*"; env\n')
+    (hub.runner._shims / "reconciler").chmod(0o755)
+    steps = """
+      - uses: ./.github/actions/reconcile
+        with:
+          command: {}
+"""
+    for name, given in (("apply", False), ("validate", False), ("plan", False), ("drift", True)):
+        done = job(hub, steps.format(name))
+        assert f"ran {name}" in done.log
+        assert ("ghs_" in done.log) is given, name
+        assert "\nTOKEN=" not in done.log
+
+
 @pytest.mark.long
 def test_the_emulator_is_started_once_and_lives_as_long_as_the_job(
     tmp_path: Path, hub: Hub

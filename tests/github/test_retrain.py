@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ import pytest
 from reconciler import errors
 from tests.github.conftest import TOKEN
 from tests.github.gits import git
-from tests.github.standin import StandIn, User
+from tests.github.standin import StandIn, User, turned_away
+from tests.lab import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 
 BOT = User(1, "bot", {"pull-requests": "write", "contents": "write"})
 BRANCH = "reconciler/retrain-local"
-PULL = ("retrain", "--pull-request", "--base", "main", "--target", "breast-*")
+PULL = ("retrain", "--pull-request", "--base", "main")
 FIXED = "datasets/breast-cancer/${version}.csv", "datasets/breast-cancer/2026-10.csv"
+DIABETES = ("diabetes.yaml", "models/diabetes.yaml")
 CANCER = Path("services/local/breast-cancer.yaml")
 
 
@@ -38,6 +41,8 @@ def repository(lab: Lab, github: StandIn, tmp_path: Path) -> Iterator[Path]:
     bare.mkdir()
     git(bare, "init", "--bare", "--quiet")
     github.repository = bare
+    for name in DIABETES:
+        (lab.services / "local" / name).unlink()
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "remote", "add", "origin", str(bare))
     push(tmp_path)
@@ -48,6 +53,12 @@ def push(folder: Path) -> None:
     git(folder, "add", "services")
     git(folder, "commit", "--quiet", "--allow-empty", "-m", "a change")
     git(folder, "push", "--quiet", "--force", "origin", "HEAD:main")
+
+
+def with_diabetes(lab: Lab) -> None:
+    """Three more bindings of another model."""
+    for name in DIABETES:
+        shutil.copy(LOCAL / name, lab.services / "local" / name)
 
 
 def fixed(lab: Lab, max_age: str = "") -> None:
@@ -100,6 +111,7 @@ def test_a_newer_version_with_data_is_written_into_the_yaml(lab: Lab, command: C
 
 
 def test_every_binding_of_a_model_needs_its_data(lab: Lab, command: Command) -> None:
+    with_diabetes(lab)
     ran = command("retrain", "--target", "diabetes-*", "--dry-run")
     assert ran.err.count("2026-10 → 2026-11") == 3
     assert "2026-10" in Path("services/local/diabetes.yaml").read_text(), "a dry run writes nothing"
@@ -281,6 +293,7 @@ def test_a_job_that_may_not_write_hears_which_line_is_missing(
 def test_the_version_of_a_fleet_is_changed_where_it_is_written(
     lab: Lab, github: StandIn, command: Command
 ) -> None:
+    with_diabetes(lab)
     template = (
         'apiVersion: reconciler/v1\nkind: ClassicEndpoint\nmetadata: {name: "diabetes-${slice}"}\n'
         "forEach: {slice: [young, middle, senior]}\nspec:\n  webService: Diabetes Scoring\n"
@@ -292,3 +305,19 @@ def test_the_version_of_a_fleet_is_changed_where_it_is_written(
     ran = command("retrain", "--target", "diabetes-*")
     assert "diabetes-middle and 2 more: 2026-10 → 2026-11" in ran.err, ran.err
     assert path.read_text() == template.replace("2026-10", "2026-11")
+
+
+def test_a_proposal_of_a_part_is_refused(github: StandIn, command: Command) -> None:
+    ran = command(*PULL, "--target", "breast-*")
+    assert (ran.code, github.asked) == (errors.USAGE, [])
+    assert "--pull-request is about the whole environment" in ran.err
+
+
+def test_a_repository_whose_jobs_may_open_no_pull_request_says_where_to_allow_it(
+    github: StandIn, command: Command
+) -> None:
+    said = "GitHub Actions is not permitted to create or approve pull requests."
+    github.refuses_pulls = turned_away(403, said)
+    ran = command(*PULL)
+    assert ran.code == errors.ERROR
+    assert "below Actions, General, Workflow permissions" in ran.err

@@ -8,6 +8,7 @@ import pytest
 
 from tests.github.hub import BREAST_CANCER, DIABETES, Hub
 from tests.github.standin import StandIn, serving
+from tests.github.test_drift import tamper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,12 +184,7 @@ def test_what_is_refused_does_not_stop_what_is_not(hub: Hub) -> None:
 def test_drift_is_an_issue_until_it_is_healed(hub: Hub) -> None:
     well(hub.run("drift", hub.event("schedule")))
     assert hub.github.issues == {}
-    (binding,) = [b for b in hub.lab.desired().bindings if b.name == "breast-cancer"]
-    world = hub.lab.world()
-    record = world.ledger.record(binding.address)
-    assert record is not None
-    assert record.previous is not None
-    world.targets[binding.kind].bind(binding, record.previous)
+    tamper(hub.lab)
     for _ in range(2):
         well(hub.run("drift", hub.event("schedule")))
     (issue,) = hub.github.issues.values()
