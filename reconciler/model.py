@@ -408,13 +408,19 @@ class Desired:
     """What one environment must look like; bindings sorted by address.
 
     `declared` counts those that a selection was made of; None where these are all. `left_out` are
-    the bindings that git declares too and a selection hides.
+    the bindings that git declares too and a selection hides; `shard` is the part (`2/4`).
     """
 
     environment: Environment
     bindings: tuple[Binding, ...]
     declared: Declared | None = None
     left_out: tuple[Binding, ...] = ()
+    shard: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all bindings of the environment, or of the shard."""
+        return self.declared is None or len(self.bindings) == self.declared.shard
 
 
 # --- observed state ------------------------------------------------------------------------

@@ -107,6 +107,10 @@ Force = Annotated[
         help="Override limits and protection; the reason is kept.",
     ),
 ]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Delete what this environment made and git does not declare."),
+]
 LockTimeout = Annotated[
     float,
     typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for the lock."),
@@ -189,6 +193,7 @@ def plan(
         str,
         typer.Option("--max-age", metavar="AGE", help="Refuse an older snapshot: 30m, 12h, 7d."),
     ] = "7d",
+    prune: Prune = False,
     force: Force = None,
     parallel: Parallel = None,
     no_color: NoColor = False,
@@ -214,6 +219,7 @@ def plan(
         parallel,
         max_age_s=most_seconds,
         forced=bool(force),
+        prune=session.pruning(wanted, prune, force),
     )
 
 
@@ -239,6 +245,7 @@ def apply(
         typer.Option("--expect", metavar="DIGEST", help="Apply only the plan with this digest."),
     ] = None,
     yes: Yes = False,
+    prune: Prune = False,
     force: Force = None,
     report: ReportFile = None,
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
@@ -258,7 +265,10 @@ def apply(
         approved = approval(plan_file, expect, yes=yes, force=force or "")
         selection = _selection(target, exclude, label, shard, since)
         wanted = session.wanted(services, environment, auth, selection)
-        return applying.Order("apply", wanted, page, approved, parallel, lock_timeout, shard)
+        doomed = session.pruning(wanted, prune or approved.prunes, force)
+        return applying.Order(
+            "apply", wanted, page, approved, parallel, lock_timeout, shard, prune=doomed
+        )
 
     return applying.apply(order, report)
 

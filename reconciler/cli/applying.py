@@ -18,7 +18,7 @@ from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings
-from reconciler.model import Action, Failure, Report
+from reconciler.model import Failure, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.cli.session import Session
     from reconciler.engine.steps import Ended
     from reconciler.model import Desired, Plan
+    from reconciler.plan import Prune
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Order:
     parallel: int | None = None
     lock_timeout_s: float = 0.0
     shard: str = ""
+    prune: Prune | None = None
 
     @property
     def effective(self) -> Desired:
@@ -65,7 +67,8 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
 
     What is not approved is told in the ending, with the plan that would have been.
     """
-    with session.opened(order.effective, order.parallel, order.approval.force) as opened:
+    force = order.approval.force
+    with session.opened(order.effective, order.parallel, force, order.prune) as opened:
         first = opened.plan()
         order.page.show_plan(first, to=sys.stderr)
         session.hint_at_emulator(first)
@@ -92,7 +95,7 @@ def carry_out(order: Order, opened: Session, first: Plan) -> Report:
     last = opened.plan() if ended and not opened.stop.event.is_set() else first
     last = replace(last, commit=session.planned_commit(os.environ))
     report = make_report(last, ended, time.monotonic() - began, opened.stop.signal)
-    failures = (*report.failures, *lock_failures(opened))
+    failures = (*report.failures, *lock_failures(opened), *unread_failures(opened))
     return replace(report, forced=order.approval.force, failures=failures)
 
 
@@ -113,7 +116,7 @@ def train_now(order: Order) -> Report:
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         first = opened.plan()
         session.hint_at_emulator(first)
-        if first.counts[Action.TRAIN]:
+        if any(change.trains for change in first.changes):
             order.page.show_plan(first, to=sys.stderr)
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
@@ -160,6 +163,7 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
             parallel=opened.width,
             most_jobs=MAX_UNFINISHED_JOBS,
             goal=Goal(goal),
+            not_declared=opened.lost.found,
         )
 
 
@@ -182,6 +186,15 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
         for plan in approved if not stop.event.is_set() else ():
             world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
     opened.lock_lost = lock.lost
+
+
+def unread_failures(opened: Session) -> tuple[Failure, ...]:
+    """The failure of a run that was to delete what it could not wholly look for; () for others."""
+    if opened.prune is None or not opened.lost.unread:
+        return ()
+    name = opened.wanted.environment.name
+    why = f"nothing was deleted that is not declared: {'; '.join(opened.lost.unread)}"
+    return (Failure(name, f"environment {name}", why, errors.ERROR),)
 
 
 def lock_failures(opened: Session) -> tuple[Failure, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
+from reconciler.model import NOT_DECLARED, Action
 from reconciler.plan import TO_DO, beyond, uncovered
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ class Approval:
     merged: tuple[Plan, ...] | None = None
     yes: bool = False
     force: str = ""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether an approved plan deletes what is not declared."""
+        plans = (*([self.plan] if self.plan else ()), *(self.merged or ()))
+        doomed = (c for plan in plans for c in plan.changes if c.action is Action.DELETE)
+        return any(change.code == NOT_DECLARED for change in doomed)
 
     def check(self, fresh: Plan, plans: Plans) -> None:
         """Return when the fresh plan may be applied; StalePlanError or RefusedError otherwise."""

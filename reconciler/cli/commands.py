@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.output import Page
     from reconciler.model import Binding, Desired, Observed, Plan
+    from reconciler.plan import Prune
 
 
 def validate(services: Path, sarif: Path | None) -> int:
@@ -47,11 +48,14 @@ def plan(
     *,
     max_age_s: float = math.inf,
     forced: bool = False,
+    prune: Prune | None = None,
 ) -> int:
     """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable."""
     if live is None:
         session.introduce(wanted.environment)
-        made = plan_now(wanted, parallel)
+        made = plan_now(wanted, parallel, prune)
+    elif prune is not None:
+        raise ConfigurationError("--prune looks for what is there; leave --live or --prune out")
     else:
         made = _plan_offline(wanted, live, parallel, max_age_s)
     made = replace(made, commit=session.planned_commit(os.environ))
@@ -64,7 +68,8 @@ def plan(
         actions.current().files["plan-file"] = str(out)
         named = f"plan {kept.id}" if kept.id else "a plan made offline, which approves nothing,"
         say(f"wrote {out}: {named} with digest {kept.digest}")
-    return plan_exit_code(made, detailed_exitcode, forced)
+    blind = prune is not None and bool(made.notes)
+    return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, forced)
 
 
 def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
@@ -91,9 +96,9 @@ def plan_exit_code(made: Plan, detailed: bool, forced: bool) -> int:
     return errors.CHANGES if changes and detailed else errors.SUCCESS
 
 
-def plan_now(wanted: Desired, parallel: int | None) -> Plan:
+def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) -> Plan:
     """The plan of what is now."""
-    with session.opened(wanted, parallel) as opened:
+    with session.opened(wanted, parallel, prune=prune) as opened:
         return opened.plan()
 
 
@@ -128,7 +133,7 @@ def export(wanted: Desired, names: list[str], out: Path | None) -> int:
     """
     from reconciler.cli.offline import export_document
 
-    chosen = named(wanted, names)
+    chosen = [b for b in named(wanted, names) if names or not b.absent]
     session.introduce(wanted.environment)
     documents, failed = {}, 0
     with session.opened(wanted, None) as opened:

@@ -13,7 +13,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.model import Declared
 
 if TYPE_CHECKING:
-    from reconciler.model import Binding, Desired
+    from reconciler.model import Address, Binding, Desired
 
 _SHARD = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
@@ -48,13 +48,14 @@ class Selection:
         of_shard = self._of_shard(wanted.bindings)
         declared = Declared(len(wanted.bindings), len(of_shard))
         chosen = self._of_shard(chosen)
-        return replace(wanted, bindings=chosen, declared=declared)
+        names = {binding.name for binding in chosen}
+        left_out = tuple(b for b in wanted.bindings if b.name not in names)
+        return replace(
+            wanted, bindings=chosen, declared=declared, left_out=left_out, shard=self.shard
+        )
 
     def _of_shard(self, bindings: tuple[Binding, ...]) -> tuple[Binding, ...]:
-        if not self.shard:
-            return bindings
-        number, count = shard_of(self.shard)
-        return tuple(b for b in bindings if _place(b, count) == number)
+        return tuple(b for b in bindings if in_shard(b.address, self.shard))
 
     def _names(self, binding: Binding) -> bool:
         fits = not self.targets or any(fnmatchcase(binding.name, t) for t in self.targets)
@@ -69,10 +70,13 @@ def shard_of(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _place(binding: Binding, count: int) -> int:
-    """The shard of a binding: by its address alone, so that others may come and go."""
-    digest = hashlib.sha256(str(binding.address).casefold().encode()).digest()
-    return int.from_bytes(digest[:8], "big") % count + 1
+def in_shard(address: Address, shard: str) -> bool:
+    """Whether an address belongs to a shard: by itself alone, so that others may come and go."""
+    if not shard:
+        return True
+    number, count = shard_of(shard)
+    digest = hashlib.sha256(str(address).casefold().encode()).digest()
+    return int.from_bytes(digest[:8], "big") % count + 1 == number
 
 
 def _has(binding: Binding, pairs: list[tuple[str, str]]) -> bool:

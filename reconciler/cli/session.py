@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from reconciler import desired, targets
 from reconciler.cli.event import pull_head, read_event
 from reconciler.cli.output import say
+from reconciler.cli.selection import in_shard
 from reconciler.engine.world import World
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.ledger import Ledger
-from reconciler.model import Actor, CloudName
+from reconciler.model import Actor, CloudName, NotDeclared
 from reconciler.training.bes import MAX_UNFINISHED_JOBS, BatchExecution
 from reconciler.wire.blob import Account
 from reconciler.wire.credentials import AccessToken, resolve_all
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         Plan,
         SecretName,
     )
+    from reconciler.plan import Prune
     from reconciler.wire.blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
@@ -162,8 +164,21 @@ def _since(services: Path, chosen: Desired, ref: str) -> Desired:
 
 def unprotected(wanted: Desired) -> Desired:
     """The desired state without the protection that --force overrides."""
-    free = tuple(replace(binding, protect=False) for binding in wanted.bindings)
+    free = tuple(replace(binding, forced=True) for binding in wanted.bindings)
     return replace(wanted, bindings=free)
+
+
+def pruning(wanted: Desired, asked: bool, force: str | None) -> Prune | None:
+    """What is to become of what is not declared; ConfigurationError where a selection hides who
+    declares it."""
+    from reconciler.plan import Prune
+
+    if asked and not wanted.whole:
+        raise ConfigurationError(
+            "--prune is of a whole environment, or of a shard of it: what a selection leaves out "
+            "looks as if nothing declared it; leave the selection out"
+        )
+    return Prune(forced=bool(force)) if asked else None
 
 
 def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
@@ -266,6 +281,7 @@ class Session:
     """An environment that is being talked to. `lock_lost` says why a lock is held no more.
 
     Its worlds share one access token, and `environ` and `clock` where these are not the process's.
+    `prune` plans the end of what is not declared, which was `lost` at the last look.
     """
 
     wanted: Desired
@@ -277,12 +293,19 @@ class Session:
     lock_lost: str = ""
     environ: Mapping[str, str] | None = None
     clock: Clock | None = None
+    prune: Prune | None = None
+    lost: NotDeclared = field(default_factory=NotDeclared)
 
     def observe(self) -> tuple[Observed, ...]:
         """What is, read by a client that refuses to write."""
-        from reconciler.engine.survey import observe_all
+        from reconciler.engine.survey import survey
 
-        return observe_all(self.reading(), self.wanted.bindings, self.width)
+        wanted = self.wanted
+        declared = (*wanted.bindings, *wanted.left_out) if wanted.whole else None
+        observed, lost = survey(self.reading(), wanted.bindings, self.width, declared)
+        mine = tuple(one for one in lost.found if in_shard(one.address, wanted.shard))
+        self.lost = replace(lost, found=mine)
+        return observed
 
     def reading(self) -> World:
         """The same world, by a client that refuses to write."""
@@ -304,18 +327,22 @@ class Session:
         from reconciler.engine.forecast import foresee
         from reconciler.plan import make_plan
 
-        made = make_plan(self.wanted.environment, observed, self.wanted.declared)
+        wanted = self.wanted
+        made = make_plan(wanted.environment, observed, wanted.declared, self.lost, self.prune)
         return foresee(self.world, self.wanted.bindings, made, MAX_UNFINISHED_JOBS)
 
 
 @contextlib.contextmanager
-def opened(wanted: Desired, parallel: int | None, force: str = "") -> Iterator[Session]:
+def opened(
+    wanted: Desired, parallel: int | None, force: str = "", prune: Prune | None = None
+) -> Iterator[Session]:
     """The environment, connected in the name of who runs this; closed at the end."""
     stop = Stop()
     with client(wanted.environment, parallel, stop) as http:
         arm = arm_token(wanted.environment, http)
         world = connect(wanted, http, stop=stop, actor=actor(os.environ, force), arm=arm)
-        yield Session(wanted, http, world, stop, width(wanted.environment, parallel), arm)
+        at_once = width(wanted.environment, parallel)
+        yield Session(wanted, http, world, stop, at_once, arm, prune=prune)
 
 
 def actor(environ: Mapping[str, str], force: str = "") -> Actor:
@@ -372,7 +399,9 @@ def hint_at_emulator(made: Plan) -> None:
 
 
 def _kinds(wanted: Desired) -> set[str]:
-    return {binding.kind for binding in wanted.bindings}
+    """The kinds that are asked: of a whole environment or shard all, for the lost may be any."""
+    asked = (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
+    return {binding.kind for binding in asked}
 
 
 def _services(bindings: Iterable[Binding]) -> set[str]:

@@ -12,6 +12,7 @@ from reconciler.model import (
     MOST_BINDINGS,
     Auth,
     CloudName,
+    Creation,
     Environment,
     Recipe,
     Rule,
@@ -25,6 +26,7 @@ from reconciler.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
@@ -50,6 +52,7 @@ def environment(document: Document) -> Environment:
         auth=Auth(spec.get("auth", "default")),
         parallel=limits.get("parallel", 8),
         most_changes_percent=int(limits.get("changes", "30%").removesuffix("%")),
+        most_deletes_percent=int(limits.get("deletes", "10%").removesuffix("%")),
         most_bindings=limits.get("bindings", MOST_BINDINGS),
         most_retrains=limits.get("retrains", 40),
         source=document.at("metadata", "name"),
@@ -60,6 +63,11 @@ def version(document: Document) -> Version:
     """The version that a binding wants."""
     said = document.data["spec"]["model"]
     return Version(said["name"], said["version"], tuple(said.get("with", {}).items()))
+
+
+def creation(document: Document) -> Creation | None:
+    """How an endpoint is made of which nothing more must be said; None: not at all."""
+    return Creation() if document.data["spec"].get("create") is True else None
 
 
 def labels(document: Document) -> tuple[tuple[str, str], ...]:

@@ -153,7 +153,7 @@ class Resolver:
     def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
         kind = self._kinds.get(each.kind or "")
         if site.environment is None or kind is None or kind.creation is None:
-            return None, []
+            return build.creation(each.document), []
         where = each.document, each.folder, site.environment
         return self._definitions.creation(*where, kind.creation)
 
@@ -276,6 +276,7 @@ def _binding(
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
         max_age_s=build.max_age_s(model),
+        absent=document.data["spec"].get("state") == "absent",
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),

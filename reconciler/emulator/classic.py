@@ -42,6 +42,7 @@ _PATH = re.compile(
 _ENDPOINTS = re.compile(r"/endpoints/?$", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]{1,24}")
 FREE_ENDPOINTS = 3
+MOST_ENDPOINTS = 10_000  # §2.5: of a standard workspace
 
 
 def route(request: Request) -> str:
@@ -229,29 +230,42 @@ def _resource(core: Core, request: Request, resource: Json) -> Json:
 def _put(
     core: Core, request: Request, workspace: Workspace, service: ClassicService, name: str
 ) -> Response:
-    """Create an endpoint, or change the settings of an existing one (§2.5)."""
+    """Create an endpoint, or change the settings of an existing one (§2.5).
+
+    What the real service does with one that exists is not known [U]: `classic_put` changes it,
+    refuses, or begins again with the model of the default endpoint.
+    """
     body = json_object(request)
     throttle, calls = _limits(body, workspace)
+    default = service.endpoints[service.default.casefold()]
     endpoint = _found(service, name)
-    status = 200
+    status = 201 if endpoint is None else 200
     if endpoint is None:
         _check_new(service, workspace, name)
-        default = service.endpoints[service.default.casefold()]
-        endpoint = Endpoint(
-            id=new_id(),
-            name=name,
-            description="",
-            created=core.now(),
-            keys={"primary": new_key(), "secondary": new_key()},
-            resources=copy.deepcopy(default.resources),
-            model=default.model,
-        )
+        endpoint = _new_endpoint(core, name, default)
         service.endpoints[name.casefold()] = endpoint
-        status = 201
+    elif core.options.classic_put == "refused":
+        raise Refused(409, "Conflict", "The endpoint exists already.", ("BadParameterValue", name))
+    elif core.options.classic_put == "reset" and endpoint is not default:
+        endpoint.resources = copy.deepcopy(default.resources)
+        endpoint.model, endpoint.next_model = default.model, ""
     endpoint.description = str(member(body, "Description") or "")
     endpoint.throttle, endpoint.max_calls = throttle, calls
     endpoint.prevent_update = _truth(member(body, "PreventUpdate"), endpoint.prevent_update)
     return answer(status, _shown(core, request, service, endpoint))
+
+
+def _new_endpoint(core: Core, name: str, default: Endpoint) -> Endpoint:
+    """It starts with the same trained model as the default endpoint (§2.5)."""
+    return Endpoint(
+        id=new_id(),
+        name=name,
+        description="",
+        created=core.now(),
+        keys={"primary": new_key(), "secondary": new_key()},
+        resources=copy.deepcopy(default.resources),
+        model=default.model,
+    )
 
 
 def _truth(value: Any, default: bool) -> bool:
@@ -269,6 +283,8 @@ def _check_new(service: ClassicService, workspace: Workspace, name: str) -> None
         raise bad_argument(
             "BadParameterValue", "A free workspace has at most 3 endpoints per web service."
         )
+    if len(service.endpoints) >= MOST_ENDPOINTS:
+        raise bad_argument("BadParameterValue", "A web service has at most 10,000 endpoints.")
 
 
 def _limits(body: Json, workspace: Workspace) -> tuple[str, int]:

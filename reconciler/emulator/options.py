@@ -24,6 +24,7 @@ class Options:
     status_codes: str = "strings"  # or "numbers" (§4.3)
     cancelled: str = "Cancelled"  # or "Canceled" (§4.3)
     classic_location: str = "visible"  # or "hidden" (§2.6)
+    classic_put: str = "update"  # or "refused", "reset": what PUT does to an endpoint (§2.5)
     classic_patch_body: bool = True  # whether PATCH answers the endpoint (§2.8)
     patch_maps: str = "replace"  # or "merge" (§3.7)
     async_failure: str = "both"  # or "error", "errorInfo" (§3.6)
@@ -42,6 +43,7 @@ class Options:
             "status_codes": ("strings", "numbers"),
             "cancelled": ("Cancelled", "Canceled"),
             "classic_location": ("visible", "hidden"),
+            "classic_put": ("update", "refused", "reset"),
             "patch_maps": ("replace", "merge"),
             "payloads": ("inline", "blob"),
             "async_failure": ("both", "error", "errorInfo"),

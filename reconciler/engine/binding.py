@@ -12,6 +12,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import verify
+from reconciler.engine.lifecycle import (
+    APPEARS_S,
+    OPERATION_TIMEOUT_S,
+    Written,
+    create,
+    delete,
+    gone,
+    update,
+)
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import judge, make_proof
 from reconciler.engine.steps import Again, Ended, Goal, Patience
@@ -32,12 +41,15 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.model import (
+    NEWBORN,
     ROLL_BACK,
     TRAINING,
     UNREADABLE,
     Action,
     ArtifactState,
     Failure,
+    Health,
+    HealthCode,
     ModelRef,
     Observed,
     Proof,
@@ -54,8 +66,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
-UPDATE_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
 WRONG_PROBE = ("BadArgument", "BadUserArgument")  # what the service says of inputs (§4.8)
+_DOING = {Action.CREATE: "creating", Action.UPDATE: "updating", Action.DELETE: "deleting"}
 COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
 
 
@@ -78,12 +90,16 @@ class BindingRun:
 
     def __init__(self, binding: Binding, approved: Change, shared: Shared) -> None:
         self.binding = binding
+        self.name = binding.name
+        self.address = str(binding.address)
         self._approved = approved
         self._shared = shared
         self._world = shared.world
         self._target: Target = shared.world.targets[binding.kind]
         self._swap: Swap | None = None
         self._unanswered: Swap | None = None
+        self._written: Written | None = None  # the last write that was no swap
+        self._proof: Proof | None = None  # of the swap, where settings follow it
         self._disproved = ""  # why the candidate was rejected, on the way back
         self._unheard = ""  # why this run rejected it, where that was for no answer at all
         self._waiting_since: float | None = None
@@ -112,6 +128,11 @@ class BindingRun:
             if words:
                 return self._still_updating(self._swap.asked_at, words)
             self._swap.ended = True
+        if (written := self._written) is not None and written.operation:
+            words = self._target.progress(written.operation)
+            if words:
+                return self._still_updating(written.asked_at, words, _DOING[written.action])
+            written.operation = ""
         observed = observe(self._world, self.binding)
         change = decide(observed)
         self._note(observed, change)
@@ -126,26 +147,70 @@ class BindingRun:
             return self._failed(change.why, blocked_code(change))
         if change.action is Action.NOOP:
             return self._already_there(observed)
-        if not covers(self._approved, change):
+        if not covers(self._approved, change) and not self._lost_by_our_settings(change):
             raise StalePlanError(
                 f"approved was {described(self._approved)}, but meanwhile it would be "
                 f"{described(change)} ({change.why}); plan and approve again"
             )
-        if change.action is Action.TRAIN or change.code == TRAINING:
+        if change.trains or change.code == TRAINING:
             return self._train(change)
         if self._shared.goal is Goal.TRAINED:
             return self._ended(Ended(), "trained")
         if change.action is Action.WAIT:
             return self._wait(observed, change)
+        if change.action in _DOING:
+            return self._write(observed, change)
         return self._bind(observed, change)
+
+    def _lost_by_our_settings(self, change: Change) -> bool:
+        """Whether the model went with the settings that this run wrote: Classic has one request
+        for both to create and to change, and nobody knows that it leaves the model (§2.5 [U])."""
+        written, approved = self._written, self._approved
+        wrote = written is not None and written.action is Action.UPDATE
+        same = (change.after_ref, change.key) == (approved.after_ref, approved.key)
+        return wrote and same and change.action is Action.BIND
+
+    def _write(self, observed: Observed, change: Change) -> Again | Ended:
+        """Make, change or delete the endpoint; a write that the service took is not repeated."""
+        action, now = change.action, self._world.clock.now()
+        if self._written is not None and self._written.action is action:
+            if now - self._written.asked_at < self._target.settle_s + APPEARS_S:
+                self._say(_DOING[action], "it does not show yet")
+                return self._updating.again()
+            raise ProofError(
+                f"the service took the request to {action.name.lower()} it, but {change.why}"
+            )
+        self._shared.slots.give_back(self.binding)
+        self._say(_DOING[action])
+        if action is Action.CREATE:
+            self._note_refusal("")
+            operation = create(self._world, observed)
+        elif action is Action.UPDATE:
+            operation = update(self._world, observed)
+        else:
+            operation = delete(self._world, self.binding.kind, self.binding.address)
+        self._written = Written(action, self._world.clock.now(), operation)
+        self._updating.reset()
+        return self._updating.again()
 
     def _already_there(self, observed: Observed) -> Again | Ended:
         """Nothing to do; but a swap whose answer was lost has evidently happened: prove it."""
+        if self._proof is not None or self._written is not None:
+            return self._written_and_read_back(observed)
         if self._unanswered is None:
             return self._ended(Ended(), "unchanged")
         self._swap = self._unanswered
         self._swap.ended = True
         return self._prove(self._swap, observed)
+
+    def _written_and_read_back(self, observed: Observed) -> Ended:
+        """The end of a run that wrote settings, or deleted: the look found that it is so."""
+        if self.binding.absent:
+            proof = gone(self.name, self.address)
+            return self._ended(Ended(proof=proof, changed=True), "deleted")
+        health = Health(HealthCode.HEALTHY, "the settings were read back")
+        proof = self._proof or make_proof(self.binding, observed.live, health)
+        return self._ended(Ended(proof=proof, changed=True), "proved")
 
     def _note(self, observed: Observed, change: Change) -> None:
         if not observed.artifact.noted:
@@ -182,7 +247,8 @@ class BindingRun:
     def _bind(self, observed: Observed, change: Change) -> Again | Ended:
         """Record the way back, then swap: forward, or back when `change` says so."""
         self._shared.slots.give_back(self.binding)
-        before = self._score_before(forward := change.code != ROLL_BACK)
+        forward = change.code != ROLL_BACK
+        before = self._score_before(forward and change.code != NEWBORN)
         if forward and (why := self._wrong_probe(before)):
             return self._failed(why, REFUSED)
         record = self._record(observed, change, before)
@@ -257,11 +323,11 @@ class BindingRun:
             log.info("%s could not be scored before the swap: %s", self.binding.name, exc.message)
             return None
 
-    def _still_updating(self, since: float, words: str) -> Again | Ended:
-        if self._world.clock.now() - since > UPDATE_TIMEOUT_S:
-            why = f"the update is still {words} after {UPDATE_TIMEOUT_S:g} s"
+    def _still_updating(self, since: float, words: str, phase: str = "swapping") -> Again | Ended:
+        if self._world.clock.now() - since > OPERATION_TIMEOUT_S:
+            why = f"the update is still {words} after {OPERATION_TIMEOUT_S:g} s"
             return self._failed(why, ERROR)
-        self._say("swapping", words)
+        self._say(phase, words)
         return self._updating.again()
 
     def _after_swap(self, swap: Swap, observed: Observed, change: Change) -> Again | Ended:
@@ -317,6 +383,10 @@ class BindingRun:
         self._keep(replace(swap.record, bound=swap.record.wanted, proved=True), "proof")
         if self._disproved:
             return self._failed(f"{self._disproved}; rolled back, and proved", UNPROVED, proof)
+        if self.binding.settings or self.binding.create is not None:
+            # Whether its settings are as declared is for the next look to say.
+            self._proof, self._swap, self._unanswered = proof, None, None
+            return Again(0.0)
         return self._ended(Ended(proof=proof, changed=True), "proved")
 
     def _judged(self) -> Binding:
@@ -419,7 +489,8 @@ class BindingRun:
         self._shared.slots.give_back(self.binding)
         self._shared.progress.failed(self.binding.name, message)
         failure = Failure(self.binding.name, str(self.binding.address), message, exit_code)
-        return Ended(proof=proof, failure=failure, changed=self._swap is not None)
+        wrote = self._swap is not None or self._written is not None or self._proof is not None
+        return Ended(proof=proof or self._proof, failure=failure, changed=wrote)
 
 
 def blocked_code(change: Change) -> int:

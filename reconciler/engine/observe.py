@@ -39,6 +39,10 @@ def observe(world: World, binding: Binding) -> Observed:
     ref = world.ledger.ref(binding.version)
     try:
         live, record = observe_live(world, binding)
+        if binding.absent:
+            name = world.ledger.version_name(live.ref, binding.version) if live.ref else ""
+            unasked = Artifact(ArtifactState.UNKNOWN, ref)
+            return Observed(binding, live, unasked, live_version=name, record=record)
         artifact = observe_artifact(world, binding, live)
         metrics, version = _of_live(world, binding, live, artifact, record)
         back = observe_way_back(world, binding, live, artifact, record)

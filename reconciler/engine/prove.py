@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import verify
+from reconciler.engine.lifecycle import gone
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
 from reconciler.errors import WireError
@@ -27,6 +28,8 @@ def prove(world: World, binding: Binding) -> Proof:
     """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
     try:
         live, _ = observe_live(world, binding)
+        if binding.absent:
+            return _of_absent(binding, live)
         if live.ref != world.ledger.ref(binding.version):
             return make_proof(binding, live, _not_served(live), read_back=False)
         after = world.targets[binding.kind].score(binding) if binding.probe else None
@@ -34,6 +37,14 @@ def prove(world: World, binding: Binding) -> Proof:
         health = Health(HealthCode.UNKNOWN, exc.message)
         return Proof(binding.name, str(binding.address), binding.version.version, False, health)
     return make_proof(binding, live, judge(binding, after), after=after)
+
+
+def _of_absent(binding: Binding, live: Live) -> Proof:
+    name, address = binding.name, str(binding.address)
+    if live.health.code is HealthCode.MISSING:
+        return gone(name, address)
+    health = Health(HealthCode.DEGRADED, "it is there, and `state: absent` is declared")
+    return Proof(name, address, "", read_back=False, health=health)
 
 
 def judge(binding: Binding, after: Score | None) -> Health:
@@ -44,6 +55,8 @@ def judge(binding: Binding, after: Score | None) -> Health:
 
 
 def _not_served(live: Live) -> Health:
+    if live.health.code is HealthCode.MISSING:
+        return live.health
     if live.refusal is not None:
         return Health(HealthCode.DEGRADED, live.refusal.message)
     if live.health.code is not HealthCode.HEALTHY:

@@ -40,6 +40,17 @@ class Again:
     after_s: float
 
 
+class Run(Protocol):
+    """What is stepped until it ends: a binding, or an endpoint that is not declared any more."""
+
+    name: str
+    address: str
+
+    def step(self) -> Again | Ended:
+        """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ended:
     """A binding that needs no more steps: its proof, or its failure; and whether it was changed."""

@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.engine.not_declared import look_for_not_declared
 from reconciler.engine.observe import observe
 from reconciler.engine.reading import reading
+from reconciler.model import NotDeclared
 from reconciler.wire import blob_survey
 
 if TYPE_CHECKING:
@@ -28,6 +30,16 @@ T = TypeVar("T")
 
 def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
     """One observation per binding, `parallel` at a time, in the order of `bindings`."""
+    return survey(world, bindings, parallel)[0]
+
+
+def survey(
+    world: World,
+    bindings: Iterable[Binding],
+    parallel: int,
+    declared: Iterable[Binding] | None = None,
+) -> tuple[tuple[Observed, ...], NotDeclared]:
+    """The same, and what is at none of the addresses of `declared`; None: nobody looks for that."""
     wanted = tuple(bindings)
     with reading(parallel, "observe") as pool:
 
@@ -35,7 +47,9 @@ def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tup
             return pool.submit(work).result
 
         seen = surveyed(world, wanted, soon)
-        return tuple(pool.map(lambda binding: observe(seen, binding), wanted))
+        # What this look waits for was begun before it, so it cannot wait for ever.
+        lost = soon(lambda: look_for_not_declared(seen, declared))
+        return tuple(pool.map(lambda binding: observe(seen, binding), wanted)), lost()
 
 
 def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:

@@ -1,29 +1,41 @@
 """Classic endpoints: named endpoints of a workspace service whose `Resources` are patched.
 
-Facts: azure-ml-studio-protocol.md §2.4 (verbs), §2.6 (objects, and whether GET reveals the
-model), §2.8 (PATCH: effective after about 30 seconds; the default endpoint is locked).
+Facts: azure-ml-studio-protocol.md §2.4 (verbs), §2.5 (creation and its limits), §2.6 (objects,
+and whether GET reveals the model), §2.8 (PATCH: effective after about 30 seconds; the default
+endpoint is locked).
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import NotFoundError, RefusedError, UnreadableError
-from reconciler.model import Health, HealthCode, Live, ModelRef, Refusal, Score, Witness
+from reconciler.errors import (
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    RejectedError,
+    UnreadableError,
+)
+from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Refusal, Score, Witness
 from reconciler.targets import Connection, scoring
 from reconciler.targets.classic_reads import Reads
 from reconciler.targets.definition import model_ref, shown_uri
+from reconciler.targets.marks import Described, described
 from reconciler.targets.members import flag, member, near, objects, text
 from reconciler.wire.credentials import Bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.model import Binding, Environment
+    from reconciler.model import Address, Binding, Environment
     from reconciler.wire.soon import Soon
 
+_TOLD = frozenset({"description", "throttlelevel", "maxconcurrentcalls"})
+MOST_ENDPOINTS = 10_000  # §2.5: of one web service of a standard workspace
 SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
 READ_ONLY_EXPORTED = ("webService", "endpoint.Name", "endpoint.PreventUpdate")
 _EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")
@@ -62,6 +74,12 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress
             f"environment {environment.name} declares no workspace, which Classic endpoints need; "
             "add spec.workspace to it"
         )
+    settings = spec.get("settings", {})
+    if "maxConcurrentCalls" in settings and settings.get("throttleLevel") != "High":
+        raise ValueError(
+            "settings.maxConcurrentCalls needs throttleLevel: High beside it; a Low endpoint has "
+            "always 4 concurrent calls"
+        )
     return ClassicAddress(environment.workspace.id, spec["webService"], spec["endpoint"])
 
 
@@ -94,6 +112,8 @@ class ClassicEndpoints:
         self._http = connection.http
         self._hosts = connection.hosts
         self._grant = connection.grant
+        self._mark = connection.environment.mark
+        self._workspace = workspace.id
         self._token = Bearer(connection.secret(workspace.token), "classic", connection.hosts)
         base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
         self._reads = Reads(connection.http, base, self._token)
@@ -111,14 +131,28 @@ class ClassicEndpoints:
         if isinstance(service, Live):
             return service
         if (listed := self._reads.listed(where)) is not None:
-            live = _live(service, listed, binding, Witness.SERVICE)
-            if _tells_all(live):
+            live = _live(service, listed, binding, Witness.SERVICE, self._mark)
+            if _tells_all(live, listed, binding):
                 return live
         try:
             endpoint = self._reads.endpoint(service, where)
         except NotFoundError:
-            return Live(Health(HealthCode.MISSING, _missing(where)))
-        return _live(service, endpoint, binding, Witness.SERVICE)
+            return self._missing(service, binding)
+        return _live(service, endpoint, binding, Witness.SERVICE, self._mark)
+
+    def _missing(self, service: Mapping[str, Any], binding: Binding) -> Live:
+        """That there is no such endpoint. Where something would follow from that, the list of all
+        must say so too, since anything between can answer 404; and the default endpoint shows
+        what a new one would be like."""
+        where = _address(binding)
+        missing = Live(Health(HealthCode.MISSING, _missing(where)))
+        if binding.create is None and not binding.absent:
+            return missing
+        found = self._reads.endpoints_by(service, where.service)
+        if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):
+            raise UnreadableError(f"{where} is not found, though the service lists it; look again")
+        refusal = None if binding.absent else _no_creation(service, found, binding)
+        return replace(missing, refusal=refusal)
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[ClassicAddress]:
         """Every other endpoint of the services that these bindings name."""
@@ -135,7 +169,7 @@ class ClassicEndpoints:
     def bind(self, binding: Binding, ref: ModelRef) -> str:
         """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""
         service, endpoint = self._both(binding)
-        live = _live(service, endpoint, binding, Witness.SERVICE)
+        live = _live(service, endpoint, binding, Witness.SERVICE, self._mark)
         if live.refusal is not None:
             raise RefusedError(f"{binding.address}: {live.refusal.message}")
         location = self._grant(ref)
@@ -156,6 +190,129 @@ class ClassicEndpoints:
             what=f"updating {binding.address}",
         )
         return ""
+
+    def create(self, binding: Binding, ref: ModelRef) -> str:  # noqa: ARG002
+        """PUT the endpoint; it serves the model of the default endpoint until it is bound (§2.5).
+
+        One that a run before made is gone on with: it carries our mark.
+        """
+        where = _address(binding)
+        service = self._service(where)
+        with contextlib.suppress(NotFoundError):
+            if self._described(self._reads.endpoint(service, where)).is_of(self._mark):
+                return ""
+            raise RefusedError(f"{where}: somebody else made it meanwhile; plan again")
+        owned = dict(binding.settings)
+        new = Described(owned.get("description", ""), self._mark, binding.protect)
+        throttle = owned.get("throttleLevel", "Low")
+        self._put(service, where, new, throttle, owned.get("maxConcurrentCalls"), prevent=False)
+        return ""
+
+    def update(self, binding: Binding) -> str:
+        """PUT what is declared, and what is not as it is: one request takes them all (§2.5).
+
+        Whether a PUT of an endpoint that exists is taken is not known [U]; that it leaves the
+        model, neither. The look after it shows both.
+        """
+        where, owned = _address(binding), dict(binding.settings)
+        service, endpoint = self._both(binding)
+        now = self._described(endpoint)
+        if now.mark and not now.is_of(self._mark):
+            raise RefusedError(f"{where}: {_not_ours(now.mark).message}")
+        protected = binding.protect if now.mark else False
+        new = Described(owned.get("description", now.text), now.mark, protected)
+        throttle = owned.get("throttleLevel") or text(endpoint, "ThrottleLevel") or "Low"
+        stays = throttle == text(endpoint, "ThrottleLevel") == "High"
+        calls = owned.get("maxConcurrentCalls") or (_calls(endpoint) if stays else None)
+        prevent = flag(endpoint, "PreventUpdate")
+        self._put(service, where, new, throttle, calls, prevent=prevent)
+        return ""
+
+    def delete(self, address: Address) -> str:
+        """DELETE the endpoint, read again just before: never the default one, nor a foreign one."""
+        assert isinstance(address, ClassicAddress)
+        service = self._reads.service(address)
+        if isinstance(service, Live):
+            if service.health.code is HealthCode.MISSING:
+                return ""
+            raise RefusedError(f"{address}: {_why_no_service(service)}")
+        try:
+            endpoint = self._reads.endpoint(service, address)
+        except NotFoundError:
+            return ""
+        ours = self._described(endpoint).is_of(self._mark)
+        if (keep := _keep(service, endpoint)) or not ours:
+            why = keep.message if keep else "it does not carry the mark of this environment"
+            raise RefusedError(f"{address}: {why}")
+        self._http.request(
+            "DELETE",
+            self._reads.endpoint_url(service, address),
+            credential=self._token,
+            expect=(*range(200, 300), 404),
+            what=f"deleting {address}",
+        )
+        return ""
+
+    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
+        """The endpoints with our mark that are not declared, by one list per service (§2.4)."""
+        services = self._reads.services()
+        times = Counter(text(service, "Name") for service in services)
+        found = []
+        for service in services:
+            if member(service, "EndpointCount") in (0, 1):  # the default one is nobody's
+                continue
+            name, ident = text(service, "Name"), text(service, "Id")
+            shown = name if times[name] == 1 else ident
+            for endpoint in self._reads.endpoints_by(service, name, ident):
+                if self._described(endpoint).is_of(self._mark):
+                    at = [self._at(each, endpoint) for each in (shown, name, ident)]
+                    if not any(str(where).casefold() in declared for where in at):
+                        found.append(self._owned(service, endpoint, at[0]))
+        return tuple(found)
+
+    def _owned(
+        self, service: Mapping[str, Any], endpoint: Mapping[str, Any], where: ClassicAddress
+    ) -> Owned:
+        protected = self._described(endpoint).protected
+        keep = _keep(service, endpoint)
+        return Owned("ClassicEndpoint", where.endpoint, where, protected=protected, keep=keep)
+
+    def _at(self, service: str, endpoint: Mapping[str, Any]) -> ClassicAddress:
+        return ClassicAddress(self._workspace, service, text(endpoint, "Name"))
+
+    def _described(self, endpoint: Mapping[str, Any]) -> Described:
+        return described(text(endpoint, "Description"))
+
+    def _put(
+        self,
+        service: Mapping[str, Any],
+        where: ClassicAddress,
+        new: Described,
+        throttle: str,
+        calls: str | None,
+        *,
+        prevent: bool,
+    ) -> None:
+        body = {
+            "Description": str(new),
+            "ThrottleLevel": throttle,
+            "MaxConcurrentCalls": int(calls) if calls else None,
+            "PreventUpdate": prevent,
+        }
+        try:
+            self._http.request(
+                "PUT",
+                self._reads.endpoint_url(service, where),
+                credential=self._token,
+                json=body,
+                expect=range(200, 300),
+                what=f"writing {where}",
+            )
+        except (RejectedError, ConflictError) as exc:
+            raise RefusedError(
+                f"{where}: the service refuses it: {exc.message}; a free workspace has at most 3 "
+                "endpoints per web service, all of them with throttleLevel: Low"
+            ) from exc
 
     def progress(self, operation: str) -> str:  # noqa: ARG002
         """Always "": Classic has no operation to ask; `settle_s` bounds the wait."""
@@ -182,10 +339,14 @@ class ClassicEndpoints:
         }
 
     def _both(self, binding: Binding) -> tuple[dict[str, Any], dict[str, Any]]:
-        service = self._reads.service(_address(binding))
-        if isinstance(service, Live):
-            raise RefusedError(f"{binding.address}: {_why_no_service(service)}")
+        service = self._service(_address(binding))
         return service, self._reads.endpoint(service, _address(binding))
+
+    def _service(self, where: ClassicAddress) -> dict[str, Any]:
+        service = self._reads.service(where)
+        if isinstance(service, Live):
+            raise RefusedError(f"{where}: {_why_no_service(service)}")
+        return service
 
 
 def _address(binding: Binding) -> ClassicAddress:
@@ -193,13 +354,16 @@ def _address(binding: Binding) -> ClassicAddress:
     return binding.address
 
 
-def _tells_all(live: Live) -> bool:
+def _tells_all(live: Live, endpoint: Mapping[str, Any], binding: Binding) -> bool:
     """Whether what a list showed can be believed to be all that the endpoint itself would say.
 
     Nobody knows whether a list shows every member of an endpoint (§2.6 [U]). One without its
-    resources would look like a refusal, one without their locations like a hidden model.
+    resources would look like a refusal, one without their locations like a hidden model, one
+    without its description as if nobody had made it.
     """
-    return live.ref is not None and live.refusal is None
+    owned = binding.create is not None or binding.absent or binding.settings
+    there = {name.casefold() for name in endpoint} if owned else _TOLD
+    return live.ref is not None and live.refusal is None and there >= _TOLD
 
 
 def _missing(where: ClassicAddress) -> str:
@@ -214,37 +378,100 @@ def _why_no_service(live: Live) -> str:
 
 
 def _live(
-    service: Mapping[str, Any], endpoint: Mapping[str, Any], binding: Binding, witness: Witness
+    service: Mapping[str, Any],
+    endpoint: Mapping[str, Any],
+    binding: Binding,
+    witness: Witness,
+    mark: str = "",
 ) -> Live:
+    """What an endpoint says; whose it is only where `mark` says what ours would be."""
     resource = _find_resource(service, endpoint, binding.asset)
-    health = Health(HealthCode.HEALTHY)
     place = f"{text(service, 'Id')}/{text(endpoint, 'Name')}".casefold()  # a name leads to an id
+    now = described(text(endpoint, "Description"))
+    foreign = _not_ours(now.mark) if mark and now.mark and not now.is_of(mark) else None
+    live = Live(
+        health=Health(HealthCode.HEALTHY),
+        witness=witness,
+        place=place,
+        settings=_settings(endpoint, now),
+        ours=bool(mark) and now.is_of(mark),
+        protected=now.protected,
+        keep=_keep(service, endpoint) or foreign,
+    )
     if isinstance(resource, Refusal):
-        return Live(health, refusal=resource, witness=witness, place=place)
+        return replace(live, refusal=foreign or resource)
     ref, written = _model(resource)
-    return Live(
-        health=health,
+    return replace(
+        live,
         ref=ref,
         asset=text(resource, "Name"),
         model_text="" if ref else shown_uri(written),
         hidden=not written,
-        witness=witness,
-        refusal=_protected(endpoint),
-        place=place,
+        refusal=foreign or _protected(endpoint),
     )
+
+
+def _settings(endpoint: Mapping[str, Any], now: Described) -> tuple[tuple[str, str], ...]:
+    return (
+        ("description", now.text),
+        ("maxConcurrentCalls", _calls(endpoint)),
+        ("throttleLevel", text(endpoint, "ThrottleLevel")),
+    )
+
+
+def _calls(endpoint: Mapping[str, Any]) -> str:
+    found = member(endpoint, "MaxConcurrentCalls")
+    return "" if found is None else str(found)
+
+
+def _not_ours(mark: str) -> Refusal:
+    why = (
+        f"it carries the mark of {mark}, which made it; declare it there only, or take the mark "
+        "out of its description to hand it over"
+    )
+    return Refusal("not_owned", why)
+
+
+def _keep(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> Refusal | None:
+    """Why an endpoint must not be deleted, whoever made it."""
+    if _is_default(service, endpoint):
+        return Refusal("default_endpoint", "the default endpoint is never deleted")
+    return _protected(endpoint)
+
+
+def _is_default(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> bool:
+    default = text(service, "DefaultEndpointName") or "default"
+    return text(endpoint, "Name").casefold() == default.casefold()
+
+
+def _no_creation(
+    service: Mapping[str, Any], endpoints: list[dict[str, Any]], binding: Binding
+) -> Refusal | None:
+    """Why a new endpoint of the service could not be made, or not be bound; None where it can."""
+    if len(endpoints) >= MOST_ENDPOINTS:
+        why = f"the service has {MOST_ENDPOINTS:,} endpoints, and it takes no more; deploy another"
+        return Refusal("too_many_endpoints", why)
+    default = next((one for one in endpoints if _is_default(service, one)), None)
+    if default is None or member(default, "Resources") is None:
+        return None  # what the list does not tell is for the service to say
+    found = _resource_named(default, binding.asset)
+    return found if isinstance(found, Refusal) else None
 
 
 def _find_resource(
     service: Mapping[str, Any], endpoint: Mapping[str, Any], wanted: str | None
 ) -> dict[str, Any] | Refusal:
     """The resource whose name is exactly `wanted` (§2.8: read the name, never make it up)."""
-    default = text(service, "DefaultEndpointName") or "default"
-    if text(endpoint, "Name").casefold() == default.casefold():
+    if _is_default(service, endpoint):
         why = (
             "the default endpoint follows its experiment and its model cannot be replaced; "
             "add another endpoint to the service and bind that"
         )
         return Refusal("default_endpoint", why)
+    return _resource_named(endpoint, wanted)
+
+
+def _resource_named(endpoint: Mapping[str, Any], wanted: str | None) -> dict[str, Any] | Refusal:
     resources = _resources(endpoint)
     if not resources:
         why = (

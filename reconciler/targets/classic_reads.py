@@ -65,6 +65,14 @@ class Reads:
             raise answer.unreadable("a list of endpoints with a Name each")
         return found
 
+    def services(self) -> list[dict[str, Any]]:
+        """Every web service of the workspace, as far as its list says."""
+        return self._services()
+
+    def endpoints_by(self, service: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Every endpoint of a service that addresses call by one of `names`."""
+        return self.endpoints(service)
+
     def listed(self, where: ClassicAddress) -> dict[str, Any] | None:  # noqa: ARG002
         """The endpoint as a list of a survey shows it; None where it has to be asked for."""
         return None
@@ -94,7 +102,7 @@ class Reads:
                 what=f"reading Classic web service {service_id}",
             )
         except NotFoundError as exc:
-            return Live(Health(HealthCode.MISSING, exc.message))
+            return no_service(exc.message)
         return answer.json_object()
 
     def surveyed(self, addresses: Iterable[ClassicAddress], soon: Soon) -> Reads:
@@ -129,20 +137,23 @@ class _Survey(Reads):
     def _service_of(self, where: ClassicAddress) -> Callable[[], dict[str, Any] | Live]:
         return lambda: super(_Survey, self).service(where)
 
-    def _list_of(self, where: ClassicAddress) -> Callable[[], dict[str, dict[str, Any]]]:
-        return lambda: self._by_name(self.service(where))
+    def _list_of(self, where: ClassicAddress) -> Callable[[], _Listed | None]:
+        return lambda: self._list(self.service(where))
 
-    def _by_name(self, service: dict[str, Any] | Live) -> dict[str, dict[str, Any]]:
-        """The endpoints by name; those that a list shows twice are left out."""
+    def _list(self, service: dict[str, Any] | Live) -> _Listed | None:
+        """The endpoints; None where there is no such list, and they can be asked one by one."""
         if isinstance(service, Live):
-            return {}
+            return None
         try:
-            found = self.endpoints(service)
-        except NotFoundError:  # no such list here; what there is can still be asked for one by one
-            return {}
-        times = Counter(text(endpoint, "Name") for endpoint in found)
-        named = {text(endpoint, "Name"): endpoint for endpoint in found}
-        return {name: endpoint for name, endpoint in named.items() if times[name] == 1}
+            return _Listed(self.endpoints(service))
+        except NotFoundError:
+            return None
+
+    def endpoints_by(self, service: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
+        for found in filter(None, map(self._lists.get, names)):
+            if (seen := found()) is not None:
+                return seen.all
+        return super().endpoints_by(service, *names)
 
     def service(self, where: ClassicAddress) -> dict[str, Any] | Live:
         known = self._known.get(where.service)
@@ -150,10 +161,21 @@ class _Survey(Reads):
 
     def listed(self, where: ClassicAddress) -> dict[str, Any] | None:
         found = self._lists.get(where.service)
-        return found().get(where.endpoint) if found else None
+        seen = found() if found else None
+        return seen.by_name.get(where.endpoint) if seen else None
 
     def _services(self) -> list[dict[str, Any]]:
         return self._all()
+
+
+class _Listed:
+    """A list of endpoints; by name, those that it shows twice are left out."""
+
+    def __init__(self, endpoints: list[dict[str, Any]]) -> None:
+        self.all = endpoints
+        times = Counter(text(endpoint, "Name") for endpoint in endpoints)
+        named = {text(endpoint, "Name"): endpoint for endpoint in endpoints}
+        self.by_name = {name: it for name, it in named.items() if times[name] == 1}
 
 
 def _service_by_name(
@@ -165,7 +187,13 @@ def _service_by_name(
     if named:
         ids = ", ".join(sorted(text(service, "Id") for service in named))
         why = f"{len(named)} web services are named {where.service!r}; use an id: {ids}"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("ambiguous_service", why))
+        refusal = Refusal("ambiguous_service", why)
+        return Live(Health(HealthCode.HEALTHY), refusal=refusal, keep=refusal)
     known = near(where.service, (text(service, "Name") for service in services))
     why = f'workspace {where.workspace} has no web service "{where.service}"; {known}'
-    return Live(Health(HealthCode.MISSING, why))
+    return no_service(why)
+
+
+def no_service(why: str) -> Live:
+    """That there is no web service, in which an endpoint could be made."""
+    return Live(Health(HealthCode.MISSING, why), refusal=Refusal("missing", why))

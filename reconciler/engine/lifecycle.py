@@ -1,0 +1,119 @@
+"""Endpoints that come, change their settings, or go: one write each, noted in the record before it.
+
+Each answers the operation to ask for progress, "" where there is none. A run that is killed in
+between is continued by the next one, because what was noted and what is there say how far it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.engine.steps import Again, Ended, Patience
+from reconciler.engine.world import timestamp, with_event
+from reconciler.errors import ERROR, ReconcilerError, UnavailableError, UnreachableError
+from reconciler.model import CREATED, DELETED, Action, Failure, Health, HealthCode, Proof, Record
+
+if TYPE_CHECKING:
+    from reconciler.engine.steps import Shared
+    from reconciler.engine.world import World
+    from reconciler.model import Address, Observed, Owned
+
+OPERATION_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
+APPEARS_S = 60.0  # how long a write may take to show in what is read
+MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
+
+
+@dataclass
+class Written:
+    """A write that the service took: what, when, and the operation to ask; "" when it has ended."""
+
+    action: Action
+    asked_at: float
+    operation: str = ""
+
+
+def create(world: World, observed: Observed) -> str:
+    """Ask for the endpoint. There is no way back from it: nobody used it before."""
+    binding, record = observed.binding, observed.record
+    made = Record(
+        wanted=observed.artifact.ref,
+        previous=None,
+        bound=None,
+        proved=False,
+        at=timestamp(world.clock.now()),
+        history=record.history if record else (),
+        etag=record.etag if record else "",
+    )
+    world.ledger.keep_record(binding.address, with_event(world, made, CREATED, world.actor.force))
+    return world.targets[binding.kind].create(binding, observed.artifact.ref)
+
+
+def update(world: World, observed: Observed) -> str:
+    """Ask for the declared settings."""
+    binding, record = observed.binding, observed.record
+    if record is not None:
+        noted = with_event(world, record, "settings", world.actor.force)
+        world.ledger.keep_record(binding.address, noted)
+    return world.targets[binding.kind].update(binding)
+
+
+def delete(world: World, kind: str, address: Address) -> str:
+    """Ask for the end of the endpoint. What was made of its model, and done there, is kept."""
+    record = world.ledger.record(address)
+    if record is not None and (not record.history or record.history[-1].what != DELETED):
+        noted = with_event(world, record, DELETED, world.actor.force)
+        world.ledger.keep_record(address, noted)
+    return world.targets[kind].delete(address)
+
+
+def gone(name: str, address: str) -> Proof:
+    """The proof that nothing is there any more."""
+    health = Health(HealthCode.HEALTHY, "it is not there any more")
+    return Proof(name, address, "", read_back=True, health=health, gone=True)
+
+
+class RemovalRun:
+    """The steps of an endpoint that git does not declare any more; `Run` of the engine."""
+
+    def __init__(self, owned: Owned, shared: Shared) -> None:
+        self.name = owned.name
+        self.address = str(owned.address)
+        self._owned = owned
+        self._shared = shared
+        self._written: Written | None = None
+        self._troubles = 0
+        self._waiting = Patience(0.5, 5.0)
+
+    def step(self) -> Again | Ended:
+        """Ask for its end, then for how far that is. Never raises a ReconcilerError."""
+        try:
+            outcome = self._step()
+        except (UnavailableError, UnreachableError) as exc:
+            self._troubles += 1
+            if self._troubles > MOST_TROUBLES:
+                return self._failed(exc.message, exc.exit_code)
+            return Again(2.0**self._troubles / 2)
+        except ReconcilerError as exc:
+            return self._failed(exc.message, exc.exit_code)
+        self._troubles = 0
+        return outcome
+
+    def _step(self) -> Again | Ended:
+        world, target = self._shared.world, self._shared.world.targets[self._owned.kind]
+        if self._written is None:
+            self._shared.progress.phase(self.name, "deleting")
+            operation = delete(world, self._owned.kind, self._owned.address)
+            self._written = Written(Action.DELETE, world.clock.now(), operation)
+        if words := target.progress(self._written.operation):
+            if world.clock.now() - self._written.asked_at > OPERATION_TIMEOUT_S:
+                return self._failed(f"its end is still {words}", ERROR)
+            self._shared.progress.phase(self.name, "deleting", words)
+            return self._waiting.again()
+        self._shared.progress.done(self.name, "deleted")
+        return Ended(proof=gone(self.name, self.address), changed=True)
+
+    def _failed(self, message: str, exit_code: int) -> Ended:
+        self._shared.progress.failed(self.name, message)
+        failure = Failure(self.name, self.address, message, exit_code)
+        return Ended(failure=failure, changed=self._written is not None)
