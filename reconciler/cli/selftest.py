@@ -34,8 +34,10 @@ from reconciler.plan import TO_DO, make_plan
 
 if TYPE_CHECKING:
     from reconciler.emulator import Server
+    from reconciler.model import Plan
 
 ROOT = Path(__file__).parent.parent.parent
+APPLY = ("apply", "--yes")
 MOMENTS = ("before", "handled", "answered")
 SPEED = 200.0  # of the emulator's jobs and updates
 AT_ONCE = 4  # most of a run is waiting
@@ -48,14 +50,29 @@ class Scenario:
     """A world and what is done to it: which bindings are there, and how the new version does.
 
     `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` lets the new
-    model answer no probe, so that it must be rolled back. `shared` makes two bindings want one
-    and the same version.
+    model answer no probe, so that it must be rolled back. `by_hand` begins with 2026-11 served too,
+    and a person who rolls it back. `shared` makes two bindings want one and the same version.
     """
 
     bindings: tuple[str, ...]
     upgrade: bool = False
     broken: bool = False
+    by_hand: bool = False
     shared: bool = False
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is killed."""
+        return ("rollback", *self.bindings, "--yes") if self.by_hand else APPLY
+
+    @property
+    def ends(self) -> tuple[set[int], set[int]]:
+        """How what is killed may end where nothing kills it, and how the apply after it."""
+        if self.broken:
+            return {errors.UNPROVED}, {errors.UNPROVED, errors.REFUSED}
+        if self.by_hand:  # git still declares what was rolled back
+            return {errors.SUCCESS}, {errors.SUCCESS, errors.UNPROVED, errors.REFUSED}
+        return {errors.SUCCESS}, {errors.SUCCESS}
 
 
 SCENARIOS = {
@@ -63,6 +80,7 @@ SCENARIOS = {
     "classic": Scenario(("diabetes-young",)),
     "roll back, new": Scenario(("breast-cancer",), upgrade=True, broken=True),
     "roll back, classic": Scenario(("diabetes-young",), upgrade=True, broken=True),
+    "roll back by hand": Scenario(("diabetes-young",), upgrade=True, by_hand=True),
     "two bindings, one recipe": Scenario(("diabetes-young", "diabetes-middle"), shared=True),
     "two at once": Scenario(("diabetes-young", "diabetes-middle")),
 }
@@ -146,11 +164,11 @@ class Stage:
         """Stop the server."""
         self._server.stop()
 
-    def run(self, point: Point | None = None) -> int:
-        """The exit code of one `apply --yes`; negative when it was killed."""
+    def run(self, point: Point | None = None, command: tuple[str, ...] = APPLY) -> int:
+        """The exit code of one command; negative when it was killed."""
         self.killer.arm(point)
         process = subprocess.Popen(
-            [sys.executable, "-m", "reconciler", "apply", "--yes"],
+            [sys.executable, "-m", "reconciler", *command],
             cwd=self.folder,
             env={**_outside_of_ci(), **self._environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
@@ -164,13 +182,12 @@ class Stage:
 
     def survives(self, point: Point) -> str:
         """Why the program broke its word after it was killed at `point`; "" when it kept it."""
-        end = errors.UNPROVED if self.scenario.broken else errors.SUCCESS
-        code = self.run(point)
-        if code not in (-signal.SIGKILL, end):
+        ends, next_ends = self.scenario.ends
+        code = self.run(point, self.scenario.command)
+        if code not in {-signal.SIGKILL, *ends}:
             return f"the run that was to be killed ended with {code}"
-        quiet = errors.REFUSED if self.scenario.broken else errors.SUCCESS
         code = self.run()
-        if code not in (end, quiet):
+        if code not in next_ends:
             return f"the next run ended with {code}"
         return self._left_to_do() or self._one_start_per_version() or self._served()
 
@@ -181,6 +198,8 @@ class Stage:
         for path in self.local.glob("*.yaml"):
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace('"2026-10"', '"2026-11"'), encoding="utf-8")
+        if self.scenario.by_hand and self.run() != errors.SUCCESS:
+            raise errors.ReconcilerError("the emulated world could not be brought to its beginning")
 
     def _handle(self, request: Request) -> Response:
         scoring = request.path.endswith(("/execute", "/score"))
@@ -206,16 +225,21 @@ class Stage:
             return "" if models == [self._good] else "it does not serve the last good model"
         if any(model not in self.cloud.world.models for model in models):
             return "it serves no trained model"
+        if self.scenario.by_hand and models != [self._good] and not self._plan().converged:
+            return "a version serves that is rejected"
         return ""
 
     def _left_to_do(self) -> str:
         """What one more run would do, by the plan that it would make; "" for nothing."""
+        changes = self._plan().changes
+        found = [f"{c.name}: {c.code}, {c.why}" for c in changes if c.action in TO_DO]
+        return f"there is work left: {'; '.join(found)}" if found else ""
+
+    def _plan(self) -> Plan:
         wanted = session.load(self.folder / "services")["local"]
         with session.client(wanted.environment, None, session.Stop()) as http:
             world = session.connect(wanted, http.reading(), environ=self._environ)
-            plan = make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
-        found = [f"{c.name}: {c.code}, {c.why}" for c in plan.changes if c.action in TO_DO]
-        return f"there is work left: {'; '.join(found)}" if found else ""
+            return make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
 
     def _one_start_per_version(self) -> str:
         """Exactly one job per model version was ever started (promise 3)."""
@@ -255,7 +279,7 @@ def points_of(folder: Path, scenario: Scenario) -> list[Point]:
     """Every point at which an undisturbed run of the scenario can be killed."""
     stage = Stage(folder, scenario)
     try:
-        stage.run()
+        stage.run(command=scenario.command)
         return [Point(number, m) for number in range(stage.killer.requests) for m in MOMENTS]
     finally:
         stage.close()
