@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
 import time
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,13 +51,6 @@ class Hub:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
-
-    def publish(self, artifact: str, name: str, text: str) -> None:
-        """An artifact with one file, of a run of main."""
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(name, text)
-        self.github.keep_artifact(artifact, buffer.getvalue(), run=1, commit=self.main)
 
     def close(self) -> None:
         self.lab.close()

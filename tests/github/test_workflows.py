@@ -110,7 +110,7 @@ def test_a_plan_that_changes_takes_the_place_of_the_one_before(hub: Hub) -> None
 
 @pytest.mark.long
 def test_a_fork_is_planned_of_a_snapshot_and_shown_by_another_workflow(hub: Hub) -> None:
-    hub.publish("snapshot-local", "snapshot.json", hub.command("export", "breast-cancer"))
+    well(hub.run("drift", hub.event("schedule")))
     pull = hub.pull(CANCER, fork=True)
     hub.github.asked.clear()
     jobs = hub.run("plan", pull.event)
@@ -121,6 +121,7 @@ def test_a_fork_is_planned_of_a_snapshot_and_shown_by_another_workflow(hub: Hub)
     (comment,) = pull.comments
     assert "**breast-cancer**" in comment
     assert "This plan approves nothing." in comment
+    assert "2026-10 → 2026-11" in comment
     jobs = hub.run("reconcile", pull.merge())
     assert results(jobs) == {"plan": "success", "apply": "failure"}
     assert "no plan has it" in jobs["apply"].log, "a fork's plan is no approval"
