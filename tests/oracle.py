@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 ROUTES = (
     *("arm.get", "arm.patch", "arm.operation", "arm.listkeys", "rrs.execute"),
     *("bes.submit", "bes.start", "bes.look", "blob.list", "blob.get", "blob.put", "blob.head"),
-    *("classic.services.get", "classic.endpoint.get", "classic.endpoint.patch"),
+    *("classic.services.get", "classic.endpoints.get"),
+    *("classic.endpoint.get", "classic.endpoint.patch"),
 )
 NEEDS_A_PERSON = {"rejected", "training_failed"}
 
