@@ -513,7 +513,7 @@ def _goes_on_from(approved: Change, now: Change) -> bool:
     """Whether the endpoint serves what it did then; or already the approved model, because a run
     was killed between the swap and its proof, or on the way back."""
     begun = now.code in (*_AFTER_THE_SWAP, UPDATING, SETTINGS) and now.before == approved.after
-    made = not approved.before and now.code == NEWBORN
+    made = not approved.before and now.code in (NEWBORN, UPDATING)
     return now.before == approved.before or begun or made
 
 

@@ -42,6 +42,15 @@ MOMENTS = ("before", "handled", "answered")
 SPEED = 200.0  # of the emulator's jobs and updates
 AT_ONCE = 4  # most of a run is waiting
 LEASE_S = 61.0  # after which the lock of a killed run has ended
+DEPLOYED, MADE = "breast-cancer-predictive", "breast-cancer-made"
+NEW_SERVICE = f"""\
+webService: {MADE}
+  definition: exports/breast-cancer.json
+  create:
+    commitmentPlan: plan
+    secrets: {{"node5/Account Key": env:LOCAL_STORE_KEY}}
+  settings: {{title: Made by the selftest, maxConcurrentCalls: 20}}
+"""
 WRONG = b'{"error":{"code":"BadArgument","message":"not with this model","details":[]}}'
 
 
@@ -52,6 +61,8 @@ class Scenario:
     `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` lets the new
     model answer no probe, so that it must be rolled back. `by_hand` begins with 2026-11 served too,
     and a person who rolls it back. `shared` makes two bindings want one and the same version.
+    `created` declares a New service that is not there; with `deleted` it was made and proved, and
+    git says that it must go.
     """
 
     bindings: tuple[str, ...]
@@ -59,6 +70,8 @@ class Scenario:
     broken: bool = False
     by_hand: bool = False
     shared: bool = False
+    created: bool = False
+    deleted: bool = False
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -77,6 +90,8 @@ class Scenario:
 
 SCENARIOS = {
     "new": Scenario(("breast-cancer",)),
+    "create, new": Scenario(("breast-cancer",), created=True),
+    "delete, new": Scenario(("breast-cancer",), created=True, deleted=True),
     "classic": Scenario(("diabetes-young",)),
     "roll back, new": Scenario(("breast-cancer",), upgrade=True, broken=True),
     "roll back, classic": Scenario(("diabetes-young",), upgrade=True, broken=True),
@@ -157,7 +172,9 @@ class Stage:
         self._server: Server = serve(self.cloud, 0)
         self._server.start()
         self._good = ""
-        if scenario.upgrade:
+        if scenario.created:
+            self._declare_a_new_service()
+        if scenario.upgrade or scenario.deleted:
             self._begin()
 
     def close(self) -> None:
@@ -195,11 +212,25 @@ class Stage:
         if self.run() != errors.SUCCESS:
             raise errors.ReconcilerError("the emulated world could not be brought to its beginning")
         self._good = self._models()[0]
-        for path in self.local.glob("*.yaml"):
-            text = path.read_text(encoding="utf-8")
-            path.write_text(text.replace('"2026-10"', '"2026-11"'), encoding="utf-8")
+        if self.scenario.deleted:
+            self._edit("spec:\n", "spec:\n  state: absent\n")
+        else:
+            self._edit('"2026-10"', '"2026-11"')
         if self.scenario.by_hand and self.run() != errors.SUCCESS:
             raise errors.ReconcilerError("the emulated world could not be brought to its beginning")
+
+    def _edit(self, old: str, new: str) -> None:
+        for name in ("breast-cancer", "diabetes"):
+            path = self.local / f"{name}.yaml"
+            if path.exists():
+                path.write_text(path.read_text("utf-8").replace(old, new), encoding="utf-8")
+
+    def _declare_a_new_service(self) -> None:
+        """Let the binding mean a service that is not there, to be made like the one that is."""
+        command = [sys.executable, "-m", "reconciler", "export", "--out", "services/local/exports"]
+        environ = {**_outside_of_ci(), **self._environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run(command, cwd=self.folder, env=environ, check=True, capture_output=True)
+        self._edit(f"webService: {DEPLOYED}\n", NEW_SERVICE)
 
     def _handle(self, request: Request) -> Response:
         scoring = request.path.endswith(("/execute", "/score"))
@@ -212,8 +243,10 @@ class Stage:
         self.cloud.settle()
         world = self.cloud.world
         found = {"breast-cancer": ""}
+        wanted = MADE if self.scenario.created else DEPLOYED
         for new in world.services.values():
-            found["breast-cancer"] = new.model or found["breast-cancer"]
+            if new.name == wanted:
+                found["breast-cancer"] = new.model
         for service in world.classic.values():
             found |= {f"diabetes-{e.name}": e.model for e in service.endpoints.values()}
         return [found[name] for name in self.scenario.bindings]
@@ -223,6 +256,9 @@ class Stage:
         models = self._models()
         if self.scenario.broken:
             return "" if models == [self._good] else "it does not serve the last good model"
+        if self.scenario.deleted:
+            names = {service.name for service in self.cloud.world.services.values()}
+            return "the service is still there" if MADE in names else ""
         if any(model not in self.cloud.world.models for model in models):
             return "it serves no trained model"
         if self.scenario.by_hand and models != [self._good] and not self._plan().converged:
