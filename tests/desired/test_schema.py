@@ -91,7 +91,7 @@ def test_the_schema_is_found_inside_a_wheel(tmp_path: Path) -> None:
     package = tmp_path / "reconciler"
     (package / "desired").mkdir(parents=True)
     (package / "schemas").mkdir()
-    for name in ["__init__.py", "errors.py", "model.py"]:
+    for name in ["__init__.py", "auth.py", "errors.py", "model.py"]:
         (package / name).write_bytes((REPOSITORY / "reconciler" / name).read_bytes())
     for file in (REPOSITORY / "reconciler" / "desired").glob("*.py"):
         (package / "desired" / file.name).write_bytes(file.read_bytes())
