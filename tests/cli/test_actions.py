@@ -282,13 +282,15 @@ def test_each_command_has_its_page_and_its_outputs(lab: Lab, step: Step) -> None
 
     ran, _ = step.run("plan", "-o", "markdown", "--out", "plan.json")
     plan = json.loads(Path("plan.json").read_text())
-    counts = dict.fromkeys(("noop", "wait", "create", "bind", "train", "delete", "block"), 0)
+    actions = ("noop", "wait", "create", "bind", "update", "train", "delete", "block")
+    counts = dict.fromkeys(actions, 0)
     assert step.page == ran.out
     assert step.outputs == {
         "has-changes": "true",
         "plan-id": plan["digest"],
         "plan-file": "plan.json",
         "report-file": "",
+        "html-file": "",
         "counts": json.dumps({**counts, "train": 4}),
         "refused": "false",
     }
