@@ -14,6 +14,7 @@ from tests.benchmarks.cloud.door import Answer, Cloud, Request, Seen, as_json
 from tests.benchmarks.cloud.jobs import TrainingService
 
 _ARM = "/providers/Microsoft.MachineLearning/"
+_PAGE = 1_000
 
 
 class World(Cloud):
@@ -57,7 +58,9 @@ class World(Cloud):
     def _arm(self, request: Request, way: list[str]) -> Answer:
         if way[0] == "locations":
             return as_json("operation", {"status": "Succeeded", "percentComplete": 1.0})
-        name = way[1]
+        if way == ["webServices"]:
+            return self._page(request)
+        name = "/".join(way[1:2])
         if name not in self._new:
             return _not_found("definition", name)
         if way[2:] == ["listKeys"]:
@@ -69,6 +72,26 @@ class World(Cloud):
             headers = {"Azure-AsyncOperation": f"{operation}?api-version=2017-01-01"}
             return Answer("definition", 200, b"{}", headers)
         return Answer("definition", 200, self._definition(name))
+
+    def _page(self, request: Request) -> Answer:
+        """What there is, by its envelope, in pages (§3.2)."""
+        begin = int(request.parameters.get("$skiptoken", "0"))
+        names = list(self._new)[begin : begin + _PAGE]
+        page: dict[str, Any] = {"value": [self._envelope(name, request.path) for name in names]}
+        if begin + _PAGE < len(self._new):
+            more = f"{self._host}{request.path}?api-version=2017-01-01&$skiptoken={begin + _PAGE}"
+            page["nextLink"] = more
+        return as_json("list of services", page)
+
+    def _envelope(self, name: str, folder: str) -> dict[str, Any]:
+        return {
+            "id": f"{folder}/{name}",
+            "name": name,
+            "type": "Microsoft.MachineLearning/webServices",
+            "location": "South Central US",
+            "tags": {},
+            "properties": {"packageType": "Graph", "title": name},
+        }
 
     def _definition(self, name: str) -> bytes:
         values = {NAME: name, URI: self._new[name], HOST: self._host}
