@@ -110,11 +110,19 @@ def everything(command: Command, folder: Path) -> dict[str, str]:
 
 
 def test_no_canary_is_printed_or_written(
-    lab: Lab, command: Command, tmp_path: Path, figure: Callable[[str], None]
+    lab: Lab,
+    command: Command,
+    tmp_path: Path,
+    figure: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    fresh.declare(lab)  # a service that is to be made, of secrets that git names
+    monkeypatch.setenv("LOCAL_IMPORT_KEY", fresh.IMPORT_KEY)
     tap = Wiretap(lab)
     texts = everything(command, tmp_path)
     assert len(tap.secrets) > 30
+    assert fresh.IMPORT_KEY in tap.secrets
+    assert fresh.service_of(lab) is not None
     assert "reconciler.wire.http" in texts["4 train -vv --yes"]
     assert leaks(tap.secrets, texts) == []
     figure(f"secrets: {len(tap.secrets)} canaries, none in {len(texts)} outputs and files")
