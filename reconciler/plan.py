@@ -186,7 +186,7 @@ def _in_the_making(observed: Observed, change: Change) -> Change:
             why = f"there is no such endpoint, and {change.why}"
             return replace(change, action=Action.CREATE, why=why)
     if observed.newborn and change.action is Action.BIND and change.code != ROLL_BACK:
-        why = "it was made just now and serves the model of its experiment; swap ours in"
+        why = "nothing was proved to serve here since it was made; swap ours in"
         return replace(change, code=NEWBORN, why=why)
     return change
 
@@ -245,7 +245,7 @@ def _with_a_way_back(observed: Observed, change: Change) -> Change:
     missing = observed.way_back.missing
     if not missing or change.action not in (Action.TRAIN, Action.BIND):
         return change
-    if change.code == NEWBORN:  # nobody used it before
+    if observed.newborn:  # nothing was ever proved to serve there, so nothing is lost
         return change
     if observed.binding.adopt:
         said = f"{ADOPTED}: {missing}"

@@ -220,6 +220,22 @@ def test_a_creation_that_fails_is_told_and_the_way_out_works(
     well(lab)
 
 
+def test_a_first_model_that_is_not_proved_is_rejected_and_the_next_one_takes_its_place(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    wrong = '    expect: {Scored Probabilities: {atLeast: "2"}}\n'
+    alone(lab, FRESH + wrong)
+    report = lab.apply()
+    (failure,) = report.failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "there is no way back" in failure.message
+    assert (change(lab).action, change(lab).code) == (Action.BLOCK, "no_way_back")
+    declare(lab, FRESH.replace("2026-10", "2026-11"))
+    assert change(lab).action is Action.TRAIN
+    well(lab)
+
+
 @pytest.mark.parametrize("kind", ["lost-answer", "reset"])
 def test_a_creation_whose_answer_is_lost_happens_once(
     switched: Callable[..., Lab], kind: str
