@@ -34,6 +34,7 @@ from reconciler.plan import TO_DO, make_plan
 
 if TYPE_CHECKING:
     from reconciler.emulator import Server
+    from reconciler.emulator.world import Endpoint
     from reconciler.model import Plan
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,6 +52,12 @@ webService: {MADE}
     secrets: {{"node5/Account Key": env:LOCAL_STORE_KEY}}
   settings: {{title: Made by the selftest, maxConcurrentCalls: 20}}
 """
+GROWN = "grown"
+CLASSIC_ENDPOINT = f"""\
+endpoint: {GROWN}
+  create: true
+  settings: {{throttleLevel: High, maxConcurrentCalls: 20}}
+"""
 WRONG = b'{"error":{"code":"BadArgument","message":"not with this model","details":[]}}'
 
 
@@ -61,7 +68,7 @@ class Scenario:
     `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` lets the new
     model answer no probe, so that it must be rolled back. `by_hand` begins with 2026-11 served too,
     and a person who rolls it back. `shared` makes two bindings want one and the same version.
-    `created` declares a New service that is not there; with `deleted` it was made and proved, and
+    `created` declares an endpoint that is not there; with `deleted` it was made and proved, and
     git says that it must go.
     """
 
@@ -97,6 +104,8 @@ SCENARIOS = {
     "roll back, classic": Scenario(("diabetes-young",), upgrade=True, broken=True),
     "roll back by hand": Scenario(("diabetes-young",), upgrade=True, by_hand=True),
     "two bindings, one recipe": Scenario(("diabetes-young", "diabetes-middle"), shared=True),
+    "create, classic": Scenario(("diabetes-young",), created=True),
+    "delete, classic": Scenario(("diabetes-young",), created=True, deleted=True),
     "two at once": Scenario(("diabetes-young", "diabetes-middle")),
 }
 
@@ -173,6 +182,8 @@ class Stage:
         self._server.start()
         self._good = ""
         if scenario.created:
+            self._edit("endpoint: young\n", CLASSIC_ENDPOINT)
+        if scenario.created and "breast-cancer" in scenario.bindings:
             self._declare_a_new_service()
         if scenario.upgrade or scenario.deleted:
             self._begin()
@@ -249,7 +260,14 @@ class Stage:
                 found["breast-cancer"] = new.model
         for service in world.classic.values():
             found |= {f"diabetes-{e.name}": e.model for e in service.endpoints.values()}
+        if self.scenario.created:  # a name that is not there serves nothing yet
+            found["diabetes-young"] = found.get(f"diabetes-{GROWN}", "")
         return [found[name] for name in self.scenario.bindings]
+
+    def _grown(self) -> list[Endpoint]:
+        """The Classic endpoint that had to be made, if it is there."""
+        found = (service.endpoints.get(GROWN) for service in self.cloud.world.classic.values())
+        return [endpoint for endpoint in found if endpoint is not None]
 
     def _served(self) -> str:
         """What is wrong with what serves in the end; "" when nothing is."""
@@ -258,9 +276,16 @@ class Stage:
             return "" if models == [self._good] else "it does not serve the last good model"
         if self.scenario.deleted:
             names = {service.name for service in self.cloud.world.services.values()}
-            return "the service is still there" if MADE in names else ""
+            gone = MADE not in names and not self._grown()
+            return "" if gone else "what had to go is still there"
         if any(model not in self.cloud.world.models for model in models):
             return "it serves no trained model"
+        if any(
+            (each.throttle, each.max_calls, "[reconciler: local@" in each.description)
+            != ("High", 20, True)
+            for each in self._grown()
+        ):
+            return "the endpoint was not made as it is declared"
         if self.scenario.by_hand and models != [self._good] and not self._plan().converged:
             return "a version serves that is rejected"
         return ""
