@@ -532,7 +532,9 @@ class Artifact:
     rows: int | None = None  # of its inputs; None where no rule asks, or nobody knows any more
     recipe: Recipe | None = None  # the recipe it was claimed with; None before the claim
     job: str = ""
+    running_s: float = 0.0  # how long its job runs already, where it does
     failure: str = ""  # how the last job failed, whether or not another one may be tried
+    refused: str = ""  # why its gates did not accept it when they were last asked
     noted: bool = True  # whether the manifest already says so; a run that may write notes it
     warnings: tuple[str, ...] = ()
 

@@ -23,8 +23,9 @@ from reconciler.engine.lifecycle import (
 )
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import judge, make_proof
-from reconciler.engine.steps import Again, Ended, Goal, Patience
-from reconciler.engine.train import note, train_step
+from reconciler.engine.steps import Again, Ended, Goal, Patience, Ready
+from reconciler.engine.train import note
+from reconciler.engine.training import Training
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
     ERROR,
@@ -59,6 +60,8 @@ from reconciler.model import (
 from reconciler.plan import GATE, covers, decide, described
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.engine.steps import Shared
     from reconciler.model import Binding, Change
     from reconciler.targets import Target
@@ -104,16 +107,29 @@ class BindingRun:
         self._unheard = ""  # why this run rejected it, where that was for no answer at all
         self._waiting_since: float | None = None
         self._troubles = 0
-        self._training = Patience(0.5, 15.0)
-        self._updating = Patience(0.5, 5.0)
+        self._training = Training(binding, shared)
+        self._updating = Patience(0.25, 5.0)
 
-    def step(self) -> Again | Ended:
+    @property
+    def training(self) -> bool:
+        """Whether a job of this binding is being waited for."""
+        return self._training.watching
+
+    def step(self) -> Again | Ended | Ready:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
+        return self._guarded(self._training.look if self.training else self._step)
+
+    def begin(self) -> Again | Ended | Ready:
+        """Train what is ready, now that it has a slot; as `step`."""
+        return self._guarded(self._begin)
+
+    def _guarded(self, work: Callable[[], Again | Ended | Ready]) -> Again | Ended | Ready:
         try:
-            outcome = self._step()
+            outcome = work()
         except ConflictError as exc:
             # Another run was here: what this one remembers is not what is, so look anew.
             self._swap = self._unanswered = None
+            self._training.forget()
             return self._after_trouble(exc)
         except (UnavailableError, UnreachableError) as exc:
             return self._after_trouble(exc)
@@ -122,7 +138,7 @@ class BindingRun:
         self._troubles = 0
         return outcome
 
-    def _step(self) -> Again | Ended:
+    def _step(self) -> Again | Ended | Ready:
         if self._swap is not None and not self._swap.ended:
             words = self._target.progress(self._swap.operation)
             if words:
@@ -133,14 +149,14 @@ class BindingRun:
             if words:
                 return self._still_updating(written.asked_at, words, _DOING[written.action])
             written.operation = ""
-        observed = observe(self._world, self.binding)
+        observed = observe(self._training.seen_from(self._world), self.binding)
         change = decide(observed)
         self._note(observed, change)
         if self._swap is not None:
             return self._after_swap(self._swap, observed, change)
         return self._act(observed, change)
 
-    def _act(self, observed: Observed, change: Change) -> Again | Ended:
+    def _act(self, observed: Observed, change: Change) -> Again | Ended | Ready:
         if change.action is Action.BLOCK:
             if change.code == GATE:
                 self._note_refusal(change.why)
@@ -153,7 +169,7 @@ class BindingRun:
                 f"{described(change)} ({change.why}); plan and approve again"
             )
         if change.trains or change.code == TRAINING:
-            return self._train(change)
+            return self._training.go_on(observed, change, self.begin)
         if self._shared.goal is Goal.TRAINED:
             return self._ended(Ended(), "trained")
         if change.action is Action.WAIT:
@@ -183,7 +199,8 @@ class BindingRun:
         self._shared.slots.give_back(self.binding)
         self._say(_DOING[action])
         if action is Action.CREATE:
-            self._note_refusal("")
+            if observed.artifact.refused:
+                self._note_refusal("")
             operation = create(self._world, observed)
         elif action is Action.UPDATE:
             operation = update(self._world, observed)
@@ -218,17 +235,9 @@ class BindingRun:
             with self._shared.locks.of(self.binding):
                 note(self._world, self.binding, observed.artifact, refused)
 
-    def _train(self, change: Change) -> Again:
-        if change.action is Action.WAIT:
-            self._say("training", change.why)
-            return self._training.again()
-        if not self._shared.slots.take(self.binding):
-            self._say("queued", f"{self.binding.recipe.service} has no free job slot")
-            return self._training.again()
-        with self._shared.locks.of(self.binding):
-            train_step(self._world, self.binding)
-        self._say("training", f"version {self.binding.version.version}")
-        return self._training.again()
+    def _begin(self) -> Again | Ended | Ready:
+        """Train; after a long wait for the slot only if a new look says so."""
+        return self._training.begin() or self._step()
 
     def _wait(self, observed: Observed, change: Change) -> Again | Ended:
         if observed.unproved and observed.record is not None:
@@ -252,7 +261,7 @@ class BindingRun:
         if forward and (why := self._wrong_probe(before)):
             return self._failed(why, REFUSED)
         record = self._record(observed, change, before)
-        if forward:
+        if forward and observed.artifact.refused:
             self._note_refusal("")
         self._say("swapping", f"to {change.after}")
         why = self._disproved or self._world.actor.force
@@ -345,9 +354,10 @@ class BindingRun:
 
     def _prove(self, swap: Swap, observed: Observed) -> Again | Ended:
         if self.binding.probe is None:
-            if self._seconds_since(swap) < self._target.settle_s:
+            left_s = self._target.settle_s - self._seconds_since(swap)
+            if left_s > 0:
                 self._say("settling", f"in effect after {self._target.settle_s:g} s")
-                return self._updating.again()
+                return Again(left_s)  # nothing that could be seen would make it sooner
             return self._proved(swap, observed, None)
         self._say("proving")
         try:

@@ -76,6 +76,8 @@ def gone(name: str, address: str) -> Proof:
 class RemovalRun:
     """The steps of an endpoint that git does not declare any more; `Run` of the engine."""
 
+    training = False
+
     def __init__(self, owned: Owned, shared: Shared) -> None:
         self.name = owned.name
         self.address = str(owned.address)

@@ -36,6 +36,7 @@ GRACE_S = 24 * 3600.0
 
 def observe(world: World, binding: Binding) -> Observed:
     """What is: at the address, and of the model. A failed read becomes health UNKNOWN."""
+    world = replace(world, ledger=world.ledger.glance())
     ref = world.ledger.ref(binding.version)
     try:
         live, record = observe_live(world, binding)
@@ -120,7 +121,7 @@ def _changed_inputs(world: World, binding: Binding, manifest: Manifest) -> tuple
 
 
 def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelRef) -> Artifact:
-    base = Artifact(ArtifactState.ABSENT, ref, recipe=manifest.recipe)
+    base = Artifact(ArtifactState.ABSENT, ref, recipe=manifest.recipe, refused=manifest.refused)
     if manifest.recipe != binding.recipe:
         return base
     if manifest.rejected:
@@ -182,7 +183,10 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
             why = f"job {base.job} was submitted and not started yet"
             return replace(base, message=why, noted=True)
         case JobState.RUNNING:
-            return replace(base, state=ArtifactState.RUNNING, message=f"job {base.job} is running")
+            why = f"job {base.job} is running"
+            return replace(
+                base, state=ArtifactState.RUNNING, message=why, running_s=max(running_s, 0.0)
+            )
 
 
 def _failed(base: Artifact, why: str) -> Artifact:

@@ -6,17 +6,18 @@ hour holds none. The main thread hands out steps, keeps the display alive and se
 
 from __future__ import annotations
 
-import heapq
-import itertools
+import contextlib
 import logging
+import queue
 import traceback
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reconciler.engine.binding import BindingRun, blocked_code
 from reconciler.engine.lifecycle import RemovalRun
-from reconciler.engine.steps import Again, Ended, Goal, Shared
-from reconciler.engine.train import JobSlots
+from reconciler.engine.schedule import Schedule
+from reconciler.engine.slots import JobSlots
+from reconciler.engine.steps import Ended, Goal, Shared
 from reconciler.errors import BUG, redact
 from reconciler.model import NOT_DECLARED, TRAINING, Action, Failure
 from reconciler.plan import TO_DO
@@ -24,12 +25,13 @@ from reconciler.plan import TO_DO
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.engine.steps import Progress, Run
+    from reconciler.engine.steps import Outcome, Progress, Run
     from reconciler.engine.world import World
     from reconciler.model import Binding, Change, Owned, Plan
 
 log = logging.getLogger(__name__)
 BEAT_S = 0.2
+LEAST_S = 0.01
 
 
 def converge(
@@ -52,23 +54,37 @@ def converge(
     by_address = {str(binding.address): binding for binding in bindings}
     changes = [c for c in plan.changes if concerns(goal, c)]
     work = [(by_address[c.address], c) for c in changes if c.code != NOT_DECLARED]
+    schedule = _scheduled(work, shared)
+    lost = {str(owned.address): owned for owned in not_declared}
+    for change in changes:
+        if change.code == NOT_DECLARED:
+            schedule.add(RemovalRun(lost[change.address], shared))
+    ended = {c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK}
+    stepping, beaten_at = _Stepping(world, schedule, ended), 0.0
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
+        while stepping.under_way or (schedule and not world.stopping()):
+            if not world.stopping():
+                stepping.hand_out(pool, parallel)
+            stepping.collect()
+            if world.clock.now() - beaten_at >= BEAT_S:
+                beaten_at = world.clock.now()
+                progress.beat()
+    return ended
+
+
+def _scheduled(work: list[tuple[Binding, Change]], shared: Shared) -> Schedule:
+    """All bindings of the run: those that must be trained in line, the others due at once."""
+    schedule = Schedule(shared.slots)
     for binding, change in work:
         if change.code == TRAINING:
             shared.slots.hold(binding)
-    lost = {str(owned.address): owned for owned in not_declared}
-    runs: list[Run] = [BindingRun(binding, change, shared) for binding, change in work]
-    runs += [RemovalRun(lost[c.address], shared) for c in changes if c.code == NOT_DECLARED]
-    schedule = _Schedule(runs)
-    ended = {c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK}
-    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
-        under_way: dict[Future[Again | Ended], Run] = {}
-        while (schedule or under_way) and not (world.stopping() and not under_way):
-            if not world.stopping():
-                for run in schedule.due(world.clock.now(), parallel - len(under_way)):
-                    under_way[pool.submit(run.step)] = run
-            _collect(world, schedule, under_way, ended)
-            progress.beat()
-    return ended
+    for binding, change in work:
+        run = BindingRun(binding, change, shared)
+        if change.trains:
+            schedule.queue(binding.recipe.service, run)
+        else:
+            schedule.add(run)
+    return schedule
 
 
 def concerns(goal: Goal, change: Change) -> bool:
@@ -83,27 +99,44 @@ def _refused(change: Change) -> Ended:
     return Ended(failure=failure)
 
 
-def _collect(
-    world: World,
-    schedule: _Schedule,
-    under_way: dict[Future[Again | Ended], Run],
-    ended: dict[str, Ended],
-) -> None:
-    """Wait a moment for steps, or for the next one to be due; take in what ended."""
-    if not under_way:
-        world.clock.wait(min(BEAT_S, schedule.seconds_to_next(world.clock.now())))
-        return
-    finished, _ = wait(under_way, timeout=BEAT_S, return_when=FIRST_COMPLETED)
-    for future in finished:
-        run = under_way.pop(future)
+class _Stepping:
+    """The steps that are under way, and how bindings ended; used by one thread."""
+
+    def __init__(self, world: World, schedule: Schedule, ended: dict[str, Ended]) -> None:
+        self.schedule = schedule
+        self.under_way: dict[Future[Outcome], Run] = {}
+        self._world = world
+        self._ended = ended
+        self._finished: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+
+    def hand_out(self, pool: ThreadPoolExecutor, parallel: int) -> None:
+        """Begin what is due, as far as threads are free."""
+        for run, step in self.schedule.due(self._world.clock.now(), parallel - len(self.under_way)):
+            future = pool.submit(step)
+            self.under_way[future] = run
+            future.add_done_callback(self._finished.put)
+
+    def collect(self) -> None:
+        """Wait a moment for steps, or for the next one to be due; take in what ended."""
+        now = self._world.clock.now()
+        pause_s = min(BEAT_S, self.schedule.seconds_to_next(now))
+        if not self.under_way:
+            self._world.clock.wait(pause_s)
+            return
+        with contextlib.suppress(queue.Empty):
+            self._take_in(self._finished.get(timeout=max(pause_s, LEAST_S)))
+            while True:
+                self._take_in(self._finished.get_nowait())
+
+    def _take_in(self, future: Future[Outcome]) -> None:
+        run = self.under_way.pop(future)
         outcome = _outcome(run, future)
-        if isinstance(outcome, Again):
-            schedule.add(world.clock.now() + outcome.after_s, run)
-        else:
-            ended[run.address] = outcome
+        self.schedule.came_back(run, outcome, self._world.clock.now())
+        if isinstance(outcome, Ended):
+            self._ended[run.address] = outcome
 
 
-def _outcome(run: Run, future: Future[Again | Ended]) -> Again | Ended:
+def _outcome(run: Run, future: Future[Outcome]) -> Outcome:
     """What a step said; a bug of ours ends its own binding, with its traceback, and no other."""
     try:
         return future.result()
@@ -111,26 +144,3 @@ def _outcome(run: Run, future: Future[Again | Ended]) -> Again | Ended:
         log.error("%s: a bug of ours\n%s", run.name, redact(traceback.format_exc()))
         message = redact(f"a bug of ours: {type(exc).__name__}: {exc}")
         return Ended(failure=Failure(run.name, run.address, message, BUG))
-
-
-class _Schedule:
-    """Bindings by the time at which they want to be stepped."""
-
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self._order = itertools.count()  # ties go to whoever came first, not to comparison
-        self._heap = [(0.0, next(self._order), run) for run in runs]
-
-    def __bool__(self) -> bool:
-        return bool(self._heap)
-
-    def add(self, at: float, run: Run) -> None:
-        heapq.heappush(self._heap, (at, next(self._order), run))
-
-    def due(self, now: float, most: int) -> list[Run]:
-        found: list[Run] = []
-        while self._heap and self._heap[0][0] <= now and len(found) < most:
-            found.append(heapq.heappop(self._heap)[2])
-        return found
-
-    def seconds_to_next(self, now: float) -> float:
-        return max(0.0, self._heap[0][0] - now) if self._heap else 0.0

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.engine.train import JobSlots, VersionLocks
+from reconciler.engine.job_times import JobTimes
+from reconciler.engine.train import VersionLocks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
-    from reconciler.model import Failure, Proof
+    from reconciler.model import Binding, Failure, Proof
 
 
 class Progress(Protocol):
@@ -46,9 +50,22 @@ class Run(Protocol):
     name: str
     address: str
 
-    def step(self) -> Again | Ended:
+    @property
+    def training(self) -> bool:
+        """Whether a job is being waited for."""
+        ...
+
+    def step(self) -> Outcome:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
         ...
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Looked at and claimed; `begin` trains it when its training service has a free job slot."""
+
+    binding: Binding
+    begin: Callable[[], Outcome]
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,9 @@ class Ended:
     proof: Proof | None = None
     failure: Failure | None = None
     changed: bool = False
+
+
+Outcome = Again | Ready | Ended
 
 
 class Goal(Enum):
@@ -76,6 +96,7 @@ class Shared:
     progress: Progress
     slots: JobSlots
     locks: VersionLocks = field(default_factory=VersionLocks)
+    times: JobTimes = field(default_factory=JobTimes)
 
 
 class Patience:

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train_step(world: World, binding: Binding) -> None:
-    """Bring the training of the wanted version as far as one step can: to a started job."""
+def claim(world: World, binding: Binding) -> Entry | None:
+    """The claimed manifest of the wanted version; None when it was claimed for another recipe."""
     entry = world.ledger.claim(_manifest(world, binding))
-    if entry.manifest.key != binding.key:
-        return  # claimed for another recipe: the next look says so
+    return entry if entry.manifest.key == binding.key else None
+
+
+def train_step(world: World, binding: Binding, entry: Entry) -> str:
+    """The job that makes the wanted version, started; "" where another run was ahead."""
     trainer = world.trainers[binding.recipe.service]
     if _needs_a_job(entry, binding):
         seen = fingerprints(world, binding)
@@ -42,8 +45,9 @@ def train_step(world: World, binding: Binding) -> None:
             entry = world.ledger.note_attempt(entry, attempt)
         except ConflictError:
             log.debug("job %s stays unstarted: another run noted its own first", job)
-            return
+            return ""
     _start(world, trainer, entry)
+    return entry.manifest.attempts[-1].job
 
 
 def _needs_a_job(entry: Entry, binding: Binding) -> bool:
@@ -151,31 +155,3 @@ class VersionLocks:
         """The lock of the version that the binding wants."""
         with self._guard:
             return self._locks[binding.version.folder]
-
-
-class JobSlots:
-    """How many jobs of a training service may be unfinished at once, as far as this run knows."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._guard = threading.Lock()
-        self._held: dict[str, set[str]] = defaultdict(set)
-
-    def take(self, binding: Binding) -> bool:
-        """Whether the binding's training may go on; a training that holds a slot keeps it."""
-        with self._guard:
-            held = self._held[binding.recipe.service]
-            if binding.key not in held and len(held) >= self._most:
-                return False
-            held.add(binding.key)
-            return True
-
-    def hold(self, binding: Binding) -> None:
-        """Take a slot for a training that is under way already, whether or not one is free."""
-        with self._guard:
-            self._held[binding.recipe.service].add(binding.key)
-
-    def give_back(self, binding: Binding) -> None:
-        """Free the binding's slot, if it holds one."""
-        with self._guard:
-            self._held[binding.recipe.service].discard(binding.key)

@@ -117,6 +117,7 @@ class ClassicEndpoints:
         self._token = Bearer(connection.secret(workspace.token), "classic", connection.hosts)
         base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
         self._reads = Reads(connection.http, base, self._token)
+        self._doors = scoring.Doors(connection.http)
 
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> ClassicEndpoints:
         """The same, reading the endpoints of each service by one list (§2.4 row 5)."""
@@ -320,13 +321,14 @@ class ClassicEndpoints:
 
     def score(self, binding: Binding) -> Score:
         """The answer to the probe, with the endpoint's own primary key."""
-        assert binding.probe is not None
+        return self._doors.score(binding, lambda: self._door(binding))
+
+    def _door(self, binding: Binding) -> tuple[str, Bearer]:
         _, endpoint = self._both(binding)
         base = text(endpoint, "ApiLocation").rstrip("/")
         if not base:
             raise UnreadableError(f"{binding.address} has no ApiLocation, so no scoring URL")
-        credential = Bearer(text(endpoint, "PrimaryKey"), "scoring", self._hosts)
-        return scoring.score(self._http, base, credential, binding.probe)
+        return base, Bearer(text(endpoint, "PrimaryKey"), "scoring", self._hosts)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The endpoint and its service without keys and SAS tokens."""

@@ -32,21 +32,38 @@ class Reads:
         self._http = http
         self._base = base
         self._token = token
+        self._found: dict[str, dict[str, Any]] = {}  # services by the name or id of addresses
 
     def service(self, where: ClassicAddress) -> dict[str, Any] | Live:
-        """The web service, or the Live that says why there is none."""
+        """The web service, or the Live that says why there is none.
+
+        Which service a name leads to is asked once, and again when an endpoint is not found there:
+        all that is written is decided by the endpoint, which is always read.
+        """
+        if (found := self._found.get(where.service)) is not None:
+            return found
+        service = self._ask_for_service(where)
+        if not isinstance(service, Live):
+            self._found[where.service] = service
+        return service
+
+    def _ask_for_service(self, where: ClassicAddress) -> dict[str, Any] | Live:
         if _HEX_ID.fullmatch(where.service):
             return self._service_by_id(where.service)
         return _service_by_name(self._services(), where)
 
     def endpoint(self, service: Mapping[str, Any], where: ClassicAddress) -> dict[str, Any]:
         """The endpoint as it is now; NotFoundError when the service has none of this name."""
-        answer = self._http.request(
-            "GET",
-            self.endpoint_url(service, where),
-            credential=self._token,
-            what=f"reading {where}",
-        )
+        try:
+            answer = self._http.request(
+                "GET",
+                self.endpoint_url(service, where),
+                credential=self._token,
+                what=f"reading {where}",
+            )
+        except NotFoundError:
+            self._found.pop(where.service, None)
+            raise
         endpoint = answer.json_object()
         if not text(endpoint, "Name"):
             raise answer.unreadable("an endpoint with a Name")

@@ -6,19 +6,45 @@ Both wire formats are understood: tables (`ColumnNames`, `Values`) and the swagg
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError
+from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError
 from reconciler.model import Score
 from reconciler.targets.members import member, objects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from reconciler.model import Probe
+    from reconciler.model import Binding, Probe
     from reconciler.wire.credentials import Credential
     from reconciler.wire.http import Http
+
+
+class Doors:
+    """Where endpoints are scored and by which key, found once for a run.
+
+    Keys seldom change. A known door that does not open is looked for again.
+    """
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._known: dict[str, tuple[str, Credential]] = {}
+
+    def score(self, binding: Binding, find: Callable[[], tuple[str, Credential]]) -> Score:
+        """The answer to the binding's probe; `find` tells its scoring base and credential."""
+        assert binding.probe is not None
+        place = binding.address.key
+        if (known := self._known.pop(place, None)) is not None:
+            with contextlib.suppress(UnauthorizedError, NotFoundError):
+                answer = score(self._http, *known, binding.probe)
+                self._known[place] = known
+                return answer
+        found = find()
+        answer = score(self._http, *found, binding.probe)
+        self._known[place] = found
+        return answer
 
 
 def score(http: Http, base: str, credential: Credential, probe: Probe) -> Score:

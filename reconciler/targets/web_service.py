@@ -118,6 +118,7 @@ class WebServices:
         self._environment = connection.environment
         self._secret = connection.secret
         self._token = connection.arm
+        self._doors = scoring.Doors(connection.http)
         self._token.check()
 
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> WebServices:  # noqa: ARG002
@@ -231,7 +232,9 @@ class WebServices:
 
     def score(self, binding: Binding) -> Score:
         """The answer to the probe, with the service's primary key."""
-        assert binding.probe is not None
+        return self._doors.score(binding, lambda: self._door(binding))
+
+    def _door(self, binding: Binding) -> tuple[str, Bearer]:
         base = self._there(binding).swagger_location.removesuffix(SWAGGER)
         if not base:
             raise UnreadableError(f"{binding.address} has no swaggerLocation, so no scoring URL")
@@ -241,8 +244,7 @@ class WebServices:
             credential=self._token,
             what=f"reading the keys of {binding.address}",
         ).json_object()
-        credential = Bearer(text(keys, "primary"), "scoring", self._hosts)
-        return scoring.score(self._http, base, credential, binding.probe)
+        return base, Bearer(text(keys, "primary"), "scoring", self._hosts)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The definition without secrets and without what the server generates."""

@@ -29,6 +29,9 @@ class JobState(StrEnum):
     FORGOTTEN = "Forgotten"  # the engine knows no such job (any more)
 
 
+ENDED = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.FINISHED})
+
+
 @dataclass(frozen=True)
 class Job:
     """What the engine said of one job; `outputs` by port, empty until it is finished."""

@@ -7,6 +7,10 @@ more than asking for each blob; a list that is given up has shown less, and noth
 
 from __future__ import annotations
 
+import itertools
+import threading
+from collections import Counter
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from reconciler.wire.blob import Account
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.wire.soon import Soon
 
 MOST_LISTS = 4  # per group of blobs
+MOST_ALONE = 8  # blobs of a folder that are asked for one by one before it is listed
+MOST_PAGES = 10  # of such a list
 BLOBS_PER_PAGE = 64  # a page must show so many of them, or each is asked for at less cost
 
 
@@ -33,11 +39,52 @@ def surveyed(account: Account, groups: Iterable[Iterable[str]], soon: Soon) -> A
             shown = soon(_reading(account, paths))
             lists.update(dict.fromkeys(paths, shown))
 
+    others = _Unforeseen(account)
+
     def look_up(path: str) -> Listed | None:
         shown = lists.get(path)
-        return shown().get(path) if shown else None
+        return shown().get(path) if shown else others.look_up(path)
 
     return account.surveyed(look_up)
+
+
+class _Unforeseen:
+    """Blobs that nobody said would be asked for, such as those of the versions that serve now.
+
+    A folder (`container/model/version`) of which some were asked for one by one is then listed.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._guard = threading.Lock()
+        self._asked: Counter[str] = Counter()
+        self._lists: dict[str, Future[Mapping[str, Listed]]] = {}
+
+    def look_up(self, path: str) -> Listed | None:
+        """What a list shows of the path, if there is one by now."""
+        folder = "/".join(path.split("/")[:3]) + "/"
+        with self._guard:
+            self._asked[folder] += 1
+            listed = self._lists.get(folder)
+            begin = listed is None and self._asked[folder] > MOST_ALONE
+            if begin:
+                listed = self._lists[folder] = Future()
+        if listed is None:
+            return None
+        if begin:
+            self._list(folder, listed)
+        return listed.result().get(path)
+
+    def _list(self, folder: str, listed: Future[Mapping[str, Listed]]) -> None:
+        container, _, prefix = folder.partition("/")
+        try:
+            pages = self._account.container(container).pages(prefix, include="metadata")
+            few = itertools.islice(pages, MOST_PAGES)
+            found = {f"{container}/{blob.name}": blob for page in few for blob in page}
+        except BaseException as exc:
+            listed.set_exception(exc)
+        else:
+            listed.set_result(found)
 
 
 def beside(paths: Collection[str]) -> list[frozenset[str]]:

@@ -10,9 +10,9 @@ import pytest
 from reconciler import errors
 from reconciler.emulator import Fault
 from reconciler.engine.binding import BindingRun
+from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Goal, Shared
 from reconciler.engine.survey import observe_all
-from reconciler.engine.train import JobSlots
 from reconciler.model import UNREADABLE, Action
 from reconciler.plan import beyond, make_plan
 from tests.conformance.test_way_back import only

@@ -17,6 +17,7 @@ from reconciler.ledger import Attempt, Evaluation, Manifest
 from reconciler.model import Record
 from reconciler.plan import make_plan
 from reconciler.wire.blob import Container
+from reconciler.wire.blob_survey import MOST_ALONE
 from reconciler.wire.blob_values import copy_of, md5_of
 from tests.fleet import SERVICE, make_fleet
 
@@ -69,6 +70,8 @@ def settled(lab: Lab) -> None:
     world, service = lab.world(), lab.cloud.world.classic[SERVICE]
     for binding in lab.desired().bindings:
         ref = world.ledger.ref(binding.version)
+        file = world.ledger.model_path(binding.version).removeprefix("models/")
+        lab.cloud._core.blobs.put("mllocal", "models", file, b"model")
         inputs = fingerprints(world, binding)
         attempt = Attempt("a" * 32, STAMP, inputs, STAMP)
         evaluation = Evaluation({"Root Mean Squared Error": 50.0}, "0" * 64, STAMP)
@@ -90,6 +93,17 @@ def test_a_plan_of_a_fleet_in_sync_sends_as_many_requests_as_there_are_lists(
         assert lab.plan().converged
     assert asked(few) == asked(many)
     assert asked(many) == {"classic.services.get": 1, "classic.endpoints.get": 1, "blob.list": 3}
+
+
+def test_a_fleet_that_serves_the_version_before_is_read_by_lists_too(tmp_path: Path) -> None:
+    lab = make_fleet(tmp_path, 30)
+    settled(lab)
+    lab.edit("fleet.yaml", "2026-10", "2026-11")
+    routes = asked(lab)
+    assert routes["blob.list"] == 4
+    # The versions that are wanted are on no list, and each is asked for; so are their data.
+    assert routes["blob.get"] + routes["blob.head"] <= 2 * 30 + MOST_ALONE
+    assert lab.plan() == alone(lab)
 
 
 def test_endpoints_of_one_service_are_read_by_one_request(tmp_path: Path) -> None:

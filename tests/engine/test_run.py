@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.engine.train import JobSlots, train_step
+from reconciler.engine.slots import JobSlots
+from reconciler.engine.train import claim, train_step
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other
     lab.apply()
     jobs, world = len(lab.cloud.world.jobs), lab.world()
     for binding in lab.desired().bindings:
-        train_step(world, binding)
+        entry = claim(world, binding)
+        assert entry is not None
+        train_step(world, binding, entry)
     assert len(lab.cloud.world.jobs) == jobs == 8
 
 

@@ -14,6 +14,7 @@ import pytest
 from reconciler.errors import UnavailableError
 from reconciler.wire import blob_survey
 from reconciler.wire.blob import Account, BlobProperties, Listed
+from reconciler.wire.blob_survey import MOST_ALONE
 from reconciler.wire.blob_values import MOST_COPY_CHARACTERS, copy_of, md5_of
 
 
@@ -105,6 +106,23 @@ def test_a_list_that_fails_is_an_error_of_every_blob_on_it() -> None:
     for path in ("c/a/1", "c/a/2"):
         with pytest.raises(UnavailableError):
             seen(path)
+
+
+def test_a_folder_of_which_many_are_asked_for_unforeseen_is_listed() -> None:
+    paths = [f"c/m/old/{number:02}/manifest" for number in range(10, 30)]
+    lists = Lists([path.partition("/")[2] for path in paths])
+    seen = look(lists, ["c/m/new/1"])
+    shown = [seen(path) is not None for path in paths]
+    assert shown == [False] * MOST_ALONE + [True] * (20 - MOST_ALONE)
+    assert lists.asked == ["c/m/old/"]
+
+
+def test_an_unforeseen_list_that_fails_is_an_error_of_all_that_it_was_to_show() -> None:
+    seen = look(Lists([], UnavailableError("503")))
+    assert [seen("c/m/old/1") for _ in range(MOST_ALONE)] == [None] * MOST_ALONE
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            seen("c/m/old/1")
 
 
 def test_a_small_content_is_shown_and_a_large_one_is_not() -> None:

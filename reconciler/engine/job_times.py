@@ -1,0 +1,57 @@
+"""When to look at a job again: by how long the jobs of its service took before, in this run.
+
+A look at a job that still runs costs a request, and a job that ended unseen costs its slot. Jobs of
+one service take about the same time. So a job is looked at when it should have ended, and then in
+short steps; before that only as often as is needed to see one that fails early. Each job that
+ends says when it did: after the last look that saw it run, and before the one that did not.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass
+
+MOST_S = 15.0  # §4.6: between looks, at most
+LEAST_S = 0.1
+FIRST_S = 0.5  # where nothing is known yet
+REMEMBERED = 20
+
+
+@dataclass
+class Watch:
+    """A job that is waited for: since when, and how old it was when it was last seen to run."""
+
+    job: str
+    began_at: float
+    ran_s: float = 0.0
+    pause_s: float = 0.0
+
+
+class JobTimes:
+    """How long jobs took, by training service."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+
+    def ended(self, service: str, watch: Watch, age_s: float) -> None:
+        """A job ended at this age at the latest."""
+        took_s = (watch.ran_s + age_s) / 2 if watch.ran_s else age_s * 0.98
+        with self._guard:
+            self._seen[service].append(took_s)
+
+    def pause_s(self, service: str, watch: Watch, age_s: float) -> float:
+        """Seconds until the next look at a job of this age."""
+        expected_s = self._expected_s(service)
+        if expected_s > age_s + LEAST_S:
+            return min(expected_s - age_s, MOST_S)
+        first_s = max(expected_s * 0.05, LEAST_S) if expected_s else FIRST_S
+        watch.pause_s = min(max(watch.pause_s * 1.5, first_s), MOST_S)
+        return watch.pause_s
+
+    def _expected_s(self, service: str) -> float:
+        with self._guard:
+            seen = self._seen[service]
+            return statistics.median(seen) if seen else 0.0

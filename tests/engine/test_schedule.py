@@ -1,0 +1,165 @@
+"""Who is stepped next: trainings first, slots always full, nobody looked at while it waits."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from reconciler.engine.job_times import LEAST_S, MOST_S, JobTimes, Watch
+from reconciler.engine.schedule import Schedule
+from reconciler.engine.slots import JobSlots
+from reconciler.engine.steps import Again, Ended, Ready
+from tests.test_plan import binding
+
+if TYPE_CHECKING:
+    from reconciler.model import Binding
+
+
+class Run:
+    """A binding whose steps do nothing."""
+
+    def __init__(self, wanted: Binding) -> None:
+        self.binding = wanted
+        self.address = wanted.name
+        self.training = False
+
+    def step(self) -> str:
+        return f"step {self.binding.name}"
+
+    def ready(self) -> Ready:
+        return Ready(self.binding, cast("Any", lambda: f"begin {self.binding.name}"))
+
+
+def run(name: str, version: str = "") -> Any:
+    """A binding of a version of its own, or of one that it shares."""
+    wanted = binding()
+    wanted = replace(wanted, name=name, version=replace(wanted.version, version=version or name))
+    return Run(wanted)
+
+
+def due(schedule: Schedule, now: float = 0.0, most: int = 100) -> list[Any]:
+    return [step() for _, step in schedule.due(now, most)]
+
+
+def queue(schedule: Schedule, *runs: Any) -> None:
+    for one in runs:
+        schedule.queue(one.binding.recipe.service, one)
+
+
+def test_a_schedule_of_nothing_is_over() -> None:
+    schedule = Schedule(JobSlots(1))
+    assert not schedule
+    assert due(schedule) == []
+
+
+def test_only_as_many_are_looked_at_as_there_are_slots() -> None:
+    schedule = Schedule(JobSlots(2))
+    queue(schedule, *(run(name) for name in "abcde"))
+    assert due(schedule) == ["step a", "step b"]
+    assert due(schedule) == []
+    assert schedule
+
+
+def test_who_is_ready_begins_when_there_is_a_slot_and_another_is_made_ready() -> None:
+    slots = JobSlots(1)
+    schedule = Schedule(slots)
+    a, b, c = runs = [run(name) for name in "abc"]
+    queue(schedule, *runs)
+    assert due(schedule) == ["step a"]
+    schedule.came_back(a, a.ready(), 0.0)
+    assert due(schedule) == ["begin a", "step b"]
+    schedule.came_back(b, b.ready(), 0.0)
+    assert due(schedule) == [], "b waits for the slot, and c is not looked at meanwhile"
+    slots.give_back(a.binding)
+    assert due(schedule) == ["begin b", "step c"]
+    schedule.came_back(c, Ended(), 0.0)
+    assert not schedule
+
+
+def test_a_binding_of_a_version_that_another_trains_waits_for_that() -> None:
+    slots = JobSlots(3)
+    schedule = Schedule(slots)
+    leader, follower = run("leader", "same"), run("follower", "same")
+    queue(schedule, leader, follower)
+    assert due(schedule) == ["step leader", "step follower"]
+    schedule.came_back(leader, leader.ready(), 0.0)
+    schedule.came_back(follower, follower.ready(), 0.0)
+    assert due(schedule) == ["begin leader"]
+    assert due(schedule, 1000.0) == []
+    assert schedule
+    slots.give_back(follower.binding)
+    assert due(schedule) == [], "only who holds a slot gives it back"
+    slots.give_back(leader.binding)
+    assert due(schedule) == ["step follower"]
+
+
+def test_a_step_that_failed_makes_room_for_another_to_be_made_ready() -> None:
+    schedule = Schedule(JobSlots(1))
+    a, b = run("a"), run("b")
+    queue(schedule, a, b)
+    assert due(schedule) == ["step a"]
+    schedule.came_back(a, Again(5.0), 0.0)
+    assert due(schedule) == ["step b"]
+    assert due(schedule, 5.0) == ["step a"]
+
+
+def test_trainings_go_before_what_was_due_earlier() -> None:
+    schedule = Schedule(JobSlots(2))
+    other, training = run("other"), run("training")
+    schedule.add(other, 1.0)
+    training.training = True
+    schedule.add(training, 2.0)
+    assert schedule.seconds_to_next(0.0) == 1.0
+    assert due(schedule, 1.5, most=0) == []
+    assert due(schedule, 2.0, most=1) == ["step training"]
+    assert due(schedule, 2.0) == ["step other"]
+
+
+# --- when to look at a job ----------------------------------------------------------------------
+
+
+def watched(times: JobTimes, took_s: float) -> list[float]:
+    """The ages at which a job that takes so long is looked at; the last one sees its end."""
+    watch, age_s, ages = Watch("job", 0.0), 0.0, []
+    while age_s < took_s:
+        watch.ran_s = age_s
+        age_s += times.pause_s("service", watch, age_s)
+        ages.append(age_s)
+    times.ended("service", watch, age_s)
+    return ages
+
+
+@pytest.mark.parametrize("took_s", [2.0, 7.0, 14.0])
+def test_jobs_that_take_alike_are_soon_seen_to_end_at_once_by_few_looks(took_s: float) -> None:
+    times = JobTimes()
+    first = watched(times, took_s)
+    for _ in range(60):
+        last = watched(times, took_s)
+    assert len(last) <= 3 < len(first) + 1
+    assert last[-1] - took_s <= max(took_s * 0.06, LEAST_S)
+
+
+def test_a_long_job_is_looked_at_often_enough_to_see_it_fail() -> None:
+    times = JobTimes()
+    for _ in range(2):
+        ages = watched(times, 3600.0)
+        pauses = [later - age for age, later in itertools.pairwise(ages)]
+        assert max(pauses) <= MOST_S
+        assert len(ages) < 260
+
+
+def test_services_are_not_taken_for_one_another() -> None:
+    times = JobTimes()
+    watched(times, 10.0)
+    assert times.pause_s("another", Watch("job", 0.0), 0.0) == 0.5
+
+
+def test_a_job_that_outlasts_all_others_is_looked_at_less_and_less_often() -> None:
+    times = JobTimes()
+    for _ in range(20):
+        watched(times, 2.0)
+    ages = watched(times, 600.0)
+    assert len(ages) < 60
