@@ -42,7 +42,9 @@ def results(jobs: dict[str, Job]) -> dict[str, str]:
 
 
 def well(jobs: dict[str, Job]) -> None:
-    assert set(results(jobs).values()) == {"success"}, "".join(job.log for job in jobs.values())
+    """Every job ran and succeeded, but the one that is for pull requests of forks."""
+    ran = {name: result for name, result in results(jobs).items() if name != "fork"}
+    assert set(ran.values()) == {"success"}, "".join(job.log for job in jobs.values())
 
 
 def young(version: str) -> tuple[str, str, str]:
@@ -147,7 +149,7 @@ def test_what_no_pull_request_showed_is_not_applied_until_reviewers_saw_it(hub: 
     assert results(jobs) == {"plan": "success", "apply": "failure"}
     assert "breast-cancer: no plan has it" in jobs["apply"].log
     refused = [step.outputs["refused"] for step in jobs["apply"].steps if step.name == "run"]
-    assert refused == ["false", "true"]
+    assert refused[:2] == ["false", "true"], "first `approved`, then `apply`"
     assert hub.served()["breast-cancer"] == "2026-10"
     by_hand = hub.run("reconcile", hub.event("workflow_dispatch"))
     well(by_hand)
