@@ -44,7 +44,8 @@ def report(wanted: Desired, out: Path, run: Path | None, parallel: int | None) -
         at,
         f"reconciler {__version__}",
         repository(os.environ),
-        run=ran,
+        plan.notes,
+        ran,
     )
     write_file(out, redact(page_html(redacted(overview))))
     actions.current().files["html-file"] = str(out)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError, UnreadableError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.ledger.lock import Clock
     from reconciler.model import Address
     from reconciler.wire.blob import Account, Container
+    from reconciler.wire.blob_values import Listed
 
 __all__ = [
     "Attempt",
@@ -48,10 +50,10 @@ RECORDS = "_records"  # the folder of records, by address
 
 
 class Each(Protocol):
-    """A `map`: what a function makes of each name, in their order."""
+    """A `map`: what a function makes of each blob, in their order."""
 
     def __call__(
-        self, read: Callable[[str], Entry | None], names: Iterable[str], /
+        self, read: Callable[[Listed], Entry | None], blobs: Iterable[Listed], /
     ) -> Iterator[Entry | None]:
         """The entries."""
         ...
@@ -172,30 +174,39 @@ class Ledger:
     def versions(self, model: str, each: Each = map) -> Iterator[Manifest]:
         """The manifests of every version of a model, in the order of their folders' names.
 
-        `each` may be the `map` of a pool, which reads many at once.
+        `each` may be the `map` of a pool, which reads many at once what the list does not show.
         """
-        found = (name for name, *_ in self._container.list(f"{model}/"))
-        names = [name for name in found if name.endswith(f"/{MANIFEST_FILE}")]
-        return (entry.manifest for entry in each(self._read, names) if entry is not None)
+        found = [blob for blob in self._shown(f"{model}/") if _is_manifest(blob.name)]
+        return (entry.manifest for entry in each(self._entry_of, found) if entry is not None)
 
     def around(self, models: Collection[str], each: Each = map) -> list[Manifest]:
         """The manifests of these models; reads whatever else a plan could ask the store for too.
 
         For a snapshot: the whole list, and every record. What is damaged is left out.
         """
-        names = [blob.name for blob in self._container.list()]
-        for _ in each(self._whole, [n for n in names if n.startswith(f"{RECORDS}/")]):
-            pass
-        wanted = [n for n in names if n.endswith(f"/{MANIFEST_FILE}") and n.split("/")[0] in models]
-        return [entry.manifest for entry in each(self._whole, wanted) if entry is not None]
+        every = list(self._shown())
+        records = [blob for blob in every if blob.name.startswith(f"{RECORDS}/")]
+        manifests = [b for b in every if _is_manifest(b.name) and b.name.split("/")[0] in models]
+        found = each(self._whole, [*records, *manifests])
+        return [entry.manifest for entry in found if entry is not None]
 
-    def _whole(self, name: str) -> Entry | None:
-        """The manifest, where the blob of this name is one."""
-        blob = self._container.get(name)
-        if blob is None or not name.endswith(f"/{MANIFEST_FILE}"):
+    def _shown(self, prefix: str = "") -> Iterator[Listed]:
+        """The blobs that a list shows, with copies of small ones."""
+        return chain.from_iterable(self._container.pages(prefix, include="metadata"))
+
+    def _entry_of(self, blob: Listed) -> Entry | None:
+        if (content := blob.content) is None:
+            return self._read(blob.name)
+        return Entry(parse_manifest(content, blob.name), blob.properties.etag)
+
+    def _whole(self, blob: Listed) -> Entry | None:
+        """The manifest, where the blob is one; whatever else it is was read too."""
+        if not _is_manifest(blob.name):
+            if blob.content is None:
+                self._container.get(blob.name)
             return None
         try:
-            return Entry(parse_manifest(blob.content, name), blob.etag)
+            return self._entry_of(blob)
         except UnreadableError:
             return None
 
@@ -249,6 +260,10 @@ class Ledger:
     def _read_now(self, name: str) -> Entry | None:
         blob = self._container.get(name)
         return None if blob is None else Entry(parse_manifest(blob.content, name), blob.etag)
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith(f"/{MANIFEST_FILE}")
 
 
 def _record_name(address: Address) -> str:

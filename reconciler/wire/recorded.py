@@ -88,8 +88,12 @@ class Answers:
             return
         container = prefix.partition("/")[0]
         for blob in map(listed, page.iterfind("./Blobs/Blob")):
-            if blob is not None:
-                self.blobs[f"{container}/{blob.name}"] = replace(blob.properties, metadata={})
+            if blob is None:
+                continue
+            path = f"{container}/{blob.name}"
+            self.blobs[path] = replace(blob.properties, metadata={})
+            if _is_ours(path) and (content := blob.content) is not None:
+                self.texts[path] = kept_text(path, content)
         if not page.findtext("NextMarker"):
             self.listed.add(prefix)
 

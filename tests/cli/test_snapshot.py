@@ -22,6 +22,7 @@ from reconciler.emulator.messages import Response
 from reconciler.engine.train import train_step
 from reconciler.engine.world import timestamp
 from reconciler.wire.http import Http
+from tests.fleet import make_fleet
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ def planned(command: Command, *how: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Lab]:
     """An emulator whose time stands still unless a test lets it pass."""
-    made = Lab(tmp_path, door="server", clock=ManualClock(time.time()))
+    options = getattr(request, "param", {})
+    made = Lab(tmp_path, door="server", clock=ManualClock(time.time()), **options)
     for name, value in made.environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -181,7 +185,11 @@ EDITS: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("world", WORLDS)
+HIDING = {"classic_location": "hidden"}
+CASES = [({}, world) for world in WORLDS] + [(HIDING, applied), (HIDING, upgraded)]
+
+
+@pytest.mark.parametrize(("lab", "world"), CASES, indirect=["lab"])
 def test_an_offline_plan_is_the_live_one(
     lab: Lab, command: Command, alone: Callable[[], None], world: Step
 ) -> None:
@@ -251,6 +259,25 @@ def test_what_the_snapshot_does_not_hold_is_said_to_be_not_known(
         assert "the snapshot holds no answer to" in found[name]["why"]
     # Its version was made by another recipe: that is known, whatever else is not.
     assert found["diabetes-middle"]["code"] == "recipe_changed"
+
+
+def test_a_fleet_costs_no_request_for_each_of_its_endpoints(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_fleet(tmp_path, 40, door="server", clock=ManualClock(time.time()))
+    monkeypatch.chdir(tmp_path)
+    for name, value in made.environ.items():
+        monkeypatch.setenv(name, value)
+    made.apply()
+    sent: list[str] = []
+    serve = made.cloud.handle
+    monkeypatch.setattr(made.cloud, "handle", lambda r: (sent.append(r.path), serve(r))[1])
+    assert command("snapshot", "--out", "snapshot.json").code == errors.SUCCESS
+    assert len(sent) < 40
+    live = planned(command)
+    monkeypatch.setattr(made.cloud, "handle", None)
+    assert planned(command, "--live", "snapshot.json") == live
+    made.close()
 
 
 def test_an_endpoint_beside_the_bound_ones_is_known(
