@@ -95,7 +95,8 @@ def test_both_dialects_show_the_same_model(dialect: Any) -> None:
     parameters = {"Category": "Trigonometric"}
     package = {"nodes": {"n1": {"assetId": "s", "parameters": parameters}}, "edges": []}
     document = dialect(definition({"s": SCORE, "m": MODEL}, package=package, parameters=parameters))
-    live = live_from_export(document, binding())
+    where = WebServiceAddress("sub", "group", "census")
+    live = live_from_export(document, binding(address=where))
     assert live.ref == ModelRef(OLD)
     assert live.witness is Witness.EXPORT
     assert live.refusal is None
