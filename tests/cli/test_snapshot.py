@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from reconciler import errors
 from reconciler.emulator import ManualClock
 from reconciler.emulator.messages import Response
-from reconciler.engine.train import train_step
+from reconciler.engine.train import claim, train_step
 from reconciler.engine.world import timestamp
 from reconciler.wire.http import Http
 from tests.fleet import make_fleet
@@ -112,11 +112,12 @@ def rejected(lab: Lab) -> None:
 
 
 def training(lab: Lab) -> None:
-    """A job was submitted and not started, the others run."""
+    """Jobs run."""
     world = lab.world()
     for binding in lab.desired().bindings:
-        train_step(world, binding)
-        train_step(world, binding)
+        entry = claim(world, binding)
+        assert entry is not None
+        train_step(world, binding, entry)
 
 
 def evaluated(lab: Lab) -> None:
