@@ -38,6 +38,7 @@ _KINDS = {
     "definition": r"GET .*/webServices/[^/]+\?",
     "operation": r"GET .*/operationsStatus/",
     "endpoint": r"GET .*/endpoints/",
+    "list of endpoints": r"GET .*/endpoints(\?|$)",
     "services": r"GET .*/webservices\?$",
     "score": r"POST .*/execute\?",
     "job": r"GET .*/jobs/[^/]+\?",

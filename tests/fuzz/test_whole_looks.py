@@ -14,6 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from reconciler.engine.history import history
+from reconciler.engine.observe import observe
 from reconciler.engine.prove import prove
 from reconciler.engine.survey import observe_all
 from reconciler.errors import ReconcilerError
@@ -26,8 +27,9 @@ from tests.fuzz.promise import always, check_types
 from tests.fuzz.test_files import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from reconciler.model import Observed
     from tests.fuzz.bodies import Town
 
 EXAMPLES = 4
@@ -38,24 +40,37 @@ def look(town: Town) -> None:
     """What `plan` does: it raises nothing at all, whatever a service says."""
     wanted = town.wanted
     observed = observe_all(town.lab.world(read_only=True, wanted=wanted), wanted.bindings, 1)
-    for each in observed:
+    shown(make_plan(wanted.environment, well_typed(observed)))
+
+
+def step(town: Town) -> None:
+    """What a step of `apply` does, which asks for each thing by itself and believes no list."""
+    world = town.lab.world(read_only=True, wanted=town.wanted)
+    well_typed([observe(world, binding) for binding in town.wanted.bindings])
+
+
+def well_typed(observed: Iterable[Observed]) -> tuple[Observed, ...]:
+    """What was observed, when all of it is what its types say."""
+    seen = tuple(observed)
+    for each in seen:
         check_types(each.live)
         check_types(each.artifact)
         document_bytes({"failure": each.artifact.failure, "metrics": dict(each.artifact.metrics)})
         if each.record is not None:
             check_types(each.record)
             record_json(each.record, each.binding.address)
-    shown(make_plan(wanted.environment, observed))
+    return seen
 
 
 def proofs(town: Town) -> None:
     """What `verify` does, also of endpoints that serve another version."""
+    world = town.lab.world(wanted=town.wanted)  # which has read no keys yet
     for binding in town.bindings.values():
-        found = [prove(town.world, binding)]
+        found = [prove(world, binding)]
         proofs_text(found).encode()
         proofs_json(found).encode()
         with contextlib.suppress(ReconcilerError):
-            score = town.world.targets[binding.kind].score(binding)
+            score = world.targets[binding.kind].score(binding)
             check_types(score)
             document_bytes({"score": vars(score)})
 
@@ -77,17 +92,16 @@ def memories(town: Town) -> None:
 
 
 # Whether it is a service's word or the store's, whoever reads it is asked of it.
+LISTS = ("list of blobs", "list of endpoints")
 ASKED = [
-    (look, kind)
-    for kind in ("definition", "services", "endpoint", "job", "evaluation", "manifest", "record")
-] + [
+    *((look, kind) for kind in ("definition", "services", *LISTS, "job", "evaluation")),
+    *((step, kind) for kind in ("endpoint", "manifest", "record")),
     (proofs, "score"),
     (proofs, "keys"),
     (proofs, "definition"),
     (proofs, "endpoint"),
     (exports, "definition"),
     (exports, "endpoint"),
-    (memories, "manifest"),
     (memories, "record"),
     (memories, "list of blobs"),
 ]
