@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Of the whole matrix, one point in so many; requests of threads differ from run to run anyway.
-EVERY = {"roll back, classic": 3, "roll back by hand": 13, "two at once": 6}
+EVERY = {
+    "roll back, classic": 3,
+    "roll back by hand": 13,
+    "two at once": 6,
+    "create, new": 9,
+    "create, classic": 9,
+    "delete, new": 4,
+    "delete, classic": 4,
+}
 SAMPLE = 3  # points of each scenario in the ordinary run; `pytest -m long` runs all of them
 
 
