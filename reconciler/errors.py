@@ -109,8 +109,13 @@ class Problem:
 
     def __str__(self) -> str:
         """The line people see; a problem without a line is about the whole file or folder."""
+        return redact(self.text)
+
+    @property
+    def text(self) -> str:
+        """The same before what is secret in it is hidden."""
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        return redact(f"{place}: {self.message}")
+        return f"{place}: {self.message}"
 
 
 class ConfigurationError(ReconcilerError):
@@ -120,8 +125,8 @@ class ConfigurationError(ReconcilerError):
 
     def __init__(self, problems: Iterable[Problem] | str) -> None:
         self.problems = () if isinstance(problems, str) else tuple(sorted(set(problems)))
-        text = problems if isinstance(problems, str) else "\n".join(map(str, self.problems))
-        super().__init__(text)
+        text = problems if isinstance(problems, str) else "\n".join(p.text for p in self.problems)
+        super().__init__(text)  # hides secrets in all of it at once: there may be many lines
 
 
 class RefusedError(ReconcilerError):

@@ -10,6 +10,7 @@ while they are read, before anything large exists.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -118,9 +119,13 @@ def problem(source: Source, message: str) -> Problem:
 
     The second half of what is redacted is never shown, or half a secret could be.
     """
-    said = redact(printable(message[: 2 * MAX_MESSAGE]))
-    shown = said if len(said) <= MAX_MESSAGE else f"{said[: MAX_MESSAGE - 1]}…"
-    return Problem(source.path, source.line, source.column, shown)
+    return Problem(source.path, source.line, source.column, _shown(message[: 2 * MAX_MESSAGE]))
+
+
+@functools.lru_cache(maxsize=256)  # what is wrong a hundred thousand times is said alike
+def _shown(message: str) -> str:
+    said = redact(printable(message))
+    return said if len(said) <= MAX_MESSAGE else f"{said[: MAX_MESSAGE - 1]}…"
 
 
 def printable(text: str) -> str:
