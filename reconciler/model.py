@@ -568,6 +568,7 @@ class Event:
 MOST_EVENTS = 100  # of one address; the oldest are forgotten
 CREATED = "create"  # the event before an endpoint is made
 DELETED = "delete"  # the event before an endpoint is deleted
+_SETTLED = ("proof", CREATED)
 
 
 @dataclass(frozen=True)
@@ -595,8 +596,15 @@ class Record:
     @property
     def newborn(self) -> bool:
         """Whether this program made the endpoint and has not proved anything there yet."""
-        told = (e.what for e in reversed(self.history) if e.what in (CREATED, "proof"))
-        return next(told, "") == CREATED
+        return self._last_of(CREATED, "proof") == CREATED
+
+    @property
+    def settled(self) -> bool:
+        """Whether no swap can be on its way: what answers now is the model that serves."""
+        return self.proved or self._last_of("swap", "roll back", "proof", CREATED) in _SETTLED
+
+    def _last_of(self, *events: str) -> str:
+        return next((e.what for e in reversed(self.history) if e.what in events), "")
 
 
 @dataclass(frozen=True)

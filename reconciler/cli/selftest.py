@@ -58,15 +58,24 @@ endpoint: {GROWN}
   create: true
   settings: {{throttleLevel: High, maxConcurrentCalls: 20}}
 """
-WRONG = b'{"error":{"code":"BadArgument","message":"not with this model","details":[]}}'
+# What a candidate answers that must be rolled back: nothing, or columns that nobody declared.
+SILENT, WRONG = "silent", "wrong"
+ANSWERS = {
+    SILENT: (400, b'{"error":{"code":"BadArgument","message":"not this one","details":[]}}'),
+    WRONG: (
+        200,
+        b'{"Results":{"output1":{"type":"table","value":{"ColumnNames":["Wrong"],'
+        b'"ColumnTypes":["Double"],"Values":[["1"]]}}}}',
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A world and what is done to it: which bindings are there, and how the new version does.
 
-    `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` lets the new
-    model answer no probe, so that it must be rolled back. `by_hand` begins with 2026-11 served too,
+    `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` says what the
+    new model answers, so that it must be rolled back. `by_hand` begins with 2026-11 served too,
     and a person who rolls it back. `shared` makes two bindings want one and the same version.
     `created` declares an endpoint that is not there; with `deleted` it was made and proved, and
     git says that it must go.
@@ -74,7 +83,7 @@ class Scenario:
 
     bindings: tuple[str, ...]
     upgrade: bool = False
-    broken: bool = False
+    broken: str = ""
     by_hand: bool = False
     shared: bool = False
     created: bool = False
@@ -100,8 +109,8 @@ SCENARIOS = {
     "create, new": Scenario(("breast-cancer",), created=True),
     "delete, new": Scenario(("breast-cancer",), created=True, deleted=True),
     "classic": Scenario(("diabetes-young",)),
-    "roll back, new": Scenario(("breast-cancer",), upgrade=True, broken=True),
-    "roll back, classic": Scenario(("diabetes-young",), upgrade=True, broken=True),
+    "roll back, new": Scenario(("breast-cancer",), upgrade=True, broken=SILENT),
+    "roll back, classic": Scenario(("diabetes-young",), upgrade=True, broken=WRONG),
     "roll back by hand": Scenario(("diabetes-young",), upgrade=True, by_hand=True),
     "two bindings, one recipe": Scenario(("diabetes-young", "diabetes-middle"), shared=True),
     "create, classic": Scenario(("diabetes-young",), created=True),
@@ -183,6 +192,7 @@ class Stage:
         self._good = ""
         if scenario.created:
             self._edit("endpoint: young\n", CLASSIC_ENDPOINT)
+            self._edit('"2026-10"', '"2026-11"')  # a made endpoint serves the former already
         if scenario.created and "breast-cancer" in scenario.bindings:
             self._declare_a_new_service()
         if scenario.upgrade or scenario.deleted:
@@ -246,7 +256,8 @@ class Stage:
     def _handle(self, request: Request) -> Response:
         scoring = request.path.endswith(("/execute", "/score"))
         if scoring and self.scenario.broken and self._good and self._models()[0] != self._good:
-            return Response(400, {"Content-Type": "application/json"}, WRONG)
+            status, body = ANSWERS[self.scenario.broken]
+            return Response(status, {"Content-Type": "application/json"}, body)
         return self.killer.handle(request)
 
     def _models(self) -> list[str]:

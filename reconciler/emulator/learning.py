@@ -10,6 +10,7 @@ The error texts follow the module errors of Studio (classic): a four-digit numbe
 from __future__ import annotations
 
 import csv as csv_format
+import functools
 import io
 import json
 import math
@@ -42,7 +43,8 @@ class Experiment:
     held_out: float = 0.25  # the share of rows that the evaluation alone sees
     seed: int = 7
     positive: str = ""  # the label text that counts as positive; "" takes the last by name
-    parameters: Mapping[str, str] = field(default_factory=dict)  # global parameter → default
+    # global parameter → default
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Raise ValueError for an experiment that could never run."""
@@ -90,7 +92,11 @@ def fit(experiment: Experiment, csv: bytes, parameters: Mapping[str, str]) -> tu
     The evaluation is measured on rows that the model has not seen (§4.5). Raises LearningError
     for data or parameters that no model can be fitted to.
     """
-    weight = _regularization(experiment, parameters)
+    return _fit(experiment, csv, _regularization(experiment, parameters))
+
+
+@functools.lru_cache(maxsize=16)  # a seed fits the same file for several endpoints
+def _fit(experiment: Experiment, csv: bytes, weight: float) -> tuple[bytes, bytes]:
     examples = _examples(experiment, csv)
     classes = _classes(experiment, examples)
     training, held_out = _split(experiment, examples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -29,7 +30,7 @@ class Request:
         """Scheme and host by which the emulator was called; its own URLs carry them too."""
         return f"{self.scheme}://{self.host}"
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, str]:
         """The query parameters, names in lower case."""
         pairs = parse_qsl(self.query, keep_blank_values=True)

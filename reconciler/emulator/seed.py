@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from reconciler.emulator.core import Core
     from reconciler.emulator.world import Json
 
+# The same safe loader in C where PyYAML was built with it.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 FIRST_MODELS = "azuremlassetscontainer"
 MODULE = "aml://module/506153734175476c4f62416c57734963.{family}.v1-default-1743"
 
@@ -27,7 +30,7 @@ MODULE = "aml://module/506153734175476c4f62416c57734963.{family}.v1-default-1743
 def plant(core: Core, path: Path) -> None:
     """Make the world that the seed file describes; ValueError, naming the file, if it is wrong."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), LOADER)
         _plant(core, document, path.parent)
     except (KeyError, TypeError, AttributeError, yaml.YAMLError, learning.LearningError) as exc:
         raise ValueError(f"{path} is not a seed: {type(exc).__name__}: {exc}") from exc

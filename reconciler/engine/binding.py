@@ -103,6 +103,7 @@ class BindingRun:
         self._unanswered: Swap | None = None
         self._written: Written | None = None  # the last write that was no swap
         self._proof: Proof | None = None  # of the swap, where settings follow it
+        self._heard: Score | None = None  # what the disproved candidate answered, and only it
         self._disproved = ""  # why the candidate was rejected, on the way back
         self._unheard = ""  # why this run rejected it, where that was for no answer at all
         self._waiting_since: float | None = None
@@ -291,10 +292,11 @@ class BindingRun:
         one which is cut off before its write, or before its proof, is found and ended later.
 
         What answered while an unproved swap may still have been on its way is not kept: a change
-        of that answer would say nothing about this swap."""
+        of that answer would say nothing about this swap. It is no longer on its way where the
+        candidate was heard, with an answer that the model before did not give."""
         if change.code == ROLL_BACK:
             self._disproved = self._disproved or observed.artifact.message
-        settled = observed.record is None or observed.record.proved
+        settled = observed.record is None or observed.record.settled or before == self._heard
         return Record(
             wanted=ModelRef(change.after_ref),
             previous=observed.way_back.ref,
@@ -387,6 +389,7 @@ class BindingRun:
         proof = replace(made, model=shown, rolled_back=bool(self._disproved))
         if not proof.proved:
             why = f"swapped and read back, but {health.message}"
+            self._heard = after if swap.before not in (None, after) else None
             return self._not_proved(swap, why, proof)
         if self._unheard:
             self._reject(self._unheard)  # another run, which was as deaf, may have taken it back

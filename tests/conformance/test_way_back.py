@@ -10,6 +10,8 @@ import pytest
 from reconciler import errors
 from reconciler.emulator import Fault
 from reconciler.emulator.messages import Response
+from reconciler.engine.observe import observe
+from reconciler.engine.rollback import order, rollback_of
 from reconciler.engine.steps import Goal
 from reconciler.model import Action, Score
 from tests.lab import LabClock
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.engine.steps import Ended
     from tests.lab import Lab
 
+WINDOW_S = 30  # in which an answer may still be of the model before (§2.6)
 KINDS = ["breast-cancer", "diabetes-young"]
 
 
@@ -678,15 +681,8 @@ def test_an_endpoint_that_refused_to_answer_is_not_proved_by_the_model_before(
     proved_at_once(lab, before)
 
 
-def test_a_swap_that_was_still_on_its_way_proves_no_other(
-    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab = switched()
-    first = adopted(lab, "diabetes-young")
-    want(lab, "diabetes-young", "2026-11")
-    swap_and_die(lab, monkeypatch, wait_s=0)
-    want(lab, "diabetes-young", "2026-10")
-    assert served(lab, "diabetes-young") == first
+def asked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When each swap of Classic endpoints was asked for."""
     asked_at: list[float] = []
     target = type(lab.world().targets["ClassicEndpoint"])
     bind = target.bind
@@ -696,6 +692,82 @@ def test_a_swap_that_was_still_on_its_way_proves_no_other(
         return bind(self, binding, ref)
 
     monkeypatch.setattr(target, "bind", noted)
+    return asked_at
+
+
+def test_a_swap_that_was_still_on_its_way_proves_no_other(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    first = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    swap_and_die(lab, monkeypatch, wait_s=0)
+    want(lab, "diabetes-young", "2026-10")
+    assert served(lab, "diabetes-young") == first
+    asked_at = asked(lab, monkeypatch)
     assert not lab.apply().failures
-    assert lab.clock() - asked_at[-1] >= target.settle_s
+    assert lab.clock() - asked_at[-1] >= WINDOW_S
+    assert served(lab, "diabetes-young") == first
+
+
+def test_an_answer_while_a_swap_may_be_on_its_way_is_no_measure_for_the_next(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    adopted(lab, "diabetes-young")
+    befores = []
+    for version in ("2026-11", "2026-10"):
+        want(lab, "diabetes-young", version)
+        swap_and_die(lab, monkeypatch, wait_s=0)
+        (binding,) = lab.desired().bindings
+        record = lab.world().ledger.record(binding.address)
+        assert record is not None
+        befores.append(record.before)
+    assert befores[0] is not None
+    assert befores[1] is None
+
+
+def test_the_way_back_from_a_candidate_that_was_heard_is_proved_by_the_first_other_answer(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched(settle_s=5)
+    first = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    lab.edit("diabetes.yaml", "columns: [Scored Labels]", "expect: {Scored Labels: {values: [x]}}")
+    asked_at = asked(lab, monkeypatch)
+    (failure,) = lab.apply().failures
+    assert failure.message.endswith("rolled back, and proved")
+    assert len(asked_at) == 2
+    assert lab.clock() - asked_at[-1] < WINDOW_S
+    assert served(lab, "diabetes-young") == first
+
+
+def test_the_way_back_from_a_silent_candidate_waits_the_window(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    unanswered(lab, "diabetes-young")
+    asked_at = asked(lab, monkeypatch)
+    (failure,) = lab.apply().failures
+    assert failure.message.endswith("rolled back, and proved")
+    assert lab.clock() - asked_at[-1] >= WINDOW_S
+
+
+def test_a_roll_back_by_hand_from_a_proved_model_is_proved_by_the_first_other_answer(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched(settle_s=5)
+    first = adopted(lab, "diabetes-young")
+    want(lab, "diabetes-young", "2026-11")
+    assert not lab.apply().failures
+    (binding,) = lab.desired().bindings
+    world = lab.world()
+    seen = observe(world, binding)
+    order(world, seen, rollback_of(world, seen), "by hand")
+    asked_at = asked(lab, monkeypatch)
+    (proof,) = lab.apply().proofs
+    assert proof.rolled_back
+    assert lab.clock() - asked_at[-1] < WINDOW_S
     assert served(lab, "diabetes-young") == first
