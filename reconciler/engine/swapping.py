@@ -1,0 +1,339 @@
+"""One binding's swap: forward to the declared version, and back where that cannot be proved.
+
+The order is what promise 5 rests on: score, note the way back, swap, read back, score again, keep
+the proof. What is remembered between steps is only for patience and for words; a run that is killed
+anywhere leaves a record by which the next one ends what was begun.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler import verify
+from reconciler.engine.prove import judge, make_proof
+from reconciler.engine.steps import Again, Ended
+from reconciler.engine.world import timestamp, with_event
+from reconciler.errors import (
+    REFUSED,
+    UNPROVED,
+    ProofError,
+    RefusedError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+    WireError,
+)
+from reconciler.model import (
+    NEWBORN,
+    ROLL_BACK,
+    UNREADABLE,
+    ArtifactState,
+    ModelRef,
+    Observed,
+    Proof,
+    Record,
+    Score,
+)
+
+if TYPE_CHECKING:
+    from reconciler.engine.steps import Shared
+    from reconciler.engine.telling import Telling
+    from reconciler.engine.verdicts import Verdicts
+    from reconciler.model import Binding, Change
+    from reconciler.targets import Target
+
+log = logging.getLogger(__name__)
+
+WRONG_PROBE = ("BadArgument", "BadUserArgument")  # what the service says of inputs (§4.8)
+COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
+
+
+@dataclass
+class Swap:
+    """A swap that was asked for: when, what the endpoint answered before, how far it is."""
+
+    asked_at: float
+    before: Score | None
+    record: Record
+    operation: str = ""
+    ended: bool = False  # the service said that the update ended well
+
+    @property
+    def is_the_last(self) -> bool:
+        """Whether no model is known to go back to but the one that was swapped in."""
+        return self.record.previous in (None, self.record.wanted)
+
+
+class Swapping:
+    """The swap of one binding that is under way, if one is, and what became of the one before."""
+
+    def __init__(
+        self, binding: Binding, shared: Shared, telling: Telling, verdicts: Verdicts
+    ) -> None:
+        self.disproved = ""  # why the candidate was rejected, on the way back
+        self._binding = binding
+        self._world = shared.world
+        self._target: Target = shared.world.targets[binding.kind]
+        self._telling = telling
+        self._verdicts = verdicts
+        self._swap: Swap | None = None
+        self._unanswered: Swap | None = None
+        self._heard: Score | None = None  # what the disproved candidate answered, and only it
+        self._unheard = ""  # why this run rejected it, where that was for no answer at all
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a swap was asked for and is not proved."""
+        return self._swap is not None
+
+    def forget(self) -> None:
+        """Another run was here: what this one remembers is not what is."""
+        self._swap = self._unanswered = None
+
+    def still_updating(self) -> Again | Ended | None:
+        """Look again while the service is not done with the swap; None when it is."""
+        if self._swap is None or self._swap.ended:
+            return None
+        if words := self._target.progress(self._swap.operation):
+            return self._telling.still_updating(self._swap.asked_at, words)
+        self._swap.ended = True
+        return None
+
+    # --- before the swap --------------------------------------------------------------------
+
+    def begin(self, observed: Observed, change: Change) -> Again | Ended:
+        """Note the way back, then swap: forward, or back when `change` says so."""
+        forward = change.code != ROLL_BACK
+        before = self._score_before(forward and change.code != NEWBORN)
+        if forward and (why := self._wrong_probe(before)):
+            return self._telling.failed(why, REFUSED)
+        if forward and observed.artifact.refused:
+            self._verdicts.refuse("")
+        if not forward:
+            self.disproved = self.disproved or observed.artifact.message
+        self._telling.say("swapping", f"to {change.after}")
+        why = self.disproved or self._world.actor.force
+        event = "roll back" if self.disproved else "swap"
+        self._ask(self._keep(self._record(observed, change, before), event, why), observed)
+        return self._telling.written()
+
+    def _ask(self, noted: Record, observed: Observed) -> None:
+        swap = Swap(self._world.clock.now(), noted.before, noted)
+        self._unanswered = swap
+        swap.operation = self._target.bind(self._binding, noted.wanted)
+        swap.asked_at = self._world.clock.now()  # its window begins now, however slow that was
+        if observed.live.hidden:
+            swap.record = self._keep(replace(noted, bound=noted.wanted))
+        self._swap = swap
+
+    def _score_before(self, forward: bool) -> Score | None:
+        """The answer before the swap; None where the endpoint gives none.
+
+        Who may not score, or asks what the service does not understand, could not prove the
+        candidate either: a swap forward, which nothing urges, does not begin.
+        """
+        if self._binding.probe is None:
+            return None
+        try:
+            return self._target.score(self._binding)
+        except WireError as exc:
+            if forward and isinstance(exc, UnauthorizedError):
+                raise
+            if forward and exc.code in WRONG_PROBE:
+                raise RefusedError(
+                    f"before the swap, the endpoint refuses the probe: {exc.message}; correct "
+                    "spec.verify"
+                ) from exc
+            log.info("%s could not be scored before the swap: %s", self._binding.name, exc.message)
+            return None
+
+    def _wrong_probe(self, before: Score | None) -> str:
+        """Why the probe itself is wrong: a swap changes no columns, so the present model has them.
+
+        Found out before the swap, or a slip in `columns` would cost the candidate its version.
+        """
+        if before is None or self._binding.probe is None:
+            return ""
+        missing = verify.missing_columns(self._binding.probe, before)
+        return f"before the swap, {missing}; correct spec.verify" if missing else ""
+
+    def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
+        """What is noted before a swap. A roll-back keeps its own model as the way back, so that
+        one which is cut off before its write, or before its proof, is found and ended later.
+
+        What answered while an unproved swap may still have been on its way is not kept: a change
+        of that answer would say nothing about this swap. It is no longer on its way where the
+        candidate was heard, with an answer that the model before did not give."""
+        record = observed.record
+        settled = record is None or record.settled or before == self._heard
+        return Record(
+            wanted=ModelRef(change.after_ref),
+            previous=observed.way_back.ref,
+            bound=observed.live.ref if observed.live.hidden else None,
+            proved=False,
+            at=timestamp(self._world.clock.now()),
+            before=before if settled else None,
+            history=record.history if record else (),
+            etag=record.etag if record else "",
+        )
+
+    def _keep(self, record: Record, event: str = "", why: str = "") -> Record:
+        if event:
+            record = with_event(self._world, record, event, why)
+        return self._world.ledger.keep_record(self._binding.address, record)
+
+    # --- after it -----------------------------------------------------------------------------
+
+    def take_up(self, observed: Observed, record: Record) -> Again | Ended:
+        """Prove a swap that another run made and nobody proved."""
+        if observed.artifact.state is ArtifactState.REJECTED:
+            self.disproved = self.disproved or observed.artifact.message
+        else:  # the rejection was taken back meanwhile: it serves, and is judged anew
+            self.disproved = self._unheard = ""
+        # The window is counted from now: the clock of the run that swapped is not ours.
+        self._swap = Swap(self._world.clock.now(), record.before, record, ended=True)
+        return self._prove(self._swap, observed)
+
+    def evidently_done(self, observed: Observed) -> Again | Ended | None:
+        """Prove the swap whose answer was lost, now that it shows; None if there was none."""
+        if self._unanswered is None:
+            return None
+        self._swap = self._unanswered
+        self._swap.ended = True
+        return self._prove(self._swap, observed)
+
+    def read_back(self, observed: Observed, change: Change) -> Again | Ended:
+        """The service said that the update ended well: now what is read must show it."""
+        swap = self._swap
+        assert swap is not None
+        if change.code == "updating":
+            return self._telling.still_updating(swap.asked_at, change.why)
+        if change.code == UNREADABLE:
+            raise UnavailableError(change.why)
+        if observed.live.ref == swap.record.wanted:
+            return self._prove(swap, observed)
+        if self._in_window(swap):
+            return self._telling.again("settling", "the endpoint does not show the new model yet")
+        raise ProofError(_not_changed(observed, swap.record.wanted))
+
+    def _prove(self, swap: Swap, observed: Observed) -> Again | Ended:
+        if self._binding.probe is None:
+            left_s = self._target.settle_s - self._seconds_since(swap)
+            if left_s > 0:
+                self._telling.say("settling", f"in effect after {self._target.settle_s:g} s")
+                return Again(left_s)  # nothing that could be seen would make it sooner
+            return self._judged(swap, observed, None)
+        self._telling.say("proving")
+        try:
+            after = self._target.score(self._binding)
+        except UnreachableError:
+            raise
+        except WireError as exc:
+            return self._without_an_answer(swap, exc)
+        if swap.before in (None, after) and self._in_window(swap):
+            still = "its answer before is not known" if swap.before is None else "as it did before"
+            return self._telling.again("proving", f"the endpoint answers, {still}")
+        return self._judged(swap, observed, after)
+
+    def _without_an_answer(self, swap: Swap, exc: WireError) -> Again | Ended:
+        """Look again as long as a swapped endpoint may take until it answers."""
+        if isinstance(exc, UnavailableError):
+            if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
+                return self._not_answered(swap, exc)
+            return self._telling.again()
+        if self._in_window(swap):
+            return self._telling.again("proving", "the endpoint does not answer yet")
+        return self._not_answered(swap, exc)
+
+    def _judged(self, swap: Swap, observed: Observed, after: Score | None) -> Again | Ended:
+        """The swap with what is to be said of what it answers."""
+        health = judge(self._expected(), after)
+        made = make_proof(self._binding, observed.live, health, before=swap.before, after=after)
+        shown = self._world.ledger.name_of(swap.record.wanted, self._binding.version)
+        proof = replace(made, model=shown, rolled_back=bool(self.disproved))
+        if proof.proved:
+            return self._proved(swap, proof)
+        self._heard = after if swap.before not in (None, after) else None
+        return self._not_proved(swap, f"swapped and read back, but {health.message}", proof)
+
+    def _expected(self) -> Binding:
+        """The binding to judge by: git's expectations are of its own version, not of one before."""
+        if self._binding.probe is None or not self.disproved:
+            return self._binding
+        return replace(self._binding, probe=self._binding.probe.of_any_model)
+
+    def _proved(self, swap: Swap, proof: Proof) -> Again | Ended:
+        if self._unheard:  # another run, which was as deaf, may have taken it back
+            self._verdicts.reject_for_silence(self._unheard)
+        self._keep(replace(swap.record, bound=swap.record.wanted, proved=True), "proof")
+        if self.disproved:
+            said = f"{self.disproved}; rolled back, and proved"
+            return self._telling.failed(said, UNPROVED, proof)
+        if self._binding.settings or self._binding.create is not None:
+            # Whether its settings are as declared is for the next look to say.
+            self._telling.proof = proof
+            self.forget()
+            return Again(0.0)
+        return self._telling.ended(Ended(proof=proof, changed=True), "proved")
+
+    # --- and back -----------------------------------------------------------------------------
+
+    def _not_answered(self, swap: Swap, exc: WireError) -> Again | Ended:
+        """No proof for want of an answer; that the model before answers is what blames the new one.
+
+        A wrong probe, or an outage, silences both. Then the rejection is taken back.
+        """
+        if not self.disproved:
+            unheard = (
+                f"swapped and read back, but the endpoint does not answer the probe: {exc.message}"
+            )
+            if swap.is_the_last:
+                return self._telling.failed(f"{unheard}; there is no way back", UNPROVED)
+            self._unheard = unheard
+            return self._not_proved(swap, unheard)
+        if not self._unheard:
+            return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
+        self._verdicts.take_back(self._unheard)
+        said = (
+            f"{self._unheard}; swapped back, and the model before does not answer either: "
+            f"{exc.message}; so version {self._binding.version.version} is not rejected; mend the "
+            "endpoint or spec.verify, and apply again"
+        )
+        return self._telling.failed(said, UNPROVED)
+
+    def _not_proved(self, swap: Swap, why: str, proof: Proof | None = None) -> Again | Ended:
+        """Reject the version, so that no run binds it again; the next look finds the way back."""
+        if self.disproved:
+            said = f"{self.disproved}; and the way back could not be proved: {why}"
+            return self._telling.failed(said, UNPROVED, proof)
+        if why == self._unheard:
+            self._verdicts.reject_for_silence(why)
+        else:
+            self._verdicts.reject(why)
+        previous = swap.record.previous
+        if previous is None or swap.is_the_last:
+            return self._telling.failed(f"{why}; there is no way back", UNPROVED, proof)
+        self.disproved = f"{why}; version {self._binding.version.version} is rejected"
+        self.forget()
+        self._telling.say(
+            "rolling back", self._world.ledger.name_of(previous, self._binding.version)
+        )
+        return Again(0.0)
+
+    def _in_window(self, swap: Swap) -> bool:
+        """Whether the endpoint may still be as it was before the swap."""
+        return self._seconds_since(swap) < self._target.settle_s
+
+    def _seconds_since(self, swap: Swap) -> float:
+        return self._world.clock.now() - swap.asked_at
+
+
+def _not_changed(observed: Observed, wanted: ModelRef) -> str:
+    live = observed.live
+    shown = live.ref.url if live.ref else live.model_text or "no model"
+    return (
+        f"the service said that the update succeeded, but reading it back shows {shown} instead "
+        f"of {wanted}"
+    )
