@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from http.client import RemoteDisconnected
+from http.client import HTTPException, RemoteDisconnected
 from socket import gaierror
 
 
@@ -17,7 +17,13 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     import requests
     import urllib3
 
-    return requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError
+    return (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        HTTPException,
+        OSError,
+        ValueError,
+    )
 
 
 def phrase_of(exc: BaseException) -> tuple[str, bool]:
@@ -36,11 +42,12 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
         return "connection refused", True
     if _any(causes, requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError):
         return "no connection in time", True
-    if _any(causes, requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
+    read_timeouts = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
+    if _any(causes, *read_timeouts, TimeoutError):
         return "no answer in time", True
     if _any(causes, ConnectionError, RemoteDisconnected):
         return "the connection was closed before the answer came", True
-    if _any(causes, urllib3.exceptions.IncompleteRead, urllib3.exceptions.ProtocolError):
+    if _any(causes, urllib3.exceptions.ProtocolError, HTTPException):
         return "the answer broke off or is not HTTP", True
     if _any(causes, requests.exceptions.ConnectionError, urllib3.exceptions.NewConnectionError):
         return "the connection failed", True

@@ -1,16 +1,23 @@
 """How a request leaves: over connections that are pooled per origin.
 
-requests says once per origin how to get there (CA file, proxy, its credentials); after that each
-request goes straight to urllib3's pool. Preparing a `requests.Request` and sending it through an
-adapter costs twice the processor time of all the rest of a request, and a plan of a thousand
-services is as fast as one process can send.
+requests says once per origin how to get there (CA file, proxy, its credentials), and urllib3's pool
+makes each connection with its first request. Later ones go through `http.client`, which urllib3's
+connections are made of: what requests and urllib3 do around it costs more processor time than the
+request itself, and it sets and asks the socket three times, each of which lets another thread run.
+A plan of a thousand services is as fast as one process can send.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
+import re
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool
 
 _CHUNK_BYTES = 64 * 1024
+_FRESH_S = 1.0  # for so long nobody asks whether an idle connection is still open before a read
+# What `http.client` sends as it is; for any other target urllib3 has the rules.
+_PLAIN = re.compile(r"/[A-Za-z0-9/?&=%$@:;,.()!'*+~_-]*")
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,14 @@ class Came:
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
     close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """How to get to an origin, and used connections with the moment since which they are idle."""
+
+    pool: HTTPConnectionPool
+    idle: deque[tuple[float, HTTPConnection]]
 
 
 class Lanes:
@@ -54,13 +72,16 @@ class Lanes:
         self._headers = {**default_headers(), "User-Agent": "reconciler"}
         self._adapter = _adapter(threads)
         self._mounted: dict[str, BaseAdapter] = {}
-        self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}
+        self._lanes: dict[tuple[str, str], _Lane] = {}
         for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
             logging.getLogger(name).addFilter(_redacted)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self._adapter.close()
+        for lane in self._lanes.values():
+            while lane.idle:
+                lane.idle.pop()[1].close()
         for adapter in self._mounted.values():
             adapter.close()
 
@@ -76,14 +97,29 @@ class Lanes:
             if url.startswith(prefix):
                 return self._through(adapter, method, url, headers, content)
         parts = urlsplit(url)
-        pool = self._pools.get((parts.scheme, parts.netloc))
-        if pool is None:
-            pool = self._pools[parts.scheme, parts.netloc] = self._pool(url)
+        lane = self._lanes.get((parts.scheme, parts.netloc))
+        if lane is None:
+            lane = self._lanes[parts.scheme, parts.netloc] = _Lane(self._pool(url), deque())
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        sent = {**self._headers, **headers}
+        if _PLAIN.fullmatch(target) and (idle := _idle(lane, method)) is not None:
+            return _asked(lane, idle, method, target, sent, content)
+        return self._begun(lane.pool, method, target, sent, content)
+
+    def _begun(
+        self,
+        pool: HTTPConnectionPool,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+    ) -> Came:
+        """The answer over a connection that urllib3 makes, or makes anew."""
         answer = pool.urlopen(
             method,
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            target,
             body=content,
-            headers={**self._headers, **headers},
+            headers=headers,
             retries=self._once,
             redirect=False,
             assert_same_host=False,
@@ -124,6 +160,97 @@ class Lanes:
         if is_loopback(parts.hostname or "") or bypasses(parts.netloc, self._proxies):
             return {}
         return self._proxies
+
+
+def _idle(lane: _Lane, method: str) -> HTTPConnection | None:
+    """A connection that is open and owes no answer; None where there is none.
+
+    One that was closed just now only costs a read a second try, which a write might not get.
+    """
+    try:
+        since, used = lane.idle.pop()
+    except IndexError:
+        return _first_used(lane.pool)
+    if (method in ("GET", "HEAD") and time.monotonic() - since < _FRESH_S) or _is_open(used):
+        return used
+    used.close()
+    return _idle(lane, method)
+
+
+def _first_used(pool: HTTPConnectionPool) -> HTTPConnection | None:
+    """A connection that urllib3 made and keeps, which is idle after its first request."""
+    if pool.pool is None:  # closed, as urllib3 will say
+        return None
+    try:
+        connection = pool.pool.get(block=False)
+    except queue.Empty:
+        return None
+    if isinstance(connection, HTTPConnection) and _is_open(connection):
+        return connection
+    pool.pool.put(connection, block=False)
+    return None
+
+
+def _is_open(connection: HTTPConnection) -> bool:
+    known: bool = getattr(connection, "is_connected", False)  # urllib3's connections tell
+    return known
+
+
+def _asked(
+    lane: _Lane,
+    connection: HTTPConnection,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+) -> Came:
+    """The answer over an idle connection, which is idle again when that is closed.
+
+    http.client's own methods are called, whatever urllib3's connection does in their place. As
+    there, a service may answer and close before it has read all that it was sent.
+    """
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            HTTPConnection.request(connection, method, target, content, headers)
+        answer = HTTPConnection.getresponse(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+    def close() -> None:
+        ended = answer.isclosed() and not answer.length  # what did not come stays in its length
+        if ended and connection.sock is not None:
+            lane.idle.append((time.monotonic(), connection))
+        else:  # not read to its end, or the service wants no further request
+            connection.close()
+
+    came = _merged(answer)
+    chunks = _unpacked(answer) if "content-encoding" in came else _chunks(answer)
+    return Came(answer.status, came, chunks, close)
+
+
+def _merged(answer: HTTPResponse) -> dict[str, str]:
+    """The headers by their names in lower case; one that came several times has all its values."""
+    merged: dict[str, str] = {}
+    for name, value in answer.getheaders():
+        key = name.lower()
+        merged[key] = f"{merged[key]}, {value}" if key in merged else value
+    return merged
+
+
+def _chunks(answer: HTTPResponse) -> Iterator[bytes]:
+    while chunk := answer.read(_CHUNK_BYTES):
+        yield chunk
+    if answer.length:
+        raise IncompleteRead(b"", answer.length)
+
+
+def _unpacked(answer: HTTPResponse) -> Iterator[bytes]:
+    """The body without its Content-Encoding, which urllib3 knows to undo."""
+    from urllib3 import HTTPResponse as Unpacking
+
+    whole = Unpacking(answer, _merged(answer), preload_content=False, original_response=answer)
+    return whole.stream(_CHUNK_BYTES, decode_content=True)
 
 
 def _prepared(
