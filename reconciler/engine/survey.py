@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.engine.not_declared import look_for_not_declared
 from reconciler.engine.observe import observe
-from reconciler.engine.reading import reading
+from reconciler.engine.reading import each, reading
 from reconciler.model import NotDeclared
 from reconciler.wire import blob_survey
 
@@ -49,7 +49,7 @@ def survey(
         seen = surveyed(world, wanted, soon)
         # What this look waits for was begun before it, so it cannot wait for ever.
         lost = soon(lambda: look_for_not_declared(seen, declared))
-        return tuple(pool.map(lambda binding: observe(seen, binding), wanted)), lost()
+        return each(pool, parallel, lambda binding: observe(seen, binding), wanted), lost()
 
 
 def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
