@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -16,14 +17,19 @@ from reconciler.errors import ReconcilerError, redact
 if TYPE_CHECKING:
     from reconciler.cli.actions import Job
 
+# Containers that are made beyond those that went before cycles are looked for: a fleet makes many
+# that stay, and next to no cycles. Python's own 700 costs a tenth of a plan's processor time.
+_MADE_BEFORE_CYCLES = 20_000
 ISSUES = "this is a bug of ours; please report it with the text above"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
+    gc.set_threshold(_MADE_BEFORE_CYCLES)
     code = run(arguments)
     if code == errors.INTERRUPTED:
         _leave(code)
+    gc.freeze()  # or the interpreter takes all that is left apart, for nobody
     sys.exit(code)
 
 
