@@ -23,9 +23,12 @@ EVALUATION_FILE = "evaluation.csv"
 MANIFEST_FILE = "manifest.json"
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical_json(value: object) -> str:
     """The one JSON text of a value: sorted members, no blanks; what digests are taken of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 # --- where things were written -------------------------------------------------------------

@@ -24,6 +24,8 @@ LEAST_RUNS = 3  # fewer tell nothing: a median of two is a guess
 
 def foresee(world: World, bindings: Iterable[Binding], plan: Plan, at_once: int) -> Plan:
     """The plan whose trainings say how long such took before; `at_once` of them run together."""
+    if not any(change.trains for change in plan.changes):
+        return plan
     by_address = {str(binding.address): binding for binding in bindings}
     training = {c.address: by_address[c.address] for c in plan.changes if c.trains}
     models = sorted({binding.version.model for binding in training.values()})

@@ -45,6 +45,8 @@ def text(value: Mapping[str, Any], name: str) -> str:
 
 def whole(found: str, name: str) -> str:
     """The text; UnreadableError if it holds half a character, which no plan could be made of."""
+    if found.isascii():
+        return found
     try:
         found.encode()
     except UnicodeEncodeError as exc:

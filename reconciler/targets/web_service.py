@@ -7,6 +7,7 @@ Facts: azure-ml-studio-protocol.md §3.2 (operations), §3.6 (long-running opera
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -71,12 +72,13 @@ class WebServiceAddress:
         """The same with the subscription."""
         return f"webServices/{self.subscription}/{self.resource_group}/{self.name}"
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The ARM resource id."""
         return f"{group_path(self.subscription, self.resource_group)}/{quote(self.name, safe='')}"
 
 
+@cache  # an environment has one
 def group_path(subscription: str, resource_group: str) -> str:
     """The ARM path of all web services of a resource group."""
     group = quote(resource_group, safe="()")

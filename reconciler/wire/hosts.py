@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -131,6 +132,7 @@ def hosts_of(environment: Environment, emulator_url: str | None = None) -> Hosts
     return Hosts(region)
 
 
+@lru_cache(maxsize=256)  # of each request it is asked here, by its credential, and on its way
 def split_url(url: str) -> SplitResult | None:
     """The parts of a plain http(s) URL; None for anything that two parsers may read differently."""
     if not url.isprintable() or "\\" in url or " " in url:
