@@ -98,8 +98,8 @@ class Training:
         """One request while the job runs; its slot is free for the next as soon as it does not."""
         assert self._watch is not None
         watch, service = self._watch, self._binding.recipe.service
-        job = self._world.trainers[service].look(watch.job)
         age_s = self._world.clock.now() - watch.began_at
+        job = self._world.trainers[service].look(watch.job)
         if job.state is JobState.RUNNING and age_s <= self._binding.timeout_s:
             watch.ran_s = age_s
             self._say("training", f"job {watch.job} is running")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,11 +12,15 @@ import pytest
 from reconciler.engine.job_times import LEAST_S, MOST_S, JobTimes, Watch
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
-from reconciler.engine.steps import Again, Ended, Ready
+from reconciler.engine.steps import Again, Ended, Goal, Ready, Shared
+from reconciler.engine.training import Training
+from reconciler.training import Job, JobState
 from tests.test_plan import binding
 
 if TYPE_CHECKING:
     from reconciler.model import Binding
+
+VERBS = ("submit", "start", "cancel")
 
 
 class Run:
@@ -140,6 +145,32 @@ def test_jobs_that_take_alike_are_soon_seen_to_end_at_once_by_few_looks(took_s: 
         last = watched(times, took_s)
     assert len(last) <= 3 < len(first) + 1
     assert last[-1] - took_s <= max(took_s * 0.06, LEAST_S)
+
+
+def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
+    now_s, late = 0.0, []
+
+    def look(job: str) -> Job:
+        nonlocal now_s
+        ended = now_s - float(job) >= 2.0
+        now_s += 0.05  # as long as the answer is on its way
+        return Job(JobState.FINISHED if ended else JobState.RUNNING)
+
+    world = SimpleNamespace(
+        clock=SimpleNamespace(now=lambda: now_s),
+        trainers={binding().recipe.service: SimpleNamespace(**dict.fromkeys(VERBS), look=look)},
+    )
+    progress = SimpleNamespace(phase=lambda *_: None)
+    shared = Shared(cast("Any", world), Goal.SERVED, cast("Any", progress), JobSlots(1))
+    for _ in range(40):
+        training, began_s = Training(binding(), shared), now_s
+        again = training._wait_for(Watch(str(began_s), began_s))
+        while training.watching:
+            now_s += again.after_s
+            asked_s = now_s
+            again = training.look()
+        late.append(asked_s - began_s - 2.0)
+    assert sorted(late)[20] < 0.05
 
 
 def test_a_long_job_is_looked_at_often_enough_to_see_it_fail() -> None:
