@@ -34,6 +34,7 @@ from reconciler.wire.hosts import split_url
 from reconciler.wire.http import without_query
 from reconciler.wire.response import Response, parse_xml
 from reconciler.wire.sas import VERSION, account_key, sign
+from reconciler.wire.soon import Once
 
 if TYPE_CHECKING:
     from reconciler.wire.hosts import Hosts
@@ -65,6 +66,7 @@ class Account:
         self._key = account_key(account, key)
         self._clock = clock
         self._shown: Callable[[str], Listed | None] | None = None
+        self._heads: Once[BlobProperties | None] | None = None
         self.base = hosts.blob(account)
 
     def __repr__(self) -> str:
@@ -75,10 +77,11 @@ class Account:
         """The same account, which looks a path up in lists before it asks, and refuses to write.
 
         `shown` is what the lists show of a path: None for what they do not, which is asked for,
-        for only the blob itself can say that it is not there.
+        for only the blob itself can say that it is not there. The properties of one blob are asked
+        for once: of a fleet that begins, every endpoint serves the same model.
         """
         reader = copy.copy(self)
-        reader._shown = shown
+        reader._shown, reader._heads = shown, Once()
         return reader
 
     def container(self, name: str) -> Container:
@@ -127,6 +130,11 @@ class Account:
         shown = self._shown(path) if self._shown else None
         if shown is not None and shown.properties.md5:  # without it the list may not tell all
             return shown.properties
+        if self._heads is None:
+            return self._head(path)
+        return self._heads(path, lambda: self._head(path))
+
+    def _head(self, path: str) -> BlobProperties | None:
         answer = self._found("HEAD", path)
         return None if answer is None else _properties(answer)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,3 +21,23 @@ class Soon(Protocol):
     def __call__(self, work: Callable[[], T], /) -> Callable[[], T]:
         """What returns, or raises, as `work` did; as often as it is called."""
         ...
+
+
+class Once(Generic[T]):
+    """What was asked for once, for all the threads that want it: its answer, or what it raised."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._asked: dict[str, Future[T]] = {}
+
+    def __call__(self, what: str, ask: Callable[[], T]) -> T:
+        """What `ask` returns or raises the first time that somebody wants this."""
+        with self._guard:
+            first = what not in self._asked
+            answer = self._asked.setdefault(what, Future())
+        if first:
+            try:
+                answer.set_result(ask())
+            except BaseException as exc:
+                answer.set_exception(exc)
+        return answer.result()

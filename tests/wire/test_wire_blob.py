@@ -71,6 +71,29 @@ def test_a_blob_that_is_not_there_is_none(models: Container) -> None:
     assert models.head("a") is None
 
 
+def test_a_survey_asks_for_one_blob_once(
+    account: Account, storage: Storage, stand_in: StandIn
+) -> None:
+    seen = account.surveyed(lambda _: None)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(seen.head, ["models/a"] * 50)) == {None}
+    assert len(stand_in.heard) == 1
+    account.container("models").put("a", b"")
+    assert account.head("models/a") is not None
+    assert account.surveyed(lambda _: None).head("models/a") is not None
+
+
+def test_what_a_survey_cannot_read_is_an_error_of_all_who_ask(
+    account: Account, stand_in: StandIn
+) -> None:
+    stand_in.respond, stand_in.answers = None, [Answer(403)]
+    seen = account.surveyed(lambda _: None)
+    for _ in range(3):
+        with pytest.raises(UnauthorizedError):
+            seen.head("models/a")
+    assert len(stand_in.heard) == 1
+
+
 def test_a_container_that_is_not_there_is_an_error(account: Account, storage: Storage) -> None:
     storage.containers.clear()
     for look in (account.container("models").get, account.container("models").head):
