@@ -42,6 +42,8 @@ APPLY = ("apply", "--yes")
 MOMENTS = ("before", "handled", "answered")
 SPEED = 200.0  # of the emulator's jobs and updates
 AT_ONCE = 4  # most of a run is waiting
+TOO_LONG_S = 120.0  # a run lasts a second or two, and half a minute more in a Classic window
+MOST_TOLD = 8_000  # characters of a run that ended wrongly
 LEASE_S = 61.0  # after which the lock of a killed run has ended
 DEPLOYED, MADE = "breast-cancer-predictive", "breast-cancer-made"
 NEW_SERVICE = f"""\
@@ -205,16 +207,21 @@ class Stage:
     def run(self, point: Point | None = None, command: tuple[str, ...] = APPLY) -> int:
         """The exit code of one command; negative when it was killed."""
         self.killer.arm(point)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "reconciler", *command],
-            cwd=self.folder,
-            env={**_outside_of_ci(), **self._environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        environ = {**_outside_of_ci(), **self._environ, "PYTHONPATH": str(ROOT)}
+        with (self.folder / "stderr").open("wb") as told:
+            process = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-m", "reconciler", *command],
+                cwd=self.folder,
+                env=environ,
+                stdout=subprocess.DEVNULL,
+                stderr=told,
+            )
         self.killer.aim(process.pid)
         try:
-            return process.wait(timeout=120)
+            return process.wait(timeout=TOO_LONG_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says where each thread is
+            return process.wait()
         finally:
             self._later_s += LEASE_S
 
@@ -223,11 +230,16 @@ class Stage:
         ends, next_ends = self.scenario.ends
         code = self.run(point, self.scenario.command)
         if code not in {-signal.SIGKILL, *ends}:
-            return f"the run that was to be killed ended with {code}"
+            return f"the run that was to be killed ended with {code}{self._told()}"
         code = self.run()
         if code not in next_ends:
-            return f"the next run ended with {code}"
+            return f"the next run ended with {code}{self._told()}"
         return self._left_to_do() or self._one_start_per_version() or self._served()
+
+    def _told(self) -> str:
+        """The end of what the last run said, which may be where its threads hung."""
+        told = (self.folder / "stderr").read_text("utf-8", "replace")
+        return f", and said:\n{told[-MOST_TOLD:]}" if told else ""
 
     def _begin(self) -> None:
         if self.run() != errors.SUCCESS:
