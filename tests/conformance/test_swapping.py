@@ -1,0 +1,138 @@
+"""What a run does with a swap, or another write, that does not go as it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.emulator import Fault
+from reconciler.engine.verdicts import Verdicts
+from reconciler.ledger import Ledger
+from tests.conformance.test_way_back import adopted, only, served, unanswered, want
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.emulator.messages import Response
+    from reconciler.model import Record
+    from tests.lab import Lab
+
+
+def test_an_endpoint_that_starts_cold_after_its_swap_is_waited_for(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    before = adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    around, swapped_at = lab.cloud.faults.around, []
+
+    def cold(route: str, address: str, serve: Callable[[], Response]) -> Response:
+        if route == "rrs.execute" and served(lab, "breast-cancer") != before:
+            swapped_at.append(lab.clock())
+            if lab.clock() - swapped_at[0] < 90:
+                lab.cloud.faults.script(Fault("rrs.execute", "status", status=503))
+        return around(route, address, serve)
+
+    lab.cloud.faults.around = cold  # type: ignore[method-assign]
+    report = lab.apply()
+    assert report.failures == ()
+    assert served(lab, "breast-cancer") != before
+
+
+def test_a_swap_that_another_run_proved_meanwhile_is_looked_at_anew(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    keep, others = Ledger.keep_record, []
+
+    def after_another(self: Ledger, address: Any, record: Record) -> Record:
+        if record.proved and not others:
+            others.append(keep(self, address, record))
+        return keep(self, address, record)
+
+    monkeypatch.setattr(Ledger, "keep_record", after_another)
+    assert lab.apply().failures == ()
+    assert len(others) == 1
+    assert lab.plan().converged
+
+
+def test_a_rejection_that_another_run_takes_back_lets_the_candidate_be_judged_anew(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = switched()
+    before = adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    unanswered(lab, "breast-cancer")
+    reject = Verdicts.reject_for_silence
+
+    def taken_back(self: Verdicts, why: str) -> None:
+        reject(self, why)
+        self.take_back(why)
+        del lab.cloud.faults.around  # and now it answers
+        monkeypatch.undo()
+
+    monkeypatch.setattr(Verdicts, "reject_for_silence", taken_back)
+    assert lab.apply().failures == ()
+    assert served(lab, "breast-cancer") != before
+    assert lab.plan().converged
+
+
+def test_what_fails_after_its_swap_counts_as_changed(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    lab.cloud.faults.play("operation", "nothing")
+    (ended,) = lab.run().values()
+    assert ended.failure is not None
+    assert "succeeded, but reading it back shows" in ended.failure.message
+    assert ended.changed
+
+
+def test_what_fails_before_its_swap_does_not(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    lab.cloud.faults.script(Fault("arm.patch", "status", times=10_000, status=403))
+    (ended,) = lab.run().values()
+    assert ended.failure is not None
+    assert not ended.changed
+
+
+@pytest.mark.parametrize("name", ["breast-cancer", "diabetes-young"])
+def test_settings_that_the_service_takes_and_forgets_are_asked_for_once(
+    switched: Callable[..., Lab], name: str
+) -> None:
+    lab = switched()
+    only(lab, name)
+    lab.apply()
+    file = "breast-cancer.yaml" if name == "breast-cancer" else "diabetes.yaml"
+    lab.edit(file, "spec:\n", 'spec:\n  settings: {description: "owned by git"}\n')
+    if name == "breast-cancer":
+        lab.cloud.faults.play("operation", "nothing")
+    for route in ("classic.endpoint.put", "classic.endpoint.patch"):
+        lab.cloud.faults.script(Fault(route, "status", status=200))
+    lab.sent.clear()
+    (failure,) = lab.apply().failures
+    assert "the service took the request to update it" in failure.message
+    assert failure.exit_code == errors.UNPROVED
+    asked = [url for method, url in lab.writes if method in ("PATCH", "PUT") and "blob" not in url]
+    assert len(asked) == 1
+
+
+def test_a_binding_that_cannot_submit_its_job_leaves_its_slot_to_the_next(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    (lab.services / "local" / "breast-cancer.yaml").unlink()
+    lab.cloud.faults.script(Fault("bes.submit", "status", status=400))
+    looks = iter(range(5_000))  # who waits for ever is stopped
+    world = replace(lab.world(), stopping=lambda: next(looks, None) is None)
+    ended = lab.converge(world, 1, most_jobs=1)
+    failed = [one for one in ended.values() if one.failure is not None]
+    assert len(ended) == 3
+    assert len(failed) == 1
