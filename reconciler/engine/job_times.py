@@ -48,7 +48,9 @@ class JobTimes:
         expected_s = self._expected_s(service)
         if expected_s > age_s + LEAST_S:
             return min(expected_s - age_s, MOST_S)
-        first_s = max(expected_s * 0.01, LEAST_S) if expected_s else FIRST_S
+        if not expected_s:  # the end of the first jobs is seen late by a quarter at most
+            return min(max(age_s * 0.25, FIRST_S), MOST_S)
+        first_s = max(expected_s * 0.01, LEAST_S)
         watch.pause_s = min(max(watch.pause_s * 1.5, first_s), MOST_S)
         return watch.pause_s
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from reconciler.engine.job_times import LEAST_S, MOST_S, JobTimes, Watch
+from reconciler.engine.job_times import FIRST_S, LEAST_S, MOST_S, JobTimes, Watch
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again, Ended, Goal, Ready, Shared
@@ -144,6 +144,7 @@ def test_jobs_that_take_alike_are_soon_seen_to_end_at_once_by_few_looks(took_s: 
     for _ in range(60):
         last = watched(times, took_s)
     assert len(last) <= 3 < len(first) + 1
+    assert first[-1] - took_s <= max(took_s * 0.25, FIRST_S)
     assert last[-1] - took_s <= max(took_s * 0.06, LEAST_S)
 
 
@@ -153,7 +154,7 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
     def look(job: str) -> Job:
         nonlocal now_s
         ended = now_s - float(job) >= 2.0
-        now_s += 0.05  # as long as the answer is on its way
+        now_s += 0.5  # as long as the answer is on its way
         return Job(JobState.FINISHED if ended else JobState.RUNNING)
 
     world = SimpleNamespace(
@@ -170,7 +171,7 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
             asked_s = now_s
             again = training.look()
         late.append(asked_s - began_s - 2.0)
-    assert sorted(late)[20] < 0.05
+    assert sorted(late)[20] < 0.1
 
 
 def test_a_long_job_is_looked_at_often_enough_to_see_it_fail() -> None:
