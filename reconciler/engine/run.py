@@ -21,6 +21,7 @@ from reconciler.engine.steps import Ended, Goal, Shared
 from reconciler.errors import BUG, redact
 from reconciler.model import NOT_DECLARED, TRAINING, Action, Failure
 from reconciler.plan import TO_DO
+from reconciler.wire.soon import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,18 +51,18 @@ def converge(
     What the plan refuses is a failure already and is not touched, whatever it looks like by now:
     nobody approved more than the plan. `not_declared` are those that the plan may delete.
     """
-    shared = Shared(world, goal, progress, JobSlots(most_jobs))
     by_address = {str(binding.address): binding for binding in bindings}
     changes = [c for c in plan.changes if concerns(goal, c)]
     work = [(by_address[c.address], c) for c in changes if c.code != NOT_DECLARED]
-    schedule = _scheduled(work, shared)
     lost = {str(owned.address): owned for owned in not_declared}
-    for change in changes:
-        if change.code == NOT_DECLARED:
-            schedule.add(RemovalRun(lost[change.address], shared))
     ended = {c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK}
-    stepping, beaten_at = _Stepping(world, schedule, ended), 0.0
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
+        shared = Shared(world, goal, progress, JobSlots(most_jobs), beside(pool))
+        schedule = _scheduled(work, shared)
+        for change in changes:
+            if change.code == NOT_DECLARED:
+                schedule.add(RemovalRun(lost[change.address], shared))
+        stepping, beaten_at = _Stepping(world, schedule, ended), 0.0
         while stepping.under_way or (schedule and not world.stopping()):
             if not world.stopping():
                 stepping.hand_out(pool, parallel)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
     from reconciler.model import Binding, Failure, Proof
+    from reconciler.wire.soon import Soon
 
 
 class Progress(Protocol):
@@ -95,6 +96,7 @@ class Shared:
     goal: Goal
     progress: Progress
     slots: JobSlots
+    soon: Soon
     locks: VersionLocks = field(default_factory=VersionLocks)
     times: JobTimes = field(default_factory=JobTimes)
 

@@ -22,8 +22,9 @@ from reconciler.training import JobState
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.model import Artifact, Binding
-    from reconciler.training import Trainer
+    from reconciler.training import Job, Trainer
     from reconciler.wire.blob import BlobUrl
+    from reconciler.wire.soon import Soon
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +35,27 @@ def claim(world: World, binding: Binding) -> Entry | None:
     return entry if entry.manifest.key == binding.key else None
 
 
-def train_step(world: World, binding: Binding, entry: Entry) -> str:
-    """The job that makes the wanted version, started; "" where another run was ahead."""
+def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
+    """The job that makes the wanted version, started; "" where another run was ahead.
+
+    The state of a new job may be read while its id is noted: before that nobody else can start it.
+    """
     trainer = world.trainers[binding.recipe.service]
-    if _needs_a_job(entry, binding):
-        seen = fingerprints(world, binding)
-        job = trainer.submit(binding.recipe, _inputs(world, binding), _outputs(world, binding))
-        attempt = Attempt(job, timestamp(world.clock.now()), seen)
-        try:
-            entry = world.ledger.note_attempt(entry, attempt)
-        except ConflictError:
-            log.debug("job %s stays unstarted: another run noted its own first", job)
-            return ""
-    _start(world, trainer, entry)
-    return entry.manifest.attempts[-1].job
+    if not _needs_a_job(entry, binding):
+        job = entry.manifest.attempts[-1].job
+        _start(world, trainer, entry, trainer.look(job))
+        return job
+    inputs = fingerprints(world, binding)
+    job = trainer.submit(binding.recipe, _inputs(world, binding), _outputs(world, binding))
+    seen = soon(lambda: trainer.look(job))
+    attempt = Attempt(job, timestamp(world.clock.now()), inputs)
+    try:
+        entry = world.ledger.note_attempt(entry, attempt)
+    except ConflictError:
+        log.debug("job %s stays unstarted: another run noted its own first", job)
+        return ""
+    _start(world, trainer, entry, seen())
+    return job
 
 
 def _needs_a_job(entry: Entry, binding: Binding) -> bool:
@@ -55,10 +63,9 @@ def _needs_a_job(entry: Entry, binding: Binding) -> bool:
     return not attempts or (bool(attempts[-1].failure) and len(attempts) < binding.attempts)
 
 
-def _start(world: World, trainer: Trainer, entry: Entry) -> None:
-    job = entry.manifest.attempts[-1].job
-    if trainer.look(job).state is JobState.NOT_STARTED:
-        trainer.start(job)
+def _start(world: World, trainer: Trainer, entry: Entry, seen: Job) -> None:
+    if seen.state is JobState.NOT_STARTED:
+        trainer.start(entry.manifest.attempts[-1].job)
         _note_start(world, entry)
 
 

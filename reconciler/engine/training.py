@@ -114,7 +114,7 @@ class Training:
 
     def _submit(self, entry: Entry) -> Again:
         with self._shared.locks.of(self._binding):
-            job = train_step(self._world, self._binding, entry)
+            job = train_step(self._world, self._binding, entry, self._shared.soon)
         self._say("training", f"version {self._binding.version.version}")
         if not job:
             return self._patience.again()

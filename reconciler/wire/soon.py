@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from functools import cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 
@@ -21,6 +23,19 @@ class Soon(Protocol):
     def __call__(self, work: Callable[[], T], /) -> Callable[[], T]:
         """What returns, or raises, as `work` did; as often as it is called."""
         ...
+
+
+def beside(pool: Executor) -> Soon:
+    """Work for a thread of the pool that is free; where none is, it is done when it is waited for.
+
+    So the threads of a pool may ask for it too, however many there are.
+    """
+
+    def soon(work: Callable[[], T]) -> Callable[[], T]:
+        begun = pool.submit(work)
+        return cache(lambda: work() if begun.cancel() else begun.result())
+
+    return soon
 
 
 class Once(Generic[T]):

@@ -117,7 +117,7 @@ def training(lab: Lab) -> None:
     for binding in lab.desired().bindings:
         entry = claim(world, binding)
         assert entry is not None
-        train_step(world, binding, entry)
+        train_step(world, binding, entry, lambda work: work)
 
 
 def evaluated(lab: Lab) -> None:

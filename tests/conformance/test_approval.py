@@ -135,7 +135,11 @@ def begin_swap(lab: Lab) -> Plan:
     assert approved.changes[0].before == "2026-10"
     world = lab.world()
     (binding,) = lab.desired().bindings
-    run = BindingRun(binding, approved.changes[0], Shared(world, Goal.SERVED, Quiet(), JobSlots(1)))
+    run = BindingRun(
+        binding,
+        approved.changes[0],
+        Shared(world, Goal.SERVED, Quiet(), JobSlots(1), lambda work: work),
+    )
     run.step()
     lab.clock.advance(60)
     return approved

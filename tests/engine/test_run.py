@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler import errors
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.train import claim, train_step
+from reconciler.training import JobState
+from reconciler.wire.soon import beside
 from tests.lab import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import Binding
+    from reconciler.training import Job
 
 
 @pytest.fixture
@@ -75,6 +80,40 @@ def test_a_job_is_started_only_after_its_state_was_read(lab: Lab) -> None:
         assert ("GET", job) in lab.sent[:at]
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_state_of_a_new_job_is_read_beside_its_note_where_a_thread_is_free(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    world, binding, looked = lab.world(), _bindings(lab)[0], threading.Event()
+    trainer = world.trainers[binding.recipe.service]
+    look, note = trainer.look, world.ledger.note_attempt
+
+    def note_attempt(*given: Any) -> Any:
+        assert looked.wait(0.0 if busy else 10.0) is not busy
+        return note(*given)
+
+    def heard(job: str) -> Job:
+        found = look(job)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(world.ledger, "note_attempt", note_attempt)
+    monkeypatch.setattr(trainer, "look", heard)
+    entry = claim(world, binding)
+    assert entry is not None
+    with ThreadPoolExecutor(1) as pool:
+        soon = beside(pool)
+        if busy:
+            job = pool.submit(train_step, world, binding, entry, soon).result(timeout=10)
+        else:
+            job = train_step(world, binding, entry, soon)
+    verbs = [url.rsplit("/", 1)[-1].split("?")[0] for method, url in lab.writes]
+    assert [v for v in verbs if v in ("jobs", "manifest.json", "start")] == [
+        *("manifest.json", "jobs", "manifest.json", "start", "manifest.json")
+    ]
+    assert look(job).state is JobState.RUNNING
+
+
 def test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other(
     lab: Lab,
 ) -> None:
@@ -84,7 +123,7 @@ def test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other
     for binding in lab.desired().bindings:
         entry = claim(world, binding)
         assert entry is not None
-        train_step(world, binding, entry)
+        train_step(world, binding, entry, lambda work: work)
     assert len(lab.cloud.world.jobs) == jobs == 8
 
 

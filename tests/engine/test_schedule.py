@@ -162,7 +162,9 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
         trainers={binding().recipe.service: SimpleNamespace(**dict.fromkeys(VERBS), look=look)},
     )
     progress = SimpleNamespace(phase=lambda *_: None)
-    shared = Shared(cast("Any", world), Goal.SERVED, cast("Any", progress), JobSlots(1))
+    shared = Shared(
+        cast("Any", world), Goal.SERVED, cast("Any", progress), JobSlots(1), lambda work: work
+    )
     for _ in range(40):
         training, began_s = Training(binding(), shared), now_s
         again = training._wait_for(Watch(str(began_s), began_s))
