@@ -773,8 +773,8 @@ class Plan:
     id: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
 
-    @property
-    def counts(self) -> dict[Action, int]:
+    @cached_property
+    def counts(self) -> Mapping[Action, int]:
         """How many changes have each action; every action is present, and they add up."""
         found = Counter(change.action for change in self.changes)
         return {action: found[action] for action in Action}
@@ -784,7 +784,7 @@ class Plan:
         """Whether there is nothing to do and nothing in the way."""
         return all(change.action is Action.NOOP for change in self.changes)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """12 hex over what would be done, by which gates, and how it would be proved; sentences,
         metrics and source lines do not count."""

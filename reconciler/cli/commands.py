@@ -98,6 +98,8 @@ def plan_exit_code(made: Plan, detailed: bool, forced: bool) -> int:
 
 def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) -> Plan:
     """The plan of what is now."""
+    from reconciler import render  # noqa: F401 - what shows it is loaded before anything is asked
+
     with session.opened(wanted, parallel, prune=prune) as opened:
         return opened.plan()
 

@@ -24,6 +24,8 @@ from reconciler.training import Job, JobState
 from reconciler.training.evaluation import parse_evaluation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
@@ -34,12 +36,29 @@ OVERDUE = "overdue"  # the job must be cancelled before its failure is noted
 GRACE_S = 24 * 3600.0
 
 
-def observe(world: World, binding: Binding) -> Observed:
-    """What is: at the address, and of the model. A failed read becomes health UNKNOWN."""
+def look(world: World, binding: Binding) -> Callable[[], Live]:
+    """What serves at the address, asked for now; what the service said instead is raised later."""
+    try:
+        live = world.targets[binding.kind].observe(binding)
+    except (RefusedError, WireError) as exc:
+        said = exc
+
+        def fail() -> Live:
+            raise said
+
+        return fail
+    return lambda: live
+
+
+def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = None) -> Observed:
+    """What is: at the address, and of the model. A failed read becomes health UNKNOWN.
+
+    The address is asked for here, unless somebody has `looked` just before.
+    """
     world = replace(world, ledger=world.ledger.glance())
     ref = world.ledger.ref(binding.version)
     try:
-        live, record = observe_live(world, binding)
+        live, record = observe_live(world, binding, looked)
         if binding.absent:
             name = world.ledger.version_name(live.ref, binding.version) if live.ref else ""
             unasked = Artifact(ArtifactState.UNKNOWN, ref)
@@ -59,9 +78,11 @@ def observe(world: World, binding: Binding) -> Observed:
     return Observed(binding, live, artifact, metrics, version, record, back)
 
 
-def observe_live(world: World, binding: Binding) -> tuple[Live, Record | None]:
+def observe_live(
+    world: World, binding: Binding, looked: Callable[[], Live] | None = None
+) -> tuple[Live, Record | None]:
     """What serves at the address, and the record; where the service hides it, the record says."""
-    live = world.targets[binding.kind].observe(binding)
+    live = looked() if looked else world.targets[binding.kind].observe(binding)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
         ref = _witnessed(world, record, record.bound, world.ledger.ref(binding.version))

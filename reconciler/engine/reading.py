@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+B = TypeVar("B")
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -32,25 +33,46 @@ def reading(parallel: int, name: str) -> Iterator[ThreadPoolExecutor]:
 
 
 def each(
-    pool: ThreadPoolExecutor, parallel: int, work: Callable[[S], T], items: Sequence[S]
+    pool: ThreadPoolExecutor,
+    parallel: int,
+    begin: Callable[[S], B],
+    end: Callable[[S, B], T],
+    items: Sequence[S],
+    ready: Callable[[], bool] = lambda: True,
 ) -> tuple[T, ...]:
-    """What `work` makes of each item, in their order, `parallel` at a time.
+    """What `end` makes of each item and of what `begin` made of it, in the order of the items.
 
-    As `pool.map`, without a future for each of thousands: those wake the thread that waits for
-    them one by one, and each time it takes the turn of one that works.
+    `parallel` threads work. Until what the ends wait for is `ready` they begin others instead, and
+    only when none is left do they wait. There is no future for each of thousands: those wake the
+    thread that waits for them one by one, and each time it takes the turn of one that works.
     """
     made: dict[int, T] = {}
     left = enumerate(items)
+    begun: deque[tuple[int, S, B]] = deque()
+
+    def end_one() -> bool:
+        try:
+            number, item, what = begun.popleft()
+        except IndexError:  # the others have ended them
+            return False
+        made[number] = end(item, what)
+        return True
 
     def some() -> None:
         for number, item in left:  # which all share: each number goes to one of them
-            made[number] = work(item)
+            begun.append((number, item, begin(item)))
+            if ready():  # two, or those that had to wait would be left to the end
+                end_one()
+                end_one()
+        while end_one():
+            pass
 
     futures = [pool.submit(some) for _ in range(min(parallel, len(items)))]
     try:
         for future in futures:
             future.result()
     except BaseException:
-        deque(left, maxlen=0)  # the others begin no more
+        deque(left, maxlen=0)  # the others begin no more, and end none
+        begun.clear()
         raise
     return tuple(made[number] for number in range(len(items)))

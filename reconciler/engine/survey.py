@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.engine.not_declared import look_for_not_declared
-from reconciler.engine.observe import observe
+from reconciler.engine.observe import look, observe
 from reconciler.engine.reading import each, reading
 from reconciler.model import NotDeclared
 from reconciler.wire import blob_survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
+    from typing import Any
 
     from reconciler.engine.world import World
     from reconciler.ledger import Ledger
@@ -42,14 +44,24 @@ def survey(
     """The same, and what is at none of the addresses of `declared`; None: nobody looks for that."""
     wanted = tuple(bindings)
     with reading(parallel, "observe") as pool:
+        lists: list[Future[Any]] = []
 
         def soon(work: Callable[[], T]) -> Callable[[], T]:
-            return pool.submit(work).result
+            lists.append(begun := pool.submit(work))
+            return begun.result
 
         seen = surveyed(world, wanted, soon)
         # What this look waits for was begun before it, so it cannot wait for ever.
-        lost = soon(lambda: look_for_not_declared(seen, declared))
-        return each(pool, parallel, lambda binding: observe(seen, binding), wanted), lost()
+        lost = pool.submit(look_for_not_declared, seen, declared)
+        observed = each(
+            pool,
+            parallel,
+            lambda binding: look(seen, binding),
+            lambda binding, live: observe(seen, binding, live),
+            wanted,
+            ready=lambda: all(one.done() for one in lists),
+        )
+        return observed, lost.result()
 
 
 def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:

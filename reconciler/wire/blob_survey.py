@@ -34,10 +34,9 @@ def surveyed(account: Account, groups: Iterable[Iterable[str]], soon: Soon) -> A
     error of every path that it was to show.
     """
     lists: dict[str, Callable[[], Mapping[str, Listed]]] = {}
-    for group in groups:
-        for paths in beside(set(group)):
-            shown = soon(_reading(account, paths))
-            lists.update(dict.fromkeys(paths, shown))
+    for paths in [paths for group in groups for paths in beside(set(group))]:
+        shown = soon(_reading(account, paths))
+        lists.update(dict.fromkeys(paths, shown))
 
     others = _Unforeseen(account)
 
