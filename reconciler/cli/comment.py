@@ -191,7 +191,7 @@ def _check(pull: Pull, said: _Said) -> None:
     if not shown.commit:
         raise StalePlanError(
             f"the {what} is of no known commit, so it may be of another one than pull request "
-            f"{pull.number} is at; make it in a clone of the repository"
+            f"{pull.number} is at; make it in a clone of the repository, of what is committed"
         )
     if shown.commit not in (pull.head, pull.merge):
         raise StalePlanError(

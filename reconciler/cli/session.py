@@ -352,7 +352,7 @@ def actor(environ: Mapping[str, str], force: str = "") -> Actor:
     return Actor(
         run=f"{run}.{attempt}" if run else secrets.token_hex(8),
         who=environ.get("GITHUB_ACTOR") or _user_and_host(),
-        commit=_head() or environ.get("GITHUB_SHA", ""),
+        commit=_head(environ),
         force=force,
     )
 
@@ -368,7 +368,7 @@ def planned_commit(environ: Mapping[str, str]) -> str:
         head := pull_head(read_event(environ))
     ):
         return head
-    return _head() or environ.get("GITHUB_SHA", "")
+    return _head(environ)
 
 
 def _user_and_host() -> str:
@@ -378,14 +378,31 @@ def _user_and_host() -> str:
         return socket.gethostname()
 
 
-def _head() -> str:
-    """The commit that is checked out here; "" outside of a git repository."""
+def _head(environ: Mapping[str, str]) -> str:
+    """The commit that is checked out here, else the one of GitHub's job.
+
+    "" where nobody knows it, and where files of the commit were changed since and not committed:
+    what is then read is no commit's.
+    """
+    head = _git("rev-parse", "HEAD")
+    if not head:
+        return environ.get("GITHUB_SHA", "")
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return head if changed == "" else ""
+
+
+def _git(*asked: str) -> str | None:
+    """What git says of the repository around this folder; None outside of one."""
     try:
         said = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+            ["git", "--no-optional-locks", *asked],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     return said.stdout.strip()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import pytest
 
 from reconciler import errors, render
 from reconciler.cli import ending
-from reconciler.cli.session import planned_commit
+from reconciler.cli.session import actor, planned_commit
 from reconciler.model import Plan, Report
 from reconciler.wire.github import GitHub
 from reconciler.wire.http import Http
@@ -274,6 +276,29 @@ def test_a_plan_says_the_commit_that_people_pushed(
     assert planned_commit(environ | {"GITHUB_EVENT_NAME": "pull_request"}) == HEAD
     assert planned_commit(environ | {"GITHUB_EVENT_NAME": "push"}) == MERGE
     assert planned_commit({}) == "", "outside of a repository nobody knows"
+
+
+def test_what_is_not_committed_is_of_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in os.environ if each.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    author = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+
+    def git(*asked: str) -> str:
+        done = subprocess.run(["git", *author, *asked], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    wanted = Path("wanted.yaml")
+    wanted.write_text("a: 1\n")
+    git("init", "-q")
+    git("add", "wanted.yaml")
+    git("commit", "-qm", "First")
+    Path("plan.json").write_text("{}")
+    assert planned_commit({"GITHUB_SHA": MERGE}) == git("rev-parse", "HEAD")
+    wanted.write_text("a: 2\n")
+    assert planned_commit({"GITHUB_SHA": MERGE}) == ""
+    assert actor({"GITHUB_SHA": MERGE}).commit == ""
+    git("commit", "-qam", "Second")
+    assert planned_commit({}) == actor({}).commit == git("rev-parse", "HEAD")
 
 
 def test_what_plan_and_apply_write_can_be_shown(
