@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -88,7 +89,7 @@ class ReconcilerError(Exception):
         return str(self.args[0])
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with the desired state: `path:line:column: what; the fix`.
 
@@ -118,13 +119,17 @@ class Problem:
         return f"{place}: {self.message}"
 
 
+_ORDER = attrgetter("path", "line", "column", "message", "element")
+
+
 class ConfigurationError(ReconcilerError):
     """The desired state or the environment of the process is wrong; all problems at once."""
 
     exit_code = CONFIGURATION
 
     def __init__(self, problems: Iterable[Problem] | str) -> None:
-        self.problems = () if isinstance(problems, str) else tuple(sorted(set(problems)))
+        each = set() if isinstance(problems, str) else set(problems)
+        self.problems = tuple(sorted(each, key=_ORDER))
         text = problems if isinstance(problems, str) else "\n".join(p.text for p in self.problems)
         super().__init__(text)  # hides secrets in all of it at once: there may be many lines
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ _ABSENCES = ("required", "anyOf", "minProperties")  # what a partial document ma
 
 def near(wanted: str, known: Iterable[str]) -> str:
     """`; did you mean "version"?`, or the names that are known, or nothing if none is."""
-    by_case = {name.casefold(): name for name in sorted(known)}
+    by_case = _by_case(tuple(known))
     # Both the search and the list are made once per mistake, and a file can hold thousands.
     compared = list(by_case)[:_MOST_COMPARED]
     is_short = len(wanted) <= _LONGEST_COMPARED
@@ -42,6 +42,12 @@ def near(wanted: str, known: Iterable[str]) -> str:
     listed = [_short(name) for name in list(by_case.values())[:_MOST_HINTS]]
     more = [f"{len(by_case) - len(listed)} more"] if len(by_case) > len(listed) else []
     return f"; known: {', '.join(listed + more)}" if by_case else ""
+
+
+@lru_cache(maxsize=8)
+def _by_case(known: tuple[str, ...]) -> dict[str, str]:
+    """Names, sorted, by how they compare; kept, as one file can miss the same names often."""
+    return {name.casefold(): name for name in sorted(known)}
 
 
 def check(document: Document) -> list[Problem]:
