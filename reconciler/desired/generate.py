@@ -13,13 +13,15 @@ import math
 import re
 from collections import Counter, defaultdict
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.nodes import Guess, problem, read
 from reconciler.desired.resolve import BINDING_KINDS
-from reconciler.desired.schema import near
+from reconciler.desired.schema import near, not_text
 from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.model import MOST_BINDINGS, Source
 
@@ -77,7 +79,8 @@ class Generators:
             return [], []
         if problems := _unknown(document, elements[0]) + _unused(document, elements[0]):
             return [], problems
-        return [_filled(document, element) for element in elements], []
+        typed = _typed(document)
+        return [_filled(document, element, typed) for element in elements], []
 
     def _elements(self, document: Document, folder: PurePosixPath, most: int) -> list[Row] | None:
         """What the placeholders stand for, element by element; None without `forEach`."""
@@ -183,10 +186,28 @@ def _misplaced(document: Document) -> list[Problem]:
 # --- placeholders ---------------------------------------------------------------------------
 
 
-def _filled(document: Document, element: Row) -> Document:
+def _filled(document: Document, element: Row, typed: Mapping[Trail, str]) -> Document:
     data = {key: value for key, value in document.data.items() if key != "forEach"}
     label = ", ".join(f"{name}={value}" for name, value in element.items() if "." not in name)
-    return replace(document, data=_fill(data, element), element=label)
+    filled = _fill(data, element)
+    for trail, kind in typed.items():
+        *way, last = trail
+        parent = reduce(getitem, way, filled)
+        parent[last] = _read_as(kind, parent[last])
+    return replace(document, data=filled, element=label)
+
+
+def _typed(document: Document) -> Mapping[Trail, str]:
+    """The ways to placeholders where the schema wants no text: "integer" or "boolean"."""
+    kinds = not_text(document.data["kind"])
+    return {at: kind for at, kind in kinds.items() if "${" in (document.text(*at) or "")}
+
+
+def _read_as(kind: str, text: str) -> str | int | bool:
+    """The number or boolean that the text says, or itself, which the schema then refuses."""
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text, text)
+    return int(text) if _NUMBER.fullmatch(text) else text
 
 
 def _fill(value: Any, element: Row) -> Any:

@@ -17,7 +17,7 @@ from reconciler.desired.accept import acceptor, pattern
 from reconciler.desired.nodes import Document, Guess, dotted, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from reconciler.desired.nodes import Trail
     from reconciler.errors import Problem
@@ -84,6 +84,25 @@ def schema() -> dict[str, Any]:
 def is_blob_path(text: str) -> bool:
     """Whether a text is what the schema calls a blob path."""
     return bool(pattern(schema()["$defs"]["blobPath"]["pattern"]).search(text))
+
+
+@cache
+def not_text(kind: str) -> Mapping[Trail, str]:
+    """The ways in a document of the kind to what is no text: "integer" or "boolean"."""
+    found: dict[Trail, str] = {}
+    for case in schema()["allOf"]:
+        if case["if"]["properties"]["kind"]["const"] == kind:
+            _walk(case["then"], (), found)
+    return found
+
+
+def _walk(below: dict[str, Any], trail: Trail, found: dict[Trail, str]) -> None:
+    if "$ref" in below:
+        _walk(schema()["$defs"][below["$ref"].removeprefix("#/$defs/")], trail, found)
+    if below.get("type") in ("integer", "boolean"):
+        found[trail] = below["type"]
+    for name, each in below.get("properties", {}).items():
+        _walk(each, (*trail, name), found)
 
 
 @cache

@@ -171,6 +171,44 @@ def test_a_csv_file_that_is_not_utf_8_is_refused(
     assert "is not UTF-8; save the file as UTF-8" in complaint
 
 
+SETTINGS = """\
+spec:
+  protect: "${site.kept}"
+  settings: {throttleLevel: "${site.level}", maxConcurrentCalls: "${site.calls}"}
+"""
+
+
+def with_settings(calls: str, kept: str = "true") -> dict[str, str]:
+    rows = f"site,level,calls,kept\na,High,{calls},{kept}\nb,High,16,false\n"
+    files = fleet("{site: {file: s.csv}}", s_csv=rows)
+    text = files["fleet.yaml"].replace("location}", "site}").replace("spec:\n", SETTINGS)
+    return {**files, "fleet.yaml": text}
+
+
+def test_a_placeholder_may_stand_for_a_number_or_a_boolean(tmp_path: Path) -> None:
+    first, second = made(tmp_path, with_settings("08"))
+    assert dict(first.settings)["maxConcurrentCalls"] == "8"
+    assert dict(second.settings)["maxConcurrentCalls"] == "16"
+    assert (first.protect, second.protect) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("calls", "kept", "complaint"),
+    [
+        ("many", "true", '7:66: spec.settings.maxConcurrentCalls: "many" is text; write a whole '),
+        ("1e3", "true", '7:66: spec.settings.maxConcurrentCalls: "1e3" is text; write a whole '),
+        ("201", "true", "7:66: spec.settings.maxConcurrentCalls: 201 is out of range; write 1 to"),
+        ("16", "yes", '6:12: spec.protect: "yes" is text; write true or false [site=a]'),
+    ],
+)
+def test_what_is_no_number_or_boolean_is_refused_with_its_element(
+    calls: str, kept: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = said(tmp_path, monkeypatch, with_settings(calls, kept))
+    assert one.startswith(f"fleet.yaml:{complaint}")
+    assert one.endswith("[site=a]")
+
+
 def test_an_unknown_placeholder_is_refused_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
