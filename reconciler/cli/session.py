@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from reconciler import desired, targets
 from reconciler.cli.event import pull_head, read_event
 from reconciler.cli.output import say
 from reconciler.cli.selection import in_shard
-from reconciler.engine.world import World
+from reconciler.engine.world import Idle, World
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.ledger import Ledger
 from reconciler.model import Actor, CloudName, NotDeclared
@@ -239,6 +240,8 @@ def connect(
     clock = clock or SystemClock(stop)
 
     def secret(name: SecretName) -> str:
+        if name.variable not in values:  # of a kind that nobody declares, if any of it is left
+            values.update(resolve_all([name], environ))
         return values[name.variable]
 
     account = environment.store.account
@@ -252,8 +255,10 @@ def connect(
 
     arm = arm or arm_token(environment, http, environ)
     connection = targets.Connection(http, hosts, environment, secret, grant, arm)
+    kinds = _kinds(wanted)
     return World(
-        targets={k: targets.target_module(k).connect(connection) for k in _kinds(wanted)},
+        targets={k: targets.target_module(k).connect(connection) for k in kinds},
+        idle=_idle(connection, kinds) if wanted.whole else {},
         trainers={
             name: BatchExecution(http, hosts, service, secret(service.key))
             for name, service in environment.training_services.items()
@@ -419,6 +424,17 @@ def _kinds(wanted: Desired) -> set[str]:
     """The kinds that are asked: of a whole environment or shard all, for the lost may be any."""
     asked = (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
     return {binding.kind for binding in asked}
+
+
+def _idle(connection: targets.Connection, declared: set[str]) -> dict[str, Idle]:
+    """The other kinds that may be here, reached when they are asked for."""
+    modules = {kind: targets.target_module(kind) for kind in targets.KINDS if kind not in declared}
+    prefixes = {kind: one.key_prefix(connection.environment) for kind, one in modules.items()}
+    return {
+        kind: Idle(prefix, cache(partial(modules[kind].connect, connection)))
+        for kind, prefix in prefixes.items()
+        if prefix
+    }
 
 
 def _services(bindings: Iterable[Binding]) -> set[str]:

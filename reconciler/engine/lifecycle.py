@@ -64,7 +64,7 @@ def delete(world: World, kind: str, address: Address) -> str:
     if record is not None and (not record.history or record.history[-1].what != DELETED):
         noted = with_event(world, record, DELETED, world.actor.force)
         world.ledger.keep_record(address, noted)
-    return world.targets[kind].delete(address)
+    return world.target(kind).delete(address)
 
 
 def gone(name: str, address: str) -> Proof:
@@ -102,7 +102,7 @@ class RemovalRun:
         return outcome
 
     def _step(self) -> Again | Ended:
-        world, target = self._shared.world, self._shared.world.targets[self._owned.kind]
+        world, target = self._shared.world, self._shared.world.target(self._owned.kind)
         if self._written is None:
             self._shared.progress.phase(self.name, "deleting")
             operation = delete(world, self._owned.kind, self._owned.address)

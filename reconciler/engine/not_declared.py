@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 def look_for_not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclared:
     """What carries our mark and is at none of the addresses of `declared`, all of the environment.
 
-    A list that cannot be read to its end shows nothing. None: nobody wants to know.
+    A kind of which nothing is declared is asked where the store has records of it. A list that
+    cannot be read to its end shows nothing. None: nobody wants to know.
     """
     if declared is None:
         return NotDeclared()
     known = frozenset(str(binding.address).casefold() for binding in declared)
     found: list[Owned] = []
     unread: list[str] = []
-    for kind in sorted(world.targets):
+    for kind in sorted({*world.targets, *world.idle}):
         try:
-            found += world.targets[kind].owned(known)
+            if kind in world.targets or world.ledger.has_records(world.idle[kind].prefix):
+                found += world.target(kind).owned(known)
         except ReconcilerError as exc:
             unread.append(f"{kind}: {exc.message}")
     return NotDeclared(tuple(sorted(found, key=lambda one: str(one.address))), tuple(unread))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.model import MOST_EVENTS, Event
@@ -31,8 +31,20 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True)
+class Idle:
+    """A kind of endpoint that may be here and of which git declares none.
+
+    `prefix` begins the keys of its addresses. To be asked, it may need secrets and a sign-in that
+    nobody else needs, so `connect` raises a ReconcilerError for want of them.
+    """
+
+    prefix: str
+    connect: Callable[[], Target]
+
+
+@dataclass(frozen=True)
 class World:
-    """Everything a run may touch, and who it is."""
+    """Everything a run may touch, and who it is; `targets` are of the kinds that git declares."""
 
     targets: Mapping[str, Target]
     trainers: Mapping[str, Trainer]
@@ -41,6 +53,11 @@ class World:
     clock: Clock
     actor: Actor
     stopping: Callable[[], bool] = lambda: False
+    idle: Mapping[str, Idle] = field(default_factory=dict)
+
+    def target(self, kind: str) -> Target:
+        """The target of a kind, whether or not git declares any of it."""
+        return self.targets[kind] if kind in self.targets else self.idle[kind].connect()
 
 
 def timestamp(seconds: float) -> str:

@@ -238,6 +238,10 @@ class Ledger:
         blob = self._container.get(_record_name(address))
         return None if blob is None else parse_record(blob.content, address, blob.etag)
 
+    def has_records(self, prefix: str) -> bool:
+        """Whether anything was ever done at an address whose key begins so."""
+        return any(True for _ in self._container.list(f"{RECORDS}/{prefix}"))
+
     def keep_record(self, address: Address, record: Record) -> Record:
         """The record as it is kept from now on; ConflictError when another run changed it.
 

@@ -4,6 +4,7 @@ A new target is one module here, one line in `KINDS`, one clause in the schema, 
 the emulator. A module offers:
 
 * `address(spec, environment)`: the frozen address of a binding's spec (ValueError: cannot be);
+* `key_prefix(environment)`: what the keys of all its addresses there begin with; None: it has none;
 * `connect(connection)`: its `Target`;
 * `live_from_export(document, binding)`: what an exported document says, without any network;
 * `make_creation(document, spec, environment, secret)`, where it is one of `FROM_DEFINITION`: how
@@ -145,6 +146,10 @@ class TargetModule(Protocol):
 
     def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
         """The address that a binding's spec names."""
+        ...
+
+    def key_prefix(self, environment: Environment) -> str | None:
+        """What the keys of an environment's addresses begin with; None where it can have none."""
         ...
 
     def make_creation(

@@ -64,7 +64,16 @@ class ClassicAddress:
     @property
     def key(self) -> str:
         """The same with the workspace."""
-        return f"classic/{self.workspace}/{self.service}/{self.endpoint}"
+        return f"{_keys_of(self.workspace)}{self.service}/{self.endpoint}"
+
+
+def key_prefix(environment: Environment) -> str | None:
+    """What the keys of the workspace's endpoints begin with; None without a workspace."""
+    return _keys_of(environment.workspace.id) if environment.workspace else None
+
+
+def _keys_of(workspace: str) -> str:
+    return f"classic/{workspace}/"
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress:

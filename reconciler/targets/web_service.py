@@ -70,7 +70,7 @@ class WebServiceAddress:
     @property
     def key(self) -> str:
         """The same with the subscription."""
-        return f"webServices/{self.subscription}/{self.resource_group}/{self.name}"
+        return f"{_keys_of(self.subscription, self.resource_group)}{self.name}"
 
     @cached_property
     def path(self) -> str:
@@ -86,6 +86,15 @@ def group_path(subscription: str, resource_group: str) -> str:
         f"/subscriptions/{subscription}/resourceGroups/{group}"
         "/providers/Microsoft.MachineLearning/webServices"
     )
+
+
+def key_prefix(environment: Environment) -> str:
+    """What the keys of the resource group's services begin with."""
+    return _keys_of(environment.subscription, environment.resource_group)
+
+
+def _keys_of(subscription: str, resource_group: str) -> str:
+    return f"webServices/{subscription}/{resource_group}/"
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> WebServiceAddress:

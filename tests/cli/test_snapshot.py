@@ -23,6 +23,7 @@ from reconciler.engine.train import claim, train_step
 from reconciler.engine.world import timestamp
 from reconciler.wire.http import Http
 from tests.fleet import make_fleet
+from tests.fresh import IMPORT_KEY, declare
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def lab(
     """An emulator whose time stands still unless a test lets it pass."""
     options = getattr(request, "param", {})
     made = Lab(tmp_path, door="server", clock=ManualClock(time.time()), **options)
-    for name, value in made.environ.items():
+    for name, value in {**made.environ, "LOCAL_IMPORT_KEY": IMPORT_KEY}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     yield made
@@ -132,7 +133,15 @@ def retouched(lab: Lab) -> None:
     lab.world().storage.container("datasets").put("breast-cancer/2026-10.csv", b"other data")
 
 
-WORLDS: list[Step] = [seeded, applied, upgraded, drifted, rejected, training, evaluated, retouched]
+def created(lab: Lab) -> None:
+    """One of the services was made by this environment."""
+    declare(lab)
+    lab.apply()
+
+
+WORLDS: list[Step] = [
+    *(seeded, applied, upgraded, drifted, rejected, training, evaluated, retouched, created)
+]
 
 
 def same(lab: Lab) -> None:
@@ -171,7 +180,9 @@ def other_places(lab: Lab) -> None:
 
 
 def fewer(lab: Lab) -> None:
-    (lab.services / "local" / "breast-cancer.yaml").unlink()
+    """No New service is declared any more."""
+    for name in ("breast-cancer.yaml", "fresh.yaml"):
+        (lab.services / "local" / name).unlink(missing_ok=True)
 
 
 EDITS: list[Step] = [

@@ -276,6 +276,32 @@ def test_prune_deletes_what_is_forgotten_and_nothing_else(fleet: Fleet) -> None:
     assert fleet.plan(Prune()).converged
 
 
+def test_the_last_endpoint_that_git_forgets_is_found_too(fleet: Fleet) -> None:
+    fleet.apply()
+    fleet.forget()
+    (fleet.lab.services / "local" / "diabetes.yaml").unlink()
+    assert fleet.change().code == NOT_DECLARED
+    assert fleet.apply(Prune()).failures == ()
+    assert "old" not in fleet.service.endpoints
+    assert fleet.plan(Prune()).converged
+
+
+def test_without_the_token_of_a_kind_that_is_left_the_plan_says_what_it_does_not_know(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.apply()
+    fleet.forget()
+    (fleet.lab.services / "local" / "diabetes.yaml").unlink()
+    environ = {**fleet.lab.environ, "LOCAL_WORKSPACE_TOKEN": ""}
+    monkeypatch.setattr(type(fleet.lab), "environ", environ)
+    plan = fleet.plan(Prune())
+    assert plan.counts[Action.DELETE] == 0
+    (unknown, kept) = plan.notes
+    assert unknown.startswith("what is not declared is not known: ClassicEndpoint: ")
+    assert "environment variable LOCAL_WORKSPACE_TOKEN is not set" in unknown
+    assert kept.startswith("nothing is deleted that is not declared: ")
+
+
 def test_protection_survives_the_block_that_declared_it(fleet: Fleet) -> None:
     fleet.declare("  protect: true\n")
     fleet.write(fleet.document)

@@ -327,6 +327,31 @@ def test_what_git_forgot_is_shown_and_deleted_by_prune_alone(
     assert forgetful.change(Prune()) is None
 
 
+def test_the_last_service_that_git_forgets_is_found_too(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    declare(lab)
+    assert lab.apply().failures == ()
+    for name in ("breast-cancer.yaml", "fresh.yaml"):
+        (lab.services / "local" / name).unlink()
+    forgetful = Forgetful.__new__(Forgetful)
+    forgetful.lab = lab
+    lab.sent.clear()
+    planned = forgetful.change()
+    assert planned is not None
+    assert (planned.kind, planned.code) == ("WebService", NOT_DECLARED)
+    forgetful.apply(Prune())
+    assert service_of(lab) is None
+    assert service_of(lab, "breast-cancer-predictive") is not None
+    assert forgetful.change(Prune()) is None
+
+
+def test_a_kind_that_nobody_ever_declared_is_not_asked_for(lab: Lab) -> None:
+    (lab.services / "local" / "breast-cancer.yaml").unlink()
+    wanted = lab.desired()
+    survey(lab.world(read_only=True), wanted.bindings, 8, wanted.bindings)
+    assert not [url for _, url in lab.sent if "webServices?" in url]
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 @pytest.mark.parametrize("route", ["arm.list", "arm.get"])
 def test_what_was_not_read_to_its_end_deletes_nothing(
