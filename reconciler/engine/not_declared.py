@@ -25,7 +25,8 @@ def look_for_not_declared(world: World, declared: Iterable[Binding] | None) -> N
     known = frozenset(str(binding.address).casefold() for binding in declared)
     found: list[Owned] = []
     unread: list[str] = []
-    for kind in sorted({*world.targets, *world.idle}):
+    # The store's word of the idle kinds comes while the lists of the others are on their way.
+    for kind in (*sorted(world.idle), *sorted(world.targets)):
         try:
             if kind in world.targets or world.ledger.has_records(world.idle[kind].prefix):
                 found += world.target(kind).owned(known)
