@@ -39,7 +39,7 @@ class JobTimes:
 
     def ended(self, service: str, watch: Watch, age_s: float) -> None:
         """A job ended before a look that was asked for at this age."""
-        took_s = (watch.ran_s + age_s) / 2 if watch.ran_s else age_s * 0.995
+        took_s = (watch.ran_s + age_s) / 2 if watch.ran_s else age_s * 0.99
         with self._guard:
             self._seen[service].append(took_s)
 
