@@ -123,3 +123,12 @@ def test_two_endpoints_of_one_version_are_one_training_and_services_train_beside
 def test_how_long_is_not_asked_offline() -> None:
     changes = tuple(replace(change, forecast=None) for change in rentals(2).changes)
     assert plan_summary(replace(rentals(0), changes=changes)).endswith(" unchanged. 2 trainings.")
+
+
+def test_what_is_known_of_some_trainings_is_said() -> None:
+    one, two, three = rentals(3).changes
+    unknown = Forecast("other-training", 40, 2, None)
+    summary = plan_summary(
+        replace(rentals(0), changes=(one, two, replace(three, forecast=unknown)))
+    )
+    assert summary.endswith(" unchanged. 3 trainings: 2 about 2 min, 1 known after 3 runs.")
