@@ -219,6 +219,17 @@ def test_the_gate_of_a_single_version_is_a_line_too() -> None:
     assert any(list(gate.all("path")) for gate in gates)
 
 
+def test_a_job_of_less_than_a_second_has_a_bar_too() -> None:
+    one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
+    versions = tuple(replace(version, took_s=0.0) for version in one.history.versions)
+    svg = chart(cases.overview(replace(one, history=replace(one.history, versions=versions))), 1)
+    bars = [tag for tag in svg.all("rect") if tag.attributes["class"].startswith("dot")]
+    heights = [float(bar.attributes["height"]) for bar in bars]
+    assert len(heights) == len(versions)
+    assert min(heights) > 50
+    assert "2026-04: 1 s" in svg.children[1].text
+
+
 def test_a_fleet_is_one_chart_with_its_median_and_what_it_spans() -> None:
     overview = cases.fleet(20)
     (bikes,) = (m for m in models(overview.endpoints) if m.name == "bike-rental")

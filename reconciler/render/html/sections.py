@@ -205,7 +205,8 @@ def _jobs(model: ModelOf, versions: Sequence[VersionOf], id: str) -> Figure | No
         return None
     unit, in_s = _unit(max(f.middle for _, f in shown))
     title = f"How long training {model.name} took"
-    points = tuple(_point(v, f.middle / in_s) for v, f in shown)
+    # Times are kept in whole seconds: what took less than one is shown as one, as in words.
+    points = tuple(_point(v, max(f.middle, 1.0) / in_s) for v, f in shown)
     bars = [Line("duration", "bar", points)]
     told = "; ".join(f"{v.version}: {duration(f.middle)}" for v, f in shown)
     chart = Chart(id, title, f"{told}. In {unit}.", tuple(_wide_enough(bars)))
