@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 MAY_IMPORT = {
     "auth": set(),
-    "model": {"auth"},
+    "model": {"auth", "model"},
     "errors": set(),
     "gates": {"model"},
     "limits": {"model"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,12 +90,11 @@ def test_every_keyword_has_words() -> None:
 def test_the_schema_is_found_inside_a_wheel(tmp_path: Path) -> None:
     # A wheel has `schemas` inside the package; a copy of the package laid out so is one.
     package = tmp_path / "reconciler"
-    (package / "desired").mkdir(parents=True)
-    (package / "schemas").mkdir()
-    for name in ["__init__.py", "auth.py", "errors.py", "model.py"]:
+    (package / "schemas").mkdir(parents=True)
+    for name in ["__init__.py", "auth.py", "errors.py"]:
         (package / name).write_bytes((REPOSITORY / "reconciler" / name).read_bytes())
-    for file in (REPOSITORY / "reconciler" / "desired").glob("*.py"):
-        (package / "desired" / file.name).write_bytes(file.read_bytes())
+    for name in ["desired", "model"]:
+        shutil.copytree(REPOSITORY / "reconciler" / name, package / name)
     (package / "schemas" / schema.NAME).write_text(json.dumps(SCHEMA))
     script = "from reconciler.desired import schema; print(schema.schema()['title'])"
     done = subprocess.run(

@@ -1,0 +1,224 @@
+"""The desired state: environments, and what must be served at which address."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reconciler.auth import Auth
+from reconciler.model.places import NOWHERE, Address, Source
+from reconciler.model.versions import Recipe, Rule, Version, canonical_json, training_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class SecretName:
+    """The name of an environment variable that holds a secret; never the secret."""
+
+    variable: str
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+class CloudName(StrEnum):
+    """Which cloud an environment talks to."""
+
+    EMULATOR = "emulator"
+    AZURE = "azure"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A Studio workspace: its id (32 hex), region and the name of its authorization token."""
+
+    id: str
+    region: str
+    token: SecretName
+
+
+@dataclass(frozen=True)
+class Store:
+    """The blob container that keeps models, evaluations and manifests."""
+
+    account: str
+    container: str
+    key: SecretName
+
+
+@dataclass(frozen=True)
+class TrainingService:
+    """The web service that was deployed from a training experiment.
+
+    `url` is its scoring base: absolute, or a path below the region's scoring host.
+    """
+
+    name: str
+    url: str
+    key: SecretName
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One folder's cloud: where its services are and by which names its secrets go."""
+
+    name: str
+    cloud: CloudName
+    subscription: str
+    resource_group: str
+    region: str
+    store: Store
+    workspace: Workspace | None = None
+    training_services: Mapping[str, TrainingService] = field(default_factory=dict, hash=False)
+    auth: Auth = Auth.DEFAULT
+    parallel: int = 8
+    most_changes_percent: int = 30
+    most_deletes_percent: int = 10
+    most_bindings: int = MOST_BINDINGS
+    most_retrains: int = 40
+    source: Source = field(default=NOWHERE, compare=False)
+
+    @property
+    def mark(self) -> str:
+        """What it marks an endpoint with that it made: the environment, and the store whose lock
+        it takes, so that two repositories with an environment of one name stay apart."""
+        return f"{self.name}@{self.store.account}/{self.store.container}"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the cells of one column of an answer must be; None and () ask for nothing.
+
+    `values` says one cell after the other, from the first row on.
+    """
+
+    column: str
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    one_of: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A scoring request (JSON text), the columns its answer must have, and what is expected."""
+
+    request: str
+    columns: tuple[str, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Every column that the answer must have, each once."""
+        return tuple(dict.fromkeys((*self.columns, *(each.column for each in self.expect))))
+
+    @property
+    def digest(self) -> str:
+        """12 hex over what is asked and expected; people approve a swap with its proof."""
+        expected = [
+            [e.column, str(e.at_least), str(e.at_most), list(e.one_of), list(e.values)]
+            for e in self.expect
+        ]
+        said = canonical_json([self.request, list(self.columns), expected])
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    @property
+    def of_any_model(self) -> Probe:
+        """What the model before must answer too: the columns; its cells may be others."""
+        return Probe(self.request, self.all_columns)
+
+
+@dataclass(frozen=True)
+class Creation:
+    """That an endpoint which is not there is to be made, and of what.
+
+    `template` is the definition of a New service as JSON, "" where the kind needs none; `secrets`
+    are what is missing in its properties, by the names that lead there.
+    """
+
+    template: str = ""
+    secrets: tuple[tuple[tuple[str, ...], SecretName], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """12 hex over what the endpoint is made of; people approve that too."""
+        names = [[path, name.variable] for path, name in self.secrets]
+        said = canonical_json([self.template, names])
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Desired: this model version serves at this address.
+
+    `asset` is the asset (New) or resource (Classic) that holds the model; None where the
+    service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
+    `max_age_s` is how old a version may become before `retrain` proposes a newer one. `create` says
+    how to make an endpoint that is not there, None: not at all. `settings` are the owned ones, by
+    dotted name, as text; no other is looked at. `absent` wants the endpoint gone. `adopt` accepts a
+    first swap that has no way back; `protect` refuses every change unless it is `forced`, and
+    `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
+    """
+
+    name: str
+    kind: str
+    address: Address
+    version: Version
+    recipe: Recipe
+    asset: str | None = None
+    accept: tuple[Rule, ...] = ()
+    probe: Probe | None = None
+    timeout_s: float = 7200.0
+    attempts: int = 2
+    max_age_s: float | None = None
+    create: Creation | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    absent: bool = False
+    adopt: bool = False
+    protect: bool = False
+    forced: bool = False
+    paused: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    element: str = ""
+    source: Source = field(default=NOWHERE, compare=False)
+
+    @cached_property
+    def key(self) -> str:
+        """The training key of the version this binding wants."""
+        return training_key(self.version, self.recipe)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """How many bindings an environment declares, and its shard that a run works on (else all)."""
+
+    environment: int
+    shard: int
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What one environment must look like; bindings sorted by address.
+
+    `declared` counts those that a selection was made of; None where these are all. `left_out` are
+    the bindings that git declares too and a selection hides; `shard` is the part (`2/4`).
+    """
+
+    environment: Environment
+    bindings: tuple[Binding, ...]
+    declared: Declared | None = None
+    left_out: tuple[Binding, ...] = ()
+    shard: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all bindings of the environment, or of the shard."""
+        return self.declared is None or len(self.bindings) == self.declared.shard

@@ -1,0 +1,253 @@
+"""What is: at an address, of a model, and in the records of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.desired import Binding
+    from reconciler.model.places import Address
+    from reconciler.model.versions import ModelRef, Recipe
+
+
+class HealthCode(StrEnum):
+    """How an address is doing."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    MISSING = "Missing"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class Health:
+    """A health code and why."""
+
+    code: HealthCode
+    message: str = ""
+
+
+class Witness(StrEnum):
+    """Who told us which model is live."""
+
+    SERVICE = "service"
+    RECORD = "record"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an address cannot be bound: a reason code, and a sentence with the fix."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the cloud said about one address.
+
+    `ref` is None when the model is unknown (hidden, missing, or not a plain URL); `model_text`
+    is then what was found, for people. `hidden` says that the service does not reveal it. `place`
+    is the service's own name of what was found, where two addresses may lead to the same.
+    `settings` are those that can be owned, by dotted name, as text ("" and absent are the same).
+    `ours` says that it carries the mark of this environment, which made it; `protected`, that the
+    mark says it must be kept. `keep` is any other reason why it must not be deleted.
+    """
+
+    health: Health
+    ref: ModelRef | None = None
+    asset: str = ""
+    model_text: str = ""
+    hidden: bool = False
+    witness: Witness = Witness.SERVICE
+    refusal: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+    place: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
+    ours: bool = False
+    protected: bool = False
+    keep: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class Owned:
+    """An endpoint that carries this environment's mark and is not declared any more.
+
+    `name` is what people call it; `protected` and `keep` as in `Live`.
+    """
+
+    kind: str
+    name: str
+    address: Address
+    protected: bool = False
+    keep: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class NotDeclared:
+    """What git does not declare any more; `unread` says what could not be read to its end."""
+
+    found: tuple[Owned, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+class ArtifactState(StrEnum):
+    """How far the desired model file is."""
+
+    ABSENT = "absent"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"  # the store was not read (offline plan)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """State of the desired model file: where it is or will be, and what is known of it."""
+
+    state: ArtifactState
+    ref: ModelRef
+    message: str = ""
+    code: str = ""  # a reason code for FAILED, where "training_failed" would not be the truth
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    rows: int | None = None  # of its inputs; None where no rule asks, or nobody knows any more
+    recipe: Recipe | None = None  # the recipe it was claimed with; None before the claim
+    job: str = ""
+    running_s: float = 0.0  # how long its job runs already, where it does
+    failure: str = ""  # how the last job failed, whether or not another one may be tried
+    refused: str = ""  # why its gates did not accept it when they were last asked
+    noted: bool = True  # whether the manifest already says so; a run that may write notes it
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """The first rows that an endpoint answered to the probe: columns and text cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: the run, the person or service account, the git commit, and why it is forced.
+
+    `run` tells runs apart; the others are "" where nobody knows them, `force` where it is not.
+    """
+
+    run: str
+    who: str = ""
+    commit: str = ""
+    force: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that was done at an address: `create`, `swap`, `proof`, `roll back`, `settings`,
+    `delete`."""
+
+    at: str
+    what: str
+    model: ModelRef
+    run: str
+    commit: str
+    why: str = ""
+
+
+MOST_EVENTS = 100  # of one address; the oldest are forgotten
+CREATED = "create"  # the event before an endpoint is made
+DELETED = "delete"  # the event before an endpoint is deleted
+_SETTLED = ("proof", CREATED)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What this program last did at one address, kept in the store.
+
+    `wanted` was asked for at `at`, when the endpoint answered the probe with `before` (None: it did
+    not, or a swap before it was not proved); `proved` says that it was read back and answered as it
+    must. `previous` is the
+    way back (None: there is none): the model that was last known to be good, which need not be
+    the one that served. `bound` is the model that the service accepted last: the witness where
+    it hides its model. `etag` is that of the stored record when it was read; a record that
+    replaces it must name it.
+    """
+
+    wanted: ModelRef
+    previous: ModelRef | None
+    bound: ModelRef | None
+    proved: bool
+    at: str
+    before: Score | None = None
+    history: tuple[Event, ...] = ()
+    etag: str = field(default="", compare=False)
+
+    @property
+    def newborn(self) -> bool:
+        """Whether this program made the endpoint and has not proved anything there yet."""
+        return self._last_of(CREATED, "proof") == CREATED
+
+    @property
+    def settled(self) -> bool:
+        """Whether no swap can be on its way: what answers now is the model that serves."""
+        return self.proved or self._last_of("swap", "roll back", "proof", CREATED) in _SETTLED
+
+    def _last_of(self, *events: str) -> str:
+        return next((e.what for e in reversed(self.history) if e.what in events), "")
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """The model to return to if a swap is not proved: last known to be good, and still there.
+
+    `version` names it for people; `missing` says why there is none, "" when there is one or when
+    no swap is in sight.
+    """
+
+    ref: ModelRef | None = None
+    version: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one decision needs: the binding, its address, its artifact.
+
+    `live_metrics` are those of the model that serves now; None when nobody knows them.
+    `live_version` names that model for people. `record` is what was last done here.
+    """
+
+    binding: Binding
+    live: Live
+    artifact: Artifact
+    live_metrics: Mapping[str, float] | None = field(default=None, hash=False)
+    live_version: str = ""
+    record: Record | None = None
+    way_back: WayBack = WayBack()
+
+    @property
+    def swapped_in(self) -> bool:
+        """Whether it was this program that swapped the live model in, last."""
+        return self.record is not None and self.record.wanted == self.live.ref
+
+    @property
+    def unproved(self) -> bool:
+        """Whether the live model was swapped in by this program and never proved."""
+        return self.record is not None and self.swapped_in and not self.record.proved
+
+    @property
+    def proved(self) -> bool:
+        """Whether the live model was swapped in by this program and proved."""
+        return self.record is not None and self.swapped_in and self.record.proved
+
+    @property
+    def newborn(self) -> bool:
+        """Whether this program made the endpoint, and nothing was ever proved to serve there."""
+        return self.live.ours and self.record is not None and self.record.newborn

@@ -1,0 +1,97 @@
+"""What was made and done, and how a run ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.model.observed import Event, Health, HealthCode, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.plan import Plan
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The record that an endpoint serves the model it should: read back, and scored.
+
+    `model` names the model that was looked for: the declared one or, after a proof of that one
+    failed, the one before (`rolled_back`), or "" where the endpoint had to go and is `gone`.
+    `after` is None when the binding declares no probe; `before` is None when the endpoint was
+    already converged or could not be asked before the change.
+    """
+
+    name: str
+    address: str
+    model: str
+    read_back: bool
+    health: Health
+    before: Score | None = None
+    after: Score | None = None
+    warnings: tuple[str, ...] = ()
+    rolled_back: bool = False
+    gone: bool = False
+
+    @property
+    def proved(self) -> bool:
+        """Whether the endpoint serves what it should, and answers."""
+        return self.read_back and self.health.code is HealthCode.HEALTHY
+
+
+@dataclass(frozen=True)
+class MadeVersion:
+    """What became of one model version: `trained`, `not accepted`, `rejected`, `failed`, `begun`.
+
+    `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
+    until its end was seen (None: it did not end well, or nobody knows); `why` says what is wrong.
+    """
+
+    version: str
+    state: str
+    at: str
+    commit: str
+    job: str
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    why: str = ""
+    took_s: float | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """What was made of a binding's model, and done at its address; oldest first.
+
+    `names` says by model URL what people call it; `unread` why the versions could not be read.
+    """
+
+    name: str
+    address: str
+    live: str
+    versions: tuple[MadeVersion, ...]
+    events: tuple[Event, ...]
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A binding that did not converge: what was said, and the exit code it stands for."""
+
+    name: str
+    address: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did: the last plan, what was done, proofs and failures."""
+
+    plan: Plan
+    done: tuple[str, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    elapsed_s: float = 0.0
+    forced: str = ""  # why limits and protection were overridden
+    stopped_by: int = 0  # the signal that ended the run early; 0: it ran to its end

@@ -1,0 +1,162 @@
+"""What would be done, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reconciler.model.places import NOWHERE, Source
+from reconciler.model.versions import Judgement, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Action(Enum):
+    """What is to be done; the value is the printed mark."""
+
+    NOOP = "="
+    WAIT = "."
+    CREATE = "+"
+    BIND = "~"
+    UPDATE = "^"
+    TRAIN = "*"
+    DELETE = "-"
+    BLOCK = "!"
+
+
+@dataclass(frozen=True)
+class FieldDiff:
+    """One owned field that differs; None means absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long the training of one change will take, by what such trainings took before.
+
+    `seconds` is the median of the last `runs`; None while they are too few to tell. So many as
+    `at_once` run at the same time on the training service.
+    """
+
+    service: str
+    at_once: int
+    runs: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one binding, and why. Every binding yields exactly one.
+
+    `before` and `after` are model names for people; `after_ref` and `key` say exactly which
+    file and which training, `probe` how it will be proved (a digest, "" without a probe), `terms`
+    what else the desired state says of how it is done, by the place where it says so. `why` and
+    `warnings` are sentences and not part of the digest.
+    """
+
+    name: str
+    kind: str
+    address: str
+    action: Action
+    code: str
+    why: str
+    before: str = ""
+    after: str = ""
+    after_ref: str = ""
+    key: str = ""
+    diffs: tuple[FieldDiff, ...] = ()
+    gates: tuple[Judgement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: Source = field(default=NOWHERE, compare=False)
+    probe: str = ""
+    terms: Mapping[str, str] = field(default_factory=dict, hash=False)
+    forecast: Forecast | None = field(default=None, compare=False)  # of a TRAIN; None: not asked
+
+    @property
+    def trains(self) -> bool:
+        """Whether a model must be trained first."""
+        return self.action is Action.TRAIN or (
+            self.action is Action.CREATE and self.code in TO_TRAIN
+        )
+
+
+# The reason codes of what must be trained first.
+TO_TRAIN = ("not_trained", "retry")
+# The reason code of the BIND of an endpoint that this program has just made.
+NEWBORN = "created"
+# The reason code of an endpoint that this environment made and git does not declare any more.
+NOT_DECLARED = "not_declared"
+# The reason code of what is declared to be absent.
+ABSENT = "absent"
+# The reason code of a BLOCK that means "could not be read": an error, not a refusal.
+UNREADABLE = "unreadable"
+# The reason code of a WAIT for a job, which may have to be tried again.
+TRAINING = "training"
+# The reason code of a NOOP that is no agreement: the binding is left as it is.
+PAUSED = "paused"
+# The reason code of a BIND of the model before.
+ROLL_BACK = "roll_back"
+# How the warning begins about a swap that could not be taken back.
+ADOPTED = "adopted without a way back"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sorted changes of one environment. Data only.
+
+    `excess` says which limits of the environment the changes exceed, `notes` what could not be
+    looked at. `id` tells apart two plans
+    of the same content, so that one that was approved is not applied twice; "" while it is not
+    kept anywhere. `commit` is the one of git that was planned, "" where nobody knows it.
+    """
+
+    environment: str
+    cloud: str
+    changes: tuple[Change, ...]
+    excess: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    id: str = field(default="", compare=False)
+    commit: str = field(default="", compare=False)
+
+    @cached_property
+    def counts(self) -> Mapping[Action, int]:
+        """How many changes have each action; every action is present, and they add up."""
+        found = Counter(change.action for change in self.changes)
+        return {action: found[action] for action in Action}
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is nothing to do and nothing in the way."""
+        return all(change.action is Action.NOOP for change in self.changes)
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex over what would be done, by which gates, and how it would be proved; sentences,
+        metrics and source lines do not count."""
+        said = [
+            [
+                c.name,
+                c.kind,
+                c.address,
+                c.action.name,
+                c.code,
+                c.before,
+                c.after_ref,
+                c.key,
+                c.probe,
+            ]
+            + [[d.path, d.before, d.after] for d in c.diffs]
+            + [[name, said] for name, said in sorted(c.terms.items())]
+            + [str(judgement.rule) for judgement in c.gates]
+            for c in self.changes
+        ]
+        text = canonical_json([self.environment, self.cloud, said])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,177 @@
+"""Models, how their versions are made, and what they must achieve."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+MODEL_FILE = "model.ilearner"
+EVALUATION_FILE = "evaluation.csv"
+MANIFEST_FILE = "manifest.json"
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of a value: sorted members, no blanks; what digests are taken of."""
+    return _CANONICAL.encode(value)
+
+
+# What normalising a model's URL would leave as it is.
+_NORMAL_URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/_.=~,-]*)?")
+
+
+@dataclass(frozen=True, order=True)
+class ModelRef:
+    """Which model file: a blob URL. Refuses a query, so that no SAS token can enter the core."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        """Normalise encoding and host case; raise ValueError on anything but a plain URL."""
+        if _NORMAL_URL.fullmatch(self.url):  # nearly every one, many times in a run
+            return
+        try:
+            parts = urlsplit(self.url)
+            host = parts.netloc.lower()
+        except ValueError as exc:
+            raise ValueError("a model reference must be a plain http(s) URL") from exc
+        if parts.scheme not in ("http", "https") or not host or "@" in host:
+            raise ValueError("a model reference must be a plain http(s) URL")
+        if parts.query or parts.fragment:
+            raise ValueError("a model reference must not carry a query (a SAS token is a secret)")
+        path = quote(unquote(parts.path), safe="/=~,")
+        object.__setattr__(self, "url", f"{parts.scheme}://{host}{path}")
+
+    @classmethod
+    def at(cls, base: str, relative: str) -> ModelRef:
+        """`BaseLocation` and `RelativeLocation` joined by exactly one slash (§2.8)."""
+        return cls(f"{base.rstrip('/')}/{relative.lstrip('/')}")
+
+    @property
+    def short_name(self) -> str:
+        """The file's name; Studio names models by 32 hex digits, of which eight are enough."""
+        name = self.path.rsplit("/", 1)[-1]
+        stem, dot, ending = name.rpartition(".")
+        return f"{stem[:8]}…{dot}{ending}" if len(stem) > 24 else name
+
+    @property
+    def path(self) -> str:
+        """The decoded path below the host, without the leading slash."""
+        return unquote(urlsplit(self.url).path).lstrip("/")
+
+    def __str__(self) -> str:
+        """The URL."""
+        return self.url
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one version is made; what decides whether two trainings are the same training.
+
+    `inputs` and `outputs` pair a web-service port with what it carries: inputs with the blob
+    (`container/path`) in the environment's store account, outputs with "model" or "evaluation".
+    """
+
+    service: str
+    inputs: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Sort the pairs, so that equal recipes are equal whatever order they were written in."""
+        for name in ("inputs", "parameters", "outputs"):
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe as plain data, as manifests keep it."""
+        return {
+            "service": self.service,
+            "inputs": dict(self.inputs),
+            "parameters": dict(self.parameters),
+            "outputs": dict(self.outputs),
+        }
+
+    @property
+    def output_ports(self) -> dict[str, str]:
+        """Port by role: `{"model": "output1", "evaluation": "output2"}`."""
+        return {role: port for port, role in self.outputs}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version, with the arguments that tell apart the models of one experiment."""
+
+    model: str
+    version: str
+    arguments: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Sort the arguments, so that equal versions are equal."""
+        object.__setattr__(self, "arguments", tuple(sorted(self.arguments)))
+
+    @cached_property
+    def folder(self) -> str:
+        """The folder in the store: `model/version`, then `/name=value,…` for arguments."""
+        names = [self.model, self.version]
+        if self.arguments:
+            pairs = (f"{_escaped(k)}={_escaped(v)}" for k, v in self.arguments)
+            names.append(",".join(pairs))
+        return "/".join(names)
+
+    def __str__(self) -> str:
+        """The folder: unique, and readable."""
+        return self.folder
+
+
+def _escaped(text: str) -> str:
+    return quote(text, safe="").replace("~", "%7E")
+
+
+def training_key(version: Version, recipe: Recipe) -> str:
+    """The digest (64 hex) under which a training happens exactly once."""
+    said = [version.model, version.version, dict(version.arguments), recipe.as_json()]
+    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+
+
+class RuleKind(StrEnum):
+    """What an `accept` rule compares with."""
+
+    AT_LEAST = "atLeast"
+    AT_MOST = "atMost"
+    NO_WORSE_THAN_LIVE = "noWorseThanLive"
+    BETTER_THAN_LIVE = "betterThanLive"
+    MIN_ROWS = "minRows"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One gate: a metric of the evaluation and the bound it must keep."""
+
+    metric: str
+    kind: RuleKind
+    bound: Decimal
+
+    def __str__(self) -> str:
+        """`AUC atLeast 0.85`."""
+        return f"{self.metric} {self.kind} {self.bound}"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a gate said: the rule, the candidate's and the live value (None: unknown)."""
+
+    rule: Rule
+    passed: bool | None
+    candidate: float | None
+    live: float | None
+    message: str
