@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
     from reconciler.model import History, Live, Plan, Proof, Report
+    from reconciler.render import Look
 
 
 # Who shows what is said, while a live display owns the end of the terminal: the last one here.
@@ -124,7 +125,7 @@ class Page:
         job.plan, job.show = plan, lambda: render.plan_markdown(plan)
         if to is not None or self.format == "text":
             stream = to or sys.stdout
-            self._text(render.plan_text(plan, **self._look(stream)), stream)
+            self._text(render.plan_text(plan, self._look(stream)), stream)
         elif self.format == "json":
             self._text(render.plan_json(plan))
         else:
@@ -148,7 +149,7 @@ class Page:
             case "markdown":
                 self._text(render.report_markdown(report))
             case _:
-                self._text(render.report_text(report, **self._look(sys.stdout)))
+                self._text(render.report_text(report, self._look(sys.stdout)))
 
     def show_status(self, plan: Plan, live: Mapping[str, Live]) -> None:
         """Print a row per binding."""
@@ -162,7 +163,7 @@ class Page:
             case "markdown":
                 self._text(render.status_markdown(rows))
             case _:
-                self._text(render.status_text(rows, **self._look(sys.stdout)))
+                self._text(render.status_text(rows, self._look(sys.stdout)))
 
     def show_proofs(self, proofs: Sequence[Proof]) -> None:
         """Print a row per proof."""
@@ -176,7 +177,7 @@ class Page:
             case "markdown":
                 self._text(render.proofs_markdown(proofs))
             case _:
-                self._text(render.proofs_text(proofs, **self._look(sys.stdout)))
+                self._text(render.proofs_text(proofs, self._look(sys.stdout)))
 
     def show_history(self, history: History) -> None:
         """Print what was made of a model and done at its address."""
@@ -189,7 +190,7 @@ class Page:
             case "markdown":
                 self._text(render.history_markdown(history))
             case _:
-                self._text(render.history_text(history, **self._look(sys.stdout)))
+                self._text(render.history_text(history, self._look(sys.stdout)))
 
     def progress(self) -> LiveProgress | HeartbeatProgress:
         """A live display on a terminal, heartbeat lines otherwise."""
@@ -202,15 +203,17 @@ class Page:
     def _color(self) -> bool:
         return not (self.no_color or os.environ.get("NO_COLOR"))
 
-    def _look(self, stream: TextIO) -> dict[str, Any]:
+    def _look(self, stream: TextIO) -> Look:
+        from reconciler import render
+
         terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         width = min(get_terminal_size((80, 24)).columns, 120) if terminal else 80
-        return {
-            "width": max(width, 40),
-            "color": terminal and self._color(),
-            "ascii_only": not _speaks_unicode(stream),
-            "verbose": self.verbose > 0,
-        }
+        return render.Look(
+            max(width, 40),
+            color=terminal and self._color(),
+            ascii_only=not _speaks_unicode(stream),
+            verbose=self.verbose > 0,
+        )
 
     def _text(self, text: str, to: TextIO | None = None) -> None:
         stream = to or sys.stdout

@@ -1,5 +1,6 @@
 """Pure: plans, reports, status rows and proofs -> text, Markdown, JSON; and JSON -> plan."""
 
+from reconciler.render.cells import Look
 from reconciler.render.documents import (
     parse_plan,
     plan_json,
@@ -18,6 +19,7 @@ from reconciler.render.status import StatusRow, Sync, status_row, status_text
 from reconciler.render.text import plan_text, proofs_text, report_text
 
 __all__ = [
+    "Look",
     "StatusRow",
     "Sync",
     "history_json",

@@ -190,6 +190,9 @@ class Look:
         return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
 
 
+PLAIN = Look()
+
+
 def heads(look: Look, rows: Iterable[list[str]], gap: int = 3) -> list[list[str]]:
     """The lines of each row: one with aligned columns; two where the terminal is too narrow."""
     clean = [[look.clean(cell) for cell in row] for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model import Event, History, MadeVersion
-from reconciler.render.cells import Look, heads, number
+from reconciler.render.cells import PLAIN, Look, heads, number
 from reconciler.render.documents import json_document
 from reconciler.render.markdown import escaped, table
 
@@ -13,16 +13,8 @@ SCHEMA = "reconciler/history/v1"
 _COLORS = {"trained": "green", "rejected": "red", "failed": "red", "not accepted": "yellow"}
 
 
-def history_text(
-    history: History,
-    *,
-    width: int = 80,
-    color: bool = False,
-    ascii_only: bool = False,
-    verbose: bool = False,
-) -> str:
+def history_text(history: History, look: Look = PLAIN) -> str:
     """The versions with metrics, jobs and commits, then the events, oldest first."""
-    look = Look(width, color, ascii_only, verbose)
     live = history.live or "not known"
     lines = look.lines(f"{history.name} · {history.address} · serves {live}", color="bold")
     lines += ["", *_versions(look, history)] if history.versions else []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model import PAUSED, Action, Change, HealthCode, Live
-from reconciler.render.cells import Look, counted, heads, listed
+from reconciler.render.cells import PLAIN, Look, counted, heads, listed
 
 
 class Sync(StrEnum):
@@ -71,16 +71,8 @@ _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"
 _HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
 
 
-def status_text(
-    rows: Iterable[StatusRow],
-    *,
-    width: int = 80,
-    color: bool = False,
-    ascii_only: bool = False,
-    verbose: bool = False,
-) -> str:
+def status_text(rows: Iterable[StatusRow], look: Look = PLAIN) -> str:
     """A table, with the reason below each row that has one, and a line that counts the rows."""
-    look = Look(width, color, ascii_only, verbose)
     shown = list(rows)
     lines = _table(look, shown) if shown else []
     return "".join(f"{line}\n" for line in [*lines, *look.lines(status_summary(shown))])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.model import Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
-from reconciler.render.cells import Look, cells, heads, listed
+from reconciler.render.cells import PLAIN, Look, cells, heads, listed
 from reconciler.render.fleets import (
     Fleet,
     before_of,
@@ -20,19 +20,11 @@ from reconciler.render.fleets import (
 from reconciler.render.times import about
 
 
-def plan_text(
-    plan: Plan,
-    *,
-    width: int = 80,
-    color: bool = False,
-    ascii_only: bool = False,
-    verbose: bool = False,
-) -> str:
+def plan_text(plan: Plan, look: Look = PLAIN) -> str:
     """The plan: a heading, the changes with what needs a person first, and their number."""
-    look = Look(width, color, ascii_only, verbose)
-    shown = [c for c in plan.changes if verbose or words.worth_showing(c)]
+    shown = [c for c in plan.changes if look.verbose or words.worth_showing(c)]
     lines = look.lines(f"{plan.environment} · plan {plan.digest} · {plan.cloud}", color="bold")
-    lines += ["", *_changes(look, large_fleets(shown, verbose))] if shown else []
+    lines += ["", *_changes(look, large_fleets(shown, look.verbose))] if shown else []
     last = words.nothing_to_do(plan) or words.plan_summary(plan)
     lines += ["", *look.lines(last)]
     for said in words.excess(plan):
@@ -119,16 +111,8 @@ def _warnings(look: Look, warnings: Iterable[str]) -> list[str]:
     return [line for text in told for line in look.lines(text, 4, "yellow", hang=2)]
 
 
-def report_text(
-    report: Report,
-    *,
-    width: int = 80,
-    color: bool = False,
-    ascii_only: bool = False,
-    verbose: bool = False,
-) -> str:
+def report_text(report: Report, look: Look = PLAIN) -> str:
     """What a run did: proofs, failures, warnings, and a line that counts them."""
-    look = Look(width, color, ascii_only, verbose)
     plan = report.plan
     lines = look.lines(f"{plan.environment} · report · {plan.cloud}", color="bold")
     lines += _block(_proofs(look, report.proofs, report))
@@ -205,16 +189,8 @@ def _failed(fleet: Fleet[Failure], report: Report) -> str:
     return f"✗ {name}   failed{after} (exit code {fleet.first.exit_code})"
 
 
-def proofs_text(
-    proofs: Iterable[Proof],
-    *,
-    width: int = 80,
-    color: bool = False,
-    ascii_only: bool = False,
-    verbose: bool = False,
-) -> str:
+def proofs_text(proofs: Iterable[Proof], look: Look = PLAIN) -> str:
     """What each endpoint serves and answers, and how many are proved."""
-    look = Look(width, color, ascii_only, verbose)
     shown = tuple(proofs)
     lines = [*_proofs(look, shown), ""] if shown else []
     return _document([*lines, *look.lines(words.proofs_summary(shown))])

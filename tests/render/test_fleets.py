@@ -54,7 +54,7 @@ def test_a_few_equal_changes_stand_alone() -> None:
 
 
 def test_verbose_lists_all() -> None:
-    assert len(marked(render.plan_text(rentals(30), verbose=True))) == 30
+    assert len(marked(render.plan_text(rentals(30), render.Look(verbose=True)))) == 30
 
 
 def test_json_keeps_everything() -> None:
@@ -71,7 +71,7 @@ def test_the_report_of_a_fleet_is_as_short() -> None:
     assert "200 changed" in text
     assert "✗ car-… ×40   failed (exit code 1)" in text
     assert len(text.splitlines()) < 20
-    assert len(render.report_text(report, verbose=True).splitlines()) > 500
+    assert len(render.report_text(report, render.Look(verbose=True)).splitlines()) > 500
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from reconciler import render
 from tests.render import cases
 
 GOLDEN = Path(__file__).parent / "golden"
-NARROW: dict[str, Any] = {"width": 44, "ascii_only": True, "verbose": True}
+NARROW = render.Look(44, ascii_only=True, verbose=True)
 
 
 def agrees(name: str, text: str) -> None:
@@ -27,8 +26,8 @@ def agrees(name: str, text: str) -> None:
 def test_a_plan_looks_as_it_did_in_every_format(name: str) -> None:
     plan = cases.PLANS[name]
     agrees(f"plan_{name}.txt", render.plan_text(plan))
-    agrees(f"plan_{name}.narrow.txt", render.plan_text(plan, **NARROW))
-    agrees(f"plan_{name}.color.txt", render.plan_text(plan, color=True, verbose=True))
+    agrees(f"plan_{name}.narrow.txt", render.plan_text(plan, NARROW))
+    agrees(f"plan_{name}.color.txt", render.plan_text(plan, render.Look(color=True, verbose=True)))
     agrees(f"plan_{name}.md", render.plan_markdown(plan))
     agrees(f"plan_{name}.json", render.plan_json(plan))
 
@@ -37,7 +36,7 @@ def test_a_plan_looks_as_it_did_in_every_format(name: str) -> None:
 def test_a_report_looks_as_it_did_in_every_format(name: str) -> None:
     report = cases.REPORTS[name]
     agrees(f"report_{name}.txt", render.report_text(report))
-    agrees(f"report_{name}.narrow.txt", render.report_text(report, **NARROW))
+    agrees(f"report_{name}.narrow.txt", render.report_text(report, NARROW))
     agrees(f"report_{name}.md", render.report_markdown(report))
     agrees(f"report_{name}.json", render.report_json(report))
 
@@ -46,7 +45,7 @@ def test_a_report_looks_as_it_did_in_every_format(name: str) -> None:
 def test_a_status_looks_as_it_did_in_every_format(name: str) -> None:
     rows = cases.ROWS[name]
     agrees(f"status_{name}.txt", render.status_text(rows))
-    agrees(f"status_{name}.narrow.txt", render.status_text(rows, **NARROW))
+    agrees(f"status_{name}.narrow.txt", render.status_text(rows, NARROW))
     agrees(f"status_{name}.md", render.status_markdown(rows))
     agrees(f"status_{name}.json", render.status_json(rows))
 
@@ -55,6 +54,6 @@ def test_a_status_looks_as_it_did_in_every_format(name: str) -> None:
 def test_proofs_look_as_they_did_in_every_format(name: str) -> None:
     proofs = cases.PROOFS[name]
     agrees(f"proofs_{name}.txt", render.proofs_text(proofs))
-    agrees(f"proofs_{name}.narrow.txt", render.proofs_text(proofs, **NARROW))
+    agrees(f"proofs_{name}.narrow.txt", render.proofs_text(proofs, NARROW))
     agrees(f"proofs_{name}.md", render.proofs_markdown(proofs))
     agrees(f"proofs_{name}.json", render.proofs_json(proofs))

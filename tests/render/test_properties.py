@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -98,8 +99,8 @@ reports = st.builds(
     st.sampled_from([0, 2, 9, 15]),
 )
 rows = st.builds(render.status_row, changes, st.builds(Live, healths, hidden=st.booleans()))
-looks = st.fixed_dictionaries(
-    {"width": st.integers(20, 130), "ascii_only": st.booleans(), "verbose": st.booleans()}
+looks = st.builds(
+    render.Look, st.integers(20, 130), ascii_only=st.booleans(), verbose=st.booleans()
 )
 
 
@@ -107,10 +108,10 @@ def wide(line: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
 
 
-def check_text(text: str, look: dict[str, Any]) -> None:
+def check_text(text: str, look: render.Look) -> None:
     assert text.endswith("\n")
-    assert all(wide(line) <= look["width"] for line in text.split("\n"))
-    assert not look["ascii_only"] or text.isascii()
+    assert all(wide(line) <= look.asked_width for line in text.split("\n"))
+    assert not look.ascii_only or text.isascii()
     check_harmless(text)
 
 
@@ -122,40 +123,40 @@ def check_harmless(text: str) -> None:
 @FEW
 @given(plans, looks)
 def test_a_plan_never_exceeds_its_width_and_controls_no_terminal(
-    plan: Plan, look: dict[str, Any]
+    plan: Plan, look: render.Look
 ) -> None:
-    check_text(render.plan_text(plan, **look), look)
+    check_text(render.plan_text(plan, look), look)
 
 
 @FEW
 @given(reports, looks)
 def test_a_report_never_exceeds_its_width_and_controls_no_terminal(
-    report: Report, look: dict[str, Any]
+    report: Report, look: render.Look
 ) -> None:
-    check_text(render.report_text(report, **look), look)
+    check_text(render.report_text(report, look), look)
 
 
 @FEW
 @given(st.lists(rows, max_size=4), looks)
 def test_a_status_never_exceeds_its_width_and_controls_no_terminal(
-    found: list[render.StatusRow], look: dict[str, Any]
+    found: list[render.StatusRow], look: render.Look
 ) -> None:
-    check_text(render.status_text(found, **look), look)
+    check_text(render.status_text(found, look), look)
 
 
 @FEW
 @given(st.lists(proofs, max_size=3), looks)
 def test_proofs_never_exceed_their_width_and_control_no_terminal(
-    found: list[Proof], look: dict[str, Any]
+    found: list[Proof], look: render.Look
 ) -> None:
-    check_text(render.proofs_text(found, **look), look)
+    check_text(render.proofs_text(found, look), look)
 
 
 @FEW
 @given(plans, looks)
-def test_colours_change_nothing_but_colour(plan: Plan, look: dict[str, Any]) -> None:
-    colored = render.plan_text(plan, color=True, **look)
-    assert re.sub(r"\x1b\[\d+m", "", colored) == render.plan_text(plan, **look)
+def test_colours_change_nothing_but_colour(plan: Plan, look: render.Look) -> None:
+    colored = render.plan_text(plan, replace(look, color=True))
+    assert re.sub(r"\x1b\[\d+m", "", colored) == render.plan_text(plan, look)
 
 
 @FEW
