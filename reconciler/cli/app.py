@@ -350,7 +350,9 @@ def reinstate(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
     auth: SignIn = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the history.")] = "",
     yes: Yes = False,
+    lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     verbose: Verbose = 0,
 ) -> int:
     """Take back the rejection of a version, so that it may be bound again."""
@@ -362,8 +364,9 @@ def reinstate(
     printing.log_to_stderr(verbose)
     wanted = session.wanted(services, environment, auth)
     page = printing.Page(Format.TEXT, True, verbose)
-    order = applying.Order("reinstate", wanted, page, Approval(yes=yes))
-    return command.reinstate(order, name, version)
+    approval = Approval(yes=yes)
+    order = applying.Order("reinstate", wanted, page, approval, lock_timeout_s=lock_timeout)
+    return command.reinstate(order, name, version, reason)
 
 
 @app.command()

@@ -97,7 +97,7 @@ def _who(opened: Session) -> str:
     return opened.world.actor.who or f"run {opened.world.actor.run}"
 
 
-def reinstate(order: Order, name: str, version: str) -> int:
+def reinstate(order: Order, name: str, version: str, reason: str) -> int:
     """`reinstate`: the version may be bound again."""
     order = _only(order, name)
     session.introduce(order.wanted.environment)
@@ -105,7 +105,8 @@ def reinstate(order: Order, name: str, version: str) -> int:
         order.approval.confirm(f"Let version {version} be bound again?")
         (binding,) = opened.wanted.bindings
         with alone(order, opened):
-            engine.reinstate(opened.world, observe(opened.world, binding), version)
+            why = reason or f"reinstated by {_who(opened)}"
+            engine.reinstate(opened.world, observe(opened.world, binding), version, why)
     say(f"{version} is not rejected any more; plan again")
     return errors.SUCCESS
 

@@ -124,10 +124,14 @@ def _first_record(world: World, observed: Observed) -> Record:
     return Record(ref, None, ref if hidden else None, proved=False, at=now)
 
 
-def reinstate(world: World, observed: Observed, version: str) -> Entry:
-    """The manifest of a version whose rejection is taken back."""
+def reinstate(world: World, observed: Observed, version: str, reason: str) -> Entry:
+    """The manifest of a version whose rejection is taken back; the address's record tells why."""
     wanted = replace(observed.binding.version, version=version)
     entry = world.ledger.read(wanted)
     if entry is None or not entry.manifest.rejected:
         raise RefusedError(f"version {version} of {wanted.model} is not rejected")
+    if observed.record is not None:
+        about = world.ledger.ref(wanted)
+        told = with_event(world, observed.record, "reinstated", reason, about)
+        world.ledger.keep_record(observed.binding.address, told)
     return world.ledger.reject(entry, "")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.ledger import Ledger
-    from reconciler.model import Actor, Record
+    from reconciler.model import Actor, ModelRef, Record
     from reconciler.targets import Target
     from reconciler.training import Trainer
     from reconciler.wire.blob import Account
@@ -72,8 +72,11 @@ def seconds_since_epoch(stamp: str) -> float:
     return moment.replace(tzinfo=datetime.UTC).timestamp()
 
 
-def with_event(world: World, record: Record, what: str, why: str = "") -> Record:
-    """The record with one more event about the model it wants; the oldest are forgotten."""
+def with_event(
+    world: World, record: Record, what: str, why: str = "", about: ModelRef | None = None
+) -> Record:
+    """The record with one more event, about the model it wants unless another is named; the oldest
+    are forgotten."""
     now, actor = timestamp(world.clock.now()), world.actor
-    event = Event(now, what, record.wanted, actor.run, actor.commit, why)
+    event = Event(now, what, about or record.wanted, actor.run, actor.commit, why)
     return replace(record, history=(*record.history, event)[-MOST_EVENTS:])

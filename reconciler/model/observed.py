@@ -151,7 +151,7 @@ class Actor:
 @dataclass(frozen=True)
 class Event:
     """One thing that was done at an address: `create`, `swap`, `proof`, `roll back`, `settings`,
-    `delete`."""
+    `delete`, `rejected for VERSION`, `reinstated`."""
 
     at: str
     what: str

@@ -426,7 +426,7 @@ def test_nothing_is_rejected_or_reinstated_while_another_run_holds_the_lock(
     command("apply", "--yes")
     if name == "reinstate":
         command("rollback", "breast-cancer", "--yes")
-    arguments = {"rollback": ["--lock-timeout", "0"], "reinstate": ["2026-11"]}[name]
+    arguments = ["--lock-timeout", "0", *(["2026-11"] if name == "reinstate" else [])]
     with locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
         before = command("history", "breast-cancer", "-o", "json").out
         ran = command(name, "breast-cancer", *arguments, "--yes")
@@ -463,8 +463,11 @@ def test_a_rejected_version_can_be_reinstated(lab: Lab, command: Command) -> Non
     lab.want("2026-11")
     command("apply", "--yes")
     command("rollback", "breast-cancer", "--yes")
-    ran = command("reinstate", "breast-cancer", "2026-11", "--yes")
+    ran = command("reinstate", "breast-cancer", "2026-11", "--yes", "--reason", "the probe was old")
     assert ran.code == errors.SUCCESS
+    told = json.loads(command("history", "breast-cancer", "-o", "json").out)["events"][-1]
+    assert (told["what"], told["why"]) == ("reinstated", "the probe was old")
+    assert told["model"].endswith("/breast-cancer/2026-11/model.ilearner")
     again = command("reinstate", "breast-cancer", "2026-11", "--yes")
     assert again.code == errors.REFUSED
     assert "is not rejected" in again.err
