@@ -81,6 +81,7 @@ class Lab:
             self.url = self.server.url
         self.sent: list[tuple[str, str]] = []
         self.progress = Quiet()
+        self.timeout_s = (10.0, 60.0)
 
     def close(self) -> None:
         if self.server is not None:
@@ -104,6 +105,7 @@ class Lab:
             threads=8,
             read_only=read_only,
             backoff_s=0,
+            timeout_s=self.timeout_s,
             on_request=lambda method, url: self.sent.append((method, url)),
             sleep=lambda seconds: self.clock.advance(seconds),
         )

@@ -1,11 +1,10 @@
-"""Faults, one at a time and in seeded schedules: whatever went wrong, the promises hold.
-
-`reset` closes a connection without an answer, which is what a client sees of a timeout too.
-"""
+"""Faults, one at a time and in seeded schedules: whatever went wrong, the promises hold."""
 
 from __future__ import annotations
 
+import logging
 import random
+import time
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -99,6 +98,35 @@ def test_stale_reads_are_survived(tmp_path: Path, route: str, times: int) -> Non
     lab.cloud.faults.script(Fault(route, "stale", times=times))
     no_bug(lab)
     quiet(lab)
+
+
+def answers_too_late_are_survived(folder: Path, route: str, log: pytest.LogCaptureFixture) -> None:
+    lab = Lab(folder, door="server")
+    lab.timeout_s = (1.0, 0.25)
+    lab.cloud.faults._wait = time.sleep
+    lab.cloud.faults.script(Fault(route, "delay", times=3, delay_s=0.5))
+    with log.at_level(logging.DEBUG, "reconciler.wire"):
+        no_bug(lab)
+    lab.timeout_s = (10.0, 60.0)
+    quiet(lab)
+    lab.close()
+    assert "no answer in time" in log.text, "no request was given up"
+
+
+# Of what is written, the service does it and the client does not hear of it.
+@pytest.mark.parametrize("route", ["bes.submit", "blob.put"])
+def test_answers_that_come_too_late_are_survived(
+    tmp_path: Path, route: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers_too_late_are_survived(tmp_path, route, caplog)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("route", sorted({*ROUTES} - {"bes.submit", "blob.put"}))
+def test_answers_that_come_too_late_on_any_route_are_survived(
+    tmp_path: Path, route: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers_too_late_are_survived(tmp_path, route, caplog)
 
 
 def test_a_cloud_that_cannot_be_reached_at_all_is_left_as_it_is(tmp_path: Path) -> None:
