@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SUCCESS = 0
 ERROR = 1
@@ -119,7 +119,14 @@ class Problem:
         return f"{place}: {self.message}"
 
 
+MOST_SAID = 1_000  # problems in one message; nobody reads more, and a file can hold 100,000
 _ORDER = attrgetter("path", "line", "column", "message", "element")
+
+
+def _listed(problems: Sequence[Problem]) -> str:
+    lines = [problem.text for problem in problems[:MOST_SAID]]
+    more = len(problems) - len(lines)
+    return "\n".join([*lines, f"and {more:,} more; mend these first"] if more else lines)
 
 
 class ConfigurationError(ReconcilerError):
@@ -130,8 +137,8 @@ class ConfigurationError(ReconcilerError):
     def __init__(self, problems: Iterable[Problem] | str) -> None:
         each = set() if isinstance(problems, str) else set(problems)
         self.problems = tuple(sorted(each, key=_ORDER))
-        text = problems if isinstance(problems, str) else "\n".join(p.text for p in self.problems)
-        super().__init__(text)  # hides secrets in all of it at once: there may be many lines
+        # Secrets are hidden in all of it at once: there may be many lines.
+        super().__init__(problems if isinstance(problems, str) else _listed(self.problems))
 
 
 class RefusedError(ReconcilerError):
