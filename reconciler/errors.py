@@ -119,12 +119,12 @@ class Problem:
         return f"{place}: {self.message}"
 
 
-_MOST_SAID = 1_000  # problems in one message; nobody reads more, and a file can hold 100,000
 _ORDER = attrgetter("path", "line", "column", "message", "element")
 
 
-def _listed(problems: Sequence[Problem]) -> str:
-    lines = [problem.text for problem in problems[:_MOST_SAID]]
+def _listed(problems: Sequence[Problem], most: int = 1_000) -> str:
+    """A line for each; nobody reads more than `most`, and a file can hold 100,000."""
+    lines = [problem.text for problem in problems[:most]]
     more = len(problems) - len(lines)
     return "\n".join([*lines, f"and {more:,} more; mend these first"] if more else lines)
 
