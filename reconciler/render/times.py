@@ -33,8 +33,7 @@ def trainings(changes: Iterable[Change]) -> str:
 
 def about(changes: Iterable[Change]) -> str:
     """`about 50 min` for the trainings of these changes; "" without any, or where nobody knows."""
-    found = _by_service(changes)
-    seconds = _all_together(found)
+    seconds = _all_together(_by_service(changes))
     return "" if seconds is None else f"about {duration(seconds)}"
 
 
