@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,18 @@ def test_the_two_commands_are_one_line_each_and_make_a_virtual_environment() -> 
     assert install.startswith("python3 -m venv .venv && .venv/bin/pip install")
     assert install.endswith("reconciler demo")
     assert ".venv/bin/pytest" in tests
+
+
+def test_nothing_sends_anybody_to_the_reconciler_of_the_package_index() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert tomllib.load(file)["project"]["name"] == "endpoint-reconciler"
+    folders = ("reconciler", ".github", ".ci", "schemas")
+    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    files += [README, *ROOT.glob(".*.yaml"), *ROOT.glob("*.toml")]
+    theirs = re.compile(r"(?:install|uvx|pipx run)\b[^\n`]*[\s'\"]reconciler(?![\w/.@-])")
+    for path in files:
+        if path.suffix != ".pyc":
+            assert not theirs.search(path.read_text(encoding="utf-8")), path
 
 
 def test_every_reconciler_command_line_in_a_block_parses() -> None:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from reconciler.emulator import Cloud, Server
 
-NEEDS = "the emulator trains with scikit-learn; install it: pip install 'reconciler[emulator]'"
+NEEDS = (
+    "the emulator trains with scikit-learn; install it: pip install scikit-learn, or, in a clone of "
+    "this program's repository, pip install '.[emulator]'"
+)
 
 
 def serve(
