@@ -75,6 +75,13 @@ def redact(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """The text on one line, without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ReconcilerError(Exception):
     """The root: its text never holds a secret, and it knows its exit code."""
 
@@ -115,7 +122,8 @@ class Problem:
     @property
     def text(self) -> str:
         """The same before what is secret in it is hidden."""
-        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        path = printable(self.path)
+        place = f"{path}:{self.line}:{self.column}" if self.line else path
         return f"{place}: {self.message}"
 
 

@@ -68,7 +68,7 @@ def _repository(services: Path) -> _Repository:
             f"{services} is in no git repository, so nothing is known since a commit; run this in "
             "a clone, or without --since"
         )
-    top, below, shallow = os.fsdecode(_good(done)).splitlines()
+    top, below, shallow = os.fsdecode(_good(done)).removesuffix("\n").split("\n")
     return _Repository(Path(top), below.rstrip("/"), shallow == "true")
 
 

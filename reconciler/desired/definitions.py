@@ -48,7 +48,7 @@ class Definitions:
         try:
             definition = self._definition(folder, spec["definition"])
         except CannotReadError as exc:
-            return None, [_wrong(document, ("definition",), exc.message)]
+            return None, [_wrong(document, ("definition",), exc.placed)]
 
         def secret(*trail: str) -> SecretName:
             return secret_name(document, "spec", *trail)

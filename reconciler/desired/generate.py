@@ -8,6 +8,7 @@ and `element` says which of the many it is.
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 import re
@@ -126,8 +127,7 @@ class Generators:
         try:
             table = self._table(path, name)
         except CannotReadError as exc:
-            place = f"{exc.line}: " if exc.line else ""
-            raise _WrongError((*trail, "file"), f"{below}: {place}{exc.message}") from exc
+            raise _WrongError((*trail, "file"), f"{below}: {exc.placed}") from exc
         return [_named(row, name, _text(column, (*trail, "column")), trail, below) for row in table]
 
     def _table(self, below: PurePosixPath, name: str) -> list[Row]:
@@ -303,7 +303,8 @@ def _range(said: dict[str, Any], trail: Trail, most: int) -> Iterator[str]:
 
 def _csv_rows(text: str) -> Iterator[Row]:
     """The rows by column; CannotReadError with the line of what is wrong."""
-    reader = csv.reader(text.splitlines(), strict=True)
+    # Never split before the parser that knows quotes; a cell is alike whatever git checked out.
+    reader = csv.reader(io.StringIO(text.replace("\r\n", "\n"), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         _check_header(header)

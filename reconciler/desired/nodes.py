@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from yaml.resolver import Resolver
 
-from reconciler.errors import Problem, redact
+from reconciler.errors import Problem, printable, redact
 from reconciler.model import Source
 
 if TYPE_CHECKING:
@@ -41,9 +41,25 @@ _Parser: Any = getattr(getattr(yaml, "cyaml", None), "CParser", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+# A sign or a base stands before what YAML 1.2 and its parsers take for a number and 1.1 does not.
+_NUMBER = re.compile(
+    r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|\.(inf|Inf|INF)|"
+    r"(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)|\.(nan|NaN|NAN)"
 )
+_BOOLEAN = re.compile("[yYnN]")  # of YAML 1.1, which PyYAML reads as text
+# One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
+# another text than this program. Joiners are letters' business where they join letters.
+_HIDDEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U000e0000-\U000e0fff"
+)
+_FORBIDDEN = re.compile(
+    rf"[{_HIDDEN}]|\r(?!\n)"
+    "|(?<![\x80-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\x80-\U0010ffff])"
+)
+_SUSPECT = re.compile(rf"[{_HIDDEN}\r\u200c\u200d]")  # tells of nearly every text, and at once
+_COMMA = re.compile(r",([0-9]+)\s*[,}]")  # what is left of `1,5` behind the number
 _NAMES = {"bool": "a boolean", "timestamp": "a date", "null": "null"}
 _BOOLEANS = {"true": True, "false": False}
 _RESOLVER: Any = Resolver()
@@ -128,11 +144,19 @@ def _shown(message: str) -> str:
     return said if len(said) <= MAX_MESSAGE else f"{said[: MAX_MESSAGE - 1]}…"
 
 
-def printable(text: str) -> str:
-    """The text on one line, without what a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def forbidden(text: str) -> tuple[int, int, str] | None:
+    """Line, column and complaint about the first character that people and programs read unlike.
+
+    Lines are counted as git does.
+    """
+    found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None
+    if found is None:
+        return None
+    before = text[: found.start()]
+    line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+    if found[0] == "\r":
+        return line, column, "a carriage return alone ends no line for git; end lines with LF"
+    return line, column, f"the character U+{ord(found[0]):04X} is not allowed; take it out"
 
 
 def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:
@@ -182,7 +206,7 @@ class _Reader:
 
     def documents(self) -> Iterator[Document]:
         """Every document that is not empty."""
-        self._refuse_unprintable()
+        self._refuse_forbidden()
         self._parser = self._opened()
         while True:
             event = self._next()
@@ -267,6 +291,8 @@ class _Reader:
             if key is None or key in found:
                 if key is None:
                     self._partial = True
+                    if _COMMA.match(self._text, mark.index - 1):
+                        found.pop(next(reversed(found), ""), None)  # half of a value
                 else:
                     here = f'"{key}" is in line {lines[key]} and again in line {mark.line + 1}'
                     self._complain(mark, f"{here}; keep one")
@@ -291,6 +317,11 @@ class _Reader:
             self._complain(mark, "a merge key (<<); write the properties out")
         elif isinstance(key, str):
             return key
+        elif halved := _COMMA.match(self._text, mark.index - 1):
+            rest = halved[1]
+            self._complain(
+                mark, f'a comma ends a value inside {{ }}; quote it whole, as "1,{rest}"'
+            )
         elif isinstance(event, yaml.ScalarEvent):
             what = key.what if isinstance(key, Guess) else "a number"
             said = f'{event.value} is {what}; write "{event.value}"'
@@ -352,19 +383,16 @@ class _Reader:
 
     def _tab(self, line: int, column: int) -> int | None:
         """The column of the tab that the parser stumbled over, or None."""
-        lines = self._text.splitlines()
+        lines = self._text.split("\n")
         text = lines[line] if line < len(lines) else ""
         indent = text[: len(text) - len(text.lstrip())]
         if "\t" in indent:
             return indent.index("\t")
         return column if text[column : column + 1] == "\t" else None
 
-    def _refuse_unprintable(self) -> None:
-        if found := _UNPRINTABLE.search(self._text):
-            before = self._text[: found.start()]
-            line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
-            message = f"the character U+{ord(found[0]):04X} is not allowed; take it out"
-            raise _HopelessError(Problem(self._path, line, column, message))
+    def _refuse_forbidden(self) -> None:
+        if found := forbidden(self._text):
+            raise _HopelessError(Problem(self._path, *found))
 
 
 def _is_bare(event: Any) -> bool:
@@ -387,7 +415,9 @@ def _plain(written: str) -> str | int | bool | Guess:
     resolved = _RESOLVER.resolve(yaml.ScalarNode, written, (True, False))
     tag = resolved.removeprefix(_TAG)
     if tag in ("str", "value", "merge"):
-        return written
+        if _BOOLEAN.fullmatch(written):
+            return Guess(_NAMES["bool"], written)
+        return Guess("a number", written) if _NUMBER.fullmatch(written) else written
     if tag == "int" and _INTEGER.fullmatch(written):
         return int(written)
     if _BASE_60.fullmatch(written):

@@ -39,7 +39,7 @@ class Probes:
         try:
             request = self._request(folder, verify["request"])
         except CannotReadError as exc:
-            message = f'spec.verify.request: "{verify["request"]}": {exc.message}'
+            message = f'spec.verify.request: "{verify["request"]}": {exc.placed}'
             return None, [problem(document.at("spec", "verify", "request"), message)]
         return Probe(request, tuple(verify.get("columns", ())), tuple(_expected(verify))), []
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from reconciler.desired.nodes import printable
-from reconciler.errors import Problem
+from reconciler.desired.nodes import forbidden
+from reconciler.errors import Problem, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_BYTES = 1024 * 1024
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -28,9 +30,11 @@ class Files:
     problems: list[Problem] = field(default_factory=list)
 
     def shown(self, below: PurePosixPath) -> str:
-        """A path as messages name it: what the root is called, then the way below it."""
-        # A name may hold bytes that are no text, or what a terminal would obey.
-        return printable((PurePosixPath(self.display) / below).as_posix())
+        """A path by which it can be found again: what the root is called, then the way below it.
+
+        What a terminal would obey in it is escaped where it is printed.
+        """
+        return (PurePosixPath(self.display) / below).as_posix()
 
 
 class CannotReadError(Exception):
@@ -41,6 +45,12 @@ class CannotReadError(Exception):
         self.message = message
         self.line = line
         self.column = column
+
+    @property
+    def placed(self) -> str:
+        """The message behind its place in the file, where it has one: for who names the file."""
+        place = f"{self.line}:{self.column}: " if self.column else f"{self.line}: "
+        return f"{place if self.line else ''}{self.message}"
 
 
 def read_tree(root: Path, display: str) -> Files:
@@ -105,12 +115,16 @@ def _text(path: Path, most_mib: int = 1) -> str:
 
 def _decoded(data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         # exc.object: the data without a byte order mark, which exc.start does not count
         lines = exc.object[: exc.start].decode("utf-8", "replace").split("\n")
         message = f"byte 0x{exc.object[exc.start]:02x} is not UTF-8; save the file as UTF-8"
         raise CannotReadError(message, len(lines), len(lines[-1]) + 1) from exc
+    if wrong := forbidden(text):
+        line, column, message = wrong
+        raise CannotReadError(message, line, column)
+    return text
 
 
 def _names(
@@ -128,6 +142,10 @@ def _names(
     for entry in entries:
         below = folder / entry.name
         if entry.name.startswith((".", "_")):
+            continue
+        if _NO_NAME.search(entry.name):
+            message = "its name holds what is no text, or ends a line; rename it"
+            files.problems.append(Problem(printable(files.shown(below)), 0, 0, message))
             continue
         is_folder = os.path.isdir(entry)  # noqa: PTH112 - DirEntry.is_dir raises on loops
         if is_folder and entry.is_symlink():

@@ -98,6 +98,15 @@ def test_a_mistake_is_an_error_on_its_line(lab: Lab, step: Step) -> None:
     assert f"breast-cancer.yaml:{line}:" in ran.err, "people read the log too"
 
 
+@pytest.mark.parametrize("odd", ["\xa0", "\xad", "\u200b", "👩\u200d💻"])
+def test_an_error_names_the_real_path_whatever_is_printed(lab: Lab, step: Step, odd: str) -> None:
+    folder = lab.services / "local" / f"Kunden{odd}Süd"
+    folder.mkdir()
+    (lab.services / "local/breast-cancer.yaml").rename(folder / "breast-cancer.yaml")
+    _, (said,) = step.run("validate")
+    assert said.properties["file"] == f"services/local/{folder.name}/breast-cancer.yaml"
+
+
 def test_outside_of_actions_the_runner_is_told_nothing(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,9 +63,7 @@ def test_only_the_scalar_is_written_over(before: str, new: str, after: str) -> N
     [
         lambda text: text.replace("\n", "\r\n"),
         lambda text: "\ufeff" + text,
-        lambda text: text.replace("\n", "\r"),
         lambda text: text.rstrip("\n"),
-        lambda text: "# \u2028# and \x85# end lines too\n" + text,
         lambda text: "%YAML 1.1\n---\n" + text + "...\n",
     ],
 )

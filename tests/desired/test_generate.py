@@ -70,6 +70,24 @@ def test_the_rows_of_a_csv_file(tmp_path: Path, mark: str) -> None:
     assert [dict(b.labels)["site"] for b in made(tmp_path, files)] == ["west", "east, far"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_break_in_a_quoted_cell_is_kept_and_lines_are_counted(
+    tmp_path: Path, end: str
+) -> None:
+    rows = end.join(["location,note", '1,"first', "", 'second ""x"""', "2,plain", ""])
+    files = fleet("{location: {file: sites.csv}}", sites_csv=rows)
+    files["fleet.yaml"] = files["fleet.yaml"].replace(
+        'site: "${location}"', 'site: "${location.note}"'
+    )
+    assert [dict(b.labels)["site"] for b in made(tmp_path, files)] == [
+        'first\n\nsecond "x"',
+        "plain",
+    ]
+    write(tmp_path, {"sites.csv": rows + "3"})
+    with pytest.raises(ConfigurationError, match=r"sites\.csv: 6: 1 cells where the header has 2"):
+        load(tmp_path, KINDS)
+
+
 def test_a_column_of_another_name(tmp_path: Path) -> None:
     files = fleet("{location: {file: sites.csv, column: id}}", sites_csv="id,x\n4,y\n")
     assert names(tmp_path, files) == ["rental-4"]
@@ -146,6 +164,8 @@ CSVS = [
     ("location,\n1,2\n", "1: a column has no name"),
     ("location,x\n1\n", "2: 1 cells where the header has 2"),
     ("location,x\n1,\n", '2: the cell of "x" is empty'),
+    ("location,x\n1,\u2028y\n", "2:3: the character U+2028 is not allowed; take it out"),
+    ("location\r1\r", "1:9: a carriage return alone ends no line for git; end lines with LF"),
     ('location\n"1\n', "2: not CSV: unexpected end of data"),
 ]
 

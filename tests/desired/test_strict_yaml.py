@@ -137,6 +137,46 @@ YAML = [
     ),
 ]
 
+# What ends a line or is seen for one reader and not for another.
+HIDDEN = [
+    "\x0b",
+    "\x0c",
+    "\x85",
+    "\xad",
+    "\u061c",
+    "\u200b",
+    "\u200e",
+    "\u200f",
+    "\u2028",
+    "\u2029",
+]
+HIDDEN += ["\u202a", "\u202e", "\u2060", "\u2066", "\u2069", "\u3164", "\ufeff", "\U000e0041"]
+HIDDEN += ["x\u200d", "x\u200c"]
+YAML += [
+    binding(
+        f"U+{ord(char[-1]):04X} is refused, in a comment too",
+        "webService: churn-predictive",
+        f"webService: churn-predictive  # see{char}  adopt: true",
+        f"6:{37 + len(char)}: the character U+{ord(char[-1]):04X} is not allowed; take it out",
+    )
+    for char in HIDDEN
+]
+YAML += [
+    binding(
+        "a carriage return alone is refused",
+        "webService: churn-predictive",
+        "webService: churn-predictive  # see\r  adopt: true",
+        "6:38: a carriage return alone ends no line for git; end lines with LF",
+    ),
+    binding("joiners may join", "churn-predictive", "churn-predictive  # می\u200cخواهم 👩\u200d💻"),
+    binding(
+        "half of a number behind a comma is told as such",
+        f"model:\n    name: churn\n    version: {VERSION}",
+        "model: {name: churn, version: 1,5}",
+        '7:35: a comma ends a value inside { }; quote it whole, as "1,5"',
+    ),
+]
+
 WHY = "(versions are text, or 1.10 becomes 1.1)"
 BOOLEAN = "(YAML reads it as true or false)"
 WRITTEN = {
@@ -147,6 +187,18 @@ WRITTEN = {
     "1_000": f'1_000 is a number; write "1_000" {WHY}',
     "0x1F": f'0x1F is a number; write "0x1F" {WHY}',
     ".inf": f'.inf is a number; write ".inf" {WHY}',
+    "1e3": f'1e3 is a number; write "1e3" {WHY}',
+    "12e45": f'12e45 is a number; write "12e45" {WHY}',
+    "7E+10": f'7E+10 is a number; write "7E+10" {WHY}',
+    "1.e3": f'1.e3 is a number; write "1.e3" {WHY}',
+    "08": f'08 is a number; write "08" {WHY}',
+    "0o17": f'0o17 is a number; write "0o17" {WHY}',
+    "-0o1": f'-0o1 is a number; write "-0o1" {WHY}',
+    ".5": f'.5 is a number; write ".5" {WHY}',
+    "+.inf": f'+.inf is a number; write "+.inf" {WHY}',
+    ".NaN": f'.NaN is a number; write ".NaN" {WHY}',
+    "y": f'y is a boolean; write "y" {BOOLEAN}',
+    "N": f'N is a boolean; write "N" {BOOLEAN}',
     "no": f'no is a boolean; write "no" {BOOLEAN}',
     "On": f'On is a boolean; write "On" {BOOLEAN}',
     "2026-10-01": '2026-10-01 is a date; write "2026-10-01" (YAML reads it as a day)',
@@ -177,7 +229,11 @@ GUESSES += [
 ]
 
 
-@each(YAML + GUESSES)
+TEXTS = ["1.10.2", "1e", "e3", "0o8", "2026-10", "v1", "0x", "1_a", "12e", "6063e25f", "a1"]
+FINE = [binding(f"{text} is text", VERSION, text) for text in TEXTS]
+
+
+@each(YAML + GUESSES + FINE)
 def test_yaml_that_guesses_or_surprises_is_told_how_to_write_it(
     row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

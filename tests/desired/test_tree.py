@@ -138,12 +138,25 @@ def test_a_pipe_is_not_waited_for(root: Path) -> None:
     assert complaints(root) == ["services/pipe.yaml: not a file"]
 
 
-def test_a_file_name_that_is_no_text_can_be_printed(root: Path) -> None:
+def test_a_file_name_that_is_no_text_or_ends_a_line_is_refused(root: Path) -> None:
     write(root, GOOD)
-    Path(os.fsdecode(os.fsencode(root) + b"/\xfc.yaml")).write_text("[")
-    assert complaints(root) == [
-        "services/\\udcfc.yaml:2:1: not YAML: did not find expected node content"
-    ]
+    for name in (b"\xfc.yaml", "a\u2028b.yaml".encode(), b"a\nb.yaml"):
+        Path(os.fsdecode(os.fsencode(root) + b"/" + name)).write_text("[")
+    why = "its name holds what is no text, or ends a line; rename it"
+    names = ["\\udcfc", "a\\nb", "a\\u2028b"]
+    assert complaints(root) == [f"services/{name}.yaml: {why}" for name in names]
+
+
+@pytest.mark.parametrize("odd", ["\xa0", "\xad", "\u200b", "👩\u200d💻"])
+def test_the_path_of_a_file_is_the_real_one_whatever_is_shown(root: Path, odd: str) -> None:
+    folder = f"Kunden{odd}Süd"
+    files = {f"{folder}/{name}": text for name, text in GOOD.items()}
+    (binding,) = loaded(write(root, files))["prod"].bindings
+    assert Path(binding.source.path).read_text(encoding="utf-8") == BINDING
+    write(root, {f"{folder}/churn.yaml": BINDING.replace('"2026-10"', "4")})
+    (said,) = complaints(root)
+    assert said.startswith(f"services/{folder}/churn.yaml:9:14: ") == odd.isprintable()
+    assert said.isprintable()
 
 
 def test_all_problems_of_the_tree_come_at_once_and_sorted(root: Path) -> None:

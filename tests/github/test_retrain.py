@@ -110,6 +110,22 @@ def test_a_newer_version_with_data_is_written_into_the_yaml(lab: Lab, command: C
     assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
 
 
+@pytest.mark.parametrize("odd", ["\xa0", "\xad", "\u200b", "👩\u200d💻"])
+def test_a_folder_whose_name_cannot_all_be_seen_is_retrained(
+    lab: Lab, command: Command, repository: Path, odd: str
+) -> None:
+    folder = lab.services / "local" / f"Kunden{odd}Süd"
+    folder.mkdir()
+    moved = CANCER.rename(folder / CANCER.name)
+    (lab.services / "local/probes").rename(folder / "probes")
+    push(Path())
+    assert "opened: " in command(*PULL).err
+    path = f"services/local/{folder.name}/{CANCER.name}"
+    assert 'version: "2026-11"' in git(repository, "show", f"{BRANCH}:{path}")
+    assert command("retrain").code == errors.SUCCESS
+    assert 'version: "2026-11"' in moved.read_text()
+
+
 def test_every_binding_of_a_model_needs_its_data(lab: Lab, command: Command) -> None:
     with_diabetes(lab)
     ran = command("retrain", "--target", "diabetes-*", "--dry-run")
