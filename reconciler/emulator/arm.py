@@ -293,7 +293,7 @@ def _start_write(
         service,
         key,
         kind="write",
-        properties=canonicalised(definitions.without_keys(properties)),
+        properties=canonicalised(definitions.without_keys(properties), core.blobs.accounts),
         tags=member(document, "tags", service.tags) or {},
         keys={k.casefold(): v for k, v in keys.items() if v},
     )

@@ -2,8 +2,10 @@
 
 Behaviour as verified in storage-and-identity.md §5.2: a second conditional create is 409
 `BlobAlreadyExists`, a stale If-Match is 412 `ConditionNotMet`, an overwriting PUT without metadata
-headers drops the metadata, lists are in lexical order. What is not in the subset is 501 and says
-so: snapshots, versions, tags, copies, page and append blobs, user delegation keys.
+headers drops the metadata, lists are in lexical order. One request carries 256 MiB, where the
+service takes 5,000 MiB: more is 413 `RequestBodyTooLarge`, and blocks are the way to larger blobs.
+What is not in the subset is 501 and says so: snapshots, versions, tags, copies, page and append
+blobs, user delegation keys.
 """
 
 from __future__ import annotations
@@ -29,8 +31,15 @@ _CONTENT = ("Cache-Control", "Content-Disposition", "Content-Encoding", "Content
 _UNKNOWN_HEADERS = (
     *("x-ms-copy-source", "x-ms-tags", "x-ms-if-tags", "x-ms-content-crc64"),
     *("x-ms-structured-body", "x-ms-encryption-key", "x-ms-encryption-scope"),
+    "x-ms-range-get-content-crc64",
 )
 _UNKNOWN_PARAMETERS = ("snapshot", "versionid")
+# What lists may include. Nothing here has snapshots, versions, tags or the like to show.
+_BLOB_PARTS = frozenset(
+    {"copy", "deleted", "deletedwithversions", "immutabilitypolicy", "legalhold", "metadata"}
+    | {"snapshots", "tags", "uncommittedblobs", "versions"}
+)
+_CONTAINER_PARTS = frozenset(("deleted", "metadata", "system"))
 
 
 @dataclass
@@ -166,18 +175,25 @@ class BlobService:
 
     def handle(self, request: Request, account: str, rest: str) -> Response:
         """The answer to a request; `rest` is the undecoded path below the account."""
-        request_id, headers = str(uuid.uuid4()), request.headers
+        try:
+            with self._guard:
+                return self._completed(request, self._respond(request, account, rest))
+        except BlobError as exc:
+            return self.refuse(request, exc)
+
+    def refuse(self, request: Request, error: BlobError) -> Response:
+        """The answer to a request that is refused."""
+        request_id = str(uuid.uuid4())
+        return self._completed(request, error.response(request_id, self._clock()), request_id)
+
+    def _completed(self, request: Request, response: Response, request_id: str = "") -> Response:
+        headers = request.headers
         common = {
-            "x-ms-request-id": request_id,
+            "x-ms-request-id": request_id or str(uuid.uuid4()),
             "x-ms-version": headers.get("x-ms-version", blob_auth.SIGNED_VERSION),
         }
         if headers.get("x-ms-client-request-id"):
             common["x-ms-client-request-id"] = headers["x-ms-client-request-id"]
-        try:
-            with self._guard:
-                response = self._respond(request, account, rest)
-        except BlobError as exc:
-            response = exc.response(request_id, self._clock())
         body = b"" if request.method == "HEAD" else response.body
         return Response(response.status, {**common, **response.headers}, body)
 
@@ -228,9 +244,6 @@ class _Call:
             raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
         return self.box[self.name]
 
-    def includes(self, what: str) -> bool:
-        return what in self.request.parameters.get("include", "").lower().split(",")
-
 
 def _authorize(call: _Call, rest: str) -> None:
     request, place = call.request, (call.account, call.container, call.name)
@@ -258,9 +271,10 @@ def _refuse_unknown(request: Request) -> None:
 
 def _endpoint(call: _Call) -> str:
     """The URL of the account, by path or by host name, as lists repeat it."""
-    prefix = f"/blob/{call.account}"
-    below = call.request.path.startswith(prefix)
-    return f"{call.request.scheme}://{call.request.host}{prefix if below else ''}/"
+    if ".blob.core." in call.request.host:
+        return f"{call.request.base}/"
+    below_blob = call.request.path.startswith(f"/blob/{call.account}")
+    return f"{call.request.base}{'/blob' if below_blob else ''}/{call.account}/"
 
 
 # --- accounts and containers --------------------------------------------------------------------
@@ -270,13 +284,14 @@ def _on_account(call: _Call) -> Response:
     if call.request.method != "GET" or call.comp != "list":
         raise unknown(call.request)
     boxes = call.owner.containers
+    full = "metadata" in blob_xml.included(call.request, _CONTAINER_PARTS)
 
     def entry(name: str) -> str:
         box = boxes[name]
         shown = {"Last-Modified": http_date(box.modified), "Etag": box.etag} | _shown_lease(
             box.lease, call.now
         )
-        return _listed("Container", name, shown, box.metadata, call.includes("metadata"))
+        return _listed("Container", name, shown, box.metadata, full)
 
     place = {"ServiceEndpoint": _endpoint(call)}
     return blob_xml.enumeration(call.request, boxes, entry, place, "Containers")
@@ -331,16 +346,20 @@ def _lease_container(call: _Call) -> Response:
 def _list_blobs(call: _Call) -> Response:
     blobs = call.box
     blobs.lease.check(call.lease, call.now, "Container", needed=False)
+    parts = blob_xml.included(call.request, _BLOB_PARTS)
+    uncommitted = blobs.uncommitted if "uncommittedblobs" in parts else {}
 
     def entry(name: str) -> str:
         stored = blobs.get(name)
+        if stored is None and name in uncommitted:
+            return _listed("Blob", name, _UNCOMMITTED, {}, False)
         if stored is None:
             return f"<BlobPrefix>{blob_xml.tag('Name', name)}</BlobPrefix>"
         shown = _blob_properties(stored) | _shown_lease(stored.lease, call.now)
-        return _listed("Blob", name, shown, stored.metadata, call.includes("metadata"))
+        return _listed("Blob", name, shown, stored.metadata, "metadata" in parts)
 
     place = {"ServiceEndpoint": _endpoint(call), "ContainerName": call.container}
-    return blob_xml.enumeration(call.request, blobs, entry, place, "Blobs")
+    return blob_xml.enumeration(call.request, {*blobs, *uncommitted}, entry, place, "Blobs")
 
 
 def _listed(
@@ -471,7 +490,11 @@ def _read(call: _Call) -> Response:
     if call.comp == "metadata":
         return Response(200, {**_dates(stored), **_meta(stored.metadata)})
     size, content = len(stored.content), stored.content
-    wanted = None if call.request.method == "HEAD" else blob_xml.wanted_range(call.request, size)
+    if call.request.method == "HEAD":
+        wanted, hashed = None, False
+    else:
+        wanted = blob_xml.wanted_range(call.request, size)
+        hashed = blob_xml.range_md5_wanted(call.request, wanted)
     if wanted is None:
         md5 = {"Content-MD5": stored.md5} if stored.md5 else {}
         return Response(200, {**headers, **md5, "Content-Length": str(size)}, content)
@@ -480,7 +503,10 @@ def _read(call: _Call) -> Response:
     headers["Content-Length"] = str(last - first + 1)
     if stored.md5:
         headers["x-ms-blob-content-md5"] = stored.md5
-    return Response(206, headers, content[first : last + 1])
+    part = content[first : last + 1]
+    if hashed:
+        headers["Content-MD5"] = blob_xml.md5(part)
+    return Response(206, headers, part)
 
 
 def _looked_at(call: _Call) -> Stored:
@@ -515,6 +541,13 @@ def _set_metadata(call: _Call) -> Response:
 
 
 def _delete(call: _Call) -> Response:
+    snapshots = call.request.headers.get("x-ms-delete-snapshots", "include").lower()
+    if snapshots not in ("include", "only"):
+        raise BlobError(400, "InvalidHeaderValue", "x-ms-delete-snapshots is include or only.")
+    if snapshots == "only":  # there are none, and the blob itself stays, leased or not
+        blob_xml.check_conditions(call.request.headers, _version(call.stored))
+        call.stored.lease.check(call.lease, call.now, "Blob", needed=False)
+        return Response(202, {"x-ms-delete-type-permanent": "true"})
     _writable(call)
     del call.box[call.name]
     call.box.uncommitted.pop(call.name, None)
@@ -557,6 +590,14 @@ _BLOB_VERBS: _Verbs = {
     ("DELETE", ""): _delete,
 }
 _ENCRYPTED = {"x-ms-request-server-encrypted": "true"}
+# A blob of which blocks were staged and none committed has no date, ETag or type yet.
+_UNCOMMITTED = {
+    "Content-Length": "0",
+    "BlobType": "BlockBlob",
+    "LeaseStatus": "unlocked",
+    "LeaseState": "available",
+    "ServerEncrypted": "true",
+}
 
 
 # --- parts --------------------------------------------------------------------------------------

@@ -60,7 +60,10 @@ class Need:
 
 
 def need(request: Request, container: str, name: str, exists: bool) -> Need:
-    """What the request asks of a SAS; only "w" may overwrite what exists."""
+    """What the request asks of a SAS, by Microsoft's table ("Create an account SAS").
+
+    "c" puts a whole blob that is not there yet, and nothing else; blocks and their list take "w".
+    """
     level = "o" if name else "c" if container else "s"
     comp = request.parameters.get("comp", "")
     if comp == "list":
@@ -75,9 +78,7 @@ def _permissions(request: Request, comp: str, exists: bool) -> str:
         return "d"
     if comp == "lease":
         return "wd" if request.headers.get("x-ms-lease-action", "").lower() == "break" else "w"
-    if comp == "block":
-        return "cw"
-    return "cw" if comp in ("", "blocklist") and not exists else "w"
+    return "cw" if comp == "" and not exists else "w"
 
 
 def parse_sas(query: str) -> dict[str, str]:

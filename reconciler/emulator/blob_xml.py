@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,17 +18,30 @@ from reconciler.emulator.messages import Request, Response
 META = "x-ms-meta-"
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>'
 _MOST = 5000
+_MOST_HASHED = 4 * 1024 * 1024  # bytes of a range of which the service computes the MD5
+_RANGE_MD5 = "x-ms-range-get-content-md5"
 _ECHOED = ("Prefix", "Marker", "MaxResults", "Delimiter")
 _MARK = "2!"  # like the service's own markers: nothing that a client could make up from a name
 
 
 class BlobError(Exception):
-    """A refusal in the error shape of Blob storage: XML, and the code in a header too."""
+    """A refusal in the error shape of Blob storage: XML, and the code in a header too.
 
-    def __init__(self, status: int, code: str, message: str = "", **headers: str) -> None:
+    `details` are further elements of the XML.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str = "",
+        *,
+        details: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(code)
         self.status, self.code, self.message = status, code, message or code
-        self.headers = headers
+        self.details, self.headers = details or {}, headers or {}
 
     def response(self, request_id: str, now: float) -> Response:
         """The answer; a 304 has the code but never a body."""
@@ -35,7 +49,8 @@ class BlobError(Exception):
         if self.status == 304:
             return Response(304, headers)
         text = f"{self.message}\nRequestId:{request_id}\nTime:{http_date(now)}"
-        body = f"{_HEAD}<Error>{tag('Code', self.code)}{tag('Message', text)}</Error>"
+        members = {"Code": self.code, "Message": text, **self.details}
+        body = _HEAD + tags("Error", members)
         return Response(self.status, {**headers, "Content-Type": "application/xml"}, body.encode())
 
 
@@ -143,8 +158,11 @@ def block_list(body: bytes) -> list[tuple[str, str]]:
 
 
 def metadata(request: Request) -> dict[str, str]:
-    """The metadata that a request sets; names must be identifiers, as the service insists."""
-    given = {k.removeprefix(META): v for k, v in request.headers.items() if k.startswith(META)}
+    """The metadata that a request sets; names must be identifiers, and keep their case."""
+    names = [n for n in request.names or request.headers if n.casefold().startswith(META)]
+    if len({name.casefold() for name in names}) < len(names):
+        raise BlobError(400, "InvalidMetadata", "A metadata name is given twice.")
+    given = {name[len(META) :]: request.headers[name.casefold()] for name in names}
     if "" in given:
         raise BlobError(400, "EmptyMetadataKey", "A metadata name is empty.")
     for name in given:
@@ -206,7 +224,7 @@ def check_conditions(
 
 def _not_modified(now: Version) -> BlobError:
     dates = {"ETag": now.etag, "Last-Modified": http_date(now.modified)}
-    return BlobError(304, "ConditionNotMet", **dates)
+    return BlobError(304, "ConditionNotMet", headers=dates)
 
 
 def _fits(given: str, now: Version) -> bool:
@@ -231,5 +249,40 @@ def wanted_range(request: Request, size: int) -> tuple[int, int] | None:
     if match is None or (match[2] and int(match[2]) < int(match[1])):
         raise BlobError(400, "InvalidHeaderValue", f"{given} is no range that Blob storage reads.")
     if int(match[1]) >= size:
-        raise BlobError(416, "InvalidRange", "The range is outside of the blob.")
+        shown = {"Content-Range": f"bytes */{size}"}
+        raise BlobError(416, "InvalidRange", "The range is outside of the blob.", headers=shown)
     return int(match[1]), min(int(match[2] or size), size - 1)
+
+
+def range_md5_wanted(request: Request, wanted: tuple[int, int] | None) -> bool:
+    """Whether the answer carries the MD5 of its range, which must be given and at most 4 MiB."""
+    given = request.headers.get(_RANGE_MD5, "false").casefold()
+    if given == "false":
+        return False
+    if given != "true" or wanted is None or wanted[1] - wanted[0] >= _MOST_HASHED:
+        shown = {"HeaderName": _RANGE_MD5, "HeaderValue": given}
+        message = f"{_RANGE_MD5} is true or false, and goes with a range of at most 4 MiB."
+        raise BlobError(400, "InvalidHeaderValue", message, details=shown)
+    return True
+
+
+# --- include ------------------------------------------------------------------------------------
+
+
+def included(request: Request, known: frozenset[str]) -> frozenset[str]:
+    """The parts that a list is asked to include, in one parameter or several."""
+    pairs = parse_qsl(request.query)
+    given = ",".join(value for name, value in pairs if name.casefold() == "include").lower()
+    parts = frozenset(part for part in given.split(",") if part)
+    if parts - known:
+        raise bad_parameter("include", given, f"A list includes {', '.join(sorted(known))}.")
+    if "snapshots" in parts and request.parameters.get("delimiter"):
+        raise bad_parameter("include", given, "A list with a delimiter includes no snapshots.")
+    return parts
+
+
+def bad_parameter(name: str, value: str, message: str) -> BlobError:
+    """400 that names a parameter of the query, as the service does."""
+    shown = {"QueryParameterName": name, "QueryParameterValue": value, "Reason": message}
+    text = "The value of a query parameter is not valid."
+    return BlobError(400, "InvalidQueryParameterValue", text, details=shown)

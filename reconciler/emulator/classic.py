@@ -381,7 +381,7 @@ def _read_location(core: Core, location: Json) -> tuple[Json, bytes]:
             "An internal error occurred.",
             ("UpdateWebServiceResourceFailed", exc.message),
         ) from exc
-    kept_base = canonical(base.rstrip("/") + "/")
+    kept_base = canonical(base.rstrip("/") + "/", core.blobs.accounts)
     return {"BaseLocation": kept_base, "RelativeLocation": relative, "SasBlobToken": sas}, content
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.emulator import arm, classic, jobs, operations, served
+from reconciler.emulator.blob_xml import BlobError
 from reconciler.emulator.core import Core
 from reconciler.emulator.faults import Fault
 from reconciler.emulator.messages import Refused, Request, Response, answer, json_object
@@ -97,7 +98,7 @@ class Cloud:
         """The answer to a request; faults.Dropped when the connection is to be closed instead."""
         if request.path.startswith(CONTROL):
             return self._control(request)
-        route = route_of(request)
+        route = self.route_of(request)
         status = 0
         try:
             response = self._core.faults.around(
@@ -156,7 +157,7 @@ class Cloud:
         )
 
     def _blob(self, request: Request) -> Response:
-        account, rest = _blob_place(request)
+        account, rest = self._blob_place(request)
         return self._core.blobs.handle(request, account, rest)
 
     def _save_after(self, request: Request, changed: bool) -> None:
@@ -168,6 +169,35 @@ class Cloud:
     def _save(self) -> None:
         if self._state is not None:
             self._state.save()
+
+    def route_of(self, request: Request) -> str:
+        """The name of a request's route, as faults and the log call it; "" for an unknown one."""
+        if self._blob_place(request)[0]:
+            listing = request.method == "GET" and request.parameters.get("comp") == "list"
+            return "blob.list" if listing else f"blob.{request.method.casefold()}"
+        return arm.route(request) or served.route(request) or classic.route(request)
+
+    def _blob_place(self, request: Request) -> tuple[str, str]:
+        """The account of a blob request and the path below it; "" for what is no blob request.
+
+        An account is called by host name, by `/blob/{account}/…`, or by `/{account}/…` as Azurite
+        is and as the official clients read the URL of an emulator.
+        """
+        if ".blob.core." in request.host:
+            return request.host.partition(".")[0], request.path
+        below = request.path.removeprefix("/blob/")
+        account, _, rest = below.removeprefix("/").partition("/")
+        known = below != request.path or account in self._core.blobs.accounts
+        return (account, f"/{rest}") if known else ("", "")
+
+    def unreadable(self, request: Request, status: int, message: str, limit: int) -> Response:
+        """The refusal of a request without its body, in the shape of the service it was sent to."""
+        if not self.route_of(request).startswith("blob."):
+            return Refused(status, "BadArgument", message).response
+        if status != 413:
+            return self._core.blobs.refuse(request, BlobError(status, "InvalidInput", message))
+        error = BlobError(413, "RequestBodyTooLarge", message, details={"MaxLimit": str(limit)})
+        return self._core.blobs.refuse(request, error)
 
     # --- the control door ---
 
@@ -197,19 +227,3 @@ class Cloud:
         except (KeyError, TypeError, ValueError) as exc:
             return Refused(400, "BadArgument", f"Not a fault: {json.dumps(str(exc))}").response
         return answer(204)
-
-
-def _blob_place(request: Request) -> tuple[str, str]:
-    """The account of a blob request and the path below it, by path or by host name."""
-    if request.path.startswith("/blob/"):
-        account, _, rest = request.path.removeprefix("/blob/").partition("/")
-        return account, "/" + rest
-    return request.host.partition(".")[0], request.path
-
-
-def route_of(request: Request) -> str:
-    """The name of a request's route, as faults and the log call it; "" for an unknown one."""
-    if request.path.startswith("/blob/") or ".blob.core." in request.host:
-        listing = request.method == "GET" and request.parameters.get("comp") == "list"
-        return "blob.list" if listing else f"blob.{request.method.casefold()}"
-    return arm.route(request) or served.route(request) or classic.route(request)

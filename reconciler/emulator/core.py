@@ -56,7 +56,7 @@ class Core:
 
     def account_of(self, base: str) -> str:
         """The account of a BaseLocation; Refused when it is not storage of this cloud."""
-        place = canonical(base.rstrip("/") + "/")
+        place = canonical(base.rstrip("/") + "/", self.blobs.accounts)
         account = place.removeprefix("blob://").partition("/")[0]
         if not place.startswith("blob://") or account not in self.blobs.accounts:
             raise bad_argument("InvalidBlob", f"The blob location {base} is not valid.")

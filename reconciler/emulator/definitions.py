@@ -168,7 +168,7 @@ def model_bytes(core: Core, properties: Json) -> bytes | None:
 
     ModelError when the blob is not in the service's own storage account, missing, or no model.
     """
-    uri = canonical(model_uri(properties)).split("?", 1)[0]
+    uri = canonical(model_uri(properties), core.blobs.accounts).split("?", 1)[0]
     if not uri:
         return None
     account, _, path = uri.removeprefix("blob://").partition("/")

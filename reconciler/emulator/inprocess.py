@@ -49,6 +49,7 @@ def _asked(request: requests.PreparedRequest) -> Request:
         query=parts.query,
         headers={name.casefold(): str(value) for name, value in request.headers.items()},
         body=_sent(request.body),
+        names=tuple(request.headers),
     )
 
 

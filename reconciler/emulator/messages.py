@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """One request: method in upper case, undecoded path and query, header names in lower case."""
+    """One request: method in upper case, undecoded path and query, header names in lower case.
+
+    `names` are those of the headers as they came, each as often as it came.
+    """
 
     method: str
     scheme: str
@@ -24,6 +27,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    names: tuple[str, ...] = ()
 
     @property
     def base(self) -> str:

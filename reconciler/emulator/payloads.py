@@ -28,7 +28,7 @@ def taken_in(core: Core, properties: Json) -> Json:
     if str(properties.get("payloadsInBlobStorage", "")).casefold() != "true":
         return kept
     uri = str(member(properties.get("payloadsLocation") or {}, "uri", ""))
-    place, _, sas = canonical(uri).partition("?")
+    place, _, sas = canonical(uri, core.blobs.accounts).partition("?")
     base, _, relative = place.removeprefix("blob://").partition("/")
     content = core.read_location(f"blob://{base}/", unquote(relative), sas)
     try:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from reconciler.emulator import learning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from reconciler.emulator.messages import Request
 
@@ -248,10 +248,11 @@ def iso(seconds: float, digits: int = 7) -> str:
 # --- blob URLs ---------------------------------------------------------------------------------
 
 
-def canonical(url: str) -> str:
+def canonical(url: str, accounts: Container[str] = ()) -> str:
     """`blob://account/container/name` for a URL of this cloud's storage; other text unchanged.
 
-    The path stays percent-encoded as it came, so that GET shows what was written.
+    `accounts` may be called by `/{account}/…`, too. The path stays percent-encoded as it came, so
+    that GET shows what was written.
     """
     try:
         parts = urlsplit(url)
@@ -264,6 +265,8 @@ def canonical(url: str) -> str:
         return f"blob://{match['account']}{path}"
     if path.startswith("/blob/"):
         return f"blob://{path.removeprefix('/blob/')}"
+    if parts.hostname in ("127.0.0.1", "localhost") and path.split("/")[1:2][0] in accounts:
+        return f"blob:/{path}"
     return url
 
 
@@ -286,12 +289,12 @@ def localised(value: Any, request: Request) -> Any:
     return value
 
 
-def canonicalised(value: Any) -> Any:
+def canonicalised(value: Any, accounts: Container[str]) -> Any:
     """The JSON value with every blob URL in canonical form."""
     if isinstance(value, dict):
-        return {key: canonicalised(item) for key, item in value.items()}
+        return {key: canonicalised(item, accounts) for key, item in value.items()}
     if isinstance(value, list):
-        return [canonicalised(item) for item in value]
+        return [canonicalised(item, accounts) for item in value]
     if isinstance(value, str) and value.startswith(("http://", "https://")):
-        return canonical(value)
+        return canonical(value, accounts)
     return value

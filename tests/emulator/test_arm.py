@@ -168,6 +168,19 @@ def test_a_patched_uri_is_served_once_the_operation_succeeded(client: Client) ->
     assert get(client)["properties"]["assets"]["asset3"]["locationInfo"]["uri"] == uri
 
 
+def test_a_model_may_be_named_by_the_address_that_azurite_has(client: Client) -> None:
+    uri = new_model(client)
+    given = uri.replace("/blob/mllocal/", "/mllocal/")
+    assert (
+        finish(client, patch(client, {"assets": with_model(client, given)}))["status"]
+        == "Succeeded"
+    )
+    assert get(client)["properties"]["assets"]["asset3"]["locationInfo"]["uri"] == uri
+    elsewhere = {"description": f"{BASE}/elsewhere/models/m"}
+    finish(client, patch(client, elsewhere))
+    assert get(client)["properties"]["description"] == elsewhere["description"]
+
+
 @pytest.mark.parametrize(
     ("maps", "assets"),
     [("replace", {"asset3"}), ("merge", {"asset1", "asset2", "asset3", "asset4"})],

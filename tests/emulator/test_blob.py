@@ -75,8 +75,8 @@ class Store:
         scheme: str = "http",
     ) -> Response:
         lowered = {name.lower(): value for name, value in (headers or {}).items()}
-        path = f"/blob/acct{rest}"
-        request = Request(method, scheme, "127.0.0.1:8400", path, query, lowered, body)
+        path, names = f"/blob/acct{rest}", tuple(headers or ())
+        request = Request(method, scheme, "127.0.0.1:8400", path, query, lowered, body, names)
         return self.service.handle(request, "acct", rest)
 
     def send(
@@ -132,7 +132,8 @@ def door(store: Store) -> Iterator[Door]:
             path, _, query = self.path.partition("?")
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            request = Request(self.command, "http", headers["host"], path, query, headers, body)
+            host, names = headers["host"], tuple(self.headers.keys())
+            request = Request(self.command, "http", host, path, query, headers, body, names)
             made = store.service.handle(request, "acct", path.removeprefix("/blob/acct"))
             self.send_response(made.status)
             for name, value in {"Content-Length": str(len(made.body)), **made.headers}.items():
@@ -214,7 +215,7 @@ def test_the_order_of_signed_headers_is_the_clients(azure: BlobServiceClient) ->
     names = ("a_b", "a1", "ab", "aB2", "a", "_z", "z9", "z_9")
     blob = azure.get_blob_client("box", "b")
     blob.upload_blob(b"1", metadata={name: "two  spaces" for name in names})
-    assert set(blob.get_blob_properties().metadata) == {name.lower() for name in names}
+    assert set(blob.get_blob_properties().metadata) == set(names)
 
 
 def test_large_uploads_come_in_blocks(azure: BlobServiceClient) -> None:
@@ -237,6 +238,63 @@ def test_blocks_are_put_together_as_listed(azure: BlobServiceClient) -> None:
     lost = lambda: blob.commit_block_list([BlobBlock("2")])  # noqa: E731
     assert refusal(lost) == (400, "InvalidBlockList")
     assert blob.download_blob().readall() == b"1144"
+
+
+def test_deleting_only_the_snapshots_leaves_the_blob(azure: BlobServiceClient) -> None:
+    blob = azure.get_blob_client("box", "b")
+    assert refusal(lambda: blob.delete_blob("only")) == (404, "BlobNotFound")
+    blob.upload_blob(b"1")
+    lease = blob.acquire_lease(15)
+    blob.delete_blob("only")
+    assert blob.download_blob().readall() == b"1"
+    lease.release()
+    blob.delete_blob("include")
+    assert not blob.exists()
+
+
+def test_other_ways_to_delete_snapshots_are_refused(store: Store) -> None:
+    store.put()
+    made = store.send("DELETE", "/box/b", **{"x-ms-delete-snapshots": "all"})
+    assert outcome(made) == (400, "InvalidHeaderValue")
+    assert store.service.get("acct", "box", "b") == b"0123456789"
+    assert store.send("DELETE", "/box/b", **{"x-ms-delete-snapshots": "Include"}).status == 202
+
+
+def test_metadata_names_keep_their_case(azure: BlobServiceClient) -> None:
+    box, given = azure.get_container_client("box"), {"Sha256": "1", "ofModel": "2"}
+    blob = box.upload_blob("b", b"1", metadata=given)
+    assert blob.get_blob_properties().metadata == given
+    assert [b.metadata for b in box.list_blobs(include=["metadata"])] == [given]
+    blob.set_blob_metadata({"SHA256": "3"})
+    assert blob.get_blob_properties().metadata == {"SHA256": "3"}
+    box.set_container_metadata(given)
+    assert box.get_container_properties().metadata == given
+
+
+def test_uncommitted_blobs_are_listed_where_they_are_asked_for(azure: BlobServiceClient) -> None:
+    box = azure.get_container_client("box")
+    for name in ("a", "c", "d/e"):
+        box.get_blob_client(name).stage_block("1", b"11")
+    for name in ("b", "c"):
+        box.upload_blob(name, b"1")
+    box.get_blob_client("b").stage_block("1", b"11")
+    assert [b.name for b in box.list_blobs()] == ["b", "c"]
+    listed = list(box.list_blobs(include=["uncommittedblobs", "metadata"]))
+    assert [(b.name, b.size) for b in listed] == [("a", 0), ("b", 1), ("c", 1), ("d/e", 0)]
+    assert (listed[0].etag, listed[0].last_modified) == (None, None)
+    pages = box.list_blobs(include="uncommittedblobs", results_per_page=1).by_page()
+    assert [[b.name for b in page] for page in pages] == [["a"], ["b"], ["c"], ["d/e"]]
+    walked = list(box.walk_blobs(include="uncommittedblobs"))
+    assert [b.name for b in walked] == ["d/", "a", "b", "c"]
+
+
+def test_the_official_client_checks_what_it_reads_by_its_md5(azure: BlobServiceClient) -> None:
+    content = bytes(range(256)) * 20_000
+    blob = azure.get_blob_client("box", "large")
+    blob.upload_blob(content)
+    assert blob.download_blob(validate_content=True).readall() == content
+    part = blob.download_blob(offset=10, length=100, validate_content=True)
+    assert part.readall() == content[10:110]
 
 
 def test_containers_are_made_shown_and_deleted(azure: BlobServiceClient) -> None:
@@ -411,6 +469,26 @@ def test_a_sas_allows_what_it_says_while_it_lasts(
 
 def test_create_alone_makes_a_blob_that_is_not_there(store: Store) -> None:
     assert store.ask("PUT", "/box/b", store.blob_sas(permission="c"), PUT).status == 201
+
+
+@pytest.mark.parametrize(
+    ("permission", "allowed"),
+    [("c", False), ("a", False), ("rcd", False), ("w", True), ("cw", True)],
+)
+@pytest.mark.parametrize("name", ["b", "new"])
+def test_blocks_take_the_permission_to_write(
+    store: Store, permission: str, allowed: bool, name: str
+) -> None:
+    store.put()
+    sas = store.blob_sas(name, permission)
+    listed = b"<BlockList><Latest>MA==</Latest></BlockList>"
+    store.send("PUT", f"/box/{name}", "comp=block&blockid=MA==", b"0")
+    for query, body in (("comp=block&blockid=MQ==", b"1"), ("comp=blocklist", listed)):
+        made = store.ask("PUT", f"/box/{name}", f"{query}&{sas}", {}, body)
+        refused = (403, "AuthorizationPermissionMismatch")
+        assert outcome(made) == ((201, "") if allowed else refused)
+    expected = b"0" if allowed else b"0123456789" if name == "b" else None
+    assert store.service.get("acct", "box", name) == expected
 
 
 def test_an_expiry_follows_the_clock(store: Store) -> None:
@@ -797,6 +875,7 @@ def test_an_error_is_xml_and_a_header(store: Store) -> None:
         ({**PUT, "Content-MD5": "short"}, b"1", (400, "InvalidMd5")),
         ({**PUT, "Content-MD5": base64.b64encode(hashlib.md5(b"1").digest()).decode()}, b"1", (201, "")),
         ({**PUT, "x-ms-meta-a-b": "1"}, b"1", (400, "InvalidMetadata")),
+        ({**PUT, "x-ms-meta-a": "1", "x-ms-meta-A": "2"}, b"1", (400, "InvalidMetadata")),
         ({**PUT, "If-Match": ""}, b"", (201, "")),
     ],
 )  # fmt: skip
@@ -813,7 +892,7 @@ def test_a_put_is_checked(
         ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=7-99", 206, b"789", "bytes 7-9/10"),
-        ("bytes=10-", 416, None, None),
+        ("bytes=10-", 416, None, "bytes */10"),
         ("bytes=3-1", 400, None, None),
         ("bytes=-3", 400, None, None),
     ],
@@ -826,6 +905,45 @@ def test_ranges(
         part = store.send("GET", "/box/b", **{header: given})
         assert (part.status, part.headers.get("Content-Range")) == (status, shown)
         assert content is None or part.body == content
+
+
+def test_a_range_outside_of_the_blob_is_answered_with_its_size(store: Store) -> None:
+    store.put(content=b"")
+    part = store.send("GET", "/box/b", **{"x-ms-range": "bytes=0-0"})
+    assert (part.status, part.headers["Content-Range"]) == (416, "bytes */0")
+
+
+FOUR_MIB = 4 * 1024 * 1024
+HASHED = "x-ms-range-get-content-md5"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({HASHED: "true", "Range": f"bytes=1-{FOUR_MIB}"}, (206, "")),
+        ({HASHED: "True", "x-ms-range": "bytes=10-"}, (206, "")),
+        ({HASHED: "false", "Range": f"bytes=0-{FOUR_MIB}"}, (206, "")),
+        ({HASHED: "true", "Range": f"bytes=0-{FOUR_MIB}"}, (400, "InvalidHeaderValue")),
+        ({HASHED: "true", "Range": "bytes=0-"}, (400, "InvalidHeaderValue")),
+        ({HASHED: "true"}, (400, "InvalidHeaderValue")),
+        ({HASHED: "maybe", "Range": "bytes=0-1"}, (400, "InvalidHeaderValue")),
+        ({"x-ms-range-get-content-crc64": "true", "Range": "bytes=0-1"}, (501, "NotImplemented")),
+    ],
+)
+def test_the_md5_of_a_range_is_that_of_at_most_4_mib(
+    store: Store, given: dict[str, str], expected: tuple[int, str]
+) -> None:
+    content = bytes(FOUR_MIB) + b"0123456789"
+    store.put(content=content)
+    part = store.send("GET", "/box/b", **given)
+    assert outcome(part) == expected
+    if given.get(HASHED, "").lower() == "true" and part.status == 206:
+        shown = base64.b64decode(part.headers["Content-MD5"])
+        assert shown == hashlib.md5(part.body).digest()
+        whole = base64.b64decode(part.headers["x-ms-blob-content-md5"])
+        assert whole == hashlib.md5(content).digest()
+    else:
+        assert "Content-MD5" not in part.headers
 
 
 def test_the_storages_own_range_goes_before_the_standard_one(store: Store) -> None:
@@ -865,11 +983,24 @@ def test_what_is_unknown_is_named(
         ("maxresults=0", (400, "OutOfRangeQueryParameterValue")),
         ("maxresults=x", (400, "InvalidQueryParameterValue")),
         ("marker=b", (400, "InvalidQueryParameterValue")),
+        ("include=snapshots,copy&include=metadata&include=", (200, "")),
+        ("include=metadata,snapshot", (400, "InvalidQueryParameterValue")),
+        ("include=all&include=metadata", (400, "InvalidQueryParameterValue")),
+        ("include=snapshots&delimiter=/", (400, "InvalidQueryParameterValue")),
         ("maxresults=99999", (200, "")),
     ],
 )
 def test_list_parameters_are_checked(store: Store, query: str, expected: tuple[int, str]) -> None:
     assert outcome(store.send("GET", "/box", f"restype=container&comp=list&{query}")) == expected
+
+
+def test_a_list_of_containers_includes_less(store: Store) -> None:
+    assert outcome(store.send("GET", "/", "comp=list&include=metadata,system")) == (200, "")
+    refused = store.send("GET", "/", "comp=list&include=uncommittedblobs")
+    assert outcome(refused) == (400, "InvalidQueryParameterValue")
+    root = ElementTree.fromstring(refused.body)
+    assert root.findtext("QueryParameterName") == "include"
+    assert root.findtext("QueryParameterValue") == "uncommittedblobs"
 
 
 @pytest.mark.parametrize(

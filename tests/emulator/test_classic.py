@@ -105,6 +105,8 @@ def test_the_location_is_shown_without_its_sas(client: Client) -> None:
     assert location["RelativeLocation"] == "models/new.ilearner"
     assert location["SasBlobToken"] == ""
     assert location["BaseLocation"] == f"{BASE}/blob/mllocal/"
+    assert patch(client, BaseLocation=f"{BASE}/mllocal/").status_code == 200
+    assert get(client)["Resources"][0]["Location"] == location
 
 
 def test_the_location_can_be_hidden(client_of: Callable[..., Client]) -> None:

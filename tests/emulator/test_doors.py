@@ -13,7 +13,13 @@ import pytest
 import requests
 import yaml
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError
-from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from azure.storage.blob import (
+    BlobClient,
+    BlobSasPermissions,
+    BlobServiceClient,
+    generate_blob_sas,
+    generate_container_sas,
+)
 
 from reconciler import emulator
 from reconciler.cli.emulate import _bound
@@ -155,6 +161,68 @@ def test_large_blobs_come_in_blocks(server: emulator.Server) -> None:
         content = bytes(range(256)) * 20
         client.get_blob_client("models", "big").upload_blob(content)
         assert client.get_blob_client("models", "big").download_blob().readall() == content
+
+
+@pytest.fixture
+def azurite_like(server: emulator.Server) -> Iterator[BlobServiceClient]:
+    """The official client with the account as the first part of the path, as with Azurite."""
+    text = f"AccountName=mllocal;AccountKey={KEY};BlobEndpoint={server.url}/mllocal"
+    with BlobServiceClient.from_connection_string(text, retry_total=0) as client:
+        yield client
+
+
+def test_an_account_is_the_first_part_of_the_path_too(azurite_like: BlobServiceClient) -> None:
+    assert "models" in [box.name for box in azurite_like.list_containers()]
+    box = azurite_like.get_container_client("models")
+    box.upload_blob("a b", b"one")
+    assert [b.name for b in box.list_blobs()] == ["a b"]
+    expiry = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
+    sas = generate_blob_sas("mllocal", "models", "a b", account_key=KEY, permission="r", expiry=expiry)  # fmt: skip
+    with BlobClient.from_blob_url(f"{box.url}/a%20b?{sas}") as blob:
+        names = (blob.account_name, blob.container_name, blob.blob_name)
+        assert names == ("mllocal", "models", "a b")
+        assert blob.download_blob().readall() == b"one"
+
+
+def test_lists_repeat_the_address_by_which_they_were_asked(client: Client) -> None:
+    for prefix in ("/blob/mllocal", "/mllocal"):
+        key = {"permission": "rl", "expiry": datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC)}
+        sas = generate_container_sas("mllocal", "models", account_key=KEY, **key)
+        url = f"{prefix}/models?restype=container&comp=list&{sas}"
+        shown = client.send("GET", url, token="").text
+        assert f'ServiceEndpoint="http://127.0.0.1:8400{prefix}/"' in shown
+
+
+def test_the_first_part_of_a_path_is_an_account_only_where_it_exists(client: Client) -> None:
+    client.blob("models/m.bin", b"m")
+    sas = client.sas("models/m.bin")
+    for prefix in ("/blob/mllocal", "/mllocal"):
+        assert client.send("GET", f"{prefix}/models/m.bin{sas}", token="").content == b"m"
+    assert client.send("GET", f"/nobody/models/m.bin{sas}", token="").status_code == 501
+    assert client.send("GET", f"/blob/nobody/models/m.bin{sas}", token="").status_code == 404
+
+
+def test_a_blob_that_is_too_large_for_one_request_is_refused_as_the_service_does(
+    azurite_like: BlobServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.emulator.server.MOST_BYTES", 1_000_000)
+    for content in (bytes(30_000_000), iter([bytes(700_000)] * 40)):
+        blob = azurite_like.get_blob_client("models", "large")
+        with pytest.raises(HttpResponseError) as refused:
+            blob.upload_blob(content, length=30_000_000 if isinstance(content, bytes) else None)
+        assert refused.value.status_code == 413
+        assert refused.value.error_code == "RequestBodyTooLarge"
+        assert "<MaxLimit>1000000</MaxLimit>" in refused.value.response.text()
+        assert not blob.exists()
+
+
+def test_what_is_too_large_elsewhere_is_refused_in_json(
+    server: emulator.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.emulator.server.MOST_BYTES", 1000)
+    answer = requests.put(f"{server.url}/subscriptions/x", data=bytes(5_000_000), timeout=10)
+    assert answer.status_code == 413
+    assert "1000 bytes" in answer.json()["error"]["message"]
 
 
 SAS = [
