@@ -603,7 +603,7 @@ def report(
     wanted = session.wanted(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
-    return command(wanted, html, run, parallel)
+    return command(wanted, services, html, run, parallel)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -55,6 +54,8 @@ def apply(make_order: Callable[[], Order], report_file: Path | None) -> int:
     """`apply`: converge what is approved, and report what became of it, bad input included."""
     with reported("apply", report_file) as ending:
         order = make_order()
+        if report_file is not None:
+            session.name_uncommitted(order.wanted, "the report")
         session.introduce(order.wanted.environment)
         ending.report = apply_now(order, ending)
         ending.exit_code = report_exit_code(ending.report)
@@ -76,13 +77,12 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
             order.approval.check(first, opened.world.ledger.plans)
         except (RefusedError, StalePlanError) as exc:
             if ending is not None:
-                ending.report = _not_begun(first, exc)
+                ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)
             raise
         return carry_out(order, opened, first)
 
 
-def _not_begun(first: Plan, why: ReconcilerError) -> Report:
-    plan = replace(first, commit=session.planned_commit(os.environ))
+def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
     name = plan.environment
     failure = Failure(name, f"environment {name}", why.message, why.exit_code)
     return Report(plan, failures=(failure,))
@@ -93,7 +93,7 @@ def carry_out(order: Order, opened: Session, first: Plan) -> Report:
     began = time.monotonic()
     ended = run(order, opened, first, "served")
     last = opened.plan() if ended and not opened.stop.event.is_set() else first
-    last = replace(last, commit=session.planned_commit(os.environ))
+    last = replace(last, commit=order.wanted.commit)
     report = make_report(last, ended, time.monotonic() - began, opened.stop.signal)
     failures = (*report.failures, *lock_failures(opened), *unread_failures(opened))
     return replace(report, forced=order.approval.force, failures=failures)
@@ -122,7 +122,7 @@ def train_now(order: Order) -> Report:
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
             order.approval.check(replace(first, excess=too_many), opened.world.ledger.plans)
         ended = run(order, opened, first, "trained")
-        last = replace(opened.plan(), commit=session.planned_commit(os.environ))
+        last = replace(opened.plan(), commit=order.wanted.commit)
     failed = [ended[address].failure for address in sorted(ended)]
     return Report(
         plan=last,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
+from reconciler.cli import git
 from reconciler.cli.event import read_event
+from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _NEW = re.compile(r'\+\+\+ (?:"?b/(.*?)"?\t?|/dev/null)')
-_GIT_S = 20.0
 _DIFF = (
-    *("git", "-c", "core.quotePath=false", "diff", "--unified=0", "--relative", "--no-color"),
+    *("-c", "core.quotePath=false", "diff", "--unified=0", "--relative", "--no-color"),
     *("--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/"),
 )
 
@@ -33,16 +33,11 @@ def changed_lines(environ: Mapping[str, str], root: Path) -> Lines | None:
     if base is None:
         return None
     try:
-        said = subprocess.run(
-            [*_DIFF, base, "--", "*.yaml", "*.yml"],
-            cwd=root,
-            capture_output=True,
-            timeout=_GIT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+        patterns = {"GIT_LITERAL_PATHSPECS": "0"}
+        done = git.run(root, *_DIFF, base, "--", "*.yaml", "*.yml", environ=patterns)
+    except ConfigurationError:
         return None
-    return parse_diff(said.stdout.decode("utf-8", "replace"))
+    return None if done.returncode else parse_diff(done.stdout.decode("utf-8", "replace"))
 
 
 def _base(environ: Mapping[str, str]) -> str | None:

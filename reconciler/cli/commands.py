@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import secrets
 import time
 from dataclasses import replace
@@ -58,10 +57,11 @@ def plan(
         raise ConfigurationError("--prune looks for what is there; leave --live or --prune out")
     else:
         made = _plan_offline(wanted, live, parallel, max_age_s)
-    made = replace(made, commit=session.planned_commit(os.environ))
+    made = replace(made, commit=wanted.commit)
     page.show_plan(made)
     session.hint_at_emulator(made)
     if out is not None:
+        session.name_uncommitted(wanted, "the plan")
         # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
         kept = replace(made, id="" if live else secrets.token_hex(8))
         write_file(out, page.plan_json(kept))

@@ -43,7 +43,7 @@ def drift(
         observed = opened.observe()
     made = make_plan(wanted.environment, observed)
     session.hint_at_emulator(made)
-    found = _drifted(made, observed)
+    found = replace(_drifted(made, observed), commit=wanted.commit)
     drifted = [c for c in found.changes if c.action is not Action.NOOP and c.code != UNREADABLE]
     unreadable = any(change.code == UNREADABLE for change in found.changes)
     page.show_plan(found)
@@ -60,7 +60,7 @@ def drift(
 
 
 def _drifted(made: Plan, observed: tuple[Observed, ...]) -> Plan:
-    """The plan without what only waits to be applied, of the commit that it is of."""
+    """The plan without what only waits to be applied."""
     by_address = {str(one.binding.address): one for one in observed}
     shown: list[Change] = []
     waiting: list[Change] = []
@@ -70,8 +70,7 @@ def _drifted(made: Plan, observed: tuple[Observed, ...]) -> Plan:
         (shown if as_declared or _has_drifted(change, one) else waiting).append(change)
     if waiting:
         say(f"no drift, but not applied yet: {', '.join(change.name for change in waiting)}")
-    commit = session.planned_commit(os.environ)
-    return replace(made, changes=tuple(shown), excess=(), commit=commit)
+    return replace(made, changes=tuple(shown), excess=())
 
 
 def _has_drifted(change: Change, observed: Observed) -> bool:

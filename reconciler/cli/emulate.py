@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from reconciler.emulator import Cloud, Server
 
 NEEDS = (
-    "the emulator trains with scikit-learn; install it: pip install scikit-learn, or, in a clone of "
-    "this program's repository, pip install '.[emulator]'"
+    "the emulator trains with scikit-learn; install it: pip install scikit-learn, or, in a clone "
+    "of this program's repository, pip install '.[emulator]'"
 )
 
 

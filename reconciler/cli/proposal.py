@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.cli import github, session
+from reconciler.cli import github
 from reconciler.cli.event import default_branch, read_event
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
@@ -50,7 +50,7 @@ def _plan(wanted: Desired) -> Plan:
     """What merging would do, with the metrics of what is trained already."""
     from reconciler.cli.commands import plan_now
 
-    return replace(plan_now(wanted, None), commit=session.planned_commit(os.environ))
+    return replace(plan_now(wanted, None), commit=wanted.commit)
 
 
 class _Proposal:

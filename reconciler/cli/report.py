@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__, errors
-from reconciler.cli import actions, session
+from reconciler.cli import actions, git, session
 from reconciler.cli.output import redacted, say, write_file
 from reconciler.errors import ConfigurationError, Problem, redact
 from reconciler.model import UNREADABLE, HealthCode, Report
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from reconciler.render.html import Endpoint
 
 
-def report(wanted: Desired, out: Path, run: Path | None, parallel: int | None) -> int:
+def report(
+    wanted: Desired, services: Path, out: Path, run: Path | None, parallel: int | None
+) -> int:
     """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
     from reconciler.engine.history import histories
     from reconciler.engine.world import timestamp
@@ -36,14 +37,14 @@ def report(wanted: Desired, out: Path, run: Path | None, parallel: int | None) -
         observed = opened.observe()
         told = histories(opened.reading(), observed, opened.width)
         plan = opened.plan_of(observed)
-    plan = replace(plan, commit=session.planned_commit(os.environ))
+    plan = replace(plan, commit=wanted.commit)
     session.hint_at_emulator(plan)
     overview = Overview(
         plan,
         endpoints(plan, observed, told),
         at,
         f"reconciler {__version__}",
-        repository(os.environ),
+        repository(os.environ, services),
         plan.notes,
         ran,
     )
@@ -107,21 +108,18 @@ def _run(path: Path, wanted: Desired) -> Report:
 _SCP = re.compile(r"(?:[^@/\s]+@)?([A-Za-z0-9.-]+):(?!/)(\S+)")  # git@host:owner/name.git
 
 
-def repository(environ: Mapping[str, str]) -> str:
-    """The https URL of the repository, from GitHub's variables or the remote of git; "" if none."""
-    if name := environ.get("GITHUB_REPOSITORY"):
-        return web_url(f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{name}")
+def repository(environ: Mapping[str, str], services: Path) -> str:
+    """The https URL of the repository around the services, else of the job's; "" if none."""
     try:
-        said = subprocess.run(
-            ["git", "remote", "get-url", "origin"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return ""
-    return web_url(said.stdout.strip())
+        done = git.run(services, "remote", "get-url", "origin")
+    except ConfigurationError:
+        found = ""
+    else:
+        found = "" if done.returncode else web_url(os.fsdecode(done.stdout).strip())
+    name = environ.get("GITHUB_REPOSITORY")
+    if found or not name:
+        return found
+    return web_url(f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{name}")
 
 
 def web_url(remote: str) -> str:

@@ -71,7 +71,8 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
     elif not dry_run:
         from reconciler.cli.proposal import propose
 
-        after = replace(after, environment=wanted.environment)  # with --auth
+        # with --auth
+        after = replace(after, environment=wanted.environment, commit=wanted.commit)
         propose(after, renewals, edits, base)
     return errors.SUCCESS
 

@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from reconciler.wire.blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
+_MOST_UNCOMMITTED = 10
 GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
 
 
@@ -148,7 +148,7 @@ def wanted(
     selection: Selection | None = None,
 ) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
-    chosen = choose(load(services), environment, auth)
+    chosen = committed(choose(load(services), environment, auth), services, os.environ)
     if selection is None:
         return chosen
     chosen = selection.of(chosen)
@@ -345,35 +345,56 @@ def opened(
     stop = Stop()
     with client(wanted.environment, parallel, stop) as http:
         arm = arm_token(wanted.environment, http)
-        world = connect(wanted, http, stop=stop, actor=actor(os.environ, force), arm=arm)
+        world = connect(
+            wanted, http, stop=stop, actor=actor(os.environ, wanted.commit, force), arm=arm
+        )
         at_once = width(wanted.environment, parallel)
         yield Session(wanted, http, world, stop, at_once, arm, prune=prune)
 
 
-def actor(environ: Mapping[str, str], force: str = "") -> Actor:
-    """Who acts: from GitHub's variables in its jobs, else the user, the host and git."""
+def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Actor:
+    """Who acts: from GitHub's variables in its jobs, else the user and the host."""
     run = environ.get("GITHUB_RUN_ID", "")
     attempt = environ.get("GITHUB_RUN_ATTEMPT", "")
     return Actor(
         run=f"{run}.{attempt}" if run else secrets.token_hex(8),
         who=environ.get("GITHUB_ACTOR") or _user_and_host(),
-        commit=_head(environ),
+        commit=commit,
         force=force,
     )
 
 
-def planned_commit(environ: Mapping[str, str]) -> str:
-    """The commit whose desired state this is; "" where nobody knows it.
+def committed(wanted: Desired, services: Path, environ: Mapping[str, str]) -> Desired:
+    """The desired state with the commit that it is of, as the repository of its folder says.
 
     For a pull request GitHub checks out a merge that nobody has seen: what people push, and the
     pull request is at, is its head. Otherwise it is what is checked out, which may be younger than
-    the push that a job runs for.
+    the push that a job runs for. Where no repository is, GitHub's variables say it.
     """
-    if environ.get("GITHUB_EVENT_NAME") == "pull_request" and (
-        head := pull_head(read_event(environ))
-    ):
-        return head
-    return _head(environ)
+    from reconciler.cli import git
+
+    job, head = environ.get("GITHUB_SHA", ""), pull_head(read_event(environ))
+    try:
+        here = git.checkout(services)
+    except ConfigurationError as exc:
+        say(f"the commit of {services} is not known: {exc.message}")
+        return wanted
+    if here is None:
+        here = git.Checkout(job)
+    if here.uncommitted:
+        return replace(wanted, uncommitted=here.uncommitted)
+    of_pull = environ.get("GITHUB_EVENT_NAME") == "pull_request" and head
+    return replace(wanted, commit=head if of_pull and here.commit == job else here.commit)
+
+
+def name_uncommitted(wanted: Desired, what: str) -> None:
+    """Say which files keep a document that is written from being of a commit."""
+    if count := len(wanted.uncommitted):
+        names = ", ".join(wanted.uncommitted[:_MOST_UNCOMMITTED])
+        more = f" and {count - _MOST_UNCOMMITTED:,} more" if count > _MOST_UNCOMMITTED else ""
+        say(
+            f"{what} is of no commit, for these files are not as the commit has them: {names}{more}"
+        )
 
 
 def _user_and_host() -> str:
@@ -381,34 +402,6 @@ def _user_and_host() -> str:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):  # a container's user may have no name
         return socket.gethostname()
-
-
-def _head(environ: Mapping[str, str]) -> str:
-    """The commit that is checked out here, else the one of GitHub's job.
-
-    "" where nobody knows it, and where files of the commit were changed since and not committed:
-    what is then read is no commit's.
-    """
-    head = _git("rev-parse", "HEAD")
-    if not head:
-        return environ.get("GITHUB_SHA", "")
-    changed = _git("status", "--porcelain", "--untracked-files=no")
-    return head if changed == "" else ""
-
-
-def _git(*asked: str) -> str | None:
-    """What git says of the repository around this folder; None outside of one."""
-    try:
-        said = subprocess.run(
-            ["git", "--no-optional-locks", *asked],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return said.stdout.strip()
 
 
 def hint_at_emulator(made: Plan) -> None:

@@ -8,14 +8,13 @@ the present tree is the folder as it is.
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from reconciler import desired
-from reconciler.cli import session
+from reconciler.cli import git, session
 from reconciler.cli.output import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model import Desired
-
-# Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
-_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-_MOST_LINES = 5  # of what git says when it fails; the command that helps is often the last
 
 
 def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
@@ -62,20 +57,20 @@ class _Repository:
 
 def _repository(services: Path) -> _Repository:
     asked = ("--show-toplevel", "--show-prefix", "--is-shallow-repository")
-    done = _run(services, "rev-parse", *asked)
-    if b"not a git repository" in done.stderr:
+    done = git.run(services, "rev-parse", *asked)
+    if git.outside(done):
         raise ConfigurationError(
             f"{services} is in no git repository, so nothing is known since a commit; run this in "
             "a clone, or without --since"
         )
-    top, below, shallow = os.fsdecode(_good(done)).removesuffix("\n").split("\n")
+    top, below, shallow = os.fsdecode(git.good(done)).removesuffix("\n").split("\n")
     return _Repository(Path(top), below.rstrip("/"), shallow == "true")
 
 
 def _commit(repository: _Repository, ref: str) -> str:
     """The id of the commit that a person named."""
     wanted = f"{ref}^{{commit}}"
-    done = _run(repository.top, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    done = git.run(repository.top, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
     if done.returncode == 0:
         return done.stdout.decode().strip()
     if repository.shallow:
@@ -83,7 +78,7 @@ def _commit(repository: _Repository, ref: str) -> str:
             f'there is no commit "{ref}" in this shallow clone; fetch the history: '
             "`fetch-depth: 0` for actions/checkout, `git fetch --unshallow` by hand"
         )
-    names = _good(_run(repository.top, "for-each-ref", "--format=%(refname:short)"))
+    names = git.good(git.run(repository.top, "for-each-ref", "--format=%(refname:short)"))
     known = near(ref, os.fsdecode(names).split())
     raise ConfigurationError(f'there is no commit "{ref}" here, or it was not fetched{known}')
 
@@ -91,9 +86,9 @@ def _commit(repository: _Repository, ref: str) -> str:
 def _changed(repository: _Repository, commit: str) -> int:
     """How many files of the services are not as in the commit."""
     below = repository.below or "."
-    other = _run(repository.top, "diff", "--name-only", "-z", commit, "--", below)
-    new = _run(repository.top, "ls-files", "--others", "-z", "--", below)
-    return len({*_good(other).split(b"\0"), *_good(new).split(b"\0")} - {b""})
+    other = git.run(repository.top, "diff", "--name-only", "-z", commit, "--", below)
+    new = git.run(repository.top, "ls-files", "--others", "-z", "--", below)
+    return len({*git.good(other).split(b"\0"), *git.good(new).split(b"\0")} - {b""})
 
 
 def _before(repository: _Repository, commit: str, shown: str) -> Mapping[str, Desired]:
@@ -113,37 +108,12 @@ def _check_out(repository: _Repository, commit: str, folder: Path) -> bool:
     """Whether the commit has the services; they are then below `tree` in the folder."""
     index = {"GIT_INDEX_FILE": str(folder / "index")}
     top, below = repository.top, repository.below or "."
-    _good(_run(top, "read-tree", commit, environ=index))
-    paths = _good(_run(top, "ls-files", "-z", "--", below, environ=index))
+    git.good(git.run(top, "read-tree", commit, environ=index))
+    paths = git.good(git.run(top, "ls-files", "-z", "--", below, environ=index))
     where = f"--prefix={folder / 'tree'}/"
-    _good(
-        _run(top, "checkout-index", "--quiet", where, "-z", "--stdin", environ=index, given=paths)
+    git.good(
+        git.run(
+            top, "checkout-index", "--quiet", where, "-z", "--stdin", environ=index, given=paths
+        )
     )
     return bool(paths)
-
-
-def _run(
-    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, given: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
-    """What git answers; paths among the arguments stand for themselves and are no patterns."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED}
-    command = ["git", "--literal-pathspecs", "-c", f"core.hooksPath={os.devnull}", *arguments]
-    try:
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env={**inherited, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(environ or {})},
-            input=given,
-            capture_output=True,
-            check=False,
-        )
-    except OSError as exc:
-        raise ConfigurationError(f"git cannot be run: {exc.strerror}; install it") from exc
-
-
-def _good(done: subprocess.CompletedProcess[bytes]) -> bytes:
-    if done.returncode:
-        said = [line.strip() for line in os.fsdecode(done.stderr).splitlines() if line.strip()]
-        shown = said[:_MOST_LINES] or [f"exit code {done.returncode}, and no word why"]
-        raise ConfigurationError("\n".join(f"git: {line}" for line in shown))
-    return done.stdout

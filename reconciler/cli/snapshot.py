@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -53,7 +52,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
     on_emulator = environment.cloud is CloudName.EMULATOR
     taken = Snapshot(
         at=at,
-        commit=session.planned_commit(os.environ),
+        commit=wanted.commit,
         program=f"reconciler {__version__}",
         place=Place.of(environment),
         emulator=hosts_of(environment, session.emulator_url()).arm if on_emulator else "",

@@ -210,6 +210,7 @@ class Desired:
 
     `declared` counts those that a selection was made of; None where these are all. `left_out` are
     the bindings that git declares too and a selection hides; `shard` is the part (`2/4`).
+    `commit` has it as it is here; "" where none has it, as where files are `uncommitted`.
     """
 
     environment: Environment
@@ -217,6 +218,8 @@ class Desired:
     declared: Declared | None = None
     left_out: tuple[Binding, ...] = ()
     shard: str = ""
+    commit: str = ""
+    uncommitted: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:

@@ -104,15 +104,19 @@ def test_commits_are_read_where_the_remote_is_without_its_secrets(remote: str, u
     assert web_url(remote) == url
 
 
-def test_the_repository_is_githubs_or_the_remotes(
+def test_the_repository_is_that_around_the_services_else_the_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert repository({}) == ""
-    subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run(["git", "remote", "add", "origin", "git@git.example.org:a/b.git"], check=True)
-    assert repository({}) == "https://git.example.org/a/b"
     on_github = {"GITHUB_REPOSITORY": "acme/models"}
-    assert repository(on_github) == "https://github.com/acme/models"
     server = {**on_github, "GITHUB_SERVER_URL": "https://ghe.example.org"}
-    assert repository(server) == "https://ghe.example.org/acme/models"
+    services = tmp_path / "config" / "services"
+    services.mkdir(parents=True)
+    assert repository({}, services) == ""
+    assert repository(on_github, services) == "https://github.com/acme/models"
+    assert repository(server, services) == "https://ghe.example.org/acme/models"
+    remote = ("git", "remote", "add", "origin", "git@git.example.org:a/b.git")
+    for command in (("git", "init", "-q"), remote):
+        subprocess.run(command, check=True, cwd=services.parent)
+    assert repository({}, services) == "https://git.example.org/a/b"
+    assert repository(server, services) == "https://git.example.org/a/b"

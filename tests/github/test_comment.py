@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,15 @@ import pytest
 
 from reconciler import errors, render
 from reconciler.cli import ending
-from reconciler.cli.session import actor, planned_commit
-from reconciler.model import Plan, Report
+from reconciler.cli.session import committed
+from reconciler.model import Desired, Plan, Report
 from reconciler.wire.github import GitHub
 from reconciler.wire.http import Http
 from tests.github.conftest import HEAD, MERGE, TOKEN
+from tests.github.gits import git
 from tests.github.standin import BOT, PERSON, REPOSITORY, Answer, StandIn, User, turned_away
 from tests.render import cases
+from tests.test_plan import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,37 +269,101 @@ def test_what_was_applied_is_not_told_where_it_was_given_up(
     assert (ran.code, github.writes) == (errors.REFUSED, [])
 
 
-def test_a_plan_says_the_commit_that_people_pushed(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def commit_of(services: Path, **environ: str) -> str:
+    wanted = Desired(ENVIRONMENT, ())
+    return committed(wanted, services, environ).commit
+
+
+def test_a_plan_says_the_commit_that_people_pushed(tmp_path: Path) -> None:
     Path("event.json").write_text(json.dumps({"pull_request": PULL}))
     environ = {"GITHUB_SHA": MERGE, "GITHUB_EVENT_PATH": "event.json"}
-    assert planned_commit(environ | {"GITHUB_EVENT_NAME": "pull_request"}) == HEAD
-    assert planned_commit(environ | {"GITHUB_EVENT_NAME": "push"}) == MERGE
-    assert planned_commit({}) == "", "outside of a repository nobody knows"
+    assert commit_of(tmp_path, **environ, GITHUB_EVENT_NAME="pull_request") == HEAD
+    assert commit_of(tmp_path, **environ, GITHUB_EVENT_NAME="push") == MERGE
+    assert commit_of(tmp_path) == "", "outside of a repository nobody knows"
 
 
-def test_what_is_not_committed_is_of_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The services of a repository that lies inside another one; both have a commit."""
     for name in [each for each in os.environ if each.startswith("GIT_")]:
         monkeypatch.delenv(name)
-    author = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    services = tmp_path / "config" / "services"
+    (services / "local").mkdir(parents=True)
+    (services / "local" / "a.yaml").write_text("a: 1\n")
+    (tmp_path / "config" / "tools.cmd").write_text("build\n")
+    for folder in (tmp_path / "config", tmp_path):
+        git(folder, "init", "-q")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "First")
+    return services
 
-    def git(*asked: str) -> str:
-        done = subprocess.run(["git", *author, *asked], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
 
-    wanted = Path("wanted.yaml")
-    wanted.write_text("a: 1\n")
-    git("init", "-q")
-    git("add", "wanted.yaml")
-    git("commit", "-qm", "First")
-    Path("plan.json").write_text("{}")
-    assert planned_commit({"GITHUB_SHA": MERGE}) == git("rev-parse", "HEAD")
-    wanted.write_text("a: 2\n")
-    assert planned_commit({"GITHUB_SHA": MERGE}) == ""
-    assert actor({"GITHUB_SHA": MERGE}).commit == ""
-    git("commit", "-qam", "Second")
-    assert planned_commit({}) == actor({}).commit == git("rev-parse", "HEAD")
+def test_the_commit_is_that_of_the_repository_around_the_services(
+    clones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, outer = git(clones, "rev-parse", "HEAD"), git(tmp_path, "rev-parse", "HEAD")
+    assert inner != outer
+    for folder in (tmp_path, tmp_path / "config", Path("/"), clones):
+        monkeypatch.chdir(folder)
+        assert commit_of(clones) == inner
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert commit_of(clones) == inner
+    (tmp_path / "event.json").write_text(json.dumps({"pull_request": PULL}))
+    job = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": f"{tmp_path}/event.json"}
+    assert commit_of(clones, GITHUB_SHA=MERGE, **job) == inner, "the event is of another repository"
+    assert commit_of(clones, GITHUB_SHA=inner, **job) == HEAD
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "counts"),
+    [
+        ("../tools.cmd", "other", False),
+        ("../new.yaml", "a: 2", False),
+        ("notes.txt", "mine", False),
+        (".reconciler/x.yaml", "a: 2", False),
+        ("plan.json", '{\n  "schema": "reconciler/plan/v1"', False),
+        ("local/a.yaml", "a: 2", True),
+        ("local/new.yml", "a: 2", True),
+        ("local/_sites.yaml", "a: 2", True),
+        ("probes/p.json", "{}", True),
+        ("local/ignored.yaml", "a: 2", True),
+    ],
+)
+def test_what_is_not_committed_below_the_services_is_of_no_commit(
+    clones: Path, name: str, text: str, counts: bool
+) -> None:
+    (clones.parent / ".gitignore").write_text("ignored.yaml\n")
+    head = git(clones, "rev-parse", "HEAD")
+    path = clones / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{text}\n")
+    found = committed(Desired(ENVIRONMENT, ()), clones, {"GITHUB_SHA": MERGE})
+    assert found.commit == ("" if counts else head)
+    assert [each.endswith(name) for each in found.uncommitted] == [True] * counts
+
+
+def test_a_repository_that_git_does_not_read_has_no_commit(
+    clones: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert commit_of(clones, GITHUB_SHA=MERGE) == ""
+    assert "git config --global --add safe.directory" in capsys.readouterr().err
+
+
+def test_a_plan_file_of_no_commit_says_because_of_which_files(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "services")
+    git(tmp_path, "commit", "-qm", "First")
+    ran = command("plan", "--target", "breast-*", "--out", "plan.json")
+    assert json.loads(Path("plan.json").read_text())["commit"] == git(tmp_path, "rev-parse", "HEAD")
+    assert "is of no commit" not in ran.err
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    ran = command("plan", "--target", "breast-*", "--out", "plan.json")
+    assert json.loads(Path("plan.json").read_text())["commit"] == ""
+    assert "the plan is of no commit" in ran.err
+    assert "services/local/breast-cancer.yaml" in ran.err
 
 
 def test_what_plan_and_apply_write_can_be_shown(

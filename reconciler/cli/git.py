@@ -1,0 +1,107 @@
+"""git, asked at the folder of services: its repository is the one that holds the desired state.
+
+Nothing here writes to a repository.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
+_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+_LONGEST_S = 300.0
+_MOST_LINES = 5  # of what git says when it fails; the command that helps is often the last
+_READ = (".yaml", ".yml", ".csv", ".json")  # documents, and the files that they name
+_OURS = b'"schema": "reconciler/'  # plans, reports and snapshots, which no document names
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The commit that is checked out, "" before the first one, and the files of the desired state
+    that are not as it has them.
+    """
+
+    commit: str
+    uncommitted: tuple[str, ...] = ()
+
+
+def checkout(services: Path) -> Checkout | None:
+    """What is checked out at a folder of services; None where that is in no repository.
+
+    Raises ConfigurationError where git cannot tell.
+    """
+    asked = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames")
+    done = run(services, "status", "-z", *asked, "--untracked-files=no", "--", ".")
+    if outside(done):
+        return None
+    commit, changed = "", []
+    for entry in os.fsdecode(good(done)).split("\0"):
+        kind, _, rest = entry.partition(" ")
+        if rest.startswith("branch.oid ") and rest != "branch.oid (initial)":
+            commit = rest.removeprefix("branch.oid ")
+        elif kind in ("1", "u"):
+            changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
+    new = os.fsdecode(good(run(services, "ls-files", "--others", "-z", "--", "."))).split("\0")
+    return Checkout(commit, (*changed, *(str(services / n) for n in new if _counts(services, n))))
+
+
+def _counts(services: Path, name: str) -> bool:
+    """Whether a file that git does not know, ignored ones too, may be read as desired state."""
+    path = PurePosixPath(name)
+    if path.suffix.lower() not in _READ or any(part.startswith(".") for part in path.parts):
+        return False
+    try:
+        with (services / path).open("rb") as file:
+            return path.suffix != ".json" or _OURS not in file.read(1024)
+    except OSError:
+        return True
+
+
+def outside(done: subprocess.CompletedProcess[bytes]) -> bool:
+    """Whether git says that the folder is in no repository."""
+    return done.returncode != 0 and b"not a git repository" in done.stderr
+
+
+def run(
+    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """What git answers; paths among the arguments stand for themselves and are no patterns, unless
+    `environ` says otherwise.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED}
+    alone = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
+    command = ["git", "-c", f"core.hooksPath={os.devnull}", *arguments]
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env={**inherited, **alone, **(environ or {})},
+            input=given,
+            capture_output=True,
+            timeout=_LONGEST_S,
+            check=False,
+        )
+    except OSError as exc:
+        raise ConfigurationError(f"git cannot be run: {exc.strerror}; install it") from exc
+    except subprocess.TimeoutExpired as exc:
+        what = f"git {arguments[0]} did not end within {_LONGEST_S:.0f} s"
+        raise ConfigurationError(f"{what}; run it in {folder} to see why") from exc
+
+
+def good(done: subprocess.CompletedProcess[bytes]) -> bytes:
+    """What git printed; ConfigurationError with its own words where it failed."""
+    if done.returncode:
+        lines = [line.strip() for line in os.fsdecode(done.stderr).split("\n") if line.strip()]
+        words = lines[:_MOST_LINES] or [f"exit code {done.returncode}, and no word why"]
+        raise ConfigurationError("\n".join(f"git: {line}" for line in words))
+    return done.stdout
