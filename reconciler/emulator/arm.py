@@ -204,7 +204,7 @@ def _listed(core: Core, request: Request, subscription: str, group: str | None) 
         key=lambda pair: pair[0],
     )
     token = request.parameters.get("$skiptoken", "") or "0"
-    if not token.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,9}", token):
         raise refused("InvalidQueryParameter", "The $skiptoken is not one of this list.")
     start = int(token)
     size = core.options.page_size

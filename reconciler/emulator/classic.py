@@ -296,7 +296,7 @@ def _limits(body: Json, workspace: Workspace) -> tuple[str, int]:
     if workspace.tier == "free":
         raise bad_argument("BadParameterValue", "A free workspace has throttle level Low only.")
     given = member(body, "MaxConcurrentCalls")
-    calls = int(given) if str(given).isdecimal() else 20
+    calls = int(str(given)[:9]) if str(given).isdecimal() else 20
     if not 1 <= calls <= 200:
         raise bad_argument("BadParameterValue", "MaxConcurrentCalls must be 1 to 200.")
     return "High", calls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from reconciler.emulator import arm, classic, jobs, operations, served
 from reconciler.emulator.blob_xml import BlobError
 from reconciler.emulator.core import Core
 from reconciler.emulator.faults import Fault
-from reconciler.emulator.messages import Refused, Request, Response, answer, json_object
+from reconciler.emulator.messages import Refused, Request, Response, answer, bug, json_object
 from reconciler.emulator.options import Options
 from reconciler.emulator.seed import plant
 from reconciler.emulator.state import State
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
 
 CONTROL = "/_emulator/"
 MOST_LOGGED = 100_000  # of the latest requests; a server may run for weeks
+MOST_LETTERS = 1000  # of a path or a host in the log
+MOST_BYTES = 16 * 1024 * 1024  # of a body that is no blob; the real ARM takes 4 MB
+# Blob storage takes 5,000 MiB in one body; in blocks the emulator takes more than this, too.
+MOST_BLOB = 256 * 1024 * 1024
+MOST_SCRIPT = 64 * 1024  # of a body for the emulator's own doors
+MOST_KEPT = 512 * 1024 * 1024  # of what exists beside blobs, as JSON
+# Who calls us by another name than these is a web page whose name was bent to this machine.
+_OWN_HOST = re.compile(
+    r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9-]+\.)?management\.azure\.com"
+    r"|([a-z0-9-]+\.)*azureml\.(net|de)|[a-z0-9]+\.blob\.core\.windows\.net)(:[0-9]{1,5})?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ class Cloud:
         self._guard = threading.RLock()
         self._state = State(state, self._core) if state is not None else None
         self.log: list[Logged] = []
+        self._sent = 0  # bytes, since the size of the world was measured
         if self._state is not None:
             self._state.load()
 
@@ -96,9 +110,15 @@ class Cloud:
 
     def handle(self, request: Request) -> Response:
         """The answer to a request; faults.Dropped when the connection is to be closed instead."""
-        if request.path.startswith(CONTROL):
-            return self._control(request)
-        route = self.route_of(request)
+        try:
+            _check_caller(request)
+            if request.path.startswith(CONTROL):
+                return self._control(request)
+            route = self.route_of(request)
+            if not route.startswith("blob."):
+                self._check_room(request)
+        except Refused as exc:
+            return exc.response
         status = 0
         try:
             response = self._core.faults.around(
@@ -107,10 +127,10 @@ class Cloud:
             status = response.status
             return response
         finally:
-            path = request.path
-            self.log.append(
-                Logged(self._core.now(), route, request.method, request.host, path, status)
+            method, host, path = (
+                text[:MOST_LETTERS] for text in (request.method, request.host, request.path)
             )
+            self.log.append(Logged(self._core.now(), route, method, host, path, status))
             del self.log[:-MOST_LOGGED]
 
     def _serve(self, route: str, request: Request) -> Response:
@@ -129,10 +149,26 @@ class Cloud:
         except Refused as exc:
             return exc.response
         except Exception:
-            # A bug of ours; the client sees the shape of §4.8 and the operator the traceback.
             traceback.print_exc(file=sys.stderr)
-            message = "The emulator has a bug; see its own output."
-            return Refused(500, "InternalError", message).response
+            return bug()
+
+    def _check_room(self, request: Request) -> None:
+        """Refused for a body that is too large, and for a write into a world that is full.
+
+        Its size is measured when as much was sent as may be kept in all.
+        """
+        size = len(request.body)
+        if size > MOST_BYTES:
+            raise Refused(
+                413, "RequestEntityTooLarge", f"The body is larger than {MOST_BYTES} bytes."
+            )
+        with self._guard:
+            self._sent += size
+            if self._sent > MOST_KEPT:
+                self._sent = self._core.world.size
+            if size and self._sent > MOST_KEPT:
+                why = f"This world is full: {MOST_KEPT} bytes. Start with an empty --state folder."
+                raise Refused(507, "InsufficientStorage", why)
 
     def settle(self) -> None:
         """Let everything happen that is due by now, as the next request would."""
@@ -190,13 +226,17 @@ class Cloud:
         known = below != request.path or account in self._core.blobs.accounts
         return (account, f"/{rest}") if known else ("", "")
 
-    def unreadable(self, request: Request, status: int, message: str, limit: int) -> Response:
+    def most_bytes(self, request: Request) -> int:
+        """How large the body of a request may be."""
+        return MOST_BLOB if self.route_of(request).startswith("blob.") else MOST_BYTES
+
+    def unreadable(self, request: Request, status: int, message: str) -> Response:
         """The refusal of a request without its body, in the shape of the service it was sent to."""
         if not self.route_of(request).startswith("blob."):
             return Refused(status, "BadArgument", message).response
         if status != 413:
             return self._core.blobs.refuse(request, BlobError(status, "InvalidInput", message))
-        error = BlobError(413, "RequestBodyTooLarge", message, details={"MaxLimit": str(limit)})
+        error = BlobError(413, "RequestBodyTooLarge", message, details={"MaxLimit": str(MOST_BLOB)})
         return self._core.blobs.refuse(request, error)
 
     # --- the control door ---
@@ -215,8 +255,16 @@ class Cloud:
         return Refused(501, "NotImplemented", f"No control route {request.path}.").response
 
     def _script(self, request: Request) -> Response:
-        """Either a fault of the wire, or `{"trick": …, "of": "operation", "times": 1}`."""
+        """Either a fault of the wire, or `{"trick": …, "of": "operation", "times": 1}`.
+
+        Only as JSON: any web page may send a form or plain text here, and is asked nothing.
+        """
         try:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip()
+            if kind.casefold() != "application/json":
+                raise Refused(415, "UnsupportedMediaType", "Send Content-Type: application/json.")
+            if len(request.body) > MOST_SCRIPT:
+                raise Refused(413, "RequestEntityTooLarge", f"At most {MOST_SCRIPT} bytes.")
             body = json_object(request)
             if "trick" in body:
                 self.faults.play(body["of"], body["trick"], body.get("times", 1))
@@ -227,3 +275,14 @@ class Cloud:
         except (KeyError, TypeError, ValueError) as exc:
             return Refused(400, "BadArgument", f"Not a fault: {json.dumps(str(exc))}").response
         return answer(204)
+
+
+def _check_caller(request: Request) -> None:
+    """Refused for what a web page sends, or was sent by, without knowing it (DNS rebinding)."""
+    if not _OWN_HOST.fullmatch(request.host):
+        why = "The Host is not one of this emulator; call it as 127.0.0.1 or localhost."
+        raise Refused(403, "Forbidden", why)
+    origin = request.headers.get("origin", request.base)
+    foreign = origin.casefold() != request.base.casefold()
+    if foreign or request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Refused(403, "Forbidden", "The emulator obeys no web page of another origin.")

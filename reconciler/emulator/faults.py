@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = ("status", "html", "truncated", "reset", "lost-answer", "delay", "stale")
 TRICKED = ("operation", "job", "patch")
+MOST = 1000  # of what is scripted at once, and of how often it happens
 HTML = b"<!DOCTYPE html><html><body><h1>Service Unavailable</h1></body></html>"
 
 
@@ -49,6 +50,8 @@ class Fault:
             raise ValueError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
         if type(self.times) is not int or type(self.status) is not int:
             raise ValueError("times and status are numbers")
+        if self.times > MOST:
+            raise ValueError(f"times is at most {MOST}")
         if not 100 <= self.status <= 599:
             raise ValueError(f"there is no status {self.status}")
         if not isinstance(self.delay_s, int | float) or self.delay_s < 0:
@@ -71,8 +74,10 @@ class Faults:
         self._tricks: dict[str, list[str]] = {name: [] for name in TRICKED}
 
     def script(self, fault: Fault) -> None:
-        """Let a fault happen."""
+        """Let a fault happen; ValueError when too much is scripted already."""
         with self._guard:
+            self._faults = [one for one in self._faults if one.times > 0]
+            _check_most(len(self._faults) + 1)
             self._faults.append(fault)
 
     def forget(self) -> None:
@@ -89,6 +94,7 @@ class Faults:
         if not isinstance(trick, str) or type(times) is not int:
             raise ValueError("a trick is text, times is a number")
         with self._guard:
+            _check_most(len(self._tricks[what]) + times)
             self._tricks[what].extend([trick] * times)
 
     def trick(self, what: str) -> str:
@@ -126,3 +132,8 @@ class Faults:
                     fault.times -= 1
                     return fault
         return None
+
+
+def _check_most(scripted: int) -> None:
+    if scripted > MOST:
+        raise ValueError(f"at most {MOST} things can be scripted at once")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+MOST_NESTED = 64  # levels of a body; a definition has about ten
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,42 @@ class Refused(Exception):
 def json_object(request: Request) -> dict[str, Any]:
     """The body as a JSON object; Refused with 400 for anything else, in any charset that fits."""
     try:
-        document = json.loads(_decoded(request))
-    except (ValueError, LookupError, RecursionError) as exc:
+        document = parsed(_decoded(request))
+    except (ValueError, LookupError) as exc:
         reason = exc if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
         raise bad_argument("RequestBodyInvalid", f"The request body is not JSON: {reason}") from exc
     if not isinstance(document, dict):
         raise bad_argument("RequestBodyInvalid", "The request body is not a JSON object.")
     return document
+
+
+def parsed(text: str | bytes) -> Any:
+    """The JSON value of a text; ValueError for one that no answer could repeat as JSON."""
+    try:
+        document = json.loads(text, parse_constant=_number, parse_float=_number)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+    values = [document]
+    for _ in range(MOST_NESTED):
+        values = [item for value in values for item in _items(value)]
+        if not values:
+            json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            return document
+    raise ValueError("nested too deeply")
+
+
+def _number(word: str) -> float:
+    """A finite number: NaN, Infinity and what overflows into it are Python's own."""
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(f"{word} is no number")
+    return number
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _decoded(request: Request) -> str:
@@ -121,6 +153,12 @@ def unknown(request: Request) -> Refused:
     """501 that names what was asked."""
     message = f"The emulator does not know {request.method} {request.path}."
     return Refused(501, "NotImplemented", message)
+
+
+def bug() -> Response:
+    """500 for a bug of ours: the client sees the shape of §4.8, the operator a traceback."""
+    message = "The emulator has a bug; see its own output."
+    return Refused(500, "InternalError", message).response
 
 
 def is_object(value: object) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from reconciler.emulator.definitions import PARTS
-from reconciler.emulator.messages import is_object, member
+from reconciler.emulator.messages import is_object, member, parsed
 from reconciler.emulator.shapes import check_properties, refused
 from reconciler.emulator.world import canonical, localised
 
@@ -32,8 +32,8 @@ def taken_in(core: Core, properties: Json) -> Json:
     base, _, relative = place.removeprefix("blob://").partition("/")
     content = core.read_location(f"blob://{base}/", unquote(relative), sas)
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as exc:
+        document = parsed(content)
+    except ValueError as exc:
         raise refused("RequestBodyInvalid", "The payload is not JSON.") from exc
     if not is_object(document):
         raise refused("RequestBodyInvalid", "The payload is not a JSON object.")

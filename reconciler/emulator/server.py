@@ -6,13 +6,15 @@ import contextlib
 import re
 import socket
 import ssl
+import sys
 import threading
+import traceback
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.faults import Dropped
-from reconciler.emulator.messages import Request, Response
+from reconciler.emulator.messages import Request, Response, bug
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
     from reconciler.emulator.cloud import Cloud
 
 LOOPBACK = "127.0.0.1"
-# Of one body; Blob storage takes 5,000 MiB, in blocks the emulator takes more than this, too.
-MOST_BYTES = 256 * 1024 * 1024
 _MOST_SKIPPED = 5000 * 1024 * 1024
 _PIECE, _SKIP_S = 1024 * 1024, 5
+_NO_HEADER = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")  # what would end a header, or not fit in one
 
 
 class Server:
@@ -104,15 +105,23 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         asked = self._asked()
         try:
-            response = self.served.handle(replace(asked, body=self._body()))
+            body = self._body(self.served.most_bytes(asked))
+            response = self.served.handle(replace(asked, body=body))
         except Dropped:
             self._drop()
         except _Unreadable as exc:
             # Where this request ends is unknown, so nothing after it can be understood.
             self.close_connection = True
-            response = self.served.unreadable(asked, exc.status, str(exc), MOST_BYTES)
+            response = self.served.unreadable(asked, exc.status, str(exc))
             self._write(response.with_headers(Connection="close"))
             self._skip()
+        except OSError:  # the client went away
+            raise
+        except Exception:
+            # A bug of ours, and what of the request was read is unknown.
+            traceback.print_exc(file=sys.stderr)
+            self.close_connection = True
+            self._write(bug().with_headers(Connection="close"))
         else:
             self._write(response)
 
@@ -147,14 +156,14 @@ class _Handler(BaseHTTPRequestHandler):
             names=tuple(self.headers.keys()),
         )
 
-    def _body(self) -> bytes:
+    def _body(self, most: int) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").casefold():
-            return self._chunks()
+            return self._chunks(most)
         length = self.headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdecimal()):
             raise _Unreadable(400, "The Content-Length is not a number.")
-        if int(length) > MOST_BYTES:
-            raise _Unreadable(413, f"The body is larger than {MOST_BYTES} bytes.")
+        if len(length) > 18 or int(length) > most:
+            raise _Unreadable(413, f"The body is larger than {most} bytes.")
         return self._exactly(int(length))
 
     def _exactly(self, size: int) -> bytes:
@@ -164,11 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise Dropped
         return content
 
-    def _chunks(self) -> bytes:
+    def _chunks(self, most: int) -> bytes:
         content = bytearray()
         while size := self._chunk_size():
-            if len(content) + size > MOST_BYTES:
-                raise _Unreadable(413, f"The body is larger than {MOST_BYTES} bytes.")
+            if len(content) + size > most:
+                raise _Unreadable(413, f"The body is larger than {most} bytes.")
             content += self._exactly(size)
             self.rfile.readline()
         while self.rfile.readline().strip():
@@ -186,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         named = {name.casefold() for name in response.headers}
         for name, value in response.headers.items():
             if name.casefold() not in ("date", "server"):
-                self.send_header(name, value)
+                self.send_header(name, _NO_HEADER.sub("?", value))
         if "content-length" not in named and response.status not in (204, 304):
             self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()

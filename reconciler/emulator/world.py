@@ -7,6 +7,7 @@ out, so a world that was made behind one port is the same world behind another.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -199,6 +200,11 @@ class World:
         digest = hashlib.sha256(content).hexdigest()
         self.models[digest] = content
         return digest
+
+    @property
+    def size(self) -> int:
+        """About how many bytes this takes."""
+        return len(json.dumps(self.dump())) + sum(map(len, self.models.values()))
 
     def dump(self) -> Json:
         """Everything but the bytes of models, as JSON."""

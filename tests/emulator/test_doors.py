@@ -205,7 +205,7 @@ def test_the_first_part_of_a_path_is_an_account_only_where_it_exists(client: Cli
 def test_a_blob_that_is_too_large_for_one_request_is_refused_as_the_service_does(
     azurite_like: BlobServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.emulator.server.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("reconciler.emulator.cloud.MOST_BLOB", 1_000_000)
     for content in (bytes(30_000_000), iter([bytes(700_000)] * 40)):
         blob = azurite_like.get_blob_client("models", "large")
         with pytest.raises(HttpResponseError) as refused:
@@ -219,7 +219,7 @@ def test_a_blob_that_is_too_large_for_one_request_is_refused_as_the_service_does
 def test_what_is_too_large_elsewhere_is_refused_in_json(
     server: emulator.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.emulator.server.MOST_BYTES", 1000)
+    monkeypatch.setattr("reconciler.emulator.cloud.MOST_BYTES", 1000)
     answer = requests.put(f"{server.url}/subscriptions/x", data=bytes(5_000_000), timeout=10)
     assert answer.status_code == 413
     assert "1000 bytes" in answer.json()["error"]["message"]

@@ -44,8 +44,9 @@ def spoken(server: emulator.Server, *sent: bytes, end: bool = False) -> bytes:
         return said
 
 
-HEALTH = b"GET /_emulator/health HTTP/1.1\r\nHost: x\r\n"
-PUT = b"PUT /nowhere HTTP/1.1\r\nHost: x\r\n"
+HEALTH = b"GET /_emulator/health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+JSON = b"POST /_emulator/faults HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+PUT = b"PUT /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_a_body_without_an_end_is_refused_and_the_connection_closed(
 
 
 def test_half_a_body_is_never_believed(server: emulator.Server) -> None:
-    half = b"POST /_emulator/faults HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n"
+    half = JSON + b"Content-Length: 999\r\n\r\n"
     fault = json.dumps({"route": "arm.list", "kind": "reset"}).encode()
     assert spoken(server, half, fault, end=True) == b""
     url = f"{server.url}/subscriptions/x/providers/Microsoft.MachineLearning/webServices?{API}"
@@ -78,7 +79,7 @@ def test_half_a_body_is_never_believed(server: emulator.Server) -> None:
 def test_chunks_and_their_trailers_are_one_body(server: emulator.Server) -> None:
     body = b'{"route": "x", "kind": "reset"}'
     chunks = b"5;x=y\r\n" + body[:5] + b"\r\n" + b"%x\r\n" % len(body[5:]) + body[5:] + b"\r\n"
-    head = b"POST /_emulator/faults HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = JSON + b"Transfer-Encoding: chunked\r\n\r\n"
     last = HEALTH + b"Connection: close\r\n\r\n"
     said = spoken(server, head + chunks + b"0\r\nTrailer: y\r\n\r\n", last)
     assert [line[9:12] for line in said.split(b"\r\n") if line[:5] == b"HTTP/"] == [b"204", b"200"]
@@ -177,8 +178,10 @@ def test_in_process_answers_are_what_requests_makes_of_sockets(client: Client) -
 
 def test_in_process_bodies_may_be_files_and_chunks(client: Client) -> None:
     fault = b'{"route": "x", "kind": "reset"}'
+    kind = {"Content-Type": "application/json"}
     for body in (fault, bytearray(fault), fault.decode(), io.BytesIO(fault), iter([fault])):
-        assert client.send("POST", "/_emulator/faults", data=body).status_code == 204
+        answer = client.send("POST", "/_emulator/faults", data=body, headers=kind)
+        assert answer.status_code == 204
 
 
 def test_in_process_drops_are_connection_errors(client: Client) -> None:
