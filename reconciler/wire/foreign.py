@@ -26,12 +26,22 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     )
 
 
+class Unexpected(HTTPException):
+    """An answer that is not as HTTP or the request has it; its text is ours and may be shown."""
+
+    def __init__(self, why: str, *, again: bool = True) -> None:
+        super().__init__(why)
+        self.again = again  # trying again may help
+
+
 def phrase_of(exc: BaseException) -> tuple[str, bool]:
     """What went wrong, in a few words without any secret, and whether trying again may help."""
     import requests
     import urllib3
 
     causes = list(causes_of(exc))
+    if (ours := next((c for c in causes if isinstance(c, Unexpected)), None)) is not None:
+        return str(ours), ours.again
     if (tls := next((c for c in causes if isinstance(c, ssl.SSLError)), None)) is not None:
         return f"TLS failed: {_tls_reason(tls)}", False
     if _any(causes, requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):

@@ -16,6 +16,7 @@ import json as jsonlib
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,7 @@ READING_METHODS = frozenset({"GET", "HEAD"})
 RETRY_AFTER_MAX_S = 60.0
 BACKOFF_MAX_S = 30.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
+_ASKED_AS = "x-ms-client-request-id"
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -192,12 +194,16 @@ class Http:
 
     def _exchange(self, asked: Asked) -> Response | _Broken:
         """The first outcome that is final, or the last of all tries."""
-        retry = self._retry
+        retry, waited_s = self._retry, 0.0
         while True:
             began = time.monotonic()
             outcome = self._attempt(asked)
-            _log(asked, outcome, time.monotonic() - began)
+            took_s = time.monotonic() - began
+            _log(asked, outcome, took_s)
+            waited_s += took_s
             if asked.once or not retry.total or not _may_repeat(retry, asked.method, outcome):
+                return outcome
+            if waited_s >= 2 * self.timeout_s[1]:  # for answers, not for their Retry-After
                 return outcome
             retry = retry.increment(asked.method)
             self.pause(_pause_s(retry, outcome))
@@ -208,7 +214,8 @@ class Http:
         Errors are raised by the caller, outside any `except`: an exception's context can
         print the URL with its SAS.
         """
-        headers = dict(asked.headers)
+        request_id = str(uuid.uuid4())
+        headers = {**asked.headers, _ASKED_AS: request_id, f"x-ms-return-{_ASKED_AS[5:]}": "true"}
         if asked.credential is not None:
             headers["Authorization"] = asked.credential.authorization(asked.url)
         if self._on_request is not None:
@@ -218,12 +225,15 @@ class Http:
         except foreign_errors() as exc:
             return _Broken(*phrase_of(exc))
         try:
+            # Azure repeats the id; its word counts for more than the order of answers.
+            if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:
+                return _Broken("the answer is to another request", True, answer.status)
             return _read(answer, asked)
         except foreign_errors() as exc:
-            request_id = answer.headers.get("x-ms-request-id", "")
-            return _Broken(*phrase_of(exc), answer.status, request_id)
+            service_id = answer.headers.get("x-ms-request-id", "")
+            return _Broken(*phrase_of(exc), answer.status, service_id)
         finally:
-            answer.close()
+            answer.close()  # not read to its end, it costs the connection
 
 
 def without_query(url: str) -> str:

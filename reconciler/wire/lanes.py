@@ -1,40 +1,43 @@
-"""How a request leaves: over connections that are pooled per origin.
+"""How a request leaves: over connections that are pooled per origin, and how its answer is heard.
 
 requests says once per origin how to get there (CA file, proxy, its credentials), and urllib3's pool
-makes each connection with its first request. Later ones go through `http.client`, which urllib3's
-connections are made of: what requests and urllib3 do around it costs more processor time than the
-request itself, and it sets and asks the socket three times, each of which lets another thread run.
-A plan of a thousand services is as fast as one process can send.
+keeps the connections: it looks at an idle one before it is used again, and makes another where the
+service has closed it or has sent what nobody asked for. What an answer may be is bounded here: how
+long it takes, how much may come before its body, and that nothing follows it. HTTP/1.1 pairs
+answers with requests by their position alone, so a connection on which anything unexpected came
+answers no further request.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-import queue
-import re
+import math
+import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse, IncompleteRead
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
 
 from reconciler.errors import redact
+from reconciler.wire.foreign import Unexpected
 from reconciler.wire.hosts import is_loopback
 
 if TYPE_CHECKING:
     import requests
     from requests.adapters import BaseAdapter, HTTPAdapter
-    from urllib3 import HTTPConnectionPool
+    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
 _CHUNK_BYTES = 64 * 1024
-_FRESH_S = 1.0  # for so long nobody asks whether an idle connection is still open before a read
-# What `http.client` sends as it is; for any other target urllib3 has the rules.
-_PLAIN = re.compile(r"/[A-Za-z0-9/?&=%$@:;,.()!'*+~_-]*")
+_HEAD_BYTES = 256 * 1024  # what may come before a body: headers, and interim answers
+_BYTES_PER_S = 128 * 1024  # at the least, beyond the time that any answer may take
+_ACCEPTED = "gzip"  # and nothing else is unpacked
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,8 @@ class Came:
     close: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class _Lane:
-    """How to get to an origin, and used connections with the moment since which they are idle."""
-
-    pool: HTTPConnectionPool
-    idle: deque[tuple[float, HTTPConnection]]
-
-
 class Lanes:
-    """One lane per origin, shared by `threads`; `trusted` is a CA file, or True for the usual ones.
+    """One pool per origin, shared by `threads`; `trusted` is a CA file, or True for the usual ones.
 
     What it raises is foreign: see `foreign_errors`.
     """
@@ -69,19 +64,19 @@ class Lanes:
         self._proxies = getproxies_environment()
         self._timeout = Timeout(connect=timeout_s[0], read=timeout_s[1])
         self._once = Retry(0, read=False)  # the loop of tries is not urllib3's
-        self._headers = {**default_headers(), "User-Agent": "reconciler"}
+        own = {"User-Agent": "reconciler", "Accept-Encoding": _ACCEPTED}
+        self._headers = {**default_headers(), **own}
         self._adapter = _adapter(threads)
         self._mounted: dict[str, BaseAdapter] = {}
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}
         for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
             logging.getLogger(name).addFilter(_redacted)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self._adapter.close()
-        for lane in self._lanes.values():
-            while lane.idle:
-                lane.idle.pop()[1].close()
+        for pool in self._pools.values():
+            pool.close()
         for adapter in self._mounted.values():
             adapter.close()
 
@@ -97,29 +92,14 @@ class Lanes:
             if url.startswith(prefix):
                 return self._through(adapter, method, url, headers, content)
         parts = urlsplit(url)
-        lane = self._lanes.get((parts.scheme, parts.netloc))
-        if lane is None:
-            lane = self._lanes[parts.scheme, parts.netloc] = _Lane(self._pool(url), deque())
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        sent = {**self._headers, **headers}
-        if _PLAIN.fullmatch(target) and (idle := _idle(lane, method)) is not None:
-            return _asked(lane, idle, method, target, sent, content)
-        return self._begun(lane.pool, method, target, sent, content)
-
-    def _begun(
-        self,
-        pool: HTTPConnectionPool,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        content: bytes | None,
-    ) -> Came:
-        """The answer over a connection that urllib3 makes, or makes anew."""
+        pool = self._pools.get((parts.scheme, parts.netloc))
+        if pool is None:
+            pool = self._pools[parts.scheme, parts.netloc] = self._pool(url)
         answer = pool.urlopen(
             method,
-            target,
+            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
             body=content,
-            headers=headers,
+            headers={**self._headers, **headers},
             retries=self._once,
             redirect=False,
             assert_same_host=False,
@@ -127,7 +107,7 @@ class Lanes:
             preload_content=False,
             decode_content=False,
         )
-        chunks = answer.stream(_CHUNK_BYTES, decode_content=True)
+        chunks = _chunks(answer, method)
         return Came(answer.status, dict(answer.headers.itermerged()), chunks, answer.close)
 
     def _pool(self, url: str) -> HTTPConnectionPool:
@@ -139,6 +119,7 @@ class Lanes:
         )
         cert_verify: Any = self._adapter.cert_verify
         cert_verify(pool, url, self._trusted, None)
+        pool.ConnectionCls = type("Connection", (pool.ConnectionCls,), {"response_class": _Answer})
         found: HTTPConnectionPool = pool
         return found
 
@@ -162,95 +143,113 @@ class Lanes:
         return self._proxies
 
 
-def _idle(lane: _Lane, method: str) -> HTTPConnection | None:
-    """A connection that is open and owes no answer; None where there is none.
+def _chunks(answer: BaseHTTPResponse, method: str) -> Iterator[bytes]:
+    """The body, unpacked; Unexpected for a Content-Encoding that was not asked for."""
+    packed = answer.headers.get("Content-Encoding", "").strip().lower()
+    if method != "HEAD" and packed not in ("", "identity", _ACCEPTED):
+        raise Unexpected("the answer is packed in a way that was not asked for")
+    yield from answer.stream(_CHUNK_BYTES, decode_content=packed == _ACCEPTED)
 
-    One that was closed just now only costs a read a second try, which a write might not get.
+
+class _Answer(HTTPResponse):
+    """An answer that is bounded, and that closes its connection where it is not as it must be."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        self._heard = _Heard(sock)
+        super().__init__(cast("socket.socket", self._heard), debuglevel, method, url)
+
+    def begin(self) -> None:
+        """Read the head of the final answer; interim ones are skipped (RFC 9110, 15.2)."""
+        super().begin()
+        interim = False
+        while 100 <= self.status < 200:
+            if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise Unexpected("the answer switches to another protocol")
+            interim = True
+            self.headers = None  # type: ignore[assignment]  # or `begin` takes it as read
+            super().begin()
+        self._heard.bound_bytes()
+        lengths = self.headers.get_all("Content-Length", [])
+        if len({part.strip() for length in lengths for part in length.split(",")}) > 1:
+            raise Unexpected("the answer has more than one length")
+        self.will_close = self.will_close or interim or bool(lengths and self.chunked)
+
+
+class _Heard(io.RawIOBase):
+    """The bytes of one answer as they come, within its time; stands for the socket in `_Answer`.
+
+    http.client closes what it reads from at the end of an answer. Whatever was received beyond
+    that end is of nobody's request, so the connection is shut down: urllib3 sees that before it
+    would use it again.
     """
-    try:
-        since, used = lane.idle.pop()
-    except IndexError:
-        return _first_used(lane.pool)
-    if (method in ("GET", "HEAD") and time.monotonic() - since < _FRESH_S) or _is_open(used):
-        return used
-    used.close()
-    return _idle(lane, method)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._raw = cast("io.RawIOBase", sock.makefile("rb", buffering=0))
+        self._timeout_s = sock.gettimeout() or math.inf
+        self._until = time.monotonic() + self._timeout_s
+        self._came = 0
+        self._most: float = _HEAD_BYTES
+        self._over = False
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
+        """What reads of it."""
+        return _Reader(self)
+
+    def bound_bytes(self) -> None:
+        """The head is read; how large the body may be is for others to say."""
+        self._most = math.inf
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """How many bytes came; None where there is nothing without waiting, once it is over."""
+        if self._over:
+            return None
+        left_s = self._until + self._came / _BYTES_PER_S - time.monotonic()
+        late = left_s < self._timeout_s / 2  # else to say it costs each answer a system call
+        try:
+            if late:
+                self._socket.settimeout(max(left_s, 0.001))
+            came = self._raw.readinto(buffer)
+        except TimeoutError as exc:
+            if not late:
+                raise
+            raise Unexpected("the answer did not end in time", again=False) from exc
+        self._came += came or 0
+        if self._came > self._most:
+            raise Unexpected("the head of the answer has no end")
+        return came
+
+    def end(self, rest: Callable[[], bytes]) -> None:
+        """Close; nothing that was received may be left."""
+        self._over = True
+        if rest():
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._raw.close()
 
 
-def _first_used(pool: HTTPConnectionPool) -> HTTPConnection | None:
-    """A connection that urllib3 made and keeps, which is idle after its first request."""
-    if pool.pool is None:  # closed, as urllib3 will say
-        return None
-    try:
-        connection = pool.pool.get(block=False)
-    except queue.Empty:
-        return None
-    if isinstance(connection, HTTPConnection) and _is_open(connection):
-        return connection
-    pool.pool.put(connection, block=False)
-    return None
+class _Reader(io.BufferedReader):
+    """What http.client reads an answer from."""
 
+    def __init__(self, heard: _Heard) -> None:
+        self._heard = heard
+        super().__init__(heard)
 
-def _is_open(connection: HTTPConnection) -> bool:
-    known: bool = getattr(connection, "is_connected", False)  # urllib3's connections tell
-    return known
-
-
-def _asked(
-    lane: _Lane,
-    connection: HTTPConnection,
-    method: str,
-    target: str,
-    headers: Mapping[str, str],
-    content: bytes | None,
-) -> Came:
-    """The answer over an idle connection, which is idle again when that is closed.
-
-    http.client's own methods are called, whatever urllib3's connection does in their place. As
-    there, a service may answer and close before it has read all that it was sent.
-    """
-    try:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            HTTPConnection.request(connection, method, target, content, headers)
-        answer = HTTPConnection.getresponse(connection)
-    except BaseException:
-        connection.close()
-        raise
-
-    def close() -> None:
-        ended = answer.isclosed() and not answer.length  # what did not come stays in its length
-        if ended and connection.sock is not None:
-            lane.idle.append((time.monotonic(), connection))
-        else:  # not read to its end, or the service wants no further request
-            connection.close()
-
-    came = _merged(answer)
-    chunks = _unpacked(answer) if "content-encoding" in came else _chunks(answer)
-    return Came(answer.status, came, chunks, close)
-
-
-def _merged(answer: HTTPResponse) -> dict[str, str]:
-    """The headers by their names in lower case; one that came several times has all its values."""
-    merged: dict[str, str] = {}
-    for name, value in answer.getheaders():
-        key = name.lower()
-        merged[key] = f"{merged[key]}, {value}" if key in merged else value
-    return merged
-
-
-def _chunks(answer: HTTPResponse) -> Iterator[bytes]:
-    while chunk := answer.read(_CHUNK_BYTES):
-        yield chunk
-    if answer.length:
-        raise IncompleteRead(b"", answer.length)
-
-
-def _unpacked(answer: HTTPResponse) -> Iterator[bytes]:
-    """The body without its Content-Encoding, which urllib3 knows to undo."""
-    from urllib3 import HTTPResponse as Unpacking
-
-    whole = Unpacking(answer, _merged(answer), preload_content=False, original_response=answer)
-    return whole.stream(_CHUNK_BYTES, decode_content=True)
+    def close(self) -> None:
+        """Close, having looked for what follows the answer."""
+        if not self.closed:
+            self._heard.end(self.peek)
+        super().close()
 
 
 def _prepared(

@@ -1,0 +1,62 @@
+"""A server that writes bytes as it is told: HTTP, or what only looks like it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Send = Callable[[bytes], None]
+Reply = Callable[[str, Send], None]  # the request line, and what sends
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
+    """An answer; `length` lies about the body's."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+@dataclass
+class RawServer:
+    """Answers each request by `reply`, which may send anything; `asked` are the request lines."""
+
+    reply: Reply
+    asked: list[str] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+    connections: list[socket.socket] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.listening.close()
+        for connection in self.connections:
+            connection.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listening.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.connections.append(connection)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            heard = b""
+            while data := connection.recv(65536):
+                heard += data
+                head, ended, rest = heard.partition(b"\r\n\r\n")
+                length = int(
+                    (head.lower() + b"\r\n").partition(b"content-length: ")[2].split(b"\r\n")[0]
+                    or 0
+                )
+                if ended and len(rest) >= length:
+                    heard = rest[length:]
+                    self.heads.append(head)
+                    self.asked.append(head.split(b"\r\n")[0].decode())
+                    self.reply(self.asked[-1], connection.sendall)
