@@ -127,6 +127,7 @@ class _Job:
         self._github = runner._github
         self._token = self._grant(job.get("permissions", workflow["permissions"]))
         self._environ: dict[str, str] = {}
+        self._paths: list[str] = []
         self._processes: list[int] = []
         self._may = job.get("permissions", {})
 
@@ -192,7 +193,7 @@ class _Job:
         given = {
             **self._runner._environ,
             "HOME": str(self._folder),
-            "PATH": f"{self._runner._shims}:{Path(sys.executable).parent}:{os.defpath}",
+            "PATH": ":".join([*self._paths, str(self._runner._shims), os.defpath]),
             **{name: str(file) for name, file in files.items()},
             "GITHUB_ACTIONS": "true",
             "GITHUB_ACTOR": "mona",
@@ -214,6 +215,7 @@ class _Job:
         }
         code, log = self._ran(script, given)
         self._environ |= _env_file(files["GITHUB_ENV"].read_text())
+        self._paths[:0] = files["GITHUB_PATH"].read_text().split("\n")[:-1]
         return code == 0, log, parsed_outputs(files["GITHUB_OUTPUT"].read_text())
 
     def _ran(self, script: str, environ: Mapping[str, str]) -> tuple[int, str]:
@@ -369,12 +371,28 @@ def _yaml(text: str) -> Any:
 
 
 def _shims(folder: Path, installed: Path) -> Path:
-    """A folder with a `python3` that notes what pip was to install, and installs nothing."""
+    """A folder with a `python3` whose virtual environments have this program without pip: it notes
+    what was to be installed where. Whatever is not run with -I is refused.
+    """
     folder.mkdir(parents=True)
+    (folder / "program").symlink_to(Path(sys.executable).parent / "reconciler")
     shim = folder / "python3"
     shim.write_text(
-        '#!/bin/bash\nif [[ "$1 $2 $3" == "-m pip install" ]]; then\n'
-        f'  echo "${{@:4}}" >>"{installed}"\n  exit 0\nfi\nexec "{sys.executable}" "$@"\n'
+        f"""#!/bin/bash
+case "$*" in
+  "-I -m venv --clear "*)
+    mkdir -p "$5/bin"
+    cp "{shim}" "$5/bin/python" ;;
+  "-I -m pip install "*)
+    echo "$0 ${{@: -1}}" >>"{installed}"
+    ln -sf "{folder}/program" "$(dirname "$0")/reconciler" ;;
+  "-I -c "*)
+    exec "{sys.executable}" "$@" ;;
+  *)
+    echo "python3 $* may run a file of the checkout"
+    exit 9 ;;
+esac
+"""
     )
     shim.chmod(0o755)
     return folder

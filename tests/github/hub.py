@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ class Hub:
         git(folder, "clone", "--quiet", str(self.origin), str(self.clone))
         copied(ROOT / ".github", self.clone / ".github")
         copied(ROOT / "services", self.clone / "services")
+        shutil.copy(ROOT / "pyproject.toml", self.clone)  # the action is of the same repository
         self._commit("begin")
         git(self.clone, "push", "--quiet", "origin", "HEAD:main")
         github.repository = self.origin

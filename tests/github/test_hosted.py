@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.github.expressions import filled, holds
-from tests.github.hub import Hub
+from tests.github.hub import ROOT, Hub
 from tests.github.standin import StandIn, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.github.hosted import Job
 
@@ -121,6 +123,82 @@ def test_an_input_is_an_argument_and_never_code(hub: Hub) -> None:
     assert not list(hub.folder.rglob("stolen"))
 
 
+def test_every_job_has_an_environment_of_its_own_that_is_made_once(hub: Hub) -> None:
+    two = """
+      - uses: ./.github/actions/reconcile
+        with: {command: validate}
+      - uses: ./.github/actions/reconcile
+        with: {command: validate}
+"""
+    for done in (job(hub, two), hub.run("try", hub.event("workflow_dispatch"))["it"]):
+        assert done.result == "success", done.log
+    first, second = (line.split()[0] for line in hub.runner.installed.read_text().splitlines())
+    assert first != second
+    assert Path(first).parents[2] == hub.folder / "run-9001-it" / "temp"
+
+
+def test_another_commit_of_the_action_is_installed_beside_the_first(hub: Hub) -> None:
+    steps = """
+      - uses: ./.github/actions/reconcile
+        with: {command: validate}
+      - run: echo "# another commit" >>pyproject.toml
+      - uses: ./.github/actions/reconcile
+        with: {command: validate}
+"""
+    assert job(hub, steps).result == "success"
+    assert len(set(hub.runner.installed.read_text().splitlines())) == 2
+
+
+def test_a_job_may_install_the_program_itself(hub: Hub) -> None:
+    (hub.runner._shims / "reconciler").symlink_to("program")
+    steps = """
+      - uses: ./.github/actions/reconcile
+        with: {command: validate, install: "false"}
+"""
+    assert job(hub, steps).result == "success"
+    assert not hub.runner.installed.exists()
+
+
+@pytest.mark.parametrize(
+    ("lacks", "hint"),
+    [
+        ('"-I -m venv"*) exit 1 ;;', "apt-get install python3-venv"),
+        ('"-I -c"*) exit 1 ;;', "older than 3.11; run actions/setup-python"),
+        ('"-I -m pip"*) exit 1 ;;', "pip says why"),
+    ],
+)
+def test_a_python_that_cannot_do_it_says_what_to_install(hub: Hub, lacks: str, hint: str) -> None:
+    shim = hub.runner._shims / "python3"
+    shim.write_text(shim.read_text().replace('case "$*" in\n', f'case "$*" in\n  {lacks}\n'))
+    done = job(
+        hub, "      - uses: ./.github/actions/reconcile\n        with: {command: validate}\n"
+    )
+    assert done.result == "failure"
+    assert "::error title=reconciler cannot be installed::" in done.log
+    assert hint in done.log
+
+
+def test_no_file_of_the_checkout_is_taken_for_a_module_of_python(tmp_path: Path) -> None:
+    """With the real Python and pip, which finds no index here and fails."""
+    for name in ("pip", "venv", "ensurepip", "hashlib", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('stolen', 'w')\n")
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    done = subprocess.run(
+        [str(ROOT / ".github/actions/install"), ""],
+        cwd=tmp_path,
+        env={
+            **{"PATH": os.environ["PATH"], "RUNNER_TEMP": str(temp), "PIP_NO_INDEX": "1"},
+            **{"GITHUB_PATH": str(tmp_path / "path"), "HOME": str(tmp_path)},
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert "hatchling" in done.stderr, done.stdout
+    assert "pip says why" in done.stdout
+    assert not list(tmp_path.rglob("stolen"))
+
+
 def test_further_arguments_and_targets_are_one_a_line(hub: Hub) -> None:
     done = job(
         hub,
@@ -175,8 +253,10 @@ def test_a_job_that_signs_in_without_the_permission_hears_which_line_is_missing(
 
 def test_the_token_of_github_reaches_no_command_that_does_not_ask_it(hub: Hub) -> None:
     """A secret of the environment that is called TOKEN is not GitHub's either."""
-    (hub.runner._shims / "reconciler").write_text('#!/bin/bash\necho "ran $*"; env\n')
-    (hub.runner._shims / "reconciler").chmod(0o755)
+    program = hub.runner._shims / "program"
+    program.unlink()
+    program.write_text('#!/bin/bash\necho "ran $*"; env\n')
+    program.chmod(0o755)
     steps = """
       - uses: ./.github/actions/reconcile
         with:
@@ -213,7 +293,8 @@ def test_the_emulator_is_started_once_and_lives_as_long_as_the_job(
     )
     assert done.result == "success", done.log
     assert f"talking to the emulator at http://127.0.0.1:{port}" in done.log
-    assert hub.runner.installed.read_text().endswith("[emulator]\n")
+    with_emulator, without = hub.runner.installed.read_text().splitlines()
+    assert with_emulator == f"{without}[emulator]", "once each, in one environment"
     until = time.monotonic() + 20
     while _listens(port):
         assert time.monotonic() < until, "it outlived its job"

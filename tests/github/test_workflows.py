@@ -68,7 +68,8 @@ def test_what_is_wrong_in_a_pull_request_is_said_on_its_line(
     assert f"::error file={BREAST_CANCER},line=" in jobs["validate"].log
     assert 'write "1.10"' in jobs["validate"].summary
     assert github.asked == [], "nothing needs GitHub"
-    assert not hub.runner.installed.exists(), "what is installed is left alone"
+    (installed,) = hub.runner.installed.read_text().splitlines()
+    assert "/temp/reconciler-" in installed, "in an environment of its own"
 
 
 @pytest.mark.long
