@@ -623,7 +623,8 @@ def approved(
     from reconciler.cli.approved import approved as command
 
     printing.log_to_stderr(verbose)
-    chosen = session.choose(session.load(services), environment)
+    found = session.load(services, *filter(None, [environment]))
+    chosen = session.choose(found, environment)
     return command(chosen.environment.name, branch, out)
 
 

@@ -148,7 +148,7 @@ def export(wanted: Desired, names: list[str], out: Path | None) -> int:
             else:
                 documents[binding.name] = export_document(binding, state)
     if out is None:
-        print(_json(documents if len(chosen) > 1 else documents.get(chosen[0].name, {})), end="")
+        print(_json(documents if len(chosen) > 1 else next(iter(documents.values()), {})), end="")
     else:
         _write_exports(out, documents)
     return errors.SUCCESS if not failed else errors.PARTIAL if documents else errors.ERROR

@@ -29,13 +29,13 @@ def make_edits(wanted: Iterable[NewVersion]) -> list[Edit]:
     return [_edit(path, each) for path, each in by_path.items()]
 
 
-def loaded(services: Path, edits: Iterable[Edit]) -> dict[str, Desired]:
-    """The desired state as it would be with the edits."""
+def loaded(services: Path, edits: Iterable[Edit], *only: str) -> dict[str, Desired]:
+    """The desired state as it would be with the edits, of the environments that are asked for."""
     instead = {
         PurePosixPath(edit.path).relative_to(services.as_posix()): edit.after.decode("utf-8-sig")
         for edit in edits
     }
-    return desired.load(services, session.kinds(), instead=instead)
+    return desired.load(services, session.kinds(), only=only, instead=instead)
 
 
 def finish(edits: Sequence[Edit], *, dry_run: bool) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) -> int:
     """`promote`: 0 when the target declares the version, also if it did before."""
-    found = session.load(services)
+    found = session.load(services, from_, to)
     source, target = environments(found, from_, to)
     chosen = promotions(source, target, name)
     if chosen.left_out:
@@ -36,7 +36,7 @@ def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) ->
     if not to_do:
         return errors.SUCCESS
     edits = make_edits(NewVersion(each.source, each.old, each.new) for each in to_do)
-    after = loaded(services, edits)
+    after = loaded(services, edits, from_, to)
     _prove(found, after, target, to_do)
     for note in notes(to_do, source.environment, target.environment, after[to].bindings):
         say(note)

@@ -62,7 +62,7 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
     if not renewals:
         say(f"{name}: nothing is to be made anew")
     edits = editing.make_edits(each.edit for each in renewals)
-    after = editing.loaded(services, edits)[name]
+    after = editing.loaded(services, edits, name)[name]
     actions.current().has_changes = bool(edits)
     sys.stdout.write(redact("".join(map(str, edits))))
     sys.stdout.flush()
@@ -107,7 +107,8 @@ def _templates(
     """The inputs that have the version in their path; None where the version cannot be edited."""
     said = NewVersion(bindings[0].source, bindings[0].version.version, _STAND_IN)
     try:
-        after = editing.loaded(services, editing.make_edits([said]))[wanted.environment.name]
+        name = wanted.environment.name
+        after = editing.loaded(services, editing.make_edits([said]), name)[name]
     except ConfigurationError:
         return None
     names = {binding.name for binding in bindings}

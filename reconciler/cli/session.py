@@ -136,9 +136,12 @@ def kinds() -> dict[str, desired.Kind]:
     return {name: kind(name) for name in targets.KINDS}
 
 
-def load(services: Path) -> dict[str, Desired]:
-    """The desired state by environment; ConfigurationError with everything that is wrong."""
-    return desired.load(services, kinds())
+def load(services: Path, *only: str) -> dict[str, Desired]:
+    """The desired state by environment; ConfigurationError with everything that is wrong.
+
+    `only` are the environments that are asked for; what is wrong in others is then no error.
+    """
+    return desired.load(services, kinds(), only=only)
 
 
 def wanted(
@@ -148,7 +151,8 @@ def wanted(
     selection: Selection | None = None,
 ) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
-    chosen = committed(choose(load(services), environment, auth), services, os.environ)
+    found = load(services, *filter(None, [environment]))
+    chosen = committed(choose(found, environment, auth), services, os.environ)
     if selection is None:
         return chosen
     chosen = selection.of(chosen)

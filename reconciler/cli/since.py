@@ -35,8 +35,9 @@ def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
     commit = _commit(repository, ref)
     changed = _changed(repository, commit)
     if changed:
-        before = _before(repository, commit, f"{ref}:{repository.below}")
-        names = touched(before.get(wanted.environment.name), wanted)
+        name = wanted.environment.name
+        before = _before(repository, commit, f"{ref}:{repository.below}", name)
+        names = touched(before.get(name), wanted)
     else:
         names = frozenset()
     say(
@@ -91,14 +92,14 @@ def _changed(repository: _Repository, commit: str) -> int:
     return len({*git.good(other).split(b"\0"), *git.good(new).split(b"\0")} - {b""})
 
 
-def _before(repository: _Repository, commit: str, shown: str) -> Mapping[str, Desired]:
+def _before(repository: _Repository, commit: str, shown: str, name: str) -> Mapping[str, Desired]:
     """The desired state of the commit; nothing where it has none that is valid."""
     with TemporaryDirectory(prefix="reconciler.") as folder:
         if not _check_out(repository, commit, Path(folder)):
             return {}
         root = Path(folder, "tree", repository.below)
         try:
-            return desired.load(root, session.kinds(), display=shown)
+            return desired.load(root, session.kinds(), only=[name], display=shown)
         except ConfigurationError as exc:
             say(f"{exc.message.splitlines()[0]} (so every binding counts as touched)")
             return {}

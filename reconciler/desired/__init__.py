@@ -21,7 +21,7 @@ from reconciler.desired.tree import read_tree
 from reconciler.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path, PurePosixPath
 
     from reconciler.desired.nodes import Document
@@ -35,15 +35,19 @@ def load(
     root: Path,
     kinds: Mapping[str, Kind],
     *,
+    only: Collection[str] = (),
     display: str | None = None,
     instead: Mapping[PurePosixPath, str] | None = None,
 ) -> dict[str, Desired]:
     """Environment name → what it must look like, sorted by name.
 
+    `only` are the environments that are asked for, so that what is wrong in others is nobody's
+    affair; without it everything that is wrong in the tree is.
+
     `kinds` says what must be known of each kind of endpoint.
     `display` is what messages and sources call the root; None: as it was typed.
     `instead` is what YAML files below the root are taken to hold, before they are written.
-    Raises ConfigurationError with everything that is wrong in the tree.
+    Raises ConfigurationError with everything that is wrong.
     """
     display = root.as_posix() if display is None else display
     files = read_tree(root, display)
@@ -61,9 +65,33 @@ def load(
     resolver = Resolver(kinds, Probes(root), Definitions(root), complete=complete and expanded)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
-    if problems:
+    if not problems:
+        return desired
+    if not only:
         raise ConfigurationError(summed(problems))
-    return desired
+    return _unspoilt(desired, resolver, only, summed(problems), files)
+
+
+def _unspoilt(
+    desired: dict[str, Desired],
+    resolver: Resolver,
+    only: Collection[str],
+    problems: list[Problem],
+    files: Files,
+) -> dict[str, Desired]:
+    """The environments that nothing wrong belongs to; ConfigurationError if that spoils `only`.
+
+    A problem belongs to the environment that applies to its folder, and to those that need what is
+    wrong. One that could not be read at all may be the one that is asked for.
+    """
+    owners = [resolver.environment_of(files.below(each.path).parent) for each in problems]
+    spoilt = {*owners, *resolver.doubtful}
+    wanted = [name for name in only if name in spoilt]
+    missing = [name for name in only if name not in desired and not resolver.complete]
+    if wanted or missing:
+        theirs = [each for each, owner in zip(problems, owners, strict=True) if owner in wanted]
+        raise ConfigurationError(problems if missing or not theirs else theirs)
+    return {name: each for name, each in desired.items() if name not in spoilt}
 
 
 def _generated(

@@ -46,7 +46,8 @@ _NUMBER = re.compile(
     r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|\.(inf|Inf|INF)|"
     r"(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)|\.(nan|NaN|NAN)"
 )
-_BOOLEAN = re.compile("[yYnN]")  # of YAML 1.1, which PyYAML reads as text
+# Booleans of YAML 1.1 that PyYAML reads as text; as keys they are names that people use.
+_BOOLEAN = re.compile("[yYnN]")
 # One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
 # another text than this program. Joiners are letters' business where they join letters.
 _HIDDEN = (
@@ -309,7 +310,7 @@ class _Reader:
         mark = event.start_mark
         if _is_bare(event):
             self._grow(mark, 1, depth)
-            key = _scalar(event)
+            key = event.value if _BOOLEAN.fullmatch(event.value) else _scalar(event)
         else:
             key = self._value(event, (*trail, "?"), depth)
             self._values.pop((*trail, "?"), None)

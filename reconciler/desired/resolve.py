@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from reconciler.desired import build
 from reconciler.desired.nodes import problem
@@ -69,12 +70,13 @@ class _Site:
     environment: Environment | None
     bindings: list[Binding] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
-    addresses: dict[str, str] = field(default_factory=dict)
-    used: bool = False
 
 
 class Resolver:
-    """Joins the documents of one tree; `problems` grows while it does."""
+    """Joins the documents of one tree; `problems` grows while it does.
+
+    `doubtful` are the names of environments that need what is wrong, wherever that is written.
+    """
 
     def __init__(
         self,
@@ -90,7 +92,10 @@ class Resolver:
         self._complete = complete
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
+        self._doubtful_models: set[str] = set()
+        self._addresses: dict[tuple[str, str], tuple[_Site, str]] = {}
         self.problems: list[Problem] = []
+        self.doubtful: set[str | None] = set()
 
     def resolve(self, declared: Iterable[Declared]) -> dict[str, Desired]:
         """Environment name → what it must look like; meaningless if there are problems."""
@@ -101,19 +106,31 @@ class Resolver:
         for each in ordered:
             if each.kind in BINDING_KINDS:
                 self._bind(each)
-        self._refuse_empty(ordered)
+        self._refuse_models_alone(ordered)
         self._refuse_too_many()
         found = [site for site in self._sites.values() if site.environment]
         desired = (_desired(site.environment, site.bindings) for site in found if site.environment)
         return {each.environment.name: each for each in sorted(desired, key=_name)}
 
+    @property
+    def complete(self) -> bool:
+        """Whether every document could be read, so that what is not there is missing."""
+        return self._complete
+
+    def environment_of(self, folder: PurePosixPath) -> str | None:
+        """The name of the environment that applies to a folder; None if none does."""
+        site = self._nearest(folder)
+        return site.declared.name if site else None
+
     def _collect_environments(self, environments: Iterable[Declared]) -> None:
         names: dict[str, str] = {}
         for each in environments:
-            self._once(names, each, f'the environment "{each.name}"')
+            if not self._once(names, each, f'the environment "{each.name}"'):
+                self.doubtful.add(each.name)
             if (other := self._sites.get(each.folder)) is not None:
                 message = f"this folder has an environment already ({other.declared.place})"
                 self._say(each.place, f"{message}; give each its own folder")
+                self.doubtful.add(each.name)
                 continue
             made = build.environment(each.document) if each.valid else None
             self._sites[each.folder] = _Site(each, made)
@@ -121,24 +138,29 @@ class Resolver:
     def _collect_models(self, models: Iterable[Declared]) -> None:
         names: dict[str, str] = {}
         for each in models:
-            self._once(names, each, f'the model "{each.name}"')
+            once = self._once(names, each, f'the model "{each.name}"')
             if each.name:
                 self._models.setdefault(each.name, each)
-            if each.valid:
-                self.problems.extend(build.output_problems(each.document))
+            more = build.output_problems(each.document) if each.valid else []
+            self.problems.extend(more)
+            if each.name and (more or not once):
+                self._doubtful_models.add(each.name)
 
     def _bind(self, each: Declared) -> None:
         """Bind, and say of every problem to which element of a `forEach` it belongs."""
         before = len(self.problems)
-        self._check_and_bind(each)
+        site = self._site(each)
+        bound = self._check_and_bind(each, site)
         element = each.document.element
         self.problems[before:] = [replace(p, element=element) for p in self.problems[before:]]
+        if site is not None and (not bound or len(self.problems) > before):
+            self.doubtful.add(site.declared.name)
 
-    def _check_and_bind(self, each: Declared) -> None:
-        """Check everything about a binding, and add it to its environment if all is well."""
-        site, model = self._site(each), self._model(each)
+    def _check_and_bind(self, each: Declared, site: _Site | None) -> bool:
+        """Check everything about a binding; whether it was added to its environment."""
+        model = self._model(each)
         if site is None or not each.valid:
-            return
+            return False
         self._once(site.names, each, f'the binding "{each.name}" of {_named(site)}')
         probe, problems = self._probes.probe(each.document, each.folder)
         self.problems.extend(problems)
@@ -146,9 +168,10 @@ class Resolver:
         recipe = self._recipe(each, model, site) if model else None
         creation, more = self._creation(each, site)
         self.problems.extend(more)
-        if model and recipe and address is not None and not (problems or more):
-            made = _binding(each, model.document, recipe, address, probe, creation)
-            site.bindings.append(made)
+        if not (model and recipe and address is not None) or problems or more:
+            return False
+        site.bindings.append(_binding(each, model.document, recipe, address, probe, creation))
+        return True
 
     def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
         kind = self._kinds.get(each.kind or "")
@@ -164,15 +187,16 @@ class Resolver:
         return recipe
 
     def _site(self, each: Declared) -> _Site | None:
-        """The nearest enclosing environment."""
-        for folder in (each.folder, *each.folder.parents):
-            if folder in self._sites:
-                self._sites[folder].used = True
-                return self._sites[folder]
-        if self._complete:
+        site = self._nearest(each.folder)
+        if site is None and self._complete:
             message = "no environment applies here; add a document of kind Environment"
             self._say(each.place, f"{message} to this folder or one above it")
-        return None
+        return site
+
+    def _nearest(self, folder: PurePosixPath) -> _Site | None:
+        """The nearest environment that encloses a folder."""
+        above = (self._sites.get(each) for each in (folder, *folder.parents))
+        return next(filter(None, above), None)
 
     def _model(self, each: Declared) -> Declared | None:
         """The model that the binding names, if it is usable."""
@@ -186,7 +210,7 @@ class Resolver:
                 self._say(each.document.at("spec", "model", "name"), message + hint)
             return None
         found = self._models[name]
-        return found if found.valid else None
+        return found if found.valid and name not in self._doubtful_models else None
 
     def _check_service(self, model: Declared, site: _Site) -> None:
         trail = ("spec", "training", "service")
@@ -217,21 +241,22 @@ class Resolver:
         return address
 
     def _refuse_second(self, each: Declared, site: _Site, address: Address) -> None:
-        """Complain if the address is bound already; services do not tell case apart."""
-        said = str(address).casefold()
-        if said in site.addresses:
-            message = f"{address} is bound already ({site.addresses[said]})"
-            self._say(each.place, f"{message}; an address serves one model")
-        site.addresses.setdefault(said, each.shown)
+        """Complain if the address is bound already, by any environment of the tree.
 
-    def _refuse_empty(self, ordered: list[Declared]) -> None:
-        if not self._complete:
+        Services do not tell case apart, and Unicode forms are told apart by no reader.
+        """
+        assert site.environment is not None
+        where = site.environment.cloud.value, normalize("NFC", address.key).casefold()
+        other, place = self._addresses.setdefault(where, (site, each.shown))
+        if place == each.shown:
             return
-        for site in self._sites.values():
-            if not site.used:
-                message = f"{_named(site)} has no binding; add a WebService or ClassicEndpoint"
-                self._say(site.declared.place, f"{message} to its folder or below")
-        if not self._sites and all(each.kind == "Model" for each in ordered):
+        by = "" if other is site else f" by {_named(other)}"
+        why = "an address serves one model" if other is site else "one of them must own it"
+        self._say(each.place, f"{address} is bound already{by} ({place}); {why}")
+        self.doubtful.add(other.declared.name)
+
+    def _refuse_models_alone(self, ordered: list[Declared]) -> None:
+        if self._complete and all(each.kind == "Model" for each in ordered):
             for each in ordered:
                 message = "models alone change nothing; add an Environment and a binding"
                 self._say(each.place, message)
@@ -243,13 +268,15 @@ class Resolver:
                 message = f"{len(site.bindings):,} bindings, and limits.bindings is {most:,}"
                 self._say(site.declared.place, f"{message}; declare fewer, or raise the limit")
 
-    def _once(self, names: dict[str, str], each: Declared, what: str) -> None:
-        """Complain if the name was seen before."""
+    def _once(self, names: dict[str, str], each: Declared, what: str) -> bool:
+        """Whether the name was not seen before; complain if it was."""
         if each.name in names:
             already = f"is declared already ({names[each.name]})"
             self._say(each.place, f"{what} {already}; names are unique")
-        elif each.name:
+            return False
+        if each.name:
             names[each.name] = each.shown
+        return True
 
     def _say(self, source: Source, message: str) -> None:
         self.problems.append(problem(source, message))

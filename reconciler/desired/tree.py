@@ -36,6 +36,10 @@ class Files:
         """
         return (PurePosixPath(self.display) / below).as_posix()
 
+    def below(self, shown: str) -> PurePosixPath:
+        """The path below the root that messages name so."""
+        return PurePosixPath(shown).relative_to(self.display)
+
 
 class CannotReadError(Exception):
     """A file that must not or cannot be read; the message is for people."""

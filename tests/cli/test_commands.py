@@ -274,6 +274,24 @@ def test_a_file_that_is_no_plan_is_refused(
     assert "plan.json: not a plan that `plan --out` wrote" in ran.err
 
 
+def test_an_environment_works_while_another_one_is_wrong_or_empty(
+    lab: Lab, command: Command
+) -> None:
+    text = (lab.services / "local/environment.yaml").read_text()
+    (lab.services / "next").mkdir()
+    other = lab.services / "next/environment.yaml"
+    other.write_text(text.replace("name: local", "name: next"))
+    assert command("validate").err == "local: 4 bindings are valid\nnext: 0 bindings are valid\n"
+    for arguments in (["plan"], ["status"], ["verify"], ["drift"], ["apply", "--yes"], ["export"]):
+        assert command(*arguments, "-e", "next").code == errors.SUCCESS
+    other.write_text(text.replace("name: local", "name: next").replace("mllocal", "ML"))
+    for arguments in (["plan", "-e", "local"], ["status", "-e", "local"]):
+        assert command(*arguments).code in (errors.SUCCESS, errors.REFUSED)
+    for arguments in (["plan", "-e", "next"], ["plan"], ["validate"]):
+        ran = command(*arguments)
+        assert (ran.code, "next/environment.yaml:" in ran.err) == (errors.CONFIGURATION, True)
+
+
 def test_validate_counts_what_for_each_makes(lab: Lab, command: Command) -> None:
     lab.edit(
         "breast-cancer.yaml",

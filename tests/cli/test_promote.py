@@ -43,7 +43,9 @@ WORKSPACE = (
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two environments below `services`, in the current folder."""
     files = {
-        name: text + WORKSPACE if name.endswith("environment.yaml") else text
+        name: text + WORKSPACE.replace("9cd6", f"{name.startswith('staging'):04x}")
+        if name.endswith("environment.yaml")
+        else text
         for name, text in FLEETS.items()
     }
     write(tmp_path / "services", files)

@@ -35,7 +35,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
     files = {
-        name: text + WORKSPACE if name.endswith("environment.yaml") else text
+        name: text + WORKSPACE.replace("9cd6", f"{name.startswith('staging'):04x}")
+        if name.endswith("environment.yaml")
+        else text
         for name, text in FLEETS.items()
     }
     (tmp_path / "clone" / "ml").mkdir(parents=True)

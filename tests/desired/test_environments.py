@@ -98,23 +98,35 @@ ENVIRONMENTS = [
     whole(
         "a second environment in the folder names both places",
         "second.yaml",
-        ENVIRONMENT.replace("name: prod", "name: second"),
+        ENVIRONMENT.replace("name: prod", "name: second").replace("ml-prod", "ml-second"),
         "3:18: this folder has an environment already (environment.yaml:3:18); "
         "give each its own folder",
     ),
     whole(
         "two environments of one name name both places",
         "west/environment.yaml",
-        f"{ENVIRONMENT}---\n{BINDING.split('  verify')[0]}",
+        f"{ENVIRONMENT.replace('ml-prod', 'ml-west')}---\n{BINDING.split('  verify')[0]}",
         '3:18: the environment "prod" is declared already (environment.yaml:3:18); '
         "names are unique",
     ),
     whole(
-        "an environment without any binding is refused",
+        "an environment without any binding is fine",
         "west/environment.yaml",
         ENVIRONMENT.replace("name: prod", "name: west"),
-        '3:18: the environment "west" has no binding; '
-        "add a WebService or ClassicEndpoint to its folder or below",
+    ),
+    whole(
+        "two environments that bind one address, whatever its case, name both places",
+        "west/all.yaml",
+        ENVIRONMENT.replace("name: prod", "name: west").replace("ml-prod", "ML-Prod")
+        + f"---\n{BINDING.split('  verify')[0]}".replace("churn-p", "CHURN-P"),
+        '15:9: CHURN-Predictive is bound already by the environment "prod" (churn.yaml:4:9); '
+        "one of them must own it",
+    ),
+    whole(
+        "one address in two clouds is two",
+        "west/all.yaml",
+        ENVIRONMENT.replace("name: prod", "name: west").replace("spec:", "spec:\n  cloud: azure")
+        + f"---\n{BINDING.split('  verify')[0]}",
     ),
     whole(
         "a binding outside any environment is refused",

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, MODEL, complaints, loaded, write
+from reconciler.desired import load
+from reconciler.errors import ConfigurationError
+from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, KINDS, MODEL, complaints, loaded, write
 
 NOTHING = (
     "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
@@ -55,9 +57,76 @@ def test_models_alone_are_no_success(root: Path) -> None:
     ]
 
 
-def test_an_environment_alone_is_no_success(root: Path) -> None:
-    (said,) = complaints(write(root, {"e.yaml": ENVIRONMENT}))
-    assert said.startswith('services/e.yaml:3:18: the environment "prod" has no binding')
+def test_an_environment_may_come_first_alone_or_with_its_models(root: Path) -> None:
+    assert loaded(write(root, {"e.yaml": ENVIRONMENT}))["prod"].bindings == ()
+    assert loaded(write(root, {"m.yaml": MODEL}))["prod"].bindings == ()
+
+
+WEST = ENVIRONMENT.replace("name: prod", "name: west").replace("ml-prod", "ml-west")
+TWO = {
+    "models/churn.yaml": MODEL,
+    **{f"prod/{name}": text for name, text in GOOD.items() if "models" not in name},
+    **{f"west/{name}": text for name, text in GOOD.items() if "models" not in name},
+    "west/environment.yaml": WEST,
+}
+SHARED = BINDING.split("  verify")[0].replace("name: churn\n", "name: c\n", 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("west/churn.yaml", "["),
+        ("west/churn.yaml", ""),
+        ("west/churn.yaml", b"\xfc"),
+        ("west/churn.yaml", BINDING.replace('"2026-10"', "4")),
+        ("west/probe.json", "["),
+        ("west/environment.yaml", "["),
+        ("west/environment.yaml", ""),
+        ("west/environment.yaml", WEST.replace("mlprod", "ML")),
+        ("west/environment.yaml", WEST.replace("churn-training:", "other:")),
+        ("west/deep/sites.yaml", f"forEach: {{a: {{file: none.csv}}}}\n{BINDING}"),
+        ("west/other.yaml", SHARED.replace("name: churn\n", "name: nobody\n")),
+        ("models/other.yaml", "["),
+        ("models/other.yaml", MODEL.replace("name: churn", "name: other").replace("0.85", "x")),
+        ("stray.yaml", BINDING),
+    ],
+)
+def test_what_is_wrong_elsewhere_stops_no_environment(
+    root: Path, path: str, content: str | bytes
+) -> None:
+    good = load(write(root, TWO), KINDS)["prod"]
+    assert complaints(write(root, {path: content})) != []
+    assert load(root, KINDS, only=["prod"])["prod"] == good
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("prod/churn.yaml", "["),
+        ("prod/other.yaml", ""),
+        ("prod/environment.yaml", "["),
+        ("prod/environment.yaml", ENVIRONMENT.replace("mlprod", "ML")),
+        ("prod/environment.yaml", ENVIRONMENT.replace("churn-training:", "other:")),
+        ("prod/probe.json", "["),
+        ("models/churn.yaml", "["),
+        ("models/churn.yaml", MODEL.replace("0.85", "x")),
+        ("models/churn.yaml", MODEL.replace("output2", "output1")),
+        ("models/churn.yaml", MODEL.replace("${version}", "${place}")),
+        ("models/second.yaml", MODEL),
+        ("west/environment.yaml", ENVIRONMENT),  # one name twice
+        ("west/environment.yaml", WEST.replace("ml-west", "ml-prod")),  # one address twice
+        ("prod/second.yaml", WEST),  # two in a folder
+    ],
+)
+def test_what_an_environment_needs_stops_it_wherever_that_is_wrong(
+    root: Path, path: str, content: str
+) -> None:
+    write(root, {**TWO, path: content})
+    everything = complaints(root)
+    with pytest.raises(ConfigurationError) as caught:
+        load(root, KINDS, only=["prod"])
+    assert {str(each) for each in caught.value.problems} <= set(everything)
+    assert caught.value.problems
 
 
 def test_names_that_begin_with_a_dot_or_an_underscore_are_skipped(root: Path) -> None:

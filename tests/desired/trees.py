@@ -65,17 +65,24 @@ class Place:
     """An address of the tests."""
 
     name: str
+    group: str = ""
 
     def __str__(self) -> str:
         """The name."""
         return self.name
+
+    @property
+    def key(self) -> str:
+        """The name with the resource group."""
+        return f"{self.group}/{self.name}"
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> Place:
     """Service, and endpoint if there is one; refuses services whose name begins with bad."""
     if spec["webService"].startswith("bad"):
         raise ValueError(f"{environment.name} has nothing called {spec['webService']}")
-    return Place("/".join([spec["webService"], *filter(None, [spec.get("endpoint")])]))
+    name = "/".join([spec["webService"], *filter(None, [spec.get("endpoint")])])
+    return Place(name, environment.resource_group)
 
 
 KINDS = {"WebService": Kind(address, make_creation), "ClassicEndpoint": Kind(address)}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STAGING = ENVIRONMENT.replace("name: prod", "name: staging")
-PRODUCTION = ENVIRONMENT.replace("name: prod", "name: production")
+PRODUCTION = ENVIRONMENT.replace("name: prod", "name: production").replace("ml-prod", "ml-p")
 NEW = BINDING.replace("2026-10", "2026-11")
 FLEET = """\
 apiVersion: reconciler/v1
