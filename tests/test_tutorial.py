@@ -1,4 +1,4 @@
-"""The tutorial is run: each of its commands, in its order, in one shell."""
+"""The tutorial is run: each of its blocks, in their order, in a terminal of its own."""
 
 from __future__ import annotations
 
@@ -45,38 +45,45 @@ PERSON = {
 
 
 class Terminals:
-    """The first terminal, and those that keep something running."""
+    """New terminals, each in the folder where the one before was left."""
 
     def __init__(self, clone: Path) -> None:
-        own = ("LOCAL_", "RECONCILER", "GITHUB_")
+        own = ("LOCAL_", "RECONCILER", "GITHUB_", "VIRTUAL_ENV")
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith(own)} | PERSON
-        self._state = clone.parent / "terminal"
-        self._state.write_text(f"cd '{clone}'\n")
+        self._folder = clone
+        self._left = clone.parent / "left"
         self._kept: list[subprocess.Popen[str]] = []
 
     def run(self, commands: str) -> str:
-        """What the commands print; they are typed where the ones before left off."""
-        script = (
-            f'set -euo pipefail\n. "{self._state}"\n{commands}\n'
-            f'{{ export -p; printf "cd %q\\n" "$PWD"; }} > "{self._state}"\n'
-        )
+        """What the commands print in a new terminal."""
+        script = f'set -euo pipefail\n{commands}\npwd > "{self._left}"\n'
         done = subprocess.run(
-            ["bash", "-c", script], env=self._environ, capture_output=True, text=True, timeout=300
+            ["bash", "-c", script],
+            cwd=self._folder,
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, f"{commands}\n{done.stdout[-LOGS:]}\n{done.stderr[-LOGS:]}"
+        self._folder = Path(self._left.read_text().strip())
         return done.stdout + done.stderr
 
     def keep(self, commands: str) -> None:
         """Begin commands that go on, on a port that is free here, and wait until they answer."""
         there = commands.replace("reconciler emulator", "exec reconciler emulator --port 0")
-        script = f'set -euo pipefail\n. "{self._state}"\n{there}'
         kept = subprocess.Popen(
-            ["bash", "-c", script], env=self._environ, stderr=subprocess.PIPE, text=True
+            ["bash", "-c", f"set -euo pipefail\n{there}"],
+            cwd=self._folder,
+            env=self._environ,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._kept.append(kept)
         assert kept.stderr is not None
-        url = next(iter(re.findall(r"http://127\.0\.0\.1:\d+", kept.stderr.readline())), "")
-        assert url, "the emulator ended"
+        first = kept.stderr.readline()
+        url = next(iter(re.findall(r"http://127\.0\.0\.1:\d+", first)), "")
+        assert url, f"the emulator ended: {first}"
         self._environ["RECONCILER_EMULATOR"] = url
 
     def close(self) -> None:
