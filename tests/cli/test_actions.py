@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli import applying
-from reconciler.cli.actions import MOST_SUMMARY_BYTES
-from reconciler.cli.outputs import OUTPUTS
+from reconciler.cli.actions import MOST_SUMMARY_BYTES, Job
+from reconciler.cli.outputs import OUTPUTS, outputs_text
 from reconciler.cli.selftest import SCENARIOS, Stage
 from reconciler.emulator import Fault
 from tests.cli.test_commands import BAD_EXPORTS
@@ -382,6 +383,14 @@ def test_an_output_cannot_forge_another_one(step: Step) -> None:
     step.run("plan", "--out", forged)
     assert step.outputs["plan-file"] == forged
     assert set(step.outputs) == set(OUTPUTS)
+
+
+def test_the_end_of_an_output_cannot_be_guessed() -> None:
+    """Whoever knew it could write it into a value, and outputs of their own behind it."""
+    text = outputs_text(Job(), 0) + outputs_text(Job(), 0)
+    ends = re.findall(r"^[a-z-]+<<(\S+)$", text, re.MULTILINE)
+    assert len(set(ends)) == len(ends) == 2 * len(OUTPUTS)
+    assert all(re.search(r"[0-9a-f]{32}$", end) for end in ends)
 
 
 def test_another_ci_that_names_the_files_has_them_too(

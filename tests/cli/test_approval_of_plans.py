@@ -1,11 +1,14 @@
-"""Which of several approved plans a run uses up."""
+"""What an approval lets happen, and which of several approved plans a run uses up."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from reconciler.cli.approval import Approval
+from reconciler.errors import RefusedError, StalePlanError
 from reconciler.plan import make_plan
 from tests.test_plan import ENVIRONMENT, observed
 
@@ -21,6 +24,9 @@ class NoMarks:
     def ended(self, plan: Plan) -> str:  # noqa: ARG002
         return ""
 
+    def check(self, plan: Plan) -> None:
+        """No plan was applied."""
+
 
 def test_a_plan_of_another_environment_is_not_used_up() -> None:
     """Its addresses may read the same, since they do not show the workspace."""
@@ -28,3 +34,55 @@ def test_a_plan_of_another_environment_is_not_used_up() -> None:
     ours, other = replace(fresh, id="1"), replace(fresh, id="2", environment="production")
     used = Approval(merged=(other, ours)).used(fresh, cast("Plans", NoMarks()))
     assert used == [ours]
+
+
+FRESH = make_plan(ENVIRONMENT, [observed()])
+MARKS = cast("Plans", NoMarks())
+
+
+def other_model(plan: Plan) -> Plan:
+    (change,) = plan.changes
+    return replace(plan, changes=(replace(change, after_ref="https://a.b/models/other"),))
+
+
+@pytest.mark.parametrize(
+    "approval",
+    [
+        Approval(expect=FRESH.digest),
+        Approval(plan=FRESH),
+        Approval(merged=(other_model(FRESH), FRESH)),
+        Approval(yes=True),
+    ],
+)
+def test_what_was_approved_may_be_applied(approval: Approval) -> None:
+    approval.check(FRESH, MARKS)
+
+
+@pytest.mark.parametrize(
+    "approval",
+    [
+        Approval(expect="0" * 12, yes=True),
+        Approval(plan=other_model(FRESH), yes=True),
+        Approval(plan=replace(FRESH, changes=()), yes=True),
+        Approval(plan=replace(FRESH, environment="production"), yes=True),
+        Approval(plan=replace(FRESH, cloud="azure"), yes=True),
+        Approval(merged=(other_model(FRESH),), yes=True),
+        Approval(merged=(), yes=True),
+    ],
+)
+def test_nothing_else_may_be_applied(approval: Approval) -> None:
+    with pytest.raises(StalePlanError):
+        approval.check(FRESH, MARKS)
+
+
+def test_a_plan_beyond_a_limit_needs_a_reason_whoever_approved_it() -> None:
+    plan = replace(FRESH, excess=("12 versions would be trained, and limits.retrains is 10",))
+    for approval in (Approval(yes=True), Approval(plan=plan), Approval(expect=plan.digest)):
+        with pytest.raises(RefusedError, match="12 versions would be trained"):
+            approval.check(plan, MARKS)
+        replace(approval, force="a new region").check(plan, MARKS)
+
+
+def test_who_did_not_approve_is_asked_and_where_nobody_can_be_nothing_is_done() -> None:
+    with pytest.raises(RefusedError, match="--expect"):
+        Approval().check(FRESH, MARKS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -103,6 +105,29 @@ def test_a_plan_whose_run_was_killed_after_its_work_is_ended_by_the_next_one(
     command("apply", "--yes")
     plans = lab.world().ledger.plans
     plans.begin(read_plan(tmp_path / "plan.json"), Actor("1"), "2026-11-23T10:00:00Z")
+    assert command("apply", "plan.json").code == errors.SUCCESS
+    assert command("apply", "plan.json").code == errors.STALE
+
+
+def test_a_plan_whose_run_was_stopped_may_be_gone_on_with(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    from reconciler.cli.approval import read_plan
+
+    command("plan", "--out", "plan.json")
+    serve, stopped = lab.cloud.handle, threading.Event()
+
+    def stopping(request: Any) -> Any:
+        if request.method == "POST" and not stopped.is_set():
+            stopped.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return serve(request)
+
+    lab.cloud.handle = stopping  # type: ignore[method-assign]
+    assert command("apply", "plan.json").code == errors.TERMINATED
+    plans, plan = lab.world().ledger.plans, read_plan(tmp_path / "plan.json")
+    assert plans.begun(plan)
+    assert not plans.ended(plan)
     assert command("apply", "plan.json").code == errors.SUCCESS
     assert command("apply", "plan.json").code == errors.STALE
 
