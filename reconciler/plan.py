@@ -23,6 +23,7 @@ from reconciler.model import (
     Action,
     ArtifactState,
     Change,
+    Drift,
     FieldDiff,
     HealthCode,
     Judgement,
@@ -30,6 +31,8 @@ from reconciler.model import (
     Observed,
     Plan,
     Witness,
+    drifted,
+    owned_settings,
 )
 
 if TYPE_CHECKING:
@@ -150,7 +153,23 @@ def decide(observed: Observed) -> Change:
         or _because_of_artifact(observed)
     )
     change = _with_settings(observed, _in_the_making(observed, change))
-    return _as_declared(observed.binding, _with_a_way_back(observed, change))
+    change = _as_declared(observed.binding, _with_a_way_back(observed, change))
+    if change.drift is None:
+        return change
+    return replace(change, why=f"{_drift_in_words(change.drift)}; {change.why}")
+
+
+def _drift_in_words(drift: Drift) -> str:
+    """What drifted, and from what; by the day, so that a fleet that drifts is still one line."""
+    since = f"proved here on {drift.proved_at[:10]}"
+    fields = {field.path: field for field in drift.fields}
+    model = fields.pop("model", None)
+    if model is not None and model.after is None:
+        return f"drifted: the endpoint was deleted outside git; {model.before} was {since}"
+    before = [f'{field.path} "{field.before}"' for field in fields.values()]
+    before = [model.before or "", *before] if model is not None else before
+    listed = ", ".join(before)
+    return f"drifted from {listed}, {since}"
 
 
 def _gone(observed: Observed) -> Change:
@@ -208,17 +227,9 @@ def _with_settings(observed: Observed, change: Change) -> Change:
 
 def _settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
     """By name, the owned settings that differ, and the protection that our own mark keeps."""
-    binding, live = observed.binding, observed.live
-    shown = dict(live.settings)
-    diffs = [
-        FieldDiff(f"settings.{name}", shown.get(name) or None, value)
-        for name, value in binding.settings
-        if shown.get(name, "") != value
-    ]
-    if binding.create is not None and live.ours and live.protected != binding.protect:
-        marked, wanted = (str(flag).lower() for flag in (live.protected, binding.protect))
-        diffs.append(FieldDiff("protect", marked, wanted))
-    return tuple(sorted(diffs, key=lambda diff: diff.path))
+    owned = owned_settings(observed.binding, observed.live)
+    differing = ((name, now, wanted) for name, (now, wanted) in owned.items() if now != wanted)
+    return tuple(FieldDiff(name, now or None, wanted) for name, now, wanted in differing)
 
 
 def _as_declared(binding: Binding, change: Change) -> Change:
@@ -359,6 +370,8 @@ def _bind_if_accepted(observed: Observed, diffs: tuple[FieldDiff, ...]) -> Chang
 
 
 def _why_bind(observed: Observed) -> str:
+    if observed.record is not None and observed.record.good == observed.artifact.ref:
+        return "swap it back in"
     if observed.live_version:
         return "the trained model is ready; swap it in"
     if observed.live.hidden:
@@ -407,6 +420,7 @@ def _change(
         gates=judged,
         warnings=_warnings(observed),
         source=binding.source,
+        drift=drifted(observed),
     )
 
 
@@ -415,14 +429,7 @@ def _before(observed: Observed) -> str:
     binding, missing = observed.binding, observed.live.health.code is HealthCode.MISSING
     if missing and (binding.absent or binding.create is not None):
         return ""
-    return observed.live_version or _live_name(observed)
-
-
-def _live_name(observed: Observed) -> str:
-    live = observed.live
-    if live.ref is not None:
-        return live.ref.short_name
-    return live.model_text or ("hidden" if live.hidden else "unknown")
+    return observed.live_name
 
 
 def _warnings(observed: Observed) -> tuple[str, ...]:

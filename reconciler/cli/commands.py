@@ -111,7 +111,7 @@ def status(wanted: Desired, page: Page, parallel: int | None) -> int:
         observed = opened.observe()
     made = _plan_of(wanted, observed)
     session.hint_at_emulator(made)
-    page.show_status(made, {str(o.binding.address): o.live for o in observed})
+    page.show_status(made, {str(o.binding.address): o for o in observed})
     unreadable = any(change.code == UNREADABLE for change in made.changes)
     return errors.ERROR if unreadable else errors.SUCCESS
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.cli.output import Page
-    from reconciler.model import Change, Desired, Observed, Plan
+    from reconciler.model import Change, Desired, Plan
     from reconciler.wire.github import GitHub
 
 LABEL = "drift"
@@ -43,8 +43,8 @@ def drift(
         observed = opened.observe()
     made = make_plan(wanted.environment, observed)
     session.hint_at_emulator(made)
-    found = replace(_drifted(made, observed), commit=wanted.commit)
-    drifted = [c for c in found.changes if c.action is not Action.NOOP and c.code != UNREADABLE]
+    found = replace(_without_what_waits(made), commit=wanted.commit)
+    drifted = [change for change in found.changes if change.drift is not None]
     unreadable = any(change.code == UNREADABLE for change in found.changes)
     page.show_plan(found)
     actions.current().has_changes = bool(drifted)
@@ -59,26 +59,16 @@ def drift(
     return errors.CHANGES if drifted and detailed_exitcode else errors.SUCCESS
 
 
-def _drifted(made: Plan, observed: tuple[Observed, ...]) -> Plan:
+def _without_what_waits(made: Plan) -> Plan:
     """The plan without what only waits to be applied."""
-    by_address = {str(one.binding.address): one for one in observed}
     shown: list[Change] = []
     waiting: list[Change] = []
     for change in made.changes:
-        one = by_address[change.address]
         as_declared = change.action is Action.NOOP or change.code == UNREADABLE
-        (shown if as_declared or _has_drifted(change, one) else waiting).append(change)
+        (shown if as_declared or change.drift is not None else waiting).append(change)
     if waiting:
         say(f"no drift, but not applied yet: {', '.join(change.name for change in waiting)}")
     return replace(made, changes=tuple(shown), excess=())
-
-
-def _has_drifted(change: Change, observed: Observed) -> bool:
-    """Whether it serves another model than the one that was proved there last."""
-    record = observed.record
-    if record is None or not record.proved or change.action is Action.WAIT:
-        return False
-    return observed.live.ref != record.wanted
 
 
 # --- the one issue -------------------------------------------------------------------------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
-    from reconciler.model import History, Live, Plan, Proof, Report
+    from reconciler.model import History, Observed, Plan, Proof, Report
     from reconciler.render import Look
 
 
@@ -151,11 +151,12 @@ class Page:
             case _:
                 self._text(render.report_text(report, self._look(sys.stdout)))
 
-    def show_status(self, plan: Plan, live: Mapping[str, Live]) -> None:
+    def show_status(self, plan: Plan, observed: Mapping[str, Observed]) -> None:
         """Print a row per binding."""
         from reconciler import render
 
-        rows = [render.status_row(change, live[change.address]) for change in plan.changes]
+        pairs = ((change, observed[change.address]) for change in plan.changes)
+        rows = [render.status_row(change, one.live, one.health) for change, one in pairs]
         actions.current().show = lambda: render.status_markdown(rows)
         match self.format:
             case "json":

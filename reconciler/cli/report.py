@@ -12,7 +12,7 @@ from reconciler import __version__, errors
 from reconciler.cli import actions, git, session
 from reconciler.cli.output import redacted, say, write_file
 from reconciler.errors import ConfigurationError, Problem, redact
-from reconciler.model import UNREADABLE, HealthCode, Report
+from reconciler.model import UNREADABLE, Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,23 +69,15 @@ def endpoints(
         binding, change = one.binding, changes[str(one.binding.address)]
         found.append(
             Endpoint(
-                row=status_row(change, one.live),
+                row=status_row(change, one.live, one.health),
                 change=change,
                 history=history,
                 model=binding.version.model,
                 arguments=", ".join(f"{k}={v}" for k, v in binding.version.arguments),
                 bounds=tuple((r, gates.bound(r, one.live_metrics)) for r in binding.accept),
-                drifted=_drifted(one),
             )
         )
     return tuple(found)
-
-
-def _drifted(one: Observed) -> bool:
-    """Whether something else than what this program proved here serves."""
-    if one.record is None or one.live.ref is None or one.live.health.code is HealthCode.UNKNOWN:
-        return False
-    return one.record.proved and one.record.wanted != one.live.ref
 
 
 def _run(path: Path, wanted: Desired) -> Report:

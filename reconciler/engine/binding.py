@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.engine.lifecycle import APPEARS_S, Written, create, delete, gone, update
+from reconciler.engine.lifecycle import APPEARS_S, Written, create, delete, gone, settled, update
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import make_proof
 from reconciler.engine.steps import Again, Ended, Goal
@@ -150,14 +150,14 @@ class BindingRun:
         if self._written is not None and self._written.action is change.action:
             return self._not_shown(self._written, change)
         self._telling.say(_DOING[change.action])
-        operation = self._ask(observed, change.action)
+        operation = self._ask(observed, change)
         self._written = Written(change.action, self._world.clock.now(), operation)
         return self._telling.written()
 
-    def _ask(self, observed: Observed, action: Action) -> str:
-        if action is Action.UPDATE:
-            return update(self._world, observed)
-        if action is Action.DELETE:
+    def _ask(self, observed: Observed, change: Change) -> str:
+        if change.action is Action.UPDATE:
+            return update(self._world, observed, change)
+        if change.action is Action.DELETE:
             return delete(self._world, self.binding.kind, self.binding.address)
         if observed.artifact.refused:
             self._verdicts.refuse("")
@@ -195,6 +195,7 @@ class BindingRun:
         if self.binding.absent:
             proof = gone(self.name, self.address)
             return self._telling.ended(Ended(proof=proof, changed=True), "deleted")
+        settled(self._world, observed)
         health = Health(HealthCode.HEALTHY, "the settings were read back")
         proof = self._telling.proof or make_proof(self.binding, observed.live, health)
         return self._telling.ended(Ended(proof=proof, changed=True), "proved")

@@ -6,18 +6,28 @@ between is continued by the next one, because what was noted and what is there s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.steps import Again, Ended, Patience
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import ERROR, ReconcilerError, UnavailableError, UnreachableError
-from reconciler.model import CREATED, DELETED, Action, Failure, Health, HealthCode, Proof, Record
+from reconciler.model import (
+    CREATED,
+    DELETED,
+    Action,
+    Failure,
+    Health,
+    HealthCode,
+    Proof,
+    Record,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
     from reconciler.engine.world import World
-    from reconciler.model import Address, Observed, Owned
+    from reconciler.model import Address, Change, Observed, Owned
 
 OPERATION_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
 APPEARS_S = 60.0  # how long a write may take to show in what is read
@@ -49,13 +59,26 @@ def create(world: World, observed: Observed) -> str:
     return world.targets[binding.kind].create(binding, observed.artifact.ref)
 
 
-def update(world: World, observed: Observed) -> str:
-    """Ask for the declared settings."""
+def update(world: World, observed: Observed, change: Change) -> str:
+    """Ask for the declared settings; until they are read back nobody knows what they are."""
     binding, record = observed.binding, observed.record
     if record is not None:
-        noted = with_event(world, record, "settings", world.actor.force)
+        changing = {diff.path for diff in change.diffs}
+        kept = tuple(pair for pair in record.settings if pair[0] not in changing)
+        noted = with_event(world, replace(record, settings=kept), "settings", world.actor.force)
         world.ledger.keep_record(binding.address, noted)
     return world.targets[binding.kind].update(binding)
+
+
+def settled(world: World, observed: Observed) -> None:
+    """Note the settings that were read back, so that a change of them outside git is seen."""
+    binding, record, settings = observed.binding, observed.record, settings_of(observed.live)
+    if record is None:
+        now = timestamp(world.clock.now())
+        first = Record(observed.artifact.ref, None, None, proved=True, at=now)
+        record = with_event(world, first, "settings", world.actor.force)
+    if record.settings != settings:
+        world.ledger.keep_record(binding.address, replace(record, settings=settings))
 
 
 def delete(world: World, kind: str, address: Address) -> str:

@@ -75,7 +75,9 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
     except RefusedError as exc:
         live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("refused", exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
-    return Observed(binding, live, artifact, metrics, version, record, back)
+    good = record.good if record else None
+    proved = world.ledger.name_of(good, binding.version) if good else ""
+    return Observed(binding, live, artifact, metrics, version, record, back, proved)
 
 
 def observe_live(

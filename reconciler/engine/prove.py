@@ -9,7 +9,7 @@ from reconciler.engine.lifecycle import gone
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
 from reconciler.errors import WireError
-from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness
+from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,10 +28,12 @@ def prove(world: World, binding: Binding) -> Proof:
     """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
     try:
         live, _ = observe_live(world, binding)
+        wanted = world.ledger.ref(binding.version)
+        health = served(binding, live, wanted)
         if binding.absent:
-            return _of_absent(binding, live)
-        if live.ref != world.ledger.ref(binding.version):
-            return make_proof(binding, live, _not_served(live), read_back=False)
+            return _of_absent(binding, live, health)
+        if live.ref != wanted:
+            return make_proof(binding, live, health, read_back=False)
         after = world.targets[binding.kind].score(binding) if binding.probe else None
     except WireError as exc:
         health = Health(HealthCode.UNKNOWN, exc.message)
@@ -39,11 +41,10 @@ def prove(world: World, binding: Binding) -> Proof:
     return make_proof(binding, live, judge(binding, after), after=after)
 
 
-def _of_absent(binding: Binding, live: Live) -> Proof:
+def _of_absent(binding: Binding, live: Live, health: Health) -> Proof:
     name, address = binding.name, str(binding.address)
     if live.health.code is HealthCode.MISSING:
         return gone(name, address)
-    health = Health(HealthCode.DEGRADED, "it is there, and `state: absent` is declared")
     return Proof(name, address, "", read_back=False, health=health)
 
 
@@ -52,17 +53,6 @@ def judge(binding: Binding, after: Score | None) -> Health:
     if binding.probe is None or after is None:
         return Health(HealthCode.HEALTHY, "read back; no probe is declared")
     return verify.judge_score(binding.probe, after)
-
-
-def _not_served(live: Live) -> Health:
-    if live.health.code is HealthCode.MISSING:
-        return live.health
-    if live.refusal is not None:
-        return Health(HealthCode.DEGRADED, live.refusal.message)
-    if live.health.code is not HealthCode.HEALTHY:
-        return live.health
-    shown = live.ref.url if live.ref else live.model_text or "a hidden model"
-    return Health(HealthCode.DEGRADED, f"it serves {shown}, not the declared version")
 
 
 def _of_hidden(before: Score | None, after: Score | None) -> str:

@@ -35,6 +35,7 @@ from reconciler.model import (
     Proof,
     Record,
     Score,
+    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Swapping:
             at=timestamp(self._world.clock.now()),
             before=before if settled else None,
             history=record.history if record else (),
+            settings=record.settings if record else (),
             etag=record.etag if record else "",
         )
 
@@ -254,7 +256,7 @@ class Swapping:
         shown = self._world.ledger.name_of(swap.record.wanted, self._binding.version)
         proof = replace(made, model=shown, rolled_back=bool(self.disproved))
         if proof.proved:
-            return self._proved(swap, proof)
+            return self._proved(swap, observed, proof)
         self._heard = after if swap.before not in (None, after) else None
         return self._not_proved(swap, f"swapped and read back, but {health.message}", proof)
 
@@ -264,10 +266,11 @@ class Swapping:
             return self._binding
         return replace(self._binding, probe=self._binding.probe.of_any_model)
 
-    def _proved(self, swap: Swap, proof: Proof) -> Again | Ended:
+    def _proved(self, swap: Swap, observed: Observed, proof: Proof) -> Again | Ended:
         if self._unheard:  # another run, which was as deaf, may have taken it back
             self._verdicts.reject_for_silence(self._unheard)
-        self._keep(replace(swap.record, bound=swap.record.wanted, proved=True), "proof")
+        record = replace(swap.record, bound=swap.record.wanted, proved=True)
+        self._keep(replace(record, settings=settings_of(observed.live)), "proof")
         if self.disproved:
             said = f"{self.disproved}; rolled back, and proved"
             return self._telling.failed(said, UNPROVED, proof)

@@ -36,9 +36,7 @@ def _is_last_good(artifact: Artifact, record: Record | None) -> bool:
 
 def last_good(record: Record | None) -> ModelRef | None:
     """The model that was last known to be good at an address."""
-    if record is None:
-        return None
-    return record.wanted if record.proved else record.previous
+    return record.good if record else None
 
 
 def _swap_in_sight(live: Live, artifact: Artifact) -> bool:

@@ -120,7 +120,7 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
         claimed = document["claimed"]
         return Manifest(
             version=Version(
-                _text(document["model"]), _text(document["version"]), _pairs(document["arguments"])
+                _text(document["model"]), _text(document["version"]), pairs(document["arguments"])
             ),
             key=_text(document["key"]),
             recipe=_recipe(document["recipe"]),
@@ -153,9 +153,9 @@ def _moment(said: str) -> datetime.datetime:
 def _recipe(document: Mapping[str, Any]) -> Recipe:
     return Recipe(
         service=_text(document["service"]),
-        inputs=_pairs(document["inputs"]),
-        parameters=_pairs(document["parameters"]),
-        outputs=_pairs(document["outputs"]),
+        inputs=pairs(document["inputs"]),
+        parameters=pairs(document["parameters"]),
+        outputs=pairs(document["outputs"]),
     )
 
 
@@ -164,7 +164,7 @@ def _attempt(document: Mapping[str, Any]) -> Attempt:
     return Attempt(
         job=_text(document["job"]),
         noted_at=timestamp(document["noted_at"]),
-        inputs=dict(_pairs(document["inputs"])),
+        inputs=dict(pairs(document["inputs"])),
         started_at=started_at if started_at == "" else timestamp(started_at),
         failure=_text(document["failure"]),
     )
@@ -176,7 +176,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The members of an object of texts, sorted by name."""
     return tuple(sorted((str(name), str(value)) for name, value in document.items()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.ledger.manifest import document_bytes, timestamp
+from reconciler.ledger.manifest import document_bytes, pairs, timestamp
 from reconciler.model import Event, ModelRef, Record, Score
 from reconciler.wire.response import parse_json
 
@@ -26,6 +26,7 @@ def record_json(record: Record, address: object) -> bytes:
         "proved": record.proved,
         "at": record.at,
         "before": vars(record.before) if record.before else None,
+        "settings": dict(record.settings),
         "history": [{**vars(event), "model": event.model.url} for event in record.history],
     }
     return document_bytes(document)
@@ -49,6 +50,7 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
             at=timestamp(document["at"]),
             before=_score(document["before"]),
             history=tuple(_event(event) for event in document["history"]),
+            settings=pairs(document.get("settings", {})),  # older records do not have it
             etag=etag,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:

@@ -16,6 +16,7 @@ from reconciler.model.desired import (
     TrainingService,
     Workspace,
 )
+from reconciler.model.drift import drifted, owned_settings, settings_of
 from reconciler.model.observed import (
     CREATED,
     DELETED,
@@ -35,6 +36,7 @@ from reconciler.model.observed import (
     Score,
     WayBack,
     Witness,
+    served,
 )
 from reconciler.model.outcome import Failure, History, MadeVersion, Proof, Report
 from reconciler.model.places import NOWHERE, Address, Source
@@ -50,6 +52,7 @@ from reconciler.model.plan import (
     UNREADABLE,
     Action,
     Change,
+    Drift,
     FieldDiff,
     Forecast,
     Plan,
@@ -98,6 +101,7 @@ __all__ = [
     "Creation",
     "Declared",
     "Desired",
+    "Drift",
     "Environment",
     "Event",
     "Expectation",
@@ -133,5 +137,9 @@ __all__ = [
     "Witness",
     "Workspace",
     "canonical_json",
+    "drifted",
+    "owned_settings",
+    "served",
+    "settings_of",
     "training_key",
 ]

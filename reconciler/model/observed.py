@@ -176,7 +176,8 @@ class Record:
     must. `previous` is the
     way back (None: there is none): the model that was last known to be good, which need not be
     the one that served. `bound` is the model that the service accepted last: the witness where
-    it hides its model. `etag` is that of the stored record when it was read; a record that
+    it hides its model. `settings` are those that the endpoint showed when it was last as this
+    program left it. `etag` is that of the stored record when it was read; a record that
     replaces it must name it.
     """
 
@@ -187,7 +188,24 @@ class Record:
     at: str
     before: Score | None = None
     history: tuple[Event, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
     etag: str = field(default="", compare=False)
+
+    @property
+    def good(self) -> ModelRef | None:
+        """The model that was last known to be good here."""
+        return self.wanted if self.proved else self.previous
+
+    @property
+    def proved_at(self) -> str:
+        """When that model was proved here; "" where it never was."""
+        proofs = (e.at for e in reversed(self.history) if (e.what, e.model) == ("proof", self.good))
+        return next(proofs, self.at if self.proved else "")
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this program deleted the endpoint, and did nothing there since."""
+        return self._last_of("swap", "roll back", "proof", CREATED, "settings", DELETED) == DELETED
 
     @property
     def newborn(self) -> bool:
@@ -221,7 +239,8 @@ class Observed:
     """Everything one decision needs: the binding, its address, its artifact.
 
     `live_metrics` are those of the model that serves now; None when nobody knows them.
-    `live_version` names that model for people. `record` is what was last done here.
+    `live_version` names that model for people, `proved_version` the one that was last proved here.
+    `record` is what was last done here.
     """
 
     binding: Binding
@@ -231,6 +250,20 @@ class Observed:
     live_version: str = ""
     record: Record | None = None
     way_back: WayBack = WayBack()
+    proved_version: str = ""
+
+    @property
+    def live_name(self) -> str:
+        """What people call the live model, whoever made it."""
+        live = self.live
+        if self.live_version or live.ref is not None:
+            return self.live_version or (live.ref.short_name if live.ref else "")
+        return live.model_text or ("hidden" if live.hidden else "unknown")
+
+    @property
+    def health(self) -> Health:
+        """How the endpoint does as the one that must serve the declared version."""
+        return served(self.binding, self.live, self.artifact.ref)
 
     @property
     def swapped_in(self) -> bool:
@@ -251,3 +284,17 @@ class Observed:
     def newborn(self) -> bool:
         """Whether this program made the endpoint, and nothing was ever proved to serve there."""
         return self.live.ours and self.record is not None and self.record.newborn
+
+
+def served(binding: Binding, live: Live, ref: ModelRef) -> Health:
+    """How an endpoint does where this model must serve; DEGRADED where another one does."""
+    if live.health.code is not HealthCode.HEALTHY:
+        return live.health
+    if binding.absent:
+        return Health(HealthCode.DEGRADED, "it is there, and `state: absent` is declared")
+    if live.ref == ref:
+        return live.health
+    if live.refusal is not None:
+        return Health(HealthCode.DEGRADED, live.refusal.message)
+    shown = live.ref.url if live.ref else live.model_text or "a hidden model"
+    return Health(HealthCode.DEGRADED, f"it serves {shown}, not the declared version")

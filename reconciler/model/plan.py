@@ -39,6 +39,15 @@ class FieldDiff:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """What was changed outside git: each field from what was proved to what is (None: gone), and
+    when that was proved."""
+
+    fields: tuple[FieldDiff, ...]
+    proved_at: str
+
+
+@dataclass(frozen=True)
 class Forecast:
     """How long the training of one change will take, by what such trainings took before.
 
@@ -59,7 +68,7 @@ class Change:
     `before` and `after` are model names for people; `after_ref` and `key` say exactly which
     file and which training, `probe` how it will be proved (a digest, "" without a probe), `terms`
     what else the desired state says of how it is done, by the place where it says so. `why` and
-    `warnings` are sentences and not part of the digest.
+    `warnings` are sentences, `drift` is why there is something to do; none is part of the digest.
     """
 
     name: str
@@ -79,6 +88,7 @@ class Change:
     probe: str = ""
     terms: Mapping[str, str] = field(default_factory=dict, hash=False)
     forecast: Forecast | None = field(default=None, compare=False)  # of a TRAIN; None: not asked
+    drift: Drift | None = None
 
     @property
     def trains(self) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from reconciler.model import UNREADABLE, Action, Change, Plan, Report
+from reconciler.model import Action, Change, Plan, Report
 from reconciler.render import words
 from reconciler.render.cells import counted, visible
 from reconciler.render.fit import length
@@ -122,11 +122,10 @@ def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS
 def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tuple[str, str]:
     """Title and body of the issue about what drifted; ValueError where its head is too long."""
     found = fleets(change for change in plan.changes if words.worth_showing(change))
-    drifted = [len(f.members) for f in found if f.first.code != UNREADABLE]
-    count = counted(sum(drifted), "binding")
+    count = counted(sum(change.drift is not None for change in plan.changes), "binding")
     head = [
         f"## {escaped(plan.environment)} · {count} drifted",
-        "Something else than git changed what is served here, after it was proved.",
+        "These endpoints were changed outside git after they were proved.",
         _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
         table(_HEADS, map(_row, found)),
     ]

@@ -17,6 +17,7 @@ from reconciler.model import (
     NOWHERE,
     Action,
     Change,
+    Drift,
     Failure,
     FieldDiff,
     Forecast,
@@ -114,12 +115,23 @@ def _change(change: Change) -> dict[str, Any]:
         "key": change.key,
         "probe": change.probe,
         "terms": dict(change.terms),
-        "diffs": [{"path": d.path, "before": d.before, "after": d.after} for d in change.diffs],
+        "diffs": [_diff(diff) for diff in change.diffs],
         "gates": [_judgement(judgement) for judgement in change.gates],
         "warnings": list(change.warnings),
         "source": _source(change.source),
         "forecast": _forecast(change.forecast),
+        "drift": _drift(change.drift),
     }
+
+
+def _drift(drift: Drift | None) -> dict[str, Any] | None:
+    if drift is None:
+        return None
+    return {"proved_at": drift.proved_at, "fields": [_diff(field) for field in drift.fields]}
+
+
+def _diff(diff: FieldDiff) -> dict[str, str | None]:
+    return {"path": diff.path, "before": diff.before, "after": diff.after}
 
 
 def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
@@ -195,6 +207,7 @@ def _row(row: StatusRow) -> dict[str, Any]:
         "health": row.health.value,
         "live": row.live,
         "wanted": row.wanted,
+        "drifted": row.drifted,
         "message": row.message,
     }
 
@@ -367,7 +380,12 @@ def _parse_change(node: Node) -> Change:
         warnings=node.texts("warnings"),
         source=_parse_source(node.node("source")),
         forecast=None if node.any("forecast") is None else _parse_forecast(node.node("forecast")),
+        drift=None if node.any("drift") is None else _parse_drift(node.node("drift")),
     )
+
+
+def _parse_drift(node: Node) -> Drift:
+    return Drift(tuple(map(_parse_diff, node.nodes("fields"))), node.get("proved_at", str))
 
 
 def _parse_forecast(node: Node) -> Forecast:

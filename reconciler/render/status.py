@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import PAUSED, Action, Change, HealthCode, Live
+from reconciler.model import PAUSED, Action, Change, Health, HealthCode, Live
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
 
 
@@ -31,19 +31,22 @@ class StatusRow:
     live: str
     wanted: str
     message: str = ""
+    drifted: bool = False
 
 
-def status_row(change: Change, live: Live) -> StatusRow:
-    """The row of one binding: its change says whether it is in sync, the cloud how it does."""
+def status_row(change: Change, live: Live, health: Health) -> StatusRow:
+    """The row of one binding: its change says whether it is in sync, `health` how it does as the
+    one that must serve the declared version."""
     return StatusRow(
         name=change.name,
         kind=change.kind,
         address=change.address,
         sync=_sync(change, live),
-        health=live.health.code,
+        health=health.code,
         live=change.before,
         wanted=change.after,
         message=_message(change, live),
+        drifted=change.drift is not None,
     )
 
 
@@ -62,9 +65,12 @@ def _sync(change: Change, live: Live) -> Sync:
 
 def status_summary(rows: Iterable[StatusRow]) -> str:
     """`3 bindings: 1 Synced, 1 OutOfSync, 1 Unknown.`"""
-    found = Counter(row.sync for row in rows)
-    told = ", ".join(f"{found[sync]} {sync}" for sync in Sync if found[sync])
-    return f"{counted(found.total(), 'binding')}{': ' if told else ''}{told}."
+    shown = list(rows)
+    found = Counter(row.sync for row in shown)
+    parts = [f"{found[sync]} {sync}" for sync in Sync if found[sync]]
+    if drifted := sum(row.drifted for row in shown):
+        parts.append(f"{drifted} drifted")
+    return f"{counted(len(shown), 'binding')}{': ' if parts else ''}{', '.join(parts)}."
 
 
 _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"}

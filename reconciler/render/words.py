@@ -66,7 +66,12 @@ def in_order(changes: Iterable[Change]) -> list[Change]:
 
 
 def what(change: Change) -> str:
-    """What happens to the binding: `train, then bind`, `refused: default_endpoint`."""
+    """What happens to the binding: `train, then bind`, `refused: default_endpoint`, `bind
+    (drifted)`."""
+    return f"{_what(change)} (drifted)" if change.drift is not None else _what(change)
+
+
+def _what(change: Change) -> str:
     match change.action:
         case Action.BLOCK:
             return "unreadable" if change.code == UNREADABLE else f"refused: {change.code}"

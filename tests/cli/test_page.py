@@ -51,7 +51,7 @@ def test_a_drift_is_said(lab: Lab, command: Command) -> None:
     world.targets[young.kind].bind(young, world.ledger.ref(middle.version))
     assert command("report", "--html", "page.html").code == errors.SUCCESS
     said = tree(Path("page.html").read_text(encoding="utf-8")).said
-    assert f"1 endpoint does not serve the model that was last proved there: {young.name}" in said
+    assert f"1 endpoint was changed outside git since the last proof: {young.name}" in said
 
 
 def test_what_cannot_be_read_is_on_the_page_and_in_the_exit_code(

@@ -143,3 +143,38 @@ def test_a_job_that_may_not_write_issues_hears_which_line_is_missing(
     ran = command("drift", "--issue")
     assert ran.code == errors.ERROR
     assert "add the line `issues: write` below `permissions:` of the job" in ran.err
+
+
+@pytest.mark.parametrize("how", ["a setting", "PreventUpdate", "deleted", "a model"])
+def test_every_command_the_page_and_the_issue_agree_about_what_drifted(
+    lab: Lab, github: StandIn, command: Command, how: str
+) -> None:
+    path = lab.services / "local" / "diabetes.yaml"
+    path.write_text(
+        path.read_text().replace("endpoint: young", "endpoint: young\n  settings: {description: x}")
+    )
+    assert command("apply", "--yes", "--target", "diabetes-young").code == errors.SUCCESS
+    assert command("drift", "--detailed-exitcode").code == errors.SUCCESS
+    found = lab.cloud.world.classic.values()
+    service = next(one for one in found if one.name == "Diabetes Scoring")
+    endpoint = service.endpoints["young"]
+    if how == "a setting":
+        endpoint.description = "mine"
+    elif how == "PreventUpdate":
+        endpoint.prevent_update = True
+    elif how == "deleted":
+        del service.endpoints["young"]
+    else:
+        tamper(lab, "diabetes-young")
+    ran = command("drift", "--detailed-exitcode", "--issue", "-o", "json")
+    assert ran.code == errors.CHANGES
+    assert [c["name"] for c in json.loads(ran.out)["changes"] if c["drift"]] == ["diabetes-young"]
+    assert only(github)["title"] == "local: 1 binding drifted"
+    rows = json.loads(command("status", "-o", "json").out)["bindings"]
+    assert [row["name"] for row in rows if row["drifted"]] == ["diabetes-young"]
+    planned = json.loads(command("plan", "-o", "json").out)["changes"]
+    assert [change["name"] for change in planned if change["drift"]] == ["diabetes-young"]
+    assert "(drifted)" in command("plan").out
+    assert "1 drifted" in command("status").out
+    command("report", "--html", "page.html")
+    assert "1 endpoint was changed outside git" in Path("page.html").read_text()

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from reconciler.model import (
     Action,
+    Drift,
     Event,
     Failure,
+    FieldDiff,
     Health,
     HealthCode,
     History,
@@ -67,7 +69,9 @@ def endpoint(
     one = change(name, action, code, why, **{"before": "2026-10", "after": "2026-10", **more})
     live = Live(health, ref(model, one.before))  # type: ignore[arg-type]
     told = history(name, model, float(len(name)))
-    return Endpoint(status_row(one, live), one, told, model, bounds=((AUC, 0.9), (NO_WORSE, 0.915)))
+    return Endpoint(
+        status_row(one, live, live.health), one, told, model, bounds=((AUC, 0.9), (NO_WORSE, 0.915))
+    )
 
 
 def overview(*endpoints: Endpoint, **more: object) -> Overview:
@@ -96,18 +100,16 @@ FEW = overview(
         after="2026-11",
         gates=(PENDING,),
     ),
-    replace(
-        endpoint(
-            "fraud-us",
-            "fraud",
-            Action.BIND,
-            "version_changed",
-            "the trained model is ready; swap it in",
-            before="2026-09",
-            gates=(PASSED, BETTER),
-            probe="ab",
-        ),
-        drifted=True,
+    endpoint(
+        "fraud-us",
+        "fraud",
+        Action.BIND,
+        "version_changed",
+        "drifted from 2026-10, proved here on 2026-11-20; swap it back in",
+        before="2026-09",
+        gates=(PASSED, BETTER),
+        probe="ab",
+        drift=Drift((FieldDiff("model", "2026-10", "2026-09"),), "2026-11-20T09:00:00Z"),
     ),
     endpoint("spam", "spam", Action.NOOP, "in_sync"),
     endpoint(
@@ -210,16 +212,16 @@ def hostile() -> Overview:
         kind=BAD,
         warnings=(BAD,),
         gates=(replace(BETTER, message=BAD),),
+        drift=Drift((FieldDiff(BAD, BAD, BAD),), BAD),
     )
     live = Live(Health(HealthCode.DEGRADED, BAD), None)
     point = Endpoint(
-        status_row(one, live),
+        status_row(one, live, live.health),
         one,
         told,
         BAD,
         BAD,
         ((replace(AUC, metric=BAD), 0.9), (AUC, float("nan"))),
-        True,
     )
     failed = Failure(BAD, BAD, BAD, 1)
     proof = Proof(

@@ -377,10 +377,13 @@ _LIVES = {
 ROWS = {
     "none": (),
     "every_action": tuple(
-        render.status_row(one, _LIVES.get(one.name, Live(Health(HealthCode.HEALTHY), ref=_REF)))
+        render.status_row(one, live, live.health)
         for one in EVERY_ACTION.changes
+        for live in [_LIVES.get(one.name, Live(Health(HealthCode.HEALTHY), ref=_REF))]
     ),
     "hostile": tuple(
-        render.status_row(one, Live(Health(HealthCode.DEGRADED, EVIL))) for one in HOSTILE.changes
+        render.status_row(one, Live(health), health)
+        for one in HOSTILE.changes
+        for health in [Health(HealthCode.DEGRADED, EVIL)]
     ),
 }

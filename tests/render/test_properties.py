@@ -17,6 +17,7 @@ from reconciler import gates, render
 from reconciler.model import (
     Action,
     Change,
+    Drift,
     Failure,
     FieldDiff,
     Health,
@@ -72,6 +73,7 @@ changes = st.builds(
     gates=few(judgements),
     warnings=few(texts),
     source=sources,
+    drift=st.none() | st.builds(Drift, few(diffs), texts),
 )
 plans = st.builds(Plan, texts, texts, few(changes))
 scores = st.builds(Score, few(texts), few(few(texts)))
@@ -98,7 +100,8 @@ reports = st.builds(
     texts,
     st.sampled_from([0, 2, 9, 15]),
 )
-rows = st.builds(render.status_row, changes, st.builds(Live, healths, hidden=st.booleans()))
+lives = st.builds(Live, healths, hidden=st.booleans())
+rows = st.builds(render.status_row, changes, lives, healths)
 looks = st.builds(
     render.Look, st.integers(20, 130), ascii_only=st.booleans(), verbose=st.booleans()
 )

@@ -7,7 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model import Change, Event, History, MadeVersion, Plan, Report, Rule
+from reconciler.model import (
+    CREATED,
+    DELETED,
+    Change,
+    Event,
+    History,
+    MadeVersion,
+    Plan,
+    Report,
+    Rule,
+)
 from reconciler.render.status import StatusRow, Sync
 
 MOST_ROWS = 2_000  # endpoints on one page; what needs attention comes first
@@ -20,8 +30,7 @@ class Endpoint:
     """One binding: its row, its change, its history, and what its gates ask for now.
 
     `model` and `arguments` say which model it serves; `bounds` pairs a rule with the value that its
-    metric must reach, None where there is none. `drifted` says that the model which this program
-    proved here is not the one that serves.
+    metric must reach, None where there is none.
     """
 
     row: StatusRow
@@ -30,7 +39,6 @@ class Endpoint:
     model: str
     arguments: str = ""
     bounds: tuple[tuple[Rule, float | None], ...] = ()
-    drifted: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,13 +267,20 @@ DRIFT = "drift undone"
 
 
 def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
-    """The events with what they were; a swap to the model that was proved last undid a drift."""
+    """The events with what they were.
+
+    Where this program did nothing after a proof, a swap to the model that was proved undid a drift,
+    and so did the creation of an endpoint that was there.
+    """
     proved, told = "", []
     for event in events:
-        drifted = event.what == "swap" and event.model.url == proved
-        told.append((DRIFT if drifted else event.what, event))
+        undone = event.what == "swap" and event.model.url == proved
+        undone |= event.what == CREATED and bool(proved)
+        told.append((DRIFT if undone else event.what, event))
         if event.what == "proof":
             proved = event.model.url
+        elif event.what in ("swap", "roll back", CREATED, DELETED):
+            proved = ""
     return told
 
 

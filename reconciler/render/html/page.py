@@ -58,7 +58,7 @@ def page_html(overview: Overview) -> str:
             groups=parts.grouped(overview.endpoints),
             models=parts.models(overview.endpoints),
             done=parts.done(overview.endpoints),
-            drifted=[one.row.name for one in overview.endpoints if one.drifted],
+            drifted=[one.row.name for one in overview.endpoints if one.row.drifted],
             ran=sections.ran(overview.run) if overview.run else None,
             limits={"done": parts.MOST_DONE, "charted": sections.MOST_CHARTED},
         )

@@ -1,0 +1,67 @@
+"""Pure: what was changed outside git where this program had proved what serves.
+
+This is the one definition of drift; `drift`, `plan`, `status`, the page and the issue all ask it.
+Evidence is the record: whatever differs from it *and* from git was changed by somebody else. What
+was merged and waits, what this program deleted, and what is under way is no drift.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model.observed import HealthCode
+from reconciler.model.plan import Drift, FieldDiff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.desired import Binding
+    from reconciler.model.observed import Live, Observed, Record
+
+# By code, the refusals of what was writable when it was proved, and the flag that says so.
+_LOCKED = {"prevent_update": "PreventUpdate", "read_only": "readOnly"}
+
+
+def drifted(observed: Observed) -> Drift | None:
+    """What drifted at an address, and since which proof; None where nothing did."""
+    record, live, binding = observed.record, observed.live, observed.binding
+    if record is None or not record.proved_at or record.deleted or binding.absent:
+        return None
+    if live.health.code in (HealthCode.UNKNOWN, HealthCode.PROGRESSING):
+        return None
+    fields = tuple(_fields(observed, record, live))
+    return Drift(fields, record.proved_at) if fields else None
+
+
+def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDiff]:
+    if live.health.code is HealthCode.MISSING:
+        yield FieldDiff("model", observed.proved_version, None)
+        return
+    expected = {observed.artifact.ref, record.good}
+    if not record.proved:  # a swap that was cut off may have come through
+        expected.add(record.wanted)
+    if live.ref not in expected and (live.ref is not None or live.model_text):
+        yield FieldDiff("model", observed.proved_version, observed.live_name)
+    if live.refusal is not None and live.refusal.code in _LOCKED:
+        yield FieldDiff(_LOCKED[live.refusal.code], "false", "true")
+    proved = dict(record.settings)
+    for name, (now, wanted) in owned_settings(observed.binding, live).items():
+        if now not in (wanted, proved.get(name, now)):
+            yield FieldDiff(name, proved[name], now)
+
+
+def owned_settings(binding: Binding, live: Live) -> dict[str, tuple[str, str]]:
+    """By name, each setting that git owns: as it is, and as it is declared; also the protection
+    that our own mark keeps."""
+    now = dict(settings_of(live))
+    wanted = {f"settings.{name}": value for name, value in binding.settings}
+    if binding.create is not None and "protect" in now:
+        wanted["protect"] = str(binding.protect).lower()
+    return {name: (now.get(name, ""), value) for name, value in sorted(wanted.items())}
+
+
+def settings_of(live: Live) -> tuple[tuple[str, str], ...]:
+    """The settings that an endpoint shows, by the names that a record keeps and people see."""
+    shown = [(f"settings.{name}", value) for name, value in live.settings]
+    shown += [("protect", str(live.protected).lower())] if live.ours else []
+    return tuple(sorted(shown))
