@@ -61,7 +61,8 @@ def comment_on_fork(artifact: str) -> int:
         if not found:
             say(f"run {run['id']} left no artifact {artifact}, so there is nothing to comment")
             return errors.SUCCESS
-        said = _Said(*_plan_of_fork(artifacts.files(door, found[0], PLAN_FILE), artifact, run))
+        files = artifacts.files(door, found[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
+        said = _Said(*_plan_of_fork(files, artifact, run))
         _comment_on(door, github.pull_request(door, os.environ, None, ""), said)
     return errors.SUCCESS
 

@@ -37,6 +37,7 @@ PLAN = "reconciler/plan/v1"
 REPORT = "reconciler/report/v1"
 STATUS = "reconciler/status/v1"
 PROOFS = "reconciler/proofs/v1"
+_LONGEST_S = 1e12  # of a training; ten thousand of these still add up to a number
 _UNUSUAL = re.compile(r"[^\n -~]")
 
 _Value = TypeVar("_Value")
@@ -390,7 +391,7 @@ def _parse_drift(node: Node) -> Drift:
 
 def _parse_forecast(node: Node) -> Forecast:
     at_once, runs, seconds = node.get("at_once", int), node.get("runs", int), node.number("seconds")
-    if at_once < 1 or runs < 0 or not (seconds is None or 0 <= seconds < math.inf):
+    if at_once < 1 or runs < 0 or not (seconds is None or 0 <= seconds <= _LONGEST_S):
         raise ValueError(f"{node.place}: is no forecast")
     return Forecast(node.get("service", str), at_once, runs, seconds)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors, render
-from reconciler.model import Action
+from reconciler.model import Action, Forecast
 from tests.github.conftest import HEAD, MERGE, TOKEN
 from tests.github.standin import Answer, StandIn, User
 from tests.lab import LOCAL
@@ -109,7 +109,34 @@ def test_what_was_merged_into_another_branch_approves_nothing(
     assert written() == []
 
 
-BOMB = zipped(plan=b" " * (16 << 20) + b"{}")
+BOMB = zipped(plan=b" " * (64 << 20) + b"{}")
+
+
+def packed(how: int) -> bytes:
+    """A zip of 2 kB that expands to more than memory should hold."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", how) as archive:
+        archive.writestr("plan.json", b" " * (48 << 20))
+    return buffer.getvalue()
+
+
+def damaged(at: int, to: bytes) -> bytes:
+    """A zip with other bytes in its directory, counted from where that begins."""
+    content = zipped(plan=render.plan_json(PLAN))
+    begin = content.index(b"PK\1\2") + at
+    return content[:begin] + to + content[begin + len(to) :]
+
+
+def with_forecasts(seconds: float) -> str:
+    """A plan whose trainings take so long."""
+    (train,) = (c for c in PLAN.changes if c.action is Action.TRAIN)
+    changes = [
+        replace(train, address=f"a{n}", key=f"{n:064}", forecast=Forecast("s", 40, 3, seconds))
+        for n in range(2)
+    ]
+    return render.plan_json(replace(PLAN, changes=tuple(changes)))
+
+
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"fork": True}, "its plan is of a fork"),
     ({"expired": True}, "its plan has expired"),
@@ -119,9 +146,15 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"content": zipped(plan="{")}, "not JSON"),
     ({"content": zipped(plan=b"\xff")}, "can't decode"),
     ({"content": zipped(plan="[" * 100_000)}, "nested too deeply"),
-    ({"content": BOMB}, "plan.json is larger than 16 MiB"),
+    ({"content": BOMB}, "plan.json is larger than 64 MiB"),
+    ({"content": packed(zipfile.ZIP_BZIP2)}, "plan.json is neither stored nor deflated"),
+    ({"content": packed(zipfile.ZIP_LZMA)}, "neither stored nor deflated"),
+    ({"content": damaged(8, b"\1")}, "it is no zip file that can be read"),  # encrypted
+    ({"content": damaged(10, b"\x63")}, "neither stored nor deflated"),
+    ({"content": damaged(42, b"\xff\xff\xff\x7f")}, "it is no zip file that can be read"),
+    ({"content": zipped(plan=with_forecasts(1.7e308))}, "is no forecast"),
     ({"content": zipped(**{f"f{n}": "" for n in range(200)})}, "more than 100 files"),
-    ({"size": 1 << 40}, "it is larger than 16 MiB"),
+    ({"size": 1 << 40}, "it is larger than 64 MiB"),
     (
         {"content": zipped(plan=render.plan_json(replace(PLAN, commit="c" * 40)))},
         "and not of its last one",
@@ -134,7 +167,7 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("more", "said"), UNFIT, ids=[said for _, said in UNFIT])
+@pytest.mark.parametrize(("more", "said"), UNFIT, ids=[str(n) for n in range(len(UNFIT))])
 def test_a_plan_that_is_not_what_people_saw_approves_nothing(
     github: StandIn, command: Command, more: dict[str, Any], said: str
 ) -> None:
@@ -147,9 +180,9 @@ def test_a_plan_that_is_not_what_people_saw_approves_nothing(
 
 
 def test_a_download_that_never_ends_is_cut_off(github: StandIn, command: Command) -> None:
-    keep(github, b"\0" * ((16 << 20) + 1), size=1)
+    keep(github, b"\0" * ((64 << 20) + 1), size=1)
     ran = approved(command)
-    assert "larger than 16777216 bytes" in ran.err
+    assert "larger than 67108864 bytes" in ran.err
     assert written() == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from reconciler.cli import ending
 from reconciler.model import Report
 from tests.github.conftest import HEAD, TOKEN
 from tests.github.standin import StandIn, User, turned_away
-from tests.github.test_approved import BOMB, zipped
+from tests.github.test_approved import BOMB, packed, with_forecasts, zipped
 from tests.render import cases
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def told_of(report: Report) -> str:
 LYING: list[tuple[bytes, int, str]] = [
     (b"<html>", errors.ERROR, "no zip file that can be read"),
     (BOMB, errors.ERROR, "larger than 16 MiB"),
+    (packed(zipfile.ZIP_LZMA), errors.ERROR, "neither stored nor deflated"),
+    (zipped(plan=with_forecasts(1.7e308)), errors.CONFIGURATION, "is no forecast"),
     (zipped(other="{}"), errors.CONFIGURATION, "it holds no plan.json"),
     (zipped(plan="{"), errors.CONFIGURATION, "not a plan of `plan --out`"),
     (zipped(plan=b"\xff\xfe"), errors.CONFIGURATION, "not a plan of `plan --out`"),
@@ -108,7 +111,9 @@ LYING: list[tuple[bytes, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("content", "code", "said"), LYING, ids=[said for *_, said in LYING])
+@pytest.mark.parametrize(
+    ("content", "code", "said"), LYING, ids=[str(n) for n in range(len(LYING))]
+)
 def test_what_is_no_plan_of_the_run_is_not_shown(
     github: StandIn, command: Command, content: bytes, code: int, said: str
 ) -> None:
@@ -212,6 +217,12 @@ def test_the_newest_file_that_main_published_is_fetched(github: StandIn, command
     ran = fetched(command)
     assert ran.code == errors.SUCCESS, ran.err
     assert Path("snapshot.json").read_text() == '{"newer": 1}'
+
+
+def test_a_snapshot_of_a_large_fleet_is_fetched(github: StandIn, command: Command) -> None:
+    keep(github, text := "x" * (40 << 20))
+    assert fetched(command).code == errors.SUCCESS
+    assert Path("snapshot.json").stat().st_size == len(text)
 
 
 def test_what_nobody_published_is_said(github: StandIn, command: Command) -> None:
