@@ -13,7 +13,7 @@ import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler import errors
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -89,13 +89,11 @@ def current() -> Job:
 
 
 @contextlib.contextmanager
-def job() -> Iterator[tuple[Job, TextIO]]:
-    """A new job, and where its commands are heard; nothing else that is printed inside is one."""
-    begun, stderr = Job(), sys.stderr
-    token = _JOB.set(begun)
+def job() -> Iterator[Job]:
+    """A new job, the current one inside."""
+    token = _JOB.set(begun := Job())
     try:
-        with _disarmed_output() if _listens(os.environ) else contextlib.nullcontext():
-            yield begun, stderr
+        yield begun
     finally:
         _JOB.reset(token)
 
@@ -103,33 +101,6 @@ def job() -> Iterator[tuple[Job, TextIO]]:
 def _listens(environ: Mapping[str, str]) -> bool:
     """Whether a runner reads what is printed, and obeys it."""
     return environ.get("GITHUB_ACTIONS") == "true"
-
-
-@contextlib.contextmanager
-def _disarmed_output() -> Iterator[None]:
-    out, err = cast(TextIO, _Disarmed(sys.stdout)), cast(TextIO, _Disarmed(sys.stderr))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        yield
-
-
-class _Disarmed:
-    """A stream that no text can make the runner obey."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        from reconciler.render.annotations import disarmed
-
-        self._stream.write(disarmed(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
 
 
 # --- errors on lines -------------------------------------------------------------------------

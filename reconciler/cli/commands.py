@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import secrets
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import actions, session
 from reconciler.cli.output import say, write_file
+from reconciler.cli.streams import show_kept
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import UNREADABLE, Action
 from reconciler.plan import TO_DO
@@ -148,7 +148,7 @@ def export(wanted: Desired, names: list[str], out: Path | None) -> int:
             else:
                 documents[binding.name] = export_document(binding, state)
     if out is None:
-        print(_json(documents if len(chosen) > 1 else next(iter(documents.values()), {})), end="")
+        show_kept(_json(documents if len(chosen) > 1 else next(iter(documents.values()), {})))
     else:
         _write_exports(out, documents)
     return errors.SUCCESS if not failed else errors.PARTIAL if documents else errors.ERROR
@@ -161,7 +161,9 @@ def _write_exports(out: Path, documents: Mapping[str, object]) -> None:
 
 
 def _json(document: object) -> str:
-    return redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+    from reconciler.render.documents import json_document
+
+    return redact(json_document(document))
 
 
 def named(wanted: Desired, names: Iterable[str]) -> list[Binding]:

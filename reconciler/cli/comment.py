@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from reconciler.cli import actions, github
 from reconciler.cli.approved import PLAN_FILE
 from reconciler.cli.event import read_event, workflow_run
 from reconciler.cli.output import redacted, say
+from reconciler.cli.streams import show_kept
 from reconciler.errors import (
     ConfigurationError,
     Problem,
@@ -36,7 +36,7 @@ def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
     said = _Said.of(read_document(path))
     if dry_run:
         _show(text := said.text(""))
-        sys.stdout.write(text)
+        show_kept(text)
         return errors.SUCCESS
     with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
         _comment_on(door, github.pull_request(door, os.environ, number, said.shown.commit), said)

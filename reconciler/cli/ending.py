@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler import __version__, errors
 from reconciler.cli import actions
 from reconciler.cli.output import say, write_file
+from reconciler.cli.streams import check_reader
 from reconciler.errors import ReconcilerError, redact
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ class Ending:
 def reported(command: str, path: Path | None) -> Iterator[Ending]:
     """An ending to fill in, which is written to `path` whatever happens; nothing without a path.
 
-    Whether `path` can be written is tried first: a run that cannot report must not begin. Should
-    it fail at the end nevertheless, that is said, and hides neither the run's error nor its code.
+    Whether `path` can be written, and stdout is read, is tried first: a run that cannot report must
+    not begin. Should `path` fail at the end nevertheless, that is said, and hides neither the run's
+    error nor its code.
     """
+    check_reader()
     if path is not None and (path.is_file() or not path.exists()):
         write_file(path, _document(Ending(command, error="the run has not ended"), _now()))
     ending = Ending(command)
@@ -95,13 +98,15 @@ def _write(path: Path, ending: Ending, began: str) -> None:
 def _meaning(exc: BaseException) -> tuple[int, str]:
     if isinstance(exc, ReconcilerError):
         return exc.exit_code, exc.message
+    if isinstance(exc, BrokenPipeError):
+        return errors.READER_GONE, "the reader of stdout went away"
     if isinstance(exc, KeyboardInterrupt):
         return errors.INTERRUPTED, "interrupted"
     return errors.BUG, redact(f"a bug of ours: {type(exc).__name__}: {exc}")
 
 
 def _document(ending: Ending, began: str) -> str:
-    from reconciler.render import report_json
+    from reconciler.render.documents import json_document, report_json
 
     document = {
         "schema": SCHEMA,
@@ -113,7 +118,7 @@ def _document(ending: Ending, began: str) -> str:
         "error": ending.error,
         "report": json.loads(report_json(ending.report)) if ending.report else None,
     }
-    return redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+    return redact(json_document(document))
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from reconciler import errors
-from reconciler.cli import actions
+from reconciler.cli import actions, streams
 from reconciler.errors import ReconcilerError, redact
 
 if TYPE_CHECKING:
@@ -43,8 +43,24 @@ def _leave(code: int) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of one command, after everything is said: to people, and to a CI job."""
-    with actions.job() as (job, stderr):
+    try:
+        streams.check_streams()
+    except streams.UnwritableError as exc:
+        return _not_begun(exc)
+    with streams.one_way_out() as stderr, actions.job() as job:
         return job.ended(_run(arguments, job), os.environ, stderr)
+
+
+def _not_begun(exc: streams.UnwritableError) -> int:
+    """The exit code, after the one line about a stream that cannot be written went to the other."""
+    for stream in (sys.stderr, sys.stdout):
+        if stream is not None:
+            try:
+                print(f"error: {exc.message}", file=stream, flush=True)
+                break
+            except OSError:
+                streams.to_nowhere(stream)
+    return exc.exit_code
 
 
 def _run(arguments: list[str] | None, job: Job) -> int:
@@ -85,12 +101,8 @@ def _reader_gone() -> int:
     Not 0: with `--detailed-exitcode` that would say that nothing is to be done. Not 1: nothing
     of ours failed, and `| head` is no error that anybody wants to read about.
     """
-    with contextlib.suppress(OSError, ValueError):
-        # What is still buffered would be written, and fail again, when the interpreter ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.dup2(nowhere, sys.stderr.fileno())
-        os.close(nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        streams.to_nowhere(stream)
     return errors.READER_GONE
 
 
@@ -103,8 +115,9 @@ def _misused(exc: typer.TyperException, job: Job) -> int:
 
 
 def _said(exc: ReconcilerError) -> int:
-    for line in exc.message.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # stderr itself may be what cannot be written
+        for line in exc.message.split("\n"):
+            print(f"error: {line}", file=sys.stderr)
     import logging
     import traceback
 

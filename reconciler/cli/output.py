@@ -15,6 +15,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.cli import actions
+from reconciler.cli.streams import Out, bare, show_kept, speaks_unicode
 from reconciler.errors import ConfigurationError, redact
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ above: list[Callable[[str], None]] = []
 
 def say(text: str, end: str = "\n") -> None:
     """Tell the person something, on stderr, above a live display if there is one."""
+    if end == "\n":
+        text = text.replace("\n", "\n    ")  # no line of others looks like one of ours
     if above and end == "\n":
         above[-1](redact(text))
         return
@@ -127,9 +130,9 @@ class Page:
             stream = to or sys.stdout
             self._text(render.plan_text(plan, self._look(stream)), stream)
         elif self.format == "json":
-            self._text(render.plan_json(plan))
+            show_kept(render.plan_json(plan))
         else:
-            self._text(render.plan_markdown(plan))
+            show_kept(render.plan_markdown(plan))
 
     def plan_json(self, plan: Plan) -> str:
         """The plan as the JSON that `--out` writes."""
@@ -145,9 +148,9 @@ class Page:
         job.report, job.show = report, lambda: render.report_markdown(report)
         match self.format:
             case "json":
-                self._text(render.report_json(report))
+                show_kept(render.report_json(report))
             case "markdown":
-                self._text(render.report_markdown(report))
+                show_kept(render.report_markdown(report))
             case _:
                 self._text(render.report_text(report, self._look(sys.stdout)))
 
@@ -160,9 +163,9 @@ class Page:
         actions.current().show = lambda: render.status_markdown(rows)
         match self.format:
             case "json":
-                self._text(render.status_json(rows))
+                show_kept(render.status_json(rows))
             case "markdown":
-                self._text(render.status_markdown(rows))
+                show_kept(render.status_markdown(rows))
             case _:
                 self._text(render.status_text(rows, self._look(sys.stdout)))
 
@@ -174,9 +177,9 @@ class Page:
         job.proofs, job.show = tuple(proofs), lambda: render.proofs_markdown(proofs)
         match self.format:
             case "json":
-                self._text(render.proofs_json(proofs))
+                show_kept(render.proofs_json(proofs))
             case "markdown":
-                self._text(render.proofs_markdown(proofs))
+                show_kept(render.proofs_markdown(proofs))
             case _:
                 self._text(render.proofs_text(proofs, self._look(sys.stdout)))
 
@@ -187,9 +190,9 @@ class Page:
         actions.current().show = lambda: render.history_markdown(history)
         match self.format:
             case "json":
-                self._text(render.history_json(history))
+                show_kept(render.history_json(history))
             case "markdown":
-                self._text(render.history_markdown(history))
+                show_kept(render.history_markdown(history))
             case _:
                 self._text(render.history_text(history, self._look(sys.stdout)))
 
@@ -198,7 +201,7 @@ class Page:
         from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            return LiveProgress(sys.stderr, clock=time.monotonic, no_color=not self._color())
+            return LiveProgress(bare(sys.stderr), clock=time.monotonic, no_color=not self._color())
         return HeartbeatProgress(sys.stderr, clock=time.monotonic)
 
     def _color(self) -> bool:
@@ -212,16 +215,12 @@ class Page:
         return render.Look(
             max(width, 40),
             color=terminal and self._color(),
-            ascii_only=not _speaks_unicode(stream),
+            ascii_only=not speaks_unicode(stream),
             verbose=self.verbose > 0,
         )
 
     def _text(self, text: str, to: TextIO | None = None) -> None:
         stream = to or sys.stdout
-        with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-        print(redact(text).rstrip("\n"), file=stream, flush=True)
-
-
-def _speaks_unicode(stream: TextIO) -> bool:
-    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+        write = stream.write_clean if isinstance(stream, Out) else stream.write
+        write(redact(text).rstrip("\n") + "\n")
+        stream.flush()

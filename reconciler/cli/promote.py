@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.editing import finish, loaded, make_edits
 from reconciler.cli.output import say
+from reconciler.cli.streams import show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import environments, notes, promotions, some
-from reconciler.errors import ConfigurationError, redact
+from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,8 +40,7 @@ def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) ->
     _prove(found, after, target, to_do)
     for note in notes(to_do, source.environment, target.environment, after[to].bindings):
         say(note)
-    sys.stdout.write(redact("".join(map(str, edits))))
-    sys.stdout.flush()
+    show_kept("".join(map(str, edits)))
     finish(edits, dry_run=dry_run)
     return errors.SUCCESS
 

@@ -8,7 +8,6 @@ their path; else the day on which the data changed, or the model became too old.
 from __future__ import annotations
 
 import datetime
-import sys
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import actions, editing, session
 from reconciler.cli.output import say
+from reconciler.cli.streams import show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import some
 from reconciler.engine import age
-from reconciler.errors import ConfigurationError, redact
+from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,8 +64,7 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
     edits = editing.make_edits(each.edit for each in renewals)
     after = editing.loaded(services, edits, name)[name]
     actions.current().has_changes = bool(edits)
-    sys.stdout.write(redact("".join(map(str, edits))))
-    sys.stdout.flush()
+    show_kept("".join(map(str, edits)))
     if not pull:
         editing.finish(edits, dry_run=dry_run)
     elif not dry_run:

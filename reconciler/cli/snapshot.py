@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from reconciler import __version__, errors
 from reconciler.cli import session
 from reconciler.cli.output import say, write_file
 from reconciler.cli.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
+from reconciler.cli.streams import show_kept
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
 from reconciler.model import UNREADABLE, CloudName
@@ -60,7 +60,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
     )
     session.hint_at_emulator(made)
     if out is None:
-        sys.stdout.write(snapshot_json(taken))
+        show_kept(snapshot_json(taken))
     else:
         write_file(out, snapshot_json(taken))
         say(f"wrote {out}: {len(wanted.bindings):,} bindings as of {at}, plan {made.digest}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import redact
-from reconciler.render.documents import Node
+from reconciler.render.documents import Node, json_document
 from reconciler.wire.blob_values import BlobProperties
 from reconciler.wire.recorded import Answer, Answers
 
@@ -97,7 +96,7 @@ def snapshot_json(taken: Snapshot) -> str:
             "texts": [{"name": name, "text": text} for name, text in sorted(answers.texts.items())],
         },
     }
-    return redact(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
+    return redact(json_document(document, indent=1))
 
 
 def snapshot_in(document: dict[str, Any]) -> Snapshot:

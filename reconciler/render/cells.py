@@ -27,6 +27,7 @@ _COLORS = {
     "dim": "2",
     "bold": "1",
 }
+_UNUSUAL = re.compile(r"[^ -~]")
 _PRINTABLE_ASCII = re.compile(r"[ -~]*\Z")
 
 
@@ -35,6 +36,11 @@ def visible(text: str) -> str:
     if _PRINTABLE_ASCII.match(text):
         return text
     return "".join(_shown(char) for char in text)
+
+
+def shown(text: str) -> str:
+    """The same, but blanks of any width stay as they are."""
+    return _UNUSUAL.sub(lambda char: _shown(char[0]) if is_hidden(char[0]) else char[0], text)
 
 
 def is_hidden(char: str) -> bool:

@@ -76,9 +76,9 @@ def proofs_json(proofs: Iterable[Proof]) -> str:
     return json_document({"schema": PROOFS, "proved": proved, "proofs": [_proof(p) for p in shown]})
 
 
-def json_document(value: object) -> str:
+def json_document(value: object, indent: int = 2) -> str:
     """The value as JSON that can be shown in a terminal."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     return _UNUSUAL.sub(lambda found: _escaped(found[0]), text) + "\n"
 
 

@@ -1,0 +1,144 @@
+"""The one way out for everything that is printed, on stdout and stderr, errors included.
+
+Whatever a file, a service or a traceback holds, none of it moves a cursor, forges a line, makes a
+runner obey, or fails for want of an encoding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import select
+import sys
+from typing import TYPE_CHECKING, TextIO, cast
+
+from reconciler.errors import ReconcilerError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Most texts, in which nothing is hidden; and what is printed as it is in the others.
+_PLAIN = re.compile(r"[\n -~]*\Z")
+_LINE_ENDS = re.compile(r"(\r?\n|\t)")
+
+
+class UnwritableError(ReconcilerError, OSError):
+    """stdout or stderr takes nothing more, and its reader did not just go away."""
+
+
+class Out:
+    """A stream that shows what is hidden in a text, instead of obeying it."""
+
+    def __init__(self, bare: TextIO, name: str) -> None:
+        self.bare = bare
+        self._name = name
+
+    def write(self, text: str) -> int:
+        """Write the text as it may be shown; UnwritableError where that is not possible."""
+        self.write_clean(text if _PLAIN.match(text) else _with_hidden_shown(text))
+        return len(text)
+
+    def write_clean(self, text: str) -> None:
+        """Write a text in which nothing is hidden but our own colours."""
+        if "::" in text or "##" in text or not text.isascii():
+            from reconciler.render.annotations import disarmed
+            from reconciler.render.cells import ascii_text
+
+            text = disarmed(text)
+            text = text if speaks_unicode(self.bare) else ascii_text(text)
+        with self._written():
+            self.bare.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write every line."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Write what is still buffered."""
+        with self._written():
+            self.bare.flush()
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as exc:
+            to_nowhere(self.bare)
+            raise _unwritable(self._name, exc.strerror or str(exc)) from exc
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.bare, name)
+
+
+def _with_hidden_shown(text: str) -> str:
+    from reconciler.render.cells import shown
+
+    parts = enumerate(_LINE_ENDS.split(text))
+    return "".join(part if at % 2 else shown(part) for at, part in parts)
+
+
+def _unwritable(name: str, why: str) -> UnwritableError:
+    return UnwritableError(f"{name} cannot be written: {why}; send it elsewhere")
+
+
+def to_nowhere(stream: TextIO) -> None:
+    """Drop what is still buffered: it would be written, and fail again, when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def one_way_out() -> Iterator[TextIO]:
+    """Everything that is printed inside goes through `Out`; yields the stderr that does not."""
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    out, err = (cast(TextIO, Out(stream, name)) for name, stream in streams.items())
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield streams["stderr"]
+
+
+def check_streams() -> None:
+    """UnwritableError where stdout or stderr is closed or takes nothing."""
+    for name, stream in {"stdout": sys.stdout, "stderr": sys.stderr}.items():
+        if stream is None:
+            raise _unwritable(name, "it is closed")
+        try:
+            os.write(stream.fileno(), b"")
+        except io.UnsupportedOperation:
+            continue
+        except OSError as exc:
+            raise _unwritable(name, exc.strerror or str(exc)) from exc
+
+
+def check_reader() -> None:
+    """BrokenPipeError where nobody reads stdout any more: what nobody hears of must not begin."""
+    with contextlib.suppress(io.UnsupportedOperation, AttributeError):  # Windows has no poll
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def show_kept(text: str) -> None:
+    """Print JSON, Markdown or a diff, which people keep in files: as UTF-8 wherever it goes."""
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout.write(redact(text))
+    sys.stdout.flush()
+
+
+def bare(stream: TextIO) -> TextIO:
+    """The stream that takes escape sequences too, for a display whose texts are clean already."""
+    return stream.bare if isinstance(stream, Out) else stream
+
+
+def speaks_unicode(stream: TextIO) -> bool:
+    """Whether every character can be written."""
+    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
