@@ -2,8 +2,9 @@
 
 Names and messages come from files and services, so none of them may become markup: text is
 escaped for Markdown and HTML, and diffs stand in fences that are longer than any run of
-backticks inside. GitHub looks for mentions and references in the finished page, where an
-escape is gone again; an invisible space after the sign is what it cannot read past.
+backticks inside. GitHub looks for mentions, references, commits and the names of emoji (`:100:` in
+`shops.yaml:100:18`) in the finished page, where an escape is gone again; an invisible space inside
+is what it cannot read past. It looks into no fence.
 """
 
 from __future__ import annotations
@@ -31,24 +32,33 @@ _ENTITIES = {
     ">": "&gt;",
     "@": "&#64;&#8203;",
     "#": "&#35;&#8203;",
+    "\u200b": "&#8203;",
 }
 _ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]|~$^!"} | _ENTITIES
 _WWW = re.compile(r"(www)\.", re.IGNORECASE)
-_GH = re.compile(r"(\bgh)-(?=\d)", re.IGNORECASE)  # GH-12 is #12
+_SUBSTITUTED = re.compile(
+    r":(?=[\w+-]+(?::|\Z))"  # :bug:, whose last colon may follow in our words
+    r"|\bgh(?=-\d)"  # GH-12 is #12
+    r"|\b(?=\d*[a-f])[0-9a-f](?=[0-9a-f]{6,39}\b)",  # a commit; one without a letter is a date
+    re.IGNORECASE,
+)
 NAMELESS = "(no name)"
 
 
 def escaped(text: str) -> str:
     """The text as Markdown that shows exactly it, on one line, anywhere but at a line's start."""
-    shown = "".join(_ESCAPED.get(char, char) for char in visible(text).strip())
-    linkless = _WWW.sub(r"\1&#46;", shown.replace("://", "&#58;//"))
-    return _GH.sub(r"\1&#8203;-", linkless)
+    shown = "".join(_ESCAPED.get(char, char) for char in _plain(text))
+    return _WWW.sub(r"\1&#46;", shown.replace("://", "&#58;//"))
 
 
 def html(text: str) -> str:
     """The text as HTML, where Markdown's escapes do not work: in the block of a summary."""
-    shown = "".join(_ENTITIES.get(char, char) for char in visible(text).strip())
-    return _GH.sub(r"\1&#8203;-", shown)
+    return "".join(_ENTITIES.get(char, char) for char in _plain(text))
+
+
+def _plain(text: str) -> str:
+    """The text with what is hidden shown, and an invisible space in all that GitHub replaces."""
+    return _SUBSTITUTED.sub(lambda found: f"{found[0]}\u200b", visible(text).strip())
 
 
 def plan_markdown(plan: Plan) -> str:

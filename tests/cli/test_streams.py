@@ -221,7 +221,7 @@ def test_a_disk_that_fills_up_later_is_one_line(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(io.StringIO):
-        def write(self, text: str) -> int:
+        def write(self, text: str) -> int:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(streams.sys, "stdout", Full())

@@ -153,5 +153,7 @@ def test_a_cut_page_keeps_what_stands_first_and_says_that_it_is_cut() -> None:
 def test_what_is_wrong_is_escaped_and_stands_above_the_document() -> None:
     found = Finding(Source("a_b.yaml", 1, 2), "yaml", "x", "<img> @all\n`")
     page = summary_markdown("## doc\n", [found])
-    assert page.startswith("### 1 error\n\n- **x** (a\\_b.yaml:1:2): &lt;img&gt; &#64;")
+    assert page.startswith(
+        "### 1 error\n\n- **x** (a\\_b.yaml:&#8203;1:&#8203;2): &lt;img&gt; &#64;"
+    )
     assert page.endswith("\n\n## doc\n")

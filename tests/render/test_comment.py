@@ -40,13 +40,14 @@ PIECES = [
     *("<b>", "&lt;", "&#64;x", "```", "~~~", "|", "\n", "\r\n\r\n", "# h", "- i", "1. x"),
     *("> q", "    code", "**", "_", "\\", "[l](x)", "![i](x)", "[^1]", "$a$", "\u202e"),
     *("</summary>", "<details>", "---", "===", "\x00", "\ud800", "😀", " ", "\t", ":"),
+    *(":bug:", ":+1:", "a.yaml:100:18", ":a_b:c:", "deadbee", f"x {'7E' * 20}"),
 ]
 NASTY = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 OURS = {
     *("h2", "h3", "p", "ul", "li", "strong", "em", "code", "pre", "br", "details", "summary"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
-_LIVE = re.compile(r"@[\w-]|#\d|\bgh-\d", re.IGNORECASE)
+_LIVE = re.compile(r"@[\w-]|#\d|\bgh-\d|:[\w+-]+:|\bdeadbee\b|\b(7E){20}\b", re.IGNORECASE)
 
 
 def context(document: Plan | Report, before: str = "") -> Context:
@@ -140,6 +141,20 @@ def test_nothing_that_others_write_notifies_links_or_breaks_out(text: str) -> No
 def test_no_piece_alone_does_either(text: str) -> None:
     check_page(comment(nasty(cases.EVERY_ACTION, text)))
     check_page(comment(nasty(cases.EVERY_ACTION, f"a {text} b")))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("services/shops.yaml:100:18", "services/shops.yaml:&#8203;100:&#8203;18"),
+        ("classic/Diabetes :bug: Scoring", "classic/Diabetes :&#8203;bug: Scoring"),
+        (":a_b:c:", ":&#8203;a\\_b:&#8203;c:"),
+        ("see 62c0e778, GH-12", "see 6&#8203;2c0e778, GH&#8203;-12"),
+        ("12:30, 20261101, 2026-11 and cafe", "12:30, 20261101, 2026-11 and cafe"),
+    ],
+)
+def test_github_replaces_nothing_in_text_of_others(text: str, shown: str) -> None:
+    assert escaped(text) == shown
 
 
 @FEW
