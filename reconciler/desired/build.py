@@ -119,8 +119,32 @@ def rules(model: Document) -> tuple[Rule, ...]:
     )
 
 
-def output_problems(model: Document) -> list[Problem]:
-    """What the schema cannot say about the outputs of a model."""
+def training_problems(model: Document) -> list[Problem]:
+    """What the schema cannot say about the inputs and outputs of a model."""
+    return _input_problems(model) + _output_problems(model)
+
+
+def _input_problems(model: Document) -> list[Problem]:
+    """The inputs that the training service would refuse, whatever the binding says."""
+    trail = ("spec", "training", "inputs")
+    templates = model.data["spec"]["training"].get("inputs", {})
+    return [
+        problem(model.at(*trail, port), f"{'.'.join(trail)}.{port}: {_NO_TABLE}")
+        for port, template in templates.items()
+        if not (template.endswith("}") or _is_table(template))
+    ]
+
+
+# azure-ml-studio-protocol.md §4.8: a job with any other input is refused (InvalidBlobExtension)
+_TABLES = (".csv", ".tsv", ".arff")
+_NO_TABLE = "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
+
+
+def _is_table(path: str) -> bool:
+    return path.casefold().endswith(_TABLES)
+
+
+def _output_problems(model: Document) -> list[Problem]:
     trail = ("spec", "training", "outputs")
     ports = model.data["spec"]["training"]["outputs"]
     if ports.get("evaluation") == ports["model"]:
@@ -203,6 +227,10 @@ class _Making:
                 hint = schema()["$defs"]["blobPath"]["patternErrorMessage"]
                 message = f'spec.model: the input "{port}" becomes "{path}", which {hint}'
                 self.problems.append(problem(place, message))
+            elif not _is_table(path):
+                trail = ("spec", "training", "inputs", port)
+                said = f'{".".join(trail)}: for {self._who()} it becomes "{path}"; {_NO_TABLE}'
+                self.problems.append(problem(self._model.at(*trail), said))
 
     def refuse_unused(self) -> None:
         """Complain about arguments that change nothing: two equal models under two names."""

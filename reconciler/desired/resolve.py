@@ -141,7 +141,7 @@ class Resolver:
             once = self._once(names, each, f'the model "{each.name}"')
             if each.name:
                 self._models.setdefault(each.name, each)
-            more = build.output_problems(each.document) if each.valid else []
+            more = build.training_problems(each.document) if each.valid else []
             self.problems.extend(more)
             if each.name and (more or not once):
                 self._doubtful_models.add(each.name)

@@ -55,7 +55,7 @@ def may_take(world: World, binding: Binding, version: Version) -> bool:
     The first is a new name; the second one that was given before, and is still right.
     """
     entry = world.ledger.read(version)
-    if entry is None:
+    if entry is None or entry.manifest.vacant:
         return True
     manifest = entry.manifest
     same = manifest.recipe.inputs == binding.recipe.inputs and not manifest.rejected

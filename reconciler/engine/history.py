@@ -92,5 +92,7 @@ def _state(manifest: Manifest) -> tuple[str, str]:
         return "rejected", manifest.rejected
     if manifest.evaluation is not None:
         return ("not accepted", manifest.refused) if manifest.refused else ("trained", "")
-    failure = manifest.attempts[-1].failure if manifest.attempts else ""
+    if not manifest.attempts:
+        return "claimed", ""
+    failure = manifest.attempts[-1].failure
     return ("failed", failure) if failure else ("begun", "")

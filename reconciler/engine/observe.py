@@ -107,7 +107,7 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
     """How far the desired model file is, by its manifest, its last job and the file itself."""
     ref = world.ledger.ref(binding.version)
     entry = world.ledger.read(binding.version)
-    if entry is None:
+    if entry is None or (entry.manifest.vacant and entry.manifest.recipe != binding.recipe):
         return _unclaimed(world, binding, ref)
     manifest = entry.manifest
     artifact = _by_manifest(world, binding, manifest, ref)

@@ -30,9 +30,16 @@ log = logging.getLogger(__name__)
 
 
 def claim(world: World, binding: Binding) -> Entry | None:
-    """The claimed manifest of the wanted version; None when it was claimed for another recipe."""
-    entry = world.ledger.claim(_manifest(world, binding))
-    return entry if entry.manifest.key == binding.key else None
+    """The claimed manifest of the wanted version; None when it was made by another recipe.
+
+    A claim of which no job came, as when the service refused it, is taken over: nothing was made.
+    The write names the claim that was read, so whoever meanwhile noted a job for it keeps it.
+    """
+    ours = _manifest(world, binding)
+    entry = world.ledger.claim(ours)
+    if entry.manifest.key == binding.key:
+        return entry
+    return world.ledger.write(entry, ours) if entry.manifest.vacant else None
 
 
 def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:

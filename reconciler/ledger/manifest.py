@@ -71,6 +71,11 @@ class Manifest:
     rejected: str = ""
 
     @property
+    def vacant(self) -> bool:
+        """Whether it is no more than a claim: no job exists, so any recipe may take it over."""
+        return not (self.attempts or self.evaluation or self.rejected)
+
+    @property
     def duration_s(self) -> float | None:
         """From when its job was seen started to when its end was seen; None before that.
 

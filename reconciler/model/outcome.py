@@ -42,7 +42,8 @@ class Proof:
 
 @dataclass(frozen=True)
 class MadeVersion:
-    """What became of one model version: `trained`, `not accepted`, `rejected`, `failed`, `begun`.
+    """What became of one model version: `trained`, `not accepted`, `rejected`, `failed`, `begun`,
+    or `claimed` while no job exists.
 
     `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
     until its end was seen (None: it did not end well, or nobody knows); `why` says what is wrong.

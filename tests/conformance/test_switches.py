@@ -9,7 +9,13 @@ import pytest
 from reconciler import errors
 from reconciler.cli import outcome
 from reconciler.emulator import Fault
+from reconciler.engine.history import history
+from reconciler.engine.train import claim
+from reconciler.engine.world import timestamp
+from reconciler.errors import ConflictError
+from reconciler.ledger import Attempt
 from reconciler.model import UNREADABLE, Action
+from tests.fresh import binding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -403,3 +409,45 @@ def test_the_plan_says_when_the_data_of_a_trained_version_changed(
         f"{path} changed since this version was trained on it; new data needs a new version",
     )
     assert lab.changes()["diabetes-middle"].warnings == ()
+
+
+def changed_recipe(lab: Lab) -> None:
+    lab.edit("models/diabetes.yaml", 'Regularization: "2.0"', 'Regularization: "3.0"')
+
+
+def test_a_job_that_was_refused_at_submit_leaves_its_version_to_a_mended_recipe(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("bes.submit", "status", times=4, status=400))
+    assert lab.apply().failures
+    young = binding_of(lab, "diabetes-young")
+    entry = lab.world().ledger.read(young.version)
+    assert entry is not None, "the version was claimed"
+    assert entry.manifest.vacant
+    assert [m.state for m in history(lab.world(), young).versions] == ["claimed"]
+    changed_recipe(lab)
+    change = lab.changes()["diabetes-young"]
+    assert (change.action, change.code) == (Action.TRAIN, "not_trained")
+    assert lab.apply().failures == ()
+    entry = lab.world().ledger.read(young.version)
+    assert entry is not None
+    assert dict(entry.manifest.recipe.parameters)["Regularization"] == "3.0"
+    assert entry.manifest.key == binding_of(lab, "diabetes-young").key
+
+
+def test_a_job_that_was_noted_meanwhile_keeps_its_version(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    young = binding_of(lab, "diabetes-young")
+    world = lab.world()
+    first = claim(world, young)
+    assert first is not None
+    changed_recipe(lab)
+    taken = claim(world, binding_of(lab, "diabetes-young"))
+    assert taken is not None
+    assert taken.manifest.key != first.manifest.key
+    attempt = Attempt("a" * 32, timestamp(world.clock.now()))
+    with pytest.raises(ConflictError):
+        world.ledger.note_attempt(first, attempt)
+    world.ledger.note_attempt(taken, attempt)
+    assert claim(world, young) is None, "a job of the other recipe is there"

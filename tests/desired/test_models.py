@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ONE_BOUND = "10:7: spec.accept[0]: exactly one of atLeast, atMost, noWorseThanLive, betterThanLive, minRows is needed"
 NO_PATH = "is not a blob path; write container/path, without a leading /, without .. and without ?"
+NO_TABLE = "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
 WHO = 'for the binding "churn" (churn.yaml:4:9)'
 INPUT = "7:22: spec.training.inputs.input1:"
 
@@ -112,6 +113,20 @@ MODELS += [
         f'{INPUT} "{path}" {NO_PATH}',
     )
     for path in ["/datasets/a.csv", "datasets/../a.csv", "datasets/a.csv?x=y", "a.csv", "a//b", ""]
+]
+MODELS += [
+    model(
+        "an input that no training service reads is refused",
+        "datasets/churn/${version}.csv",
+        "datasets/churn/${version}.txt",
+        f"{INPUT} {NO_TABLE}",
+    ),
+    model(
+        "an input that becomes one without an ending is refused",
+        "datasets/churn/${version}.csv",
+        "datasets/churn/${version}",
+        f'{INPUT} {WHO} it becomes "datasets/churn/2026-10"; {NO_TABLE}',
+    ),
 ]
 
 

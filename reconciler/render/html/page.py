@@ -37,7 +37,7 @@ HEALTH = {
     HealthCode.MISSING: ("bad", "✗"),
     HealthCode.UNKNOWN: ("bad", "?"),
 }
-STATES = {"trained": "good", "begun": "busy", "not accepted": "warn"}
+STATES = {"trained": "good", "begun": "busy", "claimed": "busy", "not accepted": "warn"}
 DONE = {"proof": "good", "swap": "busy", "roll back": "bad", parts.DRIFT: "warn"}
 
 
