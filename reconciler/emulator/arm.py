@@ -93,7 +93,15 @@ def handle(core: Core, request: Request) -> Response:
         x_ms_routing_request_id=f"EMULATOR:{uuid.uuid4()}",
         x_ms_request_duration="1",
         **_quota(request),
+        **_echo(request),
     )
+
+
+def _echo(request: Request) -> dict[str, str]:
+    """The id that the client gave its request, where it asks for it."""
+    wanted = request.headers.get("x-ms-return-client-request-id", "").casefold() == "true"
+    ident = request.headers.get("x-ms-client-request-id", "")
+    return {"x_ms_client_request_id": ident} if wanted and ident else {}
 
 
 def _quota(request: Request) -> dict[str, str]:

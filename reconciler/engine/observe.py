@@ -228,14 +228,22 @@ def access_s(binding: Binding) -> float:
 def _finished(
     world: World, binding: Binding, base: Artifact, job: Job, attempt: Attempt
 ) -> Artifact:
-    """READY with metrics; FAILED if the job's outputs are not where this program put them."""
+    """READY with metrics; FAILED if the job's outputs are not where this program put them.
+
+    UnreadableError where they are another version's: then the answer is about another job.
+    """
     try:
         model = _model(job, binding.recipe.output_ports.get("model", ""))
-        if model != base.ref:
+        other = "" if model == base.ref else world.ledger.version_name(model, binding.version)
+        if model != base.ref and not other:
             raise UnreadableError(f"the model was written to {model}, not to {base.ref}")
-        metrics = _metrics(world, binding, job)
+        metrics = {} if other else _metrics(world, binding, job)
     except UnreadableError as exc:
         return _failed(base, f"finished, but {exc.message}")
+    if other:
+        raise UnreadableError(
+            f"reading job {base.job}: the answer is about another job: it made {other}"
+        )
     rows = _rows(world, binding, attempt)
     return replace(base, state=ArtifactState.READY, metrics=metrics, rows=rows, noted=False)
 

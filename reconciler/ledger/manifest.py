@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.model import Recipe, Version
+from reconciler.model import MANIFEST_FILE, Recipe, Version
 from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
@@ -122,11 +122,14 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
         document = parse_json(content)
         if document["schema"] != SCHEMA:
             raise UnreadableError(f"{name} has schema {document['schema']!r}, not {SCHEMA!r}")
+        version = Version(
+            _text(document["model"]), _text(document["version"]), pairs(document["arguments"])
+        )
+        if name != f"{version.folder}/{MANIFEST_FILE}":
+            raise UnreadableError(f"{name} in the store is the manifest of {version}")
         claimed = document["claimed"]
         return Manifest(
-            version=Version(
-                _text(document["model"]), _text(document["version"]), pairs(document["arguments"])
-            ),
+            version=version,
             key=_text(document["key"]),
             recipe=_recipe(document["recipe"]),
             claimed_at=_text(claimed["at"]),

@@ -38,6 +38,8 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
         document = parse_json(content)
         if document["schema"] != SCHEMA or not isinstance(document["proved"], bool):
             raise ValueError("not a record of this version")
+        if document["address"] != str(address):
+            raise UnreadableError(f"the record of {address} in the store is of another address")
         known = {
             name: ModelRef(document[name]) if document[name] is not None else None
             for name in ("previous", "bound")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, Refusal
-from reconciler.targets.members import near, text
+from reconciler.targets.members import check_is_of, near, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +31,7 @@ class Reads:
     def __init__(self, http: Http, base: str, token: Bearer) -> None:
         self._http = http
         self._base = base
+        self._workspace = base.split("/")[-2]
         self._token = token
         self._found: dict[str, dict[str, Any]] = {}  # services by the name or id of addresses
 
@@ -67,6 +68,8 @@ class Reads:
         endpoint = answer.json_object()
         if not text(endpoint, "Name"):
             raise answer.unreadable("an endpoint with a Name")
+        self._check_is_of(service, endpoint, answer.what)
+        check_is_of(endpoint, answer.what, Name=where.endpoint)
         return endpoint
 
     def endpoints(self, service: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -80,7 +83,14 @@ class Reads:
         found = answer.json_list()
         if not all(isinstance(one, dict) and text(one, "Name") for one in found):
             raise answer.unreadable("a list of endpoints with a Name each")
+        for endpoint in found:
+            self._check_is_of(service, endpoint, answer.what)
         return found
+
+    def _check_is_of(
+        self, service: Mapping[str, Any], endpoint: Mapping[str, Any], what: str
+    ) -> None:
+        check_is_of(endpoint, what, WorkspaceId=self._workspace, WebServiceId=text(service, "Id"))
 
     def services(self) -> list[dict[str, Any]]:
         """Every web service of the workspace, as far as its list says."""
@@ -108,7 +118,10 @@ class Reads:
         answer = self._http.request(
             "GET", self._base, credential=self._token, what="listing the Classic web services"
         )
-        return [service for service in answer.json_list() if isinstance(service, dict)]
+        found = [service for service in answer.json_list() if isinstance(service, dict)]
+        for service in found:
+            check_is_of(service, answer.what, WorkspaceId=self._workspace)
+        return found
 
     def _service_by_id(self, service_id: str) -> dict[str, Any] | Live:
         try:
@@ -120,7 +133,9 @@ class Reads:
             )
         except NotFoundError as exc:
             return no_service(exc.message)
-        return answer.json_object()
+        service = answer.json_object()
+        check_is_of(service, answer.what, WorkspaceId=self._workspace, Id=service_id)
+        return service
 
     def surveyed(self, addresses: Iterable[ClassicAddress], soon: Soon) -> Reads:
         """The same reads, answered by one list per service that the addresses name."""

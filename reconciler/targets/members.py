@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from reconciler.errors import UnreadableError
+from reconciler.wire.response import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,6 +74,21 @@ def lists(value: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(found, list):
         raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not a list")
     return found
+
+
+def check_is_of(value: Mapping[str, Any], what: str, **names: str) -> None:
+    """UnreadableError where a member says that the answer is about another resource.
+
+    `names` are the members by which the resource is known, and what they must be. HTTP pairs
+    answers with requests by their order alone, and anything between can lose count.
+    """
+    for name, wanted in names.items():
+        there = text(value, name)
+        if there and unquote(there).casefold() != unquote(wanted).casefold():
+            raise UnreadableError(
+                f"{what}: the answer is about another resource: its {name} is "
+                f'"{one_line(there, 200)}", not "{unquote(wanted)}"'
+            )
 
 
 def flag(value: Mapping[str, Any], name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from reconciler.errors import (
     ConflictError,
@@ -30,7 +30,7 @@ from reconciler.targets.definition import (
     with_payload,
     without_secrets,
 )
-from reconciler.targets.members import objects, text
+from reconciler.targets.members import check_is_of, objects, text
 from reconciler.targets.operation import operation_state
 from reconciler.targets.ownership import is_ours, is_protected, with_protection
 from reconciler.targets.settings import with_settings
@@ -176,7 +176,7 @@ class WebServices:
                 f"creating {binding.address} was answered as an update: somebody made it in the "
                 "same moment, and it was overwritten; compare it with theirs, and apply again"
             )
-        return _operation(answer)
+        return _operation(answer, binding.address)
 
     def update(self, binding: Binding) -> str:
         """PATCH the settings that git owns, and whether the service is protected."""
@@ -200,7 +200,7 @@ class WebServices:
             expect=(*STARTED, 204),
             what=f"deleting {address}",
         )
-        return _operation(answer)
+        return _operation(answer, address)
 
     def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
         """The services with this environment's mark that git does not declare.
@@ -230,7 +230,9 @@ class WebServices:
         for item in read_list(self._http, self._token, url, what):
             if not (name := text(item, "name")):
                 raise UnreadableError(f"{what}: a service came without a name")
-            yield WebServiceAddress(*group, name), item
+            where = WebServiceAddress(*group, name)
+            check_is_of(item, what, id=where.path)
+            yield where, item
 
     def progress(self, operation: str) -> str:
         """The operation's state and percentage; "" when it succeeded (§3.6)."""
@@ -239,7 +241,9 @@ class WebServices:
         answer = self._http.request(
             "GET", operation, credential=self._token, what="reading the operation"
         )
-        return operation_state(answer.json_object())
+        document = answer.json_object()
+        check_is_of(document, answer.what, name=urlsplit(operation).path.rpartition("/")[2])
+        return operation_state(document)
 
     def score(self, binding: Binding) -> Score:
         """The answer to the probe, with the service's primary key."""
@@ -281,7 +285,7 @@ class WebServices:
             expect=STARTED,
             what=f"updating {binding.address}",
         )
-        return _operation(answer)
+        return _operation(answer, binding.address)
 
     def _there(self, binding: Binding) -> Definition:
         definition = self._definition(binding.address)
@@ -307,6 +311,7 @@ class WebServices:
                 return None
             raise UnreadableError(exc.message, status=exc.status, code=exc.code) from exc
         document = answer.json_object()
+        check_is_of(document, answer.what, id=_of(address).path, name=_of(address).name)
         if not (where := payloads_location(document)):
             return document
         payload = blob.fetch_url(self._http, self._hosts, where)
@@ -322,7 +327,11 @@ def _of(address: Address) -> WebServiceAddress:
     return address
 
 
-def _operation(answer: Response) -> str:
+def _operation(answer: Response, address: Address) -> str:
+    """Where the operation that a write began is asked for, "" where the answer names none."""
+    if answer.body.lstrip()[:1] == b"{":
+        where = _of(address)
+        check_is_of(answer.json_object(), answer.what, id=where.path, name=where.name)
     return str(answer.headers.get("Azure-AsyncOperation", ""))
 
 

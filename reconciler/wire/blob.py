@@ -368,6 +368,9 @@ class Container:
         found = tuple(blob for blob in blobs if blob is not None)
         if len(found) != len(blobs):
             raise answer.unreadable("a list of blobs with a name and an ETag each")
+        container = page.get("ContainerName", self.name).rpartition("/")[2]
+        if container != self.name or not all(blob.name.startswith(prefix) for blob in found):
+            raise answer.unreadable(f"a list of the blobs below {self._path(prefix)}")
         return found, page.findtext("NextMarker") or ""
 
 

@@ -110,7 +110,10 @@ class GitHub:
         """A pull request; NotFoundError where there is none."""
         what = f"reading pull request {number}"
         said = self.ask("GET", f"pulls/{number}", what, needs=READ_PULLS)
-        return pull_of(said.json(), said)
+        pull = pull_of(said.json(), said)
+        if pull.number != number:
+            raise said.unreadable(f"pull request {number}")
+        return pull
 
     def pulls(self, query: str, what: str) -> list[Pull]:
         """The first pull requests of a listing, at most PER_PAGE."""

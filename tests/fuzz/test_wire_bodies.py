@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
-from reconciler.model import Plan, Refusal, SecretName, Witness
+from reconciler.model import Plan, Refusal, SecretName, Version, Witness
 from reconciler.targets import classic_endpoint, scoring
 from reconciler.targets.creation import creation_body, make_creation
 from reconciler.targets.definition import (
@@ -184,24 +185,36 @@ class _Stub:
 
 
 def blobs(body: bytes, _: Town) -> None:
-    """The names in a container."""
-    assert all(isinstance(name, str) for name in _names(body))
+    """The names in a container, whatever it is called."""
+    found = re.search(rb'ContainerName="([^"]+)"', body)
+    own = found[1].decode("utf-8", "replace") if found else "models"
+    assert all(isinstance(name, str) for name in _names(body, container=own))
 
 
-def _names(*pages: bytes) -> list[str]:
+def _names(*pages: bytes, container: str = "models") -> list[str]:
     hosts = Hosts("", "http://127.0.0.1:1")
     account = Account(_Stub(*pages), hosts, "abc", "a2V5")  # type: ignore[arg-type]
-    return [blob.name for blob in account.container("models").list()]
+    return [blob.name for blob in account.container(container).list()]
 
 
 def manifest(body: bytes, _: Town) -> object:
     """A manifest of the ledger."""
-    return parse_manifest(body, "m/1/manifest.json")
+    try:
+        document = json.loads(body)
+        arguments = tuple(document["arguments"].items())
+        folder = Version(document["model"], document["version"], arguments).folder
+    except Exception:
+        folder = "m/1"
+    return parse_manifest(body, f"{folder}/manifest.json")
 
 
 def record(body: bytes, _: Town) -> object:
     """A record of the ledger."""
-    return parse_record(body, "classic/a/b", "0x1")
+    try:
+        address = json.loads(body)["address"]
+    except Exception:
+        address = "classic/a/b"
+    return parse_record(body, address, "0x1")
 
 
 def lock_holder(body: bytes, _: Town) -> None:
