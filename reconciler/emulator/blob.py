@@ -192,8 +192,6 @@ class BlobService:
             "x-ms-request-id": request_id or str(uuid.uuid4()),
             "x-ms-version": headers.get("x-ms-version", blob_auth.SIGNED_VERSION),
         }
-        if headers.get("x-ms-client-request-id"):
-            common["x-ms-client-request-id"] = headers["x-ms-client-request-id"]
         body = b"" if request.method == "HEAD" else response.body
         return Response(response.status, {**common, **response.headers}, body)
 

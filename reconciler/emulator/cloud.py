@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.emulator import arm, classic, jobs, operations, served
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.world import World
 
 CONTROL = "/_emulator/"
+ASKED_AS = "x-ms-client-request-id"
 MOST_LOGGED = 100_000  # of the latest requests; a server may run for weeks
 MOST_LETTERS = 1000  # of a path or a host in the log
 MOST_BYTES = 16 * 1024 * 1024  # of a body that is no blob; the real ARM takes 4 MB
@@ -125,6 +126,8 @@ class Cloud:
                 route, request.path, lambda: self._serve(route, request)
             )
             status = response.status
+            if asked_as := request.headers.get(ASKED_AS):  # a stale answer names this request, too
+                return replace(response, headers={**response.headers, ASKED_AS: asked_as})
             return response
         finally:
             method, host, path = (

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 KINDS = ("status", "html", "truncated", "reset", "lost-answer", "delay", "stale")
 TRICKED = ("operation", "job", "patch")
-MOST = 1000  # of what is scripted at once, and of how often it happens
+MOST = 1000  # of what is scripted at once
+MOST_TIMES = 100_000  # how often one fault happens, which takes no memory
 HTML = b"<!DOCTYPE html><html><body><h1>Service Unavailable</h1></body></html>"
 
 
@@ -50,8 +51,8 @@ class Fault:
             raise ValueError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
         if type(self.times) is not int or type(self.status) is not int:
             raise ValueError("times and status are numbers")
-        if self.times > MOST:
-            raise ValueError(f"times is at most {MOST}")
+        if self.times > MOST_TIMES:
+            raise ValueError(f"times is at most {MOST_TIMES}")
         if not 100 <= self.status <= 599:
             raise ValueError(f"there is no status {self.status}")
         if not isinstance(self.delay_s, int | float) or self.delay_s < 0:
