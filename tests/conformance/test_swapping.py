@@ -82,6 +82,25 @@ def test_a_rejection_that_another_run_takes_back_lets_the_candidate_be_judged_an
     assert lab.plan().converged
 
 
+@pytest.mark.parametrize("name", ["breast-cancer", "diabetes-young"])
+def test_a_swap_is_asked_for_only_when_the_way_back_is_kept(
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def unreachable(*_: Any) -> Record:
+        raise errors.UnreachableError("the store does not answer")
+
+    lab = switched()
+    before = adopted(lab, name)
+    want(lab, name, "2026-11")
+    logged = len(lab.cloud.log)
+    monkeypatch.setattr(Ledger, "keep_record", unreachable)
+    (failure,) = lab.apply().failures
+    assert "the store does not answer" in failure.message
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert [e for e in lab.cloud.log[logged:] if e.method == "PATCH"] == []
+
+
 def test_what_fails_after_its_swap_counts_as_changed(switched: Callable[..., Lab]) -> None:
     lab = switched()
     adopted(lab, "breast-cancer")

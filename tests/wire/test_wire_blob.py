@@ -142,6 +142,9 @@ def test_a_list_goes_on_to_its_last_page(models: Container) -> None:
     assert list(models.list("c/")) == []
 
 
+LISTING = b"<EnumerationResults><Blobs>%s</Blobs></EnumerationResults>"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -149,6 +152,8 @@ def test_a_list_goes_on_to_its_last_page(models: Container) -> None:
         b"<EnumerationResults>",
         b"",
         b'<!DOCTYPE a [<!ENTITY b "c">]><EnumerationResults/>',
+        LISTING % b"<Blob><Name>a</Name></Blob>",
+        LISTING % b"<Blob><Properties><Etag>0x1</Etag></Properties></Blob>",
     ],
 )
 def test_a_list_that_is_none_is_unreadable(
