@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MARK = "$reconciler"
 SCHEMA = "reconciler/export/v1"
 MOST_BYTES = 64 * 1024 * 1024
+MOST_SEPARATORS = 8_000_000  # half a gigabyte once it is read; a thousand exports have fewer
 
 
 def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,14 +119,19 @@ def read_document(path: Path) -> dict[str, Any] | Problem:
             return _unopened(path)
         if path.stat().st_size > MOST_BYTES:
             return _wrong(path, "the file is larger than 64 MiB; export the definition again")
-        document = parse_json(path.read_bytes())
+        content = path.read_bytes()
+        if sum(map(content.count, (b",", b"[", b"{"))) > MOST_SEPARATORS:
+            return _wrong(path, "more values than an export has; export the definition again")
+        document = parse_json(content)
     except OSError as exc:
         return _wrong(path, f"cannot be read: {exc.strerror}; correct its permissions")
     except JSONDecodeError as exc:
         why = f"not JSON: {exc.msg}; export the definition again"
         return Problem(str(path), exc.lineno, exc.colno, why)
-    except UnicodeDecodeError:
-        return _wrong(path, "not JSON: not UTF-8 text; export the definition again")
+    except UnicodeDecodeError as exc:
+        # A shell's `>` may have made it UTF-16, and would again.
+        what = f"byte 0x{exc.object[exc.start]:02x} is not UTF-8"
+        return _wrong(path, f"{what}; save the file as UTF-8, as `export --out` does")
     except ValueError as exc:  # nested too deeply, a number that is too long, half a character
         return _wrong(path, f"not JSON that can be read: {exc}; export the definition again")
     if not isinstance(document, dict):

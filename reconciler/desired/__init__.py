@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
+from reconciler.desired.budget import Budget
 from reconciler.desired.definitions import Definitions
 from reconciler.desired.generate import Generators, most_bindings, summed
 from reconciler.desired.kinds import Kind
@@ -19,6 +20,7 @@ from reconciler.desired.probes import Probes
 from reconciler.desired.resolve import Declared, Resolver
 from reconciler.desired.tree import read_tree
 from reconciler.errors import ConfigurationError, Problem
+from reconciler.model import Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -50,10 +52,11 @@ def load(
     Raises ConfigurationError with everything that is wrong.
     """
     display = root.as_posix() if display is None else display
-    files = read_tree(root, display)
+    budget = Budget()
+    files = read_tree(root, display, budget)
     files.texts.update(instead or {})
-    templates, problems, complete = _documents(files)
-    documents, more, expanded = _generated(root, templates)
+    templates, problems, complete = _documents(files, budget)
+    documents, more, expanded = _generated(root, templates, budget)
     problems.extend(more)
     declared = []
     for folder, document in documents:
@@ -62,7 +65,9 @@ def load(
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(display)])
-    resolver = Resolver(kinds, Probes(root), Definitions(root), complete=complete and expanded)
+    probes, definitions = Probes(root, budget), Definitions(root, budget)
+    complete = complete and expanded
+    resolver = Resolver(kinds, probes, definitions, budget, complete=complete)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if not problems:
@@ -95,7 +100,7 @@ def _unspoilt(
 
 
 def _generated(
-    root: Path, templates: list[tuple[PurePosixPath, Document]]
+    root: Path, templates: list[tuple[PurePosixPath, Document]], budget: Budget
 ) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
     """Every document that is made of the templates, problems, and whether all could be made."""
     environments = {
@@ -103,7 +108,7 @@ def _generated(
         for folder, document in templates
         if document.text("kind") == "Environment"
     }
-    generators = Generators(root)
+    generators = Generators(root, budget)
     found: list[tuple[PurePosixPath, Document]] = []
     problems: list[Problem] = []
     for folder, template in templates:
@@ -114,7 +119,9 @@ def _generated(
     return found, problems, not problems
 
 
-def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
+def _documents(
+    files: Files, budget: Budget
+) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
     """Folder and document of everything that could be read, problems, and whether all could."""
     found: list[tuple[PurePosixPath, Document]] = []
     problems = [each.under("file") for each in files.problems]
@@ -122,6 +129,9 @@ def _documents(files: Files) -> tuple[list[tuple[PurePosixPath, Document]], list
     for below, text in files.texts.items():
         shown = files.shown(below)
         documents, more, understood = read(shown, text)
+        # A value keeps its place and may be wrong; a document is more than its values.
+        values = sum(20 + 3 * len(document.values) for document in documents)
+        budget.take(Source(shown, 1, 1), values + 5 * len(more))
         if not documents and not more:
             message = "the file declares nothing; write a document, or delete it"
             problems.append(Problem(shown, 0, 0, message, rule="file"))

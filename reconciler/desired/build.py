@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
 
@@ -158,9 +159,13 @@ def _output_problems(model: Document) -> list[Problem]:
     return []
 
 
-def recipe(model: Document, binding: Document) -> tuple[Recipe | None, list[Problem]]:
+def recipe(
+    model: Document, binding: Document, budget: Budget
+) -> tuple[Recipe | None, list[Problem]]:
     """How the binding's version is made; None, and why, if the two do not fit together."""
     making = _Making(model, binding)
+    gates = len(model.data["spec"].get("accept", ()))
+    budget.take(binding.at("spec", "model"), gates + making.values, making.characters)
     training = model.data["spec"]["training"]
     inputs = tuple(making.filled("inputs"))
     parameters = tuple(making.filled("parameters"))
@@ -189,6 +194,25 @@ class _Making:
             place = binding.at_key("spec", "model", "with", "version")
             message = "spec.model.with: ${version} is the model's version; name this otherwise"
             self.problems.append(problem(place, message))
+
+    @property
+    def values(self) -> int:
+        """How many inputs and parameters there are."""
+        return sum(1 for _ in self._templates())
+
+    @property
+    def characters(self) -> int:
+        """How long those become that hold placeholders; the others are texts of the model."""
+        return sum(
+            len(text) + sum(len(self._known.get(m[1], "")) for m in PLACEHOLDER.finditer(text))
+            for text in self._templates()
+            if "${" in text
+        )
+
+    def _templates(self) -> Iterator[str]:
+        training = self._model.data["spec"]["training"]
+        for group in ("inputs", "parameters"):
+            yield from training.get(group, {}).values()
 
     def filled(self, group: str) -> Iterator[tuple[str, str]]:
         """The pairs of `inputs` or `parameters` without placeholders."""

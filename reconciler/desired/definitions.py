@@ -15,6 +15,7 @@ from reconciler.desired.tree import CannotReadError, beside, read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from reconciler.desired.budget import Budget
     from reconciler.desired.kinds import CreationMaker
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
@@ -26,8 +27,9 @@ MOST_MIB = 16  # a definition of the 3 MB that a service is created of, with roo
 class Definitions:
     """The definition files of a tree; each is read once, however many bindings name it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, budget: Budget) -> None:
         self._root = root
+        self._budget = budget
         self._inside = root.resolve()
         self._read: dict[PurePosixPath, dict[str, Any] | CannotReadError] = {}
         self._templates: dict[str, str] = {}  # a fleet is made of one text, which is kept once
@@ -46,7 +48,7 @@ class Definitions:
         if "definition" not in spec:
             return None, []
         try:
-            definition = self._definition(folder, spec["definition"])
+            definition = self._definition(document, folder, spec["definition"])
         except CannotReadError as exc:
             return None, [_wrong(document, ("definition",), exc.placed)]
 
@@ -56,21 +58,24 @@ class Definitions:
         made = make(definition, spec, environment, secret)
         if isinstance(made, list):
             return None, [_wrong(document, trail, why) for trail, why in made]
+        if made.template not in self._templates:
+            self._budget.take(document.at("spec", "definition"), 1, len(made.template))
         template = self._templates.setdefault(made.template, made.template)
         return replace(made, template=template), []
 
-    def _definition(self, folder: PurePosixPath, name: str) -> dict[str, Any]:
+    def _definition(self, document: Document, folder: PurePosixPath, name: str) -> dict[str, Any]:
         below = beside(folder, name)
         if below not in self._read:
-            self._read[below] = self._object(below)
+            self._read[below] = self._object(document, below)
         found = self._read[below]
         if isinstance(found, CannotReadError):
             raise found
         return found
 
-    def _object(self, below: PurePosixPath) -> dict[str, Any] | CannotReadError:
+    def _object(self, document: Document, below: PurePosixPath) -> dict[str, Any] | CannotReadError:
         try:
             text = read_text(self._root / below, self._inside, MOST_MIB)
+            self._budget.take_json(document.at("spec", "definition"), text)
             if looks_secret(text):
                 why = "take it out, renew it, and name it in spec.create by env:NAME"
                 raise CannotReadError(f"holds what looks like a secret; {why}")

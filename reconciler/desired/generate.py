@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document, Trail
     from reconciler.errors import Problem
 
@@ -55,8 +56,9 @@ class _WrongError(Exception):
 class Generators:
     """The generators of one tree. Each file is read once, however many documents name it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, budget: Budget) -> None:
         self._root = root
+        self._budget = budget
         self._inside = root.resolve()
         self._texts: dict[PurePosixPath, str] = {}
 
@@ -90,8 +92,12 @@ class Generators:
         said = document.data["forEach"]
         if not isinstance(said, dict) or not said:
             raise _WrongError(("forEach",), "a name with a generator is needed: {location: […]}")
-        sources = [self._rows(document, folder, name, most) for name in said]
+        sources = []
+        for name in said:
+            sources.append(rows := self._rows(document, folder, name, most))
+            self._budget.take(document.at("forEach"), sum(map(len, rows)))
         _refuse_too_many(math.prod(map(len, sources)), most)
+        self._budget.take(document.at("forEach"), *_size(document, sources))
         return [
             {name: value for row in rows for name, value in row.items()}
             for rows in itertools.product(*sources)
@@ -181,6 +187,32 @@ def _misplaced(document: Document) -> list[Problem]:
         return []
     message = f"forEach is for {' and '.join(BINDING_KINDS)}; take it out here"
     return [problem(document.at_key("forEach"), message)]
+
+
+def _size(document: Document, sources: list[list[Row]]) -> tuple[int, int]:
+    """How many values and characters all documents have that the rows make of a template."""
+    count = math.prod(map(len, sources))
+    lengths: Counter[str] = Counter()  # of what a placeholder stands for, in all documents
+    for rows in sources:
+        for row in rows:
+            for name, value in row.items():
+                lengths[name] += len(value) * (count // len(rows))
+    values, characters = sum(len(rows[0]) for rows in sources if rows), 0
+    filled = sum(lengths[name] for name in lengths if "." not in name)  # the label
+    level = [value for key, value in document.data.items() if key != "forEach"]
+    while level:
+        below: list[Any] = []
+        for each in level:
+            values += 1
+            if isinstance(each, str):
+                characters += len(each) if "${" in each else 0
+                filled += sum(lengths[m[1]] for m in PLACEHOLDER.finditer(each) if m[1])
+            elif isinstance(each, dict):
+                below.extend(each.values())
+            elif isinstance(each, list):
+                below.extend(each)
+        level = below
+    return count * values, count * characters + filled
 
 
 # --- placeholders ---------------------------------------------------------------------------

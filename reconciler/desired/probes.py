@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 class Probes:
     """The probe files of a tree; each is read once, however many bindings name it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, budget: Budget) -> None:
         self._root = root
+        self._budget = budget
         self._inside = root.resolve()
         self._read: dict[PurePosixPath, str | CannotReadError] = {}
 
@@ -37,24 +39,26 @@ class Probes:
         if verify is None:
             return None, []
         try:
-            request = self._request(folder, verify["request"])
+            request = self._request(document, folder, verify["request"])
         except CannotReadError as exc:
             message = f'spec.verify.request: "{verify["request"]}": {exc.placed}'
             return None, [problem(document.at("spec", "verify", "request"), message)]
         return Probe(request, tuple(verify.get("columns", ())), tuple(_expected(verify))), []
 
-    def _request(self, folder: PurePosixPath, name: str) -> str:
+    def _request(self, document: Document, folder: PurePosixPath, name: str) -> str:
         below = beside(folder, name)
         if below not in self._read:
-            self._read[below] = self._text(below)
+            self._read[below] = self._text(document, below)
         found = self._read[below]
         if isinstance(found, CannotReadError):
             raise found
         return found
 
-    def _text(self, below: PurePosixPath) -> str | CannotReadError:
+    def _text(self, document: Document, below: PurePosixPath) -> str | CannotReadError:
         try:
-            return _compact(read_text(self._root / below, self._inside))
+            text = read_text(self._root / below, self._inside)
+            self._budget.take_json(document.at("spec", "verify", "request"), text)
+            return _compact(text)
         except CannotReadError as exc:
             return exc
 

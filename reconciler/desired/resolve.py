@@ -21,6 +21,7 @@ from reconciler.model import Binding, Desired, Environment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from reconciler.desired.budget import Budget
     from reconciler.desired.definitions import Definitions
     from reconciler.desired.kinds import Kind
     from reconciler.desired.nodes import Document
@@ -83,12 +84,14 @@ class Resolver:
         kinds: Mapping[str, Kind],
         probes: Probes,
         definitions: Definitions,
+        budget: Budget,
         *,
         complete: bool,
     ) -> None:
         self._kinds = kinds
         self._probes = probes
         self._definitions = definitions
+        self._budget = budget
         self._complete = complete
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
@@ -182,7 +185,7 @@ class Resolver:
 
     def _recipe(self, each: Declared, model: Declared, site: _Site) -> Recipe | None:
         self._check_service(model, site)
-        recipe, problems = build.recipe(model.document, each.document)
+        recipe, problems = build.recipe(model.document, each.document, self._budget)
         self.problems.extend(problems)
         return recipe
 

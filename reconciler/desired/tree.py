@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.desired.nodes import forbidden
 from reconciler.errors import Problem, printable
+from reconciler.model import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from reconciler.desired.budget import Budget
 
 MAX_BYTES = 1024 * 1024
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -57,7 +60,7 @@ class CannotReadError(Exception):
         return f"{place if self.line else ''}{self.message}"
 
 
-def read_tree(root: Path, display: str) -> Files:
+def read_tree(root: Path, display: str, budget: Budget) -> Files:
     """Every `*.yaml` and `*.yml` below root whose path has no name that begins with . or _."""
     files = Files(root, display)
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where it may not look
@@ -72,6 +75,8 @@ def read_tree(root: Path, display: str) -> Files:
         except CannotReadError as exc:
             place = Problem(files.shown(below), exc.line, exc.column, exc.message)
             files.problems.append(place)
+        else:
+            budget.take(Source(files.shown(below), 1, 1), 10, len(files.texts[below]))
     return files
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 WRONG = [
     (lambda place: place.write_text('{"a":' * 100_000), "nested too deeply"),
     (lambda place: place.write_text('{"a":' + "9" * 5000 + "}"), "not JSON that can be read"),
-    (lambda place: place.write_bytes(b'"\xff"'), "not UTF-8 text"),
+    (lambda place: place.write_bytes(b'"\xff"'), "byte 0xff is not UTF-8; save the file as UTF-8"),
+    (lambda place: place.write_text("{}", "utf-16"), "byte 0xff is not UTF-8; save the file as"),
+    (lambda place: place.write_text(f"[{'[],' * 5_000_000}1]"), "more values than an export has"),
     (lambda place: place.mkdir(), "a folder, not an exported definition"),
     (lambda place: place.symlink_to("nowhere"), "a link to nowhere, which is not there"),
     (lambda place: os.mkfifo(place), "not a file"),
