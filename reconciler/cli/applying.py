@@ -72,7 +72,6 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:
         first = opened.plan()
         order.page.show_plan(first, to=sys.stderr)
-        session.hint_at_emulator(first)
         try:
             order.approval.check(first, opened.world.ledger.plans)
         except (RefusedError, StalePlanError) as exc:
@@ -115,7 +114,6 @@ def train_now(order: Order) -> Report:
     began = time.monotonic()
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         first = opened.plan()
-        session.hint_at_emulator(first)
         if any(change.trains for change in first.changes):
             order.page.show_plan(first, to=sys.stderr)
             # No endpoint is changed, so how many would be is asked of the run that does it.
@@ -174,6 +172,7 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
     A second `apply` of a world that agrees must send no write at all, so the lock comes after the
     plan. Each step looks again and keeps to what was planned, so nothing depends on the gap.
     """
+    opened.check_world()
     world, stop = opened.world, opened.stop
     now = timestamp(world.clock.now())
     name = opened.wanted.environment.name

@@ -50,6 +50,12 @@ class Approval:
                 "approve again"
             )
         if self.plan is not None:
+            if self.plan.world not in ("", fresh.world):
+                raise StalePlanError(
+                    f"plan {self.plan.digest} was made in world {self.plan.world} of the emulator, "
+                    f"and world {fresh.world or '?'} answers now; start that one again, lead "
+                    "RECONCILER_EMULATOR to it, or plan anew"
+                )
             plans.check(self.plan)
             _check_subset(fresh, self.plan)
         if self.merged is not None:

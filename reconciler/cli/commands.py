@@ -59,7 +59,6 @@ def plan(
         made = _plan_offline(wanted, live, parallel, max_age_s)
     made = replace(made, commit=wanted.commit)
     page.show_plan(made)
-    session.hint_at_emulator(made)
     if out is not None:
         session.name_uncommitted(wanted, "the plan")
         # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
@@ -110,7 +109,6 @@ def status(wanted: Desired, page: Page, parallel: int | None) -> int:
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
     made = _plan_of(wanted, observed)
-    session.hint_at_emulator(made)
     page.show_status(made, {str(o.binding.address): o for o in observed})
     unreadable = any(change.code == UNREADABLE for change in made.changes)
     return errors.ERROR if unreadable else errors.SUCCESS

@@ -42,7 +42,6 @@ def drift(
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
     made = make_plan(wanted.environment, observed)
-    session.hint_at_emulator(made)
     found = replace(_without_what_waits(made), commit=wanted.commit)
     drifted = [change for change in found.changes if change.drift is not None]
     unreadable = any(change.code == UNREADABLE for change in found.changes)

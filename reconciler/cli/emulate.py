@@ -7,8 +7,11 @@ import errno
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.cli import session
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError
+from reconciler.wire.hosts import DEFAULT_EMULATOR_URL
+from reconciler.wire.http import Http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,16 +34,19 @@ def serve(
     tls_key: Path | None,
 ) -> int:
     """`emulator`: serve until SIGINT or SIGTERM."""
-    from reconciler.cli.session import Stop, stoppable
-
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("--tls-cert and --tls-key go together")
     with opened(state, seed, speed) as cloud:
         server = _bound(cloud, port, tls_cert, tls_key)
-        stop = Stop()
-        with stoppable(stop, quiet=True):
+        stop = session.Stop()
+        with session.stoppable(stop, quiet=True):
             server.start()
-            say(f"emulator of Azure Machine Learning Studio (retired 31 Aug 2024) at {server.url}")
+            say(
+                "emulator of Azure Machine Learning Studio (retired 31 Aug 2024), world "
+                f"{cloud.world.id}, at {server.url}"
+            )
+            for notice in _notices(cloud, server.url, state, seed):
+                say(notice)
             stop.event.wait()
         server.stop()
         say(
@@ -48,6 +54,19 @@ def serve(
             + (f"its world is in {state}" if state else "its world is gone")
         )
     return errors.SUCCESS
+
+
+def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> Iterator[str]:
+    """What a person would miss otherwise: an empty world, a seed that was not planted, a port."""
+    if cloud.world.empty:
+        yield f"this world is empty; --seed FILE plants one, such as {session.SEED}"
+    elif seed is not None and state is not None and not cloud.planted:
+        yield (
+            f"{seed} was not planted: {state} holds this world already. For a fresh one name an "
+            "empty folder by --state."
+        )
+    if url != DEFAULT_EMULATOR_URL:
+        yield f"for the other commands: export {session.EMULATOR_VARIABLE}={url}"
 
 
 def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None) -> Server:
@@ -58,8 +77,20 @@ def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None)
     except OSError as exc:
         of_the_port = exc.errno == errno.EADDRINUSE or not tls_cert
         where = f"port {port}" if of_the_port else f"{tls_cert} and {tls_key}"
-        why = exc.strerror or exc
+        why = f"{exc.strerror or exc}{_way_out(port) if of_the_port else ''}"
         raise ConfigurationError(f"the emulator cannot start with {where}: {why}") from exc
+
+
+def _way_out(port: int) -> str:
+    """Who listens there, and how to start beside it."""
+    url = f"http://127.0.0.1:{port}"
+    with Http(retries=0) as http:
+        world = session.world_at(http, url)
+    by = f" by the emulator of world {world}" if world else ""
+    return (
+        f"{by}; stop what listens there, or start with --port 0 and export "
+        f"{session.EMULATOR_VARIABLE} as it says then"
+    )
 
 
 @contextlib.contextmanager

@@ -38,7 +38,6 @@ def report(
         told = histories(opened.reading(), observed, opened.width)
         plan = opened.plan_of(observed)
     plan = replace(plan, commit=wanted.commit)
-    session.hint_at_emulator(plan)
     overview = Overview(
         plan,
         endpoints(plan, observed, told),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import re
 import secrets
 import signal
 import socket
@@ -14,19 +15,26 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from reconciler import desired, targets
 from reconciler.cli.event import pull_head, read_event
 from reconciler.cli.output import say
 from reconciler.cli.selection import in_shard
 from reconciler.engine.world import Idle, World
-from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.errors import (
+    ConfigurationError,
+    RefusedError,
+    StalePlanError,
+    UnreachableError,
+    WireError,
+)
 from reconciler.ledger import Ledger
 from reconciler.model import Actor, CloudName, NotDeclared
 from reconciler.training.bes import MAX_UNFINISHED_JOBS, BatchExecution
 from reconciler.wire.blob import Account
 from reconciler.wire.credentials import AccessToken, resolve_all
-from reconciler.wire.hosts import hosts_of
+from reconciler.wire.hosts import DEFAULT_EMULATOR_URL, hosts_of
 from reconciler.wire.http import Http
 from reconciler.wire.identity import SignIn
 
@@ -53,7 +61,9 @@ if TYPE_CHECKING:
     from reconciler.wire.blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
+SEED = "services/local/_emulator/seed.yaml"
 _MOST_UNCOMMITTED = 10
+_WORLD = re.compile(r"[0-9a-f]{1,64}")
 GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
 
 
@@ -86,15 +96,44 @@ def emulator_url() -> str | None:
 
 
 def introduce(environment: Environment) -> None:
-    """Say on stderr which cloud is talked to."""
-    if environment.cloud is CloudName.EMULATOR:
-        where = hosts_of(environment, emulator_url()).arm
-        say(f"{environment.name}: talking to the emulator at {where}")
+    """Say on stderr which cloud is talked to, and how to start the emulator that is not there."""
+    if environment.cloud is not CloudName.EMULATOR:
+        say(
+            f"{environment.name}: talking to Azure; Microsoft retired Machine Learning Studio on "
+            "31 Aug 2024, so expect no answer"
+        )
         return
-    say(
-        f"{environment.name}: talking to Azure; Microsoft retired Machine Learning Studio on "
-        "31 Aug 2024, so expect no answer"
-    )
+    url = hosts_of(environment, emulator_url()).arm
+    with client(environment, 1, Stop()) as http:
+        world = world_at(http, url)
+    named = f", world {world}" if world else ""
+    say(f"{environment.name}: talking to the emulator at {url}{named}")
+    if world is None:
+        port = f" --port {urlsplit(url).port}" if url != DEFAULT_EMULATOR_URL else ""
+        say(
+            "nothing answers there; start it in another terminal: "
+            f"reconciler emulator{port} --state .reconciler --seed {SEED}"
+        )
+
+
+def emulated(http: Http, environment: Environment) -> str:
+    """The id of the emulated world of an environment, "" where there is none."""
+    if environment.cloud is not CloudName.EMULATOR:
+        return ""
+    return world_at(http, hosts_of(environment, emulator_url()).arm) or ""
+
+
+def world_at(http: Http, url: str) -> str | None:
+    """The id of the emulator's world; "" where no emulator says one, None where nobody listens."""
+    what = "asking the emulator for its world"
+    try:
+        answer = http.request("GET", f"{url}/_emulator/health", what=what, once=True)
+        world = answer.json_object().get("world", "")
+    except UnreachableError:
+        return None
+    except WireError:
+        return ""
+    return world if isinstance(world, str) and _WORLD.fullmatch(world) else ""
 
 
 @contextlib.contextmanager
@@ -304,6 +343,7 @@ class Session:
     clock: Clock | None = None
     prune: Prune | None = None
     lost: NotDeclared = field(default_factory=NotDeclared)
+    emulated: str = ""  # the id of the emulator's world, where there is one
 
     def observe(self) -> tuple[Observed, ...]:
         """What is, read by a client that refuses to write."""
@@ -315,6 +355,15 @@ class Session:
         mine = tuple(one for one in lost.found if in_shard(one.address, wanted.shard))
         self.lost = replace(lost, found=mine)
         return observed
+
+    def check_world(self) -> None:
+        """Return unless another emulated world answers now than when this was opened."""
+        now = emulated(self.http, self.wanted.environment)
+        if now != self.emulated:
+            raise StalePlanError(
+                f"planned in world {self.emulated} of the emulator, but now world {now or '?'} "
+                f"answers at {hosts_of(self.wanted.environment, emulator_url()).arm}; plan again"
+            )
 
     def reading(self) -> World:
         """The same world, by a client that refuses to write."""
@@ -338,6 +387,7 @@ class Session:
 
         wanted = self.wanted
         made = make_plan(wanted.environment, observed, wanted.declared, self.lost, self.prune)
+        made = replace(made, world=self.emulated)
         return foresee(self.world, self.wanted.bindings, made, MAX_UNFINISHED_JOBS)
 
 
@@ -353,7 +403,8 @@ def opened(
             wanted, http, stop=stop, actor=actor(os.environ, wanted.commit, force), arm=arm
         )
         at_once = width(wanted.environment, parallel)
-        yield Session(wanted, http, world, stop, at_once, arm, prune=prune)
+        at = emulated(http, wanted.environment)
+        yield Session(wanted, http, world, stop, at_once, arm, prune=prune, emulated=at)
 
 
 def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Actor:
@@ -406,15 +457,6 @@ def _user_and_host() -> str:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):  # a container's user may have no name
         return socket.gethostname()
-
-
-def hint_at_emulator(made: Plan) -> None:
-    """Say how to start the emulator, when nothing listens where it should be."""
-    if made.cloud == "emulator" and any("connection refused" in c.why for c in made.changes):
-        say(
-            "nothing listens there; start it in another terminal: "
-            "reconciler emulator --seed services/local/_emulator/seed.yaml"
-        )
 
 
 def _kinds(wanted: Desired) -> set[str]:

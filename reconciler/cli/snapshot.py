@@ -58,7 +58,6 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
         emulator=hosts_of(environment, session.emulator_url()).arm if on_emulator else "",
         answers=answers,
     )
-    session.hint_at_emulator(made)
     if out is None:
         show_kept(snapshot_json(taken))
     else:

@@ -73,6 +73,7 @@ class Cloud:
         self._guard = threading.RLock()
         self._state = State(state, self._core) if state is not None else None
         self.log: list[Logged] = []
+        self.planted = False  # a seed, by this process
         self._sent = 0  # bytes, since the size of the world was measured
         if self._state is not None:
             self._state.load()
@@ -101,6 +102,7 @@ class Cloud:
             if not self._core.world.empty:
                 return False
             plant(self._core, path)
+            self.planted = True
             self._save()
             return True
 
@@ -247,7 +249,7 @@ class Cloud:
     def _control(self, request: Request) -> Response:
         what = (request.method, request.path.removeprefix(CONTROL))
         if what == ("GET", "health"):
-            return answer(200, {"status": "ok"})
+            return answer(200, {"status": "ok", "world": self.world.id})
         if what == ("GET", "log"):
             return answer(200, [asdict(entry) for entry in list(self.log)])
         if what == ("DELETE", "log"):

@@ -1,12 +1,14 @@
 """A seed file -> a first world: accounts with files, workspaces, services and their first models.
 
-The format is the emulator's own; `services/local/_emulator/seed.yaml` explains it by example.
-The first model of a predictive service is fitted here, on the file that the seed names.
+The format is the emulator's own: `schemas/emulator-seed.schema.json`, and by example
+`services/local/_emulator/seed.yaml`. The first model of a predictive service is fitted here, on the
+file that the seed names.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,23 +19,103 @@ from reconciler.emulator.arm import service_key
 from reconciler.emulator.world import ClassicService, Endpoint, Experiment, WebService, Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jsonschema.exceptions import ValidationError
+
     from reconciler.emulator.core import Core
     from reconciler.emulator.world import Json
+
+    Trail = tuple[str | int, ...]
 
 # The same safe loader in C where PyYAML was built with it.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+SCHEMA = "emulator-seed.schema.json"
 FIRST_MODELS = "azuremlassetscontainer"
 MODULE = "aml://module/506153734175476c4f62416c57734963.{family}.v1-default-1743"
 
 
 def plant(core: Core, path: Path) -> None:
-    """Make the world that the seed file describes; ValueError, naming the file, if it is wrong."""
+    """Make the world that the seed file describes; ValueError, with places, if it is wrong."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), LOADER)
-        _plant(core, document, path.parent)
-    except (KeyError, TypeError, AttributeError, yaml.YAMLError, learning.LearningError) as exc:
-        raise ValueError(f"{path} is not a seed: {type(exc).__name__}: {exc}") from exc
+        text = path.read_text(encoding="utf-8")
+        document, nodes = yaml.load(text, LOADER), yaml.compose(text, LOADER)
+    except yaml.MarkedYAMLError as exc:
+        where = f"{path}:{exc.problem_mark.line + 1}" if exc.problem_mark else str(path)
+        raise ValueError(f"{path} is not a seed: {where}: {exc.problem}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise ValueError(f"{path} is not a seed: {exc}") from exc
+    problems = _refused(document) or list(_unknown(document, path.parent))
+    if problems:
+        listed = (f"{_place(path, nodes, trail)}: {said}" for trail, said in problems)
+        raise ValueError("\n".join([f"{path} is not a seed:", *listed]))
+    _plant(core, document, path.parent)
+
+
+def _refused(document: Any) -> list[tuple[Trail, str]]:
+    """Where the schema refuses the document, and what belongs there; values may be secrets."""
+    from jsonschema import Draft202012Validator
+
+    beside = Path(__file__).parents[2] / "schemas" / SCHEMA
+    inside = Path(__file__).parents[1] / "schemas" / SCHEMA  # of a wheel
+    schema = json.loads((beside if beside.exists() else inside).read_text(encoding="utf-8"))
+    found = (
+        (tuple(e.absolute_path), e) for e in Draft202012Validator(schema).iter_errors(document)
+    )
+    return list(dict.fromkeys((trail, _said(error)) for trail, error in found))
+
+
+def _said(error: ValidationError) -> str:
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    if error.validator == "required":
+        missing = [name for name in wanted if name not in instance]
+        return f"write {', '.join(missing)} too ({SCHEMA})"
+    if error.validator == "additionalProperties":
+        return f"{error.message.rpartition('(')[2].rstrip(')')}; {SCHEMA} has what may stand here"
+    if error.validator == "enum":
+        return f"write one of: {', '.join(wanted)}"
+    if error.validator == "type":
+        return f"write a value of type {wanted}"
+    meant = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    return f"not as {SCHEMA} wants it ({error.validator} {wanted}). {meant}"
+
+
+def _unknown(document: Json, folder: Path) -> Iterator[tuple[Trail, str]]:
+    """The names of accounts, workspaces, experiments and files that are not there."""
+    known = {
+        "storage": set(document["storage"]),
+        "workspace": {entry["id"] for entry in document["workspaces"]},
+        "experiment": {entry["name"] for entry in document["experiments"]},
+    }
+
+    def look(value: Any, trail: Trail) -> Iterator[tuple[Trail, str]]:
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, item in members:
+            here = (*trail, name)
+            if isinstance(item, dict | list):
+                yield from look(item, here)
+            elif name in known and item not in known[name]:
+                yield here, f"there is no {name} {item!r}; known: {', '.join(sorted(known[name]))}"
+            elif name in ("file", "columns", "folder") and not (folder / item).exists():
+                yield here, f"{folder / item} does not exist"
+
+    for part in ("storage", "workspaces", "webServices", "classicServices"):
+        yield from look(document.get(part, []), (part,))
+
+
+def _place(path: Path, node: yaml.Node | None, trail: Trail) -> str:
+    """`seed.yaml:12:5 experiments[0].task`."""
+    for step in trail:
+        if isinstance(node, yaml.MappingNode):
+            node = next((below for name, below in node.value if name.value == step), node)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+    mark = node.start_mark if node else None
+    where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else f"{path}:1:1"
+    named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail)
+    return f"{where} {named.removeprefix('.')}".rstrip()
 
 
 def _plant(core: Core, document: Json, folder: Path) -> None:
@@ -63,7 +145,11 @@ def _storage(core: Core, name: str, account: Json, folder: Path) -> None:
 def _first_model(core: Core, entry: Json, folder: Path, account: str) -> tuple[str, bytes]:
     """Fit the model that was deployed by hand; its blob path and bytes."""
     experiment = core.world.experiments[entry["experiment"]]
-    model, _ = experiment.fit((folder / entry["file"]).read_bytes(), experiment.parameters)
+    try:
+        model, _ = experiment.fit((folder / entry["file"]).read_bytes(), experiment.parameters)
+    except learning.LearningError as exc:
+        why = f"{experiment.name} does not fit {folder / entry['file']}: {exc}"
+        raise ValueError(f"this is not a seed: {why}") from exc
     name = hashlib.md5(model, usedforsecurity=False).hexdigest() + ".ilearner"
     core.blobs.put(account, FIRST_MODELS, name, model)
     return f"{FIRST_MODELS}/{name}", model

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from reconciler.emulator.core import Core
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: TextIO) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: TextIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 SCHEMA = "emulator/state/v1"
 
@@ -25,8 +37,8 @@ class State:
         self._contents.mkdir(parents=True, exist_ok=True)
         self._lock = (self._folder / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
+            _lock(self._lock)
+        except OSError as exc:
             self._lock.close()
             raise OSError(f"{folder} is in use by another emulator; stop that one first") from exc
         self._last = ""
@@ -46,6 +58,7 @@ class State:
                 raise ValueError(f"its schema is {document['schema']!r}")
             models = {digest: self._read(digest) for digest in document["models"]}
             self._core.world.load(document["world"], models)
+            self._core.world.id = document.get("id", self._core.world.id)
             self._core.blobs.load(document["blobs"], self._read)
         except (ValueError, KeyError, TypeError, FileNotFoundError) as exc:
             raise ValueError(f"{path} is not a world that this emulator can load: {exc}") from exc
@@ -56,6 +69,7 @@ class State:
         blobs, contents = self._blobs()
         document = {
             "schema": SCHEMA,
+            "id": world.id,
             "world": world.dump(),
             "blobs": blobs,
             "models": sorted(world.models),

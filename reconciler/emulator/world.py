@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -181,6 +182,7 @@ class World:
     """Everything that exists, without blobs, which have a service of their own."""
 
     def __init__(self) -> None:
+        self.id = secrets.token_hex(4)  # people tell worlds apart by it, and so do commands
         self.experiments: dict[str, Experiment] = {}
         self.services: dict[str, WebService] = {}
         self.plans: dict[str, Plan] = {}

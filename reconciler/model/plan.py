@@ -125,7 +125,8 @@ class Plan:
     `excess` says which limits of the environment the changes exceed, `notes` what could not be
     looked at. `id` tells apart two plans
     of the same content, so that one that was approved is not applied twice; "" while it is not
-    kept anywhere. `commit` is the one of git that was planned, "" where nobody knows it.
+    kept anywhere. `commit` is the one of git that was planned, "" where nobody knows it. `world` is
+    the id of the emulated world that was looked at, "" for a real one.
     """
 
     environment: str
@@ -135,6 +136,7 @@ class Plan:
     notes: tuple[str, ...] = field(default=(), compare=False)
     id: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
+    world: str = field(default="", compare=False)
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:

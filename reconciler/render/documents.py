@@ -93,6 +93,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "environment": plan.environment,
         "cloud": plan.cloud,
         "commit": plan.commit,
+        **({"world": plan.world} if plan.world else {}),
         "digest": plan.digest,
         "converged": plan.converged,
         "counts": {action.name: count for action, count in plan.counts.items()},
@@ -233,6 +234,7 @@ def plan_in(root: Node, id: str = "") -> Plan:
         notes=root.texts("notes"),
         id=id,
         commit=root.made("commit", _commit),
+        world=root.get("world", str) if root.has("world") else "",
     )
     _check(root, plan)
     return plan
@@ -276,6 +278,10 @@ class Node:
             raise ValueError(f"{place}: must be an object")
         self.place = place
         self._value: dict[str, Any] = value
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a member."""
+        return name in self._value
 
     def any(self, name: str) -> Any:
         """The member, whatever it is."""

@@ -343,7 +343,7 @@ def _error_of_broken(asked: Asked, broken: _Broken) -> WireError:
     host = urlsplit(asked.url).hostname or ""
     why = broken.why
     if why == "connection refused" and is_loopback(host):
-        why += "; is the emulator running? start it with `reconciler emulator`"
+        why += "; is the emulator running there?"
     kind = UnreachableError if broken.status is None else UnreadableError
     return kind(
         f"{asked.what}: {asked.place}: {why}",

@@ -31,7 +31,8 @@ def test_plan_prints_the_document_on_stdout_and_the_rest_on_stderr(
     ran = command("plan")
     assert ran.code == errors.SUCCESS
     assert "4 bindings" in ran.out
-    assert ran.err == f"local: talking to the emulator at {lab.url}\n"
+    world = lab.cloud.world.id
+    assert ran.err == f"local: talking to the emulator at {lab.url}, world {world}\n"
 
 
 def test_detailed_exitcode_tells_changes_from_none(lab: Lab, command: Command) -> None:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.emulator import learning
 from tests.lab import LOCAL
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def test_without_scikit_learn_it_says_what_to_install(
     command: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    learning._fit.cache_clear()  # of other tests: what was fitted once needs nothing
     for name in [each for each in sys.modules if each.partition(".")[0] == "sklearn"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)

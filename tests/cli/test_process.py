@@ -135,7 +135,9 @@ def test_the_emulator_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     line = process.stderr.readline()
     url = line.split()[-1]
     assert "retired" in line
-    assert requests.get(f"{url}/_emulator/health").json() == {"status": "ok"}
+    health = requests.get(f"{url}/_emulator/health").json()
+    assert health["status"] == "ok"
+    assert f", world {health['world']}, " in line
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == errors.SUCCESS
 

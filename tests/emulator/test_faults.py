@@ -89,7 +89,7 @@ def test_a_server_can_serve_from_the_thread_it_was_made_in() -> None:
     server = emulator.serve(emulator.Cloud(), 0)
 
     def stop() -> None:
-        assert requests.get(f"{server.url}/_emulator/health").json() == {"status": "ok"}
+        assert requests.get(f"{server.url}/_emulator/health").json()["status"] == "ok"
         server.stop()
 
     other = threading.Thread(target=stop)
