@@ -103,6 +103,8 @@ class BindingRun:
         if change.action is Action.NOOP:
             return self._already_there(observed)
         self._check_approval(change)
+        if change.trains and (why := self._swapping.foreseen_failure(observed)):
+            return self._telling.failed(why, REFUSED)
         if change.trains or change.code == TRAINING:
             return self._training.go_on(observed, change, self.begin)
         if self._shared.goal is Goal.TRAINED:

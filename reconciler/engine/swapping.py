@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine.prove import judge, make_proof
-from reconciler.engine.steps import Again, Ended
+from reconciler.engine.steps import Again, Ended, Goal
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
     REFUSED,
@@ -30,6 +30,7 @@ from reconciler.model import (
     ROLL_BACK,
     UNREADABLE,
     ArtifactState,
+    HealthCode,
     ModelRef,
     Observed,
     Proof,
@@ -76,6 +77,7 @@ class Swapping:
         self.disproved = ""  # why the candidate was rejected, on the way back
         self._binding = binding
         self._world = shared.world
+        self._goal = shared.goal
         self._target: Target = shared.world.targets[binding.kind]
         self._telling = telling
         self._verdicts = verdicts
@@ -83,6 +85,7 @@ class Swapping:
         self._unanswered: Swap | None = None
         self._heard: Score | None = None  # what the disproved candidate answered, and only it
         self._unheard = ""  # why this run rejected it, where that was for no answer at all
+        self._asked = False  # whether the live endpoint was asked before a training
 
     @property
     def under_way(self) -> bool:
@@ -103,6 +106,19 @@ class Swapping:
         return None
 
     # --- before the swap --------------------------------------------------------------------
+
+    def foreseen_failure(self, observed: Observed) -> str:
+        """Why no version could be proved here: the live endpoint, where it answers, shows that the
+        probe is wrong. Asked once, before anything is trained: a slip costs nothing then."""
+        if self._asked or observed.live.health.code is HealthCode.MISSING:
+            return ""
+        self._asked = True
+        try:
+            return self._wrong_probe(self._score_before(not observed.newborn))
+        except UnauthorizedError:
+            if self._goal is Goal.TRAINED:  # whoever only trains need not be let to score
+                return ""
+            raise
 
     def begin(self, observed: Observed, change: Change) -> Again | Ended:
         """Note the way back, then swap: forward, or back when `change` says so."""
@@ -144,7 +160,7 @@ class Swapping:
                 raise
             if forward and exc.code in WRONG_PROBE:
                 raise RefusedError(
-                    f"before the swap, the endpoint refuses the probe: {exc.message}; correct "
+                    f"before it is changed, the endpoint refuses the probe: {exc.message}; correct "
                     "spec.verify"
                 ) from exc
             log.info("%s could not be scored before the swap: %s", self._binding.name, exc.message)
@@ -158,7 +174,7 @@ class Swapping:
         if before is None or self._binding.probe is None:
             return ""
         missing = verify.missing_columns(self._binding.probe, before)
-        return f"before the swap, {missing}; correct spec.verify" if missing else ""
+        return f"before the endpoint is changed, {missing}; correct spec.verify" if missing else ""
 
     def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
         """What is noted before a swap. A roll-back keeps its own model as the way back, so that

@@ -10,6 +10,7 @@ from reconciler import errors
 from reconciler.cli import outcome
 from reconciler.emulator import Fault
 from reconciler.engine.history import history
+from reconciler.engine.steps import Goal
 from reconciler.engine.train import claim
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError
@@ -335,16 +336,36 @@ def test_an_endpoint_that_warms_up_is_waited_for(switched: Callable[..., Lab]) -
     assert lab.apply().failures == ()
 
 
-def test_missing_columns_are_the_probes_mistake_and_found_before_the_swap(
-    switched: Callable[..., Lab],
+@pytest.mark.parametrize("goal", Goal, ids=lambda goal: goal.value)
+def test_missing_columns_are_the_probes_mistake_and_found_before_anything_is_trained(
+    switched: Callable[..., Lab], goal: Goal
 ) -> None:
     lab = switched()
     lab.edit("breast-cancer.yaml", "Scored Probabilities", "Scored Probability")
-    (failure,) = lab.apply().failures
+    ended = lab.converge(lab.world(), 8, goal=goal)
+    (failure,) = [one.failure for one in ended.values() if one.failure]
     assert failure.exit_code == errors.REFUSED
     assert not [w for w in lab.writes if w[0] == "PATCH" and "breast" in w[1]]
+    assert lab.world().ledger.read(binding_of(lab, "breast-cancer").version) is None
+    assert not [job for job in lab.cloud.world.jobs.values() if "breast" in str(vars(job))]
     assert 'has no column "Scored Probability"' in failure.message
     assert 'did you mean "Scored Probabilities"?' in failure.message
+
+
+def test_an_endpoint_that_does_not_answer_keeps_nobody_from_training(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("score.new", "status", times=10, status=503))
+    assert all(e.failure is None for e in lab.converge(lab.world(), 8, goal=Goal.TRAINED).values())
+    assert lab.changes()["breast-cancer"].action is Action.BIND
+
+
+def test_whoever_only_trains_need_not_be_let_to_score(switched: Callable[..., Lab]) -> None:
+    lab = switched()
+    lab.cloud.faults.script(Fault("arm.listkeys", "status", times=100, status=403))
+    assert all(e.failure is None for e in lab.converge(lab.world(), 8, goal=Goal.TRAINED).values())
+    assert lab.changes()["breast-cancer"].action is Action.BIND
 
 
 def test_a_job_that_was_noted_and_not_started_is_started_by_the_next_run(

@@ -239,11 +239,11 @@ def test_a_probe_that_the_service_does_not_understand_begins_no_swap(
     probe.write_text('{"Inputs": {"no_such_input": {"ColumnNames": ["a"], "Values": [["1"]]}}}')
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.REFUSED
-    assert "before the swap, the endpoint refuses the probe" in failure.message
+    assert "before it is changed, the endpoint refuses the probe" in failure.message
     assert "correct spec.verify" in failure.message
     lab.clock.advance(60)
     assert served(lab, name) == before
-    assert lab.changes()[name].action is Action.BIND
+    assert lab.changes()[name].action is Action.TRAIN, "and nothing was trained for it"
 
 
 def test_a_live_model_whose_file_is_gone_blocks_the_swap(switched: Callable[..., Lab]) -> None:
@@ -385,7 +385,7 @@ def test_a_probe_that_nobody_may_ask_costs_no_version(switched: Callable[..., La
     assert "403" in failure.message
     assert served(lab, "breast-cancer") == before
     lab.cloud.faults.forget()
-    assert lab.changes()["breast-cancer"].action is Action.BIND
+    assert lab.changes()["breast-cancer"].action is Action.TRAIN, "and nothing was trained"
     assert not lab.apply().failures
 
 
