@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_MARK = re.compile(r"\s*\[reconciler: (?P<mark>[^\],\s]+)(?P<protected>, protected)?\]\s*\Z")
+_MARK = re.compile(r"(?<!\s)\s*\[reconciler: (?P<mark>[^\],\s]+)(?P<protected>, protected)?\]\s*\Z")
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ _SECRETS = {
     *("examplerequest", "parameters"),  # data of others, which no plan asks for
 }
 _BY_ID = {"assets", "nodes"}  # whose members go by ids that somebody chose
-_USER = re.compile(r"(\w+://)[^/?#@\s\"']*@")
-_QUERY = re.compile(r"(\w+://[^\s?#\"'<>]*)[?#][^\s\"'<>]+")
+# Each begins where it cannot begin anew: a text of one service is read in one pass.
+_USER = re.compile(r"(://)[^/?#@\s\"']*@")
+_WORD = re.compile(r"[^\s\"'<>]+")
+_QUERY = re.compile(r"[?#].+")
 _PAGING = {"nextlink", "odata.nextlink"}
 
 
@@ -59,7 +61,12 @@ def _hidden(value: Any) -> Any:
 
 def without_users(text: str) -> str:
     """The text with neither user nor query nor fragment in any URI."""
-    return _QUERY.sub(rf"\1?{HIDDEN}", _USER.sub(rf"\1{HIDDEN}@", text))
+    return _WORD.sub(_without_query, _USER.sub(rf"\1{HIDDEN}@", text))
+
+
+def _without_query(word: re.Match[str]) -> str:
+    before, scheme, after = word[0].partition("://")
+    return before + scheme + _QUERY.sub(f"?{HIDDEN}", after) if scheme else word[0]
 
 
 def kept_text(path: str, content: bytes) -> str:
