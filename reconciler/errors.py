@@ -6,6 +6,7 @@ ReconcilerError                   exit  1   anything this program raises on purp
 ├── StalePlanError                      5   the plan is not the approved one
 ├── LockError                           6   another run holds the environment
 ├── ProofError                          8   applied, but the endpoint does not answer as it must
+├── StoppedError                      130   not sent: the run was asked to stop, or lost its lock
 └── WireError                           1   a request failed; names method, URL, status, request id
     ├── UnreachableError                    no answer: refused, reset, timed out, TLS
     ├── UnauthorizedError                   401, 403
@@ -269,11 +270,18 @@ class ProofError(ReconcilerError):
     exit_code = UNPROVED
 
 
+class StoppedError(ReconcilerError):
+    """A write that was not sent: the run was asked to stop, or does not hold its lock any more."""
+
+    exit_code = INTERRUPTED
+
+
 class WireError(ReconcilerError):
     """A request that failed: what was asked, and what came back.
 
-    `status` is the HTTP status or None; `code` is the service's own error code or "", `details` are
-    the codes below it; `request_id` is its `x-ms-request-id` or "".
+    `in_doubt` says of a write that the service may have done it nevertheless. `status` is the HTTP
+    status or None; `code` is the service's own error code or "", `details` are the codes below it;
+    `request_id` is its `x-ms-request-id` or "".
     """
 
     def __init__(
@@ -285,6 +293,7 @@ class WireError(ReconcilerError):
         details: tuple[str, ...] = (),
         request_id: str = "",
     ) -> None:
+        self.in_doubt = False
         self.status = status
         self.code = code
         self.details = details

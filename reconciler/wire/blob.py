@@ -321,9 +321,12 @@ class Container:
         """Give the lease back; ConflictError when it is lost."""
         self._lease("release", name, {"x-ms-lease-id": lease_id})
 
-    def break_lease(self, name: str) -> None:
-        """End the lease of whoever holds it, at once; ConflictError when there is none."""
-        self._lease("break", name, {"x-ms-lease-break-period": "0"})
+    def break_lease(self, name: str, after_s: int = 0) -> None:
+        """End the lease of whoever holds it; ConflictError when there is none.
+
+        Its renewal is refused from now on, and nobody else gets one before `after_s` (§5.3).
+        """
+        self._lease("break", name, {"x-ms-lease-break-period": str(after_s)})
 
     def _lease(self, action: str, name: str, headers: Mapping[str, str]) -> Response:
         what = f"{action} of the lease on blob {self._path(name)}"

@@ -64,6 +64,14 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
     return f"the request failed ({type(exc).__name__})", False
 
 
+def never_sent(exc: BaseException) -> bool:
+    """Whether no connection was made, so that the service cannot have heard of the request."""
+    import urllib3
+
+    unmade = urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError
+    return _any(list(causes_of(exc)), ConnectionRefusedError, gaierror, *unmade)
+
+
 def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 

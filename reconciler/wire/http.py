@@ -26,12 +26,13 @@ from urllib.parse import urlsplit
 from reconciler.errors import (
     ConfigurationError,
     RefusedError,
+    StoppedError,
     UnreachableError,
     UnreadableError,
     WireError,
     redact,
 )
-from reconciler.wire.foreign import foreign_errors, phrase_of
+from reconciler.wire.foreign import foreign_errors, never_sent, phrase_of
 from reconciler.wire.hosts import is_loopback, split_url
 from reconciler.wire.lanes import Came, Lanes
 from reconciler.wire.response import Headers, Response, error_of
@@ -89,16 +90,18 @@ class _Broken:
     again: bool
     status: int | None = None  # an answer had begun
     request_id: str = ""
+    sent: bool = True  # the service may have heard of it
 
 
 class Http:
     """A pooled client that threads share. `close` it, or use it as a context manager.
 
     `threads` is the number of concurrent users; `timeout_s` is (connect, read); `backoff_s`
-    scales the pauses between tries (0 for none); `sleep` makes them, so that a caller can wake
-    it. `on_request(method, url_without_query)` hears of every request before it is sent, each
-    retry too. `read_only` refuses all but GET and HEAD: a plan that writes is a bug of ours.
-    `timeout_s`, `trusted` (the CA file, or True) and `pause` are there for others to do the same.
+    scales the pauses between tries (0 for none); `sleep` makes them, and where it answers true,
+    somebody woke it and no further try is made. `on_request(method, url_without_query)` hears of
+    every request before it is sent, each retry too. `read_only` refuses all but GET and
+    HEAD: a plan that writes is a bug of ours. `timeout_s`, `trusted` (the CA file, or True) and
+    `pause` are there for others to do the same.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Http:
         self._read_only = read_only
         self._on_request = on_request
         self._hear: Callable[[str, str, Response], None] | None = None
+        self._halted: Callable[[], str] = str
         self.pause = sleep
         self.trusted = _ca_bundle()
         self._retry = _retry_policy(retries, backoff_s)
@@ -147,6 +151,13 @@ class Http:
         heard._hear = hear
         return heard
 
+    def halted_by(self, why: Callable[[], str]) -> Http:
+        """The same client; before each try of a write it asks `why` that must not leave any more:
+        "" while it may."""
+        halting = copy.copy(self)
+        halting._halted = why
+        return halting
+
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
         """Send URLs that begin with `prefix` through a requests adapter: the in-process door."""
         self._lanes.mount(prefix, adapter)
@@ -171,7 +182,8 @@ class Http:
         the first try may be there before the second.
 
         Raises RefusedError for a URL that must not be asked, RuntimeError for a write in
-        read-only mode. No secret is in any message, nor in what a traceback prints.
+        read-only mode, StoppedError for a write of which no try may leave any more. No secret is in
+        any message, nor in what a traceback prints.
         """
         if self._read_only and method not in READING_METHODS:
             raise RuntimeError(f"{what}: {method} in a command that only reads")
@@ -180,33 +192,47 @@ class Http:
         limit = self._max_bytes if max_bytes is None else max_bytes
         sent = {**typed, **(headers or {})}
         asked = Asked(method, url, credential, body, sent, what, limit, once)
-        outcome = self._exchange(asked)
+        outcome, in_doubt = self._exchange(asked)
         if isinstance(outcome, _Broken):
-            raise _error_of_broken(asked, outcome)
-        if self._hear is not None and method in READING_METHODS:
-            self._hear(method, url, outcome)
-        if outcome.status not in expect:
-            raise error_of(outcome)
-        if method not in READING_METHODS and outcome.is_page:
+            error = _error_of_broken(asked, outcome)
+        elif outcome.status not in expect:
+            error = error_of(outcome)
+        elif method not in READING_METHODS and outcome.is_page:
             # A proxy's: whether the service has heard of the write, nobody said.
-            raise outcome.unreadable("an answer of the service")
+            error, in_doubt = outcome.unreadable("an answer of the service"), True
+        else:
+            error = None
+        if self._hear is not None and method in READING_METHODS and isinstance(outcome, Response):
+            self._hear(method, url, outcome)
+        if error is not None:
+            error.in_doubt = in_doubt and method not in READING_METHODS
+            raise error
+        assert isinstance(outcome, Response)
         return outcome
 
-    def _exchange(self, asked: Asked) -> Response | _Broken:
-        """The first outcome that is final, or the last of all tries."""
-        retry, waited_s = self._retry, 0.0
+    def _exchange(self, asked: Asked) -> tuple[Response | _Broken, bool]:
+        """The first outcome that is final, or the last of all tries; and whether the service may
+        have done what was asked in one of those that failed."""
+        retry, waited_s, outcome, in_doubt = self._retry, 0.0, None, False
         while True:
             began = time.monotonic()
-            outcome = self._attempt(asked)
+            try:
+                outcome = self._attempt(asked)
+            except StoppedError:
+                if outcome is None:
+                    raise
+                return outcome, in_doubt
             took_s = time.monotonic() - began
             _log(asked, outcome, took_s)
             waited_s += took_s
+            in_doubt |= _in_doubt(outcome)
             if asked.once or not retry.total or not _may_repeat(retry, asked.method, outcome):
-                return outcome
+                return outcome, in_doubt
             if waited_s >= 2 * self.timeout_s[1]:  # for answers, not for their Retry-After
-                return outcome
+                return outcome, in_doubt
             retry = retry.increment(asked.method)
-            self.pause(_pause_s(retry, outcome))
+            if self.pause(_pause_s(retry, outcome)):
+                return outcome, in_doubt
 
     def _attempt(self, asked: Asked) -> Response | _Broken:
         """One request and its answer. Foreign exceptions end here, as values.
@@ -218,12 +244,15 @@ class Http:
         headers = {**asked.headers, _ASKED_AS: request_id, f"x-ms-return-{_ASKED_AS[5:]}": "true"}
         if asked.credential is not None:
             headers["Authorization"] = asked.credential.authorization(asked.url)
+        # Signing in may have taken a minute: nothing stands between this look and the sending.
+        if asked.method not in READING_METHODS and (why := self._halted()):
+            raise StoppedError(f"{asked.what}: nothing was sent: {why}")
         if self._on_request is not None:
             self._on_request(asked.method, without_query(asked.url))
         try:
             answer = self._lanes.send(asked.method, asked.url, headers, asked.content)
         except foreign_errors() as exc:
-            return _Broken(*phrase_of(exc))
+            return _Broken(*phrase_of(exc), sent=not never_sent(exc))
         try:
             # Azure repeats the id; its word counts for more than the order of answers.
             if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:
@@ -307,6 +336,13 @@ def _may_repeat(retry: Retry, method: str, outcome: Response | _Broken) -> bool:
     if isinstance(outcome, Response):
         return retry.is_retry(method, outcome.status)
     return outcome.again and method in RETRIED_METHODS
+
+
+def _in_doubt(outcome: Response | _Broken) -> bool:
+    """Whether the service may have done what was asked, whatever came back."""
+    if isinstance(outcome, _Broken):
+        return outcome.sent
+    return outcome.status == 408 or outcome.status >= 500
 
 
 def _pause_s(retry: Retry, outcome: Response | _Broken) -> float:

@@ -109,7 +109,10 @@ class Recorded(Http):
         self._known = answers
         self._names = sorted(answers.blobs)
 
-    def _exchange(self, asked: Asked) -> Response:
+    def _exchange(self, asked: Asked) -> tuple[Response, bool]:
+        return self._answer(asked), False
+
+    def _answer(self, asked: Asked) -> Response:
         if asked.url.startswith(self._known.base):
             return self._from_storage(asked)
         known = self._known.management.get(key_of(asked.url))

@@ -25,6 +25,7 @@ from reconciler.errors import (
     NotFoundError,
     RefusedError,
     RejectedError,
+    StoppedError,
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
@@ -587,3 +588,77 @@ def test_importing_the_wire_imports_no_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == "[]"
+
+
+# --- a run that must write no more ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "POST", "DELETE"])
+def test_no_write_leaves_a_client_that_is_halted_and_reads_do(
+    http: Http, stand_in: StandIn, method: str
+) -> None:
+    halted = http.halted_by(lambda: "the lock was lost")
+    with pytest.raises(StoppedError, match="nothing was sent: the lock was lost"):
+        halted.request(method, stand_in.url)
+    assert stand_in.heard == []
+    assert halted.request("GET", stand_in.url).status == 200
+    assert http.request(method, stand_in.url).status == 200
+
+
+def test_every_try_of_a_write_asks_whether_it_may_still_leave(
+    http: Http, stand_in: StandIn
+) -> None:
+    stand_in.answers = [Answer(503), Answer(503), Answer(200)]
+    halted = http.halted_by(lambda: "halted" if len(stand_in.heard) == 2 else "")
+    with pytest.raises(UnavailableError) as caught:
+        halted.request("PATCH", stand_in.url)
+    assert len(stand_in.heard) == 2
+    assert caught.value.in_doubt
+
+
+def test_a_sign_in_that_lasted_does_not_let_a_write_slip_out(http: Http, stand_in: StandIn) -> None:
+    why: list[str] = []
+
+    class Slow:
+        def authorization(self, url: str) -> str:
+            why.append(f"the lock was lost meanwhile, at {url}")
+            return "Bearer x"
+
+    with pytest.raises(StoppedError, match="meanwhile"):
+        http.halted_by(lambda: "".join(why)).request("PATCH", stand_in.url, credential=Slow())
+    assert stand_in.heard == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_who_is_woken_from_a_pause_tries_no_more(stand_in: StandIn, method: str) -> None:
+    stand_in.answers = [Answer(503, headers={"Retry-After": "60"})]
+    with Http(sleep=lambda _: True) as woken, pytest.raises(UnavailableError):
+        woken.request(method, stand_in.url)
+    assert len(stand_in.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "in_doubt"),
+    [
+        ([Answer(400)], False),
+        ([Answer(429)], False),
+        ([Answer(500)], True),
+        ([Answer(hang_up=True)], True),
+        ([Answer(hang_up=True), Answer(409)], True),
+        ([Answer(429), Answer(409)], False),
+        ([Answer(200, b"<html>", {"Content-Type": "text/html"})], True),
+    ],
+)
+def test_a_failed_write_says_whether_it_may_have_been_done(
+    http: Http, stand_in: StandIn, answers: list[Answer], in_doubt: bool
+) -> None:
+    stand_in.answers = answers
+    with pytest.raises(WireError) as caught:
+        http.request("PATCH", stand_in.url)
+    assert caught.value.in_doubt is in_doubt
+
+
+def test_a_write_without_a_connection_was_not_done(http: Http) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        http.request("PATCH", f"http://127.0.0.1:{unused_port()}")
+    assert not caught.value.in_doubt
