@@ -449,11 +449,15 @@ def unlock(
     services: Services = SERVICES,
     environment: EnvironmentName = None,
     shard: Shard = "",
+    even_if_alive: Annotated[
+        bool,
+        typer.Option("--even-if-alive", help="Take the lock from a run that still renews it."),
+    ] = False,
     auth: SignIn = None,
     verbose: Verbose = 0,
 ) -> int:
-    """Break the lock of an environment whose run is dead; the lock of one that was killed ends
-    by itself within a minute."""
+    """See for a minute whether the run that holds the lock is dead, and end the lock then; one
+    that is alive keeps it, unless you say otherwise."""
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
     from reconciler.cli import session
@@ -462,7 +466,8 @@ def unlock(
     printing.log_to_stderr(verbose)
     if shard:
         shard_of(shard)
-    return command.unlock(session.wanted(services, environment, auth), force, shard)
+    wanted = session.wanted(services, environment, auth)
+    return command.unlock(wanted, force, shard, even_if_alive=even_if_alive)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from reconciler.cli.ending import Ending, reported
 from reconciler.cli.outcome import make_report, report_exit_code
 from reconciler.cli.output import say
 from reconciler.engine.world import timestamp
-from reconciler.errors import ReconcilerError, RefusedError, StalePlanError
+from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings
 from reconciler.model import Failure, Report
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.cli.approval import Approval
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
-    from reconciler.engine.steps import Ended
+    from reconciler.engine.steps import Course, Ended, Goal
     from reconciler.model import Desired, Plan
     from reconciler.plan import Prune
 
@@ -78,7 +78,7 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
             if ending is not None:
                 ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)
             raise
-        return carry_out(order, opened, first)
+        return carry_out(order, opened, first, ending)
 
 
 def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
@@ -87,31 +87,60 @@ def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
     return Report(plan, failures=(failure,))
 
 
-def carry_out(order: Order, opened: Session, first: Plan) -> Report:
-    """The report of bringing every binding that the plan changes to where it must be."""
-    began = time.monotonic()
-    ended = run(order, opened, first, "served")
-    last = opened.plan() if ended and not opened.stop.event.is_set() else first
-    last = replace(last, commit=order.wanted.commit)
-    report = make_report(last, ended, time.monotonic() - began, opened.stop.signal)
-    failures = (*report.failures, *lock_failures(opened), *unread_failures(opened))
-    return replace(report, forced=order.approval.force, failures=failures)
+def carry_out(order: Order, opened: Session, first: Plan, ending: Ending | None = None) -> Report:
+    """The report of bringing every binding that the plan changes to where it must be.
+
+    Until there is one, the ending can tell how far that came.
+    """
+    from reconciler.engine.steps import Goal
+
+    began, goal = time.monotonic(), Goal.SERVED
+    planned = replace(first, commit=order.wanted.commit)
+    course = _course(first, goal)
+
+    def so_far(last: Plan = planned, looked: bool = False) -> Report:
+        took_s, signal = time.monotonic() - began, opened.stop.signal
+        left = course.unfinished
+        report = make_report(last, course.ended, took_s, signal, left, looked=looked)
+        failures = (*report.failures, *lock_failures(opened), *unread_failures(opened))
+        return replace(report, forced=order.approval.force, failures=failures)
+
+    if ending is not None:
+        ending.so_far = so_far
+    ended = run(order, opened, first, goal, course)
+    if opened.stop.event.is_set():
+        return so_far()
+    last = replace(opened.plan(), commit=planned.commit) if ended else planned
+    return so_far(last, looked=True)
+
+
+def _course(plan: Plan, goal: Goal) -> Course:
+    from reconciler.engine.run import concerns
+    from reconciler.engine.steps import Course
+
+    return Course(tuple(change for change in plan.changes if concerns(goal, change)))
 
 
 def train(make_order: Callable[[], Order], report_file: Path | None) -> int:
     """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
+    from reconciler.render.words import left
+
     with reported("train", report_file) as ending:
         order = make_order()
         session.introduce(order.wanted.environment)
-        ending.report = train_now(order)
+        ending.report = train_now(order, ending)
         ending.exit_code = _trained_exit_code(ending.report)
         order.page.show_plan(ending.report.plan)
+        for sentence in left(ending.report):
+            say(sentence)
     return ending.exit_code
 
 
-def train_now(order: Order) -> Report:
+def train_now(order: Order, ending: Ending | None = None) -> Report:
     """The report of one `train`: its plan is the one after it, and nothing was changed."""
-    began = time.monotonic()
+    from reconciler.engine.steps import Goal
+
+    began, goal = time.monotonic(), Goal.TRAINED
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         first = opened.plan()
         if any(change.trains for change in first.changes):
@@ -119,16 +148,21 @@ def train_now(order: Order) -> Report:
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
             order.approval.check(replace(first, excess=too_many), opened.world.ledger.plans)
-        ended = run(order, opened, first, "trained")
-        last = replace(opened.plan(), commit=order.wanted.commit)
-    failed = [ended[address].failure for address in sorted(ended)]
-    return Report(
-        plan=last,
-        failures=(*filter(None, failed), *lock_failures(opened)),
-        elapsed_s=time.monotonic() - began,
-        forced=order.approval.force,
-        stopped_by=opened.stop.signal,
-    )
+        course = _course(first, goal)
+
+        planned = replace(first, commit=order.wanted.commit)
+
+        def so_far(last: Plan = planned) -> Report:
+            took_s, signal = time.monotonic() - began, opened.stop.signal
+            left = course.unfinished
+            report = make_report(last, course.ended, took_s, signal, left, looked=False)
+            failures = (*report.failures, *lock_failures(opened))
+            return replace(report, done=(), forced=order.approval.force, failures=failures)
+
+        if ending is not None:
+            ending.so_far = so_far
+        run(order, opened, first, goal, course)
+        return so_far(replace(opened.plan(), commit=planned.commit))
 
 
 def _trained_exit_code(report: Report) -> int:
@@ -138,16 +172,14 @@ def _trained_exit_code(report: Report) -> int:
     return codes.pop() if len(codes) == 1 else errors.PARTIAL if codes else errors.SUCCESS
 
 
-def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ended]:
+def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) -> dict[str, Ended]:
     """How each binding ended that the plan would change or refuses, by address."""
-    from reconciler.engine.run import concerns, converge
-    from reconciler.engine.steps import Goal
+    from reconciler.engine.run import converge
     from reconciler.training.bes import MAX_UNFINISHED_JOBS
 
     plans = opened.world.ledger.plans
     approved = order.approval.used(first, plans)
-    writes = any(concerns(Goal(goal), change) for change in first.changes)
-    writes |= any(map(plans.begun, approved))  # to be ended
+    writes = bool(course.changes) or any(map(plans.begun, approved))  # to be ended
     with (
         session.stoppable(opened.stop),
         alone(order, opened, approved) if writes else contextlib.nullcontext(),
@@ -160,8 +192,9 @@ def run(order: Order, opened: Session, first: Plan, goal: str) -> dict[str, Ende
             progress,
             parallel=opened.width,
             most_jobs=MAX_UNFINISHED_JOBS,
-            goal=Goal(goal),
+            goal=goal,
             not_declared=opened.lost.found,
+            course=course,
         )
 
 
@@ -178,13 +211,24 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
     name = opened.wanted.environment.name
     lock = world.ledger.lock(name, world.clock, world.stopping, order.shard)
     holder = Holder(world.actor, now, order.command)
-    with lock.held(holder, order.lock_timeout_s, waiting=say, lost=stop.event.set):
-        for plan in approved:
-            world.ledger.plans.begin(plan, world.actor, now)
-        yield
-        for plan in approved if not stop.event.is_set() else ():
-            world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
-    opened.lock_lost = lock.lost
+
+    def lost() -> None:
+        stop.event.set()
+        say(f"the lock of {lock.what} was lost: {lock.lost}; nothing is written any more")
+
+    with lock.held(holder, order.lock_timeout_s, waiting=say, lost=lost):
+        stop.lock = None if stop.event.is_set() else lock
+        try:
+            with contextlib.suppress(StoppedError):
+                for plan in approved if not stop.event.is_set() else ():
+                    world.ledger.plans.begin(plan, world.actor, now)
+            yield
+            with contextlib.suppress(StoppedError):
+                for plan in approved if not stop.event.is_set() else ():
+                    world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
+        finally:
+            opened.lock_lost = lock.lost
+            stop.lock = lock if lock.lost else None
 
 
 def unread_failures(opened: Session) -> tuple[Failure, ...]:

@@ -17,9 +17,10 @@ from reconciler.cli import actions
 from reconciler.cli.output import say, write_file
 from reconciler.cli.streams import check_reader
 from reconciler.errors import ReconcilerError, redact
+from reconciler.model import Reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -30,12 +31,26 @@ SCHEMA = "reconciler/run/v1"
 
 @dataclass
 class Ending:
-    """What is known of a run so far; the report is None until there is one."""
+    """What is known of a run so far; the report is None until there is one.
+
+    `so_far` makes one of a run that did not come to its end.
+    """
 
     command: str
     report: Report | None = None
     exit_code: int = errors.BUG
     error: str = ""
+    so_far: Callable[[], Report] | None = None
+
+    def cut_off(self) -> None:
+        """Report how far the run came, and tell it, where nothing was reported yet."""
+        if self.report is None and self.so_far is not None:
+            from reconciler.render import report_text
+
+            report = self.report = self.so_far()
+            begun = any(one.reached is not Reached.NOT_BEGUN for one in report.unfinished)
+            if begun or report.done or report.proofs or report.failures:
+                say(report_text(report).rstrip("\n"))
 
 
 @contextlib.contextmanager
@@ -56,6 +71,7 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
             yield ending
     except BaseException as exc:
         ending.exit_code, ending.error = _meaning(exc)
+        ending.cut_off()
         raise
     finally:
         if path is not None:
@@ -74,6 +90,7 @@ def _ended_by_sigterm(path: Path | None, ending: Ending, began: str) -> Iterator
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         ending.exit_code = 128 + number
         ending.error = "terminated" if number == signal.SIGTERM else "interrupted"
+        ending.cut_off()
         if path is not None:
             _write(path, ending, began)
         say(ending.error)

@@ -5,31 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.model import Action, Failure, Report
+from reconciler.model import TOUCHED, Action, Failure, Report
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Ended
-    from reconciler.model import Plan
+    from reconciler.model import Plan, Unfinished
 
 
-def make_report(last: Plan, ended: dict[str, Ended], elapsed_s: float, stopped_by: int) -> Report:
-    """What a run did, sorted by address; a binding that came undone at the last look failed."""
+def make_report(
+    last: Plan,
+    ended: dict[str, Ended],
+    elapsed_s: float,
+    stopped_by: int,
+    unfinished: tuple[Unfinished, ...] = (),
+    *,
+    looked: bool = True,
+) -> Report:
+    """What a run did, sorted by address; a binding that came undone at the last look failed.
+
+    `looked` says that `last` is that look, and not what was planned before.
+    """
     outcomes = [ended[address] for address in sorted(ended)]
     failures = [o.failure for o in outcomes if o.failure]
     failed = {failure.address for failure in failures}
-    if not stopped_by:
+    if looked:
         failures += [
             Failure(c.name, c.address, f"not converged at the last look: {c.why}", errors.ERROR)
             for c in last.changes
             if c.action is not Action.NOOP and c.address not in failed
         ]
+    done = {address for address in ended if ended[address].changed}
+    done |= {one.address for one in unfinished if one.reached in TOUCHED}
     return Report(
         plan=last,
-        done=tuple(a for a in sorted(ended) if ended[a].changed),
+        done=tuple(sorted(done)),
         proofs=tuple(o.proof for o in outcomes if o.proof),
         failures=tuple(failures),
         elapsed_s=elapsed_s,
         stopped_by=stopped_by,
+        unfinished=unfinished,
     )
 
 

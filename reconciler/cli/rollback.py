@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.cli.applying import Order
+    from reconciler.cli.ending import Ending
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.model import Desired, Observed, Report
@@ -34,7 +35,7 @@ def rollback(
     with reported("rollback", report_file) as ending:
         order = _only(make_order(), name)
         session.introduce(order.wanted.environment)
-        ending.report, back = _roll_back(order, name, to, reason)
+        ending.report, back = _roll_back(order, name, to, reason, ending)
         ending.exit_code = report_exit_code(ending.report)
         order.page.show_report(ending.report)
     if not ending.report.failures:
@@ -46,7 +47,9 @@ def rollback(
     return ending.exit_code
 
 
-def _roll_back(order: Order, name: str, to: str, reason: str) -> tuple[Report, engine.RollBack]:
+def _roll_back(
+    order: Order, name: str, to: str, reason: str, ending: Ending
+) -> tuple[Report, engine.RollBack]:
     with session.opened(order.wanted, order.parallel) as opened:
         back = engine.rollback_of(opened.world, _readable(opened), to)
         say(
@@ -57,7 +60,7 @@ def _roll_back(order: Order, name: str, to: str, reason: str) -> tuple[Report, e
         with alone(order, opened):
             seen = _unchanged(opened, back, to)
             engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
-        return _as_asked(carry_out(order, opened, opened.plan())), back
+        return _as_asked(carry_out(order, opened, opened.plan(), ending)), back
 
 
 def _as_asked(report: Report) -> Report:
@@ -111,17 +114,29 @@ def reinstate(order: Order, name: str, version: str, reason: str) -> int:
     return errors.SUCCESS
 
 
-def unlock(wanted: Desired, reason: str, shard: str) -> int:
-    """`unlock`: 0 when nobody holds the lock any more."""
+def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> int:
+    """`unlock`: 0 when nobody holds the lock any more; LockError while its run is alive."""
     session.introduce(wanted.environment)
     with session.opened(wanted, None, reason) as opened:
         world = opened.world
         lock = world.ledger.lock(wanted.environment.name, world.clock, world.stopping, shard)
         by = lock.holder()
-        if lock.break_(world.actor, timestamp(world.clock.now()), reason):
-            say(f"{lock.what} is unlocked; it was locked by {by}")
-        else:
+        if not lock.is_held():
             say(f"{lock.what} was not locked")
+            return errors.SUCCESS
+        if even_if_alive:
+            say(f"{lock.what} is locked by {by}; it is given half a minute to hear of this")
+            lock.break_(world.actor, timestamp(world.clock.now()), reason)
+            say(f"{lock.what} is unlocked; it was locked by {by}")
+            return errors.SUCCESS
+        say(f"{lock.what} is locked by {by}; for a minute this sees whether that run is alive")
+        if not lock.ends_by_itself():
+            raise errors.LockError(
+                f"{lock.what} is locked by {by}, and that run is alive: it still renews the lock. "
+                "Stop it, or wait for it; where that cannot be, unlock with --even-if-alive: then "
+                "it writes no more, and leaves its work to the next run"
+            )
+        say(f"{lock.what} is unlocked: nobody renewed the lock; it was locked by {by}")
     return errors.SUCCESS
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.selection import Selection
     from reconciler.engine.world import Clock
+    from reconciler.ledger.lock import Lock
     from reconciler.model import (
         Address,
         Auth,
@@ -69,25 +70,47 @@ GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no l
 
 @dataclass
 class Stop:
-    """Whether the run was asked to stop, and by which signal."""
+    """Whether the run was asked to stop, and by which signal; and the lock that it must hold."""
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int = 0
+    lock: Lock | None = None
+
+    def lost(self) -> str:
+        """Why nothing at all may be written any more; "" while the lock is held."""
+        why = self.lock.lapsed() if self.lock is not None else ""
+        return f"the lock was lost: {why}" if why else ""
+
+    def halted(self) -> str:
+        """Why no endpoint may be changed and no job started any more; "" while that may be."""
+        return self.lost() or ("the run was asked to stop" if self.event.is_set() else "")
 
 
 class SystemClock:
-    """Real time; waiting ends early when the run is asked to stop."""
+    """Real time; waiting ends early when the run is asked to stop.
+
+    It asks for the time of day once and then counts the seconds that pass, also those in which
+    the machine sleeps: a clock that is set meanwhile neither stalls a run nor ends its lock.
+    """
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
+        self._began = time.time() - _seconds()
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return self._began + _seconds()
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` pass, or less."""
         self._stop.event.wait(seconds)
+
+
+def _seconds() -> float:
+    """Seconds since some moment. Where Linux has two such clocks, the one that counts on while the
+    machine sleeps: a lease does."""
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if number is None else time.clock_gettime(number)
 
 
 def emulator_url() -> str | None:
@@ -288,7 +311,9 @@ def connect(
         return values[name.variable]
 
     account = environment.store.account
-    storage = Account(http, hosts, account, secret(environment.store.key), clock.now)
+    key, container = secret(environment.store.key), environment.store.container
+    storage = Account(http.halted_by(stop.lost), hosts, account, key, clock.now)
+    locks = Account(http, hosts, account, key, clock.now).container(container)
 
     def grant(ref: ModelRef) -> BlobUrl:
         path = storage.path_of(ref)
@@ -297,6 +322,7 @@ def connect(
         return storage.readable(path, GRANT_S)
 
     arm = arm or arm_token(environment, http, environ)
+    http = http.halted_by(stop.halted)
     connection = targets.Connection(http, hosts, environment, secret, grant, arm)
     kinds = _kinds(wanted)
     return World(
@@ -307,7 +333,7 @@ def connect(
             for name, service in environment.training_services.items()
             if name in _services(wanted.bindings)
         },
-        ledger=Ledger(storage.container(environment.store.container)),
+        ledger=Ledger(storage.container(container), locks),
         storage=storage,
         clock=clock,
         actor=actor or Actor(secrets.token_hex(8)),

@@ -27,11 +27,20 @@ from reconciler.errors import (
     ProofError,
     ReconcilerError,
     StalePlanError,
+    StoppedError,
     UnavailableError,
     UnreachableError,
     WireError,
 )
-from reconciler.model import TRAINING, UNREADABLE, Action, Health, HealthCode, Observed
+from reconciler.model import (
+    TRAINING,
+    UNREADABLE,
+    Action,
+    Health,
+    HealthCode,
+    Observed,
+    Reached,
+)
 from reconciler.plan import GATE, covers, decide, described
 
 if TYPE_CHECKING:
@@ -71,6 +80,13 @@ class BindingRun:
     def training(self) -> bool:
         """Whether a job of this binding is being waited for."""
         return self._training.watching
+
+    @property
+    def reached(self) -> Reached:
+        """How far it came."""
+        if self._telling.reached is Reached.NOT_BEGUN and self._training.begun:
+            return Reached.TRAINING
+        return self._telling.reached
 
     def step(self) -> Outcome:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
@@ -152,7 +168,8 @@ class BindingRun:
         if self._written is not None and self._written.action is change.action:
             return self._not_shown(self._written, change)
         self._telling.say(_DOING[change.action])
-        operation = self._ask(observed, change)
+        with self._telling.writing():
+            operation = self._ask(observed, change)
         self._written = Written(change.action, self._world.clock.now(), operation)
         return self._telling.written()
 
@@ -214,6 +231,8 @@ class BindingRun:
             return self._after_trouble(exc)
         except (UnavailableError, UnreachableError) as exc:
             return self._after_trouble(exc)
+        except StoppedError:
+            return Again(0.0)  # which does not come: the run ends
         except ReconcilerError as exc:
             return self._gave_up(exc)
         self._troubles = 0

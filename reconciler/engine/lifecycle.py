@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine.steps import Again, Ended, Patience
 from reconciler.engine.world import timestamp, with_event
-from reconciler.errors import ERROR, ReconcilerError, UnavailableError, UnreachableError
+from reconciler.errors import (
+    ERROR,
+    ReconcilerError,
+    StoppedError,
+    UnavailableError,
+    UnreachableError,
+)
 from reconciler.model import (
     CREATED,
     DELETED,
@@ -20,6 +26,7 @@ from reconciler.model import (
     Health,
     HealthCode,
     Proof,
+    Reached,
     Record,
     settings_of,
 )
@@ -108,17 +115,28 @@ class RemovalRun:
         self._shared = shared
         self._written: Written | None = None
         self._troubles = 0
+        self._in_doubt = False
         self._waiting = Patience(0.5, 5.0)
+
+    @property
+    def reached(self) -> Reached:
+        """How far it came."""
+        if self._written is not None:
+            return Reached.CHANGED
+        return Reached.ASKED if self._in_doubt else Reached.NOT_BEGUN
 
     def step(self) -> Again | Ended:
         """Ask for its end, then for how far that is. Never raises a ReconcilerError."""
         try:
             outcome = self._step()
         except (UnavailableError, UnreachableError) as exc:
+            self._in_doubt |= exc.in_doubt
             self._troubles += 1
             if self._troubles > MOST_TROUBLES:
                 return self._failed(exc.message, exc.exit_code)
             return Again(2.0**self._troubles / 2)
+        except StoppedError:
+            return Again(0.0)  # which does not come: the run ends
         except ReconcilerError as exc:
             return self._failed(exc.message, exc.exit_code)
         self._troubles = 0
@@ -141,4 +159,4 @@ class RemovalRun:
     def _failed(self, message: str, exit_code: int) -> Ended:
         self._shared.progress.failed(self.name, message)
         failure = Failure(self.name, self.address, message, exit_code)
-        return Ended(failure=failure, changed=self._written is not None)
+        return Ended(failure=failure, changed=self._written is not None or self._in_doubt)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine.lifecycle import gone
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
-from reconciler.errors import WireError
+from reconciler.errors import ProofError, ReconcilerError, redact
 from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness, served
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     from reconciler.engine.world import World
     from reconciler.model import Binding
+    from reconciler.targets import Target
+
+log = logging.getLogger(__name__)
 
 
 def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Proof, ...]:
@@ -34,11 +39,23 @@ def prove(world: World, binding: Binding) -> Proof:
             return _of_absent(binding, live, health)
         if live.ref != wanted:
             return make_proof(binding, live, health, read_back=False)
-        after = world.targets[binding.kind].score(binding) if binding.probe else None
-    except WireError as exc:
+        after = answer(world.targets[binding.kind], binding) if binding.probe else None
+    except ReconcilerError as exc:
         health = Health(HealthCode.UNKNOWN, exc.message)
         return Proof(binding.name, str(binding.address), binding.version.version, False, health)
     return make_proof(binding, live, judge(binding, after), after=after)
+
+
+def answer(target: Target, binding: Binding) -> Score:
+    """What the endpoint answers to the probe. Whatever goes wrong is a ReconcilerError, a bug of
+    ours too: it must neither leave an unproved model in service nor hide other endpoints."""
+    try:
+        return target.score(binding)
+    except ReconcilerError:
+        raise
+    except Exception as exc:
+        log.error("%s: a bug of ours\n%s", binding.name, redact(traceback.format_exc()))
+        raise ProofError(f"a bug of ours: {type(exc).__name__}: {exc}") from exc
 
 
 def _of_absent(binding: Binding, live: Live, health: Health) -> Proof:

@@ -17,9 +17,9 @@ from reconciler.engine.binding import BindingRun, blocked_code
 from reconciler.engine.lifecycle import RemovalRun
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
-from reconciler.engine.steps import Ended, Goal, Shared
+from reconciler.engine.steps import Course, Ended, Goal, Shared
 from reconciler.errors import BUG, redact
-from reconciler.model import NOT_DECLARED, TRAINING, Action, Failure
+from reconciler.model import NOT_DECLARED, TOUCHED, TRAINING, Action, Failure
 from reconciler.plan import TO_DO
 from reconciler.wire.soon import beside
 
@@ -45,24 +45,29 @@ def converge(
     most_jobs: int,
     goal: Goal = Goal.SERVED,
     not_declared: Iterable[Owned] = (),
+    course: Course | None = None,
 ) -> dict[str, Ended]:
     """How each binding ended, by address; those in sync, or cut off by a stop, are missing.
 
     What the plan refuses is a failure already and is not touched, whatever it looks like by now:
-    nobody approved more than the plan. `not_declared` are those that the plan may delete.
+    nobody approved more than the plan. `not_declared` are those that the plan may delete. `course`
+    is kept up to date, for whoever must tell of this before it returns.
     """
     by_address = {str(binding.address): binding for binding in bindings}
     changes = [c for c in plan.changes if concerns(goal, c)]
+    course = course or Course(tuple(changes))
     work = [(by_address[c.address], c) for c in changes if c.code != NOT_DECLARED]
     lost = {str(owned.address): owned for owned in not_declared}
-    ended = {c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK}
+    course.ended.update({c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK})
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
         shared = Shared(world, goal, progress, JobSlots(most_jobs), beside(pool))
-        schedule = _scheduled(work, shared)
+        schedule = _scheduled(work, shared, course)
         for change in changes:
             if change.code == NOT_DECLARED:
-                schedule.add(RemovalRun(lost[change.address], shared))
-        stepping, beaten_at = _Stepping(world, schedule, ended), 0.0
+                removal = RemovalRun(lost[change.address], shared)
+                course.runs[removal.address] = removal
+                schedule.add(removal)
+        stepping, beaten_at = _Stepping(world, schedule, course.ended), 0.0
         while stepping.under_way or (schedule and not world.stopping()):
             if not world.stopping():
                 stepping.hand_out(pool, parallel)
@@ -70,17 +75,17 @@ def converge(
             if world.clock.now() - beaten_at >= BEAT_S:
                 beaten_at = world.clock.now()
                 progress.beat()
-    return ended
+    return course.ended
 
 
-def _scheduled(work: list[tuple[Binding, Change]], shared: Shared) -> Schedule:
+def _scheduled(work: list[tuple[Binding, Change]], shared: Shared, course: Course) -> Schedule:
     """All bindings of the run: those that must be trained in line, the others due at once."""
     schedule = Schedule(shared.slots)
     for binding, change in work:
         if change.code == TRAINING:
             shared.slots.hold(binding)
     for binding, change in work:
-        run = BindingRun(binding, change, shared)
+        run = course.runs[change.address] = BindingRun(binding, change, shared)
         if change.trains:
             schedule.queue(binding.recipe.service, run)
         else:
@@ -144,4 +149,5 @@ def _outcome(run: Run, future: Future[Outcome]) -> Outcome:
     except Exception as exc:
         log.error("%s: a bug of ours\n%s", run.name, redact(traceback.format_exc()))
         message = redact(f"a bug of ours: {type(exc).__name__}: {exc}")
-        return Ended(failure=Failure(run.name, run.address, message, BUG))
+        failure = Failure(run.name, run.address, message, BUG)
+        return Ended(failure=failure, changed=run.reached in TOUCHED)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler.engine.job_times import JobTimes
 from reconciler.engine.train import VersionLocks
+from reconciler.model import Reached, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Failure, Proof
+    from reconciler.model import Binding, Change, Failure, Proof
     from reconciler.wire.soon import Soon
 
 
@@ -56,6 +57,11 @@ class Run(Protocol):
         """Whether a job is being waited for."""
         ...
 
+    @property
+    def reached(self) -> Reached:
+        """How far it came."""
+        ...
+
     def step(self) -> Outcome:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
         ...
@@ -71,7 +77,8 @@ class Ready:
 
 @dataclass(frozen=True)
 class Ended:
-    """A binding that needs no more steps: its proof, or its failure; and whether it was changed."""
+    """A binding that needs no more steps: its proof, or its failure; and whether it was changed,
+    or perhaps was."""
 
     proof: Proof | None = None
     failure: Failure | None = None
@@ -79,6 +86,32 @@ class Ended:
 
 
 Outcome = Again | Ready | Ended
+
+
+@dataclass
+class Course:
+    """How a run goes: what it is to change, by whom it is stepped, and how it ended, by address.
+
+    It is there for whoever must tell of a run that was cut off, in the middle of anything.
+    """
+
+    changes: tuple[Change, ...]
+    runs: dict[str, Run] = field(default_factory=dict)
+    ended: dict[str, Ended] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """What did not end, and what failed while nobody knows whether it was changed."""
+        return tuple(
+            Unfinished(change.name, change.address, reached)
+            for change in sorted(self.changes, key=lambda change: change.address)
+            for reached in [self._reached(change.address)]
+            if change.address not in self.ended
+            or (reached is Reached.ASKED and self.ended[change.address].failure is not None)
+        )
+
+    def _reached(self, address: str) -> Reached:
+        return self.runs[address].reached if address in self.runs else Reached.NOT_BEGUN
 
 
 class Goal(Enum):

@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import verify
-from reconciler.engine.prove import judge, make_proof
+from reconciler.engine.prove import answer, judge, make_proof
 from reconciler.engine.steps import Again, Ended, Goal
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
     REFUSED,
     UNPROVED,
+    NotFoundError,
     ProofError,
+    ReconcilerError,
     RefusedError,
+    StoppedError,
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
@@ -34,6 +37,7 @@ from reconciler.model import (
     ModelRef,
     Observed,
     Proof,
+    Reached,
     Record,
     Score,
     settings_of,
@@ -100,7 +104,13 @@ class Swapping:
         """Look again while the service is not done with the swap; None when it is."""
         if self._swap is None or self._swap.ended:
             return None
-        if words := self._target.progress(self._swap.operation):
+        try:
+            words = self._target.progress(self._swap.operation)
+        except (RefusedError, NotFoundError) as exc:
+            # It was written: what is read back says whether it goes on, and what became of it.
+            log.info("%s: the operation cannot be asked: %s", self._binding.name, exc.message)
+            words = ""
+        if words:
             return self._telling.still_updating(self._swap.asked_at, words)
         self._swap.ended = True
         return None
@@ -139,7 +149,8 @@ class Swapping:
     def _ask(self, noted: Record, observed: Observed) -> None:
         swap = Swap(self._world.clock.now(), noted.before, noted)
         self._unanswered = swap
-        swap.operation = self._target.bind(self._binding, noted.wanted)
+        with self._telling.writing():
+            swap.operation = self._target.bind(self._binding, noted.wanted)
         swap.asked_at = self._world.clock.now()  # its window begins now, however slow that was
         if observed.live.hidden:
             swap.record = self._keep(replace(noted, bound=noted.wanted))
@@ -154,11 +165,13 @@ class Swapping:
         if self._binding.probe is None:
             return None
         try:
-            return self._target.score(self._binding)
-        except WireError as exc:
-            if forward and isinstance(exc, UnauthorizedError):
+            return answer(self._target, self._binding)
+        except ReconcilerError as exc:
+            if isinstance(exc, StoppedError):
                 raise
-            if forward and exc.code in WRONG_PROBE:
+            if forward and isinstance(exc, UnauthorizedError | RefusedError):
+                raise
+            if forward and isinstance(exc, WireError) and exc.code in WRONG_PROBE:
                 raise RefusedError(
                     f"before it is changed, the endpoint refuses the probe: {exc.message}; correct "
                     "spec.verify"
@@ -210,6 +223,8 @@ class Swapping:
             self.disproved = self.disproved or observed.artifact.message
         else:  # the rejection was taken back meanwhile: it serves, and is judged anew
             self.disproved = self._unheard = ""
+        if self._telling.reached is Reached.NOT_BEGUN:
+            self._telling.reached = Reached.UNPROVED
         # The window is counted from now: the clock of the run that swapped is not ours.
         self._swap = Swap(self._world.clock.now(), record.before, record, ended=True)
         return self._prove(self._swap, observed)
@@ -245,19 +260,20 @@ class Swapping:
             return self._judged(swap, observed, None)
         self._telling.say("proving")
         try:
-            after = self._target.score(self._binding)
-        except UnreachableError:
-            raise
-        except WireError as exc:
+            after = answer(self._target, self._binding)
+        except ReconcilerError as exc:
+            if isinstance(exc, StoppedError) or self._world.stopping():
+                raise StoppedError("a run that ends judges nobody") from exc
             return self._without_an_answer(swap, exc)
         if swap.before in (None, after) and self._in_window(swap):
             still = "its answer before is not known" if swap.before is None else "as it did before"
             return self._telling.again("proving", f"the endpoint answers, {still}")
         return self._judged(swap, observed, after)
 
-    def _without_an_answer(self, swap: Swap, exc: WireError) -> Again | Ended:
-        """Look again as long as a swapped endpoint may take until it answers."""
-        if isinstance(exc, UnavailableError):
+    def _without_an_answer(self, swap: Swap, exc: ReconcilerError) -> Again | Ended:
+        """Look again as long as a swapped endpoint may take until it answers, or the way to it may
+        be broken; then judge (promise 5): whatever else it is that hinders the proof lasts."""
+        if isinstance(exc, UnavailableError | UnreachableError):
             if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
                 return self._not_answered(swap, exc)
             return self._telling.again()
@@ -299,7 +315,7 @@ class Swapping:
 
     # --- and back -----------------------------------------------------------------------------
 
-    def _not_answered(self, swap: Swap, exc: WireError) -> Again | Ended:
+    def _not_answered(self, swap: Swap, exc: ReconcilerError) -> Again | Ended:
         """No proof for want of an answer; that the model before answers is what blames the new one.
 
         A wrong probe, or an outage, silences both. Then the rejection is taken back.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from reconciler.engine.lifecycle import OPERATION_TIMEOUT_S
 from reconciler.engine.steps import Again, Ended, Patience
-from reconciler.errors import ERROR
-from reconciler.model import Failure
+from reconciler.errors import ERROR, WireError
+from reconciler.model import TOUCHED, Failure, Reached
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.engine.steps import Shared
     from reconciler.model import Binding, Proof
 
@@ -18,7 +21,7 @@ class Telling:
     """The voice of one binding, and its patience with updates that are under way."""
 
     def __init__(self, binding: Binding, shared: Shared) -> None:
-        self.wrote = False  # whether the service took a write
+        self.reached = Reached.NOT_BEGUN
         self.proof: Proof | None = None  # of a swap, where its settings still have to follow
         self._binding = binding
         self._shared = shared
@@ -28,9 +31,19 @@ class Telling:
         """The binding entered a phase, or is still in it."""
         self._shared.progress.phase(self._binding.name, phase, detail)
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around a write to the endpoint: remembers that it was taken, or that nobody knows."""
+        try:
+            yield
+        except WireError as exc:
+            if exc.in_doubt and self.reached is not Reached.CHANGED:
+                self.reached = Reached.ASKED
+            raise
+        self.reached = Reached.CHANGED
+
     def written(self) -> Again:
         """The service took a write: look again soon."""
-        self.wrote = True
         self._updating.reset()
         return self._updating.again()
 
@@ -58,4 +71,4 @@ class Telling:
         self._shared.slots.give_back(self._binding)
         self._shared.progress.failed(self._binding.name, message)
         failure = Failure(self._binding.name, str(self._binding.address), message, exit_code)
-        return Ended(proof=proof or self.proof, failure=failure, changed=self.wrote)
+        return Ended(proof=proof or self.proof, failure=failure, changed=self.reached in TOUCHED)

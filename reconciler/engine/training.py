@@ -49,6 +49,7 @@ class Training:
         self._shared = shared
         self._world = shared.world
         self._claimed: tuple[Entry, float] | None = None  # and when that was looked at
+        self.begun = False  # whether there is a job
         self._watch: Watch | None = None  # the job that is waited for
         self._ended: _Ended | None = None
         self._patience = Patience(0.5, 15.0)
@@ -122,7 +123,7 @@ class Training:
 
     def _wait_for(self, watch: Watch) -> Again:
         """Look at the job alone from now on, until it has ended or something is wrong with it."""
-        self._watch = watch
+        self._watch, self.begun = watch, True
         age_s = self._world.clock.now() - watch.began_at
         return Again(self._shared.times.pause_s(self._binding.recipe.service, watch, age_s))
 

@@ -68,10 +68,14 @@ class Entry:
 
 
 class Ledger:
-    """The manifests and records of one store."""
+    """The manifests and records of one store.
 
-    def __init__(self, container: Container) -> None:
+    `locks` is the same container, by a client that may give a lock back when the other is halted.
+    """
+
+    def __init__(self, container: Container, locks: Container | None = None) -> None:
         self._container = container
+        self._locks = locks or container
         self._seen: dict[str, Entry | None] | None = None
         self.plans = Plans(container)
 
@@ -85,7 +89,7 @@ class Ledger:
         self, environment: str, clock: Clock, stopping: Callable[[], bool], shard: str = ""
     ) -> Lock:
         """The lock of an environment or of a shard of it, not held yet."""
-        return Lock(self._container, environment, clock, stopping, shard=shard)
+        return Lock(self._locks, environment, clock, stopping, shard=shard)
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""

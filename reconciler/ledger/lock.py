@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random
 import re
 import threading
@@ -87,6 +88,7 @@ class Lock:
     shard: str = ""
     lost: str = field(default="", init=False)
     _renewed: float = field(default=0.0, init=False)
+    _on_loss: Callable[[], None] | None = field(default=None, init=False)
 
     @contextlib.contextmanager
     def held(
@@ -107,10 +109,10 @@ class Lock:
         if not lease:
             yield
             return
-        done = threading.Event()
+        done, self._on_loss = threading.Event(), lost
         keepers = [
-            threading.Thread(target=self._keep, args=(lease, done, lost), name="lock"),
-            threading.Thread(target=self._watch, args=(done, lost), name="lock-watch"),
+            threading.Thread(target=self._keep, args=(lease, done), name="lock"),
+            threading.Thread(target=self._watch, args=(done,), name="lock-watch"),
         ]
         for keeper in keepers:
             keeper.start()
@@ -130,12 +132,43 @@ class Lock:
         blob = self.container.get(name)
         return _said(blob.content) if blob else ""
 
+    def lapsed(self) -> str:
+        """Why the lock is not held any more; "" while it is.
+
+        Whoever is about to write asks here, and the time is looked at: a process that was paused
+        has heard of nothing, and its lease may have ended long ago.
+        """
+        if self.clock.now() - self._renewed > LEASE_S - self.renew_s:
+            self._lose("it could not be renewed in time")
+        return self.lost
+
+    def is_held(self) -> bool:
+        """Whether anybody holds it, by the list of locks."""
+        return any(b.leased for b in self.container.list(self._name) if b.name == self._name)
+
+    def ends_by_itself(self) -> bool:
+        """Whether the lock is free, or ends now that nobody renews it; False while a run does.
+
+        A lease does not say when it was renewed, so this looks for as long as one lasts.
+        """
+        began = self.clock.now()
+        while self.is_held():
+            if self.clock.now() - began > LEASE_S:
+                return False
+            self.clock.wait(LOOK_S)
+        return True
+
     def break_(self, by: Actor, at: str, why: str) -> bool:
-        """Take the lock from whoever holds it; False when nobody does."""
+        """Take the lock from whoever holds it, and return when it is free; False when nobody does.
+
+        The run that holds it finds out at its next renewal. Its lease goes on until then, so that
+        nobody begins while it may still write.
+        """
         try:
-            self.container.break_lease(self._name)
+            self.container.break_lease(self._name, math.ceil(1.25 * self.renew_s))
         except (ConflictError, NotFoundError):
             return False
+        self.ends_by_itself()
         broken = {"schema": SCHEMA, "broken": {"by": by.who, "run": by.run, "at": at, "why": why}}
         with contextlib.suppress(ConflictError):  # another run has it already
             self.container.put(self._name, document_bytes(broken))
@@ -171,8 +204,8 @@ class Lock:
             if self.clock.now() - began >= timeout_s:
                 raise LockError(
                     f"{locked.what} is locked by {by}; wait for it with "
-                    f"--lock-timeout, or see that it is dead and run "
-                    f"`reconciler unlock {locked._options} --force REASON`"
+                    f"--lock-timeout, or run `reconciler unlock {locked._options} --force REASON`, "
+                    "which sees whether it is dead"
                 )
             if not told:
                 told = True
@@ -224,28 +257,29 @@ class Lock:
         self.container.put(self._name, content, lease=lease)
         return lease
 
-    def _keep(self, lease: str, done: threading.Event, lost: Callable[[], None]) -> None:
+    def _keep(self, lease: str, done: threading.Event) -> None:
         """Renew until `done`, or until it is refused."""
         while not (done.wait(self.renew_s) or self.lost):
             asked_at = self.clock.now()
             try:
                 self.container.renew(self._name, lease)
             except (ConflictError, NotFoundError) as exc:
-                self._lose(exc.message, lost)
+                self._lose(exc.message)
             except WireError as exc:
                 log.warning("the lock could not be renewed, trying again: %s", exc.message)
             else:
                 self._renewed = asked_at
 
-    def _watch(self, done: threading.Event, lost: Callable[[], None]) -> None:
+    def _watch(self, done: threading.Event) -> None:
         """Give the lock up in time where no renewal is answered: one may hang for minutes."""
-        while not (self.lost or done.wait(self.renew_s / 10)):
-            if self.clock.now() - self._renewed > LEASE_S - self.renew_s:
-                self._lose("it could not be renewed in time", lost)
+        while not (done.wait(self.renew_s / 10) or self.lapsed()):
+            pass
 
-    def _lose(self, why: str, lost: Callable[[], None]) -> None:
-        self.lost = self.lost or why
-        lost()
+    def _lose(self, why: str) -> None:
+        if not self.lost:
+            self.lost = why
+            if self._on_loss is not None:
+                self._on_loss()
 
     def _release(self, lease: str) -> None:
         if self.lost:

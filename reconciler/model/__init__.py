@@ -38,7 +38,16 @@ from reconciler.model.observed import (
     Witness,
     served,
 )
-from reconciler.model.outcome import Failure, History, MadeVersion, Proof, Report
+from reconciler.model.outcome import (
+    TOUCHED,
+    Failure,
+    History,
+    MadeVersion,
+    Proof,
+    Reached,
+    Report,
+    Unfinished,
+)
 from reconciler.model.places import NOWHERE, Address, Source
 from reconciler.model.plan import (
     ABSENT,
@@ -86,6 +95,7 @@ __all__ = [
     "NOWHERE",
     "PAUSED",
     "ROLL_BACK",
+    "TOUCHED",
     "TO_TRAIN",
     "TRAINING",
     "UNREADABLE",
@@ -121,6 +131,7 @@ __all__ = [
     "Plan",
     "Probe",
     "Proof",
+    "Reached",
     "Recipe",
     "Record",
     "Refusal",
@@ -132,6 +143,7 @@ __all__ = [
     "Source",
     "Store",
     "TrainingService",
+    "Unfinished",
     "Version",
     "WayBack",
     "Witness",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.model.observed import Event, Health, HealthCode, Score
@@ -85,9 +86,34 @@ class Failure:
     exit_code: int
 
 
+class Reached(StrEnum):
+    """How far a run came with a binding that it did not prove."""
+
+    NOT_BEGUN = "not_begun"
+    TRAINING = "training"  # its job is there, and goes on in the cloud
+    UNPROVED = "unproved"  # an earlier run changed it
+    ASKED = "asked"  # a change was sent, and no answer says what became of it
+    CHANGED = "changed"
+
+
+TOUCHED = (Reached.ASKED, Reached.CHANGED)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A binding that a run did not end, or of which it does not know whether it changed it."""
+
+    name: str
+    address: str
+    reached: Reached
+
+
 @dataclass(frozen=True)
 class Report:
-    """What a run did: the last plan, what was done, proofs and failures."""
+    """What a run did: the last plan, what was done, proofs, failures, and what is unfinished.
+
+    `done` are the addresses that were changed, or perhaps were.
+    """
 
     plan: Plan
     done: tuple[str, ...] = ()
@@ -96,3 +122,4 @@ class Report:
     elapsed_s: float = 0.0
     forced: str = ""  # why limits and protection were overridden
     stopped_by: int = 0  # the signal that ended the run early; 0: it ran to its end
+    unfinished: tuple[Unfinished, ...] = ()

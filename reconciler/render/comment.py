@@ -51,6 +51,7 @@ GITHUB_TAKES = 65_536  # characters of one comment
 MOST_CHARACTERS = 60_000  # far enough below, whoever counts and however
 MOST_EARLIER = 10
 MOST_REASONS = 40
+MOST_NAMED = 100
 _FORKED = (
     "> [!WARNING]\n"
     "> This pull request is of a fork, and its own code made this plan, of a snapshot. Look at "
@@ -109,6 +110,7 @@ def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS
     head = [
         f"## {escaped(plan.environment)} · {escaped(words.report_summary(report))}",
         escaped(words.stopped(report)),
+        *map(escaped, words.left(report, MOST_NAMED)),
         escaped(words.forced(report)),
         _listed("### Failed or not proved", _failures(report)),
         table(PROOF_HEADS, map(proof_row, found)) if found else "",
@@ -231,12 +233,14 @@ def _failures(report: Report) -> list[str]:
     told = []
     for fleet in failure_fleets(report.failures, report.done):
         failure = fleet.first
-        after = ", after it was changed" if failure.address in report.done else ""
+        after = words.after_change(report, failure.address)
         said = f"{escaped(failure.message)} (exit code {failure.exit_code}{after})"
         told.append(f"{named(fleet)}: {said}")
     names = {change.address: change.name for change in report.plan.changes}
-    unproved = [names.get(address, address) for address in words.unproved(report)]
-    return told + [f"**{shown_name(name)}**: changed, not proved" for name in unproved]
+    return told + [
+        f"**{shown_name(names.get(address, address))}**: {reached}"
+        for address, reached in words.unproved(report)
+    ]
 
 
 # --- the foot ------------------------------------------------------------------------------

@@ -59,6 +59,10 @@ def report_json(report: Report) -> str:
             "done": list(report.done),
             "proofs": [_proof(proof) for proof in report.proofs],
             "failures": [_failure(failure) for failure in report.failures],
+            "unfinished": [
+                {"name": one.name, "address": one.address, "reached": one.reached.value}
+                for one in report.unfinished
+            ],
             "plan": _plan(report.plan),
         }
     )

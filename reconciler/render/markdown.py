@@ -165,6 +165,7 @@ def report_markdown(report: Report) -> str:
         f"## {escaped(plan.environment)}: report ({escaped(plan.cloud)})",
         escaped(words.report_summary(report)),
         escaped(words.stopped(report)),
+        *map(escaped, words.left(report)),
         escaped(words.forced(report)),
         *_failures(report),
     ]
@@ -180,12 +181,12 @@ def _failures(report: Report) -> list[str]:
     items = [
         f"- **{shown_name(failure.name)}** ({escaped(failure.address)}): "
         f"{escaped(failure.message)} (exit code {failure.exit_code}"
-        f"{', after it was changed' if failure.address in report.done else ''})"
+        f"{words.after_change(report, failure.address)})"
         for failure in report.failures
     ]
     items += [
-        f"- **{shown_name(names.get(address, address))}** ({escaped(address)}): changed, not proved"
-        for address in words.unproved(report)
+        f"- **{shown_name(names.get(address, address))}** ({escaped(address)}): {reached}"
+        for address, reached in words.unproved(report)
     ]
     return ["### Failed or not proved", "\n".join(items)] if items else []
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from reconciler.model import Failure, Health, HealthCode, Plan, Proof, Report, Score
+from reconciler.model import (
+    Failure,
+    Health,
+    HealthCode,
+    Plan,
+    Proof,
+    Reached,
+    Report,
+    Score,
+    Unfinished,
+)
 from reconciler.render.documents import PLAN, REPORT, Node, loaded, plan_in
 
 RUN = "reconciler/run/v1"
@@ -35,6 +45,10 @@ def report_in(root: Node) -> Report:
         root.number("elapsed_s") or 0.0,
         root.get("forced", str),
         root.get("stopped_by", int),
+        tuple(
+            Unfinished(one.get("name", str), one.get("address", str), one.made("reached", Reached))
+            for one in root.nodes("unfinished")
+        ),
     )
 
 

@@ -124,6 +124,7 @@ def report_text(report: Report, look: Look = PLAIN) -> str:
         for line in look.lines(f"warning: {name}: {warning}", 0, "yellow", hang=2)
     )
     lines += _block(look.lines(words.stopped(report), color="yellow"))
+    lines += _block(line for said in words.left(report) for line in look.lines(said, hang=2))
     lines += _block(look.lines(words.forced(report), color="yellow"))
     return _document([*lines, "", *look.lines(words.report_summary(report))])
 
@@ -167,8 +168,8 @@ def _changed(changed: int, count: int) -> str:
 def _unproved(look: Look, report: Report) -> list[str]:
     names = {change.address: change.name for change in report.plan.changes}
     lines: list[str] = []
-    for address in words.unproved(report):
-        lines.append(look.line(f"? {names.get(address, address)}   changed, not proved", "yellow"))
+    for address, reached in words.unproved(report):
+        lines.append(look.line(f"? {names.get(address, address)}   {reached}", "yellow"))
         lines += look.lines(address, 4, "dim")
     return lines
 
@@ -185,7 +186,7 @@ def _failures(look: Look, report: Report) -> list[str]:
 
 def _failed(fleet: Fleet[Failure], report: Report) -> str:
     name = " ".join(listed([fleet.name, fleet.count]))
-    after = ", after it was changed" if fleet.first.address in report.done else ""
+    after = words.after_change(report, fleet.first.address)
     return f"✗ {name}   failed{after} (exit code {fleet.first.exit_code})"
 
 

@@ -10,6 +10,7 @@ from reconciler.model import (
     ABSENT,
     NOT_DECLARED,
     PAUSED,
+    TOUCHED,
     UNREADABLE,
     Action,
     Change,
@@ -18,6 +19,7 @@ from reconciler.model import (
     Judgement,
     Plan,
     Proof,
+    Reached,
     Report,
     Score,
 )
@@ -279,10 +281,45 @@ def proofs_summary(proofs: Iterable[Proof]) -> str:
     return f"{told}, {found[False]} not proved." if found[False] else f"{told}."
 
 
-def unproved(report: Report) -> list[str]:
-    """The addresses that were changed, but neither proved nor said to have failed."""
+REACHED = {
+    Reached.CHANGED: "changed, not proved",
+    Reached.ASKED: "perhaps changed, not proved: the answer never came",
+    Reached.UNPROVED: "changed by an earlier run, not proved",
+    Reached.TRAINING: "training begun, not swapped in",
+    Reached.NOT_BEGUN: "not begun",
+}
+
+
+def unproved(report: Report) -> list[tuple[str, str]]:
+    """The addresses that were changed, or perhaps were, but neither proved nor said to have failed;
+    and which of the two."""
     told = {proof.address for proof in report.proofs} | {f.address for f in report.failures}
-    return [address for address in report.done if address not in told]
+    reached = {one.address: one.reached for one in report.unfinished}
+    done = (address for address in report.done if address not in told)
+    return [(address, REACHED[reached.get(address, Reached.CHANGED)]) for address in done]
+
+
+def left(report: Report, most: int | None = None) -> list[str]:
+    """A sentence for each way in which bindings were left unchanged by a run that was cut off:
+    `Not begun (2): a, b.`; it names `most` of them."""
+    names: dict[Reached, list[str]] = {}
+    for one in report.unfinished:
+        names.setdefault(one.reached, []).append(one.name)
+    shown = {reached: found[:most] for reached, found in names.items()}
+    return [
+        f"{words[0].upper()}{words[1:]} ({len(names[reached]):,}): {', '.join(shown[reached])}"
+        + ("." if len(shown[reached]) == len(names[reached]) else ", …")
+        for reached, words in REACHED.items()
+        if reached in names and reached not in TOUCHED
+    ]
+
+
+def after_change(report: Report, address: str) -> str:
+    """`, after it was changed`, of a failure; "" where nothing was."""
+    if address not in report.done:
+        return ""
+    asked = {one.address for one in report.unfinished if one.reached is Reached.ASKED}
+    return f",{' perhaps' if address in asked else ''} after it was changed"
 
 
 def report_warnings(report: Report) -> list[tuple[str, str]]:
@@ -322,10 +359,11 @@ def report_summary(report: Report) -> str:
         for change in report.plan.changes
     )
     proved = sum(proof.proved for proof in report.proofs)
-    left = sum(
-        change.action is not Action.NOOP and change.address not in touched
-        for change in report.plan.changes
-    )
-    told = f"{len(report.done)} changed, {proved} proved, {len(report.failures)} failed"
-    told += f", {left} not finished" if report.stopped_by and left else ""
+    left = sum(one.address not in touched for one in report.unfinished)
+    perhaps = sum(one.reached is Reached.ASKED for one in report.unfinished)
+    changed = [f"{len(report.done) - perhaps} changed"] if len(report.done) != perhaps else []
+    changed += [f"{perhaps} perhaps changed"] if perhaps else []
+    told = ", ".join([*(changed or ["0 changed"]), f"{proved} proved"])
+    told += f", {len(report.failures)} failed"
+    told += f", {left} not finished" if left else ""
     return f"{told}, {unchanged} unchanged in {report.elapsed_s:.1f} s."

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,14 +19,15 @@ from reconciler import errors
 from reconciler.cli import applying, session
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
+from reconciler.ledger import lock as ledger_lock
 from reconciler.ledger.lock import LEASE_S, Holder, Lock
 from reconciler.model import Actor
 from tests.cli.test_process import COMMAND, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from reconciler.emulator.messages import Request, Response
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -298,11 +300,39 @@ def test_a_store_that_cannot_be_locked_stops_everything(lab: Lab, command: Comma
     assert [e.route for e in lab.cloud.log if e.route in ("bes.submit", "arm.patch")] == []
 
 
-def test_unlock_takes_the_lock_away_and_the_robbed_run_stops(lab: Lab, command: Command) -> None:
+def hasty(monkeypatch: pytest.MonkeyPatch) -> list[Lock]:
+    """The locks that are made from now on, which are renewed a hundred times a second."""
+    made: list[Lock] = []
+
+    def lock(ledger: Ledger, environment: str, clock: Any, stopping: Any, shard: str = "") -> Lock:
+        made.append(Lock(ledger._locks, environment, clock, stopping, renew_s=0.01, shard=shard))
+        return made[-1]
+
+    monkeypatch.setattr(Ledger, "lock", lock)
+    return made
+
+
+def test_unlock_leaves_the_lock_to_a_run_that_is_alive_unless_told_otherwise(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty(monkeypatch)
+    monkeypatch.setattr(ledger_lock, "LEASE_S", 15)  # the least that a lease lasts
+    monkeypatch.setattr(Lock, "ends_by_itself", lambda lock: not lock.is_held())
     lost = threading.Event()
     lock = locked(lab, renew_s=0.05)
     with lock.held(HOLDER, 0, waiting=print, lost=lost.set):
-        ran = command("unlock", "--force", "its runner is gone")
+        refused = command("unlock", "--force", "its runner is gone")
+        assert refused.code == errors.LOCKED
+        assert "apply of octocat, run 42.1" in refused.err
+        assert "that run is alive" in refused.err
+        assert "--even-if-alive" in refused.err
+        assert not lost.wait(0.2)
+        monkeypatch.undo()
+        monkeypatch.chdir(lab.services.parent)
+        for name, value in lab.environ.items():
+            monkeypatch.setenv(name, value)
+        hasty(monkeypatch)
+        ran = command("unlock", "--force", "it hangs", "--even-if-alive")
         assert ran.code == errors.SUCCESS
         assert "it was locked by apply of octocat, run 42.1" in ran.err
         assert lost.wait(10)
@@ -311,31 +341,58 @@ def test_unlock_takes_the_lock_away_and_the_robbed_run_stops(lab: Lab, command: 
     assert command("apply", "--yes", "--lock-timeout", "0").code == errors.SUCCESS
 
 
+def robbed(lab: Lab, monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
+    """Let the next run lose its lock, and hear of it, before the answer to such a request."""
+    made, serve = hasty(monkeypatch), lab.cloud.handle
+
+    def handle(request: Request) -> Response:
+        answer = serve(request)
+        if (
+            request.method == method
+            and path in request.path
+            and not any(lock.lost for lock in made)
+        ):
+            locked(lab, renew_s=0.01).break_(Actor("1"), "2026-11-23T10:00:00Z", "test")
+            while not made[-1].lost:
+                time.sleep(0.01)
+        return answer
+
+    monkeypatch.setattr(lab.cloud, "handle", handle)
+
+
 def test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def impatient(
-        ledger: Ledger, environment: str, clock: Any, stopping: Any, shard: str = ""
-    ) -> Lock:
-        return Lock(ledger._container, environment, clock, stopping, renew_s=0.01)
-
-    monkeypatch.setattr(Ledger, "lock", impatient)
-    lab.cloud.faults.script(Fault("bes.submit", "delay", times=4, delay_s=0.5))
-
-    def rob() -> None:
-        while not any(e.route == "bes.submit" for e in lab.cloud.log):
-            time.sleep(0.01)
-        locked(lab).break_(Actor("1"), "2026-11-23T10:00:00Z", "test")
-
-    robber = threading.Thread(target=rob)
-    robber.start()
+    robbed(lab, monkeypatch, "POST", "/jobs")
     ran = command("apply", "--yes", "-o", "json")
-    robber.join()
-    failures = json.loads(ran.out)["failures"]
-    assert "the lock was lost while this ran" in failures[-1]["message"]
-    assert failures[-1]["exit_code"] == errors.LOCKED
-    assert ran.code in (errors.LOCKED, errors.PARTIAL)
+    report = json.loads(ran.out)
+    (failure,) = report["failures"]
+    assert "the lock was lost while this ran" in failure["message"]
+    assert ran.code == failure["exit_code"] == errors.LOCKED
+    assert "nothing is written any more" in ran.err
+    assert {one["reached"] for one in report["unfinished"]} == {"not_begun"}
+    assert not any(e.route == "bes.start" for e in lab.cloud.log)
     assert command("apply", "--yes").code == errors.SUCCESS
+
+
+def test_a_run_that_loses_its_lock_sends_no_further_try_of_a_write(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("train", "--yes", "-t", "breast-cancer")
+    busy = {"status": 503, "headers": {"Retry-After": "3"}}
+    lab.cloud.faults.script(Fault("arm.patch", "status", times=10, **busy))
+    robbed(lab, monkeypatch, "PATCH", "/webServices/")
+    ran = command("apply", "--yes", "-t", "breast-cancer", "--report", "report.json")
+    assert ran.code in (errors.LOCKED, errors.PARTIAL)
+    assert [e.route for e in lab.cloud.log].count("arm.patch") == 1
+    assert "? breast-cancer   perhaps changed, not proved" in ran.out
+    assert "1 perhaps changed" in ran.out
+    assert "0 changed" not in ran.out
+    report = json.loads(Path("report.json").read_text())["report"]
+    assert [(one["name"], one["reached"]) for one in report["unfinished"]] == [
+        ("breast-cancer", "asked")
+    ]
+    assert report["done"] == ["webServices/ml-local/breast-cancer-predictive"]
 
 
 def test_a_lock_whose_renewal_hangs_is_given_up_before_its_lease_ends(

@@ -20,12 +20,14 @@ from reconciler.model import (
     ModelRef,
     Plan,
     Proof,
+    Reached,
     Refusal,
     Report,
     Rule,
     RuleKind,
     Score,
     Source,
+    Unfinished,
 )
 
 STORE = "https://store.blob.core.windows.net/models"
@@ -332,6 +334,15 @@ PROOFS = {
     "hostile": (HOSTILE_PROOF,),
 }
 
+CUT_OFF = (
+    Unfinished("breast-cancer", "webServices/ml-local/breast-cancer", Reached.CHANGED),
+    Unfinished("wine", "webServices/ml-local/wine", Reached.ASKED),
+    Unfinished("churn", "webServices/ml-local/churn", Reached.TRAINING),
+    Unfinished("spam", "webServices/ml-local/spam", Reached.UNPROVED),
+    Unfinished("fraud", "webServices/ml-local/fraud", Reached.NOT_BEGUN),
+    Unfinished("diabetes-middle", "classic/Diabetes Scoring/middle", Reached.NOT_BEGUN),
+)
+
 REPORTS = {
     "nothing": Report(EMPTY),
     "all_proved": Report(
@@ -359,10 +370,22 @@ REPORTS = {
         elapsed_s=3.0,
     ),
     "stopped": Report(
-        EVERY_ACTION, done=("webServices/ml-local/breast-cancer",), elapsed_s=12.04, stopped_by=2
+        EVERY_ACTION,
+        done=(CUT_OFF[0].address, CUT_OFF[1].address),
+        failures=(Failure("wine", CUT_OFF[1].address, "updating it: no answer in time", 1),),
+        elapsed_s=12.04,
+        stopped_by=2,
+        unfinished=CUT_OFF,
     ),
     "hostile": Report(
-        HOSTILE, (EVIL, "b\x1bc"), (HOSTILE_PROOF,), (Failure(EVIL, EVIL, EVIL, 1),), 1.0, EVIL, 15
+        HOSTILE,
+        (EVIL, "b\x1bc"),
+        (HOSTILE_PROOF,),
+        (Failure(EVIL, EVIL, EVIL, 1),),
+        1.0,
+        EVIL,
+        15,
+        (Unfinished(EVIL, EVIL, Reached.NOT_BEGUN),),
     ),
 }
 

@@ -248,20 +248,21 @@ class Ran:
 
 def ran(report: Report) -> Ran:
     """What a run did, alike things in one line."""
-    changed = frozenset(report.done)
     failures = [
         (
             _named(fleet),
             f"{fleet.first.message} (exit code {fleet.first.exit_code}"
-            f"{', after it was changed' if fleet.first.address in changed else ''})",
+            f"{words.after_change(report, fleet.first.address)})",
         )
         for fleet in failure_fleets(report.failures, report.done)
     ]
-    failures += [(address, "changed, not proved") for address in words.unproved(report)]
+    failures += words.unproved(report)
     warnings = [f"{name}: {said}" for name, said in words.report_warnings(report)]
     return Ran(
         summary=words.report_summary(report),
-        said=tuple(listed([words.stopped(report), words.forced(report), *warnings])),
+        said=tuple(
+            listed([words.stopped(report), *words.left(report), words.forced(report), *warnings])
+        ),
         failures=tuple(failures),
         proofs=tuple(map(_proved, proof_fleets(report.proofs))),
     )
