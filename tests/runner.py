@@ -47,6 +47,10 @@ def outputs(text: str) -> dict[str, str]:
     """Name → value of a file of outputs; whatever is no output is an error."""
     found, lines = {}, iter(text.splitlines())
     for line in lines:
+        if "<<" not in line:
+            name, value = line.split("=", 1)
+            found[name] = value
+            continue
         name, delimiter = line.split("<<", 1)
         value = []
         while (following := next(lines)) != delimiter:

@@ -6,27 +6,32 @@ may come from several merged pull requests. Each plan is kept by itself: it appr
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler import errors
 from reconciler.cli import github
+from reconciler.cli.comment import PLAN_FILE
 from reconciler.cli.event import default_branch, read_event
 from reconciler.cli.output import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
+from reconciler.render import comment as rendering
 from reconciler.render import parse_plan
+from reconciler.render.cells import counted
 from reconciler.wire import artifacts
+from reconciler.wire.github import PER_PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from reconciler.model import Plan
     from reconciler.wire.artifacts import UploadedFile
     from reconciler.wire.github import GitHub, Pull
 
-PLAN_FILE = "plan.json"
 MOST_PULLS = 30  # the newest that were merged; plans of older ones are long applied
 
 
@@ -42,36 +47,74 @@ def approved(environment: str, branch: str, out: Path) -> int:
     if out.exists() and any(out.iterdir()):
         raise ConfigurationError(f"{out} is not empty, and what is in it would approve; empty it")
     with github.opened(os.environ, missing) as door:
-        found = list(_plans(door, environment, branch))
+        pulls, older = _merged(door, branch)
+        found = list(_plans(door, environment, pulls))
     out.mkdir(parents=True, exist_ok=True)
     for pull, plan, text in found:
         path = out / f"{pull.number:08}.json"
         write_file(path, text)
         say(f"pull request {pull.number} approved plan {plan.digest}: {path}")
-    say(f"{len(found)} approved plans of {environment}")
+    if older:
+        say(f"pull requests before the last {MOST_PULLS} that were merged approve nothing")
+    say(f"{counted(len(found), 'approved plan')} of {environment}")
     return errors.SUCCESS
 
 
-def _plans(door: GitHub, environment: str, branch: str) -> Iterator[tuple[Pull, Plan, str]]:
-    """The newest plan of each pull request that was merged into the branch, at its last commit."""
-    by_commit: dict[str, list[UploadedFile]] = {}
-    for one in artifacts.artifacts(door, quote(artifact_name(environment), safe="")):
-        by_commit.setdefault(one.commit, []).append(one)
+def _merged(door: GitHub, branch: str) -> tuple[list[Pull], bool]:
+    """The pull requests that were merged last into the branch, and whether there are older ones."""
     query = f"state=closed&base={quote(branch, safe='')}&sort=updated&direction=desc"
-    for pull in door.pulls(query, f"looking for what was merged into {branch}")[:MOST_PULLS]:
-        if not pull.merged or pull.base != branch:
-            continue
-        found = by_commit.get(pull.head, [])
-        usable = [one for one in found if one.own and not one.expired]
+    found: list[Pull] = []
+    for pull in door.pulls(query, f"looking for what was merged into {branch}"):
+        # A merge is an update, so none of those that follow was merged after this one's update.
+        if len(found) > MOST_PULLS and pull.updated_at < found[MOST_PULLS - 1].merged_at:
+            break
+        if pull.merged and pull.base == branch:
+            found.append(pull)
+            found.sort(key=lambda each: each.merged_at, reverse=True)
+    return found[:MOST_PULLS], len(found) > MOST_PULLS
+
+
+def _plans(
+    door: GitHub, environment: str, pulls: Iterable[Pull]
+) -> Iterator[tuple[Pull, Plan, str]]:
+    """The newest plan of each pull request, at its last commit."""
+    viewer, without = functools.cache(door.viewer), []
+    for pull, artifacts_of_it in _artifacts(door, artifact_name(environment), pulls):
+        usable = [each for each in artifacts_of_it if each.own and not each.expired]
         if usable:
-            yield from _plan(door, pull, usable[0], environment)
-        elif found:
-            why = "is of a fork" if not found[0].own else "has expired"
+            yield from _plan(door, pull, usable[0], environment, viewer)
+        elif artifacts_of_it:
+            why = "is of a fork" if not artifacts_of_it[0].own else "has expired"
             say(f"pull request {pull.number} approves nothing: its plan {why}")
+        else:
+            without.append(str(pull.number))
+    if without:
+        say(
+            f"no plan of {environment} was found for the last commit of merged pull requests: "
+            f"{', '.join(without)}"
+        )
+
+
+def _artifacts(
+    door: GitHub, name: str, pulls: Iterable[Pull]
+) -> Iterator[tuple[Pull, list[UploadedFile]]]:
+    """The artifacts of this name that runs of the last commit of each pull request left: from the
+    newest page where they stand there, else asked for by the commit.
+    """
+    newest = list(itertools.islice(artifacts.artifacts(door, name), PER_PAGE))
+    for pull in pulls:
+        found = [each for each in newest if each.commit == pull.head]
+        if not found and len(newest) == PER_PAGE:
+            found = artifacts.artifacts_at(door, pull.head, name)
+        yield pull, sorted(found, key=lambda each: each.id, reverse=True)
 
 
 def _plan(
-    door: GitHub, pull: Pull, artifact: UploadedFile, environment: str
+    door: GitHub,
+    pull: Pull,
+    artifact: UploadedFile,
+    environment: str,
+    viewer: Callable[[], int],
 ) -> Iterator[tuple[Pull, Plan, str]]:
     try:
         files = artifacts.files(door, artifact, PLAN_FILE)
@@ -82,7 +125,7 @@ def _plan(
     except (ValueError, UnreadableError) as exc:
         why = str(exc)
     else:
-        why = _unfit(plan, pull, environment)
+        why = _unfit(plan, pull, environment) or _unseen(door, pull, plan, viewer)
         if not why:
             yield pull, plan, text
     if why:
@@ -95,3 +138,19 @@ def _unfit(plan: Plan, pull: Pull, environment: str) -> str:
     if plan.commit != pull.head:
         return f"its plan is of commit {plan.commit or 'unknown'}, and not of its last one"
     return "" if plan.id else "its plan was only printed"
+
+
+def _unseen(door: GitHub, pull: Pull, plan: Plan, viewer: Callable[[], int]) -> str:
+    """Why people did not see the plan on the pull request; "" where a comment of ours shows it, and
+    where nothing comments at all: then people read artifacts, or have decided not to.
+    """
+    mark = rendering.mark(plan)
+    marked = [each for each in door.comments(pull.number) if rendering.is_marked(each.body, mark)]
+    if not marked:
+        return ""
+    own = [comment for comment in marked if comment.author == viewer()]
+    known = [shown for comment in own for shown in rendering.shown_by(comment.body)]
+    whole = [each.whole for each in known if (each.plan, each.commit) == (plan.digest, plan.commit)]
+    if not whole:
+        return f"no comment that the owner of GITHUB_TOKEN wrote on it shows plan {plan.digest}"
+    return "" if any(whole) else f"plan {plan.digest} was too long for its comment"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__, errors
 from reconciler.cli import actions, github
-from reconciler.cli.approved import PLAN_FILE
 from reconciler.cli.event import read_event, workflow_run
 from reconciler.cli.output import redacted, say
 from reconciler.cli.streams import show_kept
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from reconciler.wire.github import Comment, GitHub, Pull
 
+PLAN_FILE = "plan.json"  # in every artifact that holds a plan
 MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -37,6 +37,7 @@ def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
     if dry_run:
         _show(text := said.text(""))
         show_kept(text)
+        said.check_whole(text)
         return errors.SUCCESS
     with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
         _comment_on(door, github.pull_request(door, os.environ, number, said.shown.commit), said)
@@ -57,7 +58,7 @@ def comment_on_fork(artifact: str) -> int:
             "--artifact is for jobs of `on: workflow_run`: GITHUB_EVENT_PATH names no such event"
         )
     with github.opened(os.environ, github.unknown_pull(os.environ, None)) as door:
-        found = [one for one in artifacts.artifacts_of(door, run["id"]) if one.name == artifact]
+        found = artifacts.artifacts_of(door, run["id"], artifact)
         if not found:
             say(f"run {run['id']} left no artifact {artifact}, so there is nothing to comment")
             return errors.SUCCESS
@@ -113,7 +114,7 @@ class _Said:
         return rendering.mark(self.document)
 
     def text(self, before: str) -> str:
-        """The comment that takes the place of one; RefusedError where it cannot be short enough."""
+        """The comment that takes the place of one; RefusedError where names alone are too long."""
         context = rendering.Context(self.shown, __version__, before, self.forked)
         try:
             if isinstance(self.document, Plan):
@@ -121,9 +122,17 @@ class _Said:
             return rendering.report_comment(self.document, context)
         except ValueError as exc:
             raise RefusedError(
-                f"{exc}; GitHub takes {rendering.GITHUB_TAKES:,}: change fewer bindings in one "
-                "pull request; the summary of the job and the file have everything"
+                f"{exc}; the summary of the job and the file have everything"
             ) from exc
+
+    def check_whole(self, text: str) -> None:
+        """RefusedError where the comment could not hold the plan, so that it approves nothing."""
+        if isinstance(self.document, Plan) and not rendering.shown_by(text)[0].whole:
+            raise RefusedError(
+                f"plan {self.shown.plan} is too long for its comment, which says what is missing. "
+                "Merging approves nothing of it: change fewer bindings in one pull request, or run "
+                "the workflow that applies by hand after the merge"
+            )
 
 
 def read_document(path: Path) -> Plan | Report:
@@ -157,6 +166,7 @@ def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> None:
     if not found:
         _show(text := said.text(""))
         say(f"commented: {github.create(pull.number, text).url}")
+        said.check_whole(text)
         return
     kept, *others = found
     _show(text := said.text(kept.body))
@@ -166,6 +176,7 @@ def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> None:
         say(f"changed: {github.update(kept, text).url}")
     for other in others:
         say(f"folded: {github.update(other, rendering.superseded(other.body, said.mark)).url}")
+    said.check_whole(text)
 
 
 def _own(github: GitHub, number: int, mark: str) -> list[Comment]:

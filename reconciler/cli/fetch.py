@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from reconciler import errors
 from reconciler.cli import github
@@ -22,16 +21,17 @@ def fetch(name: str, branch: str, out: Path) -> int:
     branch = branch or default_branch(read_event(os.environ))
     missing = [] if branch else ["which branch is not known; pass --branch main"]
     with github.opened(os.environ, missing) as door:
-        listed = artifacts.artifacts(door, quote(name, safe=""))
-        found = [one for one in listed if one.own and one.branch == branch and not one.expired]
-        if not found:
+        listed = artifacts.artifacts(door, name)
+        kept = (a for a in listed if a.own and a.branch == branch and not a.expired)
+        found = next(kept, None)
+        if found is None:
             raise NotFoundError(
                 f"no run of {branch} has an artifact {name} that is still kept; run the workflow "
                 "that publishes it"
             )
-        content = artifacts.files(door, found[0], out.name).get(out.name)
+        content = artifacts.files(door, found, out.name).get(out.name)
     if content is None:
-        raise NotFoundError(f"artifact {name} of run {found[0].run} holds no {out.name}")
+        raise NotFoundError(f"artifact {name} of run {found.run} holds no {out.name}")
     write_file(out, content)
-    say(f"wrote {out}, of run {found[0].run}")
+    say(f"wrote {out}, of run {found.run}")
     return errors.SUCCESS

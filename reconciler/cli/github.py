@@ -78,7 +78,7 @@ def _of_run(github: GitHub, event: Mapping[str, Any], run: Mapping[str, Any]) ->
         found = [github.pull(number)]
     elif head := forked(run):
         what = f"looking for the pull request of {head}"
-        found = github.pulls(f"state=open&head={head}", what)
+        found = list(github.pulls(f"state=open&head={head}", what))
     else:
         found = []
     at_it = [pull for pull in found if pull.head == commit]

@@ -67,7 +67,7 @@ class _Proposal:
 
     def give_up(self) -> None:
         """Close what is proposed, for the world asks for nothing new any more."""
-        for pull in self._door.pulls(f"state=open&{self._query}", "looking for the proposal"):
+        for pull in list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal")):
             branches.change_pull(self._door, pull, state="closed")
             say(f"closed: {pull.url}; nothing is to be made anew any more")
 
@@ -101,7 +101,7 @@ class _Proposal:
         """Open the pull request, or change what it says."""
         context = rendering.Context(rendering.Shown(plan.digest, plan.commit), __version__)
         body = rendering.proposal(reasons, plan, context)
-        found = self._door.pulls(f"state=open&{self._query}", "looking for the proposal")
+        found = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
         if not found:
             made = branches.open_pull(self._door, self._title, body, self.branch, self._base)
             say(f"opened: {made.url}")

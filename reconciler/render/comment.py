@@ -1,10 +1,11 @@
 """The comment on a pull request: what a person who did not write it needs to judge a plan.
 
-Its head, with every refusal and failure and a line per fleet, is never cut. The details below it
-are folded, and lose their middle where a comment could not hold them.
+Its head, with every refusal and failure and a line per fleet, is shown whole; a comment that cannot
+hold it says how much is missing. The details below it are folded, and lose their middle.
 
 The first line is the mark by which the comment is found again, the second says which plans it
-has shown: the one it shows now and, folded away at its end, the ones before.
+has shown, and whether whole: the one it shows now and, folded away at its end, the ones before.
+`approved` reads that line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from reconciler.model import Action, Change, Plan, Report
@@ -57,15 +58,16 @@ _FORKED = (
     "> This pull request is of a fork, and its own code made this plan, of a snapshot. Look at "
     "what it changes, and not only at what it says. This plan approves nothing."
 )
-_SHOWN = re.compile(r"([0-9a-f]{12}):([0-9a-f]{40}|[0-9a-f]{64}|)")
+_SHOWN = re.compile(r"([0-9a-f]{12}):([0-9a-f]{40}|[0-9a-f]{64}|)(:cut|)")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A plan that a comment shows: its digest and commit, "" where nobody knows that."""
+    """A plan that a comment shows, whole or not: its digest and commit, "" if nobody knows it."""
 
     plan: str
     commit: str
+    whole: bool = True
 
     def __str__(self) -> str:
         """`50819b374ba2 of commit 8f3c…`."""
@@ -87,7 +89,10 @@ class Context:
 
 
 def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> str:
-    """The comment about a plan; ValueError where even its head is too long."""
+    """The comment about a plan; where not even its head fits, what is missing is counted.
+
+    ValueError where names alone are too long.
+    """
     found = fleets(change for change in plan.changes if words.worth_showing(change))
     title = words.nothing_to_do(plan) or words.plan_summary(plan)
     head = [
@@ -95,12 +100,11 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
         _FORKED if context.forked else "",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
         "\n".join(f"- {escaped(said)}" for said in words.notes(plan)),
-        _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
-        table(_HEADS, map(_row, found)) if found else "",
     ]
-    foot = _foot(plan, context)
-    foot += [] if context.forked else _how_to_apply(plan, context.shown.plan)
-    return _whole(mark(plan), head, [details_of_changes(f) for f in found], foot, context, most)
+    rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)), _CUT_PLAN)
+    how = [] if context.forked else _how_to_apply(plan, context.shown.plan)
+    details = [details_of_changes(f) for f in found]
+    return _whole(mark(plan), head, rows, details, _foot(plan, context), context, most, how)
 
 
 def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS) -> str:
@@ -112,32 +116,31 @@ def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS
         escaped(words.stopped(report)),
         *map(escaped, words.left(report, MOST_NAMED)),
         escaped(words.forced(report)),
-        _listed("### Failed or not proved", _failures(report)),
-        table(PROOF_HEADS, map(proof_row, found)) if found else "",
     ]
+    failed = ("### Failed or not proved", _failures(report))
+    rows = _Rows(*failed, PROOF_HEADS, list(map(proof_row, found)))
     told = [f"{name}: {said}" for name, said in words.report_warnings(report)]
     details = [details_of_proofs(fleet) for fleet in found]
     details += [Details("warnings", bullets("warning", told))] if told else []
-    return _whole(mark(report), head, details, _foot(plan, context), context, most)
+    return _whole(mark(report), head, rows, details, _foot(plan, context), context, most)
 
 
 def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tuple[str, str]:
-    """Title and body of the issue about what drifted; ValueError where its head is too long."""
+    """Title and body of the issue about what drifted; ValueError where names are too long."""
     found = fleets(change for change in plan.changes if words.worth_showing(change))
     count = counted(sum(change.drift is not None for change in plan.changes), "binding")
     head = [
         f"## {escaped(plan.environment)} · {count} drifted",
         "These endpoints were changed outside git after they were proved.",
-        _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
-        table(_HEADS, map(_row, found)),
     ]
+    rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)))
     foot = [
         *_foot(plan, context),
         "To put it right: run the workflow `reconcile` by hand and approve its plan, or write what "
         "is served into the YAML, if it is to stay. This issue closes by itself.",
     ]
     details = [details_of_changes(fleet) for fleet in found]
-    body = _whole(drift_mark(plan), head, details, foot, context, most)
+    body = _whole(drift_mark(plan), head, rows, details, foot, context, most)
     return f"{visible(plan.environment)}: {count} drifted", body
 
 
@@ -150,11 +153,10 @@ def proposal(
         _listed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
         f"- … and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else "",
         "### What merging does",
-        _listed("### In the way", [_refusal(f) for f in found if f.first.action is Action.BLOCK]),
-        table(_HEADS, map(_row, found)) if found else "",
     ]
-    details = [details_of_changes(fleet) for fleet in found]
-    return _whole(_mark("retrain", plan), head, details, _foot(plan, context), context, most)
+    rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)))
+    details, foot = [details_of_changes(fleet) for fleet in found], _foot(plan, context)
+    return _whole(_mark("retrain", plan), head, rows, details, foot, context, most)
 
 
 # --- finding it again ----------------------------------------------------------------------
@@ -190,16 +192,26 @@ def superseded(body: str, marked: str) -> str:
     return "\n\n".join(part for part in [head, kept, "</details>"] if part) + "\n"
 
 
-def _earlier(context: Context) -> list[Shown]:
-    """The plans that the comment has shown before this one, the last one first."""
-    lines = context.before.splitlines()
+def shown_by(body: str) -> list[Shown]:
+    """The plans that a comment of ours shows or has shown, the last one first and each once."""
+    lines = body.split("\n")
     found = _SHOWN.findall(lines[1]) if len(lines) > 1 else []
-    plans = dict.fromkeys(Shown(*each) for each in found)
-    return [plan for plan in plans if plan != context.shown][:MOST_EARLIER]
+    plans: dict[tuple[str, str], Shown] = {}
+    for plan, commit, cut in found:
+        plans.setdefault((plan, commit), Shown(plan, commit, not cut))
+    return list(plans.values())
+
+
+def _earlier(context: Context) -> list[Shown]:
+    """The plans that the comment has shown before this one."""
+    now = (context.shown.plan, context.shown.commit)
+    plans = shown_by(context.before)
+    return [plan for plan in plans if (plan.plan, plan.commit) != now][:MOST_EARLIER]
 
 
 def _hidden(shown: Iterable[Shown]) -> str:
-    return f"<!-- reconciler:shown {' '.join(f'{one.plan}:{one.commit}' for one in shown)} -->"
+    marks = (f"{each.plan}:{each.commit}{'' if each.whole else ':cut'}" for each in shown)
+    return f"<!-- reconciler:shown {' '.join(marks)} -->"
 
 
 # --- the head, which is never cut ----------------------------------------------------------
@@ -267,21 +279,82 @@ def _how_to_apply(plan: Plan, digest: str) -> list[str]:
     return [said, "\n".join(fenced([command], ""))]
 
 
+_CUT = (
+    "> [!CAUTION]\n"
+    "> This is too long for a comment: {} not shown here. The summary of the job and the file "
+    "that the job kept have everything."
+)
+_CUT_PLAN = (
+    f"{_CUT} Merging approves nothing of this plan. Change fewer bindings in one pull request; or "
+    "run the workflow `reconcile` by hand after the merge, and approve the plan in its summary."
+)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Two lists of which a comment shows all: what is wrong, then a row per fleet. `cut` takes
+    their place, with a count of what is missing, where there is no room.
+    """
+
+    title: str
+    wrong: Sequence[str]
+    heads: list[str]
+    rows: list[list[str]]
+    cut: str = _CUT
+
+    @property
+    def whole(self) -> list[str]:
+        return [_listed(self.title, self.wrong), table(self.heads, self.rows) if self.rows else ""]
+
+    def fitting(self, room: int) -> list[str]:
+        """How much is missing, and of what is wrong as many as fit."""
+        most = counted(len(self.wrong), "reason") + " and " + counted(len(self.rows), "row")
+        room -= length(self.cut.format(f"{most} are")) + length(self.title) + 6
+        fit = 0
+        for item in self.wrong:
+            room -= length(item) + 3
+            if room < 0:
+                break
+            fit += 1
+        left = len(self.wrong) - fit
+        missing = [counted(left, "reason")] if left else []
+        missing.append(counted(len(self.rows), "row"))
+        verb = "is" if not left and len(self.rows) == 1 else "are"
+        note = self.cut.format(f"{' and '.join(missing)} {verb}")
+        return [note, _listed(self.title, self.wrong[:fit])]
+
+
+def _in_the_way(found: Iterable[Fleet[Change]]) -> tuple[str, list[str]]:
+    refused = [_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK]
+    return "### In the way", refused
+
+
 def _whole(
     marked: str,
     head: Sequence[str],
+    rows: _Rows,
     details: Sequence[Details],
     foot: Sequence[str],
     context: Context,
     most: int,
+    how: Sequence[str] = (),
 ) -> str:
-    hidden = f"{marked}\n{_hidden([context.shown, *_earlier(context)])}"
-    before = "\n\n".join(part for part in [hidden, *head] if part)
-    after = "\n\n".join(foot) + "\n"
+    """The text with its rows, how to apply it, and as much of the details as fits; or without."""
+    shown = [context.shown, *_earlier(context)]
+    before = "\n\n".join(filter(None, [f"{marked}\n{_hidden(shown)}", *head, *rows.whole]))
+    after = "\n\n".join([*foot, *how]) + "\n"
     room = most - length(before) - length(after) - 4
-    if room < 0:
+    if room >= 0:
+        return "\n\n".join([before, *folded(details, room), after])
+    shown[0] = replace(context.shown, whole=False)
+    before = "\n\n".join(filter(None, [f"{marked}\n{_hidden(shown)}", *head]))
+    after = "\n\n".join(foot) + "\n"
+    room = most - length(before) - length(after) - 8
+    fitting = [part for part in rows.fitting(room) if part]
+    text = "\n\n".join([before, *fitting, after])
+    if length(text) > most:
         raise ValueError(
-            f"what must not be cut takes {length(before) + length(after):,} characters of a "
-            f"comment, and {most:,} is the most"
+            f"names and notes alone take {length(text):,} characters of a comment, and {most:,} "
+            "is the most"
         )
-    return "\n\n".join([before, *folded(details, room), after])
+    return text

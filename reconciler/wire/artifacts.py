@@ -12,12 +12,15 @@ import io
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from reconciler.errors import RefusedError, UnreadableError
-from reconciler.wire.github import PER_PAGE, GitHub, Object
+from reconciler.wire.github import GitHub, Object
 from reconciler.wire.hosts import is_loopback, named, split_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.wire.response import Response
 
 READ = "actions: read"
@@ -41,16 +44,31 @@ class UploadedFile:
     own: bool
 
 
-def artifacts(github: GitHub, name: str) -> list[UploadedFile]:
-    """The newest artifacts of this name, whatever run they are of, the newest first."""
-    path = f"actions/artifacts?name={name}&per_page={PER_PAGE}"
-    return _listed(github.ask("GET", path, f"looking for artifacts {name}", needs=READ))
+def artifacts(github: GitHub, name: str) -> Iterator[UploadedFile]:
+    """Every artifact of this name, whatever run it is of, the newest first; asked for by page."""
+    path = f"actions/artifacts?name={quote(name, safe='')}"
+    for entry, said in github.pages(path, f"looking for artifacts {name}", READ, "artifacts"):
+        yield _artifact(entry, said)
 
 
-def artifacts_of(github: GitHub, run: int) -> list[UploadedFile]:
-    """The artifacts of one run."""
-    path = f"actions/runs/{run}/artifacts?per_page={PER_PAGE}"
-    return _listed(github.ask("GET", path, f"looking for the artifacts of run {run}", needs=READ))
+def artifacts_of(github: GitHub, run: int, name: str) -> list[UploadedFile]:
+    """The artifacts of this name that one run left, the newest first."""
+    path = f"actions/runs/{run}/artifacts?name={quote(name, safe='')}"
+    listed = github.pages(path, f"looking for the artifacts of run {run}", READ, "artifacts")
+    found = [_artifact(entry, said) for entry, said in listed]
+    return sorted((a for a in found if a.name == name), key=lambda a: a.id, reverse=True)
+
+
+def artifacts_at(github: GitHub, commit: str, name: str) -> list[UploadedFile]:
+    """The artifacts of this name that runs at one commit left, the newest first."""
+    path = f"actions/runs?head_sha={quote(commit, safe='')}"
+    what = f"looking for the runs of commit {commit[:12]}"
+    runs = [
+        Object(e, said).get("id", int)
+        for e, said in github.pages(path, what, READ, "workflow_runs")
+    ]
+    found = [artifact for run in runs for artifact in artifacts_of(github, run, name)]
+    return sorted(found, key=lambda a: a.id, reverse=True)
 
 
 def files(
@@ -70,12 +88,6 @@ def files(
         raise
     except Exception as exc:  # zipfile raises a dozen kinds for a hostile file, not all documented
         raise UnreadableError(f"{what}: it is no zip file that can be read") from exc
-
-
-def _listed(said: Response) -> list[UploadedFile]:
-    listed = Object(said.json_object(), said).get("artifacts", list)
-    found = [_artifact(one, said) for one in listed]
-    return sorted(found, key=lambda one: one.id, reverse=True)
 
 
 def _artifact(value: object, said: Response) -> UploadedFile:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,18 +53,25 @@ _Kind = TypeVar("_Kind")
 class Pull:
     """A pull request: where it is, and the merge commit, tried or made; "" where there is none.
 
-    `base` is the branch it is to be merged into; `title` and `body` are what people read.
+    `base` is the branch it is to be merged into; `title` and `body` are what people read. Of the
+    times, `merged_at` is "" where it is not merged.
     """
 
     number: int
     head: str
     merge: str
     is_open: bool
-    merged: bool
+    merged_at: str
+    updated_at: str
     base: str = ""
     title: str = ""
     body: str = field(default="", repr=False)
     url: str = ""
+
+    @property
+    def merged(self) -> bool:
+        """Whether it was merged."""
+        return bool(self.merged_at)
 
 
 @dataclass(frozen=True)
@@ -115,29 +122,42 @@ class GitHub:
             raise said.unreadable(f"pull request {number}")
         return pull
 
-    def pulls(self, query: str, what: str) -> list[Pull]:
-        """The first pull requests of a listing, at most PER_PAGE."""
-        said = self.ask("GET", f"pulls?{query}&per_page={PER_PAGE}", what, needs=READ_PULLS)
-        return [pull_of(one, said) for one in said.json_list()]
+    def pulls(self, query: str, what: str) -> Iterator[Pull]:
+        """Every pull request of a listing, in its order; asked for page by page."""
+        for entry, said in self.pages(f"pulls?{query}", what, READ_PULLS):
+            yield pull_of(entry, said)
 
     def merged_as(self, commit: str) -> list[Pull]:
         """The pull requests that were merged as this commit: one, or none for a direct push."""
         what = f"looking for the pull request of commit {commit[:12]}"
-        said = self.ask("GET", f"commits/{commit}/pulls", what, needs=READ_PULLS)
-        found = [pull_of(one, said) for one in said.json_list()]
+        listed = self.pages(f"commits/{commit}/pulls?", what, READ_PULLS)
+        found = [pull_of(entry, said) for entry, said in listed]
         return [pull for pull in found if pull.merged and pull.merge == commit]
 
     def comments(self, number: int) -> list[Comment]:
         """Every comment on a pull request, the oldest first."""
-        found: list[Comment] = []
         what = f"reading the comments on pull request {number}"
+        listed = self.pages(f"issues/{number}/comments?", what, READ_PULLS)
+        return [_comment(entry, said) for entry, said in listed]
+
+    def pages(
+        self, path: str, what: str, needs: str, member: str = ""
+    ) -> Iterator[tuple[Any, Response]]:
+        """Every entry of a listing, with the answer that it stands in; a page is asked for when the
+        one before was used up. UnreadableError where there is no end.
+
+        `path` ends with `?` or a query; `member` is where an answer that is an object has the list.
+        """
         for page in range(1, MOST_PAGES + 1):
-            path = f"issues/{number}/comments?per_page={PER_PAGE}&page={page}"
-            said = self.ask("GET", path, what, needs=READ_PULLS)
-            listed = said.json_list()
-            found += [_comment(one, said) for one in listed]
-            if len(listed) < PER_PAGE:
-                return found
+            paged = f"{path}{'' if path.endswith('?') else '&'}per_page={PER_PAGE}&page={page}"
+            said = self.ask("GET", paged, what, needs=needs)
+            listed = (
+                Object(said.json_object(), said).get(member, list) if member else said.json_list()
+            )
+            for entry in listed:
+                yield entry, said
+            if len(listed) < PER_PAGE and 'rel="next"' not in said.headers.get("Link", ""):
+                return
         raise UnreadableError(f"{what}: there is no end after {MOST_PAGES} pages")
 
     def create(self, number: int, body: str) -> Comment:
@@ -256,7 +276,8 @@ def pull_of(value: object, said: Response) -> Pull:
         head=found.object("head").get("sha", str),
         merge=found.maybe("merge_commit_sha", str, ""),
         is_open=found.get("state", str) == "open",
-        merged=bool(found.maybe("merged_at", str, "")),
+        merged_at=found.maybe("merged_at", str, ""),
+        updated_at=found.maybe("updated_at", str, ""),
         base=found.object("base").get("ref", str),
         title=found.maybe("title", str, ""),
         body=found.maybe("body", str, ""),

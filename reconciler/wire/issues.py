@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reconciler.wire.github import PER_PAGE, GitHub, Object
+from reconciler.wire.github import GitHub, Object
 
 if TYPE_CHECKING:
     from reconciler.wire.response import Response
@@ -26,11 +26,11 @@ class Issue:
 
 
 def open_issues(github: GitHub, label: str) -> list[Issue]:
-    """The open issues with a label, the oldest first; at most PER_PAGE, and no pull requests."""
+    """Every open issue with a label, the oldest first, and no pull requests."""
     path = f"issues?labels={quote(label)}&state=open&sort=created&direction=asc"
     what = f"looking for issues labelled {label}"
-    said = github.ask("GET", f"{path}&per_page={PER_PAGE}", what, needs=READ)
-    return [_issue(one, said) for one in said.json_list() if "pull_request" not in one]
+    listed = github.pages(path, what, READ)
+    return [_issue(entry, said) for entry, said in listed if "pull_request" not in entry]
 
 
 def open_issue(github: GitHub, title: str, body: str, label: str) -> Issue:

@@ -131,18 +131,22 @@ class StandIn:
             "state": "open",
             "merged": False,
             "merged_at": None,
+            "updated_at": "2026-11-25T11:00:00Z",
             "merge_commit_sha": merge,
             "head": {"sha": head, "label": label},
             "base": {"ref": "main"},
         }
         self.comments[number] = []
 
-    def close_pull(self, number: int, merge: str | None = None) -> None:
+    def close_pull(
+        self, number: int, merge: str | None = None, at: str = "2026-11-25T12:00:00Z"
+    ) -> None:
         """Close it, merged as this commit or not at all."""
         self.pulls[number] |= {
             "state": "closed",
             "merged": merge is not None,
-            "merged_at": "2026-11-25T12:00:00Z" if merge else None,
+            "merged_at": at if merge else None,
+            "updated_at": at,
             "merge_commit_sha": merge,
         }
 
@@ -209,21 +213,31 @@ class StandIn:
             and query.get("base", pull["base"]["ref"]) == pull["base"]["ref"]
             and query.get("head", pull["head"]["label"]) == pull["head"]["label"]
         ]
-        return Answer(200, found[::-1])
+        if query.get("sort") == "updated":
+            found.sort(key=lambda pull: str(pull["updated_at"]))
+        return Answer(200, _page(asked, found[::-1]))
 
     def _pulls_of_commit(self, asked: Asked, commit: str) -> Answer:
         named = [
             p for p in self.pulls.values() if commit in (p["merge_commit_sha"], p["head"]["sha"])
         ]
-        return Answer(200, named)
+        return Answer(200, _page(asked, named))
 
     def _list_artifacts(self, asked: Asked) -> Answer:
         found = [one.shown for one in self.artifacts if one.name == asked.query["name"]]
-        return Answer(200, {"total_count": len(found), "artifacts": found[::-1]})
+        return Answer(200, {"total_count": len(found), "artifacts": _page(asked, found[::-1])})
 
     def _artifacts_of_run(self, asked: Asked, run: int) -> Answer:
-        found = [one.shown for one in self.artifacts if one.run == run]
-        return Answer(200, {"total_count": len(found), "artifacts": found})
+        name = asked.query.get("name")
+        found = [a.shown for a in self.artifacts if a.run == run and name in (a.name, None)]
+        return Answer(200, {"total_count": len(found), "artifacts": _page(asked, found)})
+
+    def _list_runs(self, asked: Asked) -> Answer:
+        """Those that left an artifact, and at each commit one that left none."""
+        commit = asked.query["head_sha"]
+        runs = sorted({one.run for one in self.artifacts if one.commit == commit} | {1})
+        found = [{"id": run, "head_sha": commit} for run in runs[::-1]]
+        return Answer(200, {"total_count": len(found), "workflow_runs": _page(asked, found)})
 
     def _artifact(self, asked: Asked, ident: int) -> Answer:
         """GitHub sends people to a storage account, by a URL that is a secret."""
@@ -241,7 +255,7 @@ class StandIn:
             for one in self.issues.values()
             if one["state"] == asked.query["state"] and asked.query["labels"] in one["labels"]
         ]
-        return Answer(200, found)
+        return Answer(200, _page(asked, found))
 
     def _create_issue(self, asked: Asked) -> Answer:
         number = 500 + len(self.issues)
@@ -333,9 +347,7 @@ class StandIn:
     def _list_comments(self, asked: Asked, number: int) -> Answer:
         if number not in self.comments:
             return _NOT_FOUND
-        size = min(int(asked.query.get("per_page", "30")), 100)
-        first = size * (int(asked.query.get("page", "1")) - 1)
-        return Answer(200, self.comments[number][first : first + size])
+        return Answer(200, _page(asked, self.comments[number]))
 
     def _create_comment(self, asked: Asked, number: int) -> Answer:
         if number not in self.comments:
@@ -353,6 +365,13 @@ class StandIn:
                 comment["body"] = asked.body["body"]
                 return Answer(200, comment)
         return _NOT_FOUND
+
+
+def _page(asked: Asked, found: list[Any]) -> list[Any]:
+    """The part of a listing that was asked for."""
+    size = min(int(asked.query.get("per_page", "30")), 100)
+    first = size * (int(asked.query.get("page", "1")) - 1)
+    return found[first : first + size]
 
 
 _NOT_FOUND = turned_away(404, "Not Found")
@@ -375,6 +394,7 @@ _ROUTES: list[tuple[str, str, tuple[str, str] | None, Callable[..., Answer]]] = 
     ("PATCH", r"/git/refs/heads/(.+)", ("contents", "write"), StandIn._update_ref),
     ("GET", r"/commits/([0-9a-f]{40})/pulls", _READ, StandIn._pulls_of_commit),
     ("GET", r"/actions/artifacts", ("actions", "read"), StandIn._list_artifacts),
+    ("GET", r"/actions/runs", ("actions", "read"), StandIn._list_runs),
     ("GET", r"/actions/runs/(\d+)/artifacts", ("actions", "read"), StandIn._artifacts_of_run),
     ("GET", r"/actions/artifacts/(\d+)/zip", ("actions", "read"), StandIn._artifact),
     ("GET", r"/issues", ("issues", "read"), StandIn._list_issues),

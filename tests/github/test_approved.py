@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors, render
-from reconciler.model import Action, Forecast
+from reconciler.cli.approved import MOST_PULLS
+from reconciler.model import Action, Forecast, Plan
+from reconciler.render import comment as rendering
 from tests.github.conftest import HEAD, MERGE, TOKEN
 from tests.github.standin import Answer, StandIn, User
 from tests.lab import LOCAL
@@ -48,6 +50,12 @@ def keep(github: StandIn, content: bytes | None = None, **more: Any) -> None:
     github.artifacts.pop(-2)
 
 
+def comment(github: StandIn, plan: Plan = PLAN, number: int = 7, user: User | None = None) -> None:
+    """Show a plan on a pull request, as `comment` does."""
+    context = rendering.Context(rendering.Shown(plan.digest, plan.commit), "0.1.0")
+    github.write_comment(number, user or BOT, rendering.plan_comment(plan, context))
+
+
 @pytest.fixture(autouse=True)
 def _merged(
     github: StandIn,
@@ -61,6 +69,7 @@ def _merged(
         monkeypatch.chdir(tmp_path)
     github.tokens[TOKEN] = BOT
     github.close_pull(7, MERGE)
+    comment(github)
 
 
 def approved(command: Command) -> Ran:
@@ -108,6 +117,126 @@ def test_what_was_merged_into_another_branch_approves_nothing(
     approved(command)
     assert written() == []
 
+
+# --- what people saw ------------------------------------------------------------------------------
+
+
+def test_a_plan_that_its_comment_does_not_show_approves_nothing(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    github.comments[7].clear()
+    comment(github, replace(PLAN, changes=PLAN.changes[:1]))
+    comment(github, replace(PLAN, environment="other"))
+    ran = approved(command)
+    assert (ran.code, written()) == (errors.SUCCESS, [])
+    assert "approves nothing: no comment that the owner of GITHUB_TOKEN wrote on it" in ran.err
+    assert f"shows plan {PLAN.digest}" in ran.err
+
+
+def test_a_comment_that_somebody_else_wrote_shows_nothing(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    github.comments[7].clear()
+    comment(github, user=User(7, "mona", {}))
+    approved(command)
+    assert written() == []
+
+
+def test_a_plan_that_is_too_long_for_its_comment_approves_nothing(
+    github: StandIn, command: Command
+) -> None:
+    bind = next(change for change in PLAN.changes if change.action is Action.BIND)
+    many = tuple(
+        replace(bind, name=f"n{n}", address=f"a{n}", after=f"2026.{n}") for n in range(300)
+    )
+    plan = replace(PLAN, changes=many)
+    keep(github, zipped(plan=render.plan_json(plan)))
+    github.comments[7].clear()
+    comment(github, plan)
+    ran = approved(command)
+    assert written() == []
+    assert f"approves nothing: plan {plan.digest} was too long for its comment" in ran.err
+
+
+def test_a_plan_that_a_later_one_took_the_place_of_was_seen(
+    github: StandIn, command: Command
+) -> None:
+    """In a merge queue the plan of the queue's commit is shown last."""
+    keep(github)
+    before = github.comments[7][0]["body"]
+    later = rendering.Context(rendering.Shown("0" * 12, "c" * 40), "0.1.0", before)
+    github.comments[7][0]["body"] = rendering.plan_comment(PLAN, later)
+    approved(command)
+    assert written() == ["00000007.json"]
+
+
+def test_where_nothing_comments_the_plan_itself_is_what_people_saw(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    github.comments[7].clear()
+    github.write_comment(7, BOT, "well done")
+    approved(command)
+    assert written() == ["00000007.json"]
+
+
+# --- beyond one page -------------------------------------------------------------------------------
+
+
+def test_the_plan_is_found_behind_any_number_of_newer_artifacts(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    for number in range(120):
+        keep(github, b"", run=9100 + number, commit=f"{number:040x}")
+    approved(command)
+    assert written() == ["00000007.json"]
+
+
+def test_a_pull_request_is_found_behind_any_number_that_were_only_closed(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    for number in range(100, 250):
+        github.open_pull(number, f"{number:040x}")
+        github.close_pull(number, at="2026-11-26T12:00:00Z")
+    approved(command)
+    assert written() == ["00000007.json"]
+
+
+def test_those_that_were_merged_last_approve_and_that_there_are_older_ones_is_said(
+    github: StandIn, command: Command
+) -> None:
+    """However lately the old ones were written on."""
+    keep(github)
+    for number in range(100, 100 + MOST_PULLS):
+        github.open_pull(number, f"{number:040x}")
+        github.close_pull(number, "e" * 40, at="2026-11-20T12:00:00Z")
+        github.pulls[number]["updated_at"] = "2026-11-27T12:00:00Z"
+    ran = approved(command)
+    assert written() == ["00000007.json"]
+    assert f"pull requests before the last {MOST_PULLS} that were merged approve nothing" in ran.err
+
+
+def test_a_merged_pull_request_without_a_plan_is_named(github: StandIn, command: Command) -> None:
+    ran = approved(command)
+    assert (ran.code, written()) == (errors.SUCCESS, [])
+    assert "no plan of local was found for the last commit of merged pull requests: 7\n" in ran.err
+
+
+def test_a_listing_without_an_end_is_an_error(github: StandIn, command: Command) -> None:
+    keep(github)
+    pulls = [github.pulls[7] | {"number": n, "merged_at": None} for n in range(100)]
+    github.instead = [Answer(200, pulls)] * 200
+    ran = approved(command)
+    assert ran.code == errors.ERROR
+    assert "there is no end after 100 pages" in ran.err
+    assert len(github.asked) == 100
+
+
+# --- what is unfit ---------------------------------------------------------------------------------
 
 BOMB = zipped(plan=b" " * (64 << 20) + b"{}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ import pytest
 from reconciler import errors, render
 from reconciler.cli import ending
 from reconciler.cli.session import committed
-from reconciler.model import Desired, Plan, Report
+from reconciler.model import Action, Desired, Failure, Plan, Report
+from reconciler.render import comment as rendering
 from reconciler.wire.github import GitHub
 from reconciler.wire.http import Http
 from tests.github.conftest import HEAD, MERGE, TOKEN
@@ -427,11 +429,50 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(
     assert "larger than 3 MiB" in ran.err
 
 
-def test_what_cannot_be_shortened_enough_is_refused(github: StandIn, command: Command) -> None:
-    many = tuple(replace(c, why=f"{n}: {'x' * 200}") for n in range(400) for c in PLAN.changes[:1])
-    ran = command("comment", "--report", write(replace(PLAN, changes=many)), "--pr", "7")
-    assert (ran.code, github.writes) == (errors.REFUSED, [])
-    assert "60,000 is the most; GitHub takes 65,536: change fewer bindings" in ran.err
+def too_long(of: Plan = PLAN) -> Plan:
+    """A plan whose rows no comment can hold, and of whose refusals only some."""
+    blocked = next(c for c in PLAN.changes if c.action is Action.BLOCK)
+    bind = next(c for c in PLAN.changes if c.action is Action.BIND)
+    changes = [
+        replace(blocked, name=f"b{n}", address=f"b{n}", why=f"{n}: {'x' * 200}") for n in range(400)
+    ]
+    changes += [replace(bind, name=f"c{n}", address=f"c{n}", after=f"2026.{n}") for n in range(220)]
+    return replace(of, changes=tuple(changes))
+
+
+def test_a_plan_that_no_comment_can_hold_takes_the_place_of_the_one_before(
+    github: StandIn, command: Command
+) -> None:
+    command("comment", "--report", write(PLAN), "--pr", "7")
+    plan = too_long()
+    ran = command("comment", "--report", write(plan), "--pr", "7")
+    assert ran.code == errors.REFUSED
+    assert f"plan {plan.digest} is too long for its comment" in ran.err
+    (body,) = bodies(github)
+    assert len(body) < 65_536
+    assert f"Plan {plan.digest} of commit {HEAD}" in body
+    assert "220 to bind, 400 refused" in body
+    (reasons,) = re.findall(r"(\d+) reasons and 620 rows are not shown here", body)
+    assert body.count("\n- **b") == 400 - int(reasons) > 100
+    assert "Merging approves nothing of this plan" in body
+    assert "To apply: merge" not in body
+    assert f"- plan {PLAN.digest} of commit {HEAD}" in body, "the one before is superseded"
+    shown, before = rendering.shown_by(body)
+    assert (shown.plan, shown.whole) == (plan.digest, False)
+    assert (before.plan, before.whole) == (PLAN.digest, True)
+
+
+def test_a_report_that_no_comment_can_hold_names_what_failed_as_far_as_it_fits(
+    github: StandIn, command: Command
+) -> None:
+    failures = tuple(Failure(f"f{n}", f"a{n}", f"{n}: {'x' * 200}", 1) for n in range(600))
+    made = replace(report(HEAD), failures=failures)
+    ran = command("comment", "--report", write(made), "--pr", "7")
+    assert ran.code == errors.SUCCESS, ran.err
+    (body,) = bodies(github)
+    assert "### Failed or not proved" in body
+    assert "reasons and" in body
+    assert "are not shown here" in body
 
 
 @pytest.mark.parametrize(

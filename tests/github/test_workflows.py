@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.github.hub import BREAST_CANCER, DIABETES, Hub
-from tests.github.standin import StandIn, serving
+from tests.github.standin import StandIn, serving, turned_away
 from tests.github.test_drift import tamper
 
 if TYPE_CHECKING:
@@ -88,10 +88,12 @@ def test_a_pull_request_is_validated_planned_merged_and_applied(hub: Hub) -> Non
     _, told = pull.comments
     assert "1 changed, 1 proved, 0 failed" in told
     assert [str(one).replace("/repos/octo/endpoints", "") for one in hub.github.asked] == [
-        "GET /actions/artifacts",
         "GET /pulls",
+        "GET /actions/artifacts",
         f"GET /actions/artifacts/{hub.github.artifacts[0].id}/zip",
         f"GET /storage/{hub.github.artifacts[0].id}",
+        f"GET /issues/{pull.number}/comments",
+        "POST /graphql",
         f"GET /commits/{push.commit}/pulls",
         f"GET /issues/{pull.number}/comments",
         f"POST /issues/{pull.number}/comments",
@@ -167,6 +169,19 @@ def test_a_commit_after_the_plan_is_not_approved_by_it(hub: Hub) -> None:
     assert results(jobs) == {"plan": "success", "apply": "failure"}
     assert hub.served()["breast-cancer"] == hub.served()["diabetes-young"] == "2026-10"
     assert "exit code 5" in pull.comments[1], "the pull request hears of it"
+
+
+@pytest.mark.long
+def test_a_plan_that_could_not_be_commented_is_kept_and_approves_nothing(hub: Hub) -> None:
+    pull = hub.pull(CANCER)
+    hub.github.instead = [turned_away(403, "Resource not accessible by integration")] * 4
+    assert results(hub.run("plan", pull.event))["plan"] == "failure"
+    hub.github.instead = []
+    assert [each.name for each in hub.github.artifacts] == ["unseen-plan-local"]
+    jobs = hub.run("reconcile", pull.merge())
+    assert results(jobs) == {"plan": "success", "apply": "failure"}
+    assert "no plan of local was found" in jobs["apply"].log
+    assert hub.served()["breast-cancer"] == "2026-10"
 
 
 @pytest.mark.long
