@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -49,6 +50,7 @@ _OPERATIONS = re.compile(r"/providers/microsoft\.machinelearning/operations$", r
 
 def route(request: Request) -> str:
     """The name of the ARM route of a request, "" when it is for another door."""
+    request = _plain(request)
     path = request.path
     if _OPERATION.match(path):
         return "arm.operation"
@@ -66,8 +68,34 @@ def route(request: Request) -> str:
     return ""
 
 
+def _plain(request: Request) -> Request:
+    """The request without empty segments: `…/Microsoft.MachineLearning//commitmentPlans` was
+    recorded as if it had none."""
+    return replace(request, path=re.sub("/{2,}", "/", request.path))
+
+
 def handle(core: Core, request: Request) -> Response:
-    """The answer to an ARM request."""
+    """The answer to an ARM request; refusals carry the common headers, too."""
+    try:
+        response = _handle(core, _plain(request))
+    except Refused as exc:
+        response = exc.response
+    common = response.with_headers(
+        Expires="-1",
+        Pragma="no-cache",
+        Cache_Control="no-cache",
+        Strict_Transport_Security="max-age=31536000; includeSubDomains",
+        x_ms_correlation_request_id=str(uuid.uuid4()),
+        x_ms_routing_request_id=f"EMULATOR:{uuid.uuid4()}",
+    )
+    if "x-ms-failure-cause" in response.headers:
+        return common
+    return common.with_headers(
+        Server="Microsoft-HTTPAPI/2.0", x_ms_request_duration="1", **_quota(request)
+    )
+
+
+def _handle(core: Core, request: Request) -> Response:
     if not request.bearer:
         raise Refused(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
     version = request.parameters.get("api-version", "")
@@ -83,25 +111,7 @@ def handle(core: Core, request: Request) -> Response:
             f"No registered resource provider for api-version '{version}'. "
             f"The supported api-versions are '{', '.join(known)}'.",
         )
-    return _dispatch(core, request).with_headers(
-        Expires="-1",
-        Pragma="no-cache",
-        Cache_Control="no-cache",
-        Server="Microsoft-HTTPAPI/2.0",
-        Strict_Transport_Security="max-age=31536000; includeSubDomains",
-        x_ms_correlation_request_id=str(uuid.uuid4()),
-        x_ms_routing_request_id=f"EMULATOR:{uuid.uuid4()}",
-        x_ms_request_duration="1",
-        **_quota(request),
-        **_echo(request),
-    )
-
-
-def _echo(request: Request) -> dict[str, str]:
-    """The id that the client gave its request, where it asks for it."""
-    wanted = request.headers.get("x-ms-return-client-request-id", "").casefold() == "true"
-    ident = request.headers.get("x-ms-client-request-id", "")
-    return {"x_ms_client_request_id": ident} if wanted and ident else {}
+    return _dispatch(core, request)
 
 
 def _quota(request: Request) -> dict[str, str]:
@@ -120,7 +130,7 @@ def _dispatch(core: Core, request: Request) -> Response:
         return commitment.handle(core, request)
     match = _GROUP.match(request.path)
     assert match is not None
-    sub, group, name = match["sub"], match["group"], unquote(match["name"] or "")
+    sub, group, name = match["sub"], unquote(match["group"]), unquote(match["name"] or "")
     if not name:
         return _listed(core, request, sub, group)
     return _service(core, request, (sub, group, name), (match["below"] or "").casefold())
@@ -189,13 +199,11 @@ def _get(core: Core, request: Request, service: WebService) -> Response:
             "The specified resource was not found.",
             (
                 "PerRegionPayloadNotFound",
-                f"The payload for region {region} was not found; create it by a POST to "
-                "CreateRegionalBlob first.",
+                f"Web Service Definition for region {region} was not found. Please use the same "
+                "URL making a POST call and wait for it succeeded, then try GET again.",
             ),
         )
-    shown = definitions.shown(service, request, region)
-    if request.parameters["api-version"] == OLD:
-        shown = definitions.old_dialect(shown)
+    shown = definitions.shown(service, request, region, old=_old(request))
     shown = payloads.shown(core, request, service, shown)
     return answer(200, localised(shown, request))
 
@@ -216,7 +224,9 @@ def _listed(core: Core, request: Request, subscription: str, group: str | None) 
         raise refused("InvalidQueryParameter", "The $skiptoken is not one of this list.")
     start = int(token)
     size = core.options.page_size
-    shown = [definitions.sparse(s) for _, s in found[start : start + size]]
+    shown = [
+        definitions.sparse(s, request, old=_old(request)) for _, s in found[start : start + size]
+    ]
     if not core.options.list_tags:
         shown = [{**service, "tags": {}} for service in shown]
     page: Json = {"value": shown}
@@ -235,7 +245,9 @@ def _put(
     where: tuple[str, str, str],
 ) -> Response:
     document = json_object(request)
-    properties = payloads.taken_in(core, definitions.checked(document, service, core.now()))
+    properties = payloads.taken_in(
+        core, definitions.checked(document, service, core.now(), old=_old(request))
+    )
     given = {name.casefold() for name, value in (properties.get("keys") or {}).items() if value}
     if len(given) == 1:  # a PATCH of one key was recorded; a definition needs both or none
         raise refused("MissingKeys", "One of primary and secondary is not provided.")
@@ -279,7 +291,9 @@ def _created(core: Core, key: str, where: tuple[str, str, str], document: Json) 
 
 def _patch(core: Core, request: Request, key: str, service: WebService) -> Response:
     document = json_object(request)
-    patch = payloads.taken_in(core, definitions.checked(document, service, core.now()))
+    patch = payloads.taken_in(
+        core, definitions.checked(document, service, core.now(), old=_old(request))
+    )
     merged = definitions.merged(service.properties, patch, core.options.patch_maps)
     if core.options.patch_maps == "merge":
         document = {**document, "tags": {**service.tags, **(member(document, "tags") or {})}}
@@ -306,12 +320,18 @@ def _start_write(
         keys={k.casefold(): v for k, v in keys.items() if v},
     )
     service.state = "Provisioning"
-    if request.parameters["api-version"] == OLD:
-        echo = {**definitions.envelope(service), "properties": {**properties, "keys": keys}}
-        body = definitions.old_dialect(echo)
+    if _old(request):
+        told = {"provisioningState": "Provisioning", **properties, "keys": keys}
+        body = definitions.old_dialect({**definitions.envelope(service), "properties": told})
+        body["tags"] = member(document, "tags")
+        body = {name: value for name, value in body.items() if value is not None}
     else:
         body = _slim(service, request)
     return operations.accepted(request, operation, answer(status, localised(body, request)))
+
+
+def _old(request: Request) -> bool:
+    return request.parameters["api-version"] == OLD
 
 
 def _slim(service: WebService, request: Request) -> Json:
@@ -328,7 +348,9 @@ def _create_regional(core: Core, request: Request, key: str, service: WebService
     operation = operations.begin(
         core, service, key, kind="region", region=definitions.short(region)
     )
-    return operations.accepted(request, operation, answer(202, _slim(service, request)))
+    body = {**_slim(service, request), "id": service.name}  # as recorded: no path, and no tags
+    del body["tags"]
+    return operations.accepted(request, operation, answer(202, body))
 
 
 def _delete(core: Core, request: Request, key: str, service: WebService | None) -> Response:

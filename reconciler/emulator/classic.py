@@ -75,6 +75,8 @@ def handle(core: Core, request: Request) -> Response:
         return _with_endpoint_key(core, request, workspace, match)
     if not match["svc"]:
         return _services(core, request, workspace)
+    if request.method == "PUT" and not match["ep"]:
+        raise unknown(request)  # publishing a Code service (§2.7): it has nothing to retrain
     service = _service(core, workspace, match["svc"])
     if not match["ep"]:
         return _of_service(core, request, service)

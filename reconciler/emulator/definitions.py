@@ -14,6 +14,8 @@ from reconciler.emulator.shapes import check_envelope, check_properties, refused
 from reconciler.emulator.world import canonical, iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.emulator.core import Core
     from reconciler.emulator.messages import Request
     from reconciler.emulator.world import Json, WebService
@@ -23,6 +25,12 @@ PARTS = ("assets", "input", "output", "package", "parameters", "exampleRequest")
 # What a PUT may leave out without losing it: nobody can send back what GET hides [U].
 KEPT = ("storageAccount", "commitmentPlan", "machineLearningWorkspace")
 _MAPS = ("assets", "parameters", "realtimeConfiguration", "diagnostics")
+# Of 2017-01-01, where nothing was sent; recorded. The swagger has exposeSampleData as true.
+_DEFAULTS: Json = {
+    "readOnly": False,
+    "realtimeConfiguration": {"maxConcurrentCalls": 20},
+    "exposeSampleData": False,
+}
 READ_ONLY = ("createdon", "modifiedon", "provisioningstate", "swaggerlocation")
 _NAMES: dict[str, str] = {
     name.casefold(): name
@@ -33,7 +41,10 @@ _NAMES: dict[str, str] = {
         *PARTS,
     )
 }
-_REGIONS = ("South Central US", "West Europe", "Southeast Asia", "Japan East", "East US 2")
+REGIONS = (
+    *("South Central US", "West Europe", "Southeast Asia", "Japan East", "East US 2"),
+    "West Central US",
+)
 # §2.1; no scoring host of East US 2 was ever found.
 SCORING_HOSTS = {
     "southcentralus": "ussouthcentral",
@@ -59,7 +70,7 @@ def short(location: str) -> str:
 
 def display(location: str) -> str:
     """`South Central US` for any spelling of it (§3.3)."""
-    known = {short(name): name for name in (*_REGIONS, "West Central US")}
+    known = {short(name): name for name in REGIONS}
     return known.get(short(location), location)
 
 
@@ -71,8 +82,11 @@ def new_key() -> str:
 # --- what may be written ------------------------------------------------------------------------
 
 
-def checked(document: Json, service: WebService | None, now: float) -> Json:
-    """The properties of a PUT or PATCH body under their documented names; Refused if invalid."""
+def checked(document: Json, service: WebService | None, now: float, *, old: bool = False) -> Json:
+    """The properties of a PUT or PATCH body under their documented names; Refused if invalid.
+
+    `old`: in the dialect of 2016, in which parameters are texts; here they are objects always.
+    """
     check_envelope(document)
     given = member(document, "properties")
     if not isinstance(given, dict):
@@ -84,6 +98,8 @@ def checked(document: Json, service: WebService | None, now: float) -> Json:
     }
     if str(properties.get("packageType", "")).casefold() != "graph":
         raise refused("WebServiceTypeInvalid", "packageType must be 'Graph'.")
+    if old:
+        _parameters(properties, lambda value: {"value": value} if isinstance(value, str) else value)
     check_properties(properties, now)
     if service is not None:
         _check_update(properties, service)
@@ -197,24 +213,25 @@ def envelope(service: WebService) -> Json:
     }
 
 
-def sparse(service: WebService) -> Json:
-    """A service in a list: no assets, no package (§3.2)."""
-    properties = {
-        "title": service.properties.get("title", ""),
-        "packageType": "Graph",
-        "provisioningState": service.state,
-        "createdOn": iso(service.created),
-        "modifiedOn": iso(service.modified),
-    }
-    return {**envelope(service), "properties": properties}
+def sparse(service: WebService, request: Request, *, old: bool = False) -> Json:
+    """A service in a list, as recorded: all but its payload (§3.10)."""
+    return shown(service, request, "", old=old, without=PARTS)
 
 
-def shown(service: WebService, request: Request, region: str) -> Json:
+def shown(
+    service: WebService,
+    request: Request,
+    region: str,
+    *,
+    old: bool = False,
+    without: tuple[str, ...] = (),
+) -> Json:
     """A service as GET shows it: secrets omitted or encrypted anew, server's members added."""
-    properties = {
+    properties = {} if old else copy.deepcopy(_DEFAULTS)
+    properties |= {
         name: copy.deepcopy(value)
         for name, value in service.properties.items()
-        if name not in ("keys", "commitmentPlan") and value is not None
+        if name not in ("keys", "commitmentPlan", *without) and value is not None
     }
     if isinstance(storage := properties.get("storageAccount"), dict):
         properties["storageAccount"] = {"name": member(storage, "name")}
@@ -223,8 +240,11 @@ def shown(service: WebService, request: Request, region: str) -> Json:
         example.pop("globalParameters", None)
     _encrypt(properties.get("package"), f"{service.id}{service.updates}{region}")
     package = properties.pop("package", None)
+    if not old:
+        properties["payloadsInBlobStorage"] = False
+        calls = {"maxConcurrentCalls": 20, **properties["realtimeConfiguration"]}
+        properties["realtimeConfiguration"] = calls
     properties.update(
-        payloadsInBlobStorage=False,
         provisioningState=service.state,
         createdOn=iso(service.created),
         modifiedOn=iso(service.modified),
@@ -232,7 +252,8 @@ def shown(service: WebService, request: Request, region: str) -> Json:
     )
     if package is not None:
         properties["package"] = package
-    return {**envelope(service), "properties": properties}
+    document = {**envelope(service), "properties": properties}
+    return old_dialect(document) if old else document
 
 
 def scoring_base(service: WebService, request: Request) -> str:
@@ -268,14 +289,20 @@ def _encrypt(value: Any, salt: str) -> None:
 def old_dialect(document: Json) -> Json:
     """The 2016-05-01-preview dialect: parameters are plain strings (§3.3)."""
     result = copy.deepcopy(document)
-    properties = result["properties"]
-    for nodes in (member(properties.get("package") or {}, "nodes") or {}).values():
-        if isinstance(parameters := member(nodes, "parameters"), dict):
-            for name, value in parameters.items():
-                parameters[name] = _plain(value)
-    if isinstance(parameters := properties.get("parameters"), dict):
-        properties["parameters"] = {name: _plain(value) for name, value in parameters.items()}
+    _parameters(result["properties"], _plain)
     return result
+
+
+def _parameters(properties: Json, made: Callable[[Any], Any]) -> None:
+    """Make something else of each parameter of the service and of its nodes."""
+    maps = [properties.get("parameters")]
+    package = properties.get("package")
+    nodes = member(package, "nodes") if isinstance(package, dict) else None
+    for node in nodes.values() if isinstance(nodes, dict) else ():
+        maps.append(member(node, "parameters") if isinstance(node, dict) else None)
+    for parameters in maps:
+        if isinstance(parameters, dict):
+            parameters.update({name: made(value) for name, value in parameters.items()})
 
 
 def _plain(value: Any) -> Any:

@@ -77,15 +77,23 @@ def answer(status: int, document: Any = None, **headers: str) -> Response:
 class Refused(Exception):
     """A request that the service refuses, in the error shape of §4.8 and §3.11.
 
-    `details` pairs detail codes with messages.
+    `details` pairs detail codes with messages. `gateway`: Resource Manager itself refuses, in fewer
+    words, as was recorded.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *details: tuple[str, str], target: str = ""
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *details: tuple[str, str],
+        target: str = "",
+        gateway: bool = False,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.details, self.target = details, target
+        self.gateway = gateway
 
     @property
     def response(self) -> Response:
@@ -94,6 +102,9 @@ class Refused(Exception):
         error: dict[str, Any] = {"code": self.code, "message": self.message, "details": details}
         if self.target:
             error["target"] = self.target
+        if self.gateway:
+            del error["details"]
+            return answer(self.status, {"error": error}, x_ms_failure_cause="gateway")
         return answer(self.status, {"error": error})
 
 

@@ -148,6 +148,7 @@ def _do(core: Core, operation: Operation, service: WebService) -> None:
         del core.world.services[operation.service]
     elif operation.kind == "region":
         service.regions.append(operation.region)
+        service.modified = operation.ended
     else:
         _write(core, operation, service)
 

@@ -33,6 +33,7 @@ def check_properties(properties: Json, now: float) -> None:
     _check_diagnostics(properties, now)
     for key, asset in (properties.get("assets") or {}).items():
         _check_asset(key, asset)
+    _check_parameters(properties.get("parameters") or {}, "parameters")
     _check_package(properties.get("package") or {})
 
 
@@ -94,7 +95,7 @@ def _check_package(package: Json) -> None:
         place = f"package.nodes.{name}"
         for end in _ends(_object(node, place), ("assetId", "inputId", "outputId")):
             _text(end, place)
-        _object(member(node, "parameters") or {}, f"{place}.parameters")
+        _check_parameters(member(node, "parameters") or {}, f"{place}.parameters")
     edges = member(package, "edges") or []
     if not isinstance(edges, list):
         raise refused("RequestBodyInvalid", "package.edges must be an array.")
@@ -103,6 +104,13 @@ def _check_package(package: Json) -> None:
         for end in _ends(_object(edge, "package.edges"), ends):
             _text(end, "package.edges")
     _object(member(package, "graphParameters") or {}, "package.graphParameters")
+
+
+def _check_parameters(parameters: Any, place: str) -> None:
+    """Plain texts are of the dialect of 2016-05-01-preview (§3.3)."""
+    for name, value in _object(parameters, place).items():
+        if value is not None:
+            _object(value, f"{place}.{name}")
 
 
 def _ends(value: Json, names: tuple[str, ...]) -> Iterator[Any]:

@@ -218,6 +218,18 @@ def test_what_an_export_leaves_out_comes_from_the_environment_and_by_name(tmp_pa
     )
 
 
+@pytest.mark.parametrize("name", ["kshoop plan 6.22.3", "p", "a (b)"])
+def test_a_commitment_plan_may_have_blanks_in_its_name(tmp_path: Path, name: str) -> None:
+    """Recorded: `kshoop plan 6.22.3`."""
+    for said in (
+        name,
+        f"/subscriptions/s/resourceGroups/my group/providers/x/commitmentPlans/{name}",
+    ):
+        made = created(tmp_path / "t", definition(), CREATED.replace("Plan: plan", f"Plan: {said}"))
+        properties = json.loads(made.create.template)["properties"]
+        assert properties["commitmentPlan"]["id"].endswith(f"/commitmentPlans/{name}")
+
+
 def test_an_own_account_and_a_plan_of_another_group_are_taken_as_they_are(tmp_path: Path) -> None:
     plan = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearning/commitmentPlans/p"
     said = CREATED.replace("Plan: plan", f"Plan: {plan}")
