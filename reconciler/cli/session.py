@@ -312,8 +312,8 @@ def connect(
 
     account = environment.store.account
     key, container = secret(environment.store.key), environment.store.container
-    storage = Account(http.halted_by(stop.lost), hosts, account, key, clock.now)
-    locks = Account(http, hosts, account, key, clock.now).container(container)
+    storage = Account(http.halted_by(stop.lost), hosts, account, key, clock.now, container)
+    locks = Account(http, hosts, account, key, clock.now, container).container(container)
 
     def grant(ref: ModelRef) -> BlobUrl:
         path = storage.path_of(ref)

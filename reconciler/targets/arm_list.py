@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.wire.credentials import Credential
     from reconciler.wire.http import Http
 
-MOST_PAGES = 10_000
+MOST_PAGES = 1_000  # a resource group holds 800 resources of a kind
 
 
 def read_list(http: Http, credential: Credential, url: str, what: str) -> list[dict[str, Any]]:
@@ -24,15 +24,22 @@ def read_list(http: Http, credential: Credential, url: str, what: str) -> list[d
     """
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
+    firsts: set[str] = set()
     while url:
-        if url in seen or len(seen) >= MOST_PAGES:
-            raise UnreadableError(f"{what}: page {len(seen)} leads back or without end")
+        if url in seen:
+            raise UnreadableError(f"{what}: page {len(seen):,} leads back to one that was read")
+        if len(seen) >= MOST_PAGES:
+            raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
         seen.add(url)
         answer = http.request("GET", url, credential=credential, what=what)
         page = answer.json_object()
         items = member(page, "value")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise answer.unreadable('a page with a list "value" of objects')
+        first = text(items[0], "id") if items else ""
+        if first in firsts:
+            raise UnreadableError(f"{what}: page {len(seen):,} is one that was read before")
+        firsts.update(filter(None, [first]))
         found.extend(items)
         url = text(page, "nextLink")
     return found

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, Refusal
 from reconciler.targets.members import check_is_of, near, text
+from reconciler.wire.hosts import path_id, path_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -106,13 +106,13 @@ class Reads:
 
     def endpoint_url(self, service: Mapping[str, Any], where: ClassicAddress) -> str:
         """Where an endpoint is read and written."""
-        return f"{self._service_url(service)}/endpoints/{quote(where.endpoint, safe='')}"
+        return f"{self._service_url(service)}/endpoints/{path_part(where.endpoint, str(where))}"
 
     def _service_url(self, service: Mapping[str, Any]) -> str:
         if not (service_id := text(service, "Id")):
             name = text(service, "Name")
             raise UnreadableError(f'Classic web service "{name}" came without an Id')
-        return f"{self._base}/{service_id}"
+        return f"{self._base}/{path_id(service_id, 'the Id of a Classic web service')}"
 
     def _services(self) -> list[dict[str, Any]]:
         answer = self._http.request(

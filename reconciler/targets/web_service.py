@@ -37,6 +37,7 @@ from reconciler.targets.settings import with_settings
 from reconciler.targets.web_service_state import keep, live_of
 from reconciler.wire import blob
 from reconciler.wire.credentials import Bearer
+from reconciler.wire.hosts import named, path_part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -238,6 +239,12 @@ class WebServices:
         """The operation's state and percentage; "" when it succeeded (§3.6)."""
         if not operation:
             return ""
+        if not self._hosts.may_receive("arm", operation):
+            raise UnreadableError(
+                f"the write was accepted, but its operation is said to be at {named(operation)}, "
+                "where no token of Azure Resource Manager may go; plan again: the service itself "
+                "shows how it ended"
+            )
         answer = self._http.request(
             "GET", operation, credential=self._token, what="reading the operation"
         )
@@ -319,6 +326,7 @@ class WebServices:
 
     def _url(self, address: Address, below: str = "") -> str:
         path = _of(address).path
+        path_part(_of(address).name, f"the name of {address}")
         return f"{self._hosts.arm}{path}{below}?api-version={API_VERSION}"
 
 

@@ -12,6 +12,7 @@ from reconciler.errors import NotFoundError, RejectedError, UnreadableError
 from reconciler.training import Job, JobState
 from reconciler.wire.blob import BlobUrl
 from reconciler.wire.credentials import Bearer
+from reconciler.wire.hosts import path_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +64,20 @@ class BatchExecution:
         job = answer.json()
         if not isinstance(job, str) or not job.strip():
             raise UnreadableError(f"training service {self._name} answered no job id")
-        return job.strip()
+        return self._checked(job.strip())
+
+    def _checked(self, job: str) -> str:
+        return path_id(job, f"the job that training service {self._name} handed out")
+
+    def _of(self, job: str) -> str:
+        return f"{self._jobs}/{self._checked(job)}"
 
     def start(self, job: str) -> None:
         """Start a job; "cannot be started because it is in … state" means that it was (§4.3)."""
         try:
             self._http.request(
                 "POST",
-                f"{self._jobs}/{job}/start?{API_VERSION}",
+                f"{self._of(job)}/start?{API_VERSION}",
                 credential=self._credential,
                 expect=range(200, 300),
                 what=f"starting job {job} of training service {self._name}",
@@ -87,7 +94,7 @@ class BatchExecution:
         try:
             answer = self._http.request(
                 "GET",
-                f"{self._jobs}/{job}?{API_VERSION}",
+                f"{self._of(job)}?{API_VERSION}",
                 credential=self._credential,
                 what=f"reading job {job} of training service {self._name}",
             )
@@ -102,7 +109,7 @@ class BatchExecution:
         try:
             self._http.request(
                 "DELETE",
-                f"{self._jobs}/{job}?{API_VERSION}",
+                f"{self._of(job)}?{API_VERSION}",
                 credential=self._credential,
                 expect=range(200, 300),
                 what=f"cancelling job {job} of training service {self._name}",

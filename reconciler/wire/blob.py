@@ -18,7 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode
 
-from reconciler.errors import ConflictError, NotFoundError, RefusedError
+from reconciler.errors import (
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    UnreadableError,
+)
 from reconciler.model import ModelRef
 from reconciler.wire.blob_values import (
     COPY,
@@ -37,12 +43,14 @@ from reconciler.wire.sas import VERSION, account_key, sign
 from reconciler.wire.soon import Once
 
 if TYPE_CHECKING:
+    from reconciler.errors import ReconcilerError
     from reconciler.wire.hosts import Hosts
     from reconciler.wire.http import Http
 
 __all__ = ["Account", "Blob", "BlobProperties", "BlobUrl", "Container", "Listed"]
 
 BINARY = "application/octet-stream"
+MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024
 _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
 _WRITE_ID = "writeid"
@@ -60,8 +68,11 @@ class Account:
         account: str,
         key: str,
         clock: Callable[[], float] = time.time,
+        store: str = "",
     ) -> None:
         self._http = http
+        self._store = store  # the container without which nothing works
+        self._name = account
         self._hosts = hosts
         self._key = account_key(account, key)
         self._clock = clock
@@ -192,15 +203,30 @@ class Account:
             raise RuntimeError(f"{what}: a write in a survey, whose lists may be late")
         place = self._granted(path, permissions, _REQUEST_SAS_S)
         more = "&" + urlencode(query) if query else ""
-        return self._http.request(
-            method,
-            f"{place.base}{quote(place.relative, safe='/=~,')}{place.sas}{more}",
-            content=content,
-            headers={"x-ms-version": VERSION, "Accept-Encoding": "identity", **(headers or {})},
-            expect=(200, 201, 202),
-            what=what,
-            max_bytes=MAX_BLOB_BYTES,
+        try:
+            return self._http.request(
+                method,
+                f"{place.base}{quote(place.relative, safe='/=~,')}{place.sas}{more}",
+                content=content,
+                headers={"x-ms-version": VERSION, "Accept-Encoding": "identity", **(headers or {})},
+                expect=(200, 201, 202),
+                what=what,
+                max_bytes=MAX_BLOB_BYTES,
+            )
+        except NotFoundError as exc:
+            if exc.code != "ContainerNotFound":
+                raise
+            raise self._no_container(path.partition("/")[0], exc) from exc
+
+    def _no_container(self, container: str, exc: NotFoundError) -> ReconcilerError:
+        """The error of a container that is not there: of all bindings where it is the store."""
+        why = (
+            f'storage account {self._name} has no container "{container}"; create it: az storage '
+            f"container create --account-name {self._name} --name {container}"
         )
+        if container == self._store:
+            return ConfigurationError(f"{why}; or correct spec.store.container of the environment")
+        return NotFoundError(f"{exc.message}; {why}", status=exc.status, code=exc.code)
 
     def _granted(self, path: str, permissions: str, lasting_s: float) -> BlobUrl:
         _check_path(path)
@@ -288,13 +314,18 @@ class Container:
 
     def pages(self, prefix: str = "", include: str = "") -> Iterator[tuple[Listed, ...]]:
         """The same by pages of up to 5,000; `include` is "" or "metadata"."""
-        marker, seen = "", {""}
-        while True:
+        what = f"listing container {self.name}"
+        marker, markers, firsts = "", set[str](), set[str]()
+        for number in range(1, MOST_PAGES + 1):
             page, marker = self._page(prefix, marker, include)
+            if marker in markers or (page and page[0].name in firsts):
+                raise UnreadableError(f"{what}: page {number:,} leads back to one that was read")
             yield page
-            if marker in seen:  # the end; or a service that leads round in circles
+            if not marker:
                 return
-            seen.add(marker)
+            markers.add(marker)
+            firsts.update(blob.name for blob in page[:1])
+        raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
 
     def read_url(self, name: str, expires_in: float) -> BlobUrl:
         """The blob with a SAS that may read it for `expires_in` seconds."""

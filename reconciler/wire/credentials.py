@@ -30,6 +30,12 @@ log = logging.getLogger(__name__)
 __all__ = ["AccessToken", "Bearer", "Credential", "resolve", "resolve_all"]
 
 SCOPES: Mapping[Role, str] = {"arm": "https://management.azure.com/.default"}
+_SERVICES: Mapping[Role, str] = {
+    "arm": "Azure Resource Manager",
+    "classic": "the Classic management API",
+    "scoring": "the scoring service",
+    "blob": "blob storage",
+}
 EMULATOR_TOKEN = "emulator"  # the emulator accepts any: no secret
 RENEW_BEFORE_S = 300.0  # an operation of a few minutes must not outlive its token
 USABLE_S = 60.0  # a request with its retries may take so long
@@ -167,4 +173,6 @@ def _check_receiver(hosts: Hosts, role: Role, url: str) -> None:
         return
     parts = split_url(url)
     where = f"{parts.scheme}://{parts.netloc}" if parts else without_query(url)
-    raise RefusedError(f"a {role} token must not go to {where}: not a {role} host of this cloud")
+    raise RefusedError(
+        f"a token of {_SERVICES[role]} must not go to {where}, which is no host of it in this cloud"
+    )

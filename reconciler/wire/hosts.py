@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
-from reconciler.errors import ConfigurationError, Problem
+from reconciler.errors import ConfigurationError, Problem, UnreadableError, printable
 from reconciler.model import CloudName
 
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _REGIONAL_AUTHORITY = ".login.microsoft.com"  # where MSAL goes by AZURE_REGIONAL_AUTHORITY_NAME
 _ACTIONS_SUFFIX = ".actions.githubusercontent.com"
 _SCORING_SUFFIX = ".services.azureml.net"
+# Operations of web services were recorded at westcentralus.management.azure.com.
+_ARM_HOST = re.compile(r"(?:[a-z0-9]+\.)?management\.azure\.com")
 _BLOB_HOST = re.compile(r"[a-z0-9]{3,24}\.blob\.core\.windows\.net")
 # Stricter than the RFC on purpose: urllib, requests and proxies disagree about user names,
 # backslashes and control characters in an authority, and disagreement here leaks tokens.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[::1\])(?::[0-9]{1,5})?")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -109,7 +112,7 @@ class Hosts:
 
     def _is_host_of(self, role: Role, host: str) -> bool:
         if role == "arm":
-            return host == urlsplit(ARM_URL).hostname
+            return _ARM_HOST.fullmatch(host) is not None
         if role == "classic":
             return self.region in REGIONS and host == REGIONS[self.region].management
         if role == "scoring":
@@ -144,6 +147,23 @@ def split_url(url: str) -> SplitResult | None:
         return None
     plain = parts.scheme in _DEFAULT_PORTS and port != 0 and _AUTHORITY.fullmatch(parts.netloc)
     return parts if plain else None
+
+
+def path_part(name: str, what: str) -> str:
+    """A name that a person or a service gave, as one part of a path, quoted.
+
+    UnreadableError for a name that would be another path.
+    """
+    if name in ("", ".", ".."):
+        raise UnreadableError(f"{what} is {name!r}, which cannot be a part of a path")
+    return quote(name, safe="")
+
+
+def path_id(ident: str, what: str) -> str:
+    """An id that a service handed out, as one part of a path; UnreadableError for what is none."""
+    if not _ID.fullmatch(ident):
+        raise UnreadableError(f"{what} is {printable(ident)[:100]!r}, which is no id")
+    return ident
 
 
 def named(url: str) -> str:

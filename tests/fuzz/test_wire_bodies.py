@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
+from reconciler.errors import UnreadableError
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
 from reconciler.targets import classic_endpoint, scoring
@@ -272,6 +273,21 @@ def test_a_parser_takes_what_the_cloud_really_sends(name: str, town: Town) -> No
         parse(body, town)
 
 
-def test_a_list_whose_pages_lead_round_in_circles_ends() -> None:
+def test_a_list_whose_pages_lead_round_in_circles_is_an_error() -> None:
     page = "<EnumerationResults><Blobs><Blob><Name>{0}</Name><Properties><Etag>1</Etag></Properties></Blob></Blobs><NextMarker>{0}</NextMarker></EnumerationResults>"
-    assert _names(*(page.format(name).encode() for name in "abc")) == ["a", "b", "c", "a"]
+    with pytest.raises(UnreadableError, match="page 4 leads back to one that was read"):
+        _names(*(page.format(name).encode() for name in "abc"))
+
+
+def test_a_list_that_shows_one_page_under_ever_new_marks_is_an_error() -> None:
+    page = "<EnumerationResults><Blobs><Blob><Name>a</Name><Properties><Etag>1</Etag></Properties></Blob></Blobs><NextMarker>{0}</NextMarker></EnumerationResults>"
+    with pytest.raises(UnreadableError, match="page 2 leads back"):
+        _names(*(page.format(number).encode() for number in range(9)))
+
+
+def test_a_list_without_end_is_an_error() -> None:
+    page = "<EnumerationResults><Blobs/><NextMarker>{0}</NextMarker></EnumerationResults>"
+    with pytest.raises(
+        UnreadableError, match="listing container models: there is no end after 2,000"
+    ):
+        _names(*(page.format(number).encode() for number in range(2_001)))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from reconciler.errors import UnreadableError
 from reconciler.model import CloudName, Live, ModelRef, Witness
-from reconciler.targets.classic_endpoint import _live, address, live_from_export
+from reconciler.targets.classic_endpoint import ClassicAddress, _live, address, live_from_export
+from reconciler.targets.classic_reads import Reads
 from tests.test_plan import ENVIRONMENT, binding
 
 SERVICE = {"Id": "a" * 32, "Name": "Bikes", "DefaultEndpointName": "default"}
@@ -116,3 +118,18 @@ def test_an_environment_without_a_workspace_has_no_classic_endpoints() -> None:
 def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
     found = live(endpoint(resource(Location=place("https://me:CANARY@acct/"))))
     assert (found.ref, found.model_text) == (None, "https://acct/c/m.ilearner")
+
+
+@pytest.mark.parametrize("ident", ["../../x", "..", "a/b", "a?b#c", "%2e%2e"])
+def test_an_id_of_a_service_that_is_none_never_becomes_a_part_of_a_path(ident: str) -> None:
+    reads = Reads(SimpleNamespace(request=None), "https://h/workspaces/w/webservices", None)  # type: ignore[arg-type]
+    with pytest.raises(UnreadableError, match="which is no id"):
+        reads.endpoints({"Id": ident, "Name": "n"})
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_an_endpoint_whose_name_would_be_another_path_is_never_asked_for(name: str) -> None:
+    """A list could show one with our mark, and its DELETE would be the DELETE of the service."""
+    reads = Reads(SimpleNamespace(request=None), "https://h/workspaces/w/webservices", None)  # type: ignore[arg-type]
+    with pytest.raises(UnreadableError, match="cannot be a part of a path"):
+        reads.endpoint_url(SERVICE, ClassicAddress("w", "s", name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,9 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.model import HealthCode
+from reconciler.targets.arm_list import read_list
+from reconciler.wire.hosts import Hosts
+from reconciler.wire.response import Headers, Response
 from tests.fresh import FRESH, IMPORT_KEY, SERVICE, binding_of, declare, service_of
 from tests.lab import Lab
 
@@ -372,6 +376,50 @@ def test_a_list_that_leads_round_in_circles_says_nothing(make: Callable[..., Lab
     lab.cloud.faults.script(Fault("arm.list", "status", 9, 200, headers, body))
     with pytest.raises(UnreadableError, match="leads back"):
         target(lab).owned(set())
+
+
+def test_a_list_that_never_ends_is_an_error(make: Callable[..., Lab]) -> None:
+    lab = make()
+    where = binding_of(lab).address.path.rsplit("/", 1)[0]  # type: ignore[attr-defined]
+    numbers = iter(range(10_000))
+
+    class Endless:
+        def request(self, *_: object, **__: object) -> Response:
+            link = f"{lab.url}{where}?page={next(numbers)}"
+            return Response(200, Headers({}), f'{{"value": [], "nextLink": "{link}"}}'.encode())
+
+    with pytest.raises(UnreadableError, match="listing X: there is no end after 1,000 pages"):
+        read_list(Endless(), None, lab.url, "listing X")  # type: ignore[arg-type]
+
+
+def test_an_operation_at_a_regional_host_is_asked_for(make: Callable[..., Lab]) -> None:
+    """Recorded in West Central US, of a service that was asked at management.azure.com."""
+    for host in ("westcentralus.management.azure.com", "management.azure.com"):
+        assert Hosts("westcentralus").may_receive("arm", f"https://{host}/subscriptions/1")
+
+
+@pytest.mark.parametrize(
+    "where", ["https://evil.example/x", "https://a.b.management.azure.com/x", "x"]
+)
+def test_a_write_whose_operation_cannot_be_asked_for_is_not_called_refused(
+    make: Callable[..., Lab], where: str
+) -> None:
+    with pytest.raises(
+        UnreadableError, match="the write was accepted, but its operation"
+    ) as caught:
+        target(make()).progress(where)
+    assert "plan again" in caught.value.message
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_would_be_another_path_is_never_asked_for(
+    make: Callable[..., Lab], name: str
+) -> None:
+    lab = make()
+    address = replace(binding_of(lab).address, name=name)  # type: ignore[type-var]
+    with pytest.raises(UnreadableError, match="cannot be a part of a path"):
+        target(lab).delete(address)
+    assert lab.sent == []
 
 
 def test_a_list_that_leads_to_another_host_gets_no_token(make: Callable[..., Lab]) -> None:

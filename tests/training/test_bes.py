@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from reconciler.errors import UnreadableError
 from reconciler.training import JobState
-from reconciler.training.bes import parse_job
+from reconciler.training.bes import BatchExecution, parse_job
 from reconciler.training.evaluation import parse_evaluation
+from reconciler.wire.hosts import Hosts
+from reconciler.wire.response import Headers, Response
+from tests.test_plan import RECIPE
 
 STATES = [
     (0, JobState.NOT_STARTED),
@@ -77,3 +82,45 @@ def test_a_metric_that_is_no_finite_number_is_left_out() -> None:
 def test_an_evaluation_without_metrics_is_unreadable(content: bytes) -> None:
     with pytest.raises(UnreadableError):
         parse_evaluation(content)
+
+
+NO_IDS = [
+    "../../../../subscriptions/x?y=1#z",
+    "..",
+    "a/b",
+    "a?b",
+    "a#b",
+    "%2e%2e%2fx",
+    "a b",
+    "a\nb",
+    "\u202ea",
+    "",
+    "a" * 129,
+]
+
+
+class Handing:
+    """A training service that hands out one id, and remembers what it was asked."""
+
+    def __init__(self, job: object) -> None:
+        self.body = json.dumps(job).encode()
+        self.asked: list[str] = []
+
+    def request(self, method: str, url: str, **_: object) -> Response:
+        self.asked.append(f"{method} {url}")
+        return Response(200, Headers({}), self.body)
+
+
+@pytest.mark.parametrize("job", NO_IDS)
+def test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path(job: str) -> None:
+    """It is handed out by a service, and kept in a manifest that others may write."""
+    http = Handing(job)
+    service = SimpleNamespace(name="t", url="https://ussouthcentral.services.azureml.net/x")
+    jobs = BatchExecution(http, Hosts(""), service, "a-key-of-a-test")  # type: ignore[arg-type]
+    with pytest.raises(UnreadableError, match=r"no id|no job id"):
+        jobs.submit(RECIPE, {}, {})
+    http.asked.clear()
+    for ask in (jobs.look, jobs.start, jobs.cancel):
+        with pytest.raises(UnreadableError, match="which is no id"):
+            ask(job)
+    assert http.asked == []

@@ -100,6 +100,24 @@ def test_a_container_that_is_not_there_is_an_error(account: Account, storage: St
         with pytest.raises(NotFoundError) as caught:
             look("a")
         assert caught.value.code == "ContainerNotFound"
+        assert 'has no container "models"; create it: az storage' in caught.value.message
+
+
+def test_a_store_that_is_not_there_is_one_error_of_the_configuration(
+    http: Http, stand_in: StandIn
+) -> None:
+    hosts = Hosts("", stand_in.url)
+    stand_in.respond, stand_in.answers = (
+        None,
+        [Answer(404, b"", {"x-ms-error-code": "ContainerNotFound"})],
+    )
+    account = Account(http, hosts, "account", "a2V5", store="models")
+    with pytest.raises(ConfigurationError, match=r"correct spec\.store\.container"):
+        account.get("models/a")
+    with pytest.raises(ConfigurationError):
+        list(account.container("models").list())
+    with pytest.raises(NotFoundError, match='has no container "datasets"'):
+        account.get("datasets/a")
 
 
 def test_a_404_that_is_not_from_storage_is_an_error(account: Account, stand_in: StandIn) -> None:

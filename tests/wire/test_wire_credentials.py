@@ -70,7 +70,9 @@ def test_a_bearer_gives_its_token_only_to_hosts_of_its_role() -> None:
     token = Bearer("workspace-canary", "classic", AZURE)
     assert token.authorization("https://management.azureml.net/a") == "Bearer workspace-canary"
     for url in (ARM, "http://management.azureml.net/a", "https://evil.example/", "x"):
-        with pytest.raises(RefusedError, match="a classic token must not go to"):
+        with pytest.raises(
+            RefusedError, match="a token of the Classic management API must not go to"
+        ):
             token.authorization(url)
 
 
@@ -78,7 +80,8 @@ def test_a_refusal_names_the_host_and_no_secret() -> None:
     with pytest.raises(RefusedError) as caught:
         Bearer("workspace-canary", "classic", AZURE).authorization("https://a.example/?sig=c4n4ry")
     assert caught.value.message == (
-        "a classic token must not go to https://a.example: not a classic host of this cloud"
+        "a token of the Classic management API must not go to https://a.example, which is no host "
+        "of it in this cloud"
     )
 
 
@@ -248,7 +251,7 @@ def test_a_clock_that_was_set_back_does_not_stop_the_renewal(
 def test_another_host_gets_no_token_and_nobody_signs_in(
     token: AccessToken, sign_in: Scripted, url: str
 ) -> None:
-    with pytest.raises(RefusedError, match="a arm token must not go to"):
+    with pytest.raises(RefusedError, match="a token of Azure Resource Manager must not go to"):
         token.authorization(url)
     assert sign_in.asked == 0
 
