@@ -75,6 +75,16 @@ def test_nothing_else_may_be_applied(approval: Approval) -> None:
         approval.check(FRESH, MARKS)
 
 
+class Applied(NoMarks):
+    def ended(self, plan: Plan) -> str:  # noqa: ARG002
+        return "by run 1 at 2026-11-23T10:00:00Z"
+
+
+def test_a_merged_plan_that_was_applied_approves_nothing_any_more() -> None:
+    with pytest.raises(StalePlanError):
+        Approval(merged=(FRESH,), yes=True).check(FRESH, cast("Plans", Applied()))
+
+
 def test_a_plan_beyond_a_limit_needs_a_reason_whoever_approved_it() -> None:
     plan = replace(FRESH, excess=("12 versions would be trained, and limits.retrains is 10",))
     for approval in (Approval(yes=True), Approval(plan=plan), Approval(expect=plan.digest)):

@@ -48,6 +48,16 @@ def test_who_claims_a_version_second_gets_the_claim_of_the_first(lab: Lab) -> No
     assert kept.manifest.claimed_by == "1"
 
 
+def test_a_version_that_was_claimed_for_another_recipe_is_not_ours_to_train(lab: Lab) -> None:
+    world, binding = run_of(lab, "1")
+    entry = claim(world, binding)
+    assert entry is not None
+    world.ledger.note_attempt(entry, Attempt("job-1", AT))
+    other = replace(binding, recipe=replace(binding.recipe, parameters=(("C", "0.5"),)))
+    assert other.key != binding.key
+    assert claim(world, other) is None
+
+
 def test_a_manifest_that_another_run_changed_is_not_written_over(lab: Lab) -> None:
     world, binding = run_of(lab, "1")
     entry = claim(world, binding)

@@ -16,6 +16,7 @@ from reconciler import errors, render
 from reconciler.cli.approved import MOST_PULLS
 from reconciler.model import Action, Forecast, Plan
 from reconciler.render import comment as rendering
+from reconciler.wire.github import GitHub
 from tests.github.conftest import HEAD, MERGE, TOKEN
 from tests.github.standin import Answer, StandIn, User
 from tests.lab import LOCAL
@@ -109,9 +110,18 @@ def test_what_was_not_merged_approves_nothing(
     assert written() == []
 
 
+@pytest.mark.parametrize("asked", ["&base=main", ""])
 def test_what_was_merged_into_another_branch_approves_nothing(
-    github: StandIn, command: Command
+    github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
+    """Neither where GitHub is asked for what was merged into the branch, nor where it shows all."""
+
+    def listing(self: GitHub, query: str, *more: Any, **named: Any) -> Any:
+        assert "&base=main" in query
+        return pulls(self, query.replace("&base=main", asked), *more, **named)
+
+    pulls = GitHub.pulls
+    monkeypatch.setattr(GitHub, "pulls", listing)
     keep(github)
     github.pulls[7]["base"]["ref"] = "other"
     approved(command)
