@@ -355,3 +355,23 @@ def test_a_404_alone_makes_nothing(fleet: Fleet) -> None:
         "default_endpoint",
     }
     assert fleet.plan().counts[Action.CREATE] == 0
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_step_believes_no_404_of_an_endpoint_that_the_service_lists(
+    fleet: Fleet, absent: bool
+) -> None:
+    fleet.apply()
+    if absent:
+        fleet.write(fleet.document.replace("\n  create: true", "\n  state: absent"))
+    binding = next(b for b in fleet.lab.desired().bindings if b.name == "diabetes-old")
+    fleet.lab.cloud.faults.script(Fault("classic.endpoint.get", "status", status=404))
+    with pytest.raises(errors.UnreadableError, match="though the service lists it"):
+        fleet.lab.world().targets["ClassicEndpoint"].observe(binding)
+
+
+def test_an_endpoint_without_our_mark_is_never_deleted(fleet: Fleet) -> None:
+    young = next(b for b in fleet.lab.desired().bindings if b.name == "diabetes-young")
+    with pytest.raises(errors.RefusedError, match="does not carry the mark"):
+        fleet.lab.world().target("ClassicEndpoint").delete(young.address)
+    assert "young" in fleet.service.endpoints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
+from reconciler.engine.binding import BindingRun
 from reconciler.engine.slots import JobSlots
+from reconciler.engine.steps import Again
 from reconciler.engine.train import claim, train_step
 from reconciler.training import JobState
 from reconciler.wire.soon import beside
@@ -143,6 +146,31 @@ def test_a_stop_lets_steps_end_and_starts_no_more(lab: Lab) -> None:
     world = replace(lab.world(), stopping=lambda: True)
     assert lab.converge(world, 4) == {}
     assert lab.writes == []
+
+
+def test_no_step_begins_after_a_stop(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two steps ends in a stop; the other ends when the run has looked for more to do."""
+    stopped, looked, begun = threading.Event(), threading.Event(), itertools.count()
+    asked: list[None] = []
+
+    def stopping() -> bool:
+        if stopped.is_set():
+            asked.append(None)
+            if len(asked) > 10:
+                looked.set()
+        return stopped.is_set()
+
+    def step(run: BindingRun) -> Again:
+        number = next(begun)
+        if number == 0:
+            stopped.set()
+        elif number == 1:
+            assert looked.wait(10)
+        return Again(0.0)
+
+    monkeypatch.setattr(BindingRun, "step", step)
+    lab.converge(replace(lab.world(), stopping=stopping), 2)
+    assert next(begun) == 2
 
 
 def test_trouble_that_does_not_pass_ends_in_a_failure_that_says_so(lab: Lab) -> None:

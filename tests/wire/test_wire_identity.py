@@ -420,6 +420,7 @@ def test_a_discovery_document_does_not_lead_the_secret_away(
     [
         ("https://evil.example/idtoken", "https://github.com"),
         ("http://a.actions.githubusercontent.com/x", "https://github.com"),
+        ("https://a.actions.githubusercontent.com:8443/x", "https://github.com"),
         ("https://actions.githubusercontent.com.evil.example/", "https://github.com"),
         ("https://evilactions.githubusercontent.com/x", "https://github.com"),
         ("https://raw.githubusercontent.com/evil", "https://github.com"),
