@@ -1,0 +1,1378 @@
+"""The defences of the product, each taken out once, and the tests that must miss it.
+
+One row: what the product does without the defence; the file; the fragment, which must be there
+exactly once; what stands there instead; the tests, as cheap as there are. Add a row with every
+defence. A fragment that was rewritten is corrected here in the same commit.
+"""
+
+from __future__ import annotations
+
+from tests.mutations.runner import Mutation
+
+
+def _mutations(path: str, *rows: tuple[str, str, str, str]) -> list[Mutation]:
+    """The mutations of one file; the last cell of a row lists tests, one a line."""
+    return [
+        Mutation(name, path, fragment, replacement, tuple(tests.split()))
+        for name, fragment, replacement, tests in rows
+    ]
+
+
+# --- one run at a time ------------------------------------------------------------------------
+
+_ALONE = _mutations(
+    "reconciler/cli/applying.py",
+    (
+        "apply takes no lock",
+        "with lock.held(holder, order.lock_timeout_s, waiting=say, lost=lost):",
+        "with contextlib.nullcontext():",
+        "tests/cli/test_safety.py::test_a_second_run_is_refused_and_told_who_holds_the_lock",
+    ),
+    (
+        "a run that lost its lock goes on",
+        "stop.lock = None if stop.event.is_set() else lock",
+        "stop.lock = None",
+        "tests/cli/test_safety.py::test_a_run_that_loses_its_lock_sends_no_further_try_of_a_write",
+    ),
+    (
+        "an approved plan is not marked when it is begun",
+        "world.ledger.plans.begin(plan, world.actor, now)",
+        "pass",
+        "tests/cli/test_safety.py::test_a_plan_whose_run_was_stopped_may_be_gone_on_with",
+    ),
+    (
+        "a plan whose run was stopped counts as applied",
+        "                for plan in approved if not stop.event.is_set() else ():\n                    world.ledger.plans.end(",
+        "                for plan in approved:\n                    world.ledger.plans.end(",
+        "tests/cli/test_safety.py::test_a_plan_whose_run_was_stopped_may_be_gone_on_with",
+    ),
+    (
+        "a lost lock is no failure of the run",
+        "failures = (*report.failures, *lock_failures(opened), *unread_failures(opened))",
+        "failures = (*report.failures, *unread_failures(opened))",
+        "tests/cli/test_safety.py::test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so",
+    ),
+    (
+        "a world that was exchanged after the plan is written to",
+        "    opened.check_world()\n",
+        "",
+        "tests/cli/test_worlds.py::test_a_world_that_was_exchanged_after_the_plan_is_not_written_to",
+    ),
+)
+
+_LOCK = _mutations(
+    "reconciler/ledger/lock.py",
+    (
+        "a lease that is refused is not lost",
+        "self._lose(exc.message)",
+        'log.warning("lost")',
+        "tests/engine/test_ledger.py::test_a_lock_that_was_broken_is_lost",
+    ),
+    (
+        "a lock whose renewal hangs is held on to",
+        "if self.clock.now() - self._renewed > LEASE_S - self.renew_s:",
+        "if False:",
+        "tests/cli/test_safety.py::test_a_lock_whose_renewal_hangs_is_given_up_before_its_lease_ends",
+    ),
+    (
+        "locks of shards that overlap do not exclude each other",
+        "return other._name != self._name and not (mine and mine == its)",
+        "return False",
+        "tests/cli/test_safety.py::test_locks_that_overlap_exclude_each_other",
+    ),
+    (
+        "a list that does not show our own lock is believed",
+        "if self._name not in {lock._name for lock in held if lock is not None}:",
+        "if False:",
+        "tests/cli/test_safety.py::test_a_list_that_does_not_show_our_own_lock_is_not_believed",
+    ),
+    (
+        "a lock is not given back",
+        "self.container.release(self._name, lease)",
+        "pass",
+        "tests/engine/test_ledger.py::test_a_lock_is_given_back",
+    ),
+)
+
+_SESSION = _mutations(
+    "reconciler/cli/session.py",
+    (
+        "a run without its lock writes to the store",
+        "storage = Account(http.halted_by(stop.lost), hosts, account, key, clock.now)",
+        "storage = Account(http, hosts, account, key, clock.now)",
+        "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
+    ),
+    (
+        "a run without its lock changes endpoints",
+        "    http = http.halted_by(stop.halted)\n",
+        "",
+        "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
+    ),
+    (
+        "a clock that is set ends a lock",
+        "return self._began + _seconds()",
+        "return time.time()",
+        "tests/engine/test_lock.py::test_a_clock_that_is_set_neither_stalls_a_run_nor_ends_its_lock",
+    ),
+)
+
+# --- compare and swap -------------------------------------------------------------------------
+
+_BLOB = _mutations(
+    "reconciler/wire/blob.py",
+    (
+        "a replacement does not name the ETag it replaces",
+        'self._write(name, content, {"If-Match": etag}, content_type, metadata)',
+        "self._write(name, content, {}, content_type, metadata)",
+        "tests/wire/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
+    ),
+    (
+        "a claim overwrites what is there",
+        'self._write(name, content, {"If-None-Match": "*"}, content_type, metadata)',
+        "self._write(name, content, {}, content_type, metadata)",
+        "tests/wire/test_wire_blob.py::test_of_many_who_claim_one_wins",
+    ),
+    (
+        "a claim whose answer was lost is lost to nobody",
+        "if (etag := self._etag_of_write(path, write_id)) is None:",
+        "if (etag := None) is None:",
+        "tests/wire/test_wire_blob.py::test_a_claim_whose_answer_was_lost_is_still_ours",
+    ),
+    (
+        "every conflict is taken for our own write",
+        "if answer is None or answer.headers.get(_META + _WRITE_ID) != write_id:",
+        "if answer is None:",
+        "tests/wire/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
+    ),
+    (
+        "any 404 of the store is an absence",
+        'if exc.code != "BlobNotFound":',
+        "if False:",
+        "tests/wire/test_wire_blob.py::test_a_404_that_is_not_from_storage_is_an_error",
+    ),
+    (
+        "a list with nameless blobs is believed",
+        "if len(found) != len(blobs):",
+        "if False:",
+        "tests/wire/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
+    ),
+    (
+        "bytes that are not those stored are believed",
+        "if stored and stored != md5_of(answer.body):",
+        "if False:",
+        "tests/wire/test_wire_blob.py::test_bytes_that_are_not_those_stored_are_unreadable",
+    ),
+    (
+        "an answer without an ETag is one of the store",
+        'if not (etag := answer.headers.get("ETag", "")):',
+        'if (etag := answer.headers.get("ETag", "")) is None:',
+        "tests/wire/test_wire_blob.py::test_a_page_of_a_proxy_is_neither_a_write_nor_a_blob_nor_a_lease",
+    ),
+    (
+        "a survey, whose lists may be late, writes",
+        "if self._shown is not None and permissions == _WRITE:",
+        "if False:",
+        "tests/conformance/test_survey.py::test_a_survey_refuses_to_write",
+    ),
+    (
+        "a blob at a host of anybody is fetched",
+        'if not hosts.may_receive("blob", url):',
+        "if False:",
+        "tests/wire/test_wire_blob.py::test_a_reference_to_another_host_is_refused",
+    ),
+    (
+        "names that HTTP libraries rewrite reach another blob",
+        'if any(part in ("", ".", "..") for part in path.split("/")) or not path.isprintable():',
+        "if False:",
+        "tests/wire/test_wire_blob.py::test_names_that_would_reach_another_blob_are_refused",
+    ),
+    (
+        "a list of blobs that leads round in circles is followed for ever",
+        "if marker in seen:",
+        "if not marker:",
+        "tests/fuzz/test_wire_bodies.py::test_a_list_whose_pages_lead_round_in_circles_ends",
+    ),
+    (
+        "on Azure a SAS may go by plain http",
+        "https_only=not self._hosts.emulator,",
+        "https_only=False,",
+        "tests/wire/test_wire_blob.py::test_on_azure_a_reference_is_for_https_only",
+    ),
+)
+
+_VALUES = _mutations(
+    "reconciler/wire/blob_values.py",
+    (
+        "a copy in the metadata is believed whatever the blob holds",
+        "return content if md5_of(content) == md5 else None",
+        "return content",
+        "tests/conformance/test_survey.py::test_a_blob_that_a_list_does_not_wholly_show_is_read",
+    ),
+    (
+        "a copy may grow without end",
+        "unpacked.decompress(base64.b64decode(copy, validate=True), _MOST_COPIED_BYTES)",
+        "unpacked.decompress(base64.b64decode(copy, validate=True))",
+        "tests/wire/test_wire_blob_survey.py::test_a_copy_that_grows_without_end_is_not_unpacked",
+    ),
+)
+
+_LEDGER = _mutations(
+    "reconciler/ledger/__init__.py",
+    (
+        "a version is claimed over the claim of another run",
+        "self._container.put_if_absent(name, manifest_json(manifest), in_lists=True),",
+        "self._container.put(name, manifest_json(manifest)),",
+        "tests/engine/test_ledger.py::test_who_claims_a_version_second_gets_the_claim_of_the_first",
+    ),
+    (
+        "a manifest is written over what another run wrote",
+        "etag = self._container.replace(name, manifest_json(manifest), entry.etag, in_lists=True)",
+        "etag = self._container.put(name, manifest_json(manifest))",
+        "tests/engine/test_ledger.py::test_a_manifest_that_another_run_changed_is_not_written_over",
+    ),
+    (
+        "a record is written over what another run wrote",
+        "etag = self._container.replace(name, content, record.etag, in_lists=True)",
+        "etag = self._container.put(name, content)",
+        "tests/engine/test_ledger.py::test_a_record_that_another_run_changed_is_not_written_over",
+    ),
+    (
+        "a first record is written over that of another run",
+        "etag = self._container.put_if_absent(name, content, in_lists=True)",
+        "etag = self._container.put(name, content)",
+        "tests/engine/test_ledger.py::test_a_record_that_another_run_changed_is_not_written_over",
+    ),
+)
+
+_MANIFEST = _mutations(
+    "reconciler/ledger/manifest.py",
+    (
+        "the manifest of another version is believed",
+        'if name != f"{version.folder}/{MANIFEST_FILE}":',
+        "if False:",
+        "tests/conformance/test_foreign_answers.py::test_the_manifest_of_another_version",
+    ),
+)
+
+_RECORD = _mutations(
+    "reconciler/ledger/record.py",
+    (
+        "the record of another address is believed",
+        'if document["address"] != str(address):',
+        "if False:",
+        "tests/conformance/test_foreign_answers.py::test_the_record_of_another_endpoint",
+    ),
+)
+
+# --- training ---------------------------------------------------------------------------------
+
+_TRAIN = _mutations(
+    "reconciler/engine/train.py",
+    (
+        "a job is started before it is noted",
+        "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n",
+        "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n    trainer.start(job)\n",
+        "tests/engine/test_run.py::test_the_state_of_a_new_job_is_read_beside_its_note_where_a_thread_is_free",
+    ),
+    (
+        "a job is started although another run noted its own first",
+        'log.debug("job %s stays unstarted: another run noted its own first", job)\n        return ""',
+        'trainer.start(job)\n        return ""',
+        "tests/engine/test_ledger.py::test_a_job_is_not_started_where_another_run_noted_its_own_first",
+    ),
+    (
+        "there is no end of attempts",
+        "(bool(attempts[-1].failure) and len(attempts) < binding.attempts)",
+        "bool(attempts[-1].failure)",
+        "tests/engine/test_run.py::test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other",
+    ),
+    (
+        "a job is started again whatever its state",
+        "if seen.state is JobState.NOT_STARTED:",
+        "if True:",
+        "tests/engine/test_ledger.py::test_a_job_that_runs_is_not_started_again",
+    ),
+    (
+        "a version is trained over the claim for another recipe",
+        "return world.ledger.write(entry, ours) if entry.manifest.vacant else None",
+        "return world.ledger.write(entry, ours)",
+        "tests/engine/test_ledger.py::test_a_version_that_was_claimed_for_another_recipe_is_not_ours_to_train",
+    ),
+    (
+        "an overdue job is not cancelled",
+        "world.trainers[binding.recipe.service].cancel(artifact.job)",
+        "pass",
+        "tests/conformance/test_switches.py::test_a_job_that_takes_too_long_is_cancelled",
+    ),
+)
+
+_OBSERVE = _mutations(
+    "reconciler/engine/observe.py",
+    (
+        "what could not be read is missing",
+        "live = Live(Health(HealthCode.UNKNOWN, exc.message))",
+        "live = Live(Health(HealthCode.MISSING, exc.message))",
+        "tests/conformance/test_switches.py::test_a_read_that_fails_never_becomes_a_change",
+    ),
+    (
+        "a model file that was written again after its evaluation is bound",
+        "if evaluated and blob.fingerprint != evaluated:",
+        "if False:",
+        "tests/conformance/test_way_back.py::test_a_model_file_that_was_written_again_after_its_evaluation_is_not_bound",
+    ),
+    (
+        "a model may lie where the job says",
+        "if model != base.ref and not other:",
+        "if False:",
+        "tests/engine/test_outputs.py::test_a_model_that_is_not_where_it_was_to_be_written_is_none_of_ours",
+    ),
+    (
+        "a model that nobody proved is the measure for the next",
+        "metrics = None if unproved else _metrics_of(world, live.ref)",
+        "metrics = _metrics_of(world, live.ref)",
+        "tests/conformance/test_way_back.py::test_a_model_that_nobody_proved_is_no_measure_for_the_way_to_the_one_before",
+    ),
+    (
+        "a job that the service forgot for a moment has failed",
+        "case JobState.FORGOTTEN if waiting_s > access_s(binding):",
+        "case JobState.FORGOTTEN if True:",
+        "tests/engine/test_outputs.py::test_a_job_that_the_service_forgot_has_failed_only_after_its_access_has_ended",
+    ),
+    (
+        "rows of changed data count for the gate",
+        "if blob is not None and blob.fingerprint == attempt.inputs.get(path)",
+        "if blob is not None",
+        "tests/engine/test_outputs.py::test_rows_of_data_that_changed_since_the_training_count_for_nothing",
+    ),
+)
+
+# --- gates ------------------------------------------------------------------------------------
+
+_GATES = _mutations(
+    "reconciler/gates.py",
+    (
+        "every model is accepted",
+        "return all(judgement.passed for judgement in judgements)",
+        "return True",
+        "tests/test_plan.py::test_a_gate_judges",
+    ),
+    (
+        "a rule that cannot be judged lets a model through",
+        "return all(judgement.passed for judgement in judgements)",
+        "return all(judgement.passed is not False for judgement in judgements)",
+        "tests/test_plan.py",
+    ),
+    (
+        "of errors and losses larger is better",
+        "return _LOWER.search(metric.lower()) is not None",
+        "return False",
+        "tests/test_plan.py::test_of_errors_and_losses_smaller_is_better",
+    ),
+    (
+        "any number of rows is enough",
+        "if rows >= rule.bound:",
+        "if True:",
+        "tests/test_plan.py::test_too_few_rows_are_inconclusive_and_no_failure",
+    ),
+    (
+        "a worse model than the live one is accepted",
+        "passed = gain > rule.bound if better else gain >= -rule.bound",
+        "passed = True",
+        "tests/test_plan.py::test_a_gate_judges",
+    ),
+)
+
+# --- the plan ---------------------------------------------------------------------------------
+
+_PLAN = _mutations(
+    "reconciler/plan.py",
+    (
+        "the plan binds what its gates refuse",
+        "if gates.allows(judged):",
+        "if True:",
+        "tests/test_plan.py",
+    ),
+    (
+        "what cannot be read is planned for all the same",
+        "if live.health.code is HealthCode.UNKNOWN:\n        return _change(observed, Action.BLOCK, UNREADABLE, live.health.message)\n",
+        "pass\n",
+        "tests/test_plan.py",
+    ),
+    (
+        "what must not be written is planned for all the same",
+        "if live.refusal is not None:\n        return _change(observed, Action.BLOCK, live.refusal",
+        "if False:\n        return _change(observed, Action.BLOCK, live.refusal",
+        "tests/test_plan.py",
+    ),
+    (
+        "a rejected version is bound again",
+        'return _change(observed, Action.BLOCK, "rejected", artifact.message, diffs=diffs)',
+        'return _change(observed, Action.BIND, "rejected", artifact.message, diffs=diffs)',
+        "tests/test_plan.py",
+    ),
+    (
+        "a version is trained anew by another recipe",
+        "if claimed is None or claimed == wanted:",
+        "if True:",
+        "tests/test_plan.py",
+    ),
+    (
+        "a swap needs no way back",
+        "if not missing or change.action not in (Action.TRAIN, Action.BIND):",
+        "if True:",
+        "tests/conformance/test_way_back.py::test_a_live_model_whose_file_is_gone_blocks_the_swap",
+    ),
+    (
+        "two bindings undo each other at one endpoint",
+        "if not others:",
+        "if True:",
+        "tests/conformance/test_convergence.py::test_two_bindings_that_turn_out_to_be_one_endpoint_are_refused_both",
+    ),
+    (
+        "protect protects nothing",
+        "if binding.protect and not binding.forced and change.action in TO_DO:",
+        "if False:",
+        "tests/conformance/test_approval.py::test_a_protected_binding_is_refused_and_the_others_go_on",
+    ),
+    (
+        "a paused binding is changed",
+        "if binding.paused:",
+        "if False:",
+        "tests/conformance/test_approval.py::test_a_paused_binding_is_left_alone_and_shown",
+    ),
+    (
+        "absence deletes what somebody else made",
+        "case _ if not live.ours:",
+        "case _ if False:",
+        "tests/test_plan_lifecycle.py",
+    ),
+    (
+        "absence deletes what the platform keeps",
+        "case _ if live.keep is not None:",
+        "case _ if False:",
+        "tests/test_plan_lifecycle.py",
+    ),
+    (
+        "prune deletes although not everything was read",
+        "if prune is None or blind:",
+        "if prune is None:",
+        "tests/test_plan_lifecycle.py::test_an_incomplete_read_prunes_nothing_and_says_so",
+    ),
+    (
+        "prune deletes what is protected",
+        "if owned.protected and not prune.forced:",
+        "if False:",
+        "tests/test_plan_lifecycle.py::test_prune_keeps_what_is_protected_unless_it_is_forced",
+    ),
+    (
+        "an approval covers a swap to any model",
+        "to_the_end = same_end or now.code == ROLL_BACK",
+        "to_the_end = True",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "an approval covers a swap from any model",
+        "and _goes_on_from(approved, now)",
+        "and True",
+        "tests/conformance/test_approval.py::test_a_swap_from_another_model_than_was_planned_is_not_carried_out",
+    ),
+    (
+        "an approval covers any settings",
+        "and _owned(now) <= _owned(approved)",
+        "and True",
+        "tests/test_plan_lifecycle.py::test_other_settings_than_the_approved_are_not_written",
+    ),
+    (
+        "an approval covers a training that it does not show",
+        "and (approved.trains or approved.code == TRAINING or not now.trains)",
+        "and True",
+        "tests/test_plan_lifecycle.py::test_who_approves_a_creation_without_a_training_approves_none",
+    ),
+    (
+        "an approval covers any proof",
+        "if change.probe != approved.probe:",
+        "if False:",
+        "tests/conformance/test_approval.py::test_a_proof_that_was_loosened_after_the_approval_is_not_approved",
+    ),
+    (
+        "an approval covers any gates",
+        "if now == then or change.code in (*_AFTER_THE_SWAP, SETTINGS):",
+        "if True:",
+        "tests/conformance/test_approval.py::test_gates_that_were_loosened_after_the_approval_are_not_approved",
+    ),
+    (
+        "an approval covers any terms",
+        "if other := [name for name in change.terms if change.terms[name] != approved.terms.get(name)]:",
+        "if other := [name for name in change.terms if False]:",
+        "tests/conformance/test_approval.py::test_what_git_says_otherwise_after_the_approval_is_not_approved",
+    ),
+    (
+        "an approval covers another environment",
+        "if (fresh.environment, fresh.cloud) != (approved.environment, approved.cloud):",
+        "if False:",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+)
+
+_STEPS = _mutations(
+    "reconciler/engine/binding.py",
+    (
+        "a step does what nobody approved",
+        "self._check_approval(change)",
+        "pass",
+        "tests/conformance/test_approval.py::test_a_swap_that_turned_into_a_training_is_not_carried_out",
+    ),
+    (
+        "trouble that does not pass is tried for ever",
+        "if self._troubles > MOST_TROUBLES:",
+        "if False:",
+        "tests/engine/test_run.py::test_trouble_that_does_not_pass_ends_in_a_failure_that_says_so",
+    ),
+    (
+        "a wrong probe costs a training before it is found",
+        "if change.trains and (why := self._swapping.foreseen_failure(observed)):",
+        "if False:",
+        "tests/conformance/test_switches.py::test_missing_columns_are_the_probes_mistake_and_found_before_anything_is_trained",
+    ),
+)
+
+_RUN = _mutations(
+    "reconciler/engine/run.py",
+    (
+        "what the plan refuses is touched all the same",
+        "work = [(by_address[c.address], c) for c in changes if c.code != NOT_DECLARED]",
+        "work = [(by_address[c.address], c) for c in plan.changes if c.code != NOT_DECLARED]",
+        "tests/conformance/test_approval.py::test_what_could_not_be_read_while_planning_is_not_touched_afterwards",
+    ),
+    (
+        "a stop stops nothing",
+        "if not world.stopping():\n                stepping.hand_out(pool, parallel)",
+        "if True:\n                stepping.hand_out(pool, parallel)",
+        "tests/engine/test_run.py::test_no_step_begins_after_a_stop",
+    ),
+)
+
+_LIMITS = _mutations(
+    "reconciler/limits.py",
+    (
+        "any share of the endpoints may change at once",
+        "if declared.environment <= ALWAYS_ALLOWED or changing * 100 <= most * of:",
+        "if True:",
+        "tests/test_plan.py::test_a_swap_that_waits_for_a_training_counts_against_the_limit",
+    ),
+    (
+        "any number of versions may be trained at once",
+        "if trainings <= environment.most_retrains:",
+        "if True:",
+        "tests/cli/test_safety.py::test_more_retrains_than_allowed_are_refused_and_forced_with_a_reason",
+    ),
+    (
+        "prune may delete everything",
+        "if deletes <= allowed:",
+        "if True:",
+        "tests/test_plan_lifecycle.py::test_prune_has_a_threshold_of_its_own",
+    ),
+)
+
+# --- approval ---------------------------------------------------------------------------------
+
+_APPROVAL = _mutations(
+    "reconciler/cli/approval.py",
+    (
+        "--expect expects nothing",
+        "if self.expect is not None and fresh.digest != self.expect:",
+        "if False:",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "a plan file approves whatever the plan is by now",
+        "_check_subset(fresh, self.plan)",
+        "pass",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "a plan is applied twice",
+        "plans.check(self.plan)",
+        "pass",
+        "tests/cli/test_safety.py::test_a_plan_is_applied_once",
+    ),
+    (
+        "merged plans approve what none of them shows",
+        "    if left:\n",
+        "    if False:\n",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "merged plans approve twice",
+        "_check_each(fresh, [plan for plan in self.merged if not plans.ended(plan)])",
+        "_check_each(fresh, self.merged)",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "limits limit nothing",
+        "if fresh.excess and not self.force:",
+        "if False:",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "nobody is asked where nobody approved",
+        "if not (sys.stdin.isatty() and sys.stderr.isatty()):",
+        "if True:\n        return\n    if False:",
+        "tests/cli/test_approval_of_plans.py",
+    ),
+    (
+        "a plan that was only printed approves",
+        "if not plan.id:",
+        "if False:",
+        "tests/cli/test_safety.py::test_a_plan_that_was_only_printed_approves_nothing",
+    ),
+    (
+        "a plan of one world is applied to another",
+        'if self.plan.world not in ("", fresh.world):',
+        "if False:",
+        "tests/cli/test_worlds.py::test_a_plan_of_one_world_is_not_applied_to_another",
+    ),
+)
+
+_APPROVED = _mutations(
+    "reconciler/cli/approved.py",
+    (
+        "the plan of a pull request that was not merged approves",
+        "if pull.merged and pull.base == branch:",
+        "if pull.base == branch:",
+        "tests/github/test_approved.py::test_what_was_not_merged_approves_nothing",
+    ),
+    (
+        "the plan of what was merged elsewhere approves",
+        "if pull.merged and pull.base == branch:",
+        "if pull.merged:",
+        "tests/github/test_approved.py::test_what_was_merged_into_another_branch_approves_nothing",
+    ),
+    (
+        "the plan of a fork approves",
+        "usable = [each for each in artifacts_of_it if each.own and not each.expired]",
+        "usable = [each for each in artifacts_of_it if not each.expired]",
+        "tests/github/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
+    ),
+    (
+        "the plan of an earlier commit approves",
+        "if plan.commit != pull.head:",
+        "if False:",
+        "tests/github/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
+    ),
+    (
+        "a plan that was too long for its comment approves",
+        'return "" if any(whole) else',
+        'return "" if whole else',
+        "tests/github/test_approved.py::test_a_plan_that_is_too_long_for_its_comment_approves_nothing",
+    ),
+    (
+        "a comment of anybody shows what was approved",
+        "own = [comment for comment in marked if comment.author == viewer()]",
+        "own = marked",
+        "tests/github/test_approved.py::test_a_comment_that_somebody_else_wrote_shows_nothing",
+    ),
+    (
+        "a plan that no comment shows approves",
+        "    if not whole:\n        return f",
+        "    if not whole:\n        return '' and f",
+        "tests/github/test_approved.py::test_a_plan_that_its_comment_does_not_show_approves_nothing",
+    ),
+)
+
+_ARTIFACTS = _mutations(
+    "reconciler/wire/artifacts.py",
+    (
+        "a file in an artifact may be of any size",
+        "if len(found[name]) > most:",
+        "if False:",
+        "tests/github/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
+    ),
+)
+
+# --- whose endpoint it is -----------------------------------------------------------------------
+
+_WEB_SERVICE = _mutations(
+    "reconciler/targets/web_service.py",
+    (
+        "any 404 of ARM is an absence",
+        "if ABSENT in (exc.code, *exc.details):",
+        "if True:",
+        "tests/targets/test_web_service_lifecycle.py::test_any_other_404_says_nothing_of_the_service",
+    ),
+    (
+        "what is not ours is deleted",
+        "if why := keep(definition, _of(address).path, self._environment.mark):",
+        "if why := None:",
+        "tests/targets/test_web_service_lifecycle.py::test_what_is_not_ours_or_locked_is_never_deleted",
+    ),
+    (
+        "what only the list says to be ours is ours",
+        "if definition is not None and is_ours(definition.tags, mark):",
+        "if definition is not None:",
+        "tests/targets/test_web_service_lifecycle.py::test_a_service_that_only_says_so_in_the_list_is_not_ours",
+    ),
+    (
+        "a PUT overwrites what is there",
+        "if self._definition(binding.address) is not None:",
+        "if False:",
+        "tests/targets/test_web_service_lifecycle.py::test_what_is_there_by_now_is_never_overwritten",
+    ),
+    (
+        "a PUT is sent again without a look",
+        "once=True,",
+        "once=False,",
+        "tests/targets/test_web_service_lifecycle.py::test_a_creation_is_sent_once_and_never_again_without_a_look",
+    ),
+    (
+        "what is refused is written all the same",
+        "if live.refusal is not None:\n            raise RefusedError",
+        "if False:\n            raise RefusedError",
+        "tests/targets/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
+    ),
+    (
+        "a service without a name in a list is left out",
+        'raise UnreadableError(f"{what}: a service came without a name")',
+        "continue",
+        "tests/targets/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
+    ),
+)
+
+_STATE = _mutations(
+    "reconciler/targets/web_service_state.py",
+    (
+        "a service of another environment may be written",
+        "if environment and owner and not is_ours(definition.tags, environment.mark):",
+        "if False:",
+        "tests/targets/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
+    ),
+    (
+        "secrets of a definition are sent back",
+        "if with_credentials := assets_with_credentials(definition, model):",
+        "if with_credentials := ():",
+        "tests/targets/test_web_service.py::test_assets_with_credentials_are_refused_since_they_would_be_sent_back",
+    ),
+)
+
+_CLASSIC = _mutations(
+    "reconciler/targets/classic_endpoint.py",
+    (
+        "a 404 alone makes an endpoint",
+        'if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):',
+        "if False:",
+        "tests/conformance/test_lifecycle.py::test_a_step_believes_no_404_of_an_endpoint_that_the_service_lists",
+    ),
+    (
+        "an endpoint of nobody is deleted",
+        "if (keep := _keep(service, endpoint)) or not ours:",
+        "if keep := _keep(service, endpoint):",
+        "tests/conformance/test_lifecycle.py::test_an_endpoint_without_our_mark_is_never_deleted",
+    ),
+    (
+        "the default endpoint is deleted",
+        'return Refusal("default_endpoint", "the default endpoint is never deleted")',
+        "pass",
+        "tests/conformance/test_lifecycle.py::test_the_default_endpoint_is_never_deleted_whatever_its_mark",
+    ),
+    (
+        "an endpoint with the mark of another environment is bound",
+        "refusal=foreign or _protected(endpoint),",
+        "refusal=_protected(endpoint),",
+        "tests/conformance/test_lifecycle.py::test_what_another_environment_made_is_left_to_it",
+    ),
+    (
+        "PreventUpdate prevents nothing",
+        "refusal=foreign or _protected(endpoint),",
+        "refusal=foreign,",
+        "tests/conformance/test_switches.py::test_a_protected_endpoint_is_refused",
+    ),
+)
+
+# --- what a service says ------------------------------------------------------------------------
+
+_NOT_DECLARED = _mutations(
+    "reconciler/engine/not_declared.py",
+    (
+        "a list that was not read to its end shows that nothing is left",
+        'unread.append(f"{kind}: {exc.message}")',
+        "pass",
+        "tests/conformance/test_lifecycle_new.py::test_what_was_not_read_to_its_end_deletes_nothing",
+    ),
+)
+
+_ARM_LIST = _mutations(
+    "reconciler/targets/arm_list.py",
+    (
+        "a list of ARM that leads round in circles is followed",
+        "if url in seen or len(seen) >= MOST_PAGES:",
+        "if len(seen) >= MOST_PAGES:",
+        "tests/targets/test_web_service_lifecycle.py::test_a_list_that_leads_round_in_circles_says_nothing",
+    ),
+    (
+        "a page that is no page ends a list",
+        "raise answer.unreadable('a page with a list \"value\" of objects')",
+        "break",
+        "tests/targets/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
+    ),
+)
+
+_MEMBERS = _mutations(
+    "reconciler/targets/members.py",
+    (
+        "an answer about another resource is believed",
+        "if there and unquote(there).casefold() != unquote(wanted).casefold():",
+        "if False:",
+        "tests/conformance/test_foreign_answers.py::test_another_endpoint_of_the_service",
+    ),
+)
+
+_OPERATION = _mutations(
+    "reconciler/targets/operation.py",
+    (
+        "an operation without a state has succeeded",
+        'raise UnreadableError("the operation\'s answer has no status")',
+        'return ""',
+        "tests/targets/test_web_service.py::test_an_operation_without_a_state_is_unreadable",
+    ),
+    (
+        "an operation that failed is under way",
+        "if state.casefold() in FAILED_STATES:",
+        "if False:",
+        "tests/targets/test_web_service.py::test_a_failed_operation_gives_its_reason_in_either_shape",
+    ),
+)
+
+_RESPONSE = _mutations(
+    "reconciler/wire/response.py",
+    (
+        "too many requests is a refusal for good",
+        "if status in (408, 429) or status >= 500:",
+        "if status >= 500:",
+        "tests/wire/test_wire_http.py::test_each_status_has_its_error",
+    ),
+    (
+        "what is no JSON is an empty object",
+        'raise self.unreadable("JSON")',
+        "value = {}",
+        "tests/wire/test_wire_http.py::test_what_is_not_json_is_unreadable",
+    ),
+    (
+        "JSON holds numbers that cannot be written again",
+        "raise ValueError(written)",
+        "pass",
+        "tests/wire/test_wire_http.py::test_what_is_not_json_is_unreadable",
+    ),
+    (
+        "XML may define entities",
+        'if "<!DOCTYPE" in text:',
+        "if False:",
+        "tests/wire/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
+    ),
+    (
+        "a message of a service holds secrets",
+        '    text = redact(text)\n    shown = "".join(c if c.isprintable() else " " for c in text)\n    shown = " ".join(redact(shown).split())\n',
+        '    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())\n',
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+_HTTP = _mutations(
+    "reconciler/wire/http.py",
+    (
+        "a POST is sent again",
+        'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})',
+        'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "POST"})',
+        "tests/wire/test_wire_http.py::test_a_post_is_never_repeated",
+    ),
+    (
+        "a command that only reads writes",
+        "if self._read_only and method not in READING_METHODS:",
+        "if False:",
+        "tests/wire/test_wire_http.py::test_a_read_only_client_cannot_write",
+    ),
+    (
+        "a page of a proxy is an answer to a write",
+        "if method not in READING_METHODS and outcome.is_page:",
+        "if False:",
+        "tests/wire/test_wire_http.py::test_a_page_is_no_answer_to_a_write",
+    ),
+    (
+        "an answer may be of any size",
+        "if size > asked.max_bytes:",
+        "if False:",
+        "tests/wire/test_wire_http.py::test_an_answer_beyond_the_limit_is_not_read_to_its_end",
+    ),
+    (
+        "plain http leaves this machine",
+        'if parts.scheme == "http" and not is_loopback(parts.hostname or ""):',
+        "if False:",
+        "tests/wire/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
+    ),
+    (
+        "a service decides how long a run sleeps",
+        "return max(backoff_s, min(asked_s, RETRY_AFTER_MAX_S))",
+        "return max(backoff_s, asked_s)",
+        "tests/wire/test_wire_http.py::test_retry_after_is_kept_within_reason",
+    ),
+    (
+        "an answer that names another request is believed",
+        "if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:",
+        "if False:",
+        "tests/wire/test_wire_answers.py::test_an_answer_that_names_another_request_is_not_believed",
+    ),
+    (
+        "a write leaves although the lock is lost",
+        "if asked.method not in READING_METHODS and (why := self._halted()):",
+        "if (why := '') :",
+        "tests/wire/test_wire_http.py::test_every_try_of_a_write_asks_whether_it_may_still_leave",
+    ),
+)
+
+_LANES = _mutations(
+    "reconciler/wire/lanes.py",
+    (
+        "an interim answer is taken for the answer",
+        "while 100 <= self.status < 200:",
+        "while False:",
+        "tests/wire/test_wire_answers.py::test_interim_answers_are_skipped",
+    ),
+    (
+        "what follows an answer is the answer to the next request",
+        "if rest():",
+        "if False:",
+        "tests/wire/test_wire_answers.py::test_what_follows_an_answer_is_no_answer",
+    ),
+    (
+        "an answer may have two lengths",
+        'raise Unexpected("the answer has more than one length")',
+        "pass",
+        "tests/wire/test_wire_answers.py::test_two_lengths_are_refused",
+    ),
+    (
+        "an answer may take for ever",
+        "self._until = time.monotonic() + self._timeout_s",
+        "self._until = math.inf",
+        "tests/wire/test_wire_answers.py::test_an_answer_must_end_in_time",
+    ),
+    (
+        "an answer may be packed as the service likes",
+        'raise Unexpected("the answer is packed in a way that was not asked for")',
+        "pass",
+        "tests/wire/test_wire_answers.py::test_a_packing_that_was_not_asked_for_is_refused",
+    ),
+)
+
+# --- proof ------------------------------------------------------------------------------------
+
+_SWAPPING = _mutations(
+    "reconciler/engine/swapping.py",
+    (
+        "the word of the service is a proof",
+        "if observed.live.ref == swap.record.wanted:",
+        "if True:",
+        "tests/conformance/test_switches.py::test_a_success_that_changed_nothing_is_an_error_of_its_own",
+    ),
+    (
+        "the answer of the model before proves a swap",
+        "if swap.before in (None, after) and self._in_window(swap):",
+        "if False:",
+        "tests/conformance/test_way_back.py::test_the_first_model_of_all_can_be_rolled_back_to",
+    ),
+    (
+        "a version whose proof failed is not rejected",
+        "            self._verdicts.reject(why)\n",
+        "            pass\n",
+        "tests/conformance/test_way_back.py::test_an_answer_that_is_not_as_expected_is_rolled_back",
+    ),
+    (
+        "a swap is asked for before the way back is kept",
+        "self._ask(self._keep(self._record(observed, change, before), event, why), observed)",
+        "noted = self._record(observed, change, before)\n"
+        "        self._target.bind(self._binding, noted.wanted)\n"
+        "        self._ask(self._keep(noted, event, why), observed)",
+        "tests/conformance/test_swapping.py::test_a_swap_is_asked_for_only_when_the_way_back_is_kept",
+    ),
+    (
+        "a swap that failed is not rolled back",
+        '        self.disproved = f"{why}; version {self._binding.version.version} is rejected"\n',
+        "        return self._telling.failed(why, UNPROVED, proof)\n",
+        "tests/conformance/test_way_back.py::test_a_failed_proof_is_rolled_back_proved_and_rejected",
+    ),
+    (
+        "a version that answers nothing is not rejected",
+        "            self._verdicts.reject_for_silence(why)\n",
+        "            pass\n",
+        "tests/conformance/test_way_back.py::test_a_failed_proof_is_rolled_back_proved_and_rejected",
+    ),
+)
+
+_VERIFY = _mutations(
+    "reconciler/verify.py",
+    (
+        "an answer without rows is healthy",
+        "if not score.rows:",
+        "if False:",
+        "tests/test_verify.py",
+    ),
+    (
+        "an answer with empty cells is healthy",
+        "if any(cell in EMPTY for column in cells.values() for cell in column):",
+        "if False:",
+        "tests/test_verify.py::test_an_empty_cell_of_a_declared_column_is_degraded",
+    ),
+    (
+        "any answer is as expected",
+        "if wrong := _wrong(expected, cells[expected.column]):",
+        'if wrong := "":',
+        "tests/test_verify.py::test_an_answer_that_is_not_as_expected_is_degraded_and_says_where",
+    ),
+    (
+        "what is no number is in every range",
+        "return math.nan",
+        "return math.inf",
+        "tests/test_verify.py::test_what_is_no_number_is_in_no_range",
+    ),
+)
+
+_PROVE = _mutations(
+    "reconciler/engine/prove.py",
+    (
+        "verify is content with any model",
+        "if live.ref != wanted:",
+        "if False:",
+        "tests/conformance/test_convergence.py::test_the_proof_on_demand_holds_after_and_not_before",
+    ),
+)
+
+# --- where secrets may go -----------------------------------------------------------------------
+
+_HOSTS = _mutations(
+    "reconciler/wire/hosts.py",
+    (
+        "a key for scoring goes to any host whose name holds the right one",
+        "return host.endswith(_SCORING_SUFFIX)",
+        "return _SCORING_SUFFIX in host",
+        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+    ),
+    (
+        "a SAS goes to any host whose name begins right",
+        "return _BLOB_HOST.fullmatch(host) is not None",
+        "return _BLOB_HOST.match(host) is not None",
+        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+    ),
+    (
+        "a token goes by plain http, or to any port",
+        'if parts.scheme != "https" or _port(parts) != 443:\n            return False\n        return self._is_host_of',
+        "if False:\n            return False\n        return self._is_host_of",
+        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+    ),
+    (
+        "the token of the emulator goes anywhere",
+        "return _origin(parts) == _origin(urlsplit(self.emulator))",
+        "return True",
+        "tests/wire/test_wire_hosts.py::test_on_the_emulator_tokens_stay_on_its_port",
+    ),
+    (
+        "a client secret goes to any authority",
+        "public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)",
+        "public = True",
+        "tests/wire/test_wire_identity.py::test_an_authority_that_is_not_azures_is_refused",
+    ),
+    (
+        "the token of a job goes to any port of a host of GitHub's",
+        "if host.endswith(_ACTIONS_SUFFIX) and _port(parts) == 443:",
+        "if host.endswith(_ACTIONS_SUFFIX):",
+        "tests/wire/test_wire_identity.py::test_the_jobs_token_goes_only_to_github",
+    ),
+    (
+        "URLs that two parsers read differently are URLs",
+        'if not url.isprintable() or "\\\\" in url or " " in url:',
+        "if False:",
+        "tests/wire/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
+    ),
+)
+
+_CREDENTIALS = _mutations(
+    "reconciler/wire/credentials.py",
+    (
+        "a key or workspace token goes to any host",
+        "_check_receiver(self.hosts, self.role, url)",
+        "pass",
+        "tests/wire/test_wire_credentials.py::test_a_bearer_gives_its_token_only_to_hosts_of_its_role",
+    ),
+    (
+        "an access token goes to any host",
+        "_check_receiver(self._hosts, self._role, url)",
+        "pass",
+        "tests/wire/test_wire_credentials.py::test_another_host_gets_no_token_and_nobody_signs_in",
+    ),
+    (
+        "a key that a service hands out is not known for a secret",
+        "remember_secret(self.secret)",
+        "pass",
+        "tests/secrets/test_layers.py",
+    ),
+    (
+        "a secret of the environment is not known for one",
+        "remember_secret(environ[name.variable])",
+        "pass",
+        "tests/wire/test_wire_credentials.py::test_a_secret_is_hidden_from_the_moment_it_is_known",
+    ),
+)
+
+_GITHUB = _mutations(
+    "reconciler/wire/github.py",
+    (
+        "the token of GitHub goes to any host",
+        "if origin(url) != origin(self.api):",
+        "if False:",
+        "tests/github/test_comment.py::test_the_token_goes_nowhere_but_to_the_api",
+    ),
+)
+
+_GITHUB_TOKEN = _mutations(
+    "reconciler/cli/github.py",
+    (
+        "the token of GitHub is not known for a secret",
+        "remember_secret(token)",
+        "pass",
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+# --- redaction, layer by layer ------------------------------------------------------------------
+
+_ERRORS = _mutations(
+    "reconciler/errors.py",
+    (
+        "an error holds secrets",
+        "super().__init__(redact(message))",
+        "super().__init__(message)",
+        "tests/secrets/test_layers.py",
+    ),
+    (
+        "a problem of the desired state holds secrets",
+        "return redact(self.text)",
+        "return self.text",
+        "tests/secrets/test_layers.py",
+    ),
+    (
+        "a known secret is hidden only as it stands",
+        "if _parts or _ESCAPE.search(text):",
+        "if False:",
+        "tests/secrets/test_spellings.py::test_a_secret_is_hidden_in_every_spelling",
+    ),
+    (
+        "half of a key is shown",
+        "_parts[part] = (key, at)",
+        "pass",
+        "tests/secrets/test_spellings.py::test_a_key_that_was_cut_is_hidden",
+    ),
+)
+
+_OUTPUT = _mutations(
+    "reconciler/cli/output.py",
+    (
+        "what is said holds secrets",
+        "sys.stderr.write(redact(text) + end)",
+        "sys.stderr.write(text + end)",
+        "tests/secrets/test_layers.py",
+    ),
+    (
+        "documents hold secrets",
+        'write(redact(text).rstrip("\\n") + "\\n")',
+        'write(text.rstrip("\\n") + "\\n")',
+        "tests/secrets/test_layers.py",
+    ),
+    (
+        "the log holds secrets",
+        "return redact(super().format(record))",
+        "return super().format(record)",
+        "tests/secrets/test_layers.py",
+    ),
+    (
+        "half a file can be read",
+        "_replace(path.resolve(), data, mode)  # where a link leads to, not the link",
+        "path.write_bytes(data)",
+        "tests/cli/test_files.py",
+    ),
+)
+
+_ENDING = _mutations(
+    "reconciler/cli/ending.py",
+    (
+        "the file of --report holds secrets",
+        "return redact(json_document(document))",
+        "return json_document(document)",
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+_MAIN = _mutations(
+    "reconciler/cli/main.py",
+    (
+        "a traceback of a bug holds secrets",
+        "print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)",
+        "print(traceback.format_exc() + ISSUES, file=sys.stderr)",
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+_REDACTION = _mutations(
+    "reconciler/wire/redaction.py",
+    (
+        "a snapshot holds secrets of definitions",
+        "return HIDDEN if value else value",
+        "return value",
+        "tests/wire/test_wire_redaction.py::test_no_secret_is_kept_and_every_name_is",
+    ),
+    (
+        "a snapshot holds what endpoints answered",
+        'record |= {"before": None, "history": []}',
+        "pass",
+        "tests/cli/test_snapshot.py::test_it_is_made_by_reads_is_what_its_schema_says_and_holds_no_data",
+    ),
+)
+
+# --- snapshots --------------------------------------------------------------------------------
+
+_RECORDED = _mutations(
+    "reconciler/wire/recorded.py",
+    (
+        "a list that was not heard to its end is believed",
+        'if not page.findtext("NextMarker"):',
+        "if True:",
+        "tests/wire/test_wire_recorded.py",
+    ),
+    (
+        "a blob that no list would show is absent",
+        "if path not in self._known.absent and not self._was_listed(path):",
+        "if False:",
+        "tests/wire/test_wire_recorded.py",
+    ),
+)
+
+_RECORDED_LAYERS = _mutations(
+    "reconciler/cli/snapshot_file.py",
+    (
+        "a snapshot holds secrets",
+        "return redact(json_document(document, indent=1))",
+        "return json_document(document, indent=1)",
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+_SNAPSHOT = _mutations(
+    "reconciler/cli/snapshot.py",
+    (
+        "a snapshot of another place is planned against",
+        "_check_place(found, wanted.environment)",
+        "pass",
+        "tests/cli/test_snapshot.py::test_a_damaged_or_foreign_snapshot_is_refused_with_its_place",
+    ),
+    (
+        "a snapshot is of use for ever",
+        "if age_s > max_age_s:",
+        "if False:",
+        "tests/cli/test_snapshot.py::test_an_old_snapshot_is_refused_with_its_age_and_the_fix",
+    ),
+)
+
+# --- what people and runners read ---------------------------------------------------------------
+
+_OUTPUTS = _mutations(
+    "reconciler/cli/outputs.py",
+    (
+        "the delimiter of an output can be guessed",
+        'delimiter = f"reconciler_{secrets.token_hex(16)}"',
+        'delimiter = "reconciler_0"',
+        "tests/cli/test_actions.py::test_the_end_of_an_output_cannot_be_guessed",
+    ),
+    (
+        "outputs hold secrets",
+        "{redact(value)}",
+        "{value}",
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+_STREAMS = _mutations(
+    "reconciler/cli/streams.py",
+    (
+        "what a service says is a command to the runner",
+        "            text = disarmed(text)\n",
+        "",
+        "tests/cli/test_actions.py::test_no_text_of_a_service_is_a_command",
+    ),
+    (
+        "what is hidden in a text is obeyed by the terminal",
+        "self.write_clean(text if _PLAIN.match(text) else _with_hidden_shown(text))",
+        "self.write_clean(text)",
+        "tests/cli/test_streams.py::test_what_a_service_is_called_reaches_no_terminal",
+    ),
+    (
+        "JSON and Markdown hold secrets",
+        "sys.stdout.write(redact(text))",
+        "sys.stdout.write(text)",
+        "tests/secrets/test_layers.py",
+    ),
+)
+
+_NODES = _mutations(
+    "reconciler/desired/nodes.py",
+    (
+        "a reviewer reads another text than the program",
+        "found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None",
+        "found = None",
+        "tests/desired/test_strict_yaml.py",
+    ),
+)
+
+_MARKDOWN = _mutations(
+    "reconciler/render/markdown.py",
+    (
+        "GitHub replaces emoji and commits in texts of others",
+        'return _SUBSTITUTED.sub(lambda found: f"{found[0]}\\u200b", visible(text).strip())',
+        "return visible(text).strip()",
+        "tests/render/test_comment.py::test_github_replaces_nothing_in_text_of_others",
+    ),
+)
+
+_CELLS = _mutations(
+    "reconciler/render/cells.py",
+    (
+        "a name turns a line around",
+        "    return unicodedata.category(char) in _HIDDEN\n",
+        "    return False\n",
+        "tests/render/test_properties.py::test_a_plan_never_exceeds_its_width_and_controls_no_terminal",
+    ),
+)
+
+_LEAKS = _mutations(
+    "reconciler/desired/leaks.py",
+    (
+        "a secret in the desired state passes",
+        "return _may_hold_one(text) and _SHAPES.search(text) is not None",
+        "return False",
+        "tests/desired/test_secrets.py",
+    ),
+)
+
+MUTATIONS: tuple[Mutation, ...] = (
+    *_SESSION,
+    *_CELLS,
+    *_MARKDOWN,
+    *_NODES,
+    *_RECORDED_LAYERS,
+    *_RECORD,
+    *_MANIFEST,
+    *_MEMBERS,
+    *_STREAMS,
+    *(*_ALONE, *_LOCK, *_BLOB, *_VALUES, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
+    *(*_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_ARTIFACTS),
+    *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
+    *(*_RESPONSE, *_HTTP, *_LANES, *_SWAPPING, *_VERIFY, *_PROVE),
+    *(*_HOSTS, *_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
+    *(*_ERRORS, *_OUTPUT, *_ENDING, *_MAIN, *_REDACTION, *_RECORDED, *_SNAPSHOT),
+    *(*_OUTPUTS, *_LEAKS),
+)
