@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -73,6 +74,52 @@ _URL_SAFE = str.maketrans("-_", "+/")  # the two alphabets of base64, as one
 _TOKEN = re.compile(rf"\S{{{_part_length},}}")
 _words: set[str] = set()  # the known secrets in that alphabet
 _parts: dict[str, tuple[str, int]] = {}  # and which of them a part is of, and where
+
+# Secrets are also known by the name of what holds them, however that is spelled.
+_HOLDERS = (
+    *("key", "password", "passwd", "pwd", "passphrase", "secret", "token"),
+    *("connectionstring", "connstring", "accesssignature"),
+)
+_DATA = ("input", "output", "inputs")  # whose members are columns, whatever they are called
+_VALUES = ("value", "defaultvalue", "default")
+
+
+@lru_cache(maxsize=4096)
+def holds_secret(name: str) -> bool:
+    """Whether what is called so holds a secret: `Account Key`, `dbPassword`, `api_token_2`."""
+    letters = "".join(filter(str.isalnum, name.casefold())).rstrip("0123456789")
+    return letters.endswith(_HOLDERS)
+
+
+def plain_secrets(document: Any) -> Iterator[tuple[str | int, ...]]:
+    """The ways to the values in a JSON document that their names call secret.
+
+    What a service encrypted stands beside its certificateThumbprint, and is no plain value.
+    """
+    left: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while left:  # no recursion: nobody bounds how deep a file nests
+        trail, value = left.pop()
+        if isinstance(value, list):
+            left.extend(((*trail, index), below) for index, below in enumerate(value))
+        if not isinstance(value, dict):
+            continue
+        names = {name.casefold(): name for name in value}
+        called = str(trail[-1]) if trail else ""
+        if not holds_secret(called):
+            called = str(value.get(names.get("name", ""), ""))
+        is_plain = holds_secret(called) and not value.get(names.get("certificatethumbprint", ""))
+        for name, below in value.items():
+            folded = name.casefold()
+            if _is_filled(below) and (holds_secret(name) or (is_plain and folded in _VALUES)):
+                yield (*trail, name)
+            elif folded not in _DATA:
+                left.append(((*trail, name), below))
+
+
+def _is_filled(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().casefold() not in ("", "***", "true", "false")
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def remember_secret(value: str) -> None:

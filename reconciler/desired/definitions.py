@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from reconciler.desired.json_files import read_object
 from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.errors import plain_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,9 +81,22 @@ class Definitions:
             if looks_secret(text):
                 why = "take it out, renew it, and name it in spec.create by env:NAME"
                 raise CannotReadError(f"holds what looks like a secret; {why}")
-            return read_object(text, '{"location": …, "properties": …}')
+            value = read_object(text, '{"location": …, "properties": …}')
+            if plain := [_named(trail) for trail in plain_secrets(value) if not _is_known(trail)]:
+                why = "take the value out, renew it, and name it in spec.create.secrets by env:NAME"
+                raise CannotReadError(f"holds a secret in plain text at {', '.join(plain)}; {why}")
+            return value
         except CannotReadError as exc:
             return exc
+
+
+def _is_known(trail: tuple[str | int, ...]) -> bool:
+    """Whether it is the key of the storage account, of which a better sentence is said."""
+    return [str(step).casefold() for step in trail[1:2]] == ["storageaccount"]
+
+
+def _named(trail: tuple[str | int, ...]) -> str:
+    return json.dumps(".".join(map(str, trail)), ensure_ascii=False)
 
 
 def _only_one_of_two(spec: dict[str, Any]) -> tuple[str, str] | None:

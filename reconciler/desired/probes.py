@@ -11,6 +11,7 @@ from reconciler.desired.json_files import read_object
 from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.errors import plain_secrets
 from reconciler.model import Expectation, Probe
 
 if TYPE_CHECKING:
@@ -75,4 +76,6 @@ def _compact(text: str) -> str:
     if looks_secret(text):
         raise CannotReadError("holds what looks like a secret; a probe is data only")
     value = read_object(text, '{"Inputs": …}')
+    if any(plain_secrets(value)):
+        raise CannotReadError("holds a secret by its name; a probe is data only")
     return json.dumps(value, separators=(",", ":"))

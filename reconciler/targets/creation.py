@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError
+from reconciler.errors import UnreadableError, holds_secret
 from reconciler.model import Creation, SecretName
 from reconciler.targets.definition import (
     PARTS,
@@ -60,10 +60,11 @@ def make_creation(
         definition = parse_definition(document)
         check_depth(document)
         properties = objects(document, "properties")
-        hidden = dict(_encrypted(properties))
+        named = spec["create"].get("secrets", {})
+        hidden = dict(_encrypted(properties, named))
         wrong = [
             *((_FILE, why) for why in _not_fit(document, definition, spec.get("asset"))),
-            *_unnamed_secrets(hidden, spec["create"].get("secrets", {})),
+            *_unnamed_secrets(hidden, named),
         ]
         if wrong:
             return wrong
@@ -140,27 +141,34 @@ def _not_fit(
         )
 
 
-def _encrypted(properties: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _encrypted(
+    properties: Mapping[str, Any], named: Mapping[str, object]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The parameters whose value is a secret, by the name that git calls them, and their place.
 
     `node5/Account Key` is of a module in the graph, `Account Key` a parameter of the service. They
-    are known by their certificateThumbprint; the ciphertext beside it serves one region only.
+    are known by their certificateThumbprint; the ciphertext beside it serves one region only. One
+    that has the name of a secret and no value is another, and one whose value is empty may be.
     """
     package = objects(properties, "package")
     above = (spelled(properties, "package"), spelled(package, "nodes"))
     for node, said in objects(package, "nodes").items():
         if not isinstance(said, dict):
             raise UnreadableError(f"node {node} of the package is not an object")
-        for name in _thumbprinted(objects(said, "parameters")):
-            yield f"{node}/{name}", (*above, node, spelled(said, "parameters"), name)
-    for name in _thumbprinted(objects(properties, "parameters")):
-        yield name, (spelled(properties, "parameters"), name)
+        for name, value in objects(said, "parameters").items():
+            if _is_hidden(name, value, may_be=f"{node}/{name}" in named):
+                yield f"{node}/{name}", (*above, node, spelled(said, "parameters"), name)
+    for name, value in objects(properties, "parameters").items():
+        if _is_hidden(name, value, may_be=name in named):
+            yield name, (spelled(properties, "parameters"), name)
 
 
-def _thumbprinted(parameters: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in parameters.items():
-        if isinstance(value, dict) and member(value, "certificateThumbprint"):
-            yield name
+def _is_hidden(name: str, value: Any, *, may_be: bool) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if member(value, "certificateThumbprint"):
+        return True
+    return holds_secret(name) and (may_be or member(value, "value") is None)
 
 
 def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:

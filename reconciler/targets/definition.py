@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError
+from reconciler.errors import UnreadableError, plain_secrets
 from reconciler.model import ModelRef, Refusal
 from reconciler.targets import settings
 from reconciler.targets.members import (
@@ -264,13 +264,19 @@ def assets_without_location(definition: Definition, model: str) -> list[str]:
 def without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
     """An exported definition: secrets and server-generated members dropped, order kept.
 
-    Dropped: keys, storage key, commitment plan, SAS queries, asset credentials, and the
-    ciphertext of credential parameters, which differs after every update anyway (§3.5).
-    UnreadableError if the document is no definition.
+    Dropped: keys, storage key, commitment plan, SAS queries, asset credentials, what its name
+    calls a secret, and the ciphertext of credential parameters, which differs after every update
+    anyway (§3.5). UnreadableError if the document is no definition.
     """
     parse_definition(document)
     check_depth(document)
-    return {key: _cleaned_top(key.casefold(), value) for key, value in document.items()}
+    cleaned = {key: _cleaned_top(key.casefold(), value) for key, value in document.items()}
+    for *above, last in list(plain_secrets(cleaned)):
+        at: Any = cleaned
+        for step in above:
+            at = at[step]
+        del at[last]
+    return cleaned
 
 
 def _cleaned_top(name: str, value: Any) -> Any:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from reconciler.errors import redact
+from reconciler.errors import holds_secret, redact
 
 HIDDEN = "***"
 _SECRETS = {
@@ -32,20 +32,24 @@ def kept_json(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [kept_json(one) for one in value]
     if isinstance(value, dict):
-        return _kept_members(value, are_ids=name.casefold() in _BY_ID)
+        return _kept_members(value, name)
     if not isinstance(value, str):
         return value
     return redact(value if name.casefold() in _PAGING else without_users(value))
 
 
-def _kept_members(value: dict[str, Any], *, are_ids: bool) -> dict[str, Any]:
+def _kept_members(value: dict[str, Any], name: str) -> dict[str, Any]:
+    are_ids = name.casefold() in _BY_ID
     hidden = set(_SECRETS)
-    if any(key.casefold() == "certificatethumbprint" and value[key] for key in value):
-        hidden.add("value")
+    if holds_secret(name) or any(
+        key.casefold() == "certificatethumbprint" and value[key] for key in value
+    ):
+        hidden |= {"value", "defaultvalue", "default"}
 
     def is_hidden(key: str) -> bool:
         is_id = are_ids and isinstance(value[key], dict)
-        return key.casefold() in hidden and not is_id
+        by_name = holds_secret(key) and not isinstance(value[key], dict)
+        return (key.casefold() in hidden or by_name) and not is_id
 
     return {k: _hidden(one) if is_hidden(k) else kept_json(one, k) for k, one in value.items()}
 

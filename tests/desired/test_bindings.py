@@ -154,6 +154,17 @@ PROBES = [
         f'{{"a": "{BASE64_KEY}"}}',
         f'{REQUEST} "probe.json": holds what looks like a secret; a probe is data only',
     ),
+    whole(
+        "a probe with a secret by its name",
+        "probe.json",
+        '{"Inputs": {"i": [{"key": "a"}]}, "GlobalParameters": {"Account Key": "hunter2"}}',
+        f'{REQUEST} "probe.json": holds a secret by its name; a probe is data only',
+    ),
+    whole(
+        "a probe whose columns are called like secrets",
+        "probe.json",
+        '{"Inputs": {"i": [{"key": "a"}]}, "GlobalParameters": {"Seed": "1"}}',
+    ),
 ]
 
 

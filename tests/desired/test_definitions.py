@@ -88,6 +88,8 @@ FILES = [
           "not JSON that a service could read"),
     wrong("a definition with half a character", '{"properties": {"a": "\\ud800"}}',
           "not JSON that a service could read"),
+    wrong("a definition that nests deeply", '{"properties": {"a":' + "[" * 800 + "]" * 800 + "}}",
+          "not a web service definition: nested deeper than 100 levels"),
     wrong("a definition that is too long", " " * (16 * 1024 * 1024 + 1),
           "16,777,217 bytes; 16 MiB (16,777,216) is the limit; make it smaller, or split it"),
     wrong("a definition with more than goes into one request",
@@ -190,6 +192,46 @@ def test_a_binding_that_cannot_be_created_as_it_says_is_told_why(
 
 def created(folder: Path, content: str, binding: str = CREATED) -> Any:
     return loaded(write(folder, tree(content, binding)))["prod"].bindings[0]
+
+
+PASSWORD = "Server user account password"
+LOGIN = "node5/Server user account password"
+NAMED = CREATED + f'    secrets: {{"{LOGIN}": env:LOGIN}}\n'
+
+
+def graph(value: Any, name: str = PASSWORD) -> str:
+    return definition(package={"nodes": {"node5": {"parameters": {name: value}}}})
+
+
+@pytest.mark.parametrize("name", [PASSWORD, "AccountKey", "storageToken", "client_secret", "KEY 2"])
+@pytest.mark.parametrize("binding", [CREATED, NAMED])
+def test_a_plain_value_of_what_is_called_a_secret_is_refused_and_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, binding: str
+) -> None:
+    monkeypatch.setitem(GOOD, "churn.yaml", binding)  # type: ignore[arg-type]
+    for value in (
+        {"value": "hunter2", "certificateThumbprint": ""},
+        {"Value": "hunter2"},
+        "hunter2",
+    ):
+        (said,) = said_of(whole("", FILE, graph(value, name)), tmp_path, monkeypatch)
+        assert said.startswith(f"{AT} holds a secret in plain text at")
+        assert f"properties.package.nodes.node5.parameters.{name}" in said
+        assert "hunter2" not in said
+        monkeypatch.chdir(tmp_path)
+
+
+def test_what_is_called_a_secret_may_be_named_and_must_where_it_was_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_out, empty = graph({"certificateThumbprint": ""}), graph({"value": ""})
+    for content in (taken_out, empty):
+        made = created(tmp_path / "services", content, NAMED).create
+        assert [name.variable for _, name in made.secrets] == ["STORE_KEY", "LOGIN"]
+    assert created(tmp_path / "services", empty).create.secrets[1:] == ()
+    monkeypatch.setitem(GOOD, "churn.yaml", CREATED)  # type: ignore[arg-type]
+    (said,) = said_of(whole("", FILE, taken_out), tmp_path, monkeypatch)
+    assert f'the definition hides the value of "{LOGIN}"; name it in secrets' in said
 
 
 def test_a_hidden_value_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

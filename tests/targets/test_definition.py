@@ -250,6 +250,53 @@ def test_an_export_holds_no_secret_and_nothing_that_the_server_generates() -> No
             assert name not in lowered
 
 
+HOLDERS = [
+    "Server user account password",
+    "dbPassword",
+    "api_key",
+    "AccessToken",
+    "client-secret 2",
+]
+PLAIN = [
+    {"value": "CANARY", "certificateThumbprint": ""},
+    {"Value": "CANARY", "CertificateThumbprint": None},
+    {"defaultValue": "CANARY"},
+    "CANARY",
+    4711,
+]
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+@pytest.mark.parametrize("value", PLAIN, ids=repr)
+def test_an_export_drops_what_its_name_calls_a_secret(name: str, value: object) -> None:
+    parameters = {name: value, "Database server name": {"value": "kept"}}
+    places: list[dict[str, Any]] = [
+        {"parameters": parameters},
+        {"package": {"nodes": {"n1": {"assetId": "m", "parameters": parameters}}}},
+        {"package": {"graphParameters": parameters}},
+        {"exampleRequest": {"inputs": {}, "globalParameters": parameters}},
+        {"parameters": [{"name": name, "value": "CANARY"}, {"name": "x", "value": "kept"}]},
+    ]
+    for properties in places:
+        for document in (definition({"m": DATA}, **properties),):
+            for spelling in (document, pascal(document)):
+                text = json.dumps(without_secrets(spelling))
+                assert "CANARY" not in text
+                assert "4711" not in text
+                assert "kept" in text
+
+
+def test_columns_of_data_may_be_called_like_secrets() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"input1": {"properties": {"api_key": {"type": "s"}}}},
+    }
+    example = {"inputs": {"input1": [{"api_key": "kept"}]}, "globalParameters": None}
+    document = definition({"m": DATA}, input=schema, exampleRequest=example)
+    exported = without_secrets(document)["properties"]
+    assert (exported["input"], exported["exampleRequest"]) == (schema, example)
+
+
 def test_an_export_holds_no_user_and_no_fragment_of_a_uri() -> None:
     where = "https://me:CANARY@acct/x.ilearner#CANARY"
     text = json.dumps(without_secrets(definition({"m": {**DATA, "locationInfo": {"uri": where}}})))

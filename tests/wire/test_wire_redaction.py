@@ -18,7 +18,18 @@ from reconciler.wire.recorded import key_of
 from reconciler.wire.redaction import kept_json
 
 CANARY = "c4n4ryc4n4ryc4n4ry"
-SECRET_NAMES = ["key", "Keys", "PrimaryKey", "secondary", "credentials", "SasBlobToken", "password"]
+SECRET_NAMES = [
+    "dbPassword",
+    "Client Secret",
+    "api_token 2",
+    "key",
+    "Keys",
+    "PrimaryKey",
+    "secondary",
+    "credentials",
+    "SasBlobToken",
+    "password",
+]
 URLS = [
     f"https://a.blob.core.windows.net/x/y.ilearner?sv=1&sig={CANARY}",
     f"https://user:{CANARY}@a.example/x",
