@@ -46,6 +46,7 @@ class Job:
     show: Callable[[], str] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     has_changes: bool | None = None  # where neither plan nor report says it
+    rest: frozenset[str] = frozenset()  # names in the plan of what is shown and not judged
     files: dict[str, str] = field(default_factory=dict)  # output → path
     errors: list[Finding] = field(default_factory=list)
 
@@ -142,7 +143,10 @@ def _findings(told: Job) -> list[Finding]:
         return annotations.report_findings(told.report)
     if told.proofs is not None:
         return annotations.proof_findings(told.proofs, told.sources)
-    return annotations.plan_findings(told.plan) if told.plan is not None else []
+    if told.plan is None:
+        return []
+    judged = tuple(change for change in told.plan.changes if change.name not in told.rest)
+    return annotations.plan_findings(replace(told.plan, changes=judged))
 
 
 def _placed(finding: Finding, root: Path) -> Finding:

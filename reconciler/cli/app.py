@@ -193,6 +193,10 @@ def plan(
         str,
         typer.Option("--max-age", metavar="AGE", help="Refuse an older snapshot: 30m, 12h, 7d."),
     ] = "7d",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Judge all, not only what the job's pull request touches."),
+    ] = False,
     prune: Prune = False,
     force: Force = None,
     parallel: Parallel = None,
@@ -212,6 +216,7 @@ def plan(
         wanted = session.unprotected(wanted)
     return commands.plan(
         wanted,
+        services,
         page,
         out,
         detailed_exitcode,
@@ -220,6 +225,7 @@ def plan(
         max_age_s=most_seconds,
         forced=bool(force),
         prune=session.pruning(wanted, prune, force),
+        strict=strict,
     )
 
 

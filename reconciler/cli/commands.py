@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import actions, session
+from reconciler.cli.event import base_of_pull, read_event
 from reconciler.cli.output import say, write_file
 from reconciler.cli.streams import show_kept
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -18,11 +20,14 @@ from reconciler.plan import TO_DO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from reconciler.cli.output import Page
     from reconciler.model import Binding, Desired, Observed, Plan
     from reconciler.plan import Prune
+
+_MOST_NAMES = 10
 
 
 def validate(services: Path, sarif: Path | None) -> int:
@@ -39,6 +44,7 @@ def validate(services: Path, sarif: Path | None) -> int:
 
 def plan(
     wanted: Desired,
+    services: Path,
     page: Page,
     out: Path | None,
     detailed_exitcode: bool,
@@ -48,8 +54,12 @@ def plan(
     max_age_s: float = math.inf,
     forced: bool = False,
     prune: Prune | None = None,
+    strict: bool = False,
 ) -> int:
-    """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable."""
+    """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable.
+
+    In a job of a pull request only what that touches is judged, unless `strict`; all is shown.
+    """
     if live is None:
         session.introduce(wanted.environment)
         made = plan_now(wanted, parallel, prune)
@@ -59,6 +69,7 @@ def plan(
         made = _plan_offline(wanted, live, parallel, max_age_s)
     made = replace(made, commit=wanted.commit)
     page.show_plan(made)
+    rest = frozenset() if strict else _rest(services, wanted, made)
     if out is not None:
         session.name_uncommitted(wanted, "the plan")
         # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
@@ -68,7 +79,25 @@ def plan(
         named = f"plan {kept.id}" if kept.id else "a plan made offline, which approves nothing,"
         say(f"wrote {out}: {named} with digest {kept.digest}")
     blind = prune is not None and bool(made.notes)
-    return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, forced)
+    return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, forced, rest)
+
+
+def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
+    """The names of the bindings that the pull request of this job does not touch."""
+    event = read_event(os.environ)
+    if not base_of_pull(event):
+        return frozenset()
+    from reconciler.cli.since import untouched
+
+    actions.current().rest = rest = untouched(services, wanted, event)
+    left = [c.name for c in made.changes if c.action is Action.BLOCK and c.name in rest]
+    if left:
+        more = f" and {len(left) - _MOST_NAMES:,} more" if len(left) > _MOST_NAMES else ""
+        say(
+            "in the way, but not touched by this pull request and not judged (--strict judges "
+            f"all): {', '.join(left[:_MOST_NAMES])}{more}"
+        )
+    return rest
 
 
 def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
@@ -85,11 +114,19 @@ def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: 
     return _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
 
 
-def plan_exit_code(made: Plan, detailed: bool, forced: bool) -> int:
-    """What a plan says as an exit code: unreadable before refused before changes."""
-    if any(change.code == UNREADABLE for change in made.changes):
+def plan_exit_code(
+    made: Plan, detailed: bool, forced: bool, rest: AbstractSet[str] = frozenset()
+) -> int:
+    """What a plan says as an exit code: unreadable before refused before changes.
+
+    Nothing is refused because of the bindings in `rest`. A limit that is exceeded counts where
+    something beside the rest would be changed.
+    """
+    judged = [change for change in made.changes if change.name not in rest]
+    if any(change.code == UNREADABLE for change in judged):
         return errors.ERROR
-    if made.counts[Action.BLOCK] or (made.excess and not forced):
+    exceeded = made.excess and not forced and any(change.action in TO_DO for change in judged)
+    if exceeded or any(change.action is Action.BLOCK for change in judged):
         return errors.REFUSED
     changes = any(made.counts[action] for action in TO_DO)
     return errors.CHANGES if changes and detailed else errors.SUCCESS

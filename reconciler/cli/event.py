@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def read_event(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -24,6 +27,13 @@ def pull_head(event: Mapping[str, Any]) -> str:
     """The commit that the pull request of an event is at; "" for any other event."""
     head = _object(_object(event, "pull_request"), "head").get("sha")
     return head if isinstance(head, str) else ""
+
+
+def base_of_pull(event: Mapping[str, Any]) -> str:
+    """The commit that a pull request or a merge queue begins at; "" for any other event."""
+    base = _object(_object(event, "pull_request"), "base").get("sha")
+    base = base or _object(event, "merge_group").get("base_sha")
+    return base if isinstance(base, str) and _COMMIT.fullmatch(base) else ""
 
 
 def pull_number(event: Mapping[str, Any]) -> int | None:

@@ -11,10 +11,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
 from reconciler.cli import git, session
+from reconciler.cli.event import base_of_pull
 from reconciler.cli.output import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
@@ -45,6 +46,23 @@ def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
         f"changed: {changed:,}"
     )
     return names
+
+
+def untouched(services: Path, wanted: Desired, event: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the bindings that the pull request of an event leaves as they were; none where
+    the event is of none, or git cannot tell.
+    """
+    if not (base := base_of_pull(event)):
+        return frozenset()
+    try:
+        repository = _repository(services)
+        both = ("merge-base", _commit(repository, base), "HEAD")
+        begin = git.good(git.run(repository.top, *both)).decode().strip()
+        names = since(services, wanted, begin)
+    except ConfigurationError as exc:
+        say(f"what this pull request touches is not known, so all is judged: {exc.message}")
+        return frozenset()
+    return frozenset(binding.name for binding in wanted.bindings) - names
 
 
 @dataclass(frozen=True)
