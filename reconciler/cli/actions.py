@@ -49,6 +49,7 @@ class Job:
     rest: frozenset[str] = frozenset()  # names in the plan of what is shown and not judged
     files: dict[str, str] = field(default_factory=dict)  # output → path
     errors: list[Finding] = field(default_factory=list)
+    error: str = ""  # what ended the command, with every problem
 
     def validated(self, counts: Mapping[str, int]) -> None:
         """Keep how many bindings each environment has."""
@@ -65,11 +66,11 @@ class Job:
         from reconciler.model import NOWHERE
         from reconciler.render.annotations import Finding
 
+        self.error = error if isinstance(error, str) else error.message
         if isinstance(error, ConfigurationError) and error.problems:
             self.errors += problem_findings(error)
             return
-        message = error if isinstance(error, str) else error.message
-        self.errors.append(Finding(NOWHERE, "error", _TITLES.get(code, "error"), message))
+        self.errors.append(Finding(NOWHERE, "error", _TITLES.get(code, "error"), self.error))
 
     def ended(self, code: int, environ: Mapping[str, str], to: TextIO) -> int:
         """The exit code, after everything is said; another one if all went well but the saying."""

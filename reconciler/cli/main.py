@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # Containers that are made beyond those that went before cycles are looked for: a fleet makes many
 # that stay, and next to no cycles. Python's own 700 costs a tenth of a plan's processor time.
 _MADE_BEFORE_CYCLES = 20_000
+# However `-o json` may be written: a program reads stdout then, also where the rest is wrong usage.
+_JSON = re.compile(r"(?:^|\0)(?:-[vy]*o[\0=]?|--output[\0=])json(?:\0|$)")
 ISSUES = "this is a bug of ours; please report it with the text above"
 
 
@@ -47,8 +50,22 @@ def run(arguments: list[str] | None = None) -> int:
         streams.check_streams()
     except streams.UnwritableError as exc:
         return _not_begun(exc)
-    with streams.one_way_out() as stderr, actions.job() as job:
-        return job.ended(_run(arguments, job), os.environ, stderr)
+    with streams.one_way_out() as (stdout, stderr), actions.job() as job:
+        code = _run(arguments, job)
+        if code == errors.INTERRUPTED:
+            job.error = "interrupted; run it again"
+        if job.error and not stdout.written and _JSON.search("\0".join(arguments or sys.argv[1:])):
+            _show_error(job, code)
+        return job.ended(code, os.environ, stderr)
+
+
+def _show_error(job: Job, code: int) -> None:
+    """What ended the command, as the document that was to be on stdout."""
+    from reconciler.cli.output import redacted
+    from reconciler.render.documents import error_json
+
+    with contextlib.suppress(OSError):
+        streams.show_kept(error_json(code, redacted(job.error), redacted(tuple(job.errors))))
 
 
 def _not_begun(exc: streams.UnwritableError) -> int:

@@ -34,6 +34,7 @@ class Out:
 
     def __init__(self, bare: TextIO, name: str) -> None:
         self.bare = bare
+        self.written = False
         self._name = name
 
     def write(self, text: str) -> int:
@@ -49,7 +50,8 @@ class Out:
 
             text = disarmed(text)
             text = text if speaks_unicode(self.bare) else ascii_text(text)
-        with self._written():
+        self.written = self.written or bool(text)
+        with self._writing():
             self.bare.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -59,11 +61,11 @@ class Out:
 
     def flush(self) -> None:
         """Write what is still buffered."""
-        with self._written():
+        with self._writing():
             self.bare.flush()
 
     @contextlib.contextmanager
-    def _written(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
@@ -96,12 +98,15 @@ def to_nowhere(stream: TextIO) -> None:
 
 
 @contextlib.contextmanager
-def one_way_out() -> Iterator[TextIO]:
-    """Everything that is printed inside goes through `Out`; yields the stderr that does not."""
-    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
-    out, err = (cast(TextIO, Out(stream, name)) for name, stream in streams.items())
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        yield streams["stderr"]
+def one_way_out() -> Iterator[tuple[Out, TextIO]]:
+    """Everything that is printed inside goes through `Out`; yields that of stdout, and the stderr
+    that is none."""
+    out, err = Out(sys.stdout, "stdout"), Out(sys.stderr, "stderr")
+    with (
+        contextlib.redirect_stdout(cast(TextIO, out)),
+        contextlib.redirect_stderr(cast(TextIO, err)),
+    ):
+        yield out, err.bare
 
 
 def check_streams() -> None:

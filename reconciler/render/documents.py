@@ -30,6 +30,7 @@ from reconciler.model import (
     Score,
     Source,
 )
+from reconciler.render.annotations import Finding
 from reconciler.render.cells import is_hidden
 from reconciler.render.status import StatusRow
 
@@ -37,6 +38,7 @@ PLAN = "reconciler/plan/v1"
 REPORT = "reconciler/report/v1"
 STATUS = "reconciler/status/v1"
 PROOFS = "reconciler/proofs/v1"
+ERROR = "reconciler/error/v1"
 _LONGEST_S = 1e12  # of a training; ten thousand of these still add up to a number
 _UNUSUAL = re.compile(r"[^\n -~]")
 
@@ -78,6 +80,18 @@ def proofs_json(proofs: Iterable[Proof]) -> str:
     shown = tuple(proofs)
     proved = all(proof.proved for proof in shown)
     return json_document({"schema": PROOFS, "proved": proved, "proofs": [_proof(p) for p in shown]})
+
+
+def error_json(exit_code: int, error: str, findings: Iterable[Finding]) -> str:
+    """What ended a command before it had a document: the text, and every problem with its place."""
+    problems = [
+        {**_source(finding.source), "rule": finding.rule, "message": finding.message}
+        for finding in findings
+        if finding.source.path
+    ]
+    return json_document(
+        {"schema": ERROR, "exit_code": exit_code, "error": error, "problems": problems}
+    )
 
 
 def json_document(value: object, indent: int = 2) -> str:
