@@ -37,7 +37,8 @@ def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> 
     if trainings <= environment.most_retrains:
         return ()
     most = environment.most_retrains
-    return (f"{trainings} versions would be trained, and limits.retrains is {most}",)
+    versions = "version" if trainings == 1 else "versions"
+    return (f"{trainings} {versions} would be trained, and limits.retrains is {most}",)
 
 
 def _of_changes(environment: Environment, changes: tuple[Change, ...], declared: Declared) -> str:
@@ -46,8 +47,9 @@ def _of_changes(environment: Environment, changes: tuple[Change, ...], declared:
     if declared.environment <= ALWAYS_ALLOWED or changing * 100 <= most * of:
         return ""
     where = "" if of == declared.environment else " of the shard"
+    endpoints = "endpoint" if of == 1 else "endpoints"
     return (
-        f"{changing} of {of} endpoints{where} would change ({100 * changing / of:.0f}%), and "
+        f"{changing} of {of} {endpoints}{where} would change ({100 * changing / of:.0f}%), and "
         f"limits.changes is {most}%"
     )
 

@@ -132,7 +132,8 @@ def _annotate(told: Job, environ: Mapping[str, str], to: TextIO) -> None:
     for finding in by_importance(found, changed)[:MOST]:
         print(error_command(finding), file=to)
     if len(found) > MOST:
-        print(f"{len(found) - MOST} more errors are in the summary of the job", file=to)
+        are = "error is" if len(found) == MOST + 1 else "errors are"
+        print(f"{len(found) - MOST} more {are} in the summary of the job", file=to)
     to.flush()
 
 

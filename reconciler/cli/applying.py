@@ -147,7 +147,8 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
             order.page.show_plan(first, to=sys.stderr)
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
-            order.approval.check(replace(first, excess=too_many), opened.world.ledger.plans)
+            judged = replace(first, excess=too_many)
+            order.approval.check(judged, opened.world.ledger.plans, trains=True)
         course = _course(first, goal)
 
         planned = replace(first, commit=order.wanted.commit)
@@ -183,7 +184,7 @@ def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) 
     with (
         session.stoppable(opened.stop),
         alone(order, opened, approved) if writes else contextlib.nullcontext(),
-        order.page.progress() as progress,
+        order.page.progress(len(course.changes)) as progress,
     ):
         return converge(
             opened.world,

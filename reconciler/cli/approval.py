@@ -11,6 +11,7 @@ from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
 from reconciler.model import NOT_DECLARED, Action
 from reconciler.plan import TO_DO, beyond, uncovered
+from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,9 @@ class Approval:
         doomed = (c for plan in plans for c in plan.changes if c.action is Action.DELETE)
         return any(change.code == NOT_DECLARED for change in doomed)
 
-    def check(self, fresh: Plan, plans: Plans) -> None:
-        """Return when the fresh plan may be applied; StalePlanError or RefusedError otherwise."""
+    def check(self, fresh: Plan, plans: Plans, *, trains: bool = False) -> None:
+        """Return when the fresh plan may be applied, or what it trains be trained; StalePlanError
+        or RefusedError otherwise."""
         if self.expect is not None and fresh.digest != self.expect:
             raise StalePlanError(
                 f"approved {self.expect}, but the plan is now {fresh.digest}; review it and "
@@ -66,6 +68,9 @@ class Approval:
         approvals = (self.expect, self.plan, self.merged)
         approved = self.yes or any(one is not None for one in approvals)
         if not approved and any(fresh.counts[action] for action in TO_DO):
+            if trains:
+                self.confirm("Train these versions? No endpoint is changed.")
+                return
             _ask(
                 "Apply these changes?",
                 f"pass --expect {fresh.digest} to apply exactly this plan, a plan file, or --yes "
@@ -136,10 +141,10 @@ def _check_each(fresh: Plan, approved: Sequence[Plan]) -> None:
         beyond_it = uncovered(fresh, plan)
         left = {address: beyond_it[address] for address in left if address in beyond_it}
     if left:
-        listed = "\n".join(left.values())
+        listed, count = "\n".join(left.values()), counted(len(same), "approved plan")
         raise StalePlanError(
-            f"{listed}\nthe plan {fresh.digest} does more than {len(same)} approved plans that "
-            "were not applied yet; review it and approve it"
+            f"{listed}\nthe plan {fresh.digest} does more than {count} not applied yet; review it "
+            "and approve it"
         )
 
 

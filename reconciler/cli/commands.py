@@ -37,7 +37,8 @@ def validate(services: Path, sarif: Path | None) -> int:
     for name, wanted in sorted(found.items()):
         made = sum(bool(binding.element) for binding in wanted.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
-        say(f"{name}: {len(wanted.bindings):,} bindings are valid{of_them}")
+        are = "binding is" if len(wanted.bindings) == 1 else "bindings are"
+        say(f"{name}: {len(wanted.bindings):,} {are} valid{of_them}")
     actions.current().validated({name: len(found[name].bindings) for name in sorted(found)})
     return errors.SUCCESS
 
@@ -76,8 +77,8 @@ def plan(
         kept = replace(made, id="" if live else secrets.token_hex(8))
         write_file(out, page.plan_json(kept))
         actions.current().files["plan-file"] = str(out)
-        named = f"plan {kept.id}" if kept.id else "a plan made offline, which approves nothing,"
-        say(f"wrote {out}: {named} with digest {kept.digest}")
+        offline = "" if kept.id else ", which was made offline and approves nothing"
+        say(f"wrote {out}: plan {kept.digest}{offline}")
     blind = prune is not None and bool(made.notes)
     return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, forced, rest)
 

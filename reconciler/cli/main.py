@@ -124,10 +124,17 @@ def _reader_gone() -> int:
 
 
 def _misused(exc: typer.TyperException, job: Job) -> int:
+    from typer._click.exceptions import NoArgsIsHelpError  # typer does not export it
+
     """Typer's own exit code for this is 2, which means "changes are present" here."""
     command = getattr(getattr(exc, "ctx", None), "command_path", "reconciler")
-    print(redact(f"error: {exc.format_message()}\ntry: {command} --help"), file=sys.stderr)
-    job.failed(errors.USAGE, exc.format_message())
+    message = exc.format_message()
+    if isinstance(exc, NoArgsIsHelpError):
+        print(message, file=sys.stderr)
+        message = "no command is given; the help names them"
+    else:
+        print(redact(f"error: {message}\ntry: {command} --help"), file=sys.stderr)
+    job.failed(errors.USAGE, message)
     return errors.USAGE
 
 

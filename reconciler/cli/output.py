@@ -196,13 +196,14 @@ class Page:
             case _:
                 self._text(render.history_text(history, self._look(sys.stdout)))
 
-    def progress(self) -> LiveProgress | HeartbeatProgress:
-        """A live display on a terminal, heartbeat lines otherwise."""
+    def progress(self, total: int) -> LiveProgress | HeartbeatProgress:
+        """A live display of so many bindings on a terminal, heartbeat lines otherwise."""
         from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            return LiveProgress(bare(sys.stderr), clock=time.monotonic, no_color=not self._color())
-        return HeartbeatProgress(sys.stderr, clock=time.monotonic)
+            stream, plain = bare(sys.stderr), not self._color()
+            return LiveProgress(stream, clock=time.monotonic, no_color=plain, total=total)
+        return HeartbeatProgress(sys.stderr, clock=time.monotonic, total=total)
 
     def _color(self) -> bool:
         return not (self.no_color or os.environ.get("NO_COLOR"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.cli import output
 from reconciler.errors import redact
-from reconciler.render.cells import Look, ascii_text, cells, pad, visible
+from reconciler.render.cells import Look, ascii_text, cells, listed, pad, visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,9 +49,10 @@ class Active:
 class _Progress:
     """What both displays remember: the active bindings in the order in which they began."""
 
-    def __init__(self, stream: TextIO, clock: Clock) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, total: int) -> None:
         self._stream = stream
         self._clock = clock
+        self._total, self._ended = total, 0
         self._lock = threading.RLock()
         self._active: dict[str, Active] = {}
         encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
@@ -76,15 +77,22 @@ class _Progress:
 
     def _leave(self, name: str) -> str:
         """Forget the binding; ` (12 s)` for what it took, or "" when it never was under way."""
+        self._ended += 1
         was = self._active.pop(name, None)
         return "" if was is None else f" ({self._clock() - was.began:.0f} s)"
+
+    def _of_all(self) -> str:
+        """`12 of 61 ended`; "" for a single binding, or where nobody counted them."""
+        return f"{self._ended:,} of {self._total:,} ended" if self._total > 1 else ""
 
 
 class HeartbeatProgress(_Progress):
     """A line when something changes, and at most every `every_s` one about what is under way."""
 
-    def __init__(self, stream: TextIO, *, clock: Clock, every_s: float = 30.0) -> None:
-        super().__init__(stream, clock)
+    def __init__(
+        self, stream: TextIO, *, clock: Clock, every_s: float = 30.0, total: int = 0
+    ) -> None:
+        super().__init__(stream, clock, total)
         self._every_s = every_s
         self._last_beat = clock()
 
@@ -124,7 +132,8 @@ class HeartbeatProgress(_Progress):
             now = self._clock()
             if self._active and now - self._last_beat >= self._every_s:
                 self._last_beat = now
-                self._say("still under way: " + self._under_way(now))
+                of_all = f"{self._of_all()}; " if self._total > 1 else ""
+                self._say(f"{of_all}still under way: {self._under_way(now)}")
 
     def _under_way(self, now: float) -> str:
         told = [
@@ -147,8 +156,10 @@ class LiveProgress(_Progress):
     would begin at the end of the last one, and the next drawing would wipe it out.
     """
 
-    def __init__(self, stream: TextIO, *, clock: Clock, no_color: bool = False) -> None:
-        super().__init__(stream, clock)
+    def __init__(
+        self, stream: TextIO, *, clock: Clock, no_color: bool = False, total: int = 0
+    ) -> None:
+        super().__init__(stream, clock, total)
         self._no_color = no_color
         self._live: Live | None = None
         self._console: Any = None
@@ -253,7 +264,8 @@ class LiveProgress(_Progress):
         rows = [_Row.of(look, f"{self._frame(now)} {name}", one, now) for name, one in shown]
         lines = _laid_out(look, rows)
         more = len(self._active) - len(shown)
-        return [*lines, self._clean(f"… and {more} more")] if more else lines
+        last = ", ".join(listed([f"… and {more} more" if more else "", self._of_all()]))
+        return [*lines, self._clean(last)] if last else lines
 
     def _frame(self, now: float) -> str:
         frames = ASCII_SPINNER if self._ascii else SPINNER

@@ -13,6 +13,7 @@ from reconciler.cli import actions, git, session
 from reconciler.cli.output import redacted, say, write_file
 from reconciler.errors import ConfigurationError, Problem, redact
 from reconciler.model import UNREADABLE, Report
+from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ def report(
     )
     write_file(out, redact(page_html(redacted(overview))))
     actions.current().files["html-file"] = str(out)
-    say(f"wrote {out}: {len(plan.changes):,} endpoints, plan {plan.digest}")
+    say(f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}")
     unreadable = any(change.code == UNREADABLE for change in plan.changes)
     return errors.ERROR if unreadable or any(one.unread for one in told) else errors.SUCCESS
 

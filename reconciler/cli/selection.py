@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
 from reconciler.model import Declared
+from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
     from reconciler.model import Address, Binding, Desired
@@ -42,7 +43,7 @@ class Selection:
         chosen = tuple(b for b in wanted.bindings if self._names(b) and _has(b, pairs))
         if not chosen:
             raise ConfigurationError(
-                f"the selection leaves none of the {len(wanted.bindings):,} bindings of "
+                f"the selection leaves none of the {counted(len(wanted.bindings), 'binding')} of "
                 f"{wanted.environment.name}"
             )
         of_shard = self._of_shard(wanted.bindings)

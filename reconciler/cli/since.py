@@ -20,6 +20,7 @@ from reconciler.cli.output import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
 from reconciler.errors import ConfigurationError
+from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
     else:
         names = frozenset()
     say(
-        f"since {ref}: {len(names):,} of {len(wanted.bindings):,} bindings touched; files "
+        f"since {ref}: {len(names):,} of {counted(len(wanted.bindings), 'binding')} touched; files "
         f"changed: {changed:,}"
     )
     return names

@@ -20,6 +20,7 @@ from reconciler.cli.streams import show_kept
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
 from reconciler.model import UNREADABLE, CloudName
+from reconciler.render.cells import counted
 from reconciler.wire.hosts import hosts_of
 from reconciler.wire.recorded import Answers, NoToken, Recorded
 
@@ -62,7 +63,8 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
         show_kept(snapshot_json(taken))
     else:
         write_file(out, snapshot_json(taken))
-        say(f"wrote {out}: {len(wanted.bindings):,} bindings as of {at}, plan {made.digest}")
+        count = counted(len(wanted.bindings), "binding")
+        say(f"wrote {out}: {count} as of {at}, plan {made.digest}")
     unread = [change for change in made.changes if change.code == UNREADABLE]
     for change in unread:
         say(f"{change.name} is not known in it: {change.why}")

@@ -375,12 +375,22 @@ class _Reader:
         mark = getattr(exc, "problem_mark", None)
         if mark is None:
             return _HopelessError(Problem(self._path, 0, 0, "not YAML"))
+        if mark.line > self._text.rstrip().count("\n"):
+            return _HopelessError(problem(self._unended(exc), f"not YAML: {exc.problem}"))  # type: ignore[attr-defined]
         tab = self._tab(mark.line, mark.column)
         if tab is not None:
             return _HopelessError(
                 Problem(self._path, mark.line + 1, tab + 1, "a tab; indent with spaces")
             )
         return self._hopeless(mark, f"not YAML: {getattr(exc, 'problem', '') or 'unreadable'}")
+
+    def _unended(self, exc: yaml.YAMLError) -> Source:
+        """Where what has no end begins, else the last character: nobody finds a place behind it."""
+        lines = self._text.rstrip().split("\n")
+        begun = getattr(exc, "context_mark", None)
+        if begun is not None and begun.line < len(lines):
+            return self._source(begun)
+        return Source(self._path, len(lines), max(len(lines[-1]), 1))
 
     def _tab(self, line: int, column: int) -> int | None:
         """The column of the tab that the parser stumbled over, or None."""

@@ -29,7 +29,7 @@ class Plans:
         """StalePlanError when a run of this plan has ended already."""
         if ended := self.ended(plan):
             raise StalePlanError(
-                f"plan {plan.id} was applied already, {ended}; a plan is applied once: "
+                f"plan {plan.digest} was applied already, {ended}; a plan is applied once: "
                 "plan again and have it approved"
             )
 
@@ -78,4 +78,4 @@ def _ended(content: bytes, plan: Plan) -> str:
         found = parse_json(content)
         return f"by run {found['run']} at {found['ended']}" if found["ended"] else ""
     except (ValueError, KeyError, TypeError) as exc:
-        raise UnreadableError(f"the mark of plan {plan.id} in the store is damaged") from exc
+        raise UnreadableError(f"the mark of plan {plan.digest} in the store is damaged") from exc

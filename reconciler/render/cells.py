@@ -199,12 +199,15 @@ class Look:
 PLAIN = Look()
 
 
-def heads(look: Look, rows: Iterable[list[str]], gap: int = 3) -> list[list[str]]:
-    """The lines of each row: one with aligned columns; two where the terminal is too narrow."""
+def heads(
+    look: Look, rows: Iterable[list[str]], gap: int = 3, *, whole: bool = False
+) -> list[list[str]]:
+    """The lines of each row: one with aligned columns; two where the terminal is too narrow, or,
+    of rows that must stay `whole`, where a cell would be cut."""
     clean = [[look.clean(cell) for cell in row] for row in rows]
     widths = [max(map(cells, column)) for column in zip(*clean, strict=True)]
     room = look.width - gap * (len(widths) - 1)
-    if sum(widths) > room and look.width < ROOMY:
+    if sum(widths) > room and (whole or look.width < ROOMY):
         return [_stacked(look, row) for row in clean]
     shrink(widths, room)
     return [[_aligned(look, row, widths, gap)] for row in clean]

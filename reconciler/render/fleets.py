@@ -13,7 +13,7 @@ from reconciler.render.times import about
 
 MOST_ALONE = 20  # so many proofs stand alone: what each endpoint answered is worth a line
 MOST_EQUAL = 5  # so many equal changes stand alone where lines are cheap: in a terminal, in a log
-MOST_LINES = 100  # above, models that serve before are told apart in the details only
+MOST_BEFORE = 5  # above, models that serve before are told apart in the details only
 
 _DIGITS = "0123456789"
 
@@ -55,12 +55,13 @@ class Fleet(Generic[_Member]):
 
 def fleets(changes: Iterable[Change]) -> list[Fleet[Change]]:
     """The changes in groups of the same action, versions, reason, gates and recipe change; what
-    needs a person first. Where these are too many, of the same version after the change only."""
-    ordered = words.in_order(changes)
-    found = _grouped(ordered, _of_change)
-    if len(found) <= MOST_LINES:
-        return found
-    return _grouped(ordered, lambda change: _of_change(replace(change, before="")))
+    needs a person first. Models that serve before may differ where there are more than a few: when
+    a fleet is planned first, each endpoint has one of its own."""
+    found = []
+    for fleet in _grouped(words.in_order(changes), lambda c: _of_change(replace(c, before=""))):
+        alike = _grouped(fleet.members, _of_change)
+        found += alike if len(alike) <= MOST_BEFORE else [fleet]
+    return found
 
 
 def large_fleets(changes: Sequence[Change], verbose: bool = False) -> list[Fleet[Change]]:

@@ -29,7 +29,7 @@ def _versions(look: Look, history: History) -> list[str]:
         [f"{made.version}", made.state, _when(made.at, made.commit)] for made in history.versions
     ]
     lines: list[str] = []
-    for head, made in zip(heads(look, rows), history.versions, strict=True):
+    for head, made in zip(heads(look, rows, whole=True), history.versions, strict=True):
         lines += [look.paint(line, _COLORS.get(made.state, "dim")) for line in head]
         lines += look.lines(_metrics(made), 4, hang=2)
         lines += look.lines(f"job {made.job}" if made.job else "", 4, "dim")
@@ -43,7 +43,7 @@ def _events(look: Look, history: History) -> list[str]:
         for event in history.events
     ]
     lines: list[str] = []
-    for head, event in zip(heads(look, rows), history.events, strict=True):
+    for head, event in zip(heads(look, rows, whole=True), history.events, strict=True):
         lines += head
         lines += look.lines(event.why, 4, "yellow")
     return lines

@@ -24,7 +24,7 @@ from reconciler.render.fleets import (
     why_of,
     work_of,
 )
-from reconciler.render.status import StatusRow, status_summary
+from reconciler.render.status import StatusRow, status_summary, worst_first
 
 _ENTITIES = {
     "&": "&amp;",
@@ -232,7 +232,7 @@ def _proof_place(proof: Proof, one_of_many: bool) -> str:
 
 def status_markdown(rows: Iterable[StatusRow]) -> str:
     """A table with a row per binding, and the counts."""
-    shown = list(rows)
+    shown = worst_first(rows)
     heads = ["binding", "sync", "health", "live", "wanted", "message"]
     cells = [
         [

@@ -73,13 +73,25 @@ def status_summary(rows: Iterable[StatusRow]) -> str:
     return f"{counted(len(shown), 'binding')}{': ' if parts else ''}{', '.join(parts)}."
 
 
+_WORST = [
+    *(HealthCode.MISSING, HealthCode.DEGRADED, HealthCode.UNKNOWN),
+    *(HealthCode.PROGRESSING, HealthCode.HEALTHY),
+]
+_FARTHEST = [Sync.UNKNOWN, Sync.OUT_OF_SYNC, Sync.SYNCED]
+
+
+def worst_first(rows: Iterable[StatusRow]) -> list[StatusRow]:
+    """The rows with what needs a person first; in their order where they are as bad."""
+    return sorted(rows, key=lambda r: (_WORST.index(r.health), _FARTHEST.index(r.sync)))
+
+
 _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"}
 _HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
 
 
 def status_text(rows: Iterable[StatusRow], look: Look = PLAIN) -> str:
     """A table, with the reason below each row that has one, and a line that counts the rows."""
-    shown = list(rows)
+    shown = worst_first(rows)
     lines = _table(look, shown) if shown else []
     return "".join(f"{line}\n" for line in [*lines, *look.lines(status_summary(shown))])
 

@@ -46,10 +46,23 @@ def test_the_plan_is_byte_identical_each_time(lab: Lab, command: Command) -> Non
         assert command("plan", "-o", output).out == command("plan", "-o", output).out
 
 
+def test_the_program_alone_shows_its_help_and_no_error(command: Command) -> None:
+    ran = command()
+    assert (ran.code, ran.out) == (errors.USAGE, "")
+    assert ran.err.startswith("Usage: ")
+    assert "error" not in ran.err.splitlines()[0]
+
+
+def test_one_binding_is_valid(lab: Lab, command: Command) -> None:
+    (lab.services / "local" / "diabetes.yaml").unlink()
+    assert command("validate").err == "local: 1 binding is valid\n"
+
+
 def test_out_writes_the_plan_as_json(lab: Lab, command: Command, tmp_path: Path) -> None:
     ran = command("plan", "-o", "json", "--out", "deep/plan.json")
     written = json.loads((tmp_path / "deep/plan.json").read_text())
-    assert f"plan {written['id']} with digest {written['digest']}" in ran.err
+    assert f"wrote deep/plan.json: plan {written['digest']}\n" in ran.err
+    assert written["id"] not in ran.err  # a plan has one name for people, everywhere
     assert {**written, "id": ""} == json.loads(ran.out)
 
 

@@ -63,6 +63,8 @@ def test_a_plan_is_applied_once(lab: Lab, command: Command) -> None:
     again = command("apply", "plan.json")
     assert again.code == errors.STALE
     assert "was applied already, by run" in again.err
+    digest = json.loads(Path("plan.json").read_text())["digest"]
+    assert f"plan {digest} was applied already" in again.err
     assert writes(lab) == []
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors, limits
+from reconciler.cli import approval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,18 @@ def test_train_makes_models_and_touches_no_endpoint(lab: Lab, command: Command) 
     assert gates
     assert all(gate["passed"] and gate["candidate"] is not None for gate in gates)
     assert {entry.route for entry in lab.cloud.log if entry.method == "PATCH"} == set()
+
+
+def test_train_asks_about_trainings_and_not_about_changes(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = command("train")
+    assert ran.code == errors.REFUSED
+    assert "--expect" not in ran.err  # no option of `train`
+    questions = []
+    monkeypatch.setattr(approval, "_ask", lambda question, _: questions.append(question))
+    assert command("train").code == errors.SUCCESS
+    assert questions == ["Train these versions? No endpoint is changed."]
 
 
 def test_after_train_an_apply_only_swaps(lab: Lab, command: Command) -> None:

@@ -141,7 +141,7 @@ def test_a_file_that_was_changed_meanwhile_is_refused(now: str) -> None:
 
 
 def test_a_file_that_became_unreadable_says_where() -> None:
-    with pytest.raises(ConfigurationError, match=r"prod/churn.yaml:2:1: not YAML"):
+    with pytest.raises(ConfigurationError, match=r"prod/churn.yaml:1:7: not YAML"):
         with_versions(FILE, "spec: {", [])
 
 

@@ -76,8 +76,8 @@ SECRETS = [
         "a SAS in a file that is not YAML",
         "binding",
         f"a: [\nb: https://x/y?sig={SECRET}\n",
+        "1:4: not YAML: did not find expected ',' or ']'",
         f"2:1: this line {OUT}",
-        "3:1: not YAML: did not find expected ',' or ']'",
     ),
     whole(
         "a workspace token",

@@ -111,6 +111,24 @@ YAML = [
         f"{NAME}  labels: {{? : x}}\n",
         "5:14: a key is missing here",
     ),
+    whole(
+        "a text that has no end is shown where it begins",
+        "binding",
+        'kind: WebService\nspec: "x\n\n\n',
+        "2:7: not YAML: found unexpected end of stream",
+    ),
+    whole(
+        "a mapping that has no end is shown where it begins",
+        "binding",
+        "kind: WebService\nspec: {a: b\n\n",
+        "2:7: not YAML: did not find expected ',' or '}'",
+    ),
+    whole(
+        "a value that never came is missed at the last character",
+        "binding",
+        "kind: WebService\nspec: [1,\n\n",
+        "2:9: not YAML: did not find expected node content",
+    ),
     binding(
         "what is not YAML says where",
         "churn-predictive",

@@ -339,3 +339,35 @@ def screen(stream: io.StringIO, width: int = 60) -> list[str]:
             lines[row] = lines[row].ljust(column)[:column] + char + lines[row][column + 1 :]
             column += 1
     return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_a_heartbeat_of_a_fleet_says_how_many_of_all_have_ended(
+    stream: io.StringIO, clock: Clock
+) -> None:
+    beats = HeartbeatProgress(stream, clock=clock, total=61)
+    for number in range(3):
+        beats.phase(f"b{number}", "training")
+    beats.done("b0", "proved")
+    beats.failed("b1", "refused")
+    clock.now += 30
+    beats.beat()
+    last = stream.getvalue().splitlines()[-1]
+    assert last == "2 of 61 ended; still under way: b2 (training 30 s)"
+
+
+def test_a_live_display_of_a_fleet_says_how_many_of_all_have_ended(clock: Clock) -> None:
+    stream = io.StringIO()
+    with LiveProgress(stream, clock=clock, total=61) as progress:
+        for number in range(3):
+            progress.phase(f"b{number}", "training")
+        progress.done("b0", "proved")
+        progress.beat()
+        assert "1 of 61 ended" in plain(stream.getvalue())
+
+
+def test_the_progress_of_one_binding_counts_nothing(stream: io.StringIO, clock: Clock) -> None:
+    beats = HeartbeatProgress(stream, clock=clock, total=1)
+    beats.phase("a", "training")
+    clock.now += 30
+    beats.beat()
+    assert stream.getvalue().splitlines()[-1] == "still under way: a (training 30 s)"
