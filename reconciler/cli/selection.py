@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
 from reconciler.model import Declared
-from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
     from reconciler.model import Address, Binding, Desired
@@ -42,6 +41,8 @@ class Selection:
         pairs = [_pair(label) for label in self.labels]
         chosen = tuple(b for b in wanted.bindings if self._names(b) and _has(b, pairs))
         if not chosen:
+            from reconciler.render.cells import counted
+
             raise ConfigurationError(
                 f"the selection leaves none of the {counted(len(wanted.bindings), 'binding')} of "
                 f"{wanted.environment.name}"

@@ -20,7 +20,6 @@ from reconciler.cli.output import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
 from reconciler.errors import ConfigurationError
-from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +32,8 @@ def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
 
     Raises ConfigurationError where git cannot tell.
     """
+    from reconciler.render.cells import counted
+
     repository = _repository(services)
     commit = _commit(repository, ref)
     changed = _changed(repository, commit)
