@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import math
+from itertools import islice
 
 from reconciler.errors import UnreadableError
+
+MOST_BYTES = 1024 * 1024  # of the two lines that are read
 
 
 def parse_evaluation(content: bytes) -> dict[str, float]:
     """Metric by name, from a header line and the first value line.
 
     Cells that are not finite numbers are left out: a gate on them is inconclusive, not passed.
-    Raises UnreadableError when there is no header, no value line, or no metric at all.
+    Raises UnreadableError when there is no header, no value line, or no metric at all. Both lines
+    are in the first MiB; whatever follows them is not looked at.
     """
+    if len(content) > MOST_BYTES:
+        content = content[:MOST_BYTES].rpartition(b"\n")[0]
     try:
-        rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"))) if row]
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        rows = list(islice(filter(None, lines), 2))
     except (UnicodeDecodeError, csv.Error) as exc:
         raise UnreadableError("the evaluation is not a CSV in UTF-8") from exc
     if len(rows) < 2:

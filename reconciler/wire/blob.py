@@ -426,9 +426,7 @@ def fetch_url(http: Http, hosts: Hosts, url: str) -> Response:
         parts = split_url(url)
         where = parts.netloc if parts else repr(without_query(url))
         raise RefusedError(f"a service names {where} as blob storage, which is not this cloud's")
-    answer = http.request(
-        "GET", url, what="reading a blob of the service", max_bytes=MAX_BLOB_BYTES
-    )
+    answer = http.request("GET", url, what="reading a blob of the service")
     return _checked(answer)
 
 

@@ -40,6 +40,7 @@ from reconciler.wire.actions import (
 )
 from reconciler.wire.foreign import causes_of, phrase_of
 from reconciler.wire.hosts import AUTHORITY, is_authority, is_loopback, named, split_url
+from reconciler.wire.lanes import check_proxy
 from reconciler.wire.response import one_line
 
 if TYPE_CHECKING:
@@ -314,6 +315,7 @@ class _Transport:
                 f"signing in to Azure: the means to sign in must not go to {named(request.url)};"
                 f" only to https://{AUTHORITY}"
             )
+        check_proxy(request.url)
         self.status = 0
         answer = self._inner.send(request, **how)
         self.status = int(answer.status_code)

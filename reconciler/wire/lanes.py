@@ -14,18 +14,21 @@ import contextlib
 import io
 import logging
 import math
+import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
 
-from reconciler.errors import redact
+from reconciler.errors import ConfigurationError, redact
 from reconciler.wire.foreign import Unexpected
 from reconciler.wire.hosts import is_loopback
 
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
     from requests.adapters import BaseAdapter, HTTPAdapter
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
+_PROXY = re.compile(
+    r"(?:(?P<scheme>https?|socks(?:4a?|5h?))://)?(?:[^\s/?#@]*@)?"
+    r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE,
+)
 _CHUNK_BYTES = 64 * 1024
 _HEAD_BYTES = 256 * 1024  # what may come before a body: headers, and interim answers
 _BYTES_PER_S = 128 * 1024  # at the least, beyond the time that any answer may take
@@ -113,6 +121,7 @@ class Lanes:
     def _pool(self, url: str) -> HTTPConnectionPool:
         """What leads to the origin of a URL. http goes to this machine only, never by a proxy, so
         a proxy is always a tunnel, in which the target of a request is what it is without one."""
+        check_proxy(url)
         asking, proxies = _prepared("GET", url, {}, None), self._proxies_for(url)
         pool: Any = self._adapter.get_connection_with_tls_context(
             asking, self._trusted, proxies=proxies
@@ -137,10 +146,38 @@ class Lanes:
         return Came(answer.status_code, answer.headers, chunks, answer.close)
 
     def _proxies_for(self, url: str) -> dict[str, str]:
-        parts = urlsplit(url)
-        if is_loopback(parts.hostname or "") or bypasses(parts.netloc, self._proxies):
-            return {}
-        return self._proxies
+        return {} if _is_direct(url, self._proxies) else self._proxies
+
+
+def check_proxy(url: str) -> None:
+    """ConfigurationError where the environment names a proxy for a URL that cannot be used.
+
+    Libraries would say no more than that the request failed; and they would name the proxy, in
+    whose URL a password may stand.
+    """
+    from requests.utils import select_proxy
+
+    proxies = getproxies_environment()
+    if _is_direct(url, proxies) or not (proxy := select_proxy(url, proxies)):
+        return
+    key = next(key for key in (urlsplit(url).scheme, "all") if proxies.get(key) == proxy)
+    named = (f"{key}_proxy", f"{key}_proxy".upper())
+    variable = next((name for name in named if name in os.environ), named[1])
+    match = _PROXY.fullmatch(proxy)
+    if match is None or int(match["port"] or 0) > 65535:
+        raise ConfigurationError(
+            f"environment variable {variable} is no URL of a proxy; write http://HOST:PORT"
+        )
+    if (match["scheme"] or "").lower().startswith("socks") and find_spec("socks") is None:
+        raise ConfigurationError(
+            f"environment variable {variable} names a SOCKS proxy, for which PySocks is not "
+            "installed; install it with: pip install pysocks, or name a proxy of http://"
+        )
+
+
+def _is_direct(url: str, proxies: dict[str, str]) -> bool:
+    parts = urlsplit(url)
+    return is_loopback(parts.hostname or "") or bypasses(parts.netloc, proxies)
 
 
 def _chunks(answer: BaseHTTPResponse, method: str) -> Iterator[bytes]:

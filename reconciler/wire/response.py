@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,6 +31,7 @@ from reconciler.wire.hosts import split_url
 _SHOWN_CHARACTERS = 80
 _SHOWN_MESSAGE = 400
 _SHOWN_DETAILS = 5
+_CLOCK_OFF_S = 120.0
 _READ_FOR_SHOWING = 64 * 1024
 
 
@@ -198,6 +200,8 @@ def error_of(response: Response) -> WireError:
     kind = _kind(response.status)
     said = _what_was_said(response)
     words = str(said) or response.describe()
+    if clock := _clock(response):
+        words = f"{words.rstrip('.')}; {clock}"
     return kind(
         f"{response.what}: {response.place}: {response.status} {words}",
         status=response.status,
@@ -205,6 +209,30 @@ def error_of(response: Response) -> WireError:
         details=said.codes,
         request_id=response.request_id,
     )
+
+
+def _clock(response: Response) -> str:
+    """That this machine's clock is off, where that can be why something was not authorized."""
+    if response.status not in (401, 403):
+        return ""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        there = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return ""
+    off_s = time.time() - there.timestamp()
+    if abs(off_s) < _CLOCK_OFF_S:
+        return ""
+    way = "fast" if off_s > 0 else "slow"
+    span = _span(abs(off_s))
+    return f"the clock of this machine is {span} {way} compared with the service's; set it"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
 
 
 def _kind(status: int) -> type[WireError]:
@@ -277,7 +305,13 @@ def _said_in_xml(body: bytes) -> _Said | None:
         return None
     # Storage appends "RequestId:…" and "Time:…" lines; the id has its own header.
     message = (root.findtext("Message") or "").partition("\n")[0]
-    return _Said(one_line(root.findtext("Code") or "", 80), one_line(message, _SHOWN_MESSAGE))
+    # Why a SAS does not hold: its times and the service's, or what it should have signed.
+    detail = (root.findtext("AuthenticationErrorDetail") or "").partition("Server used")[0]
+    return _Said(
+        one_line(root.findtext("Code") or "", 80),
+        one_line(message, _SHOWN_MESSAGE),
+        tuple(filter(None, [one_line(detail, _SHOWN_MESSAGE)])),
+    )
 
 
 def parse_xml(body: bytes) -> ElementTree.Element | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,3 +125,25 @@ def test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path(job: str) -> None
         with pytest.raises(UnreadableError, match="which is no id"):
             ask(job)
     assert http.asked == []
+
+
+def test_an_evaluation_is_read_no_further_than_its_first_two_lines() -> None:
+    """40 MB of lines took 2.3 GB."""
+    content = b"AUC,Rows\n0.9,100\n" + b"1,2\n" * 10_000_000
+    tracemalloc.start()
+    assert parse_evaluation(content) == {"AUC": 0.9, "Rows": 100}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "content", [b"a," * 20_000_000, b'"' * 40_000_000, b"a\n" + b"1" * 40_000_000]
+)
+def test_an_evaluation_of_one_long_line_is_unreadable(content: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(UnreadableError):
+        parse_evaluation(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000

@@ -8,8 +8,10 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from threading import Barrier
 
@@ -33,6 +35,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.wire.http import Headers, Http, Response
+from reconciler.wire.lanes import check_proxy
 
 CANARY = "c4n4ryS1gn4ture/with+base64="
 SAS = "?sv=2021-12-02&sig=c4n4ryS1gn4ture%2Fwith%2Bbase64%3D"
@@ -462,6 +465,94 @@ def test_a_proxy_is_used_but_never_for_this_machine(
             http.request("GET", "https://host.invalid/")
         with pytest.raises(UnreachableError, match="does not resolve"):
             http.request("GET", "https://other.invalid/")
+
+
+SOCKS = "names a SOCKS proxy, for which PySocks is not installed"
+NO_URL = r"is no URL of a proxy; write http://HOST:PORT"
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy", "words"),
+    [
+        ("ALL_PROXY", "socks5h://127.0.0.1:9", SOCKS),
+        ("all_proxy", "socks4://127.0.0.1:9", SOCKS),
+        ("HTTPS_PROXY", "socks5://me:canary@127.0.0.1:9", SOCKS),
+        ("HTTPS_PROXY", "http://pro xy:9", NO_URL),
+        ("https_proxy", "http://canary@127.0.0.1:notaport", NO_URL),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999", NO_URL),
+        ("HTTPS_PROXY", "ftp://canary:canary@127.0.0.1:9", NO_URL),
+        ("HTTPS_PROXY", "http://", NO_URL),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, words: str
+) -> None:
+    for name in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(variable, proxy)
+    monkeypatch.setattr("reconciler.wire.lanes.find_spec", lambda _: None)
+    with Http(retries=0) as http, pytest.raises(ConfigurationError, match=words) as caught:
+        http.request("GET", "https://host.invalid/")
+    assert f"environment variable {variable} " in caught.value.message
+    assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["127.0.0.1:9", "http://[::1]:9", "http://user:pa%20ss@127.0.0.1:9/", "https://p-1.example"],
+)
+def test_a_proxy_as_people_write_it_is_used(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    check_proxy("https://host.invalid/")
+
+
+@pytest.mark.parametrize(
+    ("off_s", "words"),
+    [
+        (3600, "60 minutes fast"),
+        (-3600, "60 minutes slow"),
+        (-90_000, "25 hours slow"),
+        (3_000_000, "35 days fast"),
+    ],
+)
+def test_a_clock_that_is_off_is_named_where_it_can_be_the_reason(
+    http: Http, stand_in: StandIn, off_s: float, words: str
+) -> None:
+    date = formatdate(time.time() - off_s, usegmt=True)
+    for status in (401, 403):
+        stand_in.answers = [Answer(status, b"", {"Date": date})]
+        with pytest.raises(UnauthorizedError, match=f"the clock of this machine is {words}"):
+            http.request("GET", stand_in.url)
+    stand_in.answers = [Answer(404, b"", {"Date": date})]
+    with pytest.raises(NotFoundError) as caught:
+        http.request("GET", stand_in.url)
+    assert "clock" not in caught.value.message
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sat, 99 Nov 2026 99:99:99 GMT"])
+def test_a_date_that_is_none_says_nothing(http: Http, stand_in: StandIn, date: str) -> None:
+    stand_in.answers = [Answer(403, b"", {"Date": date})]
+    with pytest.raises(UnauthorizedError) as caught:
+        http.request("GET", stand_in.url)
+    assert "clock" not in caught.value.message
+
+
+def test_storages_own_reason_is_told_without_what_was_signed(http: Http, stand_in: StandIn) -> None:
+    signature = "c4n4ry" + "A" * 37 + "="
+    body = f"""<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code>
+        <Message>Server failed to authenticate the request.\nRequestId:1</Message>
+        <AuthenticationErrorDetail>Signature not valid in the specified time frame: Start [a] - Expiry
+        [b] - Current [c]; '{signature}' is not it. Server used following string to sign: 'c4n4ry'
+        </AuthenticationErrorDetail></Error>"""
+    stand_in.answers = [Answer(403, body.encode())]
+    with pytest.raises(
+        UnauthorizedError, match="Signature not valid in the specified time frame"
+    ) as caught:
+        http.request("GET", stand_in.url)
+    assert "c4n4ry" not in caught.value.message
 
 
 def test_a_missing_ca_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
