@@ -56,6 +56,7 @@ class Edit:
     path: str
     before: bytes
     after: bytes
+    versions: tuple[NewVersion, ...] = ()
 
     def __str__(self) -> str:
         """The unified diff, as git and patch read it."""
@@ -70,10 +71,11 @@ def _lines(data: bytes) -> list[str]:
     return list(io.StringIO(data.decode(), newline="\n"))
 
 
-def _edit(path: str, wanted: Iterable[NewVersion]) -> Edit:
+def _edit(path: str, wanted: Sequence[NewVersion]) -> Edit:
     before = _bytes(path)
     try:
-        return Edit(path, before, with_versions(path, before.decode(), wanted).encode())
+        after = with_versions(path, before.decode(), wanted).encode()
+        return Edit(path, before, after, tuple(wanted))
     except UnicodeDecodeError as exc:
         raise _changed(path) from exc
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 # Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
@@ -53,6 +52,21 @@ def checkout(services: Path) -> Checkout | None:
             changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
     new = os.fsdecode(good(run(services, "ls-files", "--others", "-z", "--", "."))).split("\0")
     return Checkout(commit, (*changed, *(str(services / n) for n in new if _counts(services, n))))
+
+
+def top(folder: Path) -> Path | None:
+    """The root of the working tree around a folder; None where that is in no repository."""
+    done = run(folder, "rev-parse", "--show-toplevel")
+    return None if outside(done) else Path(os.fsdecode(good(done)).removesuffix("\n"))
+
+
+def is_commit_of(root: Path, path: str, here: bytes, blob: bytes) -> bool:
+    """Whether a file of the working tree would be committed as the blob, line ends converted and
+    other filters applied as git does.
+    """
+    hashed = ("hash-object", "--stdin")
+    mine = good(run(root, *hashed, f"--path={path}", given=here))
+    return mine == good(run(root, *hashed, "--no-filters", given=blob))
 
 
 def _counts(services: Path, name: str) -> bool:

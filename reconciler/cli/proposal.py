@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.cli import github
+from reconciler.cli import git, github
 from reconciler.cli.event import default_branch, read_event
 from reconciler.cli.output import say
+from reconciler.desired.edit import with_versions
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 from reconciler.render import comment as rendering
 from reconciler.wire import branches
@@ -88,13 +89,9 @@ class _Proposal:
             if f"{_TRAILER} {digest}" in message:
                 say(f"{self.branch} proposes it already")
                 return
-        branches.write(
-            self._door,
-            self.branch,
-            self._checked_base(files),
-            {path: edit.after.decode() for path, edit in files.items()},
-            f"{self._title}\n\n{_TRAILER} {digest}\n",
-        )
+        base, texts = self._edited_base(files)
+        message = f"{self._title}\n\n{_TRAILER} {digest}\n"
+        branches.write(self._door, self.branch, base, texts, message)
         say(f"wrote branch {self.branch}")
 
     def show(self, reasons: Sequence[str], plan: Plan) -> None:
@@ -129,27 +126,40 @@ class _Proposal:
     def _message(self, commit: str) -> str:
         return branches.commit(self._door, commit).message
 
-    def _checked_base(self, files: dict[str, Edit]) -> Commit:
-        """The head of the base; StalePlanError where it has other files than were edited."""
+    def _edited_base(self, files: dict[str, Edit]) -> tuple[Commit, dict[str, str]]:
+        """The head of the base, and its files with the new versions: as they are in the repository,
+        where lines may end otherwise than here. StalePlanError where it has other files.
+        """
         head = branches.head_of(self._door, self._base)
         if not head:
             raise ConfigurationError(f"there is no branch {self._base}; pass --base")
+        texts = {}
         for path, edit in files.items():
-            if branches.content(self._door, path, head) != edit.before:
+            blob = branches.content(self._door, path, head)
+            if blob is None or not _is_here(path, edit, blob):
                 raise StalePlanError(
                     f"{path} is another one at the head of {self._base} ({head[:12]}) than here; "
                     "run this again on a fresh checkout"
                 )
-        return branches.commit(self._door, head)
+            texts[path] = with_versions(edit.path, blob.decode(), edit.versions)
+        return branches.commit(self._door, head), texts
+
+
+def _is_here(path: str, edit: Edit, blob: bytes) -> bool:
+    root = git.top(Path(edit.path).parent)
+    same = edit.before == blob
+    return same or (root is not None and git.is_commit_of(root, path, edit.before, blob))
 
 
 def _below(path: str) -> str:
-    """The path from the root of the repository."""
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    """The path from the root of the repository around the file, else of the job's workspace."""
     whole = Path(path).resolve()
-    if not whole.is_relative_to(root):
+    root = git.top(whole.parent)
+    if root is None:
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    if not whole.is_relative_to(root.resolve()):
         raise ConfigurationError(f"{path} is not below {root}; run this in the repository")
-    return whole.relative_to(root).as_posix()
+    return whole.relative_to(root.resolve()).as_posix()
 
 
 def _digest(files: dict[str, Edit]) -> str:

@@ -18,8 +18,10 @@ from reconciler.cli.output import say
 from reconciler.cli.streams import show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import some
+from reconciler.desired.schema import is_version
 from reconciler.engine import age
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.render.cells import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,11 +54,15 @@ class Renewal:
 
 
 def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base: str) -> int:
-    """`retrain`: 0 when the YAML, or a pull request, declares what is to be made anew."""
+    """`retrain`: 0 when the YAML, or a pull request, declares what is to be made anew; 7 where that
+    is not known of some bindings, or could not be written.
+    """
     session.introduce(wanted.environment)
     name = wanted.environment.name
     with session.opened(wanted, None) as opened:
-        renewals = list(_renewals(services, wanted, opened))
+        found, unknown = _renewals(services, wanted, opened)
+    renewals = list(_writable(services, name, found))
+    failed = bool(unknown) or len(renewals) < len(found)
     for each in renewals:
         say(str(each))
     if not renewals:
@@ -67,24 +73,61 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
     show_kept("".join(map(str, edits)))
     if not pull:
         editing.finish(edits, dry_run=dry_run)
-    elif not dry_run:
+    elif not dry_run and (renewals or not failed):  # or a proposal would be given up in ignorance
         from reconciler.cli.proposal import propose
 
         # with --auth
         after = replace(after, environment=wanted.environment, commit=wanted.commit)
         propose(after, renewals, edits, base)
-    return errors.SUCCESS
+    return errors.PARTIAL if failed else errors.SUCCESS
 
 
-def _renewals(services: Path, wanted: Desired, opened: Session) -> Iterator[Renewal]:
-    for bindings in _documents(wanted):
-        templates = _templates(services, wanted, bindings)
-        if templates is None:
-            say(f"{some(bindings)}: its version is not written where it could be changed")
-        elif templates:
-            yield from _by_data(opened, bindings, templates)
-        else:
-            yield from _by_day(opened, bindings)
+def _renewals(
+    services: Path, wanted: Desired, opened: Session
+) -> tuple[list[Renewal], list[tuple[Binding, ...]]]:
+    """What is to be made anew, and the documents of which that is not known; the error of one keeps
+    no other, but where none can be asked the error is that of them all.
+    """
+    found: list[Renewal] = []
+    unknown = []
+    documents = _documents(wanted)
+    for bindings in documents:
+        try:
+            found += _renewal(services, wanted, opened, bindings)
+        except ReconcilerError as exc:
+            unknown.append(bindings)
+            if len(unknown) == len(documents):
+                raise
+            say(f"{some(bindings)}: {exc.message}")
+    return found, unknown
+
+
+def _renewal(
+    services: Path, wanted: Desired, opened: Session, bindings: tuple[Binding, ...]
+) -> Iterator[Renewal]:
+    templates = _templates(services, wanted, bindings)
+    if templates is None:
+        say(f"{some(bindings)}: its version is not written where it could be changed")
+    elif templates:
+        yield from _by_data(opened, bindings, templates)
+    else:
+        yield from _by_day(opened, bindings)
+
+
+def _writable(services: Path, name: str, found: Sequence[Renewal]) -> Iterator[Renewal]:
+    """Those that can be written into the YAML: all at once, or else each that can be by itself."""
+    try:
+        editing.loaded(services, editing.make_edits(each.edit for each in found), name)
+    except ConfigurationError:
+        for each in found:
+            try:
+                editing.loaded(services, editing.make_edits([each.edit]), name)
+            except ConfigurationError as exc:
+                say(f"{some(each.bindings)}: {each.new} cannot be written: {exc.message}")
+            else:
+                yield each
+    else:
+        yield from found
 
 
 def _documents(wanted: Desired) -> list[tuple[Binding, ...]]:
@@ -120,7 +163,10 @@ def _by_data(
 ) -> Iterator[Renewal]:
     """A newer version for which there is data, and that nobody refused yet."""
     world, now = opened.world, bindings[0].version.version
-    newer = [v for v in age.versions_with_data(world, templates) if age.order(v) > age.order(now)]
+    named = [v for v in age.versions_with_data(world, templates) if age.order(v) > age.order(now)]
+    newer = [version for version in named if is_version(version)]
+    for name in sorted(set(named).difference(newer)):
+        say(f'{some(bindings)}: "{visible(name)}" has data and is no version; rename its blob')
     for version in sorted(newer, key=age.order, reverse=True):
         if any(age.is_refused(world, replace(b.version, version=version)) for b in bindings):
             say(f"{some(bindings)}: {version} has data, but was refused")

@@ -81,6 +81,12 @@ def schema() -> dict[str, Any]:
     return found
 
 
+def is_version(text: str) -> bool:
+    """Whether a text is what the schema calls a version."""
+    found = schema()["$defs"]["version"]["properties"]["version"]["pattern"]
+    return bool(pattern(found).search(text))
+
+
 def is_blob_path(text: str) -> bool:
     """Whether a text is what the schema calls a blob path."""
     return bool(pattern(schema()["$defs"]["blobPath"]["pattern"]).search(text))

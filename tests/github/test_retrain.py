@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.engine import age
+from reconciler.errors import UnreadableError
 from tests.github.conftest import TOKEN
 from tests.github.gits import git
 from tests.github.standin import StandIn, User, turned_away
 from tests.lab import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from reconciler.engine.world import World
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -200,6 +204,51 @@ def test_a_model_that_is_too_old_is_a_version_of_the_day_it_became_so(
     assert wanted() == (made + datetime.timedelta(days=30)).date().isoformat()
 
 
+@pytest.mark.parametrize("stray", ["2026-12 (copy)", "2026-12'", '2026-12"x', "2026-12 # x"])
+def test_a_blob_whose_name_is_no_version_is_named_and_skipped(
+    lab: Lab, command: Command, stray: str
+) -> None:
+    with_diabetes(lab)
+    upload(lab, stray)
+    ran = command("retrain")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert f'breast-cancer: "{stray}" has data and is no version; rename its blob' in ran.err
+    assert wanted() == "2026-11"
+    assert ran.err.count("2026-10 → 2026-11") == 4
+
+
+def test_a_binding_that_cannot_be_looked_at_keeps_no_other(
+    lab: Lab, command: Command, github: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_diabetes(lab)
+    asked = age.versions_with_data
+
+    def refuse(world: World, templates: Iterable[str]) -> set[str]:
+        if any("diabetes/young" in each for each in templates):
+            raise UnreadableError("the list is half")
+        return asked(world, templates)
+
+    monkeypatch.setattr(age, "versions_with_data", refuse)
+    ran = command("retrain")
+    assert ran.code == errors.PARTIAL
+    assert "diabetes-young: the list is half" in ran.err
+    assert ran.err.count("2026-10 → 2026-11") == 3
+    assert wanted() == "2026-11"
+
+
+def test_where_none_can_be_looked_at_it_is_an_error_and_no_proposal_is_given_up(
+    lab: Lab, command: Command, github: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(*PULL)
+
+    def refuse(world: World, templates: Iterable[str]) -> set[str]:
+        raise UnreadableError("the list is half")
+
+    monkeypatch.setattr(age, "versions_with_data", refuse)
+    assert command(*PULL).code == errors.ERROR
+    assert github.pulls[1]["state"] == "open"
+
+
 @pytest.mark.parametrize("how", ["paused: true", "protect: true"])
 def test_what_is_to_be_left_alone_is_left_alone(lab: Lab, command: Command, how: str) -> None:
     lab.edit("breast-cancer.yaml", "spec:\n", f"spec:\n  {how}\n")
@@ -295,6 +344,32 @@ def test_a_checkout_that_is_not_the_head_of_main_proposes_nothing(
     ran = command(*PULL)
     assert (ran.code, github.writes) == (errors.STALE, [])
     assert "is another one at the head of main" in ran.err
+
+
+def test_a_checkout_whose_line_ends_git_converts_proposes_what_the_repository_has(
+    lab: Lab, github: StandIn, command: Command, repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".gitattributes").write_text("*.yaml text eol=crlf\n")
+    git(tmp_path, "add", ".gitattributes")
+    push(tmp_path)
+    lf = git(tmp_path, "show", f"HEAD:{CANCER}")
+    CANCER.unlink()
+    git(tmp_path, "checkout", "--", str(CANCER))
+    assert b"\r\n" in CANCER.read_bytes()
+    ran = command(*PULL)
+    assert ran.code == errors.SUCCESS, ran.err
+    shown = subprocess.run(
+        ["git", "show", f"{BRANCH}:{CANCER}"], cwd=repository, capture_output=True, check=True
+    )
+    assert shown.stdout.decode().strip() == lf.replace("2026-10", "2026-11")
+
+
+def test_the_repository_may_lie_below_the_workspace_of_the_job(
+    github: StandIn, command: Command, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/")
+    assert command(*PULL).code == errors.SUCCESS
+    assert "2026-11" in files(repository)
 
 
 def test_a_job_that_may_not_write_hears_which_line_is_missing(
