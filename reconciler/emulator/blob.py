@@ -168,6 +168,21 @@ class BlobService:
         with self._guard:
             return {_digest(stored.content): stored.content for stored in self._all()}
 
+    @property
+    def size(self) -> int:
+        """How many bytes the blobs and the uncommitted blocks hold."""
+        with self._guard:
+            boxes = [
+                box for account in self.accounts.values() for box in account.containers.values()
+            ]
+            blocks = (
+                block
+                for box in boxes
+                for staged in box.uncommitted.values()
+                for block in staged.values()
+            )
+            return sum(len(stored.content) for stored in self._all()) + sum(map(len, blocks))
+
     def _all(self) -> Iterable[Stored]:
         for account in self.accounts.values():
             for box in account.containers.values():

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 CONTROL = "/_emulator/"
 ASKED_AS = "x-ms-client-request-id"
 MOST_LOGGED = 100_000  # of the latest requests; a server may run for weeks
-MOST_LETTERS = 1000  # of a path or a host in the log
+MOST_LETTERS = {"method": 20, "host": 100, "path": 1000}  # in the log
 MOST_BYTES = 16 * 1024 * 1024  # of a body that is no blob; the real ARM takes 4 MB
 # Blob storage takes 5,000 MiB in one body; in blocks the emulator takes more than this, too.
 MOST_BLOB = 256 * 1024 * 1024
 MOST_SCRIPT = 64 * 1024  # of a body for the emulator's own doors
-MOST_KEPT = 512 * 1024 * 1024  # of what exists beside blobs, as JSON
+MOST_KEPT = 256 * 1024 * 1024  # of what exists beside blobs, as JSON
+MOST_STORED = 4 * 1024 * 1024 * 1024  # of blobs and blocks
+_RECORD = 10_000  # bytes that a write of few may add: an operation, a job, a service
 # Who calls us by another name than these is a web page whose name was bent to this machine.
 _OWN_HOST = re.compile(
     r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9-]+\.)?management\.azure\.com"
@@ -74,7 +76,8 @@ class Cloud:
         self._state = State(state, self._core) if state is not None else None
         self.log: list[Logged] = []
         self.planted = False  # a seed, by this process
-        self._sent = 0  # bytes, since the size of the world was measured
+        # How much there is of blobs and of the rest at most; the first write measures it.
+        self._most = {True: MOST_STORED, False: MOST_KEPT}
         if self._state is not None:
             self._state.load()
 
@@ -118,8 +121,10 @@ class Cloud:
             if request.path.startswith(CONTROL):
                 return self._control(request)
             route = self.route_of(request)
-            if not route.startswith("blob."):
-                self._check_room(request)
+            if request.method not in ("GET", "HEAD"):
+                self._check_room(request, route.startswith("blob."))
+        except BlobError as exc:
+            return self._core.blobs.refuse(request, exc)
         except Refused as exc:
             return exc.response
         status = 0
@@ -133,7 +138,7 @@ class Cloud:
             return response
         finally:
             method, host, path = (
-                text[:MOST_LETTERS] for text in (request.method, request.host, request.path)
+                getattr(request, name)[:most] for name, most in MOST_LETTERS.items()
             )
             self.log.append(Logged(self._core.now(), route, method, host, path, status))
             del self.log[:-MOST_LOGGED]
@@ -157,23 +162,27 @@ class Cloud:
             traceback.print_exc(file=sys.stderr)
             return bug()
 
-    def _check_room(self, request: Request) -> None:
+    def _check_room(self, request: Request, of_blobs: bool) -> None:
         """Refused for a body that is too large, and for a write into a world that is full.
 
-        Its size is measured when as much was sent as may be kept in all.
+        It is measured when it could be full, were all kept that was sent since.
         """
-        size = len(request.body)
-        if size > MOST_BYTES:
-            raise Refused(
-                413, "RequestEntityTooLarge", f"The body is larger than {MOST_BYTES} bytes."
-            )
+        if not of_blobs and len(request.body) > MOST_BYTES:
+            why = f"The body is larger than {MOST_BYTES} bytes."
+            raise Refused(413, "RequestEntityTooLarge", why)
+        most = MOST_STORED if of_blobs else MOST_KEPT
         with self._guard:
-            self._sent += size
-            if self._sent > MOST_KEPT:
-                self._sent = self._core.world.size
-            if size and self._sent > MOST_KEPT:
-                why = f"This world is full: {MOST_KEPT} bytes. Start with an empty --state folder."
-                raise Refused(507, "InsufficientStorage", why)
+            sent = len(request.body) + _RECORD
+            self._most[of_blobs] += sent
+            if self._most[of_blobs] > most:
+                kept = self._core.blobs.size if of_blobs else self.world.size
+                self._most[of_blobs] = kept + sent
+            full = self._most[of_blobs] > most and request.method != "DELETE"
+        if full:
+            why = f"This world is full: {most} bytes. Start with an empty --state folder."
+            if of_blobs:
+                raise BlobError(507, "InsufficientStorage", why)
+            raise Refused(507, "InsufficientStorage", why)
 
     def settle(self) -> None:
         """Let everything happen that is due by now, as the next request would."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "Microsoft.MachineLearning"
 RUNNING = "Provisioning"
+MOST_OPERATIONS = 20_000  # of the latest; those before are asked for no more
 
 
 def begin(core: Core, service: WebService, key: str, *, kind: str, **more: Any) -> Operation:
@@ -37,7 +38,12 @@ def begin(core: Core, service: WebService, key: str, *, kind: str, **more: Any) 
         trick=core.faults.trick("operation"),
         **more,
     )
-    core.world.operations[operation.id] = operation
+    operations = core.world.operations
+    operations[operation.id] = operation
+    if len(operations) > MOST_OPERATIONS:
+        ended = [ident for ident, old in operations.items() if old.status != RUNNING]
+        for ident in ended[: len(operations) // 2]:
+            del operations[ident]
     return operation
 
 
@@ -126,8 +132,12 @@ def _end(core: Core, operation: Operation, ended: float) -> None:
     operation.ended = ended
     operation.status = "Succeeded"
     service = core.world.services.get(operation.service)
-    if service is None:
-        return
+    if service is not None:
+        _carry_out(core, operation, service)
+    operation.properties, operation.tags, operation.keys = {}, {}, {}  # what is over is only shown
+
+
+def _carry_out(core: Core, operation: Operation, service: WebService) -> None:
     try:
         if operation.trick not in ("", "nothing"):
             raise definitions.ModelError("InternalError", operation.trick)

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from reconciler import emulator
+from reconciler.emulator import blob_auth
 from tests.emulator.conftest import API, SEED, Client
 
 if TYPE_CHECKING:
@@ -124,18 +125,63 @@ def test_a_body_that_is_no_blob_has_a_bound(client: Client) -> None:
 def test_a_world_that_is_full_takes_no_more_and_says_so(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.emulator.cloud.MOST_KEPT", client.cloud.world.size + 50_000)
-    title = {"properties": {"packageType": "Graph", "title": "x" * 10_000}}
-    seen = []
-    for _ in range(40):  # again and again over one service: little of it is kept
-        seen.append(client.send("PATCH", f"{client.arm(NAME)}?{API}", json=title).status_code)
+    monkeypatch.setattr("reconciler.emulator.cloud.MOST_KEPT", client.cloud.world.size + 100_000)
+    properties = {
+        "packageType": "Graph",
+        "title": "x" * 10_000,
+        "storageAccount": {"name": "mllocal", "key": "k"},
+        "commitmentPlan": {"id": "p"},
+    }
+    body = {"location": "x", "properties": properties}
+
+    def put(name: str) -> requests.Response:
+        made = client.send("PUT", f"{client.arm(name)}?{API}", json=body)
         client.clock.advance(60)
-        client.send("GET", f"{client.arm(NAME)}?{API}")
-    assert seen[0] == 200
-    assert seen[-1] == 507
-    full = client.send("PATCH", f"{client.arm(NAME)}?{API}", json=title).json()["error"]
-    assert "--state" in full["message"]
+        return made
+
+    assert {put("one").status_code for _ in range(20)} == {201, 200}  # over one another
+    last = [put(f"s{number}") for number in range(40)][-1]
+    assert last.status_code == 507
+    assert "--state" in last.json()["error"]["message"]
     assert client.send("GET", f"{client.arm(NAME)}?{API}").status_code == 200
+
+
+def test_storage_that_is_full_takes_no_more_until_something_is_deleted(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = client.cloud._core
+    monkeypatch.setattr("reconciler.emulator.cloud.MOST_STORED", core.blobs.size + 50_000)
+    monkeypatch.setattr("reconciler.emulator.cloud._RECORD", 0)
+    place, now = ("mllocal", "models", "big"), client.clock()
+    key = core.blobs.accounts["mllocal"].key
+    url = "/blob/mllocal/models/big" + blob_auth.mint(key, place, "rwd", now - 60, now + 600)
+    kind = {"x-ms-blob-type": "BlockBlob"}
+
+    def put(size: int, **more: str) -> int:
+        sent = client.send("PUT", url, token="", data=bytes(size), headers={**kind, **more})
+        return sent.status_code
+
+    assert [put(20_000) for _ in range(5)] == [201] * 5  # over one another
+    assert put(60_000) == 507
+    assert client.send("DELETE", url, token="").status_code == 202
+    assert put(1) == 201
+
+
+def test_operations_that_are_over_keep_nothing_and_are_few(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.emulator.operations.MOST_OPERATIONS", 4)
+    for number in range(10):
+        title = {"properties": {"packageType": "Graph", "title": f"{number}"}}
+        last = client.send("PATCH", f"{client.arm(NAME)}?{API}", json=title)
+        client.clock.advance(60)
+    url = last.headers["Azure-AsyncOperation"].removeprefix("http://127.0.0.1:8400")
+    assert client.send("GET", url).json()["status"] == "Succeeded"
+    operations = client.cloud.world.operations.values()
+    assert len(operations) <= 4
+    assert not any(operation.properties for operation in operations)
+    shown = client.send("GET", f"{client.arm(NAME)}?{API}").json()
+    assert shown["properties"]["title"] == "9"
 
 
 def test_the_log_keeps_no_more_than_the_beginning_of_a_path(client: Client) -> None:
