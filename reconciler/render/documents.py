@@ -47,7 +47,9 @@ _Value = TypeVar("_Value")
 
 def plan_json(plan: Plan) -> str:
     """The plan as JSON that `parse_plan` reads."""
-    return json_document({"schema": PLAN, "id": plan.id, **_plan(plan)})
+    # Of a plan that is kept, and so may be applied: not in another world.
+    world = {"world": plan.world} if plan.id and plan.world else {}
+    return json_document({"schema": PLAN, "id": plan.id, **world, **_plan(plan)})
 
 
 def report_json(report: Report) -> str:
@@ -111,7 +113,6 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "environment": plan.environment,
         "cloud": plan.cloud,
         "commit": plan.commit,
-        **({"world": plan.world} if plan.world else {}),
         "digest": plan.digest,
         "converged": plan.converged,
         "counts": {action.name: count for action, count in plan.counts.items()},
