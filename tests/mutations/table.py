@@ -98,8 +98,8 @@ _SESSION = _mutations(
     "reconciler/cli/session.py",
     (
         "a run without its lock writes to the store",
-        "storage = Account(http.halted_by(stop.lost), hosts, account, key, clock.now)",
-        "storage = Account(http, hosts, account, key, clock.now)",
+        "storage = Account(http.halted_by(stop.lost),",
+        "storage = Account(http,",
         "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
     ),
     (
@@ -188,9 +188,9 @@ _BLOB = _mutations(
     ),
     (
         "a list of blobs that leads round in circles is followed for ever",
-        "if marker in seen:",
-        "if not marker:",
-        "tests/fuzz/test_wire_bodies.py::test_a_list_whose_pages_lead_round_in_circles_ends",
+        "if marker in markers or (page and page[0].name in firsts):",
+        "if False:",
+        "tests/fuzz/test_wire_bodies.py::test_a_list_whose_pages_lead_round_in_circles_is_an_error",
     ),
     (
         "on Azure a SAS may go by plain http",
@@ -804,8 +804,8 @@ _ARM_LIST = _mutations(
     "reconciler/targets/arm_list.py",
     (
         "a list of ARM that leads round in circles is followed",
-        "if url in seen or len(seen) >= MOST_PAGES:",
-        "if len(seen) >= MOST_PAGES:",
+        "if url in seen:",
+        "if False:",
         "tests/targets/test_web_service_lifecycle.py::test_a_list_that_leads_round_in_circles_says_nothing",
     ),
     (
@@ -1090,6 +1090,24 @@ _HOSTS = _mutations(
         "if False:",
         "tests/wire/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
     ),
+    (
+        "a token of ARM goes to any host whose name begins right",
+        "return _ARM_HOST.fullmatch(host) is not None",
+        "return _ARM_HOST.match(host) is not None",
+        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+    ),
+    (
+        "an id of a service is a path to anywhere",
+        "if not _ID.fullmatch(ident):",
+        "if False:",
+        "tests/training/test_bes.py::test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path",
+    ),
+    (
+        "a name of a service is a path to anywhere",
+        'if name in ("", ".", ".."):',
+        "if False:",
+        "tests/targets/test_classic_endpoint.py::test_an_endpoint_whose_name_would_be_another_path_is_never_asked_for",
+    ),
 )
 
 _CREDENTIALS = _mutations(
@@ -1167,6 +1185,12 @@ _ERRORS = _mutations(
         "_parts[part] = (key, at)",
         "pass",
         "tests/secrets/test_spellings.py::test_a_key_that_was_cut_is_hidden",
+    ),
+    (
+        "a plain password in a definition passes",
+        "return letters.endswith(_HOLDERS)",
+        "return False",
+        "tests/desired/test_definitions.py::test_a_plain_value_of_what_is_called_a_secret_is_refused_and_not_printed",
     ),
 )
 
