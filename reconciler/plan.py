@@ -19,6 +19,7 @@ from reconciler.model import (
     PAUSED,
     ROLL_BACK,
     TRAINING,
+    UNPROVED,
     UNREADABLE,
     Action,
     ArtifactState,
@@ -73,6 +74,12 @@ def make_plan(
         notes = (*unread, f"nothing is deleted that is not declared: {blind[0]}")
     excess = limits.excess(environment, changes, declared)
     return Plan(environment.name, environment.cloud.value, changes, excess, notes)
+
+
+def overridden(plan: Plan) -> Plan:
+    """The plan of a run with --force: what exceeds limits is a note, and refuses nothing."""
+    notes = (f"too much at once: {said}; --force overrides this" for said in plan.excess)
+    return replace(plan, excess=(), notes=(*plan.notes, *notes))
 
 
 def _of_owned(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) -> Change:
@@ -300,13 +307,13 @@ def _because_it_is_live(observed: Observed) -> Change | None:
     if rejected:
         return _rejected_and_proved(observed) if observed.proved else _back(observed)
     if observed.unproved:
-        return _change(observed, Action.WAIT, "unproved", "it was swapped in and is not proved yet")
+        return _change(observed, Action.WAIT, UNPROVED, "it was swapped in and is not proved yet")
     return _change(observed, Action.NOOP, "in_sync", "")
 
 
 def _unproved_way_back(observed: Observed) -> Change:
     why = f"{observed.artifact.message}; it was rolled back, and that is not proved yet"
-    return _change(observed, Action.WAIT, "unproved", why)
+    return _change(observed, Action.WAIT, UNPROVED, why)
 
 
 def _rejected_and_proved(observed: Observed) -> Change:
@@ -455,7 +462,7 @@ UPDATING = "updating"  # the reason code of a WAIT for an update of the endpoint
 SETTINGS = "settings"  # the reason code of an UPDATE
 PROTECTED = "protected"  # the reason code of a BLOCK by `protect`
 NOT_OWNED = "not_owned"  # the reason code of a BLOCK of what somebody else made
-_AFTER_THE_SWAP = ("unproved", ROLL_BACK)  # codes of work on a model that serves already
+_AFTER_THE_SWAP = (UNPROVED, ROLL_BACK)  # codes of work on a model that serves already
 GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
 
 

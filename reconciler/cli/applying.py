@@ -18,6 +18,7 @@ from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, Sto
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings
 from reconciler.model import Failure, Report
+from reconciler.plan import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +72,7 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
     force = order.approval.force
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:
         first = opened.plan()
+        first = overridden(first) if force else first
         order.page.show_plan(first, to=sys.stderr)
         try:
             order.approval.check(first, opened.world.ledger.plans)
@@ -87,14 +89,21 @@ def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
     return Report(plan, failures=(failure,))
 
 
-def carry_out(order: Order, opened: Session, first: Plan, ending: Ending | None = None) -> Report:
+def carry_out(
+    order: Order,
+    opened: Session,
+    first: Plan,
+    ending: Ending | None = None,
+    *,
+    rolls_back: bool = False,
+) -> Report:
     """The report of bringing every binding that the plan changes to where it must be.
 
     Until there is one, the ending can tell how far that came.
     """
     from reconciler.engine.steps import Goal
 
-    began, goal = time.monotonic(), Goal.SERVED
+    began, goal = time.monotonic(), Goal.ROLLED_BACK if rolls_back else Goal.SERVED
     planned = replace(first, commit=order.wanted.commit)
     course = _course(first, goal)
 
@@ -144,7 +153,8 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         first = opened.plan()
         if any(change.trains for change in first.changes):
-            order.page.show_plan(first, to=sys.stderr)
+            shown = overridden(first) if order.approval.force else first
+            order.page.show_plan(shown, to=sys.stderr)
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
             judged = replace(first, excess=too_many)

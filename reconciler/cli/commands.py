@@ -16,7 +16,7 @@ from reconciler.cli.output import say, write_file
 from reconciler.cli.streams import show_kept
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import UNREADABLE, Action
-from reconciler.plan import TO_DO
+from reconciler.plan import TO_DO, overridden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,6 +69,8 @@ def plan(
     else:
         made = _plan_offline(wanted, live, parallel, max_age_s)
     made = replace(made, commit=wanted.commit)
+    blind = prune is not None and bool(made.notes)
+    made = overridden(made) if forced else made
     page.show_plan(made)
     rest = frozenset() if strict else _rest(services, wanted, made)
     if out is not None:
@@ -79,8 +81,7 @@ def plan(
         actions.current().files["plan-file"] = str(out)
         offline = "" if kept.id else ", which was made offline and approves nothing"
         say(f"wrote {out}: plan {kept.digest}{offline}")
-    blind = prune is not None and bool(made.notes)
-    return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, forced, rest)
+    return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, rest)
 
 
 def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
@@ -115,9 +116,7 @@ def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: 
     return _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
 
 
-def plan_exit_code(
-    made: Plan, detailed: bool, forced: bool, rest: AbstractSet[str] = frozenset()
-) -> int:
+def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozenset()) -> int:
     """What a plan says as an exit code: unreadable before refused before changes.
 
     Nothing is refused because of the bindings in `rest`. A limit that is exceeded counts where
@@ -126,7 +125,7 @@ def plan_exit_code(
     judged = [change for change in made.changes if change.name not in rest]
     if any(change.code == UNREADABLE for change in judged):
         return errors.ERROR
-    exceeded = made.excess and not forced and any(change.action in TO_DO for change in judged)
+    exceeded = made.excess and any(change.action in TO_DO for change in judged)
     if exceeded or any(change.action is Action.BLOCK for change in judged):
         return errors.REFUSED
     changes = any(made.counts[action] for action in TO_DO)

@@ -40,9 +40,11 @@ def rollback(
         order.page.show_report(ending.report)
     if not ending.report.failures:
         (binding,) = order.wanted.bindings
+        keep = f'write version "{back.version}" in {binding.source.path}, or declare a new one'
+        foreign = f"{back.after} is no version of this model, so declare a new one"
         say(
-            f'to keep it, write version "{back.after}" in {binding.source.path}, or declare a new '
-            f"one; until then plans refuse {back.before} as rejected"
+            f"to keep it, {keep if back.version else foreign}; until then plans refuse "
+            f"{back.before} as rejected"
         )
     return ending.exit_code
 
@@ -60,7 +62,8 @@ def _roll_back(
         with alone(order, opened):
             seen = _unchanged(opened, back, to)
             engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
-        return _as_asked(carry_out(order, opened, opened.plan(), ending)), back
+        report = carry_out(order, opened, opened.plan(), ending, rolls_back=True)
+        return _as_asked(report), back
 
 
 def _as_asked(report: Report) -> Report:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import Forecast
+from reconciler.model import LEAST_RUNS, Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_RUNS = 20  # the last ones tell more of the next than those of years ago
-LEAST_RUNS = 3  # fewer tell nothing: a median of two is a guess
 
 
 def foresee(world: World, bindings: Iterable[Binding], plan: Plan, at_once: int) -> Plan:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RollBack:
-    """From which model to which; both by the names that people use."""
+    """From which model to which, by the names that people use; `version` is what git can declare to
+    keep the second, "" where it is no version of the binding's model."""
 
     target: ModelRef
     before: str
     after: str
+    version: str = ""
 
 
 def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
@@ -43,7 +45,9 @@ def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
     back = way_back_to(world, binding, target)
     if back.missing:
         raise RefusedError(f"{binding.name} cannot be rolled back: {back.missing}")
-    return RollBack(target, binding.version.version, back.version)
+    name = back.version
+    version = name if world.ledger.ref(replace(binding.version, version=name)) == target else ""
+    return RollBack(target, binding.version.version, name, version)
 
 
 def _named(world: World, observed: Observed, version: str) -> ModelRef:

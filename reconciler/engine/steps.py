@@ -115,10 +115,12 @@ class Course:
 
 
 class Goal(Enum):
-    """How far a run goes: `train` ends when the version is trained and judged."""
+    """How far a run goes: `train` ends when the version is trained and judged, `rollback` well when
+    the way back is proved."""
 
     SERVED = "served"
     TRAINED = "trained"
+    ROLLED_BACK = "rolled back"
 
 
 @dataclass(frozen=True)

@@ -303,6 +303,8 @@ class Swapping:
             self._verdicts.reject_for_silence(self._unheard)
         record = replace(swap.record, bound=swap.record.wanted, proved=True)
         self._keep(replace(record, settings=settings_of(observed.live)), "proof")
+        if self.disproved and self._goal is Goal.ROLLED_BACK:
+            return self._telling.ended(Ended(proof=proof, changed=True), "rolled back, and proved")
         if self.disproved:
             said = f"{self.disproved}; rolled back, and proved"
             return self._telling.failed(said, UNPROVED, proof)

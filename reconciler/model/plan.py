@@ -114,6 +114,10 @@ TRAINING = "training"
 PAUSED = "paused"
 # The reason code of a BIND of the model before.
 ROLL_BACK = "roll_back"
+# The reason code of a WAIT for the proof of a swap, which `apply` makes.
+UNPROVED = "unproved"
+# So many trainings tell how long the next one takes: a median of two is a guess.
+LEAST_RUNS = 3
 # How the warning begins about a swap that could not be taken back.
 ADOPTED = "adopted without a way back"
 

@@ -6,10 +6,8 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from reconciler.model import Change, Forecast
+from reconciler.model import LEAST_RUNS, Change, Forecast
 from reconciler.render.cells import counted
-
-NOT_KNOWN = "known after 3 runs"
 
 
 def trainings(changes: Iterable[Change]) -> str:
@@ -24,11 +22,18 @@ def trainings(changes: Iterable[Change]) -> str:
     known = {service: [f for f in group if _is_known(f)] for service, group in found.items()}
     seconds = _all_together({service: group for service, group in known.items() if group})
     if seconds is None:
-        return f"{said}, how long is {NOT_KNOWN}"
+        return f"{said}, how long is {_known_after(every)}"
     took, count = f"about {duration(seconds)}", sum(map(len, known.values()))
     if count == len(every):
         return f"{said}, {took}"
-    return f"{said}: {count:,} {took}, {len(every) - count:,} {NOT_KNOWN}"
+    return f"{said}: {count:,} {took}, {len(every) - count:,} {_known_after(every)}"
+
+
+def _known_after(every: Iterable[Forecast | None]) -> str:
+    """`known after 3 runs`, or after how many more where some were made."""
+    runs = min(f.runs for f in every if f is not None and f.seconds is None)
+    more = max(LEAST_RUNS - runs, 1)
+    return f"known after {counted(more, 'more run' if runs else 'run')}"
 
 
 def about(changes: Iterable[Change]) -> str:

@@ -11,6 +11,7 @@ from reconciler.model import (
     NOT_DECLARED,
     PAUSED,
     TOUCHED,
+    UNPROVED,
     UNREADABLE,
     Action,
     Change,
@@ -78,7 +79,7 @@ def _what(change: Change) -> str:
         case Action.BLOCK:
             return "unreadable" if change.code == UNREADABLE else f"refused: {change.code}"
         case Action.WAIT:
-            return f"wait: {change.code}"
+            return "prove" if change.code == UNPROVED else f"wait: {change.code}"
         case Action.TRAIN:
             return "train, then bind"
         case Action.CREATE:
@@ -116,9 +117,12 @@ def _of_code(plan: Plan, code: str) -> int:
 
 def plan_summary(plan: Plan) -> str:
     """`4 bindings: 1 to train and bind, 3 unchanged. 1 training, about 2 min.`"""
-    counts = plan.counts
+    counts = dict(plan.counts)
+    to_prove = sum(c.action is Action.WAIT and c.code == UNPROVED for c in plan.changes)
+    counts[Action.WAIT] -= to_prove
     unreadable = sum(change.code == UNREADABLE for change in plan.changes)
     parts = [f"{counts[action]:,} {said}" for action, said in _COUNTED.items() if counts[action]]
+    parts += [f"{to_prove:,} to prove"] if to_prove else []
     if refused := counts[Action.BLOCK] - unreadable:
         parts.append(f"{refused:,} refused")
     if unreadable:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler import errors
+from reconciler import errors, limits
 from reconciler.cli import applying, session
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
@@ -443,6 +443,54 @@ def test_rollback_returns_to_the_model_before_and_says_what_to_change_in_git(
         "roll back",
         "proof",
     ]
+
+
+def test_a_rollback_that_went_well_is_marked_so(lab: Lab, command: Command) -> None:
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    ran = command("rollback", "breast-cancer", "--yes")
+    assert ran.code == errors.SUCCESS
+    assert "✓ breast-cancer: rolled back, and proved" in ran.err
+    assert "✗" not in ran.err + ran.out
+
+
+def test_a_rollback_of_the_first_swap_advises_no_version_that_git_could_not_declare(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes")
+    ran = command("rollback", "breast-cancer", "--yes")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "is no version of this model, so declare a new one" in ran.err
+    assert 'version "' not in ran.err
+
+
+@pytest.mark.parametrize("command_line", [("plan",), ("apply", "--yes"), ("train", "--yes")])
+def test_with_force_no_plan_says_that_apply_refuses_it(
+    lab: Lab,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    command_line: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 0)
+    ran = command(*command_line, "--force", "the first roll-out")
+    assert ran.code == errors.SUCCESS
+    shown = ran.out if command_line == ("plan",) else ran.err
+    assert "--force overrides this" in shown
+    assert "apply refuses this" not in shown
+
+
+def test_a_swap_that_is_to_be_proved_is_work_and_no_wait(lab: Lab, command: Command) -> None:
+    command("apply", "--yes")
+    (binding,) = [b for b in lab.desired().bindings if b.name == "breast-cancer"]
+    ledger = lab.world().ledger
+    record = ledger.record(binding.address)
+    assert record is not None
+    ledger.keep_record(binding.address, replace(record, proved=False))
+    ran = command("plan", "--detailed-exitcode")
+    assert ran.code == errors.CHANGES
+    assert "1 to prove" in ran.out
+    assert "wait" not in ran.out
 
 
 def test_rollback_to_a_named_version(lab: Lab, command: Command) -> None:

@@ -105,7 +105,7 @@ def test_what_names_have_in_common(texts: list[str], said: str) -> None:
 def test_trainings_are_counted_and_timed_in_rounds_of_forty(
     count: int, seconds: float | None, said: str
 ) -> None:
-    forecast = Forecast("bike-rental-training", 40, 20, seconds)
+    forecast = Forecast("bike-rental-training", 40, 0 if seconds is None else 20, seconds)
     changes = tuple(replace(change, forecast=forecast) for change in rentals(count).changes)
     assert plan_summary(replace(rentals(0), changes=changes)).endswith(f" unchanged. {said}")
 
@@ -131,4 +131,4 @@ def test_what_is_known_of_some_trainings_is_said() -> None:
     summary = plan_summary(
         replace(rentals(0), changes=(one, two, replace(three, forecast=unknown)))
     )
-    assert summary.endswith(" unchanged. 3 trainings: 2 about 2 min, 1 known after 3 runs.")
+    assert summary.endswith(" unchanged. 3 trainings: 2 about 2 min, 1 known after 1 more run.")
