@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from reconciler.errors import NotFoundError
 from reconciler.wire.github import GitHub, Object, Pull, pull_of
+from reconciler.wire.hosts import path_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +38,19 @@ def head_of(github: GitHub, branch: str) -> str:
         said = github.ask("GET", f"git/ref/heads/{quote(branch)}", what, needs=READ)
     except NotFoundError:
         return ""
-    return Object(said.json_object(), said).object("object").get("sha", str)
+    found, ref = Object(said.json_object(), said), f"refs/heads/{branch}"
+    if found.maybe("ref", str, ref) != ref:
+        raise said.unreadable(ref)
+    return found.object("object").get("sha", str)
 
 
 def commit(github: GitHub, ident: str) -> Commit:
     """A commit by its id."""
-    said = github.ask("GET", f"git/commits/{ident}", f"reading commit {ident[:12]}", needs=READ)
+    path = f"git/commits/{path_id(ident, 'a commit that GitHub named')}"
+    said = github.ask("GET", path, f"reading commit {ident[:12]}", needs=READ)
     found = Object(said.json_object(), said)
+    if found.maybe("sha", str, ident) != ident:
+        raise said.unreadable(f"commit {ident[:12]}")
     return Commit(ident, found.object("tree").get("sha", str), found.get("message", str))
 
 
