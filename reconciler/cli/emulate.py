@@ -10,7 +10,6 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError
-from reconciler.wire.hosts import DEFAULT_EMULATOR_URL
 from reconciler.wire.http import Http
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def serve(
 
 
 def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> Iterator[str]:
-    """What a person would miss otherwise: an empty world, a seed that was not planted, a port."""
+    """What a person would miss otherwise: an empty world, a seed not planted, how to get here."""
     if cloud.world.empty:
         yield f"this world is empty; --seed FILE plants one, such as {session.SEED}"
     elif seed is not None and state is not None and not cloud.planted:
@@ -65,8 +64,10 @@ def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> I
             f"{seed} was not planted: {state} holds this world already. For a fresh one name an "
             "empty folder by --state."
         )
-    if url != DEFAULT_EMULATOR_URL:
-        yield f"for the other commands: export {session.EMULATOR_VARIABLE}={url}"
+    yield (
+        "commands talk to this world only after: "
+        f"export {session.EMULATOR_VARIABLE}={url}#{cloud.world.id}"
+    )
 
 
 def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None) -> Server:

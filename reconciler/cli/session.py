@@ -131,6 +131,12 @@ def introduce(environment: Environment) -> None:
         world = world_at(http, url)
     named = f", world {world}" if world else ""
     say(f"{environment.name}: talking to the emulator at {url}{named}")
+    known = urlsplit(emulator_url() or "").fragment
+    if known and world is not None and world != known:
+        raise ConfigurationError(
+            f"{EMULATOR_VARIABLE} leads to world {known}, but world {world or '?'} answers at "
+            f"{url}; start that one again, or set the variable as the emulator says"
+        )
     if world is None:
         port = f" --port {urlsplit(url).port}" if url != DEFAULT_EMULATOR_URL else ""
         say(

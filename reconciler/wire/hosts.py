@@ -217,7 +217,7 @@ def _emulator_base(url: str) -> str:
             f"the emulator's URL must be http(s)://127.0.0.1:PORT, not {named(url)};"
             " set RECONCILER_EMULATOR to what `reconciler emulator` printed, or unset it"
         )
-    if parts.path.strip("/") or parts.query or parts.fragment:
+    if parts.path.strip("/") or parts.query:  # "#" and the id of a world may follow
         raise ConfigurationError(
             f"the emulator's URL must end after the port: {parts.scheme}://{parts.netloc}"
         )

@@ -83,6 +83,20 @@ def test_a_world_that_was_exchanged_after_the_plan_is_not_written_to(
     assert {entry.method for entry in lab.cloud.log} <= {"GET", "HEAD"}
 
 
+def test_a_variable_that_names_a_world_leads_to_no_other(
+    lab: Lab, command: Command, stranger: emulator.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = lab.cloud.world.id
+    monkeypatch.setenv("RECONCILER_EMULATOR", f"{lab.url}#{mine}")
+    assert command("apply", "--yes").code == errors.SUCCESS
+    monkeypatch.setenv("RECONCILER_EMULATOR", f"{stranger.url}#{mine}")
+    for arguments in (["plan"], ["apply", "--yes"], ["status"], ["history", "breast-cancer"]):
+        ran = command(*arguments)
+        assert ran.code == errors.CONFIGURATION
+        assert f"leads to world {mine}, but world {stranger._cloud.world.id} answers" in ran.err
+    assert stranger._cloud.log == []
+
+
 def test_a_plan_from_before_worlds_had_ids_is_still_read(lab: Lab, command: Command) -> None:
     assert command("plan", "--out", "plan.json").code == errors.SUCCESS
     kept = json.loads(Path("plan.json").read_text())
