@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
@@ -194,6 +195,8 @@ def kinds() -> dict[str, desired.Kind]:
 
     def kind(name: str) -> desired.Kind:
         def address(spec: Mapping[str, Any], environment: Environment) -> Address:
+            if environment.cloud is CloudName.AZURE:
+                hosts_of(environment)  # says what is wrong with its region
             return targets.target_module(name).address(spec, environment)
 
         def creation(*given: Any) -> Any:
@@ -209,7 +212,7 @@ def load(services: Path, *only: str) -> dict[str, Desired]:
 
     `only` are the environments that are asked for; what is wrong in others is then no error.
     """
-    return desired.load(services, kinds(), only=only)
+    return desired.load(services, kinds(), only=only, today=datetime.now(UTC).date())
 
 
 def wanted(

@@ -24,6 +24,7 @@ from reconciler.model import Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from datetime import date
     from pathlib import Path, PurePosixPath
 
     from reconciler.desired.nodes import Document
@@ -38,6 +39,7 @@ def load(
     kinds: Mapping[str, Kind],
     *,
     only: Collection[str] = (),
+    today: date | None = None,
     display: str | None = None,
     instead: Mapping[PurePosixPath, str] | None = None,
 ) -> dict[str, Desired]:
@@ -47,6 +49,7 @@ def load(
     affair; without it everything that is wrong in the tree is.
 
     `kinds` says what must be known of each kind of endpoint.
+    `today` is the day in UTC, before which nothing can end any more; None: that is not looked at.
     `display` is what messages and sources call the root; None: as it was typed.
     `instead` is what YAML files below the root are taken to hold, before they are written.
     Raises ConfigurationError with everything that is wrong.
@@ -67,7 +70,7 @@ def load(
         raise ConfigurationError([_nothing(display)])
     probes, definitions = Probes(root, budget), Definitions(root, budget)
     complete = complete and expanded
-    resolver = Resolver(kinds, probes, definitions, budget, complete=complete)
+    resolver = Resolver(kinds, probes, definitions, budget, today, complete=complete)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if not problems:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import problem
-from reconciler.desired.schema import is_blob_path, near, schema
+from reconciler.desired.schema import container_hint, is_blob_path, is_container, near, schema
 from reconciler.model import (
     MOST_BINDINGS,
     Auth,
@@ -26,6 +27,7 @@ from reconciler.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
     from typing import Any
 
     from reconciler.desired.budget import Budget
@@ -90,6 +92,20 @@ def _flat(said: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", str(value)
+
+
+def expiry_problems(document: Document, today: date | None) -> list[Problem]:
+    """What is wrong with the end of the diagnostics, which the service refuses after the swap."""
+    trail = ("spec", "settings", "diagnostics", "expiry")
+    if (said := document.text(*trail)) is None:
+        return []
+    try:
+        day = datetime.fromisoformat(said).date()
+        over = today is not None and day < today
+        why = "it is over; write a time to come, or take it out" if over else ""
+    except ValueError:
+        why = "no such day; correct it"
+    return [problem(document.at(*trail), f'{".".join(trail)}: "{said}": {why}')] if why else []
 
 
 def attempts(model: Document) -> int:
@@ -250,6 +266,10 @@ class _Making:
                 place = self._binding.at("spec", "model")
                 hint = schema()["$defs"]["blobPath"]["patternErrorMessage"]
                 message = f'spec.model: the input "{port}" becomes "{path}", which {hint}'
+                self.problems.append(problem(place, message))
+            elif not is_container(container := path.partition("/")[0]):
+                place = self._model.at("spec", "training", "inputs", port)
+                message = f'spec.training.inputs.{port}: "{container}" {container_hint()}'
                 self.problems.append(problem(place, message))
             elif not _is_table(path):
                 trail = ("spec", "training", "inputs", port)

@@ -20,6 +20,7 @@ from reconciler.model import Binding, Desired, Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date
 
     from reconciler.desired.budget import Budget
     from reconciler.desired.definitions import Definitions
@@ -85,6 +86,7 @@ class Resolver:
         probes: Probes,
         definitions: Definitions,
         budget: Budget,
+        today: date | None = None,
         *,
         complete: bool,
     ) -> None:
@@ -92,6 +94,7 @@ class Resolver:
         self._probes = probes
         self._definitions = definitions
         self._budget = budget
+        self._today = today
         self._complete = complete
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
@@ -170,6 +173,7 @@ class Resolver:
         address = self._address(each, site)
         recipe = self._recipe(each, model, site) if model else None
         creation, more = self._creation(each, site)
+        more += build.expiry_problems(each.document, self._today)
         self.problems.extend(more)
         if not (model and recipe and address is not None) or problems or more:
             return False

@@ -92,6 +92,22 @@ def is_blob_path(text: str) -> bool:
     return bool(pattern(schema()["$defs"]["blobPath"]["pattern"]).search(text))
 
 
+def is_container(text: str) -> bool:
+    """Whether a text is the name of a container."""
+    return bool(pattern(_container()["pattern"]).search(text))
+
+
+def container_hint() -> str:
+    """What the name of a container is."""
+    return str(_container()["patternErrorMessage"])
+
+
+def _container() -> dict[str, Any]:
+    store = schema()["$defs"]["environment"]["properties"]["store"]
+    found: dict[str, Any] = store["properties"]["container"]
+    return found
+
+
 @cache
 def not_text(kind: str) -> Mapping[Trail, str]:
     """The ways in a document of the kind to what is no text: "integer" or "boolean"."""

@@ -315,3 +315,13 @@ def test_validate_counts_what_for_each_makes(lab: Lab, command: Command) -> None
     lab.edit("breast-cancer.yaml", "breast-cancer-predictive", '"breast-cancer-${n}"')
     ran = command("validate")
     assert ran.err == "local: 1,203 bindings are valid, 1,200 of them made by forEach\n"
+
+
+def test_a_region_that_azure_does_not_know_is_said_before_anything_is_asked(
+    lab: Lab, command: Command
+) -> None:
+    lab.edit("environment.yaml", "cloud: emulator", "cloud: azure")
+    lab.edit("environment.yaml", "region: southcentralus", "region: nowhere")
+    ran = command("validate")
+    assert ran.code == errors.CONFIGURATION
+    assert "services/local/environment.yaml:6:18: 'nowhere' is not a region with Classic" in ran.err

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.desired import load
+from reconciler.errors import ConfigurationError
 from reconciler.model import SecretName
 from tests.desired.changes import BASE64_KEY, Row, each, said_of, whole
-from tests.desired.trees import BINDING, GOOD, loaded, write
+from tests.desired.trees import BINDING, GOOD, KINDS, loaded, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,6 +177,10 @@ SPECS = [
     ("a level that does not exist", BINDING + "  settings: {diagnostics: {level: none}}\n",
      'churn.yaml:12:35: spec.settings.diagnostics.level: "none" is not one of None, Error, All; '
      'did you mean "None"?'),
+    ("an expiry on no day",
+     BINDING + '  settings: {diagnostics: {level: All, expiry: "2027-02-30T00:00:00Z"}}\n',
+     'churn.yaml:12:48: spec.settings.diagnostics.expiry: "2027-02-30T00:00:00Z": no such day; '
+     "correct it"),
     ("an expiry that is a day",
      BINDING + '  settings: {diagnostics: {level: All, expiry: "2027-01-31"}}\n',
      'churn.yaml:12:48: spec.settings.diagnostics.expiry: "2027-01-31" is not a time in UTC; '
@@ -188,6 +196,15 @@ def test_a_binding_that_cannot_be_created_as_it_says_is_told_why(
     (tmp_path / "services" / "exports").mkdir(parents=True)
     (tmp_path / "services" / FILE).write_text(definition())
     assert said_of(row, tmp_path, monkeypatch) == (said,)
+
+
+@pytest.mark.parametrize(("expiry", "is_over"), [("2026-11-27", True), ("2026-11-28", False)])
+def test_an_expiry_that_is_over_is_refused(tmp_path: Path, expiry: str, is_over: bool) -> None:
+    said = f'  settings: {{diagnostics: {{level: All, expiry: "{expiry}T00:00:00Z"}}}}\n'
+    root = write(tmp_path, {**GOOD, "churn.yaml": BINDING + said})
+    with pytest.raises(ConfigurationError, match="it is over") if is_over else nullcontext():
+        load(root, KINDS, today=date(2026, 11, 28))
+    load(root, KINDS)
 
 
 def created(folder: Path, content: str, binding: str = CREATED) -> Any:

@@ -18,6 +18,7 @@ def more(sentence: str, line: str, *said: str) -> Row:
     return whole(sentence, "environment", f"{ENVIRONMENT}  {line}\n", *said)
 
 
+END = ", and end it with the id of the service: without /jobs, /execute, /score or /swagger.json"
 ENVIRONMENTS = [
     environment(
         "a subscription that is no GUID is refused",
@@ -93,7 +94,32 @@ ENVIRONMENTS = [
         "http://example.org/x",
         '10:27: spec.trainingServices.churn-training.url: "http://example.org/x" is not the '
         "address of a service; write an https URL without a query, or a path that begins with "
-        "/workspaces/ or /subscriptions/",
+        f"/workspaces/ or /subscriptions/{END}",
+    ),
+    *(
+        environment(
+            f"a training service that ends with {end} is refused",
+            "/workspaces/w/services/s",
+            start + end,
+            f'10:27: spec.trainingServices.churn-training.url: "{start}{end}" is not the '
+            "address of a service; write an https URL without a query, or a path that begins with "
+            f"/workspaces/ or /subscriptions/{END}",
+        )
+        for start in ("/workspaces/w/services/s", "https://example.org/services/s")
+        for end in ("/jobs", "/Execute", "/score", "/swagger.json", "/jobs/1", "?api-version=2.0")
+    ),
+    environment(
+        "a resource group that ends with a dot is refused",
+        "ml-prod",
+        "ml-prod.",
+        '6:18: spec.resourceGroup: "ml-prod." is not a resource group; use at most 90 letters, '
+        "digits and _ . ( ) -, and no dot at the end",
+    ),
+    environment(
+        "a region that is a URL is refused",
+        "southcentralus",
+        "https://x",
+        '7:11: spec.region: "https://x" is not a region; write its name, such as southcentralus',
     ),
     whole(
         "a second environment in the folder names both places",

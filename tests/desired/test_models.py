@@ -31,6 +31,13 @@ MODELS = [
         "NaN",
         '10:30: spec.accept[0].atLeast: "NaN" is not a number; write for example "0.85"',
     ),
+    model(
+        "an input in what cannot be a container is refused",
+        "datasets/",
+        "Data Sets/",
+        f'{INPUT} "Data Sets" is not a container; use 3 to 63 lower-case letters, digits and single '
+        "dashes",
+    ),
     model("two bounds are refused", '"0.85"', '"0.85", atMost: "1"', ONE_BOUND),
     model("no bound is refused", ', atLeast: "0.85"', "", ONE_BOUND),
     model(
