@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__, errors
 from reconciler.cli import actions, github
-from reconciler.cli.event import read_event, workflow_run
+from reconciler.cli.event import queue_head, read_event, workflow_run
 from reconciler.cli.output import redacted, say
 from reconciler.cli.streams import show_kept
 from reconciler.errors import (
@@ -205,7 +205,7 @@ def _check(pull: Pull, said: _Said) -> None:
             f"the {what} is of no known commit, so it may be of another one than pull request "
             f"{pull.number} is at; make it in a clone of the repository, of what is committed"
         )
-    if shown.commit not in (pull.head, pull.merge):
+    if shown.commit not in (pull.head, pull.merge, queue_head(read_event(os.environ))):
         raise StalePlanError(
             f"the {what} is of commit {shown.commit}, but pull request {pull.number} is at "
             f"{pull.head}; make it there, or leave it to the run of the newer commit"

@@ -10,6 +10,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_QUEUE = re.compile(r"refs/heads/gh-readonly-queue/.+/pr-([1-9][0-9]{0,9})-[0-9a-f]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -36,11 +37,15 @@ def base_of_pull(event: Mapping[str, Any]) -> str:
     return base if isinstance(base, str) and _COMMIT.fullmatch(base) else ""
 
 
-def pull_number(event: Mapping[str, Any]) -> int | None:
+def pull_number(event: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> int | None:
     """The number of the one pull request that an event is about.
 
-    A `workflow_run` names none where the pull request is a fork's.
+    A `workflow_run` names none where the pull request is a fork's. A merge queue names it in the
+    ref of its branch, which is that of the job too.
     """
+    queue = _object(event, "merge_group").get("head_ref") or (environ or {}).get("GITHUB_REF")
+    if queued := _QUEUE.fullmatch(str(queue)):
+        return int(queued[1])
     pull, issue = _object(event, "pull_request"), _object(event, "issue")
     named = _object(event, "workflow_run").get("pull_requests")
     about = [pull, issue if "pull_request" in issue else {}]
@@ -48,6 +53,12 @@ def pull_number(event: Mapping[str, Any]) -> int | None:
         about += named
     found = {n for one in about if type(n := one.get("number")) is int and n > 0}
     return found.pop() if len(found) == 1 else None
+
+
+def queue_head(event: Mapping[str, Any]) -> str:
+    """The commit that a merge queue has made of a pull request; "" for any other event."""
+    head = _object(event, "merge_group").get("head_sha")
+    return head if isinstance(head, str) else ""
 
 
 def workflow_run(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -36,14 +36,15 @@ def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iter
     if missing:
         raise ConfigurationError("\n".join(missing))
     remember_secret(token)
-    with Http(threads=1) as http:
+    hint = "GITHUB_API_URL names this machine, and no GitHub answers there"
+    with Http(threads=1, local_hint=hint) as http:
         yield GitHub(http, environ.get("GITHUB_API_URL") or API_URL, repository, token)
 
 
 def unknown_pull(environ: Mapping[str, str], number: int | None) -> list[str]:
     """What is missing to know a pull request; nothing where it is known, or GitHub can say it."""
     event = read_event(environ)
-    known = number or pull_number(event) or forked(workflow_run(event))
+    known = number or pull_number(event, environ) or forked(workflow_run(event))
     if known or environ.get("GITHUB_EVENT_NAME") == "push":
         return []
     return [
@@ -60,7 +61,7 @@ def pull_request(
     event = read_event(environ)
     if not number and (run := workflow_run(event)):
         return _of_run(github, event, run)
-    if number := number or pull_number(event):
+    if number := number or pull_number(event, environ):
         return github.pull(number)
     merged = github.merged_as(commit) if commit else []
     if len(merged) == 1:

@@ -100,7 +100,8 @@ class Http:
     scales the pauses between tries (0 for none); `sleep` makes them, and where it answers true,
     somebody woke it and no further try is made. `on_request(method, url_without_query)` hears of
     every request before it is sent, each retry too. `read_only` refuses all but GET and
-    HEAD: a plan that writes is a bug of ours. `timeout_s`, `trusted` (the CA file, or True) and
+    HEAD: a plan that writes is a bug of ours. `local_hint` is said where nothing listens on this
+    machine. `timeout_s`, `trusted` (the CA file, or True) and
     `pause` are there for others to do the same.
     """
 
@@ -115,7 +116,9 @@ class Http:
         read_only: bool = False,
         on_request: Callable[[str, str], None] | None = None,
         sleep: Callable[[float], object] = time.sleep,
+        local_hint: str = "is the emulator running there?",
     ) -> None:
+        self._local_hint = local_hint
         self.timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._read_only = read_only
@@ -194,7 +197,7 @@ class Http:
         asked = Asked(method, url, credential, body, sent, what, limit, once)
         outcome, in_doubt = self._exchange(asked)
         if isinstance(outcome, _Broken):
-            error = _error_of_broken(asked, outcome)
+            error = _error_of_broken(asked, outcome, self._local_hint)
         elif outcome.status not in expect:
             error = error_of(outcome)
         elif method not in READING_METHODS and outcome.is_page:
@@ -375,11 +378,11 @@ def _read(answer: Came, asked: Asked) -> Response | _Broken:
     return Response(answer.status, headers, b"".join(chunks), asked.what, asked.place)
 
 
-def _error_of_broken(asked: Asked, broken: _Broken) -> WireError:
+def _error_of_broken(asked: Asked, broken: _Broken, local_hint: str) -> WireError:
     host = urlsplit(asked.url).hostname or ""
     why = broken.why
     if why == "connection refused" and is_loopback(host):
-        why += "; is the emulator running there?"
+        why += f"; {local_hint}"
     kind = UnreachableError if broken.status is None else UnreadableError
     return kind(
         f"{asked.what}: {asked.place}: {why}",

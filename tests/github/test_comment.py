@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,6 +184,8 @@ PULL = {"number": 7, "head": {"sha": HEAD}}
         {"pull_request": PULL},
         {"issue": {"number": 7, "pull_request": {}}},
         {"workflow_run": {"head_sha": HEAD, "pull_requests": [PULL]}},
+        {"merge_group": {"head_ref": f"refs/heads/gh-readonly-queue/main/pr-7-{HEAD}"}},
+        {"merge_group": {"head_ref": f"refs/heads/gh-readonly-queue/release/1.0/pr-7-{HEAD}"}},
     ],
 )
 def test_the_event_says_which_pull_request(
@@ -215,6 +218,34 @@ def test_an_event_of_no_pull_request_asks_for_the_number(
     ran = command("comment", "--report", write(PLAN))
     assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
     assert "pass --pr NUMBER" in ran.err
+
+
+def test_a_merge_queue_shows_the_plan_of_the_commit_that_it_made(
+    github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = "d" * 40
+    Path("event.json").write_text(json.dumps({"merge_group": {"head_sha": made}}))
+    monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
+    monkeypatch.setenv("GITHUB_REF", f"refs/heads/gh-readonly-queue/main/pr-7-{HEAD}")
+    command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("comment", "--report", write(replace(other_plan(), commit=made)))
+    assert ran.code == errors.SUCCESS, ran.err
+    (body,) = bodies(github)
+    assert f"of commit {made}" in body
+    assert rendering.shown_by(body)[1] == rendering.Shown(PLAN.digest, HEAD), "it was seen too"
+
+
+def test_a_github_that_does_not_listen_here_is_not_taken_for_the_emulator(
+    command: Command, github: StandIn, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{port}")
+    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    assert ran.code == errors.ERROR
+    assert "connection refused; GITHUB_API_URL names this machine" in ran.err
+    assert "emulator" not in ran.err
 
 
 @pytest.mark.parametrize("commit", [HEAD, MERGE])
