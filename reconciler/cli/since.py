@@ -118,6 +118,8 @@ def _before(repository: _Repository, commit: str, shown: str, name: str) -> Mapp
         if not _check_out(repository, commit, Path(folder)):
             return {}
         root = Path(folder, "tree", repository.below)
+        if not root.resolve().is_relative_to(Path(folder).resolve()):
+            return {}  # a link that leaves the commit: nothing of it is read
         try:
             return desired.load(root, session.kinds(), only=[name], display=shown)
         except ConfigurationError as exc:

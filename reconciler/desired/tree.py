@@ -67,6 +67,10 @@ def read_tree(root: Path, display: str, budget: Budget) -> Files:
         what = "not a folder" if os.path.lexists(root) else "no such folder"
         files.problems.append(Problem(display, 0, 0, f"{what}; name the folder of services"))
         return files
+    if _leads_out(root):
+        message = "a link that leaves the repository; put the folder itself here"
+        files.problems.append(Problem(display, 0, 0, message))
+        return files
     inside = root.resolve()
     for below, is_link in _names(files, inside, PurePosixPath()):
         path = root / below
@@ -78,6 +82,25 @@ def read_tree(root: Path, display: str, budget: Budget) -> Files:
         else:
             budget.take(Source(files.shown(below), 1, 1), 10, len(files.texts[below]))
     return files
+
+
+def _leads_out(root: Path) -> bool:
+    """Whether a link on the way to the root leads out of the repository that holds the link.
+
+    Where none does, out of the folder that a person stands in: what is checked may be anybody's
+    branch, and its links must not lead to files of the machine.
+    """
+    here = Path.cwd()
+    at = Path(here.anchor)
+    for part in (here / root).parts[1:]:
+        there = (at / part).resolve()
+        if (at / part).is_symlink():
+            around = (above for above in (at, *at.parents) if (above / ".git").exists())
+            top = next(around, here if at.is_relative_to(here) else None)
+            if top is not None and not there.is_relative_to(top):
+                return True
+        at = there
+    return False
 
 
 def beside(folder: PurePosixPath, name: str) -> PurePosixPath:

@@ -473,7 +473,7 @@ def _find_resource(
     service: Mapping[str, Any], endpoint: Mapping[str, Any], wanted: str | None
 ) -> dict[str, Any] | Refusal:
     """The resource whose name is exactly `wanted` (§2.8: read the name, never make it up)."""
-    if _is_default(service, endpoint):
+    if _is_default(service, endpoint) and _resources(endpoint):  # else it is the wrong service
         why = (
             "the default endpoint follows its experiment and its model cannot be replaced; "
             "add another endpoint to the service and bind that"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from reconciler.errors import UnreadableError
@@ -101,6 +102,9 @@ def near(wanted: str, known: Iterable[str]) -> str:
     """A sentence that lists the known names and suggests the nearest: `it has "A", "B"; …`."""
     names = sorted(known)
     listed = ", ".join(f'"{name}"' for name in names) or "none"
+    alike = [name for name in names if normalize("NFC", name) == normalize("NFC", wanted)]
+    if alike and wanted not in names:
+        return f'it has {listed}; "{alike[0]}" differs in its Unicode form only: copy it from there'
     by_case = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wanted.casefold(), by_case, n=1, cutoff=0.6)
     return f"it has {listed}" + (f'; did you mean "{by_case[close[0]]}"?' if close else "")

@@ -184,6 +184,40 @@ def test_links_that_leave_the_tree_are_refused(root: Path, tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize("is_repository", [True, False])
+@pytest.mark.parametrize("link", ["services", "deep/services", "deep"])
+def test_a_root_that_a_link_leads_out_of_the_repository_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str, is_repository: bool
+) -> None:
+    write(tmp_path / "outside/services", {**GOOD, "churn.yaml": BINDING + "  hunter2: x\n"})
+    repository = tmp_path / "repository"
+    (repository / link).parent.mkdir(parents=True)
+    if is_repository:
+        (repository / ".git").mkdir()
+    target = tmp_path / "outside" / ("" if link == "deep" else "services")
+    (repository / link).symlink_to(target)
+    monkeypatch.chdir(repository)
+    root = Path("deep/services" if link.startswith("deep") else "services")
+    said = f"{root}: a link that leaves the repository; put the folder itself here"
+    assert complaints(root) == [said]
+    monkeypatch.chdir(tmp_path)
+    if is_repository:
+        assert complaints("repository" / root) == [f"repository/{said}"]
+
+
+def test_a_root_may_be_a_link_within_the_repository_and_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = write(tmp_path / "repository", {f"desired/{n}": t for n, t in GOOD.items()})
+    (repository / ".git").mkdir()
+    (repository / "services").symlink_to("desired")
+    (tmp_path / "home").symlink_to("repository")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert complaints(tmp_path / "home/services") == []
+    assert complaints(Path("../home/services")) == []
+
+
 def test_links_inside_the_tree_are_fine_for_files_only(root: Path) -> None:
     write(root, {**GOOD, "churn.yaml": None, "_kept/churn.yaml": BINDING})
     (root / "churn.yaml").symlink_to("_kept/churn.yaml")

@@ -90,7 +90,7 @@ KINDS = {"WebService": Kind(address, make_creation), "ClassicEndpoint": Kind(add
 
 def write(root: Path, files: Mapping[str, str | bytes | None]) -> Path:
     """The root, with these files; None is a file that is not there."""
-    root.mkdir(exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

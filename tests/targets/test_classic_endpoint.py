@@ -63,6 +63,7 @@ def test_the_only_resource_needs_no_name() -> None:
 REFUSALS = [
     (endpoint(resource(), Name="default"), NAME, "default_endpoint"),
     (endpoint(resource(), Name="Default"), NAME, "default_endpoint"),
+    (endpoint(Name="default"), NAME, "no_updatable_resources"),
     (endpoint(), NAME, "no_updatable_resources"),
     ({"Name": "loc001"}, NAME, "no_updatable_resources"),
     (endpoint(resource(), resource("Other")), None, "ambiguous_resource"),
