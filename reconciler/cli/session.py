@@ -490,7 +490,7 @@ def name_uncommitted(wanted: Desired, what: str) -> None:
 def _user_and_host() -> str:
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a container's user may have no name
+    except (ImportError, KeyError, OSError):  # of a container, or on Windows
         return socket.gethostname()
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 _MOST_SKIPPED = 5000 * 1024 * 1024
 _PIECE, _SKIP_S = 1024 * 1024, 5
+_LARGE = 1024 * 1024  # bodies above are read eight at a time: they are in memory before their key
+_AT_ONCE = 8
 _NO_HEADER = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")  # what would end a header, or not fit in one
 
 
@@ -82,6 +84,7 @@ class _Http(ThreadingHTTPServer):
 def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
     class Handler(_Handler):
         served = cloud
+        large = threading.BoundedSemaphore(_AT_ONCE)
 
     return Handler
 
@@ -96,6 +99,7 @@ class _Unreadable(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     served: Cloud
+    large: threading.BoundedSemaphore
     protocol_version = "HTTP/1.1"
     server_version = "Microsoft-HTTPAPI/2.0"
     sys_version = ""
@@ -103,6 +107,15 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def _respond(self) -> None:
+        with self.large if self._is_large() else contextlib.nullcontext():
+            self._answer()
+
+    def _is_large(self) -> bool:
+        length = self.headers.get("Content-Length", "")
+        small = length.isdecimal() and len(length) < 10 and int(length) <= _LARGE
+        return "Transfer-Encoding" in self.headers or not (small or not length)
+
+    def _answer(self) -> None:
         asked = self._asked()
         try:
             body = self._body(self.served.most_bytes(asked))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import select
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -165,6 +168,30 @@ def test_storage_that_is_full_takes_no_more_until_something_is_deleted(
     assert put(60_000) == 507
     assert client.send("DELETE", url, token="").status_code == 202
     assert put(1) == 201
+
+
+def test_large_bodies_are_read_a_few_at_a_time_and_small_ones_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reconciler.emulator.server._AT_ONCE", 2)
+    server = emulator.serve(emulator.Cloud(), 0)
+    server.start()
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    begun = b"PUT /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000000\r\n\r\n"
+    half = [socket.create_connection((host, int(port)), timeout=10) for _ in range(2)]
+    with contextlib.ExitStack() as opened:
+        opened.callback(server.stop)
+        for connection in half:
+            opened.enter_context(connection)
+            connection.sendall(begun)
+        third = opened.enter_context(socket.create_connection((host, int(port)), timeout=20))
+        sending = threading.Thread(target=third.sendall, args=(begun + bytes(2_000_000),))
+        sending.start()
+        assert requests.get(f"{server.url}/_emulator/health", timeout=10).status_code == 200
+        assert select.select([third], [], [], 0.5)[0] == []
+        half[0].close()
+        assert third.recv(65536).startswith(b"HTTP/1.1 501")
+        sending.join()
 
 
 def test_operations_that_are_over_keep_nothing_and_are_few(
