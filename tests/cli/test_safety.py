@@ -17,6 +17,8 @@ import pytest
 
 from reconciler import errors, limits
 from reconciler.cli import applying, session
+from reconciler.cli.approval import Approval
+from reconciler.cli.output import Page
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
 from reconciler.ledger import lock as ledger_lock
@@ -375,6 +377,20 @@ def test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so(
     assert {one["reached"] for one in report["unfinished"]} == {"not_begun"}
     assert not any(e.route == "bes.start" for e in lab.cloud.log)
     assert command("apply", "--yes").code == errors.SUCCESS
+
+
+def test_a_run_that_was_paused_writes_nothing_before_it_hears_that_its_lock_is_lost(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = lab.desired()
+    with session.opened(wanted, None) as opened:
+        order = applying.Order("apply", wanted, Page("text"), Approval(yes=True))
+        with applying.alone(order, opened):
+            later = opened.world.clock.now() + LEASE_S
+            monkeypatch.setattr(opened.world.clock, "now", lambda: later)
+            with pytest.raises(errors.StoppedError, match="the lock was lost"):
+                opened.world.ledger.plans._container.put("x", b"x")
+    assert lab.world().storage.container("models").get("x") is None
 
 
 def test_a_run_that_loses_its_lock_sends_no_further_try_of_a_write(
