@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,27 @@ def test_a_swap_is_asked_for_only_when_the_way_back_is_kept(
     lab.clock.advance(60)
     assert served(lab, name) == before
     assert [e for e in lab.cloud.log[logged:] if e.method == "PATCH"] == []
+
+
+@pytest.mark.parametrize("answers", ["nothing", "wrongly"])
+def test_a_version_whose_proof_failed_is_rejected_by_its_run(
+    switched: Callable[..., Lab], answers: str
+) -> None:
+    """One that is not would be swapped in again and again, so the run is stopped in the end."""
+    lab = switched()
+    adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    if answers == "nothing":
+        unanswered(lab, "breast-cancer")
+    else:
+        lab.edit("breast-cancer.yaml", '{atLeast: "0", atMost: "1"}', '{atLeast: "7"}')
+    asked = itertools.count()
+    world = replace(lab.world(), stopping=lambda: next(asked) > 500)
+    (ended,) = lab.converge(world, 1).values()
+    assert ended.failure is not None
+    entry = lab.world().ledger.read(lab.desired().bindings[0].version)
+    assert entry is not None
+    assert "swapped and read back, but" in entry.manifest.rejected
 
 
 def test_what_fails_after_its_swap_counts_as_changed(switched: Callable[..., Lab]) -> None:

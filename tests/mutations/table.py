@@ -982,7 +982,7 @@ _SWAPPING = _mutations(
         "a version whose proof failed is not rejected",
         "            self._verdicts.reject(why)\n",
         "            pass\n",
-        "tests/conformance/test_way_back.py::test_an_answer_that_is_not_as_expected_is_rolled_back",
+        "tests/conformance/test_swapping.py::test_a_version_whose_proof_failed_is_rejected_by_its_run",
     ),
     (
         "a swap is asked for before the way back is kept",
@@ -1002,7 +1002,7 @@ _SWAPPING = _mutations(
         "a version that answers nothing is not rejected",
         "            self._verdicts.reject_for_silence(why)\n",
         "            pass\n",
-        "tests/conformance/test_way_back.py::test_a_failed_proof_is_rolled_back_proved_and_rejected",
+        "tests/conformance/test_swapping.py::test_a_version_whose_proof_failed_is_rejected_by_its_run",
     ),
 )
 
