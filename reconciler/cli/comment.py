@@ -126,8 +126,9 @@ class _Said:
             ) from exc
 
     def check_whole(self, text: str) -> None:
-        """RefusedError where the comment could not hold the plan, so that it approves nothing."""
-        if isinstance(self.document, Plan) and not rendering.shown_by(text)[0].whole:
+        """RefusedError where the comment could not hold a plan that is to approve something."""
+        approves = isinstance(self.document, Plan) and not self.forked
+        if approves and not rendering.shown_by(text)[0].whole:
             raise RefusedError(
                 f"plan {self.shown.plan} is too long for its comment, which says what is missing. "
                 "Merging approves nothing of it: change fewer bindings in one pull request, or run "

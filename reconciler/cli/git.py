@@ -6,6 +6,7 @@ Nothing here writes to a repository.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -35,10 +36,13 @@ class Checkout:
 
 
 def checkout(services: Path) -> Checkout | None:
-    """What is checked out at a folder of services; None where that is in no repository.
+    """What is checked out at a folder of services; None where that is in no repository, or no git
+    is installed.
 
     Raises ConfigurationError where git cannot tell.
     """
+    if shutil.which("git") is None:
+        return None
     asked = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames")
     done = run(services, "status", "-z", *asked, "--untracked-files=no", "--", ".")
     if outside(done):

@@ -383,6 +383,17 @@ def test_a_repository_that_git_does_not_read_has_no_commit(
     assert "git config --global --add safe.directory" in capsys.readouterr().err
 
 
+def test_where_no_git_is_installed_the_commit_is_that_of_the_job(
+    clones: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert commit_of(clones, GITHUB_SHA=MERGE) == MERGE
+    assert capsys.readouterr().err == ""
+
+
 def test_a_plan_file_of_no_commit_says_because_of_which_files(
     lab: Lab, command: Command, tmp_path: Path
 ) -> None:

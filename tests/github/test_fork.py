@@ -75,6 +75,17 @@ def test_the_plan_of_a_fork_is_shown_with_a_warning(github: StandIn, command: Co
     ]
 
 
+def test_a_plan_of_a_fork_that_no_comment_can_hold_is_counted(
+    github: StandIn, command: Command
+) -> None:
+    change = PLAN.changes[0]
+    many = tuple(replace(change, name=f"n{n}", address=f"a{n}", after=f"{n}") for n in range(400))
+    left(github, zipped(plan=render.plan_json(replace(PLAN, changes=many))))
+    ran = shown(command)
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "are not shown here" in github.comments[7][0]["body"]
+
+
 def test_a_run_that_left_nothing_is_no_error(github: StandIn, command: Command) -> None:
     left(github, run=RUN + 1)
     ran = shown(command)
