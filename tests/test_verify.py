@@ -68,9 +68,18 @@ def test_an_expected_column_must_be_there() -> None:
     assert said("q").startswith('the answer has no column "q" (it has "label", "p")')
 
 
+def test_an_answer_without_rows_is_degraded() -> None:
+    health = judge_score(Probe("{}", ("p",)), Score(("p",), ()))
+    assert (health.code, "no rows" in health.message) == (HealthCode.DEGRADED, True)
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"at_least": -9}, {"at_most": 9}, {"at_least": -9, "at_most": 9}]
+)
 @pytest.mark.parametrize("cell", ["nine", "1_0x", "-", "nan "])
-def test_what_is_no_number_is_in_no_range(cell: str) -> None:
-    probe = Probe("{}", (), (Expectation("p", at_least=Decimal(-9), at_most=Decimal(9)),))
+def test_what_is_no_number_is_in_no_range(cell: str, bounds: dict[str, int]) -> None:
+    limits = {name: Decimal(bound) for name, bound in bounds.items()}
+    probe = Probe("{}", (), (Expectation("p", **limits),))
     assert judge_score(probe, Score(("p",), ((cell,),))).code is HealthCode.DEGRADED
 
 

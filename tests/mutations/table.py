@@ -1012,7 +1012,7 @@ _VERIFY = _mutations(
         "an answer without rows is healthy",
         "if not score.rows:",
         "if False:",
-        "tests/test_verify.py",
+        "tests/test_verify.py::test_an_answer_without_rows_is_degraded",
     ),
     (
         "an answer with empty cells is healthy",
@@ -1254,7 +1254,7 @@ _REDACTION = _mutations(
         "a snapshot holds what endpoints answered",
         'record |= {"before": None, "history": []}',
         "pass",
-        "tests/cli/test_snapshot.py::test_it_is_made_by_reads_is_what_its_schema_says_and_holds_no_data",
+        "tests/wire/test_wire_redaction.py::test_of_a_record_neither_answers_nor_history_are_kept",
     ),
 )
 

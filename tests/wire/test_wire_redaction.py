@@ -15,7 +15,7 @@ from reconciler.targets.definition import (
     parse_definition,
 )
 from reconciler.wire.recorded import key_of
-from reconciler.wire.redaction import kept_json
+from reconciler.wire.redaction import kept_json, kept_text
 
 CANARY = "c4n4ryc4n4ryc4n4ry"
 SECRET_NAMES = [
@@ -117,3 +117,11 @@ def test_a_url_is_known_again_whatever_signature_it_carries() -> None:
     assert one == key_of(f"{base}?sig=other&api-version=2017-01-01")
     assert CANARY not in one
     assert one != key_of(f"{base}?api-version=2016-05-01")
+
+
+def test_of_a_record_neither_answers_nor_history_are_kept() -> None:
+    record = {"wanted": "m", "before": {"rows": [["a name"]]}, "history": [{"why": "a name"}]}
+    content = json.dumps(record).encode()
+    kept = json.loads(kept_text("models/_records/webServices/x.json", content))
+    assert kept == {"wanted": "m", "before": None, "history": []}
+    assert json.loads(kept_text("models/churn/1/manifest.json", content)) == record
