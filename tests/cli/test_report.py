@@ -16,13 +16,17 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli import applying, ending
+from reconciler.cli import session as opened
 from reconciler.emulator import Fault
+from reconciler.emulator.messages import Response
 from tests.cli.test_process import COMMAND, environment, started_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.emulator.messages import Request, Response
+    from reconciler.cli.session import Session
+    from reconciler.emulator.messages import Request
+    from reconciler.model import Plan
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -149,6 +153,85 @@ def test_a_second_signal_is_reported_too(lab: Lab, tmp_path: Path) -> None:
         released.set()
     written = read(tmp_path / "report.json")
     assert (written["exit_code"], written["error"]) == (errors.INTERRUPTED, "interrupted")
+    assert {one["reached"] for one in written["report"]["unfinished"]} == {"not_begun"}
+    assert len(written["report"]["unfinished"]) == 4
+
+
+def swapping(lab: Lab, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """An apply whose swap of breast-cancer was taken, and of which no answer says how it goes on:
+    the other endpoints are in sync, or wait for a job slot that never comes."""
+    asked, serve = threading.Event(), lab.cloud.handle
+
+    def handle(request: Request) -> Response:
+        if "operationsstatus" in request.path.lower():
+            asked.set()
+            return Response(200, {"Content-Type": "application/json"}, b'{"status":"Running"}')
+        return serve(request)
+
+    lab.cloud.handle = handle  # type: ignore[method-assign]
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "--yes", "--report", "report.json", *arguments],
+        cwd=folder,
+        env=environment(lab),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asked.wait(60)
+    return process
+
+
+def test_ctrl_c_while_swapping_names_what_was_changed_and_not_proved(
+    lab: Lab, tmp_path: Path
+) -> None:
+    process = swapping(lab, tmp_path)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == errors.INTERRUPTED
+    assert "? breast-cancer   changed, not proved" in out
+    assert "0 changed" not in out
+    report = read(tmp_path / "report.json")["report"]
+    reached = {one["name"]: one["reached"] for one in report["unfinished"]}
+    assert reached["breast-cancer"] == "changed"
+    address = "webServices/ml-local/breast-cancer-predictive"
+    assert address in report["done"]
+    assert {*report["done"]} == {
+        *(p["address"] for p in report["proofs"]),
+        *(one["address"] for one in report["unfinished"] if one["reached"] == "changed"),
+    }
+
+
+def test_a_bug_in_the_middle_of_a_run_hides_nothing_that_was_changed(
+    lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened.Session, "plan", planned_once(opened.Session.plan))
+    ran = command("apply", "--yes", "--report", "report.json")
+    written = read(tmp_path / "report.json")
+    assert ran.code == written["exit_code"] == errors.BUG
+    assert "ZeroDivisionError" in written["error"]
+    assert len(written["report"]["done"]) == len(written["report"]["proofs"]) == 4
+    assert "4 changed, 4 proved" in ran.err
+
+
+def planned_once(plan: Callable[[Session], Plan]) -> Callable[[Session], Plan]:
+    """The same, which is a bug the second time."""
+    plans: list[Session] = []
+
+    def planned(session: Session) -> Plan:
+        plans.append(session)
+        return plan(session) if len(plans) == 1 else 1 / 0  # type: ignore[return-value]
+
+    return planned
+
+
+def test_a_run_that_cannot_have_the_lock_says_that_nothing_was_begun(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    lab.cloud.faults.script(Fault("blob.put", "status", times=1000, status=503))
+    ran = command("apply", "--yes", "--report", "report.json")
+    written = read(tmp_path / "report.json")
+    assert ran.code == written["exit_code"] == errors.ERROR
+    assert [one["reached"] for one in written["report"]["unfinished"]] == ["not_begun"] * 4
 
 
 def test_a_signal_while_planning_is_reported(lab: Lab, tmp_path: Path) -> None:

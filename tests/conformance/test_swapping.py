@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
+from reconciler.engine.prove import prove_all
 from reconciler.engine.verdicts import Verdicts
 from reconciler.ledger import Ledger
 from tests.conformance.test_way_back import adopted, only, served, unanswered, want
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.emulator.messages import Response
-    from reconciler.model import Record
+    from reconciler.engine.world import World
+    from reconciler.model import Binding, Record, Score
     from tests.lab import Lab
 
 
@@ -177,3 +179,107 @@ def test_a_binding_that_cannot_submit_its_job_leaves_its_slot_to_the_next(
     failed = [one for one in ended.values() if one.failure is not None]
     assert len(ended) == 3
     assert len(failed) == 1
+
+
+# --- proofs that fail by an error of ours ---------------------------------------------------
+
+
+def spoiled(lab: Lab, name: str, error: Exception, until: str = "") -> World:
+    """A world that cannot score the endpoint, for this reason, while it serves another model."""
+    world = lab.world()
+    binding = next(b for b in lab.desired().bindings if b.name == name)
+    target, before = world.targets[binding.kind], served(lab, name)
+    score = target.score
+
+    def fails(wanted: Binding) -> Score:
+        if wanted.name == name and (until == "always" or served(lab, name) != before):
+            raise error
+        return score(wanted)
+
+    target.score = fails  # type: ignore[method-assign]
+    return world
+
+
+ERRORS = [
+    errors.RefusedError("scoring: evil.example must not have the key"),
+    errors.ConfigurationError("no key"),
+    errors.UnreachableError("the host name does not resolve"),
+    errors.UnauthorizedError("403"),
+    errors.NotFoundError("404"),
+    errors.UnreadableError("an HTML page"),
+    ZeroDivisionError("a bug of ours"),
+]
+
+
+@pytest.mark.parametrize("name", ["breast-cancer", "diabetes-young"])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_proof_that_fails_by_any_error_leads_to_the_way_back(
+    switched: Callable[..., Lab], name: str, error: Exception
+) -> None:
+    lab = switched()
+    before = adopted(lab, name)
+    want(lab, name, "2026-11")
+    ended = lab.converge(spoiled(lab, name, error), 1)
+    (failure,) = (one.failure for one in ended.values() if one.failure)
+    assert failure.exit_code == errors.UNPROVED
+    assert failure.message.endswith("version 2026-11 is rejected; rolled back, and proved")
+    lab.clock.advance(60)
+    assert served(lab, name) == before
+    assert lab.changes()[name].code == "rejected"
+
+
+def test_a_swap_of_another_run_whose_proof_is_refused_is_taken_back_too(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    before = adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    world = spoiled(lab, "breast-cancer", ERRORS[0])
+    patched = [e.route for e in lab.cloud.log].count("arm.patch")
+    swapped = lambda: [e.route for e in lab.cloud.log].count("arm.patch") > patched  # noqa: E731
+    lab.converge(replace(world, stopping=swapped), 1)
+    lab.clock.advance(60)
+    assert served(lab, "breast-cancer") != before
+    ended = lab.converge(spoiled(lab, "breast-cancer", ERRORS[0], until="always"), 1)
+    (failure,) = (one.failure for one in ended.values() if one.failure)
+    assert "the model before does not answer either" in failure.message
+    assert failure.exit_code == errors.UNPROVED
+    lab.clock.advance(60)
+    assert served(lab, "breast-cancer") == before
+
+
+def test_a_run_that_is_stopped_while_it_proves_judges_nobody(
+    switched: Callable[..., Lab],
+) -> None:
+    lab = switched()
+    adopted(lab, "breast-cancer")
+    want(lab, "breast-cancer", "2026-11")
+    stopped: list[bool] = []
+    world = spoiled(lab, "breast-cancer", ERRORS[0])
+    score = world.targets["WebService"].score
+
+    def stopping(wanted: Binding) -> Score:
+        try:
+            return score(wanted)
+        except errors.RefusedError:
+            stopped.append(True)
+            raise
+
+    world.targets["WebService"].score = stopping  # type: ignore[method-assign]
+    assert lab.converge(replace(world, stopping=lambda: bool(stopped)), 1) == {}
+    assert stopped
+    assert lab.changes()["breast-cancer"].code == "unproved"
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_verify_shows_every_endpoint_whatever_happens_at_one(
+    switched: Callable[..., Lab], error: Exception
+) -> None:
+    lab = switched()
+    lab.apply()
+    world = spoiled(lab, "breast-cancer", error, until="always")
+    proofs = prove_all(world, lab.desired().bindings, 4)
+    assert {p.name for p in proofs if not p.proved} == {"breast-cancer"}
+    assert len(proofs) == 4
+    (lost,) = (p.health.message for p in proofs if not p.proved)
+    assert str(error) in lost
