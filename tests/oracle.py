@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -38,8 +39,11 @@ def no_bug(lab: Lab) -> None:
     assert bugs == []
 
 
-def quiet(lab: Lab) -> None:
-    """One apply converges as far as no person is needed, and the next one writes nothing."""
+def quiet(lab: Lab, *, by_hand: bool = False) -> None:
+    """One apply converges as far as no person is needed, and the next one writes nothing.
+
+    `by_hand`: somebody may have put a model in that no run proved there.
+    """
     lab.cloud.faults.forget()
     lab.clock.advance(100)
     report = lab.apply()
@@ -50,7 +54,33 @@ def quiet(lab: Lab) -> None:
     lab.apply()
     assert lab.writes == []
     assert served(lab) <= set(lab.cloud.world.models)
+    proven(lab, by_hand=by_hand)
     one_training_per_version(lab)
+
+
+def serving(lab: Lab) -> dict[str, str]:
+    """By the names that the desired state of the laboratory gives them, the bytes that score."""
+    world = lab.cloud.world
+    found = {
+        f"diabetes-{e.name}": e.model for s in world.classic.values() for e in s.endpoints.values()
+    }
+    new = {service.name: service.model for service in world.services.values()}
+    return {**found, "breast-cancer": new["breast-cancer-predictive"]}
+
+
+def proven(lab: Lab, *, by_hand: bool = False) -> None:
+    """Nothing serves that a run swapped in and did not prove; what is in sync was proved."""
+    world, models, changes = lab.world(read_only=True), serving(lab), lab.changes()
+    for binding in lab.desired().bindings:
+        record = world.ledger.record(binding.address)
+        in_sync = changes[binding.name].action is Action.NOOP and not by_hand
+        assert record is not None or not in_sync, binding.name
+        path = world.storage.path_of(record.wanted) if record is not None else None
+        blob = world.storage.get(path) if path else None
+        if record is not None and blob is not None:
+            ours = hashlib.sha256(blob.content).hexdigest() == models[binding.name]
+            assert record.proved or not ours, f"{binding.name} serves what was never proved"
+            assert ours or not in_sync, f"{binding.name} serves what is not what was proved"
 
 
 def one_training_per_version(lab: Lab) -> None:

@@ -8,6 +8,7 @@ the emulated cloud: what was started, what serves, what the last run wrote.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -295,6 +296,8 @@ class Stage:
     def _served(self) -> str:
         """What is wrong with what serves in the end; "" when nothing is."""
         models = self._models()
+        if not self.scenario.deleted and (why := self._unproved(models)):
+            return why
         if self.scenario.broken:
             return "" if models == [self._good] else "it does not serve the last good model"
         if self.scenario.deleted:
@@ -311,6 +314,25 @@ class Stage:
             return "the endpoint was not made as it is declared"
         if self.scenario.by_hand and models != [self._good] and not self._plan().converged:
             return "a version serves that is rejected"
+        return ""
+
+    def _unproved(self, models: list[str]) -> str:
+        """Which endpoint serves a model that no record says was proved there; "" for none.
+
+        The bytes count, not the name: what serves must be the file that was proved.
+        """
+        wanted = session.load(self.folder / "services")["local"]
+        by_name = {binding.name: binding for binding in wanted.bindings}
+        with session.client(wanted.environment, None, session.Stop()) as http:
+            world = session.connect(wanted, http.reading(), environ=self._environ)
+            for name, model in zip(self.scenario.bindings, models, strict=True):
+                record = world.ledger.record(by_name[name].address)
+                if record is None or not record.proved:
+                    return f"{name} serves a model that was never proved"
+                path = world.storage.path_of(record.wanted)
+                blob = world.storage.get(path) if path else None
+                if blob is None or hashlib.sha256(blob.content).hexdigest() != model:
+                    return f"{name} serves another model than the one that was proved"
         return ""
 
     def _left_to_do(self) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,9 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from reconciler.emulator import Fault
 from tests.lab import Lab
-from tests.oracle import ROUTES, quiet
+from tests.oracle import ROUTES, quiet, serving
+
+if TYPE_CHECKING:
+    from reconciler.emulator.messages import Request, Response
 
 FILES = {"breast-cancer": "breast-cancer.yaml", "diabetes-young": "diabetes.yaml"}
+WRONG = b'{"Results":{"o":{"type":"table","value":{"ColumnNames":["Wrong"],"Values":[["1"]]}}}}'
 VERSIONS = ("2026-10", "2026-11")
 KINDS = ("status", "html", "reset", "lost-answer", "truncated")
 BUDGET = settings(
@@ -40,10 +46,28 @@ class Histories(RuleBasedStateMachine):
         )
         (local / "diabetes.yaml").write_text(young)
         self.declared = dict.fromkeys(FILES, "2026-10")
+        self.spoiled: set[tuple[str, str]] = set()
+        self.serve = self.lab.cloud.handle
+        self.lab.cloud.handle = self.handle  # type: ignore[method-assign]
+
+    def handle(self, request: Request) -> Response:
+        """The cloud's answer; a spoiled model answers with a column that nobody declared."""
+        answer = self.serve(request)
+        if answer.status != 200 or not request.path.endswith("/execute"):
+            return answer
+        base = request.path.removesuffix("/execute").casefold()
+        bad = self.lab.cloud._core.served_at(base).model in self.spoiled_models()
+        return replace(answer, body=WRONG) if bad else answer
+
+    def spoiled_models(self) -> set[str]:
+        """The digests of the spoiled models that were made."""
+        files = self.trained()
+        return {hashlib.sha256(files[pair]).hexdigest() for pair in self.spoiled if pair in files}
 
     def teardown(self) -> None:
         try:
-            quiet(self.lab)
+            quiet(self.lab, by_hand=True)
+            assert not self.spoiled_models() & set(serving(self.lab).values())
         finally:
             self.lab.close()
             self._folder.cleanup()
@@ -71,6 +95,12 @@ class Histories(RuleBasedStateMachine):
         """The next job or operation will fail."""
         self.lab.cloud.faults.play(what, "it went wrong")
 
+    @rule(name=st.sampled_from(sorted(FILES)), version=st.sampled_from(VERSIONS))
+    def spoil(self, name: str, version: str) -> None:
+        """A version will answer wrongly, if it was not trained yet: no run may leave it there."""
+        if (name, version) not in self.trained():
+            self.spoiled.add((name, version))
+
     @rule()
     def run(self) -> None:
         """An apply to its end."""
@@ -90,7 +120,7 @@ class Histories(RuleBasedStateMachine):
         What is drawn must not depend on the world: runs are threads, and a history that is
         played again need not end in the same one.
         """
-        if (name, version) not in self.trained():
+        if (name, version) not in self.trained().keys() - self.spoiled:
             return
         world = self.lab.world()
         binding = next(b for b in self.lab.desired().bindings if b.name == name)
@@ -104,15 +134,15 @@ class Histories(RuleBasedStateMachine):
         """Time passes."""
         self.lab.clock.advance(seconds)
 
-    def trained(self) -> list[tuple[str, str]]:
-        """Binding and version of every model file in the store."""
+    def trained(self) -> dict[tuple[str, str], bytes]:
+        """Every model file in the store, by binding and version."""
         blobs = self.lab.cloud._core.blobs.accounts["mllocal"].containers["models"]
-        found = []
+        found = {}
         for binding in self.lab.desired().bindings:
             for version in VERSIONS:
                 folder = replace(binding.version, version=version).folder
-                if f"{folder}/model.ilearner" in blobs:
-                    found.append((binding.name, version))
+                if (file := blobs.get(f"{folder}/model.ilearner")) is not None:
+                    found[binding.name, version] = file.content
         return found
 
 
