@@ -10,11 +10,14 @@ import pytest
 
 from reconciler.emulator import Fault
 from reconciler.engine.steps import Goal
-from reconciler.model import Action
+from reconciler.errors import NotFoundError, UnreadableError
+from reconciler.model import UNREADABLE, Action
+from reconciler.targets.web_service import WebServices
 from tests.lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NEW, CLASSIC = {"breast-cancer"}, {"diabetes-young", "diabetes-middle", "diabetes-senior"}
 # Every route that a plan reads, and whose plan hangs on it.
@@ -140,6 +143,30 @@ def plans_nothing(world: Lab, route: str, odd: str) -> None:
         elif change != before[name]:
             assert change.action is Action.BLOCK, change
             assert change.why
+            taken = (route, odd) == ("arm.get", "404") and change.code != UNREADABLE
+            assert not taken, "any 404 is taken for the word of the service that there is none"
     # Half of a 404 still says that there is no such blob.
     seen = any(after[name] != before[name] for name in hit)
     assert seen or not hit or (route, odd) == ("blob.get", "half")
+
+
+def test_a_404_that_is_taken_for_absence_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = WebServices._document
+
+    def believing(services: WebServices, address: Any) -> Any:
+        try:
+            return document(services, address)
+        except NotFoundError:
+            return None
+        except UnreadableError as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    lab = Lab(tmp_path)
+    plans_nothing(lab, "arm.get", "404")
+    monkeypatch.setattr(WebServices, "_document", believing)
+    with pytest.raises(AssertionError, match="any 404 is taken"):
+        plans_nothing(lab, "arm.get", "404")

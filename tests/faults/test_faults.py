@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ import pytest
 
 from reconciler.emulator import Fault, serve
 from reconciler.model import UNREADABLE
+from reconciler.wire import http
 from tests.lab import Lab
 from tests.oracle import ROUTES, no_bug, one_training_per_version, quiet, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from reconciler.emulator.messages import Request, Response
 
 FAULTS = {
     "429": {"kind": "status", "status": 429},
@@ -72,9 +76,10 @@ def test_every_fault_on_every_route_is_survived(tmp_path: Path, route: str, name
 
 def one_fault_is_survived(folder: Path, route: str, name: str) -> None:
     lab = Lab(folder)
-    old = served(lab)
+    old, sent = served(lab), submits_of(lab)
     disturb(lab, route, name)
     no_bug(lab)
+    assert max(Counter(sent).values(), default=1) == 1, "a submit was sent again"
     assert served(lab) <= old | set(lab.cloud.world.models)
     quiet(lab)
 
@@ -161,13 +166,41 @@ def one_training_per_version_so_far(lab: Lab) -> None:
     one_training_per_version(lab)
 
 
+def submits_of(lab: Lab) -> list[bytes]:
+    """The bodies of the submits from now on. Each look makes another one, by its signatures; one
+    that is there twice was sent again, and makes another job."""
+    sent: list[bytes] = []
+    serve = lab.cloud.handle
+
+    def handle(request: Request) -> Response:
+        if request.method == "POST" and request.path.endswith("/jobs"):
+            sent.append(request.body)
+        return serve(request)
+
+    lab.cloud.handle = handle  # type: ignore[method-assign]
+    return sent
+
+
+def test_submits_that_are_sent_again_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "RETRIED_METHODS", http.RETRIED_METHODS | {"POST"})
+    lab = Lab(tmp_path)
+    sent = submits_of(lab)
+    disturb(lab, "bes.submit", "lost answer")
+    no_bug(lab)
+    assert max(Counter(sent).values()) == 2
+
+
 def survived(folder: Path, seeds: range) -> int:
     for seed in seeds:
         dice = random.Random(seed)
         lab = Lab(folder / str(seed), **dice.choice(SWITCHES))
+        sent = submits_of(lab)
         try:
             schedule(lab, dice)
             quiet(lab)
+            assert max(Counter(sent).values(), default=1) == 1, "a submit was sent again"
         except AssertionError as exc:
             raise AssertionError(f"schedule {seed}: {exc}") from exc
     return len(seeds)

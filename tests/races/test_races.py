@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from reconciler.emulator.messages import Request, Response
     from reconciler.engine.steps import Ended
 
 
@@ -46,6 +47,23 @@ def nothing_is_left(lab: Lab) -> None:
     assert plan.converged, [(c.name, c.code, c.why) for c in plan.changes]
 
 
+def without_the_lock(lab: Lab) -> list[str]:
+    """What was written, from now on, while nobody held the lock of the environment."""
+    written, serve = [], lab.cloud.handle
+
+    def handle(request: Request) -> Response:
+        scored = request.path.endswith("/execute")
+        if request.method not in ("GET", "HEAD") and "/_locks/" not in request.path and not scored:
+            blobs = lab.cloud._core.blobs.accounts["mllocal"].containers["models"]
+            lock = blobs.get("_locks/local.json")
+            if lock is None or not lock.lease.locked(lab.clock()):
+                written.append(f"{request.method} {request.path}")
+        return serve(request)
+
+    lab.cloud.handle = handle  # type: ignore[method-assign]
+    return written
+
+
 # --- processes, which exclude each other by the lock ----------------------------------------
 
 
@@ -55,6 +73,7 @@ def test_processes_take_turns_and_train_once(
 ) -> None:
     if name:
         only(lab, name)
+    alone = without_the_lock(lab)
     processes = [
         subprocess.Popen(
             [*COMMAND, "apply", "--yes"],
@@ -68,6 +87,7 @@ def test_processes_take_turns_and_train_once(
     ]
     ended = [(p.communicate(timeout=120)[1], p.returncode) for p in processes]
     assert [code for _, code in ended] == [errors.SUCCESS] * runs, ended
+    assert alone == []
     one_start_per_version(lab, 1 if name else 4)
     nothing_is_left(lab)
     figure(f"races: {runs} processes on {name or 'four endpoints'}, one training per version")
@@ -82,6 +102,13 @@ def unlocked(lab: Lab) -> dict[str, Ended]:
         world = session.connect(wanted, http, environ=lab.environ)
         plan = make_plan(wanted.environment, observe_all(world, wanted.bindings, 8))
         return converge(world, wanted.bindings, plan, Quiet(), parallel=8, most_jobs=40)
+
+
+def test_a_run_without_the_lock_is_seen(lab: Lab) -> None:
+    only(lab, "breast-cancer")
+    written = without_the_lock(lab)
+    unlocked(lab)
+    assert any(method.startswith("PATCH ") for method in written)
 
 
 @pytest.mark.parametrize(("runs", "name"), [(2, "breast-cancer"), (8, "diabetes-young"), (4, "")])
