@@ -7,18 +7,23 @@ import random
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.emulator import Fault
+from reconciler.engine.world import with_event
 from reconciler.model import Action
+from reconciler.wire.blob import Container
+from reconciler.wire.blob_values import copy_of
 from tests.lab import Lab
-from tests.oracle import one_training_per_version
+from tests.oracle import one_training_per_version, proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from reconciler.emulator.messages import Request, Response
 
 EVERY_S = 300
 DAY_RUNS = 24 * 3600 // EVERY_S
@@ -35,6 +40,20 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def test_an_hour_of_runs(lab: Lab) -> None:
     Soak(lab, new_version_every=6).go(12)
+
+
+def test_an_update_that_is_lost_is_seen(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(box: Container, name: str, content: bytes, etag: str, **how: Any) -> str:
+        metadata = copy_of(content) if how.pop("in_lists", False) else {}
+        return box.put(name, content, metadata=metadata)
+
+    soak = Soak(lab, new_version_every=2)
+    soak.go(2)
+    soak.drift()
+    soak.rival()
+    monkeypatch.setattr(Container, "replace", careless)
+    with pytest.raises(AssertionError, match="an update of a record was lost"):
+        soak.run("drift")
 
 
 @pytest.mark.long
@@ -81,7 +100,7 @@ class Soak:
         self.every = new_version_every
         self.random = random.Random(24)
         self.versions = ["2026-10"]
-        self.runs = self.quiet = 0
+        self.runs = self.quiet = self.rivals = 0
         self.did: Counter[str] = Counter()
 
     def go(self, runs: int) -> None:
@@ -112,7 +131,11 @@ class Soak:
             case 0 | 1 if len(self.versions) > 1:
                 self.drift()
                 return "drift"
-            case 2:
+            case 2 if len(self.versions) > 1:
+                self.drift()
+                self.rival()
+                return "drift"
+            case 3:
                 route = self.random.choice(("arm.get", "blob.get", "classic.endpoint.get"))
                 self.lab.cloud.faults.script(Fault(route, "status", times=1, status=503))
                 return "fault"
@@ -139,6 +162,31 @@ class Soak:
         world.targets[binding.kind].bind(binding, ref)
         self.lab.clock.advance(60)
 
+    def rival(self) -> None:
+        """Somebody else writes a record between this run's look at it and its own write."""
+        cloud, serve = self.lab.cloud, self.lab.cloud.handle
+
+        def handle(request: Request) -> Response:
+            if request.method != "PUT" or "/_records/" not in request.path:
+                return serve(request)
+            cloud.handle = serve  # type: ignore[method-assign]
+            world = self.lab.world()
+            for binding in self.lab.desired().bindings:
+                record = world.ledger.record(binding.address)
+                if record is not None and request.path.endswith(f"/{binding.address.key}.json"):
+                    self.rivals += 1
+                    told = with_event(world, record, "reinstated", f"rival {self.rivals}")
+                    world.ledger.keep_record(binding.address, told)
+            return serve(request)
+
+        cloud.handle = handle  # type: ignore[method-assign]
+
+    def told_by_rivals(self) -> int:
+        """How many of their events are still there."""
+        ledger = self.lab.world(read_only=True).ledger
+        records = [ledger.record(binding.address) for binding in self.lab.desired().bindings]
+        return sum(e.why.startswith("rival") for r in records if r for e in r.history)
+
     def run(self, happened: str) -> None:
         """One apply: it converges, and writes only where something had happened."""
         self.lab.sent.clear()
@@ -152,4 +200,6 @@ class Soak:
         self.quiet += not self.lab.writes
         assert bool(self.lab.writes) == (happened in ("first", "version", "drift"))
         one_training_per_version(self.lab)
+        proven(self.lab)
+        assert self.told_by_rivals() == self.rivals, "an update of a record was lost"
         assert len(self.lab.cloud.world.jobs) == 4 * len(self.versions)

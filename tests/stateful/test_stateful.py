@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck as Check
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from reconciler.emulator import Fault
+from reconciler.emulator.messages import Response
+from reconciler.engine import swapping
+from reconciler.engine.verdicts import Verdicts
+from reconciler.model import Health, HealthCode
 from tests.lab import Lab
-from tests.oracle import ROUTES, quiet, serving
+from tests.oracle import ROUTES, proven, quiet, serving
 
 if TYPE_CHECKING:
-    from reconciler.emulator.messages import Request, Response
+    from reconciler.emulator.messages import Request
 
 FILES = {"breast-cancer": "breast-cancer.yaml", "diabetes-young": "diabetes.yaml"}
 WRONG = b'{"Results":{"o":{"type":"table","value":{"ColumnNames":["Wrong"],"Values":[["1"]]}}}}'
@@ -29,7 +34,7 @@ BUDGET = settings(
     stateful_step_count=12,
     derandomize=True,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=list(Check),
 )
 
 
@@ -153,3 +158,41 @@ class TestHistories(Histories.TestCase):
 @pytest.mark.long
 class TestManyHistories(Histories.TestCase):
     settings = settings(BUDGET, max_examples=60, stateful_step_count=20)
+
+
+# --- that the machine can see a broken promise ----------------------------------------------
+
+
+def spoiled_history() -> Histories:
+    """Up to the run that swaps a spoiled version in."""
+    machine = Histories()
+    machine.run()
+    machine.spoil("breast-cancer", "2026-11")
+    machine.edit("breast-cancer", "2026-11")
+    machine.run()
+    return machine
+
+
+def test_a_history_with_a_spoiled_version_ends_well() -> None:
+    machine = spoiled_history()
+    assert machine.spoiled_models()
+    machine.teardown()
+
+
+def test_a_proof_that_accepts_everything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swapping, "judge", lambda *_: Health(HealthCode.HEALTHY))
+    machine = spoiled_history()
+    with pytest.raises(AssertionError):
+        machine.teardown()
+
+
+def test_a_failed_proof_that_is_not_rejected_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Verdicts, "reject", lambda *_: None)
+    machine = Histories()
+    machine.run()
+    machine.spoil("breast-cancer", "2026-11")
+    machine.edit("breast-cancer", "2026-11")
+    machine.crash(400)  # it would be proved, and found wrong, for ever
+    assert machine.spoiled_models() & set(serving(machine.lab).values())
+    with pytest.raises(AssertionError, match="never proved"):
+        proven(machine.lab, by_hand=True)
