@@ -171,6 +171,24 @@ def validate(
 
 
 @app.command()
+def schema(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write it to this file: editors read it there.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of the desired state, with which editors complete and check YAML."""
+    from reconciler.cli.output import say, write_file
+    from reconciler.cli.streams import show_kept
+    from reconciler.desired.schema import schema_text
+
+    if out is None:
+        show_kept(schema_text())
+    else:
+        write_file(out, schema_text())
+        say(f"wrote {out}")
+
+
+@app.command()
 def plan(
     services: Services = SERVICES,
     environment: EnvironmentName = None,

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 _SAYS_NOTHING = {
-    *("$schema", "$id", "$defs", "title", "description", "default", "patternErrorMessage"),
+    *("$schema", "$id", "$defs", "title", "description", "default", "examples"),
+    "patternErrorMessage",
     "then",  # by its `if`
 }
 _TYPES: dict[str, type] = {"object": dict, "array": list, "string": str, "boolean": bool}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"
+_PLACEHOLDER = {"$ref": "#/$defs/placeholder"}
 _SECRET_KEYS = ("key", "token")
 _MOST_HINTS = 20
 _MOST_COMPARED = 100
@@ -66,19 +67,33 @@ def check(document: Document) -> list[Problem]:
     return found
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """The schema: beside the package in a checkout, inside it in a wheel."""
+def schema_text() -> str:
+    """The schema for editors: beside the package in a checkout, inside it in a wheel."""
     beside = Path(__file__).parents[2] / "schemas" / NAME
     if beside.is_file():
-        text = beside.read_text(encoding="utf-8")
-    else:
-        from importlib import resources
+        return beside.read_text(encoding="utf-8")
+    from importlib import resources
 
-        inside = resources.files("reconciler") / "schemas" / NAME
-        text = inside.read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
+    return (resources.files("reconciler") / "schemas" / NAME).read_text(encoding="utf-8")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema of documents in which every placeholder is filled."""
+    found: dict[str, Any] = _filled(json.loads(schema_text()))
     return found
+
+
+def _filled(value: Any) -> Any:
+    """The schema without the choice that editors have: what is wanted, or a placeholder."""
+    if isinstance(value, list):
+        return [_filled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("anyOf", [])[1:] == [_PLACEHOLDER]:
+        rest = {key: below for key, below in value.items() if key != "anyOf"}
+        return _filled({**rest, **value["anyOf"][0]})
+    return {key: _filled(below) for key, below in value.items()}
 
 
 def is_version(text: str) -> bool:

@@ -325,3 +325,13 @@ def test_a_region_that_azure_does_not_know_is_said_before_anything_is_asked(
     ran = command("validate")
     assert ran.code == errors.CONFIGURATION
     assert "services/local/environment.yaml:6:18: 'nowhere' is not a region with Classic" in ran.err
+
+
+def test_the_schema_is_printed_or_written_for_editors(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    printed = command("schema")
+    assert printed.code == errors.SUCCESS
+    assert "forEach" in json.loads(printed.out)["properties"]
+    assert command("schema", "--out", "schemas/x.json").code == errors.SUCCESS
+    assert (tmp_path / "schemas/x.json").read_text() == printed.out

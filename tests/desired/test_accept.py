@@ -92,7 +92,7 @@ def test_both_accept_the_same() -> None:
             expected = validator.is_valid(variation)
             assert accepts(variation) is expected, variation
             verdicts[expected] += 1
-    assert min(verdicts.values()) > 400  # both kinds were seen
+    assert min(verdicts.values()) > 250  # both kinds were seen
 
 
 def test_what_is_no_document_at_all_is_accepted_by_neither() -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator
 
 from reconciler.desired import schema
+from reconciler.desired.nodes import read
 from reconciler.desired.resolve import KINDS
 from reconciler.model import Auth
+from tests.desired.trees import ENVIRONMENT, MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 SCHEMA = json.loads((REPOSITORY / "schemas" / schema.NAME).read_text())
 SILENT = {"properties", "allOf", "if", "then", "items", "$ref"}  # they speak by what is in them
 NO_RULES = {"$schema", "$id", "$defs", "title", "description", "default", "patternErrorMessage"}
+NO_RULES |= {"examples"}
 
 
 def schemas(found: Any, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -43,7 +46,63 @@ def test_the_schema_is_valid() -> None:
 
 
 def test_the_schema_that_is_used_is_that_of_the_checkout() -> None:
-    assert schema.schema() == SCHEMA
+    assert json.loads(schema.schema_text()) == SCHEMA
+    assert schema.schema() == schema._filled(SCHEMA)
+
+
+EDITORS = Draft202012Validator(SCHEMA)
+FLEET = """\
+apiVersion: reconciler/v1
+kind: ClassicEndpoint
+metadata: {name: "bike-${at}"}
+forEach: {at: {file: sites.csv, column: id, allowEmpty: true}, by: [a, b], of: {from: "1", to: "2"}}
+spec:
+  webService: "Bikes ${at}"
+  endpoint: "rentalloc${at}"
+  create: "${at.create}"
+  state: "${at.state}"
+  protect: "${at.protect}"
+  settings: {throttleLevel: "${at.level}", maxConcurrentCalls: "${at.calls}"}
+  model: {name: bikes, version: "${at.version}", with: {at: "${at}"}}
+  verify: {request: "${at}.json", expect: {a: {atLeast: "${at.least}"}}}
+---
+apiVersion: reconciler/v1
+kind: WebService
+metadata: {name: "w-${at}"}
+forEach: {at: [a]}
+spec:
+  webService: "w-${at}"
+  definition: d.json
+  create: {commitmentPlan: "p-${at}", storageAccount: {name: "s${at}", key: "env:K_${at}"}}
+  settings: {maxConcurrentCalls: "${at}", diagnostics: {level: "${at}", expiry: "${at}"}}
+  model: {name: m, version: "1"}
+"""
+
+
+def test_editors_accept_placeholders_and_the_program_wants_them_filled() -> None:
+    documents = [document.data for document in read("f", FLEET)[0]]
+    for document in documents:
+        assert list(EDITORS.iter_errors(document)) == []
+        assert not Draft202012Validator(schema.schema()).is_valid(document)
+    wrong = {**documents[0], "forEach": {"at": {"form": "1"}}}
+    assert not EDITORS.is_valid(wrong)
+    fixed = {**documents[0], "spec": {**documents[0]["spec"], "endpoint": "Too Long"}}
+    assert not EDITORS.is_valid(fixed)
+
+
+def test_only_what_for_each_fills_in_may_be_a_placeholder() -> None:
+    for text in (ENVIRONMENT, MODEL):
+        (document,) = (each.data for each in read("f", text)[0])
+        assert EDITORS.is_valid(document)
+        assert not EDITORS.is_valid({**document, "metadata": {"name": "a-${b}"}})
+
+
+def test_every_example_is_one() -> None:
+    given = [(at, below) for at, below in schemas(SCHEMA) if "examples" in below]
+    assert len(given) > 8
+    for at, below in given:
+        for example in below["examples"]:
+            assert EDITORS.evolve(schema=below).is_valid(example), (at, example)
 
 
 def test_every_property_is_described() -> None:
