@@ -320,16 +320,25 @@ def _rejected_and_proved(observed: Observed) -> Change:
     """Proved here and rejected for another address: a person must say which of the two is right."""
     why = (
         f"it serves here and was proved here, but another endpoint rejected it: "
-        f"{observed.artifact.message}; declare another version"
+        f"{_rejected(observed)}"
     )
     return _change(observed, Action.BLOCK, "rejected", why)
+
+
+def _rejected(observed: Observed) -> str:
+    """Why it was rejected, and the ways out."""
+    name, version = observed.binding.name, observed.binding.version.version
+    return (
+        f"{observed.artifact.message}; declare another version, or take the rejection back: "
+        f"reconciler reinstate {name} {version}"
+    )
 
 
 def _back(observed: Observed) -> Change:
     """A rejected version serves: the model that was last known to be good must come back."""
     why, back = observed.artifact.message, observed.way_back
     if back.ref is None:
-        why = f"{why}; and there is no way back: {back.missing}"
+        why = f"{_rejected(observed)}; there is no way back: {back.missing}"
         return _change(observed, Action.BLOCK, "no_way_back", why)
     change = _change(observed, Action.BIND, ROLL_BACK, f"{why}; swap the model before back in")
     return replace(change, after=back.version, after_ref=back.ref.url, key="")
@@ -350,7 +359,7 @@ def _because_of_artifact(observed: Observed) -> Change:
             code = artifact.code or "training_failed"
             return _change(observed, Action.BLOCK, code, artifact.message, diffs=diffs)
         case ArtifactState.REJECTED:
-            return _change(observed, Action.BLOCK, "rejected", artifact.message, diffs=diffs)
+            return _change(observed, Action.BLOCK, "rejected", _rejected(observed), diffs=diffs)
         case ArtifactState.ABSENT:
             why = artifact.message or "this version was never trained"
             code = "retry" if artifact.failure else "not_trained"

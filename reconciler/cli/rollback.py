@@ -61,7 +61,7 @@ def _roll_back(
         order.approval.confirm("Roll back?")
         with alone(order, opened):
             seen = _unchanged(opened, back, to)
-            engine.order(opened.world, seen, back, reason or f"rolled back by {_who(opened)}")
+            engine.order(opened.world, seen, back, reason or "rolled back by hand")
         report = carry_out(order, opened, opened.plan(), ending, rolls_back=True)
         return _as_asked(report), back
 
@@ -99,10 +99,6 @@ def _unchanged(opened: Session, back: engine.RollBack, to: str) -> Observed:
     return seen
 
 
-def _who(opened: Session) -> str:
-    return opened.world.actor.who or f"run {opened.world.actor.run}"
-
-
 def reinstate(order: Order, name: str, version: str, reason: str) -> int:
     """`reinstate`: the version may be bound again."""
     order = _only(order, name)
@@ -111,8 +107,8 @@ def reinstate(order: Order, name: str, version: str, reason: str) -> int:
         order.approval.confirm(f"Let version {version} be bound again?")
         (binding,) = opened.wanted.bindings
         with alone(order, opened):
-            why = reason or f"reinstated by {_who(opened)}"
-            engine.reinstate(opened.world, observe(opened.world, binding), version, why)
+            seen = observe(opened.world, binding)
+            engine.reinstate(opened.world, seen, version, reason or "reinstated by hand")
     say(f"{version} is not rejected any more; plan again")
     return errors.SUCCESS
 
@@ -148,5 +144,6 @@ def history(wanted: Desired, name: str, page: Page) -> int:
     (binding,) = named(wanted, [name])
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened:
-        page.show_history(history_of(opened.world, binding))
-    return errors.SUCCESS
+        found = history_of(opened.world, binding)
+        page.show_history(found)
+    return errors.ERROR if found.unread else errors.SUCCESS

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 def history(world: World, binding: Binding) -> History:
     """The versions of the binding's model (and arguments), and the events at its address."""
     live, record = observe_live(world, binding)
-    return _history(world, binding, live, record, world.ledger.versions(binding.version.model))
+    made, damaged = world.ledger.versions(binding.version.model)
+    return _history(world, binding, live, record, made, "; ".join(damaged))
 
 
 def histories(world: World, observed: Sequence[Observed], parallel: int) -> tuple[History, ...]:
     """The history of each of what was observed; the manifests of a model are read once for all.
 
-    Where they cannot be read, `unread` says why.
+    Where they cannot all be read, `unread` says why.
     """
     made: dict[str, dict[object, list[Manifest]]] = {}
     unread: dict[str, str] = {}
@@ -34,7 +35,9 @@ def histories(world: World, observed: Sequence[Observed], parallel: int) -> tupl
         for model in dict.fromkeys(one.binding.version.model for one in observed):
             by_arguments = made.setdefault(model, {})
             try:
-                for manifest in world.ledger.versions(model, pool.map):
+                found, damaged = world.ledger.versions(model, pool.map)
+                unread[model] = "; ".join(damaged)
+                for manifest in found:
                     by_arguments.setdefault(manifest.version.arguments, []).append(manifest)
             except WireError as exc:
                 unread[model] = exc.message
@@ -89,7 +92,7 @@ def _made(manifest: Manifest) -> MadeVersion:
 
 def _state(manifest: Manifest) -> tuple[str, str]:
     if manifest.rejected:
-        return "rejected", manifest.rejected
+        return "rejected", manifest.rejection
     if manifest.evaluation is not None:
         return ("not accepted", manifest.refused) if manifest.refused else ("trained", "")
     if not manifest.attempts:

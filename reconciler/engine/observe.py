@@ -148,7 +148,7 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
     if manifest.recipe != binding.recipe:
         return base
     if manifest.rejected:
-        return replace(base, state=ArtifactState.REJECTED, message=manifest.rejected)
+        return replace(base, state=ArtifactState.REJECTED, message=manifest.rejection)
     if manifest.evaluation is not None:
         ready = replace(base, warnings=_changed_inputs(world, binding, manifest))
         metrics, rows = manifest.evaluation.metrics, manifest.evaluation.rows

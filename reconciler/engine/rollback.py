@@ -58,7 +58,7 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
     if entry is None or entry.manifest.evaluation is None:
         raise RefusedError(f"version {version} of {wanted.model} was never trained to its end")
     if entry.manifest.rejected:
-        raise RefusedError(f"version {version} is rejected: {entry.manifest.rejected}")
+        raise RefusedError(f"version {version} is rejected: {entry.manifest.rejection}")
     ref = world.ledger.ref(wanted)
     if not _proved_here(observed, ref):
         _check_gates(observed, version, entry.manifest.evaluation)
@@ -99,7 +99,7 @@ def _trained(world: World, observed: Observed) -> str:
     wanted = observed.binding.version
     found = (
         manifest.version.version
-        for manifest in world.ledger.versions(wanted.model)
+        for manifest in world.ledger.versions(wanted.model)[0]
         if manifest.version.arguments == wanted.arguments
         and manifest.evaluation is not None
         and not manifest.rejected
@@ -118,7 +118,7 @@ def order(world: World, observed: Observed, back: RollBack, reason: str) -> None
     kept = with_event(world, kept, f"rejected for {back.after}", reason)
     world.ledger.keep_record(observed.binding.address, kept)
     if observed.artifact.state is not ArtifactState.REJECTED:
-        world.ledger.reject(entry, reason)
+        world.ledger.reject(entry, reason, timestamp(world.clock.now()), str(world.actor))
 
 
 def _first_record(world: World, observed: Observed) -> Record:

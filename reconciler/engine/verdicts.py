@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.engine.world import timestamp
+
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
+    from reconciler.ledger import Entry
     from reconciler.model import Binding
 
 
@@ -14,7 +17,7 @@ class Verdicts:
 
     def __init__(self, binding: Binding, shared: Shared) -> None:
         self._version = binding.version
-        self._ledger = shared.world.ledger
+        self._world, self._ledger = shared.world, shared.world.ledger
         self._lock = shared.locks.of(binding)
 
     def refuse(self, why: str) -> None:
@@ -29,14 +32,18 @@ class Verdicts:
         with self._lock:
             entry = self._ledger.read(self._version)
             if entry is not None and entry.manifest.rejected != why:
-                self._ledger.reject(entry, why)
+                self._reject(entry, why)
 
     def reject_for_silence(self, why: str) -> None:
         """The same where it gave no answer, which takes the place of no other reason."""
         with self._lock:
             entry = self._ledger.read(self._version)
             if entry is not None and not entry.manifest.rejected:
-                self._ledger.reject(entry, why)
+                self._reject(entry, why)
+
+    def _reject(self, entry: Entry, why: str) -> None:
+        world = self._world
+        self._ledger.reject(entry, why, timestamp(world.clock.now()), str(world.actor))
 
     def take_back(self, why: str) -> None:
         """Take the rejection back, if it is this one."""

@@ -78,5 +78,5 @@ def with_event(
     """The record with one more event, about the model it wants unless another is named; the oldest
     are forgotten."""
     now, actor = timestamp(world.clock.now()), world.actor
-    event = Event(now, what, about or record.wanted, actor.run, actor.commit, why)
+    event = Event(now, what, about or record.wanted, actor.run, actor.commit, why, actor.who)
     return replace(record, history=(*record.history, event)[-MOST_EVENTS:])

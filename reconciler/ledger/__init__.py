@@ -12,6 +12,7 @@ reading then shows whether it was ours, and it counts as done if the content is 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -175,13 +176,24 @@ class Ledger:
         judged = replace(entry.manifest, evaluation=evaluation, refused=refused)
         return self.write(entry, judged)
 
-    def versions(self, model: str, each: Each = map) -> Iterator[Manifest]:
-        """The manifests of every version of a model, in the order of their folders' names.
+    def versions(self, model: str, each: Each = map) -> tuple[list[Manifest], list[str]]:
+        """The manifests of every version of a model, in the order of their folders' names; and in
+        words which are damaged, for one of them hides no other.
 
         `each` may be the `map` of a pool, which reads many at once what the list does not show.
         """
-        found = [blob for blob in self._shown(f"{model}/") if _is_manifest(blob.name)]
-        return (entry.manifest for entry in each(self._entry_of, found) if entry is not None)
+        damaged: list[str] = []
+
+        def undamaged(blob: Listed) -> Entry | None:
+            try:
+                return self._entry_of(blob)
+            except UnreadableError as exc:
+                damaged.append(exc.message)
+                return None
+
+        listed = [blob for blob in self._shown(f"{model}/") if _is_manifest(blob.name)]
+        found = [entry.manifest for entry in each(undamaged, listed) if entry is not None]
+        return found, sorted(damaged)
 
     def around(self, models: Collection[str], each: Each = map) -> list[Manifest]:
         """The manifests of these models; reads whatever else a plan could ask the store for too.
@@ -219,9 +231,13 @@ class Ledger:
         of their folders' names; those that did not end well are left out."""
         listed = (blob.name for blob in self._container.list(f"{model}/"))
         names = [name for name in listed if name.endswith(f"/{MANIFEST_FILE}")]
-        entries = (self._read(name) for name in names[-most:])
-        found = (entry.manifest.duration_s for entry in entries if entry is not None)
-        return [seconds for seconds in found if seconds is not None]
+        found: list[float] = []
+        for name in names[-most:]:
+            with contextlib.suppress(UnreadableError):  # a damaged one tells nothing
+                entry = self._read(name)
+                seconds = entry.manifest.duration_s if entry is not None else None
+                found += [] if seconds is None else [seconds]
+        return found
 
     def of_model(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""
@@ -229,9 +245,10 @@ class Ledger:
         entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
         return entry.manifest if entry else None
 
-    def reject(self, entry: Entry, reason: str) -> Entry:
+    def reject(self, entry: Entry, reason: str, at: str = "", by: str = "") -> Entry:
         """The entry of a version that no run binds again; "" takes a rejection back."""
-        return self.write(entry, replace(entry.manifest, rejected=reason))
+        manifest = replace(entry.manifest, rejected=reason, rejected_at=at, rejected_by=by)
+        return self.write(entry, manifest)
 
     def note_refusal(self, entry: Entry, reason: str) -> Entry:
         """The entry with the reason why its gates did not accept it."""

@@ -55,7 +55,7 @@ class Manifest:
 
     `claimed_by` is the run that began it, for git `commit`, and `forced` why it overrode limits.
     `refused` says why its gates did not accept it when they were last asked; `rejected` why no run
-    may bind it again.
+    may bind it again, and since when and by whom that is so ("" where nobody noted it).
     """
 
     version: Version
@@ -69,6 +69,15 @@ class Manifest:
     evaluation: Evaluation | None = None
     refused: str = ""
     rejected: str = ""
+    rejected_at: str = ""
+    rejected_by: str = ""
+
+    @property
+    def rejection(self) -> str:
+        """Why it was rejected, by whom and when, in words; "" while it is not."""
+        if not (self.rejected and self.rejected_at):
+            return self.rejected
+        return f"{self.rejected} (rejected by {self.rejected_by} at {self.rejected_at})"
 
     @property
     def vacant(self) -> bool:
@@ -107,6 +116,8 @@ def manifest_json(manifest: Manifest) -> bytes:
         "evaluation": None if evaluation is None else vars(evaluation),
         "refused": manifest.refused,
         "rejected": manifest.rejected,
+        "rejected_at": manifest.rejected_at,
+        "rejected_by": manifest.rejected_by,
     }
     return document_bytes(document)
 
@@ -140,6 +151,8 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
             evaluation=_evaluation(document["evaluation"]),
             refused=_text(document["refused"]),
             rejected=_text(document["rejected"]),
+            rejected_at=_text(document.get("rejected_at", "")),
+            rejected_by=_text(document.get("rejected_by", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
         raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc

@@ -61,7 +61,8 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
 
 def _event(document: Mapping[str, Any]) -> Event:
     said = {name: str(document[name]) for name in ("what", "run", "commit", "why")}
-    return Event(at=timestamp(document["at"]), model=ModelRef(document["model"]), **said)
+    who = str(document.get("who", ""))  # older records do not have it
+    return Event(at=timestamp(document["at"]), model=ModelRef(document["model"]), who=who, **said)
 
 
 def _score(document: Mapping[str, Any] | None) -> Score | None:

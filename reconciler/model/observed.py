@@ -147,6 +147,10 @@ class Actor:
     commit: str = ""
     force: str = ""
 
+    def __str__(self) -> str:
+        """Who it is, or the run where nobody knows that."""
+        return self.who or f"run {self.run}"
+
 
 @dataclass(frozen=True)
 class Event:
@@ -159,6 +163,7 @@ class Event:
     run: str
     commit: str
     why: str = ""
+    who: str = ""
 
 
 MOST_EVENTS = 100  # of one address; the oldest are forgotten

@@ -64,7 +64,7 @@ class MadeVersion:
 class History:
     """What was made of a binding's model, and done at its address; oldest first.
 
-    `names` says by model URL what people call it; `unread` why the versions could not be read.
+    `names` says by model URL what people call it; `unread` which versions could not be read.
     """
 
     name: str

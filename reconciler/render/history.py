@@ -18,6 +18,7 @@ def history_text(history: History, look: Look = PLAIN) -> str:
     live = history.live or "not known"
     lines = look.lines(f"{history.name} · {history.address} · serves {live}", color="bold")
     lines += ["", *_versions(look, history)] if history.versions else []
+    lines += look.lines(_unread(history), color="red", hang=2)
     lines += ["", *_events(look, history)] if history.events else []
     if not history.versions and not history.events:
         lines += ["", *look.lines("Nothing was made or swapped by this program yet.")]
@@ -39,8 +40,7 @@ def _versions(look: Look, history: History) -> list[str]:
 
 def _events(look: Look, history: History) -> list[str]:
     rows = [
-        [event.at, event.what, _name(history, event), f"run {event.run}"]
-        for event in history.events
+        [event.at, event.what, _name(history, event), _actor(event)] for event in history.events
     ]
     lines: list[str] = []
     for head, event in zip(heads(look, rows, whole=True), history.events, strict=True):
@@ -56,8 +56,10 @@ def history_markdown(history: History) -> str:
     if history.versions:
         heads_ = ["version", "state", "begun", "metrics", "job", "why"]
         parts.append(table(heads_, [_version_row(made) for made in history.versions]))
+    if history.unread:
+        parts.append(escaped(_unread(history)))
     if history.events:
-        heads_ = ["at", "what", "model", "run", "commit", "why"]
+        heads_ = ["at", "what", "model", "run", "by", "commit", "why"]
         parts.append(table(heads_, [_event_row(history, event) for event in history.events]))
     return "\n\n".join(parts) + "\n"
 
@@ -68,8 +70,12 @@ def _version_row(made: MadeVersion) -> list[str]:
 
 
 def _event_row(history: History, event: Event) -> list[str]:
-    said = [event.at, event.what, _name(history, event), event.run, event.commit[:12], event.why]
-    return [escaped(cell) for cell in said]
+    said = [event.at, event.what, _name(history, event), event.run, event.who]
+    return [escaped(cell) for cell in (*said, event.commit[:12], event.why)]
+
+
+def _actor(event: Event) -> str:
+    return f"run {event.run}" + (f" by {event.who}" if event.who else "")
 
 
 def history_json(history: History) -> str:
@@ -79,6 +85,7 @@ def history_json(history: History) -> str:
         "name": history.name,
         "address": history.address,
         "live": history.live,
+        "unread": history.unread,
         "versions": [{**vars(made), "metrics": dict(made.metrics)} for made in history.versions],
         "events": [
             {**vars(event), "model": event.model.url, "version": _name(history, event)}
@@ -86,6 +93,10 @@ def history_json(history: History) -> str:
         ],
     }
     return json_document(document)
+
+
+def _unread(history: History) -> str:
+    return f"not all could be read: {history.unread}" if history.unread else ""
 
 
 def _name(history: History, event: Event) -> str:

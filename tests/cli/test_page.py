@@ -62,7 +62,7 @@ def test_what_cannot_be_read_is_on_the_page_and_in_the_exit_code(
     assert command("report", "--html", "page.html").code == errors.ERROR
     found = tree(Path("page.html").read_text(encoding="utf-8"))
     assert "4 unreadable" in found.said
-    assert "Its versions could not be read" in found.said
+    assert "Not all of its versions could be read" in found.said
 
 
 def test_only_the_report_of_a_run_of_the_environment_is_told(lab: Lab, command: Command) -> None:

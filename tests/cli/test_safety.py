@@ -461,6 +461,57 @@ def test_rollback_returns_to_the_model_before_and_says_what_to_change_in_git(
     ]
 
 
+def test_history_keeps_who_acted_and_why_and_a_rejection_says_the_ways_out(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTOR", "octocat")
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    assert command("rollback", "breast-cancer", "--reason", "complaints", "--yes").code == 0
+    shown = json.loads(command("history", "breast-cancer", "-o", "json").out)
+    assert {event["who"] for event in shown["events"]} == {"octocat"}
+    assert ("rejected for 2026-10", "complaints") in [
+        (event["what"], event["why"]) for event in shown["events"]
+    ]
+    told = " ".join(command("history", "breast-cancer").out.split())
+    assert "by octocat" in told
+    assert "complaints (rejected by octocat at 20" in told
+    refused = " ".join(command("plan").out.split())
+    assert "complaints (rejected by octocat at 20" in refused
+    assert (
+        "declare another version, or take the rejection back: reconciler reinstate breast-cancer "
+        "2026-11" in refused
+    )
+    assert command("reinstate", "breast-cancer", "2026-11", "--yes").code == errors.SUCCESS
+    entry = lab.world().ledger.read(lab.desired().bindings[0].version)
+    assert entry is not None
+    assert (entry.manifest.rejected, entry.manifest.rejection) == ("", "")
+
+
+def test_one_damaged_manifest_is_named_and_hides_no_other_version(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes")
+    lab.want("2026-11")
+    command("apply", "--yes")
+    damaged = "breast-cancer/2026-09/manifest.json"
+    lab.cloud._core.blobs.put("mllocal", "models", damaged, b"{")
+    ran = command("history", "breast-cancer", "-o", "json")
+    shown = json.loads(ran.out)
+    assert [v["version"] for v in shown["versions"]] == ["2026-10", "2026-11"]
+    assert shown["unread"] == f"{damaged} in the store is damaged: it is not a manifest"
+    assert ran.code == errors.ERROR
+    assert damaged in command("history", "breast-cancer").out
+    assert command("report", "--html", "page.html").code == errors.ERROR
+    page = Path("page.html").read_text()
+    assert f"Not all of its versions could be read: {damaged} in the store is damaged" in page
+    assert "2 versions, all figures" in page
+    assert command("status").code == errors.SUCCESS
+    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+    assert command("rollback", "breast-cancer", "--yes").code == errors.SUCCESS
+
+
 def test_a_rollback_that_went_well_is_marked_so(lab: Lab, command: Command) -> None:
     command("apply", "--yes")
     lab.want("2026-11")

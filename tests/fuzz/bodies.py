@@ -119,7 +119,7 @@ def build(folder: Path) -> Town:
 
 def _speak_of_everything(lab: Lab, world: World) -> None:
     """Have the cloud say what a run does not ask for: lists, marks, locks and refusals."""
-    list(world.ledger.versions("diabetes"))
+    world.ledger.versions("diabetes")
     plan, actor = replace(lab.plan(), id="fuzz"), Actor("1", "octocat", "c0ffee")
     world.ledger.plans.end(plan, actor, "2026-11-23T14:09:57Z")
     lock = world.ledger.lock("local", world.clock, lambda: False)

@@ -289,7 +289,7 @@ def test_versions_that_could_not_be_read_are_said() -> None:
     one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
     unread = History("a", "a", "", (), (), unread="m/1/manifest.json is damaged")
     said = tree(page_html(cases.overview(replace(one, history=unread)))).said
-    assert "Its versions could not be read: m/1/manifest.json is damaged" in said
+    assert "Not all of its versions could be read: m/1/manifest.json is damaged" in said
 
 
 def test_the_same_overview_is_the_same_page() -> None:
