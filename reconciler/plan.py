@@ -14,10 +14,15 @@ from reconciler import gates, limits
 from reconciler.model import (
     ABSENT,
     ADOPTED,
+    GIVEN,
+    KEPT_IN,
+    MADE_FROM,
     NEWBORN,
     NOT_DECLARED,
     PAUSED,
     ROLL_BACK,
+    TRAINED_AT,
+    TRAINED_WITH,
     TRAINING,
     UNPROVED,
     UNREADABLE,
@@ -121,12 +126,18 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
     said = {
         "the address": binding.address.key,
         "the asset or resource": binding.asset or "",
-        "the training service": service.url if service else "",
+        TRAINED_AT: service.url if service else "",
+        TRAINED_WITH: f"env:{service.key.variable}" if service else "",
+        KEPT_IN: f"{environment.store.account}/{environment.store.container}",
         "training.timeout": f"{binding.timeout_s:g} s",
         "training.retry.attempts": str(binding.attempts),
         "adopt": str(binding.adopt).lower(),
         "what it is made of": binding.create.digest if binding.create else "",
     }
+    if binding.create and binding.create.definition:
+        secrets = [(f"env:{n.variable}", "/".join(trail)) for trail, n in binding.create.secrets]
+        said[MADE_FROM] = binding.create.definition
+        said[GIVEN] = ", ".join(f"{name} as {trail}" for name, trail in secrets)
     return replace(change, terms=said)
 
 

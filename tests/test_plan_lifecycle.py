@@ -23,9 +23,11 @@ from reconciler.model import (
     Plan,
     Record,
     Refusal,
+    SecretName,
     WayBack,
 )
 from reconciler.plan import Prune, beyond, covers, decide, make_plan
+from reconciler.render.words import destinations
 from reconciler.targets.classic_endpoint import ClassicAddress
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
@@ -63,6 +65,20 @@ def test_an_endpoint_that_is_not_there_is_made_for_a_model_that_is_accepted(
     change: Change, expected: str
 ) -> None:
     assert f"{change.action.value} {change.code}" == expected
+
+
+def test_a_plan_names_the_file_and_the_secrets_of_what_it_creates() -> None:
+    secrets = ((("nodes", "n", "Account Key"), SecretName("ANYTHING")),)
+    made_from = binding(create=Creation("{}", secrets, "exports/census.json"))
+    missing = observed(MISSING, of(ArtifactState.READY), binding=made_from, live_version="")
+    plan = make_plan(ENVIRONMENT, [missing])
+    (line,) = destinations(plan)
+    assert "is made from the file exports/census.json" in line
+    assert "env:ANYTHING as nodes/n/Account Key" in line
+    renamed = replace(made_from, create=replace(made_from.create, definition="exports/b.json"))
+    other = make_plan(ENVIRONMENT, [replace(missing, binding=renamed)])
+    assert beyond(other, plan)  # another file was not approved
+    assert other.digest != plan.digest
 
 
 def test_what_is_made_replaces_nothing() -> None:

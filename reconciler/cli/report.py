@@ -29,6 +29,7 @@ def report(
     """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
     from reconciler.engine.history import histories
     from reconciler.engine.world import timestamp
+    from reconciler.render import words
     from reconciler.render.html import Overview, page_html
 
     ran = _run(run, wanted) if run else None
@@ -45,7 +46,7 @@ def report(
         at,
         f"reconciler {__version__}",
         repository(os.environ, services),
-        plan.notes,
+        (*plan.notes, *words.destinations(plan)),
         ran,
     )
     write_file(out, redact(page_html(redacted(overview))))

@@ -141,11 +141,13 @@ class Creation:
     """That an endpoint which is not there is to be made, and of what.
 
     `template` is the definition of a New service as JSON, "" where the kind needs none; `secrets`
-    are what is missing in its properties, by the names that lead there.
+    are what is missing in its properties, by the names that lead there. `definition` is the file
+    that it comes from, as the binding names it.
     """
 
     template: str = ""
     secrets: tuple[tuple[tuple[str, ...], SecretName], ...] = ()
+    definition: str = ""
 
     @property
     def digest(self) -> str:

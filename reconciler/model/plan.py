@@ -98,6 +98,12 @@ class Change:
         )
 
 
+# The terms that say where data and secrets go.
+TRAINED_AT = "the training service"
+TRAINED_WITH = "the key of the training service"
+KEPT_IN = "the store"
+MADE_FROM = "the definition"
+GIVEN = "the secrets of the new service"
 # The reason codes of what must be trained first.
 TO_TRAIN = ("not_trained", "retry")
 # The reason code of the BIND of an endpoint that this program has just made.

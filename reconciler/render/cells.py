@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 NARROWEST = 20  # below this no document can be laid out; wider than this no line is too long
 ROOMY = 60  # a narrower terminal gets two lines where a row does not fit one
@@ -105,16 +106,26 @@ def _beginning(text: str, room: int) -> str:
 
 
 def wrap(text: str, room: int, sign: str = "…") -> list[str]:
-    """The words of the text in lines that fit the room; a word that does not fit is cut."""
+    """The words of the text in lines that fit the room; a word that does not fit is cut, or,
+    without a sign, goes on in the next line."""
     lines: list[str] = []
     line = ""
-    for word in (cut(word, room, sign) for word in text.split()):
+    fitting = ([cut(word, room, sign)] if sign else _parts(word, room) for word in text.split())
+    for word in chain.from_iterable(fitting):
         longer = f"{line} {word}" if line else word
         if cells(longer) > room:
             lines.append(line)
             longer = word
         line = longer
     return [*lines, line] if line else lines
+
+
+def _parts(word: str, room: int) -> list[str]:
+    parts = []
+    while word:
+        parts.append(_beginning(word, room) or word[0])
+        word = word[len(parts[-1]) :]
+    return parts
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -180,10 +191,13 @@ class Look:
         """One line that fits the width, in a colour."""
         return self.paint(cut(self.clean(text).rstrip(), self.width, self.sign), color)
 
-    def lines(self, text: str, indent: int = 0, color: str = "", hang: int = 0) -> list[str]:
-        """The text wrapped to the width; lines after the first are indented further by `hang`."""
+    def lines(
+        self, text: str, indent: int = 0, color: str = "", hang: int = 0, *, whole: bool = False
+    ) -> list[str]:
+        """The text wrapped to the width; lines after the first are indented further by `hang`. Of a
+        text that must be read `whole`, no word is cut."""
         room = self.width - indent - hang
-        wrapped = wrap(self.clean(text), room, self.sign)
+        wrapped = wrap(self.clean(text), room, "" if whole else self.sign)
         blanks = [" " * indent] + [" " * (indent + hang)] * len(wrapped)
         return [
             self.paint(blank + line, color) for blank, line in zip(blanks, wrapped, strict=False)

@@ -99,7 +99,7 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
         f"## {escaped(plan.environment)} · {escaped(title)}",
         _FORKED if context.forked else "",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
-        "\n".join(f"- {escaped(said)}" for said in words.notes(plan)),
+        "\n".join(f"- {escaped(said)}" for said in [*words.notes(plan), *words.destinations(plan)]),
     ]
     rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)), _CUT_PLAN)
     how = [] if context.forked else _how_to_apply(plan, context.shown.plan)
@@ -153,6 +153,7 @@ def proposal(
         _listed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
         f"- … and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else "",
         "### What merging does",
+        "\n".join(f"- {escaped(said)}" for said in words.destinations(plan)),
     ]
     rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)))
     details, foot = [details_of_changes(fleet) for fleet in found], _foot(plan, context)

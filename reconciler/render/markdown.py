@@ -66,7 +66,7 @@ def plan_markdown(plan: Plan) -> str:
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
     found = large_fleets([change for change in plan.changes if words.worth_showing(change)])
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
-    told = [*words.excess(plan), *words.notes(plan)]
+    told = [*words.excess(plan), *words.notes(plan), *words.destinations(plan)]
     too_much = "\n".join(f"- {escaped(said)}" for said in told)
     parts = [title, summary, too_much, *_refusals(found)]
     if found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.model import (
     ADOPTED,
+    GIVEN,
     NOT_DECLARED,
     PAUSED,
     ROLL_BACK,
@@ -43,6 +44,7 @@ def _of_a_swap(change: Change) -> str:
             "there is no way back" if adopted else "",
             "" if change.gates else "no gate judges the model",
             "" if change.probe else "no probe proves it",
+            "it is given secrets" if change.terms.get(GIVEN) else "",
             "its metrics are not known yet" if unknown else "",
             counted(warnings, "warning") if warnings else "",
         ]

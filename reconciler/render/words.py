@@ -8,9 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.model import (
     ABSENT,
+    GIVEN,
+    KEPT_IN,
+    MADE_FROM,
     NOT_DECLARED,
     PAUSED,
     TOUCHED,
+    TRAINED_AT,
+    TRAINED_WITH,
+    TRAINING,
     UNPROVED,
     UNREADABLE,
     Action,
@@ -148,6 +154,29 @@ def excess(plan: Plan) -> list[str]:
 def notes(plan: Plan) -> list[str]:
     """What could not be looked at, and what that means."""
     return [f"note: {said}" for said in listed(plan.notes)]
+
+
+def destinations(plan: Plan) -> list[str]:
+    """Where the plan lets data and secrets go, each destination once, with what that risks."""
+    told, made = [], dict[str, list[str]]()
+    for change in plan.changes:
+        terms = change.terms
+        if (change.trains or change.code == TRAINING) and terms.get(TRAINED_AT):
+            told.append(
+                f"goes to: the training service {terms[TRAINED_AT]} gets {terms.get(TRAINED_WITH)} "
+                f"and access to data, models and evaluations in {terms.get(KEPT_IN)}; whoever runs "
+                "it reads the data and decides about the model"
+            )
+        if change.action is Action.CREATE and terms.get(MADE_FROM):
+            what_for = (
+                f"made from the file {terms[MADE_FROM]} and gets {terms.get(GIVEN)}; whoever wrote "
+                "the definition decides what that is used for"
+            )
+            made.setdefault(what_for, []).append(change.name)
+    for what_for, (first, *more) in made.items():
+        names = f"{first} and {len(more):,} more, each" if more else first
+        told.append(f"goes to: {names} is {what_for}")
+    return listed(told)
 
 
 def versions(before: str, after: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError, holds_secret
@@ -68,7 +69,8 @@ def make_creation(
         ]
         if wrong:
             return wrong
-        return _creation(definition, properties, hidden, spec["create"], environment, secret)
+        made = _creation(definition, properties, hidden, spec["create"], environment, secret)
+        return replace(made, definition=spec["definition"])
     except UnreadableError as exc:
         return [(_FILE, exc.message.replace("in the answer ", ""))]
 

@@ -6,8 +6,23 @@ import re
 from dataclasses import replace
 
 from reconciler import render
-from reconciler.model import Action, Change, Event, HealthCode, History, MadeVersion, ModelRef, Plan
+from reconciler.model import (
+    GIVEN,
+    KEPT_IN,
+    MADE_FROM,
+    TRAINED_AT,
+    TRAINED_WITH,
+    Action,
+    Change,
+    Event,
+    HealthCode,
+    History,
+    MadeVersion,
+    ModelRef,
+    Plan,
+)
 from reconciler.render import Look, StatusRow, Sync
+from reconciler.render.comment import Context, Shown, plan_comment, proposal
 
 QUIET = Change("quiet", "WebService", "webServices/g/quiet", Action.NOOP, "in_sync", "")
 WARNED = replace(QUIET, name="warned", address="webServices/g/warned", warnings=("data changed",))
@@ -48,3 +63,66 @@ def test_history_cuts_no_time_and_no_run_at_any_width() -> None:
         assert max(map(len, text.splitlines())) <= width
         assert text.count(at) == 2
         assert f"run {run}" in " ".join(text.split())
+
+
+AT = "https://evil.example/workspaces/1/services/2"
+TERMS = {
+    TRAINED_AT: AT,
+    TRAINED_WITH: "env:TRAINING_KEY",
+    KEPT_IN: "mlprod/models",
+    MADE_FROM: "exports/census.json",
+    GIVEN: "env:ANYTHING as nodes/node5/Account Key",
+}
+
+
+def shown_everywhere(plan: Plan) -> list[str]:
+    """The plan as text, Markdown, and comment, without what keeps GitHub from reading it."""
+    texts = [
+        " ".join(render.plan_text(plan).split()),
+        render.plan_markdown(plan),
+        plan_comment(plan, Context(Shown(plan.digest, ""), "0.1.0")),
+        proposal(["new data"], plan, Context(Shown(plan.digest, ""), "0.1.0")),
+    ]
+    return [t.replace("&#8203;", "").replace("&#58;", ":").replace("\\_", "_") for t in texts]
+
+
+def test_where_a_training_sends_its_key_and_data_is_shown_everywhere_and_once() -> None:
+    changes = tuple(
+        Change(f"b{n}", "WebService", f"w/{n}", Action.TRAIN, "not_trained", "", terms=TERMS)
+        for n in range(20)
+    )
+    for text in shown_everywhere(Plan("e", "azure", changes)):
+        assert text.count(AT) == 1
+        assert text.count("env:TRAINING_KEY") == 1
+        assert "mlprod/models" in text
+        assert "whoever runs it reads the data and decides about the model" in text
+        assert "env:ANYTHING" not in text  # nothing is created
+
+
+def test_what_a_new_service_is_made_from_and_given_is_shown_everywhere_and_once() -> None:
+    changes = tuple(
+        Change(f"b{n}", "WebService", f"w/{n}", Action.CREATE, "create", "", terms=TERMS)
+        for n in range(20)
+    )
+    for text in shown_everywhere(Plan("e", "azure", changes)):
+        assert text.count("exports/census.json") == 1
+        assert text.count("env:ANYTHING as nodes/node5/Account Key") == 1
+        assert "b0 and 19 more, each is made from the file" in text
+        assert "it is given secrets" in text or "| risk |" not in text
+        assert AT not in text  # nothing is trained
+
+
+def test_a_swap_of_what_is_trained_sends_nothing_anywhere() -> None:
+    change = Change("b", "WebService", "w/b", Action.BIND, "bind", "", terms=TERMS)
+    for text in shown_everywhere(Plan("e", "azure", (change,))):
+        assert "goes to" not in text
+
+
+def test_no_width_cuts_a_destination() -> None:
+    url = f"https://ussouthcentral.services.azureml.net/workspaces/{'ab' * 16}/services/{'cd' * 16}"
+    change = Change("b", "WebService", "w/b", Action.TRAIN, "not_trained", "")
+    plan = Plan("e", "azure", (replace(change, terms={**TERMS, TRAINED_AT: url}),))
+    for width in (20, 40, 80):
+        text = render.plan_text(plan, Look(width))
+        assert max(map(len, text.splitlines())) <= width
+        assert url in "".join(text.split())
