@@ -15,11 +15,11 @@ from reconciler.cli.event import base_of_pull, read_event
 from reconciler.cli.output import say, write_file
 from reconciler.cli.streams import show_kept
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
-from reconciler.model import UNREADABLE, Action
+from reconciler.model import UNREADABLE, Action, Failure
 from reconciler.plan import TO_DO, overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -172,21 +172,34 @@ def export(wanted: Desired, names: list[str], out: Path | None) -> int:
 
     chosen = [b for b in named(wanted, names) if names or not b.absent]
     session.introduce(wanted.environment)
-    documents, failed = {}, 0
+    documents: dict[str, object] = {}
+    failed: list[Failure] = []
     with session.opened(wanted, None) as opened:
         for binding in chosen:
             try:
                 state = opened.world.targets[binding.kind].export(binding)
             except ReconcilerError as exc:
-                failed += 1
-                say(f"{binding.name} is left out: {exc.message}")
+                place = str(binding.address)
+                failed.append(Failure(binding.name, place, exc.message, exc.exit_code))
             else:
                 documents[binding.name] = export_document(binding, state)
+    _tell_left_out(failed)
     if out is None:
         show_kept(_json(documents if len(chosen) > 1 else next(iter(documents.values()), {})))
     else:
         _write_exports(out, documents)
     return errors.SUCCESS if not failed else errors.PARTIAL if documents else errors.ERROR
+
+
+def _tell_left_out(failed: Sequence[Failure]) -> None:
+    """What several have in common is said once, with their names."""
+    if not failed:
+        return
+    from reconciler.render.fleets import failure_fleets, message_of
+
+    for fleet in failure_fleets(failed, ()):
+        names = ", ".join(failure.name for failure in fleet.members)
+        say(f"{names} {'are' if fleet.count else 'is'} left out: {message_of(fleet)}")
 
 
 def _write_exports(out: Path, documents: Mapping[str, object]) -> None:

@@ -26,6 +26,7 @@ from reconciler.render.fleets import (
     failure_fleets,
     fleets,
     gates_of,
+    message_of,
     proof_fleets,
     why_of,
     work_of,
@@ -247,7 +248,7 @@ def _failures(report: Report) -> list[str]:
     for fleet in failure_fleets(report.failures, report.done):
         failure = fleet.first
         after = words.after_change(report, failure.address)
-        said = f"{escaped(failure.message)} (exit code {failure.exit_code}{after})"
+        said = f"{escaped(message_of(fleet))} (exit code {failure.exit_code}{after})"
         told.append(f"{named(fleet)}: {said}")
     names = {change.address: change.name for change in report.plan.changes}
     return told + [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from reconciler.model import Action, Change, Failure, Proof
+from reconciler.model import UNREADABLE, Action, Change, Failure, Proof
 from reconciler.render import words
 from reconciler.render.cells import listed
 from reconciler.render.times import about
@@ -14,6 +14,8 @@ from reconciler.render.times import about
 MOST_ALONE = 20  # so many proofs stand alone: what each endpoint answered is worth a line
 MOST_EQUAL = 5  # so many equal changes stand alone where lines are cheap: in a terminal, in a log
 MOST_BEFORE = 5  # above, models that serve before are told apart in the details only
+
+MOST_NAMED = 20
 
 _DIGITS = "0123456789"
 
@@ -33,9 +35,18 @@ class Fleet(Generic[_Member]):
 
     @property
     def names(self) -> list[str]:
-        """Up to three names: the first ones and the last."""
+        """Up to three names, or twenty of what is in trouble: the first ones and the last."""
         named: list[str] = [member.name for member in self.members]
-        return named if len(named) <= 3 else [*named[:2], named[-1]]
+        most: int = MOST_NAMED if self._is_trouble else 3
+        return named if len(named) <= most else [*named[: most - 1], named[-1]]
+
+    @property
+    def _is_trouble(self) -> bool:
+        """Whether somebody must look for each of them: what was not read, failed, is not proved."""
+        first = self.first
+        if isinstance(first, Change):
+            return first.code == UNREADABLE
+        return isinstance(first, Failure) or not first.proved
 
     @property
     def name(self) -> str:
@@ -67,8 +78,11 @@ def fleets(changes: Iterable[Change]) -> list[Fleet[Change]]:
 def large_fleets(changes: Sequence[Change], verbose: bool = False) -> list[Fleet[Change]]:
     """The changes, each alone unless more than a few are equal and not everything is to be told;
     what needs a person first."""
-    most = len(changes) if verbose else MOST_EQUAL
-    large = {id(f.first): f for f in fleets(changes) if len(f.members) > most}
+    large = {
+        id(fleet.first): fleet
+        for fleet in fleets(changes)
+        if not verbose and len(fleet.members) > (1 if _is_unread(fleet.first) else MOST_EQUAL)
+    }
     folded = {id(member) for fleet in large.values() for member in fleet.members}
     return [
         large.get(id(change)) or Fleet((change,))
@@ -95,8 +109,34 @@ def gates_of(fleet: Fleet[Change]) -> list[str]:
 
 
 def why_of(fleet: Fleet[Change]) -> str:
-    """The reason, where all have the same."""
-    return fleet.first.why if len({each.why for each in fleet.members}) == 1 else ""
+    """The reason, where all have the same; of what could not be read, that without its places."""
+    if len({each.why for each in fleet.members}) == 1:
+        return fleet.first.why
+    return _gist_of(fleet.first) if _is_unread(fleet.first) else ""
+
+
+def _is_unread(change: Change) -> bool:
+    return change.code == UNREADABLE
+
+
+def _gist_of(change: Change) -> str:
+    return words.gist(change.why, change.name, change.address)
+
+
+def message_of(fleet: Fleet[Failure]) -> str:
+    """The message of all, without what is their own where that differs."""
+    first = fleet.first
+    if len({failure.message for failure in fleet.members}) == 1:
+        return first.message
+    return words.gist(first.message, first.name, first.address)
+
+
+def ailing_of(fleet: Fleet[Proof]) -> str:
+    """How all of them are; "" where they are well."""
+    first = fleet.first
+    if len({proof.health for proof in fleet.members}) == 1:
+        return words.ailing(first)
+    return words.gist(words.ailing(first), first.name, first.address)
 
 
 def common(texts: Sequence[str]) -> str:
@@ -121,15 +161,24 @@ def proof_fleets(proofs: Iterable[Proof], verbose: bool = False) -> list[Fleet[P
     """The proofs, or groups of the same outcome where they are many and not everything is to be
     told; what is not proved first."""
     shown = sorted(proofs, key=lambda proof: proof.proved)
-    if verbose or len(shown) <= MOST_ALONE:
+    if verbose:
         return [Fleet((proof,)) for proof in shown]
-    return _grouped(shown, lambda p: (p.model, p.read_back, p.rolled_back, p.health, p.warnings))
+    alone = len(shown) <= MOST_ALONE
+    return _grouped(shown, lambda p: p.address if alone and not words.ailing(p) else _of_proof(p))
+
+
+def _of_proof(proof: Proof) -> Hashable:
+    said = words.gist(words.ailing(proof), proof.name, proof.address)
+    return (proof.model, proof.read_back, proof.rolled_back, proof.proved, said, proof.warnings)
 
 
 def failure_fleets(failures: Iterable[Failure], done: Iterable[str]) -> list[Fleet[Failure]]:
     """The failures in groups of the same message, whose endpoints were all changed or all not."""
     changed = frozenset(done)
-    return _grouped(failures, lambda f: (f.message, f.exit_code, f.address in changed))
+    return _grouped(
+        failures,
+        lambda f: (words.gist(f.message, f.name, f.address), f.exit_code, f.address in changed),
+    )
 
 
 def _grouped(
@@ -146,7 +195,7 @@ def _of_change(change: Change) -> Hashable:
     judged = change.action is Action.BLOCK and any(not j.passed for j in change.gates)
     return (
         *(change.kind, change.action, change.code, change.before, change.after),
-        "" if judged else change.why,
+        "" if judged else _gist_of(change) if _is_unread(change) else change.why,
         tuple(diff for diff in change.diffs if diff.path != "model"),
         tuple((str(j.rule), j.passed, j.message) for j in change.gates),
         *(change.warnings, bool(change.probe)),

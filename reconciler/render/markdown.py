@@ -18,8 +18,10 @@ from reconciler.render.cells import listed, visible
 from reconciler.render.fleets import (
     Fleet,
     before_of,
+    failure_fleets,
     gates_of,
     large_fleets,
+    message_of,
     proof_fleets,
     why_of,
     work_of,
@@ -179,10 +181,9 @@ def report_markdown(report: Report) -> str:
 def _failures(report: Report) -> list[str]:
     names = {change.address: change.name for change in report.plan.changes}
     items = [
-        f"- **{shown_name(failure.name)}** ({escaped(failure.address)}): "
-        f"{escaped(failure.message)} (exit code {failure.exit_code}"
-        f"{words.after_change(report, failure.address)})"
-        for failure in report.failures
+        f"- {named(fleet)} ({escaped(fleet.address)}): {escaped(message_of(fleet))} "
+        f"(exit code {fleet.first.exit_code}{words.after_change(report, fleet.first.address)})"
+        for fleet in failure_fleets(report.failures, report.done)
     ]
     items += [
         f"- **{shown_name(names.get(address, address))}** ({escaped(address)}): {reached}"

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from reconciler.model import PAUSED, Action, Change, Health, HealthCode, Live
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
+from reconciler.render.words import gist
 
 
 class Sync(StrEnum):
@@ -99,11 +100,27 @@ def status_text(rows: Iterable[StatusRow], look: Look = PLAIN) -> str:
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:
     top, *told = heads(look, [_HEADS, *(_cells(look, row) for row in rows)], gap=2)
     lines = [look.paint(line, "bold") for line in top]
+    shared = _shared(rows)
     for head, row in zip(told, rows, strict=True):
         lines += [look.paint(line, _COLORS[row.sync]) for line in head]
         lines += look.lines(f"{row.kind} · {row.address}", 4, "dim") if look.verbose else []
-        lines += look.lines(row.message, 4)
+        lines += look.lines("" if _gist(row) in shared else row.message, 4)
+    for message, names in shared.items():
+        lines += ["", *look.lines(f"{', '.join(names)}: {message}", hang=4)]
     return [*lines, ""]
+
+
+def _shared(rows: Iterable[StatusRow]) -> dict[str, list[str]]:
+    """What could not be read for one reason: the message that several have, and their names."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        if row.message and row.health is HealthCode.UNKNOWN:
+            names.setdefault(_gist(row), []).append(row.name)
+    return {message: found for message, found in names.items() if len(found) > 1}
+
+
+def _gist(row: StatusRow) -> str:
+    return gist(row.message, row.name, row.address)
 
 
 def _cells(look: Look, row: StatusRow) -> list[str]:

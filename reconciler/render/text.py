@@ -9,11 +9,13 @@ from reconciler.render import words
 from reconciler.render.cells import PLAIN, Look, cells, heads, listed
 from reconciler.render.fleets import (
     Fleet,
+    ailing_of,
     before_of,
     common,
     failure_fleets,
     gates_of,
     large_fleets,
+    message_of,
     proof_fleets,
     why_of,
 )
@@ -146,7 +148,7 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
         lines += look.lines(fleet.address, 4, "dim")
         lines += _members(look, fleet)
         lines += look.lines("" if fleet.count else words.scored(proof), 4, hang=2)
-        lines += look.lines(words.ailing(proof), 4, "red")
+        lines += look.lines(ailing_of(fleet), 4, "red")
         lines += _warnings(look, proof.warnings)
     return lines
 
@@ -182,7 +184,7 @@ def _failures(look: Look, report: Report) -> list[str]:
         lines.append(look.line(_failed(fleet, report), "red"))
         lines += look.lines(fleet.address, 4, "dim")
         lines += _members(look, fleet)
-        lines += look.lines(fleet.first.message, 4)
+        lines += look.lines(message_of(fleet), 4)
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -177,6 +178,18 @@ def destinations(plan: Plan) -> list[str]:
         names = f"{first} and {len(more):,} more, each" if more else first
         told.append(f"goes to: {names} is {what_for}")
     return listed(told)
+
+
+_PATH = re.compile(r"(https?://[^/\s]+)/\S*?(?=:?(?:\s|$))")
+_REQUEST = re.compile(r" \(x-ms-request-id [^)]*\)")
+
+
+def gist(message: str, *own: str) -> str:
+    """The message without its own names, paths of URLs and request id: the same for all bindings
+    that one trouble hits."""
+    for name in sorted(filter(None, own), key=len, reverse=True):
+        message = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", message)
+    return _REQUEST.sub("", _PATH.sub(r"\1/…", message))
 
 
 def versions(before: str, after: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler import render
-from reconciler.model import Failure, Forecast, Plan, Report
+from reconciler.model import UNREADABLE, Action, Failure, Forecast, HealthCode, Plan, Report
+from reconciler.render import StatusRow, Sync
 from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.words import plan_summary
 from tests.render import cases
@@ -132,3 +133,50 @@ def test_what_is_known_of_some_trainings_is_said() -> None:
         replace(rentals(0), changes=(one, two, replace(three, forecast=unknown)))
     )
     assert summary.endswith(" unchanged. 3 trainings: 2 about 2 min, 1 known after 1 more run.")
+
+
+def unread(count: int) -> Plan:
+    """Bindings that one trouble hits; each message names its own place and request."""
+    changes = (
+        replace(
+            cases.change(f"b{n}", Action.BLOCK, UNREADABLE, ""),
+            why=f"reading webServices/ml-local/b{n}: GET https://x.example/a/webServices/b{n}: 400 "
+            f"BadArgument: no (x-ms-request-id {n:032})",
+        )
+        for n in range(count)
+    )
+    return Plan("e", "azure", tuple(changes))
+
+
+def test_what_hits_many_bindings_is_said_once_with_their_names() -> None:
+    for text in (render.plan_text(unread(12)), render.plan_markdown(unread(12))):
+        assert text.count("400 BadArgument") <= 2  # in the way, and in the details
+        for n in range(12):
+            assert f"b{n}" in text
+    assert render.plan_text(unread(12)).count("BadArgument") == 1
+
+
+def test_two_troubles_are_said_apart() -> None:
+    one, two = unread(2).changes
+    other = replace(two, why=two.why.replace("400 BadArgument", "403 Forbidden"))
+    text = render.plan_text(Plan("e", "azure", (one, other)))
+    assert text.count("BadArgument") == text.count("Forbidden") == 1
+
+
+def test_failures_that_differ_in_their_places_only_are_said_once_with_their_names() -> None:
+    failures = tuple(Failure(c.name, c.address, c.why, 1) for c in unread(12).changes)
+    report = Report(cases.EMPTY, failures=failures)
+    for text in (render.report_text(report), render.report_markdown(report)):
+        assert text.count("400 BadArgument") == 1
+        for n in range(12):
+            assert f"b{n}" in text
+
+
+def test_status_says_once_what_could_not_be_read() -> None:
+    rows = [
+        StatusRow(c.name, c.kind, c.address, Sync.UNKNOWN, HealthCode.UNKNOWN, "", "1", c.why)
+        for c in unread(12).changes
+    ]
+    text = render.status_text(rows)
+    assert text.count("400 BadArgument") == 1
+    assert "b0, b1, b2," in text

@@ -15,6 +15,7 @@ from reconciler.render.fleets import (
     failure_fleets,
     fleets,
     gates_of,
+    message_of,
     proof_fleets,
     why_of,
     work_of,
@@ -251,7 +252,7 @@ def ran(report: Report) -> Ran:
     failures = [
         (
             _named(fleet),
-            f"{fleet.first.message} (exit code {fleet.first.exit_code}"
+            f"{message_of(fleet)} (exit code {fleet.first.exit_code}"
             f"{words.after_change(report, fleet.first.address)})",
         )
         for fleet in failure_fleets(report.failures, report.done)
