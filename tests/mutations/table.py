@@ -24,8 +24,8 @@ _ALONE = _mutations(
     "reconciler/cli/applying.py",
     (
         "apply takes no lock",
-        "with lock.held(holder, order.lock_timeout_s, waiting=say, lost=lost):",
-        "with contextlib.nullcontext():",
+        "    with lock.held(holder, order.lock_timeout_s, waiting=say, lost=lost):\n        stop.lock = None if stop.event.is_set() else lock\n",
+        "    with contextlib.nullcontext():\n        stop.lock = None\n",
         "tests/cli/test_safety.py::test_a_second_run_is_refused_and_told_who_holds_the_lock",
     ),
     (
