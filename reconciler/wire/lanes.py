@@ -42,6 +42,7 @@ _PROXY = re.compile(
     r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?",
     re.IGNORECASE,
 )
+UNHEARD_MS = 20_000  # a lock is given up 20 seconds before its lease ends
 _CHUNK_BYTES = 64 * 1024
 _HEAD_BYTES = 256 * 1024  # what may come before a body: headers, and interim answers
 _BYTES_PER_S = 128 * 1024  # at the least, beyond the time that any answer may take
@@ -128,6 +129,8 @@ class Lanes:
         )
         cert_verify: Any = self._adapter.cert_verify
         cert_verify(pool, url, self._trusted, None)
+        usual = pool.ConnectionCls.default_socket_options
+        pool.conn_kw["socket_options"] = [*usual, *_socket_options()]
         pool.ConnectionCls = type("Connection", (pool.ConnectionCls,), {"response_class": _Answer})
         found: HTTPConnectionPool = pool
         return found
@@ -295,6 +298,13 @@ def _prepared(
     import requests
 
     return requests.Request(method, url, headers=dict(headers), data=content).prepare()
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Where the system can: bytes that nobody acknowledges in time are never sent again, not even
+    after their connection was given up. A write must not arrive when another run has the lock."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    return [] if option is None else [(socket.IPPROTO_TCP, option, UNHEARD_MS)]
 
 
 def _adapter(threads: int) -> HTTPAdapter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 from scripted_server import Answer, Heard, StandIn
 
 from reconciler.errors import UnreachableError, UnreadableError
+from reconciler.ledger.lock import RENEW_S
 from reconciler.wire.http import Http
 
 
@@ -30,6 +32,16 @@ def test_headers_body_and_length_are_the_same(used: Http, stand_in: StandIn) -> 
     assert set(last.headers) == {*first, "Content-Length"}
     assert answer.headers["etag"] == '"e"'
     assert stand_in.connections == 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+def test_bytes_that_nobody_acknowledges_are_given_up_before_a_lease_ends(used: Http) -> None:
+    (pool,) = used._lanes._pools.values()
+    assert pool.pool is not None
+    connection = pool.pool.get(block=False)
+    pool.pool.put(connection)
+    given_up_ms = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert 0 < given_up_ms <= 1000 * RENEW_S
 
 
 def test_a_packed_body_is_unpacked(used: Http, stand_in: StandIn) -> None:
