@@ -37,6 +37,7 @@ from reconciler.model import (
     Observed,
     Plan,
     Witness,
+    canonical_json,
     drifted,
     owned_settings,
 )
@@ -614,4 +615,6 @@ def _path(root: str, node: Any) -> str:
 
 
 def _text(value: object) -> str | None:
-    return None if repr(value) == "not present" else str(value)
+    if repr(value) == "not present":
+        return None
+    return canonical_json(value) if isinstance(value, dict | list) else str(value)

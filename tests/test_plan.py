@@ -319,3 +319,8 @@ def test_an_update_of_another_run_is_waited_for_where_it_leads_to_the_approved_m
     approved = decide(observed(artifact=of(ArtifactState.ABSENT)))
     under_way = Live(Health(HealthCode.PROGRESSING, "an update is under way"), ref=ref)
     assert covers(approved, decide(observed(under_way, live_version=shown))) is is_covered
+
+
+def test_what_came_whole_is_shown_as_json_and_not_as_python() -> None:
+    (diff,) = field_diffs({}, {"inputs": {"input1": "a.csv"}}, "recipe")
+    assert (diff.before, diff.after) == (None, '{"input1":"a.csv"}')
