@@ -406,8 +406,8 @@ _PLAN = _mutations(
     ),
     (
         "a rejected version is bound again",
-        'return _change(observed, Action.BLOCK, "rejected", artifact.message, diffs=diffs)',
-        'return _change(observed, Action.BIND, "rejected", artifact.message, diffs=diffs)',
+        'return _change(observed, Action.BLOCK, "rejected", _rejected(observed), diffs=diffs)',
+        'return _change(observed, Action.BIND, "rejected", _rejected(observed), diffs=diffs)',
         "tests/test_plan.py",
     ),
     (
