@@ -76,3 +76,16 @@ def test_work_that_is_left_is_seen(tmp_path: Path) -> None:
         assert "there is work left: breast-cancer: not_trained" in stage._left_to_do()
     finally:
         stage.close()
+
+
+def test_a_model_that_was_never_proved_is_seen(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, SCENARIOS["new"])
+    try:
+        assert "serves a model that was never proved" in stage._served()
+        assert stage.survives(Point(10_000, "before")) == ""
+        services = stage.cloud.world.services.values()
+        (service,) = (one for one in services if one.name == "breast-cancer-predictive")
+        service.model = next(m for m in stage.cloud.world.models if m != service.model)
+        assert "serves another model than the one that was proved" in stage._served()
+    finally:
+        stage.close()
