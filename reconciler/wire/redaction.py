@@ -74,8 +74,8 @@ def _without_query(word: re.Match[str]) -> str:
 
 
 def kept_text(path: str, content: bytes) -> str:
-    """A document of ours as it is kept; of a record without what endpoints answered, and without
-    its history, neither of which a plan asks for."""
+    """A document of ours as it is kept; of a record without what endpoints answered, and of its
+    history only what was done when with which model: a plan says since when a drift is known."""
     text = content.decode("utf-8", "replace")
     if "/_records/" not in path:
         return redact(text)
@@ -84,5 +84,13 @@ def kept_text(path: str, content: bytes) -> str:
     except ValueError:
         return ""
     if isinstance(record, dict):
-        record |= {"before": None, "history": []}
+        history = record.get("history")
+        listed = history if isinstance(history, list) else []
+        events = [event for event in listed if isinstance(event, dict)]
+        record |= {"before": None, "history": [_kept_event(event) for event in events]}
     return redact(json.dumps(record, ensure_ascii=False))
+
+
+def _kept_event(event: dict[str, Any]) -> dict[str, Any]:
+    kept = ("what", "at", "model")
+    return {n: v if n in kept or not isinstance(v, str) else "" for n, v in event.items()}

@@ -119,9 +119,14 @@ def test_a_url_is_known_again_whatever_signature_it_carries() -> None:
     assert one != key_of(f"{base}?api-version=2016-05-01")
 
 
-def test_of_a_record_neither_answers_nor_history_are_kept() -> None:
-    record = {"wanted": "m", "before": {"rows": [["a name"]]}, "history": [{"why": "a name"}]}
+def test_of_a_record_neither_answers_nor_reasons_are_kept() -> None:
+    event = {"what": "proof", "why": "a name", "who": "a name"}
+    record = {"wanted": "m", "before": {"rows": [["a name"]]}, "history": [event]}
     content = json.dumps(record).encode()
     kept = json.loads(kept_text("models/_records/webServices/x.json", content))
-    assert kept == {"wanted": "m", "before": None, "history": []}
+    assert kept == {
+        "wanted": "m",
+        "before": None,
+        "history": [{"what": "proof", "why": "", "who": ""}],
+    }
     assert json.loads(kept_text("models/churn/1/manifest.json", content)) == record
