@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from reconciler.cli import output
 from reconciler.errors import redact
 from reconciler.render.cells import Look, ascii_text, cells, listed, pad, visible
+from reconciler.render.words import gist
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,6 +56,7 @@ class _Progress:
         self._total, self._ended = total, 0
         self._lock = threading.RLock()
         self._active: dict[str, Active] = {}
+        self._failed: dict[str, str] = {}  # the gist of a message → the first that failed with it
         encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
         self._ascii = not encoding.startswith("utf")
 
@@ -80,6 +82,17 @@ class _Progress:
         self._ended += 1
         was = self._active.pop(name, None)
         return "" if was is None else f" ({self._clock() - was.began:.0f} s)"
+
+    def _why(self, name: str, message: str) -> str:
+        """The message; where another binding failed for the same reason, only the name of that.
+
+        The report names all of them with the whole message. What has a slash, such as a URL or an
+        address, is a place and not the reason.
+        """
+        words = gist(message, name).split()
+        reason = " ".join(word for word in words if "/" not in word)
+        first = self._failed.setdefault(reason, name)
+        return message if first == name else f"failed as {first} did"
 
     def _of_all(self) -> str:
         """`12 of 61 ended`; "" for a single binding, or where nobody counted them."""
@@ -124,7 +137,7 @@ class HeartbeatProgress(_Progress):
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging."""
         with self._lock:
-            self._say(f"✗ {name}: {message}{self._leave(name)}")
+            self._say(f"✗ {name}: {self._why(name, message)}{self._leave(name)}")
 
     def beat(self) -> None:
         """One line about what is under way, if the last such line is long enough ago."""
@@ -219,7 +232,8 @@ class LiveProgress(_Progress):
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging: a permanent line says why."""
         with self._lock:
-            self._keep("✗", "red", f"{name}: {message}{self._leave(name)}")
+            why = self._why(name, message)
+            self._keep("✗", "red", f"{name}: {why}{self._leave(name)}")
 
     def beat(self) -> None:
         """The active lines are drawn anew."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reconciler.model import NOWHERE, Action, Plan, Proof, Report, Source
+from reconciler.model import NOWHERE, Action, Change, Failure, Plan, Proof, Report, Source
 from reconciler.render import words
 from reconciler.render.cells import visible
 
@@ -55,35 +55,57 @@ class Finding:
 
 def plan_findings(plan: Plan) -> list[Finding]:
     """What a plan refuses or could not read, and the limits that it exceeds."""
-    blocked = [
-        Finding(change.source, change.code, f"{change.name}: {words.what(change)}", change.why)
+    blocked = _once(
+        (change, Finding(change.source, change.code, words.what(change), change.why))
         for change in plan.changes
         if change.action is Action.BLOCK
-    ]
+    )
     return blocked + [Finding(NOWHERE, "limits", "refused: limits", s) for s in words.excess(plan)]
 
 
 def report_findings(report: Report) -> list[Finding]:
     """What failed in a run."""
     sources = {change.address: change.source for change in report.plan.changes}
-    return [
-        Finding(sources.get(f.address, NOWHERE), "failed", f"{f.name}: failed", f.message)
+    return _once(
+        (f, Finding(sources.get(f.address, NOWHERE), "failed", "failed", f.message))
         for f in report.failures
-    ]
+    )
 
 
 def proof_findings(proofs: Iterable[Proof], sources: Mapping[str, Source]) -> list[Finding]:
     """What is not proved; `sources` says by address where a binding is written."""
-    return [
-        Finding(
-            sources.get(proof.address, NOWHERE),
-            "unproved",
-            f"{proof.name}: not proved",
-            words.ailing(proof) or f"{proof.model} is not what the endpoint serves",
+    return _once(
+        (
+            proof,
+            Finding(
+                sources.get(proof.address, NOWHERE),
+                "unproved",
+                "not proved",
+                words.ailing(proof) or f"{proof.model} is not what the endpoint serves",
+            ),
         )
         for proof in proofs
         if not proof.proved
-    ]
+    )
+
+
+def _once(found: Iterable[tuple[Change | Failure | Proof, Finding]]) -> list[Finding]:
+    """The findings with the names of their bindings; one of several that say the same of a line,
+    as of a fleet that one document declares: GitHub shows ten in all."""
+    alike: dict[Finding, list[tuple[str, Finding]]] = {}
+    for of, finding in found:
+        message = words.gist(finding.message, of.name, of.address)
+        alike.setdefault(replace(finding, message=message), []).append((of.name, finding))
+    return [_of_all(finding, group) for finding, group in alike.items()]
+
+
+def _of_all(finding: Finding, group: list[tuple[str, Finding]]) -> Finding:
+    (first, whole), *others = group
+    if not others:
+        return replace(whole, title=f"{first}: {whole.title}")
+    names = ", ".join(name for name, _ in group)
+    title = f"{first} and {len(others):,} more: {finding.title}"
+    return replace(finding, title=title, message=f"{finding.message} ({names})")
 
 
 def by_importance(findings: Iterable[Finding], changed: Lines | None) -> list[Finding]:

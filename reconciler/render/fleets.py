@@ -15,7 +15,7 @@ MOST_ALONE = 20  # so many proofs stand alone: what each endpoint answered is wo
 MOST_EQUAL = 5  # so many equal changes stand alone where lines are cheap: in a terminal, in a log
 MOST_BEFORE = 5  # above, models that serve before are told apart in the details only
 
-MOST_NAMED = 20
+MOST_NAMED = 100  # of what is in trouble: somebody must look for each of them
 
 _DIGITS = "0123456789"
 
@@ -35,7 +35,7 @@ class Fleet(Generic[_Member]):
 
     @property
     def names(self) -> list[str]:
-        """Up to three names, or twenty of what is in trouble: the first ones and the last."""
+        """Up to three names, or a hundred of what is in trouble: the first ones and the last."""
         named: list[str] = [member.name for member in self.members]
         most: int = MOST_NAMED if self._is_trouble else 3
         return named if len(named) <= most else [*named[: most - 1], named[-1]]

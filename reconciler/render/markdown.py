@@ -26,7 +26,13 @@ from reconciler.render.fleets import (
     why_of,
     work_of,
 )
-from reconciler.render.status import StatusRow, status_summary, worst_first
+from reconciler.render.status import (
+    StatusRow,
+    gist_of,
+    shared_messages,
+    status_summary,
+    worst_first,
+)
 
 _ENTITIES = {
     "&": "&amp;",
@@ -234,6 +240,7 @@ def _proof_place(proof: Proof, one_of_many: bool) -> str:
 def status_markdown(rows: Iterable[StatusRow]) -> str:
     """A table with a row per binding, and the counts."""
     shown = worst_first(rows)
+    shared = shared_messages(shown)
     heads = ["binding", "sync", "health", "live", "wanted", "message"]
     cells = [
         [
@@ -242,11 +249,12 @@ def status_markdown(rows: Iterable[StatusRow]) -> str:
             row.health.value,
             escaped(row.live),
             escaped(row.wanted),
-            escaped(row.message),
+            "" if gist_of(row) in shared else escaped(row.message),
         ]
         for row in shown
     ]
     found = [table(heads, cells)] if shown else []
+    found += [f"{escaped(', '.join(names))}: {escaped(said)}" for said, names in shared.items()]
     return _document(["## Status", status_summary(shown), *found])
 
 

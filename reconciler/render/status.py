@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from reconciler.model import PAUSED, Action, Change, Health, HealthCode, Live
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
+from reconciler.render.fleets import MOST_EQUAL
 from reconciler.render.words import gist
 
 
@@ -100,26 +101,32 @@ def status_text(rows: Iterable[StatusRow], look: Look = PLAIN) -> str:
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:
     top, *told = heads(look, [_HEADS, *(_cells(look, row) for row in rows)], gap=2)
     lines = [look.paint(line, "bold") for line in top]
-    shared = _shared(rows)
+    shared = shared_messages(rows)
     for head, row in zip(told, rows, strict=True):
         lines += [look.paint(line, _COLORS[row.sync]) for line in head]
         lines += look.lines(f"{row.kind} · {row.address}", 4, "dim") if look.verbose else []
-        lines += look.lines("" if _gist(row) in shared else row.message, 4)
+        lines += look.lines("" if gist_of(row) in shared else row.message, 4)
     for message, names in shared.items():
         lines += ["", *look.lines(f"{', '.join(names)}: {message}", hang=4)]
     return [*lines, ""]
 
 
-def _shared(rows: Iterable[StatusRow]) -> dict[str, list[str]]:
-    """What could not be read for one reason: the message that several have, and their names."""
-    names: dict[str, list[str]] = {}
+def shared_messages(rows: Iterable[StatusRow]) -> dict[str, list[str]]:
+    """The messages that are said once, below the table, each with the names of its bindings: what
+    several could not be read for, and any other that more than a few have."""
+    alike: dict[str, list[StatusRow]] = {}
     for row in rows:
-        if row.message and row.health is HealthCode.UNKNOWN:
-            names.setdefault(_gist(row), []).append(row.name)
-    return {message: found for message, found in names.items() if len(found) > 1}
+        if row.message:
+            alike.setdefault(gist_of(row), []).append(row)
+    return {
+        message: [row.name for row in group]
+        for message, group in alike.items()
+        if len(group) > (1 if group[0].health is HealthCode.UNKNOWN else MOST_EQUAL)
+    }
 
 
-def _gist(row: StatusRow) -> str:
+def gist_of(row: StatusRow) -> str:
+    """The message of the row without its own name and address."""
     return gist(row.message, row.name, row.address)
 
 

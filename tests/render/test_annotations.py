@@ -157,3 +157,15 @@ def test_what_is_wrong_is_escaped_and_stands_above_the_document() -> None:
         "### 1 error\n\n- **x** (a\\_b.yaml:&#8203;1:&#8203;2): &lt;img&gt; &#64;"
     )
     assert page.endswith("\n\n## doc\n")
+
+
+def test_what_hits_a_fleet_is_one_command_so_that_others_are_shown_too() -> None:
+    why = "reading webServices/g/{0}: GET https://x.example/webServices/{0}: 400 BadArgument"
+    failures = [
+        cases.Failure(f"b{n}", f"webServices/g/b{n}", why.format(f"b{n}"), 1) for n in range(61)
+    ]
+    other = cases.Failure("wine", "webServices/g/wine", "the disk is full", 1)
+    first, second = report_findings(cases.Report(cases.EMPTY, failures=(*failures, other)))
+    assert first.title == "b0 and 60 more: failed"
+    assert all(f"b{n}" in first.message for n in range(61))
+    assert second.title == "wine: failed"

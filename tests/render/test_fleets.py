@@ -177,6 +177,24 @@ def test_status_says_once_what_could_not_be_read() -> None:
         StatusRow(c.name, c.kind, c.address, Sync.UNKNOWN, HealthCode.UNKNOWN, "", "1", c.why)
         for c in unread(12).changes
     ]
-    text = render.status_text(rows)
-    assert text.count("400 BadArgument") == 1
-    assert "b0, b1, b2," in text
+    for text in (render.status_text(rows), render.status_markdown(rows)):
+        assert text.count("400 BadArgument") == 1
+        assert "b0, b1, b2," in text
+
+
+def test_status_says_once_what_a_whole_fleet_has_in_common() -> None:
+    rows = [
+        StatusRow(f"b{n}", "WebService", f"a/b{n}", Sync.OUT_OF_SYNC, HealthCode.DEGRADED, "1", "2")
+        for n in range(12)
+    ]
+    told = [replace(row, message=f"a/{row.name} was never trained") for row in rows]
+    few = [replace(row, message="somebody else's") for row in rows[:MOST_EQUAL]]
+    for text in (render.status_text(told), render.status_markdown(told)):
+        assert text.count("was never trained") == 1
+        assert "b0, b1, b2," in text
+    assert render.status_markdown(few).count("somebody else") == MOST_EQUAL
+
+
+def test_a_fleet_in_trouble_is_named_whole() -> None:
+    text = render.plan_text(unread(61))
+    assert all(f" b{n}" in text for n in range(61))

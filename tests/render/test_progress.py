@@ -371,3 +371,16 @@ def test_the_progress_of_one_binding_counts_nothing(stream: io.StringIO, clock: 
     clock.now += 30
     beats.beat()
     assert stream.getvalue().splitlines()[-1] == "still under way: a (training 30 s)"
+
+
+def test_what_fails_for_the_same_reason_names_the_first_that_did(
+    beats: HeartbeatProgress, stream: io.StringIO
+) -> None:
+    why = "reading classic/My Service/e{0}: GET http://x.example/e{0}: 400 BadArgument: no"
+    for n in range(3):
+        beats.failed(f"b{n}", why.format(n))
+    beats.failed("c", "reading classic/My Service/e9: GET http://x.example/e9: 403 Forbidden: no")
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == f"✗ b0: {why.format(0)}"
+    assert lines[1:3] == ["✗ b1: failed as b0 did", "✗ b2: failed as b0 did"]
+    assert "403 Forbidden" in lines[3]
