@@ -1252,9 +1252,9 @@ _REDACTION = _mutations(
     ),
     (
         "a snapshot holds what endpoints answered",
-        'record |= {"before": None, "history": []}',
+        'record |= {"before": None, "history": [_kept_event(event) for event in events]}',
         "pass",
-        "tests/wire/test_wire_redaction.py::test_of_a_record_neither_answers_nor_history_are_kept",
+        "tests/wire/test_wire_redaction.py::test_of_a_record_neither_answers_nor_reasons_are_kept",
     ),
 )
 
