@@ -643,6 +643,10 @@ def approved(
     branch: Annotated[
         str, typer.Option("--branch", help="Merged into which; else the default branch.")
     ] = "",
+    commented: Annotated[
+        bool,
+        typer.Option("--commented", help="A plan that no comment shows approves nothing."),
+    ] = False,
     verbose: Verbose = 0,
 ) -> int:
     """Fetch the plans that people saw on the pull requests they merged: `apply FOLDER` does no more
@@ -654,7 +658,7 @@ def approved(
     printing.log_to_stderr(verbose)
     found = session.load(services, *filter(None, [environment]))
     chosen = session.choose(found, environment)
-    return command(chosen.environment.name, branch, out)
+    return command(chosen.environment.name, branch, out, commented=commented)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from reconciler import errors
 from reconciler.cli import github
-from reconciler.cli.comment import PLAN_FILE
+from reconciler.cli.comment import PLAN_FILE, fits
 from reconciler.cli.event import default_branch, read_event
 from reconciler.cli.output import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
@@ -40,15 +40,18 @@ def artifact_name(environment: str) -> str:
     return f"plan-{environment}"
 
 
-def approved(environment: str, branch: str, out: Path) -> int:
-    """`approved`: 0 when every plan that approves is in the folder, also where there is none."""
+def approved(environment: str, branch: str, out: Path, *, commented: bool) -> int:
+    """`approved`: 0 when every plan that approves is in the folder, also where there is none.
+
+    `commented` says that each plan was shown by a comment, so that one without approves nothing.
+    """
     branch = branch or default_branch(read_event(os.environ))
     missing = [] if branch else ["which branch is not known; pass --branch main"]
     if out.exists() and any(out.iterdir()):
         raise ConfigurationError(f"{out} is not empty, and what is in it would approve; empty it")
     with github.opened(os.environ, missing) as door:
         pulls, older = _merged(door, branch)
-        found = list(_plans(door, environment, pulls))
+        found = list(_plans(door, environment, pulls, commented=commented))
     out.mkdir(parents=True, exist_ok=True)
     for pull, plan, text in found:
         path = out / f"{pull.number:08}.json"
@@ -75,14 +78,15 @@ def _merged(door: GitHub, branch: str) -> tuple[list[Pull], bool]:
 
 
 def _plans(
-    door: GitHub, environment: str, pulls: Iterable[Pull]
+    door: GitHub, environment: str, pulls: Iterable[Pull], *, commented: bool
 ) -> Iterator[tuple[Pull, Plan, str]]:
     """The newest plan of each pull request, at its last commit."""
-    viewer, without = functools.cache(door.viewer), []
+    unseen = functools.partial(_unseen, door, functools.cache(door.viewer), commented=commented)
+    without = []
     for pull, artifacts_of_it in _artifacts(door, artifact_name(environment), pulls):
         usable = [each for each in artifacts_of_it if each.own and not each.expired]
         if usable:
-            yield from _plan(door, pull, usable[0], environment, viewer)
+            yield from _plan(door, pull, usable[0], environment, unseen)
         elif artifacts_of_it:
             why = "is of a fork" if not artifacts_of_it[0].own else "has expired"
             say(f"pull request {pull.number} approves nothing: its plan {why}")
@@ -114,7 +118,7 @@ def _plan(
     pull: Pull,
     artifact: UploadedFile,
     environment: str,
-    viewer: Callable[[], int],
+    unseen: Callable[[Pull, Plan], str],
 ) -> Iterator[tuple[Pull, Plan, str]]:
     try:
         files = artifacts.files(door, artifact, PLAN_FILE)
@@ -125,7 +129,7 @@ def _plan(
     except (ValueError, UnreadableError) as exc:
         why = str(exc)
     else:
-        why = _unfit(plan, pull, environment) or _unseen(door, pull, plan, viewer)
+        why = _unfit(plan, pull, environment) or unseen(pull, plan)
         if not why:
             yield pull, plan, text
     if why:
@@ -140,14 +144,18 @@ def _unfit(plan: Plan, pull: Pull, environment: str) -> str:
     return "" if plan.id else "its plan was only printed"
 
 
-def _unseen(door: GitHub, pull: Pull, plan: Plan, viewer: Callable[[], int]) -> str:
-    """Why people did not see the plan on the pull request; "" where a comment of ours shows it, and
-    where nothing comments at all: then people read artifacts, or have decided not to.
+def _unseen(
+    door: GitHub, viewer: Callable[[], int], pull: Pull, plan: Plan, *, commented: bool
+) -> str:
+    """Why people did not see the plan on the pull request; "" where a comment of ours shows it.
+
+    Where nothing comments at all, people read artifacts; unless comments are asked for, a plan then
+    approves if a comment could have shown it.
     """
     mark = rendering.mark(plan)
     marked = [each for each in door.comments(pull.number) if rendering.is_marked(each.body, mark)]
-    if not marked:
-        return ""
+    if not marked and not commented:
+        return "" if fits(plan) else f"no comment could show plan {plan.digest}, so none is on it"
     own = [comment for comment in marked if comment.author == viewer()]
     known = [shown for comment in own for shown in rendering.shown_by(comment.body)]
     whole = [each.whole for each in known if (each.plan, each.commit) == (plan.digest, plan.commit)]

@@ -88,6 +88,16 @@ def _plan_of_fork(
     return redacted(document), rendering.Shown(document.digest, document.commit), True
 
 
+def fits(plan: Plan) -> bool:
+    """Whether a comment can show the plan whole."""
+    said = _Said.of(plan)
+    try:
+        said.check_whole(said.text(""))
+    except RefusedError:
+        return False
+    return True
+
+
 def _show(text: str) -> None:
     actions.current().show = lambda: text
 

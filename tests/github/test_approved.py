@@ -73,8 +73,8 @@ def _merged(
     comment(github)
 
 
-def approved(command: Command) -> Ran:
-    return command("approved", "--branch", "main", "--out", "approved")
+def approved(command: Command, *more: str) -> Ran:
+    return command("approved", "--branch", "main", "--out", "approved", *more)
 
 
 def written() -> list[str]:
@@ -154,14 +154,17 @@ def test_a_comment_that_somebody_else_wrote_shows_nothing(
     assert written() == []
 
 
+def many_binds(count: int) -> Plan:
+    """A plan of that many changes that do not fold."""
+    bind = next(change for change in PLAN.changes if change.action is Action.BIND)
+    unlike = [replace(bind, name=f"n{n}", address=f"a{n}", after=f"2026.{n}") for n in range(count)]
+    return replace(PLAN, changes=tuple(unlike))
+
+
 def test_a_plan_that_is_too_long_for_its_comment_approves_nothing(
     github: StandIn, command: Command
 ) -> None:
-    bind = next(change for change in PLAN.changes if change.action is Action.BIND)
-    many = tuple(
-        replace(bind, name=f"n{n}", address=f"a{n}", after=f"2026.{n}") for n in range(300)
-    )
-    plan = replace(PLAN, changes=many)
+    plan = many_binds(300)
     keep(github, zipped(plan=render.plan_json(plan)))
     github.comments[7].clear()
     comment(github, plan)
@@ -190,6 +193,29 @@ def test_where_nothing_comments_the_plan_itself_is_what_people_saw(
     github.write_comment(7, BOT, "well done")
     approved(command)
     assert written() == ["00000007.json"]
+
+
+def test_a_pull_request_without_a_comment_approves_nothing_where_comments_are_asked_for(
+    github: StandIn, command: Command
+) -> None:
+    keep(github)
+    github.comments[7].clear()
+    github.write_comment(7, BOT, "well done")
+    ran = approved(command, "--commented")
+    assert (ran.code, written()) == (errors.SUCCESS, [])
+    assert f"wrote on it shows plan {PLAN.digest}" in ran.err
+
+
+def test_a_plan_that_no_comment_could_show_needs_one_that_does(
+    github: StandIn, command: Command
+) -> None:
+    """A job that failed to comment may have uploaded it nevertheless."""
+    plan = many_binds(300)
+    keep(github, zipped(plan=render.plan_json(plan)))
+    github.comments[7].clear()
+    ran = approved(command)
+    assert (ran.code, written()) == (errors.SUCCESS, [])
+    assert f"approves nothing: no comment could show plan {plan.digest}" in ran.err
 
 
 # --- beyond one page -------------------------------------------------------------------------------
