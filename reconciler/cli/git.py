@@ -44,7 +44,8 @@ def checkout(services: Path) -> Checkout | None:
     if shutil.which("git") is None:
         return None
     asked = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames")
-    done = run(services, "status", "-z", *asked, "--untracked-files=no", "--", ".")
+    parts = ("--untracked-files=no", "--ignore-submodules=none", "--", ".")
+    done = run(services, "status", "-z", *asked, *parts)
     if outside(done):
         return None
     commit, changed = "", []
@@ -74,9 +75,14 @@ def is_commit_of(root: Path, path: str, here: bytes, blob: bytes) -> bool:
 
 
 def _counts(services: Path, name: str) -> bool:
-    """Whether a file that git does not know, ignored ones too, may be read as desired state."""
+    """Whether a file that git does not know, ignored ones too, may be read as desired state; of
+    another repository git names only the folder."""
     path = PurePosixPath(name)
-    if path.suffix.lower() not in _READ or any(part.startswith(".") for part in path.parts):
+    if any(part.startswith(".") for part in path.parts):
+        return False
+    if name.endswith("/"):
+        return True
+    if path.suffix.lower() not in _READ:
         return False
     try:
         with (services / path).open("rb") as file:

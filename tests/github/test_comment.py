@@ -375,6 +375,22 @@ def test_what_is_not_committed_below_the_services_is_of_no_commit(
     assert [each.endswith(name) for each in found.uncommitted] == [True] * counts
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["another repository", "a submodule"])
+def test_what_another_repository_below_the_services_declares_is_of_no_commit(
+    clones: Path, *, known: bool
+) -> None:
+    """Its files are read; git itself names the folder at most."""
+    (clones / "other").mkdir()
+    git(clones / "other", "init", "-q")
+    git(clones / "other", "commit", "-q", "--allow-empty", "-m", "First")
+    if known:
+        git(clones, "-c", "advice.addEmbeddedRepo=false", "add", "other")
+        git(clones, "commit", "-qm", "Other")
+        assert commit_of(clones) == git(clones, "rev-parse", "HEAD")
+    (clones / "other" / "new.yaml").write_text("a: 2\n")
+    assert commit_of(clones) == ""
+
+
 def test_a_repository_that_git_does_not_read_has_no_commit(
     clones: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
