@@ -95,6 +95,8 @@ class Approval:
 
 def approval(path: Path | None, expect: str | None, *, yes: bool, force: str) -> Approval:
     """What a command line approves; a folder holds plans of which each does."""
+    if expect is not None:  # copied from a comment it may hold the invisible space of Markdown
+        expect = expect.replace("\u200b", "").strip()
     if path is None or not path.is_dir():
         plan = read_plan(path) if path else None
         return Approval(expect, plan, yes=yes, force=force)

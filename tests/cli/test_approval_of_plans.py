@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from reconciler.cli.approval import Approval
+from reconciler.cli.approval import approval as of_command_line
 from reconciler.errors import RefusedError, StalePlanError
 from reconciler.plan import make_plan
+from reconciler.render.markdown import escaped
 from tests.test_plan import ENVIRONMENT, observed
 
 if TYPE_CHECKING:
@@ -56,6 +59,13 @@ def other_model(plan: Plan) -> Plan:
 )
 def test_what_was_approved_may_be_applied(approval: Approval) -> None:
     approval.check(FRESH, MARKS)
+
+
+def test_a_digest_that_was_copied_from_a_comment_approves() -> None:
+    """GitHub shows `&#8203;` in it as nothing, and copies it."""
+    copied = html.unescape(escaped(f"the plan is now {FRESH.digest}; review it")).split()[4]
+    assert len(copied) == len(f"{FRESH.digest}\u200b;")
+    of_command_line(None, copied.removesuffix(";"), yes=False, force="").check(FRESH, MARKS)
 
 
 @pytest.mark.parametrize(
