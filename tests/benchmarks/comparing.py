@@ -18,6 +18,7 @@ from reconciler.cli import session
 from reconciler.cli.session import EMULATOR_VARIABLE
 from reconciler.model import Artifact, ArtifactState, Observed
 from reconciler.plan import decide
+from reconciler.targets.web_service import WebServiceAddress
 from reconciler.wire import response
 from reconciler.wire.http import Http
 from tests.benchmarks import fleets
@@ -100,7 +101,8 @@ def _filled(body: bytes, wanted: Desired) -> bytes:
     model = (
         f"{_URL}/blob/{fleets.ACCOUNT}/{fleets.CONTAINER}/{binding.version.folder}/model.ilearner"
     )
-    for mark, value in ((NAME, "large"), (URI, model), (HOST, _URL)):
+    assert isinstance(binding.address, WebServiceAddress)
+    for mark, value in ((NAME, binding.address.name), (URI, model), (HOST, _URL)):
         body = body.replace(mark.encode(), value.encode())
     return body
 

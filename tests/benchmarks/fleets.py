@@ -16,6 +16,7 @@ from reconciler.cli.session import EMULATOR_VARIABLE
 from reconciler.engine.world import timestamp
 from reconciler.ledger import Attempt, Evaluation, Ledger, Manifest
 from reconciler.model import Event, ModelRef, Record, Score
+from tests.benchmarks.cloud.definitions import GROUP, SUBSCRIPTION
 from tests.benchmarks.cloud.services import endpoint_id
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ apiVersion: reconciler/v1
 kind: Environment
 metadata: {{name: fleet}}
 spec:
-  subscription: 00000000-0000-4000-8000-000000000001
-  resourceGroup: fleet
+  subscription: {SUBSCRIPTION}
+  resourceGroup: {GROUP}
   workspace: {{id: {WORKSPACE}, region: southcentralus, token: env:BENCH_WORKSPACE_TOKEN}}
   store: {{account: {ACCOUNT}, container: {CONTAINER}, key: env:BENCH_STORE_KEY}}
   trainingServices:

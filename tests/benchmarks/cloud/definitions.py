@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 NAME, URI, HOST = "@NAME@", "@URI@", "@HOST@"  # what differs from service to service
+SUBSCRIPTION, GROUP = "00000000-0000-4000-8000-000000000001", "fleet"
 
 
 def definition(size: int, *, in_blob: str = "") -> dict[str, Any]:
@@ -32,7 +33,8 @@ def definition(size: int, *, in_blob: str = "") -> dict[str, Any]:
     else:
         properties |= {"payloadsInBlobStorage": False, **payload(size)}
     return {
-        "id": f"/subscriptions/S/providers/Microsoft.MachineLearning/webServices/{NAME}",
+        "id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+        f"/providers/Microsoft.MachineLearning/webServices/{NAME}",
         "name": NAME,
         "type": "Microsoft.MachineLearning/webServices",
         "location": "South Central US",
