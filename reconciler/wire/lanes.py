@@ -18,6 +18,7 @@ import os
 import re
 import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -44,7 +45,7 @@ _PROXY = re.compile(
 )
 UNHEARD_MS = 20_000  # a lock is given up 20 seconds before its lease ends
 _CHUNK_BYTES = 64 * 1024
-_HEAD_BYTES = 256 * 1024  # what may come before a body: headers, and interim answers
+_HEAD_BYTES = 256 * 1024  # lines in succession: headers, interim answers, what follows chunks
 _BYTES_PER_S = 128 * 1024  # at the least, beyond the time that any answer may take
 _ACCEPTED = "gzip"  # and nothing else is unpacked
 
@@ -188,7 +189,29 @@ def _chunks(answer: BaseHTTPResponse, method: str) -> Iterator[bytes]:
     packed = answer.headers.get("Content-Encoding", "").strip().lower()
     if method != "HEAD" and packed not in ("", "identity", _ACCEPTED):
         raise Unexpected("the answer is packed in a way that was not asked for")
-    yield from answer.stream(_CHUNK_BYTES, decode_content=packed == _ACCEPTED)
+    chunks = answer.stream(_CHUNK_BYTES, decode_content=False)
+    yield from _unpacked(chunks) if packed == _ACCEPTED else chunks
+
+
+def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The content of a gzip body, piece by piece; Unexpected unless it is one, whole and alone."""
+    unpacking, packed_bytes, content_bytes = zlib.decompressobj(16 + zlib.MAX_WBITS), 0, 0
+    for chunk in chunks:
+        packed_bytes += len(chunk)
+        while True:
+            try:
+                piece = unpacking.decompress(chunk, _CHUNK_BYTES)
+            except zlib.error as exc:
+                raise Unexpected("the answer is no gzip, though it says so") from exc
+            content_bytes += len(piece)
+            yield piece
+            chunk = unpacking.unconsumed_tail
+            if len(piece) < _CHUNK_BYTES:
+                break
+        if unpacking.unused_data or packed_bytes > 2 * content_bytes + _CHUNK_BYTES:
+            raise Unexpected("the packed answer holds more than its content")
+    if packed_bytes and not unpacking.eof:
+        raise Unexpected("the packed answer broke off")
 
 
 class _Answer(HTTPResponse):
@@ -214,11 +237,13 @@ class _Answer(HTTPResponse):
             interim = True
             self.headers = None  # type: ignore[assignment]  # or `begin` takes it as read
             super().begin()
-        self._heard.bound_bytes()
-        lengths = self.headers.get_all("Content-Length", [])
+        lengths = [text.strip() for text in self.headers.get_all("Content-Length", [])]
         if len({part.strip() for length in lengths for part in length.split(",")}) > 1:
             raise Unexpected("the answer has more than one length")
-        self.will_close = self.will_close or interim or bool(lengths and self.chunked)
+        if lengths and not (lengths[0].isascii() and lengths[0].isdecimal()):
+            raise Unexpected("the length of the answer is no number")
+        framed_twice = bool(lengths) and "Transfer-Encoding" in self.headers
+        self.will_close = self.will_close or interim or framed_twice
 
 
 class _Heard(io.RawIOBase):
@@ -235,16 +260,11 @@ class _Heard(io.RawIOBase):
         self._timeout_s = sock.gettimeout() or math.inf
         self._until = time.monotonic() + self._timeout_s
         self._came = 0
-        self._most: float = _HEAD_BYTES
         self._over = False
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
         """What reads of it."""
         return _Reader(self)
-
-    def bound_bytes(self) -> None:
-        """The head is read; how large the body may be is for others to say."""
-        self._most = math.inf
 
     def readable(self) -> bool:
         """True."""
@@ -265,25 +285,40 @@ class _Heard(io.RawIOBase):
                 raise
             raise Unexpected("the answer did not end in time", again=False) from exc
         self._came += came or 0
-        if self._came > self._most:
-            raise Unexpected("the head of the answer has no end")
         return came
 
     def end(self, rest: Callable[[], bytes]) -> None:
         """Close; nothing that was received may be left."""
         self._over = True
-        if rest():
+        pending: Callable[[], int] = getattr(self._socket, "pending", int)  # TLS has read ahead
+        if rest() or pending():
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._raw.close()
 
 
 class _Reader(io.BufferedReader):
-    """What http.client reads an answer from."""
+    """What http.client reads an answer from: its lines, of which all but few are a head, and the
+    body between them, which is for others to bound."""
 
     def __init__(self, heard: _Heard) -> None:
         self._heard = heard
+        self._line_bytes = 0
         super().__init__(heard)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next line; Unexpected where so many came without anything else between them."""
+        most = _HEAD_BYTES if size is None or size < 0 else size
+        line = super().readline(most)
+        self._line_bytes += len(line)
+        if self._line_bytes >= _HEAD_BYTES:
+            raise Unexpected("the head of the answer has no end")
+        return line
+
+    def read(self, size: int | None = -1) -> bytes:
+        """So much of a body."""
+        self._line_bytes = 0
+        return super().read(size)
 
     def close(self) -> None:
         """Close, having looked for what follows the answer."""

@@ -938,9 +938,21 @@ _LANES = _mutations(
     ),
     (
         "what follows an answer is the answer to the next request",
-        "if rest():",
-        "if False:",
+        "if rest() or pending():",
+        "if pending():",
         "tests/wire/test_wire_answers.py::test_what_follows_an_answer_is_no_answer",
+    ),
+    (
+        "what follows an answer within TLS is the answer to the next request",
+        "if rest() or pending():",
+        "if rest():",
+        "tests/wire/test_wire_answers.py::test_what_follows_an_answer_within_tls_is_no_answer",
+    ),
+    (
+        "a packed answer that broke off is whole",
+        'raise Unexpected("the packed answer broke off")',
+        "pass",
+        "tests/wire/test_wire_answers.py::test_a_packed_body_that_is_not_whole_is_unreadable",
     ),
     (
         "an answer may have two lengths",

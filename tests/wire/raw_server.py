@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,13 +24,15 @@ class RawServer:
     """Answers each request by `reply`, which may send anything; `asked` are the request lines."""
 
     reply: Reply
+    context: ssl.SSLContext | None = None
     asked: list[str] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
     connections: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+        scheme = "https" if self.context else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -47,6 +50,8 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            if self.context is not None:
+                connection = self.context.wrap_socket(connection, server_side=True)
             heard = b""
             while data := connection.recv(65536):
                 heard += data

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import re
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from raw_server import RawServer, Send, answer
+from token_endpoint import certificates
 
 from reconciler.errors import UnreachableError, UnreadableError, WireError
 from reconciler.wire.http import Http
@@ -78,6 +81,26 @@ def test_what_follows_an_answer_is_no_answer(
         assert len(server.connections) == 2
 
 
+@pytest.mark.parametrize("size", [200, 8_192, 9_000])
+def test_what_follows_an_answer_within_tls_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """TLS hands out whole records: what is left of one, no look at the socket shows."""
+    trusted, certificate = certificates(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def reply(line: str, send: Send) -> None:
+        padding = size - len(own(line)) - 13  # a header's name, and the end of its line
+        send(answer(f'"{line.split()[1]}"'.encode(), f"X-Padding: {'x' * padding}") + FOREIGN)
+
+    with closing(RawServer(reply, context)) as server, Http(retries=0) as client:
+        for path in ("/a", "/b", "/c"):
+            assert client.request("GET", server.url + path).json() == path
+        assert len(server.connections) == 3
+
+
 def test_a_connection_is_looked_at_before_it_is_used_again(client: Http) -> None:
     """An answer that nobody waits for may come after the one before has been read to its end."""
     with closing(RawServer(lambda line, send: send(own(line)))) as server:
@@ -99,6 +122,25 @@ def test_connections_are_used_again_where_nothing_unexpected_came(client: Http) 
         for method in ("GET", "HEAD", "POST", "GET"):
             client.request(method, f"{server.url}/a")
         assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("length", ["abc", "-4", "+4", "4_0", "4,4", ""])
+def test_a_length_that_is_no_number_is_refused(client: Http, length: str) -> None:
+    """Else the answer would be over wherever the connection breaks off."""
+    sent = f'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"/a"'
+    with (
+        closing(RawServer(lambda _, send: send(sent.encode()))) as server,
+        pytest.raises(WireError, match="the length of the answer is no number"),
+    ):
+        client.request("GET", f"{server.url}/a")
+
+
+def test_an_answer_that_is_framed_twice_costs_the_connection(client: Http) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\nTransfer-Encoding: x, chunked\r\n\r\n"
+    with closing(RawServer(lambda _, send: send(head + b'4\r\n"/a"\r\n0\r\n\r\n'))) as server:
+        for _ in range(2):
+            assert client.request("GET", f"{server.url}/a").json() == "/a"
+        assert len(server.connections) == 2
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -204,10 +246,57 @@ def test_interim_answers_without_end_are_an_error(part: bytes) -> None:
         http.request("GET", server.url)
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+IN_CHUNKS = b"%x\r\n%s\r\n"
+NOTHING = b"\0\0\0\xff\xff" * 10_000  # empty blocks of deflate
+EMPTY = gzip.compress(b"") * 4_000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(
+            endlessly(b"A: b\r\n" * 1_000, CHUNKED + b"\r\n1\r\nx\r\n0\r\n"), id="trailers"
+        ),
+        pytest.param(endlessly(b"x" * 9_000, CHUNKED + b"\r\n1;"), id="a chunk's extension"),
+        pytest.param(
+            endlessly(
+                IN_CHUNKS % (len(NOTHING), NOTHING),
+                CHUNKED
+                + b"Content-Encoding: gzip\r\n\r\n"
+                + IN_CHUNKS % (10, gzip.compress(b"")[:10]),
+            ),
+            id="a packed body without content",
+        ),
+        pytest.param(
+            endlessly(IN_CHUNKS % (len(EMPTY), EMPTY), CHUNKED + b"Content-Encoding: gzip\r\n\r\n"),
+            id="one empty packed body after another",
+        ),
+    ],
+)
+def test_what_holds_no_content_has_an_end_too(
+    client: Http, reply: Callable[[str, Send], None]
+) -> None:
+    """However fast it comes, so that it is never late."""
+    over: list[WireError] = []
+
+    def ask() -> None:
+        try:
+            client.request("GET", server.url)
+        except WireError as exc:
+            over.append(exc)
+
+    with closing(RawServer(reply)) as server:
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(10)
+        assert over
+
+
 def test_a_silent_service_is_not_waited_for_by_every_try() -> None:
     with (
         closing(RawServer(lambda *_: None)) as server,
-        Http(timeout_s=(1.0, 0.1), backoff_s=0) as http,
+        Http(timeout_s=(1.0, 0.4), backoff_s=0) as http,
     ):
         with pytest.raises(UnreachableError, match="no answer in time"):
             http.request("GET", server.url)
@@ -234,6 +323,27 @@ def test_a_packing_that_was_not_asked_for_is_refused(client: Http, encoding: str
         with pytest.raises(UnreadableError, match="packed in a way that was not asked for"):
             client.request("GET", server.url)
         assert b"Accept-Encoding: gzip\r\n" in server.heads[0] + b"\r\n"
+
+
+@pytest.mark.parametrize("cut", [1, 8, 12, 30])
+def test_a_packed_body_that_is_not_whole_is_unreadable(client: Http, cut: int) -> None:
+    """Its length may be right all the same: a table would be believed without its last rows."""
+    body = answer(gzip.compress(bytes(range(200)))[:-cut], "Content-Encoding: gzip")
+    broke_off = pytest.raises(UnreadableError, match="the packed answer broke off")
+    with closing(RawServer(lambda _, send: send(body))) as server, broke_off:
+        client.request("GET", server.url)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", bytes(range(256)) * 2_000])
+def test_a_packed_body_in_pieces_is_its_content(client: Http, content: bytes) -> None:
+    packed = gzip.compress(content)
+    pieces = [packed[:10], packed[10:11], *(packed[i : i + 99] for i in range(11, len(packed), 99))]
+    body = b"".join(IN_CHUNKS % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    sent = CHUNKED + b"Content-Encoding: gzip\r\n\r\n" + body
+    with closing(RawServer(lambda _, send: send(sent))) as server:
+        for _ in range(2):
+            assert client.request("GET", server.url).body == content
+        assert len(server.connections) == 1
 
 
 def test_a_packed_body_is_unpacked_only_as_far_as_it_may_be(client: Http) -> None:
