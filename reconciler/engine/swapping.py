@@ -26,6 +26,7 @@ from reconciler.errors import (
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
+    UnreadableError,
     WireError,
 )
 from reconciler.model import (
@@ -106,7 +107,7 @@ class Swapping:
             return None
         try:
             words = self._target.progress(self._swap.operation)
-        except (RefusedError, NotFoundError) as exc:
+        except (RefusedError, NotFoundError, UnreadableError) as exc:
             # It was written: what is read back says whether it goes on, and what became of it.
             log.info("%s: the operation cannot be asked: %s", self._binding.name, exc.message)
             words = ""

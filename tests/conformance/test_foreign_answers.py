@@ -15,7 +15,7 @@ from reconciler.engine.steps import Goal
 from reconciler.errors import UnreadableError
 from reconciler.ledger import manifest_json, parse_manifest, parse_record
 from reconciler.targets.members import check_is_of
-from tests.lab import Lab
+from tests.lab import URL, Lab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +82,33 @@ def test_a_write_that_is_answered_for_another_service(
     monkeypatch.setattr(Mixed, "send", patched)
     report = lab.apply()
     assert "the answer is about another resource" in str(report.failures), (report, lab.sent)
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (URL, "https://evil.example"),
+        (URL, "https://a.b.management.azure.com"),
+        ("operationsStatus/", "operationsStatus/another-"),
+    ],
+)
+def test_a_swap_whose_operation_cannot_be_asked_for_is_proved_by_what_is_read_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, said: str, instead: str
+) -> None:
+    """Else the new model would serve unproved until the next run."""
+    send = Mixed.send
+
+    def elsewhere(self: Mixed, request: requests.PreparedRequest, *a: Any, **k: Any) -> Any:
+        answer = send(self, request, *a, **k)
+        if place := answer.headers.get("Azure-AsyncOperation"):
+            answer.headers["Azure-AsyncOperation"] = place.replace(said, instead)
+        return answer
+
+    monkeypatch.setattr(Mixed, "send", elsewhere)
+    report = lab.apply()
+    assert report.failures == ()
+    assert {proof.name for proof in report.proofs} == ALL
+    assert lab.plan().converged
 
 
 def test_the_list_of_another_services_endpoints(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
