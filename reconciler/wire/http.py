@@ -247,13 +247,17 @@ class Http:
         headers = {**asked.headers, _ASKED_AS: request_id, f"x-ms-return-{_ASKED_AS[5:]}": "true"}
         if asked.credential is not None:
             headers["Authorization"] = asked.credential.authorization(asked.url)
-        # Signing in may have taken a minute: nothing stands between this look and the sending.
-        if asked.method not in READING_METHODS and (why := self._halted()):
-            raise StoppedError(f"{asked.what}: nothing was sent: {why}")
+
+        def check() -> None:
+            """Nothing stands between this look and the sending, once a connection is made."""
+            if asked.method not in READING_METHODS and (why := self._halted()):
+                raise StoppedError(f"{asked.what}: nothing was sent: {why}")
+
+        check()  # signing in may have taken a minute
         if self._on_request is not None:
             self._on_request(asked.method, without_query(asked.url))
         try:
-            answer = self._lanes.send(asked.method, asked.url, headers, asked.content)
+            answer = self._lanes.send(asked.method, asked.url, headers, asked.content, check)
         except foreign_errors() as exc:
             return _Broken(*phrase_of(exc), sent=not never_sent(exc))
         try:

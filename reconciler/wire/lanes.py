@@ -17,6 +17,7 @@ import math
 import os
 import re
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -79,6 +80,7 @@ class Lanes:
         self._adapter = _adapter(threads)
         self._mounted: dict[str, BaseAdapter] = {}
         self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}
+        self._asking = threading.local()  # whose `check` is that of the request of a thread
         for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
             logging.getLogger(name).addFilter(_redacted)
 
@@ -95,9 +97,18 @@ class Lanes:
         self._mounted[prefix] = adapter
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        check: Callable[[], None] = lambda: None,
     ) -> Came:
-        """The answer, its body unread. A redirect is an answer, and cookies are not kept."""
+        """The answer, its body unread. A redirect is an answer, and cookies are not kept.
+
+        `check` is called when a connection had to be made, which may take half a minute; where it
+        raises, nothing is sent.
+        """
         for prefix, adapter in self._mounted.items():
             if url.startswith(prefix):
                 return self._through(adapter, method, url, headers, content)
@@ -105,6 +116,7 @@ class Lanes:
         pool = self._pools.get((parts.scheme, parts.netloc))
         if pool is None:
             pool = self._pools[parts.scheme, parts.netloc] = self._pool(url)
+        self._asking.check = check
         answer = pool.urlopen(
             method,
             (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
@@ -124,15 +136,24 @@ class Lanes:
         """What leads to the origin of a URL. http goes to this machine only, never by a proxy, so
         a proxy is always a tunnel, in which the target of a request is what it is without one."""
         check_proxy(url)
-        asking, proxies = _prepared("GET", url, {}, None), self._proxies_for(url)
+        prepared, proxies = _prepared("GET", url, {}, None), self._proxies_for(url)
         pool: Any = self._adapter.get_connection_with_tls_context(
-            asking, self._trusted, proxies=proxies
+            prepared, self._trusted, proxies=proxies
         )
         cert_verify: Any = self._adapter.cert_verify
         cert_verify(pool, url, self._trusted, None)
         usual = pool.ConnectionCls.default_socket_options
         pool.conn_kw["socket_options"] = [*usual, *_socket_options()]
-        pool.ConnectionCls = type("Connection", (pool.ConnectionCls,), {"response_class": _Answer})
+        usual_class, asking = pool.ConnectionCls, self._asking
+
+        class Connection(usual_class):  # type: ignore[misc, valid-type]
+            response_class = _Answer
+
+            def connect(self) -> None:
+                super().connect()
+                asking.check()
+
+        pool.ConnectionCls = Connection
         found: HTTPConnectionPool = pool
         return found
 

@@ -309,10 +309,10 @@ def test_a_large_answer_may_take_its_time() -> None:
     def reply(_: str, send: Send) -> None:
         send(answer(b"", length=160_000))
         for _ in range(8):
-            threading.Event().wait(0.05)
+            threading.Event().wait(0.15)
             send(b"x" * 20_000)
 
-    with closing(RawServer(reply)) as server, Http(timeout_s=(1.0, 0.2), retries=0) as http:
+    with closing(RawServer(reply)) as server, Http(timeout_s=(1.0, 0.5), retries=0) as http:
         assert len(http.request("GET", server.url).body) == 160_000
 
 

@@ -17,6 +17,7 @@ from threading import Barrier
 
 import pytest
 import requests
+import urllib3
 from requests.adapters import BaseAdapter
 from scripted_server import Answer, StandIn
 
@@ -719,6 +720,26 @@ def test_a_sign_in_that_lasted_does_not_let_a_write_slip_out(http: Http, stand_i
     with pytest.raises(StoppedError, match="meanwhile"):
         http.halted_by(lambda: "".join(why)).request("PATCH", stand_in.url, credential=Slow())
     assert stand_in.heard == []
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_connection_that_took_long_does_not_let_a_write_slip_out(
+    http: Http, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Names and connections of a network that comes and goes take longer than a lock may last."""
+    why: list[str] = []
+    connect = urllib3.connection.HTTPConnection.connect
+
+    def slow(self: urllib3.connection.HTTPConnection) -> None:
+        connect(self)
+        why.append("the lock was lost meanwhile")
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", slow)
+    halted = http.halted_by(lambda: "".join(why))
+    with pytest.raises(StoppedError, match="meanwhile"):
+        halted.request(method, stand_in.url)
+    assert stand_in.heard == []
+    assert halted.request("GET", stand_in.url).status == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
