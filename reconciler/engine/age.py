@@ -103,5 +103,5 @@ def _changed(world: World, manifest: Manifest) -> dict[str, datetime.date]:
 def _day(path: str, modified: str) -> datetime.date:
     try:
         return parsedate_to_datetime(modified).date()
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise UnreadableError(f"blob {path} does not say when it was written") from exc

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
 _PROXY = re.compile(
-    r"(?:(?P<scheme>https?|socks(?:4a?|5h?))://)?(?:[^\s/?#@]*@)?"
+    r"(?:(?P<scheme>https?|socks(?:4a?|5h?))://)?(?:[^\s/?#]*@)?"
     r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?",
     re.IGNORECASE,
 )

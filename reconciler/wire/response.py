@@ -219,9 +219,9 @@ def _clock(response: Response) -> str:
 
     try:
         there = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
+        off_s = time.time() - there.timestamp()
+    except (ValueError, OverflowError):
         return ""
-    off_s = time.time() - there.timestamp()
     if abs(off_s) < _CLOCK_OFF_S:
         return ""
     way = "fast" if off_s > 0 else "slow"

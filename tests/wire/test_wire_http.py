@@ -501,13 +501,27 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
 
 @pytest.mark.parametrize(
     "proxy",
-    ["127.0.0.1:9", "http://[::1]:9", "http://user:pa%20ss@127.0.0.1:9/", "https://p-1.example"],
+    [
+        "127.0.0.1:9",
+        "http://[::1]:9",
+        "http://user:pa%20ss@127.0.0.1:9/",
+        "http://user:p@ss@127.0.0.1:9",
+        "https://p-1.example",
+    ],
 )
 def test_a_proxy_as_people_write_it_is_used(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     for name in ("https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("https_proxy", proxy)
     check_proxy("https://host.invalid/")
+
+
+@pytest.mark.parametrize("zone", ["+99999999999999", "-99999999999999", "nowhere", ""])
+def test_a_date_that_is_none_hides_no_error(http: Http, stand_in: StandIn, zone: str) -> None:
+    date = f"Sun, 06 Nov 1994 08:49:37 {zone}" if zone else "tomorrow"
+    stand_in.answers = [Answer(403, headers={"Date": date})]
+    with pytest.raises(UnauthorizedError, match="403"):
+        http.request("GET", stand_in.url)
 
 
 @pytest.mark.parametrize(
