@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.errors import redact
 from reconciler.render.html import Overview, page_html
 from tests.page import cases
 
@@ -74,7 +75,7 @@ class Shown:
 
 def written(tmp_path: Path, overview: Overview) -> Path:
     file = tmp_path / "page.html"
-    file.write_text(page_html(overview), encoding="utf-8")
+    file.write_text(redact(page_html(overview)), encoding="utf-8")
     return file
 
 
