@@ -66,7 +66,7 @@ def _without_what_waits(made: Plan) -> Plan:
         as_declared = change.action is Action.NOOP or change.code == UNREADABLE
         (shown if as_declared or change.drift is not None else waiting).append(change)
     if waiting:
-        say(f"no drift, but not applied yet: {', '.join(change.name for change in waiting)}")
+        say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
     return replace(made, changes=tuple(shown), excess=())
 
 

@@ -10,6 +10,7 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError
+from reconciler.wire.hosts import DEFAULT_EMULATOR_URL
 from reconciler.wire.http import Http
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> I
             f"{seed} was not planted: {state} holds this world already. For a fresh one name an "
             "empty folder by --state."
         )
-    yield (
-        "commands talk to this world only after: "
-        f"export {session.EMULATOR_VARIABLE}={url}#{cloud.world.id}"
-    )
+    here = f"export {session.EMULATOR_VARIABLE}={url}#{cloud.world.id}"
+    if url == DEFAULT_EMULATOR_URL:
+        yield f"commands talk to this address anyway; to let them refuse another world: {here}"
+    else:
+        yield f"commands talk to this world only after: {here}"
 
 
 def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None) -> Server:
@@ -105,6 +107,9 @@ def opened(state: Path | None, seed: Path | None, speed: float) -> Iterator[Clou
             cloud.seed(seed)
     except ModuleNotFoundError as exc:
         raise ConfigurationError(f"{NEEDS} ({exc.name} is missing)") from exc
-    except (OSError, ValueError) as exc:
+    except OSError as exc:
+        why = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
+        raise ConfigurationError(f"the emulator cannot start: {why}") from exc
+    except ValueError as exc:
         raise ConfigurationError(f"the emulator cannot start: {exc}") from exc
     yield cloud

@@ -34,6 +34,7 @@ _UNKNOWN_HEADERS = (
     "x-ms-range-get-content-crc64",
 )
 _UNKNOWN_PARAMETERS = ("snapshot", "versionid")
+_ENTRY = 2000  # bytes that a blob or a block takes beside its content, with its name
 # What lists may include. Nothing here has snapshots, versions, tags or the like to show.
 _BLOB_PARTS = frozenset(
     {"copy", "deleted", "deletedwithversions", "immutabilitypolicy", "legalhold", "metadata"}
@@ -170,18 +171,20 @@ class BlobService:
 
     @property
     def size(self) -> int:
-        """How many bytes the blobs and the uncommitted blocks hold."""
+        """About how many bytes the blobs and the uncommitted blocks take, empty ones, too."""
         with self._guard:
             boxes = [
                 box for account in self.accounts.values() for box in account.containers.values()
             ]
-            blocks = (
+            blocks = [
                 block
                 for box in boxes
                 for staged in box.uncommitted.values()
                 for block in staged.values()
-            )
-            return sum(len(stored.content) for stored in self._all()) + sum(map(len, blocks))
+            ]
+            words = sum(len(f"{stored.metadata}{stored.more}") for stored in self._all())
+            contents = [*blocks, *(stored.content for stored in self._all())]
+            return words + sum(len(content) + _ENTRY for content in contents)
 
     def _all(self) -> Iterable[Stored]:
         for account in self.accounts.values():

@@ -172,7 +172,7 @@ class Cloud:
             raise Refused(413, "RequestEntityTooLarge", why)
         most = MOST_STORED if of_blobs else MOST_KEPT
         with self._guard:
-            sent = len(request.body) + _RECORD
+            sent = len(request.body) + sum(map(len, request.headers.values())) + _RECORD
             self._most[of_blobs] += sent
             if self._most[of_blobs] > most:
                 kept = self._core.blobs.size if of_blobs else self.world.size

@@ -44,7 +44,7 @@ def plant(core: Core, path: Path) -> None:
     except yaml.MarkedYAMLError as exc:
         where = f"{path}:{exc.problem_mark.line + 1}" if exc.problem_mark else str(path)
         raise ValueError(f"{path} is not a seed: {where}: {exc.problem}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:  # 2026-13-45 is a ValueError
         raise ValueError(f"{path} is not a seed: {exc}") from exc
     problems = _refused(document) or list(_unknown(document, path.parent))
     if problems:

@@ -60,8 +60,11 @@ class State:
             self._core.world.load(document["world"], models)
             self._core.world.id = document.get("id", self._core.world.id)
             self._core.blobs.load(document["blobs"], self._read)
-        except (ValueError, KeyError, TypeError, FileNotFoundError) as exc:
-            raise ValueError(f"{path} is not a world that this emulator can load: {exc}") from exc
+        except (ValueError, LookupError, TypeError, AttributeError, FileNotFoundError) as exc:
+            raise ValueError(
+                f"{path} is not a world that this emulator can load: {exc}; name another folder by "
+                "--state, or put back what was there"
+            ) from exc
 
     def save(self) -> None:
         """Write the world if it differs from what was written last; contents go first."""

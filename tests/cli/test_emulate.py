@@ -30,3 +30,11 @@ def test_without_scikit_learn_it_says_what_to_install(
     assert ran.code == errors.CONFIGURATION
     assert "pip install scikit-learn" in ran.err
     assert "reconciler[" not in ran.err
+
+
+def test_a_seed_that_is_not_there_is_named_in_plain_words(
+    command: Callable[..., Ran], tmp_path: Path
+) -> None:
+    ran = command("emulator", "--port", "0", "--seed", str(tmp_path / "seed.yaml"))
+    assert ran.code == errors.CONFIGURATION
+    assert f"cannot start: {tmp_path / 'seed.yaml'}: No such file or directory" in ran.err

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import emulator, errors
+from reconciler.cli import emulate
 from tests.lab import LOCAL
 
 if TYPE_CHECKING:
@@ -173,3 +174,14 @@ def test_a_world_keeps_its_id_and_a_seed_that_is_not_planted_is_said(tmp_path: P
 def test_an_empty_world_says_how_to_plant_one(tmp_path: Path) -> None:
     said = ended(started(tmp_path, "--port", "0"), "RECONCILER_EMULATOR=")
     assert "this world is empty; --seed FILE plants one" in said
+
+
+def test_at_the_usual_address_commands_need_no_variable_and_elsewhere_they_do(
+    stranger: emulator.Server,
+) -> None:
+    cloud = stranger._cloud
+    [usual] = emulate._notices(cloud, "http://127.0.0.1:8400", None, None)
+    [elsewhere] = emulate._notices(cloud, "http://127.0.0.1:8401", None, None)
+    assert "commands talk to this address anyway" in usual
+    assert "only after" not in usual
+    assert "only after: export RECONCILER_EMULATOR=http://127.0.0.1:8401#" in elsewhere

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -19,6 +20,7 @@ from tests.emulator.conftest import API, SEED, Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FAULT = {"route": "arm.list", "kind": "status", "status": 503}
 NAME = "breast-cancer-predictive"
@@ -313,3 +315,38 @@ def test_a_header_that_cannot_be_sent_ends_neither_the_header_nor_the_answer(
     assert answer.status_code == 503
     assert answer.headers["x-a"] == "a??Set-Cookie: b"
     assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("more", [{}, {"comp": "block"}], ids=["blobs", "blocks"])
+def test_storage_fills_up_by_empty_blobs_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+) -> None:
+    core = client.cloud._core
+    monkeypatch.setattr("reconciler.emulator.cloud.MOST_STORED", core.blobs.size + 50_000)
+    key, now = core.blobs.accounts["mllocal"].key, client.clock()
+
+    def put(number: int) -> int:
+        place = ("mllocal", "models", f"empty{number}")
+        url = f"/blob/mllocal/models/empty{number}" + blob_auth.mint(
+            key, place, "w", now - 60, now + 600
+        )
+        if more:
+            url += f"&comp=block&blockid={base64.b64encode(b'%04d' % number).decode()}"
+        kind = {"x-ms-blob-type": "BlockBlob", "x-ms-meta-note": "x" * 1000}
+        return client.send("PUT", url, token="", data=b"", headers=kind).status_code
+
+    assert [put(number) for number in range(60)][-1] == 507
+
+
+def test_a_world_of_other_shapes_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    for world in ([], {"services": []}, {"services": {"x": 1}}, {"classic": {"x": {}}}):
+        document = {"schema": "emulator/state/v1", "models": [], "world": world, "blobs": {}}
+        (tmp_path / "world.json").write_text(json.dumps(document))
+        with pytest.raises(ValueError, match=r"is not a world.*--state"):
+            emulator.Cloud(state=tmp_path)
+
+
+def test_a_seed_with_a_date_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "seed.yaml").write_text("storage: 2026-13-45\n")
+    with pytest.raises(ValueError, match=r"seed\.yaml is not a seed: month"):
+        emulator.Cloud().seed(tmp_path / "seed.yaml")

@@ -58,7 +58,7 @@ def only(github: StandIn) -> dict[str, str]:
 def test_what_was_never_applied_is_no_drift(github: StandIn, command: Command) -> None:
     ran = command("drift", "--detailed-exitcode", "--issue")
     assert ran.code == errors.SUCCESS, ran.err
-    assert "no drift, but not applied yet: diabetes-middle" in ran.err
+    assert "not drift, but waiting for apply: diabetes-middle" in ran.err
     assert "1 binding is in sync" in ran.out
     assert [str(one) for one in github.asked] == ["GET /repos/octo/endpoints/issues"]
 
