@@ -349,6 +349,11 @@ class WireError(ReconcilerError):
         super().__init__(message + (f" (x-ms-request-id {request_id})" if request_id else ""))
 
 
+def in_doubt(error: BaseException | None) -> bool:
+    """Whether the write that failed so may have been done, by the error or by its cause."""
+    return error is not None and (getattr(error, "in_doubt", False) or in_doubt(error.__cause__))
+
+
 class UnreachableError(WireError):
     """No answer at all; whether the request was carried out is unknown."""
 

@@ -17,6 +17,7 @@ from reconciler.errors import (
     StoppedError,
     UnavailableError,
     UnreachableError,
+    in_doubt,
 )
 from reconciler.model import (
     CREATED,
@@ -130,7 +131,6 @@ class RemovalRun:
         try:
             outcome = self._step()
         except (UnavailableError, UnreachableError) as exc:
-            self._in_doubt |= exc.in_doubt
             self._troubles += 1
             if self._troubles > MOST_TROUBLES:
                 return self._failed(exc.message, exc.exit_code)
@@ -146,7 +146,12 @@ class RemovalRun:
         world, target = self._shared.world, self._shared.world.target(self._owned.kind)
         if self._written is None:
             self._shared.progress.phase(self.name, "deleting")
-            operation = delete(world, self._owned.kind, self._owned.address)
+            doubted, self._in_doubt = self._in_doubt, True  # until the answer comes
+            try:
+                operation = delete(world, self._owned.kind, self._owned.address)
+            except ReconcilerError as exc:
+                self._in_doubt = doubted or in_doubt(exc)
+                raise
             self._written = Written(Action.DELETE, world.clock.now(), operation)
         if words := target.progress(self._written.operation):
             if world.clock.now() - self._written.asked_at > OPERATION_TIMEOUT_S:

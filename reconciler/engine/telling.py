@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine.lifecycle import OPERATION_TIMEOUT_S
 from reconciler.engine.steps import Again, Ended, Patience
-from reconciler.errors import ERROR, WireError
+from reconciler.errors import ERROR, ReconcilerError, in_doubt
 from reconciler.model import TOUCHED, Failure, Reached
 
 if TYPE_CHECKING:
@@ -33,12 +33,16 @@ class Telling:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Around a write to the endpoint: remembers that it was taken, or that nobody knows."""
+        """Around a write to the endpoint: remembers that it was taken, or that nobody knows, which
+        is so until its answer comes: the run may be cut off before that."""
+        before = self.reached
+        if before is not Reached.CHANGED:
+            self.reached = Reached.ASKED
         try:
             yield
-        except WireError as exc:
-            if exc.in_doubt and self.reached is not Reached.CHANGED:
-                self.reached = Reached.ASKED
+        except ReconcilerError as exc:
+            if not in_doubt(exc):
+                self.reached = before
             raise
         self.reached = Reached.CHANGED
 

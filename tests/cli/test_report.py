@@ -157,6 +157,54 @@ def test_a_second_signal_is_reported_too(lab: Lab, tmp_path: Path) -> None:
     assert len(written["report"]["unfinished"]) == 4
 
 
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_write_without_an_answer_at_the_second_signal_was_perhaps_done(
+    lab: Lab, command: Command, tmp_path: Path, method: str
+) -> None:
+    command("train", "--yes")
+    arguments = ["-t", "breast-cancer"]
+    if method == "DELETE":
+        services = lab.cloud.world.classic.values()
+        service = next(s for s in services if s.name == "Diabetes Scoring")
+        service.endpoints["young"].description = "[reconciler: local@mllocal/models]"
+        command("apply", "--yes", "-x", "diabetes-young")
+        (lab.services / "local" / "diabetes.yaml").unlink()
+        arguments = ["--prune"]
+    asked, released = threading.Event(), threading.Event()
+    serve = lab.cloud.handle
+
+    def hangs(request: Request) -> Response:
+        answer = serve(request)
+        if request.method == method:
+            asked.set()
+            released.wait(60)
+        return answer
+
+    lab.cloud.handle = hangs  # type: ignore[method-assign]
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "--yes", "--report", "report.json", *arguments],
+        cwd=tmp_path,
+        env=environment(lab),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        while "stopping after the steps under way" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == errors.INTERRUPTED
+    finally:
+        released.set()
+    report = read(tmp_path / "report.json")["report"]
+    (one,) = report["unfinished"]
+    assert one["reached"] == "asked"
+    assert report["done"] == [one["address"]]
+
+
 def swapping(lab: Lab, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """An apply whose swap of breast-cancer was taken, and of which no answer says how it goes on:
     the other endpoints are in sync, or wait for a job slot that never comes."""
