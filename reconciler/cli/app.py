@@ -33,7 +33,7 @@ app = typer.Typer(
     """,
     epilog="Exit codes: 0 ok, 1 error, 2 changes (--detailed-exitcode), 3 invalid configuration, "
     "4 refused, 5 not the approved plan, 6 locked, 7 partial, 8 proof failed, 64 wrong usage, "
-    "70 a bug of ours, 130/143 interrupted, 141 the reader of stdout went away.",
+    "70 a bug of ours, 129/130/143 interrupted, 141 the reader of stdout went away.",
 )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler import __version__, errors
 from reconciler.cli import actions
 from reconciler.cli.output import say, write_file
+from reconciler.cli.session import ending_signals
 from reconciler.cli.streams import check_reader
 from reconciler.errors import ReconcilerError, redact
 from reconciler.model import Reached
@@ -67,7 +68,7 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
     ending = Ending(command)
     began = _now()
     try:
-        with _ended_by_sigterm(path, ending, began):
+        with _ended_by_others(path, ending, began):
             yield ending
     except BaseException as exc:
         ending.exit_code, ending.error = _meaning(exc)
@@ -79,8 +80,8 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm(path: Path | None, ending: Ending, began: str) -> Iterator[None]:
-    """Let SIGTERM write the report and end the process inside, where nothing is being changed:
+def _ended_by_others(path: Path | None, ending: Ending, began: str) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP write the report and end the process, where nothing is being changed:
     while steps are under way, the handler of `session.stoppable` takes this one's place, and asks
     it at the second signal of any kind.
 
@@ -90,17 +91,20 @@ def _ended_by_sigterm(path: Path | None, ending: Ending, began: str) -> Iterator
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         ending.exit_code = 128 + number
         ending.error = "terminated" if number == signal.SIGTERM else "interrupted"
-        ending.cut_off()
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            ending.cut_off()
         if path is not None:
             _write(path, ending, began)
-        say(ending.error)
+        with contextlib.suppress(OSError):
+            say(ending.error)
         os._exit(ending.exit_code)
 
-    before = signal.signal(signal.SIGTERM, on_signal)
+    before = {number: signal.signal(number, on_signal) for number in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write(path: Path, ending: Ending, began: str) -> None:

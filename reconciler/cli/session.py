@@ -166,10 +166,19 @@ def world_at(http: Http, url: str) -> str | None:
     return world if isinstance(world, str) and _WORLD.fullmatch(world) else ""
 
 
+def ending_signals() -> list[signal.Signals]:
+    """The signals by which others end a run: SIGTERM, and SIGHUP of a terminal that goes away,
+    where there is one and `nohup` does not hold it off."""
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return [SIGTERM]
+    return [SIGTERM, hangup]
+
+
 @contextlib.contextmanager
 def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set `stop`; steps under way end first. A second signal quits, as the
-    handler of SIGTERM outside says: it may have a report to write.
+    """Let SIGINT, SIGTERM and SIGHUP set `stop`; steps under way end first. A second signal quits,
+    as the handler of SIGTERM outside says: it may have a report to write.
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -180,9 +189,10 @@ def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
         stop.signal = number
         stop.event.set()
         if not quiet:
-            say("stopping after the steps under way; once more to quit at once")
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                say("stopping after the steps under way; once more to quit at once")
 
-    before = {number: signal.signal(number, on_signal) for number in (SIGINT, SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (SIGINT, *ending_signals())}
     try:
         yield
     finally:

@@ -56,7 +56,7 @@ COLORS = {
     Action.NOOP: "dim",
 }
 _SIGNS = {True: "✓", False: "✗", None: "?"}
-_SIGNALS = {2: "SIGINT", 15: "SIGTERM"}
+_SIGNALS = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
 _COUNTED = {
     Action.TRAIN: "to train and bind",
     Action.CREATE: "to create",

@@ -229,13 +229,15 @@ def swapping(lab: Lab, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_ctrl_c_while_swapping_names_what_was_changed_and_not_proved(
-    lab: Lab, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_swapping_names_what_was_changed_and_not_proved(
+    lab: Lab, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = swapping(lab, tmp_path)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == errors.INTERRUPTED
+    assert process.returncode == 128 + number
+    assert f"Stopped by {number.name}" in out
     assert "? breast-cancer   changed, not proved" in out
     assert "0 changed" not in out
     report = read(tmp_path / "report.json")["report"]
@@ -247,6 +249,12 @@ def test_ctrl_c_while_swapping_names_what_was_changed_and_not_proved(
         *(p["address"] for p in report["proofs"]),
         *(one["address"] for one in report["unfinished"] if one["reached"] == "changed"),
     }
+
+
+def test_a_hangup_that_nohup_holds_off_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opened.ending_signals() == [signal.SIGTERM, signal.SIGHUP]
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
+    assert opened.ending_signals() == [signal.SIGTERM]
 
 
 def test_a_bug_in_the_middle_of_a_run_hides_nothing_that_was_changed(
