@@ -568,7 +568,7 @@ def drift(
     no_color: NoColor = False,
     verbose: Verbose = 0,
 ) -> int:
-    """Show what something else than git changed. Sends only GET and HEAD to the cloud."""
+    """Show what was changed outside git. Sends only GET and HEAD to the cloud."""
     from reconciler.cli import output as printing
     from reconciler.cli import session
     from reconciler.cli.drift import drift as command

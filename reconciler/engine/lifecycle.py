@@ -29,7 +29,7 @@ from reconciler.model import (
     Proof,
     Reached,
     Record,
-    settings_of,
+    settings_to_keep,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def update(world: World, observed: Observed, change: Change) -> str:
 
 def settled(world: World, observed: Observed) -> None:
     """Note the settings that were read back, so that a change of them outside git is seen."""
-    binding, record, settings = observed.binding, observed.record, settings_of(observed.live)
+    binding, record = observed.binding, observed.record
+    settings = settings_to_keep(binding, observed.live)
     if record is None:
         now = timestamp(world.clock.now())
         first = Record(observed.artifact.ref, None, None, proved=True, at=now)

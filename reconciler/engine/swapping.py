@@ -41,7 +41,7 @@ from reconciler.model import (
     Reached,
     Record,
     Score,
-    settings_of,
+    settings_to_keep,
 )
 
 if TYPE_CHECKING:
@@ -303,7 +303,9 @@ class Swapping:
         if self._unheard:  # another run, which was as deaf, may have taken it back
             self._verdicts.reject_for_silence(self._unheard)
         record = replace(swap.record, bound=swap.record.wanted, proved=True)
-        self._keep(replace(record, settings=settings_of(observed.live)), "proof")
+        self._keep(
+            replace(record, settings=settings_to_keep(self._binding, observed.live)), "proof"
+        )
         if self.disproved and self._goal is Goal.ROLLED_BACK:
             return self._telling.ended(Ended(proof=proof, changed=True), "rolled back, and proved")
         if self.disproved:

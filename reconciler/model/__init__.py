@@ -16,7 +16,7 @@ from reconciler.model.desired import (
     TrainingService,
     Workspace,
 )
-from reconciler.model.drift import drifted, owned_settings, settings_of
+from reconciler.model.drift import drifted, owned_settings, settings_to_keep
 from reconciler.model.observed import (
     CREATED,
     DELETED,
@@ -166,6 +166,6 @@ __all__ = [
     "drifted",
     "owned_settings",
     "served",
-    "settings_of",
+    "settings_to_keep",
     "training_key",
 ]

@@ -53,15 +53,16 @@ def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDif
 def owned_settings(binding: Binding, live: Live) -> dict[str, tuple[str, str]]:
     """By name, each setting that git owns: as it is, and as it is declared; also the protection
     that our own mark keeps."""
-    now = dict(settings_of(live))
+    now = {f"settings.{name}": value for name, value in live.settings}
+    if live.ours:
+        now["protect"] = str(live.protected).lower()
     wanted = {f"settings.{name}": value for name, value in binding.settings}
     if binding.create is not None and "protect" in now:
         wanted["protect"] = str(binding.protect).lower()
     return {name: (now.get(name, ""), value) for name, value in sorted(wanted.items())}
 
 
-def settings_of(live: Live) -> tuple[tuple[str, str], ...]:
-    """The settings that an endpoint shows, by the names that a record keeps and people see."""
-    shown = [(f"settings.{name}", value) for name, value in live.settings]
-    shown += [("protect", str(live.protected).lower())] if live.ours else []
-    return tuple(sorted(shown))
+def settings_to_keep(binding: Binding, live: Live) -> tuple[tuple[str, str], ...]:
+    """The settings that git owns as they are, by the names that a record keeps and people see.
+    Others change outside git without drift, also those that git owns later."""
+    return tuple((name, now) for name, (now, _) in owned_settings(binding, live).items())

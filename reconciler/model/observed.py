@@ -181,9 +181,9 @@ class Record:
     must. `previous` is the
     way back (None: there is none): the model that was last known to be good, which need not be
     the one that served. `bound` is the model that the service accepted last: the witness where
-    it hides its model. `settings` are those that the endpoint showed when it was last as this
-    program left it. `etag` is that of the stored record when it was read; a record that
-    replaces it must name it.
+    it hides its model. `settings` are those that git owned, as the endpoint showed them
+    when it was last as this program left it. `etag` is that of the stored record when it was read;
+    a record that replaces it must name it.
     """
 
     wanted: ModelRef

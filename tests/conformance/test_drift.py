@@ -123,6 +123,27 @@ def binding_key(lab: Lab) -> str:
     return next(b for b in lab.desired().bindings if b.name == "breast-cancer").address.key
 
 
+def test_what_was_changed_before_git_owned_it_waits_and_is_no_drift(lab: Lab) -> None:
+    lab.apply()
+    (endpoint,) = [
+        service.endpoints["young"]
+        for service in lab.cloud.world.classic.values()
+        if service.name == "Diabetes Scoring"
+    ]
+    endpoint.description = "Mine"
+    lab.edit(
+        "diabetes.yaml",
+        "  endpoint: young\n",
+        "  endpoint: young\n  settings: {description: Ours}\n",
+    )
+    change = lab.changes()["diabetes-young"]
+    assert (change.action, change.drift) == (Action.UPDATE, None)
+    assert lab.apply().failures == ()
+    endpoint.description = "Mine"
+    drift = lab.changes()["diabetes-young"].drift
+    assert paths(drift) == [("settings.description", "Ours", "Mine")]
+
+
 @pytest.mark.parametrize("applied", [True, False], ids=["drifted", "never applied"])
 def test_status_and_verify_agree_about_a_model_that_is_not_the_declared_one(
     lab: Lab, applied: bool
