@@ -23,7 +23,8 @@ def judge_score(probe: Probe, score: Score) -> Health:
     for expected in probe.expect:
         if wrong := _wrong(expected, cells[expected.column]):
             return Health(HealthCode.DEGRADED, f"{wrong} (spec.verify.expect)")
-    return Health(HealthCode.HEALTHY, f"scored {len(score.rows)} rows")
+    rows = len(score.rows)
+    return Health(HealthCode.HEALTHY, f"scored {rows} {'row' if rows == 1 else 'rows'}")
 
 
 def _cells(score: Score, column: str) -> tuple[str, ...]:

@@ -350,7 +350,7 @@ def rollback(
     no_color: NoColor = False,
     verbose: Verbose = 0,
 ) -> int:
-    """Swap the model before back in, prove it, and reject the version that serves now."""
+    """Swap the previous model back in, prove it, and reject the version that serves now."""
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command

@@ -39,10 +39,13 @@ def prove(world: World, binding: Binding) -> Proof:
             return _of_absent(binding, live, health)
         if live.ref != wanted:
             return make_proof(binding, live, health, read_back=False)
-        after = answer(world.targets[binding.kind], binding) if binding.probe else None
     except ReconcilerError as exc:
         health = Health(HealthCode.UNKNOWN, exc.message)
         return Proof(binding.name, str(binding.address), binding.version.version, False, health)
+    try:
+        after = answer(world.targets[binding.kind], binding) if binding.probe else None
+    except ReconcilerError as exc:  # it was read back all the same
+        return make_proof(binding, live, Health(HealthCode.UNKNOWN, exc.message))
     return make_proof(binding, live, judge(binding, after), after=after)
 
 

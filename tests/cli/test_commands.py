@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.emulator import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +181,18 @@ def test_verify_is_8_before_and_0_after(lab: Lab, command: Command) -> None:
     ran = command("verify", "-o", "json")
     assert ran.code == errors.SUCCESS
     assert all(proof["read_back"] for proof in json.loads(ran.out)["proofs"])
+
+
+def test_verify_says_read_back_of_an_endpoint_whose_probe_was_refused(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes")
+    lab.cloud.faults.script(Fault("rrs.execute", "status", times=9, status=400))
+    ran = command("verify", "-t", "breast-cancer", "-o", "json")
+    assert ran.code == errors.UNPROVED
+    (proof,) = json.loads(ran.out)["proofs"]
+    assert (proof["read_back"], proof["proved"]) == (True, False)
+    assert proof["health"]["code"] == "Unknown"
 
 
 def test_an_export_can_be_planned_against_without_any_credential(
