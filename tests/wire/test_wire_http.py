@@ -516,14 +516,6 @@ def test_a_proxy_as_people_write_it_is_used(monkeypatch: pytest.MonkeyPatch, pro
     check_proxy("https://host.invalid/")
 
 
-@pytest.mark.parametrize("zone", ["+99999999999999", "-99999999999999", "nowhere", ""])
-def test_a_date_that_is_none_hides_no_error(http: Http, stand_in: StandIn, zone: str) -> None:
-    date = f"Sun, 06 Nov 1994 08:49:37 {zone}" if zone else "tomorrow"
-    stand_in.answers = [Answer(403, headers={"Date": date})]
-    with pytest.raises(UnauthorizedError, match="403"):
-        http.request("GET", stand_in.url)
-
-
 @pytest.mark.parametrize(
     ("off_s", "words"),
     [
@@ -547,7 +539,15 @@ def test_a_clock_that_is_off_is_named_where_it_can_be_the_reason(
     assert "clock" not in caught.value.message
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Sat, 99 Nov 2026 99:99:99 GMT"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "yesterday",
+        "Sat, 99 Nov 2026 99:99:99 GMT",
+        "Sun, 06 Nov 1994 08:49:37 +99999999999999",
+    ],
+)
 def test_a_date_that_is_none_says_nothing(http: Http, stand_in: StandIn, date: str) -> None:
     stand_in.answers = [Answer(403, b"", {"Date": date})]
     with pytest.raises(UnauthorizedError) as caught:
