@@ -233,7 +233,7 @@ def endlessly(
 def test_an_answer_must_end_in_time(
     reply: Callable[[str, Send], None], error: type[WireError]
 ) -> None:
-    with closing(RawServer(reply)) as server, Http(timeout_s=(1.0, 0.2), backoff_s=0) as http:
+    with closing(RawServer(reply)) as server, Http(timeout_s=(1.0, 0.6), backoff_s=0) as http:
         with pytest.raises(error, match="did not end in time"):
             http.request("GET", server.url)
         assert len(server.asked) == 1  # trying again would only take longer
