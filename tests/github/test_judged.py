@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.emulator import Fault
 from tests.github.gits import git
 
 if TYPE_CHECKING:
@@ -57,6 +58,19 @@ def test_a_refusal_that_the_pull_request_does_not_touch_is_shown_and_not_judged(
     plan = json.loads(Path("plan.json").read_text())
     assert {each["action"] for each in plan["changes"]} == {"BLOCK", "TRAIN"}
     assert command("plan", "--detailed-exitcode").code == errors.CHANGES
+
+
+def test_what_cannot_be_read_and_is_not_touched_is_shown_and_not_judged(
+    lab: Lab, command: Command
+) -> None:
+    change(lab, *CANCER)
+    lab.cloud.faults.script(Fault("classic.endpoint.get", "status", times=1000, status=403))
+    lab.cloud.faults.script(Fault("classic.endpoints.get", "status", times=1000, status=403))
+    ran = command("plan")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "unreadable" in ran.out
+    assert "diabetes-young" in ran.err
+    assert command("plan", "--strict").code == errors.ERROR
 
 
 def test_strict_judges_all(lab: Lab, command: Command) -> None:
