@@ -38,7 +38,7 @@ def rollback(
         ending.report, back = _roll_back(order, name, to, reason, ending)
         ending.exit_code = report_exit_code(ending.report)
         order.page.show_report(ending.report)
-    if not ending.report.failures:
+    if ending.exit_code == errors.SUCCESS:
         (binding,) = order.wanted.bindings
         keep = f'write version "{back.version}" in {binding.source.path}, or declare a new one'
         foreign = f"{back.after} is no version of this model, so declare a new one"

@@ -251,6 +251,27 @@ def test_a_signal_while_swapping_names_what_was_changed_and_not_proved(
     }
 
 
+def test_a_rollback_that_was_stopped_does_not_say_how_to_keep_it(
+    lab: Lab, command: Command
+) -> None:
+    command("apply", "--yes", "-t", "breast-cancer")
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    command("apply", "--yes", "-t", "breast-cancer")
+    serve = lab.cloud.handle
+
+    def stopping(request: Request) -> Response:
+        answer = serve(request)
+        if request.method == "PATCH":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return answer
+
+    lab.cloud.handle = stopping  # type: ignore[method-assign]
+    ran = command("rollback", "breast-cancer", "--yes")
+    assert ran.code == errors.TERMINATED
+    assert "? breast-cancer   changed, not proved" in ran.out
+    assert "to keep it" not in ran.err
+
+
 def test_a_hangup_that_nohup_holds_off_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened.ending_signals() == [signal.SIGTERM, signal.SIGHUP]
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
