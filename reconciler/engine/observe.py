@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -254,16 +256,22 @@ def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
         return None
     found = {path: world.storage.get(path) for _, path in binding.recipe.inputs}
     counts = [
-        _data_rows(blob.content)
+        _data_rows(path, blob.content)
         for path, blob in found.items()
         if blob is not None and blob.fingerprint == attempt.inputs.get(path)
     ]
     return min(counts) if counts and len(counts) == len(found) else None
 
 
-def _data_rows(content: bytes) -> int:
-    """The lines below the header that hold something."""
-    return max(sum(bool(line.strip()) for line in content.splitlines()) - 1, 0)
+def _data_rows(path: str, content: bytes) -> int:
+    """The rows below the header that hold something; none where the quotes end nowhere."""
+    text = io.StringIO(content.decode("utf-8", "replace"), newline="")
+    delimiter = "\t" if path.casefold().endswith(".tsv") else ","
+    try:
+        rows = csv.reader(text, delimiter=delimiter)
+        return max(sum(any(map(str.strip, row)) for row in rows) - 1, 0)
+    except csv.Error:
+        return 0
 
 
 def _model(job: Job, port: str) -> ModelRef:
