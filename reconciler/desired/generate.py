@@ -344,7 +344,8 @@ def _csv_rows(text: str) -> Iterator[Row]:
             if not row:
                 continue
             if len(row) != len(header):
-                message = f"{len(row)} cells where the header has {len(header)}"
+                cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+                message = f"{cells} where the header has {len(header)}"
                 raise CannotReadError(message, reader.line_num)
             if not all(row):
                 message = f'the cell of "{header[row.index("")]}" is empty'

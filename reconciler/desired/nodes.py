@@ -43,8 +43,8 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 # A sign or a base stands before what YAML 1.2 and its parsers take for a number and 1.1 does not.
 _NUMBER = re.compile(
-    r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|\.(inf|Inf|INF)|"
-    r"(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)|\.(nan|NaN|NAN)"
+    r"[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|\.(inf|Inf|INF)|"
+    r"(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9][0-9_]*)?)|\.(nan|NaN|NAN)"
 )
 # Booleans of YAML 1.1 that PyYAML reads as text; as keys they are names that people use.
 _BOOLEAN = re.compile("[yYnN]")

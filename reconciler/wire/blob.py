@@ -12,6 +12,7 @@ ourselves is a success. Without it a claim could be lost to nobody.
 from __future__ import annotations
 
 import copy
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +56,7 @@ MAX_BLOB_BYTES = 512 * 1024 * 1024
 _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
 _WRITE_ID = "writeid"
 _META = "x-ms-meta-"
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _READ, _WRITE, _LIST = "r", "cw", "l"
 
 
@@ -435,8 +437,9 @@ def fetch_url(http: Http, hosts: Hosts, url: str) -> Response:
 
 def _check_path(path: str) -> None:
     """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
-    if any(part in ("", ".", "..") for part in path.split("/")) or not path.isprintable():
-        raise RefusedError(f"{path!r} is not a blob name: empty, '.' or '..' between slashes")
+    if any(part in ("", ".", "..") for part in path.split("/")) or _NO_NAME.search(path):
+        why = "empty, '.' or '..' between slashes, or a control character"
+        raise RefusedError(f"{path!r} is not a blob name: {why}")
 
 
 def _checked(answer: Response) -> Response:

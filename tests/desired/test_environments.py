@@ -18,7 +18,11 @@ def more(sentence: str, line: str, *said: str) -> Row:
     return whole(sentence, "environment", f"{ENVIRONMENT}  {line}\n", *said)
 
 
-END = ", and end it with the id of the service: without /jobs, /execute, /score or /swagger.json"
+NO_ADDRESS = (
+    "is not the address of a service; write /workspaces/ID/services/ID or "
+    "/subscriptions/ID/services/ID, with or without https://HOST before it, and nothing behind it: "
+    "no /jobs, /execute, /score or /swagger.json"
+)
 ENVIRONMENTS = [
     environment(
         "a subscription that is no GUID is refused",
@@ -92,21 +96,29 @@ ENVIRONMENTS = [
         "a training service without TLS is refused",
         "/workspaces/w/services/s",
         "http://example.org/x",
-        '10:27: spec.trainingServices.churn-training.url: "http://example.org/x" is not the '
-        "address of a service; write an https URL without a query, or a path that begins with "
-        f"/workspaces/ or /subscriptions/{END}",
+        f'10:27: spec.trainingServices.churn-training.url: "http://example.org/x" {NO_ADDRESS}',
     ),
     *(
         environment(
-            f"a training service that ends with {end} is refused",
+            f"a training service at {url} is refused",
             "/workspaces/w/services/s",
-            start + end,
-            f'10:27: spec.trainingServices.churn-training.url: "{start}{end}" is not the '
-            "address of a service; write an https URL without a query, or a path that begins with "
-            f"/workspaces/ or /subscriptions/{END}",
+            url,
+            f'10:27: spec.trainingServices.churn-training.url: "{url}" {NO_ADDRESS}',
         )
-        for start in ("/workspaces/w/services/s", "https://example.org/services/s")
-        for end in ("/jobs", "/Execute", "/score", "/swagger.json", "/jobs/1", "?api-version=2.0")
+        for start in ("/workspaces/w/services/s", "https://example.org/subscriptions/s/services/s")
+        for url in (
+            *(f"{start}{end}" for end in ("/jobs", "/Execute", "/score", "/swagger.json")),
+            *(f"{start}{end}" for end in ("/jobs/1", "?api-version=2.0", "%2fjobs", "/swagger")),
+            start.removesuffix("/services/s"),
+            start.replace("/services/", "/webservices/"),
+            start.replace("/s/", "/../").replace("/w/", "/../"),
+        )
+    ),
+    environment(
+        "a training service without a path is refused",
+        "/workspaces/w/services/s",
+        "https://example.org",
+        f'10:27: spec.trainingServices.churn-training.url: "https://example.org" {NO_ADDRESS}',
     ),
     environment(
         "a resource group that ends with a dot is refused",

@@ -84,7 +84,7 @@ def test_a_line_break_in_a_quoted_cell_is_kept_and_lines_are_counted(
         "plain",
     ]
     write(tmp_path, {"sites.csv": rows + "3"})
-    with pytest.raises(ConfigurationError, match=r"sites\.csv: 6: 1 cells where the header has 2"):
+    with pytest.raises(ConfigurationError, match=r"sites\.csv: 6: 1 cell where the header has 2"):
         load(tmp_path, KINDS)
 
 
@@ -162,7 +162,7 @@ CSVS = [
     ("id,x\n1,2\n", 'has no column "location"; known: id, x; name it by column: NAME'),
     ("location,location\n1,2\n", '1: the column "location" is there twice'),
     ("location,\n1,2\n", "1: a column has no name"),
-    ("location,x\n1\n", "2: 1 cells where the header has 2"),
+    ("location,x\n1\n", "2: 1 cell where the header has 2"),
     ("location,x\n1,\n", '2: the cell of "x" is empty'),
     ("location,x\n1,\u2028y\n", "2:3: the character U+2028 is not allowed; take it out"),
     ("location\r1\r", "1:9: a carriage return alone ends no line for git; end lines with LF"),

@@ -144,7 +144,7 @@ def test_an_argument_cannot_lead_an_input_elsewhere(root: Path) -> None:
     assert complaints(write(root, files)) == [
         'services/churn.yaml:8:5: spec.model: the input "input1" becomes '
         '"datasets/../secret/7.csv", which is not a blob path; '
-        "write container/path, without a leading /, without .. and without ?"
+        "write container/path, without a leading /, without .. or /./ and without ?"
     ]
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import pytest
 
 ONE_BOUND = "10:7: spec.accept[0]: exactly one of atLeast, atMost, noWorseThanLive, betterThanLive, minRows is needed"
-NO_PATH = "is not a blob path; write container/path, without a leading /, without .. and without ?"
+NO_PATH = (
+    "is not a blob path; write container/path, without a leading /, without .. or /./ and without ?"
+)
 NO_TABLE = "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
 WHO = 'for the binding "churn" (churn.yaml:4:9)'
 INPUT = "7:22: spec.training.inputs.input1:"
@@ -119,7 +121,15 @@ MODELS += [
         path,
         f'{INPUT} "{path}" {NO_PATH}',
     )
-    for path in ["/datasets/a.csv", "datasets/../a.csv", "datasets/a.csv?x=y", "a.csv", "a//b", ""]
+    for path in [
+        "/datasets/a.csv",
+        "datasets/../a.csv",
+        "datasets/./a.csv",
+        "datasets/a.csv?x=y",
+        "a.csv",
+        "a//b",
+        "",
+    ]
 ]
 MODELS += [
     model(

@@ -83,7 +83,7 @@ def created_from(document: Mapping[str, Any], town: Town) -> None:
     """What is made of an exported file: the body of a PUT, or words."""
     binding, environment = town.bindings["breast-cancer"], town.wanted.environment
     create = {"commitmentPlan": "plan", "secrets": {"node5/Account Key": "env:KEY"}}
-    spec = {"asset": binding.asset, "create": create}
+    spec = {"asset": binding.asset, "definition": "x.json", "create": create}
     made = make_creation(document, spec, environment, lambda *_: SecretName("KEY"))
     if isinstance(made, list):
         assert made

@@ -139,7 +139,7 @@ def test_a_read_that_fails_is_not_an_absence(
 
 
 def test_names_of_any_kind_survive_the_way(models: Container) -> None:
-    names = ["a b", "a%20b", "a+b", "ä/ö", "a=1,b=2/x", "q?x#y", "100%", "a&b<c>"]
+    names = ["a b", "a%20b", "a+b", "ä/ö", "a=1,b=2/x", "q?x#y", "100%", "a&b<c>", "a\u00a0b"]
     for name in names:
         models.put(name, name.encode())
     assert {name: models.get(name).content.decode() for name in names} == {n: n for n in names}  # type: ignore[union-attr]
