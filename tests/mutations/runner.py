@@ -111,6 +111,8 @@ def run(
 
     `folder` is where the copies of the tree go, one for each of `jobs`.
     """
+    if not mutations:  # pytest would run every test there is
+        raise ValueError("there is no such mutation; their names are in tests/mutations/table.py")
     if wrong := misfits(mutations, root):
         raise ValueError("\n".join(wrong))
     copies: queue.SimpleQueue[_Copy] = queue.SimpleQueue()

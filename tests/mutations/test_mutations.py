@@ -53,6 +53,11 @@ def test_a_survivor_is_told_from_what_a_test_misses_and_the_tree_stays(
     assert {path: path.read_text() for path in tree.rglob("*.py")} == before
 
 
+def test_a_name_that_no_mutation_has_is_an_error(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no such mutation"):
+        run([], jobs=1, root=tree, folder=tmp_path / "copies")
+
+
 def test_a_fragment_that_is_not_there_any_more_is_an_error(tree: Path, tmp_path: Path) -> None:
     gone = Mutation("gone", LIMIT, "value < 4", "True", ("tests/test_limit.py::test_six",))
     assert misfits([gone], tree)[1] == "gone: there is no test tests/test_limit.py::test_six"
