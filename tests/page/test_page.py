@@ -303,3 +303,9 @@ def test_an_event_without_a_known_name_is_called_by_its_file() -> None:
     event = Event("2026-11-20T10:00:00Z", "swap", cases.ref("m", "7"), "r", "")
     told = replace(one.history, events=(event,), names={})
     assert done([replace(one, history=told)])[0].model == "m model.ilearner"
+
+
+def test_the_number_of_endpoints_agrees_with_its_noun() -> None:
+    one = replace(cases.FEW, endpoints=cases.FEW.endpoints[:1])
+    assert "<b>1</b> endpoint</li>" in page_html(one)
+    assert "<b>0</b> endpoints</li>" in page_html(cases.EMPTY)
