@@ -300,6 +300,23 @@ def test_the_emulator_is_started_once_and_lives_as_long_as_the_job(
         assert time.monotonic() < until, "it outlived its job"
 
 
+def test_an_emulator_whose_port_is_taken_fails_its_step(hub: Hub) -> None:
+    """Who listens there may be another job's emulator, with another world."""
+    hub.runner._environ.clear()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = job(
+            hub,
+            f"""
+      - uses: ./.github/actions/emulator
+        with:
+          port: "{port}"
+""",
+        )
+    assert done.result == "failure"
+    assert f"cannot start with port {port}" in done.log
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
