@@ -85,7 +85,8 @@ def _plan_of_fork(
         raise StalePlanError(
             f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
         )
-    return redacted(document), rendering.Shown(document.digest, document.commit), True
+    shown = rendering.Shown(document.digest, document.commit, whole=False)  # it approves nothing
+    return redacted(document), shown, True
 
 
 def fits(plan: Plan) -> bool:

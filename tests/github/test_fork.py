@@ -13,6 +13,7 @@ import pytest
 from reconciler import errors, render
 from reconciler.cli import ending
 from reconciler.model import Report
+from reconciler.render import comment as rendering
 from tests.github.conftest import HEAD, TOKEN
 from tests.github.standin import StandIn, User, turned_away
 from tests.github.test_approved import BOMB, packed, with_forecasts, zipped
@@ -68,6 +69,7 @@ def test_the_plan_of_a_fork_is_shown_with_a_warning(github: StandIn, command: Co
     (comment,) = github.comments[7]
     assert "This plan approves nothing." in comment["body"]
     assert "reconciler apply" not in comment["body"]
+    assert not any(each.whole for each in rendering.shown_by(comment["body"])), "nor later"
     assert github.comments[8] == []
     assert [str(one).replace("/repos/octo/endpoints", "") for one in github.asked[:2]] == [
         f"GET /actions/runs/{RUN}/artifacts",
