@@ -386,7 +386,7 @@ def stopped(report: Report) -> str:
     signal = _SIGNALS.get(report.stopped_by, f"signal {report.stopped_by}")
     return (
         f"Stopped by {signal} before everything was done: what was begun goes on in the cloud, "
-        "and running the same command again goes on from there."
+        "and the next apply goes on from there."
     )
 
 
