@@ -186,6 +186,9 @@ def test_large_bodies_are_read_a_few_at_a_time_and_small_ones_beside_them(
         for connection in half:
             opened.enter_context(connection)
             connection.sendall(begun)
+        large = server._http.RequestHandlerClass.large  # type: ignore[attr-defined]
+        while large._value:  # until both are being read
+            assert requests.get(f"{server.url}/_emulator/health", timeout=10).ok
         third = opened.enter_context(socket.create_connection((host, int(port)), timeout=20))
         sending = threading.Thread(target=third.sendall, args=(begun + bytes(2_000_000),))
         sending.start()
