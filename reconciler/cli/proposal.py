@@ -97,7 +97,10 @@ class _Proposal:
     def show(self, reasons: Sequence[str], plan: Plan) -> None:
         """Open the pull request, or change what it says."""
         context = rendering.Context(rendering.Shown(plan.digest, plan.commit), __version__)
-        body = rendering.proposal(reasons, plan, context)
+        try:
+            body = rendering.proposal(reasons, plan, context)
+        except ValueError as exc:
+            raise RefusedError(f"{exc}; renew fewer bindings at once: pass --target") from exc
         found = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
         if not found:
             made = branches.open_pull(self._door, self._title, body, self.branch, self._base)

@@ -7,22 +7,26 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from reconciler import errors
+from reconciler.cli import proposal
 from reconciler.engine import age
-from reconciler.errors import UnreadableError
+from reconciler.errors import RefusedError, UnreadableError
 from tests.github.conftest import TOKEN
 from tests.github.gits import git
 from tests.github.standin import StandIn, User, turned_away
 from tests.lab import LOCAL
+from tests.render import cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.engine.world import World
+    from reconciler.wire.github import GitHub
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -412,3 +416,9 @@ def test_a_repository_whose_jobs_may_open_no_pull_request_says_where_to_allow_it
     ran = command(*PULL)
     assert ran.code == errors.ERROR
     assert "below Actions, General, Workflow permissions" in ran.err
+
+
+def test_a_proposal_that_no_pull_request_can_hold_is_refused() -> None:
+    door = cast("GitHub", SimpleNamespace(repository="octo/endpoints"))
+    with pytest.raises(RefusedError, match="renew fewer bindings at once: pass --target"):
+        proposal._Proposal(door, "main", "local").show(["x" * 70_000], cases.EMPTY)
