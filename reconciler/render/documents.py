@@ -47,7 +47,8 @@ _Value = TypeVar("_Value")
 
 def plan_json(plan: Plan) -> str:
     """The plan as JSON that `parse_plan` reads."""
-    world = {"world": plan.world} if plan.world else {}  # of the emulator: in no other applied
+    # Of a plan that is kept, and so may be applied: not in another world.
+    world = {"world": plan.world} if plan.id and plan.world else {}
     return json_document({"schema": PLAN, "id": plan.id, **world, **_plan(plan)})
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler import errors
+from reconciler import desired, errors
+from reconciler.cli import session
 from reconciler.emulator import Fault
 from reconciler.engine.survey import survey
 from reconciler.model import NOT_DECLARED, Action, ArtifactState
@@ -151,9 +152,12 @@ def test_a_model_and_settings_that_differ_are_one_change(switched: Callable[...,
 
 
 def test_a_setting_that_the_service_refuses_stands_in_the_way_of_no_model(
-    switched: Callable[..., Lab],
+    switched: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = switched()
+    # On the day of its validation the expiry was still to come.
+    passed = lambda: desired.load(lab.services, session.kinds())["local"]  # noqa: E731
+    monkeypatch.setattr(lab, "desired", passed)
     alone(lab)
     lab.apply()
     lab.edit("fresh.yaml", "2026-10", "2026-11")
