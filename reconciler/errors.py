@@ -77,10 +77,12 @@ _TOKEN = re.compile(rf"\S{{{_part_length},}}")
 _words: set[str] = set()  # the known secrets in that alphabet
 _parts: dict[str, tuple[str, int]] = {}  # and which of them a part is of, and where
 
-# Secrets are also known by the name of what holds them, however that is spelled.
-_HOLDERS = (
-    *("key", "password", "passwd", "pwd", "passphrase", "secret", "token"),
-    *("connectionstring", "connstring", "accesssignature"),
+# Secrets are also known by the name of what holds them, however that is spelled. The key of a
+# table or of a join names columns.
+_HOLDER = re.compile(
+    r"passw(or)?d|passphrase|secret|credential$|conn(ection)?string|accesssignature|"
+    r"(?<!partition)(?<!row)(?<!join)(?<!sort)(?<!primary)(?<!foreign)key$|(pwd|token)$|"
+    r"authorization$"
 )
 _DATA = ("input", "output", "inputs")  # whose members are columns, whatever they are called
 _VALUES = ("value", "defaultvalue", "default")
@@ -90,7 +92,7 @@ _VALUES = ("value", "defaultvalue", "default")
 def holds_secret(name: str) -> bool:
     """Whether what is called so holds a secret: `Account Key`, `dbPassword`, `api_token_2`."""
     letters = "".join(filter(str.isalnum, name.casefold())).rstrip("0123456789")
-    return letters.endswith(_HOLDERS)
+    return _HOLDER.search(letters) is not None
 
 
 def plain_secrets(document: Any) -> Iterator[tuple[str | int, ...]]:
@@ -119,6 +121,8 @@ def plain_secrets(document: Any) -> Iterator[tuple[str | int, ...]]:
 
 
 def _is_filled(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(one, str) and _is_filled(one) for one in value)
     if isinstance(value, str):
         return value.strip().casefold() not in ("", "***", "true", "false")
     return isinstance(value, int | float) and not isinstance(value, bool)

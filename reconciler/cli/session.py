@@ -130,8 +130,14 @@ def introduce(environment: Environment) -> None:
     url = hosts_of(environment, emulator_url()).arm
     with client(environment, 1, Stop()) as http:
         world = world_at(http, url)
-    named = f", world {world}" if world else ""
-    say(f"{environment.name}: talking to the emulator at {url}{named}")
+    if world == "":
+        say(
+            f"{environment.name}: what answers at {url} names no world of an emulator; see --port "
+            f"of `reconciler emulator`, and {EMULATOR_VARIABLE}"
+        )
+    else:
+        named = f", world {world}" if world else ""
+        say(f"{environment.name}: talking to the emulator at {url}{named}")
     known = urlsplit(emulator_url() or "").fragment
     if known and world is not None and world != known:
         raise ConfigurationError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import Guess, dotted, problem
 from reconciler.desired.schema import SECRET
-from reconciler.errors import Problem
+from reconciler.errors import Problem, holds_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,23 @@ def looks_secret(text: str) -> bool:
 
 def check(document: Document) -> list[Problem]:
     """One problem for every text of the document that looks like a secret."""
-    return list(_walk(document, document.data, ())) if _any_leaks(document.data, "") else []
+    named = list(_named(document, "spec", "training", "parameters"))
+    return named + (
+        list(_walk(document, document.data, ())) if _any_leaks(document.data, "") else []
+    )
+
+
+def _named(document: Document, *trail: str) -> Iterator[Problem]:
+    """One problem for every parameter whose name says that its value is a secret."""
+    parameters: Any = document.data
+    for name in trail:
+        parameters = parameters.get(name) if isinstance(parameters, dict) else None
+    for name, value in parameters.items() if isinstance(parameters, dict) else ():
+        if holds_secret(name) and isinstance(value, str) and value and "${" not in value:
+            message = f'the parameter "{name}" holds a secret by its name, and git keeps its value'
+            yield problem(
+                document.at(*trail, name), f"{message}; keep it in the training experiment"
+            )
 
 
 def check_comments(path: str, text: str, *, understood: bool) -> list[Problem]:

@@ -392,7 +392,7 @@ def stopped(report: Report) -> str:
 
 def forced(report: Report) -> str:
     """The sentence about a run that overrode limits or protection; "" about any other."""
-    return f"Limits and protection were overridden: {report.forced}" if report.forced else ""
+    return f"Run with --force: {report.forced}" if report.forced else ""
 
 
 def report_summary(report: Report) -> str:

@@ -116,13 +116,14 @@ def test_nobody_there_is_said_once_with_the_command_that_starts_it(
 
 
 @pytest.mark.parametrize("answer", [{}, {"world": 5}, {"world": "\u001b[2J"}])
-def test_what_names_no_world_is_talked_to_without_one(
+def test_what_names_no_world_is_not_called_the_emulator(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
 ) -> None:
     monkeypatch.setattr(lab.cloud.world, "id", answer.get("world"))
     ran = command("plan")
     assert ran.code == errors.SUCCESS
-    assert ran.err == f"local: talking to the emulator at {lab.url}\n"
+    assert f"local: what answers at {lab.url} names no world of an emulator; " in ran.err
+    assert "talking to the emulator" not in ran.err
 
 
 # --- the emulator itself ------------------------------------------------------------------------

@@ -97,6 +97,13 @@ SECRETS = [
         f"    parameters: {{store: AccountName=a;AccountKey={SECRET}}}\n    outputs",
         f"8:25: spec.training.parameters.store looks like a secret; {ENV}",
     ),
+    model(
+        "a password in a parameter",
+        "    outputs",
+        f"    parameters: {{Database password: {SECRET}, Join key: id, Api key: '${{version}}'}}\n    outputs",
+        '8:37: the parameter "Database password" holds a secret by its name, and git keeps its value; '
+        "keep it in the training experiment",
+    ),
     whole(
         "a SAS in an unknown place",
         "binding",

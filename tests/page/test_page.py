@@ -185,7 +185,7 @@ def test_the_plan_says_what_a_plan_says() -> None:
 def test_the_run_is_told_where_there_was_one() -> None:
     said = tree(page_html(cases.AFTER_A_RUN)).said
     assert "1 changed, 1 proved, 1 failed" in said
-    assert "Limits and protection were overridden: the yearly move" in said
+    assert "Run with --force: the yearly move" in said
     assert "0.25 → 0.75" in said
     assert "Proofs of this run" not in tree(page_html(cases.FEW)).said
 

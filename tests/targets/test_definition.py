@@ -256,11 +256,15 @@ HOLDERS = [
     "api_key",
     "AccessToken",
     "client-secret 2",
+    "Passwords",
+    "Password (for the account)",
+    "Credential",
 ]
 PLAIN = [
     {"value": "CANARY", "certificateThumbprint": ""},
     {"Value": "CANARY", "CertificateThumbprint": None},
     {"defaultValue": "CANARY"},
+    {"value": ["CANARY"]},
     "CANARY",
     4711,
 ]
@@ -284,6 +288,12 @@ def test_an_export_drops_what_its_name_calls_a_secret(name: str, value: object) 
                 assert "CANARY" not in text
                 assert "4711" not in text
                 assert "kept" in text
+
+
+def test_the_key_of_a_table_or_a_join_is_no_secret() -> None:
+    parameters = {f"{what} Key": {"value": what} for what in ("Partition", "Row", "Join")}
+    document = definition({"m": DATA}, parameters=parameters)
+    assert without_secrets(document)["properties"]["parameters"] == parameters
 
 
 def test_columns_of_data_may_be_called_like_secrets() -> None:
