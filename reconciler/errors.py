@@ -162,7 +162,7 @@ def _without_spellings(line: str) -> str:
     folded = plain.translate(_URL_SAFE)
     spans = list(_parts_in(folded))
     if len(plain) != len(line):
-        words = (word for word in _words if word in folded)
+        words = [word for word in tuple(_words) if word in folded]  # other threads add to it
         spans += [m.span() for word in words for m in re.finditer(re.escape(word), folded)]
         shaped = (m for shape, _ in _SECRET_SHAPES for m in shape.finditer(plain))
         spans += [(m.end(m.re.groups) if m.re.groups else m.start(), m.end()) for m in shaped]

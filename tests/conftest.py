@@ -1,5 +1,5 @@
 """For all tests: figures that they measured, printed at the end; no CI around them, and no log that
-a command of another test has set up."""
+a command of another test has set up, and no secret that another test made known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+
+from reconciler import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,18 @@ def _own_log() -> Iterator[None]:
     yield
     logger.handlers, logger.propagate = before[:2]
     logger.setLevel(before[2])
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets() -> Iterator[None]:
+    """What one test made a secret is none of the next one's, whose texts it would hide."""
+    kept = [
+        (known, known.copy()) for known in (errors._known_secrets, errors._words, errors._parts)
+    ]
+    yield
+    for known, before in kept:
+        known.clear()
+        known.update(before)
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.errors import redact, remember_secret
 from reconciler.targets.definition import (
     assets_with_credentials,
     find_model_asset,
@@ -130,3 +133,19 @@ def test_of_a_record_neither_answers_nor_reasons_are_kept() -> None:
         "history": [{"what": "proof", "why": "", "who": ""}],
     }
     assert json.loads(kept_text("models/churn/1/manifest.json", content)) == record
+
+
+def test_secrets_may_become_known_while_others_are_hidden() -> None:
+    """Threads sign in and read keys while others tell of errors."""
+    many = [f"{number:x}".zfill(20) for number in range(3_000)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            learning = pool.submit(lambda: [remember_secret(value) for value in many])
+            while not learning.done():
+                redact("an escape: %2b")
+        learning.result()
+    finally:
+        sys.setswitchinterval(before)
+    assert redact(many[-1]) == "***"
