@@ -87,7 +87,7 @@ def _bound(cloud: Cloud, port: int, tls_cert: Path | None, tls_key: Path | None)
 def _way_out(port: int) -> str:
     """Who listens there, and how to start beside it."""
     url = f"http://127.0.0.1:{port}"
-    with Http(retries=0) as http:
+    with Http(retries=0, timeout_s=(2.0, 2.0)) as http:  # a stranger may never answer
         world = session.world_at(http, url)
     by = f" by the emulator of world {world}" if world else ""
     return (

@@ -128,7 +128,7 @@ def introduce(environment: Environment) -> None:
         )
         return
     url = hosts_of(environment, emulator_url()).arm
-    with client(environment, 1, Stop()) as http:
+    with Http(retries=0, timeout_s=(2.0, 10.0)) as http:  # a stranger there may never answer
         world = world_at(http, url)
     if world == "":
         say(
