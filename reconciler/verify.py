@@ -36,7 +36,7 @@ def _wrong(expected: Expectation, cells: tuple[str, ...]) -> str:
     """The first cell that is not as expected, in words; "" when all are."""
     column = f'"{expected.column}"'
     if expected.values and len(cells) != len(expected.values):
-        return f"{column} has {len(cells)} rows where {len(expected.values)} are expected"
+        return f"rows of {column}: {len(cells)}, expected {len(expected.values)}"
     for number, cell in enumerate(cells):
         if why := _wrong_cell(expected, cell, number):
             return f"row {number + 1} of {column} is {cell!r}, and {why}"

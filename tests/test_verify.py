@@ -55,7 +55,7 @@ def test_an_answer_as_expected_is_healthy(column: str, expected: dict[str, Any])
             {"values": ("0.9732", "2e-5", "1")},
             "row 1 of \"p\" is '0.9731582', and '0.9732' is expected",
         ),
-        ("label", {"values": ("1",)}, '"label" has 3 rows where 1 are expected'),
+        ("label", {"values": ("1",)}, 'rows of "label": 3, expected 1'),
     ],
 )
 def test_an_answer_that_is_not_as_expected_is_degraded_and_says_where(
