@@ -318,7 +318,7 @@ def test_an_endpoint_that_could_not_be_read_is_left_out_and_said(
         return serve(request)
 
     monkeypatch.setattr(lab.cloud, "handle", broken)
-    monkeypatch.setattr("reconciler.cli.session.Http", lambda **how: Http(**how, retries=0))
+    monkeypatch.setattr("reconciler.cli.session.Http", lambda **how: Http(**{**how, "retries": 0}))
     ran = command("snapshot", "--out", "snapshot.json")
     assert ran.code == errors.PARTIAL
     assert "breast-cancer is not known in it: " in ran.err
