@@ -15,8 +15,8 @@ from reconciler.cli.demo import read_env_file
 from reconciler.engine.forecast import foresee
 from reconciler.engine.run import converge
 from reconciler.engine.survey import observe_all
+from reconciler.http.client import Http
 from reconciler.plan import make_plan
-from reconciler.wire.http import Http
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Ended

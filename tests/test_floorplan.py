@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 
 MAY_IMPORT = {
     "auth": set(),
+    "soon": set(),
     "model": {"auth", "model"},
     "errors": set(),
     "gates": {"model"},
@@ -19,15 +20,38 @@ MAY_IMPORT = {
     "verify": {"model"},
     "render": {"model", "render"},
     "desired": {"model", "errors", "desired"},
-    "wire": {"model", "errors", "wire"},
-    "targets": {"model", "errors", "wire", "targets"},
-    "training": {"model", "errors", "wire", "training"},
-    "ledger": {"model", "errors", "wire", "ledger"},
+    "http": {"model", "errors", "soon", "http"},
+    "stores": {"model", "errors", "soon", "http", "stores"},
+    "platforms": {"model", "errors", "soon", "http", "stores", "platforms"},
+    "ledger": {"model", "errors", "stores", "ledger"},
     "engine": {
-        *("model", "errors", "gates", "limits", "plan", "verify", "wire"),
-        *("targets", "training", "ledger", "engine"),
+        *("model", "errors", "soon", "gates", "limits", "plan", "verify"),
+        *("platforms", "stores", "ledger", "engine"),
     },
+    "ci": {"model", "errors", "http", "render", "ci"},
+    "report": {"model", "errors", "render", "report"},
+    "offline": {"model", "errors", "http", "stores", "render", "offline"},
     "emulator": {"emulator"},
+}
+
+# What still climbs, file by file: this table only shrinks.
+CLIMBS: dict[str, set[str]] = {
+    "http/credentials.py": {"platforms"},
+    "ledger/lock.py": {"http"},
+    "ledger/manifest.py": {"http"},
+    "ledger/plans.py": {"http"},
+    "ledger/record.py": {"http"},
+    "ci/approved.py": {"cli"},
+    "ci/changed.py": {"cli"},
+    "ci/comment.py": {"__version__", "cli"},
+    "ci/drift_issue.py": {"__version__", "cli", "plan"},
+    "ci/fetch.py": {"cli"},
+    "ci/job.py": {"__version__", "cli"},
+    "ci/outputs.py": {"plan"},
+    "ci/proposal.py": {"__version__", "cli", "desired"},
+    "offline/exports.py": {"ledger", "platforms"},
+    "offline/snapshot.py": {"__version__", "cli", "engine"},
+    "offline/snapshot_file.py": {"engine"},
 }
 
 PURE = {"auth", "model", "plan", "gates", "limits", "verify", "render"}
@@ -70,7 +94,8 @@ def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
     assert files_of(room), f"the table names {room}, which does not exist"
     for path in files_of(room):
         ours = {n.split(".")[1] for n in imports_of(path) if n.startswith("reconciler.")}
-        assert ours <= MAY_IMPORT[room], f"{path} imports {sorted(ours - MAY_IMPORT[room])}"
+        climbs = CLIMBS.get(str(path.relative_to(PACKAGE)), set())
+        assert ours - MAY_IMPORT[room] == climbs, f"{path}: {sorted(ours - MAY_IMPORT[room])}"
 
 
 @pytest.mark.parametrize("room", sorted(PURE))
@@ -91,10 +116,10 @@ def test_only_the_planner_uses_deepdiff() -> None:
     assert users == {"plan"}
 
 
-def test_only_the_wire_and_the_emulators_test_door_open_sockets() -> None:
+def test_only_http_and_the_emulators_test_door_open_sockets() -> None:
     users = {
         str(path.relative_to(PACKAGE).parts[0])
         for path in PACKAGE.rglob("*.py")
         if {name.split(".")[0] for name in imports_of(path)} & {"requests", "urllib3"}
     }
-    assert users <= {"wire", "emulator"}
+    assert users <= {"http", "emulator"}

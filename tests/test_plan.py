@@ -32,7 +32,7 @@ from reconciler.model import (
     Witness,
 )
 from reconciler.plan import covers, decide, field_diffs, make_plan
-from reconciler.targets.web_service import WebServiceAddress
+from reconciler.platforms.studio.web_service import WebServiceAddress
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
 OLD = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-10/model.ilearner")

@@ -27,8 +27,8 @@ from reconciler.model import (
     WayBack,
 )
 from reconciler.plan import Prune, beyond, covers, decide, make_plan
+from reconciler.platforms.studio.classic_endpoint import ClassicAddress
 from reconciler.render.words import destinations
-from reconciler.targets.classic_endpoint import ClassicAddress
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 MISSING = Live(Health(HealthCode.MISSING, "no endpoint"))

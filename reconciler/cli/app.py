@@ -569,9 +569,9 @@ def drift(
     verbose: Verbose = 0,
 ) -> int:
     """Show what was changed outside git. Sends only GET and HEAD to the cloud."""
+    from reconciler.ci.drift_issue import drift as command
     from reconciler.cli import output as printing
     from reconciler.cli import session
-    from reconciler.cli.drift import drift as command
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
@@ -651,9 +651,9 @@ def approved(
 ) -> int:
     """Fetch the plans that people saw on the pull requests they merged: `apply FOLDER` does no more
     than those say."""
+    from reconciler.ci.approved import approved as command
     from reconciler.cli import output as printing
     from reconciler.cli import session
-    from reconciler.cli.approved import approved as command
 
     printing.log_to_stderr(verbose)
     found = session.load(services, *filter(None, [environment]))
@@ -673,7 +673,7 @@ def snapshot(
     """Write what a plan needs of the live state as one JSON without secrets, for `plan --live`."""
     from reconciler.cli import output as printing
     from reconciler.cli import session
-    from reconciler.cli.snapshot import snapshot as command
+    from reconciler.offline.snapshot import snapshot as command
 
     printing.log_to_stderr(verbose)
     return command(session.wanted(services, environment, auth), out, parallel)
@@ -700,9 +700,9 @@ def comment(
 ) -> int:
     """Show a plan, or what became of it, on a pull request of GitHub: one comment per environment,
     changed in place."""
+    from reconciler.ci.comment import comment as command
+    from reconciler.ci.comment import comment_on_fork
     from reconciler.cli import output as printing
-    from reconciler.cli.comment import comment as command
-    from reconciler.cli.comment import comment_on_fork
 
     printing.log_to_stderr(verbose)
     if report is not None and not artifact:
@@ -722,8 +722,8 @@ def fetch(
     verbose: Verbose = 0,
 ) -> int:
     """Fetch a file that a workflow of the default branch published, such as a snapshot."""
+    from reconciler.ci.fetch import fetch as command
     from reconciler.cli import output as printing
-    from reconciler.cli.fetch import fetch as command
 
     printing.log_to_stderr(verbose)
     return command(name, branch, out)

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import actions, session
-from reconciler.cli.event import base_of_pull, read_event
+from reconciler.ci import job as actions
+from reconciler.ci.event import base_of_pull, read_event
+from reconciler.cli import session
 from reconciler.cli.output import say, write_file
 from reconciler.cli.streams import show_kept
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -104,8 +105,8 @@ def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
 
 def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
     """The plan against a snapshot, or against exported definitions."""
-    from reconciler.cli import snapshot
-    from reconciler.cli.offline import observe_exports
+    from reconciler.offline import snapshot
+    from reconciler.offline.exports import observe_exports
 
     if (taken := snapshot.read(live, wanted, time.time(), max_age_s)) is not None:
         say(f"offline: planning against {live}, {taken.age}")
@@ -168,7 +169,7 @@ def export(wanted: Desired, names: list[str], out: Path | None) -> int:
 
     What cannot be exported is said and left out: exit code 7, or 1 when nothing is left.
     """
-    from reconciler.cli.offline import export_document
+    from reconciler.offline.exports import export_document
 
     chosen = [b for b in named(wanted, names) if names or not b.absent]
     session.introduce(wanted.environment)

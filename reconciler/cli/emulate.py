@@ -10,8 +10,8 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError
-from reconciler.wire.hosts import DEFAULT_EMULATOR_URL
-from reconciler.wire.http import Http
+from reconciler.http.client import Http
+from reconciler.http.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
-from reconciler.cli import actions
+from reconciler.ci import job as actions
 from reconciler.cli.output import say, write_file
 from reconciler.cli.session import ending_signals
 from reconciler.cli.streams import check_reader

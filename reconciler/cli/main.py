@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from reconciler import errors
-from reconciler.cli import actions, streams
+from reconciler.ci import job as actions
+from reconciler.cli import streams
 from reconciler.errors import ReconcilerError, redact
 
 if TYPE_CHECKING:
-    from reconciler.cli.actions import Job
+    from reconciler.ci.job import Job
 
 # Containers that are made beyond those that went before cycles are looked for: a fleet makes many
 # that stay, and next to no cycles. Python's own 700 costs a tenth of a plan's processor time.

@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
-from reconciler.cli import actions
+from reconciler.ci import job as actions
 from reconciler.cli.streams import Out, bare, show_kept, speaks_unicode
 from reconciler.errors import ConfigurationError, redact
 

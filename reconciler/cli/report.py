@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__, errors
-from reconciler.cli import actions, git, session
+from reconciler.ci import job as actions
+from reconciler.cli import git, session
 from reconciler.cli.output import redacted, say, write_file
 from reconciler.errors import ConfigurationError, Problem, redact
 from reconciler.model import UNREADABLE, Report
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import Desired, History, Observed, Plan
-    from reconciler.render.html import Endpoint
+    from reconciler.report import Endpoint
 
 
 def report(
@@ -30,7 +31,7 @@ def report(
     from reconciler.engine.history import histories
     from reconciler.engine.world import timestamp
     from reconciler.render import words
-    from reconciler.render.html import Overview, page_html
+    from reconciler.report import Overview, page_html
 
     ran = _run(run, wanted) if run else None
     session.introduce(wanted.environment)
@@ -61,8 +62,8 @@ def endpoints(
 ) -> tuple[Endpoint, ...]:
     """What the page says of each endpoint, in the order of what was observed."""
     from reconciler import gates
-    from reconciler.render.html import Endpoint
     from reconciler.render.status import status_row
+    from reconciler.report import Endpoint
 
     changes = {change.address: change for change in plan.changes}
     found = []
@@ -83,7 +84,7 @@ def endpoints(
 
 def _run(path: Path, wanted: Desired) -> Report:
     """The report of a run of this environment; ConfigurationError if the file is none."""
-    from reconciler.cli.comment import read_document
+    from reconciler.ci.comment import read_document
 
     found = read_document(path)
     if not isinstance(found, Report):

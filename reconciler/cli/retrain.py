@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import actions, editing, session
+from reconciler.ci import job as actions
+from reconciler.cli import editing, session
 from reconciler.cli.output import say
 from reconciler.cli.streams import show_kept
 from reconciler.desired.edit import NewVersion
@@ -74,7 +75,7 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
     if not pull:
         editing.finish(edits, dry_run=dry_run)
     elif not dry_run and (renewals or not failed):  # or a proposal would be given up in ignorance
-        from reconciler.cli.proposal import propose
+        from reconciler.ci.proposal import propose
 
         # with --auth
         after = replace(after, environment=wanted.environment, commit=wanted.commit)

@@ -18,8 +18,8 @@ from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler import desired, targets
-from reconciler.cli.event import pull_head, read_event
+from reconciler import desired
+from reconciler.ci.event import pull_head, read_event
 from reconciler.cli.output import say
 from reconciler.cli.selection import in_shard
 from reconciler.engine.world import Idle, World
@@ -30,14 +30,15 @@ from reconciler.errors import (
     UnreachableError,
     WireError,
 )
+from reconciler.http.client import Http
+from reconciler.http.credentials import AccessToken, resolve_all
+from reconciler.http.hosts import DEFAULT_EMULATOR_URL, hosts_of
 from reconciler.ledger import Ledger
 from reconciler.model import Actor, CloudName, NotDeclared
-from reconciler.training.bes import MAX_UNFINISHED_JOBS, BatchExecution
-from reconciler.wire.blob import Account
-from reconciler.wire.credentials import AccessToken, resolve_all
-from reconciler.wire.hosts import DEFAULT_EMULATOR_URL, hosts_of
-from reconciler.wire.http import Http
-from reconciler.wire.identity import SignIn
+from reconciler.platforms import contract as targets
+from reconciler.platforms.azure import SignIn
+from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS, BatchExecution
+from reconciler.stores.azure_blob import Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
         SecretName,
     )
     from reconciler.plan import Prune
-    from reconciler.wire.blob import BlobUrl
+    from reconciler.stores.azure_blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 SEED = "services/local/_emulator/seed.yaml"

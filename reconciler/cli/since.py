@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
+from reconciler.ci.event import base_of_pull
 from reconciler.cli import git, session
-from reconciler.cli.event import base_of_pull
 from reconciler.cli.output import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched

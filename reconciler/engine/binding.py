@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.steps import Outcome, Shared
     from reconciler.model import Binding, Change
-    from reconciler.targets import Target
+    from reconciler.platforms.contract import Target
 
 MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
 _DOING = {Action.CREATE: "creating", Action.UPDATE: "updating", Action.DELETE: "deleting"}

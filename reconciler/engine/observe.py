@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.engine.evaluation import parse_evaluation
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
@@ -22,8 +23,7 @@ from reconciler.model import (
     RuleKind,
     Witness,
 )
-from reconciler.training import Job, JobState
-from reconciler.training.evaluation import parse_evaluation
+from reconciler.platforms.trainer import Job, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
-    from reconciler.wire.blob import BlobUrl
+    from reconciler.stores.azure_blob import BlobUrl
 
 
 OVERDUE = "overdue"  # the job must be cancelled before its failure is noted

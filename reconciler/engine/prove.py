@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.world import World
     from reconciler.model import Binding
-    from reconciler.targets import Target
+    from reconciler.platforms.contract import Target
 
 log = logging.getLogger(__name__)
 

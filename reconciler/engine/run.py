@@ -21,7 +21,7 @@ from reconciler.engine.steps import Course, Ended, Goal, Shared
 from reconciler.errors import BUG, redact
 from reconciler.model import NOT_DECLARED, TOUCHED, TRAINING, Action, Failure
 from reconciler.plan import TO_DO
-from reconciler.wire.soon import beside
+from reconciler.soon import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
     from reconciler.model import Binding, Change, Failure, Proof
-    from reconciler.wire.soon import Soon
+    from reconciler.soon import Soon
 
 
 class Progress(Protocol):

@@ -15,7 +15,7 @@ from reconciler.engine.not_declared import look_for_not_declared
 from reconciler.engine.observe import look, observe
 from reconciler.engine.reading import each, reading
 from reconciler.model import NotDeclared
-from reconciler.wire import blob_survey
+from reconciler.stores import azure_survey as blob_survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Ledger
     from reconciler.model import Binding, Observed
-    from reconciler.wire.soon import Soon
+    from reconciler.soon import Soon
 
 T = TypeVar("T")
 

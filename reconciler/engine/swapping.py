@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from reconciler.engine.telling import Telling
     from reconciler.engine.verdicts import Verdicts
     from reconciler.model import Binding, Change
-    from reconciler.targets import Target
+    from reconciler.platforms.contract import Target
 
 log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import ArtifactState
-from reconciler.training import JobState
+from reconciler.platforms.trainer import JobState
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.model import Artifact, Binding
-    from reconciler.training import Job, Trainer
-    from reconciler.wire.blob import BlobUrl
-    from reconciler.wire.soon import Soon
+    from reconciler.platforms.trainer import Job, Trainer
+    from reconciler.soon import Soon
+    from reconciler.stores.azure_blob import BlobUrl
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from reconciler.engine.job_times import Watch
 from reconciler.engine.steps import Again, Patience, Ready
 from reconciler.engine.train import claim, train_step
 from reconciler.model import Action
-from reconciler.training import ENDED, JobState
+from reconciler.platforms.trainer import ENDED, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Entry
     from reconciler.model import Binding, Change, Observed
-    from reconciler.training import Job, Trainer
+    from reconciler.platforms.trainer import Job, Trainer
 
 LOOK_LASTS_S = 60.0  # how old a look may be that a training begins by
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from reconciler.ledger import Ledger
     from reconciler.model import Actor, ModelRef, Record
-    from reconciler.targets import Target
-    from reconciler.training import Trainer
-    from reconciler.wire.blob import Account
+    from reconciler.platforms.contract import Target
+    from reconciler.platforms.trainer import Trainer
+    from reconciler.stores.azure_blob import Account
 
 
 class Clock(Protocol):

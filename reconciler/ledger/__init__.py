@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from reconciler.ledger.lock import Clock
     from reconciler.model import Address
-    from reconciler.wire.blob import Account, Container
-    from reconciler.wire.blob_values import Listed
+    from reconciler.stores.azure_blob import Account, Container
+    from reconciler.stores.azure_values import Listed
 
 __all__ = [
     "Attempt",

@@ -28,14 +28,14 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
+from reconciler.http.response import parse_json
 from reconciler.ledger.manifest import document_bytes
-from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.model import Actor
-    from reconciler.wire.blob import Container
+    from reconciler.stores.azure_blob import Container
 
 log = logging.getLogger(__name__)
 

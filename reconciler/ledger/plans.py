@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError, StalePlanError, UnreadableError
+from reconciler.http.response import parse_json
 from reconciler.ledger.manifest import document_bytes
-from reconciler.wire.response import parse_json
 
 if TYPE_CHECKING:
     from reconciler.model import Actor, Plan
-    from reconciler.wire.blob import Container
+    from reconciler.stores.azure_blob import Container
 
 SCHEMA = "reconciler/applied/v1"
 

@@ -16,11 +16,11 @@ from urllib3 import HTTPResponse
 
 from reconciler.cli import session
 from reconciler.cli.session import EMULATOR_VARIABLE
+from reconciler.http import response
+from reconciler.http.client import Http
 from reconciler.model import Artifact, ArtifactState, Observed
 from reconciler.plan import decide
-from reconciler.targets.web_service import WebServiceAddress
-from reconciler.wire import response
-from reconciler.wire.http import Http
+from reconciler.platforms.studio.web_service import WebServiceAddress
 from tests.benchmarks import fleets
 from tests.benchmarks.cloud.definitions import HOST, NAME, URI, definition, payload
 from tests.benchmarks.fleets import Fleet

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.ci.job import MOST_SUMMARY_BYTES, Job
+from reconciler.ci.outputs import OUTPUTS, outputs_text
 from reconciler.cli import applying
-from reconciler.cli.actions import MOST_SUMMARY_BYTES, Job
-from reconciler.cli.outputs import OUTPUTS, outputs_text
 from reconciler.cli.selftest import SCENARIOS, Stage
 from reconciler.emulator import Fault
 from tests.cli.test_commands import BAD_EXPORTS

@@ -10,7 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler import errors
-from reconciler.cli import applying, commands, drift, rollback
+from reconciler.ci import drift_issue as drift
+from reconciler.cli import applying, commands, rollback
 from reconciler.errors import LockError, RefusedError, StalePlanError, WireError
 
 if TYPE_CHECKING:

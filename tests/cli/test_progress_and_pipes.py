@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 LOGGED = re.compile(
-    r"DEBUG reconciler\.wire\.http: (GET|HEAD|PUT|PATCH|POST|DELETE) \S+: \d{3} in "
+    r"DEBUG reconciler\.http\.client: (GET|HEAD|PUT|PATCH|POST|DELETE) \S+: \d{3} in "
 )
 
 
@@ -46,7 +46,7 @@ def test_vv_logs_each_request_on_stderr_and_no_secret(lab: Lab, command: Command
 
 
 def test_v_logs_no_request(lab: Lab, command: Command) -> None:
-    assert "wire.http" not in command("plan", "-v").err
+    assert "http.client" not in command("plan", "-v").err
 
 
 # `export` prints without flushing, `--version` through click, `plan` flushes.

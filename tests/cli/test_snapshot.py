@@ -21,7 +21,7 @@ from reconciler.emulator import ManualClock
 from reconciler.emulator.messages import Response
 from reconciler.engine.train import claim, train_step
 from reconciler.engine.world import timestamp
-from reconciler.wire.http import Http
+from reconciler.http.client import Http
 from tests.fleet import make_fleet
 from tests.fresh import IMPORT_KEY, declare
 from tests.lab import Lab
@@ -464,7 +464,7 @@ def test_names_in_a_snapshot_cannot_move_a_cursor_or_write_markup(
 def test_a_snapshot_that_is_too_large_is_not_read(
     command: Command, taken: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.cli.offline.MOST_BYTES", 1000)
+    monkeypatch.setattr("reconciler.offline.exports.MOST_BYTES", 1000)
     ran = refused(command, taken)
     assert ran.code == errors.CONFIGURATION
     assert "larger than" in ran.err

@@ -14,7 +14,7 @@ from reconciler import emulator
 from reconciler.engine.steps import Goal
 from reconciler.errors import UnreadableError
 from reconciler.ledger import manifest_json, parse_manifest, parse_record
-from reconciler.targets.members import check_is_of
+from reconciler.platforms.studio.members import check_is_of
 from tests.lab import URL, Lab
 
 if TYPE_CHECKING:

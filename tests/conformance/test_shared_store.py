@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.cli import session
-from reconciler.targets.classic_endpoint import ClassicAddress
-from reconciler.targets.web_service import WebServiceAddress
+from reconciler.platforms.studio.classic_endpoint import ClassicAddress
+from reconciler.platforms.studio.web_service import WebServiceAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from reconciler.engine.survey import observe_all
 from reconciler.ledger import Attempt, Evaluation, Manifest
 from reconciler.model import Record
 from reconciler.plan import make_plan
-from reconciler.wire.blob import Container
-from reconciler.wire.blob_survey import MOST_ALONE
-from reconciler.wire.blob_values import copy_of, md5_of
+from reconciler.stores.azure_blob import Container
+from reconciler.stores.azure_survey import MOST_ALONE
+from reconciler.stores.azure_values import copy_of, md5_of
 from tests.fleet import SERVICE, make_fleet
 
 if TYPE_CHECKING:

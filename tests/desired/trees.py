@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired import Kind, load
 from reconciler.errors import ConfigurationError
-from reconciler.targets.creation import make_creation
+from reconciler.platforms.studio.creation import make_creation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,9 +11,9 @@ import pytest
 
 from reconciler.cli import session
 from reconciler.errors import ConflictError, StoppedError
+from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
 from reconciler.model import Actor
-from reconciler.wire.http import Http
 from tests.lab import Lab, LabClock
 
 if TYPE_CHECKING:

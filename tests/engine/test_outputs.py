@@ -13,8 +13,8 @@ from reconciler.engine.world import timestamp
 from reconciler.errors import UnreadableError
 from reconciler.ledger import Attempt
 from reconciler.model import Artifact, ArtifactState, ModelRef, Rule, RuleKind
-from reconciler.training import Job, JobState
-from reconciler.wire.blob import BlobUrl
+from reconciler.platforms.trainer import Job, JobState
+from reconciler.stores.azure_blob import BlobUrl
 from tests.lab import Lab
 
 if TYPE_CHECKING:

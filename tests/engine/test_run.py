@@ -15,15 +15,15 @@ from reconciler.engine.binding import BindingRun
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again
 from reconciler.engine.train import claim, train_step
-from reconciler.training import JobState
-from reconciler.wire.soon import beside
+from reconciler.platforms.trainer import JobState
+from reconciler.soon import beside
 from tests.lab import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import Binding
-    from reconciler.training import Job
+    from reconciler.platforms.trainer import Job
 
 
 @pytest.fixture

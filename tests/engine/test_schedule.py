@@ -14,7 +14,7 @@ from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again, Ended, Goal, Ready, Shared
 from reconciler.engine.training import Training
-from reconciler.training import Job, JobState
+from reconciler.platforms.trainer import Job, JobState
 from tests.test_plan import binding
 
 if TYPE_CHECKING:

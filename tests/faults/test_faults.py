@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.emulator import Fault, serve
+from reconciler.http import client as http
 from reconciler.model import UNREADABLE
-from reconciler.wire import http
 from tests.lab import Lab
 from tests.oracle import ROUTES, no_bug, one_training_per_version, quiet, served
 
@@ -110,7 +110,7 @@ def answers_too_late_are_survived(folder: Path, route: str, log: pytest.LogCaptu
     lab.timeout_s = (1.0, 0.25)
     lab.cloud.faults._wait = time.sleep
     lab.cloud.faults.script(Fault(route, "delay", times=3, delay_s=0.5))
-    with log.at_level(logging.DEBUG, "reconciler.wire"):
+    with log.at_level(logging.DEBUG, "reconciler.http"):
         no_bug(lab)
     lab.timeout_s = (10.0, 60.0)
     quiet(lab)

@@ -14,7 +14,7 @@ from hypothesis.errors import HypothesisWarning
 
 from reconciler import model
 from reconciler.errors import ReconcilerError
-from reconciler.wire.blob import BlobUrl
+from reconciler.stores.azure_blob import BlobUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

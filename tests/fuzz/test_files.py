@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 
 from reconciler.cli.approval import read_plan
-from reconciler.cli.offline import observe_exports
 from reconciler.errors import ConfigurationError
+from reconciler.offline.exports import observe_exports
 from reconciler.plan import beyond, make_plan
 from reconciler.render import parse_plan, plan_json, plan_markdown, plan_text
 from tests.fuzz.mutations import every_other_value, foreign

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
+from reconciler.engine.evaluation import parse_evaluation
 from reconciler.errors import UnreadableError
+from reconciler.http.client import _encoded
+from reconciler.http.hosts import Hosts
+from reconciler.http.response import Headers, Response, error_of, parse_xml
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
-from reconciler.targets import classic_endpoint, scoring
-from reconciler.targets.creation import creation_body, make_creation
-from reconciler.targets.definition import (
+from reconciler.platforms.studio import classic_endpoint, scoring
+from reconciler.platforms.studio.bes import parse_job
+from reconciler.platforms.studio.creation import creation_body, make_creation
+from reconciler.platforms.studio.definition import (
     assets_with_credentials,
     assets_with_model,
     find_model_asset,
@@ -24,16 +29,11 @@ from reconciler.targets.definition import (
     with_payload,
     without_secrets,
 )
-from reconciler.targets.members import text
-from reconciler.targets.operation import operation_state
-from reconciler.targets.web_service import patched_model
-from reconciler.targets.web_service_state import live_of
-from reconciler.training.bes import parse_job
-from reconciler.training.evaluation import parse_evaluation
-from reconciler.wire.blob import Account
-from reconciler.wire.hosts import Hosts
-from reconciler.wire.http import _encoded
-from reconciler.wire.response import Headers, Response, error_of, parse_xml
+from reconciler.platforms.studio.members import text
+from reconciler.platforms.studio.operation import operation_state
+from reconciler.platforms.studio.web_service import patched_model
+from reconciler.platforms.studio.web_service_state import live_of
+from reconciler.stores.azure_blob import Account
 from tests.fuzz.mutations import every_other_value, foreign
 from tests.fuzz.promise import always, check_types, parsed
 

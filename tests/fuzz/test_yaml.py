@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from reconciler import targets
 from reconciler.cli.session import load
 from reconciler.desired.nodes import MAX_MESSAGE
 from reconciler.errors import ConfigurationError
+from reconciler.platforms import contract as targets
 from tests.fuzz.mutations import damaged, every_other_value, foreign, mutated
 from tests.fuzz.promise import always, check_types, parsed
 from tests.lab import LOCAL

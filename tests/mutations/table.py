@@ -119,54 +119,54 @@ _SESSION = _mutations(
 # --- compare and swap -------------------------------------------------------------------------
 
 _BLOB = _mutations(
-    "reconciler/wire/blob.py",
+    "reconciler/stores/azure_blob.py",
     (
         "a replacement does not name the ETag it replaces",
         'self._write(name, content, {"If-Match": etag}, content_type, metadata)',
         "self._write(name, content, {}, content_type, metadata)",
-        "tests/wire/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
+        "tests/http/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
     ),
     (
         "a claim overwrites what is there",
         'self._write(name, content, {"If-None-Match": "*"}, content_type, metadata)',
         "self._write(name, content, {}, content_type, metadata)",
-        "tests/wire/test_wire_blob.py::test_of_many_who_claim_one_wins",
+        "tests/http/test_wire_blob.py::test_of_many_who_claim_one_wins",
     ),
     (
         "a claim whose answer was lost is lost to nobody",
         "if (etag := self._etag_of_write(path, write_id)) is None:",
         "if (etag := None) is None:",
-        "tests/wire/test_wire_blob.py::test_a_claim_whose_answer_was_lost_is_still_ours",
+        "tests/http/test_wire_blob.py::test_a_claim_whose_answer_was_lost_is_still_ours",
     ),
     (
         "every conflict is taken for our own write",
         "if answer is None or answer.headers.get(_META + _WRITE_ID) != write_id:",
         "if answer is None:",
-        "tests/wire/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
+        "tests/http/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
     ),
     (
         "any 404 of the store is an absence",
         'if exc.code != "BlobNotFound":',
         "if False:",
-        "tests/wire/test_wire_blob.py::test_a_404_that_is_not_from_storage_is_an_error",
+        "tests/http/test_wire_blob.py::test_a_404_that_is_not_from_storage_is_an_error",
     ),
     (
         "a list with nameless blobs is believed",
         "if len(found) != len(blobs):",
         "if False:",
-        "tests/wire/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
+        "tests/http/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
     ),
     (
         "bytes that are not those stored are believed",
         "if stored and stored != md5_of(answer.body):",
         "if False:",
-        "tests/wire/test_wire_blob.py::test_bytes_that_are_not_those_stored_are_unreadable",
+        "tests/http/test_wire_blob.py::test_bytes_that_are_not_those_stored_are_unreadable",
     ),
     (
         "an answer without an ETag is one of the store",
         'if not (etag := answer.headers.get("ETag", "")):',
         'if (etag := answer.headers.get("ETag", "")) is None:',
-        "tests/wire/test_wire_blob.py::test_a_page_of_a_proxy_is_neither_a_write_nor_a_blob_nor_a_lease",
+        "tests/http/test_wire_blob.py::test_a_page_of_a_proxy_is_neither_a_write_nor_a_blob_nor_a_lease",
     ),
     (
         "a survey, whose lists may be late, writes",
@@ -178,13 +178,13 @@ _BLOB = _mutations(
         "a blob at a host of anybody is fetched",
         'if not hosts.may_receive("blob", url):',
         "if False:",
-        "tests/wire/test_wire_blob.py::test_a_reference_to_another_host_is_refused",
+        "tests/http/test_wire_blob.py::test_a_reference_to_another_host_is_refused",
     ),
     (
         "names that HTTP libraries rewrite reach another blob",
         'if any(part in ("", ".", "..") for part in path.split("/")) or _NO_NAME.search(path):',
         "if False:",
-        "tests/wire/test_wire_blob.py::test_names_that_would_reach_another_blob_are_refused",
+        "tests/http/test_wire_blob.py::test_names_that_would_reach_another_blob_are_refused",
     ),
     (
         "a list of blobs that leads round in circles is followed for ever",
@@ -196,12 +196,12 @@ _BLOB = _mutations(
         "on Azure a SAS may go by plain http",
         "https_only=not self._hosts.emulator,",
         "https_only=False,",
-        "tests/wire/test_wire_blob.py::test_on_azure_a_reference_is_for_https_only",
+        "tests/http/test_wire_blob.py::test_on_azure_a_reference_is_for_https_only",
     ),
 )
 
 _VALUES = _mutations(
-    "reconciler/wire/blob_values.py",
+    "reconciler/stores/azure_values.py",
     (
         "a copy in the metadata is believed whatever the blob holds",
         "return content if md5_of(content) == md5 else None",
@@ -212,7 +212,7 @@ _VALUES = _mutations(
         "a copy may grow without end",
         "unpacked.decompress(base64.b64decode(copy, validate=True), _MOST_COPIED_BYTES)",
         "unpacked.decompress(base64.b64decode(copy, validate=True))",
-        "tests/wire/test_wire_blob_survey.py::test_a_copy_that_grows_without_end_is_not_unpacked",
+        "tests/http/test_wire_blob_survey.py::test_a_copy_that_grows_without_end_is_not_unpacked",
     ),
 )
 
@@ -635,127 +635,127 @@ _APPROVAL = _mutations(
 )
 
 _APPROVED = _mutations(
-    "reconciler/cli/approved.py",
+    "reconciler/ci/approved.py",
     (
         "the plan of a pull request that was not merged approves",
         "if pull.merged and pull.base == branch:",
         "if pull.base == branch:",
-        "tests/github/test_approved.py::test_what_was_not_merged_approves_nothing",
+        "tests/ci/test_approved.py::test_what_was_not_merged_approves_nothing",
     ),
     (
         "the plan of what was merged elsewhere approves",
         "if pull.merged and pull.base == branch:",
         "if pull.merged:",
-        "tests/github/test_approved.py::test_what_was_merged_into_another_branch_approves_nothing",
+        "tests/ci/test_approved.py::test_what_was_merged_into_another_branch_approves_nothing",
     ),
     (
         "the plan of a fork approves",
         "usable = [each for each in artifacts_of_it if each.own and not each.expired]",
         "usable = [each for each in artifacts_of_it if not each.expired]",
-        "tests/github/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
+        "tests/ci/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
     ),
     (
         "the plan of an earlier commit approves",
         "if plan.commit != pull.head:",
         "if False:",
-        "tests/github/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
+        "tests/ci/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
     ),
     (
         "a plan that was too long for its comment approves",
         'return "" if any(whole) else',
         'return "" if whole else',
-        "tests/github/test_approved.py::test_a_plan_that_is_too_long_for_its_comment_approves_nothing",
+        "tests/ci/test_approved.py::test_a_plan_that_is_too_long_for_its_comment_approves_nothing",
     ),
     (
         "a comment of anybody shows what was approved",
         "own = [comment for comment in marked if comment.author == viewer()]",
         "own = marked",
-        "tests/github/test_approved.py::test_a_comment_that_somebody_else_wrote_shows_nothing",
+        "tests/ci/test_approved.py::test_a_comment_that_somebody_else_wrote_shows_nothing",
     ),
     (
         "a plan that no comment shows approves",
         "    if not whole:\n        return f",
         "    if not whole:\n        return '' and f",
-        "tests/github/test_approved.py::test_a_plan_that_its_comment_does_not_show_approves_nothing",
+        "tests/ci/test_approved.py::test_a_plan_that_its_comment_does_not_show_approves_nothing",
     ),
 )
 
 _ARTIFACTS = _mutations(
-    "reconciler/wire/artifacts.py",
+    "reconciler/ci/artifacts.py",
     (
         "a file in an artifact may be of any size",
         "if len(found[name]) > most:",
         "if False:",
-        "tests/github/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
+        "tests/ci/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
     ),
 )
 
 # --- whose endpoint it is -----------------------------------------------------------------------
 
 _WEB_SERVICE = _mutations(
-    "reconciler/targets/web_service.py",
+    "reconciler/platforms/studio/web_service.py",
     (
         "any 404 of ARM is an absence",
         "if ABSENT in (exc.code, *exc.details):",
         "if True:",
-        "tests/targets/test_web_service_lifecycle.py::test_any_other_404_says_nothing_of_the_service",
+        "tests/studio/test_web_service_lifecycle.py::test_any_other_404_says_nothing_of_the_service",
     ),
     (
         "what is not ours is deleted",
         "if why := keep(definition, _of(address).path, self._environment.mark):",
         "if why := None:",
-        "tests/targets/test_web_service_lifecycle.py::test_what_is_not_ours_or_locked_is_never_deleted",
+        "tests/studio/test_web_service_lifecycle.py::test_what_is_not_ours_or_locked_is_never_deleted",
     ),
     (
         "what only the list says to be ours is ours",
         "if definition is not None and is_ours(definition.tags, mark):",
         "if definition is not None:",
-        "tests/targets/test_web_service_lifecycle.py::test_a_service_that_only_says_so_in_the_list_is_not_ours",
+        "tests/studio/test_web_service_lifecycle.py::test_a_service_that_only_says_so_in_the_list_is_not_ours",
     ),
     (
         "a PUT overwrites what is there",
         "if self._definition(binding.address) is not None:",
         "if False:",
-        "tests/targets/test_web_service_lifecycle.py::test_what_is_there_by_now_is_never_overwritten",
+        "tests/studio/test_web_service_lifecycle.py::test_what_is_there_by_now_is_never_overwritten",
     ),
     (
         "a PUT is sent again without a look",
         "once=True,",
         "once=False,",
-        "tests/targets/test_web_service_lifecycle.py::test_a_creation_is_sent_once_and_never_again_without_a_look",
+        "tests/studio/test_web_service_lifecycle.py::test_a_creation_is_sent_once_and_never_again_without_a_look",
     ),
     (
         "what is refused is written all the same",
         "if live.refusal is not None:\n            raise RefusedError",
         "if False:\n            raise RefusedError",
-        "tests/targets/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
+        "tests/studio/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
     ),
     (
         "a service without a name in a list is left out",
         'raise UnreadableError(f"{what}: a service came without a name")',
         "continue",
-        "tests/targets/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
+        "tests/studio/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
     ),
 )
 
 _STATE = _mutations(
-    "reconciler/targets/web_service_state.py",
+    "reconciler/platforms/studio/web_service_state.py",
     (
         "a service of another environment may be written",
         "if environment and owner and not is_ours(definition.tags, environment.mark):",
         "if False:",
-        "tests/targets/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
+        "tests/studio/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
     ),
     (
         "secrets of a definition are sent back",
         "if with_credentials := assets_with_credentials(definition, model):",
         "if with_credentials := ():",
-        "tests/targets/test_web_service.py::test_assets_with_credentials_are_refused_since_they_would_be_sent_back",
+        "tests/studio/test_web_service.py::test_assets_with_credentials_are_refused_since_they_would_be_sent_back",
     ),
 )
 
 _CLASSIC = _mutations(
-    "reconciler/targets/classic_endpoint.py",
+    "reconciler/platforms/studio/classic_endpoint.py",
     (
         "a 404 alone makes an endpoint",
         'if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):',
@@ -801,23 +801,23 @@ _NOT_DECLARED = _mutations(
 )
 
 _ARM_LIST = _mutations(
-    "reconciler/targets/arm_list.py",
+    "reconciler/platforms/studio/arm_list.py",
     (
         "a list of ARM that leads round in circles is followed",
         "if url in seen:",
         "if False:",
-        "tests/targets/test_web_service_lifecycle.py::test_a_list_that_leads_round_in_circles_says_nothing",
+        "tests/studio/test_web_service_lifecycle.py::test_a_list_that_leads_round_in_circles_says_nothing",
     ),
     (
         "a page that is no page ends a list",
         "raise answer.unreadable('a page with a list \"value\" of objects')",
         "break",
-        "tests/targets/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
+        "tests/studio/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
     ),
 )
 
 _MEMBERS = _mutations(
-    "reconciler/targets/members.py",
+    "reconciler/platforms/studio/members.py",
     (
         "an answer about another resource is believed",
         "if there and unquote(there).casefold() != unquote(wanted).casefold():",
@@ -827,46 +827,46 @@ _MEMBERS = _mutations(
 )
 
 _OPERATION = _mutations(
-    "reconciler/targets/operation.py",
+    "reconciler/platforms/studio/operation.py",
     (
         "an operation without a state has succeeded",
         'raise UnreadableError("the operation\'s answer has no status")',
         'return ""',
-        "tests/targets/test_web_service.py::test_an_operation_without_a_state_is_unreadable",
+        "tests/studio/test_web_service.py::test_an_operation_without_a_state_is_unreadable",
     ),
     (
         "an operation that failed is under way",
         "if state.casefold() in FAILED_STATES:",
         "if False:",
-        "tests/targets/test_web_service.py::test_a_failed_operation_gives_its_reason_in_either_shape",
+        "tests/studio/test_web_service.py::test_a_failed_operation_gives_its_reason_in_either_shape",
     ),
 )
 
 _RESPONSE = _mutations(
-    "reconciler/wire/response.py",
+    "reconciler/http/response.py",
     (
         "too many requests is a refusal for good",
         "if status in (408, 429) or status >= 500:",
         "if status >= 500:",
-        "tests/wire/test_wire_http.py::test_each_status_has_its_error",
+        "tests/http/test_wire_http.py::test_each_status_has_its_error",
     ),
     (
         "what is no JSON is an empty object",
         'raise self.unreadable("JSON")',
         "value = {}",
-        "tests/wire/test_wire_http.py::test_what_is_not_json_is_unreadable",
+        "tests/http/test_wire_http.py::test_what_is_not_json_is_unreadable",
     ),
     (
         "JSON holds numbers that cannot be written again",
         "raise ValueError(written)",
         "pass",
-        "tests/wire/test_wire_http.py::test_what_is_not_json_is_unreadable",
+        "tests/http/test_wire_http.py::test_what_is_not_json_is_unreadable",
     ),
     (
         "XML may define entities",
         'if "<!DOCTYPE" in text:',
         "if False:",
-        "tests/wire/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
+        "tests/http/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
     ),
     (
         "a message of a service holds secrets",
@@ -877,100 +877,100 @@ _RESPONSE = _mutations(
 )
 
 _HTTP = _mutations(
-    "reconciler/wire/http.py",
+    "reconciler/http/client.py",
     (
         "a POST is sent again",
         'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})',
         'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "POST"})',
-        "tests/wire/test_wire_http.py::test_a_post_is_never_repeated",
+        "tests/http/test_wire_http.py::test_a_post_is_never_repeated",
     ),
     (
         "a command that only reads writes",
         "if self._read_only and method not in READING_METHODS:",
         "if False:",
-        "tests/wire/test_wire_http.py::test_a_read_only_client_cannot_write",
+        "tests/http/test_wire_http.py::test_a_read_only_client_cannot_write",
     ),
     (
         "a page of a proxy is an answer to a write",
         "if method not in READING_METHODS and outcome.is_page:",
         "if False:",
-        "tests/wire/test_wire_http.py::test_a_page_is_no_answer_to_a_write",
+        "tests/http/test_wire_http.py::test_a_page_is_no_answer_to_a_write",
     ),
     (
         "an answer may be of any size",
         "if size > asked.max_bytes:",
         "if False:",
-        "tests/wire/test_wire_http.py::test_an_answer_beyond_the_limit_is_not_read_to_its_end",
+        "tests/http/test_wire_http.py::test_an_answer_beyond_the_limit_is_not_read_to_its_end",
     ),
     (
         "plain http leaves this machine",
         'if parts.scheme == "http" and not is_loopback(parts.hostname or ""):',
         "if False:",
-        "tests/wire/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
+        "tests/http/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
     ),
     (
         "a service decides how long a run sleeps",
         "return max(backoff_s, min(asked_s, RETRY_AFTER_MAX_S))",
         "return max(backoff_s, asked_s)",
-        "tests/wire/test_wire_http.py::test_retry_after_is_kept_within_reason",
+        "tests/http/test_wire_http.py::test_retry_after_is_kept_within_reason",
     ),
     (
         "an answer that names another request is believed",
         "if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:",
         "if False:",
-        "tests/wire/test_wire_answers.py::test_an_answer_that_names_another_request_is_not_believed",
+        "tests/http/test_wire_answers.py::test_an_answer_that_names_another_request_is_not_believed",
     ),
     (
         "a write leaves although the lock is lost",
         "if asked.method not in READING_METHODS and (why := self._halted()):",
         "if (why := '') :",
-        "tests/wire/test_wire_http.py::test_every_try_of_a_write_asks_whether_it_may_still_leave",
+        "tests/http/test_wire_http.py::test_every_try_of_a_write_asks_whether_it_may_still_leave",
     ),
 )
 
 _LANES = _mutations(
-    "reconciler/wire/lanes.py",
+    "reconciler/http/lanes.py",
     (
         "an interim answer is taken for the answer",
         "while 100 <= self.status < 200:",
         "while False:",
-        "tests/wire/test_wire_answers.py::test_interim_answers_are_skipped",
+        "tests/http/test_wire_answers.py::test_interim_answers_are_skipped",
     ),
     (
         "what follows an answer is the answer to the next request",
         "if rest() or pending():",
         "if pending():",
-        "tests/wire/test_wire_answers.py::test_what_follows_an_answer_is_no_answer",
+        "tests/http/test_wire_answers.py::test_what_follows_an_answer_is_no_answer",
     ),
     (
         "what follows an answer within TLS is the answer to the next request",
         "if rest() or pending():",
         "if rest():",
-        "tests/wire/test_wire_answers.py::test_what_follows_an_answer_within_tls_is_no_answer",
+        "tests/http/test_wire_answers.py::test_what_follows_an_answer_within_tls_is_no_answer",
     ),
     (
         "a packed answer that broke off is whole",
         'raise Unexpected("the packed answer broke off")',
         "pass",
-        "tests/wire/test_wire_answers.py::test_a_packed_body_that_is_not_whole_is_unreadable",
+        "tests/http/test_wire_answers.py::test_a_packed_body_that_is_not_whole_is_unreadable",
     ),
     (
         "an answer may have two lengths",
         'raise Unexpected("the answer has more than one length")',
         "pass",
-        "tests/wire/test_wire_answers.py::test_two_lengths_are_refused",
+        "tests/http/test_wire_answers.py::test_two_lengths_are_refused",
     ),
     (
         "an answer may take for ever",
         "self._until = time.monotonic() + self._timeout_s",
         "self._until = math.inf",
-        "tests/wire/test_wire_answers.py::test_an_answer_must_end_in_time",
+        "tests/http/test_wire_answers.py::test_an_answer_must_end_in_time",
     ),
     (
         "an answer may be packed as the service likes",
         'raise Unexpected("the answer is packed in a way that was not asked for")',
         "pass",
-        "tests/wire/test_wire_answers.py::test_a_packing_that_was_not_asked_for_is_refused",
+        "tests/http/test_wire_answers.py::test_a_packing_that_was_not_asked_for_is_refused",
     ),
 )
 
@@ -1059,82 +1059,82 @@ _PROVE = _mutations(
 # --- where secrets may go -----------------------------------------------------------------------
 
 _HOSTS = _mutations(
-    "reconciler/wire/hosts.py",
+    "reconciler/http/hosts.py",
     (
         "a key for scoring goes to any host whose name holds the right one",
         "return host.endswith(_SCORING_SUFFIX)",
         "return _SCORING_SUFFIX in host",
-        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
     ),
     (
         "a SAS goes to any host whose name begins right",
         "return _BLOB_HOST.fullmatch(host) is not None",
         "return _BLOB_HOST.match(host) is not None",
-        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
     ),
     (
         "a token goes by plain http, or to any port",
         'if parts.scheme != "https" or _port(parts) != 443:\n            return False\n        return self._is_host_of',
         "if False:\n            return False\n        return self._is_host_of",
-        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
     ),
     (
         "the token of the emulator goes anywhere",
         "return _origin(parts) == _origin(urlsplit(self.emulator))",
         "return True",
-        "tests/wire/test_wire_hosts.py::test_on_the_emulator_tokens_stay_on_its_port",
+        "tests/http/test_wire_hosts.py::test_on_the_emulator_tokens_stay_on_its_port",
     ),
     (
         "a client secret goes to any authority",
         "public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)",
         "public = True",
-        "tests/wire/test_wire_identity.py::test_an_authority_that_is_not_azures_is_refused",
+        "tests/http/test_wire_identity.py::test_an_authority_that_is_not_azures_is_refused",
     ),
     (
         "the token of a job goes to any port of a host of GitHub's",
         "if host.endswith(_ACTIONS_SUFFIX) and _port(parts) == 443:",
         "if host.endswith(_ACTIONS_SUFFIX):",
-        "tests/wire/test_wire_identity.py::test_the_jobs_token_goes_only_to_github",
+        "tests/http/test_wire_identity.py::test_the_jobs_token_goes_only_to_github",
     ),
     (
         "URLs that two parsers read differently are URLs",
         'if not url.isprintable() or "\\\\" in url or " " in url:',
         "if False:",
-        "tests/wire/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
+        "tests/http/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
     ),
     (
         "a token of ARM goes to any host whose name begins right",
         "return _ARM_HOST.fullmatch(host) is not None",
         "return _ARM_HOST.match(host) is not None",
-        "tests/wire/test_wire_hosts.py::test_a_token_goes_nowhere_else",
+        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
     ),
     (
         "an id of a service is a path to anywhere",
         "if not _ID.fullmatch(ident):",
         "if False:",
-        "tests/training/test_bes.py::test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path",
+        "tests/studio/test_bes.py::test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path",
     ),
     (
         "a name of a service is a path to anywhere",
         'if name in ("", ".", ".."):',
         "if False:",
-        "tests/targets/test_classic_endpoint.py::test_an_endpoint_whose_name_would_be_another_path_is_never_asked_for",
+        "tests/studio/test_classic_endpoint.py::test_an_endpoint_whose_name_would_be_another_path_is_never_asked_for",
     ),
 )
 
 _CREDENTIALS = _mutations(
-    "reconciler/wire/credentials.py",
+    "reconciler/http/credentials.py",
     (
         "a key or workspace token goes to any host",
         "_check_receiver(self.hosts, self.role, url)",
         "pass",
-        "tests/wire/test_wire_credentials.py::test_a_bearer_gives_its_token_only_to_hosts_of_its_role",
+        "tests/http/test_wire_credentials.py::test_a_bearer_gives_its_token_only_to_hosts_of_its_role",
     ),
     (
         "an access token goes to any host",
         "_check_receiver(self._hosts, self._role, url)",
         "pass",
-        "tests/wire/test_wire_credentials.py::test_another_host_gets_no_token_and_nobody_signs_in",
+        "tests/http/test_wire_credentials.py::test_another_host_gets_no_token_and_nobody_signs_in",
     ),
     (
         "a key that a service hands out is not known for a secret",
@@ -1146,22 +1146,22 @@ _CREDENTIALS = _mutations(
         "a secret of the environment is not known for one",
         "remember_secret(environ[name.variable])",
         "pass",
-        "tests/wire/test_wire_credentials.py::test_a_secret_is_hidden_from_the_moment_it_is_known",
+        "tests/http/test_wire_credentials.py::test_a_secret_is_hidden_from_the_moment_it_is_known",
     ),
 )
 
 _GITHUB = _mutations(
-    "reconciler/wire/github.py",
+    "reconciler/ci/github.py",
     (
         "the token of GitHub goes to any host",
         "if origin(url) != origin(self.api):",
         "if False:",
-        "tests/github/test_comment.py::test_the_token_goes_nowhere_but_to_the_api",
+        "tests/ci/test_comment.py::test_the_token_goes_nowhere_but_to_the_api",
     ),
 )
 
 _GITHUB_TOKEN = _mutations(
-    "reconciler/cli/github.py",
+    "reconciler/ci/connection.py",
     (
         "the token of GitHub is not known for a secret",
         "remember_secret(token)",
@@ -1255,41 +1255,41 @@ _MAIN = _mutations(
 )
 
 _REDACTION = _mutations(
-    "reconciler/wire/redaction.py",
+    "reconciler/offline/redaction.py",
     (
         "a snapshot holds secrets of definitions",
         "return HIDDEN if value else value",
         "return value",
-        "tests/wire/test_wire_redaction.py::test_no_secret_is_kept_and_every_name_is",
+        "tests/http/test_wire_redaction.py::test_no_secret_is_kept_and_every_name_is",
     ),
     (
         "a snapshot holds what endpoints answered",
         'record |= {"before": None, "history": [_kept_event(event) for event in events]}',
         "pass",
-        "tests/wire/test_wire_redaction.py::test_of_a_record_neither_answers_nor_reasons_are_kept",
+        "tests/http/test_wire_redaction.py::test_of_a_record_neither_answers_nor_reasons_are_kept",
     ),
 )
 
 # --- snapshots --------------------------------------------------------------------------------
 
 _RECORDED = _mutations(
-    "reconciler/wire/recorded.py",
+    "reconciler/offline/recorded.py",
     (
         "a list that was not heard to its end is believed",
         'if not page.findtext("NextMarker"):',
         "if True:",
-        "tests/wire/test_wire_recorded.py",
+        "tests/http/test_wire_recorded.py",
     ),
     (
         "a blob that no list would show is absent",
         "if path not in self._known.absent and not self._was_listed(path):",
         "if False:",
-        "tests/wire/test_wire_recorded.py",
+        "tests/http/test_wire_recorded.py",
     ),
 )
 
 _RECORDED_LAYERS = _mutations(
-    "reconciler/cli/snapshot_file.py",
+    "reconciler/offline/snapshot_file.py",
     (
         "a snapshot holds secrets",
         "return redact(json_document(document, indent=1))",
@@ -1299,7 +1299,7 @@ _RECORDED_LAYERS = _mutations(
 )
 
 _SNAPSHOT = _mutations(
-    "reconciler/cli/snapshot.py",
+    "reconciler/offline/snapshot.py",
     (
         "a snapshot of another place is planned against",
         "_check_place(found, wanted.environment)",
@@ -1317,7 +1317,7 @@ _SNAPSHOT = _mutations(
 # --- what people and runners read ---------------------------------------------------------------
 
 _OUTPUTS = _mutations(
-    "reconciler/cli/outputs.py",
+    "reconciler/ci/outputs.py",
     (
         "the delimiter of an output can be guessed",
         'delimiter = f"reconciler_{secrets.token_hex(16)}"',

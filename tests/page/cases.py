@@ -22,8 +22,8 @@ from reconciler.model import (
     Report,
     Score,
 )
-from reconciler.render.html import Endpoint, Overview
 from reconciler.render.status import status_row
+from reconciler.report import Endpoint, Overview
 from tests.render.cases import AUC, BETTER, NO_WORSE, PASSED, PENDING, STORE, change
 
 AT = "2026-11-25T14:03:00Z"

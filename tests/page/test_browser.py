@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.errors import redact
-from reconciler.render.html import Overview, page_html
+from reconciler.report import Overview, page_html
 from tests.page import cases
 
 if TYPE_CHECKING:

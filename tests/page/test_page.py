@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from reconciler.errors import redact
 from reconciler.model import Action, Event, History, RuleKind
 from reconciler.render.cells import visible
-from reconciler.render.html import Overview, page_html
-from reconciler.render.html import overview as parts
-from reconciler.render.html.overview import DRIFT, done, grouped, models
-from reconciler.render.html.sections import figures
+from reconciler.report import Overview, page_html
+from reconciler.report import overview as parts
+from reconciler.report.overview import DRIFT, done, grouped, models
+from reconciler.report.sections import figures
 from tests.page import cases
 from tests.page.tree import Tag, tree
 

@@ -14,8 +14,8 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.engine.run import converge
 from reconciler.engine.survey import observe_all
+from reconciler.http.client import Http
 from reconciler.plan import make_plan
-from reconciler.wire.http import Http
 from tests.cli.test_process import COMMAND, environment
 from tests.conformance.test_way_back import only
 from tests.lab import Lab, Quiet

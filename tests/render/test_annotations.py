@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.ci.summary import cut_markdown, summary_markdown
 from reconciler.model import NOWHERE, Source
 from reconciler.render import plan_markdown, report_markdown
 from reconciler.render.annotations import (
@@ -22,7 +23,6 @@ from reconciler.render.annotations import (
     report_findings,
 )
 from reconciler.render.documents import json_document
-from reconciler.render.summary import cut_markdown, summary_markdown
 from tests.render import cases
 from tests.render.test_properties import FEW, plans, reports
 from tests.runner import Said, commands

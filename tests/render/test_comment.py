@@ -13,10 +13,7 @@ from cmarkgfm.cmark import Options
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import Action, Change, FieldDiff, Judgement, Plan, Report
-from reconciler.render import risk as risks
-from reconciler.render.cells import visible
-from reconciler.render.comment import (
+from reconciler.ci.comment_text import (
     GITHUB_TAKES,
     MOST_CHARACTERS,
     Context,
@@ -27,7 +24,10 @@ from reconciler.render.comment import (
     report_comment,
     superseded,
 )
-from reconciler.render.fit import length, without_middle
+from reconciler.ci.fit import length, without_middle
+from reconciler.model import Action, Change, FieldDiff, Judgement, Plan, Report
+from reconciler.render import risk as risks
+from reconciler.render.cells import visible
 from reconciler.render.markdown import escaped
 from tests.render import cases
 from tests.render.test_golden import agrees

@@ -7,9 +7,9 @@ from typing import Any
 
 import jsonschema
 
+from reconciler.ci.sarif import sarif_json
 from reconciler.model import NOWHERE, Source
 from reconciler.render.annotations import RULES, Finding
-from reconciler.render.sarif import sarif_json
 
 
 def closed(required: str, **properties: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from reconciler import render
+from reconciler.ci.comment_text import Context, Shown, plan_comment, proposal
 from reconciler.model import (
     GIVEN,
     KEPT_IN,
@@ -22,7 +23,6 @@ from reconciler.model import (
     Plan,
 )
 from reconciler.render import Look, StatusRow, Sync
-from reconciler.render.comment import Context, Shown, plan_comment, proposal
 
 QUIET = Change("quiet", "WebService", "webServices/g/quiet", Action.NOOP, "in_sync", "")
 WARNED = replace(QUIET, name="warned", address="webServices/g/warned", warnings=("data changed",))

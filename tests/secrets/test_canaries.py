@@ -123,7 +123,7 @@ def test_no_canary_is_printed_or_written(
     assert len(tap.secrets) > 30
     assert fresh.IMPORT_KEY in tap.secrets
     assert fresh.service_of(lab) is not None
-    assert "reconciler.wire.http" in texts["4 train -vv --yes"]
+    assert "reconciler.http.client" in texts["4 train -vv --yes"]
     assert leaks(tap.secrets, texts) == []
     figure(f"secrets: {len(tap.secrets)} canaries, none in {len(texts)} outputs and files")
 
@@ -190,7 +190,7 @@ def test_a_service_that_echoes_what_it_is_made_of_does_not_make_us_tell_it(
 def test_a_traceback_holds_no_secret(
     lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.targets.web_service import WebServices
+    from reconciler.platforms.studio.web_service import WebServices
 
     tap = Wiretap(lab)
 

@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
-from reconciler.cli import actions, commands, ending, github, outputs, snapshot_file, streams
+from reconciler.ci import connection as github
+from reconciler.ci import job as actions
+from reconciler.ci import outputs
+from reconciler.cli import commands, ending, streams
 from reconciler.cli.output import Page, _Redacting, redacted, say
 from reconciler.cli.progress import HeartbeatProgress
 from reconciler.errors import Problem, ReconcilerError, redact, remember_secret
+from reconciler.http.client import Http
+from reconciler.http.credentials import Bearer
+from reconciler.http.hosts import Hosts
+from reconciler.http.response import Headers, Response, one_line
 from reconciler.model import Source
+from reconciler.offline import snapshot_file
+from reconciler.offline.recorded import Answers
+from reconciler.offline.redaction import kept_json, kept_text
 from reconciler.render.annotations import Finding
-from reconciler.wire.credentials import Bearer
-from reconciler.wire.hosts import Hosts
-from reconciler.wire.http import Http
-from reconciler.wire.recorded import Answers
-from reconciler.wire.redaction import kept_json, kept_text
-from reconciler.wire.response import Headers, Response, one_line
-from reconciler.wire.sas import account_key
+from reconciler.stores.azure_sas import account_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

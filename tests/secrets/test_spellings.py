@@ -11,8 +11,8 @@ import pytest
 
 from reconciler import errors
 from reconciler.errors import redact, remember_secret
-from reconciler.targets.marks import described
-from reconciler.wire.redaction import kept_json
+from reconciler.offline.redaction import kept_json
+from reconciler.platforms.studio.marks import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ import pytest
 from reconciler.emulator import Fault
 from reconciler.engine.world import with_event
 from reconciler.model import Action
-from reconciler.wire.blob import Container
-from reconciler.wire.blob_values import copy_of
+from reconciler.stores.azure_blob import Container
+from reconciler.stores.azure_values import copy_of
 from tests.lab import Lab
 from tests.oracle import one_training_per_version, proven
 

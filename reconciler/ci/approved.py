@@ -1,0 +1,164 @@
+"""`approved`: the plans that people saw on the pull requests that they merged.
+
+Runs of one branch wait for each other and the ones in between are dropped, so what is to be applied
+may come from several merged pull requests. Each plan is kept by itself: it approves what it shows.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler import errors
+from reconciler.ci import artifacts
+from reconciler.ci import comment_text as rendering
+from reconciler.ci import connection as github
+from reconciler.ci.comment import PLAN_FILE, fits
+from reconciler.ci.event import default_branch, read_event
+from reconciler.ci.github import PER_PAGE
+from reconciler.cli.output import say, write_file
+from reconciler.errors import ConfigurationError, UnreadableError
+from reconciler.render import parse_plan
+from reconciler.render.cells import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from reconciler.ci.artifacts import UploadedFile
+    from reconciler.ci.github import GitHub, Pull
+    from reconciler.model import Plan
+
+MOST_PULLS = 30  # the newest that were merged; plans of older ones are long applied
+
+
+def artifact_name(environment: str) -> str:
+    """The artifact with the plan of an environment."""
+    return f"plan-{environment}"
+
+
+def approved(environment: str, branch: str, out: Path, *, commented: bool) -> int:
+    """`approved`: 0 when every plan that approves is in the folder, also where there is none.
+
+    `commented` says that each plan was shown by a comment, so that one without approves nothing.
+    """
+    branch = branch or default_branch(read_event(os.environ))
+    missing = [] if branch else ["which branch is not known; pass --branch main"]
+    if out.exists() and any(out.iterdir()):
+        raise ConfigurationError(f"{out} is not empty, and what is in it would approve; empty it")
+    with github.opened(os.environ, missing) as door:
+        pulls, older = _merged(door, branch)
+        found = list(_plans(door, environment, pulls, commented=commented))
+    out.mkdir(parents=True, exist_ok=True)
+    for pull, plan, text in found:
+        path = out / f"{pull.number:08}.json"
+        write_file(path, text)
+        say(f"pull request {pull.number} approved plan {plan.digest}: {path}")
+    if older:
+        say(f"pull requests before the last {MOST_PULLS} that were merged approve nothing")
+    say(f"{counted(len(found), 'approved plan')} of {environment}")
+    return errors.SUCCESS
+
+
+def _merged(door: GitHub, branch: str) -> tuple[list[Pull], bool]:
+    """The pull requests that were merged last into the branch, and whether there are older ones."""
+    query = f"state=closed&base={quote(branch, safe='')}&sort=updated&direction=desc"
+    found: list[Pull] = []
+    for pull in door.pulls(query, f"looking for what was merged into {branch}"):
+        # A merge is an update, so none of those that follow was merged after this one's update.
+        if len(found) > MOST_PULLS and pull.updated_at < found[MOST_PULLS - 1].merged_at:
+            break
+        if pull.merged and pull.base == branch:
+            found.append(pull)
+            found.sort(key=lambda each: each.merged_at, reverse=True)
+    return found[:MOST_PULLS], len(found) > MOST_PULLS
+
+
+def _plans(
+    door: GitHub, environment: str, pulls: Iterable[Pull], *, commented: bool
+) -> Iterator[tuple[Pull, Plan, str]]:
+    """The newest plan of each pull request, at its last commit."""
+    unseen = functools.partial(_unseen, door, functools.cache(door.viewer), commented=commented)
+    without = []
+    for pull, artifacts_of_it in _artifacts(door, artifact_name(environment), pulls):
+        usable = [each for each in artifacts_of_it if each.own and not each.expired]
+        if usable:
+            yield from _plan(door, pull, usable[0], environment, unseen)
+        elif artifacts_of_it:
+            why = "is of a fork" if not artifacts_of_it[0].own else "has expired"
+            say(f"pull request {pull.number} approves nothing: its plan {why}")
+        else:
+            without.append(str(pull.number))
+    if without:
+        say(
+            f"no plan of {environment} was found for the last commit of merged pull requests: "
+            f"{', '.join(without)}"
+        )
+
+
+def _artifacts(
+    door: GitHub, name: str, pulls: Iterable[Pull]
+) -> Iterator[tuple[Pull, list[UploadedFile]]]:
+    """The artifacts of this name that runs of the last commit of each pull request left: from the
+    newest page where they stand there, else asked for by the commit.
+    """
+    newest = list(itertools.islice(artifacts.artifacts(door, name), PER_PAGE))
+    for pull in pulls:
+        found = [each for each in newest if each.commit == pull.head]
+        if not found and len(newest) == PER_PAGE:
+            found = artifacts.artifacts_at(door, pull.head, name)
+        yield pull, sorted(found, key=lambda each: each.id, reverse=True)
+
+
+def _plan(
+    door: GitHub,
+    pull: Pull,
+    artifact: UploadedFile,
+    environment: str,
+    unseen: Callable[[Pull, Plan], str],
+) -> Iterator[tuple[Pull, Plan, str]]:
+    try:
+        files = artifacts.files(door, artifact, PLAN_FILE)
+        text = files[PLAN_FILE].decode()
+        plan = parse_plan(text)
+    except KeyError:
+        why = f"its artifact holds no {PLAN_FILE}"
+    except (ValueError, UnreadableError) as exc:
+        why = str(exc)
+    else:
+        why = _unfit(plan, pull, environment) or unseen(pull, plan)
+        if not why:
+            yield pull, plan, text
+    if why:
+        say(f"pull request {pull.number} approves nothing: {why}")
+
+
+def _unfit(plan: Plan, pull: Pull, environment: str) -> str:
+    if plan.environment != environment:
+        return f"its plan is of {plan.environment}"
+    if plan.commit != pull.head:
+        return f"its plan is of commit {plan.commit or 'unknown'}, and not of its last one"
+    return "" if plan.id else "its plan was only printed"
+
+
+def _unseen(
+    door: GitHub, viewer: Callable[[], int], pull: Pull, plan: Plan, *, commented: bool
+) -> str:
+    """Why people did not see the plan on the pull request; "" where a comment of ours shows it.
+
+    Where nothing comments at all, people read artifacts; unless comments are asked for, a plan then
+    approves if a comment could have shown it.
+    """
+    mark = rendering.mark(plan)
+    marked = [each for each in door.comments(pull.number) if rendering.is_marked(each.body, mark)]
+    if not marked and not commented:
+        return "" if fits(plan) else f"no comment could show plan {plan.digest}, so none is on it"
+    own = [comment for comment in marked if comment.author == viewer()]
+    known = [shown for comment in own for shown in rendering.shown_by(comment.body)]
+    whole = [each.whole for each in known if (each.plan, each.commit) == (plan.digest, plan.commit)]
+    if not whole:
+        return f"no comment that the owner of GITHUB_TOKEN wrote on it shows plan {plan.digest}"
+    return "" if any(whole) else f"plan {plan.digest} was too long for its comment"

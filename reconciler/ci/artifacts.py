@@ -1,0 +1,130 @@
+"""Artifacts of GitHub's workflow runs: which there are, and the files in them.
+
+What a run of a fork uploaded was made by whoever wrote the fork. So an artifact says whether it is
+of this repository, is read into memory up to a size, and is unpacked by the names that are asked
+for and up to a size again: nothing in it decides where anything is written. Only files that are
+stored or deflated are unpacked: Python expands those piece by piece, and the others wholly at once.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler.ci.github import GitHub, Object
+from reconciler.errors import RefusedError, UnreadableError
+from reconciler.http.hosts import is_loopback, named, split_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.http.response import Response
+
+READ = "actions: read"
+MOST_BYTES = 64 * 1024 * 1024  # of an artifact, and of one file in it; a snapshot of 10,000 has 15
+MOST_OF_FORKS = 16 * 1024 * 1024  # JSON may be twenty times as large in memory
+_MOST_FILES = 100
+_ENTRY = b"PK\x01\x02"  # begins each entry of a zip's directory
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """One artifact: of which run, commit and branch, and whether of this repository."""
+
+    id: int
+    name: str
+    size: int
+    expired: bool
+    run: int
+    commit: str
+    branch: str
+    own: bool
+
+
+def artifacts(github: GitHub, name: str) -> Iterator[UploadedFile]:
+    """Every artifact of this name, whatever run it is of, the newest first; asked for by page."""
+    path = f"actions/artifacts?name={quote(name, safe='')}"
+    for entry, said in github.pages(path, f"looking for artifacts {name}", READ, "artifacts"):
+        yield _artifact(entry, said)
+
+
+def artifacts_of(github: GitHub, run: int, name: str) -> list[UploadedFile]:
+    """The artifacts of this name that one run left, the newest first."""
+    path = f"actions/runs/{run}/artifacts?name={quote(name, safe='')}"
+    listed = github.pages(path, f"looking for the artifacts of run {run}", READ, "artifacts")
+    found = [_artifact(entry, said) for entry, said in listed]
+    return sorted((a for a in found if a.name == name), key=lambda a: a.id, reverse=True)
+
+
+def artifacts_at(github: GitHub, commit: str, name: str) -> list[UploadedFile]:
+    """The artifacts of this name that runs at one commit left, the newest first."""
+    path = f"actions/runs?head_sha={quote(commit, safe='')}"
+    what = f"looking for the runs of commit {commit[:12]}"
+    runs = [
+        Object(e, said).get("id", int)
+        for e, said in github.pages(path, what, READ, "workflow_runs")
+    ]
+    found = [artifact for run in runs for artifact in artifacts_of(github, run, name)]
+    return sorted(found, key=lambda a: a.id, reverse=True)
+
+
+def files(
+    github: GitHub, artifact: UploadedFile, *names: str, most: int = MOST_BYTES
+) -> dict[str, bytes]:
+    """The files of these names that an artifact has; UnreadableError where it is hostile."""
+    what = f"reading artifact {artifact.name} of run {artifact.run}"
+    if artifact.size > most:
+        raise UnreadableError(f"{what}: it is larger than {most >> 20} MiB")
+    said = github.ask("GET", f"actions/artifacts/{artifact.id}/zip", what, None, 302, needs=READ)
+    place = said.headers.get("Location", "")
+    _check(github, place, what)
+    content = github.http.request("GET", place, what=what, max_bytes=most).body
+    try:
+        return _unpacked(content, names, most, what)
+    except UnreadableError:
+        raise
+    except Exception as exc:  # zipfile raises a dozen kinds for a hostile file, not all documented
+        raise UnreadableError(f"{what}: it is no zip file that can be read") from exc
+
+
+def _artifact(value: object, said: Response) -> UploadedFile:
+    found = Object(value, said)
+    run = found.object("workflow_run")
+    home = run.get("repository_id", int)
+    return UploadedFile(
+        id=found.get("id", int),
+        name=found.get("name", str),
+        size=found.get("size_in_bytes", int),
+        expired=found.get("expired", bool),
+        run=run.get("id", int),
+        commit=run.get("head_sha", str),
+        branch=run.maybe("head_branch", str, ""),
+        own=home == run.maybe("head_repository_id", int, 0),
+    )
+
+
+def _check(github: GitHub, place: str, what: str) -> None:
+    """RefusedError for a place that is not on the network where GitHub is."""
+    parts, api = split_url(place), split_url(github.api)
+    local = is_loopback((parts and parts.hostname) or "")
+    if parts is None or (local and not is_loopback((api and api.hostname) or "")):
+        raise RefusedError(f"{what}: GitHub sends us to {named(place)}, where no artifact is")
+
+
+def _unpacked(content: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, bytes]:
+    if content.count(_ENTRY) > _MOST_FILES:  # before zipfile makes an object of each
+        raise UnreadableError(f"{what}: it holds more than {_MOST_FILES} files")
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in set(names).intersection(archive.namelist()):
+            entry = archive.getinfo(name)
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UnreadableError(f"{what}: {name} is neither stored nor deflated")
+            with archive.open(entry) as file:
+                found[name] = file.read(most + 1)
+            if len(found[name]) > most:
+                raise UnreadableError(f"{what}: {name} is larger than {most >> 20} MiB")
+    return found

@@ -1,0 +1,225 @@
+"""`comment`: a plan, or what became of it, as the one comment of its kind on a pull request."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reconciler import __version__, errors
+from reconciler.ci import comment_text as rendering
+from reconciler.ci import connection as github
+from reconciler.ci import job as actions
+from reconciler.ci.event import queue_head, read_event, workflow_run
+from reconciler.cli.output import redacted, say
+from reconciler.cli.streams import show_kept
+from reconciler.errors import (
+    ConfigurationError,
+    Problem,
+    RefusedError,
+    StalePlanError,
+)
+from reconciler.model import Plan, Report
+from reconciler.render.runs import parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.ci.github import Comment, GitHub, Pull
+
+PLAN_FILE = "plan.json"  # in every artifact that holds a plan
+MOST_BYTES = 64 * 1024 * 1024
+
+
+def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
+    """`comment`: 0 when the pull request shows it, also if it did before."""
+    said = _Said.of(read_document(path))
+    if dry_run:
+        _show(text := said.text(""))
+        show_kept(text)
+        said.check_whole(text)
+        return errors.SUCCESS
+    with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
+        _comment_on(door, github.pull_request(door, os.environ, number, said.shown.commit), said)
+    return errors.SUCCESS
+
+
+def comment_on_fork(artifact: str) -> int:
+    """`comment --artifact`: 0 when the pull request of the run shows the plan in its artifact.
+
+    It was made by code of a fork. All that is believed of it is what it looks like: whose pull
+    request it is says the event, and what commit it is of must be that of the run.
+    """
+    from reconciler.ci import artifacts
+
+    run = workflow_run(read_event(os.environ))
+    if type(run.get("id")) is not int:
+        raise ConfigurationError(
+            "--artifact is for jobs of `on: workflow_run`: GITHUB_EVENT_PATH names no such event"
+        )
+    with github.opened(os.environ, github.unknown_pull(os.environ, None)) as door:
+        found = artifacts.artifacts_of(door, run["id"], artifact)
+        if not found:
+            say(f"run {run['id']} left no artifact {artifact}, so there is nothing to comment")
+            return errors.SUCCESS
+        files = artifacts.files(door, found[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
+        said = _Said(*_plan_of_fork(files, artifact, run))
+        _comment_on(door, github.pull_request(door, os.environ, None, ""), said)
+    return errors.SUCCESS
+
+
+def _plan_of_fork(
+    files: Mapping[str, bytes], artifact: str, run: Mapping[str, Any]
+) -> tuple[Plan, rendering.Shown, bool]:
+    """The plan, redacted; ConfigurationError unless it is one, and of the commit of the run."""
+    place = f"artifact {artifact} of run {run['id']}"
+    if PLAN_FILE not in files:
+        raise ConfigurationError(f"{place}: it holds no {PLAN_FILE}")
+    try:
+        document = parse_document(files[PLAN_FILE].decode())
+    except ValueError as exc:
+        raise ConfigurationError(f"{place}: not a plan of `plan --out`: {exc}") from exc
+    if not isinstance(document, Plan):
+        raise ConfigurationError(f"{place}: a report, where only a plan can be")
+    if document.commit != run.get("head_sha"):
+        raise StalePlanError(
+            f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
+        )
+    shown = rendering.Shown(document.digest, document.commit, whole=False)  # it approves nothing
+    return redacted(document), shown, True
+
+
+def fits(plan: Plan) -> bool:
+    """Whether a comment can show the plan whole."""
+    said = _Said.of(plan)
+    try:
+        said.check_whole(said.text(""))
+    except RefusedError:
+        return False
+    return True
+
+
+def _show(text: str) -> None:
+    actions.current().show = lambda: text
+
+
+# --- what is said --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A document without any secret, and the plan that it is of."""
+
+    document: Plan | Report
+    shown: rendering.Shown
+    forked: bool = False
+
+    @classmethod
+    def of(cls, document: Plan | Report) -> _Said:
+        """The digest is that of the document as it was: people approve by it."""
+        plan = document if isinstance(document, Plan) else document.plan
+        return cls(redacted(document), rendering.Shown(plan.digest, plan.commit))
+
+    @property
+    def mark(self) -> str:
+        return rendering.mark(self.document)
+
+    def text(self, before: str) -> str:
+        """The comment that takes the place of one; RefusedError where names alone are too long."""
+        context = rendering.Context(self.shown, __version__, before, self.forked)
+        try:
+            if isinstance(self.document, Plan):
+                return rendering.plan_comment(self.document, context)
+            return rendering.report_comment(self.document, context)
+        except ValueError as exc:
+            raise RefusedError(
+                f"{exc}; the summary of the job and the file have everything"
+            ) from exc
+
+    def check_whole(self, text: str) -> None:
+        """RefusedError where the comment could not hold a plan that is to approve something."""
+        approves = isinstance(self.document, Plan) and not self.forked
+        if approves and not rendering.shown_by(text)[0].whole:
+            raise RefusedError(
+                f"plan {self.shown.plan} is too long for its comment, which says what is missing. "
+                "Merging approves nothing of it: change fewer bindings in one pull request, or run "
+                "the workflow that applies by hand after the merge"
+            )
+
+
+def read_document(path: Path) -> Plan | Report:
+    """The plan or the report in a file; ConfigurationError if it is neither."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
+        return parse_document(data.decode("utf-8"))
+    except OSError as exc:
+        raise _unusable(path, f"cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        why = f"neither a plan of `plan --out` nor a report of `apply --report`: {exc}"
+        raise _unusable(path, why) from exc
+
+
+def _unusable(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), 0, 0, why)])
+
+
+# --- where it is said ----------------------------------------------------------------------
+
+
+def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> None:
+    if isinstance(pull, str):
+        say(f"{pull}; nothing was written")
+        return
+    _check(pull, said)
+    found = _own(github, pull.number, said.mark)
+    if not found:
+        _show(text := said.text(""))
+        say(f"commented: {github.create(pull.number, text).url}")
+        said.check_whole(text)
+        return
+    kept, *others = found
+    _show(text := said.text(kept.body))
+    if text.strip() == kept.body.replace("\r\n", "\n").strip():
+        say(f"shown before: {kept.url}")
+    else:
+        say(f"changed: {github.update(kept, text).url}")
+    for other in others:
+        say(f"folded: {github.update(other, rendering.superseded(other.body, said.mark)).url}")
+    said.check_whole(text)
+
+
+def _own(github: GitHub, number: int, mark: str) -> list[Comment]:
+    """The comments with the mark that the owner of the token wrote; anybody can write a mark."""
+    marked = [each for each in github.comments(number) if rendering.is_marked(each.body, mark)]
+    if not marked:
+        return []
+    viewer = github.viewer()
+    return [each for each in marked if each.author == viewer]
+
+
+def _check(pull: Pull, said: _Said) -> None:
+    """Raise where the comment would say something about another state of the pull request.
+
+    What was applied is told on a merged one too; what would be done, only while it is open.
+    """
+    state, shown = "merged" if pull.merged else "closed", said.shown
+    what = "plan" if isinstance(said.document, Plan) else "report"
+    if not pull.is_open and (what == "plan" or not pull.merged):
+        raise RefusedError(
+            f"pull request {pull.number} is {state}, so nobody waits for this {what}; nothing was "
+            "written"
+        )
+    if not shown.commit:
+        raise StalePlanError(
+            f"the {what} is of no known commit, so it may be of another one than pull request "
+            f"{pull.number} is at; make it in a clone of the repository, of what is committed"
+        )
+    if shown.commit not in (pull.head, pull.merge, queue_head(read_event(os.environ))):
+        raise StalePlanError(
+            f"the {what} is of commit {shown.commit}, but pull request {pull.number} is at "
+            f"{pull.head}; make it there, or leave it to the run of the newer commit"
+        )

@@ -1,0 +1,91 @@
+"""GitHub as a job may see it, and the pull request that its event is about."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from reconciler.ci.event import forked, pull_number, read_event, workflow_run
+from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from reconciler.ci.github import GitHub, Pull
+
+
+@contextlib.contextmanager
+def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iterator[GitHub]:
+    """The repository of the job, by its token; ConfigurationError says all that is missing."""
+    from reconciler.ci.github import API_URL, GitHub
+    from reconciler.http.client import Http
+
+    token, repository = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_REPOSITORY", "")
+    missing = []
+    if not token:
+        missing.append(
+            "environment variable GITHUB_TOKEN is not set; add the line "
+            "`GITHUB_TOKEN: ${{ github.token }}` below `env:` of the step"
+        )
+    elif not re.fullmatch(r"[!-~]+", token):
+        missing.append("environment variable GITHUB_TOKEN holds a blank or a line end; set it anew")
+    if not repository:
+        missing.append("environment variable GITHUB_REPOSITORY is not set; export OWNER/NAME")
+    missing += also_missing
+    if missing:
+        raise ConfigurationError("\n".join(missing))
+    remember_secret(token)
+    hint = "GITHUB_API_URL names this machine, and no GitHub answers there"
+    with Http(threads=1, local_hint=hint) as http:
+        yield GitHub(http, environ.get("GITHUB_API_URL") or API_URL, repository, token)
+
+
+def unknown_pull(environ: Mapping[str, str], number: int | None) -> list[str]:
+    """What is missing to know a pull request; nothing where it is known, or GitHub can say it."""
+    event = read_event(environ)
+    known = number or pull_number(event, environ) or forked(workflow_run(event))
+    if known or environ.get("GITHUB_EVENT_NAME") == "push":
+        return []
+    return [
+        "which pull request is not known: GITHUB_EVENT_PATH names no event of exactly one; "
+        "pass --pr NUMBER"
+    ]
+
+
+def pull_request(
+    github: GitHub, environ: Mapping[str, str], number: int | None, commit: str
+) -> Pull | str:
+    """The pull request of this number, of the event, or that was merged as this commit; or in words
+    that this commit was pushed without one."""
+    event = read_event(environ)
+    if not number and (run := workflow_run(event)):
+        return _of_run(github, event, run)
+    if number := number or pull_number(event, environ):
+        return github.pull(number)
+    merged = github.merged_as(commit) if commit else []
+    if len(merged) == 1:
+        return merged[0]
+    return f"commit {commit or 'unknown'} was pushed without a pull request to comment on"
+
+
+def _of_run(github: GitHub, event: Mapping[str, Any], run: Mapping[str, Any]) -> Pull:
+    """The one that a run was of. For a fork's the event names none, and GitHub is asked.
+
+    What the run left behind is of the run's commit, so the pull request must be at it still.
+    """
+    commit = str(run.get("head_sha", ""))
+    if number := pull_number(event):
+        found = [github.pull(number)]
+    elif head := forked(run):
+        what = f"looking for the pull request of {head}"
+        found = list(github.pulls(f"state=open&head={head}", what))
+    else:
+        found = []
+    at_it = [pull for pull in found if pull.head == commit]
+    if len(at_it) != 1:
+        raise StalePlanError(
+            f"no open pull request is at commit {commit or 'unknown'} any more, which the run was "
+            "of; the run of the newer commit will comment"
+        )
+    return at_it[0]

@@ -1,0 +1,174 @@
+"""The one pull request by which `retrain` proposes new versions: opened, changed, or given up."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler import __version__
+from reconciler.ci import branches
+from reconciler.ci import comment_text as rendering
+from reconciler.ci import connection as github
+from reconciler.ci.event import default_branch, read_event
+from reconciler.cli import git
+from reconciler.cli.output import say
+from reconciler.desired.edit import with_versions
+from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.ci.branches import Commit
+    from reconciler.ci.github import GitHub
+    from reconciler.cli.editing import Edit
+    from reconciler.cli.retrain import Renewal
+    from reconciler.model import Desired, Plan
+
+_TRAILER = "Reconciler-Proposal:"
+
+
+def propose(after: Desired, renewals: Sequence[Renewal], edits: Sequence[Edit], base: str) -> None:
+    """Let the pull request propose the edits and say what they would do; without any, close it."""
+    base = base or default_branch(read_event(os.environ))
+    missing = [] if base else ["which branch to change is not known; pass --base main"]
+    with github.opened(os.environ, missing) as door:
+        proposal = _Proposal(door, base, after.environment.name)
+        if not renewals:
+            proposal.give_up()
+            return
+        proposal.write(edits)
+        if not proposal.declined:
+            names = {binding.name for each in renewals for binding in each.bindings}
+            touched = tuple(b for b in after.bindings if b.name in names)
+            plan = _plan(replace(after, bindings=touched))
+            proposal.show([str(each) for each in renewals], plan)
+
+
+def _plan(wanted: Desired) -> Plan:
+    """What merging would do, with the metrics of what is trained already."""
+    from reconciler.cli.commands import plan_now
+
+    return replace(plan_now(wanted, None), commit=wanted.commit)
+
+
+class _Proposal:
+    """The branch and the pull request of one environment."""
+
+    def __init__(self, door: GitHub, base: str, environment: str) -> None:
+        self._door, self._base = door, base
+        self.branch = f"reconciler/retrain-{environment}"
+        self.environment = environment
+        self.declined = False
+        owner = door.repository.split("/")[0]
+        head = quote(f"{owner}:{self.branch}", safe="")
+        self._query = f"head={head}&base={quote(base, safe='')}"
+
+    def give_up(self) -> None:
+        """Close what is proposed, for the world asks for nothing new any more."""
+        for pull in list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal")):
+            branches.change_pull(self._door, pull, state="closed")
+            say(f"closed: {pull.url}; nothing is to be made anew any more")
+
+    def write(self, edits: Sequence[Edit]) -> None:
+        """Let the branch be the base and the edits, unless it is or somebody declined just that."""
+        files = {_below(edit.path): edit for edit in edits}
+        digest = _digest(files)
+        if self._is_declined(digest):
+            return
+        there = branches.head_of(self._door, self.branch)
+        if there:
+            message = branches.commit(self._door, there).message
+            if _TRAILER not in message:
+                raise RefusedError(
+                    f"branch {self.branch} has a commit that is not ours; merge or close its pull "
+                    "request and delete the branch"
+                )
+            if f"{_TRAILER} {digest}" in message:
+                say(f"{self.branch} proposes it already")
+                return
+        base, texts = self._edited_base(files)
+        message = f"{self._title}\n\n{_TRAILER} {digest}\n"
+        branches.write(self._door, self.branch, base, texts, message)
+        say(f"wrote branch {self.branch}")
+
+    def show(self, reasons: Sequence[str], plan: Plan) -> None:
+        """Open the pull request, or change what it says."""
+        context = rendering.Context(rendering.Shown(plan.digest, plan.commit), __version__)
+        try:
+            body = rendering.proposal(reasons, plan, context)
+        except ValueError as exc:
+            raise RefusedError(f"{exc}; renew fewer bindings at once: pass --target") from exc
+        found = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
+        if not found:
+            made = branches.open_pull(self._door, self._title, body, self.branch, self._base)
+            say(f"opened: {made.url}")
+            return
+        pull = found[0]
+        if (pull.title, pull.body.replace("\r\n", "\n").strip()) == (self._title, body.strip()):
+            say(f"shown before: {pull.url}")
+        else:
+            changed = branches.change_pull(self._door, pull, title=self._title, body=body)
+            say(f"changed: {changed.url}")
+
+    @property
+    def _title(self) -> str:
+        return f"Retrain what is out of date in {self.environment}"
+
+    def _is_declined(self, digest: str) -> bool:
+        """Whether people closed a pull request that proposed the same."""
+        for pull in self._door.pulls(f"state=closed&{self._query}", "looking for what was closed"):
+            if not pull.merged and f"{_TRAILER} {digest}" in self._message(pull.head):
+                say(f"{pull.url} proposed the same and was closed; it is not proposed again")
+                self.declined = True
+                return True
+        return False
+
+    def _message(self, commit: str) -> str:
+        return branches.commit(self._door, commit).message
+
+    def _edited_base(self, files: dict[str, Edit]) -> tuple[Commit, dict[str, str]]:
+        """The head of the base, and its files with the new versions: as they are in the repository,
+        where lines may end otherwise than here. StalePlanError where it has other files.
+        """
+        head = branches.head_of(self._door, self._base)
+        if not head:
+            raise ConfigurationError(f"there is no branch {self._base}; pass --base")
+        texts = {}
+        for path, edit in files.items():
+            blob = branches.content(self._door, path, head)
+            if blob is None or not _is_here(path, edit, blob):
+                raise StalePlanError(
+                    f"{path} is another one at the head of {self._base} ({head[:12]}) than here; "
+                    "run this again on a fresh checkout"
+                )
+            texts[path] = with_versions(edit.path, blob.decode(), edit.versions)
+        return branches.commit(self._door, head), texts
+
+
+def _is_here(path: str, edit: Edit, blob: bytes) -> bool:
+    root = git.top(Path(edit.path).parent)
+    same = edit.before == blob
+    return same or (root is not None and git.is_commit_of(root, path, edit.before, blob))
+
+
+def _below(path: str) -> str:
+    """The path from the root of the repository around the file, else of the job's workspace."""
+    whole = Path(path).resolve()
+    root = git.top(whole.parent)
+    if root is None:
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    if not whole.is_relative_to(root.resolve()):
+        raise ConfigurationError(f"{path} is not below {root}; run this in the repository")
+    return whole.relative_to(root.resolve()).as_posix()
+
+
+def _digest(files: dict[str, Edit]) -> str:
+    """16 hex over what the files are to be."""
+    hashed = hashlib.sha256()
+    for path, edit in sorted(files.items()):
+        hashed.update(f"{path}\0{len(edit.after)}\0".encode() + edit.after)
+    return hashed.hexdigest()[:16]

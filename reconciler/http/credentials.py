@@ -1,0 +1,178 @@
+"""Secrets by name, and Authorization headers for the hosts that may see them.
+
+Desired state names secrets; only here do the names become values, which `errors.redact`
+knows from then on. A credential is asked per URL and refuses hosts that are not its own
+(hosts.py), so neither a pull request nor a service's answer can send a token elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError, Problem, RefusedError, remember_secret
+from reconciler.http.client import Credential, without_query
+from reconciler.http.hosts import split_url
+from reconciler.platforms.azure import NoToken, Token, unsendable
+
+if TYPE_CHECKING:
+    from reconciler.http.hosts import Hosts, Role
+    from reconciler.model import SecretName
+    from reconciler.platforms.azure import SignIn
+
+log = logging.getLogger(__name__)
+
+__all__ = ["AccessToken", "Bearer", "Credential", "resolve", "resolve_all"]
+
+SCOPES: Mapping[Role, str] = {"arm": "https://management.azure.com/.default"}
+_SERVICES: Mapping[Role, str] = {
+    "arm": "Azure Resource Manager",
+    "classic": "the Classic management API",
+    "scoring": "the scoring service",
+    "blob": "blob storage",
+}
+EMULATOR_TOKEN = "emulator"  # the emulator accepts any: no secret
+RENEW_BEFORE_S = 300.0  # an operation of a few minutes must not outlive its token
+USABLE_S = 60.0  # a request with its retries may take so long
+PAUSE_S = 30.0  # between two tries to sign in
+
+
+# --- names to values ------------------------------------------------------------------------
+
+
+def resolve(name: SecretName, environ: Mapping[str, str]) -> str:
+    """The secret's value; raises ConfigurationError at the name's place when there is none."""
+    return resolve_all([name], environ)[name.variable]
+
+
+def resolve_all(names: Iterable[SecretName], environ: Mapping[str, str]) -> dict[str, str]:
+    """The values by variable; raises one ConfigurationError with everything that is missing."""
+    wanted = tuple(names)
+    problems = [problem for name in wanted if (problem := _problem(name, environ))]
+    if problems:
+        if all(problem.path for problem in problems):
+            raise ConfigurationError(problems)
+        raise ConfigurationError("\n".join(sorted({p.message for p in problems})))
+    for name in wanted:
+        remember_secret(environ[name.variable])
+    return {name.variable: environ[name.variable] for name in wanted}
+
+
+def _problem(name: SecretName, environ: Mapping[str, str]) -> Problem | None:
+    value = environ.get(name.variable, "")
+    message = unsendable(name.variable, value)
+    if not value:
+        variable = f"environment variable {name.variable}"
+        message = f"{variable} is not set; export it or add it to the CI secrets"
+    if not message:
+        return None
+    where = name.source
+    return Problem(where.path, where.line, where.column, message, rule="secret-not-set")
+
+
+# --- Authorization headers ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """A workspace token or an endpoint key (§2.2), for the hosts of one role."""
+
+    secret: str = field(repr=False)
+    role: Role
+    hosts: Hosts
+
+    def __post_init__(self) -> None:
+        """Hide the secret from now on: keys also arrive from services, not only by name."""
+        remember_secret(self.secret)
+
+    def authorization(self, url: str) -> str:
+        """`Bearer …`; raises RefusedError for a host that must not have it."""
+        _check_receiver(self.hosts, self.role, url)
+        return f"Bearer {self.secret}"
+
+
+class AccessToken:
+    """The access token of one role, fetched when first needed and renewed before it expires.
+
+    Threads share it: one renews, and while the old token lives the others go on with it. Where
+    signing in fails, all hear of the same failure for a while, or each of a thousand bindings
+    would wait for a sign-in of its own. On the emulator it is a fixed word, and azure.identity
+    is never imported.
+    """
+
+    def __init__(
+        self, sign_in: SignIn, role: Role, hosts: Hosts, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._sign_in = sign_in
+        self._role = role
+        self._hosts = hosts
+        self._clock = clock
+        self._renewing = threading.Lock()
+        self._kept = Token("", 0)
+        self._failure: NoToken | None = None
+        self._asked_at = -math.inf
+
+    def __repr__(self) -> str:
+        """How it is got, never the token."""
+        return f"AccessToken({self._role}, {self._sign_in!r})"
+
+    def check(self) -> None:
+        """Raise what is known to be missing before any request; nothing is on the emulator."""
+        if not self._hosts.emulator:
+            self._sign_in.check()
+
+    def authorization(self, url: str) -> str:
+        """`Bearer …`; RefusedError for another host, and the failure where there is no token."""
+        _check_receiver(self._hosts, self._role, url)
+        if self._hosts.emulator:
+            return f"Bearer {EMULATOR_TOKEN}"
+        return f"Bearer {self._current().value}"
+
+    def _current(self) -> Token:
+        kept = self._kept
+        if self._lasts(kept, RENEW_BEFORE_S):
+            return kept
+        # Who finds the lock taken waits for the answer, but not with a token that still lives.
+        if self._renewing.acquire(blocking=not self._lasts(kept, USABLE_S)):
+            try:
+                self._renew()
+            finally:
+                self._renewing.release()
+        kept, failure = self._kept, self._failure
+        if failure is not None and not self._lasts(kept, 0):
+            raise failure.error()
+        return kept
+
+    def _renew(self) -> None:
+        """Ask for a token, unless another thread just did."""
+        answered = self._failure is not None or self._lasts(self._kept, USABLE_S)
+        just_asked = answered and 0 <= self._clock() - self._asked_at < PAUSE_S
+        if just_asked or self._lasts(self._kept, RENEW_BEFORE_S):
+            return
+        found = self._sign_in.token(SCOPES[self._role])
+        self._asked_at = self._clock()
+        self._failure = found if isinstance(found, NoToken) else None
+        if isinstance(found, Token):
+            self._kept = found
+            left_s = found.expires_on - self._clock()
+            log.info("%r: signed in; the access token lasts %.0f minutes", self, left_s / 60)
+        elif self._lasts(self._kept, 0):
+            log.warning("the old access token is used until it expires: %s", found.message)
+
+    def _lasts(self, token: Token, seconds: float) -> bool:
+        return self._clock() < token.expires_on - seconds
+
+
+def _check_receiver(hosts: Hosts, role: Role, url: str) -> None:
+    if hosts.may_receive(role, url):
+        return
+    parts = split_url(url)
+    where = f"{parts.scheme}://{parts.netloc}" if parts else without_query(url)
+    raise RefusedError(
+        f"a token of {_SERVICES[role]} must not go to {where}, which is no host of it in this cloud"
+    )

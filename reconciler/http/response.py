@@ -1,0 +1,325 @@
+"""What a service answered, as our own frozen value, and what an unwanted answer means.
+
+The bodies are those of azure-ml-studio-protocol.md §2.10 and §3.11 (JSON) and of Blob storage
+(XML and `x-ms-error-code`). An answer that is none of them is still told to people: status,
+content type and the first characters, redacted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from xml.etree import ElementTree
+
+from reconciler.errors import (
+    ConflictError,
+    NotFoundError,
+    RejectedError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreadableError,
+    WireError,
+    redact,
+)
+from reconciler.http.hosts import split_url
+
+_SHOWN_CHARACTERS = 80
+_SHOWN_MESSAGE = 400
+_SHOWN_DETAILS = 5
+_CLOCK_OFF_S = 120.0
+_READ_FOR_SHOWING = 64 * 1024
+
+
+class Headers(Mapping[str, str]):
+    """Response headers: a mapping whose names are case-insensitive."""
+
+    def __init__(self, items: Mapping[str, str]) -> None:
+        self._items = {name.lower(): value for name, value in items.items()}
+
+    def __getitem__(self, name: str) -> str:
+        """The value of a header; KeyError where it is absent."""
+        return self._items[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in lower case."""
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        """How many headers there are."""
+        return len(self._items)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back, read to its end. Bodies and headers can hold keys: repr shows neither.
+
+    `what` is what the request was for, and `place` its method and URL without query: both go
+    into messages.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    what: str = "reading the endpoint"
+    place: str = ""
+
+    @property
+    def request_id(self) -> str:
+        """The service's `x-ms-request-id`, or ""."""
+        return one_line(self.headers.get("x-ms-request-id", ""), 80)
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, or ""."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """The body as JSON; raises UnreadableError when it is anything else."""
+        try:
+            value = parse_json(self.body)
+        except ValueError:
+            value = _NOT_JSON
+        if value is _NOT_JSON:
+            raise self.unreadable("JSON")
+        return value
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; raises UnreadableError."""
+        value = self.json()
+        if not isinstance(value, dict):
+            raise self.unreadable("a JSON object")
+        return value
+
+    def json_list(self) -> list[Any]:
+        """The body as a JSON list; raises UnreadableError."""
+        value = self.json()
+        if not isinstance(value, list):
+            raise self.unreadable("a JSON list")
+        return value
+
+    def unreadable(self, expected: str) -> UnreadableError:
+        """The error that says what was expected and what came instead."""
+        return UnreadableError(
+            f"{self.what}: {self.place}: expected {expected}, got {self.describe()}",
+            status=self.status,
+            request_id=self.request_id,
+        )
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people, which none of our services answers."""
+        start = self.body[:64].decode("utf-8", errors="replace")
+        return _is_page(start, self.content_type)
+
+    def describe(self) -> str:
+        """The content type and the first printable characters, without secrets."""
+        kind = one_line(self.content_type, 60) or "no content type"
+        if not self.body:
+            return f"an empty body ({kind})"
+        text = self.body[:_READ_FOR_SHOWING].decode("utf-8", errors="replace")
+        return f"{_kind_of(text, kind)} beginning {one_line(text, _SHOWN_CHARACTERS)!r}"
+
+
+_NOT_JSON = object()
+_MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8; ValueError for everything else, however deep or large.
+
+    Half a character (a lone surrogate) is refused too: it could be neither shown nor written.
+    """
+    text = body.decode("utf-8-sig")
+    try:
+        value = _DECODER.decode(text)
+        if _MAYBE_HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)  # Python reads NaN and Infinity, JSON does not
+
+
+def _finite(written: str) -> float:
+    value = float(written)
+    if not math.isfinite(value):  # 1e999 is JSON, but could not be written again
+        raise ValueError(written)
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _kind_of(text: str, content_type: str) -> str:
+    return f"an HTML page ({content_type})" if _is_page(text, content_type) else content_type
+
+
+def _is_page(text: str, content_type: str) -> bool:
+    start = text.lstrip("\ufeff \t\r\n")[:9].lower()
+    return content_type == "text/html" or start.startswith(("<!doctype", "<html"))
+
+
+def one_line(text: str, length: int) -> str:
+    """Printable text on one line. Redacted before it is cut, or half a secret would escape."""
+    text = redact(text)
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    shown = " ".join(redact(shown).split())
+    return shown if len(shown) <= length else shown[: length - 1] + "…"
+
+
+# --- answers that were not wanted -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Said:
+    """The service's own words: code, message, and `code: message` per detail; `codes` alone."""
+
+    code: str = ""
+    message: str = ""
+    details: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for people."""
+        head = ": ".join(part for part in (self.code, self.message) if part)
+        return head + (f" [{'; '.join(self.details)}]" if self.details else "")
+
+
+def error_of(response: Response) -> WireError:
+    """The error of a status that was not expected, in the service's own words."""
+    if 300 <= response.status < 400:
+        return _redirect(response)
+    kind = _kind(response.status)
+    said = _what_was_said(response)
+    words = str(said) or response.describe()
+    if clock := _clock(response):
+        words = f"{words.rstrip('.')}; {clock}"
+    return kind(
+        f"{response.what}: {response.place}: {response.status} {words}",
+        status=response.status,
+        code=said.code,
+        details=said.codes,
+        request_id=response.request_id,
+    )
+
+
+def _clock(response: Response) -> str:
+    """That this machine's clock is off, where that can be why something was not authorized."""
+    if response.status not in (401, 403):
+        return ""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        there = parsedate_to_datetime(response.headers.get("Date", ""))
+        off_s = time.time() - there.timestamp()
+    except (ValueError, OverflowError):
+        return ""
+    if abs(off_s) < _CLOCK_OFF_S:
+        return ""
+    way = "fast" if off_s > 0 else "slow"
+    span = _span(abs(off_s))
+    return f"the clock of this machine is {span} {way} compared with the service's; set it"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
+
+
+def _kind(status: int) -> type[WireError]:
+    if status in (408, 429) or status >= 500:
+        return UnavailableError
+    if status < 400:
+        return UnreadableError
+    kinds: dict[int, type[WireError]] = {
+        401: UnauthorizedError,
+        403: UnauthorizedError,
+        404: NotFoundError,
+        409: ConflictError,
+        412: ConflictError,
+    }
+    return kinds.get(status, RejectedError)
+
+
+def _redirect(response: Response) -> UnreadableError:
+    """A redirect is never followed: it could carry a token to a host we do not know."""
+    parts = split_url(response.headers.get("Location", ""))
+    where = f"to {parts.netloc}" if parts else "to nowhere readable"
+    return UnreadableError(
+        f"{response.what}: {response.place}: {response.status} redirects {where};"
+        " redirects are not followed",
+        status=response.status,
+        request_id=response.request_id,
+    )
+
+
+def _what_was_said(response: Response) -> _Said:
+    said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
+    code = one_line(response.headers.get("x-ms-error-code", ""), 80)
+    return said if said.code or not code else replace(said, code=code)
+
+
+def _said_in_json(body: bytes) -> _Said | None:
+    try:
+        value = parse_json(body)
+    except ValueError:
+        return None
+    error = _member(value, "error") or value
+    details = _member(error, "details")
+    listed = details[:_SHOWN_DETAILS] if isinstance(details, list) else []
+    lines = tuple(line for line in map(_code_and_message, listed) if line)
+    codes = tuple(code for detail in listed if (code := _text(detail, "code", 80)))
+    said = _Said(_text(error, "code", 80), _text(error, "message", _SHOWN_MESSAGE), lines, codes)
+    return said if str(said) else None
+
+
+def _code_and_message(detail: object) -> str:
+    parts = (_text(detail, "code", 80), _text(detail, "message", _SHOWN_MESSAGE))
+    return ": ".join(part for part in parts if part)
+
+
+def _member(value: object, name: str) -> Any:
+    """A member by its name in any case: both cases are on record (§3.1)."""
+    if not isinstance(value, dict):
+        return None
+    return next((v for k, v in value.items() if k.lower() == name), None)
+
+
+def _text(value: object, name: str, length: int) -> str:
+    found = _member(value, name)
+    return one_line(found, length) if isinstance(found, str) else ""
+
+
+def _said_in_xml(body: bytes) -> _Said | None:
+    root = parse_xml(body)
+    if root is None or root.tag != "Error":
+        return None
+    # Storage appends "RequestId:…" and "Time:…" lines; the id has its own header.
+    message = (root.findtext("Message") or "").partition("\n")[0]
+    # Why a SAS does not hold: its times and the service's, or what it should have signed.
+    detail = (root.findtext("AuthenticationErrorDetail") or "").partition("Server used")[0]
+    return _Said(
+        one_line(root.findtext("Code") or "", 80),
+        one_line(message, _SHOWN_MESSAGE),
+        tuple(filter(None, [one_line(detail, _SHOWN_MESSAGE)])),
+    )
+
+
+def parse_xml(body: bytes) -> ElementTree.Element | None:
+    """The root element; None when it is not XML, or XML with a DTD (entity bombs need one)."""
+    try:
+        text = body.decode("utf-8-sig")
+        if "<!DOCTYPE" in text:
+            return None
+        return ElementTree.fromstring(text)
+    except (ValueError, ElementTree.ParseError):
+        return None

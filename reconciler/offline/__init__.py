@@ -1,0 +1,1 @@
+"""Snapshots, and plans that are made against files instead of a platform."""

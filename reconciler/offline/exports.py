@@ -1,0 +1,203 @@
+"""Planning against exported definitions: no network, no credential.
+
+A file says of which binding it speaks by its `$reconciler.name` mark (our `export` writes it),
+by the `name` of the definition in it, or by its own file name.
+"""
+
+from __future__ import annotations
+
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConfigurationError, Problem, WireError
+from reconciler.http.hosts import hosts_of
+from reconciler.http.response import parse_json
+from reconciler.ledger import model_url, version_name
+from reconciler.model import (
+    Artifact,
+    ArtifactState,
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Observed,
+    Refusal,
+)
+from reconciler.platforms import contract as targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from reconciler.model import Binding, Desired
+
+MARK = "$reconciler"
+SCHEMA = "reconciler/export/v1"
+MOST_BYTES = 64 * 1024 * 1024
+MOST_SEPARATORS = 8_000_000  # half a gigabyte once it is read; a thousand exports have fewer
+
+
+def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, Any]:
+    """An exported state with the mark that says of which binding it speaks, and what in it no
+    write can change."""
+    mark = {
+        "schema": SCHEMA,
+        "kind": binding.kind,
+        "name": binding.name,
+        "address": str(binding.address),
+        "readOnly": list(targets.target_module(binding.kind).READ_ONLY_EXPORTED),
+    }
+    return {MARK: mark, **document}
+
+
+def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[Observed, ...]:
+    """One observation per binding from a file or a folder of files.
+
+    A single file speaks of one binding and the others are left out; in a folder, a binding
+    without a file is refused. ConfigurationError: unreadable files, or a file of no binding.
+    """
+    documents = _read_all(_files(live))
+    by_binding = _match(wanted, documents)
+    single = not live.is_dir()
+    if single and not by_binding:
+        raise ConfigurationError(
+            [
+                Problem(
+                    str(live),
+                    0,
+                    0,
+                    "this export is of no binding in the environment; "
+                    f"its file name or its name must be one of: {_names(wanted)}",
+                )
+            ]
+        )
+    chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
+    base = f"{hosts_of(wanted.environment, emulator).blob(wanted.environment.store.account)}"
+    folder = f"{base}{wanted.environment.store.container}"
+    return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
+
+
+def _files(live: Path) -> list[Path]:
+    try:
+        if live.is_dir():
+            found = sorted(path for path in live.iterdir() if path.name.endswith(".json"))
+        else:
+            live.stat()
+            return [live]
+    except FileNotFoundError as exc:
+        why = "there is no such file or folder; `reconciler export --out` writes one"
+        raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
+    except OSError as exc:
+        why = f"cannot be read: {exc.strerror}; correct the path or its permissions"
+        raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
+    if not found:
+        why = "the folder holds no .json file; `reconciler export --out` writes one per binding"
+        raise ConfigurationError([Problem(str(live), 0, 0, why)])
+    return found
+
+
+def _read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+    """The documents by file; ConfigurationError with every file that is none."""
+    documents: dict[Path, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for path in paths:
+        read = read_document(path)
+        if isinstance(read, Problem):
+            problems.append(read)
+        else:
+            documents[path] = read
+    if problems:
+        raise ConfigurationError(problems)
+    return documents
+
+
+def read_document(path: Path) -> dict[str, Any] | Problem:
+    """The JSON object in a file, or what is wrong with the file."""
+    try:
+        # Asked of first: opening a pipe that nobody writes to would wait for ever.
+        if not path.is_file():
+            return _unopened(path)
+        if path.stat().st_size > MOST_BYTES:
+            return _wrong(path, "the file is larger than 64 MiB; export the definition again")
+        content = path.read_bytes()
+        if sum(map(content.count, (b",", b"[", b"{"))) > MOST_SEPARATORS:
+            return _wrong(path, "more values than an export has; export the definition again")
+        document = parse_json(content)
+    except OSError as exc:
+        return _wrong(path, f"cannot be read: {exc.strerror}; correct its permissions")
+    except JSONDecodeError as exc:
+        why = f"not JSON: {exc.msg}; export the definition again"
+        return Problem(str(path), exc.lineno, exc.colno, why)
+    except UnicodeDecodeError as exc:
+        # A shell's `>` may have made it UTF-16, and would again.
+        what = f"byte 0x{exc.object[exc.start]:02x} is not UTF-8"
+        return _wrong(path, f"{what}; save the file as UTF-8, as `export --out` does")
+    except ValueError as exc:  # nested too deeply, a number that is too long, half a character
+        return _wrong(path, f"not JSON that can be read: {exc}; export the definition again")
+    if not isinstance(document, dict):
+        why = "not an exported definition: it is no JSON object; export the definition again"
+        return Problem(str(path), 1, 1, why)
+    return document
+
+
+def _unopened(path: Path) -> Problem:
+    if path.is_dir():
+        return _wrong(path, "a folder, not an exported definition; rename it or move it away")
+    if path.is_symlink() and not path.exists():
+        target = path.readlink()
+        return _wrong(path, f"a link to {target}, which is not there; correct it or remove it")
+    return _wrong(path, "not a file; remove it, or give the file that was exported")
+
+
+def _wrong(path: Path, why: str) -> Problem:
+    return Problem(str(path), 0, 0, why)
+
+
+def _match(wanted: Desired, documents: Mapping[Path, dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    problems = []
+    for path, document in documents.items():
+        binding = _binding_of(wanted, path, document)
+        if binding is None:
+            continue
+        if binding.name in found:
+            other = found[binding.name][0]
+            why = f"{other} is an export of {binding.name} too; keep one of them"
+            problems.append(Problem(str(path), 0, 0, why))
+        found[binding.name] = (path, document)
+    if problems:
+        raise ConfigurationError(problems)
+    return {name: document for name, (_, document) in found.items()}
+
+
+def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
+    mark = document.get(MARK)
+    said = mark.get("name") if isinstance(mark, dict) else None
+    names = [said] if said else [document.get("name"), path.stem]
+    for name in filter(None, names):
+        for binding in wanted.bindings:
+            if name in (binding.name, getattr(binding.address, "name", None)):
+                return binding
+    return None
+
+
+def _names(wanted: Desired) -> str:
+    return ", ".join(binding.name for binding in wanted.bindings)
+
+
+def _observe(binding: Binding, document: Mapping[str, Any] | None, folder: str) -> Observed:
+    artifact = Artifact(ArtifactState.UNKNOWN, ModelRef(model_url(folder, binding.version)))
+    live = _live(binding, document)
+    name = version_name(folder, live.ref, binding.version) if live.ref else ""
+    return Observed(binding, live, artifact, None, name)
+
+
+def _live(binding: Binding, document: Mapping[str, Any] | None) -> Live:
+    if document is None:
+        why = "no export of it was given; run `reconciler export`, or leave it out"
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_exported", why))
+    try:
+        return targets.target_module(binding.kind).live_from_export(document, binding)
+    except WireError as exc:
+        why = f"{exc.message}; export it again"
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_a_definition", why))

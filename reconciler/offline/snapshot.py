@@ -1,0 +1,169 @@
+"""`snapshot`, and plans against one: the live state as it was, without any credential.
+
+A snapshot holds the answers to what a plan asks, and to what a plan of a *changed* desired state
+would ask. An offline plan is then the plan of ever, by a client that has no other answers. What was
+not heard is not known, and the plan says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler import __version__, errors
+from reconciler.cli import session
+from reconciler.cli.output import say, write_file
+from reconciler.cli.streams import show_kept
+from reconciler.engine.world import seconds_since_epoch, timestamp
+from reconciler.errors import ConfigurationError, Problem, StalePlanError
+from reconciler.http.hosts import hosts_of
+from reconciler.model import UNREADABLE, CloudName
+from reconciler.offline.recorded import Answers, NoToken, Recorded
+from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
+from reconciler.render.cells import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from reconciler.model import Desired, Environment
+
+AHEAD_S = 300.0  # by so much may the clock that took a snapshot have been ahead of ours
+_NO_KEY = base64.b64encode(bytes(64)).decode()  # of the shape of a key; it opens nothing
+
+
+# --- taking one ----------------------------------------------------------------------------
+
+
+def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
+    """`snapshot`: 0, or 7 where something could not be read, which plans then do not know."""
+    from reconciler.engine.around import read_around
+
+    environment = wanted.environment
+    session.introduce(environment)
+    answers = Answers(_base(environment, session.emulator_url()))
+    with session.opened(wanted, parallel) as opened:
+        at = timestamp(opened.world.clock.now())
+        heard = replace(opened, http=opened.http.heard_by(answers.hear))
+        heard.world = heard.reading()
+        made = heard.plan()
+        read_around(heard.world, wanted.bindings, opened.width)
+    on_emulator = environment.cloud is CloudName.EMULATOR
+    taken = Snapshot(
+        at=at,
+        commit=wanted.commit,
+        program=f"reconciler {__version__}",
+        place=Place.of(environment),
+        emulator=hosts_of(environment, session.emulator_url()).arm if on_emulator else "",
+        answers=answers,
+    )
+    if out is None:
+        show_kept(snapshot_json(taken))
+    else:
+        write_file(out, snapshot_json(taken))
+        count = counted(len(wanted.bindings), "binding")
+        say(f"wrote {out}: {count} as of {at}, plan {made.digest}")
+    unread = [change for change in made.changes if change.code == UNREADABLE]
+    for change in unread:
+        say(f"{change.name} is not known in it: {change.why}")
+    return errors.PARTIAL if unread else errors.SUCCESS
+
+
+def _base(environment: Environment, emulator: str | None) -> str:
+    return hosts_of(environment, emulator).blob(environment.store.account)
+
+
+# --- planning against one ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A snapshot that may be planned against, and how old it is in words."""
+
+    snapshot: Snapshot
+    age: str
+
+
+def read(path: Path, wanted: Desired, now: float, max_age_s: float) -> Taken | None:
+    """The snapshot in a file; None where it is no snapshot, but exports.
+
+    ConfigurationError for a damaged one and for that of another place; StalePlanError for one that
+    is too old.
+    """
+    from reconciler.offline.exports import read_document
+
+    document = read_document(path) if path.is_file() else None
+    if not isinstance(document, dict) or not str(document.get("schema", "")).startswith(FAMILY):
+        return None
+    try:
+        found = snapshot_in(document)
+        _check_place(found, wanted.environment)
+    except ValueError as exc:
+        raise ConfigurationError([Problem(str(path), 0, 0, str(exc))]) from exc
+    age_s = now - seconds_since_epoch(found.at)
+    age = f"a snapshot {_in_words(max(age_s, 0.0))} old, taken {found.at}" + (
+        f" at commit {found.commit[:12]}" if found.commit else ""
+    )
+    if age_s < -AHEAD_S:
+        why = f"taken at {found.at}, which is yet to come; correct the clock, or take it again"
+        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+    if age_s > max_age_s:
+        raise StalePlanError(
+            f"{path} is {age}: older than {_in_words(max_age_s)}, and what is live may be another "
+            "by now; take it again by `reconciler snapshot`, or pass --max-age"
+        )
+    return Taken(found, age)
+
+
+def _check_place(found: Snapshot, environment: Environment) -> None:
+    """ValueError where the snapshot is of another environment, or of another cloud or store."""
+    if differences := found.place.differences(Place.of(environment)):
+        raise ValueError(
+            f"a snapshot of another place ({'; '.join(differences)}); take one of this environment"
+        )
+    on_emulator = environment.cloud is CloudName.EMULATOR
+    try:
+        base = _base(environment, found.emulator)
+    except ConfigurationError as exc:
+        raise ValueError(f"snapshot.of.emulator: {exc.message}") from exc
+    if found.answers.base != base or bool(found.emulator) != on_emulator:
+        raise ValueError(f"snapshot.storage.base: must be {base}")
+
+
+def _in_words(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
+
+
+class _Then:
+    """The clock as it stood when a snapshot was taken: jobs are as old as they were then."""
+
+    def __init__(self, at: str) -> None:
+        self._at = seconds_since_epoch(at)
+
+    def now(self) -> float:
+        """Seconds since the epoch, then."""
+        return self._at
+
+    def wait(self, seconds: float) -> None:
+        """Never asked for: a plan waits for nothing."""
+        raise AssertionError(f"an offline plan waits for {seconds} s")
+
+
+@contextlib.contextmanager
+def opened_offline(
+    wanted: Desired, taken: Taken, parallel: int | None
+) -> Iterator[session.Session]:
+    """The environment as it was: a session that asks nobody, and needs no secret."""
+    found, stop = taken.snapshot, session.Stop()
+    environ = dict.fromkeys(session.secret_variables(wanted), _NO_KEY)
+    environ[session.EMULATOR_VARIABLE] = found.emulator
+    clock, arm = _Then(found.at), NoToken()
+    with Recorded(found.answers) as http:
+        world = session.connect(wanted, http, stop=stop, environ=environ, clock=clock, arm=arm)
+        width = session.width(wanted.environment, parallel)
+        yield session.Session(wanted, http, world, stop, width, arm, environ=environ, clock=clock)

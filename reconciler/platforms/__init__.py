@@ -1,0 +1,1 @@
+"""Kinds of endpoints, training engines, registries of versions: one folder per platform."""

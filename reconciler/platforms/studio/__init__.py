@@ -1,0 +1,1 @@
+"""Azure Machine Learning Studio: New and Classic web services, trained by batch jobs."""

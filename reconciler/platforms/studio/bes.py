@@ -1,0 +1,165 @@
+"""The Batch Execution Service: submit a job, start it, look at it.
+
+Facts: azure-ml-studio-protocol.md §4.1 (URLs), §4.2 (submit body), §4.3 (states, as numbers or
+words), §4.4 (results), §4.7 (limits), §4.9 (what may be sent again).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import NotFoundError, RejectedError, UnreadableError
+from reconciler.http.credentials import Bearer
+from reconciler.http.hosts import path_id
+from reconciler.platforms.trainer import Job, JobState
+from reconciler.stores.azure_blob import BlobUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.http.hosts import Hosts
+    from reconciler.model import Recipe, TrainingService
+
+MAX_UNFINISHED_JOBS = 40  # §4.7: more are queued by the service, out of our sight
+API_VERSION = "api-version=2.0"
+
+_STATES = {
+    "0": JobState.NOT_STARTED,
+    "notstarted": JobState.NOT_STARTED,
+    "not started": JobState.NOT_STARTED,
+    "1": JobState.RUNNING,
+    "running": JobState.RUNNING,
+    "2": JobState.FAILED,
+    "failed": JobState.FAILED,
+    "3": JobState.CANCELLED,
+    "cancelled": JobState.CANCELLED,
+    "canceled": JobState.CANCELLED,
+    "4": JobState.FINISHED,
+    "finished": JobState.FINISHED,
+}
+
+
+class BatchExecution:
+    """The jobs of one training service."""
+
+    def __init__(self, http: Http, hosts: Hosts, service: TrainingService, key: str) -> None:
+        self._http = http
+        self._name = service.name
+        base = f"{hosts.scoring}{service.url}" if service.url.startswith("/") else service.url
+        self._jobs = f"{base.rstrip('/')}/jobs"
+        self._credential = Bearer(key, "scoring", hosts)
+
+    def submit(
+        self, recipe: Recipe, inputs: Mapping[str, BlobUrl], outputs: Mapping[str, BlobUrl]
+    ) -> str:
+        """The id of a new job. The answer is a JSON string; the job does not run yet (§4.1)."""
+        answer = self._http.request(
+            "POST",
+            f"{self._jobs}?{API_VERSION}",
+            credential=self._credential,
+            json=job_body(recipe, inputs, outputs),
+            what=f"submitting a job to training service {self._name}",
+        )
+        job = answer.json()
+        if not isinstance(job, str) or not job.strip():
+            raise UnreadableError(f"training service {self._name} answered no job id")
+        return self._checked(job.strip())
+
+    def _checked(self, job: str) -> str:
+        return path_id(job, f"the job that training service {self._name} handed out")
+
+    def _of(self, job: str) -> str:
+        return f"{self._jobs}/{self._checked(job)}"
+
+    def start(self, job: str) -> None:
+        """Start a job; "cannot be started because it is in … state" means that it was (§4.3)."""
+        try:
+            self._http.request(
+                "POST",
+                f"{self._of(job)}/start?{API_VERSION}",
+                credential=self._credential,
+                expect=range(200, 300),
+                what=f"starting job {job} of training service {self._name}",
+            )
+        except RejectedError as exc:
+            if "CannotStartJob" not in exc.message:  # a detail code, below InvalidOperation (§4.8)
+                raise
+
+    def look(self, job: str) -> Job:
+        """The job as it is now; every look hands out fresh SAS tokens (§4.4).
+
+        How long a finished job can be read is unknown (§4.4 [U]); then it is MissingJobId (§4.8).
+        """
+        try:
+            answer = self._http.request(
+                "GET",
+                f"{self._of(job)}?{API_VERSION}",
+                credential=self._credential,
+                what=f"reading job {job} of training service {self._name}",
+            )
+        except (NotFoundError, RejectedError) as exc:
+            if "MissingJobId" not in exc.message:
+                raise
+            return Job(JobState.FORGOTTEN, exc.message)
+        return parse_job(answer.json_object())
+
+    def cancel(self, job: str) -> None:
+        """End a job; one that is gone is fine."""
+        try:
+            self._http.request(
+                "DELETE",
+                f"{self._of(job)}?{API_VERSION}",
+                credential=self._credential,
+                expect=range(200, 300),
+                what=f"cancelling job {job} of training service {self._name}",
+            )
+        except NotFoundError:
+            return
+
+
+def job_body(
+    recipe: Recipe, inputs: Mapping[str, BlobUrl], outputs: Mapping[str, BlobUrl]
+) -> dict[str, Any]:
+    """The submit body, blob references in SAS style; no `Inputs` where the recipe has none."""
+    body: dict[str, Any] = {
+        "Outputs": {port: _reference(place) for port, place in outputs.items()},
+        "GlobalParameters": dict(recipe.parameters),
+    }
+    if inputs:
+        body["Inputs"] = {port: _reference(place) for port, place in inputs.items()}
+    return body
+
+
+def _reference(place: BlobUrl) -> dict[str, str]:
+    return {
+        "BaseLocation": place.base,
+        "RelativeLocation": place.relative,
+        "SasBlobToken": place.sas,
+    }
+
+
+def parse_job(document: Mapping[str, Any]) -> Job:
+    """The job in a status answer; UnreadableError for a state that nobody documented."""
+    code = document.get("StatusCode")
+    state = _STATES.get(str(code).strip().casefold()) if isinstance(code, str | int) else None
+    if state is None or isinstance(code, bool):
+        raise UnreadableError(f"the job's StatusCode is {code!r}, which is no documented state")
+    details = document.get("Details")
+    outputs = _outputs(document.get("Results")) if state is JobState.FINISHED else {}
+    return Job(state, "" if details is None else str(details), outputs)
+
+
+def _outputs(results: object) -> dict[str, BlobUrl]:
+    if not isinstance(results, dict):
+        raise UnreadableError("the finished job has no Results")
+    return {str(port): _place(port, result) for port, result in results.items()}
+
+
+def _place(port: str, result: object) -> BlobUrl:
+    parts = result if isinstance(result, dict) else {}
+    base, relative = parts.get("BaseLocation"), parts.get("RelativeLocation")
+    sas = parts.get("SasBlobToken") or ""
+    if not (isinstance(base, str) and isinstance(relative, str) and isinstance(sas, str)):
+        raise UnreadableError(f"result {port} of the job has no BaseLocation or RelativeLocation")
+    return BlobUrl(base, relative, sas)

@@ -1,0 +1,241 @@
+"""Pure: how a New web service is made from an exported definition and what the export left out.
+
+An export holds no secret and nothing that belongs to the service it was taken of alone, and a PUT
+needs some of it: the key of the storage account, the commitment plan, and the credentials that
+modules of the graph use (azure-ml-studio-protocol.md §3.3, §3.5). git names the secrets; the rest
+is of the environment. The model in the file is never created: a service begins with the version
+that its binding wants, once that is trained and accepted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError, holds_secret
+from reconciler.model import Creation, SecretName
+from reconciler.platforms.studio.definition import (
+    PARTS,
+    READ_ONLY,
+    WRITE_ONLY,
+    assets_with_credentials,
+    assets_with_model,
+    assets_without_location,
+    check_depth,
+    find_model_asset,
+    parse_definition,
+)
+from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
+from reconciler.platforms.studio.ownership import marked
+from reconciler.platforms.studio.settings import with_settings
+
+if TYPE_CHECKING:
+    from reconciler.model import Binding, Environment, ModelRef
+    from reconciler.platforms.studio.definition import Definition
+
+# A trail below `spec`, and what is wrong there.
+Misfit = tuple[tuple[str, ...], str]
+SecretAt = Callable[..., SecretName]  # the secret that is named at a trail below `spec`
+
+MOST_PAYLOAD_BYTES = 3_000_000  # §3.10: above, the parts must be in a blob
+# Of another service, of the server alone, or said anew by `create`.
+_NOT_TAKEN = (
+    *READ_ONLY,
+    *WRITE_ONLY,
+    *("packageType", "storageAccount", "readOnly"),
+    *("payloadsInBlobStorage", "payloadsLocation"),
+)
+_FILE = ("definition",)
+
+
+def make_creation(
+    document: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    environment: Environment,
+    secret: SecretAt,
+) -> Creation | list[Misfit]:
+    """How the service of a binding's spec is made; or why it cannot be, all of it at once."""
+    try:
+        definition = parse_definition(document)
+        check_depth(document)
+        properties = objects(document, "properties")
+        named = spec["create"].get("secrets", {})
+        hidden = dict(_encrypted(properties, named))
+        wrong = [
+            *((_FILE, why) for why in _not_fit(document, definition, spec.get("asset"))),
+            *_unnamed_secrets(hidden, named),
+        ]
+        if wrong:
+            return wrong
+        made = _creation(definition, properties, hidden, spec["create"], environment, secret)
+        return replace(made, definition=spec["definition"])
+    except UnreadableError as exc:
+        return [(_FILE, exc.message.replace("in the answer ", ""))]
+
+
+def creation_body(
+    binding: Binding,
+    ref: ModelRef,
+    environment: Environment,
+    secret: Callable[[SecretName], str],
+) -> dict[str, Any]:
+    """The PUT that makes the service with its model, its settings and the environment's tags."""
+    assert binding.create is not None
+    document: dict[str, Any] = json.loads(binding.create.template)
+    properties: dict[str, Any] = document["properties"]
+    definition = parse_definition(document)
+    key = find_model_asset(definition, binding.asset)
+    assert isinstance(key, str)  # `make_creation` found it
+    for trail, name in binding.create.secrets:
+        at = properties
+        for step in trail[:-1]:
+            at = at[step]
+        at[trail[-1]] = secret(name)
+    said_anew = {
+        "assets": assets_with_model(definition, key, ref),
+        **with_settings(properties, binding.settings),
+    }
+    kept = without(properties, said_anew)
+    tags = marked(definition.tags, environment.mark, protect=binding.protect)
+    return {**document, "tags": tags, "properties": {**kept, **said_anew}}
+
+
+def _not_fit(
+    document: Mapping[str, Any], definition: Definition, asset: str | None
+) -> Iterator[str]:
+    """Why no service can be made of the definition, in words without any secret."""
+    properties = objects(document, "properties")
+    kind = text(properties, "packageType") or "Graph"
+    if kind.casefold() != "graph":
+        yield f'its packageType is "{kind}"; only a Graph can be created'
+    if not definition.assets:
+        yield "it has no assets; export the definition again, with the parts that lie in a blob"
+        return
+    if definition.read_only:
+        yield (
+            "readOnly is true, and such a service could never be given another model; "
+            "take readOnly out"
+        )
+    if member(properties, "keys") or text(objects(properties, "storageAccount"), "key"):
+        yield (
+            "it holds keys, which are secrets; take them out, renew them, and name the storage "
+            "account's in spec.create"
+        )
+    key = find_model_asset(definition, asset)
+    if not isinstance(key, str):
+        training = "it has no trained model and is probably of the training service; export the "
+        yield f"{training}predictive one" if key.code == "no_model_asset" else key.message
+        return
+    if with_credentials := assets_with_credentials(definition, ""):
+        yield (
+            f"asset {', '.join(with_credentials)} carries credentials or a SAS; move the file "
+            "into the service's own storage account and give its URI without a query"
+        )
+    if without := assets_without_location(definition, key):
+        yield f"asset {', '.join(without)} has no locationInfo.uri; export the definition again"
+    size = len(json.dumps({name: member(properties, name) for name in PARTS}).encode())
+    if size > MOST_PAYLOAD_BYTES:
+        yield (
+            f"its parts are {size:,} bytes, and above {MOST_PAYLOAD_BYTES:,} the platform takes "
+            "them only from a blob; deploy this service by hand, and bind it"
+        )
+
+
+def _encrypted(
+    properties: Mapping[str, Any], named: Mapping[str, object]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The parameters whose value is a secret, by the name that git calls them, and their place.
+
+    `node5/Account Key` is of a module in the graph, `Account Key` a parameter of the service. They
+    are known by their certificateThumbprint; the ciphertext beside it serves one region only. One
+    that has the name of a secret and no value is another, and one whose value is empty may be.
+    """
+    package = objects(properties, "package")
+    above = (spelled(properties, "package"), spelled(package, "nodes"))
+    for node, said in objects(package, "nodes").items():
+        if not isinstance(said, dict):
+            raise UnreadableError(f"node {node} of the package is not an object")
+        for name, value in objects(said, "parameters").items():
+            if _is_hidden(name, value, may_be=f"{node}/{name}" in named):
+                yield f"{node}/{name}", (*above, node, spelled(said, "parameters"), name)
+    for name, value in objects(properties, "parameters").items():
+        if _is_hidden(name, value, may_be=name in named):
+            yield name, (spelled(properties, "parameters"), name)
+
+
+def _is_hidden(name: str, value: Any, *, may_be: bool) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if member(value, "certificateThumbprint"):
+        return True
+    return holds_secret(name) and (may_be or member(value, "value") is None)
+
+
+def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:
+    if missing := [name for name in hidden if name not in named]:
+        listed = ", ".join(f'"{name}"' for name in missing)
+        yield (
+            ("create",),
+            f"the definition hides the value of {listed}; name it in secrets: "
+            f'{{"{missing[0]}": env:NAME}}',
+        )
+    for name in named:
+        if name not in hidden:
+            why = f'the definition hides no value called "{name}"; {near(name, hidden)}'
+            yield ("create", "secrets", name), why
+
+
+def _creation(
+    definition: Definition,
+    properties: Mapping[str, Any],
+    hidden: Mapping[str, tuple[str, ...]],
+    said: Mapping[str, Any],
+    environment: Environment,
+    secret: SecretAt,
+) -> Creation:
+    account, key = environment.store.account, environment.store.key
+    if "storageAccount" in said:
+        account = said["storageAccount"]["name"]
+        key = secret("create", "storageAccount", "key")
+    taken = _taken(properties)
+    taken["storageAccount"] = {"name": account}
+    taken["commitmentPlan"] = {"id": _plan(said["commitmentPlan"], environment)}
+    if environment.workspace and not member(properties, "machineLearningWorkspace"):
+        taken["machineLearningWorkspace"] = {"id": environment.workspace.id}
+    template = {
+        "location": environment.region,
+        "tags": dict(definition.tags),
+        "properties": {"packageType": "Graph", **taken},
+    }
+    secrets: list[tuple[tuple[str, ...], SecretName]] = [(("storageAccount", "key"), key)]
+    for name, trail in hidden.items():
+        secrets.append(((*trail, _value_at(properties, trail)), secret("create", "secrets", name)))
+    # Members keep their order: it is the order of an input's columns (§3.3).
+    return Creation(json.dumps(template, separators=(",", ":")), tuple(secrets))
+
+
+def _taken(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties that a new service gets as they are written.
+
+    Diagnostics with an expiry are not: it is over by the time an export is used again, and the
+    service refuses a time in the past. `spec.settings` says them anew.
+    """
+    over = member(objects(properties, "diagnostics"), "expiry") is not None
+    return without(properties, (*_NOT_TAKEN, "diagnostics") if over else _NOT_TAKEN)
+
+
+def _value_at(properties: Mapping[str, Any], trail: tuple[str, ...]) -> str:
+    at: Any = properties
+    for step in trail:
+        at = at[step]
+    return spelled(at, "value")
+
+
+def _plan(said: str, environment: Environment) -> str:
+    """The ARM id of a commitment plan: as it is, or of a name in the environment's group."""
+    if said.startswith("/"):
+        return said
+    group = f"/subscriptions/{environment.subscription}/resourceGroups/{environment.resource_group}"
+    return f"{group}/providers/Microsoft.MachineLearning/commitmentPlans/{said}"

@@ -1,0 +1,110 @@
+"""JSON objects as the service sends them: member names match in any case (§3.1)."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
+from urllib.parse import unquote
+
+from reconciler.errors import UnreadableError
+from reconciler.http.response import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def member(value: Mapping[str, Any], name: str) -> Any:
+    """The member called `name` in any case, or None; an exact match wins."""
+    if name in value:
+        return value[name]
+    wanted = name.casefold()
+    return next((v for k, v in value.items() if k.casefold() == wanted), None)
+
+
+def spelled(value: Mapping[str, Any], name: str) -> str:
+    """The name as it is written in the object, or as we write it; an exact match wins."""
+    if name in value:
+        return name
+    wanted = name.casefold()
+    return next((known for known in value if known.casefold() == wanted), name)
+
+
+def without(value: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The object without some members, however those are spelled."""
+    dropped = {name.casefold() for name in names}
+    return {name: item for name, item in value.items() if name.casefold() not in dropped}
+
+
+def text(value: Mapping[str, Any], name: str) -> str:
+    """The text member `name`; "" when it is absent or null; UnreadableError on what is none."""
+    found = member(value, name)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not text")
+    return whole(found, name)
+
+
+def whole(found: str, name: str) -> str:
+    """The text; UnreadableError if it holds half a character, which no plan could be made of."""
+    if found.isascii():
+        return found
+    try:
+        found.encode()
+    except UnicodeEncodeError as exc:
+        raise UnreadableError(f"{name} in the answer holds half a character") from exc
+    return found
+
+
+def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object member `name`; {} when it is absent or null; UnreadableError on another type."""
+    found = member(value, name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not an object")
+    return found
+
+
+def lists(value: Mapping[str, Any], name: str) -> list[Any]:
+    """The list member `name`; [] when it is absent or null; UnreadableError on another type."""
+    found = member(value, name)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not a list")
+    return found
+
+
+def check_is_of(value: Mapping[str, Any], what: str, **names: str) -> None:
+    """UnreadableError where a member says that the answer is about another resource.
+
+    `names` are the members by which the resource is known, and what they must be. HTTP pairs
+    answers with requests by their order alone, and anything between can lose count.
+    """
+    for name, wanted in names.items():
+        there = text(value, name)
+        if there and unquote(there).casefold() != unquote(wanted).casefold():
+            raise UnreadableError(
+                f"{what}: the answer is about another resource: its {name} is "
+                f'"{one_line(there, 200)}", not "{unquote(wanted)}"'
+            )
+
+
+def flag(value: Mapping[str, Any], name: str) -> bool:
+    """Whether member `name` is true; definition files also write "true" as text (§3.1)."""
+    found = member(value, name)
+    return found is True or (isinstance(found, str) and found.casefold() == "true")
+
+
+def near(wanted: str, known: Iterable[str]) -> str:
+    """A sentence that lists the known names and suggests the nearest: `it has "A", "B"; …`."""
+    names = sorted(known)
+    listed = ", ".join(f'"{name}"' for name in names) or "none"
+    alike = [name for name in names if normalize("NFC", name) == normalize("NFC", wanted)]
+    if alike and wanted not in names:
+        return f'it has {listed}; "{alike[0]}" differs in its Unicode form only: copy it from there'
+    by_case = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(wanted.casefold(), by_case, n=1, cutoff=0.6)
+    return f"it has {listed}" + (f'; did you mean "{by_case[close[0]]}"?' if close else "")

@@ -1,0 +1,91 @@
+"""The request-response service, for probes: one request, one table back (§5).
+
+Both wire formats are understood: tables (`ColumnNames`, `Values`) and the swagger format
+(a list of records); a probe whose inputs are lists of records asks for the latter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError
+from reconciler.model import Score
+from reconciler.platforms.studio.members import member, objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.http.credentials import Credential
+    from reconciler.model import Binding, Probe
+
+
+class Doors:
+    """Where endpoints are scored and by which key, found once for a run.
+
+    Keys seldom change. A known door that does not open is looked for again.
+    """
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._known: dict[str, tuple[str, Credential]] = {}
+
+    def score(self, binding: Binding, find: Callable[[], tuple[str, Credential]]) -> Score:
+        """The answer to the binding's probe; `find` tells its scoring base and credential."""
+        assert binding.probe is not None
+        place = binding.address.key
+        if (known := self._known.pop(place, None)) is not None:
+            with contextlib.suppress(UnauthorizedError, NotFoundError):
+                answer = score(self._http, *known, binding.probe)
+                self._known[place] = known
+                return answer
+        found = find()
+        answer = score(self._http, *found, binding.probe)
+        self._known[place] = found
+        return answer
+
+
+def score(http: Http, base: str, credential: Credential, probe: Probe) -> Score:
+    """The answer to a probe at a scoring base (no trailing slash).
+
+    Raises WireError; 503 `InitializingContainers` is an UnavailableError: ask again.
+    """
+    body = json.loads(probe.request)
+    query = "?api-version=2.0" + ("&format=swagger" if _wants_records(body) else "")
+    answer = http.request(
+        "POST", f"{base}/execute{query}", credential=credential, json=body, what="scoring the probe"
+    )
+    return parse_score(answer.json_object())
+
+
+def _wants_records(body: Mapping[str, Any]) -> bool:
+    inputs = objects(body, "Inputs")
+    return any(isinstance(value, list) for value in inputs.values())
+
+
+def parse_score(answer: Mapping[str, Any]) -> Score:
+    """The first output of a scoring answer; UnreadableError if there is none."""
+    results = objects(answer, "Results")
+    if not results:
+        raise UnreadableError("the scoring answer has no Results")
+    first = next(iter(results.values()))
+    if isinstance(first, list):
+        return _from_records(first)
+    table = objects(first, "value") if isinstance(first, dict) else {}
+    columns, rows = member(table, "ColumnNames"), member(table, "Values")
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        raise UnreadableError("the scoring answer has neither ColumnNames and Values nor records")
+    if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+        raise UnreadableError("the rows of the scoring answer do not fit its columns")
+    return Score(tuple(map(str, columns)), tuple(tuple(map(str, row)) for row in rows))
+
+
+def _from_records(records: list[Any]) -> Score:
+    if not records or not all(isinstance(record, dict) for record in records):
+        raise UnreadableError("the scoring answer holds no records")
+    columns = tuple(map(str, records[0]))
+    if any(tuple(map(str, record)) != columns for record in records):
+        raise UnreadableError("the records of the scoring answer differ in their columns")
+    return Score(columns, tuple(tuple(str(cell) for cell in r.values()) for r in records))

@@ -1,0 +1,372 @@
+"""New web services: ARM resources whose definition is read, patched and read back.
+
+Facts: azure-ml-studio-protocol.md §3.2 (operations), §3.6 (long-running operations),
+§3.7 (PATCH). An existing service is never written with PUT, which overwrites without warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from reconciler.errors import (
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnreadableError,
+)
+from reconciler.http.credentials import Bearer
+from reconciler.http.hosts import named, path_part
+from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Score, Witness
+from reconciler.platforms.contract import Connection
+from reconciler.platforms.studio import scoring
+from reconciler.platforms.studio.arm_list import read_list
+from reconciler.platforms.studio.creation import creation_body, make_creation
+from reconciler.platforms.studio.definition import (
+    Definition,
+    assets_with_model,
+    parse_definition,
+    payloads_location,
+    with_payload,
+    without_secrets,
+)
+from reconciler.platforms.studio.members import check_is_of, objects, text
+from reconciler.platforms.studio.operation import operation_state
+from reconciler.platforms.studio.ownership import is_ours, is_protected, with_protection
+from reconciler.platforms.studio.settings import with_settings
+from reconciler.platforms.studio.web_service_state import keep, live_of
+from reconciler.stores import azure_blob as blob
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from reconciler.http.response import Response
+    from reconciler.model import Address, Binding, Environment
+    from reconciler.soon import Soon
+
+__all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
+
+KIND = "WebService"
+API_VERSION = "2017-01-01"
+SWAGGER = "/swagger.json"
+READ_ONLY_EXPORTED = ("id", "name", "type")  # §3.3; kept to tell people what they look at
+ABSENT = "WebServiceNotFound"  # §3.11 [R]: how the service says that it is not there
+STARTED = (200, 201, 202)  # a long-running operation, which the answer names
+
+
+@dataclass(frozen=True)
+class WebServiceAddress:
+    """A New web service: an ARM resource of type Microsoft.MachineLearning/webServices."""
+
+    subscription: str
+    resource_group: str
+    name: str
+
+    def __str__(self) -> str:
+        """`webServices/group/name`, as the end of its ARM id reads."""
+        return f"webServices/{self.resource_group}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The same with the subscription."""
+        return f"{_keys_of(self.subscription, self.resource_group)}{self.name}"
+
+    @cached_property
+    def path(self) -> str:
+        """The ARM resource id."""
+        return f"{group_path(self.subscription, self.resource_group)}/{quote(self.name, safe='')}"
+
+
+@cache  # an environment has one
+def group_path(subscription: str, resource_group: str) -> str:
+    """The ARM path of all web services of a resource group."""
+    group = quote(resource_group, safe="()")
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}"
+        "/providers/Microsoft.MachineLearning/webServices"
+    )
+
+
+def key_prefix(environment: Environment) -> str:
+    """What the keys of the resource group's services begin with."""
+    return _keys_of(environment.subscription, environment.resource_group)
+
+
+def _keys_of(subscription: str, resource_group: str) -> str:
+    return f"webServices/{subscription}/{resource_group}/"
+
+
+def address(spec: Mapping[str, Any], environment: Environment) -> WebServiceAddress:
+    """The address of a binding of kind WebService."""
+    return WebServiceAddress(
+        environment.subscription, environment.resource_group, spec["webService"]
+    )
+
+
+def connect(connection: Connection) -> WebServices:
+    """The target for New web services."""
+    return WebServices(connection)
+
+
+def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
+    """What an exported definition says; UnreadableError if it is none, or of another service."""
+    name, wanted = text(document, "name"), _of(binding.address).name
+    if name and name.casefold() != wanted.casefold():
+        raise UnreadableError(f'the definition of web service "{name}", not of "{wanted}"')
+    return live_of(parse_definition(document), binding, witness=Witness.EXPORT)
+
+
+class WebServices:
+    """The New web services of one environment."""
+
+    settle_s = 0.0
+    needs_grant = False
+
+    def __init__(self, connection: Connection) -> None:
+        self._http = connection.http
+        self._hosts = connection.hosts
+        self._environment = connection.environment
+        self._secret = connection.secret
+        self._token = connection.arm
+        self._doors = scoring.Doors(connection.http)
+        self._token.check()
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> WebServices:  # noqa: ARG002
+        """Itself: a list of ARM is sparse, so every definition is read by its own GET (§3.2)."""
+        return self
+
+    def observe(self, binding: Binding) -> Live:
+        """What the service's definition says now."""
+        definition = self._definition(binding.address)
+        if definition is None:
+            return Live(Health(HealthCode.MISSING, _missing(_of(binding.address))))
+        live = live_of(definition, binding, self._environment)
+        path = _of(binding.address).path
+        return replace(live, keep=keep(definition, path, self._environment.mark))
+
+    def bind(self, binding: Binding, ref: ModelRef) -> str:
+        """PATCH the definition, read again just before, with one asset's URI changed."""
+        definition, live = self._writable(binding)
+        if not live.asset:
+            raise UnavailableError(f"{binding.address} is just being created")
+        return self._patch(binding, patched_model(definition, live.asset, ref))
+
+    def create(self, binding: Binding, ref: ModelRef) -> str:
+        """PUT a definition where there is none; ConflictError where there is one by now.
+
+        PUT overwrites without warning (§3.2), and whether a condition is honoured is not known. So
+        it is looked once more just before, the condition is sent as well, and it is sent once: a
+        second try could meet what somebody else made after the first.
+        """
+        if self._definition(binding.address) is not None:
+            raise ConflictError(f"{binding.address} is there by now; it is not overwritten")
+        answer = self._http.request(
+            "PUT",
+            self._url(binding.address),
+            credential=self._token,
+            json=creation_body(binding, ref, self._environment, self._secret),
+            headers={"If-None-Match": "*"},
+            expect=STARTED,
+            what=f"creating {binding.address}",
+            once=True,
+        )
+        if answer.status == 200:  # §3.2: 201 creates, 200 updates
+            raise UnreadableError(
+                f"creating {binding.address} was answered as an update: somebody made it in the "
+                "same moment, and it was overwritten; compare it with theirs, and apply again"
+            )
+        return _operation(answer, binding.address)
+
+    def update(self, binding: Binding) -> str:
+        """PATCH the settings that git owns, and whether the service is protected."""
+        definition, live = self._writable(binding)
+        body = patched(definition, with_settings(definition.configured, binding.settings))
+        if live.ours and live.protected != binding.protect:
+            body["tags"] = with_protection(definition.tags, protect=binding.protect)
+        return self._patch(binding, body)
+
+    def delete(self, address: Address) -> str:
+        """DELETE what carries this environment's mark and may go; "" if it is gone already."""
+        definition = self._definition(address)
+        if definition is None:
+            return ""
+        if why := keep(definition, _of(address).path, self._environment.mark):
+            raise RefusedError(f"{address}: {why.message}")
+        answer = self._http.request(
+            "DELETE",
+            self._url(address),
+            credential=self._token,
+            expect=(*STARTED, 204),
+            what=f"deleting {address}",
+        )
+        return _operation(answer, address)
+
+    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
+        """The services with this environment's mark that git does not declare.
+
+        Whether the items of a list show tags is not known (§3.2), so each is read before it counts.
+        """
+        mark, found = self._environment.mark, []
+        for one, item in self._listed():
+            if str(one).casefold() in declared or _is_another(objects(item, "tags"), mark):
+                continue
+            definition = self._definition(one)
+            if definition is not None and is_ours(definition.tags, mark):
+                why, protected = keep(definition, one.path, mark), is_protected(definition.tags)
+                found.append(Owned(KIND, one.name, one, protected, why))
+        return tuple(found)
+
+    def neighbours(self, bindings: Iterable[Binding]) -> Iterable[WebServiceAddress]:
+        """Every other service of the resource group."""
+        bound = {str(binding.address).casefold() for binding in bindings}
+        return [one for one, _ in self._listed() if str(one).casefold() not in bound]
+
+    def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
+        """The services that the resource group's list shows, each with its item."""
+        group = self._environment.subscription, self._environment.resource_group
+        what = f"listing the web services of {group[1]}"
+        url = f"{self._hosts.arm}{group_path(*group)}?api-version={API_VERSION}"
+        for item in read_list(self._http, self._token, url, what):
+            if not (name := text(item, "name")):
+                raise UnreadableError(f"{what}: a service came without a name")
+            where = WebServiceAddress(*group, name)
+            check_is_of(item, what, id=where.path)
+            yield where, item
+
+    def progress(self, operation: str) -> str:
+        """The operation's state and percentage; "" when it succeeded (§3.6)."""
+        if not operation:
+            return ""
+        if not self._hosts.may_receive("arm", operation):
+            raise UnreadableError(
+                f"the write was accepted, but its operation is said to be at {named(operation)}, "
+                "where no token of Azure Resource Manager may go; plan again: the service itself "
+                "shows how it ended"
+            )
+        answer = self._http.request(
+            "GET", operation, credential=self._token, what="reading the operation"
+        )
+        document = answer.json_object()
+        check_is_of(document, answer.what, name=urlsplit(operation).path.rpartition("/")[2])
+        return operation_state(document)
+
+    def score(self, binding: Binding) -> Score:
+        """The answer to the probe, with the service's primary key."""
+        return self._doors.score(binding, lambda: self._door(binding))
+
+    def _door(self, binding: Binding) -> tuple[str, Bearer]:
+        base = self._there(binding).swagger_location.removesuffix(SWAGGER)
+        if not base:
+            raise UnreadableError(f"{binding.address} has no swaggerLocation, so no scoring URL")
+        keys = self._http.request(
+            "GET",
+            self._url(binding.address, "/listKeys"),
+            credential=self._token,
+            what=f"reading the keys of {binding.address}",
+        ).json_object()
+        return base, Bearer(text(keys, "primary"), "scoring", self._hosts)
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """The definition without secrets and without what the server generates."""
+        document = self._document(binding.address)
+        if document is None:
+            raise RefusedError(_missing(_of(binding.address)))
+        return without_secrets(document)
+
+    def _writable(self, binding: Binding) -> tuple[Definition, Live]:
+        """What is there now, if it may be written; RefusedError with the reason otherwise."""
+        definition = self._there(binding)
+        live = live_of(definition, binding, self._environment)
+        if live.refusal is not None:
+            raise RefusedError(f"{binding.address}: {live.refusal.message}")
+        return definition, live
+
+    def _patch(self, binding: Binding, body: Mapping[str, Any]) -> str:
+        answer = self._http.request(
+            "PATCH",
+            self._url(binding.address),
+            credential=self._token,
+            json=body,
+            expect=STARTED,
+            what=f"updating {binding.address}",
+        )
+        return _operation(answer, binding.address)
+
+    def _there(self, binding: Binding) -> Definition:
+        definition = self._definition(binding.address)
+        if definition is None:
+            raise RefusedError(_missing(_of(binding.address)))
+        return definition
+
+    def _definition(self, address: Address) -> Definition | None:
+        document = self._document(address)
+        return None if document is None else parse_definition(document)
+
+    def _document(self, address: Address) -> dict[str, Any] | None:
+        """The whole definition; None where the service says that there is none.
+
+        Any other 404, of a proxy or of a payload that is gone, says nothing of the service.
+        """
+        try:
+            answer = self._http.request(
+                "GET", self._url(address), credential=self._token, what=f"reading {address}"
+            )
+        except NotFoundError as exc:
+            if ABSENT in (exc.code, *exc.details):
+                return None
+            raise UnreadableError(exc.message, status=exc.status, code=exc.code) from exc
+        document = answer.json_object()
+        check_is_of(document, answer.what, id=_of(address).path, name=_of(address).name)
+        if not (where := payloads_location(document)):
+            return document
+        payload = blob.fetch_url(self._http, self._hosts, where)
+        return with_payload(document, payload.json_object())
+
+    def _url(self, address: Address, below: str = "") -> str:
+        path = _of(address).path
+        path_part(_of(address).name, f"the name of {address}")
+        return f"{self._hosts.arm}{path}{below}?api-version={API_VERSION}"
+
+
+def _of(address: Address) -> WebServiceAddress:
+    assert isinstance(address, WebServiceAddress)
+    return address
+
+
+def _operation(answer: Response, address: Address) -> str:
+    """Where the operation that a write began is asked for, "" where the answer names none."""
+    if answer.body.lstrip()[:1] == b"{":
+        where = _of(address)
+        check_is_of(answer.json_object(), answer.what, id=where.path, name=where.name)
+    return str(answer.headers.get("Azure-AsyncOperation", ""))
+
+
+def _is_another(tags: Mapping[str, Any], mark: str) -> bool:
+    """Whether an item of a list says by its tags that it is not this environment's."""
+    return bool(tags) and not is_ours({name: text(tags, name) for name in tags}, mark)
+
+
+def _missing(where: WebServiceAddress) -> str:
+    return (
+        f"resource group {where.resource_group} has no web service {where.name}; name an exported "
+        "definition to create it from in spec.definition, or correct spec.webService"
+    )
+
+
+def patched(definition: Definition, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The smallest body of a PATCH that is right under both readings of §3.7.
+
+    No `storageAccount`, no keys, no package: absent members stay as they are [R].
+    """
+    body: dict[str, Any] = {"properties": {"packageType": "Graph", **properties}}
+    if definition.location:
+        body["location"] = definition.location
+    return body
+
+
+def patched_model(definition: Definition, key: str, ref: ModelRef) -> dict[str, Any]:
+    """The PATCH that replaces the model: with the complete `assets` map."""
+    return patched(definition, {"assets": assets_with_model(definition, key, ref)})

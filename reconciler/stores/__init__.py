@@ -1,0 +1,1 @@
+"""Where models, manifests, records and the lock live. One file per kind of store."""

@@ -1,0 +1,121 @@
+"""What every store owes: the verbs that exactly-once, records and the lock rest on.
+
+A store is a flat set of named files below one URI. Two promises make it a ledger: a name is created
+by one of any number of writers, and a file is replaced only by whoever names the ETag that is there
+(compare-and-swap). Everything else, the lock included, is built of these two.
+
+Absent means that the store itself said so. An answer that cannot be read raises WireError; it is
+never "not there".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+
+class Access(Enum):
+    """What a grant lets its bearer do with one file."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file is, for a job or a platform to read or write.
+
+    `uri` has no query. `grant` is what lets the bearer in (a SAS, a presigned query), "" where the
+    reader has an identity of its own or the place is a folder; it is a secret and never shown.
+    """
+
+    uri: str
+    grant: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a store says of a file without its content.
+
+    `fingerprint` changes when the content does, and only then where the store can tell (an MD5);
+    `etag` names this very write. `modified` is None where the store does not say.
+    """
+
+    etag: str
+    fingerprint: str
+    size: int
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file as it was read."""
+
+    content: bytes
+    properties: Properties
+
+    @property
+    def etag(self) -> str:
+        """The ETag that a replacement must name."""
+        return self.properties.etag
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file in a list; `content` where a list can show it, else None."""
+
+    name: str
+    properties: Properties
+    content: bytes | None = None
+
+
+class Store(Protocol):
+    """A store, asked from any thread. Names are relative, `/` between folders, never leading."""
+
+    @property
+    def uri(self) -> str:
+        """`az://account/container`, `s3://bucket/prefix` or `file:///…`: its identity."""
+        ...
+
+    def get(self, name: str) -> Stored | None:
+        """The file; None only where the store itself said that it is absent."""
+        ...
+
+    def head(self, name: str) -> Properties | None:
+        """What the store says of the file, None as in `get`."""
+        ...
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write, whatever is there; the new ETag."""
+        ...
+
+    def put_if_absent(self, name: str, content: bytes) -> str:
+        """Create; the ETag. ConflictError where the name is taken by another content.
+
+        A write whose answer was lost is sent again; meeting its own content counts as done.
+        """
+        ...
+
+    def replace(self, name: str, content: bytes, etag: str) -> str:
+        """Replace what has this ETag; the new one. ConflictError where it has another.
+
+        A lost answer as in `put_if_absent`.
+        """
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """Every file whose name begins with the prefix, sorted by name."""
+        ...
+
+    def grant(self, name: str, access: Access, lasting_s: float) -> Place:
+        """Where the file is or will be, with access to it for so many seconds."""
+        ...
+
+    def reading(self) -> Store:
+        """The same store, which refuses to write: StoppedError names the verb and the file."""
+        ...

@@ -1,0 +1,149 @@
+"""What the batch execution service may answer (§4.3, §4.4, §4.5), and what we make of it."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from reconciler.engine.evaluation import parse_evaluation
+from reconciler.errors import UnreadableError
+from reconciler.http.hosts import Hosts
+from reconciler.http.response import Headers, Response
+from reconciler.platforms.studio.bes import BatchExecution, parse_job
+from reconciler.platforms.trainer import JobState
+from tests.test_plan import RECIPE
+
+STATES = [
+    (0, JobState.NOT_STARTED),
+    ("NotStarted", JobState.NOT_STARTED),
+    ("Not started", JobState.NOT_STARTED),
+    (1, JobState.RUNNING),
+    ("Running", JobState.RUNNING),
+    (2, JobState.FAILED),
+    ("2", JobState.FAILED),
+    ("Failed", JobState.FAILED),
+    (3, JobState.CANCELLED),
+    ("Cancelled", JobState.CANCELLED),
+    ("Canceled", JobState.CANCELLED),
+]
+
+
+@pytest.mark.parametrize(("code", "state"), STATES)
+def test_states_come_as_numbers_or_words(code: object, state: JobState) -> None:
+    assert parse_job({"StatusCode": code, "Results": None, "Details": None}).state is state
+
+
+@pytest.mark.parametrize("code", [4, "4", "Finished"])
+def test_a_finished_job_has_outputs_by_port(code: object) -> None:
+    place = {"BaseLocation": "https://a/", "RelativeLocation": "c/m.ilearner", "SasBlobToken": "?s"}
+    job = parse_job({"StatusCode": code, "Results": {"output2": place}, "Extra": 1})
+    assert job.state is JobState.FINISHED
+    assert job.outputs["output2"].relative == "c/m.ilearner"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"Status Code": "Finished"},
+        {"StatusCode": None},
+        {"StatusCode": True},
+        {"StatusCode": 5},
+        {"StatusCode": "Exploded"},
+        {"StatusCode": "Finished", "Results": None},
+        {"StatusCode": "Finished", "Results": {"output1": None}},
+        {"StatusCode": "Finished", "Results": {"output1": {"BaseLocation": 1}}},
+    ],
+)
+def test_what_nobody_documented_is_unreadable(answer: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError):
+        parse_job(answer)
+
+
+def test_details_are_the_message() -> None:
+    assert parse_job({"StatusCode": "Failed", "Details": "no header"}).message == "no header"
+
+
+def test_an_evaluation_is_a_header_and_a_value_line() -> None:
+    content = b"\xef\xbb\xbfAUC, Accuracy,Name\r\n0.921,0.9,model\r\n0.1,0.2,other\r\n"
+    assert parse_evaluation(content) == {"AUC": 0.921, "Accuracy": 0.9}
+
+
+def test_a_metric_that_is_no_finite_number_is_left_out() -> None:
+    assert parse_evaluation(b"AUC,F1\nNaN,0.5\n") == {"F1": 0.5}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"AUC\n", b"AUC,F1\n0.5\n", b"AUC\nnan\n", b"\xff\xfe\n", b"<html>\n<p>\n"]
+)
+def test_an_evaluation_without_metrics_is_unreadable(content: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        parse_evaluation(content)
+
+
+NO_IDS = [
+    "../../../../subscriptions/x?y=1#z",
+    "..",
+    "a/b",
+    "a?b",
+    "a#b",
+    "%2e%2e%2fx",
+    "a b",
+    "a\nb",
+    "\u202ea",
+    "",
+    "a" * 129,
+]
+
+
+class Handing:
+    """A training service that hands out one id, and remembers what it was asked."""
+
+    def __init__(self, job: object) -> None:
+        self.body = json.dumps(job).encode()
+        self.asked: list[str] = []
+
+    def request(self, method: str, url: str, **_: object) -> Response:
+        self.asked.append(f"{method} {url}")
+        return Response(200, Headers({}), self.body)
+
+
+@pytest.mark.parametrize("job", NO_IDS)
+def test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path(job: str) -> None:
+    """It is handed out by a service, and kept in a manifest that others may write."""
+    http = Handing(job)
+    service = SimpleNamespace(name="t", url="https://ussouthcentral.services.azureml.net/x")
+    jobs = BatchExecution(http, Hosts(""), service, "a-key-of-a-test")  # type: ignore[arg-type]
+    with pytest.raises(UnreadableError, match=r"no id|no job id"):
+        jobs.submit(RECIPE, {}, {})
+    http.asked.clear()
+    for ask in (jobs.look, jobs.start, jobs.cancel):
+        with pytest.raises(UnreadableError, match="which is no id"):
+            ask(job)
+    assert http.asked == []
+
+
+def test_an_evaluation_is_read_no_further_than_its_first_two_lines() -> None:
+    """40 MB of lines took 2.3 GB."""
+    content = b"AUC,Rows\n0.9,100\n" + b"1,2\n" * 10_000_000
+    tracemalloc.start()
+    assert parse_evaluation(content) == {"AUC": 0.9, "Rows": 100}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "content", [b"a," * 20_000_000, b'"' * 40_000_000, b"a\n" + b"1" * 40_000_000]
+)
+def test_an_evaluation_of_one_long_line_is_unreadable(content: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(UnreadableError):
+        parse_evaluation(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
