@@ -749,18 +749,6 @@ def emulator(
 
 
 @app.command()
-def selftest(
-    one_in: Annotated[
-        int, typer.Option("--one-in", min=1, help="Try one point in so many; 1 tries all.")
-    ] = 25,
-) -> int:
-    """Kill this program on purpose, against an emulator, and see whether it keeps its promises."""
-    from reconciler.cli.selftest import selftest as command
-
-    return command(one_in)
-
-
-@app.command()
 def demo(no_color: NoColor = False) -> int:
     """Watch endpoints converge on the emulator, from seed to healed drift, in about a minute."""
     from reconciler.cli.demo import demo as command

@@ -15,7 +15,6 @@ from reconciler import errors
 from reconciler.ci.job import MOST_SUMMARY_BYTES, Job
 from reconciler.ci.outputs import OUTPUTS, outputs_text
 from reconciler.cli import applying
-from reconciler.cli.selftest import SCENARIOS, Stage
 from reconciler.emulator import Fault
 from tests.cli.test_commands import BAD_EXPORTS
 from tests.render.test_sarif import checked
@@ -401,15 +400,6 @@ def test_another_ci_that_names_the_files_has_them_too(
     assert said == []
     assert step.outputs["has-changes"] == "true"
     assert step.page
-
-
-def test_the_runs_of_a_selftest_tell_the_job_nothing(step: Step, tmp_path: Path) -> None:
-    step.run("validate")
-    page = step.page
-    stage = Stage(tmp_path / "stage", next(iter(SCENARIOS.values())))
-    assert stage.run() == errors.SUCCESS
-    stage.close()
-    assert step.page == page
 
 
 def test_no_secret_is_told_to_the_job(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli.selftest import SCENARIOS, Point, Stage, points_of, survive
+from tests.crash.matrix import SCENARIOS, Point, Stage, points_of, survive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

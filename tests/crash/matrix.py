@@ -1,4 +1,4 @@
-"""`reconciler selftest`: kills this program on this machine, and sees whether it keeps its word.
+"""Kills the program at every request, and sees whether it keeps its promises.
 
 The program is a real process and knows nothing of this. The emulator in our own process counts its
 requests and sends SIGKILL *before* it handles one, after it *handled* it and before it answers, or
@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -53,7 +52,7 @@ webService: {MADE}
   create:
     commitmentPlan: plan
     secrets: {{"node5/Account Key": env:LOCAL_STORE_KEY}}
-  settings: {{title: Made by the selftest, maxConcurrentCalls: 20}}
+  settings: {{title: Made by the crash matrix, maxConcurrentCalls: 20}}
 """
 GROWN = "grown"
 CLASSIC_ENDPOINT = f"""\
@@ -410,28 +409,3 @@ def survive(folder: Path, scenario: Scenario, points: list[Point]) -> list[str]:
         shares = [points[number::AT_ONCE] for number in range(AT_ONCE)]
         runs = [pool.submit(lambda own: list(broken_at(folder, scenario, own)), s) for s in shares]
         return [said for run in runs for said in run.result()]
-
-
-def selftest(one_in: int) -> int:
-    """`selftest`: 0 when the program kept its word at every point that was tried, else 1."""
-    failed = 0
-    print(
-        "The program is killed on purpose, against an emulator in a temporary folder.", flush=True
-    )
-    for name, scenario in SCENARIOS.items():
-        with tempfile.TemporaryDirectory(prefix="reconciler-selftest-") as folder:
-            every = points_of(Path(folder) / "count", scenario)
-            points = every[::one_in]
-            began = time.monotonic()
-            broken = survive(Path(folder), scenario, points)
-        failed += len(broken)
-        kept = len(points) - len(broken)
-        print(
-            f"{name}: {kept} of {len(points)} points survived, out of {len(every)}, "
-            f"in {time.monotonic() - began:.0f} s",
-            flush=True,
-        )
-        for said in broken:
-            print(f"    {said}", flush=True)
-    print("Every promise was kept." if not failed else f"{failed} promises were broken.")
-    return errors.ERROR if failed else errors.SUCCESS
