@@ -1,0 +1,364 @@
+"""A store in a folder: of this machine, or of a disk that several machines share.
+
+A write goes through three doors. First the content is written to a temporary file and forced to
+the disk, so that a reader sees an old file or a new one and never half of one. Then, with the
+folder's lock file held by `flock`, the condition is looked at and the temporary file takes the
+name: by a hard link for a create, which fails where anything has the name, and by a rename for a
+replacement. Last the folder itself is forced to the disk, so that the name survives a power cut.
+
+The kernel gives the `flock` back when its process dies, so a killed writer blocks nobody; all it
+leaves is a temporary file, which no list shows and which goes a day later. A writer that is frozen
+inside the lock has looked at the condition already and nobody passes it, so what it does when it
+wakes up is still right; the others give up after half a minute and say so.
+
+Hard links are the second fence: they hold where a shared disk keeps its locks per machine only.
+A file system without them (exFAT, some network disks) leaves the `flock` alone on guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import (
+    ConfigurationError,
+    ConflictError,
+    ReconcilerError,
+    RefusedError,
+    RejectedError,
+    StoppedError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from reconciler.stores.contract import Listed, Place, Properties, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import BufferedReader, BufferedWriter
+
+    from reconciler.stores.contract import Access
+
+OURS = ".store"  # the folder below the root for the lock file and temporary files
+LOCKED_S = 30.0  # a write holds the lock file for milliseconds
+LEFTOVER_S = 24 * 3600.0
+MOST_SHOWN_BYTES = 1024 * 1024  # of a JSON file whose content a list shows
+_SETTLED_NS = 2_000_000_000  # a file changed that recently may change again at the same mtime
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_A_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class FolderStore:
+    """The files below one folder, which must exist: an empty one may be a disk that is not mounted.
+
+    An ETag holds the SHA-256 of the content, the inode and the moment of the write: the same
+    content written again has another one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._digests: dict[tuple[int, ...], str] = {}
+        self._reads_only = False
+        self._tidy = False
+
+    def __repr__(self) -> str:
+        """Where it is."""
+        return f"FolderStore({self.root})"
+
+    @property
+    def uri(self) -> str:
+        """The folder as `file:///…`."""
+        return self.root.as_uri()
+
+    def reading(self) -> FolderStore:
+        """The same folder, which refuses to write."""
+        reader = copy.copy(self)
+        reader._reads_only = True
+        return reader
+
+    def grant(self, name: str, access: Access, lasting_s: float) -> Place:  # noqa: ARG002
+        """Where the file is or will be; whoever may enter the folder needs no grant."""
+        return Place(self._path(name).as_uri())
+
+    # --- reads ------------------------------------------------------------------------------
+
+    def get(self, name: str) -> Stored | None:
+        """The file, or None when the folder has none of this name."""
+        with self._opened(name) as file:
+            if file is None:
+                return None
+            content = file.read()
+            return Stored(content, _properties(os.fstat(file.fileno()), _sha256(content)))
+
+    def head(self, name: str) -> Properties | None:
+        """What is known of the file, or None; its content is read once while it stays as it is."""
+        with self._opened(name) as file:
+            return None if file is None else self._properties_of(file)
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """The files whose names begin so, sorted by name; JSON files of up to 1 MiB with content.
+
+        Others show size and time, and neither ETag nor fingerprint: that would be to read them.
+        """
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            self._path(folder)
+        with self._translated("listing", prefix):
+            self._check_root()
+            names = sorted(n for n in self._below(folder) if n.startswith(prefix))
+        for name in names:
+            yield from self._listed(name)
+
+    def _below(self, folder: str) -> Iterator[str]:
+        """The names of the files below a folder, in any order."""
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except _NOT_A_FILE:
+            return
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if name == OURS or _NO_NAME.search(name):
+                continue
+            if entry.is_symlink():
+                raise _symbolic(Path(entry.path))
+            if entry.is_dir():
+                yield from self._below(name)
+            elif entry.is_file():
+                yield name
+
+    def _listed(self, name: str) -> Iterator[Listed]:
+        """The file as a list shows it; nothing where it has gone meanwhile."""
+        with self._translated("listing", name), contextlib.suppress(*_NOT_A_FILE):
+            stat = (self.root / name).stat()
+            if not (name.endswith(".json") and stat.st_size <= MOST_SHOWN_BYTES):
+                yield Listed(name, Properties("", "", stat.st_size, _modified(stat)))
+            elif (stored := self.get(name)) is not None:
+                yield Listed(name, stored.properties, stored.content)
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BufferedReader | None]:
+        """The file, open; None only where the folder is there and the file is not."""
+        path = self._path(name)
+        with self._translated("reading", name), contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("rb"))
+            except _NOT_A_FILE:
+                self._check_root()
+                file = None
+            yield file
+
+    def _properties_of(self, file: BufferedReader) -> Properties:
+        stat = os.fstat(file.fileno())
+        version = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if (digest := self._digests.get(version)) is None:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
+                self._digests[version] = digest
+        return _properties(stat, digest)
+
+    # --- writes -----------------------------------------------------------------------------
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write, whatever is there; the new ETag."""
+        return self._write("put", name, content, Path.replace)
+
+    def put_if_absent(self, name: str, content: bytes) -> str:
+        """Create; the ETag. ConflictError where anything has the name."""
+
+        def appear(temporary: Path, path: Path) -> None:
+            try:
+                _link(temporary, path)
+            except FileExistsError as exc:
+                raise ConflictError(f"writing {path}: it exists already") from exc
+
+        return self._write("put_if_absent", name, content, appear)
+
+    def replace(self, name: str, content: bytes, etag: str) -> str:
+        """Replace what has this ETag; the new one. ConflictError where it has not, or is gone."""
+
+        def exchange(temporary: Path, path: Path) -> None:
+            if (now := self.head(name)) is None or now.etag != etag:
+                raise ConflictError(f"writing {path}: another run changed it since it was read")
+            temporary.replace(path)
+
+        return self._write("replace", name, content, exchange)
+
+    def _write(
+        self, verb: str, name: str, content: bytes, take_name: Callable[[Path, Path], object]
+    ) -> str:
+        if self._reads_only:
+            raise StoppedError(f"{verb} of {name} in {self.root}: this command only reads")
+        path = self._path(name)
+        with self._translated("writing", name):
+            self._check_root()
+            _make_folder(path.parent)
+            with self._temporary(content) as temporary:
+                etag = _properties(temporary.stat(), _sha256(content)).etag
+                with self._alone():
+                    take_name(temporary, path)
+                _sync(path.parent)
+        return etag
+
+    @contextlib.contextmanager
+    def _temporary(self, content: bytes) -> Iterator[Path]:
+        """A file with this content, on the disk for certain; it is gone afterwards."""
+        path = self.root / OURS / uuid.uuid4().hex
+        _make_folder(path.parent)
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if not self._tidy:
+                self._tidy = True
+                self._remove_leftovers(path.stat().st_mtime)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _remove_leftovers(self, now: float) -> None:
+        """Remove temporary files of writers that were killed, by the clock of the disk itself."""
+        for path in (self.root / OURS).iterdir():
+            with contextlib.suppress(OSError):
+                if path.name != "lock" and now - path.stat().st_mtime > LEFTOVER_S:
+                    path.unlink()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock file inside: no other writer of any process is there."""
+        path = self.root / OURS / "lock"
+        with path.open("ab") as file:
+            until = time.monotonic() + LOCKED_S
+            while not _locked(file, path):
+                if time.monotonic() > until:
+                    raise UnavailableError(
+                        f"another process has held {path} for {LOCKED_S:.0f} seconds; see with "
+                        f"`fuser {path}` which one hangs or was paused, and end it"
+                    )
+                time.sleep(0.002)
+            yield
+
+    # --- names and errors -------------------------------------------------------------------
+
+    def _path(self, name: str) -> Path:
+        """The path of a name; RefusedError for one that does not lie below the folder."""
+        parts = name.split("/")
+        if any(part in ("", ".", "..") for part in parts) or _NO_NAME.search(name):
+            raise RefusedError(
+                f"{name!r} is not the name of a file in {self.root}: it has an empty part, '.' or "
+                "'..' between slashes, or a control character"
+            )
+        if parts[0] == OURS:
+            raise RefusedError(f"{name}: {self.root / OURS} is the store's own; use another name")
+        path = self.root
+        with self._translated("looking for", name):
+            for part in parts:
+                path /= part
+                if path.is_symlink():
+                    raise _symbolic(path)
+        return path
+
+    def _check_root(self) -> None:
+        if not self.root.is_dir():
+            state = "is not a folder" if self.root.exists() else "does not exist"
+            raise ConfigurationError(
+                f"the store folder {self.root} {state}; mount it or make it "
+                f"(mkdir -p {self.root}), or correct spec.store of the environment"
+            )
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str, name: str) -> Iterator[None]:
+        """Raise what the file system says as an error of ours."""
+        try:
+            yield
+        except OSError as exc:
+            raise _error(f"{doing} {self.root / name}", exc) from exc
+
+
+def _error(what: str, exc: OSError) -> ReconcilerError:
+    reason = os.strerror(exc.errno).lower() if exc.errno else str(exc)
+    if exc.errno in _FULL:
+        return UnavailableError(f"{what}: {reason}; free some space there and run again")
+    if exc.errno == errno.EROFS:
+        return UnauthorizedError(f"{what}: {reason}; mount it for writing, or use another folder")
+    if isinstance(exc, PermissionError):
+        return UnauthorizedError(f"{what}: {reason}; give this user access to the folder")
+    if exc.errno in _BAD_NAME:
+        return RejectedError(f"{what}: {reason}; use another name")
+    return UnavailableError(f"{what}: {reason}")
+
+
+def _symbolic(path: Path) -> RefusedError:
+    return RefusedError(
+        f"{path} is a symbolic link, and may lead out of the store; put the file itself there"
+    )
+
+
+def _locked(file: BufferedWriter, path: Path) -> bool:
+    """Whether the lock is had now; ConfigurationError where the file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        if exc.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        raise ConfigurationError(
+            f"the file system of {path} has no locks, so a store cannot be kept there; "
+            "use a folder of a local disk, or a bucket"
+        ) from exc
+    return True
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file a second name; FileExistsError where that is taken. The lock must be held."""
+    try:
+        os.link(temporary, path)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(path) from exc
+        temporary.replace(path)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, for certain."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _properties(stat: os.stat_result, sha256: str) -> Properties:
+    etag = f"{sha256[:32]}-{stat.st_ino:x}-{stat.st_mtime_ns:x}"
+    return Properties(etag, f"sha256:{sha256}", stat.st_size, _modified(stat))
+
+
+def _modified(stat: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(stat.st_mtime, UTC)
