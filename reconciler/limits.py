@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import NOT_DECLARED, TRAINING, Action, Declared
+from reconciler.model import Action, Declared, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ def excess(
     know what the others change, so its share is one of its own bindings.
     """
     shown = tuple(changes)
-    wanted = tuple(change for change in shown if change.code != NOT_DECLARED)
+    wanted = tuple(change for change in shown if change.code != Reason.NOT_DECLARED)
     declared = declared or Declared(len(wanted), len(wanted))
     rules = (_of_changes(environment, wanted, declared), _of_deletes(environment, shown))
     return (*filter(None, rules), *excess_of_trainings(environment, wanted))
@@ -56,7 +56,7 @@ def _of_changes(environment: Environment, changes: tuple[Change, ...], declared:
 
 def _changes(change: Change) -> bool:
     """Whether the endpoint would change: a run that waits for a job swaps when it is done."""
-    return change.action in _CHANGING or change.code == TRAINING
+    return change.action in _CHANGING or change.code == Reason.TRAINING
 
 
 def _of_deletes(environment: Environment, changes: tuple[Change, ...]) -> str:
@@ -64,7 +64,7 @@ def _of_deletes(environment: Environment, changes: tuple[Change, ...]) -> str:
 
     One is always allowed, unless it is 0%; a share of a small number would say nothing.
     """
-    deletes = sum(c.action is Action.DELETE and c.code == NOT_DECLARED for c in changes)
+    deletes = sum(c.action is Action.DELETE and c.code == Reason.NOT_DECLARED for c in changes)
     most = environment.most_deletes_percent
     allowed = max(1, most * len(changes) // 100) if most else 0
     if deletes <= allowed:

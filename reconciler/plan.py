@@ -12,20 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import gates, limits
 from reconciler.model import (
-    ABSENT,
     ADOPTED,
     GIVEN,
     KEPT_IN,
     MADE_FROM,
-    NEWBORN,
-    NOT_DECLARED,
-    PAUSED,
-    ROLL_BACK,
     TRAINED_AT,
     TRAINED_WITH,
-    TRAINING,
-    UNPROVED,
-    UNREADABLE,
     Action,
     ArtifactState,
     Change,
@@ -36,6 +28,7 @@ from reconciler.model import (
     NotDeclared,
     Observed,
     Plan,
+    Reason,
     Witness,
     canonical_json,
     drifted,
@@ -72,7 +65,7 @@ def make_plan(
     lost = not_declared or NotDeclared()
     decided = [_on_terms(environment, one, _of_twins(one, twins) or decide(one)) for one in seen]
     unread = tuple(f"what is not declared is not known: {said}" for said in lost.unread)
-    blind = unread or tuple(c.why for c in decided if c.code == UNREADABLE)
+    blind = unread or tuple(c.why for c in decided if c.code == Reason.UNREADABLE)
     decided += [_of_owned(owned, prune, blind) for owned in lost.found]
     changes = tuple(sorted(decided, key=lambda change: change.address))
     notes = unread
@@ -99,7 +92,7 @@ def _of_owned(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) -> Chan
         kind=owned.kind,
         address=str(owned.address),
         action=Action.NOOP,
-        code=NOT_DECLARED,
+        code=Reason.NOT_DECLARED,
         why="this environment made it, and git does not declare it any more; declare it again, or "
         "delete it by `--prune`",
     )
@@ -112,7 +105,7 @@ def _of_owned(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) -> Chan
             "it was declared with `protect: true` and is kept; declare it again without that, or "
             "delete it with --force REASON"
         )
-        return replace(shown, action=Action.BLOCK, code=PROTECTED, why=why)
+        return replace(shown, action=Action.BLOCK, code=Reason.PROTECTED, why=why)
     why = "this environment made it, and git does not declare it any more"
     where = {"the address": owned.address.key}  # people see less of it, and approve all
     return replace(shown, action=Action.DELETE, why=why, terms=where)
@@ -158,7 +151,7 @@ def _of_twins(observed: Observed, twins: Mapping[str, list[Observed]]) -> Change
         return None
     listed = ", ".join(f"{one.binding.name} ({one.binding.source})" for one in others)
     why = f"it is the same endpoint that {listed} binds by another name; keep one of them"
-    return _change(observed, Action.BLOCK, "same_endpoint", why)
+    return _change(observed, Action.BLOCK, Reason.SAME_ENDPOINT, why)
 
 
 def decide(observed: Observed) -> Change:
@@ -196,18 +189,18 @@ def _gone(observed: Observed) -> Change:
     live = observed.live
     match live.health.code:
         case HealthCode.UNKNOWN:
-            change = _change(observed, Action.BLOCK, UNREADABLE, live.health.message)
+            change = _change(observed, Action.BLOCK, Reason.UNREADABLE, live.health.message)
         case HealthCode.MISSING:
-            change = _change(observed, Action.NOOP, ABSENT, "")
+            change = _change(observed, Action.NOOP, Reason.ABSENT, "")
         case HealthCode.PROGRESSING:
-            change = _change(observed, Action.WAIT, UPDATING, live.health.message)
+            change = _change(observed, Action.WAIT, Reason.UPDATING, live.health.message)
         case _ if live.keep is not None:
             change = _change(observed, Action.BLOCK, live.keep.code, live.keep.message)
         case _ if not live.ours:
             why = "it carries no mark of this environment, which did not make it; delete it by hand"
-            change = _change(observed, Action.BLOCK, NOT_OWNED, why)
+            change = _change(observed, Action.BLOCK, Reason.NOT_OWNED, why)
         case _:
-            change = _change(observed, Action.DELETE, ABSENT, "`state: absent` is declared")
+            change = _change(observed, Action.DELETE, Reason.ABSENT, "`state: absent` is declared")
     return replace(change, after="", after_ref="", key="", probe="")
 
 
@@ -219,13 +212,13 @@ def _in_the_making(observed: Observed, change: Change) -> Change:
     if observed.live.health.code is HealthCode.MISSING:
         if change.action is Action.BIND:
             why = "there is no such endpoint; make it, and serve the trained model"
-            return replace(change, action=Action.CREATE, code="missing", why=why)
+            return replace(change, action=Action.CREATE, code=Reason.MISSING, why=why)
         if change.action is Action.TRAIN:
             why = f"there is no such endpoint, and {change.why}"
             return replace(change, action=Action.CREATE, why=why)
-    if observed.newborn and change.action is Action.BIND and change.code != ROLL_BACK:
+    if observed.newborn and change.action is Action.BIND and change.code != Reason.ROLL_BACK:
         why = "nothing was proved to serve here since it was made; swap ours in"
-        return replace(change, code=NEWBORN, why=why)
+        return replace(change, code=Reason.CREATED, why=why)
     return change
 
 
@@ -239,8 +232,8 @@ def _with_settings(observed: Observed, change: Change) -> Change:
         return change
     if change.action is Action.NOOP:
         why = "settings differ from what is declared"
-        return replace(change, action=Action.UPDATE, code=SETTINGS, why=why, diffs=diffs)
-    follows = change.action in _WITH_SETTINGS or change.code == TRAINING
+        return replace(change, action=Action.UPDATE, code=Reason.SETTINGS, why=why, diffs=diffs)
+    follows = change.action in _WITH_SETTINGS or change.code == Reason.TRAINING
     return replace(change, diffs=(*change.diffs, *diffs)) if follows else change
 
 
@@ -257,7 +250,7 @@ def _as_declared(binding: Binding, change: Change) -> Change:
         return change
     would = f"{_told(change)}: {change.why}"
     if binding.paused:
-        return replace(change, action=Action.NOOP, code=PAUSED, why=f"it would be {would}")
+        return replace(change, action=Action.NOOP, code=Reason.PAUSED, why=f"it would be {would}")
     only_protects = {diff.path for diff in change.diffs} == {"protect"}
     if change.action is Action.UPDATE and only_protects:
         return change
@@ -266,7 +259,7 @@ def _as_declared(binding: Binding, change: Change) -> Change:
             f"spec.protect is true, so nothing is changed here (it would be {would}); take it out, "
             "or apply with --force REASON"
         )
-        return replace(change, action=Action.BLOCK, code=PROTECTED, why=why)
+        return replace(change, action=Action.BLOCK, code=Reason.PROTECTED, why=why)
     return change
 
 
@@ -284,19 +277,19 @@ def _with_a_way_back(observed: Observed, change: Change) -> Change:
         f"there would be no way back: {missing}; write `adopt: true` below spec to swap "
         "nevertheless, this once"
     )
-    return replace(change, action=Action.BLOCK, code="no_way_back", why=why)
+    return replace(change, action=Action.BLOCK, code=Reason.NO_WAY_BACK, why=why)
 
 
 def _because_of_address(observed: Observed) -> Change | None:
     live = observed.live
     if live.health.code is HealthCode.UNKNOWN:
-        return _change(observed, Action.BLOCK, UNREADABLE, live.health.message)
+        return _change(observed, Action.BLOCK, Reason.UNREADABLE, live.health.message)
     if live.refusal is not None:
         return _change(observed, Action.BLOCK, live.refusal.code, live.refusal.message)
     if live.health.code is HealthCode.MISSING and observed.binding.create is None:
-        return _change(observed, Action.BLOCK, "missing", live.health.message)
+        return _change(observed, Action.BLOCK, Reason.MISSING, live.health.message)
     if live.health.code is HealthCode.PROGRESSING:
-        return _change(observed, Action.WAIT, UPDATING, live.health.message)
+        return _change(observed, Action.WAIT, Reason.UPDATING, live.health.message)
     return None
 
 
@@ -309,7 +302,7 @@ def _because_of_recipe(observed: Observed) -> Change | None:
         f"version {observed.binding.version.version} was already made by another recipe, and a "
         "version is immutable; give the new recipe a new version"
     )
-    return _change(observed, Action.BLOCK, "recipe_changed", why, diffs=diffs)
+    return _change(observed, Action.BLOCK, Reason.RECIPE_CHANGED, why, diffs=diffs)
 
 
 def _because_it_is_live(observed: Observed) -> Change | None:
@@ -319,13 +312,13 @@ def _because_it_is_live(observed: Observed) -> Change | None:
     if rejected:
         return _rejected_and_proved(observed) if observed.proved else _back(observed)
     if observed.unproved:
-        return _change(observed, Action.WAIT, UNPROVED, "it was swapped in and is not proved yet")
-    return _change(observed, Action.NOOP, "in_sync", "")
+        return _change(observed, Action.WAIT, Reason.UNPROVED, "swapped in, and not proved yet")
+    return _change(observed, Action.NOOP, Reason.IN_SYNC, "")
 
 
 def _unproved_way_back(observed: Observed) -> Change:
     why = f"{observed.artifact.message}; it was rolled back, and that is not proved yet"
-    return _change(observed, Action.WAIT, UNPROVED, why)
+    return _change(observed, Action.WAIT, Reason.UNPROVED, why)
 
 
 def _rejected_and_proved(observed: Observed) -> Change:
@@ -334,7 +327,7 @@ def _rejected_and_proved(observed: Observed) -> Change:
         f"it serves here and was proved here, but another endpoint rejected it: "
         f"{_rejected(observed)}"
     )
-    return _change(observed, Action.BLOCK, "rejected", why)
+    return _change(observed, Action.BLOCK, Reason.REJECTED, why)
 
 
 def _rejected(observed: Observed) -> str:
@@ -351,8 +344,10 @@ def _back(observed: Observed) -> Change:
     why, back = observed.artifact.message, observed.way_back
     if back.ref is None:
         why = f"{_rejected(observed)}; there is no way back: {back.missing}"
-        return _change(observed, Action.BLOCK, "no_way_back", why)
-    change = _change(observed, Action.BIND, ROLL_BACK, f"{why}; swap the model before back in")
+        return _change(observed, Action.BLOCK, Reason.NO_WAY_BACK, why)
+    change = _change(
+        observed, Action.BIND, Reason.ROLL_BACK, f"{why}; swap the previous model back in"
+    )
     return replace(change, after=back.version, after_ref=back.ref.url, key="")
 
 
@@ -365,23 +360,30 @@ def _because_of_artifact(observed: Observed) -> Change:
         case ArtifactState.RUNNING:
             why = artifact.message or "the training job is running"
             return _change(
-                observed, Action.WAIT, TRAINING, why, diffs=diffs, judged=gates.pending(rules)
+                observed,
+                Action.WAIT,
+                Reason.TRAINING,
+                why,
+                diffs=diffs,
+                judged=gates.pending(rules),
             )
         case ArtifactState.FAILED:
-            code = artifact.code or "training_failed"
+            code = artifact.code or Reason.TRAINING_FAILED
             return _change(observed, Action.BLOCK, code, artifact.message, diffs=diffs)
         case ArtifactState.REJECTED:
-            return _change(observed, Action.BLOCK, "rejected", _rejected(observed), diffs=diffs)
+            return _change(
+                observed, Action.BLOCK, Reason.REJECTED, _rejected(observed), diffs=diffs
+            )
         case ArtifactState.ABSENT:
             why = artifact.message or "this version was never trained"
-            code = "retry" if artifact.failure else "not_trained"
+            code = Reason.RETRY if artifact.failure else Reason.NOT_TRAINED
             return _change(
                 observed, Action.TRAIN, code, why, diffs=diffs, judged=gates.pending(rules)
             )
         case ArtifactState.UNKNOWN:
             why = "bind it; whether it must be trained first is not known offline"
             return _change(
-                observed, Action.BIND, "offline", why, diffs=diffs, judged=gates.pending(rules)
+                observed, Action.BIND, Reason.OFFLINE, why, diffs=diffs, judged=gates.pending(rules)
             )
 
 
@@ -389,12 +391,12 @@ def _bind_if_accepted(observed: Observed, diffs: tuple[FieldDiff, ...]) -> Chang
     rules, artifact = observed.binding.accept, observed.artifact
     judged = gates.judge(rules, artifact.metrics, observed.live_metrics, artifact.rows)
     if gates.allows(judged):
-        code = "version_changed" if observed.live_version else "foreign_model"
+        code = Reason.VERSION_CHANGED if observed.live_version else Reason.FOREIGN_MODEL
         return _change(observed, Action.BIND, code, _why_bind(observed), diffs=diffs, judged=judged)
     lost = [j for j in judged if not j.passed]
     verdict = "not accepted" if any(j.passed is False for j in lost) else "inconclusive"
     why = f"{verdict}: " + "; ".join(_why_not(j) for j in lost)
-    return _change(observed, Action.BLOCK, GATE, why, diffs=diffs, judged=judged)
+    return _change(observed, Action.BLOCK, Reason.GATE, why, diffs=diffs, judged=judged)
 
 
 def _why_bind(observed: Observed) -> str:
@@ -479,12 +481,7 @@ _COVERS = {
     Action.DELETE: {Action.DELETE, Action.WAIT},
 }
 TO_DO = frozenset(_COVERS)
-UPDATING = "updating"  # the reason code of a WAIT for an update of the endpoint
-SETTINGS = "settings"  # the reason code of an UPDATE
-PROTECTED = "protected"  # the reason code of a BLOCK by `protect`
-NOT_OWNED = "not_owned"  # the reason code of a BLOCK of what somebody else made
-_AFTER_THE_SWAP = (UNPROVED, ROLL_BACK)  # codes of work on a model that serves already
-GATE = "gate"  # the reason code of a BLOCK by the model's own accept rules
+_AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK)  # of work on a model that serves already
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
@@ -509,10 +506,10 @@ def covers(approved: Change, now: Change) -> bool:
     A roll-back always is: whoever approves a swap approves that it is taken back.
     """
     same_end = (now.after_ref, now.key) == (approved.after_ref, approved.key)
-    to_the_end = same_end or now.code == ROLL_BACK
+    to_the_end = same_end or now.code == Reason.ROLL_BACK
     return (
         now.action in _stages(approved)
-        and (approved.trains or approved.code == TRAINING or not now.trains)
+        and (approved.trains or approved.code == Reason.TRAINING or not now.trains)
         and to_the_end
         and _goes_on_from(approved, now)
         and _owned(now) <= _owned(approved)
@@ -522,7 +519,7 @@ def covers(approved: Change, now: Change) -> bool:
 def _stages(approved: Change) -> set[Action]:
     """What may follow; who waits for the training of a model that nothing serves yet has approved
     that an endpoint is made for it."""
-    if approved.code == TRAINING:
+    if approved.code == Reason.TRAINING:
         return _COVERS[Action.TRAIN] | _COVERS[Action.CREATE]
     return _COVERS.get(approved.action, set())
 
@@ -547,8 +544,9 @@ def _beyond(change: Change, approved: Change | None) -> str:
 def _goes_on_from(approved: Change, now: Change) -> bool:
     """Whether the endpoint serves what it did then; or already the approved model, because a run
     was killed between the swap and its proof, or on the way back."""
-    begun = now.code in (*_AFTER_THE_SWAP, UPDATING, SETTINGS) and now.before == approved.after
-    made = not approved.before and now.code in (NEWBORN, UPDATING)
+    later = now.code in (*_AFTER_THE_SWAP, Reason.UPDATING, Reason.SETTINGS)
+    begun = later and now.before == approved.after
+    made = not approved.before and now.code in (Reason.CREATED, Reason.UPDATING)
     return now.before == approved.before or begun or made
 
 
@@ -562,11 +560,11 @@ def _other_ways(change: Change, approved: Change) -> str:
             for name in other
         )
         return f"{change.name}: {listed}"
-    if change.code == ROLL_BACK:
+    if change.code == Reason.ROLL_BACK:
         return ""
     if change.probe != approved.probe:
         return f"{change.name}: spec.verify is another one than was approved"
-    if now == then or change.code in (*_AFTER_THE_SWAP, SETTINGS):
+    if now == then or change.code in (*_AFTER_THE_SWAP, Reason.SETTINGS):
         return ""
     return (
         f"{change.name}: approved was {', '.join(then) or 'no gate'}, now it would be "

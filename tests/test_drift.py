@@ -46,7 +46,7 @@ CUT_OFF = replace(
 )
 DELETED = replace(PROVED, history=(*PROVED.history, event("delete")))
 GONE = Live(Health(HealthCode.MISSING, "it is not there"))
-LOCKED = Refusal("prevent_update", "PreventUpdate is set")
+LOCKED = Refusal("prevent_update", "PreventUpdate is set", flag="PreventUpdate")
 TITLED = {"settings": SET}
 
 TABLE = [

@@ -9,7 +9,6 @@ import pytest
 
 from reconciler import gates
 from reconciler.model import (
-    UNREADABLE,
     Action,
     Artifact,
     ArtifactState,
@@ -21,6 +20,7 @@ from reconciler.model import (
     Live,
     ModelRef,
     Observed,
+    Reason,
     Recipe,
     Refusal,
     Rule,
@@ -102,7 +102,7 @@ TABLE = [
     ("an update is in flight", of_health(HealthCode.PROGRESSING), of(ArtifactState.READY), ". updating"),
     ("the last update failed", of_health(HealthCode.DEGRADED), of(ArtifactState.READY), "~ version_changed"),
     ("missing", of_health(HealthCode.MISSING), of(ArtifactState.READY), "! missing"),
-    ("unreadable", of_health(HealthCode.UNKNOWN), of(ArtifactState.READY), f"! {UNREADABLE}"),
+    ("unreadable", of_health(HealthCode.UNKNOWN), of(ArtifactState.READY), f"! {Reason.UNREADABLE}"),
     ("readOnly", refused("read_only"), of(ArtifactState.READY), "! read_only"),
     ("refused, though never trained", refused("default_endpoint"), of(ArtifactState.ABSENT), "! default_endpoint"),
     ("the recipe changed", None, of(ArtifactState.READY, recipe=Recipe("other")), "! recipe_changed"),

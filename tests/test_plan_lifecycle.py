@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import (
-    NOT_DECLARED,
     Action,
     ArtifactState,
     Change,
@@ -21,6 +20,7 @@ from reconciler.model import (
     Observed,
     Owned,
     Plan,
+    Reason,
     Record,
     Refusal,
     SecretName,
@@ -213,7 +213,7 @@ def test_what_is_not_declared_is_shown_and_left() -> None:
     assert [(c.name, c.action.value, c.code) for c in plan.changes][-1] == (
         "loc1",
         "=",
-        NOT_DECLARED,
+        Reason.NOT_DECLARED,
     )
     assert plan.converged
 

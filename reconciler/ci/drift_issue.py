@@ -17,7 +17,7 @@ from reconciler.ci import job as actions
 from reconciler.cli import session
 from reconciler.cli.output import say, write_file
 from reconciler.errors import RefusedError
-from reconciler.model import UNREADABLE, Action
+from reconciler.model import Action, Reason
 from reconciler.plan import make_plan
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def drift(
     made = make_plan(wanted.environment, observed)
     found = replace(_without_what_waits(made), commit=wanted.commit)
     drifted = [change for change in found.changes if change.drift is not None]
-    unreadable = any(change.code == UNREADABLE for change in found.changes)
+    unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
     page.show_plan(found)
     actions.current().has_changes = bool(drifted)
     if out is not None:
@@ -65,7 +65,7 @@ def _without_what_waits(made: Plan) -> Plan:
     shown: list[Change] = []
     waiting: list[Change] = []
     for change in made.changes:
-        as_declared = change.action is Action.NOOP or change.code == UNREADABLE
+        as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
         (shown if as_declared or change.drift is not None else waiting).append(change)
     if waiting:
         say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")

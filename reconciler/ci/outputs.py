@@ -42,14 +42,14 @@ def _outputs(told: Job, code: int) -> dict[str, str]:
 
 
 def _is_refused(told: Job, code: int) -> bool:
-    from reconciler.model import UNREADABLE, Action
+    from reconciler.model import Action, Reason
 
     refusals = (errors.REFUSED, errors.STALE)
     if told.report is not None:
         return any(failure.exit_code in refusals for failure in told.report.failures)
     blocked = told.plan is not None and (
         bool(told.plan.excess)
-        or any(c.action is Action.BLOCK and c.code != UNREADABLE for c in told.plan.changes)
+        or any(c.action is Action.BLOCK and c.code != Reason.UNREADABLE for c in told.plan.changes)
     )
     return blocked or code in refusals
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.output import say
 from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
-from reconciler.model import NOT_DECLARED, Action
+from reconciler.model import Action, Reason
 from reconciler.plan import TO_DO, beyond, uncovered
 from reconciler.render.cells import counted
 
@@ -41,7 +41,7 @@ class Approval:
         """Whether an approved plan deletes what is not declared."""
         plans = (*([self.plan] if self.plan else ()), *(self.merged or ()))
         doomed = (c for plan in plans for c in plan.changes if c.action is Action.DELETE)
-        return any(change.code == NOT_DECLARED for change in doomed)
+        return any(change.code == Reason.NOT_DECLARED for change in doomed)
 
     def check(self, fresh: Plan, plans: Plans, *, trains: bool = False) -> None:
         """Return when the fresh plan may be applied, or what it trains be trained; StalePlanError

@@ -16,7 +16,7 @@ from reconciler.cli import session
 from reconciler.cli.output import say, write_file
 from reconciler.cli.streams import show_kept
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
-from reconciler.model import UNREADABLE, Action, Failure
+from reconciler.model import Action, Failure, Reason
 from reconciler.plan import TO_DO, overridden
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozense
     something beside the rest would be changed.
     """
     judged = [change for change in made.changes if change.name not in rest]
-    if any(change.code == UNREADABLE for change in judged):
+    if any(change.code == Reason.UNREADABLE for change in judged):
         return errors.ERROR
     exceeded = made.excess and any(change.action in TO_DO for change in judged)
     if exceeded or any(change.action is Action.BLOCK for change in judged):
@@ -148,7 +148,7 @@ def status(wanted: Desired, page: Page, parallel: int | None) -> int:
         observed = opened.observe()
     made = _plan_of(wanted, observed)
     page.show_status(made, {str(o.binding.address): o for o in observed})
-    unreadable = any(change.code == UNREADABLE for change in made.changes)
+    unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     return errors.ERROR if unreadable else errors.SUCCESS
 
 

@@ -13,7 +13,7 @@ from reconciler.ci import job as actions
 from reconciler.cli import git, session
 from reconciler.cli.output import redacted, say, write_file
 from reconciler.errors import ConfigurationError, Problem, redact
-from reconciler.model import UNREADABLE, Report
+from reconciler.model import Reason, Report
 from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def report(
     write_file(out, redact(page_html(redacted(overview))))
     actions.current().files["html-file"] = str(out)
     say(f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}")
-    unreadable = any(change.code == UNREADABLE for change in plan.changes)
+    unreadable = any(change.code == Reason.UNREADABLE for change in plan.changes)
     return errors.ERROR if unreadable or any(one.unread for one in told) else errors.SUCCESS
 
 

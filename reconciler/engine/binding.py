@@ -32,16 +32,8 @@ from reconciler.errors import (
     UnreachableError,
     WireError,
 )
-from reconciler.model import (
-    TRAINING,
-    UNREADABLE,
-    Action,
-    Health,
-    HealthCode,
-    Observed,
-    Reached,
-)
-from reconciler.plan import GATE, covers, decide, described
+from reconciler.model import Action, Health, HealthCode, Observed, Reached, Reason
+from reconciler.plan import covers, decide, described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +105,7 @@ class BindingRun:
 
     def _act(self, observed: Observed, change: Change) -> Outcome:
         if change.action is Action.BLOCK:
-            if change.code == GATE:
+            if change.code == Reason.GATE:
                 self._verdicts.refuse(change.why)
             return self._telling.failed(change.why, blocked_code(change))
         if change.action is Action.NOOP:
@@ -121,7 +113,7 @@ class BindingRun:
         self._check_approval(change)
         if change.trains and (why := self._swapping.foreseen_failure(observed)):
             return self._telling.failed(why, REFUSED)
-        if change.trains or change.code == TRAINING:
+        if change.trains or change.code == Reason.TRAINING:
             return self._training.go_on(observed, change, self.begin)
         if self._shared.goal is Goal.TRAINED:
             return self._telling.ended(Ended(), "trained")
@@ -150,7 +142,7 @@ class BindingRun:
 
     def _note(self, observed: Observed, change: Change) -> None:
         if not observed.artifact.noted:
-            refused = change.why if change.code == GATE else ""
+            refused = change.why if change.code == Reason.GATE else ""
             with self._shared.locks.of(self.binding):
                 note(self._world, self.binding, observed.artifact, refused)
 
@@ -257,4 +249,4 @@ class BindingRun:
 
 def blocked_code(change: Change) -> int:
     """The exit code that a BLOCK stands for: not being able to read is an error, not a refusal."""
-    return ERROR if change.code == UNREADABLE else REFUSED
+    return ERROR if change.code == Reason.UNREADABLE else REFUSED

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
 from reconciler.errors import WireError
-from reconciler.model import History, MadeVersion
+from reconciler.model import History, MadeVersion, VersionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,12 +90,14 @@ def _made(manifest: Manifest) -> MadeVersion:
     )
 
 
-def _state(manifest: Manifest) -> tuple[str, str]:
+def _state(manifest: Manifest) -> tuple[VersionState, str]:
     if manifest.rejected:
-        return "rejected", manifest.rejection
+        return VersionState.REJECTED, manifest.rejection
     if manifest.evaluation is not None:
-        return ("not accepted", manifest.refused) if manifest.refused else ("trained", "")
+        if manifest.refused:
+            return VersionState.NOT_ACCEPTED, manifest.refused
+        return VersionState.TRAINED, ""
     if not manifest.attempts:
-        return "claimed", ""
+        return VersionState.CLAIMED, ""
     failure = manifest.attempts[-1].failure
-    return ("failed", failure) if failure else ("begun", "")
+    return (VersionState.FAILED, failure) if failure else (VersionState.BEGUN, "")

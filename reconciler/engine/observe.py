@@ -19,6 +19,7 @@ from reconciler.model import (
     Live,
     ModelRef,
     Observed,
+    Reason,
     Refusal,
     RuleKind,
     Witness,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from reconciler.stores.azure_blob import BlobUrl
 
 
-OVERDUE = "overdue"  # the job must be cancelled before its failure is noted
 GRACE_S = 24 * 3600.0
 
 
@@ -123,7 +123,7 @@ def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
     for port, path in binding.recipe.inputs:
         if path not in found:
             why = f"input {port}: blob {path} is not in the store account; upload it first"
-            return Artifact(ArtifactState.FAILED, ref, why, code="input_missing")
+            return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
     return Artifact(ArtifactState.ABSENT, ref)
 
 
@@ -191,7 +191,7 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
             return _failed(base, f"{job.state}: {job.message or 'the service gave no reason'}")
         case JobState.RUNNING if running_s > binding.timeout_s:
             return replace(
-                _failed(base, f"not finished within {binding.timeout_s:g} s"), code=OVERDUE
+                _failed(base, f"not finished within {binding.timeout_s:g} s"), code=Reason.OVERDUE
             )
         case JobState.FORGOTTEN if waiting_s > access_s(binding):
             return _failed(base, "is not known to the training service any more")
@@ -203,7 +203,7 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
             )
         case JobState.NOT_STARTED if waiting_s > access_s(binding):
             why = "never started, and its access to the storage has expired"
-            return replace(_failed(base, why), code=OVERDUE)
+            return replace(_failed(base, why), code=Reason.OVERDUE)
         case JobState.NOT_STARTED:
             why = f"job {base.job} was submitted and not started yet"
             return replace(base, message=why, noted=True)
@@ -314,13 +314,13 @@ def _if_the_file_is_there(
     evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
     if blob is None:
         why = "the manifest says it was trained, but the model file is gone; declare a new version"
-        return replace(artifact, state=ArtifactState.FAILED, code="model_missing", message=why)
+        return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_MISSING, message=why)
     if evaluated and blob.fingerprint != evaluated:
         why = (
             f"{path} was written again after it was evaluated, so its metrics are not of this "
             "file; put the evaluated file back, or declare a new version"
         )
-        return replace(artifact, state=ArtifactState.FAILED, code="model_changed", message=why)
+        return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_CHANGED, message=why)
     return artifact
 
 

@@ -19,7 +19,7 @@ from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Course, Ended, Goal, Shared
 from reconciler.errors import BUG, redact
-from reconciler.model import NOT_DECLARED, TOUCHED, TRAINING, Action, Failure
+from reconciler.model import TOUCHED, Action, Failure, Reason
 from reconciler.plan import TO_DO
 from reconciler.soon import beside
 
@@ -56,14 +56,14 @@ def converge(
     by_address = {str(binding.address): binding for binding in bindings}
     changes = [c for c in plan.changes if concerns(goal, c)]
     course = course or Course(tuple(changes))
-    work = [(by_address[c.address], c) for c in changes if c.code != NOT_DECLARED]
+    work = [(by_address[c.address], c) for c in changes if c.code != Reason.NOT_DECLARED]
     lost = {str(owned.address): owned for owned in not_declared}
     course.ended.update({c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK})
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
         shared = Shared(world, goal, progress, JobSlots(most_jobs), beside(pool))
         schedule = _scheduled(work, shared, course)
         for change in changes:
-            if change.code == NOT_DECLARED:
+            if change.code == Reason.NOT_DECLARED:
                 removal = RemovalRun(lost[change.address], shared)
                 course.runs[removal.address] = removal
                 schedule.add(removal)
@@ -82,7 +82,7 @@ def _scheduled(work: list[tuple[Binding, Change]], shared: Shared, course: Cours
     """All bindings of the run: those that must be trained in line, the others due at once."""
     schedule = Schedule(shared.slots)
     for binding, change in work:
-        if change.code == TRAINING:
+        if change.code == Reason.TRAINING:
             shared.slots.hold(binding)
     for binding, change in work:
         run = course.runs[change.address] = BindingRun(binding, change, shared)
@@ -96,7 +96,7 @@ def _scheduled(work: list[tuple[Binding, Change]], shared: Shared, course: Cours
 def concerns(goal: Goal, change: Change) -> bool:
     """Whether a run with this goal works on the change."""
     if goal is Goal.TRAINED:
-        return change.trains or change.code == TRAINING
+        return change.trains or change.code == Reason.TRAINING
     return change.action in TO_DO
 
 

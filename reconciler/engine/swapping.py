@@ -30,15 +30,13 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.model import (
-    NEWBORN,
-    ROLL_BACK,
-    UNREADABLE,
     ArtifactState,
     HealthCode,
     ModelRef,
     Observed,
     Proof,
     Reached,
+    Reason,
     Record,
     Score,
     settings_to_keep,
@@ -133,8 +131,8 @@ class Swapping:
 
     def begin(self, observed: Observed, change: Change) -> Again | Ended:
         """Note the way back, then swap: forward, or back when `change` says so."""
-        forward = change.code != ROLL_BACK
-        before = self._score_before(forward and change.code != NEWBORN)
+        forward = change.code != Reason.ROLL_BACK
+        before = self._score_before(forward and change.code != Reason.CREATED)
         if forward and (why := self._wrong_probe(before)):
             return self._telling.failed(why, REFUSED)
         if forward and observed.artifact.refused:
@@ -242,9 +240,9 @@ class Swapping:
         """The service said that the update ended well: now what is read must show it."""
         swap = self._swap
         assert swap is not None
-        if change.code == "updating":
+        if change.code == Reason.UPDATING:
             return self._telling.still_updating(swap.asked_at, change.why)
-        if change.code == UNREADABLE:
+        if change.code == Reason.UNREADABLE:
             raise UnavailableError(change.why)
         if observed.live.ref == swap.record.wanted:
             return self._prove(swap, observed)

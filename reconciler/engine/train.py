@@ -12,11 +12,11 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from reconciler.engine.observe import OVERDUE, access_s, fingerprints
+from reconciler.engine.observe import access_s, fingerprints
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
-from reconciler.model import ArtifactState
+from reconciler.model import ArtifactState, Reason
 from reconciler.platforms.trainer import JobState
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _is_about(entry: Entry, artifact: Artifact) -> bool:
 
 
 def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifact) -> None:
-    if artifact.code == OVERDUE:
+    if artifact.code == Reason.OVERDUE:
         world.trainers[binding.recipe.service].cancel(artifact.job)
     world.ledger.note_failure(entry, artifact.failure)
 

@@ -47,25 +47,17 @@ from reconciler.model.outcome import (
     Reached,
     Report,
     Unfinished,
+    VersionState,
 )
 from reconciler.model.places import NOWHERE, Address, Source
 from reconciler.model.plan import (
-    ABSENT,
     ADOPTED,
     GIVEN,
     KEPT_IN,
     LEAST_RUNS,
     MADE_FROM,
-    NEWBORN,
-    NOT_DECLARED,
-    PAUSED,
-    ROLL_BACK,
-    TO_TRAIN,
     TRAINED_AT,
     TRAINED_WITH,
-    TRAINING,
-    UNPROVED,
-    UNREADABLE,
     Action,
     Change,
     Drift,
@@ -73,6 +65,7 @@ from reconciler.model.plan import (
     Forecast,
     Plan,
 )
+from reconciler.model.reasons import TO_TRAIN, Reason
 from reconciler.model.versions import (
     EVALUATION_FILE,
     MANIFEST_FILE,
@@ -88,7 +81,6 @@ from reconciler.model.versions import (
 )
 
 __all__ = [
-    "ABSENT",
     "ADOPTED",
     "CREATED",
     "DELETED",
@@ -101,18 +93,11 @@ __all__ = [
     "MODEL_FILE",
     "MOST_BINDINGS",
     "MOST_EVENTS",
-    "NEWBORN",
-    "NOT_DECLARED",
     "NOWHERE",
-    "PAUSED",
-    "ROLL_BACK",
     "TOUCHED",
     "TO_TRAIN",
     "TRAINED_AT",
     "TRAINED_WITH",
-    "TRAINING",
-    "UNPROVED",
-    "UNREADABLE",
     "Action",
     "Actor",
     "Address",
@@ -146,6 +131,7 @@ __all__ = [
     "Probe",
     "Proof",
     "Reached",
+    "Reason",
     "Recipe",
     "Record",
     "Refusal",
@@ -159,6 +145,7 @@ __all__ = [
     "TrainingService",
     "Unfinished",
     "Version",
+    "VersionState",
     "WayBack",
     "Witness",
     "Workspace",

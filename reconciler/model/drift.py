@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Binding
     from reconciler.model.observed import Live, Observed, Record
 
-# By code, the refusals of what was writable when it was proved, and the flag that says so.
-_LOCKED = {"prevent_update": "PreventUpdate", "read_only": "readOnly"}
-
 
 def drifted(observed: Observed) -> Drift | None:
     """What drifted at an address, and since which proof; None where nothing did."""
@@ -42,8 +39,8 @@ def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDif
         expected.add(record.wanted)
     if live.ref not in expected and (live.ref is not None or live.model_text):
         yield FieldDiff("model", observed.proved_version, observed.live_name)
-    if live.refusal is not None and live.refusal.code in _LOCKED:
-        yield FieldDiff(_LOCKED[live.refusal.code], "false", "true")
+    if live.refusal is not None and live.refusal.flag:  # it was writable when it was proved
+        yield FieldDiff(live.refusal.flag, "false", "true")
     proved = dict(record.settings)
     for name, (now, wanted) in owned_settings(observed.binding, live).items():
         if now not in (wanted, proved.get(name, now)):

@@ -42,10 +42,15 @@ class Witness(StrEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an address cannot be bound: a reason code, and a sentence with the fix."""
+    """Why an address cannot be bound: a reason code, and a sentence with the fix.
+
+    `code` is a `Reason`, or one that only the platform gives. `flag` names the endpoint's own
+    setting that forbids it, where people can set that outside git; else "".
+    """
 
     code: str
     message: str
+    flag: str = ""
 
 
 @dataclass(frozen=True)

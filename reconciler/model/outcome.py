@@ -41,17 +41,27 @@ class Proof:
         return self.read_back and self.health.code is HealthCode.HEALTHY
 
 
+class VersionState(StrEnum):
+    """What became of a model version."""
+
+    CLAIMED = "claimed"  # no job exists yet
+    BEGUN = "begun"
+    FAILED = "failed"
+    TRAINED = "trained"
+    NOT_ACCEPTED = "not accepted"  # by its gates
+    REJECTED = "rejected"  # by the proof of a swap
+
+
 @dataclass(frozen=True)
 class MadeVersion:
-    """What became of one model version: `trained`, `not accepted`, `rejected`, `failed`, `begun`,
-    or `claimed` while no job exists.
+    """One model version, and what became of it.
 
     `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
     until its end was seen (None: it did not end well, or nobody knows); `why` says what is wrong.
     """
 
     version: str
-    state: str
+    state: VersionState
     at: str
     commit: str
     job: str

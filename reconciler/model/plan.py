@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.model.places import NOWHERE, Source
+from reconciler.model.reasons import TO_TRAIN
 from reconciler.model.versions import Judgement, canonical_json
 
 if TYPE_CHECKING:
@@ -104,24 +105,6 @@ TRAINED_WITH = "the key of the training service"
 KEPT_IN = "the store"
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"
-# The reason codes of what must be trained first.
-TO_TRAIN = ("not_trained", "retry")
-# The reason code of the BIND of an endpoint that this program has just made.
-NEWBORN = "created"
-# The reason code of an endpoint that this environment made and git does not declare any more.
-NOT_DECLARED = "not_declared"
-# The reason code of what is declared to be absent.
-ABSENT = "absent"
-# The reason code of a BLOCK that means "could not be read": an error, not a refusal.
-UNREADABLE = "unreadable"
-# The reason code of a WAIT for a job, which may have to be tried again.
-TRAINING = "training"
-# The reason code of a NOOP that is no agreement: the binding is left as it is.
-PAUSED = "paused"
-# The reason code of a BIND of the model before.
-ROLL_BACK = "roll_back"
-# The reason code of a WAIT for the proof of a swap, which `apply` makes.
-UNPROVED = "unproved"
 # So many trainings tell how long the next one takes: a median of two is a guess.
 LEAST_RUNS = 3
 # How the warning begins about a swap that could not be taken back.

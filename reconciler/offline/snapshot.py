@@ -19,7 +19,7 @@ from reconciler.cli.streams import show_kept
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
 from reconciler.http.hosts import hosts_of
-from reconciler.model import UNREADABLE, CloudName
+from reconciler.model import CloudName, Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
 from reconciler.render.cells import counted
@@ -65,7 +65,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
         write_file(out, snapshot_json(taken))
         count = counted(len(wanted.bindings), "binding")
         say(f"wrote {out}: {count} as of {at}, plan {made.digest}")
-    unread = [change for change in made.changes if change.code == UNREADABLE]
+    unread = [change for change in made.changes if change.code == Reason.UNREADABLE]
     for change in unread:
         say(f"{change.name} is not known in it: {change.why}")
     return errors.PARTIAL if unread else errors.SUCCESS

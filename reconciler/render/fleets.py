@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from reconciler.model import UNREADABLE, Action, Change, Failure, Proof
+from reconciler.model import Action, Change, Failure, Proof, Reason
 from reconciler.render import words
 from reconciler.render.cells import listed
 from reconciler.render.times import about
@@ -45,7 +45,7 @@ class Fleet(Generic[_Member]):
         """Whether somebody must look for each of them: what was not read, failed, is not proved."""
         first = self.first
         if isinstance(first, Change):
-            return first.code == UNREADABLE
+            return first.code == Reason.UNREADABLE
         return isinstance(first, Failure) or not first.proved
 
     @property
@@ -116,7 +116,7 @@ def why_of(fleet: Fleet[Change]) -> str:
 
 
 def _is_unread(change: Change) -> bool:
-    return change.code == UNREADABLE
+    return change.code == Reason.UNREADABLE
 
 
 def _gist_of(change: Change) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model import Event, History, MadeVersion
+from reconciler.model import Event, History, MadeVersion, VersionState
 from reconciler.render.cells import PLAIN, Look, heads, number
 from reconciler.render.documents import json_document
 from reconciler.render.markdown import escaped, table
 
 SCHEMA = "reconciler/history/v1"
-_COLORS = {"trained": "green", "rejected": "red", "failed": "red", "not accepted": "yellow"}
+_COLORS = {
+    VersionState.TRAINED: "green",
+    VersionState.REJECTED: "red",
+    VersionState.FAILED: "red",
+    VersionState.NOT_ACCEPTED: "yellow",
+}
 
 
 def history_text(history: History, look: Look = PLAIN) -> str:

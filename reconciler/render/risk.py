@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model import (
-    ADOPTED,
-    GIVEN,
-    NOT_DECLARED,
-    PAUSED,
-    ROLL_BACK,
-    TRAINING,
-    UNREADABLE,
-    Action,
-    Change,
-)
+from reconciler.model import ADOPTED, GIVEN, Action, Change, Reason
 from reconciler.render.cells import counted, listed
 
 
@@ -20,16 +10,17 @@ def risk(change: Change) -> str:
     """`low: gates and a probe decide`, or `medium` or `high` and every reason."""
     match change.action:
         case Action.BLOCK:
-            return "unknown" if change.code == UNREADABLE else "none: nothing is changed"
+            return "unknown" if change.code == Reason.UNREADABLE else "none: nothing is changed"
         case Action.NOOP:
-            return "none: left as it is" if change.code in (PAUSED, NOT_DECLARED) else "none"
+            left = change.code in (Reason.PAUSED, Reason.NOT_DECLARED)
+            return "none: left as it is" if left else "none"
         case Action.UPDATE:
             return "low: settings change, the model does not"
         case Action.DELETE:
             return "high: the endpoint goes away"
-        case Action.WAIT if change.code != TRAINING:
+        case Action.WAIT if change.code != Reason.TRAINING:
             return "none: it was begun before"
-        case Action.BIND if change.code == ROLL_BACK:
+        case Action.BIND if change.code == Reason.ROLL_BACK:
             return "low: the model that was last known to be good comes back"
         case _:
             return _of_a_swap(change)

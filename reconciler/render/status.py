@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import PAUSED, Action, Change, Health, HealthCode, Live
+from reconciler.model import Action, Change, Health, HealthCode, Live, Reason
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
 from reconciler.render.fleets import MOST_EQUAL
 from reconciler.render.words import gist
@@ -59,7 +59,7 @@ def _message(change: Change, live: Live) -> str:
 
 
 def _sync(change: Change, live: Live) -> Sync:
-    if change.action is Action.NOOP and change.code != PAUSED:
+    if change.action is Action.NOOP and change.code != Reason.PAUSED:
         return Sync.SYNCED
     unknown = live.health.code is HealthCode.UNKNOWN or (live.ref is None and live.hidden)
     return Sync.UNKNOWN if unknown else Sync.OUT_OF_SYNC

@@ -8,18 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.model import (
-    ABSENT,
     GIVEN,
     KEPT_IN,
     MADE_FROM,
-    NOT_DECLARED,
-    PAUSED,
     TOUCHED,
     TRAINED_AT,
     TRAINED_WITH,
-    TRAINING,
-    UNPROVED,
-    UNREADABLE,
     Action,
     Change,
     FieldDiff,
@@ -28,6 +22,7 @@ from reconciler.model import (
     Plan,
     Proof,
     Reached,
+    Reason,
     Report,
     Score,
 )
@@ -84,9 +79,9 @@ def what(change: Change) -> str:
 def _what(change: Change) -> str:
     match change.action:
         case Action.BLOCK:
-            return "unreadable" if change.code == UNREADABLE else f"refused: {change.code}"
+            return "unreadable" if change.code == Reason.UNREADABLE else f"refused: {change.code}"
         case Action.WAIT:
-            return "prove" if change.code == UNPROVED else f"wait: {change.code}"
+            return "prove" if change.code == Reason.UNPROVED else f"wait: {change.code}"
         case Action.TRAIN:
             return "train, then bind"
         case Action.CREATE:
@@ -99,7 +94,11 @@ def _what(change: Change) -> str:
             return action.name.lower()
 
 
-_LEFT = {PAUSED: "paused", NOT_DECLARED: "not declared", ABSENT: "absent, as declared"}
+_LEFT: dict[str, str] = {
+    Reason.PAUSED: "paused",
+    Reason.NOT_DECLARED: "not declared",
+    Reason.ABSENT: "absent, as declared",
+}
 
 
 def nothing_to_do(plan: Plan) -> str:
@@ -108,7 +107,7 @@ def nothing_to_do(plan: Plan) -> str:
         return ""
     if not plan.changes:
         return "Nothing to do: there are no bindings."
-    paused, not_declared = _of_code(plan, PAUSED), _of_code(plan, NOT_DECLARED)
+    paused, not_declared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
     in_sync = len(plan.changes) - paused - not_declared
     are = "is" if in_sync == 1 else "are"
     parts = [f"{counted(in_sync, 'binding')} {are} in sync"]
@@ -125,22 +124,22 @@ def _of_code(plan: Plan, code: str) -> int:
 def plan_summary(plan: Plan) -> str:
     """`4 bindings: 1 to train and bind, 3 unchanged. 1 training, about 2 min.`"""
     counts = dict(plan.counts)
-    to_prove = sum(c.action is Action.WAIT and c.code == UNPROVED for c in plan.changes)
+    to_prove = sum(c.action is Action.WAIT and c.code == Reason.UNPROVED for c in plan.changes)
     counts[Action.WAIT] -= to_prove
-    unreadable = sum(change.code == UNREADABLE for change in plan.changes)
+    unreadable = sum(change.code == Reason.UNREADABLE for change in plan.changes)
     parts = [f"{counts[action]:,} {said}" for action, said in _COUNTED.items() if counts[action]]
     parts += [f"{to_prove:,} to prove"] if to_prove else []
     if refused := counts[Action.BLOCK] - unreadable:
         parts.append(f"{refused:,} refused")
     if unreadable:
         parts.append(f"{unreadable:,} unreadable")
-    paused, not_declared = _of_code(plan, PAUSED), _of_code(plan, NOT_DECLARED)
+    paused, not_declared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
     parts.append(f"{counts[Action.NOOP] - paused - not_declared:,} unchanged")
     if paused:
         parts.append(f"{paused:,} paused")
     if not_declared:
         parts.append(f"{not_declared:,} not declared")
-    declared = sum(change.code != NOT_DECLARED for change in plan.changes)
+    declared = sum(change.code != Reason.NOT_DECLARED for change in plan.changes)
     said = f"{counted(declared, 'binding')}: {', '.join(parts)}."
     jobs = trainings(plan.changes)
     return f"{said} {jobs}." if jobs else said
@@ -162,7 +161,7 @@ def destinations(plan: Plan) -> list[str]:
     told, made = [], dict[str, list[str]]()
     for change in plan.changes:
         terms = change.terms
-        if (change.trains or change.code == TRAINING) and terms.get(TRAINED_AT):
+        if (change.trains or change.code == Reason.TRAINING) and terms.get(TRAINED_AT):
             told.append(
                 f"goes to: the training service {terms[TRAINED_AT]} gets {terms.get(TRAINED_WITH)} "
                 f"and access to data, models and evaluations in {terms.get(KEPT_IN)}; whoever runs "
@@ -257,7 +256,7 @@ def _difference(value: float) -> str:
 
 def worth_showing(change: Change) -> bool:
     """Whether there is something to do, in the way, or to be warned of."""
-    left = change.code in (PAUSED, NOT_DECLARED)
+    left = change.code in (Reason.PAUSED, Reason.NOT_DECLARED)
     return change.action is not Action.NOOP or left or bool(change.warnings)
 
 
@@ -400,7 +399,7 @@ def report_summary(report: Report) -> str:
     touched = set(report.done) | {failure.address for failure in report.failures}
     unchanged = sum(
         change.action is Action.NOOP
-        and change.code != NOT_DECLARED
+        and change.code != Reason.NOT_DECLARED
         and change.address not in touched
         for change in report.plan.changes
     )

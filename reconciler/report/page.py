@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reconciler.model import HealthCode
+from reconciler.model import HealthCode, VersionState
 from reconciler.render import words
 from reconciler.render.cells import counted, visible
 from reconciler.render.status import Sync
@@ -37,7 +37,12 @@ HEALTH = {
     HealthCode.MISSING: ("bad", "✗"),
     HealthCode.UNKNOWN: ("bad", "?"),
 }
-STATES = {"trained": "good", "begun": "busy", "claimed": "busy", "not accepted": "warn"}
+STATES = {
+    VersionState.TRAINED: "good",
+    VersionState.BEGUN: "busy",
+    VersionState.CLAIMED: "busy",
+    VersionState.NOT_ACCEPTED: "warn",
+}
 DONE = {"proof": "good", "swap": "busy", "roll back": "bad", parts.DRIFT: "warn"}
 
 

@@ -6,7 +6,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report, Rule, RuleKind
+from reconciler.model import (
+    Action,
+    Change,
+    Failure,
+    FieldDiff,
+    Plan,
+    Proof,
+    Report,
+    Rule,
+    RuleKind,
+    VersionState,
+)
 from reconciler.render import words
 from reconciler.render.cells import counted, listed, number, numbers
 from reconciler.render.fleets import (
@@ -148,7 +159,7 @@ def _wide_enough(lines: Sequence[Line]) -> Iterable[Line]:
 
 def _point(version: VersionOf, value: float) -> Point:
     refused = bool(version.made) and all(
-        one.state in ("rejected", "not accepted") for one in version.made
+        one.state in (VersionState.REJECTED, VersionState.NOT_ACCEPTED) for one in version.made
     )
     return Point(version.version, value, live=version.serves > 0, refused=refused)
 

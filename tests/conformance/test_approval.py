@@ -13,7 +13,7 @@ from reconciler.engine.binding import BindingRun
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Goal, Shared
 from reconciler.engine.survey import observe_all
-from reconciler.model import UNREADABLE, Action
+from reconciler.model import Action, Reason
 from reconciler.plan import beyond, make_plan
 from tests.conformance.test_way_back import only
 from tests.lab import Quiet
@@ -38,7 +38,7 @@ def test_what_could_not_be_read_while_planning_is_not_touched_afterwards(
     lab.cloud.faults.script(Fault("arm.get", "status", times=100, status=503))
     plan = lab.plan()
     lab.cloud.faults.forget()
-    (unreadable,) = (c for c in plan.changes if c.code == UNREADABLE)
+    (unreadable,) = (c for c in plan.changes if c.code == Reason.UNREADABLE)
     ended = carry_out(lab, plan, goal)
     failure = ended[unreadable.address].failure
     assert failure is not None

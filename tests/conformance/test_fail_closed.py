@@ -11,7 +11,7 @@ import pytest
 from reconciler.emulator import Fault
 from reconciler.engine.steps import Goal
 from reconciler.errors import NotFoundError, UnreadableError
-from reconciler.model import UNREADABLE, Action
+from reconciler.model import Action, Reason
 from reconciler.platforms.studio.web_service import WebServices
 from tests.lab import Lab
 
@@ -143,7 +143,7 @@ def plans_nothing(world: Lab, route: str, odd: str) -> None:
         elif change != before[name]:
             assert change.action is Action.BLOCK, change
             assert change.why
-            taken = (route, odd) == ("arm.get", "404") and change.code != UNREADABLE
+            taken = (route, odd) == ("arm.get", "404") and change.code != Reason.UNREADABLE
             assert not taken, "any 404 is taken for the word of the service that there is none"
     # Half of a 404 still says that there is no such blob.
     seen = any(after[name] != before[name] for name in hit)

@@ -10,7 +10,7 @@ from reconciler import errors
 from reconciler.cli import outcome
 from reconciler.emulator.faults import Fault
 from reconciler.engine.survey import survey
-from reconciler.model import NOT_DECLARED, Action, NotDeclared
+from reconciler.model import Action, NotDeclared, Reason
 from reconciler.plan import Prune, make_plan
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def test_a_forgotten_endpoint_is_shown_and_left(fleet: Fleet) -> None:
     fleet.apply()
     fleet.forget()
     change = fleet.change()
-    assert (change.action, change.code) == (Action.NOOP, NOT_DECLARED)
+    assert (change.action, change.code) == (Action.NOOP, Reason.NOT_DECLARED)
     fleet.lab.sent.clear()
     report = fleet.apply()
     assert (report.plan.converged, report.done, fleet.lab.writes) == (True, (), [])
@@ -280,7 +280,7 @@ def test_the_last_endpoint_that_git_forgets_is_found_too(fleet: Fleet) -> None:
     fleet.apply()
     fleet.forget()
     (fleet.lab.services / "local" / "diabetes.yaml").unlink()
-    assert fleet.change().code == NOT_DECLARED
+    assert fleet.change().code == Reason.NOT_DECLARED
     assert fleet.apply(Prune()).failures == ()
     assert "old" not in fleet.service.endpoints
     assert fleet.plan(Prune()).converged

@@ -10,7 +10,7 @@ from reconciler import desired, errors
 from reconciler.cli import session
 from reconciler.emulator import Fault
 from reconciler.engine.survey import survey
-from reconciler.model import NOT_DECLARED, Action, ArtifactState
+from reconciler.model import Action, ArtifactState, Reason
 from reconciler.plan import Prune, make_plan
 from tests.fresh import FRESH, NAME, SERVICE, binding_of, declare, service_of
 
@@ -318,7 +318,7 @@ def test_what_git_forgot_is_shown_and_deleted_by_prune_alone(
     forgetful = Forgetful(switched(**options))
     planned = forgetful.change()
     assert planned is not None
-    assert (planned.action, planned.code) == (Action.NOOP, NOT_DECLARED)
+    assert (planned.action, planned.code) == (Action.NOOP, Reason.NOT_DECLARED)
     forgetful.apply()
     assert forgetful.lab.writes == []
     planned = forgetful.change(Prune())
@@ -336,7 +336,7 @@ def test_the_last_service_that_git_forgets_is_found_too(switched: Callable[..., 
     forgetful = Forgetful(lab, beside="diabetes.yaml")
     planned = forgetful.change()
     assert planned is not None
-    assert (planned.kind, planned.code) == ("WebService", NOT_DECLARED)
+    assert (planned.kind, planned.code) == ("WebService", Reason.NOT_DECLARED)
     assert asked_for_services(lab)
     forgetful.apply(Prune())
     assert service_of(lab) is None

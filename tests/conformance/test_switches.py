@@ -15,7 +15,7 @@ from reconciler.engine.train import claim
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError
 from reconciler.ledger import Attempt
-from reconciler.model import UNREADABLE, Action
+from reconciler.model import Action, Reason
 from tests.fresh import binding_of
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def test_a_read_that_fails_never_becomes_a_change(
         # An empty list is a valid answer: nothing is there, and that is a BLOCK as well.
         assert {c.code for c in changes} == {"missing"}
     else:
-        assert {c.code for c in changes} == {UNREADABLE}
+        assert {c.code for c in changes} == {Reason.UNREADABLE}
     assert {c.action for c in changes} == {Action.BLOCK}
     assert all(c.why for c in changes)
 

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.emulator import Fault, serve
 from reconciler.http import client as http
-from reconciler.model import UNREADABLE
+from reconciler.model import Reason
 from tests.lab import Lab
 from tests.oracle import ROUTES, no_bug, one_training_per_version, quiet, served
 
@@ -138,7 +138,7 @@ def test_a_cloud_that_cannot_be_reached_at_all_is_left_as_it_is(tmp_path: Path) 
     lab = Lab(tmp_path, door="server")
     port = int(lab.url.rsplit(":", 1)[1])
     lab.close()
-    assert {change.code for change in lab.plan().changes} == {UNREADABLE}
+    assert {change.code for change in lab.plan().changes} == {Reason.UNREADABLE}
     assert all("connection refused" in f.message for f in lab.apply().failures)
     lab.server = serve(lab.cloud, port)
     lab.server.start()

@@ -394,7 +394,7 @@ _PLAN = _mutations(
     ),
     (
         "what cannot be read is planned for all the same",
-        "if live.health.code is HealthCode.UNKNOWN:\n        return _change(observed, Action.BLOCK, UNREADABLE, live.health.message)\n",
+        "if live.health.code is HealthCode.UNKNOWN:\n        return _change(observed, Action.BLOCK, Reason.UNREADABLE, live.health.message)\n",
         "pass\n",
         "tests/test_plan.py",
     ),
@@ -406,8 +406,8 @@ _PLAN = _mutations(
     ),
     (
         "a rejected version is bound again",
-        'return _change(observed, Action.BLOCK, "rejected", _rejected(observed), diffs=diffs)',
-        'return _change(observed, Action.BIND, "rejected", _rejected(observed), diffs=diffs)',
+        "observed, Action.BLOCK, Reason.REJECTED, _rejected(observed), diffs=diffs",
+        "observed, Action.BIND, Reason.REJECTED, _rejected(observed), diffs=diffs",
         "tests/test_plan.py",
     ),
     (
@@ -466,7 +466,7 @@ _PLAN = _mutations(
     ),
     (
         "an approval covers a swap to any model",
-        "to_the_end = same_end or now.code == ROLL_BACK",
+        "to_the_end = same_end or now.code == Reason.ROLL_BACK",
         "to_the_end = True",
         "tests/cli/test_approval_of_plans.py",
     ),
@@ -484,7 +484,7 @@ _PLAN = _mutations(
     ),
     (
         "an approval covers a training that it does not show",
-        "and (approved.trains or approved.code == TRAINING or not now.trains)",
+        "and (approved.trains or approved.code == Reason.TRAINING or not now.trains)",
         "and True",
         "tests/test_plan_lifecycle.py::test_who_approves_a_creation_without_a_training_approves_none",
     ),
@@ -496,7 +496,7 @@ _PLAN = _mutations(
     ),
     (
         "an approval covers any gates",
-        "if now == then or change.code in (*_AFTER_THE_SWAP, SETTINGS):",
+        "if now == then or change.code in (*_AFTER_THE_SWAP, Reason.SETTINGS):",
         "if True:",
         "tests/conformance/test_approval.py::test_gates_that_were_loosened_after_the_approval_are_not_approved",
     ),
@@ -540,8 +540,8 @@ _RUN = _mutations(
     "reconciler/engine/run.py",
     (
         "what the plan refuses is touched all the same",
-        "work = [(by_address[c.address], c) for c in changes if c.code != NOT_DECLARED]",
-        "work = [(by_address[c.address], c) for c in plan.changes if c.code != NOT_DECLARED]",
+        "work = [(by_address[c.address], c) for c in changes if c.code != Reason.NOT_DECLARED]",
+        "work = [(by_address[c.address], c) for c in plan.changes if c.code != Reason.NOT_DECLARED]",
         "tests/conformance/test_approval.py::test_what_could_not_be_read_while_planning_is_not_touched_afterwards",
     ),
     (
@@ -770,7 +770,7 @@ _CLASSIC = _mutations(
     ),
     (
         "the default endpoint is deleted",
-        'return Refusal("default_endpoint", "the default endpoint is never deleted")',
+        'return Refusal(Refused.DEFAULT_ENDPOINT, "the default endpoint is never deleted")',
         "pass",
         "tests/conformance/test_lifecycle.py::test_the_default_endpoint_is_never_deleted_whatever_its_mark",
     ),

@@ -7,7 +7,6 @@ from decimal import Decimal
 from reconciler import render
 from reconciler.model import (
     NOWHERE,
-    UNREADABLE,
     Action,
     Change,
     Failure,
@@ -21,6 +20,7 @@ from reconciler.model import (
     Plan,
     Proof,
     Reached,
+    Reason,
     Refusal,
     Report,
     Rule,
@@ -99,7 +99,7 @@ EVERY_ACTION = Plan(
         change(
             "churn",
             Action.BLOCK,
-            UNREADABLE,
+            Reason.UNREADABLE,
             "GET https://management.azure.com/… answered 503: the service is busy",
             before="unknown",
         ),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler import render
-from reconciler.model import UNREADABLE, Action, Failure, Forecast, HealthCode, Plan, Report
+from reconciler.model import Action, Failure, Forecast, HealthCode, Plan, Reason, Report
 from reconciler.render import StatusRow, Sync
 from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.words import plan_summary
@@ -139,7 +139,7 @@ def unread(count: int) -> Plan:
     """Bindings that one trouble hits; each message names its own place and request."""
     changes = (
         replace(
-            cases.change(f"b{n}", Action.BLOCK, UNREADABLE, ""),
+            cases.change(f"b{n}", Action.BLOCK, Reason.UNREADABLE, ""),
             why=f"reading webServices/ml-local/b{n}: GET https://x.example/a/webServices/b{n}: 400 "
             f"BadArgument: no (x-ms-request-id {n:032})",
         )

@@ -21,6 +21,7 @@ from reconciler.model import (
     MadeVersion,
     ModelRef,
     Plan,
+    VersionState,
 )
 from reconciler.render import Look, StatusRow, Sync
 
@@ -55,7 +56,7 @@ def test_history_cuts_no_time_and_no_run_at_any_width() -> None:
         "breast-cancer",
         "webServices/ml-local/breast-cancer-predictive",
         "2026-11",
-        (MadeVersion("2026-11", "not accepted", at, "8f" * 20, "job-1"),),
+        (MadeVersion("2026-11", VersionState.NOT_ACCEPTED, at, "8f" * 20, "job-1"),),
         (Event(at, "rejected for 2026-11", model, run, "8f" * 20),),
     )
     for width in (40, 59, 60, 61, 80, 120):

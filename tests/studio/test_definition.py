@@ -204,7 +204,7 @@ def test_what_is_no_definition_is_not_exported(document: Any) -> None:
 
 @pytest.mark.parametrize("edges", [5, {"a": 1}, "text"])
 def test_edges_that_are_no_list_are_unreadable(edges: Any) -> None:
-    with pytest.raises(UnreadableError, match="edges in the answer is"):
+    with pytest.raises(UnreadableError, match="edges is"):
         found({"s": SCORE, "d": DATA}, package={"nodes": {}, "edges": edges})
 
 

@@ -83,7 +83,8 @@ class BatchExecution:
                 what=f"starting job {job} of training service {self._name}",
             )
         except RejectedError as exc:
-            if "CannotStartJob" not in exc.message:  # a detail code, below InvalidOperation (§4.8)
+            # a detail code, below InvalidOperation (§4.8)
+            if "CannotStartJob" not in (exc.code, *exc.details):
                 raise
 
     def look(self, job: str) -> Job:
@@ -99,7 +100,7 @@ class BatchExecution:
                 what=f"reading job {job} of training service {self._name}",
             )
         except (NotFoundError, RejectedError) as exc:
-            if "MissingJobId" not in exc.message:
+            if "MissingJobId" not in (exc.code, *exc.details):
                 raise
             return Job(JobState.FORGOTTEN, exc.message)
         return parse_job(answer.json_object())

@@ -21,13 +21,24 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.credentials import Bearer
-from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Refusal, Score, Witness
+from reconciler.model import (
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Owned,
+    Reason,
+    Refusal,
+    Score,
+    Witness,
+)
 from reconciler.platforms.contract import Connection
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.classic_reads import Reads
 from reconciler.platforms.studio.definition import model_ref, shown_uri
 from reconciler.platforms.studio.marks import Described, described
 from reconciler.platforms.studio.members import flag, member, near, objects, text
+from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -441,13 +452,13 @@ def _not_ours(mark: str) -> Refusal:
         f"it carries the mark of {mark}, which made it; declare it there only, or take the mark "
         "out of its description to hand it over"
     )
-    return Refusal("not_owned", why)
+    return Refusal(Reason.NOT_OWNED, why)
 
 
 def _keep(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> Refusal | None:
     """Why an endpoint must not be deleted, whoever made it."""
     if _is_default(service, endpoint):
-        return Refusal("default_endpoint", "the default endpoint is never deleted")
+        return Refusal(Refused.DEFAULT_ENDPOINT, "the default endpoint is never deleted")
     return _protected(endpoint)
 
 
@@ -462,7 +473,7 @@ def _no_creation(
     """Why a new endpoint of the service could not be made, or not be bound; None where it can."""
     if len(endpoints) >= MOST_ENDPOINTS:
         why = f"the service has {MOST_ENDPOINTS:,} endpoints, and it takes no more; deploy another"
-        return Refusal("too_many_endpoints", why)
+        return Refusal(Refused.TOO_MANY_ENDPOINTS, why)
     default = next((one for one in endpoints if _is_default(service, one)), None)
     if default is None or member(default, "Resources") is None:
         return None  # what the list does not tell is for the service to say
@@ -479,7 +490,7 @@ def _find_resource(
             "the default endpoint follows its experiment and its model cannot be replaced; "
             "add another endpoint to the service and bind that"
         )
-        return Refusal("default_endpoint", why)
+        return Refusal(Refused.DEFAULT_ENDPOINT, why)
     return _resource_named(endpoint, wanted)
 
 
@@ -490,24 +501,24 @@ def _resource_named(endpoint: Mapping[str, Any], wanted: str | None) -> dict[str
             "the endpoint has no updatable resources; is it an endpoint of the training service? "
             "bind one of the predictive service"
         )
-        return Refusal("no_updatable_resources", why)
+        return Refusal(Refused.NO_UPDATABLE_RESOURCES, why)
     names = [text(resource, "Name") for resource in resources]
     if wanted is None and len(resources) > 1:
         listed = ", ".join(f'"{name}"' for name in names)
         why = f"{len(resources)} resources can be updated: {listed}; name one in spec.resource"
-        return Refusal("ambiguous_resource", why)
+        return Refusal(Refused.AMBIGUOUS_RESOURCE, why)
     chosen = [r for r in resources if wanted is None or text(r, "Name") == wanted]
     if len(chosen) == 1:
         return chosen[0]
     why = f'no updatable resource is named "{wanted}"; {near(wanted or "", names)}'
-    return Refusal("unknown_resource", why)
+    return Refusal(Refused.UNKNOWN_RESOURCE, why)
 
 
 def _protected(endpoint: Mapping[str, Any]) -> Refusal | None:
     if not flag(endpoint, "PreventUpdate"):
         return None
     why = "the endpoint's own PreventUpdate flag is set; clear it in the portal, or unbind it here"
-    return Refusal("prevent_update", why)
+    return Refusal(Refused.PREVENT_UPDATE, why, flag="PreventUpdate")
 
 
 def _resources(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:

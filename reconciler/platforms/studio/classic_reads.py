@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.http.hosts import path_id, path_part
-from reconciler.model import Health, HealthCode, Live, Refusal
+from reconciler.model import Health, HealthCode, Live, Reason, Refusal
 from reconciler.platforms.studio.members import check_is_of, near, text
+from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -219,7 +220,7 @@ def _service_by_name(
     if named:
         ids = ", ".join(sorted(text(service, "Id") for service in named))
         why = f"{len(named)} web services are named {where.service!r}; use an id: {ids}"
-        refusal = Refusal("ambiguous_service", why)
+        refusal = Refusal(Refused.AMBIGUOUS_SERVICE, why)
         return Live(Health(HealthCode.HEALTHY), refusal=refusal, keep=refusal)
     known = near(where.service, (text(service, "Name") for service in services))
     why = f'workspace {where.workspace} has no web service "{where.service}"; {known}'
@@ -228,4 +229,4 @@ def _service_by_name(
 
 def no_service(why: str) -> Live:
     """That there is no web service, in which an endpoint could be made."""
-    return Live(Health(HealthCode.MISSING, why), refusal=Refusal("missing", why))
+    return Live(Health(HealthCode.MISSING, why), refusal=Refusal(Reason.MISSING, why))

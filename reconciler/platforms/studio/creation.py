@@ -29,6 +29,7 @@ from reconciler.platforms.studio.definition import (
 )
 from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
 from reconciler.platforms.studio.ownership import marked
+from reconciler.platforms.studio.reasons import Refused
 from reconciler.platforms.studio.settings import with_settings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def make_creation(
         made = _creation(definition, properties, hidden, spec["create"], environment, secret)
         return replace(made, definition=spec["definition"])
     except UnreadableError as exc:
-        return [(_FILE, exc.message.replace("in the answer ", ""))]
+        return [(_FILE, exc.message)]
 
 
 def creation_body(
@@ -126,7 +127,7 @@ def _not_fit(
     key = find_model_asset(definition, asset)
     if not isinstance(key, str):
         training = "it has no trained model and is probably of the training service; export the "
-        yield f"{training}predictive one" if key.code == "no_model_asset" else key.message
+        yield (f"{training}predictive one" if key.code == Refused.NO_MODEL_ASSET else key.message)
         return
     if with_credentials := assets_with_credentials(definition, ""):
         yield (

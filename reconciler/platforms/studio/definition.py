@@ -24,6 +24,7 @@ from reconciler.platforms.studio.members import (
     whole,
     without,
 )
+from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,8 +149,8 @@ def find_model_asset(definition: Definition, wanted: str | None) -> str | Refusa
     if candidates:
         names = ", ".join(f'"{text(resources[key], "name")}"' for key in sorted(candidates))
         why = f"{len(candidates)} assets could be the trained model: {names}"
-        return Refusal("ambiguous_asset", f"{why}; name one in spec.asset")
-    return Refusal("no_model_asset", _NO_MODEL)
+        return Refusal(Refused.AMBIGUOUS_ASSET, f"{why}; name one in spec.asset")
+    return Refusal(Refused.NO_MODEL_ASSET, _NO_MODEL)
 
 
 def _named(resources: Mapping[str, Any], wanted: str, *, could_be: bool) -> str | Refusal:
@@ -160,14 +161,15 @@ def _named(resources: Mapping[str, Any], wanted: str, *, could_be: bool) -> str 
     if len(by_name) > 1:
         keys = ", ".join(sorted(by_name))
         return Refusal(
-            "ambiguous_asset", f'{len(by_name)} assets are named "{wanted}"; use a key: {keys}'
+            Refused.AMBIGUOUS_ASSET,
+            f'{len(by_name)} assets are named "{wanted}"; use a key: {keys}',
         )
     if wanted in resources:
         return wanted
     if not could_be:
-        return Refusal("no_model_asset", f'no asset is named "{wanted}", and {_NO_MODEL}')
+        return Refusal(Refused.NO_MODEL_ASSET, f'no asset is named "{wanted}", and {_NO_MODEL}')
     known = [text(asset, "name") or key for key, asset in resources.items()]
-    return Refusal("unknown_asset", f'no asset is named "{wanted}"; {near(wanted, known)}')
+    return Refusal(Refused.UNKNOWN_ASSET, f'no asset is named "{wanted}"; {near(wanted, known)}')
 
 
 def _candidates(definition: Definition, resources: Mapping[str, Any]) -> list[str]:

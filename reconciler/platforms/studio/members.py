@@ -42,7 +42,7 @@ def text(value: Mapping[str, Any], name: str) -> str:
     if found is None:
         return ""
     if not isinstance(found, str):
-        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not text")
+        raise UnreadableError(f"{name} is {type(found).__name__}, not text")
     return whole(found, name)
 
 
@@ -53,7 +53,7 @@ def whole(found: str, name: str) -> str:
     try:
         found.encode()
     except UnicodeEncodeError as exc:
-        raise UnreadableError(f"{name} in the answer holds half a character") from exc
+        raise UnreadableError(f"{name} holds half a character") from exc
     return found
 
 
@@ -63,7 +63,7 @@ def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not an object")
+        raise UnreadableError(f"{name} is {type(found).__name__}, not an object")
     return found
 
 
@@ -73,7 +73,7 @@ def lists(value: Mapping[str, Any], name: str) -> list[Any]:
     if found is None:
         return []
     if not isinstance(found, list):
-        raise UnreadableError(f"{name} in the answer is {type(found).__name__}, not a list")
+        raise UnreadableError(f"{name} is {type(found).__name__}, not a list")
     return found
 
 

@@ -62,7 +62,7 @@ def _number(found: Any) -> str:
     if found is None:
         return ""
     if isinstance(found, bool) or not isinstance(found, int | str):
-        raise UnreadableError(f"{CALLS} in the answer is {type(found).__name__}, not a number")
+        raise UnreadableError(f"{CALLS} is {type(found).__name__}, not a number")
     return str(found)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import Health, HealthCode, Live, Refusal, Witness
+from reconciler.model import Health, HealthCode, Live, Reason, Refusal, Witness
 from reconciler.platforms.studio.definition import (
     asset_uri,
     assets_with_credentials,
@@ -17,6 +17,7 @@ from reconciler.platforms.studio.definition import (
     shown_uri,
 )
 from reconciler.platforms.studio.ownership import how_to_tag, is_ours, is_protected, owner_of
+from reconciler.platforms.studio.reasons import Refused
 from reconciler.platforms.studio.settings import settings_of
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ def keep(definition: Definition, resource: str, mark: str) -> Refusal | None:
             f"does not delete it; delete it by hand, or give it to the environment: "
             f"{how_to_tag(resource, mark)}"
         )
-        return Refusal("not_owned", why)
+        return Refusal(Reason.NOT_OWNED, why)
     if definition.read_only:
         why = "the service is readOnly, so somebody wants it to stay as it is; delete it by hand"
-        return Refusal("read_only", why)
+        return Refusal(Refused.READ_ONLY, why)
     return None
 
 
@@ -89,7 +90,7 @@ def _refusal(
             f"its tags say that it belongs to {owner}, not to {environment.mark}; take it out of "
             "one of the two environments, and correct its tags"
         )
-        return Refusal("not_owned", why)
+        return Refusal(Reason.NOT_OWNED, why)
     if not isinstance(model, Refusal):
         return _unwritable(definition, model)
     state = "" if definition.assets else definition.provisioning_state.casefold()
@@ -104,7 +105,7 @@ def _never_created() -> Refusal:
         "its creation failed and left it without a definition; write `state: absent` below spec "
         "and apply, which deletes it; then mend what failed, and take that out again"
     )
-    return Refusal("creation_failed", why)
+    return Refusal(Refused.CREATION_FAILED, why)
 
 
 def _unwritable(definition: Definition, model: str) -> Refusal | None:
@@ -113,20 +114,20 @@ def _unwritable(definition: Definition, model: str) -> Refusal | None:
             "the service is readOnly, which the platform never takes back: it can only be "
             "removed; deploy a new service and bind that"
         )
-        return Refusal("read_only", why)
+        return Refusal(Refused.READ_ONLY, why, flag="readOnly")
     if with_credentials := assets_with_credentials(definition, model):
         why = (
             f"asset {', '.join(with_credentials)} carries credentials or a SAS in its URI, and an "
             "update would have to send them back; move the file into the service's own storage "
             "account and give its URI without a query"
         )
-        return Refusal("asset_credentials", why)
+        return Refusal(Refused.ASSET_CREDENTIALS, why)
     if without := assets_without_location(definition, model):
         why = (
             f"asset {', '.join(without)} came without its locationInfo.uri, and an update would "
             "have to send it; deploy the service again, or remove that asset from it"
         )
-        return Refusal("asset_without_location", why)
+        return Refusal(Refused.ASSET_WITHOUT_LOCATION, why)
     return None
 
 

@@ -1,0 +1,56 @@
+"""Why a change is as it is: the reasons that the core decides by.
+
+The values stand in plans, reports and annotations, so they stay as they are. A platform that
+refuses an address may give a reason of its own (`Refusal.code`); the core shows such a reason and
+never compares it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The reason code of a change, grouped by the action that it mostly stands beside."""
+
+    # nothing to do
+    IN_SYNC = "in_sync"
+    PAUSED = "paused"  # left as it is, which says nothing about agreement
+    NOT_DECLARED = "not_declared"  # this environment made it, and git stopped declaring it
+    ABSENT = "absent"  # declared to be absent: gone, or to be deleted
+
+    # train
+    NOT_TRAINED = "not_trained"
+    RETRY = "retry"  # the last job failed, and another may be tried
+
+    # bind, create, update
+    VERSION_CHANGED = "version_changed"
+    FOREIGN_MODEL = "foreign_model"  # the store knows no such model
+    CREATED = "created"  # this program made the endpoint and has proved nothing there yet
+    ROLL_BACK = "roll_back"  # a rejected version serves; the previous model returns
+    OFFLINE = "offline"  # the store was not read
+    SETTINGS = "settings"
+
+    # wait
+    TRAINING = "training"
+    UPDATING = "updating"  # another update of the endpoint is under way
+    UNPROVED = "unproved"  # swapped in by this program; `apply` proves it
+
+    # refused
+    UNREADABLE = "unreadable"  # an error rather than a refusal
+    MISSING = "missing"  # no endpoint, and none is declared to be made
+    NOT_OWNED = "not_owned"  # somebody else made it
+    PROTECTED = "protected"
+    SAME_ENDPOINT = "same_endpoint"  # two bindings lead to one endpoint
+    RECIPE_CHANGED = "recipe_changed"
+    GATE = "gate"
+    REJECTED = "rejected"
+    NO_WAY_BACK = "no_way_back"
+    TRAINING_FAILED = "training_failed"
+    OVERDUE = "overdue"  # the job must be cancelled before its failure is noted
+    INPUT_MISSING = "input_missing"
+    MODEL_MISSING = "model_missing"
+    MODEL_CHANGED = "model_changed"
+
+
+TO_TRAIN = (Reason.NOT_TRAINED, Reason.RETRY)
