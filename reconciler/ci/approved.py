@@ -19,7 +19,7 @@ from reconciler.ci import connection as github
 from reconciler.ci.comment import PLAN_FILE, fits
 from reconciler.ci.event import default_branch, read_event
 from reconciler.ci.github import PER_PAGE
-from reconciler.cli.output import say, write_file
+from reconciler.console import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
 from reconciler.render import parse_plan
 from reconciler.render.cells import counted

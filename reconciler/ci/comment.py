@@ -11,8 +11,7 @@ from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci import job as actions
 from reconciler.ci.event import queue_head, read_event, workflow_run
-from reconciler.cli.output import redacted, say
-from reconciler.cli.streams import show_kept
+from reconciler.console import redacted, say, show_kept
 from reconciler.errors import (
     ConfigurationError,
     Problem,

@@ -15,7 +15,7 @@ from reconciler.ci import connection as github
 from reconciler.ci import issues
 from reconciler.ci import job as actions
 from reconciler.cli import session
-from reconciler.cli.output import say, write_file
+from reconciler.console import say, write_file
 from reconciler.errors import RefusedError
 from reconciler.model import Action, Reason
 from reconciler.plan import make_plan

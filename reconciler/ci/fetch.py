@@ -9,7 +9,7 @@ from reconciler import errors
 from reconciler.ci import artifacts
 from reconciler.ci import connection as github
 from reconciler.ci.event import default_branch, read_event
-from reconciler.cli.output import say, write_file
+from reconciler.console import say, write_file
 from reconciler.errors import NotFoundError
 
 if TYPE_CHECKING:

@@ -196,7 +196,7 @@ def sarif(path: Path | None) -> Iterator[None]:
 def _write_sarif(path: Path, found: Iterable[Finding]) -> None:
     from reconciler import __version__
     from reconciler.ci.sarif import sarif_json
-    from reconciler.cli.output import write_file
+    from reconciler.console import write_file
 
     root = _root(os.environ)
     write_file(path, sarif_json([_placed(finding, root) for finding in found], __version__))

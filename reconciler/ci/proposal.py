@@ -15,7 +15,7 @@ from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.event import default_branch, read_event
 from reconciler.cli import git
-from reconciler.cli.output import say
+from reconciler.console import say
 from reconciler.desired.edit import with_versions
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 

@@ -177,8 +177,7 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of the desired state, with which editors complete and check YAML."""
-    from reconciler.cli.output import say, write_file
-    from reconciler.cli.streams import show_kept
+    from reconciler.console import say, show_kept, write_file
     from reconciler.desired.schema import schema_text
 
     if out is None:
@@ -453,11 +452,11 @@ def retrain(
     verbose: Verbose = 0,
 ) -> int:
     """Write new versions into the YAML where data changed or a model is older than `maxAge`."""
-    from reconciler.cli import output as printing
     from reconciler.cli import session
+    from reconciler.cli.output import log_to_stderr
     from reconciler.cli.retrain import retrain as command
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     if pull and any((target, exclude, label)):
         raise typer.BadParameter("--pull-request is about the whole environment; select nothing")
     wanted = session.wanted(services, environment, auth, _selection(target, exclude, label, "", ""))
@@ -482,12 +481,12 @@ def unlock(
 ) -> int:
     """See for a minute whether the run that holds the lock is dead, and end the lock then; one
     that is alive keeps it, unless you say otherwise."""
-    from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
     from reconciler.cli import session
+    from reconciler.cli.output import log_to_stderr
     from reconciler.cli.selection import shard_of
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     if shard:
         shard_of(shard)
     wanted = session.wanted(services, environment, auth)
@@ -598,9 +597,9 @@ def export(
 ) -> int:
     """Write the live state as JSON to keep, diff and plan against; secrets are left out."""
     from reconciler.cli import commands, session
-    from reconciler.cli import output as printing
+    from reconciler.cli.output import log_to_stderr
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     return commands.export(session.wanted(services, environment, auth), names or [], out)
 
 
@@ -624,11 +623,11 @@ def report(
 ) -> int:
     """Write a page with plan, endpoints, metrics over time and what was done. Sends only GET and
     HEAD; the page loads nothing."""
-    from reconciler.cli import output as printing
     from reconciler.cli import session
+    from reconciler.cli.output import log_to_stderr
     from reconciler.cli.report import report as command
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     wanted = session.wanted(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
@@ -652,10 +651,10 @@ def approved(
     """Fetch the plans that people saw on the pull requests they merged: `apply FOLDER` does no more
     than those say."""
     from reconciler.ci.approved import approved as command
-    from reconciler.cli import output as printing
     from reconciler.cli import session
+    from reconciler.cli.output import log_to_stderr
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     found = session.load(services, *filter(None, [environment]))
     chosen = session.choose(found, environment)
     return command(chosen.environment.name, branch, out, commented=commented)
@@ -671,11 +670,11 @@ def snapshot(
     verbose: Verbose = 0,
 ) -> int:
     """Write what a plan needs of the live state as one JSON without secrets, for `plan --live`."""
-    from reconciler.cli import output as printing
     from reconciler.cli import session
+    from reconciler.cli.output import log_to_stderr
     from reconciler.offline.snapshot import snapshot as command
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     return command(session.wanted(services, environment, auth), out, parallel)
 
 
@@ -702,9 +701,9 @@ def comment(
     changed in place."""
     from reconciler.ci.comment import comment as command
     from reconciler.ci.comment import comment_on_fork
-    from reconciler.cli import output as printing
+    from reconciler.cli.output import log_to_stderr
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     if report is not None and not artifact:
         return command(report, pr, dry_run=dry_run)
     if report is not None or not artifact or pr or dry_run:
@@ -723,9 +722,9 @@ def fetch(
 ) -> int:
     """Fetch a file that a workflow of the default branch published, such as a snapshot."""
     from reconciler.ci.fetch import fetch as command
-    from reconciler.cli import output as printing
+    from reconciler.cli.output import log_to_stderr
 
-    printing.log_to_stderr(verbose)
+    log_to_stderr(verbose)
     return command(name, branch, out)
 
 

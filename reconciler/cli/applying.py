@@ -12,7 +12,7 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.ending import Ending, reported
 from reconciler.cli.outcome import make_report, report_exit_code
-from reconciler.cli.output import say
+from reconciler.console import say
 from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import say
+from reconciler.console import say
 from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
 from reconciler.model import Action, Reason
 from reconciler.plan import TO_DO, beyond, uncovered

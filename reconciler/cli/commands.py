@@ -13,8 +13,7 @@ from reconciler import errors
 from reconciler.ci import job as actions
 from reconciler.ci.event import base_of_pull, read_event
 from reconciler.cli import session
-from reconciler.cli.output import say, write_file
-from reconciler.cli.streams import show_kept
+from reconciler.console import say, show_kept, write_file
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import Action, Failure, Reason
 from reconciler.plan import TO_DO, overridden

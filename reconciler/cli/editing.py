@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import desired
 from reconciler.cli import session
-from reconciler.cli.output import say, write_file
+from reconciler.console import say, write_file
 from reconciler.desired.edit import NewVersion, with_versions
 from reconciler.errors import ConfigurationError, Problem
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import session
-from reconciler.cli.output import say
+from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.http.client import Http
 from reconciler.http.hosts import DEFAULT_EMULATOR_URL

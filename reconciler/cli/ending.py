@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.ci import job as actions
-from reconciler.cli.output import say, write_file
 from reconciler.cli.session import ending_signals
-from reconciler.cli.streams import check_reader
+from reconciler.console import check_reader, say, write_file
 from reconciler.errors import ReconcilerError, redact
 from reconciler.model import Reached
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from reconciler import errors
+from reconciler import console, errors
 from reconciler.ci import job as actions
-from reconciler.cli import streams
 from reconciler.errors import ReconcilerError, redact
 
 if TYPE_CHECKING:
@@ -48,10 +47,10 @@ def _leave(code: int) -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of one command, after everything is said: to people, and to a CI job."""
     try:
-        streams.check_streams()
-    except streams.UnwritableError as exc:
+        console.check_streams()
+    except console.UnwritableError as exc:
         return _not_begun(exc)
-    with streams.one_way_out() as (stdout, stderr), actions.job() as job:
+    with console.one_way_out() as (stdout, stderr), actions.job() as job:
         code = _run(arguments, job)
         if code == errors.INTERRUPTED:
             job.error = "interrupted; run it again"
@@ -62,14 +61,14 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _show_error(job: Job, code: int) -> None:
     """What ended the command, as the document that was to be on stdout."""
-    from reconciler.cli.output import redacted
+    from reconciler.console import redacted
     from reconciler.render.documents import error_json
 
     with contextlib.suppress(OSError):
-        streams.show_kept(error_json(code, redacted(job.error), redacted(tuple(job.errors))))
+        console.show_kept(error_json(code, redacted(job.error), redacted(tuple(job.errors))))
 
 
-def _not_begun(exc: streams.UnwritableError) -> int:
+def _not_begun(exc: console.UnwritableError) -> int:
     """The exit code, after the one line about a stream that cannot be written went to the other."""
     for stream in (sys.stderr, sys.stdout):
         if stream is not None:
@@ -77,7 +76,7 @@ def _not_begun(exc: streams.UnwritableError) -> int:
                 print(f"error: {exc.message}", file=stream, flush=True)
                 break
             except OSError:
-                streams.to_nowhere(stream)
+                console.to_nowhere(stream)
     return exc.exit_code
 
 
@@ -120,7 +119,7 @@ def _reader_gone() -> int:
     of ours failed, and `| head` is no error that anybody wants to read about.
     """
     for stream in (sys.stdout, sys.stderr):
-        streams.to_nowhere(stream)
+        console.to_nowhere(stream)
     return errors.READER_GONE
 
 

@@ -1,59 +1,27 @@
-"""Where documents and messages go: the document to stdout, everything else to stderr."""
+"""How documents look: their format, their colours, and how much they show."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import sys
-import tempfile
 import time
-from dataclasses import dataclass, fields, is_dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler.ci import job as actions
-from reconciler.cli.streams import Out, bare, show_kept, speaks_unicode
-from reconciler.errors import ConfigurationError, redact
+from reconciler.console import Out, bare, say, show_kept, speaks_unicode
+from reconciler.errors import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
     from reconciler.model import History, Observed, Plan, Proof, Report
     from reconciler.render import Look
-
-
-# Who shows what is said, while a live display owns the end of the terminal: the last one here.
-above: list[Callable[[str], None]] = []
-
-
-def say(text: str, end: str = "\n") -> None:
-    """Tell the person something, on stderr, above a live display if there is one."""
-    if end == "\n":
-        text = text.replace("\n", "\n    ")  # no line of others looks like one of ours
-    if above and end == "\n":
-        above[-1](redact(text))
-        return
-    sys.stderr.write(redact(text) + end)  # at once, so that no other thread's text comes between
-    sys.stderr.flush()
-
-
-def redacted(value: Any) -> Any:
-    """The value with every text redacted, before any of it is escaped, or cut."""
-    if type(value) is str:
-        return redact(value)
-    if isinstance(value, tuple):
-        return tuple(map(redacted, value))
-    if isinstance(value, dict):
-        return {redacted(key): redacted(one) for key, one in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        said = {f.name: redacted(getattr(value, f.name)) for f in fields(value) if f.init}
-        return replace(value, **said)
-    return value
 
 
 class _Redacting(logging.Formatter):
@@ -75,41 +43,6 @@ def log_to_stderr(verbose: int) -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
-
-
-def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> None:
-    """Write a whole file or nothing: a reader never sees half of it.
-
-    What is there and is no plain file, such as /dev/stdout or a pipe, is written to and never
-    replaced. ConfigurationError names the path and the reason.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            _replace(path.resolve(), data, mode)  # where a link leads to, not the link
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        why = exc.strerror or str(exc)
-        raise ConfigurationError(f"{path} cannot be written: {why}; choose another path") from exc
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    if path.parent.is_file():  # for which mkdir has the words "File exists"
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".reconciler.")
-    written = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        written.chmod(mode)
-        written.replace(path)
-    except BaseException:
-        written.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from reconciler.cli import output
+from reconciler import console
 from reconciler.errors import redact
 from reconciler.render.cells import Look, ascii_text, cells, listed, pad, visible
 from reconciler.render.words import gist
@@ -192,7 +192,7 @@ class LiveProgress(_Progress):
             get_renderable=self._drawn,
         )
         self._live.start()
-        output.above.append(self.tell)
+        console.above.append(self.tell)
         return self
 
     def __exit__(
@@ -203,7 +203,7 @@ class LiveProgress(_Progress):
     ) -> None:
         """Take the active lines away; the permanent ones stay."""
         with contextlib.suppress(ValueError):
-            output.above.remove(self.tell)
+            console.above.remove(self.tell)
         with self._lock:
             live, self._live = self._live, None
             self._active.clear()

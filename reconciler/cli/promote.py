@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.editing import finish, loaded, make_edits
-from reconciler.cli.output import say
-from reconciler.cli.streams import show_kept
+from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import environments, notes, promotions, some
 from reconciler.errors import ConfigurationError

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from reconciler import __version__, errors
 from reconciler.ci import job as actions
 from reconciler.cli import git, session
-from reconciler.cli.output import redacted, say, write_file
+from reconciler.console import redacted, say, write_file
 from reconciler.errors import ConfigurationError, Problem, redact
 from reconciler.model import Reason, Report
 from reconciler.render.cells import counted

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.ci import job as actions
 from reconciler.cli import editing, session
-from reconciler.cli.output import say
-from reconciler.cli.streams import show_kept
+from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import some
 from reconciler.desired.schema import is_version

@@ -11,7 +11,7 @@ from reconciler.cli.applying import alone, carry_out
 from reconciler.cli.commands import named
 from reconciler.cli.ending import reported
 from reconciler.cli.outcome import report_exit_code
-from reconciler.cli.output import say
+from reconciler.console import say
 from reconciler.engine import rollback as engine
 from reconciler.engine.history import history as history_of
 from reconciler.engine.observe import observe

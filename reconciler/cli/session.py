@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from reconciler import desired
 from reconciler.ci.event import pull_head, read_event
-from reconciler.cli.output import say
 from reconciler.cli.selection import in_shard
+from reconciler.console import say
 from reconciler.engine.world import Idle, World
 from reconciler.errors import (
     ConfigurationError,

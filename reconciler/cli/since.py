@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import desired
 from reconciler.ci.event import base_of_pull
 from reconciler.cli import git, session
-from reconciler.cli.output import say
+from reconciler.console import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
 from reconciler.errors import ConfigurationError

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.cli import session
-from reconciler.cli.output import say, write_file
-from reconciler.cli.streams import show_kept
+from reconciler.console import say, show_kept, write_file
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
 from reconciler.http.hosts import hosts_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.output import write_file
+from reconciler.console import write_file
 from reconciler.errors import ConfigurationError
 
 

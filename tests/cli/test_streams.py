@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler import errors
-from reconciler.cli import applying, commands, rollback, streams
-from reconciler.cli.output import say
-from reconciler.cli.streams import Out
+from reconciler import console, errors
+from reconciler.cli import applying, commands, rollback
+from reconciler.console import Out, say
 from reconciler.errors import RefusedError, WireError
 from tests.runner import commands as obeyed
 
@@ -224,7 +223,7 @@ def test_a_disk_that_fills_up_later_is_one_line(
         def write(self, text: str) -> int:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(streams.sys, "stdout", Full())
+    monkeypatch.setattr(console.sys, "stdout", Full())
     ran = command("plan")
     assert ran.code == errors.ERROR
     (line,) = [line for line in ran.err.splitlines() if "error" in line]

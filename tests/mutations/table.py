@@ -1209,12 +1209,6 @@ _ERRORS = _mutations(
 _OUTPUT = _mutations(
     "reconciler/cli/output.py",
     (
-        "what is said holds secrets",
-        "sys.stderr.write(redact(text) + end)",
-        "sys.stderr.write(text + end)",
-        "tests/secrets/test_layers.py",
-    ),
-    (
         "documents hold secrets",
         'write(redact(text).rstrip("\\n") + "\\n")',
         'write(text.rstrip("\\n") + "\\n")',
@@ -1226,11 +1220,39 @@ _OUTPUT = _mutations(
         "return super().format(record)",
         "tests/secrets/test_layers.py",
     ),
+)
+
+_CONSOLE = _mutations(
+    "reconciler/console.py",
+    (
+        "what is said holds secrets",
+        "sys.stderr.write(redact(text) + end)",
+        "sys.stderr.write(text + end)",
+        "tests/secrets/test_layers.py",
+    ),
     (
         "half a file can be read",
         "_replace(path.resolve(), data, mode)  # where a link leads to, not the link",
         "path.write_bytes(data)",
         "tests/cli/test_files.py",
+    ),
+    (
+        "what a service says is a command to the runner",
+        "            text = disarmed(text)\n",
+        "",
+        "tests/cli/test_actions.py::test_no_text_of_a_service_is_a_command",
+    ),
+    (
+        "what is hidden in a text is obeyed by the terminal",
+        "self.write_clean(text if _PLAIN.match(text) else _with_hidden_shown(text))",
+        "self.write_clean(text)",
+        "tests/cli/test_streams.py::test_what_a_service_is_called_reaches_no_terminal",
+    ),
+    (
+        "JSON and Markdown hold secrets",
+        "sys.stdout.write(redact(text))",
+        "sys.stdout.write(text)",
+        "tests/secrets/test_layers.py",
     ),
 )
 
@@ -1332,28 +1354,6 @@ _OUTPUTS = _mutations(
     ),
 )
 
-_STREAMS = _mutations(
-    "reconciler/cli/streams.py",
-    (
-        "what a service says is a command to the runner",
-        "            text = disarmed(text)\n",
-        "",
-        "tests/cli/test_actions.py::test_no_text_of_a_service_is_a_command",
-    ),
-    (
-        "what is hidden in a text is obeyed by the terminal",
-        "self.write_clean(text if _PLAIN.match(text) else _with_hidden_shown(text))",
-        "self.write_clean(text)",
-        "tests/cli/test_streams.py::test_what_a_service_is_called_reaches_no_terminal",
-    ),
-    (
-        "JSON and Markdown hold secrets",
-        "sys.stdout.write(redact(text))",
-        "sys.stdout.write(text)",
-        "tests/secrets/test_layers.py",
-    ),
-)
-
 _NODES = _mutations(
     "reconciler/desired/nodes.py",
     (
@@ -1403,12 +1403,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_RECORD,
     *_MANIFEST,
     *_MEMBERS,
-    *_STREAMS,
     *(*_ALONE, *_LOCK, *_BLOB, *_VALUES, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
     *(*_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_ARTIFACTS),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
     *(*_RESPONSE, *_HTTP, *_LANES, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_HOSTS, *_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
-    *(*_ERRORS, *_OUTPUT, *_ENDING, *_MAIN, *_REDACTION, *_RECORDED, *_SNAPSHOT),
+    *(*_ERRORS, *_OUTPUT, *_CONSOLE, *_ENDING, *_MAIN, *_REDACTION, *_RECORDED, *_SNAPSHOT),
     *(*_OUTPUTS, *_LEAKS),
 )

@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from reconciler.cli.output import log_to_stderr, say
+from reconciler.cli.output import log_to_stderr
 from reconciler.cli.progress import HeartbeatProgress, LiveProgress
+from reconciler.console import say
 from reconciler.errors import remember_secret
 
 

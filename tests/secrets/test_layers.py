@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler import errors
+from reconciler import console, errors
 from reconciler.ci import connection as github
 from reconciler.ci import job as actions
 from reconciler.ci import outputs
-from reconciler.cli import commands, ending, streams
-from reconciler.cli.output import Page, _Redacting, redacted, say
+from reconciler.cli import commands, ending
+from reconciler.cli.output import Page, _Redacting
 from reconciler.cli.progress import HeartbeatProgress
+from reconciler.console import redacted, say
 from reconciler.errors import Problem, ReconcilerError, redact, remember_secret
 from reconciler.http.client import Http
 from reconciler.http.credentials import Bearer
@@ -134,7 +135,7 @@ def test_what_github_is_told_hides_a_secret(
 
 PRINTED: dict[str, Callable[[str], Any]] = {
     "say": say,
-    "kept output": streams.show_kept,
+    "kept output": console.show_kept,
     "a text": lambda text: Page("text")._text(text),  # type: ignore[arg-type]
 }
 

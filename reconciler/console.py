@@ -1,7 +1,8 @@
-"""The one way out for everything that is printed, on stdout and stderr, errors included.
+"""What is printed, and where it goes: the document to stdout, everything else to stderr.
 
-Whatever a file, a service or a traceback holds, none of it moves a cursor, forges a line, makes a
-runner obey, or fails for want of an encoding.
+There is one way out for all of it, errors included. Whatever a file, a service or a traceback
+holds, none of it moves a cursor, forges a line, makes a runner obey, or fails for want of an
+encoding.
 """
 
 from __future__ import annotations
@@ -13,12 +14,82 @@ import os
 import re
 import select
 import sys
-from typing import TYPE_CHECKING, TextIO, cast
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from reconciler.errors import ReconcilerError, redact
+from reconciler.errors import ConfigurationError, ReconcilerError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+# Who shows what is said, while a live display owns the end of the terminal: the last one here.
+above: list[Callable[[str], None]] = []
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tell the person something, on stderr, above a live display if there is one."""
+    if end == "\n":
+        text = text.replace("\n", "\n    ")  # no line of others looks like one of ours
+    if above and end == "\n":
+        above[-1](redact(text))
+        return
+    sys.stderr.write(redact(text) + end)  # at once, so that no other thread's text comes between
+    sys.stderr.flush()
+
+
+def redacted(value: Any) -> Any:
+    """The value with every text redacted, before any of it is escaped, or cut."""
+    if type(value) is str:
+        return redact(value)
+    if isinstance(value, tuple):
+        return tuple(map(redacted, value))
+    if isinstance(value, dict):
+        return {redacted(key): redacted(one) for key, one in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        said = {f.name: redacted(getattr(value, f.name)) for f in fields(value) if f.init}
+        return replace(value, **said)
+    return value
+
+
+def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Write a whole file or nothing: a reader never sees half of it.
+
+    What is there and is no plain file, such as /dev/stdout or a pipe, is written to and never
+    replaced. ConfigurationError names the path and the reason.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(path.resolve(), data, mode)  # where a link leads to, not the link
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise ConfigurationError(f"{path} cannot be written: {why}; choose another path") from exc
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
+    if path.parent.is_file():  # for which mkdir has the words "File exists"
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    import tempfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".reconciler.")
+    written = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        written.chmod(mode)
+        written.replace(path)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
+
+
+# --- streams -----------------------------------------------------------------------------------
 
 # Most texts, in which nothing is hidden; and what is printed as it is in the others.
 _PLAIN = re.compile(r"[\n -~]*\Z")
