@@ -37,7 +37,6 @@ MAY_IMPORT = {
 
 # What still climbs, file by file: this table only shrinks.
 CLIMBS: dict[str, set[str]] = {
-    "http/credentials.py": {"platforms"},
     "ledger/lock.py": {"http"},
     "ledger/manifest.py": {"http"},
     "ledger/plans.py": {"http"},

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from reconciler.ci.github import GitHub, Object
 from reconciler.errors import RefusedError, UnreadableError
-from reconciler.http.hosts import is_loopback, named, split_url
+from reconciler.http.urls import is_loopback, named, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from reconciler.ci.github import GitHub, Object, Pull, pull_of
 from reconciler.errors import NotFoundError
-from reconciler.http.hosts import path_id
+from reconciler.http.urls import path_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,8 +24,8 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import RETRIED_METHODS
-from reconciler.http.hosts import is_loopback, named, origin, split_url
 from reconciler.http.response import error_of, one_line
+from reconciler.http.urls import is_loopback, named, origin, split_url
 
 if TYPE_CHECKING:
     from reconciler.http.client import Http

@@ -11,7 +11,7 @@ from reconciler.cli import session
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.http.client import Http
-from reconciler.http.hosts import DEFAULT_EMULATOR_URL
+from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,12 +32,13 @@ from reconciler.errors import (
 )
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
-from reconciler.http.hosts import DEFAULT_EMULATOR_URL, hosts_of
+from reconciler.http.origins import bound_origins
 from reconciler.ledger import Ledger
 from reconciler.model import Actor, CloudName, NotDeclared
 from reconciler.platforms import contract as targets
-from reconciler.platforms.azure import SignIn
+from reconciler.platforms.azure import ARM_SCOPE, SignIn
 from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS, BatchExecution
+from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL, EmulatorSignIn, hosts_of
 from reconciler.stores.azure_blob import Account
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         SecretName,
     )
     from reconciler.plan import Prune
+    from reconciler.platforms.studio.hosts import Hosts
     from reconciler.stores.azure_blob import BlobUrl
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
@@ -151,6 +153,11 @@ def introduce(environment: Environment) -> None:
             "nothing answers there; start it in another terminal: "
             f"reconciler emulator{port} --state .reconciler --seed {SEED}"
         )
+
+
+def emulator_of(environment: Environment) -> str:
+    """The emulator's base URL, "" where the environment is on Azure."""
+    return hosts_of(environment, emulator_url()).emulator
 
 
 def emulated(http: Http, environment: Environment) -> str:
@@ -327,7 +334,7 @@ def connect(
     environ = os.environ if environ is None else environ
     environment = wanted.environment
     stop = stop or Stop()
-    hosts = hosts_of(environment, environ.get(EMULATOR_VARIABLE) or None)
+    hosts = _hosts(environment, environ)
     values = resolve_all(_secret_names(wanted), environ)
     clock = clock or SystemClock(stop)
 
@@ -338,8 +345,8 @@ def connect(
 
     account = environment.store.account
     key, container = secret(environment.store.key), environment.store.container
-    storage = Account(http.halted_by(stop.lost), hosts, account, key, clock.now, container)
-    locks = Account(http, hosts, account, key, clock.now, container).container(container)
+    storage = Account(http.halted_by(stop.lost), hosts.blob, account, key, clock.now, container)
+    locks = Account(http, hosts.blob, account, key, clock.now, container).container(container)
 
     def grant(ref: ModelRef) -> BlobUrl:
         path = storage.path_of(ref)
@@ -372,8 +379,19 @@ def arm_token(
 ) -> AccessToken:
     """The token of Azure Resource Manager, got as the environment says."""
     environ = os.environ if environ is None else environ
-    hosts = hosts_of(environment, environ.get(EMULATOR_VARIABLE) or None)
-    return AccessToken(SignIn(environment.auth, http, environ), "arm", hosts)
+    hosts = _hosts(environment, environ)
+    sign_in = EmulatorSignIn() if hosts.emulator else SignIn(environment.auth, http, environ)
+    return AccessToken(sign_in, ARM_SCOPE, hosts.arm_origins)
+
+
+def _hosts(environment: Environment, environ: Mapping[str, str]) -> Hosts:
+    url = environ.get(EMULATOR_VARIABLE) or None
+    return hosts_of(environment, url, bound_origins(environ))
+
+
+def blobs(environment: Environment, emulator: str | None) -> str:
+    """The base URL of the environment's storage account."""
+    return hosts_of(environment, emulator).blob.of(environment.store.account)
 
 
 @dataclass

@@ -33,9 +33,9 @@ from reconciler.errors import (
     redact,
 )
 from reconciler.http.foreign import foreign_errors, never_sent, phrase_of
-from reconciler.http.hosts import is_loopback, split_url
 from reconciler.http.lanes import Came, Lanes
 from reconciler.http.response import Headers, Response, error_of
+from reconciler.http.urls import is_loopback, split_url
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter

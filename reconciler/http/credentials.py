@@ -1,8 +1,8 @@
 """Secrets by name, and Authorization headers for the hosts that may see them.
 
 Desired state names secrets; only here do the names become values, which `errors.redact`
-knows from then on. A credential is asked per URL and refuses hosts that are not its own
-(hosts.py), so neither a pull request nor a service's answer can send a token elsewhere.
+knows from then on. A credential is asked per URL and refuses servers that are not bound to it
+(origins.py), so neither a pull request nor a service's answer can send a token elsewhere.
 """
 
 from __future__ import annotations
@@ -13,30 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from reconciler.errors import ConfigurationError, Problem, RefusedError, remember_secret
-from reconciler.http.client import Credential, without_query
-from reconciler.http.hosts import split_url
-from reconciler.platforms.azure import NoToken, Token, unsendable
+from reconciler.errors import ConfigurationError, Problem, ReconcilerError, remember_secret
+from reconciler.http.client import Credential
 
 if TYPE_CHECKING:
-    from reconciler.http.hosts import Hosts, Role
+    from reconciler.http.origins import Origins
     from reconciler.model import SecretName
-    from reconciler.platforms.azure import SignIn
 
 log = logging.getLogger(__name__)
 
-__all__ = ["AccessToken", "Bearer", "Credential", "resolve", "resolve_all"]
+__all__ = ["AccessToken", "Bearer", "Credential", "NoToken", "Token", "resolve", "resolve_all"]
 
-SCOPES: Mapping[Role, str] = {"arm": "https://management.azure.com/.default"}
-_SERVICES: Mapping[Role, str] = {
-    "arm": "Azure Resource Manager",
-    "classic": "the Classic management API",
-    "scoring": "the scoring service",
-    "blob": "blob storage",
-}
-EMULATOR_TOKEN = "emulator"  # the emulator accepts any: no secret
 RENEW_BEFORE_S = 300.0  # an operation of a few minutes must not outlive its token
 USABLE_S = 60.0  # a request with its retries may take so long
 PAUSE_S = 30.0  # between two tries to sign in
@@ -75,42 +64,86 @@ def _problem(name: SecretName, environ: Mapping[str, str]) -> Problem | None:
     return Problem(where.path, where.line, where.column, message, rule="secret-not-set")
 
 
+def unsendable(variable: str, value: str) -> str:
+    """Why a variable's value can stand in no header, with the fix; "" when it can."""
+    if value.isascii() and value.isprintable() and value == value.strip():
+        return ""
+    return (
+        f"environment variable {variable} holds a line break, a blank at its end or a non-ASCII"
+        " character; set it again without (printf, not echo)"
+    )
+
+
 # --- Authorization headers ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Bearer:
-    """A workspace token or an endpoint key (§2.2), for the hosts of one role."""
+    """A token or a key that is known beforehand, for the origins that may hear it."""
 
     secret: str = field(repr=False)
-    role: Role
-    hosts: Hosts
+    origins: Origins
 
     def __post_init__(self) -> None:
         """Hide the secret from now on: keys also arrive from services, not only by name."""
         remember_secret(self.secret)
 
     def authorization(self, url: str) -> str:
-        """`Bearer …`; raises RefusedError for a host that must not have it."""
-        _check_receiver(self.hosts, self.role, url)
+        """`Bearer …`; raises RefusedError for a server that must not have it."""
+        self.origins.check(url)
         return f"Bearer {self.secret}"
 
 
+@dataclass(frozen=True)
+class Token:
+    """An access token and when it expires, in seconds since the epoch."""
+
+    value: str = field(repr=False)
+    expires_on: int
+
+
+@dataclass(frozen=True)
+class NoToken:
+    """Why there is no token, as the error to raise: on one line, with its fix."""
+
+    kind: type[ReconcilerError]
+    message: str
+
+    def error(self) -> ReconcilerError:
+        """A new error; many threads raise the same one."""
+        return self.kind(self.message)
+
+
+class SignIn(Protocol):
+    """A way to get access tokens."""
+
+    def check(self) -> None:
+        """Raise what is known to be missing before any request."""
+        ...
+
+    def token(self, scope: str) -> Token | NoToken:
+        """A token for a scope that lives now."""
+        ...
+
+
 class AccessToken:
-    """The access token of one role, fetched when first needed and renewed before it expires.
+    """The access token of one scope, fetched when first needed and renewed before it expires.
 
     Threads share it: one renews, and while the old token lives the others go on with it. Where
     signing in fails, all hear of the same failure for a while, or each of a thousand bindings
-    would wait for a sign-in of its own. On the emulator it is a fixed word, and azure.identity
-    is never imported.
+    would wait for a sign-in of its own.
     """
 
     def __init__(
-        self, sign_in: SignIn, role: Role, hosts: Hosts, clock: Callable[[], float] = time.time
+        self,
+        sign_in: SignIn,
+        scope: str,
+        origins: Origins,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._sign_in = sign_in
-        self._role = role
-        self._hosts = hosts
+        self._scope = scope
+        self._origins = origins
         self._clock = clock
         self._renewing = threading.Lock()
         self._kept = Token("", 0)
@@ -119,18 +152,15 @@ class AccessToken:
 
     def __repr__(self) -> str:
         """How it is got, never the token."""
-        return f"AccessToken({self._role}, {self._sign_in!r})"
+        return f"AccessToken({self._scope}, {self._sign_in!r})"
 
     def check(self) -> None:
-        """Raise what is known to be missing before any request; nothing is on the emulator."""
-        if not self._hosts.emulator:
-            self._sign_in.check()
+        """Raise what is known to be missing before any request."""
+        self._sign_in.check()
 
     def authorization(self, url: str) -> str:
-        """`Bearer …`; RefusedError for another host, and the failure where there is no token."""
-        _check_receiver(self._hosts, self._role, url)
-        if self._hosts.emulator:
-            return f"Bearer {EMULATOR_TOKEN}"
+        """`Bearer …`; RefusedError for another server, and the failure where there is no token."""
+        self._origins.check(url)
         return f"Bearer {self._current().value}"
 
     def _current(self) -> Token:
@@ -154,7 +184,7 @@ class AccessToken:
         just_asked = answered and 0 <= self._clock() - self._asked_at < PAUSE_S
         if just_asked or self._lasts(self._kept, RENEW_BEFORE_S):
             return
-        found = self._sign_in.token(SCOPES[self._role])
+        found = self._sign_in.token(self._scope)
         self._asked_at = self._clock()
         self._failure = found if isinstance(found, NoToken) else None
         if isinstance(found, Token):
@@ -166,13 +196,3 @@ class AccessToken:
 
     def _lasts(self, token: Token, seconds: float) -> bool:
         return self._clock() < token.expires_on - seconds
-
-
-def _check_receiver(hosts: Hosts, role: Role, url: str) -> None:
-    if hosts.may_receive(role, url):
-        return
-    parts = split_url(url)
-    where = f"{parts.scheme}://{parts.netloc}" if parts else without_query(url)
-    raise RefusedError(
-        f"a token of {_SERVICES[role]} must not go to {where}, which is no host of it in this cloud"
-    )

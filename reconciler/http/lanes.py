@@ -32,7 +32,7 @@ from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[
 
 from reconciler.errors import ConfigurationError, redact
 from reconciler.http.foreign import Unexpected
-from reconciler.http.hosts import is_loopback
+from reconciler.http.urls import is_loopback
 
 if TYPE_CHECKING:
     import requests

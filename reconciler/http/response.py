@@ -26,7 +26,7 @@ from reconciler.errors import (
     WireError,
     redact,
 )
-from reconciler.http.hosts import split_url
+from reconciler.http.urls import split_url
 
 _SHOWN_CHARACTERS = 80
 _SHOWN_MESSAGE = 400

@@ -10,7 +10,6 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
-from reconciler.http.hosts import hosts_of
 from reconciler.http.response import parse_json
 from reconciler.ledger import model_url, version_name
 from reconciler.model import (
@@ -24,6 +23,7 @@ from reconciler.model import (
     Refusal,
 )
 from reconciler.platforms import contract as targets
+from reconciler.platforms.studio.hosts import hosts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,7 +72,7 @@ def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[
             ]
         )
     chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
-    base = f"{hosts_of(wanted.environment, emulator).blob(wanted.environment.store.account)}"
+    base = f"{hosts_of(wanted.environment, emulator).blob.of(wanted.environment.store.account)}"
     folder = f"{base}{wanted.environment.store.container}"
     return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
 

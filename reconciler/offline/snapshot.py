@@ -17,8 +17,7 @@ from reconciler.cli import session
 from reconciler.console import say, show_kept, write_file
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
-from reconciler.http.hosts import hosts_of
-from reconciler.model import CloudName, Reason
+from reconciler.model import Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
 from reconciler.render.cells import counted
@@ -49,13 +48,12 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
         heard.world = heard.reading()
         made = heard.plan()
         read_around(heard.world, wanted.bindings, opened.width)
-    on_emulator = environment.cloud is CloudName.EMULATOR
     taken = Snapshot(
         at=at,
         commit=wanted.commit,
         program=f"reconciler {__version__}",
         place=Place.of(environment),
-        emulator=hosts_of(environment, session.emulator_url()).arm if on_emulator else "",
+        emulator=session.emulator_of(environment),
         answers=answers,
     )
     if out is None:
@@ -71,7 +69,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
 
 
 def _base(environment: Environment, emulator: str | None) -> str:
-    return hosts_of(environment, emulator).blob(environment.store.account)
+    return session.blobs(environment, emulator)
 
 
 # --- planning against one ------------------------------------------------------------------
@@ -122,11 +120,11 @@ def _check_place(found: Snapshot, environment: Environment) -> None:
         raise ValueError(
             f"a snapshot of another place ({'; '.join(differences)}); take one of this environment"
         )
-    on_emulator = environment.cloud is CloudName.EMULATOR
     try:
         base = _base(environment, found.emulator)
     except ConfigurationError as exc:
         raise ValueError(f"snapshot.of.emulator: {exc.message}") from exc
+    on_emulator = bool(session.emulator_of(environment))
     if found.answers.base != base or bool(found.emulator) != on_emulator:
         raise ValueError(f"snapshot.storage.base: must be {base}")
 

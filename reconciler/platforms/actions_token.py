@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from reconciler.errors import RefusedError, UnreadableError, remember_secret
-from reconciler.http.hosts import is_actions_host, named
 from reconciler.http.response import one_line
+from reconciler.http.urls import named, origin
 
 if TYPE_CHECKING:
     from reconciler.http.client import Http
@@ -24,6 +24,7 @@ ID_TOKEN_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
 ID_TOKEN_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 AUDIENCE = "api://AzureADTokenExchange"  # what Entra ID expects
 MAX_ANSWER_BYTES = 64 * 1024
+_ACTIONS_SUFFIX = ".actions.githubusercontent.com"
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -56,6 +57,21 @@ class GitHubIdToken:
                 " this job must not go there; find the step that sets it"
             )
         return f"Bearer {self.request_token}"
+
+
+def is_actions_host(url: str, server_url: str) -> bool:
+    """Whether GitHub's own services answer at this URL, so that a job's token may go there.
+
+    `server_url` is GITHUB_SERVER_URL, which no step of a job can change: an enterprise server
+    has these services under its own name.
+    """
+    scheme, host, port = origin(url) or ("", "", 0)
+    if scheme == "https" and host.endswith(_ACTIONS_SUFFIX) and port == 443:
+        return True
+    server = origin(server_url)
+    if server is None or (scheme, port) != ("https", server[2]) or server[0] != "https":
+        return False
+    return host == server[1] or host.endswith(f".{server[1]}")
 
 
 def _id_token(answer: Response) -> str:

@@ -17,7 +17,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,11 @@ from reconciler.errors import (
     UnreadableError,
     remember_secret,
 )
+from reconciler.http.credentials import NoToken, Token, unsendable
 from reconciler.http.foreign import causes_of, phrase_of
-from reconciler.http.hosts import AUTHORITY, is_authority, is_loopback, named, split_url
 from reconciler.http.lanes import check_proxy
 from reconciler.http.response import one_line
+from reconciler.http.urls import is_loopback, named, origin, split_url
 from reconciler.model import Auth
 from reconciler.platforms.actions_token import (
     ID_TOKEN_TOKEN,
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 
     from reconciler.http.client import Http
 
+ARM_URL = "https://management.azure.com"
+ARM_SCOPE = f"{ARM_URL}/.default"
+AUTHORITY = "login.microsoftonline.com"  # whose tokens ARM_URL takes
+_REGIONAL_AUTHORITY = ".login.microsoft.com"  # where MSAL goes by AZURE_REGIONAL_AUTHORITY_NAME
 CLI_TIMEOUT_S = 30  # `az` takes seconds to start
 PAUSE_MAX_S = 20.0  # azure-core would sleep as long as a Retry-After says
 LONGEST_LIFE_S = 24 * 3600  # of a managed identity's token; what says more is not believed
@@ -62,26 +67,6 @@ _SECRET_VARIABLES = (
     "MSI_SECRET",
     ID_TOKEN_TOKEN,
 )
-
-
-@dataclass(frozen=True)
-class Token:
-    """An access token and when it expires, in seconds since the epoch."""
-
-    value: str = field(repr=False)
-    expires_on: int
-
-
-@dataclass(frozen=True)
-class NoToken:
-    """Why there is no token, as the error to raise: on one line, with its fix."""
-
-    kind: type[ReconcilerError]
-    message: str
-
-    def error(self) -> ReconcilerError:
-        """A new error; many threads raise the same one."""
-        return self.kind(self.message)
 
 
 class SignIn:
@@ -178,16 +163,6 @@ def _wrong(variable: str, environ: Mapping[str, str]) -> list[str]:
     return []
 
 
-def unsendable(variable: str, value: str) -> str:
-    """Why a variable's value can stand in no header, with the fix; "" when it can."""
-    if value.isascii() and value.isprintable() and value == value.strip():
-        return ""
-    return (
-        f"environment variable {variable} holds a line break, a blank at its end or a non-ASCII"
-        " character; set it again without (printf, not echo)"
-    )
-
-
 def _missing(variable: str, environ: Mapping[str, str]) -> str:
     if variable in (ID_TOKEN_URL, ID_TOKEN_TOKEN):
         return missing_id_token(environ)
@@ -206,6 +181,13 @@ def _authority(environ: Mapping[str, str]) -> str:
     """The https URL where tokens are given; azure-identity takes a bare host too."""
     named = environ.get("AZURE_AUTHORITY_HOST", "").strip().rstrip("/") or AUTHORITY
     return named if "://" in named else f"https://{named}"
+
+
+def is_authority(url: str) -> bool:
+    """Whether secrets and ID tokens may be exchanged for access tokens at this URL."""
+    scheme, host, port = origin(url) or ("", "", 0)
+    public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)
+    return scheme == "https" and (is_loopback(host) or (public and port == 443))
 
 
 def _check_authority(environ: Mapping[str, str]) -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from reconciler.http.client import Http
     from reconciler.http.credentials import AccessToken
-    from reconciler.http.hosts import Hosts
     from reconciler.model import (
         Address,
         Binding,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
         Score,
         SecretName,
     )
+    from reconciler.platforms.studio.hosts import Hosts
     from reconciler.soon import Soon
     from reconciler.stores.azure_blob import BlobUrl
 

@@ -27,8 +27,8 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.client import without_query
-from reconciler.http.hosts import split_url
 from reconciler.http.response import Response, parse_xml
+from reconciler.http.urls import split_url
 from reconciler.model import ModelRef
 from reconciler.soon import Once
 from reconciler.stores.azure_sas import VERSION, account_key, sign
@@ -46,7 +46,7 @@ from reconciler.stores.azure_values import (
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
     from reconciler.http.client import Http
-    from reconciler.http.hosts import Hosts
+    from reconciler.stores.azure_hosts import BlobHosts
 
 __all__ = ["Account", "Blob", "BlobProperties", "BlobUrl", "Container", "Listed"]
 
@@ -66,7 +66,7 @@ class Account:
     def __init__(
         self,
         http: Http,
-        hosts: Hosts,
+        hosts: BlobHosts,
         account: str,
         key: str,
         clock: Callable[[], float] = time.time,
@@ -80,7 +80,7 @@ class Account:
         self._clock = clock
         self._shown: Callable[[str], Listed | None] | None = None
         self._heads: Once[BlobProperties | None] | None = None
-        self.base = hosts.blob(account)
+        self.base = hosts.of(account)
 
     def __repr__(self) -> str:
         """Where it is."""
@@ -413,7 +413,7 @@ class Container:
 # --- blobs that a service points at ---------------------------------------------------------
 
 
-def fetch(http: Http, hosts: Hosts, base: str, relative: str, sas: str) -> bytes:
+def fetch(http: Http, hosts: BlobHosts, base: str, relative: str, sas: str) -> bytes:
     """The bytes at `BaseLocation` + `RelativeLocation` + `SasBlobToken` (§4.4).
 
     Raises RefusedError when that is not blob storage of this cloud.
@@ -422,9 +422,9 @@ def fetch(http: Http, hosts: Hosts, base: str, relative: str, sas: str) -> bytes
     return fetch_url(http, hosts, where + ("?" + sas.lstrip("?") if sas else "")).body
 
 
-def fetch_url(http: Http, hosts: Hosts, url: str) -> Response:
+def fetch_url(http: Http, hosts: BlobHosts, url: str) -> Response:
     """The answer from a blob URL with its own SAS; RefusedError for any other host."""
-    if not hosts.may_receive("blob", url):
+    if url not in hosts.origins:
         parts = split_url(url)
         where = parts.netloc if parts else repr(without_query(url))
         raise RefusedError(f"a service names {where} as blob storage, which is not this cloud's")

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from reconciler.engine.evaluation import parse_evaluation
 from reconciler.errors import UnreadableError
 from reconciler.http.client import _encoded
-from reconciler.http.hosts import Hosts
 from reconciler.http.response import Headers, Response, error_of, parse_xml
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
@@ -34,6 +33,7 @@ from reconciler.platforms.studio.operation import operation_state
 from reconciler.platforms.studio.web_service import patched_model
 from reconciler.platforms.studio.web_service_state import live_of
 from reconciler.stores.azure_blob import Account
+from reconciler.stores.azure_hosts import BlobHosts
 from tests.fuzz.mutations import every_other_value, foreign
 from tests.fuzz.promise import always, check_types, parsed
 
@@ -193,7 +193,7 @@ def blobs(body: bytes, _: Town) -> None:
 
 
 def _names(*pages: bytes, container: str = "models") -> list[str]:
-    hosts = Hosts("", "http://127.0.0.1:1")
+    hosts = BlobHosts("http://127.0.0.1:1")
     account = Account(_Stub(*pages), hosts, "abc", "a2V5")  # type: ignore[arg-type]
     return [blob.name for blob in account.container(container).list()]
 

@@ -25,14 +25,14 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.client import Http
-from reconciler.http.hosts import Hosts
 from reconciler.stores import azure_blob as blob
 from reconciler.stores.azure_blob import Account, BlobUrl, Container
+from reconciler.stores.azure_hosts import BlobHosts
 from reconciler.stores.azure_sas import account_key, sign
 
 KEY = base64.b64encode(b"canary key of a storage account, 64 bytes long, as Azure makes them"[:64])
 NOW = 1_800_000_000.0
-AZURE = Hosts("southcentralus")
+AZURE = BlobHosts()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def models(account: Account, storage: Storage) -> Container:
 
 
 def account_on(http: Http, url: str) -> Account:
-    return Account(http, Hosts("", url), "account", KEY.decode(), clock=lambda: NOW)
+    return Account(http, BlobHosts(url), "account", KEY.decode(), clock=lambda: NOW)
 
 
 # --- verbs ----------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_a_container_that_is_not_there_is_an_error(account: Account, storage: St
 def test_a_store_that_is_not_there_is_one_error_of_the_configuration(
     http: Http, stand_in: StandIn
 ) -> None:
-    hosts = Hosts("", stand_in.url)
+    hosts = BlobHosts(stand_in.url)
     stand_in.respond, stand_in.answers = (
         None,
         [Answer(404, b"", {"x-ms-error-code": "ContainerNotFound"})],

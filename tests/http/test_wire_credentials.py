@@ -13,10 +13,10 @@ import pytest
 from reconciler import errors
 from reconciler.errors import ConfigurationError, RefusedError, UnauthorizedError
 from reconciler.http.client import Http
-from reconciler.http.credentials import AccessToken, Bearer, resolve, resolve_all
-from reconciler.http.hosts import Hosts
+from reconciler.http.credentials import AccessToken, Bearer, NoToken, Token, resolve, resolve_all
 from reconciler.model import Auth, SecretName, Source
-from reconciler.platforms.azure import NoToken, SignIn, Token
+from reconciler.platforms.azure import ARM_SCOPE, SignIn
+from reconciler.platforms.studio.hosts import Hosts
 
 AZURE = Hosts("southcentralus")
 EMULATOR = Hosts("southcentralus", "http://127.0.0.1:8400")
@@ -67,7 +67,7 @@ def test_a_secret_that_no_header_can_carry_is_refused_unseen(value: str) -> None
 
 
 def test_a_bearer_gives_its_token_only_to_hosts_of_its_role() -> None:
-    token = Bearer("workspace-canary", "classic", AZURE)
+    token = Bearer("workspace-canary", AZURE.classic_origins)
     assert token.authorization("https://management.azureml.net/a") == "Bearer workspace-canary"
     for url in (ARM, "http://management.azureml.net/a", "https://evil.example/", "x"):
         with pytest.raises(
@@ -78,19 +78,21 @@ def test_a_bearer_gives_its_token_only_to_hosts_of_its_role() -> None:
 
 def test_a_refusal_names_the_host_and_no_secret() -> None:
     with pytest.raises(RefusedError) as caught:
-        Bearer("workspace-canary", "classic", AZURE).authorization("https://a.example/?sig=c4n4ry")
+        Bearer("workspace-canary", AZURE.classic_origins).authorization(
+            "https://a.example/?sig=c4n4ry"
+        )
     assert caught.value.message == (
-        "a token of the Classic management API must not go to https://a.example, which is no host "
-        "of it in this cloud"
+        "a token of the Classic management API must not go to https://a.example, which is not "
+        "bound to it outside git"
     )
 
 
 def test_no_credential_shows_its_secret() -> None:
-    assert "canary" not in repr(Bearer("workspace-canary", "classic", AZURE))
+    assert "canary" not in repr(Bearer("workspace-canary", AZURE.classic_origins))
     assert "emulator" in errors.redact("emulator")
     assert (
-        repr(AccessToken(SignIn(Auth.AZURE_CLI, Http()), "arm", AZURE))
-        == "AccessToken(arm, SignIn(azure-cli))"
+        repr(AccessToken(SignIn(Auth.AZURE_CLI, Http()), ARM_SCOPE, AZURE.arm_origins))
+        == "AccessToken(https://management.azure.com/.default, SignIn(azure-cli))"
     )
 
 
@@ -98,7 +100,7 @@ def test_a_refused_request_is_not_sent() -> None:
     told: list[tuple[str, str]] = []
     http = Http(on_request=lambda *request: told.append(request))
     with pytest.raises(RefusedError):
-        http.request("GET", ARM, credential=Bearer("workspace-canary", "classic", AZURE))
+        http.request("GET", ARM, credential=Bearer("workspace-canary", AZURE.classic_origins))
     assert told == []
 
 
@@ -138,7 +140,7 @@ def sign_in(now: list[float]) -> Scripted:
 
 @pytest.fixture
 def token(sign_in: Scripted, now: list[float]) -> AccessToken:
-    return AccessToken(sign_in, "arm", AZURE, lambda: now[0])
+    return AccessToken(sign_in, ARM_SCOPE, AZURE.arm_origins, lambda: now[0])
 
 
 FAILED = NoToken(UnauthorizedError, "signing in to Azure: AADSTS7000215")
@@ -259,10 +261,9 @@ def test_another_host_gets_no_token_and_nobody_signs_in(
 def test_the_emulator_needs_no_azure_identity() -> None:
     program = (
         "import sys; from reconciler.http.credentials import AccessToken;"
-        "from reconciler.http.hosts import Hosts; from reconciler.http.client import Http;"
-        "from reconciler.platforms.azure import SignIn; from reconciler.model import Auth;"
-        "hosts = Hosts('', 'http://127.0.0.1:1');"
-        "token = AccessToken(SignIn(Auth.CLIENT_SECRET, Http(), {}), 'arm', hosts); token.check();"
+        "from reconciler.platforms.studio.hosts import EmulatorSignIn, Hosts;"
+        "origins = Hosts('', 'http://127.0.0.1:1').arm_origins;"
+        "token = AccessToken(EmulatorSignIn(), 'any', origins); token.check();"
         "print(token.authorization('http://127.0.0.1:1/'), 'azure' in sys.modules)"
     )
     ran = subprocess.run(
@@ -273,4 +274,4 @@ def test_the_emulator_needs_no_azure_identity() -> None:
 
 def test_the_emulators_word_goes_only_to_the_emulator(sign_in: Scripted) -> None:
     with pytest.raises(RefusedError):
-        AccessToken(sign_in, "arm", EMULATOR).authorization(ARM)
+        AccessToken(sign_in, ARM_SCOPE, EMULATOR.arm_origins).authorization(ARM)

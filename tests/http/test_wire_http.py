@@ -688,7 +688,7 @@ def test_a_mounted_adapter_answers_and_is_retried(http: Http) -> None:
 
 def test_importing_the_wire_imports_no_client() -> None:
     program = (
-        "import sys; from reconciler.http import client, credentials, hosts;from reconciler.stores import azure_blob, azure_sas;"
+        "import sys; from reconciler.http import client, credentials, origins;from reconciler.stores import azure_blob, azure_sas;"
         "print([m for m in ('requests', 'urllib3', 'azure') if m in sys.modules])"
     )
     said = subprocess.run(

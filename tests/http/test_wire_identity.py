@@ -35,10 +35,10 @@ from reconciler.errors import (
     redact,
 )
 from reconciler.http.client import Http
-from reconciler.http.credentials import AccessToken
-from reconciler.http.hosts import Hosts
+from reconciler.http.credentials import AccessToken, NoToken, Token
 from reconciler.model import Auth
-from reconciler.platforms.azure import NoToken, SignIn, Token
+from reconciler.platforms.azure import ARM_SCOPE, SignIn
+from reconciler.platforms.studio.hosts import Hosts
 
 ARM = "https://management.azure.com/subscriptions/1"
 SCOPE = "https://management.azure.com/.default"
@@ -104,7 +104,7 @@ def failed(found: Token | NoToken) -> NoToken:
 
 def access(sign_in: SignIn) -> AccessToken:
     """By the clock of azure-identity, which a test may have set."""
-    return AccessToken(sign_in, "arm", Hosts("southcentralus"), lambda: time.time())
+    return AccessToken(sign_in, ARM_SCOPE, Hosts("southcentralus").arm_origins, lambda: time.time())
 
 
 # --- each way gives a token -----------------------------------------------------------------

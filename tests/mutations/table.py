@@ -176,7 +176,7 @@ _BLOB = _mutations(
     ),
     (
         "a blob at a host of anybody is fetched",
-        'if not hosts.may_receive("blob", url):',
+        "if url not in hosts.origins:",
         "if False:",
         "tests/http/test_wire_blob.py::test_a_reference_to_another_host_is_refused",
     ),
@@ -1058,55 +1058,13 @@ _PROVE = _mutations(
 
 # --- where secrets may go -----------------------------------------------------------------------
 
-_HOSTS = _mutations(
-    "reconciler/http/hosts.py",
-    (
-        "a key for scoring goes to any host whose name holds the right one",
-        "return host.endswith(_SCORING_SUFFIX)",
-        "return _SCORING_SUFFIX in host",
-        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
-    ),
-    (
-        "a SAS goes to any host whose name begins right",
-        "return _BLOB_HOST.fullmatch(host) is not None",
-        "return _BLOB_HOST.match(host) is not None",
-        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
-    ),
-    (
-        "a token goes by plain http, or to any port",
-        'if parts.scheme != "https" or _port(parts) != 443:\n            return False\n        return self._is_host_of',
-        "if False:\n            return False\n        return self._is_host_of",
-        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
-    ),
-    (
-        "the token of the emulator goes anywhere",
-        "return _origin(parts) == _origin(urlsplit(self.emulator))",
-        "return True",
-        "tests/http/test_wire_hosts.py::test_on_the_emulator_tokens_stay_on_its_port",
-    ),
-    (
-        "a client secret goes to any authority",
-        "public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)",
-        "public = True",
-        "tests/http/test_wire_identity.py::test_an_authority_that_is_not_azures_is_refused",
-    ),
-    (
-        "the token of a job goes to any port of a host of GitHub's",
-        "if host.endswith(_ACTIONS_SUFFIX) and _port(parts) == 443:",
-        "if host.endswith(_ACTIONS_SUFFIX):",
-        "tests/http/test_wire_identity.py::test_the_jobs_token_goes_only_to_github",
-    ),
+_URLS = _mutations(
+    "reconciler/http/urls.py",
     (
         "URLs that two parsers read differently are URLs",
         'if not url.isprintable() or "\\\\" in url or " " in url:',
         "if False:",
         "tests/http/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
-    ),
-    (
-        "a token of ARM goes to any host whose name begins right",
-        "return _ARM_HOST.fullmatch(host) is not None",
-        "return _ARM_HOST.match(host) is not None",
-        "tests/http/test_wire_hosts.py::test_a_token_goes_nowhere_else",
     ),
     (
         "an id of a service is a path to anywhere",
@@ -1122,17 +1080,75 @@ _HOSTS = _mutations(
     ),
 )
 
+_ORIGINS = _mutations(
+    "reconciler/http/origins.py",
+    (
+        "a secret goes to any host whose name begins right",
+        "self.hosts.fullmatch(host) is not None",
+        "self.hosts.match(host) is not None",
+        "tests/studio/test_hosts.py::test_a_secret_goes_nowhere_else",
+    ),
+    (
+        "a secret goes by plain http, or to any port",
+        '((scheme, port) == ("https", 443) and at_home)',
+        "at_home",
+        "tests/studio/test_hosts.py::test_a_secret_goes_nowhere_else",
+    ),
+    (
+        "the token of the emulator goes anywhere",
+        "return there in self.exact or (",
+        "return bool(self.exact) or (",
+        "tests/studio/test_hosts.py::test_on_the_emulator_secrets_stay_on_its_port",
+    ),
+    (
+        "RECONCILER_ORIGINS sends a secret through the net unencrypted",
+        'if parts.scheme != "https" and not is_loopback(there[1]):',
+        "if False:",
+        "tests/http/test_origins.py::test_a_listed_origin_is_https_or_this_machine",
+    ),
+)
+
+_STUDIO_HOSTS = _mutations(
+    "reconciler/platforms/studio/hosts.py",
+    (
+        "a key for scoring goes to any host whose name ends right",
+        r"(?:[a-z0-9-]+\.)+services\.azureml\.net",
+        r".*services\.azureml\.net",
+        "tests/studio/test_hosts.py::test_a_secret_goes_nowhere_else",
+    ),
+)
+
+_AUTHORITIES = _mutations(
+    "reconciler/platforms/azure.py",
+    (
+        "a client secret goes to any authority",
+        "public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)",
+        "public = True",
+        "tests/http/test_wire_identity.py::test_an_authority_that_is_not_azures_is_refused",
+    ),
+)
+
+_ACTIONS_HOSTS = _mutations(
+    "reconciler/platforms/actions_token.py",
+    (
+        "the token of a job goes to any port of a host of GitHub's",
+        'if scheme == "https" and host.endswith(_ACTIONS_SUFFIX) and port == 443:',
+        'if scheme == "https" and host.endswith(_ACTIONS_SUFFIX):',
+        "tests/http/test_wire_identity.py::test_the_jobs_token_goes_only_to_github",
+    ),
+)
+
 _CREDENTIALS = _mutations(
     "reconciler/http/credentials.py",
     (
         "a key or workspace token goes to any host",
-        "_check_receiver(self.hosts, self.role, url)",
+        "self.origins.check(url)",
         "pass",
         "tests/http/test_wire_credentials.py::test_a_bearer_gives_its_token_only_to_hosts_of_its_role",
     ),
     (
         "an access token goes to any host",
-        "_check_receiver(self._hosts, self._role, url)",
+        "self._origins.check(url)",
         "pass",
         "tests/http/test_wire_credentials.py::test_another_host_gets_no_token_and_nobody_signs_in",
     ),
@@ -1407,7 +1423,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(*_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_ARTIFACTS),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
     *(*_RESPONSE, *_HTTP, *_LANES, *_SWAPPING, *_VERIFY, *_PROVE),
-    *(*_HOSTS, *_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
+    *(*_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
+    *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
     *(*_ERRORS, *_OUTPUT, *_CONSOLE, *_ENDING, *_MAIN, *_REDACTION, *_RECORDED, *_SNAPSHOT),
     *(*_OUTPUTS, *_LEAKS),
 )

@@ -23,7 +23,7 @@ from reconciler.console import redacted, say
 from reconciler.errors import Problem, ReconcilerError, redact, remember_secret
 from reconciler.http.client import Http
 from reconciler.http.credentials import Bearer
-from reconciler.http.hosts import Hosts
+from reconciler.http.origins import Origins
 from reconciler.http.response import Headers, Response, one_line
 from reconciler.model import Source
 from reconciler.offline import snapshot_file
@@ -172,7 +172,7 @@ def test_the_traceback_of_a_bug_hides_a_secret(
 
 def test_a_key_that_a_service_hands_out_is_known() -> None:
     """Of `listKeys`, and of Classic endpoints."""
-    Bearer(SECRET, "scoring", Hosts(""))
+    Bearer(SECRET, Origins("a key"))
     assert redact(SECRET) == "***"
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from reconciler.engine.evaluation import parse_evaluation
 from reconciler.errors import UnreadableError
-from reconciler.http.hosts import Hosts
 from reconciler.http.response import Headers, Response
 from reconciler.platforms.studio.bes import BatchExecution, parse_job
+from reconciler.platforms.studio.hosts import Hosts
 from reconciler.platforms.trainer import JobState
 from tests.test_plan import RECIPE
 

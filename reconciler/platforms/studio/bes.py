@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, RejectedError, UnreadableError
 from reconciler.http.credentials import Bearer
-from reconciler.http.hosts import path_id
+from reconciler.http.urls import path_id
 from reconciler.platforms.trainer import Job, JobState
 from reconciler.stores.azure_blob import BlobUrl
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.http.client import Http
-    from reconciler.http.hosts import Hosts
     from reconciler.model import Recipe, TrainingService
+    from reconciler.platforms.studio.hosts import Hosts
 
 MAX_UNFINISHED_JOBS = 40  # §4.7: more are queued by the service, out of our sight
 API_VERSION = "api-version=2.0"
@@ -48,7 +48,7 @@ class BatchExecution:
         self._name = service.name
         base = f"{hosts.scoring}{service.url}" if service.url.startswith("/") else service.url
         self._jobs = f"{base.rstrip('/')}/jobs"
-        self._credential = Bearer(key, "scoring", hosts)
+        self._credential = Bearer(key, hosts.scoring_origins)
 
     def submit(
         self, recipe: Recipe, inputs: Mapping[str, BlobUrl], outputs: Mapping[str, BlobUrl]

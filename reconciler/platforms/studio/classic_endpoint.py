@@ -135,7 +135,7 @@ class ClassicEndpoints:
         self._grant = connection.grant
         self._mark = connection.environment.mark
         self._workspace = workspace.id
-        self._token = Bearer(connection.secret(workspace.token), "classic", connection.hosts)
+        self._token = Bearer(connection.secret(workspace.token), connection.hosts.classic_origins)
         base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
         self._reads = Reads(connection.http, base, self._token)
         self._doors = scoring.Doors(connection.http)
@@ -349,7 +349,7 @@ class ClassicEndpoints:
         base = text(endpoint, "ApiLocation").rstrip("/")
         if not base:
             raise UnreadableError(f"{binding.address} has no ApiLocation, so no scoring URL")
-        return base, Bearer(text(endpoint, "PrimaryKey"), "scoring", self._hosts)
+        return base, Bearer(text(endpoint, "PrimaryKey"), self._hosts.scoring_origins)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The endpoint and its service without keys and SAS tokens."""

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, UnreadableError
-from reconciler.http.hosts import path_id, path_part
+from reconciler.http.urls import path_id, path_part
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal
 from reconciler.platforms.studio.members import check_is_of, near, text
 from reconciler.platforms.studio.reasons import Refused

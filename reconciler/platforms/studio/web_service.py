@@ -19,7 +19,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.credentials import Bearer
-from reconciler.http.hosts import named, path_part
+from reconciler.http.urls import named, path_part
 from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Score, Witness
 from reconciler.platforms.contract import Connection
 from reconciler.platforms.studio import scoring
@@ -240,7 +240,7 @@ class WebServices:
         """The operation's state and percentage; "" when it succeeded (§3.6)."""
         if not operation:
             return ""
-        if not self._hosts.may_receive("arm", operation):
+        if operation not in self._hosts.arm_origins:
             raise UnreadableError(
                 f"the write was accepted, but its operation is said to be at {named(operation)}, "
                 "where no token of Azure Resource Manager may go; plan again: the service itself "
@@ -267,7 +267,7 @@ class WebServices:
             credential=self._token,
             what=f"reading the keys of {binding.address}",
         ).json_object()
-        return base, Bearer(text(keys, "primary"), "scoring", self._hosts)
+        return base, Bearer(text(keys, "primary"), self._hosts.scoring_origins)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The definition without secrets and without what the server generates."""
@@ -322,7 +322,7 @@ class WebServices:
         check_is_of(document, answer.what, id=_of(address).path, name=_of(address).name)
         if not (where := payloads_location(document)):
             return document
-        payload = blob.fetch_url(self._http, self._hosts, where)
+        payload = blob.fetch_url(self._http, self._hosts.blob, where)
         return with_payload(document, payload.json_object())
 
     def _url(self, address: Address, below: str = "") -> str:

@@ -1,15 +1,21 @@
-"""Where things are, and who may receive a token."""
+"""Where Studio is, and who may hear its secrets."""
 
 from __future__ import annotations
 
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.http.hosts import REGIONS, Hosts, Role, hosts_of
+from reconciler.http.origins import Origins
 from reconciler.model import CloudName, Environment, SecretName, Source, Store, Workspace
+from reconciler.platforms.studio.hosts import REGIONS, Hosts, hosts_of
 
 AZURE = Hosts("southcentralus")
 EMULATOR = Hosts("southcentralus", "http://127.0.0.1:8400")
+SECRETS = ["arm", "classic", "scoring", "blob"]
+
+
+def origins(hosts: Hosts, secret: str) -> Origins:
+    return hosts.blob.origins if secret == "blob" else getattr(hosts, f"{secret}_origins")
 
 
 def environment(
@@ -33,7 +39,7 @@ def test_azure_has_the_documented_hosts() -> None:
     assert hosts.arm == "https://management.azure.com"
     assert hosts.classic == "https://management.azureml.net"
     assert hosts.scoring == "https://ussouthcentral.services.azureml.net"
-    assert hosts.blob("account") == "https://account.blob.core.windows.net/"
+    assert hosts.blob.of("account") == "https://account.blob.core.windows.net/"
 
 
 @pytest.mark.parametrize("written", ["West Europe", "westeurope", "WestEurope"])
@@ -78,7 +84,7 @@ def test_a_scoring_host_that_nobody_documented_is_not_guessed() -> None:
 def test_the_emulator_is_on_this_machine(given: str | None, base: str) -> None:
     hosts = hosts_of(environment(CloudName.EMULATOR), given)
     assert {hosts.arm, hosts.classic, hosts.scoring} == {base}
-    assert hosts.blob("account") == f"{base}/blob/account/"
+    assert hosts.blob.of("account") == f"{base}/blob/account/"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +106,7 @@ def test_the_emulator_is_nowhere_else(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "url"),
+    ("secret", "url"),
     [
         ("arm", "https://management.azure.com/subscriptions/1?api-version=2"),
         ("arm", "https://MANAGEMENT.azure.com:443/"),
@@ -111,12 +117,12 @@ def test_the_emulator_is_nowhere_else(url: str) -> None:
         ("blob", "https://account.blob.core.windows.net/c/b?sig=x"),
     ],
 )
-def test_a_token_goes_to_its_own_hosts(role: Role, url: str) -> None:
-    assert AZURE.may_receive(role, url)
+def test_a_secret_goes_to_its_own_hosts(secret: str, url: str) -> None:
+    assert url in origins(AZURE, secret)
 
 
 @pytest.mark.parametrize(
-    ("role", "url"),
+    ("secret", "url"),
     [
         ("arm", "http://management.azure.com/"),
         ("arm", "https://management.azure.com:8443/"),
@@ -133,6 +139,8 @@ def test_a_token_goes_to_its_own_hosts(role: Role, url: str) -> None:
         ("arm", "https://westcentralus.management.azure.com.evil.example/"),
         ("arm", "http://127.0.0.1:8400/"),
         ("arm", "//management.azure.com/"),
+        ("arm", "https://management.azure.com./"),
+        ("scoring", "https://.services.azureml.net/"),
         ("classic", "https://europewest.management.azureml.net/"),
         ("classic", "https://management.azure.com/"),
         ("scoring", "https://evilservices.azureml.net/"),
@@ -143,13 +151,23 @@ def test_a_token_goes_to_its_own_hosts(role: Role, url: str) -> None:
         ("blob", "https://blob.core.windows.net/"),
     ],
 )
-def test_a_token_goes_nowhere_else(role: Role, url: str) -> None:
-    assert not AZURE.may_receive(role, url)
+def test_a_secret_goes_nowhere_else(secret: str, url: str) -> None:
+    assert url not in origins(AZURE, secret)
 
 
-@pytest.mark.parametrize("role", ["arm", "classic", "scoring", "blob"])
-def test_on_the_emulator_tokens_stay_on_its_port(role: Role) -> None:
-    assert EMULATOR.may_receive(role, "http://127.0.0.1:8400/any")
+@pytest.mark.parametrize("secret", SECRETS)
+def test_on_the_emulator_secrets_stay_on_its_port(secret: str) -> None:
+    assert "http://127.0.0.1:8400/any" in origins(EMULATOR, secret)
     for url in ("http://127.0.0.1:8401/", "https://127.0.0.1:8400/", "http://localhost:8400/"):
-        assert not EMULATOR.may_receive(role, url)
-    assert not EMULATOR.may_receive(role, "https://management.azure.com/")
+        assert url not in origins(EMULATOR, secret)
+    assert "https://management.azure.com/" not in origins(EMULATOR, secret)
+
+
+def test_another_host_hears_the_key_of_a_training_service_if_it_is_bound_outside_git() -> None:
+    there = ("https", "germanycentral.services.azureml.de", 443)
+    hosts = hosts_of(environment(CloudName.AZURE), bound=frozenset([there]))
+    url = "https://germanycentral.services.azureml.de/workspaces/1"
+    assert url in hosts.scoring_origins
+    assert url not in AZURE.scoring_origins
+    assert url not in hosts.arm_origins
+    assert url not in hosts.classic_origins

@@ -1,0 +1,176 @@
+"""Where Azure Machine Learning Studio is, by region, and which hosts may hear its secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError, Problem
+from reconciler.http.credentials import Token
+from reconciler.http.origins import Origins
+from reconciler.http.urls import Origin, is_loopback, named, origin, split_url
+from reconciler.model import CloudName
+from reconciler.platforms.azure import ARM_URL
+from reconciler.stores.azure_hosts import BlobHosts
+
+if TYPE_CHECKING:
+    from reconciler.model import Environment
+
+DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"
+# Operations of web services were recorded at westcentralus.management.azure.com.
+_ARM_HOSTS = re.compile(r"(?:[a-z0-9]+\.)?management\.azure\.com")
+_SCORING_HOSTS = re.compile(r"(?:[a-z0-9-]+\.)+services\.azureml\.net")
+
+
+@dataclass(frozen=True)
+class _Region:
+    management: str
+    scoring: str  # "" where no source names the host
+
+
+# azure-ml-studio-protocol.md §2.1; the integration-test row is nobody's production.
+REGIONS = {
+    "southcentralus": _Region("management.azureml.net", "ussouthcentral.services.azureml.net"),
+    "westeurope": _Region("europewest.management.azureml.net", "europewest.services.azureml.net"),
+    "southeastasia": _Region(
+        "asiasoutheast.management.azureml.net", "asiasoutheast.services.azureml.net"
+    ),
+    "japaneast": _Region("japaneast.management.azureml.net", "japaneast.services.azureml.net"),
+    "westcentralus": _Region(
+        "uswestcentral.management.azureml.net", "uswestcentral.services.azureml.net"
+    ),
+    "germanycentral": _Region("germanycentral.management.azureml.de", ""),
+}
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The base URLs of one environment's cloud, without trailing slash, and who hears its secrets.
+
+    `emulator` is the emulator's base URL, "" on Azure. `region` is normalised
+    (`southcentralus`) and may be one without Classic services; `classic` and `scoring` then
+    raise ConfigurationError, because New web services need neither to be managed. `bound` are the
+    origins that RECONCILER_ORIGINS binds: they may hear the keys of training services.
+    """
+
+    region: str
+    emulator: str = ""
+    bound: frozenset[Origin] = frozenset()
+
+    @property
+    def arm(self) -> str:
+        """The base URL of Azure Resource Manager."""
+        return self.emulator or ARM_URL
+
+    @property
+    def classic(self) -> str:
+        """The base URL of the Classic management API (§2.1)."""
+        return self.emulator or f"https://{_row(self.region).management}"
+
+    @property
+    def scoring(self) -> str:
+        """The base URL of scoring and batch jobs (§2.1)."""
+        if self.emulator:
+            return self.emulator
+        if not (host := _row(self.region).scoring):
+            raise ConfigurationError(
+                f"the scoring host of region {self.region} is not documented;"
+                " write absolute URLs for its training services"
+            )
+        return f"https://{host}"
+
+    @property
+    def blob(self) -> BlobHosts:
+        """The storage accounts of the cloud."""
+        return BlobHosts(self.emulator)
+
+    @property
+    def arm_origins(self) -> Origins:
+        """Who may hear a token of Azure Resource Manager."""
+        return self._hearing("a token of Azure Resource Manager", _ARM_HOSTS)
+
+    @property
+    def classic_origins(self) -> Origins:
+        """Who may hear a workspace token: the management host of the workspace's own region."""
+        row = REGIONS.get(self.region)
+        host = re.compile(re.escape(row.management)) if row else None
+        return self._hearing("a token of the Classic management API", host)
+
+    @property
+    def scoring_origins(self) -> Origins:
+        """Who may hear the key of an endpoint or of a training service."""
+        return self._hearing("a key of the scoring service", _SCORING_HOSTS).also(self.bound)
+
+    def _hearing(self, secret: str, hosts: re.Pattern[str] | None) -> Origins:
+        if self.emulator:
+            return Origins(secret, frozenset(filter(None, [origin(self.emulator)])))
+        return Origins(secret, hosts=hosts)
+
+
+def hosts_of(
+    environment: Environment,
+    emulator_url: str | None = None,
+    bound: frozenset[Origin] = frozenset(),
+) -> Hosts:
+    """The hosts of an environment; `emulator_url` counts only where its cloud is the emulator.
+
+    Raises ConfigurationError for a workspace in an unknown region, and for an emulator that
+    is not on this machine.
+    """
+    workspace = environment.workspace
+    region = _normal(workspace.region if workspace else environment.region)
+    if environment.cloud is CloudName.EMULATOR:
+        return Hosts(region, _emulator_base(emulator_url or DEFAULT_EMULATOR_URL), bound)
+    if workspace and region not in REGIONS:
+        raise ConfigurationError(_problems(environment, _unknown_region(workspace.region)))
+    return Hosts(region, bound=bound)
+
+
+class EmulatorSignIn:
+    """The way to sign in to the emulator, which takes any token: its word is no secret."""
+
+    def __repr__(self) -> str:
+        """Where it signs in."""
+        return "EmulatorSignIn()"
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def token(self, scope: str) -> Token:  # noqa: ARG002
+        """The word, for ever."""
+        return Token("emulator", 2**62)
+
+
+def _emulator_base(url: str) -> str:
+    parts = split_url(url)
+    if parts is None or not is_loopback(parts.hostname or ""):
+        raise ConfigurationError(
+            f"the emulator's URL must be http(s)://127.0.0.1:PORT, not {named(url)};"
+            " set RECONCILER_EMULATOR to what `reconciler emulator` printed, or unset it"
+        )
+    if parts.path.strip("/") or parts.query:  # "#" and the id of a world may follow
+        raise ConfigurationError(
+            f"the emulator's URL must end after the port: {parts.scheme}://{parts.netloc}"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _normal(region: str) -> str:
+    return region.replace(" ", "").lower()
+
+
+def _row(region: str) -> _Region:
+    if region not in REGIONS:
+        raise ConfigurationError(_unknown_region(region))
+    return REGIONS[region]
+
+
+def _unknown_region(region: str) -> str:
+    known = ", ".join(sorted(REGIONS))
+    return f"{region!r} is not a region with Classic services; write one of: {known}"
+
+
+def _problems(environment: Environment, message: str) -> list[Problem] | str:
+    where = environment.source
+    return [Problem(where.path, where.line, where.column, message)] if where.path else message
