@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import emulator
-from reconciler.cli import outcome, session
+from reconciler.cli import compose, outcome
 from reconciler.cli.demo import read_env_file
 from reconciler.engine.forecast import foresee
 from reconciler.engine.run import converge
@@ -90,7 +90,7 @@ class Lab:
     @property
     def environ(self) -> dict[str, str]:
         keys = read_env_file(self.services / "local" / "_emulator" / "emulator.env")
-        return {**keys, session.EMULATOR_VARIABLE: self.url}
+        return {**keys, compose.EMULATOR_VARIABLE: self.url}
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -98,7 +98,7 @@ class Lab:
         return [one for one in self.sent if one[0] not in ("GET", "HEAD")]
 
     def desired(self) -> Desired:
-        return session.load(self.services)["local"]
+        return compose.load(self.services)["local"]
 
     def world(self, *, read_only: bool = False, wanted: Desired | None = None) -> World:
         http = Http(
@@ -111,7 +111,7 @@ class Lab:
         )
         if self.server is None:
             http.mount(self.url, emulator.InProcessAdapter(self.cloud))
-        return session.connect(
+        return compose.connect(
             wanted or self.desired(), http, environ=self.environ, clock=LabClock(self.clock)
         )
 

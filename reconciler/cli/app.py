@@ -651,11 +651,11 @@ def approved(
     """Fetch the plans that people saw on the pull requests they merged: `apply FOLDER` does no more
     than those say."""
     from reconciler.ci.approved import approved as command
-    from reconciler.cli import session
+    from reconciler.cli import compose, session
     from reconciler.cli.output import log_to_stderr
 
     log_to_stderr(verbose)
-    found = session.load(services, *filter(None, [environment]))
+    found = compose.load(services, *filter(None, [environment]))
     chosen = session.choose(found, environment)
     return command(chosen.environment.name, branch, out, commented=commented)
 

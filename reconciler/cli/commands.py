@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.ci import job as actions
 from reconciler.ci.event import base_of_pull, read_event
-from reconciler.cli import session
+from reconciler.cli import compose, session
 from reconciler.console import say, show_kept, write_file
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import Action, Failure, Reason
@@ -33,7 +33,7 @@ _MOST_NAMES = 10
 def validate(services: Path, sarif: Path | None) -> int:
     """`validate`: 0 and one line per environment, or ConfigurationError."""
     with actions.sarif(sarif):
-        found = session.load(services)
+        found = compose.load(services)
     for name, wanted in sorted(found.items()):
         made = sum(bool(binding.element) for binding in wanted.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
@@ -113,7 +113,7 @@ def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: 
             made = opened.plan()
         return replace(made, notes=(*made.notes, f"from {taken.age}"))
     say(f"offline: planning against {live}; the model store is not read")
-    return _plan_of(wanted, observe_exports(wanted, live, session.emulator_url()))
+    return _plan_of(wanted, observe_exports(wanted, live, compose.emulator_url()))
 
 
 def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozenset()) -> int:

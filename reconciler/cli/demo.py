@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler import errors
-from reconciler.cli import applying, commands, outcome, session
+from reconciler.cli import applying, commands, compose, outcome, session
 from reconciler.cli.app import Format
 from reconciler.cli.approval import Approval
 from reconciler.cli.emulate import opened
@@ -119,7 +119,7 @@ def _emulated(local: Path) -> Iterator[None]:
         server.start()  # its thread is a daemon: before the `try` it still dies with the process
         variables = {
             **read_env_file(local / "_emulator" / "emulator.env"),
-            session.EMULATOR_VARIABLE: server.url,
+            compose.EMULATOR_VARIABLE: server.url,
         }
         with _environ(variables):
             try:
@@ -225,7 +225,7 @@ def _drift(services: Path) -> None:
     """
     wanted = _wanted(services)
     with session.client(wanted.environment, None, session.Stop()) as http:
-        _swap_back(wanted, session.connect(wanted, http))
+        _swap_back(wanted, compose.connect(wanted, http))
 
 
 def _swap_back(wanted: Desired, world: World) -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from reconciler import desired
-from reconciler.cli import session
+from reconciler.cli import compose
 from reconciler.console import say, write_file
 from reconciler.desired.edit import NewVersion, with_versions
 from reconciler.errors import ConfigurationError, Problem
@@ -35,7 +34,7 @@ def loaded(services: Path, edits: Iterable[Edit], *only: str) -> dict[str, Desir
         PurePosixPath(edit.path).relative_to(services.as_posix()): edit.after.decode("utf-8-sig")
         for edit in edits
     }
-    return desired.load(services, session.kinds(), only=only, instead=instead)
+    return compose.loaded(services, only=only, instead=instead)
 
 
 def finish(edits: Sequence[Edit], *, dry_run: bool) -> None:

@@ -7,7 +7,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import session
+from reconciler.cli import compose, session
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.http.client import Http
@@ -65,7 +65,7 @@ def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> I
             f"{seed} was not planted: {state} holds this world already. For a fresh one name an "
             "empty folder by --state."
         )
-    here = f"export {session.EMULATOR_VARIABLE}={url}#{cloud.world.id}"
+    here = f"export {compose.EMULATOR_VARIABLE}={url}#{cloud.world.id}"
     if url == DEFAULT_EMULATOR_URL:
         yield f"commands talk to this address anyway; to let them refuse another world: {here}"
     else:
@@ -92,7 +92,7 @@ def _way_out(port: int) -> str:
     by = f" by the emulator of world {world}" if world else ""
     return (
         f"{by}; stop what listens there, or start with --port 0 and export "
-        f"{session.EMULATOR_VARIABLE} as it says then"
+        f"{compose.EMULATOR_VARIABLE} as it says then"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import session
+from reconciler.cli import compose
 from reconciler.cli.editing import finish, loaded, make_edits
 from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewVersion
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) -> int:
     """`promote`: 0 when the target declares the version, also if it did before."""
-    found = session.load(services, from_, to)
+    found = compose.load(services, from_, to)
     source, target = environments(found, from_, to)
     chosen = promotions(source, target, name)
     if chosen.left_out:

@@ -12,64 +12,47 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import cache, partial
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler import desired
 from reconciler.ci.event import pull_head, read_event
+from reconciler.cli.compose import EMULATOR_VARIABLE, arm_token, connect, emulator_url, load
 from reconciler.cli.selection import in_shard
 from reconciler.console import say
-from reconciler.engine.world import Idle, World
+from reconciler.engine.world import World
 from reconciler.errors import (
     ConfigurationError,
-    RefusedError,
     StalePlanError,
     UnreachableError,
     WireError,
 )
 from reconciler.http.client import Http
-from reconciler.http.credentials import AccessToken, resolve_all
-from reconciler.http.origins import bound_origins
-from reconciler.ledger import Ledger
+from reconciler.http.credentials import AccessToken
 from reconciler.model import Actor, CloudName, NotDeclared
-from reconciler.platforms import contract as targets
-from reconciler.platforms.azure import ARM_SCOPE, SignIn
-from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS, BatchExecution
-from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL, EmulatorSignIn, hosts_of
-from reconciler.stores.azure_blob import Account
+from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS
+from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL, hosts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
-    from typing import Any
 
     from reconciler.cli.selection import Selection
     from reconciler.engine.world import Clock
     from reconciler.ledger.lock import Lock
     from reconciler.model import (
-        Address,
         Auth,
-        Binding,
         Desired,
         Environment,
-        ModelRef,
         Observed,
         Plan,
-        SecretName,
     )
     from reconciler.plan import Prune
-    from reconciler.platforms.studio.hosts import Hosts
-    from reconciler.stores.azure_blob import BlobUrl
 
-EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 SEED = "services/local/_emulator/seed.yaml"
 _MOST_UNCOMMITTED = 10
 _WORLD = re.compile(r"[0-9a-f]{1,64}")
-GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
 
 
 @dataclass
@@ -115,11 +98,6 @@ def _seconds() -> float:
     machine sleeps: a lease does."""
     number = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if number is None else time.clock_gettime(number)
-
-
-def emulator_url() -> str | None:
-    """Where the emulator is, if not at its default address."""
-    return os.environ.get(EMULATOR_VARIABLE) or None
 
 
 def introduce(environment: Environment) -> None:
@@ -214,31 +192,6 @@ def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def kinds() -> dict[str, desired.Kind]:
-    """What desired states must know of each kind; modules are loaded when they are asked."""
-
-    def kind(name: str) -> desired.Kind:
-        def address(spec: Mapping[str, Any], environment: Environment) -> Address:
-            if environment.cloud is CloudName.AZURE:
-                hosts_of(environment)  # says what is wrong with its region
-            return targets.target_module(name).address(spec, environment)
-
-        def creation(*given: Any) -> Any:
-            return targets.target_module(name).make_creation(*given)
-
-        return desired.Kind(address, creation if name in targets.FROM_DEFINITION else None)
-
-    return {name: kind(name) for name in targets.KINDS}
-
-
-def load(services: Path, *only: str) -> dict[str, Desired]:
-    """The desired state by environment; ConfigurationError with everything that is wrong.
-
-    `only` are the environments that are asked for; what is wrong in others is then no error.
-    """
-    return desired.load(services, kinds(), only=only, today=datetime.now(UTC).date())
-
-
 def wanted(
     services: Path,
     environment: str | None,
@@ -315,83 +268,6 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
     threads = width(environment, parallel)
     with Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait) as http:
         yield http
-
-
-def connect(
-    wanted: Desired,
-    http: Http,
-    *,
-    stop: Stop | None = None,
-    environ: Mapping[str, str] | None = None,
-    clock: Clock | None = None,
-    actor: Actor | None = None,
-    arm: AccessToken | None = None,
-) -> World:
-    """The world of an environment; every missing secret is named at once, before any request.
-
-    `arm` is a token that is shared with other worlds of the environment; else a new one is used.
-    """
-    environ = os.environ if environ is None else environ
-    environment = wanted.environment
-    stop = stop or Stop()
-    hosts = _hosts(environment, environ)
-    values = resolve_all(_secret_names(wanted), environ)
-    clock = clock or SystemClock(stop)
-
-    def secret(name: SecretName) -> str:
-        if name.variable not in values:  # of a kind that nobody declares, if any of it is left
-            values.update(resolve_all([name], environ))
-        return values[name.variable]
-
-    account = environment.store.account
-    key, container = secret(environment.store.key), environment.store.container
-    storage = Account(http.halted_by(stop.lost), hosts.blob, account, key, clock.now, container)
-    locks = Account(http, hosts.blob, account, key, clock.now, container).container(container)
-
-    def grant(ref: ModelRef) -> BlobUrl:
-        path = storage.path_of(ref)
-        if path is None:
-            raise RefusedError(f"{ref} is not in storage account {account}; no access can be given")
-        return storage.readable(path, GRANT_S)
-
-    arm = arm or arm_token(environment, http, environ)
-    http = http.halted_by(stop.halted)
-    connection = targets.Connection(http, hosts, environment, secret, grant, arm)
-    kinds = _kinds(wanted)
-    return World(
-        targets={k: targets.target_module(k).connect(connection) for k in kinds},
-        idle=_idle(connection, kinds) if wanted.whole else {},
-        trainers={
-            name: BatchExecution(http, hosts, service, secret(service.key))
-            for name, service in environment.training_services.items()
-            if name in _services(wanted.bindings)
-        },
-        ledger=Ledger(storage.container(container), locks),
-        storage=storage,
-        clock=clock,
-        actor=actor or Actor(secrets.token_hex(8)),
-        stopping=stop.event.is_set,
-    )
-
-
-def arm_token(
-    environment: Environment, http: Http, environ: Mapping[str, str] | None = None
-) -> AccessToken:
-    """The token of Azure Resource Manager, got as the environment says."""
-    environ = os.environ if environ is None else environ
-    hosts = _hosts(environment, environ)
-    sign_in = EmulatorSignIn() if hosts.emulator else SignIn(environment.auth, http, environ)
-    return AccessToken(sign_in, ARM_SCOPE, hosts.arm_origins)
-
-
-def _hosts(environment: Environment, environ: Mapping[str, str]) -> Hosts:
-    url = environ.get(EMULATOR_VARIABLE) or None
-    return hosts_of(environment, url, bound_origins(environ))
-
-
-def blobs(environment: Environment, emulator: str | None) -> str:
-    """The base URL of the environment's storage account."""
-    return hosts_of(environment, emulator).blob.of(environment.store.account)
 
 
 @dataclass
@@ -527,42 +403,3 @@ def _user_and_host() -> str:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (ImportError, KeyError, OSError):  # of a container, or on Windows
         return socket.gethostname()
-
-
-def _kinds(wanted: Desired) -> set[str]:
-    """The kinds that are asked: of a whole environment or shard all, for the lost may be any."""
-    asked = (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
-    return {binding.kind for binding in asked}
-
-
-def _idle(connection: targets.Connection, declared: set[str]) -> dict[str, Idle]:
-    """The other kinds that may be here, reached when they are asked for."""
-    modules = {kind: targets.target_module(kind) for kind in targets.KINDS if kind not in declared}
-    prefixes = {kind: one.key_prefix(connection.environment) for kind, one in modules.items()}
-    return {
-        kind: Idle(prefix, cache(partial(modules[kind].connect, connection)))
-        for kind, prefix in prefixes.items()
-        if prefix
-    }
-
-
-def _services(bindings: Iterable[Binding]) -> set[str]:
-    return {binding.recipe.service for binding in bindings}
-
-
-def secret_variables(wanted: Desired) -> list[str]:
-    """The environment variables that `connect` reads secrets from."""
-    return [name.variable for name in _secret_names(wanted)]
-
-
-def _secret_names(wanted: Desired) -> list[SecretName]:
-    """The secrets that this environment's bindings need, and no others."""
-    environment = wanted.environment
-    names = [environment.store.key]
-    used = _services(wanted.bindings)
-    names += [s.key for n, s in environment.training_services.items() if n in used]
-    for binding in wanted.bindings:
-        names += [name for _, name in binding.create.secrets] if binding.create else []
-    if environment.workspace is not None and "ClassicEndpoint" in _kinds(wanted):
-        names.append(environment.workspace.token)
-    return names

@@ -13,9 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from reconciler import desired
 from reconciler.ci.event import base_of_pull
-from reconciler.cli import git, session
+from reconciler.cli import compose, git
 from reconciler.console import say
 from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
@@ -121,7 +120,7 @@ def _before(repository: _Repository, commit: str, shown: str, name: str) -> Mapp
         if not root.resolve().is_relative_to(Path(folder).resolve()):
             return {}  # a link that leaves the commit: nothing of it is read
         try:
-            return desired.load(root, session.kinds(), only=[name], display=shown)
+            return compose.loaded(root, only=[name], display=shown)
         except ConfigurationError as exc:
             say(f"{exc.message.splitlines()[0]} (so every binding counts as touched)")
             return {}

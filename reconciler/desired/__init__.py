@@ -14,7 +14,6 @@ from reconciler.desired import leaks, schema
 from reconciler.desired.budget import Budget
 from reconciler.desired.definitions import Definitions
 from reconciler.desired.generate import Generators, most_bindings, summed
-from reconciler.desired.kinds import Kind
 from reconciler.desired.nodes import read
 from reconciler.desired.probes import Probes
 from reconciler.desired.resolve import Declared, Resolver
@@ -23,15 +22,14 @@ from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
     from pathlib import Path, PurePosixPath
 
     from reconciler.desired.nodes import Document
     from reconciler.desired.tree import Files
     from reconciler.model import Desired
-
-__all__ = ["Kind", "load"]
+    from reconciler.platforms.platform import Kind
 
 
 def load(
@@ -59,7 +57,7 @@ def load(
     files = read_tree(root, display, budget)
     files.texts.update(instead or {})
     templates, problems, complete = _documents(files, budget)
-    documents, more, expanded = _generated(root, templates, budget)
+    documents, more, expanded = _generated(Generators(root, budget, kinds), templates)
     problems.extend(more)
     declared = []
     for folder, document in documents:
@@ -67,7 +65,7 @@ def load(
         problems.extend(found)
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
-        raise ConfigurationError([_nothing(display)])
+        raise ConfigurationError([_nothing(display, kinds)])
     probes, definitions = Probes(root, budget), Definitions(root, budget)
     complete = complete and expanded
     resolver = Resolver(kinds, probes, definitions, budget, today, complete=complete)
@@ -103,7 +101,7 @@ def _unspoilt(
 
 
 def _generated(
-    root: Path, templates: list[tuple[PurePosixPath, Document]], budget: Budget
+    generators: Generators, templates: list[tuple[PurePosixPath, Document]]
 ) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
     """Every document that is made of the templates, problems, and whether all could be made."""
     environments = {
@@ -111,7 +109,6 @@ def _generated(
         for folder, document in templates
         if document.text("kind") == "Environment"
     }
-    generators = Generators(root, budget)
     found: list[tuple[PurePosixPath, Document]] = []
     problems: list[Problem] = []
     for folder, template in templates:
@@ -155,9 +152,9 @@ def _check(document: Document) -> list[Problem]:
     return [replace(each, element=document.element) for each in found]
 
 
-def _nothing(display: str) -> Problem:
+def _nothing(display: str, kinds: Iterable[str]) -> Problem:
     message = (
         "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
-        "(kind: Model) and NAME.yaml (kind: WebService or ClassicEndpoint)"
+        f"(kind: Model) and NAME.yaml (kind: {' or '.join(kinds)})"
     )
     return Problem(display, 0, 0, message, rule="file")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.desired.budget import Budget
-    from reconciler.desired.kinds import CreationMaker
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
     from reconciler.model import Creation, Environment, SecretName
+    from reconciler.platforms.platform import CreationMaker
 
 MOST_MIB = 16  # a definition of the 3 MB that a service is created of, with room for its blanks
 

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.nodes import Guess, problem, read
-from reconciler.desired.resolve import BINDING_KINDS
 from reconciler.desired.schema import near, not_text
 from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.model import MOST_BINDINGS, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from reconciler.desired.budget import Budget
@@ -56,9 +55,10 @@ class _WrongError(Exception):
 class Generators:
     """The generators of one tree. Each file is read once, however many documents name it."""
 
-    def __init__(self, root: Path, budget: Budget) -> None:
+    def __init__(self, root: Path, budget: Budget, kinds: Collection[str]) -> None:
         self._root = root
         self._budget = budget
+        self._kinds = kinds
         self._inside = root.resolve()
         self._texts: dict[PurePosixPath, str] = {}
 
@@ -69,8 +69,8 @@ class Generators:
 
         `most` is how many it may stand for.
         """
-        if not isinstance(document.data, dict) or document.data.get("kind") not in BINDING_KINDS:
-            return [document], _misplaced(document)
+        if not isinstance(document.data, dict) or document.text("kind") not in self._kinds:
+            return [document], _misplaced(document, self._kinds)
         try:
             elements = self._elements(document, folder, most)
         except _WrongError as exc:
@@ -182,10 +182,10 @@ def _and_more(first: Problem, more: int) -> Problem:
     return replace(first, message=f"{first.message} [{first.element}{also}]", element="")
 
 
-def _misplaced(document: Document) -> list[Problem]:
+def _misplaced(document: Document, kinds: Collection[str]) -> list[Problem]:
     if not isinstance(document.data, dict) or "forEach" not in document.data:
         return []
-    message = f"forEach is for {' and '.join(BINDING_KINDS)}; take it out here"
+    message = f"forEach is for {' and '.join(kinds)}; take it out here"
     return [problem(document.at_key("forEach"), message)]
 
 

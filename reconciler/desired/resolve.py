@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 
     from reconciler.desired.budget import Budget
     from reconciler.desired.definitions import Definitions
-    from reconciler.desired.kinds import Kind
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
     from reconciler.model import Address, Creation, Probe, Recipe, Source
+    from reconciler.platforms.platform import Kind
 
-BINDING_KINDS = ("WebService", "ClassicEndpoint")
-KINDS = ("Environment", "Model", *BINDING_KINDS)
+CORE_KINDS = ("Environment", "Model")
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,15 @@ class Resolver:
     def resolve(self, declared: Iterable[Declared]) -> dict[str, Desired]:
         """Environment name → what it must look like; meaningless if there are problems."""
         ordered = list(declared)
-        self._complete &= all(each.kind in KINDS and each.name for each in ordered)
+        known = (*CORE_KINDS, *self._kinds)
+        self._complete &= all(each.kind in known and each.name for each in ordered)
         self._collect_environments(each for each in ordered if each.kind == "Environment")
         self._collect_models(each for each in ordered if each.kind == "Model")
         for each in ordered:
-            if each.kind in BINDING_KINDS:
+            if each.kind in self._kinds:
                 self._bind(each)
+            elif each.kind not in CORE_KINDS and each.valid:
+                self._refuse_kind(each, known)
         self._refuse_models_alone(ordered)
         self._refuse_too_many()
         found = [site for site in self._sites.values() if site.environment]
@@ -152,6 +154,13 @@ class Resolver:
             if each.name and (more or not once):
                 self._doubtful_models.add(each.name)
 
+    def _refuse_kind(self, each: Declared, known: tuple[str, ...]) -> None:
+        """Complain of a kind that the schema accepts and no platform offers: never drop it."""
+        message = f'kind: no platform offers "{each.kind}"{near(each.kind or "", known)}'
+        self._say(each.document.at("kind"), message)
+        if (site := self._nearest(each.folder)) is not None:
+            self.doubtful.add(site.declared.name)
+
     def _bind(self, each: Declared) -> None:
         """Bind, and say of every problem to which element of a `forEach` it belongs."""
         before = len(self.problems)
@@ -181,8 +190,8 @@ class Resolver:
         return True
 
     def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
-        kind = self._kinds.get(each.kind or "")
-        if site.environment is None or kind is None or kind.creation is None:
+        kind = self._kinds[each.kind or ""]
+        if site.environment is None or kind.creation is None:
             return build.creation(each.document), []
         where = each.document, each.folder, site.environment
         return self._definitions.creation(*where, kind.creation)
@@ -232,10 +241,7 @@ class Resolver:
         if site.environment is None:
             return None
         place = each.document.at_key("spec")
-        kind = self._kinds.get(each.kind or "")
-        if kind is None:
-            self._say(each.document.at("kind"), f"kind: this program cannot serve {each.kind}")
-            return None
+        kind = self._kinds[each.kind or ""]
         try:
             address = kind.address(each.document.data["spec"], site.environment)
         except ValueError as exc:

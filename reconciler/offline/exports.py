@@ -22,7 +22,7 @@ from reconciler.model import (
     Observed,
     Refusal,
 )
-from reconciler.platforms import contract as targets
+from reconciler.platforms import kinds
 from reconciler.platforms.studio.hosts import hosts_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, 
         "kind": binding.kind,
         "name": binding.name,
         "address": str(binding.address),
-        "readOnly": list(targets.target_module(binding.kind).READ_ONLY_EXPORTED),
+        "readOnly": list(kinds()[binding.kind].module.READ_ONLY_EXPORTED),
     }
     return {MARK: mark, **document}
 
@@ -197,7 +197,7 @@ def _live(binding: Binding, document: Mapping[str, Any] | None) -> Live:
         why = "no export of it was given; run `reconciler export`, or leave it out"
         return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_exported", why))
     try:
-        return targets.target_module(binding.kind).live_from_export(document, binding)
+        return kinds()[binding.kind].module.live_from_export(document, binding)
     except WireError as exc:
         why = f"{exc.message}; export it again"
         return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_a_definition", why))

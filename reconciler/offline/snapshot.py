@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
-from reconciler.cli import session
+from reconciler.cli import compose, session
 from reconciler.console import say, show_kept, write_file
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
@@ -41,7 +41,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
 
     environment = wanted.environment
     session.introduce(environment)
-    answers = Answers(_base(environment, session.emulator_url()))
+    answers = Answers(_base(environment, compose.emulator_url()))
     with session.opened(wanted, parallel) as opened:
         at = timestamp(opened.world.clock.now())
         heard = replace(opened, http=opened.http.heard_by(answers.hear))
@@ -69,7 +69,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
 
 
 def _base(environment: Environment, emulator: str | None) -> str:
-    return session.blobs(environment, emulator)
+    return compose.blobs(environment, emulator)
 
 
 # --- planning against one ------------------------------------------------------------------
@@ -157,10 +157,10 @@ def opened_offline(
 ) -> Iterator[session.Session]:
     """The environment as it was: a session that asks nobody, and needs no secret."""
     found, stop = taken.snapshot, session.Stop()
-    environ = dict.fromkeys(session.secret_variables(wanted), _NO_KEY)
-    environ[session.EMULATOR_VARIABLE] = found.emulator
+    environ = dict.fromkeys(compose.secret_variables(wanted), _NO_KEY)
+    environ[compose.EMULATOR_VARIABLE] = found.emulator
     clock, arm = _Then(found.at), NoToken()
     with Recorded(found.answers) as http:
-        world = session.connect(wanted, http, stop=stop, environ=environ, clock=clock, arm=arm)
+        world = compose.connect(wanted, http, stop=stop, environ=environ, clock=clock, arm=arm)
         width = session.width(wanted.environment, parallel)
         yield session.Session(wanted, http, world, stop, width, arm, environ=environ, clock=clock)

@@ -1,1 +1,94 @@
-"""Kinds of endpoints, training engines, registries of versions: one folder per platform."""
+"""The platforms that this installation knows: kinds of endpoints and training engines.
+
+A platform is one folder here and one line in `BUILT_IN`, or an entry point of the group
+`reconciler.platforms` of another package. Either way its module offers a `PLATFORM`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConfigurationError
+from reconciler.platforms.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from reconciler.platforms.platform import Kind
+
+    Loader = tuple[str, str, Callable[[], Any]]  # the platform's name, who offers it, how to load
+
+GROUP = "reconciler.platforms"
+BUILT_IN = {"studio": "reconciler.platforms.studio"}
+_RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
+
+
+@cache
+def platforms() -> Mapping[str, Platform]:
+    """Every platform by its name; ConfigurationError if they contradict each other."""
+    return registry([*_built_in(), *_installed()])
+
+
+def kinds() -> dict[str, Kind]:
+    """Every kind of endpoint by its name."""
+    return {name: kind for each in platforms().values() for name, kind in each.kinds.items()}
+
+
+def _built_in() -> Iterable[Loader]:
+    for name, module in BUILT_IN.items():
+        yield name, module, partial(_offered, module)
+
+
+def _offered(module: str) -> Any:
+    return importlib.import_module(module).PLATFORM
+
+
+def _installed() -> Iterable[Loader]:
+    from importlib.metadata import entry_points
+
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        package = point.dist.name if point.dist else "an unknown package"
+        yield point.name, f"{point.value} of {package}", point.load
+
+
+def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
+    """The loaded platforms by name, each kind and engine offered once."""
+    found: dict[str, Platform] = {}
+    offered: dict[tuple[str, str], str] = {}
+    for name, place, load in loaders:
+        platform = _loaded(name, place, load)
+        if name in _RESERVED or name in found:
+            raise ConfigurationError(
+                f'the platform name "{name}" ({place}) is taken; uninstall that package, or rename '
+                "its entry point"
+            )
+        found[name] = platform
+        claims = [("kind", kind) for kind in platform.kinds]
+        for claim in claims + [("engine", engine) for engine in platform.engines]:
+            other = offered.setdefault(claim, name)
+            if other != name:
+                raise ConfigurationError(
+                    f'the platforms "{other}" and "{name}" ({place}) both offer the {claim[0]} '
+                    f"{claim[1]}; uninstall one of them"
+                )
+    return found
+
+
+def _loaded(name: str, place: str, load: Callable[[], Any]) -> Platform:
+    """The platform behind one loader. Whatever a foreign package raises is a sentence here."""
+    try:
+        platform = load()
+    except Exception as exc:
+        why = f"{type(exc).__name__}: {exc}"
+        raise ConfigurationError(
+            f'the platform "{name}" ({place}) cannot be loaded ({why}); repair or uninstall its '
+            "package"
+        ) from exc
+    if not isinstance(platform, Platform) or platform.name != name:
+        raise ConfigurationError(
+            f'the platform "{name}" ({place}) is no Platform of that name; its entry point must '
+            "lead to one"
+        )
+    return platform

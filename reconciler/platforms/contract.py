@@ -1,21 +1,19 @@
 """One module per kind of endpoint, and the seam they stand behind.
 
-A new target is one module here, one line in `KINDS`, one clause in the schema, and its twin in
-the emulator. A module offers:
+A module offers:
 
 * `address(spec, environment)`: the frozen address of a binding's spec (ValueError: cannot be);
 * `key_prefix(environment)`: what the keys of all its addresses there begin with; None: it has none;
 * `connect(connection)`: its `Target`;
 * `live_from_export(document, binding)`: what an exported document says, without any network;
-* `make_creation(document, spec, environment, secret)`, where it is one of `FROM_DEFINITION`: how
-  its address is made from a definition, or where below `spec` that is wrong.
+* `make_creation(document, spec, environment, secret)`, where it is created from a definition: how
+  its address is made of one, or where below `spec` that is wrong.
 """
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -36,12 +34,6 @@ if TYPE_CHECKING:
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.soon import Soon
     from reconciler.stores.azure_blob import BlobUrl
-
-KINDS = {
-    "WebService": "reconciler.platforms.studio.web_service",
-    "ClassicEndpoint": "reconciler.platforms.studio.classic_endpoint",
-}
-FROM_DEFINITION = ("WebService",)  # kinds that are created from an exported definition
 
 
 @dataclass(frozen=True)
@@ -169,8 +161,3 @@ class TargetModule(Protocol):
     def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
         """What an exported document says of the binding's address."""
         ...
-
-
-def target_module(kind: str) -> TargetModule:
-    """The module of a kind; KeyError for a kind that nobody registered."""
-    return cast("TargetModule", importlib.import_module(KINDS[kind]))

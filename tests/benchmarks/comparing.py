@@ -14,8 +14,8 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
-from reconciler.cli import session
-from reconciler.cli.session import EMULATOR_VARIABLE
+from reconciler.cli import compose
+from reconciler.cli.compose import EMULATOR_VARIABLE
 from reconciler.http import response
 from reconciler.http.client import Http
 from reconciler.model import Artifact, ArtifactState, Observed
@@ -75,7 +75,7 @@ class _Watch:
 def definitions(setting: Setting) -> Iterator[Row]:
     """Definitions of 3 MB, inline and with their payload in a blob."""
     services = fleets.write(setting.folder / "large", Fleet("new", 1))
-    wanted = session.load(services)["fleet"]
+    wanted = compose.load(services)["fleet"]
     inline = {"webServices": json.dumps(definition(SIZE)).encode()}
     in_blob = {
         "webServices": json.dumps(definition(SIZE, in_blob=_PAYLOAD)).encode(),
@@ -114,7 +114,7 @@ def _costs(wanted: Desired, bodies: dict[str, bytes]) -> tuple[float, float]:
     sending, parsing = _Watch(), _Watch()
     with Http() as http:
         http.mount("http://", _Answers(bodies))
-        world = session.connect(wanted, http, environ=environ)
+        world = compose.connect(wanted, http, environ=environ)
         ready = Artifact(ArtifactState.READY, world.ledger.ref(binding.version))
         with (
             patch.object(Http, "request", sending.over(Http.request)),

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.cli import session
-from reconciler.cli.session import EMULATOR_VARIABLE
+from reconciler.cli import compose, session
+from reconciler.cli.compose import EMULATOR_VARIABLE
 from reconciler.engine.world import timestamp
 from reconciler.ledger import Attempt, Evaluation, Ledger, Manifest
 from reconciler.model import Event, ModelRef, Record, Score
@@ -172,7 +172,7 @@ def begin(
     job_s: float = 2.0,
 ) -> None:
     """Let the cloud begin a world: it serves what is declared, or the models before that."""
-    wanted = session.load(services)["fleet"]
+    wanted = compose.load(services)["fleet"]
     base = f"{cloud.url}/blob/{ACCOUNT}/"
     serving = _converged(wanted, base) if converged else dict.fromkeys(_names(wanted), INITIAL)
     world: dict[str, Any] = {
@@ -210,7 +210,7 @@ def _settle(wanted: Desired, url: str) -> None:
     """Write into the store what runs that made and proved every version would have left there."""
     environ = {**SECRETS, EMULATOR_VARIABLE: url}
     with session.client(wanted.environment, 16, session.Stop()) as http:
-        world = session.connect(wanted, http, environ=environ)
+        world = compose.connect(wanted, http, environ=environ)
         keep = _keeper(world.ledger, ModelRef(f"{url}/blob/{ACCOUNT}/{INITIAL}"))
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(keep, wanted.bindings))

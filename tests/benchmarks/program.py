@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.session import EMULATOR_VARIABLE
+from reconciler.cli.compose import EMULATOR_VARIABLE
 from tests.benchmarks.fleets import SECRETS
 
 if TYPE_CHECKING:

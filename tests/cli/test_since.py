@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli import session
+from reconciler.cli import compose
 from reconciler.cli.since import since
 from reconciler.errors import ConfigurationError
 from tests.desired.trees import write
@@ -66,11 +66,11 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def names(ref: str = "main", services: Path = SERVICES) -> AbstractSet[str]:
-    return since(services, session.load(services)["production"], ref)
+    return since(services, compose.load(services)["production"], ref)
 
 
 def refusal(ref: str, services: Path = SERVICES) -> str:
-    wanted = session.load(services)["production"]
+    wanted = compose.load(services)["production"]
     with pytest.raises(ConfigurationError) as caught:
         since(services, wanted, ref)
     return caught.value.message
@@ -158,7 +158,7 @@ def test_everything_is_touched_where_the_commit_is_not_valid(
 def test_an_environment_that_is_new_is_touched_whole() -> None:
     (SERVICES / "production").rename(SERVICES / "live")
     edit(SERVICES / "live" / "environment.yaml", "name: production", "name: live")
-    wanted = session.load(SERVICES)["live"]
+    wanted = compose.load(SERVICES)["live"]
     assert since(SERVICES, wanted, "main") == {*FLEET, "churn"}
 
 

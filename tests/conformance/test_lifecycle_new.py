@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler import desired, errors
-from reconciler.cli import session
+from reconciler import errors
+from reconciler.cli import compose
 from reconciler.emulator import Fault
 from reconciler.engine.survey import survey
 from reconciler.model import Action, ArtifactState, Reason
@@ -156,7 +156,7 @@ def test_a_setting_that_the_service_refuses_stands_in_the_way_of_no_model(
 ) -> None:
     lab = switched()
     # On the day of its validation the expiry was still to come.
-    passed = lambda: desired.load(lab.services, session.kinds())["local"]  # noqa: E731
+    passed = lambda: compose.loaded(lab.services)["local"]  # noqa: E731
     monkeypatch.setattr(lab, "desired", passed)
     alone(lab)
     lab.apply()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli import session
+from reconciler.cli import compose
 from reconciler.platforms.studio.classic_endpoint import ClassicAddress
 from reconciler.platforms.studio.web_service import WebServiceAddress
 
@@ -51,6 +51,6 @@ def test_the_record_of_one_workspace_is_no_witness_in_another(
         ),
         encoding="utf-8",
     )
-    wanted = session.load(lab.services)["twin"]
+    wanted = compose.load(lab.services)["twin"]
     ledger = lab.world(wanted=wanted).ledger
     assert [ledger.record(binding.address) for binding in wanted.bindings] == [None] * 3

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import session
+from reconciler.cli import compose, session
 from reconciler.cli.demo import copy_services, local_services, read_env_file
 from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
@@ -320,10 +320,10 @@ class Stage:
 
         The bytes count, not the name: what serves must be the file that was proved.
         """
-        wanted = session.load(self.folder / "services")["local"]
+        wanted = compose.load(self.folder / "services")["local"]
         by_name = {binding.name: binding for binding in wanted.bindings}
         with session.client(wanted.environment, None, session.Stop()) as http:
-            world = session.connect(wanted, http.reading(), environ=self._environ)
+            world = compose.connect(wanted, http.reading(), environ=self._environ)
             for name, model in zip(self.scenario.bindings, models, strict=True):
                 record = world.ledger.record(by_name[name].address)
                 if record is None or not record.proved:
@@ -341,9 +341,9 @@ class Stage:
         return f"there is work left: {'; '.join(found)}" if found else ""
 
     def _plan(self) -> Plan:
-        wanted = session.load(self.folder / "services")["local"]
+        wanted = compose.load(self.folder / "services")["local"]
         with session.client(wanted.environment, None, session.Stop()) as http:
-            world = session.connect(wanted, http.reading(), environ=self._environ)
+            world = compose.connect(wanted, http.reading(), environ=self._environ)
             return make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
 
     def _one_start_per_version(self) -> str:
@@ -362,7 +362,7 @@ class Stage:
     @property
     def _environ(self) -> dict[str, str]:
         keys = read_env_file(self.local / "_emulator" / "emulator.env")
-        return {**keys, session.EMULATOR_VARIABLE: self._server.url}
+        return {**keys, compose.EMULATOR_VARIABLE: self._server.url}
 
     def _keep_only(self, names: tuple[str, ...]) -> None:
         if "breast-cancer" not in names:

@@ -195,10 +195,14 @@ def test_the_root_may_be_called_otherwise(root: Path) -> None:
         load(root / "nowhere", KINDS, display="the-demo")
 
 
-def test_a_kind_without_a_target_is_said(root: Path) -> None:
-    said = "services/churn.yaml:2:7: kind: this program cannot serve WebService"
+def test_a_kind_that_no_platform_offers_is_an_error_and_never_dropped(root: Path) -> None:
+    said = 'services/churn.yaml:2:7: kind: no platform offers "WebService"'
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         load(write(root, GOOD), {})
+    others = {**KINDS, "WebServices": KINDS["WebService"]}
+    del others["WebService"]
+    with pytest.raises(ConfigurationError, match='"WebService"; did you mean "WebServices"'):
+        load(write(root, GOOD), others)
 
 
 def test_what_the_operating_system_lists_first_does_not_matter(
@@ -253,7 +257,8 @@ def test_only_complaints_come_out_of_arbitrary_bytes(root: Path, data: bytes) ->
 
 def test_loading_needs_no_network_library() -> None:
     script = (
-        "import sys; from pathlib import Path; from reconciler.desired import Kind, load\n"
+        "import sys; from pathlib import Path; from reconciler.desired import load\n"
+        "from reconciler.platforms.platform import Kind\n"
         "class Place(str): key = property(str)\n"
         "load(Path('services/local'), dict.fromkeys(['WebService', 'ClassicEndpoint'],"
         " Kind(lambda spec, _: Place(str(spec)))))\n"

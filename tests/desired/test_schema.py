@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 
 from reconciler.desired import schema
 from reconciler.desired.nodes import read
-from reconciler.desired.resolve import KINDS
+from reconciler.desired.resolve import CORE_KINDS
 from reconciler.model import Auth
+from reconciler.platforms import kinds
 from tests.desired.trees import ENVIRONMENT, MODEL
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def test_every_pattern_has_a_message_and_both_ends() -> None:
 
 
 def test_the_program_and_the_schema_know_the_same_kinds() -> None:
-    assert set(SCHEMA["properties"]["kind"]["enum"]) == set(KINDS)
+    assert set(SCHEMA["properties"]["kind"]["enum"]) == {*CORE_KINDS, *kinds()}
 
 
 def test_the_program_and_the_schema_know_the_same_ways_to_sign_in() -> None:

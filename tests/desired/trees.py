@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired import Kind, load
+from reconciler.desired import load
 from reconciler.errors import ConfigurationError
+from reconciler.platforms.platform import Kind
 from reconciler.platforms.studio.creation import make_creation
 
 if TYPE_CHECKING:

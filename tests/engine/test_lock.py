@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli import session
+from reconciler.cli import compose, session
 from reconciler.errors import ConflictError, StoppedError
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
@@ -99,7 +99,7 @@ def test_a_lock_that_is_taken_away_is_free_only_when_its_run_must_have_heard_of_
 def connected(lab: Lab, stop: session.Stop) -> World:
     http = Http(threads=1, on_request=lambda method, url: lab.sent.append((method, url)))
     clock = LabClock(lab.clock)
-    return session.connect(lab.desired(), http, environ=lab.environ, stop=stop, clock=clock)
+    return compose.connect(lab.desired(), http, environ=lab.environ, stop=stop, clock=clock)
 
 
 def every_write(lab: Lab, world: World) -> list[Callable[[], object]]:

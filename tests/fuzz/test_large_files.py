@@ -22,7 +22,7 @@ MOST_MIB = 300
 _LOADING = """
 import json, sys, time
 from pathlib import Path
-from reconciler.cli.session import load
+from reconciler.cli.compose import load
 from reconciler.errors import ConfigurationError
 
 began = time.process_time()

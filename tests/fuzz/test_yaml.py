@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from reconciler.cli.session import load
+from reconciler.cli.compose import load
 from reconciler.desired.nodes import MAX_MESSAGE
 from reconciler.errors import ConfigurationError
-from reconciler.platforms import contract as targets
+from reconciler.platforms import kinds
 from tests.fuzz.mutations import damaged, every_other_value, foreign, mutated
 from tests.fuzz.promise import always, check_types, parsed
 from tests.lab import LOCAL
@@ -129,7 +129,7 @@ def put(tmp_path: Path) -> Callable[[str], Callable[[bytes], None]]:
             for wanted in found.values():
                 check_types(wanted.environment)
                 for binding in wanted.bindings:
-                    assert binding.kind in targets.KINDS
+                    assert binding.kind in kinds()
                     check_types(binding.recipe)
                     check_types(binding.version)
                     json.dumps(binding.recipe.as_json(), ensure_ascii=False).encode()

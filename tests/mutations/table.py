@@ -94,8 +94,8 @@ _LOCK = _mutations(
     ),
 )
 
-_SESSION = _mutations(
-    "reconciler/cli/session.py",
+_COMPOSE = _mutations(
+    "reconciler/cli/compose.py",
     (
         "a run without its lock writes to the store",
         "storage = Account(http.halted_by(stop.lost),",
@@ -108,6 +108,10 @@ _SESSION = _mutations(
         "",
         "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
     ),
+)
+
+_SESSION = _mutations(
+    "reconciler/cli/session.py",
     (
         "a clock that is set ends a lock",
         "return self._began + _seconds()",
@@ -1411,6 +1415,7 @@ _LEAKS = _mutations(
 )
 
 MUTATIONS: tuple[Mutation, ...] = (
+    *_COMPOSE,
     *_SESSION,
     *_CELLS,
     *_MARKDOWN,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.cli import session
+from reconciler.cli import compose
 from reconciler.engine.run import converge
 from reconciler.engine.survey import observe_all
 from reconciler.http.client import Http
@@ -99,7 +99,7 @@ def test_processes_take_turns_and_train_once(
 def unlocked(lab: Lab) -> dict[str, Ended]:
     wanted = lab.desired()
     with Http(threads=8, backoff_s=0.01) as http:
-        world = session.connect(wanted, http, environ=lab.environ)
+        world = compose.connect(wanted, http, environ=lab.environ)
         plan = make_plan(wanted.environment, observe_all(world, wanted.bindings, 8))
         return converge(world, wanted.bindings, plan, Quiet(), parallel=8, most_jobs=40)
 
@@ -137,6 +137,6 @@ def test_runs_without_a_lock_train_once_and_lose_no_update(
 
 
 def records(lab: Lab) -> list:
-    ledger = session.connect(lab.desired(), Http(threads=1), environ=lab.environ).ledger
+    ledger = compose.connect(lab.desired(), Http(threads=1), environ=lab.environ).ledger
     found = [ledger.record(binding.address) for binding in lab.desired().bindings]
     return [record for record in found if record is not None]
