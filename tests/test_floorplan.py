@@ -14,11 +14,12 @@ MAY_IMPORT = {
     "soon": set(),
     "model": {"auth", "model"},
     "errors": set(),
+    "codec": set(),
     "gates": {"model"},
     "limits": {"model"},
     "plan": {"model", "gates", "limits"},
     "verify": {"model"},
-    "render": {"model", "render"},
+    "render": {"model", "codec", "render"},
     "console": {"errors", "render"},
     "desired": {"model", "errors", "desired", "platforms.platform"},
     "http": {"model", "errors", "soon", "http"},
@@ -34,7 +35,9 @@ MAY_IMPORT = {
     },
     "ci": {"model", "errors", "console", "http", "render", "ci"},
     "report": {"model", "errors", "render", "report"},
-    "offline": {"model", "errors", "console", "http", "stores", "render", "offline"},
+    "offline": {
+        *("model", "errors", "codec", "console", "http", "stores", "render", "offline"),
+    },
     "emulator": {"emulator"},
 }
 
@@ -55,7 +58,7 @@ CLIMBS: dict[str, set[str]] = {
 
 ALONE = {"platforms.platform"}  # what `desired` is handed platforms as
 
-PURE = {"auth", "model", "plan", "gates", "limits", "verify", "render"}
+PURE = {"auth", "codec", "model", "plan", "gates", "limits", "verify", "render"}
 IMPURE = {
     "requests",
     "urllib3",

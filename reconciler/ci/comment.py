@@ -19,7 +19,7 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.model import Plan, Report
-from reconciler.render.runs import parse_document
+from reconciler.render.documents import parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from reconciler.model.observed import Event, Health, HealthCode, Score
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.model.plan import Plan
+from reconciler.model.plan import Plan
 
 
 @dataclass(frozen=True)

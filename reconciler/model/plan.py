@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping  # at run time: documents are read by these types
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from reconciler.model.places import NOWHERE, Source
 from reconciler.model.reasons import TO_TRAIN
 from reconciler.model.versions import Judgement, canonical_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Action(Enum):

@@ -6,13 +6,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 MODEL_FILE = "model.ilearner"
 EVALUATION_FILE = "evaluation.csv"

@@ -6,10 +6,11 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from reconciler.codec import make_codec, read
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import redact
-from reconciler.offline.recorded import Answer, Answers
-from reconciler.render.documents import Node, json_document
+from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers
+from reconciler.render.documents import json_document
 from reconciler.stores.azure_values import BlobProperties
 
 if TYPE_CHECKING:
@@ -77,68 +78,80 @@ class Snapshot:
 def snapshot_json(taken: Snapshot) -> str:
     """The file; equal snapshots are equal files."""
     answers = taken.answers
-    document = {
-        "schema": SCHEMA,
-        "taken": {"at": taken.at, "commit": taken.commit, "by": taken.program},
-        "of": {**asdict(taken.place), "emulator": taken.emulator},
-        "answers": [
-            {"url": url, "status": answer.status, "body": answer.body}
-            for url, answer in sorted(answers.management.items())
-        ],
-        "storage": {
-            "base": answers.base,
-            "listed": sorted(answers.listed),
-            "absent": sorted(answers.absent),
-            "blobs": [
-                {"name": name, "etag": one.etag, "length": one.length, "md5": one.md5}
-                for name, one in sorted(answers.blobs.items())
-            ],
-            "texts": [{"name": name, "text": text} for name, text in sorted(answers.texts.items())],
-        },
-    }
-    return redact(json_document(document, indent=1))
+    blobs = sorted(answers.blobs.items())
+    file = _File(
+        SCHEMA,
+        _Taken(taken.at, taken.commit, taken.program),
+        _Of(**vars(taken.place), emulator=taken.emulator),
+        tuple(_Asked(url, a.status, a.body) for url, a in sorted(answers.management.items())),
+        _Storage(
+            answers.base,
+            tuple(sorted(answers.listed)),
+            tuple(sorted(answers.absent)),
+            tuple(_Blob(name, one.etag, one.length, one.md5) for name, one in blobs),
+            tuple(_Text(name, text) for name, text in sorted(answers.texts.items())),
+        ),
+    )
+    return redact(json_document(_CODEC.unstructure(file), indent=1))
 
 
 def snapshot_in(document: dict[str, Any]) -> Snapshot:
     """The snapshot in a JSON object; ValueError names the place that is damaged."""
-    root = Node(document, "snapshot")
-    if (schema := root.get("schema", str)) != SCHEMA:
+    if (schema := document.get("schema")) != SCHEMA:
         raise ValueError(
             f"snapshot.schema: {schema!r} is not {SCHEMA!r}, the one that this version reads; "
             "take it with this version"
         )
-    taken, of = root.node("taken"), root.node("of")
-    return Snapshot(
-        at=taken.made("at", _moment),
-        commit=taken.made("commit", lambda text: _fitting(_COMMIT, text)),
-        program=taken.get("by", str),
-        place=Place(**{name: of.get(name, str) for name in Place.__dataclass_fields__}),
-        emulator=of.get("emulator", str),
-        answers=_answers(root.nodes("answers"), root.node("storage")),
+    file = read(_CODEC, _File, document, "snapshot")
+    taken, storage = file.taken, file.storage
+    answers = Answers(
+        storage.base,
+        {asked.url: Answer(asked.status, asked.body) for asked in file.answers},
+        {one.name: BlobProperties(one.etag, one.length, {}, one.md5) for one in storage.blobs},
+        {one.name: one.text for one in storage.texts},
+        set(storage.absent),
+        set(storage.listed),
     )
+    place = Place(**{name: getattr(file.of, name) for name in Place.__dataclass_fields__})
+    return Snapshot(taken.at, taken.commit, taken.by, place, file.of.emulator, answers)
 
 
-def _answers(management: Iterable[Node], storage: Node) -> Answers:
-    return Answers(
-        base=storage.get("base", str),
-        management={node.get("url", str): _answer(node) for node in management},
-        blobs={_name(node): _properties(node) for node in storage.nodes("blobs")},
-        texts={_name(node): node.get("text", str) for node in storage.nodes("texts")},
-        absent=set(storage.texts("absent")),
-        listed=set(storage.texts("listed")),
-    )
+# --- the shape of the file, whose parts refuse what no snapshot holds ----------------------
 
 
-def _answer(node: Node) -> Answer:
-    status, body = node.get("status", int), node.any("body")
-    if status not in (200, 404):
-        raise ValueError(f"{node.place}.status: must be 200 or 404")
-    level = [body]
-    for _ in range(MOST_LEVELS):
-        level = [below for value in level for below in _below(value)]
-    if level:
-        raise ValueError(f"{node.place}.body: nested deeper than {MOST_LEVELS} levels")
-    return Answer(status, body)
+def _need(holds: bool, why: str) -> None:
+    if not holds:
+        raise ValueError(why)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    at: str
+    commit: str
+    by: str
+
+    def __post_init__(self) -> None:
+        seconds_since_epoch(self.at)
+        _need(_COMMIT.fullmatch(self.commit) is not None, "commit must be 40 or 64 hex digits")
+
+
+@dataclass(frozen=True)
+class _Of(Place):
+    emulator: str
+
+
+@dataclass(frozen=True)
+class _Asked:
+    url: str
+    status: int
+    body: Any
+
+    def __post_init__(self) -> None:
+        _need(self.status in KEPT_STATUSES, "status must be 200 or 404")
+        level = [self.body]
+        for _ in range(MOST_LEVELS):
+            level = [below for value in level for below in _below(value)]
+        _need(not level, f"body is nested deeper than {MOST_LEVELS} levels")
 
 
 def _below(value: Any) -> Iterable[Any]:
@@ -147,26 +160,51 @@ def _below(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _name(node: Node) -> str:
-    name = node.get("name", str)
-    if not name.isprintable() or "/" not in name:
-        raise ValueError(f"{node.place}.name: must be container/blob without control characters")
-    return name
+@dataclass(frozen=True)
+class _Text:
+    name: str
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
 
 
-def _properties(node: Node) -> BlobProperties:
-    etag, length = node.get("etag", str), node.get("length", int)
-    if not etag.isprintable() or not etag.strip('"') or length < 0:
-        raise ValueError(f"{node.place}: must have a printable ETag and a length that is no debt")
-    return BlobProperties(etag, length, {}, node.made("md5", lambda text: _fitting(_MD5, text)))
+@dataclass(frozen=True)
+class _Blob:
+    name: str
+    etag: str
+    length: int
+    md5: str
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        printable = self.etag.isprintable() and self.etag.strip('"') != ""
+        _need(printable, "etag must be a printable ETag")
+        _need(self.length >= 0, "length must not be negative")
+        _need(_MD5.fullmatch(self.md5) is not None, "md5 must be an MD5 in base64, or empty")
 
 
-def _moment(text: str) -> str:
-    seconds_since_epoch(text)
-    return text
+def _check_name(name: str) -> None:
+    fits = name.isprintable() and "/" in name
+    _need(fits, "name must be container/blob without control characters")
 
 
-def _fitting(shape: re.Pattern[str], text: str) -> str:
-    if not shape.fullmatch(text):
-        raise ValueError("of another shape")
-    return text
+@dataclass(frozen=True)
+class _Storage:
+    base: str
+    listed: tuple[str, ...]
+    absent: tuple[str, ...]
+    blobs: tuple[_Blob, ...]
+    texts: tuple[_Text, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    schema: str
+    taken: _Taken
+    of: _Of
+    answers: tuple[_Asked, ...]
+    storage: _Storage
+
+
+_CODEC = make_codec()

@@ -227,9 +227,8 @@ def damage(change: dict[str, Any] | None = None, **root: Any) -> str:
         (damage({"name": "another"}), "plan.digest: '51a8b04a9391' does not fit"),
         (damage({"name": "\ud800"}), "plan.changes: half a character"),
         (damage(digest="000000000000"), "plan.digest: '000000000000' does not fit"),
-        (damage(converged=True), "plan.converged: does not fit"),
-        (damage(counts={"NOOP": 2}), "plan.counts.WAIT: is missing"),
-        (damage(counts={"NOOP": 7}), "plan.counts.NOOP: there are 2"),
+        (damage(converged=True), "plan.converged: True does not fit"),
+        (damage(counts={"NOOP": 2}), "plan.counts: .* does not fit the changes"),
     ],
 )
 def test_a_damaged_plan_is_refused_with_the_place_of_the_damage(text: str, said: str) -> None:
