@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +18,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 def read_event(environ: Mapping[str, str]) -> dict[str, Any]:
     """The event; empty where there is none, or none that can be read."""
     try:
-        with open(environ.get("GITHUB_EVENT_PATH", ""), encoding="utf-8") as file:  # noqa: PTH123 - "" is no path
-            event = json.load(file)
-    except (OSError, ValueError, RecursionError):
+        with open(environ.get("GITHUB_EVENT_PATH", ""), "rb") as file:  # noqa: PTH123 - "" is no path
+            event = parse_json(file.read())
+    except (OSError, ValueError):
         return {}
     return event if isinstance(event, dict) else {}
 

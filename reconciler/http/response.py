@@ -7,9 +7,6 @@ content type and the first characters, redacted.
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +24,7 @@ from reconciler.errors import (
     redact,
 )
 from reconciler.http.urls import split_url
+from reconciler.strict_json import parse_json
 
 _SHOWN_CHARACTERS = 80
 _SHOWN_MESSAGE = 400
@@ -126,36 +124,6 @@ class Response:
 
 
 _NOT_JSON = object()
-_MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-def parse_json(body: bytes) -> Any:
-    """The value of a JSON text in UTF-8; ValueError for everything else, however deep or large.
-
-    Half a character (a lone surrogate) is refused too: it could be neither shown nor written.
-    """
-    text = body.decode("utf-8-sig")
-    try:
-        value = _DECODER.decode(text)
-        if _MAYBE_HALF.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
-    return value
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)  # Python reads NaN and Infinity, JSON does not
-
-
-def _finite(written: str) -> float:
-    value = float(written)
-    if not math.isfinite(value):  # 1e999 is JSON, but could not be written again
-        raise ValueError(written)
-    return value
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _kind_of(text: str, content_type: str) -> str:

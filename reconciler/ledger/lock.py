@@ -28,8 +28,8 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
-from reconciler.http.response import parse_json
 from reconciler.ledger.manifest import document_bytes
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

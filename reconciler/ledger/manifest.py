@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.http.response import parse_json
 from reconciler.model import MANIFEST_FILE, Recipe, Version
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

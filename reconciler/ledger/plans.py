@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError, StalePlanError, UnreadableError
-from reconciler.http.response import parse_json
 from reconciler.ledger.manifest import document_bytes
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from reconciler.model import Actor, Plan

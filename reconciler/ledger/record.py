@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.http.response import parse_json
 from reconciler.ledger.manifest import document_bytes, pairs, timestamp
 from reconciler.model import Event, ModelRef, Record, Score
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,6 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
-from reconciler.http.response import parse_json
 from reconciler.ledger import model_url, version_name
 from reconciler.model import (
     Artifact,
@@ -24,6 +23,7 @@ from reconciler.model import (
 )
 from reconciler.platforms import kinds
 from reconciler.platforms.studio.hosts import hosts_of
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

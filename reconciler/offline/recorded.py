@@ -20,9 +20,10 @@ from xml.etree import ElementTree
 from reconciler.errors import NotKnownError
 from reconciler.http.client import Http, without_query
 from reconciler.http.credentials import AccessToken
-from reconciler.http.response import Headers, Response, parse_json, parse_xml
+from reconciler.http.response import Headers, Response, parse_xml
 from reconciler.offline.redaction import kept_json, kept_text
 from reconciler.stores.azure_values import BlobProperties, listed
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

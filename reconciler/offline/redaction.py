@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from reconciler.errors import holds_secret, redact
+from reconciler.strict_json import parse_json
 
 HIDDEN = "***"
 _SECRETS = {
@@ -80,7 +81,7 @@ def kept_text(path: str, content: bytes) -> str:
     if "/_records/" not in path:
         return redact(text)
     try:
-        record = json.loads(text)
+        record = parse_json(text)
     except ValueError:
         return ""
     if isinstance(record, dict):

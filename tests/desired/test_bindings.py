@@ -122,25 +122,26 @@ PROBES = [
         "a probe that says something twice",
         "probe.json",
         '{"Inputs": {"a": 1, "a": 2}}',
-        f'{REQUEST} "probe.json": "a" is twice in one object; keep one',
+        f'{REQUEST} "probe.json": not JSON that a service could read: "a" is twice in one object; '
+        "keep one",
     ),
     whole(
         "a probe with NaN",
         "probe.json",
         '{"a": NaN}',
-        f'{REQUEST} "probe.json": not JSON that a service could read',
+        f'{REQUEST} "probe.json": not JSON that a service could read: NaN is not a number of JSON',
     ),
     whole(
         "a probe with a number that overflows",
         "probe.json",
         '{"a": 1e999}',
-        f'{REQUEST} "probe.json": not JSON that a service could read',
+        f'{REQUEST} "probe.json": not JSON that a service could read: 1e999 is too large a number',
     ),
     whole(
         "a probe that nests without end",
         "probe.json",
         '{"a":' + "[" * 100_000,
-        f'{REQUEST} "probe.json": not JSON that a service could read',
+        f'{REQUEST} "probe.json": not JSON that a service could read: nested too deeply',
     ),
     whole(
         "a probe that is too long",

@@ -225,7 +225,7 @@ def damage(change: dict[str, Any] | None = None, **root: Any) -> str:
         (damage({"source": None}), r"plan.changes\[0\].source: must be an object"),
         (damage({"diffs": [{"path": 1}]}), r"plan.changes\[0\].diffs\[0\].path: must be text"),
         (damage({"name": "another"}), "plan.digest: '51a8b04a9391' does not fit"),
-        (damage({"name": "\ud800"}), "plan.changes: half a character"),
+        (damage({"name": "\ud800"}), "plan: not JSON: half a character"),
         (damage(digest="000000000000"), "plan.digest: '000000000000' does not fit"),
         (damage(converged=True), "plan.converged: True does not fit"),
         (damage(counts={"NOOP": 2}), "plan.counts: .* does not fit the changes"),
