@@ -1,25 +1,26 @@
-"""Charts as SVG that lives inside a page: pygal draws, the page's own style sheet paints.
+"""Charts as SVG inside the page: shapes with classes, which the page's style sheet paints.
 
-What pygal adds for a file of its own is taken out: its style sheet, its scripts, comments, ids, and
-whatever has a link. What is left are shapes with classes, which the page gives its theme's colours.
+The versions stand beside each other at equal distance, each in the middle of its own strip, so that
+a single one has its place too; a gate is a line from edge to edge. Values grow upwards from the
+lowest tick or, under bars, from zero.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
 
-from reconciler.render.cells import cut, number, visible
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+from reconciler.render.cells import cut, numbers, visible
 
 WIDTH, HEIGHT = 440, 230
+TOP, RIGHT, BOTTOM = 14, WIDTH - 12, HEIGHT - 26  # edges of where values are drawn
 MOST_LABELS = 6
+MOST_TICKS = 5
+LARGEST = 1e300  # whatever is larger is drawn there: the span must be a number
+_CHARACTER, _BAR = 7, 46  # how wide these are, at most
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Point:
     """A value of a version; `live` and `refused` say how its dot is drawn."""
 
     label: str
-    value: float | None
+    value: float
     live: bool = False
     refused: bool = False
 
@@ -36,17 +37,17 @@ class Point:
 class Line:
     """A line through the versions; `kind` says how it is drawn.
 
-    It is main, edge, gate, moving (a gate that depends on the live model) or bar.
+    It is main, edge or bar; or gate or moving (a gate that depends on the live model), which have
+    one point that stands for every version.
     """
 
-    name: str
     kind: str
     points: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn, and the words for those who do not see it."""
+    """What is drawn, and the words for those who do not see it; the first line has every label."""
 
     id: str
     title: str
@@ -54,131 +55,104 @@ class Chart:
     lines: tuple[Line, ...]
 
 
-def line_chart(chart: Chart) -> str:
+@dataclass(frozen=True)
+class _Scale:
+    """From a value, and from the place of a version in the row, to points of the drawing."""
+
+    low: float
+    high: float
+    left: float
+    count: int
+
+    def y(self, value: float) -> float:
+        """How far below the upper edge of the drawing."""
+        part = (min(max(value, -LARGEST), LARGEST) - self.low) / (self.high - self.low)
+        return round(BOTTOM - part * (BOTTOM - TOP), 1)
+
+    def x(self, at: float) -> float:
+        """The middle of the strip of a version."""
+        return round(self.left + (at + 0.5) * self.strip, 1)
+
+    @property
+    def strip(self) -> float:
+        """How wide the strip of one version is."""
+        return (RIGHT - self.left) / self.count
+
+
+def svg(chart: Chart) -> str:
     """An `<svg>` of the lines, named by its title and description."""
-    import pygal
-
-    drawn = pygal.Line(**_how(_labels(chart.lines[0].points)), range=_range(chart.lines))
-    for line in chart.lines:
-        dots = line.kind == "main"
-        drawn.add(line.name, [_dot(point) for point in line.points], show_dots=dots)
-    return _inline(drawn.render_tree(), chart)
-
-
-def bar_chart(chart: Chart) -> str:
-    """An `<svg>` with a bar for each point of the only line."""
-    import pygal
-
-    (line,) = chart.lines
-    drawn = pygal.Bar(**_how(_labels(line.points)), include_x_axis=True)
-    drawn.add(line.name, [_dot(point) for point in line.points])
-    return _inline(drawn.render_tree(), chart)
-
-
-def _how(labels: list[str]) -> dict[str, Any]:
-    from pygal.style import Style
-
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "margin": 8,
-        "margin_right": 28,
-        "x_labels": labels,
-        "style": Style(label_font_size=12, major_label_font_size=12),
-        "show_legend": False,
-        "js": [],
-        "css": [],
-        "no_prefix": True,
-        "dots_size": 4.5,
-        "min_scale": 3,
-        "max_scale": 5,
-        "truncate_label": -1,
-        "value_formatter": number,
-    }
+    points = chart.lines[0].points
+    low, high = _range(chart.lines)
+    ticks = _ticks(low, high)
+    texts = numbers(*ticks)
+    scale = _Scale(low, high, 14 + _CHARACTER * max(map(len, texts)), len(points))
+    shapes = [*_axes(scale, ticks, texts, points)]
+    for line in reversed(chart.lines):  # dots above gates
+        inside = "".join(_bars(scale, line) if line.kind == "bar" else _drawn(scale, line))
+        shapes.append(f'<g class="series is-{line.kind}">{inside}</g>')
+    names = f"{chart.id}-title {chart.id}-desc"
+    return (
+        f'<svg class="chart" role="img" aria-labelledby="{names}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f'<title id="{chart.id}-title">{escape(visible(chart.title))}</title>'
+        f'<desc id="{chart.id}-desc">{escape(visible(chart.description))}</desc>'
+        f"{''.join(shapes)}</svg>"
+    )
 
 
-def _labels(points: Sequence[Point]) -> list[str]:
-    """The names of the versions, of many only some, and always the last."""
-    step = math.ceil(len(points) / MOST_LABELS)
-    last = len(points) - 1
-    room = 22 if len(points) < 3 else 10
-    return [
-        cut(visible(p.label), room) if (last - at) % step == 0 else ""
-        for at, p in enumerate(points)
-    ]
-
-
-def _range(lines: Iterable[Line]) -> tuple[float, float]:
+def _range(lines: Sequence[Line]) -> tuple[float, float]:
     """A little more than the values span, so that no dot stands on the edge."""
-    values = [p.value for line in lines for p in line.points if p.value is not None]
+    values = [min(max(p.value, -LARGEST), LARGEST) for line in lines for p in line.points]
+    if any(line.kind == "bar" for line in lines):
+        return 0.0, max(values) * 1.06
     low, high = min(values), max(values)
     margin = (high - low) * 0.12 or abs(high) * 0.05 or 1.0
     return low - margin, high + margin
 
 
-def _dot(point: Point) -> dict[str, Any]:
-    kind = "live" if point.live else "refused" if point.refused else "other"
-    return {"value": point.value, "node": {"class": f"dot {kind}", "r": 7 if point.live else 4.5}}
-
-
-# --- from pygal's own to ours --------------------------------------------------------------
-
-_DROPPED = {"style", "script", "defs", "desc", "title"}
-_KEPT = {
-    *("class", "d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "rx", "ry"),
-    *("width", "height", "transform", "text-anchor"),
-}
-_SHAPES = {"g", "path", "rect", "circle", "text", "line", "tspan"}
-_INVISIBLE = {"tooltip", "tooltip-trigger", "tooltip-overlay"}
-
-
-def _inline(root: Element, chart: Chart) -> str:
-    kinds = [line.kind for line in chart.lines]
-    shapes = "".join(_written(child, kinds) for child in root)
-    names = f"{chart.id}-title {chart.id}-desc"
-    return (
-        f'<svg class="chart" role="img" aria-labelledby="{names}" viewBox="0 0 {WIDTH} {HEIGHT}">'
-        f'<title id="{chart.id}-title">{escape(visible(chart.title))}</title>'
-        f'<desc id="{chart.id}-desc">{escape(visible(chart.description))}</desc>{shapes}</svg>'
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between the two, no more than fit: multiples of 1, 2 or 5 times a power."""
+    power = 10.0 ** math.floor(math.log10((high - low) / MOST_TICKS))
+    step = next(
+        times * power for times in (1, 2, 5, 10) if (high - low) / (times * power) <= MOST_TICKS
     )
+    first = math.ceil(low / step)
+    return [at * step for at in range(first, math.floor(high / step) + 1)] or [low, high]
 
 
-def _written(element: Element, kinds: Sequence[str]) -> str:
-    """The element as SVG: only shapes, only the attributes that place them."""
-    tag = _local(element.tag)
-    if tag not in _SHAPES or _is_for_the_mouse(element):
-        return ""
-    attributes = "".join(_attributes(element, kinds))
-    inside = "".join(_written(child, kinds) for child in element)
-    if tag == "g" and not inside:
-        return ""
-    text = escape(element.text or "") if tag in ("text", "tspan") else ""
-    return f"<{tag}{attributes}>{text}{inside}</{tag}>"
+def _axes(
+    scale: _Scale, ticks: Sequence[float], texts: Sequence[str], points: Sequence[Point]
+) -> Iterator[str]:
+    for tick, text in zip(ticks, texts, strict=True):
+        y = scale.y(tick)
+        yield f'<path class="guide" d="M{scale.left} {y}H{RIGHT}"/>'
+        yield f'<text class="y" x="{scale.left - 6}" y="{y + 4:.1f}">{escape(text)}</text>'
+    step = math.ceil(len(points) / MOST_LABELS)
+    room = 22 if len(points) < 3 else 10
+    for at, point in enumerate(points):
+        if (len(points) - 1 - at) % step == 0:  # of many only some, and always the last
+            label = escape(cut(visible(point.label), room))
+            yield f'<text class="x" x="{scale.x(at)}" y="{HEIGHT - 8}">{label}</text>'
 
 
-def _local(tag: object) -> str:
-    """The name without its namespace; "" for comments, whose tag is a function."""
-    name = tag.rpartition("}")[2] if isinstance(tag, str) else ""
-    return "" if name in _DROPPED else name
+def _drawn(scale: _Scale, line: Line) -> Iterator[str]:
+    places = [(scale.x(at), scale.y(point.value)) for at, point in enumerate(line.points)]
+    if line.kind in ("gate", "moving"):
+        yield f'<path class="line" d="M{scale.left} {places[0][1]}H{RIGHT}"/>'
+        return
+    steps = "".join(f"L{x} {y}" for _, (x, y) in pairwise(places))
+    yield f'<path class="line" d="M{places[0][0]} {places[0][1]}{steps}"/>'
+    if line.kind == "main":
+        for point, (x, y) in zip(line.points, places, strict=True):
+            yield f'<circle class="{_look(point)}" cx="{x}" cy="{y}" r="{6 if point.live else 4}"/>'
 
 
-def _is_for_the_mouse(element: Element) -> bool:
-    """What pygal's script would show when a mouse is above a dot."""
-    classes = set((element.get("class") or "").split())
-    return (bool(classes & _INVISIBLE) and not classes & {"dot", "rect"}) or classes == {"value"}
+def _bars(scale: _Scale, line: Line) -> Iterator[str]:
+    wide = min(scale.strip * 0.6, _BAR)
+    for at, point in enumerate(line.points):
+        y = scale.y(point.value)
+        place = f'x="{scale.x(at) - wide / 2:.1f}" y="{y}" width="{wide:.1f}"'
+        yield f'<rect class="{_look(point)}" {place} height="{BOTTOM - y:.1f}"/>'
 
 
-def _attributes(element: Element, kinds: Sequence[str]) -> Iterator[str]:
-    for name, value in element.attrib.items():
-        if name not in _KEPT:
-            continue
-        if name == "class":
-            value = _SERIES.sub(_kind_of(kinds), value)
-        yield f' {name}="{escape(str(value))}"'
-
-
-_SERIES = re.compile(r"serie-(\d+) color-\d+")
-
-
-def _kind_of(kinds: Sequence[str]) -> Callable[[re.Match[str]], str]:
-    return lambda match: f"is-{kinds[int(match[1])]}"
+def _look(point: Point) -> str:
+    return f"dot {'live' if point.live else 'refused' if point.refused else 'other'}"

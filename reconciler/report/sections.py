@@ -33,7 +33,7 @@ from reconciler.render.fleets import (
 )
 from reconciler.render.risk import risk
 from reconciler.render.times import duration
-from reconciler.report.charts import Chart, Line, Point, bar_chart, line_chart
+from reconciler.report.charts import Chart, Line, Point, svg
 from reconciler.report.overview import Figures, ModelOf, VersionOf
 
 MOST_LISTED = 30  # members or fields of one change
@@ -131,30 +131,14 @@ def _metric(model: ModelOf, versions: Sequence[VersionOf], metric: str, id: str)
         return None
     spread = any(len(set(f.values)) > 1 for _, f in shown)
     main = tuple(_point(v, f.middle) for v, f in shown)
-    lines = [Line("median" if spread else metric, "main", main)]
+    lines = [Line("main", main)]
     if spread:
-        lines += [
-            Line("highest", "edge", tuple(Point(v.version, f.high) for v, f in shown)),
-            Line("lowest", "edge", tuple(Point(v.version, f.low) for v, f in shown)),
-        ]
-    lines += [
-        Line(str(rule), _kind(rule), tuple(Point(v.version, value) for v, _ in shown))
-        for rule, value in bounds
-    ]
+        lines.append(Line("edge", tuple(Point(v.version, f.high) for v, f in shown)))
+        lines.append(Line("edge", tuple(Point(v.version, f.low) for v, f in shown)))
+    lines += [Line(_kind(rule), (Point(str(rule), value),)) for rule, value in bounds]
     title = f"{metric} of {model.name} by version"
-    chart = Chart(id, title, _described(model, shown, bounds), tuple(_wide_enough(lines)))
-    return Figure(line_chart(chart), title, tuple(_legends(metric, main, bounds, spread)))
-
-
-def _wide_enough(lines: Sequence[Line]) -> Iterable[Line]:
-    """The lines; of few versions, room at both sides of them: a gate is a line, a bar no wall."""
-    for line in lines:
-        if len(line.points) > 2 or (line.kind != "bar" and len(line.points) > 1):
-            yield line
-            continue
-        gate = line.kind in ("gate", "moving")
-        side = Point("", line.points[0].value if gate else None)
-        yield Line(line.name, line.kind, (side, *line.points, side))
+    chart = Chart(id, title, _described(model, shown, bounds), tuple(lines))
+    return Figure(svg(chart), title, tuple(_legends(metric, main, bounds, spread)))
 
 
 def _point(version: VersionOf, value: float) -> Point:
@@ -219,12 +203,11 @@ def _jobs(model: ModelOf, versions: Sequence[VersionOf], id: str) -> Figure | No
     title = f"How long training {model.name} took"
     # Times are kept in whole seconds: what took less than one is shown as one, as in words.
     points = tuple(_point(v, max(f.middle, 1.0) / in_s) for v, f in shown)
-    bars = [Line("duration", "bar", points)]
     told = "; ".join(f"{v.version}: {duration(f.middle)}" for v, f in shown)
-    chart = Chart(id, title, f"{told}. In {unit}.", tuple(_wide_enough(bars)))
+    chart = Chart(id, title, f"{told}. In {unit}.", (Line("bar", points),))
     many = any(len(f.values) > 1 for _, f in shown)
     said = f"{'median of the jobs' if many else 'the job'}, in {unit}"
-    return Figure(bar_chart(chart), title, (Legend("bar", said),))
+    return Figure(svg(chart), title, (Legend("bar", said),))
 
 
 def _unit(seconds: float) -> tuple[str, float]:

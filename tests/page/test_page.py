@@ -202,9 +202,9 @@ def test_a_chart_has_a_dot_per_version_the_live_one_marked_and_a_line_per_gate()
     svg = chart(cases.overview(cases.endpoint("a", "m", Action.NOOP, "in_sync")))
     assert Counter(classes(svg, "circle")) == {"dot other": 5, "dot refused": 1, "dot live": 1}
     assert [c for c in classes(svg, "g") if "is-" in c][:3] == [
-        "series is-main",
-        "series is-gate",
         "series is-moving",
+        "series is-gate",
+        "series is-main",
     ]
     description = svg.children[1].text
     assert "2026-10: 0.9" in description
