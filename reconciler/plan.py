@@ -307,10 +307,16 @@ def _because_of_recipe(observed: Observed) -> Change | None:
 
 def _because_it_is_live(observed: Observed) -> Change | None:
     rejected = observed.artifact.state is ArtifactState.REJECTED
-    if observed.live.ref != observed.artifact.ref:
+    configured = observed.live.configured
+    if rejected and configured == observed.artifact.ref:
+        return _back(observed)
+    if observed.live.served != observed.artifact.ref:
         return _unproved_way_back(observed) if rejected and observed.unproved else None
     if rejected:
         return _rejected_and_proved(observed) if observed.proved else _back(observed)
+    if observed.live.undecided:
+        why = f"it serves, but {configured} is configured and may take its place; declare it again"
+        return _change(observed, Action.BIND, Reason.CONFIGURED_OTHERWISE, why)
     if observed.unproved:
         return _change(observed, Action.WAIT, Reason.UNPROVED, "swapped in, and not proved yet")
     return _change(observed, Action.NOOP, Reason.IN_SYNC, "")
@@ -348,6 +354,8 @@ def _back(observed: Observed) -> Change:
     change = _change(
         observed, Action.BIND, Reason.ROLL_BACK, f"{why}; swap the previous model back in"
     )
+    if observed.live.served != observed.artifact.ref:  # it is configured, and did not start
+        change = replace(change, before=observed.binding.version.version)
     return replace(change, after=back.version, after_ref=back.ref.url, key="")
 
 
@@ -420,7 +428,7 @@ def _why_not(judgement: Judgement) -> str:
 
 def _model_diff(observed: Observed) -> tuple[FieldDiff, ...]:
     live = observed.live
-    before = live.ref.url if live.ref else live.model_text or None
+    before = live.served.url if live.served else live.model_text or None
     return (FieldDiff("model", before, observed.artifact.ref.url),)
 
 

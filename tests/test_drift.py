@@ -50,61 +50,61 @@ LOCKED = Refusal("prevent_update", "PreventUpdate is set", flag="PreventUpdate")
 TITLED = {"settings": SET}
 
 TABLE = [
-    ("what was proved serves", PROVED, Live(HEALTHY, ref=OLD), {}, ()),
-    ("nothing was ever proved", None, Live(HEALTHY, ref=FOREIGN), {}, ()),
-    ("a foreign model serves", PROVED, Live(HEALTHY, ref=FOREIGN), {}, ("model",)),
+    ("what was proved serves", PROVED, Live(HEALTHY, served=OLD), {}, ()),
+    ("nothing was ever proved", None, Live(HEALTHY, served=FOREIGN), {}, ()),
+    ("a foreign model serves", PROVED, Live(HEALTHY, served=FOREIGN), {}, ("model",)),
     ("a model at no plain URL serves", PROVED, Live(HEALTHY, model_text="ftp://x"), {}, ("model",)),
-    ("an older version serves", PROVED, Live(HEALTHY, ref=OTHER), {}, ("model",)),
-    ("somebody bound what git declares", PROVED, Live(HEALTHY, ref=NEW), {}, ()),
-    ("a swap was cut off before it", CUT_OFF, Live(HEALTHY, ref=OLD), {}, ()),
-    ("a swap was cut off after it", CUT_OFF, Live(HEALTHY, ref=NEW), {}, ()),
-    ("a third model serves after a cut", CUT_OFF, Live(HEALTHY, ref=FOREIGN), {}, ("model",)),
+    ("an older version serves", PROVED, Live(HEALTHY, served=OTHER), {}, ("model",)),
+    ("somebody bound what git declares", PROVED, Live(HEALTHY, served=NEW), {}, ()),
+    ("a swap was cut off before it", CUT_OFF, Live(HEALTHY, served=OLD), {}, ()),
+    ("a swap was cut off after it", CUT_OFF, Live(HEALTHY, served=NEW), {}, ()),
+    ("a third model serves after a cut", CUT_OFF, Live(HEALTHY, served=FOREIGN), {}, ("model",)),
     ("it was deleted by hand", PROVED, GONE, {}, ("model",)),
     ("it was deleted by us and declared again", DELETED, GONE, {}, ()),
     ("it is gone, as declared", PROVED, GONE, {"absent": True}, ()),
     ("it cannot be read", PROVED, Live(Health(HealthCode.UNKNOWN)), {}, ()),
-    ("an update is under way", PROVED, Live(Health(HealthCode.PROGRESSING), ref=NEW), {}, ()),
+    ("an update is under way", PROVED, Live(Health(HealthCode.PROGRESSING), served=NEW), {}, ()),
     ("the model is hidden", PROVED, Live(HEALTHY, hidden=True), {}, ()),
     (
         "a setting was changed by hand",
         PROVED,
-        Live(HEALTHY, ref=OLD, settings=(("title", "Mine"),)),
+        Live(HEALTHY, served=OLD, settings=(("title", "Mine"),)),
         TITLED,
         ("settings.title",),
     ),
     (
         "a setting that git does not own was changed",
         PROVED,
-        Live(HEALTHY, ref=OLD, settings=(("title", "Mine"),)),
+        Live(HEALTHY, served=OLD, settings=(("title", "Mine"),)),
         {},
         (),
     ),
     (
         "a setting waits to be applied",
         PROVED,
-        Live(HEALTHY, ref=OLD, settings=SET),
+        Live(HEALTHY, served=OLD, settings=SET),
         {"settings": (("title", "Churn 2"),)},
         (),
     ),
     (
         "a setting was changed by hand to what git declares",
         PROVED,
-        Live(HEALTHY, ref=OLD, settings=(("title", "Churn 2"),)),
+        Live(HEALTHY, served=OLD, settings=(("title", "Churn 2"),)),
         {"settings": (("title", "Churn 2"),)},
         (),
     ),
     (
         "a setting was never recorded",
         replace(PROVED, settings=()),
-        Live(HEALTHY, ref=OLD, settings=(("title", "Mine"),)),
+        Live(HEALTHY, served=OLD, settings=(("title", "Mine"),)),
         TITLED,
         (),
     ),
-    ("PreventUpdate was set", PROVED, Live(HEALTHY, ref=OLD, refusal=LOCKED), {}, ("PreventUpdate",)),
+    ("PreventUpdate was set", PROVED, Live(HEALTHY, served=OLD, refusal=LOCKED), {}, ("PreventUpdate",)),
     (
         "the protection in the mark was taken out",
         replace(PROVED, settings=(("protect", "true"),)),
-        Live(HEALTHY, ref=OLD, ours=True, protected=False),
+        Live(HEALTHY, served=OLD, ours=True, protected=False),
         {"create": Creation(), "protect": True},
         ("protect",),
     ),
@@ -127,7 +127,7 @@ def test_what_differs_from_record_and_git_drifted(
 
 
 def test_a_plan_says_that_a_model_drifted_from_what_and_when_that_was_proved() -> None:
-    live = Live(HEALTHY, ref=FOREIGN)
+    live = Live(HEALTHY, served=FOREIGN)
     record = replace(PROVED, wanted=NEW, history=(event("proof", NEW),))
     one = observed(live, record=record, live_version="", proved_version="2026-11")
     change = decide(one)
@@ -144,7 +144,7 @@ def test_a_plan_says_that_an_endpoint_was_deleted_outside_git() -> None:
 
 
 def test_a_plan_says_from_which_setting_it_drifted() -> None:
-    live = Live(HEALTHY, ref=NEW, settings=(("title", "Mine"),))
+    live = Live(HEALTHY, served=NEW, settings=(("title", "Mine"),))
     record = replace(PROVED, wanted=NEW)
     change = decide(observed(live, binding=binding(settings=SET), record=record))
     assert change.action is Action.UPDATE
@@ -157,11 +157,11 @@ def test_a_plan_says_from_which_setting_it_drifted() -> None:
 @pytest.mark.parametrize(
     ("live", "code", "message"),
     [
-        (Live(HEALTHY, ref=NEW), HealthCode.HEALTHY, ""),
-        (Live(HEALTHY, ref=FOREIGN), HealthCode.DEGRADED, f"it serves {FOREIGN}"),
+        (Live(HEALTHY, served=NEW), HealthCode.HEALTHY, ""),
+        (Live(HEALTHY, served=FOREIGN), HealthCode.DEGRADED, f"it serves {FOREIGN}"),
         (Live(HEALTHY, hidden=True), HealthCode.DEGRADED, "it serves a hidden model"),
         (Live(HEALTHY, refusal=LOCKED), HealthCode.DEGRADED, "PreventUpdate is set"),
-        (Live(HEALTHY, ref=NEW, refusal=LOCKED), HealthCode.HEALTHY, ""),
+        (Live(HEALTHY, served=NEW, refusal=LOCKED), HealthCode.HEALTHY, ""),
         (GONE, HealthCode.MISSING, "it is not there"),
     ],
 )

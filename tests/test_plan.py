@@ -67,7 +67,7 @@ def observed(
 ) -> Observed:
     base = Observed(
         binding(),
-        live or Live(HEALTHY, ref=OLD, asset="asset1"),
+        live or Live(HEALTHY, served=OLD, asset="asset1"),
         artifact or Artifact(ArtifactState.READY, NEW, metrics={"AUC": 0.9}, recipe=RECIPE),
         live_version="2026-10",
     )
@@ -79,16 +79,16 @@ def of(state: ArtifactState, message: str = "", **fields: object) -> Artifact:
 
 
 def refused(code: str) -> Live:
-    return Live(HEALTHY, ref=OLD, refusal=Refusal(code, "because"))
+    return Live(HEALTHY, served=OLD, refusal=Refusal(code, "because"))
 
 
 def of_health(code: HealthCode) -> Live:
-    return Live(Health(code, "said so"), ref=OLD)
+    return Live(Health(code, "said so"), served=OLD)
 
 
 TABLE = [
-    ("the desired model is live", Live(HEALTHY, ref=NEW), of(ArtifactState.READY), "= in_sync"),
-    ("live, though its job is forgotten", Live(HEALTHY, ref=NEW), of(ArtifactState.ABSENT), "= in_sync"),
+    ("the desired model is live", Live(HEALTHY, served=NEW), of(ArtifactState.READY), "= in_sync"),
+    ("live, though its job is forgotten", Live(HEALTHY, served=NEW), of(ArtifactState.ABSENT), "= in_sync"),
     ("another version is live", None, of(ArtifactState.READY), "~ version_changed"),
     ("never trained", None, of(ArtifactState.ABSENT, recipe=None), "* not_trained"),
     ("claimed and not started", None, of(ArtifactState.ABSENT, "claimed"), "* not_trained"),
@@ -108,7 +108,7 @@ TABLE = [
     ("the recipe changed", None, of(ArtifactState.READY, recipe=Recipe("other")), "! recipe_changed"),
     (
         "the recipe changed under the live version",
-        Live(HEALTHY, ref=NEW),
+        Live(HEALTHY, served=NEW),
         of(ArtifactState.READY, recipe=Recipe("other")),
         "! recipe_changed",
     ),
@@ -126,7 +126,7 @@ def test_what_is_observed_decides_the_change(
 
 
 def test_a_model_that_the_store_does_not_know_is_replaced_and_named() -> None:
-    foreign = Live(HEALTHY, ref=ModelRef("https://ws.blob.core.windows.net/assets/abc.ilearner"))
+    foreign = Live(HEALTHY, served=ModelRef("https://ws.blob.core.windows.net/assets/abc.ilearner"))
     change = decide(observed(foreign, live_version=""))
     assert (change.action, change.code, change.before) == (
         Action.BIND,
@@ -141,7 +141,7 @@ def test_a_hidden_model_without_a_record_is_bound_to_be_sure() -> None:
 
 
 def test_a_record_as_witness_is_named_in_the_plan() -> None:
-    change = decide(observed(Live(HEALTHY, ref=NEW, hidden=True, witness=Witness.RECORD)))
+    change = decide(observed(Live(HEALTHY, served=NEW, hidden=True, witness=Witness.RECORD)))
     assert change.action is Action.NOOP
     assert change.warnings == (
         "the service does not reveal its model; the record in the store is the witness",
@@ -165,7 +165,7 @@ def test_equal_values_have_no_diffs() -> None:
 
 
 def test_the_plan_of_nothing_to_do_is_converged() -> None:
-    plan = make_plan(ENVIRONMENT, [observed(Live(HEALTHY, ref=NEW))])
+    plan = make_plan(ENVIRONMENT, [observed(Live(HEALTHY, served=NEW))])
     assert plan.converged
     assert plan.counts[Action.NOOP] == 1
 
@@ -317,7 +317,7 @@ def test_an_update_of_another_run_is_waited_for_where_it_leads_to_the_approved_m
     ref: ModelRef | None, shown: str, is_covered: bool
 ) -> None:
     approved = decide(observed(artifact=of(ArtifactState.ABSENT)))
-    under_way = Live(Health(HealthCode.PROGRESSING, "an update is under way"), ref=ref)
+    under_way = Live(Health(HealthCode.PROGRESSING, "an update is under way"), served=ref)
     assert covers(approved, decide(observed(under_way, live_version=shown))) is is_covered
 
 

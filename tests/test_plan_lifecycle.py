@@ -32,7 +32,7 @@ from reconciler.render.words import destinations
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 MISSING = Live(Health(HealthCode.MISSING, "no endpoint"))
-OURS = Live(HEALTHY, ref=NEW, ours=True)
+OURS = Live(HEALTHY, served=NEW, ours=True)
 CREATE = binding(create=Creation())
 GONE = binding(absent=True)
 FIRST = ModelRef("https://acct.blob.core.windows.net/studio/first.ilearner")
@@ -133,7 +133,7 @@ def test_settings_that_are_not_declared_are_not_looked_at() -> None:
 
 
 def test_settings_follow_the_model_in_one_change() -> None:
-    change = decide(with_settings(Live(HEALTHY, ref=OLD)))
+    change = decide(with_settings(Live(HEALTHY, served=OLD)))
     assert change.action is Action.BIND
     assert [d.path for d in change.diffs] == ["model", "settings.maxConcurrentCalls"]
 
@@ -152,7 +152,7 @@ def test_protection_is_written_onto_what_this_environment_made() -> None:
 def test_who_approves_a_creation_approves_its_swap_and_its_settings() -> None:
     create = binding(create=Creation(), settings=SET)
     approved = decide(observed(MISSING, binding=create, live_version=""))
-    made = replace(OURS, ref=FIRST)
+    made = replace(OURS, served=FIRST)
     newborn = Observed(create, made, of(ArtifactState.READY), record=MADE)
     swap = decide(newborn)
     assert (swap.action, swap.code) == (Action.BIND, "created")
@@ -166,7 +166,7 @@ def test_who_approves_a_creation_approves_its_swap_and_its_settings() -> None:
 
 def test_an_endpoint_that_somebody_else_made_meanwhile_is_not_swapped() -> None:
     approved = decide(observed(MISSING, binding=CREATE, live_version=""))
-    theirs = Observed(CREATE, Live(HEALTHY, ref=FIRST), of(ArtifactState.READY), record=MADE)
+    theirs = Observed(CREATE, Live(HEALTHY, served=FIRST), of(ArtifactState.READY), record=MADE)
     assert not covers(approved, decide(theirs))
 
 
@@ -184,7 +184,7 @@ def test_other_settings_than_the_approved_are_not_written() -> None:
 
 
 def test_a_newborn_needs_no_way_back_and_any_other_does() -> None:
-    made = replace(OURS, ref=FIRST)
+    made = replace(OURS, served=FIRST)
     lost = WayBack(missing="nobody knows one")
     newborn = Observed(CREATE, made, of(ArtifactState.READY), record=MADE, way_back=lost)
     assert decide(newborn).action is Action.BIND

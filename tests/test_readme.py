@@ -16,6 +16,7 @@ import typer
 
 from reconciler import errors, render
 from reconciler.cli.app import app
+from reconciler.model import Model
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_the_recorded_plan_is_what_people_see(
     lab.edit("diabetes.yaml", '"2026-10"', '"2026-11"')
     lab.apply()
     world, young = lab.world(), old["diabetes-young"]
-    world.targets[young.kind].bind(young, world.ledger.ref(young.version))
+    world.targets[young.kind].switch(young, Model(world.ledger.ref(young.version)))
     lab.clock.advance(60)
     lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
     lab.edit("diabetes.yaml", "endpoint: senior", "endpoint: default")

@@ -160,7 +160,7 @@ def verify(wanted: Desired, page: Page, parallel: int | None) -> int:
         proofs = prove_all(opened.world, wanted.bindings, opened.width)
     actions.current().sources = {str(b.address): b.source for b in wanted.bindings}
     page.show_proofs(proofs)
-    return errors.SUCCESS if all(proof.proved for proof in proofs) else errors.UNPROVED
+    return errors.SUCCESS if all(proof.converged for proof in proofs) else errors.UNPROVED
 
 
 def export(wanted: Desired, names: list[str], out: Path | None) -> int:

@@ -27,7 +27,7 @@ from reconciler.cli.approval import Approval
 from reconciler.cli.emulate import opened
 from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError
-from reconciler.model import Report
+from reconciler.model import Model, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -232,7 +232,7 @@ def _swap_back(wanted: Desired, world: World) -> None:
     binding = next(b for b in wanted.bindings if b.name == DRIFTING)
     target = world.targets[binding.kind]
     before = target.score(binding)
-    target.bind(binding, world.ledger.ref(replace(binding.version, version=OLD)))
+    target.switch(binding, Model(world.ledger.ref(replace(binding.version, version=OLD))))
     for _ in range(MOST_LOOKS):
         if target.score(binding) != before:
             return

@@ -83,7 +83,7 @@ def _only(order: Order, name: str) -> Order:
 def _readable(opened: Session) -> Observed:
     (binding,) = opened.wanted.bindings
     seen = observe(opened.world, binding)
-    if seen.live.ref is None:
+    if seen.live.served is None:
         raise errors.RefusedError(
             f"{binding.name}: which model serves is not known: "
             f"{seen.live.health.message or 'the service hides it'}; nothing was changed"

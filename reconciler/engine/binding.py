@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.engine.lifecycle import APPEARS_S, Written, create, delete, gone, settled, update
+from reconciler.engine.lifecycle import (
+    APPEARS_S,
+    Written,
+    create,
+    delete,
+    gone,
+    progress_of,
+    settled,
+    update,
+)
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import make_proof
 from reconciler.engine.steps import Again, Ended, Goal
@@ -34,6 +43,7 @@ from reconciler.errors import (
 )
 from reconciler.model import Action, Health, HealthCode, Observed, Reached, Reason
 from reconciler.plan import covers, decide, described
+from reconciler.platforms.contract import OperationState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,14 +189,16 @@ class BindingRun:
         written = self._written
         if written is None or not written.operation:
             return None
-        if words := self._target.progress(written.operation):
-            return self._telling.still_updating(written.asked_at, words, _DOING[written.action])
+        seen = progress_of(self._target, written.operation)
+        if seen.state is OperationState.RUNNING:
+            doing = _DOING[written.action]
+            return self._telling.still_updating(written.asked_at, seen.words, doing)
         written.operation = ""
         return None
 
     def _not_shown(self, written: Written, change: Change) -> Again:
         """The write was taken, and what is read does not show it, which it may for a while."""
-        if self._world.clock.now() - written.asked_at < self._target.settle_s + APPEARS_S:
+        if self._world.clock.now() - written.asked_at < self._target.can.settle_s + APPEARS_S:
             return self._telling.again(_DOING[written.action], "it does not show yet")
         raise ProofError(
             f"the service took the request to {written.action.name.lower()} it, but {change.why}"

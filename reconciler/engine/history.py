@@ -67,7 +67,7 @@ def _history(
     return History(
         name=binding.name,
         address=str(binding.address),
-        live=world.ledger.name_of(live.ref, binding.version) if live.ref else "",
+        live=world.ledger.name_of(live.served, binding.version) if live.served else "",
         versions=tuple(_made(m) for m in sorted(own, key=lambda m: m.claimed_at)),
         events=events,
         names={e.model.url: world.ledger.name_of(e.model, binding.version) for e in events},

@@ -13,6 +13,7 @@ from reconciler.engine.steps import Again, Ended, Patience
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
     ERROR,
+    ProofError,
     ReconcilerError,
     StoppedError,
     UnavailableError,
@@ -26,18 +27,20 @@ from reconciler.model import (
     Failure,
     Health,
     HealthCode,
+    Model,
     Proof,
     Reached,
     Record,
     settings_to_keep,
 )
+from reconciler.platforms.contract import DONE, OperationState
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
     from reconciler.engine.world import World
     from reconciler.model import Address, Change, Observed, Owned
+    from reconciler.platforms.contract import Progress, Target
 
-OPERATION_TIMEOUT_S = 900.0  # recorded updates took 10-15 s (§3.6); a quarter of an hour is stuck
 APPEARS_S = 60.0  # how long a write may take to show in what is read
 MOST_TROUBLES = 5  # consecutive steps that failed for reasons that may pass
 
@@ -49,6 +52,12 @@ class Written:
     action: Action
     asked_at: float
     operation: str = ""
+
+
+def wanted_model(observed: Observed) -> Model:
+    """The declared version as it was made."""
+    binding, artifact = observed.binding, observed.artifact
+    return Model(artifact.ref, binding.version, artifact.sha256, binding.key, artifact.metrics)
 
 
 def create(world: World, observed: Observed) -> str:
@@ -64,7 +73,7 @@ def create(world: World, observed: Observed) -> str:
         etag=record.etag if record else "",
     )
     world.ledger.keep_record(binding.address, with_event(world, made, CREATED, world.actor.force))
-    return world.targets[binding.kind].create(binding, observed.artifact.ref)
+    return world.targets[binding.kind].create(binding, wanted_model(observed))
 
 
 def update(world: World, observed: Observed, change: Change) -> str:
@@ -97,6 +106,14 @@ def delete(world: World, kind: str, address: Address) -> str:
         noted = with_event(world, record, DELETED, world.actor.force)
         world.ledger.keep_record(address, noted)
     return world.target(kind).delete(address)
+
+
+def progress_of(target: Target, operation: str) -> Progress:
+    """How far an operation is that leaves nothing to undo; ProofError where it failed."""
+    seen = target.progress(operation) if operation else DONE
+    if seen.state is OperationState.FAILED:
+        raise ProofError(seen.words)
+    return seen
 
 
 def gone(name: str, address: str) -> Proof:
@@ -154,10 +171,11 @@ class RemovalRun:
                 self._in_doubt = doubted or in_doubt(exc)
                 raise
             self._written = Written(Action.DELETE, world.clock.now(), operation)
-        if words := target.progress(self._written.operation):
-            if world.clock.now() - self._written.asked_at > OPERATION_TIMEOUT_S:
-                return self._failed(f"its end is still {words}", ERROR)
-            self._shared.progress.phase(self.name, "deleting", words)
+        seen = progress_of(target, self._written.operation)
+        if seen.state is OperationState.RUNNING:
+            if world.clock.now() - self._written.asked_at > target.can.stuck_after_s:
+                return self._failed(f"its end is still {seen.words}", ERROR)
+            self._shared.progress.phase(self.name, "deleting", seen.words)
             return self._waiting.again()
         self._shared.progress.done(self.name, "deleted")
         return Ended(proof=gone(self.name, self.address), changed=True)

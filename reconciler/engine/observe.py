@@ -62,7 +62,7 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
     try:
         live, record = observe_live(world, binding, looked)
         if binding.absent:
-            name = world.ledger.version_name(live.ref, binding.version) if live.ref else ""
+            name = world.ledger.version_name(live.served, binding.version) if live.served else ""
             unasked = Artifact(ArtifactState.UNKNOWN, ref)
             return Observed(binding, live, unasked, live_version=name, record=record)
         artifact = observe_artifact(world, binding, live)
@@ -85,12 +85,18 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
 def observe_live(
     world: World, binding: Binding, looked: Callable[[], Live] | None = None
 ) -> tuple[Live, Record | None]:
-    """What serves at the address, and the record; where the service hides it, the record says."""
+    """What serves at the address, and the record; where the service hides it, the record says.
+
+    Where only a declaration can be read, it counts as served, with the declaration as witness.
+    """
     live = looked() if looked else world.targets[binding.kind].observe(binding)
+    if live.served is None and live.configured and not world.targets[binding.kind].can.shows_served:
+        said = live.configured
+        live = replace(live, served=said, configured=None, witness=Witness.DECLARATION)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
         ref = _witnessed(world, record, record.bound, world.ledger.ref(binding.version))
-        live = replace(live, ref=ref, witness=Witness.RECORD)
+        live = replace(live, served=ref, witness=Witness.RECORD)
     return live, record
 
 
@@ -113,7 +119,7 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
         return _unclaimed(world, binding, ref)
     manifest = entry.manifest
     artifact = _by_manifest(world, binding, manifest, ref)
-    if artifact.state is ArtifactState.READY and live.ref != ref:
+    if artifact.state is ArtifactState.READY and live.served != ref:
         return _if_the_file_is_there(world, binding, manifest, artifact)
     return artifact
 
@@ -156,7 +162,8 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
         metrics, rows = manifest.evaluation.metrics, manifest.evaluation.rows
         if rows is None and manifest.attempts:  # the rule may be younger than the version
             rows = _rows(world, binding, manifest.attempts[-1])
-        return replace(ready, state=ArtifactState.READY, metrics=metrics, rows=rows)
+        digest = manifest.evaluation.sha256
+        return replace(ready, state=ArtifactState.READY, metrics=metrics, rows=rows, sha256=digest)
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
     base = replace(base, job=manifest.attempts[-1].job)
@@ -333,11 +340,11 @@ def _of_live(
     proved or is rejected bind nobody. The gates then compare with the model that was last known to
     be good here, or drift would open them to anything.
     """
-    if live.ref is not None and live.ref == artifact.ref:
+    if live.served is not None and live.served == artifact.ref:
         return dict(artifact.metrics), binding.version.version
-    name = world.ledger.version_name(live.ref, binding.version) if live.ref else ""
-    unproved = record is not None and record.wanted == live.ref and not record.proved
-    metrics = None if unproved else _metrics_of(world, live.ref)
+    name = world.ledger.version_name(live.served, binding.version) if live.served else ""
+    unproved = record is not None and record.wanted == live.served and not record.proved
+    metrics = None if unproved else _metrics_of(world, live.served)
     if metrics is None and (good := last_good(record)) != artifact.ref:
         metrics = _metrics_of(world, good)
     return metrics, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import verify
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.engine.world import World
-    from reconciler.model import Binding
-    from reconciler.platforms.contract import Target
+    from reconciler.model import Binding, ModelRef
+    from reconciler.platforms.contract import Answer, Target
 
 log = logging.getLogger(__name__)
 
@@ -32,24 +33,50 @@ def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple
 def prove(world: World, binding: Binding) -> Proof:
     """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
     try:
-        live, _ = observe_live(world, binding)
+        live, record = observe_live(world, binding)
         wanted = world.ledger.ref(binding.version)
         health = served(binding, live, wanted)
         if binding.absent:
             return _of_absent(binding, live, health)
-        if live.ref != wanted:
+        if live.served != wanted or live.undecided:
             return make_proof(binding, live, health, read_back=False)
     except ReconcilerError as exc:
         health = Health(HealthCode.UNKNOWN, exc.message)
         return Proof(binding.name, str(binding.address), binding.version.version, False, health)
+    target = world.targets[binding.kind]
     try:
-        after = answer(world.targets[binding.kind], binding) if binding.probe else None
+        after = answer(target, binding) if asks(target, binding) else None
     except ReconcilerError as exc:  # it was read back all the same
         return make_proof(binding, live, Health(HealthCode.UNKNOWN, exc.message))
-    return make_proof(binding, live, judge(binding, after), after=after)
+    health = judge(binding, after.score if after else None)
+    if after and (why := names_another(after, wanted, binding.version.version)):
+        health = Health(HealthCode.DEGRADED, why)
+    proof = make_proof(binding, live, health, after=after.score if after else None)
+    before = record.before if record and record.wanted == wanted else None
+    return replace(proof, declared_only=is_declared_only(live, before, after))
 
 
-def answer(target: Target, binding: Binding) -> Score:
+def asks(target: Target, binding: Binding) -> bool:
+    """Whether the endpoint is asked for a proof: it can be, and a probe is declared."""
+    return target.can.score and binding.probe is not None
+
+
+def names_another(answer: Answer, wanted: ModelRef, version: str) -> str:
+    """That another model says it answered, in words; "" where the wanted one did, or none says."""
+    if answer.model in ("", wanted.url, version):
+        return ""
+    return f"the answer is of {answer.model}, not of {version}"
+
+
+def is_declared_only(live: Live, before: Score | None, answer: Answer | None) -> bool:
+    """Whether nothing shows that the declared model serves: only the declaration was read, and no
+    answer names the model, or is another one than the previous model gave."""
+    if live.witness is not Witness.DECLARATION:
+        return False
+    return answer is None or (not answer.model and answer.score == before)
+
+
+def answer(target: Target, binding: Binding) -> Answer:
     """What the endpoint answers to the probe. Whatever goes wrong is a ReconcilerError, a bug of
     ours too: it must neither leave an unproved model in service nor hide other endpoints."""
     try:

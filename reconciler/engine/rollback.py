@@ -36,7 +36,7 @@ class RollBack:
 def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
     """The roll-back to a version, or to the model before; RefusedError where there is none."""
     binding = observed.binding
-    if observed.live.ref != observed.artifact.ref:
+    if observed.live.served != observed.artifact.ref:
         raise RefusedError(
             f"{binding.name} does not serve version {binding.version.version}, which git declares; "
             "change the version in git and apply"

@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import verify
-from reconciler.engine.prove import answer, judge, make_proof
+from reconciler.engine.lifecycle import wanted_model
+from reconciler.engine.prove import (
+    answer,
+    asks,
+    is_declared_only,
+    judge,
+    make_proof,
+    names_another,
+)
 from reconciler.engine.steps import Again, Ended, Goal
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
@@ -31,7 +39,9 @@ from reconciler.errors import (
 )
 from reconciler.model import (
     ArtifactState,
+    Health,
     HealthCode,
+    Model,
     ModelRef,
     Observed,
     Proof,
@@ -41,13 +51,14 @@ from reconciler.model import (
     Score,
     settings_to_keep,
 )
+from reconciler.platforms.contract import DONE, Left, OperationState
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
     from reconciler.engine.telling import Telling
     from reconciler.engine.verdicts import Verdicts
-    from reconciler.model import Binding, Change
-    from reconciler.platforms.contract import Target
+    from reconciler.model import Binding, Change, Live
+    from reconciler.platforms.contract import Answer, Target
 
 log = logging.getLogger(__name__)
 
@@ -101,17 +112,23 @@ class Swapping:
 
     def still_updating(self) -> Again | Ended | None:
         """Look again while the service is not done with the swap; None when it is."""
-        if self._swap is None or self._swap.ended:
+        swap = self._swap
+        if swap is None or swap.ended:
             return None
         try:
-            words = self._target.progress(self._swap.operation)
+            seen = self._target.progress(swap.operation) if swap.operation else DONE
         except (RefusedError, NotFoundError, UnreadableError) as exc:
             # It was written: what is read back says whether it goes on, and what became of it.
             log.info("%s: the operation cannot be asked: %s", self._binding.name, exc.message)
-            words = ""
-        if words:
-            return self._telling.still_updating(self._swap.asked_at, words)
-        self._swap.ended = True
+            seen = DONE
+        match seen.state, seen.left:
+            case OperationState.RUNNING, _:
+                return self._telling.still_updating(swap.asked_at, seen.words)
+            case OperationState.FAILED, Left.AS_BEFORE:
+                raise ProofError(seen.words)
+            case OperationState.FAILED, _:
+                return self._not_proved(swap, seen.words)
+        swap.ended = True
         return None
 
     # --- before the swap --------------------------------------------------------------------
@@ -142,14 +159,20 @@ class Swapping:
         self._telling.say("swapping", f"to {change.after}")
         why = self.disproved or self._world.actor.force
         event = "roll back" if self.disproved else "swap"
-        self._ask(self._keep(self._record(observed, change, before), event, why), observed)
+        noted = self._keep(self._record(observed, change, before), event, why)
+        self._ask(noted, observed, forward=forward)
         return self._telling.written()
 
-    def _ask(self, noted: Record, observed: Observed) -> None:
+    def _ask(self, noted: Record, observed: Observed, *, forward: bool) -> None:
+        """Let the endpoint serve the wanted model; or, back, the one that was proved before."""
+        back = observed.way_back.model or Model(noted.wanted)
         swap = Swap(self._world.clock.now(), noted.before, noted)
         self._unanswered = swap
         with self._telling.writing():
-            swap.operation = self._target.bind(self._binding, noted.wanted)
+            if forward:
+                swap.operation = self._target.switch(self._binding, wanted_model(observed))
+            else:
+                swap.operation = self._target.take_back(self._binding, back)
         swap.asked_at = self._world.clock.now()  # its window begins now, however slow that was
         if observed.live.hidden:
             swap.record = self._keep(replace(noted, bound=noted.wanted))
@@ -161,10 +184,10 @@ class Swapping:
         Who may not score, or asks what the service does not understand, could not prove the
         candidate either: a swap forward, which nothing urges, does not begin.
         """
-        if self._binding.probe is None:
+        if not asks(self._target, self._binding):
             return None
         try:
-            return answer(self._target, self._binding)
+            return answer(self._target, self._binding).score
         except ReconcilerError as exc:
             if isinstance(exc, StoppedError):
                 raise
@@ -200,7 +223,7 @@ class Swapping:
         return Record(
             wanted=ModelRef(change.after_ref),
             previous=observed.way_back.ref,
-            bound=observed.live.ref if observed.live.hidden else None,
+            bound=observed.live.served if observed.live.hidden else None,
             proved=False,
             at=timestamp(self._world.clock.now()),
             before=before if settled else None,
@@ -244,17 +267,20 @@ class Swapping:
             return self._telling.still_updating(swap.asked_at, change.why)
         if change.code == Reason.UNREADABLE:
             raise UnavailableError(change.why)
-        if observed.live.ref == swap.record.wanted:
+        live, wanted = observed.live, swap.record.wanted
+        if live.served == wanted and not live.undecided:
             return self._prove(swap, observed)
         if self._in_window(swap):
             return self._telling.again("settling", "the endpoint does not show the new model yet")
-        raise ProofError(_not_changed(observed, swap.record.wanted))
+        if live.configured == wanted:
+            return self._not_proved(swap, f"it did not start: the endpoint serves {_shown(live)}")
+        raise ProofError(_not_changed(live, wanted))
 
     def _prove(self, swap: Swap, observed: Observed) -> Again | Ended:
-        if self._binding.probe is None:
-            left_s = self._target.settle_s - self._seconds_since(swap)
+        if not asks(self._target, self._binding):
+            left_s = self._target.can.settle_s - self._seconds_since(swap)
             if left_s > 0:
-                self._telling.say("settling", f"in effect after {self._target.settle_s:g} s")
+                self._telling.say("settling", f"in effect after {self._target.can.settle_s:g} s")
                 return Again(left_s)  # nothing that could be seen would make it sooner
             return self._judged(swap, observed, None)
         self._telling.say("proving")
@@ -264,32 +290,44 @@ class Swapping:
             if isinstance(exc, StoppedError) or self._world.stopping():
                 raise StoppedError("a run that ends judges nobody") from exc
             return self._without_an_answer(swap, exc)
-        if swap.before in (None, after) and self._in_window(swap):
+        other = names_another(after, swap.record.wanted, self._name(swap))
+        if (other or swap.before in (None, after.score)) and self._in_window(swap):
             still = "its answer before is not known" if swap.before is None else "as it did before"
-            return self._telling.again("proving", f"the endpoint answers, {still}")
-        return self._judged(swap, observed, after)
+            return self._telling.again("proving", other or f"the endpoint answers, {still}")
+        return self._judged(swap, observed, after, other)
 
     def _without_an_answer(self, swap: Swap, exc: ReconcilerError) -> Again | Ended:
         """Look again as long as a swapped endpoint may take until it answers, or the way to it may
         be broken; then judge (promise 5): whatever else it is that hinders the proof lasts."""
         if isinstance(exc, UnavailableError | UnreachableError):
-            if self._seconds_since(swap) > COLD_START_S + self._target.settle_s:
+            if self._seconds_since(swap) > COLD_START_S + self._target.can.settle_s:
                 return self._not_answered(swap, exc)
             return self._telling.again()
         if self._in_window(swap):
             return self._telling.again("proving", "the endpoint does not answer yet")
         return self._not_answered(swap, exc)
 
-    def _judged(self, swap: Swap, observed: Observed, after: Score | None) -> Again | Ended:
-        """The swap with what is to be said of what it answers."""
-        health = judge(self._expected(), after)
-        made = make_proof(self._binding, observed.live, health, before=swap.before, after=after)
-        shown = self._world.ledger.name_of(swap.record.wanted, self._binding.version)
-        proof = replace(made, model=shown, rolled_back=bool(self.disproved))
-        if proof.proved:
+    def _judged(
+        self, swap: Swap, observed: Observed, after: Answer | None, other: str = ""
+    ) -> Again | Ended:
+        """The swap with what is to be said of what it answers; `other` that another model did."""
+        score, live = after.score if after else None, observed.live
+        health = judge(self._expected(), score)
+        if other:
+            health = Health(HealthCode.DEGRADED, other)
+        proof = replace(
+            make_proof(self._binding, live, health, before=swap.before, after=score),
+            model=self._name(swap),
+            rolled_back=bool(self.disproved),
+            declared_only=is_declared_only(live, swap.before, after),
+        )
+        if proof.converged:
             return self._proved(swap, observed, proof)
-        self._heard = after if swap.before not in (None, after) else None
+        self._heard = score if swap.before not in (None, score) else None
         return self._not_proved(swap, f"swapped and read back, but {health.message}", proof)
+
+    def _name(self, swap: Swap) -> str:
+        return self._world.ledger.name_of(swap.record.wanted, self._binding.version)
 
     def _expected(self) -> Binding:
         """The binding to judge by: git's expectations are of its own version, not of one before."""
@@ -304,17 +342,18 @@ class Swapping:
         self._keep(
             replace(record, settings=settings_to_keep(self._binding, observed.live)), "proof"
         )
+        how = "declared only" if proof.declared_only else "proved"
         if self.disproved and self._goal is Goal.ROLLED_BACK:
-            return self._telling.ended(Ended(proof=proof, changed=True), "rolled back, and proved")
+            return self._telling.ended(Ended(proof=proof, changed=True), f"rolled back, and {how}")
         if self.disproved:
-            said = f"{self.disproved}; rolled back, and proved"
+            said = f"{self.disproved}; rolled back, and {how}"
             return self._telling.failed(said, UNPROVED, proof)
         if self._binding.settings or self._binding.create is not None:
             # Whether its settings are as declared is for the next look to say.
             self._telling.proof = proof
             self.forget()
             return Again(0.0)
-        return self._telling.ended(Ended(proof=proof, changed=True), "proved")
+        return self._telling.ended(Ended(proof=proof, changed=True), how)
 
     # --- and back -----------------------------------------------------------------------------
 
@@ -362,16 +401,19 @@ class Swapping:
 
     def _in_window(self, swap: Swap) -> bool:
         """Whether the endpoint may still be as it was before the swap."""
-        return self._seconds_since(swap) < self._target.settle_s
+        return self._seconds_since(swap) < self._target.can.settle_s
 
     def _seconds_since(self, swap: Swap) -> float:
         return self._world.clock.now() - swap.asked_at
 
 
-def _not_changed(observed: Observed, wanted: ModelRef) -> str:
-    live = observed.live
-    shown = live.ref.url if live.ref else live.model_text or "no model"
+def _shown(live: Live) -> str:
+    return live.served.url if live.served else live.model_text or "no model"
+
+
+def _not_changed(live: Live, wanted: ModelRef) -> str:
+    told = f", and is configured for {live.configured}," if live.undecided else ""
     return (
-        f"the service said that the update succeeded, but reading it back shows {shown} instead "
-        f"of {wanted}"
+        f"the service said that the update succeeded, but reading it back shows {_shown(live)}"
+        f"{told} instead of {wanted}"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from reconciler.engine.lifecycle import OPERATION_TIMEOUT_S
 from reconciler.engine.steps import Again, Ended, Patience
 from reconciler.errors import ERROR, ReconcilerError, in_doubt
 from reconciler.model import TOUCHED, Failure, Reached
@@ -59,8 +58,9 @@ class Telling:
 
     def still_updating(self, since: float, words: str, phase: str = "swapping") -> Again | Ended:
         """Look again at an update, unless it has lasted too long."""
-        if self._shared.world.clock.now() - since > OPERATION_TIMEOUT_S:
-            why = f"the update is still {words} after {OPERATION_TIMEOUT_S:g} s"
+        most_s = self._shared.world.targets[self._binding.kind].can.stuck_after_s
+        if self._shared.world.clock.now() - since > most_s:
+            why = f"the update is still {words} after {most_s:g} s"
             return self.failed(why, ERROR)
         return self.again(phase, words)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import ArtifactState, HealthCode, WayBack
+from reconciler.model import ArtifactState, HealthCode, Model, WayBack
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
@@ -41,7 +41,7 @@ def last_good(record: Record | None) -> ModelRef | None:
 
 def _swap_in_sight(live: Live, artifact: Artifact) -> bool:
     readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
-    wanted = live.ref != artifact.ref or artifact.state is ArtifactState.REJECTED
+    wanted = live.served != artifact.ref or artifact.state is ArtifactState.REJECTED
     return readable and live.refusal is None and wanted
 
 
@@ -52,10 +52,10 @@ def _candidates(live: Live, record: Record | None) -> tuple[ModelRef | None, ...
     serves was there before us, or was put there by somebody, and comes after one that was proved.
     """
     if record is None:
-        return (live.ref,)
+        return (live.served,)
     if record.proved:
-        return (record.wanted, live.ref, record.previous)
-    return (record.previous,) if record.wanted == live.ref else (record.previous, live.ref)
+        return (record.wanted, live.served, record.previous)
+    return (record.previous,) if record.wanted == live.served else (record.previous, live.served)
 
 
 def is_rejected(world: World, ref: ModelRef) -> bool:
@@ -67,15 +67,24 @@ def is_rejected(world: World, ref: ModelRef) -> bool:
 def way_back_to(world: World, binding: Binding, ref: ModelRef) -> WayBack:
     """The way back to a model; empty, with the reason, where it could not be swapped in again."""
     path = world.storage.path_of(ref)
-    if path is None and world.targets[binding.kind].needs_grant:
+    if path is None and not world.targets[binding.kind].can.foreign:
         return WayBack(missing=f"{ref} is outside of the store account and cannot be swapped in")
     if path is not None and not world.storage.exists(path):
         return WayBack(missing=f"{ref} is gone from the store account")
-    return WayBack(ref, world.ledger.name_of(ref, binding.version))
+    return WayBack(ref, world.ledger.name_of(ref, binding.version), model=model_at(world, ref))
+
+
+def model_at(world: World, ref: ModelRef) -> Model:
+    """What is known of the model that is there: what its manifest says, where it has one."""
+    manifest = world.ledger.of_model(ref)
+    if manifest is None or manifest.evaluation is None:
+        return Model(ref)
+    made = manifest.evaluation
+    return Model(ref, manifest.version, made.sha256, manifest.key, made.metrics)
 
 
 def _why_none(live: Live) -> str:
-    if live.ref is not None:
+    if live.served is not None:
         return "the live model was never proved, or is rejected, and none before it is known"
     if live.hidden:
         return "the service hides its model, and no record of one was kept"

@@ -37,8 +37,10 @@ def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDif
     expected = {observed.artifact.ref, record.good}
     if not record.proved:  # a swap that was cut off may have come through
         expected.add(record.wanted)
-    if live.ref not in expected and (live.ref is not None or live.model_text):
+    if live.served not in expected and (live.served is not None or live.model_text):
         yield FieldDiff("model", observed.proved_version, observed.live_name)
+    if live.configured is not None and live.configured not in expected:
+        yield FieldDiff("configured model", observed.proved_version, live.configured.url)
     if live.refusal is not None and live.refusal.flag:  # it was writable when it was proved
         yield FieldDiff(live.refusal.flag, "false", "true")
     proved = dict(record.settings)

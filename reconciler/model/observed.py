@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.desired import Binding
     from reconciler.model.places import Address
-    from reconciler.model.versions import ModelRef, Recipe
+    from reconciler.model.versions import Model, ModelRef, Recipe
 
 
 class HealthCode(StrEnum):
@@ -33,10 +33,12 @@ class Health:
 
 
 class Witness(StrEnum):
-    """Who told us which model is live."""
+    """Who told us which model is live. A declaration (an alias, a pointer) tells what others are to
+    serve; whether they do, only an answer can show."""
 
     SERVICE = "service"
     RECORD = "record"
+    DECLARATION = "declaration"
     EXPORT = "export"
 
 
@@ -55,18 +57,26 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Live:
-    """What the cloud said about one address.
+    """What the platform said about one address. Configured is not served: four fields keep apart
+    what answers now and what the platform was told.
 
-    `ref` is None when the model is unknown (hidden, missing, or not a plain URL); `model_text`
-    is then what was found, for people. `hidden` says that the service does not reveal it. `place`
-    is the service's own name of what was found, where two addresses may lead to the same.
+    `served` is the model that answers, only where the platform is known to serve it; None when it
+    is unknown (hidden, missing, or not a plain URL). `model_text` is then what was found.
+    `configured` is the model that the platform is told to serve, where that is another one: it may
+    be on its way, or have failed to start. `staged` is a candidate that answers without traffic,
+    `retired` the previous model while it is still warm. `hidden` says that the service does not
+    reveal its model. `place` is the service's own name of what was found, where two addresses may
+    lead to the same.
     `settings` are those that can be owned, by dotted name, as text ("" and absent are the same).
     `ours` says that it carries the mark of this environment, which made it; `protected`, that the
     mark says it must be kept. `keep` is any other reason why it must not be deleted.
     """
 
     health: Health
-    ref: ModelRef | None = None
+    served: ModelRef | None = None
+    configured: ModelRef | None = None
+    staged: ModelRef | None = None
+    retired: ModelRef | None = None
     asset: str = ""
     model_text: str = ""
     hidden: bool = False
@@ -78,6 +88,11 @@ class Live:
     ours: bool = False
     protected: bool = False
     keep: Refusal | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the platform is told to serve another model than the one that answers."""
+        return self.configured not in (None, self.served)
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,7 @@ class Artifact:
     running_s: float = 0.0  # how long its job runs already, where it does
     failure: str = ""  # how the last job failed, whether or not another one may be tried
     refused: str = ""  # why its gates did not accept it when they were last asked
+    sha256: str = ""  # of the file, once it was evaluated
     noted: bool = True  # whether the manifest already says so; a run that may write notes it
     warnings: tuple[str, ...] = ()
 
@@ -242,6 +258,7 @@ class WayBack:
     ref: ModelRef | None = None
     version: str = ""
     missing: str = ""
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -266,8 +283,8 @@ class Observed:
     def live_name(self) -> str:
         """What people call the live model, whoever made it."""
         live = self.live
-        if self.live_version or live.ref is not None:
-            return self.live_version or (live.ref.short_name if live.ref else "")
+        if self.live_version or live.served is not None:
+            return self.live_version or (live.served.short_name if live.served else "")
         return live.model_text or ("hidden" if live.hidden else "unknown")
 
     @property
@@ -278,7 +295,7 @@ class Observed:
     @property
     def swapped_in(self) -> bool:
         """Whether it was this program that swapped the live model in, last."""
-        return self.record is not None and self.record.wanted == self.live.ref
+        return self.record is not None and self.record.wanted == self.live.served
 
     @property
     def unproved(self) -> bool:
@@ -302,9 +319,12 @@ def served(binding: Binding, live: Live, ref: ModelRef) -> Health:
         return live.health
     if binding.absent:
         return Health(HealthCode.DEGRADED, "it is there, and `state: absent` is declared")
-    if live.ref == ref:
+    if live.served == ref and not live.undecided:
         return live.health
     if live.refusal is not None:
         return Health(HealthCode.DEGRADED, live.refusal.message)
-    shown = live.ref.url if live.ref else live.model_text or "a hidden model"
+    shown = live.served.url if live.served else live.model_text or "a hidden model"
+    if live.undecided:
+        why = f"it is configured for {live.configured}, and serves {shown}"
+        return Health(HealthCode.DEGRADED, why)
     return Health(HealthCode.DEGRADED, f"it serves {shown}, not the declared version")

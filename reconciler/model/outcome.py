@@ -17,7 +17,8 @@ class Proof:
     `model` names the model that was looked for: the declared one or, after a proof of that one
     failed, the one before (`rolled_back`), or "" where the endpoint had to go and is `gone`.
     `after` is None when the binding declares no probe; `before` is None when the endpoint was
-    already converged or could not be asked before the change.
+    already converged or could not be asked before the change. `declared_only` says that the
+    declaration was read back, and nothing shows which model answers.
     """
 
     name: str
@@ -30,11 +31,17 @@ class Proof:
     warnings: tuple[str, ...] = ()
     rolled_back: bool = False
     gone: bool = False
+    declared_only: bool = False
+
+    @property
+    def converged(self) -> bool:
+        """Whether nothing is left to do: it is as declared, as far as can be seen."""
+        return self.read_back and self.health.code is HealthCode.HEALTHY
 
     @property
     def proved(self) -> bool:
         """Whether the endpoint serves what it should, and answers."""
-        return self.read_back and self.health.code is HealthCode.HEALTHY
+        return self.converged and not self.declared_only
 
 
 class VersionState(StrEnum):

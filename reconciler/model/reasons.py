@@ -26,6 +26,7 @@ class Reason(StrEnum):
     # bind, create, update
     VERSION_CHANGED = "version_changed"
     FOREIGN_MODEL = "foreign_model"  # the store knows no such model
+    CONFIGURED_OTHERWISE = "configured_otherwise"  # another model is configured than serves
     CREATED = "created"  # this program made the endpoint and has proved nothing there yet
     ROLL_BACK = "roll_back"  # a rejected version serves; the previous model returns
     OFFLINE = "offline"  # the store was not read

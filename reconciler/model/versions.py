@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -129,6 +130,25 @@ class Version:
     def __str__(self) -> str:
         """The folder: unique, and readable."""
         return self.folder
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of one model: where it is, and what its manifest says of it.
+
+    Of a model that somebody else made only `ref` is known; the rest is then empty.
+    """
+
+    ref: ModelRef
+    version: Version | None = None
+    sha256: str = ""
+    key: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """What people call it: its version, or its file name."""
+        return self.version.version if self.version else self.ref.short_name
 
 
 def _escaped(text: str) -> str:

@@ -188,7 +188,7 @@ def _names(wanted: Desired) -> str:
 def _observe(binding: Binding, document: Mapping[str, Any] | None, folder: str) -> Observed:
     artifact = Artifact(ArtifactState.UNKNOWN, ModelRef(model_url(folder, binding.version)))
     live = _live(binding, document)
-    name = version_name(folder, live.ref, binding.version) if live.ref else ""
+    name = version_name(folder, live.served, binding.version) if live.served else ""
     return Observed(binding, live, artifact, None, name)
 
 

@@ -13,7 +13,10 @@ A module offers:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
+
+from reconciler.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
         Creation,
         Environment,
         Live,
+        Model,
         ModelRef,
         Owned,
         Score,
@@ -52,28 +56,94 @@ class Connection:
     arm: AccessToken
 
 
-class Target(Protocol):
-    """What the engine asks of a kind of endpoint. `observe`, `progress`, `export`, `owned` read.
+@dataclass(frozen=True)
+class Can:
+    """What a kind of endpoint can do: shown in the plan, and decides which way the engine goes.
 
-    `settle_s` is the documented time after which a write is in effect at the latest, beyond the
-    end of its operation; 0 where the operation's end is the truth. `needs_grant` says that a
-    model must come with access to it, which can be given for the store account only.
+    `stage`: a candidate can be scored before it has traffic. `keep_warm`: the previous model runs
+    on after a switch until it is retired. `shows_served`: reading tells which model answers, and
+    not only which one was declared. `answer_names_model`: so does an answer. `score`: it can be
+    asked at all. `foreign`: it takes a model from outside the store. `create`, `delete`: endpoints
+    can be made and deleted. `writes_together`: one write carries other endpoints with it.
+    `settle_s` is the time after which a write is in effect at the latest, beyond the end of its
+    operation; 0 where the operation's end is the truth. An operation that runs longer than
+    `stuck_after_s` is given up.
     """
 
-    settle_s: float
-    needs_grant: bool
+    stage: bool = False
+    keep_warm: bool = False
+    shows_served: bool = True
+    answer_names_model: bool = False
+    score: bool = True
+    foreign: bool = True
+    create: bool = False
+    delete: bool = False
+    writes_together: bool = False
+    settle_s: float = 0.0
+    stuck_after_s: float = 900.0
+
+
+class Left(StrEnum):
+    """How a failed write left the endpoint; it decides what is undone."""
+
+    AS_BEFORE = "as before"  # nothing to undo
+    CANDIDATE_DECLARED = "candidate declared"  # the old model answers, the new one may start yet
+    DOWN = "down"  # nothing answers
+
+
+class OperationState(StrEnum):
+    """How far an operation is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the platform says of an operation: its state, in words, and how a failure left things.
+
+    Done is not proved: what is read back afterwards says what serves.
+    """
+
+    state: OperationState
+    words: str = ""
+    left: Left = Left.AS_BEFORE
+
+
+DONE = Progress(OperationState.DONE)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an endpoint answered to the probe, and which model it says it was: the reference or
+    the version of it, "" where it does not say."""
+
+    score: Score
+    model: str = ""
+
+
+class Target(Protocol):
+    """What the engine asks of a kind of endpoint, from many threads.
+
+    A write is idempotent, reads again just before it writes, and answers the operation to ask for
+    progress, "" where there is none. That it was accepted proves nothing yet. A platform inherits
+    what it cannot do; `can` keeps the engine from asking for that.
+    """
+
+    can: Can
 
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> Target:
-        """The same target, whose `observe` may answer for these bindings from lists read once.
+        """This target, whose `observe` may answer for these bindings from lists read once.
 
         Itself where there are no lists. What a list does not show, or not wholly, is asked for by
         a request of its own; a list that cannot be read is an error of every binding on it. Only
         planning uses it: a step always looks afresh.
         """
-        ...
+        return self
 
     def observe(self, binding: Binding) -> Live:
-        """What serves at the address now; raises WireError when that cannot be read."""
+        """What is at the address now; raises WireError when that cannot be read."""
         ...
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
@@ -81,54 +151,73 @@ class Target(Protocol):
 
         Only a snapshot asks, so that it knows what a pull request binds anew.
         """
-        ...
-
-    def bind(self, binding: Binding, ref: ModelRef) -> str:
-        """Ask the service to serve `ref`: the operation to ask for progress, "" if there is none.
-
-        Returns when the request was accepted, which proves nothing yet.
-        """
-        ...
-
-    def create(self, binding: Binding, ref: ModelRef) -> str:
-        """Make the endpoint with this environment's mark; an operation as `bind` answers it.
-
-        Where the kind can, it serves `ref` from its first moment; else it is bound in a later step.
-        """
-        ...
-
-    def update(self, binding: Binding) -> str:
-        """Write the declared settings, and into our own mark whether it is protected."""
-        ...
-
-    def delete(self, address: Address) -> str:
-        """Delete the endpoint, if it still carries our mark; no error where it is gone already.
-
-        RefusedError where it must be kept.
-        """
-        ...
+        return ()
 
     def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
         """What carries this environment's mark and is not declared; WireError unless all was read.
 
         `declared` are the ids (`str`) of addresses in lower case.
         """
-        ...
-
-    def progress(self, operation: str) -> str:
-        """The state in words while the write is under way, "" when it ended well.
-
-        Raises ProofError when the service says that it failed.
-        """
-        ...
-
-    def score(self, binding: Binding) -> Score:
-        """What the endpoint answers to the binding's probe."""
-        ...
+        return ()
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The live state as a document to keep and to plan against, without secrets."""
         ...
+
+    def ref(self, binding: Binding, model: Model) -> ModelRef:
+        """How this platform calls a model, so that it compares with what `observe` shows; pure."""
+        return model.ref
+
+    def publish(self, binding: Binding, model: Model) -> str:
+        """Make the model known to the platform's own registry, where it has one."""
+        return ""
+
+    def stage(self, binding: Binding, model: Model) -> str:
+        """Start the model beside the one that serves, without traffic; only where `can.stage`."""
+        raise _cannot("stage a model")
+
+    def switch(self, binding: Binding, model: Model) -> str:
+        """Let the endpoint serve the model."""
+        ...
+
+    def take_back(self, binding: Binding, model: Model) -> str:
+        """Undo a failed switch: declare the model again that was proved, and drop the candidate."""
+        return self.switch(binding, model)
+
+    def retire(self, binding: Binding) -> str:
+        """Drop what is not needed any more, after the proof."""
+        return ""
+
+    def create(self, binding: Binding, model: Model) -> str:
+        """Make the endpoint with this environment's mark; only where `can.create`.
+
+        Where the kind can, it serves `model` from its first moment; else it is bound in a later
+        step.
+        """
+        raise _cannot("be created")
+
+    def update(self, binding: Binding) -> str:
+        """Write the declared settings, and into our own mark whether it is protected."""
+        raise _cannot("have settings")
+
+    def delete(self, address: Address) -> str:
+        """Delete the endpoint, if it still carries our mark; no error where it is gone already.
+
+        RefusedError where it must be kept. Only where `can.delete`.
+        """
+        raise _cannot("be deleted")
+
+    def progress(self, operation: str) -> Progress:
+        """How far an operation is; of a platform whose writes end at once, done."""
+        return DONE
+
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:
+        """What the endpoint, or its staged candidate, answers to the binding's probe."""
+        raise _cannot("be scored")
+
+
+def _cannot(do: str) -> RefusedError:
+    return RefusedError(f"this kind of endpoint cannot {do}")
 
 
 class TargetModule(Protocol):

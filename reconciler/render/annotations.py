@@ -85,7 +85,7 @@ def proof_findings(proofs: Iterable[Proof], sources: Mapping[str, Source]) -> li
             ),
         )
         for proof in proofs
-        if not proof.proved
+        if not proof.converged
     )
 
 

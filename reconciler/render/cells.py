@@ -19,7 +19,17 @@ ROOMY = 60  # a narrower terminal gets two lines where a row does not fit one
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ASCII = {"→": "->", "✓": "ok", "✗": "FAILED", "·": "-", "×": "x", "…": "...", "–": "-", "—": "-"}
+_ASCII = {
+    "→": "->",
+    "✓": "ok",
+    "✗": "FAILED",
+    "○": "o",
+    "·": "-",
+    "×": "x",
+    "…": "...",
+    "–": "-",
+    "—": "-",
+}
 _COLORS = {
     "red": "31",
     "green": "32",

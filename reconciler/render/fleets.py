@@ -46,7 +46,7 @@ class Fleet(Generic[_Member]):
         first = self.first
         if isinstance(first, Change):
             return first.code == Reason.UNREADABLE
-        return isinstance(first, Failure) or not first.proved
+        return isinstance(first, Failure) or not first.converged
 
     @property
     def name(self) -> str:
@@ -169,7 +169,14 @@ def proof_fleets(proofs: Iterable[Proof], verbose: bool = False) -> list[Fleet[P
 
 def _of_proof(proof: Proof) -> Hashable:
     said = words.gist(words.ailing(proof), proof.name, proof.address)
-    return (proof.model, proof.read_back, proof.rolled_back, proof.proved, said, proof.warnings)
+    return (
+        proof.model,
+        proof.read_back,
+        proof.rolled_back,
+        words.verdict(proof),
+        said,
+        proof.warnings,
+    )
 
 
 def failure_fleets(failures: Iterable[Failure], done: Iterable[str]) -> list[Fleet[Failure]]:

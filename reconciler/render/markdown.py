@@ -206,7 +206,7 @@ def proof_row(fleet: Fleet[Proof]) -> list[str]:
     proof = fleet.first
     scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
     return [
-        "✓" if proof.proved else "✗",
+        words.mark(proof),
         named(fleet),
         escaped(proof.model),
         words.read_back(proof).replace("read back ", ""),

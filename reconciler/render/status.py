@@ -61,7 +61,7 @@ def _message(change: Change, live: Live) -> str:
 def _sync(change: Change, live: Live) -> Sync:
     if change.action is Action.NOOP and change.code != Reason.PAUSED:
         return Sync.SYNCED
-    unknown = live.health.code is HealthCode.UNKNOWN or (live.ref is None and live.hidden)
+    unknown = live.health.code is HealthCode.UNKNOWN or (live.served is None and live.hidden)
     return Sync.UNKNOWN if unknown else Sync.OUT_OF_SYNC
 
 

@@ -144,7 +144,7 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
     lines: list[str] = []
     for head, fleet in zip(heads(look, rows), found, strict=True):
         proof = fleet.first
-        lines += [look.paint(line, "green" if proof.proved else "red") for line in head]
+        lines += [look.paint(line, "green" if proof.converged else "red") for line in head]
         lines += look.lines(fleet.address, 4, "dim")
         lines += _members(look, fleet)
         lines += look.lines("" if fleet.count else words.scored(proof), 4, hang=2)
@@ -155,7 +155,7 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
 
 def _proof_row(look: Look, fleet: Fleet[Proof], report: Report | None) -> list[str]:
     proof = fleet.first
-    name = " ".join(listed(["✓" if proof.proved else "✗", fleet.name, fleet.count]))
+    name = " ".join(listed([words.mark(proof), fleet.name, fleet.count]))
     row = [name, look.cut(proof.model, look.width // 4), words.read_back(proof)]
     if report is None:
         return row

@@ -272,6 +272,8 @@ def read_back(proof: Proof) -> str:
     """`read back ✓`, after `rolled back` where it is not the declared version that is proved."""
     if proof.gone:
         return "gone ✓"
+    if proof.declared_only:
+        return "rolled back, declared only" if proof.rolled_back else "declared only"
     said = f"read back {'✓' if proof.read_back else '✗'}"
     return f"rolled back, {said}" if proof.rolled_back else said
 
@@ -320,10 +322,23 @@ def ailing(proof: Proof) -> str:
 
 
 def proofs_summary(proofs: Iterable[Proof]) -> str:
-    """`3 endpoints: 2 proved, 1 not proved.`"""
-    found = Counter(proof.proved for proof in proofs)
-    told = f"{counted(found.total(), 'endpoint')}: {found[True]} proved"
-    return f"{told}, {found[False]} not proved." if found[False] else f"{told}."
+    """`3 endpoints: 1 proved, 1 declared only, 1 not proved.`"""
+    found = Counter(verdict(proof) for proof in proofs)
+    shown = [f"{found[one]} {one}" for one in ("declared only", "not proved") if found[one]]
+    proved = f"{counted(found.total(), 'endpoint')}: {found['proved']} proved"
+    return ", ".join([proved, *shown]) + "."
+
+
+def verdict(proof: Proof) -> str:
+    """`proved`, `not proved`, or `declared only` where nothing shows which model answers."""
+    if proof.proved:
+        return "proved"
+    return "declared only" if proof.converged else "not proved"
+
+
+def mark(proof: Proof) -> str:
+    """`✓`, `✗`, or `○` where nothing shows which model answers."""
+    return {"proved": "✓", "not proved": "✗"}.get(verdict(proof), "○")
 
 
 REACHED = {

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
-from reconciler.model import Action
+from reconciler.model import Action, Model
 from tests.ci.conftest import TOKEN
 from tests.ci.standin import PERSON, StandIn, User
 
@@ -39,7 +39,7 @@ def tamper(lab: Lab, name: str = "breast-cancer") -> None:
     record = world.ledger.record(binding.address)
     assert record is not None
     assert record.previous is not None
-    world.targets[binding.kind].bind(binding, record.previous)
+    world.targets[binding.kind].switch(binding, Model(record.previous))
     settle(lab, name)
 
 
@@ -102,7 +102,7 @@ def test_more_drift_changes_the_same_issue(lab: Lab, github: StandIn, command: C
     (young,) = [b for b in lab.desired().bindings if b.name == "diabetes-young"]
     (middle,) = [b for b in lab.desired().bindings if b.name == "diabetes-middle"]
     world = lab.world()
-    world.targets[young.kind].bind(young, world.ledger.ref(middle.version))
+    world.targets[young.kind].switch(young, Model(world.ledger.ref(middle.version)))
     settle(lab, "diabetes-young")
     ran = command("drift", "--issue")
     assert "changed: " in ran.err

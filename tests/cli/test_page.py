@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli.report import repository, web_url
+from reconciler.model import Model
 from tests.page.tree import tree
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_a_drift_is_said(lab: Lab, command: Command) -> None:
     command("apply", "--yes")
     world, by_name = lab.world(), {b.name: b for b in lab.desired().bindings}
     young, middle = by_name["diabetes-young"], by_name["diabetes-middle"]
-    world.targets[young.kind].bind(young, world.ledger.ref(middle.version))
+    world.targets[young.kind].switch(young, Model(world.ledger.ref(middle.version)))
     assert command("report", "--html", "page.html").code == errors.SUCCESS
     said = tree(Path("page.html").read_text(encoding="utf-8")).said
     assert f"1 endpoint was changed outside git since the last proof: {young.name}" in said

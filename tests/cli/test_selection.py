@@ -159,7 +159,7 @@ def test_limits_count_what_the_environment_declares_whatever_is_selected(
     chosen = Selection(targets=targets, shard=shard).of(Desired(ENVIRONMENT, all_of_them))
     due = chosen.bindings if options else all_of_them[:30]
     seen = [
-        observed(binding=b) if b in due else observed(Live(HEALTHY, ref=NEW), binding=b)
+        observed(binding=b) if b in due else observed(Live(HEALTHY, served=NEW), binding=b)
         for b in chosen.bindings
     ]
     excess = make_plan(ENVIRONMENT, seen, chosen.declared).excess

@@ -22,6 +22,7 @@ from reconciler.emulator.messages import Response
 from reconciler.engine.train import claim, train_step
 from reconciler.engine.world import timestamp
 from reconciler.http.client import Http
+from reconciler.model import Model
 from tests.fleet import make_fleet
 from tests.fresh import IMPORT_KEY, declare
 from tests.lab import Lab
@@ -99,7 +100,7 @@ def drifted(lab: Lab) -> None:
     upgraded(lab)
     world, binding = lab.world(), young(lab)
     old = replace(binding.version, version="2026-10")
-    world.targets[binding.kind].bind(binding, world.ledger.ref(old))
+    world.targets[binding.kind].switch(binding, Model(world.ledger.ref(old)))
     lab.clock.advance(60)
 
 

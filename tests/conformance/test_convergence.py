@@ -9,7 +9,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli import outcome
-from reconciler.model import Action, HealthCode
+from reconciler.model import Action, HealthCode, Model
 
 if TYPE_CHECKING:
     from tests.lab import Lab
@@ -86,7 +86,7 @@ def test_drift_is_seen_and_healed(lab: Lab) -> None:
     world = lab.world()
     for binding in lab.desired().bindings:
         old = binding.version.__class__(binding.version.model, "2026-10", binding.version.arguments)
-        world.targets[binding.kind].bind(binding, world.ledger.ref(old))
+        world.targets[binding.kind].switch(binding, Model(world.ledger.ref(old)))
     lab.clock.advance(60)
     assert {c.action for c in lab.plan().changes} == {Action.BIND}
     assert lab.apply().plan.converged

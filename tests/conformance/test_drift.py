@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.engine.prove import prove_all
 from reconciler.engine.survey import observe_all
-from reconciler.model import Action, HealthCode
+from reconciler.model import Action, HealthCode, Model
 from reconciler.plan import Prune
 from tests.conformance.test_lifecycle import SETTINGS, Fleet
 from tests.fresh import FRESH, NAME, declare, service_of
@@ -155,7 +155,7 @@ def test_status_and_verify_agree_about_a_model_that_is_not_the_declared_one(
         record = world.ledger.record(binding.address)
         assert record is not None
         assert record.previous is not None
-        world.targets[binding.kind].bind(binding, record.previous)
+        world.targets[binding.kind].switch(binding, Model(record.previous))
         lab.clock.advance(60)
     bindings = lab.desired().bindings
     status = {o.binding.name: o.health.code for o in observe_all(lab.world(), bindings, 8)}

@@ -14,6 +14,7 @@ from reconciler import emulator
 from reconciler.engine.steps import Goal
 from reconciler.errors import UnreadableError
 from reconciler.ledger import manifest_json, parse_manifest, parse_record
+from reconciler.model import Model
 from reconciler.platforms.studio.members import check_is_of
 from tests.lab import URL, Lab
 
@@ -121,7 +122,10 @@ def test_another_endpoint_of_the_service(lab: Lab, monkeypatch: pytest.MonkeyPat
     target = lab.world().targets["ClassicEndpoint"]
     (binding,) = (b for b in lab.desired().bindings if b.name == "diabetes-young")
     mix(monkeypatch, "/endpoints/young", "/endpoints/middle")
-    for ask in (target.export, lambda b: target.bind(b, lab.world().ledger.ref(b.version))):
+    for ask in (
+        target.export,
+        lambda b: target.switch(b, Model(lab.world().ledger.ref(b.version))),
+    ):
         with pytest.raises(UnreadableError, match="another resource"):
             ask(binding)
     assert lab.writes == []

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.ledger import Ledger
-from reconciler.model import Action
+from reconciler.model import Action, Model
 from tests.conformance.test_way_back import only
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def drift_to_the_first_model(lab: Lab, first: ModelRef) -> None:
     """Somebody puts back by hand what served before this program came."""
     world = lab.world()
     (binding,) = lab.desired().bindings
-    world.targets[binding.kind].bind(binding, first)
+    world.targets[binding.kind].switch(binding, Model(first))
     lab.clock.advance(60)
 
 
@@ -111,7 +111,7 @@ def test_drift_to_an_unknown_model_does_not_open_the_gates(switched: Callable[..
     lab.edit("models/breast-cancer.yaml", rule, '{metric: AUC, betterThanLive: "0.5"}')
     world = lab.world()
     (binding,) = lab.desired().bindings
-    first = world.targets[binding.kind].observe(binding).ref
+    first = world.targets[binding.kind].observe(binding).served
     assert first is not None
     assert not lab.apply().failures
     drift_to_the_first_model(lab, first)

@@ -62,7 +62,7 @@ def test_a_service_is_trained_for_made_and_proved_and_then_nothing_is_left_to_do
     assert proof.proved
     assert there(lab).properties["title"] == "Fresh"
     ref = lab.world().ledger.ref(binding_of(lab).version)
-    assert lab.world().targets["WebService"].observe(binding_of(lab)).ref == ref
+    assert lab.world().targets["WebService"].observe(binding_of(lab)).served == ref
 
 
 def test_a_version_that_is_trained_already_is_created_at_once(lab: Lab) -> None:

@@ -13,7 +13,8 @@ from reconciler.emulator.messages import Response
 from reconciler.engine.observe import observe
 from reconciler.engine.rollback import order, rollback_of
 from reconciler.engine.steps import Goal
-from reconciler.model import Action, Score
+from reconciler.model import Action, Model, Score
+from reconciler.platforms.contract import Answer
 from tests.lab import LabClock
 
 if TYPE_CHECKING:
@@ -213,11 +214,11 @@ def test_a_way_back_that_answers_wrongly_says_both(
     want(lab, "breast-cancer", "2026-11")
     unanswered(lab, "breast-cancer")
     target = lab.world().targets["WebService"]
-    score, empty = type(target).score, Score((), ())
+    score, empty = type(target).score, Answer(Score((), ()))
     answers = iter([score, score])  # only what the new model answers is refused
 
-    def scored(self: Any, binding: Any) -> Score:
-        found: Score = next(answers, lambda *_: empty)(self, binding)
+    def scored(self: Any, binding: Any) -> Answer:
+        found: Answer = next(answers, lambda *_: empty)(self, binding)
         return found
 
     monkeypatch.setattr(type(target), "score", scored)
@@ -304,7 +305,7 @@ def put_behind_our_back(lab: Lab, version: str) -> None:
     world = lab.world()
     (binding,) = lab.desired().bindings
     other = replace(binding.version, version=version)
-    world.targets[binding.kind].bind(binding, world.ledger.ref(other))
+    world.targets[binding.kind].switch(binding, Model(world.ledger.ref(other)))
     lab.clock.advance(60)
 
 
@@ -317,16 +318,16 @@ def cut_off(lab: Lab, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     world = lab.world()
     (binding,) = lab.desired().bindings
     target, wanted = world.targets[binding.kind], world.ledger.ref(binding.version)
-    bind = target.bind
+    bind = target.switch
 
-    def dies(binding: Any, ref: Any) -> str:
-        if ref == wanted:
-            return bind(binding, ref)
+    def dies(binding: Any, model: Any) -> str:
+        if model.ref == wanted:
+            return bind(binding, model)
         if what == "after":
-            bind(binding, ref)
+            bind(binding, model)
         raise CutOffError
 
-    monkeypatch.setattr(target, "bind", dies)
+    monkeypatch.setattr(target, "switch", dies)
     lab.converge(world, 1)
     lab.clock.advance(60)
 
@@ -453,7 +454,7 @@ def test_a_roll_back_that_meets_trouble_says_that_the_version_is_rejected(
     unanswered(lab, "breast-cancer")
     world = lab.world()
     target, calls = world.targets["WebService"], []
-    bind = target.bind
+    bind = target.switch
 
     def unavailable(binding: Any, ref: Any) -> str:
         calls.append(ref)
@@ -461,7 +462,7 @@ def test_a_roll_back_that_meets_trouble_says_that_the_version_is_rejected(
             return bind(binding, ref)
         raise errors.UnavailableError("503 try later")
 
-    monkeypatch.setattr(target, "bind", unavailable)
+    monkeypatch.setattr(target, "switch", unavailable)
     (ended,) = lab.converge(world, 1).values()
     assert ended.failure is not None
     assert ended.failure.exit_code == errors.UNPROVED
@@ -524,13 +525,13 @@ def swap_and_die(lab: Lab, monkeypatch: pytest.MonkeyPatch, wait_s: float = 60) 
     world = lab.world()
     (binding,) = lab.desired().bindings
     target = world.targets[binding.kind]
-    bind = target.bind
+    bind = target.switch
 
     def dies(binding: Any, ref: Any) -> str:
         bind(binding, ref)
         raise CutOffError
 
-    monkeypatch.setattr(target, "bind", dies)
+    monkeypatch.setattr(target, "switch", dies)
     lab.converge(world, 1)
     lab.clock.advance(wait_s)
 
@@ -648,13 +649,13 @@ def test_a_swap_that_is_answered_slowly_is_proved_by_its_own_model(
     before = adopted(lab, "diabetes-young")
     want(lab, "diabetes-young", "2026-11")
     target = type(lab.world().targets["ClassicEndpoint"])
-    bind = target.bind
+    bind = target.switch
 
     def slowly(self: Any, binding: Any, ref: Any) -> str:
         lab.clock.advance(50)
         return bind(self, binding, ref)
 
-    monkeypatch.setattr(target, "bind", slowly)
+    monkeypatch.setattr(target, "switch", slowly)
     proved_at_once(lab, before)
 
 
@@ -686,13 +687,13 @@ def asked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When each swap of Classic endpoints was asked for."""
     asked_at: list[float] = []
     target = type(lab.world().targets["ClassicEndpoint"])
-    bind = target.bind
+    bind = target.switch
 
     def noted(self: Any, binding: Any, ref: Any) -> str:
         asked_at.append(lab.clock())
         return bind(self, binding, ref)
 
-    monkeypatch.setattr(target, "bind", noted)
+    monkeypatch.setattr(target, "switch", noted)
     return asked_at
 
 

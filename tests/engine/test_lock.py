@@ -13,7 +13,7 @@ from reconciler.cli import compose, session
 from reconciler.errors import ConflictError, StoppedError
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
-from reconciler.model import Actor
+from reconciler.model import Actor, Model
 from tests.lab import Lab, LabClock
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def every_write(lab: Lab, world: World) -> list[Callable[[], object]]:
     trainer = world.trainers[new.recipe.service]
     ref = world.ledger.ref(classic.version)
     return [
-        lambda: world.targets[new.kind].bind(new, ref),
-        lambda: world.targets[classic.kind].bind(classic, ref),
+        lambda: world.targets[new.kind].switch(new, Model(ref)),
+        lambda: world.targets[classic.kind].switch(classic, Model(ref)),
         lambda: world.ledger._container.put("x", b"x"),
         lambda: trainer.submit(new.recipe, {}, {}),
         lambda: trainer.start("x" * 32),

@@ -134,7 +134,7 @@ def test_a_bug_ends_its_own_binding_and_no_other(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = lab.world()
-    monkeypatch.setattr(world.targets["WebService"], "bind", lambda *_: 1 / 0)
+    monkeypatch.setattr(world.targets["WebService"], "switch", lambda *_: 1 / 0)
     ended = lab.converge(world, 4)
     failures = [outcome.failure for outcome in ended.values() if outcome.failure]
     assert [(f.name, f.exit_code) for f in failures] == [("breast-cancer", errors.BUG)]

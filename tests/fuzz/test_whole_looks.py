@@ -70,7 +70,7 @@ def proofs(town: Town) -> None:
         proofs_text(found).encode()
         proofs_json(found).encode()
         with contextlib.suppress(ReconcilerError):
-            score = world.targets[binding.kind].score(binding)
+            score = world.targets[binding.kind].score(binding).score
             check_types(score)
             document_bytes({"score": vars(score)})
 

@@ -393,7 +393,7 @@ _REF = ModelRef(f"{STORE}/x/2026-10/model.ilearner")
 _LIVES = {
     "diabetes-senior": Live(Health(HealthCode.HEALTHY), refusal=Refusal("default", SENIOR_WHY)),
     "churn": Live(Health(HealthCode.UNKNOWN, "the service is busy")),
-    "fraud": Live(Health(HealthCode.PROGRESSING, "updating"), ref=_REF),
+    "fraud": Live(Health(HealthCode.PROGRESSING, "updating"), served=_REF),
     "spam": Live(Health(HealthCode.HEALTHY), hidden=True),
 }
 
@@ -402,7 +402,7 @@ ROWS = {
     "every_action": tuple(
         render.status_row(one, live, live.health)
         for one in EVERY_ACTION.changes
-        for live in [_LIVES.get(one.name, Live(Health(HealthCode.HEALTHY), ref=_REF))]
+        for live in [_LIVES.get(one.name, Live(Health(HealthCode.HEALTHY), served=_REF))]
     ),
     "hostile": tuple(
         render.status_row(one, Live(health), health)

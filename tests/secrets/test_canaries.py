@@ -17,6 +17,7 @@ import pytest
 from reconciler import errors
 from reconciler.cli.demo import read_env_file
 from reconciler.emulator.messages import Request, Response
+from reconciler.model import Model
 from tests import fresh
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def test_a_service_that_echoes_what_it_is_made_of_does_not_make_us_tell_it(
     lab.cloud.handle = hostile  # type: ignore[method-assign]
     world = lab.world()
     with pytest.raises(errors.ReconcilerError) as caught:
-        world.targets["WebService"].create(binding, world.ledger.ref(binding.version))
+        world.targets["WebService"].create(binding, Model(world.ledger.ref(binding.version)))
     assert all(secret in sent[0] for secret in secrets)
     told = {"message": caught.value.message, "traceback": repr(caught.value)}
     told["plan"] = repr(binding)
@@ -199,7 +200,7 @@ def test_a_traceback_holds_no_secret(
             f"{lab.environ['LOCAL_STORE_KEY']} https://x/?sv=1&sig=abc%2Bdef%3D"
         )
 
-    monkeypatch.setattr(WebServices, "bind", broken)
+    monkeypatch.setattr(WebServices, "switch", broken)
     ran = command("apply", "-vv", "--yes", "--report", "report.json")
     assert "Traceback" in ran.err
     assert "ZeroDivisionError" in (tmp_path / "report.json").read_text()

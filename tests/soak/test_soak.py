@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.emulator import Fault
 from reconciler.engine.world import with_event
-from reconciler.model import Action
+from reconciler.model import Action, Model
 from reconciler.stores.azure_blob import Container
 from reconciler.stores.azure_values import copy_of
 from tests.lab import Lab
@@ -161,7 +161,7 @@ class Soak:
         binding = self.random.choice(self.lab.desired().bindings)
         earlier = self.random.choice(self.versions[:-1])
         ref = world.ledger.ref(replace(binding.version, version=earlier))
-        world.targets[binding.kind].bind(binding, ref)
+        world.targets[binding.kind].switch(binding, Model(ref))
         self.lab.clock.advance(60)
 
     def rival(self) -> None:

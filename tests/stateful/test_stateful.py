@@ -18,7 +18,7 @@ from reconciler.emulator import Fault
 from reconciler.emulator.messages import Response
 from reconciler.engine import swapping
 from reconciler.engine.verdicts import Verdicts
-from reconciler.model import Health, HealthCode
+from reconciler.model import Health, HealthCode, Model
 from tests.lab import Lab
 from tests.oracle import ROUTES, proven, quiet, serving
 
@@ -131,7 +131,7 @@ class Histories(RuleBasedStateMachine):
         binding = next(b for b in self.lab.desired().bindings if b.name == name)
         ref = world.ledger.ref(replace(binding.version, version=version))
         self.lab.cloud.faults.forget()
-        world.targets[binding.kind].bind(binding, ref)
+        world.targets[binding.kind].switch(binding, Model(ref))
         self.lab.clock.advance(60)
 
     @rule(seconds=st.sampled_from((1, 60, 4000)))

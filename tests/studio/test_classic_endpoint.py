@@ -50,7 +50,7 @@ JOINED = [
 @pytest.mark.parametrize("location", JOINED)
 def test_base_and_relative_are_joined_by_one_slash(location: dict[str, str]) -> None:
     seen = live(endpoint(resource(Location=location)))
-    assert seen.ref == ModelRef("https://acct.blob.core.windows.net/c/m.ilearner")
+    assert seen.served == ModelRef("https://acct.blob.core.windows.net/c/m.ilearner")
     assert not seen.hidden
     assert "CANARY" not in repr(seen)
 
@@ -58,7 +58,7 @@ def test_base_and_relative_are_joined_by_one_slash(location: dict[str, str]) -> 
 @pytest.mark.parametrize("location", [None, {}, place("", ""), place(relative="")])
 def test_a_location_that_is_not_revealed_is_hidden(location: object) -> None:
     seen = live(endpoint(resource(Location=location)))
-    assert (seen.ref, seen.hidden) == (None, True)
+    assert (seen.served, seen.hidden) == (None, True)
 
 
 def test_the_only_resource_needs_no_name() -> None:
@@ -123,7 +123,7 @@ def test_an_environment_without_a_workspace_has_no_classic_endpoints() -> None:
 
 def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
     found = live(endpoint(resource(Location=place("https://me:CANARY@acct/"))))
-    assert (found.ref, found.model_text) == (None, "https://acct/c/m.ilearner")
+    assert (found.served, found.model_text) == (None, "https://acct/c/m.ilearner")
 
 
 @pytest.mark.parametrize("ident", ["../../x", "..", "a/b", "a?b#c", "%2e%2e"])

@@ -21,18 +21,8 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.credentials import Bearer
-from reconciler.model import (
-    Health,
-    HealthCode,
-    Live,
-    ModelRef,
-    Owned,
-    Reason,
-    Refusal,
-    Score,
-    Witness,
-)
-from reconciler.platforms.contract import Connection
+from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Reason, Refusal, Witness
+from reconciler.platforms.contract import Answer, Can, Connection, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.classic_reads import Reads
 from reconciler.platforms.studio.definition import model_ref, shown_uri
@@ -43,7 +33,7 @@ from reconciler.platforms.studio.reasons import Refused
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.model import Address, Binding, Environment
+    from reconciler.model import Address, Binding, Environment, Model
     from reconciler.soon import Soon
 
 _TOLD = frozenset({"description", "throttlelevel", "maxconcurrentcalls"})
@@ -121,11 +111,10 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     return _live(service, endpoint, binding, Witness.EXPORT)
 
 
-class ClassicEndpoints:
+class ClassicEndpoints(Target):
     """The Classic endpoints of one environment's workspace."""
 
-    settle_s = SETTLE_S
-    needs_grant = True
+    can = Can(create=True, delete=True, foreign=False, settle_s=SETTLE_S)
 
     def __init__(self, connection: Connection) -> None:
         workspace = connection.environment.workspace
@@ -188,13 +177,13 @@ class ClassicEndpoints:
                 if one not in bound:
                     yield one
 
-    def bind(self, binding: Binding, ref: ModelRef) -> str:
+    def switch(self, binding: Binding, model: Model) -> str:
         """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""
         service, endpoint = self._both(binding)
         live = _live(service, endpoint, binding, Witness.SERVICE, self._mark)
         if live.refusal is not None:
             raise RefusedError(f"{binding.address}: {live.refusal.message}")
-        location = self._grant(ref)
+        location = self._grant(model.ref)
         resource = {
             "Name": live.asset,
             "Location": {
@@ -213,7 +202,7 @@ class ClassicEndpoints:
         )
         return ""
 
-    def create(self, binding: Binding, ref: ModelRef) -> str:  # noqa: ARG002
+    def create(self, binding: Binding, model: Model) -> str:  # noqa: ARG002
         """PUT the endpoint; it serves the model of the default endpoint until it is bound (§2.5).
 
         One that a run before made is gone on with: it carries our mark.
@@ -336,13 +325,9 @@ class ClassicEndpoints:
                 "endpoints per web service, all of them with throttleLevel: Low"
             ) from exc
 
-    def progress(self, operation: str) -> str:  # noqa: ARG002
-        """Always "": Classic has no operation to ask; `settle_s` bounds the wait."""
-        return ""
-
-    def score(self, binding: Binding) -> Score:
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer to the probe, with the endpoint's own primary key."""
-        return self._doors.score(binding, lambda: self._door(binding))
+        return Answer(self._doors.score(binding, lambda: self._door(binding)))
 
     def _door(self, binding: Binding) -> tuple[str, Bearer]:
         _, endpoint = self._both(binding)
@@ -386,7 +371,7 @@ def _tells_all(live: Live, endpoint: Mapping[str, Any], binding: Binding) -> boo
     """
     owned = binding.create is not None or binding.absent or binding.settings
     there = {name.casefold() for name in endpoint} if owned else _TOLD
-    return live.ref is not None and live.refusal is None and there >= _TOLD
+    return live.served is not None and live.refusal is None and there >= _TOLD
 
 
 def _missing(where: ClassicAddress) -> str:
@@ -426,7 +411,7 @@ def _live(
     ref, written = _model(resource)
     return replace(
         live,
-        ref=ref,
+        served=ref,
         asset=text(resource, "Name"),
         model_text="" if ref else shown_uri(written),
         hidden=not written,

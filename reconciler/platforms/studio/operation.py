@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ProofError, UnreadableError
+from reconciler.errors import UnreadableError
+from reconciler.platforms.contract import DONE, OperationState, Progress
 from reconciler.platforms.studio.members import member, objects, text
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 FAILED_STATES = ("failed", "canceled", "cancelled")
 
 
-def operation_state(document: Mapping[str, Any]) -> str:
-    """The words for a running operation, "" for a successful one; ProofError for a failed one.
+def operation_state(document: Mapping[str, Any]) -> Progress:
+    """How far an operation is; UnreadableError where its answer does not say.
 
     The wire says `status` where the swagger says `provisioningState`; failures come as
     `errorInfo` (swagger) or `error` (ARM convention): both are read (§3.6 [U]).
@@ -29,12 +30,13 @@ def operation_state(document: Mapping[str, Any]) -> str:
     if not state:
         raise UnreadableError("the operation's answer has no status")
     if state.casefold() == "succeeded":
-        return ""
+        return DONE
     if state.casefold() in FAILED_STATES:
-        raise ProofError(f"the update ended as {state}: {_operation_error(document)}")
+        why = f"the update ended as {state}: {_operation_error(document)}"
+        return Progress(OperationState.FAILED, why)
     done = member(document, "percentComplete")
     is_share = isinstance(done, int | float) and 0 <= done <= 1
-    return f"{state} {done:.0%}" if is_share else state
+    return Progress(OperationState.RUNNING, f"{state} {done:.0%}" if is_share else state)
 
 
 def _operation_error(document: Mapping[str, Any]) -> str:

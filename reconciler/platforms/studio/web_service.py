@@ -20,8 +20,8 @@ from reconciler.errors import (
 )
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
-from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Score, Witness
-from reconciler.platforms.contract import Connection
+from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Witness
+from reconciler.platforms.contract import DONE, Answer, Can, Connection, Progress, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.arm_list import read_list
 from reconciler.platforms.studio.creation import creation_body, make_creation
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.http.response import Response
-    from reconciler.model import Address, Binding, Environment
+    from reconciler.model import Address, Binding, Environment, Model
     from reconciler.soon import Soon
 
 __all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
@@ -119,11 +119,10 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     return live_of(parse_definition(document), binding, witness=Witness.EXPORT)
 
 
-class WebServices:
+class WebServices(Target):
     """The New web services of one environment."""
 
-    settle_s = 0.0
-    needs_grant = False
+    can = Can(create=True, delete=True)
 
     def __init__(self, connection: Connection) -> None:
         self._http = connection.http
@@ -147,14 +146,14 @@ class WebServices:
         path = _of(binding.address).path
         return replace(live, keep=keep(definition, path, self._environment.mark))
 
-    def bind(self, binding: Binding, ref: ModelRef) -> str:
+    def switch(self, binding: Binding, model: Model) -> str:
         """PATCH the definition, read again just before, with one asset's URI changed."""
         definition, live = self._writable(binding)
         if not live.asset:
             raise UnavailableError(f"{binding.address} is just being created")
-        return self._patch(binding, patched_model(definition, live.asset, ref))
+        return self._patch(binding, patched_model(definition, live.asset, model.ref))
 
-    def create(self, binding: Binding, ref: ModelRef) -> str:
+    def create(self, binding: Binding, model: Model) -> str:
         """PUT a definition where there is none; ConflictError where there is one by now.
 
         PUT overwrites without warning (§3.2), and whether a condition is honoured is not known. So
@@ -167,7 +166,7 @@ class WebServices:
             "PUT",
             self._url(binding.address),
             credential=self._token,
-            json=creation_body(binding, ref, self._environment, self._secret),
+            json=creation_body(binding, model.ref, self._environment, self._secret),
             headers={"If-None-Match": "*"},
             expect=STARTED,
             what=f"creating {binding.address}",
@@ -236,10 +235,10 @@ class WebServices:
             check_is_of(item, what, id=where.path)
             yield where, item
 
-    def progress(self, operation: str) -> str:
-        """The operation's state and percentage; "" when it succeeded (§3.6)."""
+    def progress(self, operation: str) -> Progress:
+        """The operation's state and percentage (§3.6)."""
         if not operation:
-            return ""
+            return DONE
         if operation not in self._hosts.arm_origins:
             raise UnreadableError(
                 f"the write was accepted, but its operation is said to be at {named(operation)}, "
@@ -253,9 +252,9 @@ class WebServices:
         check_is_of(document, answer.what, name=urlsplit(operation).path.rpartition("/")[2])
         return operation_state(document)
 
-    def score(self, binding: Binding) -> Score:
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer to the probe, with the service's primary key."""
-        return self._doors.score(binding, lambda: self._door(binding))
+        return Answer(self._doors.score(binding, lambda: self._door(binding)))
 
     def _door(self, binding: Binding) -> tuple[str, Bearer]:
         base = self._there(binding).swagger_location.removesuffix(SWAGGER)

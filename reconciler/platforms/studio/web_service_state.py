@@ -40,7 +40,7 @@ def live_of(
     mark = environment.mark if environment else ""
     return Live(
         health=_health(definition),
-        ref=ref,
+        served=ref,
         asset="" if isinstance(key, Refusal) else key,
         model_text="" if ref else shown_uri(uri),
         witness=witness,

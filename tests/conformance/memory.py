@@ -1,0 +1,102 @@
+"""A kind of endpoint that lives in memory: all that a test wants to go wrong goes wrong at a word.
+
+It tells the truth as a live platform does: what it was told to serve is one thing, what answers is
+another, and a model that does not start leaves them different.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnavailableError
+from reconciler.model import Health, HealthCode, Live, ModelRef, Score
+from reconciler.platforms.contract import (
+    DONE,
+    Answer,
+    Can,
+    Left,
+    OperationState,
+    Progress,
+    Target,
+)
+from tests.lab import Lab
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.model import Binding, Desired, Model
+
+BROKEN = "broken"
+FAILED = OperationState.FAILED
+
+
+@dataclass
+class Memory(Target):
+    """`broken` are the models that do not start; `left` is how a failed start leaves the place."""
+
+    can: Can = field(default_factory=Can)
+    left: Left = Left.CANDIDATE_DECLARED
+    broken: set[ModelRef] = field(default_factory=set)
+    names_model: bool = False
+    served: dict[str, ModelRef] = field(default_factory=dict)
+    configured: dict[str, ModelRef] = field(default_factory=dict)
+    writes: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def observe(self, binding: Binding) -> Live:
+        where = str(binding.address)
+        told, serves = self.configured[where], self.served.get(where)
+        if not self.can.shows_served:
+            return Live(Health(HealthCode.HEALTHY), configured=told)
+        health = Health(HealthCode.HEALTHY if serves else HealthCode.DEGRADED, "nothing answers")
+        return Live(health, served=serves, configured=told if told != serves else None)
+
+    def switch(self, binding: Binding, model: Model) -> str:
+        return self._write("switch", binding, model)
+
+    def take_back(self, binding: Binding, model: Model) -> str:
+        return self._write("take back", binding, model)
+
+    def _write(self, verb: str, binding: Binding, model: Model) -> str:
+        where = str(binding.address)
+        self.writes.append((verb, where, model.name))
+        if model.ref in self.broken and self.left is Left.AS_BEFORE:
+            return BROKEN
+        self.configured[where] = model.ref
+        if model.ref not in self.broken:
+            self.served[where] = model.ref
+            return "fine"
+        if self.left is Left.DOWN:
+            self.served.pop(where, None)
+        return BROKEN
+
+    def progress(self, operation: str) -> Progress:
+        return Progress(FAILED, "it failed to start", self.left) if operation == BROKEN else DONE
+
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
+        ref = self.served.get(str(binding.address))
+        if ref is None:
+            raise UnavailableError("nothing answers")
+        columns = ("Scored Labels", "Scored Probabilities")
+        answer = Score(columns, ((ref.path, "0.5"),))
+        return Answer(answer, ref.url if self.names_model else "")
+
+
+class MemoryLab(Lab):
+    """The laboratory with endpoints in memory, which serve a model of unknown origin at first."""
+
+    def __init__(self, folder: Any, **how: Any) -> None:
+        super().__init__(folder)
+        self.target = Memory(**how)
+        for binding in self.desired().bindings:
+            old = ModelRef("https://elsewhere.example/old.model")
+            where = str(binding.address)
+            self.target.served[where] = self.target.configured[where] = old
+
+    def world(self, *, read_only: bool = False, wanted: Desired | None = None) -> World:
+        world = super().world(read_only=read_only, wanted=wanted)
+        return replace(world, targets=dict.fromkeys(world.targets, self.target))
+
+    def ref(self, name: str) -> ModelRef:
+        """The model that a binding wants."""
+        (binding,) = [b for b in self.desired().bindings if b.name == name]
+        return self.world().ledger.ref(binding.version)

@@ -1,0 +1,171 @@
+"""Configured is not served: what a platform was told is never taken for what answers.
+
+A live platform that cannot start the candidate keeps it in its configuration and goes on answering
+with the previous model. Nothing that is read there is a proof, in this run or in any later one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.model import Action, HealthCode, ModelRef, Report
+from reconciler.platforms.contract import DONE, Can, Left
+from tests.conformance.memory import Memory, MemoryLab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAME = "breast-cancer"
+AT = "webServices/ml-local/breast-cancer-predictive"
+FAILED_STARTS = pytest.mark.parametrize("left", [Left.CANDIDATE_DECLARED, Left.DOWN])
+
+
+@pytest.fixture
+def lab_of(tmp_path: Path) -> Callable[..., MemoryLab]:
+    """A lab whose one endpoint was proved to serve 2026-10, and is to serve 2026-11."""
+
+    def make(**how: Any) -> MemoryLab:
+        lab = MemoryLab(tmp_path, **how)
+        (lab.services / "local" / "diabetes.yaml").unlink()
+        assert lab.apply().failures == ()
+        lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
+        return lab
+
+    return make
+
+
+def settled(lab: MemoryLab) -> Report:
+    """The last of some runs, after which nothing changes any more."""
+    for _ in range(4):
+        report = lab.apply()
+    return report
+
+
+@FAILED_STARTS
+def test_a_candidate_that_does_not_start_is_taken_back_and_that_is_proved(
+    lab_of: Callable[..., MemoryLab], left: Left
+) -> None:
+    lab = lab_of(left=left)
+    lab.target.broken = {lab.ref(NAME)}
+    report = lab.apply()
+    (failure,) = report.failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "it failed to start; version 2026-11 is rejected; rolled back, and proved" in (
+        failure.message
+    )
+    (proof,) = report.proofs
+    assert (proof.model, proof.rolled_back, proof.proved) == ("2026-10", True, True)
+    assert [verb for verb, *_ in lab.target.writes[-2:]] == ["switch", "take back"]
+    assert lab.target.served == lab.target.configured
+    assert lab.changes()[NAME].code == "rejected"
+
+
+class Killed(BaseException):
+    """The end of a process, which no error handling sees."""
+
+
+@FAILED_STARTS
+@pytest.mark.parametrize("at", ["progress", "take_back", "after take_back"])
+def test_a_failed_swap_is_never_proved_by_a_later_run(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, left: Left, at: str
+) -> None:
+    lab = lab_of(left=left)
+    lab.target.broken = {lab.ref(NAME)}
+    method, real = at.removeprefix("after "), getattr(Memory, at.removeprefix("after "))
+
+    def dies(target: Memory, *given: Any) -> str:
+        if at != method:
+            real(target, *given)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, method, dies)
+        with pytest.raises(Killed):
+            lab.apply()
+    report = settled(lab)
+    assert all(proof.model != "2026-11" for proof in report.proofs)
+    assert lab.changes()[NAME].code == "rejected"
+    assert lab.target.served == lab.target.configured
+    assert "2026-10" in lab.target.served[AT].path
+
+
+def test_a_platform_that_says_nothing_of_a_failed_start_is_not_believed(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_of()
+    lab.target.broken = {lab.ref(NAME)}
+    monkeypatch.setattr(Memory, "progress", lambda *_: DONE)
+    (failure,) = lab.apply().failures
+    assert "it did not start: the endpoint serves" in failure.message
+    assert "rolled back, and proved" in failure.message
+
+
+def test_a_write_that_failed_and_changed_nothing_is_tried_again(
+    lab_of: Callable[..., MemoryLab],
+) -> None:
+    lab = lab_of(left=Left.AS_BEFORE)
+    lab.target.broken = {lab.ref(NAME)}
+    (failure,) = lab.apply().failures
+    assert (failure.exit_code, failure.message) == (errors.UNPROVED, "it failed to start")
+    lab.target.broken = set()
+    assert lab.apply().failures == ()
+    assert "2026-11" in lab.target.served[AT].path
+
+
+def test_what_somebody_else_configured_and_did_not_start_is_declared_over(
+    lab_of: Callable[..., MemoryLab],
+) -> None:
+    lab = lab_of()
+    lab.apply()
+    assert lab.plan().converged
+    lab.target.configured[AT] = ModelRef("https://elsewhere.example/other.model")
+    change = lab.changes()[NAME]
+    assert (change.action, change.code) == (Action.BIND, "configured_otherwise")
+    assert change.drift is not None
+    assert lab.apply().failures == ()
+    assert lab.target.served == lab.target.configured
+    assert lab.plan().converged
+
+
+# --- platforms that only declare ---------------------------------------------------------------
+
+DECLARES = Can(shows_served=False)
+
+
+def test_what_is_only_declared_is_never_shown_as_proved(
+    lab_of: Callable[..., MemoryLab],
+) -> None:
+    lab = lab_of(can=Can(shows_served=False, score=False))
+    report = lab.apply()
+    assert report.failures == ()
+    (proof,) = report.proofs
+    assert (proof.declared_only, proof.proved, proof.health.code) == (
+        True,
+        False,
+        HealthCode.HEALTHY,
+    )
+    assert lab.plan().converged
+
+
+def test_an_answer_that_changed_proves_what_a_declaration_cannot(
+    lab_of: Callable[..., MemoryLab],
+) -> None:
+    lab = lab_of(can=DECLARES)
+    (proof,) = lab.apply().proofs
+    assert proof.proved
+
+
+def test_an_answer_that_names_another_model_takes_the_candidate_back(
+    lab_of: Callable[..., MemoryLab],
+) -> None:
+    lab = lab_of(can=DECLARES, names_model=True)
+    lab.target.broken = {lab.ref(NAME)}
+    lab.target.progress = lambda _: DONE  # type: ignore[method-assign]
+    (failure,) = lab.apply().failures
+    assert "the answer is of" in failure.message
+    assert "rolled back, and proved" in failure.message
+    assert lab.target.served == lab.target.configured
