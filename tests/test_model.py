@@ -22,9 +22,29 @@ def test_a_model_reference_is_normal_once_it_is_made(url: str) -> None:
         with pytest.raises(ValueError, match="plain"):
             ModelRef(url)
         return
-    path = quote(unquote(parts.path), safe="/=~,")
+    path = quote(unquote(parts.path), safe="/=~,:")
     assert ModelRef(url).url == f"{parts.scheme}://{parts.netloc.lower()}{path}"
     assert ModelRef(ModelRef(url).url) == ModelRef(url)
+
+
+OTHERS = {
+    "s3://Models/a/b c": "s3://models/a/b%20c",
+    "file:///srv/models/a": "file:///srv/models/a",
+    "models:/fraud/7": "models:/fraud/7",
+    "azureml:churn:7": "azureml:churn:7",
+}
+
+
+@pytest.mark.parametrize(("uri", "normal"), OTHERS.items())
+def test_a_model_reference_has_any_scheme(uri: str, normal: str) -> None:
+    assert ModelRef(uri).url == normal
+    assert ModelRef(normal).url == normal
+
+
+@pytest.mark.parametrize("uri", ["", "a/b", "s3://", "s3://key@host/a", "s3://a/b?sig=x", "s3:a#b"])
+def test_a_model_reference_carries_no_token_and_is_not_relative(uri: str) -> None:
+    with pytest.raises(ValueError, match="a model reference must"):
+        ModelRef(uri)
 
 
 def test_a_version_that_was_asked_for_its_folder_equals_one_that_was_not() -> None:

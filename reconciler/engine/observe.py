@@ -291,7 +291,7 @@ def _model(job: Job, port: str) -> ModelRef:
         raise UnreadableError(f"{len(found)} of its outputs are .ilearner files, not one")
     place = found.get(port) or next(iter(found.values()))
     try:
-        return ModelRef.at(place.base, place.relative)
+        return ModelRef(f"{place.base.rstrip('/')}/{place.relative.lstrip('/')}")
     except ValueError as exc:
         raise UnreadableError(f"its model output is not at a plain URL: {exc}") from exc
 

@@ -88,4 +88,4 @@ def _why_none(live: Live) -> str:
         return "the live model was never proved, or is rejected, and none before it is known"
     if live.hidden:
         return "the service hides its model, and no record of one was kept"
-    return f"the live model is at no plain URL: {live.model_text or 'none'}"
+    return f"the live model has no plain URI: {live.model_text or 'none'}"

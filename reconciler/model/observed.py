@@ -61,7 +61,7 @@ class Live:
     what answers now and what the platform was told.
 
     `served` is the model that answers, only where the platform is known to serve it; None when it
-    is unknown (hidden, missing, or not a plain URL). `model_text` is then what was found.
+    is unknown (hidden, missing, or at no plain URI). `model_text` is then what was found.
     `configured` is the model that the platform is told to serve, where that is another one: it may
     be on its way, or have failed to start. `staged` is a candidate that answers without traffic,
     `retired` the previous model while it is still warm. `hidden` says that the service does not

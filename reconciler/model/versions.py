@@ -26,39 +26,41 @@ def canonical_json(value: object) -> str:
 
 
 # What normalising a model's URL would leave as it is.
-_NORMAL_URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/_.=~,-]*)?")
+_NORMAL_URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/_.=~,:-]*)?")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 @dataclass(frozen=True, order=True)
 class ModelRef:
-    """Which model file: a blob URL. Refuses a query, so that no SAS token can enter the core."""
+    """Which model: a URI of any scheme, as a store or a registry calls it (`https://…`, `s3://…`,
+    `file:///…`, `models:/fraud/7`). It has no user, query or fragment, so that no token can enter
+    the core."""
 
     url: str
 
     def __post_init__(self) -> None:
-        """Normalise encoding and host case; raise ValueError on anything but a plain URL."""
+        """Normalise encoding and host case; raise ValueError on anything but a plain URI."""
         if _NORMAL_URL.fullmatch(self.url):  # nearly every one, many times in a run
             return
         try:
             parts = urlsplit(self.url)
             host = parts.netloc.lower()
         except ValueError as exc:
-            raise ValueError("a model reference must be a plain http(s) URL") from exc
-        if parts.scheme not in ("http", "https") or not host or "@" in host:
-            raise ValueError("a model reference must be a plain http(s) URL")
+            raise ValueError("a model reference must be a plain URI") from exc
+        on_the_web = parts.scheme in ("http", "https")
+        if not _SCHEME.fullmatch(parts.scheme) or "@" in host or not (host or parts.path):
+            raise ValueError("a model reference must be a plain URI")
+        if on_the_web and not host:
+            raise ValueError("a model reference must be a plain URI")
         if parts.query or parts.fragment:
             raise ValueError("a model reference must not carry a query (a SAS token is a secret)")
-        path = quote(unquote(parts.path), safe="/=~,")
-        object.__setattr__(self, "url", f"{parts.scheme}://{host}{path}")
-
-    @classmethod
-    def at(cls, base: str, relative: str) -> ModelRef:
-        """`BaseLocation` and `RelativeLocation` joined by exactly one slash (§2.8)."""
-        return cls(f"{base.rstrip('/')}/{relative.lstrip('/')}")
+        slashes = "//" if self.url.startswith("//", len(parts.scheme) + 1) else ""
+        path = quote(unquote(parts.path), safe="/=~,:")
+        object.__setattr__(self, "url", f"{parts.scheme}:{slashes}{host}{path}")
 
     @property
     def short_name(self) -> str:
-        """The file's name; Studio names models by 32 hex digits, of which eight are enough."""
+        """The file's name; where that is a long digest, eight of its digits are enough."""
         name = self.path.rsplit("/", 1)[-1]
         stem, dot, ending = name.rpartition(".")
         return f"{stem[:8]}…{dot}{ending}" if len(stem) > 24 else name

@@ -216,9 +216,10 @@ def shown_uri(uri: str) -> str:
 def model_ref(uri: str) -> ModelRef | None:
     """The model that a URI names, without any SAS; None when it is not an http(s) URL."""
     try:
-        return ModelRef(uri.split("?", 1)[0].split("#", 1)[0])
+        ref = ModelRef(uri.split("?", 1)[0].split("#", 1)[0])
     except ValueError:
         return None
+    return ref if ref.url.startswith("http") else None
 
 
 def assets_with_model(definition: Definition, key: str, ref: ModelRef) -> dict[str, Any]:
