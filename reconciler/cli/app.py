@@ -479,7 +479,7 @@ def unlock(
     auth: SignIn = None,
     verbose: Verbose = 0,
 ) -> int:
-    """See for a minute whether the run that holds the lock is dead, and end the lock then; one
+    """See within a minute whether the run that holds the lock is dead, and end the lock then; one
     that is alive keeps it, unless you say otherwise."""
     from reconciler.cli import rollback as command
     from reconciler.cli import session

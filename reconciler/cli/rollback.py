@@ -128,7 +128,7 @@ def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> 
             lock.break_(world.actor, timestamp(world.clock.now()), reason)
             say(f"{lock.what} is unlocked; it was locked by {by}")
             return errors.SUCCESS
-        say(f"{lock.what} is locked by {by}; for a minute this sees whether that run is alive")
+        say(f"{lock.what} is locked by {by}; within a minute this sees whether that run is alive")
         if not lock.ends_by_itself():
             raise errors.LockError(
                 f"{lock.what} is locked by {by}, and that run is alive: it still renews the lock. "

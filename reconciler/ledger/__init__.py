@@ -90,7 +90,7 @@ class Ledger:
         self, environment: str, clock: Clock, stopping: Callable[[], bool], shard: str = ""
     ) -> Lock:
         """The lock of an environment or of a shard of it, not held yet."""
-        return Lock(self._locks, environment, clock, stopping, shard=shard)
+        return Lock(self._locks, environment, clock, stopping, shard=shard)  # type: ignore[arg-type]
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""

@@ -1,33 +1,37 @@
-"""One run at a time per environment, or per shard of it: a lease on a blob that says who holds it.
+"""One run at a time per environment, or per shard of it: a record in the store that is renewed.
+
+The lock is a small file, `_locks/ENV.json`, with the nonce of whoever holds it. Its holder writes
+it anew every 20 seconds, each time by compare-and-swap and with another content, so its ETag
+changes. Whoever waits looks at the ETag and at its own clock, and at nothing else: a record that
+has not changed for a whole minute, as the waiter counts minutes, belongs to a run that is dead, and
+is swapped for the waiter's own. No two clocks are ever compared; `since` in the record is for
+people.
+
+A holder that could not renew for 40 seconds gives up by its own clock, before any waiter may take
+over; and as its next renewal names an ETag that is gone, it also hears of whoever did. Between the
+two stands what no lock can prevent: a process that is frozen between its last look at the clock
+and the request that it was about to send. Each step therefore looks again, and notes are swapped
+too.
 
 Shards of one division work side by side. The lock of the environment, and those of shards of
-another division, stand in each other's way: who has a lease looks for such a rival and gives it
-back if there is one. Of two that come at once, both may step back; each tries again after a
-time of its own.
-
-A lease ends by itself when its holder is gone, so a killed run blocks the next for a minute and
-not for ever. The holder renews it meanwhile; a holder that cannot must stop, because by then
-another run may have begun (storage-and-identity.md, leases of 15 to 60 seconds).
+another division, stand in each other's way: a run writes its own record first, then looks for such
+rivals, and gives its own back if there is one. Of two that come at once both see each other, so
+never both go on; each tries again after a time of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import random
 import re
+import secrets
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.errors import (
-    ConflictError,
-    LockError,
-    NotFoundError,
-    UnreadableError,
-    WireError,
-)
+from reconciler.errors import ConflictError, LockError, StoppedError, UnreadableError, WireError
 from reconciler.ledger.manifest import document_bytes
 from reconciler.strict_json import parse_json
 
@@ -35,11 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.model import Actor
-    from reconciler.stores.azure_blob import Container
+    from reconciler.stores.contract import Store
 
 log = logging.getLogger(__name__)
 
-SCHEMA = "reconciler/lock/v1"
+SCHEMA = "reconciler/lock/v2"
 LEASE_S = 60
 RENEW_S = 20.0
 LOOK_S = 2.0
@@ -71,6 +75,33 @@ class Holder:
         return f"{self.command} of {who}, run {self.actor.run}, since {self.since}"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The record of a lock as it was read. One that is damaged is somebody's all the same."""
+
+    document: Mapping[str, Any]
+    etag: str
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody holds it, dead or alive."""
+        return self.document.get("nonce") != ""
+
+    def freed(self) -> bytes:
+        """The record once nobody holds it any more; it still says who did."""
+        return document_bytes({"schema": SCHEMA, **self.document, "nonce": ""})
+
+    def __str__(self) -> str:
+        """Who holds it, or held it last."""
+        document = self.document
+        if "broken" in document:
+            return "another run (it was broken before)"
+        if not all(isinstance(document.get(name), str) for name in ("command", "run", "since")):
+            return "another run"
+        who = document.get("who") or "somebody"
+        return f"{document['command']} of {who}, run {document['run']}, since {document['since']}"
+
+
 @dataclass
 class Lock:
     """The lock of one environment, or of one `shard` of it (`2/4`).
@@ -80,15 +111,18 @@ class Lock:
     `lost` says why it is not held any more although nobody gave it back; "" while all is well.
     """
 
-    container: Container
+    store: Store
     environment: str
     clock: Clock
     stopping: Callable[[], bool] = lambda: False
     renew_s: float = RENEW_S
     shard: str = ""
     lost: str = field(default="", init=False)
+    _record: dict[str, Any] = field(default_factory=dict, init=False)  # ours, as last sent
+    _etag: str = field(default="", init=False)
     _renewed: float = field(default=0.0, init=False)
     _on_loss: Callable[[], None] | None = field(default=None, init=False)
+    _watched: dict[str, float] = field(default_factory=dict, init=False)  # since when, by ETag
 
     @contextlib.contextmanager
     def held(
@@ -105,13 +139,12 @@ class Lock:
         broke the lock or it could not be renewed, and must make the work inside stop. A run that
         is asked to stop while it waits goes in without the lock: it must do nothing there.
         """
-        lease = self._acquire(holder, timeout_s, waiting)
-        if not lease:
+        if not self._acquire(holder, timeout_s, waiting):
             yield
             return
         done, self._on_loss = threading.Event(), lost
         keepers = [
-            threading.Thread(target=self._keep, args=(lease, done), name="lock"),
+            threading.Thread(target=self._keep, args=(done,), name="lock"),
             threading.Thread(target=self._watch, args=(done,), name="lock-watch"),
         ]
         for keeper in keepers:
@@ -122,15 +155,11 @@ class Lock:
             done.set()
             for keeper in keepers:
                 keeper.join()
-            self._release(lease)
+            self._release()
 
     def holder(self) -> str:
         """Who holds the lock, or held it last, in words; "" when nobody ever did."""
-        return self._holder_of(self._name)
-
-    def _holder_of(self, name: str) -> str:
-        blob = self.container.get(name)
-        return _said(blob.content) if blob else ""
+        return str(self._look() or "")
 
     def lapsed(self) -> str:
         """Why the lock is not held any more; "" while it is.
@@ -143,35 +172,43 @@ class Lock:
         return self.lost
 
     def is_held(self) -> bool:
-        """Whether anybody holds it, by the list of locks."""
-        return any(b.leased for b in self.container.list(self._name) if b.name == self._name)
+        """Whether anybody holds it, dead or alive."""
+        seen = self._look()
+        return seen is not None and seen.is_held
 
     def ends_by_itself(self) -> bool:
-        """Whether the lock is free, or ends now that nobody renews it; False while a run does.
-
-        A lease does not say when it was renewed, so this looks for as long as one lasts.
-        """
-        began = self.clock.now()
-        while self.is_held():
-            if self.clock.now() - began > LEASE_S:
-                return False
+        """Whether the lock is free, or nobody renewed it for a minute and it is ended now; False as
+        soon as a run is seen to renew it."""
+        first = self._look()
+        while first is not None and first.is_held:
+            if self._is_dead(first):
+                return self._end(first)
+            if self.stopping():
+                raise StoppedError("the run was asked to stop before it saw whether the lock ends")
             self.clock.wait(LOOK_S)
+            if (seen := self._look()) is None or not seen.is_held:
+                return True
+            if seen.etag != first.etag:
+                return False
         return True
 
     def break_(self, by: Actor, at: str, why: str) -> bool:
         """Take the lock from whoever holds it, and return when it is free; False when nobody does.
 
-        The run that holds it finds out at its next renewal. Its lease goes on until then, so that
-        nobody begins while it may still write.
+        The run that holds it finds out at its next renewal. The record stays taken until then, so
+        that nobody begins while that run may still write.
         """
-        try:
-            self.container.break_lease(self._name, math.ceil(1.25 * self.renew_s))
-        except (ConflictError, NotFoundError):
+        if not self.is_held():
             return False
-        self.ends_by_itself()
-        broken = {"schema": SCHEMA, "broken": {"by": by.who, "run": by.run, "at": at, "why": why}}
-        with contextlib.suppress(ConflictError):  # another run has it already
-            self.container.put(self._name, document_bytes(broken))
+        broken = {"by": by.who, "run": by.run, "at": at, "why": why}
+        record = {"schema": SCHEMA, "nonce": secrets.token_hex(8), "broken": broken}
+        etag = self.store.put(self._name, document_bytes(record))
+        free_at = self.clock.now() + 1.25 * self.renew_s
+        while (left_s := free_at - self.clock.now()) > 0:
+            if self.stopping():
+                raise StoppedError(f"the lock of {self.what} is broken, and free in a minute")
+            self.clock.wait(min(left_s, LOOK_S))
+        self._end(Seen(record, etag))
         return True
 
     @property
@@ -189,18 +226,13 @@ class Lock:
     def _options(self) -> str:
         return f"-e {self.environment}" + (f" --shard {self.shard}" if self.shard else "")
 
-    def _acquire(self, holder: Holder, timeout_s: float, waiting: Callable[[str], None]) -> str:
-        """The id of the lease; "" when the run is asked to stop before there is one."""
+    def _acquire(self, holder: Holder, timeout_s: float, waiting: Callable[[str], None]) -> bool:
+        """Whether the lock is ours; False when the run is asked to stop before it is."""
         began, told = self.clock.now(), False
         while True:
-            try:
-                lease = self._try(holder)
-            except ConflictError:
-                lease, locked, by = "", self, self.holder()
-            else:
-                locked, by = self._rival(lease)
+            locked, by = (self, found) if (found := self._try(holder)) else self._rival()
             if not by or self.stopping():
-                return lease if not by else ""
+                return not by
             if self.clock.now() - began >= timeout_s:
                 raise LockError(
                     f"{locked.what} is locked by {by}; wait for it with "
@@ -212,23 +244,61 @@ class Lock:
                 waiting(f"{locked.what} is locked by {by}; waiting")
             self.clock.wait(LOOK_S * random.uniform(0.5, 1.5))
 
-    def _rival(self, lease: str) -> tuple[Lock, str]:
+    def _try(self, holder: Holder) -> str:
+        """Write our record where that may be; who holds the lock, "" once we do."""
+        seen = self._look()
+        if seen is not None and seen.is_held and not self._is_dead(seen):
+            return str(seen)
+        self._record, self._renewed = _record_of(holder), self.clock.now()
+        content = document_bytes(self._record)
+        try:
+            if seen is None:
+                self._etag = self.store.put_if_absent(self._name, content)
+            else:
+                self._etag = self.store.replace(self._name, content, seen.etag)
+        except ConflictError:
+            return self.holder() or "another run"
+        return ""
+
+    def _rival(self) -> tuple[Lock, str]:
         """A lock that is held and excludes this one, and its holder; "" if there is none.
 
-        Then ours is given back. A list that does not show ours is believed nothing.
+        Then ours is given back. A list that does not show ours as it is now is believed nothing.
         """
         try:
-            held = [self._lock_of(b.name) for b in self.container.list(self._prefix) if b.leased]
-            if self._name not in {lock._name for lock in held if lock is not None}:
+            listed = {b.name: b.properties.etag for b in self.store.list(self._prefix)}
+            if listed.get(self._name, "").strip('"') != self._etag.strip('"'):
                 raise UnreadableError(f"the list of locks does not show that {self.what} is held")
-            rivals = [lock for lock in held if lock is not None and self._excludes(lock)]
-            by = rivals[0].holder() if rivals else ""
+            locks = [lock for name in listed if (lock := self._lock_of(name)) is not None]
+            for lock in filter(self._excludes, locks):
+                seen = lock._look()
+                if seen is None or not seen.is_held or (self._is_dead(seen) and lock._end(seen)):
+                    continue
+                self._release()
+                return lock, str(seen)
         except WireError:
-            self._release(lease)
+            self._release()
             raise
-        if by:
-            self._release(lease)
-        return (rivals[0], by) if by else (self, "")
+        return self, ""
+
+    def _look(self) -> Seen | None:
+        """The record as it is now; None where nobody ever had the lock."""
+        stored = self.store.get(self._name)
+        return None if stored is None else seen_in(stored.content, stored.etag)
+
+    def _is_dead(self, seen: Seen) -> bool:
+        """Whether nobody has renewed this record for as long as a lease lasts, by our clock."""
+        now = self.clock.now()
+        since = self._watched.setdefault(seen.etag, now)
+        return now - since >= LEASE_S
+
+    def _end(self, seen: Seen) -> bool:
+        """Free a lock whose holder is dead; False where it was not dead after all."""
+        try:
+            self.store.replace(self._name, seen.freed(), seen.etag)
+        except ConflictError:
+            return False
+        return True
 
     @property
     def _prefix(self) -> str:
@@ -246,29 +316,33 @@ class Lock:
         mine, its = self.shard.partition("/")[2], other.shard.partition("/")[2]
         return other._name != self._name and not (mine and mine == its)
 
-    def _try(self, holder: Holder) -> str:
-        """The id of the lease; ConflictError while another run has it."""
-        content, self._renewed = _content(holder), self.clock.now()
-        try:
-            lease = self.container.acquire(self._name, LEASE_S)
-        except NotFoundError:
-            self.container.put_if_absent(self._name, content)
-            lease = self.container.acquire(self._name, LEASE_S)
-        self.container.put(self._name, content, lease=lease)
-        return lease
-
-    def _keep(self, lease: str, done: threading.Event) -> None:
+    def _keep(self, done: threading.Event) -> None:
         """Renew until `done`, or until it is refused."""
         while not (done.wait(self.renew_s) or self.lost):
             asked_at = self.clock.now()
             try:
-                self.container.renew(self._name, lease)
-            except (ConflictError, NotFoundError) as exc:
+                self._swap({**self._record, "beat": self._record["beat"] + 1})
+            except ConflictError as exc:
                 self._lose(exc.message)
             except WireError as exc:
                 log.warning("the lock could not be renewed, trying again: %s", exc.message)
             else:
                 self._renewed = asked_at
+
+    def _swap(self, record: dict[str, Any]) -> None:
+        """Replace our record; ConflictError, which says who has the lock, where it is not ours.
+
+        A renewal whose answer was lost may have been done: then what is there has our nonce.
+        """
+        content = document_bytes(record)
+        try:
+            etag = self.store.replace(self._name, content, self._etag)
+        except ConflictError as exc:
+            seen = self._look()
+            if seen is None or seen.document.get("nonce") != self._record["nonce"]:
+                raise ConflictError(_lost_to(seen)) from exc
+            etag = self.store.replace(self._name, content, seen.etag)
+        self._record, self._etag = record, etag
 
     def _watch(self, done: threading.Event) -> None:
         """Give the lock up in time where no renewal is answered: one may hang for minutes."""
@@ -281,36 +355,42 @@ class Lock:
             if self._on_loss is not None:
                 self._on_loss()
 
-    def _release(self, lease: str) -> None:
+    def _release(self) -> None:
         if self.lost:
             return
         try:
-            self.container.release(self._name, lease)
+            self._swap({**self._record, "nonce": ""})
         except WireError as exc:
             log.warning("the lock could not be released, it ends by itself: %s", exc.message)
 
 
-def _content(holder: Holder) -> bytes:
-    actor = holder.actor
-    return document_bytes(
-        {
-            "schema": SCHEMA,
-            "who": actor.who,
-            "run": actor.run,
-            "commit": actor.commit,
-            "since": holder.since,
-            "command": holder.command,
-        }
-    )
-
-
-def _said(content: bytes) -> str:
-    """Who holds it, as far as the blob can be read: the lease is the lock, this is for people."""
+def seen_in(content: bytes, etag: str) -> Seen:
+    """The record of a lock in such a file, whatever it holds."""
     try:
-        found = parse_json(content)
-        if "broken" in found:
-            return "another run (it was broken before)"
-        command, who, run, since = (found[name] for name in ("command", "who", "run", "since"))
-    except (ValueError, KeyError, TypeError):
-        return "another run"
-    return f"{command} of {who or 'somebody'}, run {run}, since {since}"
+        document = parse_json(content)
+    except ValueError:
+        document = {}
+    return Seen(document if isinstance(document, Mapping) else {}, etag)
+
+
+def _record_of(holder: Holder) -> dict[str, Any]:
+    actor = holder.actor
+    return {
+        "schema": SCHEMA,
+        "nonce": secrets.token_hex(16),
+        "beat": 0,
+        "who": actor.who,
+        "run": actor.run,
+        "commit": actor.commit,
+        "since": holder.since,
+        "command": holder.command,
+    }
+
+
+def _lost_to(seen: Seen | None) -> str:
+    """Why a lock that was ours is not any more."""
+    if seen is None:
+        return "its record was deleted"
+    if isinstance(broken := seen.document.get("broken"), Mapping):
+        return f"{broken.get('by') or 'somebody'} broke it: {broken.get('why')}"
+    return f"it is locked by {seen}" if seen.is_held else "another run saw that nobody renewed it"

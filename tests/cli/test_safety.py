@@ -45,7 +45,7 @@ def writes(lab: Lab) -> list[str]:
 def locked(lab: Lab, **fields: Any) -> Lock:
     world = lab.world()
     container = world.ledger._container
-    return Lock(container, "local", session.SystemClock(session.Stop()), **fields)
+    return Lock(container, "local", session.SystemClock(session.Stop()), **fields)  # type: ignore[arg-type]
 
 
 HOLDER = Holder(Actor("42.1", "octocat"), "2026-11-23T10:00:00Z", "apply")
@@ -307,9 +307,10 @@ def test_a_store_that_cannot_be_locked_stops_everything(lab: Lab, command: Comma
 def hasty(monkeypatch: pytest.MonkeyPatch) -> list[Lock]:
     """The locks that are made from now on, which are renewed a hundred times a second."""
     made: list[Lock] = []
+    real = Ledger.lock
 
     def lock(ledger: Ledger, environment: str, clock: Any, stopping: Any, shard: str = "") -> Lock:
-        made.append(Lock(ledger._locks, environment, clock, stopping, renew_s=0.01, shard=shard))
+        made.append(replace(real(ledger, environment, clock, stopping, shard), renew_s=0.01))
         return made[-1]
 
     monkeypatch.setattr(Ledger, "lock", lock)
@@ -320,8 +321,7 @@ def test_unlock_leaves_the_lock_to_a_run_that_is_alive_unless_told_otherwise(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty(monkeypatch)
-    monkeypatch.setattr(ledger_lock, "LEASE_S", 15)  # the least that a lease lasts
-    monkeypatch.setattr(Lock, "ends_by_itself", lambda lock: not lock.is_held())
+    monkeypatch.setattr(ledger_lock, "LOOK_S", 0.1)
     lost = threading.Event()
     lock = locked(lab, renew_s=0.05)
     with lock.held(HOLDER, 0, waiting=print, lost=lost.set):
@@ -331,11 +331,6 @@ def test_unlock_leaves_the_lock_to_a_run_that_is_alive_unless_told_otherwise(
         assert "that run is alive" in refused.err
         assert "--even-if-alive" in refused.err
         assert not lost.wait(0.2)
-        monkeypatch.undo()
-        monkeypatch.chdir(lab.services.parent)
-        for name, value in lab.environ.items():
-            monkeypatch.setenv(name, value)
-        hasty(monkeypatch)
         ran = command("unlock", "--force", "it hangs", "--even-if-alive")
         assert ran.code == errors.SUCCESS
         assert "it was locked by apply of octocat, run 42.1" in ran.err
@@ -418,7 +413,7 @@ def test_a_lock_whose_renewal_hangs_is_given_up_before_its_lease_ends(
 ) -> None:
     lost, answered = threading.Event(), threading.Event()
     lock = locked(lab, renew_s=0.1)
-    monkeypatch.setattr(lock.container, "renew", lambda *_: answered.wait(30))
+    monkeypatch.setattr(lock, "_swap", lambda *_: answered.wait(30))
     with lock.held(HOLDER, 0, waiting=print, lost=lost.set):
         now = time.time() + LEASE_S
         monkeypatch.setattr(lock.clock, "now", lambda: now)

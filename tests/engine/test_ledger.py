@@ -111,12 +111,6 @@ def lock_of(lab: Lab) -> Lock:
     return lab.world().ledger.lock("local", LabClock(lab.clock), lambda: False)
 
 
-def test_a_lock_is_given_back(lab: Lab) -> None:
-    for _ in range(2):
-        with lock_of(lab).held(HOLDER, 0, waiting=print, lost=lambda: None):
-            pass
-
-
 def test_a_lock_that_was_broken_is_lost(lab: Lab) -> None:
     lock, lost = replace(lock_of(lab), renew_s=0.05), threading.Event()
     with lock.held(HOLDER, 0, waiting=print, lost=lost.set):

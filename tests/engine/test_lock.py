@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.cli import compose, session
-from reconciler.errors import ConflictError, StoppedError
+from reconciler.errors import ConflictError, LockError, StoppedError, UnavailableError
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
 from reconciler.model import Actor, Model
+from reconciler.stores.folder import FolderStore
 from tests.lab import Lab, LabClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from reconciler.engine.world import World
 
 HOLDER = Holder(Actor("42.1", "octocat"), "2026-11-23T10:00:00Z", "apply")
 NOW = "2026-11-23T10:00:00Z"
+NAME = "_locks/local.json"
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -31,6 +39,14 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made = Lab(tmp_path, door="server")
     yield made
     made.close()
+
+
+@pytest.fixture(params=["folder", "blob"])
+def store(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Any:
+    if request.param == "blob":
+        return lab.world().ledger._locks
+    (tmp_path / "store").mkdir()
+    return FolderStore(tmp_path / "store")
 
 
 @dataclass
@@ -48,49 +64,268 @@ class Watched(LabClock):
         self.lab.clock.advance(seconds)
 
 
-def lock_of(lab: Lab, meanwhile: Callable[[], object] = bool) -> Lock:
-    return Lock(lab.world().ledger._locks, "local", Watched(lab, meanwhile))
+def lock_of(lab: Lab, store: Any, meanwhile: Callable[[], object] = bool, **fields: Any) -> Lock:
+    return Lock(store, "local", Watched(lab, meanwhile), **fields)
 
 
-def leased(lab: Lab) -> str:
-    """The id of a lease on the lock that nobody keeps."""
-    lock = lock_of(lab)
-    return lock._try(HOLDER)
+def left(lab: Lab, store: Any, **fields: Any) -> Lock:
+    """A lock that was taken by somebody who renews it no more."""
+    lock = lock_of(lab, store, **fields)
+    assert lock._try(HOLDER) == ""
+    return lock
 
 
-def test_the_lock_of_a_dead_run_is_seen_to_end(lab: Lab) -> None:
-    leased(lab)
+def renewing(lock: Lock) -> Callable[[], object]:
+    return lambda: lock._swap({**lock._record, "beat": lock._record["beat"] + 1})
+
+
+def enter(lock: Lock, timeout_s: float = 0) -> None:
+    with lock.held(HOLDER, timeout_s, waiting=bool, lost=bool):
+        pass
+
+
+def record(store: Any) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(store.get(NAME).content)
+    return document
+
+
+# --- taken, waited for, given back ----------------------------------------------------------
+
+
+def test_a_lock_is_given_back(lab: Lab, store: Any) -> None:
+    for _ in range(2):
+        enter(lock_of(lab, store))
+    assert record(store)["nonce"] == ""
+    assert lock_of(lab, store).holder() == "apply of octocat, run 42.1, since 2026-11-23T10:00:00Z"
+    assert not lock_of(lab, store).is_held()
+
+
+def test_who_does_not_wait_is_told_who_holds_the_lock(lab: Lab, store: Any) -> None:
+    left(lab, store)
+    with pytest.raises(LockError, match=r"environment local is locked by apply of octocat, run 42"):
+        enter(lock_of(lab, store))
+
+
+def test_the_lock_of_a_dead_run_is_taken_after_a_lease_by_the_clock_of_who_waits(
+    lab: Lab, store: Any
+) -> None:
+    left(lab, store)
     began = lab.clock()
-    assert lock_of(lab).ends_by_itself()
+    enter(lock_of(lab, store), timeout_s=90)
+    assert LEASE_S <= lab.clock() - began < LEASE_S + 5
+
+
+def test_the_lock_of_a_run_that_lives_is_never_taken(lab: Lab, store: Any) -> None:
+    holder = left(lab, store)
+    with pytest.raises(LockError):
+        enter(lock_of(lab, store, renewing(holder)), timeout_s=200)
+
+
+@pytest.mark.parametrize("since", ["2026-11-22T10:00:00Z", "2026-11-24T10:00:00Z", "yesterday"])
+def test_it_does_not_matter_what_the_clock_of_another_machine_says(
+    lab: Lab, store: Any, since: str
+) -> None:
+    holder = lock_of(lab, store)
+    holder._try(Holder(Actor("1", "skewed"), since, "apply"))
+    began = lab.clock()
+    with pytest.raises(LockError, match=f"skewed, run 1, since {since}"):
+        enter(lock_of(lab, store), timeout_s=LEASE_S - 10)
+    enter(lock_of(lab, store), timeout_s=LEASE_S + 10)
+    assert lab.clock() - began > LEASE_S
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"nonce": 3}', b"<html>"])
+def test_a_record_that_is_damaged_is_held_by_somebody(lab: Lab, store: Any, content: bytes) -> None:
+    store.put(NAME, content)
+    with pytest.raises(LockError, match="locked by another run"):
+        enter(lock_of(lab, store))
+    enter(lock_of(lab, store), timeout_s=90)
+
+
+def test_a_renewal_whose_answer_was_lost_is_known_again(
+    lab: Lab, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, real = left(lab, store), store.replace
+
+    def unheard(*arguments: Any) -> str:
+        real(*arguments)
+        raise UnavailableError("no answer")
+
+    monkeypatch.setattr(store, "replace", unheard)
+    with pytest.raises(UnavailableError):
+        renewing(holder)()
+    monkeypatch.setattr(store, "replace", real)
+    renewing(holder)()
+    holder._release()
+    assert not lock_of(lab, store).is_held()
+
+
+@pytest.mark.parametrize(("dead", "alive"), [("", "1/2"), ("2/2", ""), ("2/3", "1/2")])
+def test_a_dead_rival_is_ended_and_hears_of_it(lab: Lab, store: Any, dead: str, alive: str) -> None:
+    rival = left(lab, store, shard=dead)
+    enter(lock_of(lab, store, shard=alive), timeout_s=90)
+    with pytest.raises(ConflictError, match="another run saw that nobody renewed it"):
+        renewing(rival)()
+
+
+# --- unlock ---------------------------------------------------------------------------------
+
+
+def test_the_lock_of_a_dead_run_is_seen_to_end(lab: Lab, store: Any) -> None:
+    left(lab, store)
+    began = lab.clock()
+    assert lock_of(lab, store).ends_by_itself()
     assert LEASE_S - 5 < lab.clock() - began < LEASE_S + 5
-    assert not lock_of(lab).is_held()
+    assert not lock_of(lab, store).is_held()
 
 
-def test_the_lock_of_a_run_that_renews_it_is_seen_to_live(lab: Lab) -> None:
-    lease, container = leased(lab), lab.world().ledger._locks
-    assert not lock_of(lab, lambda: container.renew("_locks/local.json", lease)).ends_by_itself()
-    assert lock_of(lab).is_held()
+def test_the_lock_of_a_run_that_renews_it_is_seen_to_live(lab: Lab, store: Any) -> None:
+    holder = left(lab, store)
+    assert not lock_of(lab, store, renewing(holder)).ends_by_itself()
+    assert lock_of(lab, store).is_held()
 
 
 def test_a_lock_that_is_taken_away_is_free_only_when_its_run_must_have_heard_of_it(
-    lab: Lab,
+    lab: Lab, store: Any
 ) -> None:
-    lease, container = leased(lab), lab.world().ledger._locks
-    looks = []
+    holder, looks = left(lab, store), []
 
     def renewed_or_taken() -> None:
-        with pytest.raises(ConflictError):
-            container.renew("_locks/local.json", lease)
-        with pytest.raises(ConflictError):
-            container.acquire("_locks/local.json", 60)
+        with pytest.raises(ConflictError, match="octocat broke it: it hangs"):
+            renewing(holder)()
+        with pytest.raises(LockError):
+            enter(lock_of(lab, store))
         looks.append(lab.clock())
 
     began = lab.clock()
-    assert lock_of(lab, renewed_or_taken).break_(Actor("1"), NOW, "test")
+    by = Actor("1", "octocat")
+    assert lock_of(lab, store, renewed_or_taken).break_(by, NOW, "it hangs")
     assert looks
     assert lab.clock() - began > RENEW_S
-    assert lock_of(lab).holder() == "another run (it was broken before)"
-    container.acquire("_locks/local.json", 60)
+    assert lock_of(lab, store).holder() == "another run (it was broken before)"
+    assert record(store)["broken"]["why"] == "it hangs"
+    enter(lock_of(lab, store))
+
+
+@pytest.mark.parametrize(
+    "unlocking", [Lock.ends_by_itself, lambda it: it.break_(Actor("1"), "", "")]
+)
+def test_a_person_who_ends_unlock_does_not_free_a_lock(
+    lab: Lab, store: Any, unlocking: Callable[[Lock], bool]
+) -> None:
+    left(lab, store)
+    with pytest.raises(StoppedError):
+        unlocking(lock_of(lab, store, stopping=lambda: True))
+    assert lock_of(lab, store).is_held()
+
+
+# --- processes ------------------------------------------------------------------------------
+
+ENTER = r"""
+import os, sys
+from pathlib import Path
+from reconciler.cli import compose, session
+from reconciler.http.client import Http
+from reconciler.ledger import lock as room
+from reconciler.model import Actor
+from reconciler.stores.folder import FolderStore
+
+kind, where, lease_s, times = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+room.LEASE_S, room.LOOK_S = lease_s, 0.02
+if kind == "blob":
+    store = compose.connect(session.load(where)["local"], Http(threads=2)).ledger._locks
+else:
+    store = FolderStore(where)
+clock = session.SystemClock(session.Stop())
+holder = room.Holder(Actor(str(os.getpid())), "", "apply")
+diary = os.open(sys.argv[5], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+for _ in range(times):
+    lock = room.Lock(store, "local", clock, renew_s=lease_s / 3)
+    with lock.held(holder, 120, waiting=bool, lost=bool):
+        os.write(diary, b"in %d\n" % os.getpid())
+        print("in", flush=True)
+        if times == 1:
+            sys.stdin.readline()
+        print("lost" if lock.lapsed() else "mine", flush=True)
+        os.write(diary, b"out %d\n" % os.getpid())
+"""
+
+
+class Runs:
+    """Processes that hold the lock of one store, and what they wrote down."""
+
+    def __init__(self, kind: str, where: Path, environ: dict[str, str], diary: Path) -> None:
+        self.diary = diary
+        self._where = [kind, str(where)]
+        self._environ = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def begin(self, lease_s: float, times: int) -> subprocess.Popen[str]:
+        arguments = [*self._where, str(lease_s), str(times), str(self.diary)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, "-c", ENTER, *arguments],
+            env=self._environ,
+            stdin=pipe,
+            stdout=pipe,
+            text=True,
+        )
+        self.processes.append(process)
+        return process
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture(params=["folder", "blob"])
+def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runs]:
+    lab = Lab(tmp_path, door="server", clock=time.time)
+    (tmp_path / "store").mkdir()
+    where = lab.services if request.param == "blob" else tmp_path / "store"
+    made = Runs(request.param, where, lab.environ, tmp_path / "diary")
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.communicate()
+    lab.close()
+
+
+def test_of_six_processes_one_is_inside_at_a_time(runs: Runs) -> None:
+    for process in [runs.begin(30.0, 8) for _ in range(6)]:
+        assert process.communicate(timeout=120)[0].split() == ["in", "mine"] * 8
+    lines = runs.diary.read_text().split("\n")[:-1]
+    assert len(lines) == 96
+    for entered, left in zip(lines[::2], lines[1::2], strict=True):
+        assert entered.replace("in", "out") == left
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(runs: Runs) -> None:
+    first = runs.begin(1.5, 1)
+    assert said(first) == "in"
+    first.send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    second = runs.begin(1.5, 1)
+    assert said(second) == "in"
+    assert time.monotonic() - killed_at >= 1.5
+    assert second.communicate("\n", timeout=60)[0] == "mine\n"
+
+
+def test_a_frozen_process_wakes_up_and_knows_that_it_lost_the_lock(
+    runs: Runs,
+) -> None:
+    first = runs.begin(1.5, 1)
+    assert said(first) == "in"
+    first.send_signal(signal.SIGSTOP)
+    second = runs.begin(1.5, 1)
+    assert said(second) == "in"
+    assert first.stdin is not None
+    first.stdin.write("\n")
+    first.stdin.flush()
+    first.send_signal(signal.SIGCONT)
+    assert first.communicate(timeout=60)[0] == "lost\n"
+    assert second.communicate("\n", timeout=60)[0] == "mine\n"
 
 
 # --- who lost the lock writes no more -------------------------------------------------------
@@ -158,7 +393,7 @@ def test_a_clock_that_is_set_neither_stalls_a_run_nor_ends_its_lock(
     clock, real = session.SystemClock(session.Stop()), time.time
     before = clock.now()
     assert before == pytest.approx(real(), abs=1)
-    lock = Lock(lab.world().ledger._locks, "local", clock)
+    lock = Lock(lab.world().ledger._locks, "local", clock)  # type: ignore[arg-type]
     with lock.held(HOLDER, 0, waiting=print, lost=bool):
         monkeypatch.setattr(time, "time", lambda: real() + jump_s)
         assert 0 <= clock.now() - before < 10

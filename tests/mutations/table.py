@@ -63,7 +63,7 @@ _ALONE = _mutations(
 _LOCK = _mutations(
     "reconciler/ledger/lock.py",
     (
-        "a lease that is refused is not lost",
+        "a renewal that is refused is not lost",
         "self._lose(exc.message)",
         'log.warning("lost")',
         "tests/engine/test_ledger.py::test_a_lock_that_was_broken_is_lost",
@@ -75,6 +75,18 @@ _LOCK = _mutations(
         "tests/cli/test_safety.py::test_a_lock_whose_renewal_hangs_is_given_up_before_its_lease_ends",
     ),
     (
+        "the lock of a run that lives is taken over",
+        "since = self._watched.setdefault(seen.etag, now)",
+        "since = self._watched.setdefault(self._name, now)",
+        "tests/engine/test_lock.py::test_the_lock_of_a_run_that_lives_is_never_taken",
+    ),
+    (
+        "a dead rival does not hear that its lock was ended",
+        "(self._is_dead(seen) and lock._end(seen))",
+        "self._is_dead(seen)",
+        "tests/engine/test_lock.py::test_a_dead_rival_is_ended_and_hears_of_it",
+    ),
+    (
         "locks of shards that overlap do not exclude each other",
         "return other._name != self._name and not (mine and mine == its)",
         "return False",
@@ -82,15 +94,15 @@ _LOCK = _mutations(
     ),
     (
         "a list that does not show our own lock is believed",
-        "if self._name not in {lock._name for lock in held if lock is not None}:",
+        "if listed.get(self._name, \"\").strip('\"') != self._etag.strip('\"'):",
         "if False:",
         "tests/cli/test_safety.py::test_a_list_that_does_not_show_our_own_lock_is_not_believed",
     ),
     (
         "a lock is not given back",
-        "self.container.release(self._name, lease)",
-        "pass",
-        "tests/engine/test_ledger.py::test_a_lock_is_given_back",
+        '            self._swap({**self._record, "nonce": ""})\n',
+        "            pass\n",
+        "tests/engine/test_lock.py::test_a_lock_is_given_back",
     ),
 )
 

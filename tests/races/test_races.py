@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections import Counter
@@ -56,7 +57,7 @@ def without_the_lock(lab: Lab) -> list[str]:
         if request.method not in ("GET", "HEAD") and "/_locks/" not in request.path and not scored:
             blobs = lab.cloud._core.blobs.accounts["mllocal"].containers["models"]
             lock = blobs.get("_locks/local.json")
-            if lock is None or not lock.lease.locked(lab.clock()):
+            if lock is None or json.loads(lock.content)["nonce"] == "":
                 written.append(f"{request.method} {request.path}")
         return serve(request)
 
