@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import emulator
-from reconciler.cli import compose, outcome
+from reconciler.cli import compose, ending
 from reconciler.cli.demo import read_env_file
 from reconciler.engine.forecast import foresee
 from reconciler.engine.run import converge
@@ -142,7 +142,7 @@ class Lab:
     def apply(self) -> Report:
         """What `apply --yes` does, without its printing."""
         ended = self.run()
-        return outcome.make_report(self.plan(), ended, 0.0, 0)
+        return ending.make_report(self.plan(), ended, 0.0, 0)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace text in a file of desired state; it must be there."""

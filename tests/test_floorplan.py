@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "verify": {"model"},
     "render": {"strict_json", "model", "codec", "render"},
     "console": {"errors", "render"},
+    "outcome": {"model", "errors", "render"},
     "desired": {"strict_json", "model", "errors", "desired", "platforms.platform"},
     "http": {"strict_json", "model", "errors", "soon", "http"},
     "stores": {"strict_json", "model", "errors", "soon", "http", "stores"},
@@ -34,10 +35,10 @@ MAY_IMPORT = {
         *("model", "errors", "soon", "gates", "limits", "plan", "verify"),
         *("platforms", "stores", "ledger", "engine"),
     },
-    "ci": {"strict_json", "model", "errors", "console", "http", "render", "ci"},
+    "ci": {"strict_json", "model", "errors", "console", "outcome", "http", "render", "ci"},
     "report": {"model", "errors", "render", "report"},
     "offline": {
-        *("strict_json", "model", "errors", "codec", "console"),
+        *("strict_json", "model", "errors", "codec", "console", "outcome"),
         *("http", "stores", "render", "offline"),
     },
     "emulator": {"emulator"},
@@ -46,7 +47,6 @@ MAY_IMPORT = {
 # What still climbs, file by file: this table only shrinks.
 CLIMBS: dict[str, set[str]] = {
     "ci/changed.py": {"cli"},
-    "ci/drift_issue.py": {"cli", "plan"},
     "ci/outputs.py": {"plan"},
     "ci/proposal.py": {"cli", "desired"},
     "offline/exports.py": {"ledger", "platforms"},

@@ -12,7 +12,6 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from reconciler import errors
 from reconciler.ci import artifacts
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
@@ -21,6 +20,7 @@ from reconciler.ci.event import default_branch, read_event
 from reconciler.ci.github import PER_PAGE
 from reconciler.console import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
+from reconciler.outcome import Outcome
 from reconciler.render import parse_plan
 from reconciler.render.cells import counted
 
@@ -40,7 +40,7 @@ def artifact_name(environment: str) -> str:
     return f"plan-{environment}"
 
 
-def approved(environment: str, branch: str, out: Path, *, commented: bool) -> int:
+def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Outcome:
     """`approved`: 0 when every plan that approves is in the folder, also where there is none.
 
     `commented` says that each plan was shown by a comment, so that one without approves nothing.
@@ -60,7 +60,7 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> in
     if older:
         say(f"pull requests before the last {MOST_PULLS} that were merged approve nothing")
     say(f"{counted(len(found), 'approved plan')} of {environment}")
-    return errors.SUCCESS
+    return Outcome()
 
 
 def _merged(door: GitHub, branch: str) -> tuple[list[Pull], bool]:

@@ -6,12 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler import __version__, errors
+from reconciler import __version__
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
-from reconciler.ci import job as actions
 from reconciler.ci.event import queue_head, read_event, workflow_run
-from reconciler.console import redacted, say, show_kept
+from reconciler.console import redacted, say
 from reconciler.errors import (
     ConfigurationError,
     Problem,
@@ -19,6 +18,7 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.model import Plan, Report
+from reconciler.outcome import Kept, Outcome
 from reconciler.render.documents import parse_document
 
 if TYPE_CHECKING:
@@ -31,20 +31,18 @@ PLAN_FILE = "plan.json"  # in every artifact that holds a plan
 MOST_BYTES = 64 * 1024 * 1024
 
 
-def comment(path: Path, number: int | None, *, dry_run: bool) -> int:
-    """`comment`: 0 when the pull request shows it, also if it did before."""
+def comment(path: Path, number: int | None, *, dry_run: bool) -> Outcome:
+    """`comment`: the pull request shows it, also if it did before."""
     said = _Said.of(read_document(path))
     if dry_run:
-        _show(text := said.text(""))
-        show_kept(text)
-        said.check_whole(text)
-        return errors.SUCCESS
+        text = said.text("")
+        return _shown(text, said, printed=text)
     with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
-        _comment_on(door, github.pull_request(door, os.environ, number, said.shown.commit), said)
-    return errors.SUCCESS
+        pull = github.pull_request(door, os.environ, number, said.shown.commit)
+        return _comment_on(door, pull, said)
 
 
-def comment_on_fork(artifact: str) -> int:
+def comment_on_fork(artifact: str) -> Outcome:
     """`comment --artifact`: 0 when the pull request of the run shows the plan in its artifact.
 
     It was made by code of a fork. All that is believed of it is what it looks like: whose pull
@@ -61,11 +59,10 @@ def comment_on_fork(artifact: str) -> int:
         found = artifacts.artifacts_of(door, run["id"], artifact)
         if not found:
             say(f"run {run['id']} left no artifact {artifact}, so there is nothing to comment")
-            return errors.SUCCESS
+            return Outcome()
         files = artifacts.files(door, found[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
         said = _Said(*_plan_of_fork(files, artifact, run))
-        _comment_on(door, github.pull_request(door, os.environ, None, ""), said)
-    return errors.SUCCESS
+        return _comment_on(door, github.pull_request(door, os.environ, None, ""), said)
 
 
 def _plan_of_fork(
@@ -99,8 +96,14 @@ def fits(plan: Plan) -> bool:
     return True
 
 
-def _show(text: str) -> None:
-    actions.current().show = lambda: text
+def _shown(text: str, said: _Said, printed: str = "") -> Outcome:
+    """The comment for the summary of the job; an error where it does not show a plan whole."""
+    outcome = Outcome(Kept(printed, page=text))
+    try:
+        said.check_whole(text)
+    except RefusedError as exc:
+        return outcome.ended_by(exc)
+    return outcome
 
 
 # --- what is said --------------------------------------------------------------------------
@@ -169,26 +172,25 @@ def _unusable(path: Path, why: str) -> ConfigurationError:
 # --- where it is said ----------------------------------------------------------------------
 
 
-def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> None:
+def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> Outcome:
     if isinstance(pull, str):
         say(f"{pull}; nothing was written")
-        return
+        return Outcome()
     _check(pull, said)
     found = _own(github, pull.number, said.mark)
     if not found:
-        _show(text := said.text(""))
+        text = said.text("")
         say(f"commented: {github.create(pull.number, text).url}")
-        said.check_whole(text)
-        return
+        return _shown(text, said)
     kept, *others = found
-    _show(text := said.text(kept.body))
+    text = said.text(kept.body)
     if text.strip() == kept.body.replace("\r\n", "\n").strip():
         say(f"shown before: {kept.url}")
     else:
         say(f"changed: {github.update(kept, text).url}")
     for other in others:
         say(f"folded: {github.update(other, rendering.superseded(other.body, said.mark)).url}")
-    said.check_whole(text)
+    return _shown(text, said)
 
 
 def _own(github: GitHub, number: int, mark: str) -> list[Comment]:

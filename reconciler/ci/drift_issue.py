@@ -1,78 +1,36 @@
-"""`drift`: what somebody else changed where this program had proved what serves.
-
-What was merged and is not applied yet is no drift: there the endpoint serves what was proved last.
-"""
+"""The one issue about what was changed outside git in an environment."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler import __version__, errors
+from reconciler import __version__
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci import issues
-from reconciler.ci import job as actions
-from reconciler.cli import session
-from reconciler.console import say, write_file
-from reconciler.errors import RefusedError
-from reconciler.model import Action, Reason
-from reconciler.plan import make_plan
+from reconciler.console import say
+from reconciler.errors import ReconcilerError, RefusedError
+from reconciler.model import Plan, Reason
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.ci.github import GitHub
-    from reconciler.cli.output import Page
-    from reconciler.model import Change, Desired, Plan
+    from reconciler.outcome import Outcome
 
 LABEL = "drift"
 
 
-def drift(
-    wanted: Desired,
-    page: Page,
-    parallel: int | None,
-    out: Path | None,
-    *,
-    detailed_exitcode: bool,
-    issue: bool,
-) -> int:
-    """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable."""
-    session.introduce(wanted.environment)
-    with session.opened(wanted, parallel) as opened:
-        observed = opened.observe()
-    made = make_plan(wanted.environment, observed)
-    found = replace(_without_what_waits(made), commit=wanted.commit)
-    drifted = [change for change in found.changes if change.drift is not None]
-    unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
-    page.show_plan(found)
-    actions.current().has_changes = bool(drifted)
-    if out is not None:
-        write_file(out, page.plan_json(found))
-        actions.current().files["plan-file"] = str(out)
-    if issue:
+def told(outcome: Outcome) -> Outcome:
+    """What `drift` found, after the issue says so; or what kept it from saying so."""
+    found = outcome.document
+    assert isinstance(found, Plan)
+    sure = all(change.code != Reason.UNREADABLE for change in found.changes)
+    try:
         with github.opened(os.environ) as door:
-            _tell(door, found, drifted=bool(drifted), sure=not unreadable)
-    if unreadable:
-        return errors.ERROR
-    return errors.CHANGES if drifted and detailed_exitcode else errors.SUCCESS
-
-
-def _without_what_waits(made: Plan) -> Plan:
-    """The plan without what only waits to be applied."""
-    shown: list[Change] = []
-    waiting: list[Change] = []
-    for change in made.changes:
-        as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
-        (shown if as_declared or change.drift is not None else waiting).append(change)
-    if waiting:
-        say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
-    return replace(made, changes=tuple(shown), excess=())
-
-
-# --- the one issue -------------------------------------------------------------------------
+            _tell(door, found, drifted=bool(outcome.has_changes), sure=sure)
+    except ReconcilerError as exc:
+        return outcome.ended_by(exc)
+    return outcome
 
 
 def _tell(door: GitHub, found: Plan, *, drifted: bool, sure: bool) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from reconciler import errors
 from reconciler.ci import artifacts
 from reconciler.ci import connection as github
 from reconciler.ci.event import default_branch, read_event
 from reconciler.console import say, write_file
 from reconciler.errors import NotFoundError
+from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def fetch(name: str, branch: str, out: Path) -> int:
+def fetch(name: str, branch: str, out: Path) -> Outcome:
     """`fetch`: 0 when the file of that name, from the newest artifact, is written."""
     branch = branch or default_branch(read_event(os.environ))
     missing = [] if branch else ["which branch is not known; pass --branch main"]
@@ -34,4 +34,4 @@ def fetch(name: str, branch: str, out: Path) -> int:
         raise NotFoundError(f"artifact {name} of run {found.run} holds no {out.name}")
     write_file(out, content)
     say(f"wrote {out}, of run {found.run}")
-    return errors.SUCCESS
+    return Outcome()

@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from reconciler import errors
-from reconciler.errors import ConfigurationError, ReconcilerError, redact
+from reconciler.errors import ConfigurationError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.model import Plan, Proof, Report, Source
+    from reconciler.errors import Problem
+    from reconciler.outcome import Outcome
     from reconciler.render.annotations import Finding
 
 MOST_SUMMARY_BYTES = 1024 * 1024 - 1024  # of one step; GitHub drops all of a longer one
@@ -35,69 +35,14 @@ _TITLES = {
 }
 
 
-@dataclass
-class Job:
-    """What is known so far. `show` makes the page of what was shown last, as Markdown."""
-
-    plan: Plan | None = None
-    report: Report | None = None
-    proofs: tuple[Proof, ...] | None = None
-    sources: Mapping[str, Source] = field(default_factory=dict)
-    show: Callable[[], str] | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
-    has_changes: bool | None = None  # where neither plan nor report says it
-    rest: frozenset[str] = frozenset()  # names in the plan of what is shown and not judged
-    files: dict[str, str] = field(default_factory=dict)  # output → path
-    errors: list[Finding] = field(default_factory=list)
-    error: str = ""  # what ended the command, with every problem
-
-    def validated(self, counts: Mapping[str, int]) -> None:
-        """Keep how many bindings each environment has."""
-
-        def show() -> str:
-            from reconciler.ci.summary import valid_markdown
-
-            return valid_markdown(counts)
-
-        self.counts, self.show = counts, show
-
-    def failed(self, code: int, error: ReconcilerError | str) -> None:
-        """Keep what ended the command: every problem in its place, or the one sentence."""
-        from reconciler.model import NOWHERE
-        from reconciler.render.annotations import Finding
-
-        self.error = error if isinstance(error, str) else error.message
-        if isinstance(error, ConfigurationError) and error.problems:
-            self.errors += problem_findings(error)
-            return
-        self.errors.append(Finding(NOWHERE, "error", _TITLES.get(code, "error"), self.error))
-
-    def ended(self, code: int, environ: Mapping[str, str], to: TextIO) -> int:
-        """The exit code, after everything is said; another one if all went well but the saying."""
-        if _listens(environ):
-            _annotate(self, environ, to)
-        wrong = [_summarize(self, environ), _put_out(self, code, environ)]
-        for message in filter(None, wrong):
-            print(f"error: {message}", file=to)
-        return code or (errors.CONFIGURATION if any(wrong) else errors.SUCCESS)
-
-
-_JOB: ContextVar[Job | None] = ContextVar("job", default=None)
-
-
-def current() -> Job:
-    """The job of the command that runs; outside of one, a job that nobody hears of."""
-    return _JOB.get() or Job()
-
-
-@contextlib.contextmanager
-def job() -> Iterator[Job]:
-    """A new job, the current one inside."""
-    token = _JOB.set(begun := Job())
-    try:
-        yield begun
-    finally:
-        _JOB.reset(token)
+def tell(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> int:
+    """The exit code, after everything is said; another one if all went well but the saying."""
+    if _listens(environ):
+        _annotate(outcome, environ, to)
+    wrong = [_summarize(outcome, environ), _put_out(outcome, environ)]
+    for message in filter(None, wrong):
+        print(f"error: {message}", file=to)
+    return outcome.exit_code or (errors.CONFIGURATION if any(wrong) else errors.SUCCESS)
 
 
 def _listens(environ: Mapping[str, str]) -> bool:
@@ -108,47 +53,63 @@ def _listens(environ: Mapping[str, str]) -> bool:
 # --- errors on lines -------------------------------------------------------------------------
 
 
-def problem_findings(error: ConfigurationError) -> list[Finding]:
+def problem_findings(problems: Iterable[Problem]) -> list[Finding]:
     """Every problem as a finding of its rule."""
     from reconciler.model import Source
     from reconciler.render.annotations import RULES, Finding
 
     return [
         Finding(Source(p.path, p.line, p.column), p.rule, RULES[p.rule], p.message)
-        for p in error.problems
+        for p in problems
     ]
 
 
-def _annotate(told: Job, environ: Mapping[str, str], to: TextIO) -> None:
+def error_findings(outcome: Outcome) -> list[Finding]:
+    """What ended a command: every problem in its place, or the one sentence."""
+    if not outcome.error or outcome.problems:
+        return problem_findings(outcome.problems)
+    from reconciler.model import NOWHERE
+    from reconciler.render.annotations import Finding
+
+    title = _TITLES.get(outcome.exit_code, "error")
+    return [Finding(NOWHERE, "error", title, outcome.error)]
+
+
+def _annotate(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> None:
     from reconciler.render.annotations import MOST, by_importance, error_command
 
     root = _root(environ)
-    found = [_placed(finding, root) for finding in [*told.errors, *_findings(told)]]
+    findings = [*error_findings(outcome), *_findings(outcome)]
+    placed = [_placed(finding, root) for finding in findings]
     changed = None
-    if len(found) > MOST:
+    if len(placed) > MOST:
         from reconciler.ci.changed import changed_lines
 
         changed = changed_lines(environ, root)
-    for finding in by_importance(found, changed)[:MOST]:
+    for finding in by_importance(placed, changed)[:MOST]:
         print(error_command(finding), file=to)
-    if len(found) > MOST:
-        are = "error is" if len(found) == MOST + 1 else "errors are"
-        print(f"{len(found) - MOST} more {are} in the summary of the job", file=to)
+    if len(placed) > MOST:
+        are = "error is" if len(placed) == MOST + 1 else "errors are"
+        print(f"{len(placed) - MOST} more {are} in the summary of the job", file=to)
     to.flush()
 
 
-def _findings(told: Job) -> list[Finding]:
-    """What the last document says is wrong."""
+def _findings(outcome: Outcome) -> list[Finding]:
+    """What the document says is wrong."""
+    if (document := outcome.document or outcome.planned) is None:
+        return []
+    from reconciler.model import Plan, Report
+    from reconciler.outcome import Proofs
     from reconciler.render import annotations
 
-    if told.report is not None:
-        return annotations.report_findings(told.report)
-    if told.proofs is not None:
-        return annotations.proof_findings(told.proofs, told.sources)
-    if told.plan is None:
+    if isinstance(document, Report):
+        return annotations.report_findings(document)
+    if isinstance(document, Proofs):
+        return annotations.proof_findings(document.proofs, document.sources)
+    if not isinstance(document, Plan):
         return []
-    judged = tuple(change for change in told.plan.changes if change.name not in told.rest)
-    return annotations.plan_findings(replace(told.plan, changes=judged))
+    judged = tuple(change for change in document.changes if change.name not in outcome.rest)
+    return annotations.plan_findings(replace(document, changes=judged))
 
 
 def _placed(finding: Finding, root: Path) -> Finding:
@@ -185,7 +146,7 @@ def sarif(path: Path | None) -> Iterator[None]:
     except ConfigurationError as exc:
         if path is not None:
             try:
-                _write_sarif(path, problem_findings(exc))
+                _write_sarif(path, problem_findings(exc.problems))
             except ConfigurationError as unwritable:
                 print(f"error: {unwritable.message}", file=sys.stderr)
         raise
@@ -205,15 +166,15 @@ def _write_sarif(path: Path, found: Iterable[Finding]) -> None:
 # --- the page and the outputs ------------------------------------------------------------------
 
 
-def _summarize(told: Job, environ: Mapping[str, str]) -> str:
+def _summarize(outcome: Outcome, environ: Mapping[str, str]) -> str:
     """Add the page to the summary of the job; what went wrong with that, or ""."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return ""
-    from reconciler.ci.summary import cut_markdown, summary_markdown
+    from reconciler.ci.summary import cut_markdown, page_markdown, summary_markdown
 
-    found = [_placed(finding, _root(environ)) for finding in told.errors]
-    text = redact(summary_markdown(told.show() if told.show else "", found))
+    findings = [_placed(finding, _root(environ)) for finding in error_findings(outcome)]
+    text = redact(summary_markdown(page_markdown(outcome), findings))
     try:
         there = Path(path).stat().st_size if Path(path).exists() else 0
         _append(path, cut_markdown(text, MOST_SUMMARY_BYTES - there))
@@ -222,7 +183,7 @@ def _summarize(told: Job, environ: Mapping[str, str]) -> str:
     return ""
 
 
-def _put_out(told: Job, code: int, environ: Mapping[str, str]) -> str:
+def _put_out(outcome: Outcome, environ: Mapping[str, str]) -> str:
     """Add the outputs of the step; what went wrong with that, or ""."""
     path = environ.get("GITHUB_OUTPUT")
     if not path:
@@ -230,7 +191,7 @@ def _put_out(told: Job, code: int, environ: Mapping[str, str]) -> str:
     from reconciler.ci.outputs import outputs_text
 
     try:
-        _append(path, outputs_text(told, code))
+        _append(path, outputs_text(outcome))
     except OSError as exc:
         return f"GITHUB_OUTPUT: {path} cannot be written: {exc.strerror}; {_FIX}"
     return ""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.errors import redact
-
-if TYPE_CHECKING:
-    from reconciler.ci.job import Job
+from reconciler.model import Action, Plan, Reason, Report
+from reconciler.outcome import Outcome, Proofs, Valid
 
 OUTPUTS = ("has-changes", "plan-id", "plan-file", "report-file", "html-file", "counts", "refused")
 
 
-def outputs_text(told: Job, code: int) -> str:
-    """Every output as GITHUB_OUTPUT wants them, of a command that ends with this code."""
-    return "".join(_output(name, value) for name, value in _outputs(told, code).items())
+def outputs_text(outcome: Outcome) -> str:
+    """Every output as GITHUB_OUTPUT wants them."""
+    return "".join(_output(name, value) for name, value in _outputs(outcome).items())
 
 
 def _output(name: str, value: str) -> str:
@@ -26,45 +24,49 @@ def _output(name: str, value: str) -> str:
     return f"{name}<<{delimiter}\n{redact(value)}\n{delimiter}\n"
 
 
-def _outputs(told: Job, code: int) -> dict[str, str]:
+def _outputs(outcome: Outcome) -> dict[str, str]:
     """Every output; "" for what the command does not know."""
-    known = {**told.files, "refused": _flag(_is_refused(told, code)), "counts": _counts(told)}
-    if told.plan is not None:
+    known = {file.output: str(file.path) for file in outcome.files}
+    known |= {"refused": _flag(_is_refused(outcome)), "counts": _counts(outcome)}
+    plan = outcome.planned or outcome.document
+    if isinstance(plan, Plan):
         from reconciler.plan import TO_DO
 
-        known["plan-id"] = told.plan.digest
-        known["has-changes"] = _flag(any(told.plan.counts[action] for action in TO_DO))
-    if told.report is not None:
-        known["has-changes"] = _flag(bool(told.report.done))
-    if told.has_changes is not None:
-        known["has-changes"] = _flag(told.has_changes)
+        known["plan-id"] = plan.digest
+        known["has-changes"] = _flag(any(plan.counts[action] for action in TO_DO))
+    if isinstance(outcome.document, Report):
+        known["has-changes"] = _flag(bool(outcome.document.done))
+    if outcome.has_changes is not None:
+        known["has-changes"] = _flag(outcome.has_changes)
     return {name: known.get(name, "") for name in OUTPUTS}
 
 
-def _is_refused(told: Job, code: int) -> bool:
-    from reconciler.model import Action, Reason
-
+def _is_refused(outcome: Outcome) -> bool:
     refusals = (errors.REFUSED, errors.STALE)
-    if told.report is not None:
-        return any(failure.exit_code in refusals for failure in told.report.failures)
-    blocked = told.plan is not None and (
-        bool(told.plan.excess)
-        or any(c.action is Action.BLOCK and c.code != Reason.UNREADABLE for c in told.plan.changes)
+    document = outcome.document or outcome.planned
+    if isinstance(document, Report):
+        return any(failure.exit_code in refusals for failure in document.failures)
+    blocked = isinstance(document, Plan) and (
+        bool(document.excess)
+        or any(c.action is Action.BLOCK and c.code != Reason.UNREADABLE for c in document.changes)
     )
-    return blocked or code in refusals
+    return blocked or outcome.exit_code in refusals
 
 
-def _counts(told: Job) -> str:
-    counts = dict(told.counts)
-    if told.report is not None:
-        proved = sum(proof.proved for proof in told.report.proofs)
-        counts = {"changed": len(told.report.done), "proved": proved}
-        counts["failed"] = len(told.report.failures)
-    elif told.proofs is not None:
-        proved = sum(proof.proved for proof in told.proofs)
-        counts = {"proved": proved, "unproved": len(told.proofs) - proved}
-    elif told.plan is not None:
-        counts = {action.name.lower(): count for action, count in told.plan.counts.items()}
+def _counts(outcome: Outcome) -> str:
+    document = outcome.document or outcome.planned
+    counts: dict[str, int] = {}
+    if isinstance(document, Valid):
+        counts = dict(document.counts)
+    elif isinstance(document, Report):
+        proved = sum(proof.proved for proof in document.proofs)
+        counts = {"changed": len(document.done), "proved": proved}
+        counts["failed"] = len(document.failures)
+    elif isinstance(document, Proofs):
+        proved = sum(proof.proved for proof in document.proofs)
+        counts = {"proved": proved, "unproved": len(document.proofs) - proved}
+    elif isinstance(document, Plan):
+        counts = {action.name.lower(): count for action, count in document.counts.items()}
     return json.dumps(counts) if counts else ""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from reconciler.outcome import Kept, Outcome, Valid, rendered
 from reconciler.render.annotations import Finding
 from reconciler.render.cells import counted
 from reconciler.render.markdown import escaped
@@ -32,9 +33,16 @@ def _place(finding: Finding) -> str:
     return str(source) if source.line else source.path
 
 
-def valid_markdown(counts: Mapping[str, int]) -> str:
-    """Environment → number of bindings, all of them valid."""
-    items = [f"- {escaped(name)}: {counted(count, 'binding')}" for name, count in counts.items()]
+def page_markdown(outcome: Outcome) -> str:
+    """What a command showed, or planned before it ended, as Markdown."""
+    if (document := outcome.document or outcome.planned) is None:
+        return ""
+    if isinstance(document, Kept):
+        return document.page
+    if not isinstance(document, Valid):
+        return rendered(document, "markdown")
+    counts = document.counts.items()
+    items = [f"- {escaped(name)}: {counted(count, 'binding')}" for name, count in counts]
     return "\n".join(["## Desired state: valid", "", *items, ""])
 
 

@@ -15,13 +15,13 @@ import typer
 
 from reconciler import __version__
 from reconciler.auth import Auth
+from reconciler.outcome import File, Kept, Outcome
 
 if TYPE_CHECKING:
     from reconciler.cli.selection import Selection
 
 app = typer.Typer(
     name="reconciler",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -148,13 +148,16 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback answers
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.TyperException("no command is given; the help names them")
 
 
 @app.command()
@@ -163,11 +166,12 @@ def validate(
     sarif: Annotated[
         Path | None, typer.Option("--sarif", help="Write what is wrong as SARIF 2.1.0 too.")
     ] = None,
-) -> int:
+) -> Outcome:
     """Check the desired state: offline, without credentials, everything wrong at once."""
     from reconciler.cli.commands import validate as command
+    from reconciler.cli.output import Page
 
-    return command(services, sarif)
+    return Page().deliver(command(services, sarif))
 
 
 @app.command()
@@ -175,16 +179,14 @@ def schema(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write it to this file: editors read it there.")
     ] = None,
-) -> None:
+) -> Outcome:
     """Print the JSON Schema of the desired state, with which editors complete and check YAML."""
-    from reconciler.console import say, show_kept, write_file
+    from reconciler.cli.output import Page
     from reconciler.desired.schema import schema_text
 
-    if out is None:
-        show_kept(schema_text())
-    else:
-        write_file(out, schema_text())
-        say(f"wrote {out}")
+    text = schema_text()
+    outcome = Outcome(Kept(text)) if out is None else Outcome(files=(File("", out, text),))
+    return Page().deliver(outcome)
 
 
 @app.command()
@@ -219,7 +221,7 @@ def plan(
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Show what `apply` would do. Sends only GET and HEAD."""
     from reconciler.cli import commands, session
     from reconciler.cli import output as printing
@@ -231,18 +233,19 @@ def plan(
     wanted = session.wanted(services, environment, auth, selection)
     if force:
         wanted = session.unprotected(wanted)
-    return commands.plan(
-        wanted,
-        services,
-        page,
-        out,
-        detailed_exitcode,
-        live,
-        parallel,
-        max_age_s=most_seconds,
-        forced=bool(force),
-        prune=session.pruning(wanted, prune, force),
-        strict=strict,
+    return page.deliver(
+        commands.plan(
+            wanted,
+            services,
+            out,
+            detailed_exitcode,
+            live,
+            parallel,
+            max_age_s=most_seconds,
+            forced=bool(force),
+            prune=session.pruning(wanted, prune, force),
+            strict=strict,
+        )
     )
 
 
@@ -275,11 +278,12 @@ def apply(
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Train, swap and prove until the world agrees with git."""
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli.approval import approval
+    from reconciler.cli.ending import reported
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
@@ -288,12 +292,14 @@ def apply(
         approved = approval(plan_file, expect, yes=yes, force=force or "")
         selection = _selection(target, exclude, label, shard, since)
         wanted = session.wanted(services, environment, auth, selection)
+        if report is not None:
+            session.name_uncommitted(wanted, "the report")
         doomed = session.pruning(wanted, prune or approved.prunes, force)
         return applying.Order(
             "apply", wanted, page, approved, parallel, lock_timeout, shard, prune=doomed
         )
 
-    return applying.apply(order, report)
+    return reported("apply", report, page, lambda ending: applying.apply(order, ending))
 
 
 @app.command()
@@ -314,11 +320,12 @@ def train(
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Train and judge what is missing without touching an endpoint, then show the plan."""
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli.approval import Approval
+    from reconciler.cli.ending import reported
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
@@ -329,7 +336,7 @@ def train(
         wanted = session.wanted(services, environment, auth, selection)
         return applying.Order("train", wanted, page, approval, parallel, lock_timeout, shard)
 
-    return applying.train(order, report)
+    return reported("train", report, page, lambda ending: applying.train(order, ending))
 
 
 @app.command()
@@ -348,12 +355,13 @@ def rollback(
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Swap the previous model back in, prove it, and reject the version that serves now."""
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
     from reconciler.cli.approval import Approval
+    from reconciler.cli.ending import Ending, reported
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
@@ -363,7 +371,10 @@ def rollback(
         approval = Approval(yes=yes)
         return applying.Order("rollback", wanted, page, approval, lock_timeout_s=lock_timeout)
 
-    return command.rollback(order, name, to, reason, report)
+    def work(ending: Ending) -> Outcome:
+        return command.rollback(order, name, to, reason, ending)
+
+    return reported("rollback", report, page, work)
 
 
 @app.command()
@@ -377,7 +388,7 @@ def reinstate(
     yes: Yes = False,
     lock_timeout: LockTimeout = LOCK_TIMEOUT_S,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Take back the rejection of a version, so that it may be bound again."""
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
@@ -389,7 +400,7 @@ def reinstate(
     page = printing.Page(Format.TEXT, True, verbose)
     approval = Approval(yes=yes)
     order = applying.Order("reinstate", wanted, page, approval, lock_timeout_s=lock_timeout)
-    return command.reinstate(order, name, version, reason)
+    return page.deliver(command.reinstate(order, name, version, reason))
 
 
 @app.command()
@@ -401,7 +412,7 @@ def history(
     output: Output = Format.TEXT,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """List a model's versions with metrics, jobs and commits, and what was done where it serves."""
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
@@ -409,7 +420,8 @@ def history(
 
     printing.log_to_stderr(verbose)
     wanted = session.wanted(services, environment, auth)
-    return command.history(wanted, name, printing.Page(output, no_color, verbose))
+    page = printing.Page(output, no_color, verbose)
+    return page.deliver(command.history(wanted, name))
 
 
 @app.command()
@@ -425,7 +437,7 @@ def promote(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
     ] = False,
-) -> int:
+) -> Outcome:
     """Write the version of one environment into the YAML of another, and show the difference."""
     from reconciler.cli.promote import promote as command
 
@@ -450,7 +462,7 @@ def retrain(
         str, typer.Option("--base", metavar="BRANCH", help="For it; else the default branch.")
     ] = "",
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Write new versions into the YAML where data changed or a model is older than `maxAge`."""
     from reconciler.cli import session
     from reconciler.cli.output import log_to_stderr
@@ -478,7 +490,7 @@ def unlock(
     ] = False,
     auth: SignIn = None,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """See within a minute whether the run that holds the lock is dead, and end the lock then; one
     that is alive keeps it, unless you say otherwise."""
     from reconciler.cli import rollback as command
@@ -507,7 +519,7 @@ def status(
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Show which version each endpoint serves and how it is doing. Sends only GET and HEAD."""
     from reconciler.cli import commands, session
     from reconciler.cli import output as printing
@@ -516,7 +528,8 @@ def status(
     wanted = session.wanted(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
-    return commands.status(wanted, printing.Page(output, no_color, verbose), parallel)
+    page = printing.Page(output, no_color, verbose)
+    return page.deliver(commands.status(wanted, parallel))
 
 
 @app.command()
@@ -533,7 +546,7 @@ def verify(
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Prove that each endpoint serves its version: read it back and score its probe."""
     from reconciler.cli import commands, session
     from reconciler.cli import output as printing
@@ -542,7 +555,8 @@ def verify(
     wanted = session.wanted(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
-    return commands.verify(wanted, printing.Page(output, no_color, verbose), parallel)
+    page = printing.Page(output, no_color, verbose)
+    return page.deliver(commands.verify(wanted, parallel))
 
 
 @app.command()
@@ -566,11 +580,11 @@ def drift(
     parallel: Parallel = None,
     no_color: NoColor = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Show what was changed outside git. Sends only GET and HEAD to the cloud."""
-    from reconciler.ci.drift_issue import drift as command
+    from reconciler.ci.drift_issue import told
+    from reconciler.cli import commands, session
     from reconciler.cli import output as printing
-    from reconciler.cli import session
 
     printing.log_to_stderr(verbose)
     page = printing.Page(output, no_color, verbose)
@@ -579,7 +593,8 @@ def drift(
     wanted = session.wanted(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
-    return command(wanted, page, parallel, out, detailed_exitcode=detailed_exitcode, issue=issue)
+    found = commands.drift(wanted, parallel, out, detailed_exitcode)
+    return page.deliver(told(found) if issue else found)
 
 
 @app.command()
@@ -594,13 +609,14 @@ def export(
         Path | None, typer.Option("--out", help="Folder to write one NAME.json per binding.")
     ] = None,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Write the live state as JSON to keep, diff and plan against; secrets are left out."""
     from reconciler.cli import commands, session
-    from reconciler.cli.output import log_to_stderr
+    from reconciler.cli.output import Page, log_to_stderr
 
     log_to_stderr(verbose)
-    return commands.export(session.wanted(services, environment, auth), names or [], out)
+    wanted = session.wanted(services, environment, auth)
+    return Page().deliver(commands.export(wanted, names or [], out))
 
 
 @app.command()
@@ -620,18 +636,18 @@ def report(
     ] = None,
     parallel: Parallel = None,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Write a page with plan, endpoints, metrics over time and what was done. Sends only GET and
     HEAD; the page loads nothing."""
     from reconciler.cli import session
-    from reconciler.cli.output import log_to_stderr
+    from reconciler.cli.output import Page, log_to_stderr
     from reconciler.cli.report import report as command
 
     log_to_stderr(verbose)
     wanted = session.wanted(
         services, environment, auth, _selection(target, exclude, label, shard, since)
     )
-    return command(wanted, services, html, run, parallel)
+    return Page().deliver(command(wanted, services, html, run, parallel))
 
 
 @app.command()
@@ -647,7 +663,7 @@ def approved(
         typer.Option("--commented", help="A plan that no comment shows approves nothing."),
     ] = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Fetch the plans that people saw on the pull requests they merged: `apply FOLDER` does no more
     than those say."""
     from reconciler.ci.approved import approved as command
@@ -668,14 +684,14 @@ def snapshot(
     out: Annotated[Path | None, typer.Option("--out", help="The file; else stdout.")] = None,
     parallel: Parallel = None,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Write what a plan needs of the live state as one JSON without secrets, for `plan --live`."""
     from reconciler.cli import session
-    from reconciler.cli.output import log_to_stderr
+    from reconciler.cli.output import Page, log_to_stderr
     from reconciler.offline.snapshot import snapshot as command
 
     log_to_stderr(verbose)
-    return command(session.wanted(services, environment, auth), out, parallel)
+    return Page().deliver(command(session.wanted(services, environment, auth), out, parallel))
 
 
 @app.command()
@@ -696,19 +712,19 @@ def comment(
         bool, typer.Option("--dry-run", help="Print the comment, and send nothing.")
     ] = False,
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Show a plan, or what became of it, on a pull request of GitHub: one comment per environment,
     changed in place."""
     from reconciler.ci.comment import comment as command
     from reconciler.ci.comment import comment_on_fork
-    from reconciler.cli.output import log_to_stderr
+    from reconciler.cli.output import Page, log_to_stderr
 
     log_to_stderr(verbose)
     if report is not None and not artifact:
-        return command(report, pr, dry_run=dry_run)
+        return Page().deliver(command(report, pr, dry_run=dry_run))
     if report is not None or not artifact or pr or dry_run:
         raise typer.BadParameter("give --report FILE, or --artifact NAME and nothing else")
-    return comment_on_fork(artifact)
+    return Page().deliver(comment_on_fork(artifact))
 
 
 @app.command()
@@ -719,7 +735,7 @@ def fetch(
         str, typer.Option("--branch", help="Published by a run of it; else the default branch.")
     ] = "",
     verbose: Verbose = 0,
-) -> int:
+) -> Outcome:
     """Fetch a file that a workflow of the default branch published, such as a snapshot."""
     from reconciler.ci.fetch import fetch as command
     from reconciler.cli.output import log_to_stderr
@@ -740,7 +756,7 @@ def emulator(
     ] = 1.0,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate file, for https.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
-) -> int:
+) -> Outcome:
     """Serve the emulated Azure ML Studio and Blob storage on 127.0.0.1."""
     from reconciler.cli.emulate import serve
 
@@ -748,7 +764,7 @@ def emulator(
 
 
 @app.command()
-def demo(no_color: NoColor = False) -> int:
+def demo(no_color: NoColor = False) -> Outcome:
     """Watch endpoints converge on the emulator, from seed to healed drift, in about a minute."""
     from reconciler.cli.demo import demo as command
 

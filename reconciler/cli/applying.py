@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import session
-from reconciler.cli.ending import Ending, reported
-from reconciler.cli.outcome import make_report, report_exit_code
+from reconciler.cli.ending import Ending, make_report, report_exit_code
 from reconciler.console import say
 from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings
 from reconciler.model import Failure, Report
+from reconciler.outcome import Outcome
 from reconciler.plan import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from reconciler.cli.approval import Approval
     from reconciler.cli.output import Page
@@ -51,17 +50,12 @@ class Order:
         return session.unprotected(self.wanted) if self.approval.force else self.wanted
 
 
-def apply(make_order: Callable[[], Order], report_file: Path | None) -> int:
-    """`apply`: converge what is approved, and report what became of it, bad input included."""
-    with reported("apply", report_file) as ending:
-        order = make_order()
-        if report_file is not None:
-            session.name_uncommitted(order.wanted, "the report")
-        session.introduce(order.wanted.environment)
-        ending.report = apply_now(order, ending)
-        ending.exit_code = report_exit_code(ending.report)
-        order.page.show_report(ending.report)
-    return ending.exit_code
+def apply(make_order: Callable[[], Order], ending: Ending) -> Outcome:
+    """`apply`: converge what is approved."""
+    order = make_order()
+    session.introduce(order.wanted.environment)
+    report = ending.report = apply_now(order, ending)
+    return Outcome(report, report_exit_code(report), planned=ending.planned)
 
 
 def apply_now(order: Order, ending: Ending | None = None) -> Report:
@@ -73,7 +67,9 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:
         first = opened.plan()
         first = overridden(first) if force else first
-        order.page.show_plan(first, to=sys.stderr)
+        order.page.show(first, to=sys.stderr)
+        if ending is not None:
+            ending.planned = first
         try:
             order.approval.check(first, opened.world.ledger.plans)
         except (RefusedError, StalePlanError) as exc:
@@ -130,19 +126,16 @@ def _course(plan: Plan, goal: Goal) -> Course:
     return Course(tuple(change for change in plan.changes if concerns(goal, change)))
 
 
-def train(make_order: Callable[[], Order], report_file: Path | None) -> int:
+def train(make_order: Callable[[], Order], ending: Ending) -> Outcome:
     """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
     from reconciler.render.words import left
 
-    with reported("train", report_file) as ending:
-        order = make_order()
-        session.introduce(order.wanted.environment)
-        ending.report = train_now(order, ending)
-        ending.exit_code = _trained_exit_code(ending.report)
-        order.page.show_plan(ending.report.plan)
-        for sentence in left(ending.report):
-            say(sentence)
-    return ending.exit_code
+    order = make_order()
+    session.introduce(order.wanted.environment)
+    report = ending.report = train_now(order, ending)
+    for sentence in left(report):
+        say(sentence)
+    return Outcome(report.plan, _trained_exit_code(report))
 
 
 def train_now(order: Order, ending: Ending | None = None) -> Report:
@@ -154,7 +147,9 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
         first = opened.plan()
         if any(change.trains for change in first.changes):
             shown = overridden(first) if order.approval.force else first
-            order.page.show_plan(shown, to=sys.stderr)
+            order.page.show(shown, to=sys.stderr)
+            if ending is not None:
+                ending.planned = shown
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
             judged = replace(first, excess=too_many)

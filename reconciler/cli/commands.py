@@ -10,43 +10,41 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.ci import job as actions
 from reconciler.ci.event import base_of_pull, read_event
+from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import compose, session
-from reconciler.console import say, show_kept, write_file
+from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import Action, Failure, Reason
+from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 from reconciler.plan import TO_DO, overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from reconciler.cli.output import Page
-    from reconciler.model import Binding, Desired, Observed, Plan
+    from reconciler.model import Binding, Change, Desired, Observed, Plan
     from reconciler.plan import Prune
 
 _MOST_NAMES = 10
 
 
-def validate(services: Path, sarif: Path | None) -> int:
-    """`validate`: 0 and one line per environment, or ConfigurationError."""
-    with actions.sarif(sarif):
+def validate(services: Path, sarif: Path | None) -> Outcome:
+    """`validate`: one line per environment, or ConfigurationError."""
+    with written_sarif(sarif):
         found = compose.load(services)
     for name, wanted in sorted(found.items()):
         made = sum(bool(binding.element) for binding in wanted.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
         are = "binding is" if len(wanted.bindings) == 1 else "bindings are"
         say(f"{name}: {len(wanted.bindings):,} {are} valid{of_them}")
-    actions.current().validated({name: len(found[name].bindings) for name in sorted(found)})
-    return errors.SUCCESS
+    return Outcome(Valid({name: len(found[name].bindings) for name in sorted(found)}))
 
 
 def plan(
     wanted: Desired,
     services: Path,
-    page: Page,
     out: Path | None,
     detailed_exitcode: bool,
     live: Path | None,
@@ -56,7 +54,7 @@ def plan(
     forced: bool = False,
     prune: Prune | None = None,
     strict: bool = False,
-) -> int:
+) -> Outcome:
     """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable.
 
     In a job of a pull request only what that touches is judged, unless `strict`; all is shown.
@@ -71,17 +69,21 @@ def plan(
     made = replace(made, commit=wanted.commit)
     blind = prune is not None and bool(made.notes)
     made = overridden(made) if forced else made
-    page.show_plan(made)
     rest = frozenset() if strict else _rest(services, wanted, made)
-    if out is not None:
-        session.name_uncommitted(wanted, "the plan")
-        # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
-        kept = replace(made, id="" if live else secrets.token_hex(8))
-        write_file(out, page.plan_json(kept))
-        actions.current().files["plan-file"] = str(out)
-        offline = "" if kept.id else ", which was made offline and approves nothing"
-        say(f"wrote {out}: plan {kept.digest}{offline}")
-    return errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, rest)
+    files = (_plan_file(wanted, made, out, live),) if out is not None else ()
+    code = errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, rest)
+    return Outcome(made, code, files, rest=rest)
+
+
+def _plan_file(wanted: Desired, made: Plan, out: Path, live: Path | None) -> File:
+    from reconciler.render import plan_json
+
+    session.name_uncommitted(wanted, "the plan")
+    # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
+    kept = replace(made, id="" if live else secrets.token_hex(8))
+    offline = "" if kept.id else ", which was made offline and approves nothing"
+    note = f"wrote {out}: plan {kept.digest}{offline}"
+    return File("plan-file", out, plan_json(kept), note)
 
 
 def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
@@ -91,7 +93,7 @@ def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
         return frozenset()
     from reconciler.cli.since import untouched
 
-    actions.current().rest = rest = untouched(services, wanted, event)
+    rest = untouched(services, wanted, event)
     left = [c.name for c in made.changes if c.action is Action.BLOCK and c.name in rest]
     if left:
         more = f" and {len(left) - _MOST_NAMES:,} more" if len(left) > _MOST_NAMES else ""
@@ -140,30 +142,65 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
         return opened.plan()
 
 
-def status(wanted: Desired, page: Page, parallel: int | None) -> int:
+def status(wanted: Desired, parallel: int | None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
     made = _plan_of(wanted, observed)
-    page.show_status(made, {str(o.binding.address): o for o in observed})
+    from reconciler.render import status_row
+
+    by_address = {str(one.binding.address): one for one in observed}
+    pairs = [(change, by_address[change.address]) for change in made.changes]
+    rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
-    return errors.ERROR if unreadable else errors.SUCCESS
+    return Outcome(Statuses(rows), errors.ERROR if unreadable else errors.SUCCESS)
 
 
-def verify(wanted: Desired, page: Page, parallel: int | None) -> int:
+def verify(wanted: Desired, parallel: int | None) -> Outcome:
     """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
     from reconciler.engine.prove import prove_all
 
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
-        proofs = prove_all(opened.world, wanted.bindings, opened.width)
-    actions.current().sources = {str(b.address): b.source for b in wanted.bindings}
-    page.show_proofs(proofs)
-    return errors.SUCCESS if all(proof.converged for proof in proofs) else errors.UNPROVED
+        proofs = tuple(prove_all(opened.world, wanted.bindings, opened.width))
+    sources = {str(b.address): b.source for b in wanted.bindings}
+    converged = all(proof.converged for proof in proofs)
+    return Outcome(Proofs(proofs, sources), errors.SUCCESS if converged else errors.UNPROVED)
 
 
-def export(wanted: Desired, names: list[str], out: Path | None) -> int:
+def drift(wanted: Desired, parallel: int | None, out: Path | None, detailed: bool) -> Outcome:
+    """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable.
+
+    What was merged and is not applied yet is no drift: there the endpoint serves what was proved
+    last.
+    """
+    from reconciler.render import plan_json
+
+    session.introduce(wanted.environment)
+    with session.opened(wanted, parallel) as opened:
+        observed = opened.observe()
+    found = replace(_without_what_waits(_plan_of(wanted, observed)), commit=wanted.commit)
+    drifted = any(change.drift is not None for change in found.changes)
+    unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
+    files = (File("plan-file", out, plan_json(found)),) if out is not None else ()
+    code = errors.CHANGES if drifted and detailed else errors.SUCCESS
+    return Outcome(found, errors.ERROR if unreadable else code, files, has_changes=drifted)
+
+
+def _without_what_waits(made: Plan) -> Plan:
+    """The plan without what only waits to be applied."""
+    shown: list[Change] = []
+    waiting: list[Change] = []
+    for change in made.changes:
+        as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
+        (shown if as_declared or change.drift is not None else waiting).append(change)
+    if waiting:
+        say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
+    return replace(made, changes=tuple(shown), excess=())
+
+
+def export(wanted: Desired, names: list[str], out: Path | None) -> Outcome:
     """`export`: JSON on stdout, an object by name for more than one, or a file per binding.
 
     What cannot be exported is said and left out: exit code 7, or 1 when nothing is left.
@@ -184,11 +221,12 @@ def export(wanted: Desired, names: list[str], out: Path | None) -> int:
             else:
                 documents[binding.name] = export_document(binding, state)
     _tell_left_out(failed)
+    code = errors.SUCCESS if not failed else errors.PARTIAL if documents else errors.ERROR
     if out is None:
-        show_kept(_json(documents if len(chosen) > 1 else next(iter(documents.values()), {})))
-    else:
-        _write_exports(out, documents)
-    return errors.SUCCESS if not failed else errors.PARTIAL if documents else errors.ERROR
+        shown = documents if len(chosen) > 1 else next(iter(documents.values()), {})
+        return Outcome(Kept(_json(shown)), code)
+    files = [File("", out / f"{name}.json", _json(one)) for name, one in documents.items()]
+    return Outcome(exit_code=code, files=tuple(files))
 
 
 def _tell_left_out(failed: Sequence[Failure]) -> None:
@@ -200,12 +238,6 @@ def _tell_left_out(failed: Sequence[Failure]) -> None:
     for fleet in failure_fleets(failed, ()):
         names = ", ".join(failure.name for failure in fleet.members)
         say(f"{names} {'are' if fleet.count else 'is'} left out: {message_of(fleet)}")
-
-
-def _write_exports(out: Path, documents: Mapping[str, object]) -> None:
-    for name, document in documents.items():
-        write_file(out / f"{name}.json", _json(document))
-        say(f"wrote {out / name}.json")
 
 
 def _json(document: object) -> str:

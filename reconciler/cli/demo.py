@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler import errors
-from reconciler.cli import applying, commands, compose, outcome, session
-from reconciler.cli.app import Format
+from reconciler.cli import applying, commands, compose, ending, session
 from reconciler.cli.approval import Approval
 from reconciler.cli.emulate import opened
 from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError
 from reconciler.model import Model, Report
+from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,13 +44,13 @@ MOST_LOOKS = 60
 _VERSION = re.compile(r"""(?<!\w)(version:[ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,}#]+)""")
 
 
-def demo(*, no_color: bool) -> int:
+def demo(*, no_color: bool) -> Outcome:
     """0 when every step of the story ended as it must; the first step that did not says so."""
     print("This demo talks to an emulator on 127.0.0.1, not to Azure: Microsoft retired")
     print("Azure Machine Learning Studio on 31 Aug 2024. Nothing outside a temporary")
     print("folder is touched.")
     began = time.monotonic()
-    page = Page(Format.TEXT, no_color)
+    page = Page(no_color=no_color)
     with (
         _terminable(),
         tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
@@ -61,7 +61,7 @@ def demo(*, no_color: bool) -> int:
         with contextlib.chdir(folder), _emulated(SERVICES / "local"):
             _story(SERVICES, page)
     print(f"\nThe demo ended well after {time.monotonic() - began:.0f} s.")
-    return errors.SUCCESS
+    return Outcome()
 
 
 @contextlib.contextmanager
@@ -168,10 +168,10 @@ def _story(services: Path, page: Page) -> None:
     _title("6", "Heal it, and prove every endpoint")
     _apply(services, page)
     print("\n$ reconciler verify -e local\n", flush=True)
-    proved = commands.verify(_wanted(services), page, None)
-    _must(proved == errors.SUCCESS, "an endpoint could not be proved")
+    proved = page.deliver(commands.verify(_wanted(services), None))
+    _must(proved.exit_code == errors.SUCCESS, "an endpoint could not be proved")
     print("\n$ reconciler status -e local\n", flush=True)
-    commands.status(_wanted(services), page, None)
+    page.deliver(commands.status(_wanted(services), None))
 
 
 def _title(number: str, text: str) -> None:
@@ -201,7 +201,7 @@ def _wanted(services: Path) -> Desired:
 def _plan(services: Path, page: Page) -> Plan:
     print("$ reconciler plan -e local\n", flush=True)
     made = commands.plan_now(_wanted(services), None)
-    page.show_plan(made)
+    page.show(made)
     return made
 
 
@@ -211,10 +211,10 @@ def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
     report = applying.apply_now(
         applying.Order("demo", _wanted(services), page, Approval(expect, yes=True))
     )
-    page.show_report(report)
+    page.show(report)
     if report.stopped_by:
         raise typer.Exit(128 + report.stopped_by)  # a person stopped it: nothing went wrong
-    _must(outcome.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
+    _must(ending.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
     return report
 
 

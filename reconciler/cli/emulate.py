@@ -6,11 +6,11 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING
 
-from reconciler import errors
 from reconciler.cli import compose, session
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.http.client import Http
+from reconciler.outcome import Outcome
 from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def serve(
     speed: float,
     tls_cert: Path | None,
     tls_key: Path | None,
-) -> int:
+) -> Outcome:
     """`emulator`: serve until SIGINT or SIGTERM."""
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("--tls-cert and --tls-key go together")
@@ -53,7 +53,7 @@ def serve(
             "the emulator stopped; "
             + (f"its world is in {state}" if state else "its world is gone")
         )
-    return errors.SUCCESS
+    return Outcome()
 
 
 def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> Iterator[str]:

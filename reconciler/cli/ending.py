@@ -9,22 +9,26 @@ import datetime
 import json
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
-from reconciler.ci import job as actions
+from reconciler.cli.failures import failed
 from reconciler.cli.session import ending_signals
 from reconciler.console import check_reader, say, write_file
 from reconciler.errors import ReconcilerError, redact
-from reconciler.model import Reached
+from reconciler.model import TOUCHED, Action, Failure, Reached, Report
+from reconciler.outcome import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 
-    from reconciler.model import Report
+    from reconciler.cli.output import Page
+    from reconciler.engine.steps import Ended
+    from reconciler.model import Plan, Unfinished
+    from reconciler.outcome import Outcome
 
 SCHEMA = "reconciler/run/v1"
 
@@ -40,6 +44,7 @@ class Ending:
     report: Report | None = None
     exit_code: int = errors.BUG
     error: str = ""
+    planned: Plan | None = None
     so_far: Callable[[], Report] | None = None
 
     def cut_off(self) -> None:
@@ -53,9 +58,10 @@ class Ending:
                 say(report_text(report).rstrip("\n"))
 
 
-@contextlib.contextmanager
-def reported(command: str, path: Path | None) -> Iterator[Ending]:
-    """An ending to fill in, which is written to `path` whatever happens; nothing without a path.
+def reported(
+    command: str, path: Path | None, page: Page, work: Callable[[Ending], Outcome]
+) -> Outcome:
+    """What became of the work, after that is printed; and written to `path` whatever happens.
 
     Whether `path` can be written, and stdout is read, is tried first: a run that cannot report must
     not begin. Should `path` fail at the end nevertheless, that is said, and hides neither the run's
@@ -64,18 +70,21 @@ def reported(command: str, path: Path | None) -> Iterator[Ending]:
     check_reader()
     if path is not None and (path.is_file() or not path.exists()):
         write_file(path, _document(Ending(command, error="the run has not ended"), _now()))
-    ending = Ending(command)
-    began = _now()
+    ending, began = Ending(command), _now()
     try:
         with _ended_by_others(path, ending, began):
-            yield ending
+            outcome = page.deliver(work(ending))
+        ending.exit_code, ending.error = outcome.exit_code, outcome.error
     except BaseException as exc:
         ending.exit_code, ending.error = _meaning(exc)
         ending.cut_off()
-        raise
+        outcome = replace(failed(exc), planned=ending.planned)
     finally:
         if path is not None:
-            _write(path, ending, began)
+            written = _write(path, ending, began)
+    if path is None or not written:
+        return replace(outcome, exit_code=ending.exit_code)
+    return replace(outcome, files=(*outcome.files, File("report-file", path)))
 
 
 @contextlib.contextmanager
@@ -106,13 +115,15 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str) -> Iterator[
             signal.signal(number, handler)
 
 
-def _write(path: Path, ending: Ending, began: str) -> None:
+def _write(path: Path, ending: Ending, began: str) -> bool:
+    """Whether the report is written."""
     try:
         write_file(path, _document(ending, began))
-        actions.current().files["report-file"] = str(path)
     except ReconcilerError as exc:
         say(f"error: {exc.message}")
         ending.exit_code = ending.exit_code or exc.exit_code
+        return False
+    return True
 
 
 def _meaning(exc: BaseException) -> tuple[int, str]:
@@ -143,3 +154,56 @@ def _document(ending: Ending, began: str) -> str:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- what a run amounts to -----------------------------------------------------------------------
+
+
+def make_report(
+    last: Plan,
+    ended: dict[str, Ended],
+    elapsed_s: float,
+    stopped_by: int,
+    unfinished: tuple[Unfinished, ...] = (),
+    *,
+    looked: bool = True,
+) -> Report:
+    """What a run did, sorted by address; a binding that came undone at the last look failed.
+
+    `looked` says that `last` is that look, and not what was planned before.
+    """
+    outcomes = [ended[address] for address in sorted(ended)]
+    failures = [o.failure for o in outcomes if o.failure]
+    failed = {failure.address for failure in failures}
+    if looked:
+        failures += [
+            Failure(c.name, c.address, f"not converged at the last look: {c.why}", errors.ERROR)
+            for c in last.changes
+            if c.action is not Action.NOOP and c.address not in failed
+        ]
+    done = {address for address in ended if ended[address].changed}
+    done |= {one.address for one in unfinished if one.reached in TOUCHED}
+    return Report(
+        plan=last,
+        done=tuple(sorted(done)),
+        proofs=tuple(o.proof for o in outcomes if o.proof),
+        failures=tuple(failures),
+        elapsed_s=elapsed_s,
+        stopped_by=stopped_by,
+        unfinished=unfinished,
+    )
+
+
+def report_exit_code(report: Report) -> int:
+    """A lost proof outranks all; then the one kind of failure there is; partial for a mixture."""
+    if report.stopped_by:
+        return 128 + report.stopped_by
+    codes = {failure.exit_code for failure in report.failures}
+    if not codes:
+        return errors.SUCCESS
+    for code in (errors.BUG, errors.UNPROVED):
+        if code in codes:
+            return code
+    if report.done or len(codes) > 1:
+        return errors.PARTIAL
+    return codes.pop()

@@ -7,23 +7,21 @@ import gc
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import typer
 
 from reconciler import console, errors
-from reconciler.ci import job as actions
-from reconciler.errors import ReconcilerError, redact
-
-if TYPE_CHECKING:
-    from reconciler.ci.job import Job
+from reconciler.ci.job import tell
+from reconciler.cli.failures import failed, reader_gone, say_error
+from reconciler.errors import redact
+from reconciler.outcome import Outcome
 
 # Containers that are made beyond those that went before cycles are looked for: a fleet makes many
 # that stay, and next to no cycles. Python's own 700 costs a tenth of a plan's processor time.
 _MADE_BEFORE_CYCLES = 20_000
 # However `-o json` may be written: a program reads stdout then, also where the rest is wrong usage.
 _JSON = re.compile(r"(?:^|\0)(?:-[vy]*o[\0=]?|--output[\0=])json(?:\0|$)")
-ISSUES = "this is a bug of ours; please report it with the text above"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,22 +48,27 @@ def run(arguments: list[str] | None = None) -> int:
         console.check_streams()
     except console.UnwritableError as exc:
         return _not_begun(exc)
-    with console.one_way_out() as (stdout, stderr), actions.job() as job:
-        code = _run(arguments, job)
-        if code == errors.INTERRUPTED:
-            job.error = "interrupted; run it again"
-        if job.error and not stdout.written and _JSON.search("\0".join(arguments or sys.argv[1:])):
-            _show_error(job, code)
-        return job.ended(code, os.environ, stderr)
+    with console.one_way_out() as (stdout, stderr):
+        outcome = _run(arguments)
+        say_error(outcome)
+        if (
+            outcome.error
+            and not stdout.written
+            and _JSON.search("\0".join(arguments or sys.argv[1:]))
+        ):
+            _show_error(outcome)
+        return tell(outcome, os.environ, stderr)
 
 
-def _show_error(job: Job, code: int) -> None:
+def _show_error(outcome: Outcome) -> None:
     """What ended the command, as the document that was to be on stdout."""
+    from reconciler.ci.job import error_findings
     from reconciler.console import redacted
     from reconciler.render.documents import error_json
 
+    findings = tuple(redacted(finding) for finding in error_findings(outcome))
     with contextlib.suppress(OSError):
-        console.show_kept(error_json(code, redacted(job.error), redacted(tuple(job.errors))))
+        console.show_kept(error_json(outcome.exit_code, redacted(outcome.error), findings))
 
 
 def _not_begun(exc: console.UnwritableError) -> int:
@@ -80,70 +83,31 @@ def _not_begun(exc: console.UnwritableError) -> int:
     return exc.exit_code
 
 
-def _run(arguments: list[str] | None, job: Job) -> int:
-    """The exit code of the command; everything that escapes it is said on stderr, redacted."""
+def _run(arguments: list[str] | None) -> Outcome:
+    """What became of the command, whatever escapes it."""
     from reconciler.cli.app import app
 
     try:
         outcome = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # or a reader that went away is met after we can answer for it
-    except typer.Exit as exc:
-        return exc.exit_code
     except typer.TyperException as exc:
-        return _misused(exc, job)
-    except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return errors.INTERRUPTED
-    except ReconcilerError as exc:
-        job.failed(exc.exit_code, exc)
-        return _said(exc)
-    except BrokenPipeError:
-        return _reader_gone()
+        return _misused(exc)
+    except typer.Abort:
+        return failed(KeyboardInterrupt())
     except SystemExit as exc:
         if isinstance(exc.__context__, BrokenPipeError):  # typer makes it an exit with 1
-            return _reader_gone()
+            return reader_gone()
         raise
-    except Exception:
-        import traceback
-
-        print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)
-        job.failed(errors.BUG, "the log of this step has its traceback")
-        return errors.BUG
-    return outcome if isinstance(outcome, int) else errors.SUCCESS
+    except BaseException as exc:
+        return failed(exc)
+    if outcome == errors.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
+        return failed(KeyboardInterrupt())
+    return outcome if isinstance(outcome, Outcome) else Outcome(exit_code=outcome or 0)
 
 
-def _reader_gone() -> int:
-    """The code of a program that SIGPIPE ended, as the shell tells it of git and terraform.
-
-    Not 0: with `--detailed-exitcode` that would say that nothing is to be done. Not 1: nothing
-    of ours failed, and `| head` is no error that anybody wants to read about.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        console.to_nowhere(stream)
-    return errors.READER_GONE
-
-
-def _misused(exc: typer.TyperException, job: Job) -> int:
-    from typer._click.exceptions import NoArgsIsHelpError  # typer does not export it
-
+def _misused(exc: typer.TyperException) -> Outcome:
     """Typer's own exit code for this is 2, which means "changes are present" here."""
     command = getattr(getattr(exc, "ctx", None), "command_path", "reconciler")
     message = exc.format_message()
-    if isinstance(exc, NoArgsIsHelpError):
-        print(message, file=sys.stderr)
-        message = "no command is given; the help names them"
-    else:
-        print(redact(f"error: {message}\ntry: {command} --help"), file=sys.stderr)
-    job.failed(errors.USAGE, message)
-    return errors.USAGE
-
-
-def _said(exc: ReconcilerError) -> int:
-    with contextlib.suppress(OSError):  # stderr itself may be what cannot be written
-        for line in exc.message.split("\n"):
-            print(f"error: {line}", file=sys.stderr)
-    import logging
-    import traceback
-
-    logging.getLogger(__name__).debug("%s", redact(traceback.format_exc()))
-    return exc.exit_code
+    print(redact(f"error: {message}\ntry: {command} --help"), file=sys.stderr)
+    return Outcome(exit_code=errors.USAGE, error=message)

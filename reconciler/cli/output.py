@@ -7,20 +7,17 @@ import logging
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
-from reconciler.ci import job as actions
-from reconciler.console import Out, bare, say, show_kept, speaks_unicode
-from reconciler.errors import redact
+from reconciler.console import Out, bare, say, show_kept, speaks_unicode, write_file
+from reconciler.errors import ConfigurationError, redact
+from reconciler.outcome import Kept, Valid, rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from reconciler.cli.app import Format
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
-    from reconciler.model import History, Observed, Plan, Proof, Report
+    from reconciler.outcome import Document, Outcome
     from reconciler.render import Look
 
 
@@ -49,85 +46,37 @@ def log_to_stderr(verbose: int) -> None:
 class Page:
     """How documents look: their format, colours, and how much they show."""
 
-    format: Format
+    format: str = "text"
     no_color: bool = False
     verbose: int = 0
 
-    def show_plan(self, plan: Plan, to: TextIO | None = None) -> None:
-        """Print a plan; to another stream than stdout it is always text."""
-        from reconciler import render
+    def deliver(self, outcome: Outcome) -> Outcome:
+        """The outcome, after its document is printed and its files are written. A file that cannot
+        be written is its error then."""
+        if outcome.document is not None:
+            self.show(outcome.document)
+        for file in outcome.files:
+            if file.content is None:
+                continue
+            try:
+                write_file(file.path, file.content)
+            except ConfigurationError as exc:
+                left = tuple(other for other in outcome.files if other is not file)
+                return replace(outcome, files=left).ended_by(exc)
+            say(file.note or f"wrote {file.path}")
+        return outcome
 
-        job = actions.current()
-        job.plan, job.show = plan, lambda: render.plan_markdown(plan)
-        if to is not None or self.format == "text":
-            stream = to or sys.stdout
-            self._text(render.plan_text(plan, self._look(stream)), stream)
-        elif self.format == "json":
-            show_kept(render.plan_json(plan))
+    def show(self, document: Document, to: TextIO | None = None) -> None:
+        """Print a document; to another stream than stdout it is always text."""
+        stream = to or sys.stdout
+        if isinstance(document, Kept):
+            show_kept(document.text)
+        elif isinstance(document, Valid):
+            pass  # that it is was said on stderr
+        elif to is not None or self.format == "text":
+            self._text(rendered(document, "text", self._look(stream)), stream)
         else:
-            show_kept(render.plan_markdown(plan))
-
-    def plan_json(self, plan: Plan) -> str:
-        """The plan as the JSON that `--out` writes."""
-        from reconciler import render
-
-        return render.plan_json(plan)
-
-    def show_report(self, report: Report) -> None:
-        """Print what a run did."""
-        from reconciler import render
-
-        job = actions.current()
-        job.report, job.show = report, lambda: render.report_markdown(report)
-        match self.format:
-            case "json":
-                show_kept(render.report_json(report))
-            case "markdown":
-                show_kept(render.report_markdown(report))
-            case _:
-                self._text(render.report_text(report, self._look(sys.stdout)))
-
-    def show_status(self, plan: Plan, observed: Mapping[str, Observed]) -> None:
-        """Print a row per binding."""
-        from reconciler import render
-
-        pairs = ((change, observed[change.address]) for change in plan.changes)
-        rows = [render.status_row(change, one.live, one.health) for change, one in pairs]
-        actions.current().show = lambda: render.status_markdown(rows)
-        match self.format:
-            case "json":
-                show_kept(render.status_json(rows))
-            case "markdown":
-                show_kept(render.status_markdown(rows))
-            case _:
-                self._text(render.status_text(rows, self._look(sys.stdout)))
-
-    def show_proofs(self, proofs: Sequence[Proof]) -> None:
-        """Print a row per proof."""
-        from reconciler import render
-
-        job = actions.current()
-        job.proofs, job.show = tuple(proofs), lambda: render.proofs_markdown(proofs)
-        match self.format:
-            case "json":
-                show_kept(render.proofs_json(proofs))
-            case "markdown":
-                show_kept(render.proofs_markdown(proofs))
-            case _:
-                self._text(render.proofs_text(proofs, self._look(sys.stdout)))
-
-    def show_history(self, history: History) -> None:
-        """Print what was made of a model and done at its address."""
-        from reconciler import render
-
-        actions.current().show = lambda: render.history_markdown(history)
-        match self.format:
-            case "json":
-                show_kept(render.history_json(history))
-            case "markdown":
-                show_kept(render.history_markdown(history))
-            case _:
-                self._text(render.history_text(history, self._look(sys.stdout)))
+            show_kept(rendered(document, self.format))
 
     def progress(self, total: int) -> LiveProgress | HeartbeatProgress:
         """A live display of so many bindings on a terminal, heartbeat lines otherwise."""

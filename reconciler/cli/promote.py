@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler import errors
 from reconciler.cli import compose
 from reconciler.cli.editing import finish, loaded, make_edits
 from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import environments, notes, promotions, some
 from reconciler.errors import ConfigurationError
+from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.model import Desired
 
 
-def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) -> int:
+def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) -> Outcome:
     """`promote`: 0 when the target declares the version, also if it did before."""
     found = compose.load(services, from_, to)
     source, target = environments(found, from_, to)
@@ -33,7 +33,7 @@ def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) ->
             say(f"{each}: {to} has version {each.new} already")
     to_do = [each for each in chosen.found if each.old != each.new]
     if not to_do:
-        return errors.SUCCESS
+        return Outcome()
     edits = make_edits(NewVersion(each.source, each.old, each.new) for each in to_do)
     after = loaded(services, edits, from_, to)
     _prove(found, after, target, to_do)
@@ -41,7 +41,7 @@ def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) ->
         say(note)
     show_kept("".join(map(str, edits)))
     finish(edits, dry_run=dry_run)
-    return errors.SUCCESS
+    return Outcome()
 
 
 def _prove(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__, errors
-from reconciler.ci import job as actions
 from reconciler.cli import git, session
-from reconciler.console import redacted, say, write_file
+from reconciler.console import redacted
 from reconciler.errors import ConfigurationError, Problem, redact
 from reconciler.model import Reason, Report
+from reconciler.outcome import File, Outcome
 from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def report(
     wanted: Desired, services: Path, out: Path, run: Path | None, parallel: int | None
-) -> int:
+) -> Outcome:
     """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
     from reconciler.engine.history import histories
     from reconciler.engine.world import timestamp
@@ -50,11 +50,11 @@ def report(
         (*plan.notes, *words.destinations(plan)),
         ran,
     )
-    write_file(out, redact(page_html(redacted(overview))))
-    actions.current().files["html-file"] = str(out)
-    say(f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}")
+    note = f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}"
+    file = File("html-file", out, redact(page_html(redacted(overview))), note)
     unreadable = any(change.code == Reason.UNREADABLE for change in plan.changes)
-    return errors.ERROR if unreadable or any(one.unread for one in told) else errors.SUCCESS
+    unread = unreadable or any(one.unread for one in told)
+    return Outcome(exit_code=errors.ERROR if unread else errors.SUCCESS, files=(file,))
 
 
 def endpoints(

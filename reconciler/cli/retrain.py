@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.ci import job as actions
 from reconciler.cli import editing, session
 from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewVersion
@@ -21,6 +20,7 @@ from reconciler.desired.promotion import some
 from reconciler.desired.schema import is_version
 from reconciler.engine import age
 from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.outcome import Outcome
 from reconciler.render.cells import visible
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Renewal:
         return f"{some(self.bindings)}: {self.edit.old} → {self.new}, {self.why}"
 
 
-def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base: str) -> int:
+def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base: str) -> Outcome:
     """`retrain`: 0 when the YAML, or a pull request, declares what is to be made anew; 7 where that
     is not known of some bindings, or could not be written.
     """
@@ -69,7 +69,6 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
         say(f"{name}: nothing is to be made anew")
     edits = editing.make_edits(each.edit for each in renewals)
     after = editing.loaded(services, edits, name)[name]
-    actions.current().has_changes = bool(edits)
     show_kept("".join(map(str, edits)))
     if not pull:
         editing.finish(edits, dry_run=dry_run)
@@ -79,7 +78,8 @@ def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base:
         # with --auth
         after = replace(after, environment=wanted.environment, commit=wanted.commit)
         propose(after, renewals, edits, base)
-    return errors.PARTIAL if failed else errors.SUCCESS
+    code = errors.PARTIAL if failed else errors.SUCCESS
+    return Outcome(exit_code=code, has_changes=bool(edits))
 
 
 def _renewals(

@@ -9,36 +9,32 @@ from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.applying import alone, carry_out
 from reconciler.cli.commands import named
-from reconciler.cli.ending import reported
-from reconciler.cli.outcome import report_exit_code
+from reconciler.cli.ending import report_exit_code
 from reconciler.console import say
 from reconciler.engine import rollback as engine
 from reconciler.engine.history import history as history_of
 from reconciler.engine.observe import observe
 from reconciler.engine.world import timestamp
+from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from reconciler.cli.applying import Order
     from reconciler.cli.ending import Ending
-    from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.model import Desired, Observed, Report
 
 
 def rollback(
-    make_order: Callable[[], Order], name: str, to: str, reason: str, report_file: Path | None
-) -> int:
+    make_order: Callable[[], Order], name: str, to: str, reason: str, ending: Ending
+) -> Outcome:
     """`rollback`: 0 when the model before serves again and is proved."""
-    with reported("rollback", report_file) as ending:
-        order = _only(make_order(), name)
-        session.introduce(order.wanted.environment)
-        ending.report, back = _roll_back(order, name, to, reason, ending)
-        ending.exit_code = report_exit_code(ending.report)
-        order.page.show_report(ending.report)
-    if ending.exit_code == errors.SUCCESS:
+    order = _only(make_order(), name)
+    session.introduce(order.wanted.environment)
+    report, back = _roll_back(order, name, to, reason, ending)
+    ending.report, code = report, report_exit_code(report)
+    if code == errors.SUCCESS:
         (binding,) = order.wanted.bindings
         keep = f'write version "{back.version}" in {binding.source.path}, or declare a new one'
         foreign = f"{back.after} is no version of this model, so declare a new one"
@@ -46,7 +42,7 @@ def rollback(
             f"to keep it, {keep if back.version else foreign}; until then plans refuse "
             f"{back.before} as rejected"
         )
-    return ending.exit_code
+    return Outcome(report, code)
 
 
 def _roll_back(
@@ -99,7 +95,7 @@ def _unchanged(opened: Session, back: engine.RollBack, to: str) -> Observed:
     return seen
 
 
-def reinstate(order: Order, name: str, version: str, reason: str) -> int:
+def reinstate(order: Order, name: str, version: str, reason: str) -> Outcome:
     """`reinstate`: the version may be bound again."""
     order = _only(order, name)
     session.introduce(order.wanted.environment)
@@ -110,10 +106,10 @@ def reinstate(order: Order, name: str, version: str, reason: str) -> int:
             seen = observe(opened.world, binding)
             engine.reinstate(opened.world, seen, version, reason or "reinstated by hand")
     say(f"{version} is not rejected any more; plan again")
-    return errors.SUCCESS
+    return Outcome()
 
 
-def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> int:
+def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> Outcome:
     """`unlock`: 0 when nobody holds the lock any more; LockError while its run is alive."""
     session.introduce(wanted.environment)
     with session.opened(wanted, None, reason) as opened:
@@ -122,12 +118,12 @@ def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> 
         by = lock.holder()
         if not lock.is_held():
             say(f"{lock.what} was not locked")
-            return errors.SUCCESS
+            return Outcome()
         if even_if_alive:
             say(f"{lock.what} is locked by {by}; it is given half a minute to hear of this")
             lock.break_(world.actor, timestamp(world.clock.now()), reason)
             say(f"{lock.what} is unlocked; it was locked by {by}")
-            return errors.SUCCESS
+            return Outcome()
         say(f"{lock.what} is locked by {by}; within a minute this sees whether that run is alive")
         if not lock.ends_by_itself():
             raise errors.LockError(
@@ -136,14 +132,13 @@ def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> 
                 "it writes no more, and leaves its work to the next run"
             )
         say(f"{lock.what} is unlocked: nobody renewed the lock; it was locked by {by}")
-    return errors.SUCCESS
+    return Outcome()
 
 
-def history(wanted: Desired, name: str, page: Page) -> int:
+def history(wanted: Desired, name: str) -> Outcome:
     """`history`: the versions of a binding's model, and what was done at its address."""
     (binding,) = named(wanted, [name])
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened:
         found = history_of(opened.world, binding)
-        page.show_history(found)
-    return errors.ERROR if found.unread else errors.SUCCESS
+    return Outcome(found, errors.ERROR if found.unread else errors.SUCCESS)

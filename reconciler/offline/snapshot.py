@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.cli import compose, session
-from reconciler.console import say, show_kept, write_file
+from reconciler.console import say
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
 from reconciler.model import Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
+from reconciler.outcome import File, Kept, Outcome
 from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _NO_KEY = base64.b64encode(bytes(64)).decode()  # of the shape of a key; it open
 # --- taking one ----------------------------------------------------------------------------
 
 
-def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
+def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome:
     """`snapshot`: 0, or 7 where something could not be read, which plans then do not know."""
     from reconciler.engine.around import read_around
 
@@ -56,16 +57,14 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> int:
         emulator=session.emulator_of(environment),
         answers=answers,
     )
-    if out is None:
-        show_kept(snapshot_json(taken))
-    else:
-        write_file(out, snapshot_json(taken))
-        count = counted(len(wanted.bindings), "binding")
-        say(f"wrote {out}: {count} as of {at}, plan {made.digest}")
     unread = [change for change in made.changes if change.code == Reason.UNREADABLE]
     for change in unread:
         say(f"{change.name} is not known in it: {change.why}")
-    return errors.PARTIAL if unread else errors.SUCCESS
+    code, text = errors.PARTIAL if unread else errors.SUCCESS, snapshot_json(taken)
+    if out is None:
+        return Outcome(Kept(text), code)
+    note = f"wrote {out}: {counted(len(wanted.bindings), 'binding')} as of {at}, plan {made.digest}"
+    return Outcome(exit_code=code, files=(File("", out, text, note),))
 
 
 def _base(environment: Environment, emulator: str | None) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.ci.job import MOST_SUMMARY_BYTES, Job
+from reconciler.ci.job import MOST_SUMMARY_BYTES
 from reconciler.ci.outputs import OUTPUTS, outputs_text
 from reconciler.cli import applying
 from reconciler.emulator import Fault
+from reconciler.outcome import Outcome
 from tests.cli.test_commands import BAD_EXPORTS
 from tests.render.test_sarif import checked
 from tests.runner import Said, commands, outputs
@@ -386,7 +387,7 @@ def test_an_output_cannot_forge_another_one(step: Step) -> None:
 
 def test_the_end_of_an_output_cannot_be_guessed() -> None:
     """Whoever knew it could write it into a value, and outputs of their own behind it."""
-    text = outputs_text(Job(), 0) + outputs_text(Job(), 0)
+    text = outputs_text(Outcome()) + outputs_text(Outcome())
     ends = re.findall(r"^[a-z-]+<<(\S+)$", text, re.MULTILINE)
     assert len(set(ends)) == len(ends) == 2 * len(OUTPUTS)
     assert all(re.search(r"[0-9a-f]{32}$", end) for end in ends)

@@ -10,7 +10,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler import errors
-from reconciler.ci import drift_issue as drift
 from reconciler.cli import applying, commands, rollback
 from reconciler.errors import LockError, RefusedError, StalePlanError, WireError
 
@@ -29,7 +28,7 @@ EVERY = {
     "train": (applying, "train_now"),
     "status": (commands, "status"),
     "verify": (commands, "verify"),
-    "drift": (drift, "drift"),
+    "drift": (commands, "drift"),
     "history": (rollback, "history"),
     "rollback": (rollback, "rollback"),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.cli import outcome
+from reconciler.cli import ending
 from reconciler.model import Action, HealthCode, Model
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_a_missing_target_is_blocked_with_a_reason_and_the_rest_converges(
     report = lab.apply()
     assert [failure.exit_code for failure in report.failures] == [errors.REFUSED]
     assert len(report.proofs) == 3
-    assert outcome.report_exit_code(report) == errors.PARTIAL
+    assert ending.report_exit_code(report) == errors.PARTIAL
 
 
 def test_an_unknown_classic_service_suggests_the_right_one(lab: Lab) -> None:

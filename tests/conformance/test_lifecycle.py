@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.cli import outcome
+from reconciler.cli import ending
 from reconciler.emulator.faults import Fault
 from reconciler.engine.survey import survey
 from reconciler.model import Action, NotDeclared, Reason
@@ -59,7 +59,7 @@ class Fleet:
         plan = self.plan(prune)
         world = self.lab.world()
         ended = self.lab.converge(world, 8, plan, not_declared=self.lost.found)
-        return outcome.make_report(self.plan(prune), ended, 0.0, 0)
+        return ending.make_report(self.plan(prune), ended, 0.0, 0)
 
     @property
     def service(self) -> ClassicService:

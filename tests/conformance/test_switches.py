@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
-from reconciler.cli import outcome
+from reconciler.cli import ending
 from reconciler.emulator import Fault
 from reconciler.engine.history import history
 from reconciler.engine.steps import Goal
@@ -83,7 +83,7 @@ def test_a_success_that_changed_nothing_is_an_error_of_its_own(
     assert failure.message.startswith(
         "the service said that the update succeeded, but reading it back shows "
     )
-    assert outcome.report_exit_code(report) == errors.UNPROVED
+    assert ending.report_exit_code(report) == errors.UNPROVED
 
 
 def test_a_classic_patch_that_changed_nothing_is_an_error_after_the_window(

@@ -1303,11 +1303,11 @@ _ENDING = _mutations(
 )
 
 _MAIN = _mutations(
-    "reconciler/cli/main.py",
+    "reconciler/cli/failures.py",
     (
         "a traceback of a bug holds secrets",
-        "print(redact(traceback.format_exc()) + ISSUES, file=sys.stderr)",
-        "print(traceback.format_exc() + ISSUES, file=sys.stderr)",
+        'trace = redact("".join(traceback.format_exception(exc)))',
+        'trace = "".join(traceback.format_exception(exc))',
         "tests/secrets/test_layers.py",
     ),
 )

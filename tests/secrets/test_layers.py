@@ -29,6 +29,7 @@ from reconciler.model import Source
 from reconciler.offline import snapshot_file
 from reconciler.offline.recorded import Answers
 from reconciler.offline.redaction import kept_json, kept_text
+from reconciler.outcome import Kept, Outcome
 from reconciler.render.annotations import Finding
 from reconciler.stores.azure_sas import account_key
 
@@ -62,8 +63,8 @@ def snapshot(text: str) -> str:
 
 def summary(text: str, folder: Path) -> str:
     path = folder / "summary"
-    job = actions.Job(show=lambda: text)
-    assert not actions._summarize(job, {"GITHUB_STEP_SUMMARY": str(path)})
+    outcome = Outcome(Kept("", page=text))
+    assert not actions._summarize(outcome, {"GITHUB_STEP_SUMMARY": str(path)})
     return path.read_text()
 
 
@@ -160,8 +161,7 @@ def test_the_traceback_of_a_bug_hides_a_secret(
         raise RuntimeError(f"before {SECRET}")
 
     monkeypatch.setattr("reconciler.cli.app.app", broken)
-    with actions.job() as job:
-        assert MAIN._run([], job) == errors.BUG
+    assert MAIN._run([]).exit_code == errors.BUG
     shown = "".join(capsys.readouterr())
     assert "before ***" in shown
     assert SECRET not in shown
