@@ -17,37 +17,20 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from reconciler.ci.fit import length
-from reconciler.ci.folds import (
-    Details,
-    bullets,
-    details_of_changes,
-    details_of_proofs,
-    folded,
-)
-from reconciler.model import Action, Change, Plan, Report
+from reconciler.ci.folds import folded, short
+from reconciler.model import Action, Plan, Report
 from reconciler.render import words
 from reconciler.render.cells import counted, visible
-from reconciler.render.fleets import (
-    Fleet,
-    before_of,
-    failure_fleets,
-    fleets,
-    gates_of,
-    message_of,
-    proof_fleets,
-    why_of,
-    work_of,
-)
 from reconciler.render.markdown import (
-    PROOF_HEADS,
+    Body,
+    bullets,
     escaped,
     fenced,
-    named,
-    proof_row,
-    shown_name,
-    table,
+    headed,
+    how_it_ended,
+    plan_body,
+    report_body,
 )
-from reconciler.render.risk import risk
 
 GITHUB_TAKES = 65_536  # characters of one comment
 MOST_CHARACTERS = 60_000  # far enough below, whoever counts and however
@@ -94,71 +77,55 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
 
     ValueError where names alone are too long.
     """
-    found = fleets(change for change in plan.changes if words.worth_showing(change))
     title = words.nothing_to_do(plan) or words.plan_summary(plan)
     head = [
         f"## {escaped(plan.environment)} · {escaped(title)}",
         _FORKED if context.forked else "",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
-        "\n".join(f"- {escaped(said)}" for said in [*words.notes(plan), *words.destinations(plan)]),
+        "\n".join(bullets([*words.notes(plan), *words.destinations(plan)])),
     ]
-    rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)), _CUT_PLAN)
     how = [] if context.forked else _how_to_apply(plan, context.shown.plan)
-    details = [details_of_changes(f) for f in found]
-    return _whole(mark(plan), head, rows, details, _foot(plan, context), context, most, how)
+    body, foot = plan_body(plan, short), _foot(plan, context)
+    return _whole(mark(plan), head, body, foot, context, most, how, _CUT_PLAN)
 
 
 def report_comment(report: Report, context: Context, most: int = MOST_CHARACTERS) -> str:
     """The comment about what a run did; ValueError where even its head is too long."""
     plan = report.plan
-    found = proof_fleets(report.proofs)
-    head = [
-        f"## {escaped(plan.environment)} · {escaped(words.report_summary(report))}",
-        escaped(words.stopped(report)),
-        *map(escaped, words.left(report, MOST_NAMED)),
-        escaped(words.forced(report)),
-    ]
-    failed = ("### Failed or not proved", _failures(report))
-    rows = _Rows(*failed, PROOF_HEADS, list(map(proof_row, found)))
-    told = [f"{name}: {said}" for name, said in words.report_warnings(report)]
-    details = [details_of_proofs(fleet) for fleet in found]
-    details += [Details("warnings", bullets("warning", told))] if told else []
-    return _whole(mark(report), head, rows, details, _foot(plan, context), context, most)
+    title = f"## {escaped(plan.environment)} · {escaped(words.report_summary(report))}"
+    head = [title, *how_it_ended(report, MOST_NAMED)]
+    body, foot = report_body(report, short), _foot(plan, context)
+    return _whole(mark(report), head, body, foot, context, most)
 
 
 def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tuple[str, str]:
     """Title and body of the issue about what drifted; ValueError where names are too long."""
-    found = fleets(change for change in plan.changes if words.worth_showing(change))
     count = counted(sum(change.drift is not None for change in plan.changes), "binding")
     head = [
         f"## {escaped(plan.environment)} · {count} drifted",
         "These endpoints were changed outside git after they were proved.",
     ]
-    rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)))
     foot = [
         *_foot(plan, context),
         "To put it right: run the workflow `reconcile` by hand and approve its plan, or write what "
         "is served into the YAML, if it is to stay. This issue closes by itself.",
     ]
-    details = [details_of_changes(fleet) for fleet in found]
-    body = _whole(drift_mark(plan), head, rows, details, foot, context, most)
-    return f"{visible(plan.environment)}: {count} drifted", body
+    text = _whole(drift_mark(plan), head, plan_body(plan, short), foot, context, most)
+    return f"{visible(plan.environment)}: {count} drifted", text
 
 
 def proposal(
     reasons: Sequence[str], plan: Plan, context: Context, most: int = MOST_CHARACTERS
 ) -> str:
     """What the pull request of `retrain` says: why, and what merging would do."""
-    found = fleets(change for change in plan.changes if words.worth_showing(change))
     head = [
-        _listed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
+        headed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
         f"- … and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else "",
         "### What merging does",
-        "\n".join(f"- {escaped(said)}" for said in words.destinations(plan)),
+        "\n".join(bullets(words.destinations(plan))),
     ]
-    rows = _Rows(*_in_the_way(found), _HEADS, list(map(_row, found)))
-    details, foot = [details_of_changes(fleet) for fleet in found], _foot(plan, context)
-    return _whole(_mark("retrain", plan), head, rows, details, foot, context, most)
+    foot = _foot(plan, context)
+    return _whole(_mark("retrain", plan), head, plan_body(plan, short), foot, context, most)
 
 
 # --- finding it again ----------------------------------------------------------------------
@@ -216,47 +183,6 @@ def _hidden(shown: Iterable[Shown]) -> str:
     return f"<!-- reconciler:shown {' '.join(marks)} -->"
 
 
-# --- the head, which is never cut ----------------------------------------------------------
-
-_HEADS = ["", "binding", "version", "what", "metrics and gates", "risk"]
-
-
-def _listed(head: str, items: Sequence[str]) -> str:
-    return "\n".join([head, "", *(f"- {item}" for item in items)]) if items else ""
-
-
-def _refusal(fleet: Fleet[Change]) -> str:
-    change = fleet.first
-    why = escaped(why_of(fleet) or "; ".join(gates_of(fleet)))
-    return f"{named(fleet)}, {escaped(words.what(change))}: {why or 'no reason is given'}"
-
-
-def _row(fleet: Fleet[Change]) -> list[str]:
-    change = fleet.first
-    return [
-        f"`{change.action.value}`",
-        named(fleet),
-        escaped(words.versions(before_of(fleet), change.after)),
-        escaped(work_of(fleet)),
-        "<br>".join(map(escaped, gates_of(fleet))),
-        escaped(risk(change)),
-    ]
-
-
-def _failures(report: Report) -> list[str]:
-    told = []
-    for fleet in failure_fleets(report.failures, report.done):
-        failure = fleet.first
-        after = words.after_change(report, failure.address)
-        said = f"{escaped(message_of(fleet))} (exit code {failure.exit_code}{after})"
-        told.append(f"{named(fleet)}: {said}")
-    names = {change.address: change.name for change in report.plan.changes}
-    return told + [
-        f"**{shown_name(names.get(address, address))}**: {reached}"
-        for address, reached in words.unproved(report)
-    ]
-
-
 # --- the foot ------------------------------------------------------------------------------
 
 
@@ -292,67 +218,45 @@ _CUT_PLAN = (
 )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Two lists of which a comment shows all: what is wrong, then a row per fleet. `cut` takes
-    their place, with a count of what is missing, where there is no room.
-    """
-
-    title: str
-    wrong: Sequence[str]
-    heads: list[str]
-    rows: list[list[str]]
-    cut: str = _CUT
-
-    @property
-    def whole(self) -> list[str]:
-        return [_listed(self.title, self.wrong), table(self.heads, self.rows) if self.rows else ""]
-
-    def fitting(self, room: int) -> list[str]:
-        """How much is missing, and of what is wrong as many as fit."""
-        most = counted(len(self.wrong), "reason") + " and " + counted(len(self.rows), "row")
-        room -= length(self.cut.format(f"{most} are")) + length(self.title) + 6
-        fit = 0
-        for item in self.wrong:
-            room -= length(item) + 3
-            if room < 0:
-                break
-            fit += 1
-        left = len(self.wrong) - fit
-        missing = [counted(left, "reason")] if left else []
-        missing.append(counted(len(self.rows), "row"))
-        verb = "is" if not left and len(self.rows) == 1 else "are"
-        note = self.cut.format(f"{' and '.join(missing)} {verb}")
-        return [note, _listed(self.title, self.wrong[:fit])]
-
-
-def _in_the_way(found: Iterable[Fleet[Change]]) -> tuple[str, list[str]]:
-    refused = [_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK]
-    return "### In the way", refused
+def _fitting(body: Body, room: int, cut: str) -> list[str]:
+    """How much is missing, in place of all rows, and of what is wrong as many as fit."""
+    most = counted(len(body.wrong), "reason") + " and " + counted(len(body.rows), "row")
+    room -= length(cut.format(f"{most} are")) + length(body.title) + 6
+    fit = 0
+    for item in body.wrong:
+        room -= length(item) + 3
+        if room < 0:
+            break
+        fit += 1
+    left = len(body.wrong) - fit
+    missing = [counted(left, "reason")] if left else []
+    missing.append(counted(len(body.rows), "row"))
+    verb = "is" if not left and len(body.rows) == 1 else "are"
+    return [cut.format(f"{' and '.join(missing)} {verb}"), headed(body.title, body.wrong[:fit])]
 
 
 def _whole(
     marked: str,
     head: Sequence[str],
-    rows: _Rows,
-    details: Sequence[Details],
+    body: Body,
     foot: Sequence[str],
     context: Context,
     most: int,
     how: Sequence[str] = (),
+    cut: str = _CUT,
 ) -> str:
     """The text with its rows, how to apply it, and as much of the details as fits; or without."""
     shown = [context.shown, *_earlier(context)]
-    before = "\n\n".join(filter(None, [f"{marked}\n{_hidden(shown)}", *head, *rows.whole]))
+    before = "\n\n".join(filter(None, [f"{marked}\n{_hidden(shown)}", *head, *body.top]))
     after = "\n\n".join([*foot, *how]) + "\n"
     room = most - length(before) - length(after) - 4
     if room >= 0:
-        return "\n\n".join([before, *folded(details, room), after])
+        return "\n\n".join([before, *folded(body.details, room), after])
     shown[0] = replace(context.shown, whole=False)
     before = "\n\n".join(filter(None, [f"{marked}\n{_hidden(shown)}", *head]))
     after = "\n\n".join(foot) + "\n"
     room = most - length(before) - length(after) - 8
-    fitting = [part for part in rows.fitting(room) if part]
+    fitting = [part for part in _fitting(body, room, cut) if part]
     text = "\n\n".join([before, *fitting, after])
     if length(text) > most:
         raise ValueError(

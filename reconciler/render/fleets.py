@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from reconciler.model import Action, Change, Failure, Proof, Reason
+from reconciler.model import Action, Change, Failure, Proof, Reason, Report
 from reconciler.render import words
 from reconciler.render.cells import listed
 from reconciler.render.times import about
@@ -115,6 +115,12 @@ def why_of(fleet: Fleet[Change]) -> str:
     return _gist_of(fleet.first) if _is_unread(fleet.first) else ""
 
 
+def whys_of(fleet: Fleet[Change]) -> list[str]:
+    """The one reason of all, or each with its name."""
+    own = [f"{each.name}: {each.why}" for each in fleet.members if each.why]
+    return listed([why_of(fleet)]) or own
+
+
 def _is_unread(change: Change) -> bool:
     return change.code == Reason.UNREADABLE
 
@@ -129,6 +135,13 @@ def message_of(fleet: Fleet[Failure]) -> str:
     if len({failure.message for failure in fleet.members}) == 1:
         return first.message
     return words.gist(first.message, first.name, first.address)
+
+
+def failure_of(fleet: Fleet[Failure], report: Report) -> str:
+    """The message of all, the exit code that it stands for, and whether they were changed."""
+    failure = fleet.first
+    after = words.after_change(report, failure.address)
+    return f"{message_of(fleet)} (exit code {failure.exit_code}{after})"
 
 
 def ailing_of(fleet: Fleet[Proof]) -> str:

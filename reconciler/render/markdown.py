@@ -10,22 +10,25 @@ is what it cannot read past. It looks into no fence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
-from reconciler.render.cells import listed, visible
+from reconciler.render.cells import cut, listed, visible
 from reconciler.render.fleets import (
     Fleet,
     before_of,
     failure_fleets,
+    failure_of,
+    fleets,
     gates_of,
-    large_fleets,
-    message_of,
     proof_fleets,
     why_of,
+    whys_of,
     work_of,
 )
+from reconciler.render.risk import risk
 from reconciler.render.status import (
     StatusRow,
     gist_of,
@@ -51,6 +54,7 @@ _SUBSTITUTED = re.compile(
     re.IGNORECASE,
 )
 NAMELESS = "(no name)"
+MOST_NAME = 100  # characters of a name in a title
 
 
 def escaped(text: str) -> str:
@@ -69,172 +73,23 @@ def _plain(text: str) -> str:
     return _SUBSTITUTED.sub(lambda found: f"{found[0]}\u200b", visible(text).strip())
 
 
+# --- documents -----------------------------------------------------------------------------
+
+
 def plan_markdown(plan: Plan) -> str:
     """The plan: title and counts, refusals first, a table, and the details folded away."""
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
-    found = large_fleets([change for change in plan.changes if words.worth_showing(change)])
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
     told = [*words.excess(plan), *words.notes(plan), *words.destinations(plan)]
-    too_much = "\n".join(f"- {escaped(said)}" for said in told)
-    parts = [title, summary, too_much, *_refusals(found)]
-    if found:
-        parts.append(table(["", "binding", "version", "what", "gates"], map(_plan_row, found)))
-        parts += map(_details, found)
-    return _document(parts)
-
-
-def _refusals(found: list[Fleet[Change]]) -> list[str]:
-    items = [_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK]
-    return ["### In the way", "\n".join(items)] if items else []
-
-
-def _refusal(fleet: Fleet[Change]) -> str:
-    why = escaped(why_of(fleet) or "; ".join(gates_of(fleet)))
-    said = f"{escaped(words.what(fleet.first))}: {why or 'no reason was given'}"
-    return f"- {named(fleet)}, {said}"
-
-
-def shown_name(name: str) -> str:
-    """The name; what has nothing to show would break the emphasis around it."""
-    return escaped(name) or NAMELESS
-
-
-def _plan_row(fleet: Fleet[Change]) -> list[str]:
-    change = fleet.first
-    return [
-        f"`{change.action.value}`",
-        " ".join(listed([escaped(fleet.name), fleet.count])),
-        escaped(words.versions(before_of(fleet), change.after)),
-        escaped(work_of(fleet)),
-        "<br>".join(map(escaped, gates_of(fleet))),
-    ]
-
-
-def table(heads: list[str], rows: Iterable[list[str]]) -> str:
-    """A table; the cells are Markdown already."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _details(fleet: Fleet[Change]) -> str:
-    if fleet.count:
-        items = [f"- {escaped(each.name)}: {_place(each)}" for each in fleet.members]
-    else:
-        items = [f"- address: {escaped(fleet.first.address)}"]
-        items += [f"- source: {escaped(str(s))}" for s in [fleet.first.source] if s.path]
-    why = why_of(fleet)
-    items += [f"- why: {escaped(why)}"] if why else []
-    items += _warnings(fleet.first.warnings)
-    diffs = [diff for each in fleet.members for diff in each.diffs]
-    name = " ".join(listed([fleet.name, fleet.count]))
-    return _folded(name, ["\n".join(items), *_fence(diffs)])
-
-
-def _place(change: Change) -> str:
-    return ", ".join(map(escaped, listed([change.address, str(change.source)])))
-
-
-def _warnings(warnings: Iterable[str]) -> list[str]:
-    return [f"- warning: {escaped(warning)}" for warning in listed(warnings)]
-
-
-def _folded(name: str, parts: Iterable[str]) -> str:
-    head = f"<details><summary>{html(name) or NAMELESS}</summary>"
-    return "\n\n".join([head, *parts, "</details>"])
-
-
-def _fence(diffs: Iterable[FieldDiff]) -> list[str]:
-    lines = diff_lines(diffs)
-    return ["\n".join(fenced(lines))] if lines else []
-
-
-def diff_lines(diffs: Iterable[FieldDiff]) -> list[str]:
-    """A line per value that goes or comes; each begins with its sign, so none closes a fence."""
-    lines = []
-    for diff in diffs:
-        if diff.before is not None:
-            lines.append(visible(f"- {diff.path}: {diff.before}"))
-        if diff.after is not None:
-            lines.append(visible(f"+ {diff.path}: {diff.after}"))
-    return lines
-
-
-def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
-    """The lines in a fence that is longer than any run of backticks inside."""
-    longest = max(map(len, re.findall("`+", "\n".join(lines))), default=0)
-    fence = "`" * max(3, longest + 1)
-    return [f"{fence}{language}", *lines, fence]
+    return _document([title, summary, "\n".join(bullets(told)), *plan_body(plan).whole])
 
 
 def report_markdown(report: Report) -> str:
     """What a run did: counts, failures first, a table of proofs, warnings."""
     plan = report.plan
-    parts = [
-        f"## {escaped(plan.environment)}: report ({escaped(plan.cloud)})",
-        escaped(words.report_summary(report)),
-        escaped(words.stopped(report)),
-        *map(escaped, words.left(report)),
-        escaped(words.forced(report)),
-        *_failures(report),
-    ]
-    parts += _proofs(report.proofs)
-    told = [(proof.name, said) for proof in report.proofs for said in listed(proof.warnings)]
-    told += words.report_warnings(report)
-    parts.append("\n".join(f"- warning: {escaped(name)}: {escaped(said)}" for name, said in told))
-    return _document(parts)
-
-
-def _failures(report: Report) -> list[str]:
-    names = {change.address: change.name for change in report.plan.changes}
-    items = [
-        f"- {named(fleet)} ({escaped(fleet.address)}): {escaped(message_of(fleet))} "
-        f"(exit code {fleet.first.exit_code}{words.after_change(report, fleet.first.address)})"
-        for fleet in failure_fleets(report.failures, report.done)
-    ]
-    items += [
-        f"- **{shown_name(names.get(address, address))}** ({escaped(address)}): {reached}"
-        for address, reached in words.unproved(report)
-    ]
-    return ["### Failed or not proved", "\n".join(items)] if items else []
-
-
-PROOF_HEADS = ["", "binding", "version", "read back", "scored"]
-
-
-def proof_row(fleet: Fleet[Proof]) -> list[str]:
-    """The cells below `PROOF_HEADS`."""
-    proof = fleet.first
-    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
-    return [
-        words.mark(proof),
-        named(fleet),
-        escaped(proof.model),
-        words.read_back(proof).replace("read back ", ""),
-        escaped(scored[0]) if len(scored) == 1 else "see the details" if scored else "",
-    ]
-
-
-def named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
-    """`**a**`, or `**a, b, … z** ×26`."""
-    *names, last = map(shown_name, fleet.names)
-    gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
-    said = gap.join(part for part in [", ".join(names), last] if part)
-    return f"**{said}** {fleet.count}".rstrip()
-
-
-def _proof_details(fleet: Fleet[Proof]) -> str:
-    proof = fleet.first
-    health = ": ".join(listed([proof.health.code.value, proof.health.message]))
-    items = [_proof_place(each, bool(fleet.count)) for each in fleet.members]
-    items.append(f"- health: {escaped(health)}")
-    name = " ".join(listed([fleet.name, fleet.count]))
-    return _folded(name, ["\n".join([*items, *_warnings(proof.warnings)])])
-
-
-def _proof_place(proof: Proof, one_of_many: bool) -> str:
-    if not one_of_many:
-        return f"- address: {escaped(proof.address)}"
-    return f"- {', '.join(map(escaped, listed([proof.name, proof.address, words.scored(proof)])))}"
+    title = f"## {escaped(plan.environment)}: report ({escaped(plan.cloud)})"
+    summary = escaped(words.report_summary(report))
+    return _document([title, summary, *how_it_ended(report), *report_body(report).whole])
 
 
 def status_markdown(rows: Iterable[StatusRow]) -> str:
@@ -261,14 +116,216 @@ def status_markdown(rows: Iterable[StatusRow]) -> str:
 def proofs_markdown(proofs: Iterable[Proof]) -> str:
     """A table with a row per proof, and the details folded away."""
     shown = list(proofs)
-    return _document(["## Proofs", words.proofs_summary(shown), *_proofs(shown)])
-
-
-def _proofs(proofs: Iterable[Proof]) -> list[str]:
-    found = proof_fleets(proofs)
-    rows = [table(PROOF_HEADS, map(proof_row, found))] if found else []
-    return [*rows, *map(_proof_details, found)]
+    body = _proofs_body(shown, (), str)
+    return _document(["## Proofs", words.proofs_summary(shown), *body.whole])
 
 
 def _document(parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def how_it_ended(report: Report, most: int | None = None) -> list[str]:
+    """A paragraph for each way in which a run did less, or more, than it should; `most` names."""
+    told = [words.stopped(report), *words.left(report, most), words.forced(report)]
+    return [escaped(said) for said in told]
+
+
+# --- their body: what is wrong, a row per fleet, and details -------------------------------
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is folded away: a title, items that are Markdown, and lines of a diff."""
+
+    title: str
+    items: tuple[str, ...]
+    diff: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The fold."""
+        head = f"<details><summary>{html(self.title) or NAMELESS}</summary>"
+        fence = "\n".join(fenced(self.diff)) if self.diff else ""
+        return "\n\n".join(listed([head, "\n".join(self.items), fence, "</details>"]))
+
+
+@dataclass(frozen=True)
+class Body:
+    """What pages and comments show of a plan or a run. All of it is Markdown already."""
+
+    title: str  # above what is wrong
+    wrong: tuple[str, ...]
+    heads: tuple[str, ...]
+    rows: tuple[Sequence[str], ...]
+    details: tuple[Details, ...]
+
+    @property
+    def top(self) -> list[str]:
+        """What is wrong and the table."""
+        rows = table(self.heads, self.rows) if self.rows else ""
+        return [headed(self.title, self.wrong), rows]
+
+    @property
+    def whole(self) -> list[str]:
+        """Everything."""
+        return [*self.top, *(each.text for each in self.details)]
+
+
+def headed(head: str, items: Sequence[str]) -> str:
+    """The items of a list below their heading; "" without any."""
+    return "\n".join([head, "", *(f"- {item}" for item in items)]) if items else ""
+
+
+CHANGES = ("", "binding", "version", "what", "metrics and gates", "risk")
+
+
+def plan_body(plan: Plan, short: Callable[[str], str] = str) -> Body:
+    """What is in the way, a row per fleet, and the details, whose texts `short` may cut."""
+    found = fleets(change for change in plan.changes if words.worth_showing(change))
+    wrong = (_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK)
+    rows, details = map(_change_row, found), (_change_details(fleet, short) for fleet in found)
+    return Body("### In the way", tuple(wrong), CHANGES, tuple(rows), tuple(details))
+
+
+def _refusal(fleet: Fleet[Change]) -> str:
+    why = escaped(why_of(fleet) or "; ".join(gates_of(fleet)))
+    return f"{named(fleet)}, {escaped(words.what(fleet.first))}: {why or 'no reason is given'}"
+
+
+def _change_row(fleet: Fleet[Change]) -> list[str]:
+    change = fleet.first
+    return [
+        f"`{change.action.value}`",
+        named(fleet),
+        escaped(words.versions(before_of(fleet), change.after)),
+        escaped(work_of(fleet)),
+        "<br>".join(map(escaped, gates_of(fleet))),
+        escaped(risk(change)),
+    ]
+
+
+def _change_details(fleet: Fleet[Change], short: Callable[[str], str]) -> Details:
+    """Where each member is, why, what to be warned of, and every field that differs."""
+    members = fleet.members
+    sources = (f" ({each.source})" if each.source.path else "" for each in members)
+    items = [
+        _place(each.name, f"{each.address}{source}", short)
+        for each, source in zip(members, sources, strict=True)
+    ]
+    items += bullets(map(short, whys_of(fleet)), "why: ")
+    items += bullets(map(short, fleet.first.warnings), "warning: ")
+    items += bullets(map(short, _own_gates(fleet)), "gate: ")
+    diffs = listed(line for each in members for line in diff_lines(each.diffs))
+    return Details(_title(fleet), tuple(items), tuple(map(short, diffs)))
+
+
+def _own_gates(fleet: Fleet[Change]) -> list[str]:
+    """What the gates said of each member, where the row has no more than ranges."""
+    if len({each.gates for each in fleet.members}) == 1:
+        return []
+    return [f"{each.name}: {words.gate(j)}" for each in fleet.members for j in each.gates]
+
+
+PROOFS = ("", "binding", "version", "read back", "scored")
+
+
+def report_body(report: Report, short: Callable[[str], str] = str) -> Body:
+    """What failed, a row per fleet of proofs, and the details, whose texts `short` may cut."""
+    failed = [
+        f"{named(fleet)} ({escaped(fleet.address)}): {escaped(failure_of(fleet, report))}"
+        for fleet in failure_fleets(report.failures, report.done)
+    ]
+    failed += [
+        f"**{shown_name(name)}** ({escaped(address)}): {reached}"
+        for name, address, reached in words.unproved(report)
+    ]
+    body = _proofs_body(report.proofs, failed, short)
+    told = [short(f"{name}: {said}") for name, said in words.report_warnings(report)]
+    warnings = [Details("warnings", bullets(told, "warning: "))] if told else []
+    return replace(body, details=(*body.details, *warnings))
+
+
+def _proofs_body(
+    proofs: Iterable[Proof], wrong: Iterable[str], short: Callable[[str], str]
+) -> Body:
+    found = proof_fleets(proofs)
+    details = (_proof_details(fleet, short) for fleet in found)
+    rows = map(_proof_row, found)
+    return Body("### Failed or not proved", tuple(wrong), PROOFS, tuple(rows), tuple(details))
+
+
+def _proof_row(fleet: Fleet[Proof]) -> list[str]:
+    proof = fleet.first
+    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
+    return [
+        words.mark(proof),
+        named(fleet),
+        escaped(proof.model),
+        words.read_back(proof).replace("read back ", ""),
+        escaped(scored[0]) if len(scored) == 1 else "see the details" if scored else "",
+    ]
+
+
+def _proof_details(fleet: Fleet[Proof], short: Callable[[str], str]) -> Details:
+    """Where each member is, what it scored, and how they all are."""
+    health = fleet.first.health
+    items = [
+        _place(each.name, ", ".join(listed([each.address, words.scored(each)])), short)
+        for each in fleet.members
+    ]
+    items += bullets([short(": ".join(listed([health.code.value, health.message])))], "health: ")
+    items += bullets(map(short, fleet.first.warnings), "warning: ")
+    return Details(_title(fleet), tuple(items))
+
+
+def _place(name: str, place: str, short: Callable[[str], str]) -> str:
+    return f"- **{shown_name(short(name))}**, {escaped(short(place))}"
+
+
+def _title(fleet: Fleet[Change] | Fleet[Proof]) -> str:
+    return " ".join(listed([cut(visible(fleet.name), MOST_NAME), fleet.count]))
+
+
+# --- pieces --------------------------------------------------------------------------------
+
+
+def named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
+    """`**a**`, or `**a, b, … z** ×26`."""
+    *names, last = map(shown_name, fleet.names)
+    gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
+    said = gap.join(part for part in [", ".join(names), last] if part)
+    return f"**{said}** {fleet.count}".rstrip()
+
+
+def shown_name(name: str) -> str:
+    """The name; what has nothing to show would break the emphasis around it."""
+    return escaped(name) or NAMELESS
+
+
+def bullets(texts: Iterable[str], label: str = "") -> tuple[str, ...]:
+    """`- label: text` for each, escaped, and each once."""
+    return tuple(f"- {label}{escaped(text)}" for text in listed(texts))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; the cells are Markdown already."""
+    lines: list[Sequence[str]] = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def diff_lines(diffs: Iterable[FieldDiff]) -> list[str]:
+    """A line per value that goes or comes; each begins with its sign, so none closes a fence."""
+    lines = []
+    for diff in diffs:
+        if diff.before is not None:
+            lines.append(visible(f"- {diff.path}: {diff.before}"))
+        if diff.after is not None:
+            lines.append(visible(f"+ {diff.path}: {diff.after}"))
+    return lines
+
+
+def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
+    """The lines in a fence that is longer than any run of backticks inside."""
+    longest = max(map(len, re.findall("`+", "\n".join(lines))), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *lines, fence]

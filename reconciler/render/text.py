@@ -170,10 +170,9 @@ def _changed(changed: int, count: int) -> str:
 
 
 def _unproved(look: Look, report: Report) -> list[str]:
-    names = {change.address: change.name for change in report.plan.changes}
     lines: list[str] = []
-    for address, reached in words.unproved(report):
-        lines.append(look.line(f"? {names.get(address, address)}   {reached}", "yellow"))
+    for name, address, reached in words.unproved(report):
+        lines.append(look.line(f"? {name}   {reached}", "yellow"))
         lines += look.lines(address, 4, "dim")
     return lines
 

@@ -350,13 +350,17 @@ REACHED = {
 }
 
 
-def unproved(report: Report) -> list[tuple[str, str]]:
-    """The addresses that were changed, or perhaps were, but neither proved nor said to have failed;
-    and which of the two."""
+def unproved(report: Report) -> list[tuple[str, str, str]]:
+    """Name and address of what was changed, or perhaps was, but neither proved nor said to have
+    failed; and which of the two."""
+    names = {change.address: change.name for change in report.plan.changes}
     told = {proof.address for proof in report.proofs} | {f.address for f in report.failures}
     reached = {one.address: one.reached for one in report.unfinished}
-    done = (address for address in report.done if address not in told)
-    return [(address, REACHED[reached.get(address, Reached.CHANGED)]) for address in done]
+    return [
+        (names.get(address, address), address, REACHED[reached.get(address, Reached.CHANGED)])
+        for address in report.done
+        if address not in told
+    ]
 
 
 def left(report: Report, most: int | None = None) -> list[str]:

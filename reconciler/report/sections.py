@@ -24,11 +24,11 @@ from reconciler.render.fleets import (
     Fleet,
     before_of,
     failure_fleets,
+    failure_of,
     fleets,
     gates_of,
-    message_of,
     proof_fleets,
-    why_of,
+    whys_of,
     work_of,
 )
 from reconciler.render.risk import risk
@@ -71,7 +71,7 @@ def planned(plan: Plan) -> list[Planned]:
 def _planned(fleet: Fleet[Change]) -> Planned:
     change, members = fleet.first, fleet.members
     diffs = [(one.name, diff) for one in members for diff in one.diffs]
-    whys = listed([why_of(fleet)]) or listed(one.why for one in members)
+    whys = whys_of(fleet)
     return Planned(
         mark=change.action.value,
         tone=TONES[words.COLORS[change.action]],
@@ -244,14 +244,10 @@ class Ran:
 def ran(report: Report) -> Ran:
     """What a run did, alike things in one line."""
     failures = [
-        (
-            _named(fleet),
-            f"{message_of(fleet)} (exit code {fleet.first.exit_code}"
-            f"{words.after_change(report, fleet.first.address)})",
-        )
+        (_named(fleet), failure_of(fleet, report))
         for fleet in failure_fleets(report.failures, report.done)
     ]
-    failures += words.unproved(report)
+    failures += [(name, reached) for name, _, reached in words.unproved(report)]
     warnings = [f"{name}: {said}" for name, said in words.report_warnings(report)]
     return Ran(
         summary=words.report_summary(report),

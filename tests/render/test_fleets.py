@@ -35,7 +35,7 @@ def test_a_thousand_equal_changes_are_one_line_with_their_number() -> None:
         render.plan_text(plan)
     )
     (row,) = marked(render.plan_markdown(plan))
-    assert "bike-rental-… ×1,000" in row
+    assert "bike-rental-001, bike-rental-002, … bike-rental-1000** ×1,000" in row
 
 
 def test_what_differs_is_listed_beside_the_line() -> None:
