@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler import errors
+from reconciler import secrecy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def _own_log() -> Iterator[None]:
 def _own_secrets() -> Iterator[None]:
     """What one test made a secret is none of the next one's, whose texts it would hide."""
     kept = [
-        (known, known.copy()) for known in (errors._known_secrets, errors._words, errors._parts)
+        (known, known.copy()) for known in (secrecy._known_secrets, secrecy._words, secrecy._parts)
     ]
     yield
     for known, before in kept:

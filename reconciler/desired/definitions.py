@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import secret_name
 from reconciler.desired.json_files import read_object
-from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
-from reconciler.errors import plain_secrets
+from reconciler.secrecy import looks_secret, plain_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path

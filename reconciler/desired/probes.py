@@ -8,11 +8,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.json_files import read_object
-from reconciler.desired.leaks import looks_secret
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
-from reconciler.errors import plain_secrets
 from reconciler.model import Expectation, Probe
+from reconciler.secrecy import looks_secret, plain_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

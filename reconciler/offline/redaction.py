@@ -10,7 +10,8 @@ import json
 import re
 from typing import Any
 
-from reconciler.errors import holds_secret, redact
+from reconciler.secrecy import holds_secret, redact
+from reconciler.secrecy import without_users as _without_users
 from reconciler.strict_json import parse_json
 
 HIDDEN = "***"
@@ -22,7 +23,6 @@ _SECRETS = {
 }
 _BY_ID = {"assets", "nodes"}  # whose members go by ids that somebody chose
 # Each begins where it cannot begin anew: a text of one service is read in one pass.
-_USER = re.compile(r"(://)[^/?#@\s\"']*@")
 _WORD = re.compile(r"[^\s\"'<>]+")
 _QUERY = re.compile(r"[?#].+")
 _PAGING = {"nextlink", "odata.nextlink"}
@@ -66,7 +66,7 @@ def _hidden(value: Any) -> Any:
 
 def without_users(text: str) -> str:
     """The text with neither user nor query nor fragment in any URI."""
-    return _WORD.sub(_without_query, _USER.sub(rf"\1{HIDDEN}@", text))
+    return _WORD.sub(_without_query, _without_users(text, f"{HIDDEN}@"))
 
 
 def _without_query(word: re.Match[str]) -> str:

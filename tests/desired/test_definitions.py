@@ -101,7 +101,7 @@ FILES = [
           "its parts are 3,000,342 bytes, and above 3,000,000 the platform takes them only from a "
           "blob; deploy this service by hand, and bind it"),
     wrong("a definition with a key", definition(keys={"primary": BASE64_KEY}), LEAK),
-    wrong("a definition with a SAS", definition(assets=asset(**at("https://a/b?sig=abc"))), LEAK),
+    wrong("a definition with a SAS", definition(assets=asset(**at("https://a/b?sig=abcdefgh"))), LEAK),
     wrong("a definition with a key of another shape",
           definition(storageAccount={"name": "a", "key": "short"}), KEYS),
     wrong("a definition with a service key of another shape",

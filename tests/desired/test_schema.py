@@ -151,7 +151,7 @@ def test_the_schema_is_found_inside_a_wheel(tmp_path: Path) -> None:
     # A wheel has `schemas` inside the package; a copy of the package laid out so is one.
     package = tmp_path / "reconciler"
     (package / "schemas").mkdir(parents=True)
-    for name in ["__init__.py", "auth.py", "errors.py", "strict_json.py"]:
+    for name in ["__init__.py", "auth.py", "errors.py", "secrecy.py", "strict_json.py"]:
         (package / name).write_bytes((REPOSITORY / "reconciler" / name).read_bytes())
     for name in ["desired", "model"]:
         shutil.copytree(REPOSITORY / "reconciler" / name, package / name)

@@ -111,6 +111,17 @@ SECRETS = [
         '12:3: unknown key "note"; known: adopt, asset, create, definition, paused, protect, settings, state',
         f"12:9: spec.note looks like a secret; {ENV}",
     ),
+    *(
+        whole(f"{what} in a note", "binding", f"{BINDING}  # {text}\n", f"12:3: a comment {OUT}")
+        for what, text in (
+            ("a key of AWS", f"AKIA{'I0SF0DNN7EXAMPLE'}"),
+            ("a secret of AWS", "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCY"),
+            ("a bearer token", "Authorization: Bearer 0123456789abcdef"),
+            ("a JSON web token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
+            ("a token of GitHub", "ghp_" + "a1" * 18),
+            ("a private key", "-----BEGIN RSA PRIVATE KEY-----"),
+        )
+    ),
     whole(
         "a secret as a key",
         "binding",
@@ -138,7 +149,7 @@ def test_a_secret_beside_a_syntax_error_is_not_printed(
 
 
 def test_a_comment_may_speak_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f"# never write AccountKey=… or ?sig=… here\n{BINDING}"
+    text = f"# never write AccountKey=…, ?sig=…, Bearer tokens or aws_secret: here\n{BINDING}"
     assert said_of(whole("", "binding", text), tmp_path, monkeypatch) == ()
 
 

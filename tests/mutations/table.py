@@ -1222,6 +1222,10 @@ _ERRORS = _mutations(
         "return self.text",
         "tests/secrets/test_layers.py",
     ),
+)
+
+_SECRECY = _mutations(
+    "reconciler/secrecy.py",
     (
         "a known secret is hidden only as it stands",
         "if _parts or _ESCAPE.search(text):",
@@ -1239,6 +1243,12 @@ _ERRORS = _mutations(
         "return _HOLDER.search(letters) is not None",
         "return False",
         "tests/desired/test_definitions.py::test_a_plain_value_of_what_is_called_a_secret_is_refused_and_not_printed",
+    ),
+    (
+        "a secret in the desired state passes",
+        "return _may_hold_one(text) and _WRITTEN.search(text) is not None",
+        "return False",
+        "tests/desired/test_secrets.py",
     ),
 )
 
@@ -1420,16 +1430,6 @@ _CELLS = _mutations(
     ),
 )
 
-_LEAKS = _mutations(
-    "reconciler/desired/leaks.py",
-    (
-        "a secret in the desired state passes",
-        "return _may_hold_one(text) and _SHAPES.search(text) is not None",
-        "return False",
-        "tests/desired/test_secrets.py",
-    ),
-)
-
 MUTATIONS: tuple[Mutation, ...] = (
     *_COMPOSE,
     *_SESSION,
@@ -1446,6 +1446,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(*_RESPONSE, *_HTTP, *_LANES, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
     *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
-    *(*_ERRORS, *_OUTPUT, *_CONSOLE, *_ENDING, *_MAIN, *_REDACTION, *_RECORDED, *_SNAPSHOT),
-    *(*_OUTPUTS, *_LEAKS),
+    *(
+        *_ERRORS,
+        *_SECRECY,
+        *_OUTPUT,
+        *_CONSOLE,
+        *_ENDING,
+        *_MAIN,
+        *_REDACTION,
+        *_RECORDED,
+        *_SNAPSHOT,
+    ),
+    *_OUTPUTS,
 )

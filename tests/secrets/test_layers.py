@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler import console, errors
+from reconciler import console, errors, secrecy
 from reconciler.ci import connection as github
 from reconciler.ci import job as actions
 from reconciler.ci import outputs
@@ -45,8 +45,8 @@ SECRET = "s3cr3tC4n4ryOfALayer+0123456789=="
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known but what a test makes known."""
     for name in ("_known_secrets", "_words"):
-        monkeypatch.setattr(errors, name, set())
-    monkeypatch.setattr(errors, "_parts", {})
+        monkeypatch.setattr(secrecy, name, set())
+    monkeypatch.setattr(secrecy, "_parts", {})
 
 
 def bug(_: str) -> str:

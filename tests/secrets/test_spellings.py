@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from reconciler import errors
+from reconciler import secrecy
 from reconciler.errors import redact, remember_secret
 from reconciler.offline.redaction import kept_json
 from reconciler.platforms.studio.marks import described
@@ -25,8 +25,8 @@ PASSWORD = "correct+horse/battery=staple"
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known but what a test makes known."""
     for name in ("_known_secrets", "_words"):
-        monkeypatch.setattr(errors, name, set())
-    monkeypatch.setattr(errors, "_parts", {})
+        monkeypatch.setattr(secrecy, name, set())
+    monkeypatch.setattr(secrecy, "_parts", {})
 
 
 def spelled(of: str) -> Callable[[str], str]:
@@ -129,3 +129,20 @@ def test_hiding_takes_no_longer_than_reading(text: str) -> None:
     kept_json(text)
     described(f"{text}x")
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("key AKIAI0SF0DNN7EXAMPLE of", "key *** of"),
+        (
+            '{"aws_secret_access_key": "wJalrXUtnFEMIK7MDENGbPxRfiCY"}',
+            '{"aws_secret_access_key": "***"}',
+        ),
+        ("AWS_SESSION_TOKEN=FwoGZXIvYXdzEJr1234567", "AWS_SESSION_TOKEN=***"),
+        ("http://user:hunter2@proxy:3128/", "http://user:***@proxy:3128/"),
+        (f"token ghp_{'a1' * 18}", "token ***"),
+    ],
+)
+def test_a_secret_is_hidden_by_its_shape(text: str, shown: str) -> None:
+    assert redact(text) == shown

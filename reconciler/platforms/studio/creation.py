@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError, holds_secret
+from reconciler.errors import UnreadableError
 from reconciler.model import Creation, SecretName
 from reconciler.platforms.studio.definition import (
     PARTS,
@@ -31,6 +31,7 @@ from reconciler.platforms.studio.members import member, near, objects, spelled, 
 from reconciler.platforms.studio.ownership import marked
 from reconciler.platforms.studio.reasons import Refused
 from reconciler.platforms.studio.settings import with_settings
+from reconciler.secrecy import holds_secret
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Environment, ModelRef

@@ -6,11 +6,10 @@ GET returns and omits), §3.7 (why a PATCH carries the complete `assets` map).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError, plain_secrets
+from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
 from reconciler.platforms.studio import settings
 from reconciler.platforms.studio.members import (
@@ -25,6 +24,7 @@ from reconciler.platforms.studio.members import (
     without,
 )
 from reconciler.platforms.studio.reasons import Refused
+from reconciler.secrecy import plain_secrets, without_users
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,6 @@ _NO_MODEL = (
     "the definition has no trained model; this is probably the training service, name the "
     "predictive one in spec.webService"
 )
-_USER = re.compile(r"//[^/]*@")  # `user:password@` of a URI
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,7 @@ def _uri_path(asset: Mapping[str, Any]) -> str:
 
 def shown_uri(uri: str) -> str:
     """A URI without its user, query and fragment, where secrets stand."""
-    return _USER.sub("//", uri.split("?", 1)[0].split("#", 1)[0])
+    return without_users(uri.split("?", 1)[0].split("#", 1)[0])
 
 
 def model_ref(uri: str) -> ModelRef | None:

@@ -1,0 +1,243 @@
+"""What a secret looks like, and how it is hidden: the one place that knows.
+
+A secret is known by its value, once it was read from a variable or an answer; by its shape,
+wherever it stands; or by the name of what holds it. `redact` hides the first two in whatever this
+program writes, however a service spells them. Files of people are checked for the last two.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_known_secrets: set[str] = set()
+
+# Shapes that are secret wherever they stand: bare base64 keys of 64 bytes (storage and Classic
+# endpoint keys are 88 characters), the password of a URL, keys of AWS, tokens of GitHub, private
+# keys. A group stands before the secret and may be shown.
+_ANYWHERE = (
+    r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])",
+    r"(://[^/\s:@]*:)[^/\s@]+(?=@)",
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    r"((?i:aws_?(?:secret|session))\w*[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9+/=]{16,}",
+    r"\bgh[opsru]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}",
+    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^-]*",
+)
+# Those that services repeat: SAS signatures, storage keys, bearer tokens, and JSON web tokens,
+# whole or cut off, which identity providers are handed and echo in their errors.
+_SHAPES = tuple(
+    re.compile(shape)
+    for shape in (
+        r"(?i:((?:[?&;]|\b)sig=)[^&\s\"'<>]+)",
+        r"(?i:((?:AccountKey|SharedAccessSignature)=)[^;\s\"'<>]+)",
+        r"(?i:(\bBearer\s+)[A-Za-z0-9._~+/=-]+)",
+        r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{43}=(?![A-Za-z0-9+/=])",  # signatures
+        r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",
+        *_ANYWHERE,
+    )
+)
+# People also write of such things without writing one: in a file, the secret itself has to follow.
+_WRITTEN = re.compile(
+    "|".join(
+        (
+            r"(?i:(?:AccountKey|\bsig)=[A-Za-z0-9+/%._~-]{8})",
+            r"(?i:\bBearer\s+(?=\S*[0-9])[A-Za-z0-9._~+/=-]{16})",
+            r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8}",
+            *_ANYWHERE,
+        )
+    )
+)
+_HEX_TOKEN = re.compile(r"[0-9a-fA-F]{32}")
+_USER = re.compile(r"(//)[^/?#@\s\"']*@")
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text of a file holds a secret, by its shape."""
+    return _may_hold_one(text) and _WRITTEN.search(text) is not None
+
+
+def _may_hold_one(t: str) -> bool:
+    """False for nearly every text, at a tenth of the cost of the pattern: its fixed parts."""
+    by_sign = "@" in t or "=" in t
+    by_word = "KEY" in t or "earer" in t or "EARER" in t or "aws" in t or "AWS" in t
+    return by_sign or by_word or "eyJ" in t or "KIA" in t or "SIA" in t or "gh" in t
+
+
+def is_hex_token(text: str) -> bool:
+    """Whether it has the shape of a workspace token, which is that of many an id as well."""
+    return _HEX_TOKEN.fullmatch(text) is not None
+
+
+def without_users(text: str, instead: str = "") -> str:
+    """The text without `user:password@` in any URI."""
+    return _USER.sub(rf"\1{instead}", text)
+
+
+# How a service may spell a character that it repeats: in URLs, HTML and JSON, also one in another.
+_ESCAPE = re.compile(
+    r"%[0-9a-f]{2}|&#[0-9]{1,7};?|&#x[0-9a-f]{1,6};?|&[a-z]{2,8};|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}"
+    r"|\\[/\\+='\"]",
+    re.IGNORECASE,
+)
+_part_length = 8  # characters of a key that are known again, also where the key was cut
+_LIKE_A_KEY = re.compile(r"[0-9]|[a-z+/][A-Z]")  # without, a part is a word of any text
+_URL_SAFE = str.maketrans("-_", "+/")  # the two alphabets of base64, as one
+_TOKEN = re.compile(rf"\S{{{_part_length},}}")
+_words: set[str] = set()  # the known secrets in that alphabet
+_parts: dict[str, tuple[str, int]] = {}  # and which of them a part is of, and where
+
+# Secrets are also known by the name of what holds them, however that is spelled. The key of a
+# table or of a join names columns.
+_HOLDER = re.compile(
+    r"passw(or)?d|passphrase|secret|credential$|conn(ection)?string|accesssignature|"
+    r"(?<!partition)(?<!row)(?<!join)(?<!sort)(?<!primary)(?<!foreign)key$|(pwd|token)$|"
+    r"authorization$"
+)
+_DATA = ("input", "output", "inputs")  # whose members are columns, whatever they are called
+_VALUES = ("value", "defaultvalue", "default")
+
+
+@lru_cache(maxsize=4096)
+def holds_secret(name: str) -> bool:
+    """Whether what is called so holds a secret: `Account Key`, `dbPassword`, `api_token_2`."""
+    letters = "".join(filter(str.isalnum, name.casefold())).rstrip("0123456789")
+    return _HOLDER.search(letters) is not None
+
+
+def plain_secrets(document: Any) -> Iterator[tuple[str | int, ...]]:
+    """The ways to the values in a JSON document that their names call secret.
+
+    What a service encrypted stands beside its certificateThumbprint, and is no plain value.
+    """
+    left: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while left:  # no recursion: nobody bounds how deep a file nests
+        trail, value = left.pop()
+        if isinstance(value, list):
+            left.extend(((*trail, index), below) for index, below in enumerate(value))
+        if not isinstance(value, dict):
+            continue
+        names = {name.casefold(): name for name in value}
+        called = str(trail[-1]) if trail else ""
+        if not holds_secret(called):
+            called = str(value.get(names.get("name", ""), ""))
+        is_plain = holds_secret(called) and not value.get(names.get("certificatethumbprint", ""))
+        for name, below in value.items():
+            folded = name.casefold()
+            if _is_filled(below) and (holds_secret(name) or (is_plain and folded in _VALUES)):
+                yield (*trail, name)
+            elif folded not in _DATA:
+                left.append(((*trail, name), below))
+
+
+def _is_filled(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(one, str) and _is_filled(one) for one in value)
+    if isinstance(value, str):
+        return value.strip().casefold() not in ("", "***", "true", "false")
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def remember_secret(value: str) -> None:
+    """Make `redact` hide this value, however it is spelled; below 8 characters it is prose.
+
+    Of a key, 16 characters and more, parts are hidden too.
+    """
+    if len(value) < _part_length or value in _known_secrets:
+        return
+    in_urls = value.replace("+", "-").replace("/", "_")
+    _known_secrets.update((value, quote(value, safe=""), in_urls))
+    key = value.translate(_URL_SAFE)
+    _words.add(key)
+    if len(value) >= 2 * _part_length:
+        for at in (*range(0, len(key) - _part_length, _part_length), len(key) - _part_length):
+            if _LIKE_A_KEY.search(part := key[at : at + _part_length]):
+                _parts[part] = (key, at)
+
+
+def redact(text: str) -> str:
+    """`text` without any secret that is known by value or by its shape."""
+    for value in sorted(_known_secrets, key=len, reverse=True):
+        text = text.replace(value, "***")
+    if _parts or _ESCAPE.search(text):
+        text = "\n".join(map(_without_spellings, text.split("\n")))
+    for shape in _SHAPES:
+        text = shape.sub(_hidden, text)
+    return text
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return (found[1] or "" if found.re.groups else "") + "***"
+
+
+def _without_spellings(line: str) -> str:
+    """The line without what is a secret once its escapes are read, and without parts of keys."""
+    plain, begins = _unescaped(line)
+    folded = plain.translate(_URL_SAFE)
+    spans = list(_parts_in(folded))
+    if len(plain) != len(line):
+        words = [word for word in tuple(_words) if word in folded]  # other threads add to it
+        spans += [m.span() for word in words for m in re.finditer(re.escape(word), folded)]
+        shaped = (m for shape in _SHAPES for m in shape.finditer(plain))
+        spans += [(m.end(m.re.groups) if m.re.groups else m.start(), m.end()) for m in shaped]
+    pieces: list[str] = []
+    shown = 0
+    for first, end in sorted(spans):
+        if end > shown:
+            pieces += [line[begins[shown] : begins[max(first, shown)]], "***"]
+            shown = end
+    return "".join((*pieces, line[begins[shown] :]))
+
+
+def _unescaped(line: str) -> tuple[str, Sequence[int]]:
+    """The line without escapes, and where each of its characters, and its end, were before."""
+    begins: Sequence[int] = range(len(line) + 1)
+    for _ in range(3):  # an escape may be escaped again
+        pieces: list[str] = []
+        places: list[int] = []
+        end = 0
+        for escape in _ESCAPE.finditer(line):
+            meant = _meant(escape[0])
+            pieces += line[end : escape.start()], meant
+            places += begins[end : escape.start()]
+            places += [begins[escape.start()]] * len(meant)
+            end = escape.end()
+        if not end:
+            break
+        line, begins = "".join((*pieces, line[end:])), [*places, *begins[end:]]
+    return line, begins
+
+
+def _meant(escape: str) -> str:
+    """The character that an escape stands for."""
+    if escape[0] == "&":
+        import html  # seldom: it is a table of two thousand names
+
+        return html.unescape(escape)
+    return chr(int(escape.lstrip("%\\uUxX"), 16)) if len(escape) > 2 else escape[1:]
+
+
+def _parts_in(plain: str) -> Iterator[tuple[int, int]]:
+    """Where parts of keys begin and end."""
+    for token in _TOKEN.finditer(plain):
+        at, last = token.start(), token.end() - _part_length
+        while at <= last:
+            known = _parts.get(plain[at : at + _part_length])
+            if known is None:
+                at += 1
+                continue
+            key, there = known
+            before = _alike(plain[max(at - there, 0) : at][::-1], key[:there][::-1])
+            after = _alike(plain[at : at + len(key)], key[there:])
+            yield at - before, at + after
+            at += after
+
+
+def _alike(a: str, b: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
