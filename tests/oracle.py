@@ -75,8 +75,8 @@ def proven(lab: Lab, *, by_hand: bool = False) -> None:
         record = world.ledger.record(binding.address)
         in_sync = changes[binding.name].action is Action.NOOP and not by_hand
         assert record is not None or not in_sync, binding.name
-        path = world.storage.path_of(record.wanted) if record is not None else None
-        blob = world.storage.get(path) if path else None
+        at = world.file_at(record.wanted.url) if record is not None else None
+        blob = at[0].get(at[1]) if at else None
         if record is not None and blob is not None:
             ours = hashlib.sha256(blob.content).hexdigest() == models[binding.name]
             assert record.proved or not ours, f"{binding.name} serves what was never proved"

@@ -20,7 +20,8 @@ from reconciler.platforms.azure import ARM_SCOPE, SignIn
 from reconciler.platforms.contract import Connection
 from reconciler.platforms.studio.bes import BatchExecution
 from reconciler.platforms.studio.hosts import EmulatorSignIn, hosts_of
-from reconciler.stores.azure_blob import Account
+from reconciler.stores.azure_blob import AzureBlob
+from reconciler.stores.contract import Access, name_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
     from reconciler.model import Binding, Desired, Environment, ModelRef, SecretName
     from reconciler.platforms.studio.hosts import Hosts
-    from reconciler.stores.azure_blob import BlobUrl
+    from reconciler.stores.contract import Place
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
@@ -85,14 +86,16 @@ def connect(
 
     account = environment.store.account
     key, container = secret(environment.store.key), environment.store.container
-    storage = Account(http.halted_by(stop.lost), hosts.blob, account, key, clock.now, container)
-    locks = Account(http, hosts.blob, account, key, clock.now, container).container(container)
+    held = http.halted_by(stop.lost)
+    store = AzureBlob(held, hosts.blob, account, key, container, clock.now)
+    data = AzureBlob(held, hosts.blob, account, key, clock=clock.now)
+    locks = AzureBlob(http, hosts.blob, account, key, container, clock.now)
 
-    def grant(ref: ModelRef) -> BlobUrl:
-        path = storage.path_of(ref)
-        if path is None:
+    def grant(ref: ModelRef) -> Place:
+        name = name_in(data.base, ref.url)
+        if name is None:
             raise RefusedError(f"{ref} is not in storage account {account}; no access can be given")
-        return storage.readable(path, GRANT_S)
+        return data.grant(name, Access.READ, GRANT_S)
 
     arm = arm or arm_token(environment, http, environ)
     http = http.halted_by(stop.halted)
@@ -106,8 +109,9 @@ def connect(
             for name, service in environment.training_services.items()
             if name in _services(wanted.bindings)
         },
-        ledger=Ledger(storage.container(container), locks),
-        storage=storage,
+        ledger=Ledger(store, locks),
+        store=store,
+        data=data,
         clock=clock,
         actor=actor or Actor(secrets.token_hex(8)),
         stopping=stop.event.is_set,

@@ -5,16 +5,15 @@ Only reads. A blob's path is a template here: what stands for the version is `{}
 
 from __future__ import annotations
 
-import datetime
 import re
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import UnreadableError
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable, Mapping
 
     from reconciler.engine.world import World
@@ -72,13 +71,10 @@ def versions_with_data(world: World, templates: Iterable[str]) -> set[str]:
     """The versions for which the blob of every template is there."""
     found: list[set[str]] = []
     for template in sorted(set(templates)):
-        container, _, path = template.partition("/")
-        before, after = re.split(re.escape(SLOT), path)[0], path.rsplit(SLOT, 1)[1]
-        pattern = re.compile(
-            re.escape(path).replace(re.escape(SLOT), "([^/]+)", 1).replace(re.escape(SLOT), r"\1")
-        )
-        listed = world.storage.container(container).list(before)
-        names = (each.name for each in listed if each.name.endswith(after))
+        before, after = template.split(SLOT)[0], template.rsplit(SLOT, 1)[1]
+        slot = re.escape(SLOT)
+        pattern = re.compile(re.escape(template).replace(slot, "([^/]+)", 1).replace(slot, r"\1"))
+        names = (file.name for file in world.data.list(before) if file.name.endswith(after))
         found.append({match[1] for name in names if (match := pattern.fullmatch(name))})
     return set.intersection(*found) if found else set()
 
@@ -94,14 +90,9 @@ def _changed(world: World, manifest: Manifest) -> dict[str, datetime.date]:
     then = manifest.attempts[-1].inputs if manifest.attempts else {}
     found = {}
     for path, fingerprint in then.items():
-        now = world.storage.head(path)
+        now = world.data.head(path)
         if now is not None and now.fingerprint != fingerprint:
-            found[path] = _day(path, now.modified)
+            if now.modified is None:
+                raise UnreadableError(f"the store does not say when {path} was written")
+            found[path] = now.modified.date()
     return found
-
-
-def _day(path: str, modified: str) -> datetime.date:
-    try:
-        return parsedate_to_datetime(modified).date()
-    except (ValueError, OverflowError) as exc:
-        raise UnreadableError(f"blob {path} does not say when it was written") from exc

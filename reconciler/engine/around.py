@@ -57,7 +57,7 @@ def _folder(binding: Binding, path: str) -> str:
 def _read_list(world: World, folder: str) -> None:
     """Read the list of a folder `container/…`, unless it is too long to be kept."""
     name = f"{folder}/"
-    if sum(1 for _ in islice(world.storage.below(name), MOST_LISTED + 1)) > MOST_LISTED:
+    if sum(1 for _ in islice(world.data.list(name), MOST_LISTED + 1)) > MOST_LISTED:
         log.info("%s holds more than %s blobs; which, is not kept", name, MOST_LISTED)
 
 

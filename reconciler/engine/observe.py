@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
-    from reconciler.stores.azure_blob import BlobUrl
+    from reconciler.stores.contract import Place
 
 
 GRACE_S = 24 * 3600.0
@@ -135,7 +135,7 @@ def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
 
 def fingerprints(world: World, binding: Binding) -> dict[str, str]:
     """By path of an input blob, what changes when its content does; missing blobs are left out."""
-    found = {path: world.storage.head(path) for _, path in binding.recipe.inputs}
+    found = {path: world.data.head(path) for _, path in binding.recipe.inputs}
     return {path: blob.fingerprint for path, blob in found.items() if blob is not None}
 
 
@@ -261,11 +261,11 @@ def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
     """The data rows of the job's smallest input, where a rule asks; None if it changed since."""
     if not any(rule.kind is RuleKind.MIN_ROWS for rule in binding.accept):
         return None
-    found = {path: world.storage.get(path) for _, path in binding.recipe.inputs}
+    found = {path: world.data.get(path) for _, path in binding.recipe.inputs}
     counts = [
         _data_rows(path, blob.content)
         for path, blob in found.items()
-        if blob is not None and blob.fingerprint == attempt.inputs.get(path)
+        if blob is not None and blob.properties.fingerprint == attempt.inputs.get(path)
     ]
     return min(counts) if counts and len(counts) == len(found) else None
 
@@ -290,10 +290,7 @@ def _model(job: Job, port: str) -> ModelRef:
     if len(found) != 1 and port not in found:
         raise UnreadableError(f"{len(found)} of its outputs are .ilearner files, not one")
     place = found.get(port) or next(iter(found.values()))
-    try:
-        return ModelRef(f"{place.base.rstrip('/')}/{place.relative.lstrip('/')}")
-    except ValueError as exc:
-        raise UnreadableError(f"its model output is not at a plain URL: {exc}") from exc
+    return _ref(place, "model")
 
 
 def _metrics(world: World, binding: Binding, job: Job) -> dict[str, float]:
@@ -301,14 +298,30 @@ def _metrics(world: World, binding: Binding, job: Job) -> dict[str, float]:
     found = _with_ending(job, (".csv", ".tsv"))
     port = binding.recipe.output_ports.get("evaluation", "")
     place = found.get(port) or next(iter(found.values()), None)
-    return parse_evaluation(world.storage.fetch(place)) if place else {}
+    if place is None:
+        return {}
+    ref = _ref(place, "evaluation")
+    at = world.file_at(ref.url)
+    if at is None:
+        raise UnreadableError(f"the evaluation was written to {ref}, which is not in the store")
+    file = at[0].get(at[1])
+    if file is None:
+        raise UnreadableError(f"there is no evaluation at {ref}")
+    return parse_evaluation(file.content)
 
 
-def _with_ending(job: Job, endings: tuple[str, ...]) -> dict[str, BlobUrl]:
+def _ref(place: Place, role: str) -> ModelRef:
+    try:
+        return ModelRef(place.uri)
+    except ValueError as exc:
+        raise UnreadableError(f"its {role} output is not at a plain URL: {exc}") from exc
+
+
+def _with_ending(job: Job, endings: tuple[str, ...]) -> dict[str, Place]:
     return {
         port: place
         for port, place in sorted(job.outputs.items())
-        if place.relative.casefold().endswith(endings)
+        if place.uri.casefold().endswith(endings)
     }
 
 
@@ -316,15 +329,15 @@ def _if_the_file_is_there(
     world: World, binding: Binding, manifest: Manifest, artifact: Artifact
 ) -> Artifact:
     """The artifact, FAILED unless the file is there and is the one that was evaluated."""
-    path = world.ledger.model_path(binding.version)
-    blob = world.storage.head(path)
+    name = world.ledger.model_name(binding.version)
+    blob = world.store.head(name)
     evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
     if blob is None:
         why = "the manifest says it was trained, but the model file is gone; declare a new version"
         return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_MISSING, message=why)
     if evaluated and blob.fingerprint != evaluated:
         why = (
-            f"{path} was written again after it was evaluated, so its metrics are not of this "
+            f"{name} was written again after it was evaluated, so its metrics are not of this "
             "file; put the evaluated file back, or declare a new version"
         )
         return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_CHANGED, message=why)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler.engine.not_declared import look_for_not_declared
 from reconciler.engine.observe import look, observe
 from reconciler.engine.reading import each, reading
+from reconciler.ledger import Ledger
 from reconciler.model import NotDeclared
-from reconciler.stores import azure_survey as blob_survey
+from reconciler.stores.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.engine.world import World
-    from reconciler.ledger import Ledger
     from reconciler.model import Binding, Observed
     from reconciler.soon import Soon
 
@@ -70,21 +70,16 @@ def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
         kind: target.surveyed([b for b in bindings if b.kind == kind], soon)
         for kind, target in world.targets.items()
     }
-    storage = blob_survey.surveyed(world.storage, _groups(world.ledger, bindings), soon)
-    return replace(world, targets=targets, storage=storage, ledger=world.ledger.surveyed(storage))
+    store = Survey(world.store, _groups(world.ledger, bindings), soon)
+    inputs = [path for binding in bindings for _, path in binding.recipe.inputs]
+    data = Survey(world.data, [inputs], soon)
+    return replace(world, targets=targets, store=store, data=data, ledger=Ledger(store))
 
 
 def _groups(ledger: Ledger, bindings: tuple[Binding, ...]) -> list[list[str]]:
-    """The blobs that `observe` asks for of bindings in sync: records, versions, training data."""
+    """The files that `observe` asks for of bindings in sync: records, and versions."""
+    versions = [binding.version for binding in bindings]
     return [
-        [ledger.record_path(binding.address) for binding in bindings],
-        [
-            path
-            for binding in bindings
-            for path in (
-                ledger.manifest_path(binding.version),
-                ledger.model_path(binding.version),
-            )
-        ],
-        [path for binding in bindings for _, path in binding.recipe.inputs],
+        [ledger.record_name(binding.address) for binding in bindings],
+        [name(v) for v in versions for name in (ledger.manifest_name, ledger.model_name)],
     ]

@@ -18,13 +18,14 @@ from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import ArtifactState, Reason
 from reconciler.platforms.trainer import JobState
+from reconciler.stores.contract import Access, url_of
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.model import Artifact, Binding
     from reconciler.platforms.trainer import Job, Trainer
     from reconciler.soon import Soon
-    from reconciler.stores.azure_blob import BlobUrl
+    from reconciler.stores.contract import Place
 
 log = logging.getLogger(__name__)
 
@@ -98,19 +99,22 @@ def _manifest(world: World, binding: Binding) -> Manifest:
     )
 
 
-def _inputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
+def _inputs(world: World, binding: Binding) -> dict[str, Place]:
     lasting_s = access_s(binding)
-    return {port: world.storage.readable(p, lasting_s) for port, p in binding.recipe.inputs}
+    return {port: world.data.grant(p, Access.READ, lasting_s) for port, p in binding.recipe.inputs}
 
 
-def _outputs(world: World, binding: Binding) -> dict[str, BlobUrl]:
+def _outputs(world: World, binding: Binding) -> dict[str, Place]:
     lasting_s = access_s(binding)
-    paths = {
-        "model": world.ledger.model_path(binding.version),
-        "evaluation": world.ledger.evaluation_path(binding.version),
+    names = {
+        "model": world.ledger.model_name(binding.version),
+        "evaluation": world.ledger.evaluation_name(binding.version),
     }
     ports = binding.recipe.output_ports
-    return {port: world.storage.writable(paths[role], lasting_s) for role, port in ports.items()}
+    return {
+        port: world.store.grant(names[role], Access.WRITE, lasting_s)
+        for role, port in ports.items()
+    }
 
 
 def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") -> None:
@@ -149,13 +153,14 @@ def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifa
 
 
 def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:
-    path = world.ledger.model_path(binding.version)
-    model = world.storage.get(path)
+    name = world.ledger.model_name(binding.version)
+    model = world.store.get(name)
     if model is None:
-        raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {path}")
+        where = url_of(world.store.base, name)
+        raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {where}")
     digest = hashlib.sha256(model.content).hexdigest()
     now = timestamp(world.clock.now())
-    return Evaluation(artifact.metrics, digest, now, model.fingerprint, artifact.rows)
+    return Evaluation(artifact.metrics, digest, now, model.properties.fingerprint, artifact.rows)
 
 
 class VersionLocks:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.model import MOST_EVENTS, Event
+from reconciler.stores.contract import name_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.model import Actor, ModelRef, Record
     from reconciler.platforms.contract import Target
     from reconciler.platforms.trainer import Trainer
-    from reconciler.stores.azure_blob import Account
+    from reconciler.stores.contract import Store
 
 
 class Clock(Protocol):
@@ -44,12 +45,16 @@ class Idle:
 
 @dataclass(frozen=True)
 class World:
-    """Everything a run may touch, and who it is; `targets` are of the kinds that git declares."""
+    """Everything a run may touch, and who it is; `targets` are of the kinds that git declares.
+
+    `store` has what the ledger keeps, and the models; `data` what they are trained on.
+    """
 
     targets: Mapping[str, Target]
     trainers: Mapping[str, Trainer]
     ledger: Ledger
-    storage: Account
+    store: Store
+    data: Store
     clock: Clock
     actor: Actor
     stopping: Callable[[], bool] = lambda: False
@@ -58,6 +63,13 @@ class World:
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""
         return self.targets[kind] if kind in self.targets else self.idle[kind].connect()
+
+    def file_at(self, url: str) -> tuple[Store, str] | None:
+        """The store that has a file, and its name there, by its URL; None for a file elsewhere."""
+        for store in (self.store, self.data):
+            if name := name_in(store.base, url):
+                return store, name
+        return None
 
 
 def timestamp(seconds: float) -> str:

@@ -4,10 +4,7 @@ Per version the store holds `model.ilearner`, the evaluation, and `manifest.json
 claimed by a conditional create and changed only by compare-and-swap, so of any number of runs
 one wins each step and the others read what it wrote (DESIGN.md, "Exactly-once retraining").
 Below names that begin with an underscore it holds a record per address, the marks of plans that
-were applied, and the lock of an environment.
-
-When the answer to a write was lost, urllib3 sends it again and the store says "exists already";
-reading then shows whether it was ours, and it counts as done if the content is what we wrote.
+were applied, and the lock of an environment. Files go by their names in the store.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError, UnreadableError
@@ -31,8 +27,7 @@ if TYPE_CHECKING:
 
     from reconciler.ledger.lock import Clock
     from reconciler.model import Address
-    from reconciler.stores.azure_blob import Account, Container
-    from reconciler.stores.azure_values import Listed
+    from reconciler.stores.contract import Listed, Store
 
 __all__ = [
     "Attempt",
@@ -51,10 +46,10 @@ RECORDS = "_records"  # the folder of records, by address
 
 
 class Each(Protocol):
-    """A `map`: what a function makes of each blob, in their order."""
+    """A `map`: what a function makes of each file, in their order."""
 
     def __call__(
-        self, read: Callable[[Listed], Entry | None], blobs: Iterable[Listed], /
+        self, read: Callable[[Listed], Entry | None], files: Iterable[Listed], /
     ) -> Iterator[Entry | None]:
         """The entries."""
         ...
@@ -71,14 +66,14 @@ class Entry:
 class Ledger:
     """The manifests and records of one store.
 
-    `locks` is the same container, by a client that may give a lock back when the other is halted.
+    `locks` is the same store, by a client that may give a lock back when the other is halted.
     """
 
-    def __init__(self, container: Container, locks: Container | None = None) -> None:
-        self._container = container
-        self._locks = locks or container
+    def __init__(self, store: Store, locks: Store | None = None) -> None:
+        self._store = store
+        self._locks = locks or store
         self._seen: dict[str, Entry | None] | None = None
-        self.plans = Plans(container)
+        self.plans = Plans(store)
 
     def glance(self) -> Ledger:
         """The same for one look, which asks for each manifest once."""
@@ -90,35 +85,31 @@ class Ledger:
         self, environment: str, clock: Clock, stopping: Callable[[], bool], shard: str = ""
     ) -> Lock:
         """The lock of an environment or of a shard of it, not held yet."""
-        return Lock(self._locks, environment, clock, stopping, shard=shard)  # type: ignore[arg-type]
+        return Lock(self._locks, environment, clock, stopping, shard=shard)
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""
-        return ModelRef(model_url(self._container.base, version))
+        return ModelRef(model_url(self._store.base, version))
 
-    def surveyed(self, account: Account) -> Ledger:
-        """The same store, read through an account of which lists were read."""
-        return Ledger(account.container(self._container.name))
+    def record_name(self, address: Address) -> str:
+        """The file of the record of an address."""
+        return f"{RECORDS}/{address.key}.json"
 
-    def record_path(self, address: Address) -> str:
-        """The record of an address as `container/blob`."""
-        return f"{self._container.name}/{_record_name(address)}"
+    def manifest_name(self, version: Version) -> str:
+        """The file of the manifest of a version."""
+        return f"{version.folder}/{MANIFEST_FILE}"
 
-    def manifest_path(self, version: Version) -> str:
-        """The manifest of a version as `container/blob`."""
-        return f"{self._container.name}/{version.folder}/{MANIFEST_FILE}"
+    def model_name(self, version: Version) -> str:
+        """The model file of a version."""
+        return f"{version.folder}/{MODEL_FILE}"
 
-    def model_path(self, version: Version) -> str:
-        """The model file of a version as `container/blob`."""
-        return f"{self._container.name}/{version.folder}/{MODEL_FILE}"
-
-    def evaluation_path(self, version: Version) -> str:
-        """The evaluation of a version as `container/blob`."""
-        return f"{self._container.name}/{version.folder}/{EVALUATION_FILE}"
+    def evaluation_name(self, version: Version) -> str:
+        """The file of the evaluation of a version."""
+        return f"{version.folder}/{EVALUATION_FILE}"
 
     def version_name(self, ref: ModelRef, wanted: Version) -> str:
         """What people call a live model: see `version_name`."""
-        return version_name(self._container.base, ref, wanted)
+        return version_name(self._store.base, ref, wanted)
 
     def name_of(self, ref: ModelRef, wanted: Version) -> str:
         """What people call any model: its version here, or its file name elsewhere."""
@@ -126,16 +117,13 @@ class Ledger:
 
     def read(self, version: Version) -> Entry | None:
         """The manifest of a version; None when nobody has claimed it."""
-        return self._read(f"{version.folder}/{MANIFEST_FILE}")
+        return self._read(self.manifest_name(version))
 
     def claim(self, manifest: Manifest) -> Entry:
         """Our entry, or the winner's if another run was first."""
-        name = f"{manifest.version.folder}/{MANIFEST_FILE}"
+        name = self.manifest_name(manifest.version)
         try:
-            return Entry(
-                manifest,
-                self._container.put_if_absent(name, manifest_json(manifest), in_lists=True),
-            )
+            return Entry(manifest, self._store.put_if_absent(name, manifest_json(manifest)))
         except ConflictError:
             entry = self._read(name)
             if entry is None:
@@ -144,15 +132,8 @@ class Ledger:
 
     def write(self, entry: Entry, manifest: Manifest) -> Entry:
         """The changed entry; ConflictError when another run changed it since it was read."""
-        name = f"{manifest.version.folder}/{MANIFEST_FILE}"
-        try:
-            etag = self._container.replace(name, manifest_json(manifest), entry.etag, in_lists=True)
-        except ConflictError:
-            now = self._read(name)
-            if now is None or now.manifest != manifest:
-                raise
-            return now
-        return Entry(manifest, etag)
+        name = self.manifest_name(manifest.version)
+        return Entry(manifest, self._store.replace(name, manifest_json(manifest), entry.etag))
 
     def note_attempt(self, entry: Entry, attempt: Attempt) -> Entry:
         """The entry with one more attempt."""
@@ -184,14 +165,14 @@ class Ledger:
         """
         damaged: list[str] = []
 
-        def undamaged(blob: Listed) -> Entry | None:
+        def undamaged(file: Listed) -> Entry | None:
             try:
-                return self._entry_of(blob)
+                return self._entry_of(file)
             except UnreadableError as exc:
                 damaged.append(exc.message)
                 return None
 
-        listed = [blob for blob in self._shown(f"{model}/") if _is_manifest(blob.name)]
+        listed = [file for file in self._store.list(f"{model}/") if _is_manifest(file.name)]
         found = [entry.manifest for entry in each(undamaged, listed) if entry is not None]
         return found, sorted(damaged)
 
@@ -200,48 +181,43 @@ class Ledger:
 
         For a snapshot: the whole list, and every record. What is damaged is left out.
         """
-        every = list(self._shown())
-        records = [blob for blob in every if blob.name.startswith(f"{RECORDS}/")]
-        manifests = [b for b in every if _is_manifest(b.name) and b.name.split("/")[0] in models]
+        every = list(self._store.list())
+        records = [file for file in every if file.name.startswith(f"{RECORDS}/")]
+        manifests = [f for f in every if _is_manifest(f.name) and f.name.split("/")[0] in models]
         found = each(self._whole, [*records, *manifests])
         return [entry.manifest for entry in found if entry is not None]
 
-    def _shown(self, prefix: str = "") -> Iterator[Listed]:
-        """The blobs that a list shows, with copies of small ones."""
-        return chain.from_iterable(self._container.pages(prefix, include="metadata"))
+    def _entry_of(self, file: Listed) -> Entry | None:
+        if file.content is None:
+            return self._read(file.name)
+        return Entry(parse_manifest(file.content, file.name), file.properties.etag)
 
-    def _entry_of(self, blob: Listed) -> Entry | None:
-        if (content := blob.content) is None:
-            return self._read(blob.name)
-        return Entry(parse_manifest(content, blob.name), blob.properties.etag)
-
-    def _whole(self, blob: Listed) -> Entry | None:
-        """The manifest, where the blob is one; whatever else it is was read too."""
-        if not _is_manifest(blob.name):
-            if blob.content is None:
-                self._container.get(blob.name)
+    def _whole(self, file: Listed) -> Entry | None:
+        """The manifest, where the file is one; whatever else it is was read too."""
+        if not _is_manifest(file.name):
+            if file.content is None:
+                self._store.get(file.name)
             return None
         try:
-            return self._entry_of(blob)
+            return self._entry_of(file)
         except UnreadableError:
             return None
 
     def durations(self, model: str, most: int) -> list[float]:
         """How many seconds the trainings of a model took, by its last `most` manifests in the order
         of their folders' names; those that did not end well are left out."""
-        listed = (blob.name for blob in self._container.list(f"{model}/"))
-        names = [name for name in listed if name.endswith(f"/{MANIFEST_FILE}")]
+        listed = [file for file in self._store.list(f"{model}/") if _is_manifest(file.name)]
         found: list[float] = []
-        for name in names[-most:]:
+        for file in listed[-most:]:
             with contextlib.suppress(UnreadableError):  # a damaged one tells nothing
-                entry = self._read(name)
+                entry = self._entry_of(file)
                 seconds = entry.manifest.duration_s if entry is not None else None
                 found += [] if seconds is None else [seconds]
         return found
 
     def of_model(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""
-        folder = folder_of(self._container.base, ref)
+        folder = folder_of(self._store.base, ref)
         entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
         return entry.manifest if entry else None
 
@@ -256,23 +232,23 @@ class Ledger:
 
     def record(self, address: Address) -> Record | None:
         """What was last done at an address; None when nothing was."""
-        blob = self._container.get(_record_name(address))
-        return None if blob is None else parse_record(blob.content, address, blob.etag)
+        file = self._store.get(self.record_name(address))
+        return None if file is None else parse_record(file.content, address, file.etag)
 
     def has_records(self, prefix: str) -> bool:
         """Whether anything was ever done at an address whose key begins so."""
-        return any(True for _ in self._container.list(f"{RECORDS}/{prefix}"))
+        return any(True for _ in self._store.list(f"{RECORDS}/{prefix}"))
 
     def keep_record(self, address: Address, record: Record) -> Record:
         """The record as it is kept from now on; ConflictError when another run changed it.
 
         `record.etag` is that of the record it replaces, "" when there was none.
         """
-        name, content = _record_name(address), record_json(record, address)
+        name, content = self.record_name(address), record_json(record, address)
         if record.etag:
-            etag = self._container.replace(name, content, record.etag, in_lists=True)
+            etag = self._store.replace(name, content, record.etag)
         else:
-            etag = self._container.put_if_absent(name, content, in_lists=True)
+            etag = self._store.put_if_absent(name, content)
         return replace(record, etag=etag)
 
     def _read(self, name: str) -> Entry | None:
@@ -283,13 +259,9 @@ class Ledger:
         return self._seen[name]
 
     def _read_now(self, name: str) -> Entry | None:
-        blob = self._container.get(name)
-        return None if blob is None else Entry(parse_manifest(blob.content, name), blob.etag)
+        file = self._store.get(name)
+        return None if file is None else Entry(parse_manifest(file.content, name), file.etag)
 
 
 def _is_manifest(name: str) -> bool:
     return name.endswith(f"/{MANIFEST_FILE}")
-
-
-def _record_name(address: Address) -> str:
-    return f"{RECORDS}/{address.key}.json"

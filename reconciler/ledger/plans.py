@@ -14,7 +14,7 @@ from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from reconciler.model import Actor, Plan
-    from reconciler.stores.azure_blob import Container
+    from reconciler.stores.contract import Store
 
 SCHEMA = "reconciler/applied/v1"
 
@@ -22,8 +22,8 @@ SCHEMA = "reconciler/applied/v1"
 class Plans:
     """The marks of one store."""
 
-    def __init__(self, container: Container) -> None:
-        self._container = container
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def check(self, plan: Plan) -> None:
         """StalePlanError when a run of this plan has ended already."""
@@ -35,23 +35,23 @@ class Plans:
 
     def ended(self, plan: Plan) -> str:
         """By which run and when it was applied, in words; "" while no run of it has ended."""
-        blob = self._container.get(_name(plan))
-        return "" if blob is None else _ended(blob.content, plan)
+        mark = self._store.get(_name(plan))
+        return "" if mark is None else _ended(mark.content, plan)
 
     def begun(self, plan: Plan) -> bool:
         """Whether a run of this plan was begun, which may have been killed before its end."""
-        return self._container.head(_name(plan)) is not None
+        return self._store.head(_name(plan)) is not None
 
     def begin(self, plan: Plan, actor: Actor, at: str) -> None:
         """Mark the plan as being applied; a mark of a run that was killed stays."""
         try:
-            self._container.put_if_absent(_name(plan), _content(plan, actor, at, ended=None))
+            self._store.put_if_absent(_name(plan), _content(plan, actor, at, ended=None))
         except ConflictError:
             self.check(plan)
 
     def end(self, plan: Plan, actor: Actor, at: str) -> None:
         """Mark the plan as applied."""
-        self._container.put(_name(plan), _content(plan, actor, at, ended=at))
+        self._store.put(_name(plan), _content(plan, actor, at, ended=at))
 
 
 def _name(plan: Plan) -> str:

@@ -73,7 +73,7 @@ def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[
         )
     chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
     base = f"{hosts_of(wanted.environment, emulator).blob.of(wanted.environment.store.account)}"
-    folder = f"{base}{wanted.environment.store.container}"
+    folder = f"{base}{wanted.environment.store.container}/"
     return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
 
 

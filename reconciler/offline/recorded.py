@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
@@ -22,7 +22,8 @@ from reconciler.http.client import Http, without_query
 from reconciler.http.credentials import AccessToken
 from reconciler.http.response import Headers, Response, parse_xml
 from reconciler.offline.redaction import kept_json, kept_text
-from reconciler.stores.azure_values import BlobProperties, listed
+from reconciler.stores.azure_blob import listed
+from reconciler.stores.contract import Properties
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Answers:
 
     base: str
     management: dict[str, Answer] = field(default_factory=dict)
-    blobs: dict[str, BlobProperties] = field(default_factory=dict)
+    blobs: dict[str, Properties] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
@@ -92,7 +93,7 @@ class Answers:
             if blob is None:
                 continue
             path = f"{container}/{blob.name}"
-            self.blobs[path] = replace(blob.properties, metadata={})
+            self.blobs[path] = blob.properties
             if _is_ours(path) and (content := blob.content) is not None:
                 self.texts[path] = kept_text(path, content)
         if not page.findtext("NextMarker"):
@@ -125,23 +126,21 @@ class Recorded(Http):
     def _from_storage(self, asked: Asked) -> Response:
         path, query = place_of(asked.url.removeprefix(self._known.base))
         if query.get("comp") == "list":
-            # Surveys ask for metadata; they never believe that what they are not shown is absent.
-            partly = query.get("include") == "metadata"
-            return self._list(asked, f"{path}/{query.get('prefix', '')}", partly=partly)
+            return self._list(asked, f"{path}/{query.get('prefix', '')}")
         known = self._known.blobs.get(path)
         if known is None:
             if path not in self._known.absent and not self._was_listed(path):
                 raise _not_known(asked)
             return _response(asked, 404, {"x-ms-error-code": "BlobNotFound"})
-        headers = {"ETag": known.etag, "Content-Length": str(known.length)}
+        headers = {"ETag": known.etag, "Content-Length": str(known.size)}
         if asked.method == "HEAD":
             return _response(asked, 200, headers | _md5(known))
         if path not in self._known.texts:
             raise _not_known(asked)
         return _response(asked, 200, headers, self._known.texts[path].encode())
 
-    def _list(self, asked: Asked, prefix: str, *, partly: bool) -> Response:
-        if not partly and not self._was_listed(prefix):
+    def _list(self, asked: Asked, prefix: str) -> Response:
+        if not self._was_listed(prefix):
             raise _not_known(asked)
         root = ElementTree.Element("EnumerationResults")
         blobs = ElementTree.SubElement(root, "Blobs")
@@ -151,8 +150,8 @@ class Recorded(Http):
             ElementTree.SubElement(blob, "Name").text = path.removeprefix(f"{container}/")
             shown = ElementTree.SubElement(blob, "Properties")
             ElementTree.SubElement(shown, "Etag").text = known.etag.strip('"')
-            ElementTree.SubElement(shown, "Content-Length").text = str(known.length)
-            ElementTree.SubElement(shown, "Content-MD5").text = known.md5
+            ElementTree.SubElement(shown, "Content-Length").text = str(known.size)
+            ElementTree.SubElement(shown, "Content-MD5").text = md5_of(known)
         return _response(asked, 200, {}, ElementTree.tostring(root, "utf-8"))
 
     def _below(self, prefix: str) -> Iterator[str]:
@@ -201,15 +200,24 @@ def _is_ours(path: str) -> bool:
     return path.endswith(KEPT_FILES) or (RECORDS in path and path.endswith(".json"))
 
 
-def _properties(answer: Response) -> BlobProperties:
+def _properties(answer: Response) -> Properties:
     length = answer.headers.get("Content-Length", "")
     size = int(length) if length.isdecimal() else len(answer.body)
-    md5 = answer.headers.get("Content-MD5", "")
-    return BlobProperties(answer.headers.get("ETag", ""), size, {}, md5)
+    return known_by(answer.headers.get("ETag", ""), size, answer.headers.get("Content-MD5", ""))
 
 
-def _md5(known: BlobProperties) -> dict[str, str]:
-    return {"Content-MD5": known.md5} if known.md5 else {}
+def known_by(etag: str, size: int, md5: str) -> Properties:
+    """What is kept of a blob; `md5` is base64, or ""."""
+    return Properties(etag, f"md5:{md5}" if md5 else "", size)
+
+
+def md5_of(known: Properties) -> str:
+    """The MD5 in base64, or ""."""
+    return known.fingerprint.removeprefix("md5:")
+
+
+def _md5(known: Properties) -> dict[str, str]:
+    return {"Content-MD5": md5_of(known)} if known.fingerprint else {}
 
 
 def _response(asked: Asked, status: int, headers: Mapping[str, str], body: bytes = b"") -> Response:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.codec import make_codec, read
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import redact
-from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers
+from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers, known_by, md5_of
 from reconciler.render.documents import json_document
-from reconciler.stores.azure_values import BlobProperties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +87,7 @@ def snapshot_json(taken: Snapshot) -> str:
             answers.base,
             tuple(sorted(answers.listed)),
             tuple(sorted(answers.absent)),
-            tuple(_Blob(name, one.etag, one.length, one.md5) for name, one in blobs),
+            tuple(_Blob(name, one.etag, one.size, md5_of(one)) for name, one in blobs),
             tuple(_Text(name, text) for name, text in sorted(answers.texts.items())),
         ),
     )
@@ -107,7 +106,7 @@ def snapshot_in(document: dict[str, Any]) -> Snapshot:
     answers = Answers(
         storage.base,
         {asked.url: Answer(asked.status, asked.body) for asked in file.answers},
-        {one.name: BlobProperties(one.etag, one.length, {}, one.md5) for one in storage.blobs},
+        {one.name: known_by(one.etag, one.length, one.md5) for one in storage.blobs},
         {one.name: one.text for one in storage.texts},
         set(storage.absent),
         set(storage.listed),

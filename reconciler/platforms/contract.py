@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.soon import Soon
-    from reconciler.stores.azure_blob import BlobUrl
+    from reconciler.stores.contract import Place
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Connection:
     hosts: Hosts
     environment: Environment
     secret: Callable[[SecretName], str]
-    grant: Callable[[ModelRef], BlobUrl]
+    grant: Callable[[ModelRef], Place]
     arm: AccessToken
 
 

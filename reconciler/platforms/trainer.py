@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model import Recipe
-    from reconciler.stores.azure_blob import BlobUrl
+    from reconciler.stores.contract import Place
 
 
 class JobState(StrEnum):
@@ -38,14 +38,14 @@ class Job:
 
     state: JobState
     message: str = ""
-    outputs: Mapping[str, BlobUrl] = field(default_factory=dict, hash=False)
+    outputs: Mapping[str, Place] = field(default_factory=dict, hash=False)
 
 
 class Trainer(Protocol):
     """What the engine asks of a training service. Only `look` is free of effects."""
 
     def submit(
-        self, recipe: Recipe, inputs: Mapping[str, BlobUrl], outputs: Mapping[str, BlobUrl]
+        self, recipe: Recipe, inputs: Mapping[str, Place], outputs: Mapping[str, Place]
     ) -> str:
         """The id of a new job, which runs nothing until it is started. Never retried."""
         ...

@@ -1,21 +1,26 @@
-"""Blob storage by REST, with a service SAS minted for every request.
+"""Azure Blob storage by REST: a store in a container, or over a whole storage account.
 
 By hand and not by azure-storage-blob, because a small client gives the few verbs we need with
 our retries, redaction and error tree, at 95 ms of import instead of 223 (storage-and-identity.md
 §5.3). The behaviour relied on is in §5.2 there.
 
-A conditional write whose answer is lost is sent again and then meets its own first attempt as
-a conflict. So each write carries a random id in the blob's metadata, and a conflict with
-ourselves is a success. Without it a claim could be lost to nobody.
+Two things are peculiar to this store. Each request carries a signature of its own, which opens
+one blob for minutes. And a small JSON file carries a compressed copy of itself in its metadata,
+written by the same PUT, so that one list answers for thousands of files. The copy is believed only
+where its MD5 is the one that the service keeps for the content: whoever rewrites the one without
+the other is found out.
 """
 
 from __future__ import annotations
 
-import copy
+import base64
+import binascii
+import hashlib
 import re
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode
 
@@ -26,42 +31,36 @@ from reconciler.errors import (
     RefusedError,
     UnreadableError,
 )
-from reconciler.http.client import without_query
 from reconciler.http.response import Response, parse_xml
-from reconciler.http.urls import split_url
-from reconciler.model import ModelRef
-from reconciler.soon import Once
 from reconciler.stores.azure_sas import VERSION, account_key, sign
-from reconciler.stores.azure_values import (
-    COPY,
-    Blob,
-    BlobProperties,
-    BlobUrl,
-    Listed,
-    copy_of,
-    listed,
-    md5_of,
-)
+from reconciler.stores.contract import Access, Listed, Place, Properties, Stored, url_of
+from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from xml.etree.ElementTree import Element
+
     from reconciler.errors import ReconcilerError
     from reconciler.http.client import Http
     from reconciler.stores.azure_hosts import BlobHosts
 
-__all__ = ["Account", "Blob", "BlobProperties", "BlobUrl", "Container", "Listed"]
-
-BINARY = "application/octet-stream"
 MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024
+COPY = "content"  # the name of the copy in the metadata
+MOST_COPY_CHARACTERS = 7000  # all metadata of a blob may have 8 KiB, names included
+_MOST_COPIED_BYTES = 1024 * 1024  # what a copy may grow to, whoever wrote it
 _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
-_WRITE_ID = "writeid"
-_META = "x-ms-meta-"
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _READ, _WRITE, _LIST = "r", "cw", "l"
+_PERMISSIONS = {Access.READ: _READ, Access.WRITE: _WRITE}
 
 
-class Account:
-    """A storage account: blobs by `container/blob`. Raises ConfigurationError for a bad key."""
+class AzureBlob:
+    """The store below `root`: a container, perhaps with a folder in it.
+
+    With the root "" it is the whole account, and names begin with the container.
+    """
 
     def __init__(
         self,
@@ -69,127 +68,141 @@ class Account:
         hosts: BlobHosts,
         account: str,
         key: str,
+        root: str = "",
         clock: Callable[[], float] = time.time,
-        store: str = "",
     ) -> None:
+        """Nothing is asked yet. ConfigurationError for a key that is none."""
         self._http = http
-        self._store = store  # the container without which nothing works
-        self._name = account
-        self._hosts = hosts
+        self._account = account
         self._key = account_key(account, key)
+        self._root = f"{root}/" if root else ""
         self._clock = clock
-        self._shown: Callable[[str], Listed | None] | None = None
-        self._heads: Once[BlobProperties | None] | None = None
-        self.base = hosts.of(account)
+        self._https_only = not hosts.emulator
+        self._account_url = hosts.of(account)
 
     def __repr__(self) -> str:
         """Where it is."""
-        return f"Account({self.base})"
+        return f"{type(self).__name__}({self.uri})"
 
-    def surveyed(self, shown: Callable[[str], Listed | None]) -> Account:
-        """The same account, which looks a path up in lists before it asks, and refuses to write.
+    @property
+    def uri(self) -> str:
+        """`az://account/container`."""
+        return f"az://{self._account}/{self._root}".rstrip("/")
 
-        `shown` is what the lists show of a path: None for what they do not, which is asked for,
-        for only the blob itself can say that it is not there. The properties of one blob are asked
-        for once: of a fleet that begins, every endpoint serves the same model.
-        """
-        reader = copy.copy(self)
-        reader._shown, reader._heads = shown, Once()
-        return reader
+    @property
+    def base(self) -> str:
+        """The https URL below which its blobs are."""
+        return f"{self._account_url}{_quoted(self._root)}"
 
-    def container(self, name: str) -> Container:
-        """One container of this account."""
-        return Container(self, name)
-
-    def readable(self, path: str, lasting_s: float) -> BlobUrl:
-        """A blob reference with a SAS that may read this one blob."""
-        return self._granted(path, _READ, lasting_s)
-
-    def writable(self, path: str, lasting_s: float) -> BlobUrl:
-        """A blob reference with a SAS that may create and write this one blob."""
-        return self._granted(path, _WRITE, lasting_s)
-
-    def path_of(self, ref: ModelRef) -> str | None:
-        """A model as `container/path`; None when it is in another account."""
-        base = ModelRef(self.base).url
-        return unquote(ref.url.removeprefix(base)) if ref.url.startswith(base) else None
-
-    def below(self, path: str) -> Iterator[Listed]:
-        """The blobs of a container whose paths begin with `container/…`, which a list shows."""
-        name, _, prefix = path.partition("/")
-        return self.container(name).list(prefix)
-
-    def exists(self, path: str) -> bool:
-        """Whether the blob is there now."""
-        return self.head(path) is not None
-
-    def fetch(self, place: BlobUrl) -> bytes:
-        """The bytes behind a reference that a service handed out, with its own SAS."""
-        return fetch(self._http, self._hosts, *place)
-
-    def get(self, path: str) -> Blob | None:
+    def get(self, name: str) -> Stored | None:
         """The blob, or None when its container has none of this name."""
-        shown = self._shown(path) if self._shown else None
-        if shown is not None and (content := shown.content) is not None:
-            return Blob(content, shown.properties.etag, md5=shown.properties.md5)
-        answer = self._found("GET", path)
+        answer = self._found("GET", name)
         if answer is None:
             return None
-        found = _properties(_checked(answer))
-        return Blob(answer.body, found.etag, found.metadata, found.md5)
+        return Stored(answer.body, _properties(checked(answer)))
 
-    def head(self, path: str) -> BlobProperties | None:
+    def head(self, name: str) -> Properties | None:
         """The blob's properties, or None when its container has none of this name."""
-        shown = self._shown(path) if self._shown else None
-        if shown is not None and shown.properties.md5:  # without it the list may not tell all
-            return shown.properties
-        if self._heads is None:
-            return self._head(path)
-        return self._heads(path, lambda: self._head(path))
-
-    def _head(self, path: str) -> BlobProperties | None:
-        answer = self._found("HEAD", path)
+        answer = self._found("HEAD", name)
         return None if answer is None else _properties(answer)
 
-    def _found(self, method: str, path: str) -> Response | None:
+    def put(self, name: str, content: bytes) -> str:
+        """The ETag of the blob, now written whatever was there."""
+        return self._write(name, content, {})
+
+    def put_if_absent(self, name: str, content: bytes) -> str:
+        """The ETag of the new blob; ConflictError when somebody else made it (409, §5.2)."""
+        return self._write(name, content, {"If-None-Match": "*"})
+
+    def replace(self, name: str, content: bytes, etag: str) -> str:
+        """The new ETag; ConflictError when the blob is no longer the one with `etag` (412)."""
+        return self._write(name, content, {"If-Match": etag})
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        """The blobs below `prefix`, by name in lexical order (`10` before `2`), page by page."""
+        container, slash, below = f"{self._root}{prefix}".partition("/")
+        if not slash:
+            raise RefusedError(f"{self.uri}: a list of an account names a container, then a slash")
+        what = f"listing container {container}"
+        marker, markers, firsts = "", set[str](), set[str]()
+        for number in range(1, MOST_PAGES + 1):
+            page, marker = self._page(container, below, marker, what)
+            if marker in markers or (page and page[0].name in firsts):
+                raise UnreadableError(f"{what}: page {number:,} leads back to one that was read")
+            yield from page
+            if not marker:
+                return
+            markers.add(marker)
+            firsts.update(blob.name for blob in page[:1])
+        raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
+
+    def grant(self, name: str, access: Access, lasting_s: float) -> Place:
+        """The blob's URL, with a SAS that may read or write this one blob."""
+        sas = self._signature(f"{self._root}{name}", _PERMISSIONS[access], lasting_s)
+        return Place(url_of(self.base, name), sas)
+
+    def reading(self) -> Reading:
+        """The same store, which refuses to write."""
+        return Reading(self)
+
+    def _found(self, method: str, name: str) -> Response | None:
         try:
-            return self.request(method, path, _READ, f"reading blob {path}")
+            path = f"{self._root}{name}"
+            return self._request(method, path, _READ, f"reading blob {path}")
         except NotFoundError as exc:
             # Fail closed: a wrong container or a proxy's 404 must not look like "no models yet".
             if exc.code != "BlobNotFound":
                 raise
             return None
 
-    def write(
-        self, path: str, content: bytes, headers: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> str:
-        """The etag after a whole-blob PUT; ConflictError when a condition in `headers` fails.
+    def _write(self, name: str, content: bytes, condition: Mapping[str, str]) -> str:
+        """The ETag after a PUT of the whole blob.
 
-        Metadata that is not sent again is dropped by the service (§5.2).
+        A write whose answer is lost is sent again, and then meets its own first attempt as a
+        conflict. So a conflict with the very content that was to be written is a success. Without
+        it a claim could be lost to nobody.
         """
-        write_id = uuid.uuid4().hex
-        sent = {
+        headers = {
             "x-ms-blob-type": "BlockBlob",
+            "Content-Type": "application/octet-stream",
             "Content-MD5": md5_of(content),
-            **_metadata_headers({**metadata, _WRITE_ID: write_id}),
-            **headers,
+            **{f"x-ms-meta-{key}": value for key, value in copy_of(name, content).items()},
+            **condition,
         }
+        path = f"{self._root}{name}"
+        what = f"writing blob {path}"
         try:
-            what = f"writing blob {path}"
-            answer = self.request("PUT", path, _WRITE, what, content=content, headers=sent)
-            return _etag(answer)
+            return _etag(self._request("PUT", path, _WRITE, what, content=content, headers=headers))
         except ConflictError:
-            if (etag := self._etag_of_write(path, write_id)) is None:
+            stored = self.get(name)
+            if stored is None or stored.content != content:
                 raise
-            return etag
+            return stored.etag
 
-    def _etag_of_write(self, path: str, write_id: str) -> str | None:
-        answer = self._found("HEAD", path)
-        if answer is None or answer.headers.get(_META + _WRITE_ID) != write_id:
-            return None
-        return _etag(answer)
+    def _page(
+        self, container: str, prefix: str, marker: str, what: str
+    ) -> tuple[tuple[Listed, ...], str]:
+        query = {"restype": "container", "comp": "list", "prefix": prefix, "marker": marker}
+        query = {name: value for name, value in query.items() if value} | {"include": "metadata"}
+        answer = self._request("GET", container, _LIST, what, query=query)
+        page = parse_xml(answer.body)
+        if page is None or page.tag != "EnumerationResults":
+            raise answer.unreadable("a list of blobs")
+        blobs = [listed(element) for element in page.iterfind("./Blobs/Blob")]
+        found = tuple(blob for blob in blobs if blob is not None)
+        if len(found) != len(blobs):
+            raise answer.unreadable("a list of blobs with a name and an ETag each")
+        of = page.get("ContainerName", container).rpartition("/")[2]
+        if of != container or not all(blob.name.startswith(prefix) for blob in found):
+            raise answer.unreadable(f"a list of the blobs below {container}/{prefix}")
+        # A store in a folder of a container calls them less, one of a whole account more.
+        less = max(len(self._root) - len(container) - 1, 0)
+        more = "" if self._root else f"{container}/"
+        if less or more:
+            found = tuple(replace(blob, name=more + blob.name[less:]) for blob in found)
+        return found, page.findtext("NextMarker") or ""
 
-    def request(
+    def _request(
         self,
         method: str,
         path: str,
@@ -200,15 +213,13 @@ class Account:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The answer to one signed request (200, 201, 202)."""
-        if self._shown is not None and permissions == _WRITE:
-            raise RuntimeError(f"{what}: a write in a survey, whose lists may be late")
-        place = self._granted(path, permissions, _REQUEST_SAS_S)
+        """The answer to one signed request for `container/blob` (200, 201, 202)."""
+        sas = self._signature(path, permissions, _REQUEST_SAS_S)
         more = "&" + urlencode(query) if query else ""
         try:
             return self._http.request(
                 method,
-                f"{place.base}{quote(place.relative, safe='/=~,')}{place.sas}{more}",
+                f"{self._account_url}{_quoted(path)}{sas}{more}",
                 content=content,
                 headers={"x-ms-version": VERSION, "Accept-Encoding": "identity", **(headers or {})},
                 expect=(200, 201, 202),
@@ -223,248 +234,99 @@ class Account:
     def _no_container(self, container: str, exc: NotFoundError) -> ReconcilerError:
         """The error of a container that is not there: of all bindings where it is the store."""
         why = (
-            f'storage account {self._name} has no container "{container}"; create it: az storage '
-            f"container create --account-name {self._name} --name {container}"
+            f'storage account {self._account} has no container "{container}"; create it: '
+            f"az storage container create --account-name {self._account} --name {container}"
         )
-        if container == self._store:
-            return ConfigurationError(f"{why}; or correct spec.store.container of the environment")
+        if self._root:
+            return ConfigurationError(f"{why}; or correct spec.store of the environment")
         return NotFoundError(f"{exc.message}; {why}", status=exc.status, code=exc.code)
 
-    def _granted(self, path: str, permissions: str, lasting_s: float) -> BlobUrl:
+    def _signature(self, path: str, permissions: str, lasting_s: float) -> str:
         _check_path(path)
-        sas = sign(
+        return sign(
             self._key,
             path,
             permissions=permissions,
             now=self._clock(),
             expires_in_s=lasting_s,
-            https_only=not self._hosts.emulator,
+            https_only=self._https_only,
         )
-        return BlobUrl(self.base, path, sas)
-
-
-class Container:
-    """One container: the verbs of a store that keeps no state elsewhere (§5.3)."""
-
-    def __init__(self, account: Account, name: str) -> None:
-        self._account = account
-        self.name = name
-        self.base = f"{account.base}{name}"
-
-    def __repr__(self) -> str:
-        """Where it is."""
-        return f"Container({self.base})"
-
-    def get(self, name: str) -> Blob | None:
-        """The blob, or None when there is none. A missing container is a NotFoundError."""
-        return self._account.get(self._path(name))
-
-    def head(self, name: str) -> BlobProperties | None:
-        """The blob's properties, or None when there is none."""
-        return self._account.head(self._path(name))
-
-    def put(
-        self,
-        name: str,
-        content: bytes,
-        *,
-        content_type: str = BINARY,
-        metadata: Mapping[str, str] | None = None,
-        lease: str = "",
-    ) -> str:
-        """The etag of the blob, now written whatever was there.
-
-        A blob that is leased is only written by who names the lease; ConflictError otherwise.
-        """
-        condition = {"x-ms-lease-id": lease} if lease else {}
-        return self._write(name, content, condition, content_type, metadata)
-
-    def put_if_absent(
-        self,
-        name: str,
-        content: bytes,
-        *,
-        content_type: str = BINARY,
-        metadata: Mapping[str, str] | None = None,
-        in_lists: bool = False,
-    ) -> str:
-        """The etag of the new blob; ConflictError when somebody else made it (409, §5.2).
-
-        `in_lists` lets lists show the content too, where it is small enough.
-        """
-        metadata = {**(metadata or {}), **(copy_of(content) if in_lists else {})}
-        return self._write(name, content, {"If-None-Match": "*"}, content_type, metadata)
-
-    def replace(
-        self,
-        name: str,
-        content: bytes,
-        etag: str,
-        *,
-        content_type: str = BINARY,
-        metadata: Mapping[str, str] | None = None,
-        in_lists: bool = False,
-    ) -> str:
-        """The new etag; ConflictError when the blob is no longer the one with `etag` (412)."""
-        metadata = {**(metadata or {}), **(copy_of(content) if in_lists else {})}
-        return self._write(name, content, {"If-Match": etag}, content_type, metadata)
-
-    def list(self, prefix: str = "") -> Iterator[Listed]:
-        """The blobs below `prefix`, by name in lexical order (`10` before `2`), page by page."""
-        for page in self.pages(prefix):
-            yield from page
-
-    def pages(self, prefix: str = "", include: str = "") -> Iterator[tuple[Listed, ...]]:
-        """The same by pages of up to 5,000; `include` is "" or "metadata"."""
-        what = f"listing container {self.name}"
-        marker, markers, firsts = "", set[str](), set[str]()
-        for number in range(1, MOST_PAGES + 1):
-            page, marker = self._page(prefix, marker, include)
-            if marker in markers or (page and page[0].name in firsts):
-                raise UnreadableError(f"{what}: page {number:,} leads back to one that was read")
-            yield page
-            if not marker:
-                return
-            markers.add(marker)
-            firsts.update(blob.name for blob in page[:1])
-        raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
-
-    def read_url(self, name: str, expires_in: float) -> BlobUrl:
-        """The blob with a SAS that may read it for `expires_in` seconds."""
-        return self._account.readable(self._path(name), expires_in)
-
-    def write_url(self, name: str, expires_in: float) -> BlobUrl:
-        """The blob with a SAS that may create and write it for `expires_in` seconds."""
-        return self._account.writable(self._path(name), expires_in)
-
-    def acquire(self, name: str, seconds: int) -> str:
-        """The id of a new lease of 15 to 60 seconds on a blob; ConflictError while it is held.
-
-        We propose the id, so that repeating a request whose answer was lost finds our lease.
-        """
-        lease_id = str(uuid.uuid4())
-        asked = {"x-ms-lease-duration": str(seconds), "x-ms-proposed-lease-id": lease_id}
-        return self._lease("acquire", name, asked).headers.get("x-ms-lease-id", lease_id)
-
-    def renew(self, name: str, lease_id: str) -> None:
-        """Hold the lease for another period; ConflictError when it is lost."""
-        self._lease("renew", name, {"x-ms-lease-id": lease_id})
-
-    def release(self, name: str, lease_id: str) -> None:
-        """Give the lease back; ConflictError when it is lost."""
-        self._lease("release", name, {"x-ms-lease-id": lease_id})
-
-    def break_lease(self, name: str, after_s: int = 0) -> None:
-        """End the lease of whoever holds it; ConflictError when there is none.
-
-        Its renewal is refused from now on, and nobody else gets one before `after_s` (§5.3).
-        """
-        self._lease("break", name, {"x-ms-lease-break-period": str(after_s)})
-
-    def _lease(self, action: str, name: str, headers: Mapping[str, str]) -> Response:
-        what = f"{action} of the lease on blob {self._path(name)}"
-        answer = self._account.request(
-            "PUT",
-            self._path(name),
-            _WRITE,
-            what,
-            query={"comp": "lease"},
-            headers={"x-ms-lease-action": action, **headers},
-        )
-        _etag(answer)
-        return answer
-
-    def _path(self, name: str) -> str:
-        return f"{self.name}/{name}"
-
-    def _write(
-        self,
-        name: str,
-        content: bytes,
-        condition: Mapping[str, str],
-        content_type: str,
-        metadata: Mapping[str, str] | None,
-    ) -> str:
-        headers = {"Content-Type": content_type, **condition}
-        return self._account.write(self._path(name), content, headers, metadata or {})
-
-    def _page(self, prefix: str, marker: str, include: str) -> tuple[tuple[Listed, ...], str]:
-        query = {"prefix": prefix, "marker": marker, "include": include}
-        answer = self._account.request(
-            "GET",
-            self.name,
-            _LIST,
-            f"listing container {self.name}",
-            query={"restype": "container", "comp": "list", **{k: v for k, v in query.items() if v}},
-        )
-        page = parse_xml(answer.body)
-        if page is None or page.tag != "EnumerationResults":
-            raise answer.unreadable("a list of blobs")
-        blobs = [listed(element) for element in page.iterfind("./Blobs/Blob")]
-        found = tuple(blob for blob in blobs if blob is not None)
-        if len(found) != len(blobs):
-            raise answer.unreadable("a list of blobs with a name and an ETag each")
-        container = page.get("ContainerName", self.name).rpartition("/")[2]
-        if container != self.name or not all(blob.name.startswith(prefix) for blob in found):
-            raise answer.unreadable(f"a list of the blobs below {self._path(prefix)}")
-        return found, page.findtext("NextMarker") or ""
-
-
-# --- blobs that a service points at ---------------------------------------------------------
-
-
-def fetch(http: Http, hosts: BlobHosts, base: str, relative: str, sas: str) -> bytes:
-    """The bytes at `BaseLocation` + `RelativeLocation` + `SasBlobToken` (§4.4).
-
-    Raises RefusedError when that is not blob storage of this cloud.
-    """
-    where = f"{base.rstrip('/')}/{quote(relative.lstrip('/'), safe='/%=~,')}"
-    return fetch_url(http, hosts, where + ("?" + sas.lstrip("?") if sas else "")).body
-
-
-def fetch_url(http: Http, hosts: BlobHosts, url: str) -> Response:
-    """The answer from a blob URL with its own SAS; RefusedError for any other host."""
-    if url not in hosts.origins:
-        parts = split_url(url)
-        where = parts.netloc if parts else repr(without_query(url))
-        raise RefusedError(f"a service names {where} as blob storage, which is not this cloud's")
-    answer = http.request("GET", url, what="reading a blob of the service")
-    return _checked(answer)
 
 
 # --- parts --------------------------------------------------------------------------------
 
 
-def _check_path(path: str) -> None:
-    """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
-    if any(part in ("", ".", "..") for part in path.split("/")) or _NO_NAME.search(path):
-        why = "empty, '.' or '..' between slashes, or a control character"
-        raise RefusedError(f"{path!r} is not a blob name: {why}")
-
-
-def _checked(answer: Response) -> Response:
+def checked(answer: Response) -> Response:
     """The answer, if its bytes are those that were stored; UnreadableError when they are not."""
-    stored = answer.headers.get("Content-MD5", "")
-    if stored and stored != md5_of(answer.body):
-        raise answer.unreadable(f"bytes with the MD5 {stored}")
+    md5 = answer.headers.get("Content-MD5", "")
+    if md5 and md5 != md5_of(answer.body):
+        raise answer.unreadable(f"bytes with the MD5 {md5}")
     return answer
 
 
-def _properties(answer: Response) -> BlobProperties:
-    """What the headers say."""
-    metadata = {
-        name.removeprefix(_META): value
-        for name, value in answer.headers.items()
-        if name.startswith(_META) and name not in (_META + _WRITE_ID, _META + COPY)
-    }
+def md5_of(content: bytes) -> str:
+    """The MD5 as headers and lists show it: in base64."""
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+
+
+def copy_of(name: str, content: bytes) -> dict[str, str]:
+    """The metadata that lets lists show a JSON file; {} for one that is too large for it."""
+    if not name.endswith(".json") or len(content) > _MOST_COPIED_BYTES:
+        return {}
+    copy = base64.b64encode(zlib.compress(content, 9)).decode()
+    return {COPY: copy} if len(copy) <= MOST_COPY_CHARACTERS else {}
+
+
+def listed(element: Element) -> Listed | None:
+    """A blob of a list; None where it lacks the name or the ETag that every list has.
+
+    The fingerprint is "" where the list shows no MD5: then it may not tell all.
+    """
+    named = element.find("Name")
+    shown = {child.tag: child.text or "" for child in element.iterfind("./Properties/*")}
+    etag = shown.get("Etag", "").strip('"')  # lists show it without the quotes of the header
+    if named is None or not named.text or not etag:
+        return None
+    name = unquote(named.text) if named.get("Encoded") == "true" else named.text
+    length, md5 = shown.get("Content-Length", ""), shown.get("Content-MD5", "")
+    size = int(length) if length.isdecimal() else 0
+    properties = Properties(f'"{etag}"', f"md5:{md5}" if md5 else "", size)
+    copies = (c.text or "" for c in element.iterfind("./Metadata/*") if c.tag.lower() == COPY)
+    return Listed(name, properties, _content(next(copies, ""), md5))
+
+
+def _content(copy: str, md5: str) -> bytes | None:
+    if not copy or not md5:
+        return None
+    try:
+        unpacked = zlib.decompressobj()
+        content = unpacked.decompress(base64.b64decode(copy, validate=True), _MOST_COPIED_BYTES)
+    except (binascii.Error, ValueError, zlib.error):
+        return None
+    return content if md5_of(content) == md5 else None
+
+
+def _properties(answer: Response) -> Properties:
+    """What the headers say. The fingerprint is the MD5 where the storage keeps one.
+
+    It does for blobs that were written in one go. Elsewhere it is the ETag, which also changes
+    when the same bytes are written again.
+    """
+    etag, md5 = _etag(answer), answer.headers.get("Content-MD5", "")
     length = answer.headers.get("Content-Length", "")
-    return BlobProperties(
-        _etag(answer),
+    return Properties(
+        etag,
+        f"md5:{md5}" if md5 else f"etag:{etag}",
         int(length) if length.isdecimal() else len(answer.body),
-        metadata,
-        answer.headers.get("Content-MD5", ""),
-        answer.headers.get("Last-Modified", ""),
+        _moment(answer.headers.get("Last-Modified", "")),
     )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _etag(answer: Response) -> str:
@@ -474,8 +336,12 @@ def _etag(answer: Response) -> str:
     return etag
 
 
-def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
-    for name, value in metadata.items():
-        if not (name.isidentifier() and value.isascii() and value.isprintable()):
-            raise ValueError(f"metadata {name!r} must be an identifier with an ASCII value")
-    return {_META + name.lower(): value for name, value in metadata.items()}
+def _check_path(path: str) -> None:
+    """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
+    if any(part in ("", ".", "..") for part in path.split("/")) or _NO_NAME.search(path):
+        why = "empty, '.' or '..' between slashes, or a control character"
+        raise RefusedError(f"{path!r} is not a blob name: {why}")
+
+
+def _quoted(path: str) -> str:
+    return quote(path, safe="/=~,")

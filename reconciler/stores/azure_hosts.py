@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from reconciler.http.origins import Origins
 from reconciler.http.urls import origin
@@ -22,6 +23,13 @@ class BlobHosts:
         if self.emulator:
             return f"{self.emulator}/blob/{account}/"
         return f"https://{account}.blob.core.windows.net/"
+
+    def parts(self, url: str) -> tuple[str, str]:
+        """The base URL of the account of a blob, and its decoded `container/blob`."""
+        parts = urlsplit(url)
+        before = 3 if self.emulator else 1  # slashes: the emulator has the account in its path
+        path = parts.path.split("/", before)
+        return f"{parts.scheme}://{parts.netloc}{'/'.join(path[:-1])}/", unquote(path[-1])
 
     @property
     def origins(self) -> Origins:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,8 @@ class Properties:
     """What a store says of a file without its content.
 
     `fingerprint` changes when the content does, and only then where the store can tell (an MD5);
-    `etag` names this very write. `modified` is None where the store does not say.
+    in a list it is "" where the list does not show it. `etag` names this very write. `modified` is
+    None where the store does not say.
     """
 
     etag: str
@@ -82,6 +84,11 @@ class Store(Protocol):
         """`az://account/container`, `s3://bucket/prefix` or `file:///…`: its identity."""
         ...
 
+    @property
+    def base(self) -> str:
+        """How the URLs of its files begin, slash at the end, as platforms are told them."""
+        ...
+
     def get(self, name: str) -> Stored | None:
         """The file; None only where the store itself said that it is absent."""
         ...
@@ -117,5 +124,15 @@ class Store(Protocol):
         ...
 
     def reading(self) -> Store:
-        """The same store, which refuses to write: StoppedError names the verb and the file."""
+        """The same store, which refuses to write: RuntimeError, for it is a bug of ours."""
         ...
+
+
+def url_of(base: str, name: str) -> str:
+    """The URL of a file of the store with this base."""
+    return base + quote(name, safe="/=~,")
+
+
+def name_in(base: str, url: str) -> str | None:
+    """The name of a file of the store with this base, by its URL; None for any other file."""
+    return unquote(url.removeprefix(base)) if url.startswith(base) else None

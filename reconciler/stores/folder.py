@@ -18,7 +18,6 @@ A file system without them (exFAT, some network disks) leaves the `flock` alone 
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
 import fcntl
 import hashlib
@@ -36,11 +35,11 @@ from reconciler.errors import (
     ReconcilerError,
     RefusedError,
     RejectedError,
-    StoppedError,
     UnauthorizedError,
     UnavailableError,
 )
 from reconciler.stores.contract import Listed, Place, Properties, Stored
+from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +69,6 @@ class FolderStore:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._digests: dict[tuple[int, ...], str] = {}
-        self._reads_only = False
         self._tidy = False
 
     def __repr__(self) -> str:
@@ -82,11 +80,14 @@ class FolderStore:
         """The folder as `file:///…`."""
         return self.root.as_uri()
 
-    def reading(self) -> FolderStore:
+    @property
+    def base(self) -> str:
+        """How the URLs of its files begin."""
+        return f"{self.uri}/"
+
+    def reading(self) -> Reading:
         """The same folder, which refuses to write."""
-        reader = copy.copy(self)
-        reader._reads_only = True
-        return reader
+        return Reading(self)
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:  # noqa: ARG002
         """Where the file is or will be; whoever may enter the folder needs no grant."""
@@ -172,7 +173,7 @@ class FolderStore:
 
     def put(self, name: str, content: bytes) -> str:
         """Write, whatever is there; the new ETag."""
-        return self._write("put", name, content, Path.replace)
+        return self._write(name, content, Path.replace)
 
     def put_if_absent(self, name: str, content: bytes) -> str:
         """Create; the ETag. ConflictError where anything has the name."""
@@ -183,7 +184,7 @@ class FolderStore:
             except FileExistsError as exc:
                 raise ConflictError(f"writing {path}: it exists already") from exc
 
-        return self._write("put_if_absent", name, content, appear)
+        return self._write(name, content, appear)
 
     def replace(self, name: str, content: bytes, etag: str) -> str:
         """Replace what has this ETag; the new one. ConflictError where it has not, or is gone."""
@@ -193,13 +194,9 @@ class FolderStore:
                 raise ConflictError(f"writing {path}: another run changed it since it was read")
             temporary.replace(path)
 
-        return self._write("replace", name, content, exchange)
+        return self._write(name, content, exchange)
 
-    def _write(
-        self, verb: str, name: str, content: bytes, take_name: Callable[[Path, Path], object]
-    ) -> str:
-        if self._reads_only:
-            raise StoppedError(f"{verb} of {name} in {self.root}: this command only reads")
+    def _write(self, name: str, content: bytes, take_name: Callable[[Path, Path], object]) -> str:
         path = self._path(name)
         with self._translated("writing", name):
             self._check_root()

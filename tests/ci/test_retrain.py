@@ -86,8 +86,7 @@ def applied(command: Command, version: str = "2026-10") -> None:
 def upload(lab: Lab, name: str = "2026-10") -> None:
     """Somebody writes other data to the blob of a version."""
     rows = Path("services/local/_emulator/data/breast-cancer/2026-11.csv").read_bytes()
-    storage = lab.world().storage
-    storage.write(f"datasets/breast-cancer/{name}.csv", rows + b"\n", {}, {})
+    lab.world().data.put(f"datasets/breast-cancer/{name}.csv", rows + b"\n")
 
 
 def wanted() -> str:
@@ -173,9 +172,9 @@ def test_data_that_changed_in_place_is_a_version_of_that_day(lab: Lab, command: 
     assert wanted() == today()
     applied(command)
     assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
-    rows = lab.world().storage.get("datasets/breast-cancer/2026-10.csv")
+    rows = lab.world().data.get("datasets/breast-cancer/2026-10.csv")
     assert rows is not None
-    lab.world().storage.write("datasets/breast-cancer/2026-10.csv", rows.content + b"\n", {}, {})
+    lab.world().data.put("datasets/breast-cancer/2026-10.csv", rows.content + b"\n")
     command("retrain", "--target", "breast-*")
     assert wanted() == f"{today()}.2", "the day has a version already, of other data"
 

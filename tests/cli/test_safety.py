@@ -44,8 +44,7 @@ def writes(lab: Lab) -> list[str]:
 
 def locked(lab: Lab, **fields: Any) -> Lock:
     world = lab.world()
-    container = world.ledger._container
-    return Lock(container, "local", session.SystemClock(session.Stop()), **fields)  # type: ignore[arg-type]
+    return Lock(world.ledger._locks, "local", session.SystemClock(session.Stop()), **fields)
 
 
 HOLDER = Holder(Actor("42.1", "octocat"), "2026-11-23T10:00:00Z", "apply")
@@ -253,7 +252,7 @@ def test_environments_with_like_names_do_not_exclude_each_other(lab: Lab) -> Non
 
 def test_a_list_that_does_not_show_our_own_lock_is_not_believed(lab: Lab) -> None:
     lab.cloud.faults.script(Fault("blob.list", "stale", times=2))
-    list(lab.world().storage.container("models").list("_locks/local"))  # empty, and shown again
+    list(lab.world().store.list("_locks/local"))  # empty, and shown again
     with (
         pytest.raises(errors.UnreadableError, match="does not show that environment local is held"),
         locked(lab).held(HOLDER, 0, waiting=print, lost=lambda: None),
@@ -384,8 +383,8 @@ def test_a_run_that_was_paused_writes_nothing_before_it_hears_that_its_lock_is_l
             later = opened.world.clock.now() + LEASE_S
             monkeypatch.setattr(opened.world.clock, "now", lambda: later)
             with pytest.raises(errors.StoppedError, match="the lock was lost"):
-                opened.world.ledger.plans._container.put("x", b"x")
-    assert lab.world().storage.container("models").get("x") is None
+                opened.world.ledger.plans._store.put("x", b"x")
+    assert lab.world().store.get("x") is None
 
 
 def test_a_run_that_loses_its_lock_sends_no_further_try_of_a_write(

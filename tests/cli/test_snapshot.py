@@ -131,7 +131,7 @@ def evaluated(lab: Lab) -> None:
 def retouched(lab: Lab) -> None:
     """The data under a path changed after a version was trained on it."""
     lab.apply()
-    lab.world().storage.container("datasets").put("breast-cancer/2026-10.csv", b"other data")
+    lab.world().data.put("datasets/breast-cancer/2026-10.csv", b"other data")
 
 
 def created(lab: Lab) -> None:

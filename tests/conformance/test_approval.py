@@ -246,9 +246,9 @@ def test_a_swap_from_another_model_than_was_planned_is_not_carried_out(
     lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
     plan = lab.plan()
     newer, address = "2026-12", plan.changes[0].address
-    storage = lab.world().storage
-    data = storage.get("datasets/breast-cancer/2026-11.csv")
-    storage.container("datasets").put("breast-cancer/2026-12.csv", data.content)  # type: ignore
+    store = lab.world().data
+    data = store.get("datasets/breast-cancer/2026-11.csv")
+    store.put("datasets/breast-cancer/2026-12.csv", data.content)  # type: ignore
     lab.edit("breast-cancer.yaml", "2026-10", newer)
     assert not lab.apply().failures
     lab.edit("breast-cancer.yaml", newer, "2026-10")

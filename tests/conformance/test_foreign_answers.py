@@ -158,7 +158,7 @@ def test_the_record_of_another_endpoint() -> None:
 
 def test_the_list_of_another_folder(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.converge(lab.world(), 8, goal=Goal.TRAINED)
-    container = lab.world().ledger._container
+    store = lab.world().store
     send = Mixed.send
 
     def relisted(self: Mixed, request: requests.PreparedRequest, *a: Any, **k: Any) -> Any:
@@ -167,7 +167,7 @@ def test_the_list_of_another_folder(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Mixed, "send", relisted)
     with pytest.raises(UnreadableError, match="expected a list of the blobs below"):
-        list(container.list("diabetes/"))
+        list(store.list("diabetes/"))
 
 
 def test_a_job_that_made_another_version_is_not_taken_for_a_failure(

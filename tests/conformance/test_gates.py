@@ -43,12 +43,12 @@ def test_a_model_of_too_few_rows_is_not_bound(
 def test_a_line_break_in_quotes_makes_no_further_row(switched: Callable[..., Lab]) -> None:
     lab = switched()
     only(lab, "breast-cancer")
-    store = lab.world().storage.container("datasets")
-    data = store.get("breast-cancer/2026-10.csv")
+    store = lab.world().data
+    data = store.get("datasets/breast-cancer/2026-10.csv")
     assert data is not None
     header, *rows = data.content.decode().splitlines()
     broken = ['"{}\n",{}'.format(*row.split(",", 1)) for row in rows]
-    store.put("breast-cancer/2026-10.csv", "\n".join([header, *broken]).encode())  # type: ignore[attr-defined]
+    store.put("datasets/breast-cancer/2026-10.csv", "\n".join([header, *broken]).encode())
     lab.edit(MODEL, RULES, f'{RULES}\n    - {{metric: AUC, minRows: "229"}}')
     (failure,) = lab.apply().failures
     assert "inconclusive: AUC of 228 rows says nothing" in failure.message

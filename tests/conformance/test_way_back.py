@@ -423,9 +423,9 @@ def test_the_way_back_is_never_a_model_that_was_not_proved(
     file = "breast-cancer.yaml" if name == "breast-cancer" else "diabetes.yaml"
     lab.edit(file, '"2026-11"', '"2026-12"')
     folder = "diabetes/young" if name == "diabetes-young" else name
-    storage: Any = lab.world().storage
-    data = storage.get(f"datasets/{folder}/2026-11.csv")
-    storage.container("datasets").put(f"{folder}/2026-12.csv", data.content)
+    store: Any = lab.world().data
+    data = store.get(f"datasets/{folder}/2026-11.csv")
+    store.put(f"datasets/{folder}/2026-12.csv", data.content)
     (failure,) = lab.apply().failures
     assert failure.message.endswith("version 2026-12 is rejected; rolled back, and proved")
     lab.clock.advance(60)
@@ -493,9 +493,9 @@ def test_a_model_file_that_was_written_again_after_its_evaluation_is_not_bound(
     lab.apply()
     want(lab, "breast-cancer", "2026-11")
     lab.converge(lab.world(), 1, goal=Goal.TRAINED)
-    storage: Any = lab.world().storage
-    good = storage.get("models/breast-cancer/2026-10/model.ilearner")
-    storage.container("models").put("breast-cancer/2026-11/model.ilearner", good.content)
+    store: Any = lab.world().data
+    good = store.get("models/breast-cancer/2026-10/model.ilearner")
+    store.put("models/breast-cancer/2026-11/model.ilearner", good.content)
     change = lab.changes()["breast-cancer"]
     assert (change.action, change.code) == (Action.BLOCK, "model_changed")
     assert "was written again after it was evaluated" in change.why

@@ -326,8 +326,8 @@ class Stage:
                 record = world.ledger.record(by_name[name].address)
                 if record is None or not record.proved:
                     return f"{name} serves a model that was never proved"
-                path = world.storage.path_of(record.wanted)
-                blob = world.storage.get(path) if path else None
+                at = world.file_at(record.wanted.url)
+                blob = at[0].get(at[1]) if at else None
                 if blob is None or hashlib.sha256(blob.content).hexdigest() != model:
                     return f"{name} serves another model than the one that was proved"
         return ""

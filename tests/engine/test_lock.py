@@ -348,7 +348,7 @@ def every_write(lab: Lab, world: World) -> list[Callable[[], object]]:
     return [
         lambda: world.targets[new.kind].switch(new, Model(ref)),
         lambda: world.targets[classic.kind].switch(classic, Model(ref)),
-        lambda: world.ledger._container.put("x", b"x"),
+        lambda: world.ledger._store.put("x", b"x"),
         lambda: trainer.submit(new.recipe, {}, {}),
         lambda: trainer.start("x" * 32),
         lambda: trainer.cancel("x" * 32),

@@ -14,7 +14,7 @@ from reconciler.errors import UnreadableError
 from reconciler.ledger import Attempt
 from reconciler.model import Artifact, ArtifactState, ModelRef, Rule, RuleKind
 from reconciler.platforms.trainer import Job, JobState
-from reconciler.stores.azure_blob import BlobUrl
+from reconciler.stores.contract import Place
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OURS = "models/churn/1/model.ilearner"
 
 
 def finished(**outputs: str) -> Job:
-    places = {port: BlobUrl("https://a.b/", path, "?sas") for port, path in outputs.items()}
+    places = {port: Place(f"https://a.b/{path}", "?sas") for port, path in outputs.items()}
     return Job(JobState.FINISHED, outputs=places)
 
 
@@ -88,7 +88,7 @@ def test_rows_of_data_that_changed_since_the_training_count_for_nothing(
     world, binding, _ = scene
     asking = replace(binding, accept=(Rule("AUC", RuleKind.MIN_ROWS, Decimal(1)),))
     (path,) = [path for _, path in binding.recipe.inputs]
-    blob = world.storage.get(path)
+    blob = world.data.get(path)
     assert blob is not None
-    assert _rows(world, asking, Attempt("1", "", {path: blob.fingerprint})) is not None
+    assert _rows(world, asking, Attempt("1", "", {path: blob.properties.fingerprint})) is not None
     assert _rows(world, asking, Attempt("1", "", {path: "md5:another"})) is None

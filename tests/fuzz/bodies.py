@@ -130,7 +130,7 @@ def _speak_of_everything(lab: Lab, world: World) -> None:
         world.ledger.plans.check(plan)
     for path in ("subscriptions/none", "workspaces/none/webservices", "blob/mllocal/x/y"):
         with contextlib.suppress(ReconcilerError):
-            world.ledger._container._account._http.request("GET", f"{lab.url}/{path}")
+            world.ledger._store._http.request("GET", f"{lab.url}/{path}")
 
 
 def keep(kept: dict[str, list[bytes]], kind: str, body: bytes) -> None:

@@ -14,14 +14,14 @@ from hypothesis.errors import HypothesisWarning
 
 from reconciler import model
 from reconciler.errors import ReconcilerError
-from reconciler.stores.azure_blob import BlobUrl
+from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypothesis.strategies import SearchStrategy
 
-_NAMES = {**vars(model), "Mapping": Mapping, "BlobUrl": BlobUrl}  # imported for typing only
+_NAMES = {**vars(model), "Mapping": Mapping, "Place": Place}  # imported for typing only
 SLOWEST = timedelta(seconds=5)  # for one body; a machine that is busy must not fail the tests
 
 

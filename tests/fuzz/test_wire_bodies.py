@@ -32,7 +32,7 @@ from reconciler.platforms.studio.members import text
 from reconciler.platforms.studio.operation import operation_state
 from reconciler.platforms.studio.web_service import patched_model
 from reconciler.platforms.studio.web_service_state import live_of
-from reconciler.stores.azure_blob import Account
+from reconciler.stores.azure_blob import AzureBlob
 from reconciler.stores.azure_hosts import BlobHosts
 from tests.fuzz.mutations import every_other_value, foreign
 from tests.fuzz.promise import always, check_types, parsed
@@ -194,8 +194,8 @@ def blobs(body: bytes, _: Town) -> None:
 
 def _names(*pages: bytes, container: str = "models") -> list[str]:
     hosts = BlobHosts("http://127.0.0.1:1")
-    account = Account(_Stub(*pages), hosts, "abc", "a2V5")  # type: ignore[arg-type]
-    return [blob.name for blob in account.container(container).list()]
+    store = AzureBlob(_Stub(*pages), hosts, "abc", "a2V5", container)  # type: ignore[arg-type]
+    return [blob.name for blob in store.list()]
 
 
 def manifest(body: bytes, _: Town) -> object:

@@ -16,7 +16,6 @@ class Stored:
     content: bytes
     etag: str
     headers: dict[str, str]
-    lease: str = ""
 
 
 @dataclass
@@ -43,8 +42,6 @@ class Storage:
             return _error(404, "ContainerNotFound")
         if query.get("comp") == "list":
             return self._list(path, query)
-        if query.get("comp") == "lease":
-            return self._lease(path, heard)
         return self._put(path, heard) if heard.method == "PUT" else self._get(path)
 
     def _get(self, path: str) -> Answer:
@@ -71,20 +68,6 @@ class Storage:
             self.lose -= 1
             return _error(503, "ServerBusy")
         return Answer(201, b"", {"ETag": self.blobs[path].etag})
-
-    def _lease(self, path: str, heard: Heard) -> Answer:
-        blob, action = self.blobs[path], heard.headers["x-ms-lease-action"]
-        proposed = heard.headers["x-ms-proposed-lease-id"]
-        if action == "acquire" and blob.lease not in ("", proposed):
-            return _error(409, "LeaseAlreadyPresent")
-        if action != "acquire" and heard.headers["x-ms-lease-id"] != blob.lease:
-            return _error(409, "LeaseIdMismatchWithLeaseOperation")
-        blob.lease = {"acquire": proposed, "renew": blob.lease, "release": ""}[action]
-        return Answer(
-            201 if action == "acquire" else 200,
-            b"",
-            {"x-ms-lease-id": blob.lease, "ETag": blob.etag},
-        )
 
     def _list(self, container: str, query: dict[str, str]) -> Answer:
         prefix = f"{container}/{query.get('prefix', '')}"

@@ -110,8 +110,8 @@ _COMPOSE = _mutations(
     "reconciler/cli/compose.py",
     (
         "a run without its lock writes to the store",
-        "storage = Account(http.halted_by(stop.lost),",
-        "storage = Account(http,",
+        "held = http.halted_by(stop.lost)",
+        "held = http",
         "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
     ),
     (
@@ -138,26 +138,26 @@ _BLOB = _mutations(
     "reconciler/stores/azure_blob.py",
     (
         "a replacement does not name the ETag it replaces",
-        'self._write(name, content, {"If-Match": etag}, content_type, metadata)',
-        "self._write(name, content, {}, content_type, metadata)",
+        'self._write(name, content, {"If-Match": etag})',
+        "self._write(name, content, {})",
         "tests/http/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
     ),
     (
         "a claim overwrites what is there",
-        'self._write(name, content, {"If-None-Match": "*"}, content_type, metadata)',
-        "self._write(name, content, {}, content_type, metadata)",
+        'self._write(name, content, {"If-None-Match": "*"})',
+        "self._write(name, content, {})",
         "tests/http/test_wire_blob.py::test_of_many_who_claim_one_wins",
     ),
     (
         "a claim whose answer was lost is lost to nobody",
-        "if (etag := self._etag_of_write(path, write_id)) is None:",
-        "if (etag := None) is None:",
+        "if stored is None or stored.content != content:",
+        "if True:",
         "tests/http/test_wire_blob.py::test_a_claim_whose_answer_was_lost_is_still_ours",
     ),
     (
         "every conflict is taken for our own write",
-        "if answer is None or answer.headers.get(_META + _WRITE_ID) != write_id:",
-        "if answer is None:",
+        "if stored is None or stored.content != content:",
+        "if stored is None:",
         "tests/http/test_wire_blob.py::test_a_stale_replacement_is_a_conflict",
     ),
     (
@@ -174,7 +174,7 @@ _BLOB = _mutations(
     ),
     (
         "bytes that are not those stored are believed",
-        "if stored and stored != md5_of(answer.body):",
+        "if md5 and md5 != md5_of(answer.body):",
         "if False:",
         "tests/http/test_wire_blob.py::test_bytes_that_are_not_those_stored_are_unreadable",
     ),
@@ -182,19 +182,7 @@ _BLOB = _mutations(
         "an answer without an ETag is one of the store",
         'if not (etag := answer.headers.get("ETag", "")):',
         'if (etag := answer.headers.get("ETag", "")) is None:',
-        "tests/http/test_wire_blob.py::test_a_page_of_a_proxy_is_neither_a_write_nor_a_blob_nor_a_lease",
-    ),
-    (
-        "a survey, whose lists may be late, writes",
-        "if self._shown is not None and permissions == _WRITE:",
-        "if False:",
-        "tests/conformance/test_survey.py::test_a_survey_refuses_to_write",
-    ),
-    (
-        "a blob at a host of anybody is fetched",
-        "if url not in hosts.origins:",
-        "if False:",
-        "tests/http/test_wire_blob.py::test_a_reference_to_another_host_is_refused",
+        "tests/http/test_wire_blob.py::test_a_page_of_a_proxy_is_neither_a_write_nor_a_blob",
     ),
     (
         "names that HTTP libraries rewrite reach another blob",
@@ -210,14 +198,10 @@ _BLOB = _mutations(
     ),
     (
         "on Azure a SAS may go by plain http",
-        "https_only=not self._hosts.emulator,",
-        "https_only=False,",
-        "tests/http/test_wire_blob.py::test_on_azure_a_reference_is_for_https_only",
+        "self._https_only = not hosts.emulator",
+        "self._https_only = False",
+        "tests/http/test_wire_blob.py::test_on_azure_a_grant_is_for_https_only",
     ),
-)
-
-_VALUES = _mutations(
-    "reconciler/stores/azure_values.py",
     (
         "a copy in the metadata is believed whatever the blob holds",
         "return content if md5_of(content) == md5 else None",
@@ -228,7 +212,27 @@ _VALUES = _mutations(
         "a copy may grow without end",
         "unpacked.decompress(base64.b64decode(copy, validate=True), _MOST_COPIED_BYTES)",
         "unpacked.decompress(base64.b64decode(copy, validate=True))",
-        "tests/http/test_wire_blob_survey.py::test_a_copy_that_grows_without_end_is_not_unpacked",
+        "tests/stores/test_survey.py::test_a_copy_that_grows_without_end_is_not_unpacked",
+    ),
+)
+
+_READING = _mutations(
+    "reconciler/stores/reading.py",
+    (
+        "a store that is only read is written to",
+        'raise RuntimeError(f"{verb} of {name} in {self.uri}: a write in a command that only reads")',
+        "self._store.put(name, b'')",
+        "tests/conformance/test_survey.py::test_a_survey_refuses_to_write",
+    ),
+)
+
+_REFERENCES = _mutations(
+    "reconciler/platforms/studio/blobs.py",
+    (
+        "a blob at a host of anybody is fetched",
+        "if url not in hosts.origins:",
+        "if False:",
+        "tests/studio/test_blobs.py::test_a_reference_to_another_host_is_refused",
     ),
 )
 
@@ -236,26 +240,26 @@ _LEDGER = _mutations(
     "reconciler/ledger/__init__.py",
     (
         "a version is claimed over the claim of another run",
-        "self._container.put_if_absent(name, manifest_json(manifest), in_lists=True),",
-        "self._container.put(name, manifest_json(manifest)),",
+        "self._store.put_if_absent(name, manifest_json(manifest))",
+        "self._store.put(name, manifest_json(manifest))",
         "tests/engine/test_ledger.py::test_who_claims_a_version_second_gets_the_claim_of_the_first",
     ),
     (
         "a manifest is written over what another run wrote",
-        "etag = self._container.replace(name, manifest_json(manifest), entry.etag, in_lists=True)",
-        "etag = self._container.put(name, manifest_json(manifest))",
+        "self._store.replace(name, manifest_json(manifest), entry.etag)",
+        "self._store.put(name, manifest_json(manifest))",
         "tests/engine/test_ledger.py::test_a_manifest_that_another_run_changed_is_not_written_over",
     ),
     (
         "a record is written over what another run wrote",
-        "etag = self._container.replace(name, content, record.etag, in_lists=True)",
-        "etag = self._container.put(name, content)",
+        "etag = self._store.replace(name, content, record.etag)",
+        "etag = self._store.put(name, content)",
         "tests/engine/test_ledger.py::test_a_record_that_another_run_changed_is_not_written_over",
     ),
     (
         "a first record is written over that of another run",
-        "etag = self._container.put_if_absent(name, content, in_lists=True)",
-        "etag = self._container.put(name, content)",
+        "etag = self._store.put_if_absent(name, content)",
+        "etag = self._store.put(name, content)",
         "tests/engine/test_ledger.py::test_a_record_that_another_run_changed_is_not_written_over",
     ),
 )
@@ -356,7 +360,7 @@ _OBSERVE = _mutations(
     ),
     (
         "rows of changed data count for the gate",
-        "if blob is not None and blob.fingerprint == attempt.inputs.get(path)",
+        "if blob is not None and blob.properties.fingerprint == attempt.inputs.get(path)",
         "if blob is not None",
         "tests/engine/test_outputs.py::test_rows_of_data_that_changed_since_the_training_count_for_nothing",
     ),
@@ -1440,8 +1444,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_RECORD,
     *_MANIFEST,
     *_MEMBERS,
-    *(*_ALONE, *_LOCK, *_BLOB, *_VALUES, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
-    *(*_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_ARTIFACTS),
+    *(*_ALONE, *_LOCK, *_BLOB, *_READING, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
+    *(*_REFERENCES, *_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_ARTIFACTS),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
     *(*_RESPONSE, *_HTTP, *_LANES, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),

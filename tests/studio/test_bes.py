@@ -15,6 +15,7 @@ from reconciler.http.response import Headers, Response
 from reconciler.platforms.studio.bes import BatchExecution, parse_job
 from reconciler.platforms.studio.hosts import Hosts
 from reconciler.platforms.trainer import JobState
+from reconciler.stores.contract import Place
 from tests.test_plan import RECIPE
 
 STATES = [
@@ -42,7 +43,7 @@ def test_a_finished_job_has_outputs_by_port(code: object) -> None:
     place = {"BaseLocation": "https://a/", "RelativeLocation": "c/m.ilearner", "SasBlobToken": "?s"}
     job = parse_job({"StatusCode": code, "Results": {"output2": place}, "Extra": 1})
     assert job.state is JobState.FINISHED
-    assert job.outputs["output2"].relative == "c/m.ilearner"
+    assert job.outputs["output2"] == Place("https://a/c/m.ilearner", "?s")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import NotFoundError, RejectedError, UnreadableError
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import path_id
+from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.trainer import Job, JobState
-from reconciler.stores.azure_blob import BlobUrl
+from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
     from reconciler.model import Recipe, TrainingService
     from reconciler.platforms.studio.hosts import Hosts
+    from reconciler.stores.azure_hosts import BlobHosts
 
 MAX_UNFINISHED_JOBS = 40  # §4.7: more are queued by the service, out of our sight
 API_VERSION = "api-version=2.0"
@@ -45,20 +47,21 @@ class BatchExecution:
 
     def __init__(self, http: Http, hosts: Hosts, service: TrainingService, key: str) -> None:
         self._http = http
+        self._blobs = hosts.blob
         self._name = service.name
         base = f"{hosts.scoring}{service.url}" if service.url.startswith("/") else service.url
         self._jobs = f"{base.rstrip('/')}/jobs"
         self._credential = Bearer(key, hosts.scoring_origins)
 
     def submit(
-        self, recipe: Recipe, inputs: Mapping[str, BlobUrl], outputs: Mapping[str, BlobUrl]
+        self, recipe: Recipe, inputs: Mapping[str, Place], outputs: Mapping[str, Place]
     ) -> str:
         """The id of a new job. The answer is a JSON string; the job does not run yet (§4.1)."""
         answer = self._http.request(
             "POST",
             f"{self._jobs}?{API_VERSION}",
             credential=self._credential,
-            json=job_body(recipe, inputs, outputs),
+            json=job_body(recipe, inputs, outputs, self._blobs),
             what=f"submitting a job to training service {self._name}",
         )
         job = answer.json()
@@ -120,24 +123,16 @@ class BatchExecution:
 
 
 def job_body(
-    recipe: Recipe, inputs: Mapping[str, BlobUrl], outputs: Mapping[str, BlobUrl]
+    recipe: Recipe, inputs: Mapping[str, Place], outputs: Mapping[str, Place], blobs: BlobHosts
 ) -> dict[str, Any]:
     """The submit body, blob references in SAS style; no `Inputs` where the recipe has none."""
     body: dict[str, Any] = {
-        "Outputs": {port: _reference(place) for port, place in outputs.items()},
+        "Outputs": {port: reference(place, blobs) for port, place in outputs.items()},
         "GlobalParameters": dict(recipe.parameters),
     }
     if inputs:
-        body["Inputs"] = {port: _reference(place) for port, place in inputs.items()}
+        body["Inputs"] = {port: reference(place, blobs) for port, place in inputs.items()}
     return body
-
-
-def _reference(place: BlobUrl) -> dict[str, str]:
-    return {
-        "BaseLocation": place.base,
-        "RelativeLocation": place.relative,
-        "SasBlobToken": place.sas,
-    }
 
 
 def parse_job(document: Mapping[str, Any]) -> Job:
@@ -151,16 +146,16 @@ def parse_job(document: Mapping[str, Any]) -> Job:
     return Job(state, "" if details is None else str(details), outputs)
 
 
-def _outputs(results: object) -> dict[str, BlobUrl]:
+def _outputs(results: object) -> dict[str, Place]:
     if not isinstance(results, dict):
         raise UnreadableError("the finished job has no Results")
     return {str(port): _place(port, result) for port, result in results.items()}
 
 
-def _place(port: str, result: object) -> BlobUrl:
+def _place(port: str, result: object) -> Place:
     parts = result if isinstance(result, dict) else {}
     base, relative = parts.get("BaseLocation"), parts.get("RelativeLocation")
     sas = parts.get("SasBlobToken") or ""
     if not (isinstance(base, str) and isinstance(relative, str) and isinstance(sas, str)):
         raise UnreadableError(f"result {port} of the job has no BaseLocation or RelativeLocation")
-    return BlobUrl(base, relative, sas)
+    return Place(f"{base.rstrip('/')}/{relative.lstrip('/')}", sas)

@@ -24,6 +24,7 @@ from reconciler.http.credentials import Bearer
 from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Reason, Refusal, Witness
 from reconciler.platforms.contract import Answer, Can, Connection, Target
 from reconciler.platforms.studio import scoring
+from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.studio.classic_reads import Reads
 from reconciler.platforms.studio.definition import model_ref, shown_uri
 from reconciler.platforms.studio.marks import Described, described
@@ -183,15 +184,8 @@ class ClassicEndpoints(Target):
         live = _live(service, endpoint, binding, Witness.SERVICE, self._mark)
         if live.refusal is not None:
             raise RefusedError(f"{binding.address}: {live.refusal.message}")
-        location = self._grant(model.ref)
-        resource = {
-            "Name": live.asset,
-            "Location": {
-                "BaseLocation": location.base,
-                "RelativeLocation": location.relative,
-                "SasBlobToken": location.sas,
-            },
-        }
+        location = reference(self._grant(model.ref), self._hosts.blob)
+        resource = {"Name": live.asset, "Location": location}
         self._http.request(
             "PATCH",
             self._reads.endpoint_url(service, _address(binding)),

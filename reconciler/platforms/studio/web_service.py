@@ -24,6 +24,7 @@ from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Witness
 from reconciler.platforms.contract import DONE, Answer, Can, Connection, Progress, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.arm_list import read_list
+from reconciler.platforms.studio.blobs import fetch
 from reconciler.platforms.studio.creation import creation_body, make_creation
 from reconciler.platforms.studio.definition import (
     Definition,
@@ -38,7 +39,6 @@ from reconciler.platforms.studio.operation import operation_state
 from reconciler.platforms.studio.ownership import is_ours, is_protected, with_protection
 from reconciler.platforms.studio.settings import with_settings
 from reconciler.platforms.studio.web_service_state import keep, live_of
-from reconciler.stores import azure_blob as blob
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -321,7 +321,7 @@ class WebServices(Target):
         check_is_of(document, answer.what, id=_of(address).path, name=_of(address).name)
         if not (where := payloads_location(document)):
             return document
-        payload = blob.fetch_url(self._http, self._hosts.blob, where)
+        payload = fetch(self._http, self._hosts.blob, where)
         return with_payload(document, payload.json_object())
 
     def _url(self, address: Address, below: str = "") -> str:

@@ -1,0 +1,157 @@
+"""Few lists of a store that show many files: what a plan of a fleet asks instead of each file.
+
+Lists are long, so they are asked for by prefix: by folder, or by folders above where there are
+many. They end early when all that is wanted was seen, and are given up when reading on would cost
+more than asking for each file; a list that is given up has shown less, and nothing else. Absence
+from a list is never believed: what no list shows is asked for, for only the file itself can say
+that it is not there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from reconciler.errors import NotKnownError, RefusedError
+from reconciler.soon import Once
+from reconciler.stores.contract import Stored
+from reconciler.stores.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from reconciler.soon import Soon
+    from reconciler.stores.contract import Listed, Properties, Store
+
+MOST_LISTS = 4  # per group of files
+MOST_ALONE = 8  # files of a folder that are asked for one by one before it is listed
+PAGE = 5_000  # files that a request for a list shows, about
+MOST_UNFORESEEN = 10 * PAGE  # files that are read of a list that nobody foresaw
+WORTH_A_PAGE = (
+    64  # a page must show so many files that are wanted, or each is asked for at less cost
+)
+
+
+class Survey(Reading):
+    """A store that looks a name up in lists before it asks. It refuses to write: lists may be late.
+
+    The properties of one file are asked for once: of a fleet that begins, every endpoint serves
+    the same model.
+    """
+
+    def __init__(self, store: Store, groups: Iterable[Iterable[str]], soon: Soon) -> None:
+        """Begin to read lists of groups of names that lie side by side.
+
+        A list that cannot be read is an error of every name that it was to show.
+        """
+        super().__init__(store)
+        self._heads: Once[Properties | None] = Once()
+        self._unforeseen = _Unforeseen(store)
+        self._lists: dict[str, Callable[[], Mapping[str, Listed]]] = {}
+        for names in [names for group in groups for names in beside(set(group))]:
+            shown = soon(_reading(store, names))
+            self._lists.update(dict.fromkeys(names, shown))
+
+    def get(self, name: str) -> Stored | None:
+        """The file, by a list where one shows all of it."""
+        shown = self._shown(name)
+        if shown is not None and shown.content is not None:
+            return Stored(shown.content, shown.properties)
+        return self._store.get(name)
+
+    def head(self, name: str) -> Properties | None:
+        """Its properties, by a list where one shows the fingerprint."""
+        shown = self._shown(name)
+        if shown is not None and shown.properties.fingerprint:
+            return shown.properties
+        return self._heads(name, lambda: self._store.head(name))
+
+    def _shown(self, name: str) -> Listed | None:
+        shown = self._lists.get(name)
+        return shown().get(name) if shown else self._unforeseen.look_up(name)
+
+
+class _Unforeseen:
+    """Files that nobody said would be asked for, such as those of the versions that serve now.
+
+    A folder (`model/version`) of which some were asked for one by one is then listed.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._guard = threading.Lock()
+        self._asked: Counter[str] = Counter()
+        self._lists: dict[str, Future[Mapping[str, Listed]]] = {}
+
+    def look_up(self, name: str) -> Listed | None:
+        """What a list shows of the name, if there is one by now."""
+        folder = "/".join(name.split("/")[:2]) + "/"
+        with self._guard:
+            self._asked[folder] += 1
+            listed = self._lists.get(folder)
+            begin = listed is None and self._asked[folder] > MOST_ALONE
+            if begin:
+                listed = self._lists[folder] = Future()
+        if listed is None:
+            return None
+        if begin:
+            self._list(folder, listed)
+        return listed.result().get(name)
+
+    def _list(self, folder: str, listed: Future[Mapping[str, Listed]]) -> None:
+        try:
+            listed.set_result(_first(self._store, folder, MOST_UNFORESEEN))
+        except BaseException as exc:
+            listed.set_exception(exc)
+
+
+def beside(names: Collection[str]) -> list[frozenset[str]]:
+    """The names, each in one of few sets: those of one folder, as deep as there are few folders."""
+    deepest = max((name.count("/") for name in names), default=0)
+    for depth in range(deepest, -1, -1):
+        folders: dict[tuple[str, ...], set[str]] = {}
+        for name in sorted(names):
+            *above, _ = name.split("/")
+            folders.setdefault(tuple(above[:depth]), set()).add(name)
+        if len(folders) <= MOST_LISTS:
+            break
+    return [frozenset(found) for found in folders.values()] if names else []
+
+
+def _reading(store: Store, names: frozenset[str]) -> Callable[[], Mapping[str, Listed]]:
+    return lambda: _first(
+        store,
+        _beginning(min(names), max(names)),
+        (2 + len(names) // WORTH_A_PAGE) * PAGE,
+        names,
+    )
+
+
+def _first(
+    store: Store, prefix: str, most: int, wanted: frozenset[str] | None = None
+) -> Mapping[str, Listed]:
+    """The first files of a list, or of these the wanted ones; the list ends with the last of them.
+
+    A list that the store does not give shows nothing: of a whole account, or one that an offline
+    plan does not know. The files themselves may be known.
+    """
+    found: dict[str, Listed] = {}
+    try:
+        for listed in islice(store.list(prefix), most):
+            if wanted is None or listed.name in wanted:
+                found[listed.name] = listed
+                if wanted is not None and len(found) == len(wanted):
+                    break
+    except (NotKnownError, RefusedError):
+        pass
+    return found
+
+
+def _beginning(first: str, last: str) -> str:
+    """How both begin, and so does whatever sorts between them."""
+    pairs = enumerate(zip(first, last, strict=False))
+    end = next((i for i, (a, b) in pairs if a != b), min(len(first), len(last)))
+    return first[:end]
