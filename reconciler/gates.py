@@ -17,8 +17,6 @@ from reconciler.model import Judgement, Rule, RuleKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-KNOWN_AFTER_TRAINING = "known after training"
-
 
 def judge(
     rules: Iterable[Rule],
@@ -36,13 +34,30 @@ def judge(
 
 
 def pending(rules: Iterable[Rule]) -> tuple[Judgement, ...]:
-    """The judgements of a model that is not trained yet: all inconclusive."""
-    return tuple(Judgement(rule, None, None, None, KNOWN_AFTER_TRAINING) for rule in rules)
+    """The judgements of a model that is not trained yet: all inconclusive, no message."""
+    return tuple(Judgement(rule, None, None, None, "") for rule in rules)
 
 
 def allows(judgements: Iterable[Judgement]) -> bool:
     """Whether no rule failed and none that must be known is unknown."""
     return all(judgement.passed for judgement in judgements)
+
+
+def verdict(judgements: Iterable[Judgement]) -> str:
+    """`not accepted: AUC is 0.8, and must be atLeast 0.85`: why the model is not let through."""
+    lost = [judgement for judgement in judgements if not judgement.passed]
+    failed = any(judgement.passed is False for judgement in lost)
+    return f"{'not accepted' if failed else 'inconclusive'}: " + "; ".join(map(_why_not, lost))
+
+
+def _why_not(judgement: Judgement) -> str:
+    if judgement.message:
+        return judgement.message
+    rule = judgement.rule
+    against = "" if judgement.live is None else f" (live {judgement.live:g})"
+    return (
+        f"{rule.metric} is {judgement.candidate:g}{against}, and must be {rule.kind} {rule.bound}"
+    )
 
 
 def _judge_rows(rule: Rule, rows: int | None) -> Judgement:

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from reconciler import gates
+from reconciler.approval import covers
 from reconciler.model import (
     Action,
     Artifact,
@@ -30,8 +31,9 @@ from reconciler.model import (
     Store,
     Version,
     Witness,
+    differences,
 )
-from reconciler.plan import covers, decide, field_diffs, make_plan
+from reconciler.plan import decide, make_plan
 from reconciler.platforms.studio.web_service import WebServiceAddress
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
@@ -144,7 +146,7 @@ def test_a_record_as_witness_is_named_in_the_plan() -> None:
     change = decide(observed(Live(HEALTHY, served=NEW, hidden=True, witness=Witness.RECORD)))
     assert change.action is Action.NOOP
     assert change.warnings == (
-        "the service does not reveal its model; the record in the store is the witness",
+        "the service does not reveal its model; the record in the store names it",
     )
 
 
@@ -161,7 +163,7 @@ def test_a_changed_recipe_names_the_fields_that_differ() -> None:
 
 
 def test_equal_values_have_no_diffs() -> None:
-    assert field_diffs({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}, "x") == ()
+    assert differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}, "x") == ()
 
 
 def test_the_plan_of_nothing_to_do_is_converged() -> None:
@@ -322,5 +324,5 @@ def test_an_update_of_another_run_is_waited_for_where_it_leads_to_the_approved_m
 
 
 def test_what_came_whole_is_shown_as_json_and_not_as_python() -> None:
-    (diff,) = field_diffs({}, {"inputs": {"input1": "a.csv"}}, "recipe")
+    (diff,) = differences({}, {"inputs": {"input1": "a.csv"}}, "recipe")
     assert (diff.before, diff.after) == (None, '{"input1":"a.csv"}')

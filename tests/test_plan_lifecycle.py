@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.approval import beyond, covers
 from reconciler.model import (
     Action,
     ArtifactState,
@@ -26,7 +27,7 @@ from reconciler.model import (
     SecretName,
     WayBack,
 )
-from reconciler.plan import Prune, beyond, covers, decide, make_plan
+from reconciler.plan import Prune, decide, make_plan
 from reconciler.platforms.studio.classic_endpoint import ClassicAddress
 from reconciler.render.words import destinations
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
@@ -246,11 +247,13 @@ def test_an_incomplete_read_prunes_nothing_and_says_so() -> None:
     found = NotDeclared((owned(1),), unread=("listing answered 503",))
     plan = make_plan(ENVIRONMENT, in_sync(1), not_declared=found, prune=Prune())
     assert plan.counts[Action.DELETE] == 0
-    assert "nothing is deleted that is not declared" in plan.notes[-1]
+    assert plan.notes[-1].startswith("undeclared endpoints were not deleted, because")
     blind = observed(Live(Health(HealthCode.UNKNOWN, "503")))
     plan = make_plan(ENVIRONMENT, [blind], not_declared=NotDeclared((owned(1),)), prune=Prune())
     assert plan.counts[Action.DELETE] == 0
-    assert plan.notes == ("nothing is deleted that is not declared: 503",)
+    assert plan.notes == (
+        "undeclared endpoints were not deleted, because not everything could be read: 503",
+    )
 
 
 @pytest.mark.parametrize(

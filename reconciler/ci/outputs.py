@@ -30,10 +30,8 @@ def _outputs(outcome: Outcome) -> dict[str, str]:
     known |= {"refused": _flag(_is_refused(outcome)), "counts": _counts(outcome)}
     plan = outcome.planned or outcome.document
     if isinstance(plan, Plan):
-        from reconciler.plan import TO_DO
-
         known["plan-id"] = plan.digest
-        known["has-changes"] = _flag(any(plan.counts[action] for action in TO_DO))
+        known["has-changes"] = _flag(bool(plan.to_do))
     if isinstance(outcome.document, Report):
         known["has-changes"] = _flag(bool(outcome.document.done))
     if outcome.has_changes is not None:

@@ -322,9 +322,9 @@ def train(
     verbose: Verbose = 0,
 ) -> Outcome:
     """Train and judge what is missing without touching an endpoint, then show the plan."""
+    from reconciler.approval import Approval
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
-    from reconciler.cli.approval import Approval
     from reconciler.cli.ending import reported
 
     printing.log_to_stderr(verbose)
@@ -357,10 +357,10 @@ def rollback(
     verbose: Verbose = 0,
 ) -> Outcome:
     """Swap the previous model back in, prove it, and reject the version that serves now."""
+    from reconciler.approval import Approval
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
-    from reconciler.cli.approval import Approval
     from reconciler.cli.ending import Ending, reported
 
     printing.log_to_stderr(verbose)
@@ -390,10 +390,10 @@ def reinstate(
     verbose: Verbose = 0,
 ) -> Outcome:
     """Take back the rejection of a version, so that it may be bound again."""
+    from reconciler.approval import Approval
     from reconciler.cli import applying, session
     from reconciler.cli import output as printing
     from reconciler.cli import rollback as command
-    from reconciler.cli.approval import Approval
 
     printing.log_to_stderr(verbose)
     wanted = session.wanted(services, environment, auth)

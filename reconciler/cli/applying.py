@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import session
+from reconciler.cli.approval import check
 from reconciler.cli.ending import Ending, make_report, report_exit_code
 from reconciler.console import say
 from reconciler.engine.world import timestamp
@@ -23,7 +24,7 @@ from reconciler.plan import overridden
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from reconciler.cli.approval import Approval
+    from reconciler.approval import Approval
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.engine.steps import Course, Ended, Goal
@@ -71,7 +72,7 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
         if ending is not None:
             ending.planned = first
         try:
-            order.approval.check(first, opened.world.ledger.plans)
+            check(order.approval, first, opened.world.ledger.plans)
         except (RefusedError, StalePlanError) as exc:
             if ending is not None:
                 ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)
@@ -153,7 +154,7 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
             judged = replace(first, excess=too_many)
-            order.approval.check(judged, opened.world.ledger.plans, trains=True)
+            check(order.approval, judged, opened.world.ledger.plans, trains=True)
         course = _course(first, goal)
 
         planned = replace(first, commit=order.wanted.commit)

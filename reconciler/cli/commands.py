@@ -15,9 +15,9 @@ from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import compose, session
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
-from reconciler.model import Action, Failure, Reason
+from reconciler.model import TO_DO, Action, Failure, Reason
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
-from reconciler.plan import TO_DO, overridden
+from reconciler.plan import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -130,7 +130,7 @@ def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozense
     exceeded = made.excess and any(change.action in TO_DO for change in judged)
     if exceeded or any(change.action is Action.BLOCK for change in judged):
         return errors.REFUSED
-    changes = any(made.counts[action] for action in TO_DO)
+    changes = bool(made.to_do)
     return errors.CHANGES if changes and detailed else errors.SUCCESS
 
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler import errors
+from reconciler.approval import Approval
 from reconciler.cli import applying, commands, compose, ending, session
-from reconciler.cli.approval import Approval
 from reconciler.cli.emulate import opened
 from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import session
 from reconciler.cli.applying import alone, carry_out
+from reconciler.cli.approval import confirm
 from reconciler.cli.commands import named
 from reconciler.cli.ending import report_exit_code
 from reconciler.console import say
@@ -54,7 +55,7 @@ def _roll_back(
             f"{name}: roll back from {back.before} to {back.after}, and reject {back.before}, so "
             "that no run binds it again"
         )
-        order.approval.confirm("Roll back?")
+        confirm(order.approval, "Roll back?")
         with alone(order, opened):
             seen = _unchanged(opened, back, to)
             engine.order(opened.world, seen, back, reason or "rolled back by hand")
@@ -100,7 +101,7 @@ def reinstate(order: Order, name: str, version: str, reason: str) -> Outcome:
     order = _only(order, name)
     session.introduce(order.wanted.environment)
     with session.opened(order.wanted, order.parallel) as opened:
-        order.approval.confirm(f"Let version {version} be bound again?")
+        confirm(order.approval, f"Let version {version} be bound again?")
         (binding,) = opened.wanted.bindings
         with alone(order, opened):
             seen = observe(opened.world, binding)

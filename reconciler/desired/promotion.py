@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.desired.nodes import problem
 from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
+from reconciler.model import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -164,15 +165,10 @@ def _unlike(
 
 def _differences(source: Binding, target: Binding) -> Iterator[str]:
     """`inputs.input1 is a and not b`, for everything that a training depends on."""
-    theirs, ours = _made_of(source), _made_of(target)
-    for what in sorted({*theirs, *ours}):
-        here, there = ours.get(what, "nothing"), theirs.get(what, "nothing")
-        if here != there:
-            yield f"{what} is {here} and not {there}"
+    for diff in differences(_made_of(source), _made_of(target), ""):
+        yield f"{diff.path} is {diff.after or 'nothing'} and not {diff.before or 'nothing'}"
 
 
-def _made_of(binding: Binding) -> dict[str, str]:
-    groups = {**binding.recipe.as_json(), "with": dict(binding.version.arguments)}
-    service = groups.pop("service")
-    pairs = {f"{group}.{name}": said[name] for group, said in groups.items() for name in said}
-    return {"model": binding.version.model, "service": service, **pairs}
+def _made_of(binding: Binding) -> dict[str, object]:
+    arguments = dict(binding.version.arguments)
+    return {"model": binding.version.model, **binding.recipe.as_json(), "with": arguments}

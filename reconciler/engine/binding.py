@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.approval import covers, described
 from reconciler.engine.lifecycle import (
     APPEARS_S,
     Written,
@@ -42,7 +43,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.model import Action, Health, HealthCode, Observed, Reached, Reason
-from reconciler.plan import covers, decide, described
+from reconciler.plan import decide
 from reconciler.platforms.contract import OperationState
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class BindingRun:
         """StalePlanError for a change that nobody approved."""
         if not covers(self._approved, change) and not self._lost_by_our_settings(change):
             raise StalePlanError(
-                f"approved was {described(self._approved)}, but meanwhile it would be "
+                f"approved was: {described(self._approved)}; meanwhile it would be: "
                 f"{described(change)} ({change.why}); plan and approve again"
             )
 

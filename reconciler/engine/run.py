@@ -19,8 +19,7 @@ from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Course, Ended, Goal, Shared
 from reconciler.errors import BUG, redact
-from reconciler.model import TOUCHED, Action, Failure, Reason
-from reconciler.plan import TO_DO
+from reconciler.model import TO_DO, TOUCHED, Action, Failure, Reason
 from reconciler.soon import beside
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from reconciler.model.desired import (
     TrainingService,
     Workspace,
 )
-from reconciler.model.drift import drifted, owned_settings, settings_to_keep
+from reconciler.model.differences import differences
+from reconciler.model.drift import drifted, owned_settings, settings_diffs, settings_to_keep
 from reconciler.model.observed import (
     CREATED,
     DELETED,
@@ -51,11 +52,11 @@ from reconciler.model.outcome import (
 )
 from reconciler.model.places import NOWHERE, Address, Source
 from reconciler.model.plan import (
-    ADOPTED,
     GIVEN,
     KEPT_IN,
     LEAST_RUNS,
     MADE_FROM,
+    TO_DO,
     TRAINED_AT,
     TRAINED_WITH,
     Action,
@@ -82,7 +83,6 @@ from reconciler.model.versions import (
 )
 
 __all__ = [
-    "ADOPTED",
     "CREATED",
     "DELETED",
     "EVALUATION_FILE",
@@ -96,6 +96,7 @@ __all__ = [
     "MOST_EVENTS",
     "NOWHERE",
     "TOUCHED",
+    "TO_DO",
     "TO_TRAIN",
     "TRAINED_AT",
     "TRAINED_WITH",
@@ -152,9 +153,11 @@ __all__ = [
     "Witness",
     "Workspace",
     "canonical_json",
+    "differences",
     "drifted",
     "owned_settings",
     "served",
+    "settings_diffs",
     "settings_to_keep",
     "training_key",
 ]

@@ -65,3 +65,10 @@ def settings_to_keep(binding: Binding, live: Live) -> tuple[tuple[str, str], ...
     """The settings that git owns as they are, by the names that a record keeps and people see.
     Others change outside git without drift, also those that git owns later."""
     return tuple((name, now) for name, (now, _) in owned_settings(binding, live).items())
+
+
+def settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
+    """By name, the owned settings that differ from what is declared."""
+    owned = owned_settings(observed.binding, observed.live)
+    differing = ((name, now, wanted) for name, (now, wanted) in owned.items() if now != wanted)
+    return tuple(FieldDiff(name, now or None, wanted) for name, now, wanted in differing)

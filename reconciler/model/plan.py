@@ -27,6 +27,9 @@ class Action(Enum):
     BLOCK = "!"
 
 
+TO_DO = frozenset(Action) - {Action.NOOP, Action.BLOCK}  # for `apply`
+
+
 @dataclass(frozen=True)
 class FieldDiff:
     """One owned field that differs; None means absent."""
@@ -43,6 +46,17 @@ class Drift:
 
     fields: tuple[FieldDiff, ...]
     proved_at: str
+
+    def __str__(self) -> str:
+        """What drifted, and from what; by the day, so that a fleet that drifts is one line."""
+        proved = f"proved here on {self.proved_at[:10]}"
+        fields = {field.path: field for field in self.fields}
+        model = fields.pop("model", None)
+        if model is not None and model.after is None:
+            return f"drifted: the endpoint was deleted outside git; {model.before} was {proved}"
+        settings = [f'{field.path} "{field.before}"' for field in fields.values()]
+        before = [model.before or "", *settings] if model is not None else settings
+        return f"drifted from {', '.join(before)}, {proved}"
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,12 @@ class Forecast:
 class Change:
     """What happens to one binding, and why. Every binding yields exactly one.
 
-    `before` and `after` are model names for people; `after_ref` and `key` say exactly which
-    file and which training, `probe` how it will be proved (a digest, "" without a probe), `terms`
-    what else the desired state says of how it is done, by the place where it says so. `why` and
-    `warnings` are sentences, `drift` is why there is something to do; none is part of the digest.
+    `code` is a `Reason`, or a platform's own. `before` and `after` are model names for people;
+    `after_ref` and `key` say exactly which file and which training, `probe` how it will be proved
+    (a digest, "" without a probe), `terms` what else the desired state says of how it is done, by
+    the place where it says so. `adopted` says that no way back leads from this swap, as the binding
+    accepts. `why` and `warnings` are sentences, `drift` is why there is something to do; none is
+    part of the digest.
     """
 
     name: str
@@ -87,6 +103,7 @@ class Change:
     terms: Mapping[str, str] = field(default_factory=dict, hash=False)
     forecast: Forecast | None = field(default=None, compare=False)  # of a TRAIN; None: not asked
     drift: Drift | None = None
+    adopted: bool = False
 
     @property
     def trains(self) -> bool:
@@ -94,6 +111,11 @@ class Change:
         return self.action is Action.TRAIN or (
             self.action is Action.CREATE and self.code in TO_TRAIN
         )
+
+    def __str__(self) -> str:
+        """`bind 2026-10 → 2026-11`: the action and its models, for people."""
+        models = " → ".join(filter(None, (self.before, self.after)))
+        return f"{self.action.name.lower()} {models}".rstrip()
 
 
 # The terms that say where data and secrets go.
@@ -104,8 +126,6 @@ MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"
 # So many trainings tell how long the next one takes: a median of two is a guess.
 LEAST_RUNS = 3
-# How the warning begins about a swap that could not be taken back.
-ADOPTED = "adopted without a way back"
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,11 @@ class Plan:
         """How many changes have each action; every action is present, and they add up."""
         found = Counter(change.action for change in self.changes)
         return {action: found[action] for action in Action}
+
+    @cached_property
+    def to_do(self) -> tuple[Change, ...]:
+        """The changes that `apply` carries out."""
+        return tuple(change for change in self.changes if change.action in TO_DO)
 
     @property
     def converged(self) -> bool:

@@ -188,10 +188,19 @@ class Rule:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate said: the rule, the candidate's and the live value (None: unknown)."""
+    """What a gate said: the rule, the candidate's and the live value (None: unknown).
+
+    `passed` is None where the gate is inconclusive; `message` then says why, "" while the model is
+    not trained yet.
+    """
 
     rule: Rule
     passed: bool | None
     candidate: float | None
     live: float | None
     message: str
+
+    @property
+    def pending(self) -> bool:
+        """Whether it waits for the metrics of a training."""
+        return self.passed is None and not self.message

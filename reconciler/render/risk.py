@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model import ADOPTED, GIVEN, Action, Change, Reason
+from reconciler.model import GIVEN, Action, Change, Reason
 from reconciler.render.cells import counted, listed
 
 
@@ -27,12 +27,11 @@ def risk(change: Change) -> str:
 
 
 def _of_a_swap(change: Change) -> str:
-    adopted = any(warning.startswith(ADOPTED) for warning in change.warnings)
     unknown = any(judgement.passed is None for judgement in change.gates)
-    warnings = len(change.warnings) - adopted
+    warnings = len(change.warnings) - change.adopted
     reasons = listed(
         [
-            "there is no way back" if adopted else "",
+            "there is no way back" if change.adopted else "",
             "" if change.gates else "no gate judges the model",
             "" if change.probe else "no probe proves it",
             "it is given secrets" if change.terms.get(GIVEN) else "",
@@ -42,5 +41,5 @@ def _of_a_swap(change: Change) -> str:
     )
     if not reasons:
         return "low: the gates passed, and a probe proves it"
-    high = adopted or not (change.gates or change.probe)
+    high = change.adopted or not (change.gates or change.probe)
     return f"{'high' if high else 'medium'}: {', '.join(reasons)}"

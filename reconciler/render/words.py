@@ -39,7 +39,6 @@ ORDER = (
     Action.DELETE,
     Action.NOOP,
 )
-PENDING = "known after training"  # what reconciler.gates says before there are metrics
 COLORS = {
     Action.BLOCK: "red",
     Action.TRAIN: "cyan",
@@ -202,8 +201,8 @@ def gate(judgement: Judgement) -> str:
     """`AUC 0.913 → 0.921 (+0.008) ✓ noWorseThanLive 0.01`, and why if that needs words."""
     rule = judgement.rule
     bound = f"{rule.kind} {rule.bound}"
-    if judgement.candidate is None and judgement.message == PENDING:
-        return f"{rule.metric}  {PENDING}   {bound}"
+    if judgement.pending:
+        return f"{rule.metric}  known after training   {bound}"
     measured = _measured(judgement)
     said = " ".join(listed([rule.metric, measured, _SIGNS[judgement.passed], bound]))
     return f"{said}: {judgement.message}" if judgement.message else said
@@ -233,7 +232,7 @@ def _span(values: Iterable[float], shown: Callable[[float], str] = number) -> st
 
 def gate_color(judgement: Judgement) -> str:
     """Green, red, or dim for a gate that says nothing yet."""
-    if judgement.message == PENDING:
+    if judgement.pending:
         return "dim"
     return {True: "green", False: "red", None: "yellow"}[judgement.passed]
 

@@ -342,7 +342,7 @@ def test_a_refusal_is_an_output_and_on_the_page(lab: Lab, step: Step) -> None:
     assert step.outputs["refused"] == "true"
     ran, _ = step.run("apply")
     assert (ran.code, step.outputs["refused"]) == (errors.REFUSED, "true")
-    assert "nobody can be asked here" in step.page
+    assert "no terminal to ask for approval" in step.page
     step.run("apply", "--yes")
     assert step.outputs["refused"] == "true"
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from reconciler.cli.approval import Approval
+from reconciler.approval import Approval
 from reconciler.cli.approval import approval as of_command_line
+from reconciler.cli.approval import check
 from reconciler.errors import RefusedError, StalePlanError
 from reconciler.plan import make_plan
 from reconciler.render.markdown import escaped
@@ -58,14 +59,15 @@ def other_model(plan: Plan) -> Plan:
     ],
 )
 def test_what_was_approved_may_be_applied(approval: Approval) -> None:
-    approval.check(FRESH, MARKS)
+    check(approval, FRESH, MARKS)
 
 
 def test_a_digest_that_was_copied_from_a_comment_approves() -> None:
     """GitHub shows `&#8203;` in it as nothing, and copies it."""
     copied = html.unescape(escaped(f"the plan is now {FRESH.digest}; review it")).split()[4]
     assert len(copied) == len(f"{FRESH.digest}\u200b;")
-    of_command_line(None, copied.removesuffix(";"), yes=False, force="").check(FRESH, MARKS)
+    approved = of_command_line(None, copied.removesuffix(";"), yes=False, force="")
+    check(approved, FRESH, MARKS)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_a_digest_that_was_copied_from_a_comment_approves() -> None:
 )
 def test_nothing_else_may_be_applied(approval: Approval) -> None:
     with pytest.raises(StalePlanError):
-        approval.check(FRESH, MARKS)
+        check(approval, FRESH, MARKS)
 
 
 class Applied(NoMarks):
@@ -92,17 +94,17 @@ class Applied(NoMarks):
 
 def test_a_merged_plan_that_was_applied_approves_nothing_any_more() -> None:
     with pytest.raises(StalePlanError):
-        Approval(merged=(FRESH,), yes=True).check(FRESH, cast("Plans", Applied()))
+        check(Approval(merged=(FRESH,), yes=True), FRESH, cast("Plans", Applied()))
 
 
 def test_a_plan_beyond_a_limit_needs_a_reason_whoever_approved_it() -> None:
     plan = replace(FRESH, excess=("12 versions would be trained, and limits.retrains is 10",))
     for approval in (Approval(yes=True), Approval(plan=plan), Approval(expect=plan.digest)):
         with pytest.raises(RefusedError, match="12 versions would be trained"):
-            approval.check(plan, MARKS)
-        replace(approval, force="a new region").check(plan, MARKS)
+            check(approval, plan, MARKS)
+        check(replace(approval, force="a new region"), plan, MARKS)
 
 
 def test_who_did_not_approve_is_asked_and_where_nobody_can_be_nothing_is_done() -> None:
     with pytest.raises(RefusedError, match="--expect"):
-        Approval().check(FRESH, MARKS)
+        check(Approval(), FRESH, MARKS)

@@ -276,8 +276,8 @@ def test_a_plan_file_approves_what_it_says_and_nothing_else(lab: Lab, command: C
     lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
     ran = command("apply", "plan.json")
     assert ran.code == errors.STALE
-    assert "breast-cancer: approved was train 62c0e778….ilearner → 2026-10" in ran.err
-    assert "now it would be train 62c0e778….ilearner → 2026-11" in ran.err
+    assert "breast-cancer: approved was: train 62c0e778….ilearner → 2026-10" in ran.err
+    assert "now it would be: train 62c0e778….ilearner → 2026-11" in ran.err
     assert "diabetes" not in ran.err.split("unchanged.")[-1]
     lab.edit("breast-cancer.yaml", "2026-11", "2026-10")
     assert command("apply", "plan.json").code == errors.SUCCESS

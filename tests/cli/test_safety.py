@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors, limits
+from reconciler.approval import Approval
 from reconciler.cli import applying, session
-from reconciler.cli.approval import Approval
 from reconciler.cli.output import Page
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
@@ -76,7 +76,7 @@ def test_a_plan_that_was_only_printed_approves_nothing(
     lab.cloud.log.clear()
     ran = command("apply", "plan.json")
     assert ran.code == errors.CONFIGURATION
-    assert "write it by `plan --out`" in ran.err
+    assert "write it with `plan --out`" in ran.err
     assert writes(lab) == []
 
 
@@ -537,7 +537,7 @@ def test_with_force_no_plan_says_that_apply_refuses_it(
     ran = command(*command_line, "--force", "the first roll-out")
     assert ran.code == errors.SUCCESS
     shown = ran.out if command_line == ("plan",) else ran.err
-    assert "--force overrides this" in shown
+    assert "overridden by --force" in shown
     assert "apply refuses this" not in shown
 
 

@@ -71,13 +71,15 @@ def test_a_plan_of_one_world_is_not_applied_to_another(
 def test_a_world_that_was_exchanged_after_the_plan_is_not_written_to(
     lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.cli.approval import Approval
+    from reconciler.cli import applying
 
-    def exchanged(*_: object) -> None:  # somebody else's emulator took the port meanwhile
+    def exchanged(
+        *_: object, **__: object
+    ) -> None:  # somebody else's emulator took the port meanwhile
         lab.cloud.world.id = "def456"
 
     lab.cloud.world.id = "abc123"
-    monkeypatch.setattr(Approval, "check", exchanged)
+    monkeypatch.setattr(applying, "check", exchanged)
     ran = command("apply", "--yes")
     assert ran.code == errors.STALE
     assert "planned in world abc123 of the emulator, but now world def456 answers" in ran.err

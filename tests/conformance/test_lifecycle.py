@@ -297,9 +297,9 @@ def test_without_the_token_of_a_kind_that_is_left_the_plan_says_what_it_does_not
     plan = fleet.plan(Prune())
     assert plan.counts[Action.DELETE] == 0
     (unknown, kept) = plan.notes
-    assert unknown.startswith("what is not declared is not known: ClassicEndpoint: ")
+    assert unknown.startswith("could not look for undeclared endpoints: ClassicEndpoint: ")
     assert "environment variable LOCAL_WORKSPACE_TOKEN is not set" in unknown
-    assert kept.startswith("nothing is deleted that is not declared: ")
+    assert kept.startswith("undeclared endpoints were not deleted, because ")
 
 
 def test_protection_survives_the_block_that_declared_it(fleet: Fleet) -> None:
@@ -342,7 +342,7 @@ def test_a_list_that_cannot_be_read_deletes_nothing(fleet: Fleet) -> None:
     fleet.lab.cloud.faults.script(Fault("classic.endpoints.get", "status", status=403, times=1000))
     plan = fleet.plan(Prune())
     assert plan.counts[Action.DELETE] == 0
-    assert any("nothing is deleted" in note for note in plan.notes)
+    assert any("were not deleted" in note for note in plan.notes)
 
 
 def test_a_404_alone_makes_nothing(fleet: Fleet) -> None:

@@ -54,7 +54,7 @@ def test_a_hidden_location_is_witnessed_by_a_record_and_the_plan_says_so(
     report = lab.apply()
     after = lab.changes()["diabetes-young"]
     assert after.action is Action.NOOP
-    assert any("record in the store is the witness" in text for text in after.warnings)
+    assert any("the record in the store names it" in text for text in after.warnings)
     proof = next(p for p in report.proofs if p.name == "diabetes-young")
     assert any("record in the store" in text for text in proof.warnings)
 

@@ -30,7 +30,8 @@ from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
 from reconciler.emulator.messages import Request, Response
 from reconciler.engine.survey import observe_all
-from reconciler.plan import TO_DO, make_plan
+from reconciler.model import TO_DO
+from reconciler.plan import make_plan
 
 if TYPE_CHECKING:
     from reconciler.emulator import Server

@@ -60,7 +60,7 @@ AUC = rule("AUC", RuleKind.AT_LEAST, "0.9")
 NO_WORSE = rule("AUC", RuleKind.NO_WORSE_THAN_LIVE, "0.01")
 RMSE = rule("RMSE", RuleKind.AT_MOST, "90")
 
-PENDING = Judgement(AUC, None, None, None, "known after training")
+PENDING = Judgement(AUC, None, None, None, "")
 PASSED = Judgement(RMSE, True, 46.07, 51.62, "")
 BETTER = Judgement(NO_WORSE, True, 0.921, 0.913, "")
 WORSE = Judgement(NO_WORSE, False, 0.8, 0.913, "")
@@ -124,16 +124,16 @@ EVERY_ACTION = Plan(
             "spam",
             Action.BIND,
             "foreign_model",
-            "a model that this store does not know is live; swap ours in",
+            "this store does not know the live model; swap the declared version in",
             before="default model of the experiment.ilearner",
-            warnings=("the service does not reveal its model; the record is the witness",),
+            warnings=("the service does not reveal its model; the record in the store names it",),
         ),
         change("fraud", Action.WAIT, "training", "the training job is running", gates=(PENDING,)),
         change(
             "new",
             Action.CREATE,
             "missing",
-            "there is no such endpoint; make it, and serve the trained model",
+            "there is no such endpoint; create it with the trained model",
             before="",
             diffs=(FieldDiff("settings.description", None, "loc 1"),),
         ),
@@ -158,7 +158,7 @@ EVERY_ACTION = Plan(
             "older",
             Action.NOOP,
             "not_declared",
-            "this environment made it, and git does not declare it any more",
+            "this environment made it, and git no longer declares it",
             before="",
             after="",
             source=NOWHERE,
@@ -174,7 +174,7 @@ EVERY_ACTION = Plan(
             "recipe",
             Action.BLOCK,
             "recipe_changed",
-            "version 2026-11 was already made by another recipe; give the recipe a new version",
+            "version 2026-11 was made by another recipe; give the new recipe a new version",
             diffs=(
                 FieldDiff("recipe.inputs.input1", "data/old.csv", "data/new.csv"),
                 FieldDiff("recipe.parameters.Trees", None, "50"),
@@ -184,7 +184,7 @@ EVERY_ACTION = Plan(
         ),
         NOOP,
     ),
-    notes=("what is not declared is not known: listing the web services answered 503",),
+    notes=("could not look for undeclared endpoints: listing the web services answered 503",),
 )
 
 

@@ -312,7 +312,7 @@ BIND = fleet(1, probe="12ab").changes[0]
         (replace(BIND, gates=(cases.PENDING,)), "medium: its metrics are not known yet"),
         (replace(BIND, warnings=("x", "y")), "medium: 2 warnings"),
         (replace(BIND, probe="", gates=()), "high: no gate judges the model, no probe"),
-        (replace(BIND, warnings=("adopted without a way back: x",)), "high: there is no way back"),
+        (replace(BIND, warnings=("x",), adopted=True), "high: there is no way back"),
         (replace(BIND, action=Action.DELETE), "high: the endpoint goes away"),
         (replace(BIND, action=Action.BLOCK), "none: nothing is changed"),
         (replace(BIND, action=Action.BLOCK, code="unreadable"), "unknown"),

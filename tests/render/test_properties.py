@@ -255,8 +255,9 @@ def test_metrics_that_are_no_numbers_survive_json() -> None:
     assert repr(back) == repr(plan)
 
 
-def test_a_gate_before_training_uses_the_words_of_the_gates() -> None:
-    assert words.PENDING == gates.KNOWN_AFTER_TRAINING
+def test_a_gate_before_training_says_when_its_metrics_are_known() -> None:
+    (judgement,) = gates.pending([cases.AUC])
+    assert words.gate(judgement) == "AUC  known after training   atLeast 0.9"
 
 
 @pytest.mark.parametrize(
