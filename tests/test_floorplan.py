@@ -51,8 +51,6 @@ CLIMBS: dict[str, set[str]] = {
     "ci/changed.py": {"cli"},
     "ci/proposal.py": {"cli", "desired"},
     "offline/exports.py": {"ledger", "platforms"},
-    "offline/snapshot.py": {"cli", "engine"},
-    "offline/snapshot_file.py": {"engine"},
 }
 
 ALONE = {"platforms.platform"}  # what `desired` is handed platforms as

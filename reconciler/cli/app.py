@@ -688,7 +688,7 @@ def snapshot(
     """Write what a plan needs of the live state as one JSON without secrets, for `plan --live`."""
     from reconciler.cli import session
     from reconciler.cli.output import Page, log_to_stderr
-    from reconciler.offline.snapshot import snapshot as command
+    from reconciler.cli.snapshot import snapshot as command
 
     log_to_stderr(verbose)
     return Page().deliver(command(session.wanted(services, environment, auth), out, parallel))

@@ -106,7 +106,7 @@ def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
 
 def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
     """The plan against a snapshot, or against exported definitions."""
-    from reconciler.offline import snapshot
+    from reconciler.cli import snapshot
     from reconciler.offline.exports import observe_exports
 
     if (taken := snapshot.read(live, wanted, time.time(), max_age_s)) is not None:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.codec import make_codec, read
-from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import redact
 from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers, known_by, md5_of
 from reconciler.render.documents import json_document
@@ -21,6 +20,7 @@ FAMILY = "reconciler/snapshot/"
 SCHEMA = f"{FAMILY}v1"
 MOST_LEVELS = 100  # of an answer; what plans read of definitions is not nested so deeply
 _COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _MD5 = re.compile(r"([A-Za-z0-9+/]{22}==)?")
 
 
@@ -130,7 +130,9 @@ class _Taken:
     by: str
 
     def __post_init__(self) -> None:
-        seconds_since_epoch(self.at)
+        _need(
+            _MOMENT.fullmatch(self.at) is not None, "at must be a moment like 2026-11-23T14:09:57Z"
+        )
         _need(_COMMIT.fullmatch(self.commit) is not None, "commit must be 40 or 64 hex digits")
 
 

@@ -1375,7 +1375,7 @@ _RECORDED_LAYERS = _mutations(
 )
 
 _SNAPSHOT = _mutations(
-    "reconciler/offline/snapshot.py",
+    "reconciler/cli/snapshot.py",
     (
         "a snapshot of another place is planned against",
         "_check_place(found, wanted.environment)",

@@ -96,9 +96,9 @@ def read(path: Path, wanted: Desired, now: float, max_age_s: float) -> Taken | N
     try:
         found = snapshot_in(document)
         _check_place(found, wanted.environment)
+        age_s = now - seconds_since_epoch(found.at)
     except ValueError as exc:
         raise ConfigurationError([Problem(str(path), 0, 0, str(exc))]) from exc
-    age_s = now - seconds_since_epoch(found.at)
     age = f"a snapshot {_in_words(max(age_s, 0.0))} old, taken {found.at}" + (
         f" at commit {found.commit[:12]}" if found.commit else ""
     )
