@@ -10,6 +10,7 @@ from reconciler.model import (
     Action,
     Creation,
     Event,
+    EventKind,
     Health,
     HealthCode,
     Live,
@@ -28,7 +29,7 @@ OTHER = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-08/model.
 SET = (("title", "Churn"),)
 
 
-def event(what: str, model: ModelRef = OLD, at: str = AT) -> Event:
+def event(what: EventKind, model: ModelRef = OLD, at: str = AT) -> Event:
     return Event(at, what, model, "run", "")
 
 
@@ -38,13 +39,17 @@ PROVED = Record(
     None,
     proved=True,
     at=AT,
-    history=(event("swap"), event("proof")),
+    history=(event(EventKind.SWAP), event(EventKind.PROOF)),
     settings=(("settings.title", "Churn"),),
 )
 CUT_OFF = replace(
-    PROVED, wanted=NEW, previous=OLD, proved=False, history=(*PROVED.history, event("swap", NEW))
+    PROVED,
+    wanted=NEW,
+    previous=OLD,
+    proved=False,
+    history=(*PROVED.history, event(EventKind.SWAP, NEW)),
 )
-DELETED = replace(PROVED, history=(*PROVED.history, event("delete")))
+DELETED = replace(PROVED, history=(*PROVED.history, event(EventKind.DELETE)))
 GONE = Live(Health(HealthCode.MISSING, "it is not there"))
 LOCKED = Refusal("prevent_update", "PreventUpdate is set", flag="PreventUpdate")
 TITLED = {"settings": SET}
@@ -128,7 +133,7 @@ def test_what_differs_from_record_and_git_drifted(
 
 def test_a_plan_says_that_a_model_drifted_from_what_and_when_that_was_proved() -> None:
     live = Live(HEALTHY, served=FOREIGN)
-    record = replace(PROVED, wanted=NEW, history=(event("proof", NEW),))
+    record = replace(PROVED, wanted=NEW, history=(event(EventKind.PROOF, NEW),))
     one = observed(live, record=record, live_version="", proved_version="2026-11")
     change = decide(one)
     assert (change.action, change.before, change.after) == (Action.BIND, "abc.ilearner", "2026-11")

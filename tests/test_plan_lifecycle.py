@@ -13,6 +13,7 @@ from reconciler.model import (
     Change,
     Creation,
     Event,
+    EventKind,
     Health,
     HealthCode,
     Live,
@@ -37,7 +38,7 @@ OURS = Live(HEALTHY, served=NEW, ours=True)
 CREATE = binding(create=Creation())
 GONE = binding(absent=True)
 FIRST = ModelRef("https://acct.blob.core.windows.net/studio/first.ilearner")
-MADE = Record(NEW, None, None, False, "", history=(Event("", "create", NEW, "run", ""),))
+MADE = Record(NEW, None, None, False, "", history=(Event("", EventKind.CREATE, NEW, "run", ""),))
 
 
 def of_missing(state: ArtifactState, **fields: object) -> Change:
@@ -189,7 +190,7 @@ def test_a_newborn_needs_no_way_back_and_any_other_does() -> None:
     lost = WayBack(missing="nobody knows one")
     newborn = Observed(CREATE, made, of(ArtifactState.READY), record=MADE, way_back=lost)
     assert decide(newborn).action is Action.BIND
-    proved = replace(MADE, history=(*MADE.history, Event("", "proof", NEW, "run", "")))
+    proved = replace(MADE, history=(*MADE.history, Event("", EventKind.PROOF, NEW, "run", "")))
     assert decide(replace(newborn, record=proved)).code == "no_way_back"
 
 

@@ -70,7 +70,6 @@ def _history(
         live=world.ledger.name_of(live.served, binding.version) if live.served else "",
         versions=tuple(_made(m) for m in sorted(own, key=lambda m: m.claimed_at)),
         events=events,
-        names={e.model.url: world.ledger.name_of(e.model, binding.version) for e in events},
         unread=unread,
     )
 

@@ -21,9 +21,8 @@ from reconciler.errors import (
     in_doubt,
 )
 from reconciler.model import (
-    CREATED,
-    DELETED,
     Action,
+    EventKind,
     Failure,
     Health,
     HealthCode,
@@ -72,7 +71,9 @@ def create(world: World, observed: Observed) -> str:
         history=record.history if record else (),
         etag=record.etag if record else "",
     )
-    world.ledger.keep_record(binding.address, with_event(world, made, CREATED, world.actor.force))
+    name = binding.version.version
+    noted = with_event(world, made, EventKind.CREATE, world.actor.force, name)
+    world.ledger.keep_record(binding.address, noted)
     return world.targets[binding.kind].create(binding, wanted_model(observed))
 
 
@@ -82,7 +83,8 @@ def update(world: World, observed: Observed, change: Change) -> str:
     if record is not None:
         changing = {diff.path for diff in change.diffs}
         kept = tuple(pair for pair in record.settings if pair[0] not in changing)
-        noted = with_event(world, replace(record, settings=kept), "settings", world.actor.force)
+        kept_record = replace(record, settings=kept)
+        noted = with_event(world, kept_record, EventKind.SETTINGS, world.actor.force)
         world.ledger.keep_record(binding.address, noted)
     return world.targets[binding.kind].update(binding)
 
@@ -94,7 +96,8 @@ def settled(world: World, observed: Observed) -> None:
     if record is None:
         now = timestamp(world.clock.now())
         first = Record(observed.artifact.ref, None, None, proved=True, at=now)
-        record = with_event(world, first, "settings", world.actor.force)
+        name = binding.version.version
+        record = with_event(world, first, EventKind.SETTINGS, world.actor.force, name)
     if record.settings != settings:
         world.ledger.keep_record(binding.address, replace(record, settings=settings))
 
@@ -102,8 +105,9 @@ def settled(world: World, observed: Observed) -> None:
 def delete(world: World, kind: str, address: Address) -> str:
     """Ask for the end of the endpoint. What was made of its model, and done there, is kept."""
     record = world.ledger.record(address)
-    if record is not None and (not record.history or record.history[-1].what != DELETED):
-        noted = with_event(world, record, DELETED, world.actor.force)
+    last = record.history[-1].what if record and record.history else None
+    if record is not None and last is not EventKind.DELETE:
+        noted = with_event(world, record, EventKind.DELETE, world.actor.force)
         world.ledger.keep_record(address, noted)
     return world.target(kind).delete(address)
 

@@ -14,7 +14,7 @@ from reconciler import gates
 from reconciler.engine.way_back import is_rejected, way_back_to
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import RefusedError
-from reconciler.model import ArtifactState, Record
+from reconciler.model import ArtifactState, EventKind, Record
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
@@ -67,7 +67,7 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
 
 def _proved_here(observed: Observed, ref: ModelRef) -> bool:
     events = observed.record.history if observed.record else ()
-    return any(event.what == "proof" and event.model == ref for event in events)
+    return any(event.what is EventKind.PROOF and event.model == ref for event in events)
 
 
 def _check_gates(observed: Observed, version: str, made: Evaluation) -> None:
@@ -115,7 +115,7 @@ def order(world: World, observed: Observed, back: RollBack, reason: str) -> None
         raise RefusedError(f"there is no manifest of version {back.before}; nothing was changed")
     record = observed.record or _first_record(world, observed)
     kept = replace(record, previous=back.target, proved=False)
-    kept = with_event(world, kept, f"rejected for {back.after}", reason)
+    kept = with_event(world, kept, EventKind.REJECTED, reason, back.before)
     world.ledger.keep_record(observed.binding.address, kept)
     if observed.artifact.state is not ArtifactState.REJECTED:
         world.ledger.reject(entry, reason, timestamp(world.clock.now()), str(world.actor))
@@ -135,7 +135,7 @@ def reinstate(world: World, observed: Observed, version: str, reason: str) -> En
     if entry is None or not entry.manifest.rejected:
         raise RefusedError(f"version {version} of {wanted.model} is not rejected")
     if observed.record is not None:
-        about = world.ledger.ref(wanted)
-        told = with_event(world, observed.record, "reinstated", reason, about)
-        world.ledger.keep_record(observed.binding.address, told)
+        record, about = observed.record, replace(observed.record, wanted=world.ledger.ref(wanted))
+        told = with_event(world, about, EventKind.REINSTATED, reason, version)
+        world.ledger.keep_record(observed.binding.address, replace(told, wanted=record.wanted))
     return world.ledger.reject(entry, "")

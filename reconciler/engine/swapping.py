@@ -39,6 +39,7 @@ from reconciler.errors import (
 )
 from reconciler.model import (
     ArtifactState,
+    EventKind,
     Health,
     HealthCode,
     Model,
@@ -158,8 +159,9 @@ class Swapping:
             self.disproved = self.disproved or observed.artifact.message
         self._telling.say("swapping", f"to {change.after}")
         why = self.disproved or self._world.actor.force
-        event = "roll back" if self.disproved else "swap"
-        noted = self._keep(self._record(observed, change, before), event, why)
+        event = EventKind.ROLL_BACK if self.disproved else EventKind.SWAP
+        name = self._binding.version.version if forward else observed.way_back.named
+        noted = self._keep(self._record(observed, change, before), event, why, name)
         self._ask(noted, observed, forward=forward)
         return self._telling.written()
 
@@ -232,9 +234,15 @@ class Swapping:
             etag=record.etag if record else "",
         )
 
-    def _keep(self, record: Record, event: str = "", why: str = "") -> Record:
+    def _keep(
+        self,
+        record: Record,
+        event: EventKind | None = None,
+        why: str = "",
+        version: str | None = None,
+    ) -> Record:
         if event:
-            record = with_event(self._world, record, event, why)
+            record = with_event(self._world, record, event, why, version)
         return self._world.ledger.keep_record(self._binding.address, record)
 
     # --- after it -----------------------------------------------------------------------------
@@ -327,7 +335,7 @@ class Swapping:
         return self._not_proved(swap, f"swapped and read back, but {health.message}", proof)
 
     def _name(self, swap: Swap) -> str:
-        return self._world.ledger.name_of(swap.record.wanted, self._binding.version)
+        return swap.record.version_of(swap.record.wanted) or swap.record.wanted.short_name
 
     def _expected(self) -> Binding:
         """The binding to judge by: git's expectations are of its own version, not of one before."""
@@ -339,9 +347,8 @@ class Swapping:
         if self._unheard:  # another run, which was as deaf, may have taken it back
             self._verdicts.reject_for_silence(self._unheard)
         record = replace(swap.record, bound=swap.record.wanted, proved=True)
-        self._keep(
-            replace(record, settings=settings_to_keep(self._binding, observed.live)), "proof"
-        )
+        record = replace(record, settings=settings_to_keep(self._binding, observed.live))
+        self._keep(record, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
         how = "declared only" if proof.declared_only else "proved"
         if self.disproved and self._goal is Goal.ROLLED_BACK:
             return self._telling.ended(Ended(proof=proof, changed=True), f"rolled back, and {how}")
@@ -394,9 +401,8 @@ class Swapping:
             return self._telling.failed(f"{why}; there is no way back", UNPROVED, proof)
         self.disproved = f"{why}; version {self._binding.version.version} is rejected"
         self.forget()
-        self._telling.say(
-            "rolling back", self._world.ledger.name_of(previous, self._binding.version)
-        )
+        back = swap.record.version_of(previous) or previous.short_name
+        self._telling.say("rolling back", back)
         return Again(0.0)
 
     def _in_window(self, swap: Swap) -> bool:

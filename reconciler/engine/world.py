@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.ledger import Ledger
-    from reconciler.model import Actor, ModelRef, Record
+    from reconciler.model import Actor, EventKind, Record
     from reconciler.platforms.contract import Target
     from reconciler.platforms.trainer import Trainer
     from reconciler.stores.contract import Store
@@ -85,10 +85,13 @@ def seconds_since_epoch(stamp: str) -> float:
 
 
 def with_event(
-    world: World, record: Record, what: str, why: str = "", about: ModelRef | None = None
+    world: World, record: Record, what: EventKind, why: str = "", version: str | None = None
 ) -> Record:
-    """The record with one more event, about the model it wants unless another is named; the oldest
-    are forgotten."""
-    now, actor = timestamp(world.clock.now()), world.actor
-    event = Event(now, what, about or record.wanted, actor.run, actor.commit, why, actor.who)
+    """The record with one more event about the model it wants; the oldest are forgotten.
+
+    `version` is what people call the model; None: as it was noted before.
+    """
+    now, actor, ref = timestamp(world.clock.now()), world.actor, record.wanted
+    name = record.version_of(ref) if version is None else version
+    event = Event(now, what, ref, actor.run, actor.commit, why, actor.who, name)
     return replace(record, history=(*record.history, event)[-MOST_EVENTS:])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.ledger.manifest import document_bytes, pairs, timestamp
-from reconciler.model import Event, ModelRef, Record, Score
+from reconciler.model import Event, EventKind, ModelRef, Record, Score
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
             at=timestamp(document["at"]),
             before=_score(document["before"]),
             history=tuple(_event(event) for event in document["history"]),
-            settings=pairs(document.get("settings", {})),  # older records do not have it
+            settings=pairs(document["settings"]),
             etag=etag,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
@@ -60,9 +60,13 @@ def parse_record(content: bytes, address: object, etag: str = "") -> Record:
 
 
 def _event(document: Mapping[str, Any]) -> Event:
-    said = {name: str(document[name]) for name in ("what", "run", "commit", "why")}
-    who = str(document.get("who", ""))  # older records do not have it
-    return Event(at=timestamp(document["at"]), model=ModelRef(document["model"]), who=who, **said)
+    names = ("run", "commit", "why", "who", "version")
+    return Event(
+        at=timestamp(document["at"]),
+        what=EventKind(document["what"]),
+        model=ModelRef(document["model"]),
+        **{name: str(document[name]) for name in names},
+    )
 
 
 def _score(document: Mapping[str, Any] | None) -> Score | None:

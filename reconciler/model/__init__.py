@@ -19,13 +19,12 @@ from reconciler.model.desired import (
 from reconciler.model.differences import differences
 from reconciler.model.drift import drifted, owned_settings, settings_diffs, settings_to_keep
 from reconciler.model.observed import (
-    CREATED,
-    DELETED,
     MOST_EVENTS,
     Actor,
     Artifact,
     ArtifactState,
     Event,
+    EventKind,
     Health,
     HealthCode,
     Live,
@@ -83,8 +82,6 @@ from reconciler.model.versions import (
 )
 
 __all__ = [
-    "CREATED",
-    "DELETED",
     "EVALUATION_FILE",
     "GIVEN",
     "KEPT_IN",
@@ -115,6 +112,7 @@ __all__ = [
     "Drift",
     "Environment",
     "Event",
+    "EventKind",
     "Expectation",
     "Failure",
     "FieldDiff",

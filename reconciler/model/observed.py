@@ -173,24 +173,45 @@ class Actor:
         return self.who or f"run {self.run}"
 
 
+class EventKind(StrEnum):
+    """What was done at an address; a write is noted before it is sent."""
+
+    CREATE = "create"
+    SWAP = "swap"
+    PROOF = "proof"
+    DECLARED = "declared"  # read back, and nothing showed which model answers
+    ROLL_BACK = "roll back"
+    SETTINGS = "settings"
+    DELETE = "delete"
+    REJECTED = "rejected"  # by a person, who rolled back
+    REINSTATED = "reinstated"
+
+
 @dataclass(frozen=True)
 class Event:
-    """One thing that was done at an address: `create`, `swap`, `proof`, `roll back`, `settings`,
-    `delete`, `rejected for VERSION`, `reinstated`."""
+    """One thing that was done at an address, about which model.
+
+    `version` is what people call the model, "" where it is no version that the store knows.
+    """
 
     at: str
-    what: str
+    what: EventKind
     model: ModelRef
     run: str
     commit: str
     why: str = ""
     who: str = ""
+    version: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call the model, whoever made it."""
+        return self.version or self.model.short_name
 
 
 MOST_EVENTS = 100  # of one address; the oldest are forgotten
-CREATED = "create"  # the event before an endpoint is made
-DELETED = "delete"  # the event before an endpoint is deleted
-_SETTLED = ("proof", CREATED)
+_SETTLED = (EventKind.PROOF, EventKind.DECLARED, EventKind.CREATE)
+_SWAPS = (EventKind.SWAP, EventKind.ROLL_BACK)
 
 
 @dataclass(frozen=True)
@@ -225,26 +246,33 @@ class Record:
     @property
     def proved_at(self) -> str:
         """When that model was proved here; "" where it never was."""
-        proofs = (e.at for e in reversed(self.history) if (e.what, e.model) == ("proof", self.good))
-        return next(proofs, self.at if self.proved else "")
+        for event in reversed(self.history):
+            if event.model == self.good and event.what in (EventKind.PROOF, EventKind.DECLARED):
+                return event.at
+        return self.at if self.proved else ""
+
+    def version_of(self, ref: ModelRef | None) -> str:
+        """What people call a model, as it was noted here; "" where it was not."""
+        return next((e.version for e in reversed(self.history) if e.model == ref), "")
 
     @property
     def deleted(self) -> bool:
         """Whether this program deleted the endpoint, and did nothing there since."""
-        return self._last_of("swap", "roll back", "proof", CREATED, "settings", DELETED) == DELETED
+        done = (*_SWAPS, *_SETTLED, EventKind.SETTINGS, EventKind.DELETE)
+        return self._last_of(*done) is EventKind.DELETE
 
     @property
     def newborn(self) -> bool:
         """Whether this program made the endpoint and has not proved anything there yet."""
-        return self._last_of(CREATED, "proof") == CREATED
+        return self._last_of(*_SETTLED) is EventKind.CREATE
 
     @property
     def settled(self) -> bool:
         """Whether no swap can be on its way: what answers now is the model that serves."""
-        return self.proved or self._last_of("swap", "roll back", "proof", CREATED) in _SETTLED
+        return self.proved or self._last_of(*_SWAPS, *_SETTLED) in _SETTLED
 
-    def _last_of(self, *events: str) -> str:
-        return next((e.what for e in reversed(self.history) if e.what in events), "")
+    def _last_of(self, *kinds: EventKind) -> EventKind | None:
+        return next((e.what for e in reversed(self.history) if e.what in kinds), None)
 
 
 @dataclass(frozen=True)
@@ -259,6 +287,11 @@ class WayBack:
     version: str = ""
     missing: str = ""
     model: Model | None = None
+
+    @property
+    def named(self) -> str:
+        """The version of the model; "" where it is none that the store knows."""
+        return self.version if self.model and self.model.version else ""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class MadeVersion:
 class History:
     """What was made of a binding's model, and done at its address; oldest first.
 
-    `names` says by model URL what people call it; `unread` which versions could not be read.
+    `unread` says which versions could not be read.
     """
 
     name: str
@@ -85,7 +85,6 @@ class History:
     live: str
     versions: tuple[MadeVersion, ...]
     events: tuple[Event, ...]
-    names: Mapping[str, str] = field(default_factory=dict, hash=False)
     unread: str = ""
 
 

@@ -44,9 +44,7 @@ def _versions(look: Look, history: History) -> list[str]:
 
 
 def _events(look: Look, history: History) -> list[str]:
-    rows = [
-        [event.at, event.what, _name(history, event), _actor(event)] for event in history.events
-    ]
+    rows = [[event.at, event.what, event.name, _actor(event)] for event in history.events]
     lines: list[str] = []
     for head, event in zip(heads(look, rows, whole=True), history.events, strict=True):
         lines += head
@@ -65,7 +63,7 @@ def history_markdown(history: History) -> str:
         parts.append(escaped(_unread(history)))
     if history.events:
         heads_ = ["at", "what", "model", "run", "by", "commit", "why"]
-        parts.append(table(heads_, [_event_row(history, event) for event in history.events]))
+        parts.append(table(heads_, [_event_row(event) for event in history.events]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -74,8 +72,8 @@ def _version_row(made: MadeVersion) -> list[str]:
     return [escaped(cell) for cell in (*said, made.job, made.why)]
 
 
-def _event_row(history: History, event: Event) -> list[str]:
-    said = [event.at, event.what, _name(history, event), event.run, event.who]
+def _event_row(event: Event) -> list[str]:
+    said = [event.at, event.what, event.name, event.run, event.who]
     return [escaped(cell) for cell in (*said, event.commit[:12], event.why)]
 
 
@@ -93,7 +91,7 @@ def history_json(history: History) -> str:
         "unread": history.unread,
         "versions": [{**vars(made), "metrics": dict(made.metrics)} for made in history.versions],
         "events": [
-            {**vars(event), "model": event.model.url, "version": _name(history, event)}
+            {**vars(event), "model": event.model.url, "version": event.name}
             for event in history.events
         ],
     }
@@ -102,10 +100,6 @@ def history_json(history: History) -> str:
 
 def _unread(history: History) -> str:
     return f"not all could be read: {history.unread}" if history.unread else ""
-
-
-def _name(history: History, event: Event) -> str:
-    return history.names.get(event.model.url, event.model.short_name)
 
 
 def _when(at: str, commit: str) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.model import (
-    CREATED,
-    DELETED,
     Change,
     Event,
+    EventKind,
     History,
     MadeVersion,
     Plan,
@@ -249,8 +248,7 @@ def _done_at(one: Endpoint) -> Iterator[Done]:
     """What was done at one endpoint, a line for each run and model."""
     alike: dict[tuple[str, str, str], list[tuple[str, Event]]] = {}
     for what, event in _told(one.history.events):
-        model = one.history.names.get(event.model.url, event.model.short_name)
-        alike.setdefault((event.run, event.commit, model), []).append((what, event))
+        alike.setdefault((event.run, event.commit, event.name), []).append((what, event))
     for (run, commit, model), told in alike.items():
         yield Done(
             at=told[-1][1].at,
@@ -264,6 +262,7 @@ def _done_at(one: Endpoint) -> Iterator[Done]:
 
 
 DRIFT = "drift undone"
+_UNPROVES = (EventKind.SWAP, EventKind.ROLL_BACK, EventKind.CREATE, EventKind.DELETE)
 
 
 def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
@@ -274,19 +273,20 @@ def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
     """
     proved, told = "", []
     for event in events:
-        undone = event.what == "swap" and event.model.url == proved
-        undone |= event.what == CREATED and bool(proved)
+        undone = event.what is EventKind.SWAP and event.model.url == proved
+        undone |= event.what is EventKind.CREATE and bool(proved)
         told.append((DRIFT if undone else event.what, event))
-        if event.what == "proof":
+        if event.what is EventKind.PROOF:
             proved = event.model.url
-        elif event.what in ("swap", "roll back", CREATED, DELETED):
+        elif event.what in _UNPROVES:
             proved = ""
     return told
 
 
 def last_proof(history: History) -> Event | None:
     """The last time the endpoint was proved."""
-    return next((event for event in reversed(history.events) if event.what == "proof"), None)
+    proofs = (event for event in reversed(history.events) if event.what is EventKind.PROOF)
+    return next(proofs, None)
 
 
 def counts_of(endpoints: Iterable[Endpoint]) -> Mapping[Sync, int]:

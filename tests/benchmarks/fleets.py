@@ -15,7 +15,7 @@ from reconciler.cli import compose, session
 from reconciler.cli.compose import EMULATOR_VARIABLE
 from reconciler.engine.world import timestamp
 from reconciler.ledger import Attempt, Evaluation, Ledger, Manifest
-from reconciler.model import Event, ModelRef, Record, Score
+from reconciler.model import Event, EventKind, ModelRef, Record, Score
 from tests.benchmarks.cloud.definitions import GROUP, SUBSCRIPTION
 from tests.benchmarks.cloud.services import endpoint_id
 
@@ -230,7 +230,9 @@ def _keeper(ledger: Ledger, before: ModelRef) -> Callable[[Binding], None]:
                 version, binding.key, binding.recipe, _NOW, "42.1", attempts=made, evaluation=found
             )
         )
-        events = tuple(Event(_NOW, what, ref, "42.1", "c" * 40) for what in ("swap", "proof"))
+        events = tuple(
+            Event(_NOW, what, ref, "42.1", "c" * 40) for what in (EventKind.SWAP, EventKind.PROOF)
+        )
         record = Record(ref, before, ref, True, timestamp(1_790_000_000), answer, events)
         ledger.keep_record(binding.address, record)
 

@@ -1016,10 +1016,10 @@ _SWAPPING = _mutations(
     ),
     (
         "a swap is asked for before the way back is kept",
-        "noted = self._keep(self._record(observed, change, before), event, why)",
+        "noted = self._keep(self._record(observed, change, before), event, why, name)",
         "noted = self._record(observed, change, before)\n"
         "        self._target.switch(self._binding, Model(noted.wanted))\n"
-        "        noted = self._keep(noted, event, why)",
+        "        noted = self._keep(noted, event, why, name)",
         "tests/conformance/test_swapping.py::test_a_swap_is_asked_for_only_when_the_way_back_is_kept",
     ),
     (

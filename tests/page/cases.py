@@ -9,6 +9,7 @@ from reconciler.model import (
     Action,
     Drift,
     Event,
+    EventKind,
     Failure,
     FieldDiff,
     Health,
@@ -51,15 +52,19 @@ def history(name: str, model: str, seed: float, live: str = "2026-10") -> Histor
     events = []
     for version in VERSIONS[:-1]:
         at = f"{version}-04T09:30:00Z"
-        events.append(Event(at, "swap", ref(model, version), f"run{version}", COMMIT))
+        events.append(Event(at, EventKind.SWAP, ref(model, version), f"run{version}", COMMIT))
         rejected = version == VERSIONS[3]
-        what = "roll back" if rejected else "proof"
+        what = EventKind.ROLL_BACK if rejected else EventKind.PROOF
         back = ref(model, VERSIONS[2] if rejected else version)
         events.append(Event(at, what, back, f"run{version}", COMMIT))
-    events.append(Event("2026-11-20T10:00:00Z", "swap", ref(model, "2026-10"), "heal", COMMIT))
-    events.append(Event("2026-11-20T10:01:00Z", "proof", ref(model, "2026-10"), "heal", COMMIT))
-    names = {event.model.url: event.model.path.split("/")[-2] for event in events}
-    return History(name, f"webServices/ml/{name}", live, tuple(versions), tuple(events), names)
+    events.append(
+        Event("2026-11-20T10:00:00Z", EventKind.SWAP, ref(model, "2026-10"), "heal", COMMIT)
+    )
+    events.append(
+        Event("2026-11-20T10:01:00Z", EventKind.PROOF, ref(model, "2026-10"), "heal", COMMIT)
+    )
+    events = [replace(event, version=event.model.path.split("/")[-2]) for event in events]
+    return History(name, f"webServices/ml/{name}", live, tuple(versions), tuple(events))
 
 
 def endpoint(
@@ -198,9 +203,8 @@ def hostile() -> Overview:
         BAD,
         float("nan"),
     )
-    told = History(
-        BAD, BAD, BAD, (version, made("2026-10", 0.5)), (event,), {event.model.url: BAD}, BAD
-    )
+    event = replace(event, version=BAD)
+    told = History(BAD, BAD, BAD, (version, made("2026-10", 0.5)), (event,), BAD)
     one = change(
         BAD,
         Action.BIND,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import redact
-from reconciler.model import Action, Event, History, RuleKind
+from reconciler.model import Action, Event, EventKind, History, RuleKind
 from reconciler.render.cells import visible
 from reconciler.report import Overview, page_html
 from reconciler.report import overview as parts
@@ -300,8 +300,8 @@ def test_the_same_overview_is_the_same_page() -> None:
 
 def test_an_event_without_a_known_name_is_called_by_its_file() -> None:
     one = cases.endpoint("a", "m", Action.NOOP, "in_sync")
-    event = Event("2026-11-20T10:00:00Z", "swap", cases.ref("m", "7"), "r", "")
-    told = replace(one.history, events=(event,), names={})
+    event = Event("2026-11-20T10:00:00Z", EventKind.SWAP, cases.ref("m", "7"), "r", "")
+    told = replace(one.history, events=(event,))
     assert done([replace(one, history=told)])[0].model == "m model.ilearner"
 
 

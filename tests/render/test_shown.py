@@ -16,6 +16,7 @@ from reconciler.model import (
     Action,
     Change,
     Event,
+    EventKind,
     HealthCode,
     History,
     MadeVersion,
@@ -57,7 +58,7 @@ def test_history_cuts_no_time_and_no_run_at_any_width() -> None:
         "webServices/ml-local/breast-cancer-predictive",
         "2026-11",
         (MadeVersion("2026-11", VersionState.NOT_ACCEPTED, at, "8f" * 20, "job-1"),),
-        (Event(at, "rejected for 2026-11", model, run, "8f" * 20),),
+        (Event(at, EventKind.REJECTED, model, run, "8f" * 20),),
     )
     for width in (40, 59, 60, 61, 80, 120):
         text = render.history_text(history, Look(width))

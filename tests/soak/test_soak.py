@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.emulator import Fault
 from reconciler.engine.world import with_event
-from reconciler.model import Action, Model
+from reconciler.model import Action, EventKind, Model
 from reconciler.stores.azure_blob import AzureBlob
 from tests.lab import Lab
 from tests.oracle import one_training_per_version, proven
@@ -175,7 +175,7 @@ class Soak:
                 record = world.ledger.record(binding.address)
                 if record is not None and request.path.endswith(f"/{binding.address.key}.json"):
                     self.rivals += 1
-                    told = with_event(world, record, "reinstated", f"rival {self.rivals}")
+                    told = with_event(world, record, EventKind.REINSTATED, f"rival {self.rivals}")
                     world.ledger.keep_record(binding.address, told)
             return serve(request)
 
