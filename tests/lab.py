@@ -17,6 +17,7 @@ from reconciler.engine.run import converge
 from reconciler.engine.survey import observe_all
 from reconciler.http.client import Http
 from reconciler.plan import make_plan
+from tests.door import Door
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Ended
@@ -110,7 +111,7 @@ class Lab:
             sleep=lambda seconds: self.clock.advance(seconds),
         )
         if self.server is None:
-            http.mount(self.url, emulator.InProcessAdapter(self.cloud))
+            http.mount(self.url, Door(emulator.InProcessAdapter(self.cloud)))
         return compose.connect(
             wanted or self.desired(), http, environ=self.environ, clock=LabClock(self.clock)
         )

@@ -33,12 +33,11 @@ from reconciler.errors import (
     redact,
 )
 from reconciler.http.foreign import foreign_errors, never_sent, phrase_of
-from reconciler.http.lanes import Came, Lanes
 from reconciler.http.response import Headers, Response, error_of
+from reconciler.http.transport import Pooled, Raw, Transport
 from reconciler.http.urls import is_loopback, split_url
 
 if TYPE_CHECKING:
-    from requests.adapters import BaseAdapter
     from urllib3.util.retry import Retry
 
 log = logging.getLogger(__name__)
@@ -101,8 +100,7 @@ class Http:
     somebody woke it and no further try is made. `on_request(method, url_without_query)` hears of
     every request before it is sent, each retry too. `read_only` refuses all but GET and
     HEAD: a plan that writes is a bug of ours. `local_hint` is said where nothing listens on this
-    machine. `timeout_s`, `trusted` (the CA file, or True) and
-    `pause` are there for others to do the same.
+    machine. `timeout_s`, `trusted` (the CA file, or True) and `pause` are for others to follow.
     """
 
     def __init__(
@@ -128,7 +126,8 @@ class Http:
         self.pause = sleep
         self.trusted = _ca_bundle()
         self._retry = _retry_policy(retries, backoff_s)
-        self._lanes = Lanes(threads, timeout_s, self.trusted)
+        self._pooled: Transport = Pooled(threads, timeout_s, self.trusted)
+        self._doors: dict[str, Transport] = {}
 
     def __enter__(self) -> Http:
         """Itself."""
@@ -140,7 +139,8 @@ class Http:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._lanes.close()
+        for transport in (self._pooled, *self._doors.values()):
+            transport.close()
 
     def reading(self) -> Http:
         """The same client, its connections shared, that refuses to write."""
@@ -161,9 +161,9 @@ class Http:
         halting._halted = why
         return halting
 
-    def mount(self, prefix: str, adapter: BaseAdapter) -> None:
-        """Send URLs that begin with `prefix` through a requests adapter: the in-process door."""
-        self._lanes.mount(prefix, adapter)
+    def mount(self, prefix: str, transport: Transport) -> None:
+        """Send URLs that begin with `prefix` in another way: through an in-process door."""
+        self._doors[prefix] = transport
 
     def request(
         self,
@@ -257,7 +257,8 @@ class Http:
         if self._on_request is not None:
             self._on_request(asked.method, without_query(asked.url))
         try:
-            answer = self._lanes.send(asked.method, asked.url, headers, asked.content, check)
+            transport = self._transport(asked.url)
+            answer = transport.send(asked.method, asked.url, headers, asked.content, check)
         except foreign_errors() as exc:
             return _Broken(*phrase_of(exc), sent=not never_sent(exc))
         try:
@@ -270,6 +271,10 @@ class Http:
             return _Broken(*phrase_of(exc), answer.status, service_id)
         finally:
             answer.close()  # not read to its end, it costs the connection
+
+    def _transport(self, url: str) -> Transport:
+        doors = (door for prefix, door in self._doors.items() if url.startswith(prefix))
+        return next(doors, self._pooled)
 
 
 def without_query(url: str) -> str:
@@ -295,7 +300,7 @@ def _retry_policy(retries: int, backoff_s: float) -> Retry:
 
 
 def _ca_bundle() -> bool | str:
-    """The CA file that the environment names, or True for the one that comes with requests."""
+    """The CA file that the environment names, or True for certifi's."""
     for variable in _CA_VARIABLES:
         if path := os.environ.get(variable):
             if not Path(path).exists():
@@ -369,7 +374,7 @@ def _pause_s(retry: Retry, outcome: Response | _Broken) -> float:
 # --- answers --------------------------------------------------------------------------------
 
 
-def _read(answer: Came, asked: Asked) -> Response | _Broken:
+def _read(answer: Raw, asked: Asked) -> Response | _Broken:
     chunks: list[bytes] = []
     size = 0
     for chunk in answer.chunks:

@@ -1,7 +1,7 @@
 """A few words for each way a request can break, in place of the foreign exception's own.
 
-requests and urllib3 print the whole URL, and with it the SAS; requests even prints a header's
-value when it is malformed. So their text is never shown: the kind of the exception says enough.
+urllib3 prints the whole URL, and with it the SAS; http.client even prints a header's value when
+it is malformed. So their text is never shown: the kind of the exception says enough.
 """
 
 from __future__ import annotations
@@ -13,17 +13,10 @@ from socket import gaierror
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """What requests and everything below it raise; ValueError covers URLs and header values."""
-    import requests
+    """What urllib3 and everything below it raise; ValueError covers URLs and header values."""
     import urllib3
 
-    return (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        HTTPException,
-        OSError,
-        ValueError,
-    )
+    return urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError
 
 
 class Unexpected(HTTPException):
@@ -36,7 +29,6 @@ class Unexpected(HTTPException):
 
 def phrase_of(exc: BaseException) -> tuple[str, bool]:
     """What went wrong, in a few words without any secret, and whether trying again may help."""
-    import requests
     import urllib3
 
     causes = list(causes_of(exc))
@@ -44,22 +36,21 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
         return str(ours), ours.again
     if (tls := next((c for c in causes if isinstance(c, ssl.SSLError)), None)) is not None:
         return f"TLS failed: {_tls_reason(tls)}", False
-    if _any(causes, requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
+    if _any(causes, urllib3.exceptions.ProxyError):
         return "the proxy did not connect; see HTTPS_PROXY", True
     if _any(causes, gaierror, urllib3.exceptions.NameResolutionError):
         return "the host name does not resolve", True
     if _any(causes, ConnectionRefusedError):
         return "connection refused", True
-    if _any(causes, requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError):
+    if _any(causes, urllib3.exceptions.ConnectTimeoutError):
         return "no connection in time", True
-    read_timeouts = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
-    if _any(causes, *read_timeouts, TimeoutError):
+    if _any(causes, urllib3.exceptions.ReadTimeoutError, TimeoutError):
         return "no answer in time", True
     if _any(causes, ConnectionError, RemoteDisconnected):
         return "the connection was closed before the answer came", True
     if _any(causes, urllib3.exceptions.ProtocolError, HTTPException):
         return "the answer broke off or is not HTTP", True
-    if _any(causes, requests.exceptions.ConnectionError, urllib3.exceptions.NewConnectionError):
+    if _any(causes, urllib3.exceptions.NewConnectionError):
         return "the connection failed", True
     return f"the request failed ({type(exc).__name__})", False
 

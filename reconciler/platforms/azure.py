@@ -33,8 +33,8 @@ from reconciler.errors import (
 )
 from reconciler.http.credentials import NoToken, Token, unsendable
 from reconciler.http.foreign import causes_of, phrase_of
-from reconciler.http.lanes import check_proxy
 from reconciler.http.response import one_line
+from reconciler.http.transport import proxy_of
 from reconciler.http.urls import is_loopback, named, origin, split_url
 from reconciler.model import Auth
 from reconciler.platforms.actions_token import (
@@ -297,7 +297,7 @@ class _Transport:
                 f"signing in to Azure: the means to sign in must not go to {named(request.url)};"
                 f" only to https://{AUTHORITY}"
             )
-        check_proxy(request.url)
+        proxy_of(request.url)  # or say which variable is wrong
         self.status = 0
         answer = self._inner.send(request, **how)
         self.status = int(answer.status_code)

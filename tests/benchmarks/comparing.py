@@ -25,6 +25,7 @@ from tests.benchmarks import fleets
 from tests.benchmarks.cloud.definitions import HOST, NAME, URI, definition, payload
 from tests.benchmarks.fleets import Fleet
 from tests.benchmarks.rows import Row, Setting, judged
+from tests.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +114,7 @@ def _costs(wanted: Desired, bodies: dict[str, bytes]) -> tuple[float, float]:
     environ = {**fleets.SECRETS, EMULATOR_VARIABLE: _URL}
     sending, parsing = _Watch(), _Watch()
     with Http() as http:
-        http.mount("http://", _Answers(bodies))
+        http.mount("http://", Door(_Answers(bodies)))
         world = compose.connect(wanted, http, environ=environ)
         ready = Artifact(ArtifactState.READY, world.ledger.ref(binding.version))
         with (

@@ -13,6 +13,7 @@ from requests.adapters import BaseAdapter
 
 from reconciler.cli import compose, session
 from reconciler.model import Auth
+from tests.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ def test_a_run_signs_in_once_and_tells_only_the_resource_manager(
     wanted = session.choose(compose.load(on_azure.services), "local", Auth.AZURE_CLI)
     deaf = Deaf()
     with session.opened(wanted, None) as opened:
-        opened.http.mount("https://", deaf)
+        opened.http.mount("https://", Door(deaf))
         for _ in range(2):
             opened.observe()
     assert (tmp_path / "asked").read_text() == "once\n"

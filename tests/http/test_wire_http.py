@@ -36,7 +36,8 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import Headers, Http, Response
-from reconciler.http.lanes import check_proxy
+from reconciler.http.transport import proxy_of
+from tests.door import Door
 
 CANARY = "c4n4ryS1gn4ture/with+base64="
 SAS = "?sv=2021-12-02&sig=c4n4ryS1gn4ture%2Fwith%2Bbase64%3D"
@@ -492,7 +493,7 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv(variable, proxy)
-    monkeypatch.setattr("reconciler.http.lanes.find_spec", lambda _: None)
+    monkeypatch.setattr("reconciler.http.transport.find_spec", lambda _: None)
     with Http(retries=0) as http, pytest.raises(ConfigurationError, match=words) as caught:
         http.request("GET", "https://host.invalid/")
     assert f"environment variable {variable} " in caught.value.message
@@ -513,7 +514,7 @@ def test_a_proxy_as_people_write_it_is_used(monkeypatch: pytest.MonkeyPatch, pro
     for name in ("https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("https_proxy", proxy)
-    check_proxy("https://host.invalid/")
+    assert proxy_of("https://host.invalid/").endswith(proxy)
 
 
 @pytest.mark.parametrize(
@@ -670,7 +671,7 @@ def test_failed_answers_give_their_connection_back(http: Http, stand_in: StandIn
 def test_a_mounted_adapter_answers_and_is_retried(http: Http) -> None:
     statuses = [503, 200]
 
-    class Door(BaseAdapter):
+    class Adapter(BaseAdapter):
         def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
             answer = requests.Response()
             answer.status_code = statuses.pop(0)
@@ -682,7 +683,7 @@ def test_a_mounted_adapter_answers_and_is_retried(http: Http) -> None:
         def close(self) -> None:
             pass
 
-    http.mount("http://127.0.0.1:8400", Door())
+    http.mount("http://127.0.0.1:8400", Door(Adapter()))
     assert http.request("GET", "http://127.0.0.1:8400/a").json() == "in process"
 
 

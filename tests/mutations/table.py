@@ -946,8 +946,8 @@ _HTTP = _mutations(
     ),
 )
 
-_LANES = _mutations(
-    "reconciler/http/lanes.py",
+_BOUNDS = _mutations(
+    "reconciler/http/bounds.py",
     (
         "an interim answer is taken for the answer",
         "while 100 <= self.status < 200:",
@@ -1451,7 +1451,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(*_ALONE, *_LOCK, *_BLOB, *_READING, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
     *(*_REFERENCES, *_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_COVERED, *_ARTIFACTS),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
-    *(*_RESPONSE, *_HTTP, *_LANES, *_SWAPPING, *_VERIFY, *_PROVE),
+    *(*_RESPONSE, *_HTTP, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
     *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
     *(

@@ -12,6 +12,7 @@ from scripted_server import Answer, Heard, StandIn
 
 from reconciler.errors import UnreachableError, UnreadableError
 from reconciler.http.client import Http
+from reconciler.http.transport import Pooled
 from reconciler.ledger.lock import RENEW_S
 
 
@@ -36,7 +37,8 @@ def test_headers_body_and_length_are_the_same(used: Http, stand_in: StandIn) -> 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
 def test_bytes_that_nobody_acknowledges_are_given_up_before_a_lease_ends(used: Http) -> None:
-    (pool,) = used._lanes._pools.values()
+    assert isinstance(used._pooled, Pooled)
+    (pool,) = used._pooled._pools.values()
     assert pool.pool is not None
     connection = pool.pool.get(block=False)
     pool.pool.put(connection)
