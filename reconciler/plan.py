@@ -23,8 +23,6 @@ from reconciler.model import (
     KEPT_IN,
     MADE_FROM,
     TO_DO,
-    TRAINED_AT,
-    TRAINED_WITH,
     Action,
     ArtifactState,
     Change,
@@ -81,7 +79,7 @@ def make_plan(
         why = "undeclared endpoints were not deleted, because not everything could be read"
         notes = (*unread, f"{why}: {blind[0]}")
     excess = limits.excess(environment, changes, declared)
-    return Plan(environment.name, environment.cloud.value, tuple(changes), excess, notes)
+    return Plan(environment.name, environment.where, tuple(changes), excess, notes)
 
 
 def overridden(plan: Plan) -> Plan:
@@ -121,13 +119,11 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
     if change.action not in TO_DO:
         return change
     binding = observed.binding
-    service = environment.training_services.get(binding.recipe.service)
     terms = {
         "the address": binding.address.key,
         "the asset or resource": binding.asset or "",
-        TRAINED_AT: service.url if service else "",
-        TRAINED_WITH: f"env:{service.key.variable}" if service else "",
-        KEPT_IN: f"{environment.store.account}/{environment.store.container}",
+        **dict(binding.terms),
+        KEPT_IN: environment.store.named,
         "training.timeout": f"{binding.timeout_s:g} s",
         "training.retry.attempts": str(binding.attempts),
         "adopt": str(binding.adopt).lower(),

@@ -14,7 +14,6 @@ from reconciler.model import (
     Artifact,
     ArtifactState,
     Binding,
-    CloudName,
     Environment,
     Health,
     HealthCode,
@@ -28,12 +27,13 @@ from reconciler.model import (
     RuleKind,
     SecretName,
     Source,
-    Store,
+    StoreUrl,
     Version,
     Witness,
     differences,
 )
 from reconciler.plan import decide, make_plan
+from reconciler.platforms.studio.connection import CloudName, Studio
 from reconciler.platforms.studio.web_service import WebServiceAddress
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
@@ -41,11 +41,10 @@ OLD = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-10/model.il
 RECIPE = Recipe("churn-training", (("input1", "data/2026-11.csv"),))
 ENVIRONMENT = Environment(
     name="test",
-    cloud=CloudName.EMULATOR,
-    subscription="s",
-    resource_group="g",
-    region="southcentralus",
-    store=Store("acct", "models", SecretName("KEY")),
+    store=StoreUrl("az://acct/models", SecretName("KEY")),
+    data=StoreUrl("az://acct", SecretName("KEY")),
+    connections={"studio": Studio(CloudName.EMULATOR, "s", "g", "southcentralus")},
+    where="emulator",
 )
 HEALTHY = Health(HealthCode.HEALTHY)
 AUC = Rule("AUC", RuleKind.AT_LEAST, Decimal("0.85"))

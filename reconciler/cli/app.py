@@ -181,8 +181,8 @@ def schema(
     ] = None,
 ) -> Outcome:
     """Print the JSON Schema of the desired state, with which editors complete and check YAML."""
+    from reconciler.cli.compose import schema_text
     from reconciler.cli.output import Page
-    from reconciler.desired.schema import schema_text
 
     text = schema_text()
     outcome = Outcome(Kept(text)) if out is None else Outcome(files=(File("", out, text),))

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
+from reconciler.desired.schema import composed
 from reconciler.engine.world import Idle, World
 from reconciler.errors import RefusedError
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
 from reconciler.ledger import Ledger
 from reconciler.model import Actor
-from reconciler.platforms import kinds
-from reconciler.platforms.azure import ARM_SCOPE, SignIn
-from reconciler.platforms.contract import Connection
-from reconciler.platforms.studio.bes import BatchExecution
-from reconciler.platforms.studio.hosts import EmulatorSignIn, hosts_of
+from reconciler.platforms import platforms
+from reconciler.platforms.azure import SignIn
+from reconciler.platforms.platform import Means
 from reconciler.stores.azure_blob import AzureBlob
+from reconciler.stores.azure_hosts import BlobHosts
 from reconciler.stores.contract import Access, name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from reconciler.cli.session import Stop
     from reconciler.engine.world import Clock
     from reconciler.http.client import Http
-    from reconciler.model import Binding, Desired, Environment, ModelRef, SecretName
-    from reconciler.platforms.studio.hosts import Hosts
+    from reconciler.http.origins import Origins
+    from reconciler.model import Auth, Desired, Environment, ModelRef, SecretName, StoreUrl
+    from reconciler.platforms.platform import Connected, Platform
     from reconciler.stores.contract import Place
+
+    Tokens = Callable[[str, Origins, Auth], AccessToken]
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
@@ -47,13 +51,46 @@ def load(services: Path, *only: str) -> dict[str, Desired]:
 
 
 def loaded(services: Path, **how: Any) -> dict[str, Desired]:
-    """What `desired.load` answers with the kinds of every platform."""
-    return desired.load(services, kinds(), **how)
+    """What `desired.load` answers with the platforms of this installation."""
+    return desired.load(services, platforms(), **how)
+
+
+def schema_text() -> str:
+    """The schema of the desired state with the platforms of this installation, for editors."""
+    return composed(tuple((name, each.schema) for name, each in platforms().items())).text
 
 
 def emulator_url() -> str | None:
     """Where the emulator is, if not at its default address."""
     return os.environ.get(EMULATOR_VARIABLE) or None
+
+
+def emulator_of(environment: Environment, environ: Mapping[str, str] | None = None) -> str:
+    """The base URL of what stands in for the environment's clouds, "" where nothing does."""
+    environ = os.environ if environ is None else environ
+    urls = (each.emulator(connection, environ) for each, connection in _connected(environment))
+    return next(filter(None, urls), "")
+
+
+def notices(environment: Environment) -> list[str]:
+    """What is said before a run talks to the platforms of an environment."""
+    said = (each.notice(connection) for each, connection in _connected(environment))
+    return list(filter(None, said))
+
+
+def signed_in_by(environment: Environment, auth: Auth) -> Environment:
+    """The environment with another way to sign in, wherever a connection has one."""
+    connections = {
+        platform.name: replace(connection, auth=auth) if hasattr(connection, "auth") else connection
+        for platform, connection in _connected(environment)
+    }
+    return replace(environment, connections=connections)
+
+
+def _connected(environment: Environment) -> Iterator[tuple[Platform, Any]]:
+    known = platforms()
+    for name, connection in environment.connections.items():
+        yield known[name], connection
 
 
 def connect(
@@ -64,18 +101,16 @@ def connect(
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     actor: Actor | None = None,
-    arm: AccessToken | None = None,
+    token: Tokens | None = None,
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request.
 
-    `arm` is a token that is shared with other worlds of the environment; else a new one is used.
+    `token` is shared with other worlds of the environment; else new ones are used.
     """
     from reconciler.cli.session import Stop, SystemClock
 
     environ = os.environ if environ is None else environ
-    environment = wanted.environment
-    stop = stop or Stop()
-    hosts = _hosts(environment, environ)
+    environment, stop = wanted.environment, stop or Stop()
     values = resolve_all(_secret_names(wanted), environ)
     clock = clock or SystemClock(stop)
 
@@ -84,30 +119,40 @@ def connect(
             values.update(resolve_all([name], environ))
         return values[name.variable]
 
-    account = environment.store.account
-    key, container = secret(environment.store.key), environment.store.container
+    hosts = BlobHosts(emulator_of(environment, environ))
     held = http.halted_by(stop.lost)
-    store = AzureBlob(held, hosts.blob, account, key, container, clock.now)
-    data = AzureBlob(held, hosts.blob, account, key, clock=clock.now)
-    locks = AzureBlob(http, hosts.blob, account, key, container, clock.now)
+
+    def blobs_at(http: Http, url: StoreUrl, container: str) -> AzureBlob:
+        assert url.key is not None
+        return AzureBlob(http, hosts, url.parts[1], secret(url.key), container, clock.now)
+
+    home, away = environment.store, environment.data
+    store = blobs_at(held, home, home.parts[2])
+    data = blobs_at(held, away, away.parts[2])
+    locks = blobs_at(http, home, home.parts[2])
+    account = blobs_at(held, home, "")
 
     def grant(ref: ModelRef) -> Place:
-        name = name_in(data.base, ref.url)
+        name = name_in(account.base, ref.url)
         if name is None:
-            raise RefusedError(f"{ref} is not in storage account {account}; no access can be given")
-        return data.grant(name, Access.READ, GRANT_S)
+            raise RefusedError(
+                f"{ref} is not in storage account {home.parts[1]}; no access can be given"
+            )
+        return account.grant(name, Access.READ, GRANT_S)
 
-    arm = arm or arm_token(environment, http, environ)
+    token = token or tokens(http, environ)
     http = http.halted_by(stop.halted)
-    connection = Connection(http, hosts, environment, secret, grant, arm)
-    known, used = kinds(), _kinds(wanted)
+    means = Means(http, environ, secret, grant, token, bound_origins(environ))
+    connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
+    of_kind = {kind: connected[p.name] for p, _ in _connected(environment) for kind in p.kinds}
+    of_engine = {name: connected[p.name] for p, _ in _connected(environment) for name in p.engines}
+    used = _kinds(wanted)
     return World(
-        targets={k: known[k].module.connect(connection) for k in used},
-        idle=_idle(connection, used) if wanted.whole else {},
+        targets={kind: of_kind[kind].target(kind) for kind in used},
+        idle=dict(_idle(connected.values(), used)) if wanted.whole else {},
         trainers={
-            name: BatchExecution(http, hosts, service, secret(service.key))
-            for name, service in environment.training_services.items()
-            if name in _services(wanted.bindings)
+            recipe.service: of_engine["studio"].trainer(recipe.service)
+            for recipe in (binding.recipe for binding in wanted.bindings)
         },
         ledger=Ledger(store, locks),
         store=store,
@@ -118,24 +163,21 @@ def connect(
     )
 
 
-def arm_token(
-    environment: Environment, http: Http, environ: Mapping[str, str] | None = None
-) -> AccessToken:
-    """The token of Azure Resource Manager, got as the environment says."""
-    environ = os.environ if environ is None else environ
-    hosts = _hosts(environment, environ)
-    sign_in = EmulatorSignIn() if hosts.emulator else SignIn(environment.auth, http, environ)
-    return AccessToken(sign_in, ARM_SCOPE, hosts.arm_origins)
+def tokens(http: Http, environ: Mapping[str, str] | None = None) -> Tokens:
+    """What signs in, once per way and scope."""
+    known = os.environ if environ is None else environ
 
+    @cache
+    def token(scope: str, origins: Origins, auth: Auth) -> AccessToken:
+        return AccessToken(SignIn(auth, http, known), scope, origins)
 
-def _hosts(environment: Environment, environ: Mapping[str, str]) -> Hosts:
-    url = environ.get(EMULATOR_VARIABLE) or None
-    return hosts_of(environment, url, bound_origins(environ))
+    return token
 
 
 def blobs(environment: Environment, emulator: str | None) -> str:
     """The base URL of the environment's storage account."""
-    return hosts_of(environment, emulator).blob.of(environment.store.account)
+    environ = {EMULATOR_VARIABLE: emulator or ""}
+    return BlobHosts(emulator_of(environment, environ)).of(environment.store.parts[1])
 
 
 def _kinds(wanted: Desired) -> set[str]:
@@ -144,19 +186,12 @@ def _kinds(wanted: Desired) -> set[str]:
     return {binding.kind for binding in asked}
 
 
-def _idle(connection: Connection, declared: set[str]) -> dict[str, Idle]:
+def _idle(connected: Iterable[Connected], used: set[str]) -> Iterator[tuple[str, Idle]]:
     """The other kinds that may be here, reached when they are asked for."""
-    modules = {name: kind.module for name, kind in kinds().items() if name not in declared}
-    prefixes = {kind: one.key_prefix(connection.environment) for kind, one in modules.items()}
-    return {
-        kind: Idle(prefix, cache(partial(modules[kind].connect, connection)))
-        for kind, prefix in prefixes.items()
-        if prefix
-    }
-
-
-def _services(bindings: Iterable[Binding]) -> set[str]:
-    return {binding.recipe.service for binding in bindings}
+    for each in connected:
+        for kind, prefix in each.prefixes.items():
+            if kind not in used:
+                yield kind, Idle(prefix, cache(partial(each.target, kind)))
 
 
 def secret_variables(wanted: Desired) -> list[str]:
@@ -167,11 +202,8 @@ def secret_variables(wanted: Desired) -> list[str]:
 def _secret_names(wanted: Desired) -> list[SecretName]:
     """The secrets that this environment's bindings need, and no others."""
     environment = wanted.environment
-    names = [environment.store.key]
-    used = _services(wanted.bindings)
-    names += [s.key for n, s in environment.training_services.items() if n in used]
-    for binding in wanted.bindings:
-        names += [name for _, name in binding.create.secrets] if binding.create else []
-    if environment.workspace is not None and "ClassicEndpoint" in _kinds(wanted):
-        names.append(environment.workspace.token)
+    asked = (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
+    names = [*filter(None, [environment.store.key, environment.data.key])]
+    for platform, connection in _connected(environment):
+        names += platform.secrets(connection, wanted.bindings, {each.kind for each in asked})
     return names

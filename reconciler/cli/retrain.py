@@ -17,7 +17,7 @@ from reconciler.cli import editing, session
 from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import some
-from reconciler.desired.schema import is_version
+from reconciler.desired.schema import is_a
 from reconciler.engine import age
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.outcome import Outcome
@@ -164,7 +164,7 @@ def _by_data(
     """A newer version for which there is data, and that nobody refused yet."""
     world, now = opened.world, bindings[0].version.version
     named = [v for v in age.versions_with_data(world, templates) if age.order(v) > age.order(now)]
-    newer = [version for version in named if is_version(version)]
+    newer = [version for version in named if is_a("version", version)]
     for name in sorted(set(named).difference(newer)):
         say(f'{some(bindings)}: "{visible(name)}" has data and is no version; rename its blob')
     for version in sorted(newer, key=age.order, reverse=True):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
 from reconciler.model import Declared
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from reconciler.model import Address, Binding, Desired

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.ci.event import pull_head, read_event
-from reconciler.cli.compose import EMULATOR_VARIABLE, arm_token, connect, emulator_url, load
+from reconciler.cli.compose import (
+    EMULATOR_VARIABLE,
+    connect,
+    emulator_of,
+    emulator_url,
+    load,
+    notices,
+    signed_in_by,
+    tokens,
+)
 from reconciler.cli.selection import in_shard
 from reconciler.console import say
 from reconciler.engine.world import World
@@ -28,16 +37,16 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import Http
-from reconciler.http.credentials import AccessToken
-from reconciler.model import Actor, CloudName, NotDeclared
+from reconciler.model import Actor, NotDeclared
 from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS
-from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL, hosts_of
+from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
 
+    from reconciler.cli.compose import Tokens
     from reconciler.cli.selection import Selection
     from reconciler.engine.world import Clock
     from reconciler.ledger.lock import Lock
@@ -102,13 +111,10 @@ def _seconds() -> float:
 
 def introduce(environment: Environment) -> None:
     """Say on stderr which cloud is talked to, and how to start the emulator that is not there."""
-    if environment.cloud is not CloudName.EMULATOR:
-        say(
-            f"{environment.name}: talking to Azure; Microsoft retired Machine Learning Studio on "
-            "31 Aug 2024, so expect no answer"
-        )
+    for notice in notices(environment):
+        say(f"{environment.name}: {notice}")
+    if not (url := emulator_of(environment)):
         return
-    url = hosts_of(environment, emulator_url()).arm
     with Http(retries=0, timeout_s=(2.0, 10.0)) as http:  # a stranger there may never answer
         world = world_at(http, url)
     if world == "":
@@ -133,16 +139,10 @@ def introduce(environment: Environment) -> None:
         )
 
 
-def emulator_of(environment: Environment) -> str:
-    """The emulator's base URL, "" where the environment is on Azure."""
-    return hosts_of(environment, emulator_url()).emulator
-
-
 def emulated(http: Http, environment: Environment) -> str:
     """The id of the emulated world of an environment, "" where there is none."""
-    if environment.cloud is not CloudName.EMULATOR:
-        return ""
-    return world_at(http, hosts_of(environment, emulator_url()).arm) or ""
+    url = emulator_of(environment)
+    return (world_at(http, url) or "") if url else ""
 
 
 def world_at(http: Http, url: str) -> str | None:
@@ -239,7 +239,7 @@ def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = N
     chosen = _chosen(found, name)
     if auth is None:
         return chosen
-    return replace(chosen, environment=replace(chosen.environment, auth=auth))
+    return replace(chosen, environment=signed_in_by(chosen.environment, auth))
 
 
 def _chosen(found: Mapping[str, Desired], name: str | None) -> Desired:
@@ -264,7 +264,7 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
 
     A cloud is given time to come back; a local emulator that is not there is known at once.
     """
-    backoff_s = 0.1 if environment.cloud is CloudName.EMULATOR else 0.5
+    backoff_s = 0.1 if emulator_of(environment) else 0.5
     threads = width(environment, parallel)
     with Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait) as http:
         yield http
@@ -283,7 +283,7 @@ class Session:
     world: World
     stop: Stop
     width: int
-    arm: AccessToken
+    token: Tokens
     lock_lost: str = ""
     environ: Mapping[str, str] | None = None
     clock: Clock | None = None
@@ -308,7 +308,7 @@ class Session:
         if now != self.emulated:
             raise StalePlanError(
                 f"planned in world {self.emulated} of the emulator, but now world {now or '?'} "
-                f"answers at {hosts_of(self.wanted.environment, emulator_url()).arm}; plan again"
+                f"answers at {emulator_of(self.wanted.environment)}; plan again"
             )
 
     def reading(self) -> World:
@@ -319,7 +319,7 @@ class Session:
             stop=self.stop,
             environ=self.environ,
             clock=self.clock,
-            arm=self.arm,
+            token=self.token,
         )
 
     def plan(self) -> Plan:
@@ -344,13 +344,13 @@ def opened(
     """The environment, connected in the name of who runs this; closed at the end."""
     stop = Stop()
     with client(wanted.environment, parallel, stop) as http:
-        arm = arm_token(wanted.environment, http)
+        token = tokens(http)
         world = connect(
-            wanted, http, stop=stop, actor=actor(os.environ, wanted.commit, force), arm=arm
+            wanted, http, stop=stop, actor=actor(os.environ, wanted.commit, force), token=token
         )
         at_once = width(wanted.environment, parallel)
         at = emulated(http, wanted.environment)
-        yield Session(wanted, http, world, stop, at_once, arm, prune=prune, emulated=at)
+        yield Session(wanted, http, world, stop, at_once, token, prune=prune, emulated=at)
 
 
 def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Actor:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler.ci.event import base_of_pull
 from reconciler.cli import compose, git
 from reconciler.console import say
-from reconciler.desired.schema import near
 from reconciler.desired.touched import touched
 from reconciler.errors import ConfigurationError
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

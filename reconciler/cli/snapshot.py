@@ -54,7 +54,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
         commit=wanted.commit,
         program=f"reconciler {__version__}",
         place=Place.of(environment),
-        emulator=session.emulator_of(environment),
+        emulator=compose.emulator_of(environment),
         answers=answers,
     )
     unread = [change for change in made.changes if change.code == Reason.UNREADABLE]
@@ -123,7 +123,7 @@ def _check_place(found: Snapshot, environment: Environment) -> None:
         base = _base(environment, found.emulator)
     except ConfigurationError as exc:
         raise ValueError(f"snapshot.of.emulator: {exc.message}") from exc
-    on_emulator = bool(session.emulator_of(environment))
+    on_emulator = bool(compose.emulator_of(environment))
     if found.answers.base != base or bool(found.emulator) != on_emulator:
         raise ValueError(f"snapshot.storage.base: must be {base}")
 
@@ -150,6 +150,11 @@ class _Then:
         raise AssertionError(f"an offline plan waits for {seconds} s")
 
 
+def _no_token(*_: object) -> NoToken:
+    """The token of a session that asks nobody."""
+    return NoToken()
+
+
 @contextlib.contextmanager
 def opened_offline(
     wanted: Desired, taken: Taken, parallel: int | None
@@ -158,8 +163,12 @@ def opened_offline(
     found, stop = taken.snapshot, session.Stop()
     environ = dict.fromkeys(compose.secret_variables(wanted), _NO_KEY)
     environ[compose.EMULATOR_VARIABLE] = found.emulator
-    clock, arm = _Then(found.at), NoToken()
+    clock = _Then(found.at)
     with Recorded(found.answers) as http:
-        world = compose.connect(wanted, http, stop=stop, environ=environ, clock=clock, arm=arm)
+        world = compose.connect(
+            wanted, http, stop=stop, environ=environ, clock=clock, token=_no_token
+        )
         width = session.width(wanted.environment, parallel)
-        yield session.Session(wanted, http, world, stop, width, arm, environ=environ, clock=clock)
+        yield session.Session(
+            wanted, http, world, stop, width, _no_token, environ=environ, clock=clock
+        )

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from reconciler.desired.nodes import Document
+    from reconciler.desired.schema import Schema
     from reconciler.desired.tree import Files
     from reconciler.model import Desired
-    from reconciler.platforms.platform import Kind
+    from reconciler.platforms.platform import Platform
 
 
 def load(
     root: Path,
-    kinds: Mapping[str, Kind],
+    platforms: Mapping[str, Platform],
     *,
     only: Collection[str] = (),
     today: date | None = None,
@@ -46,7 +47,7 @@ def load(
     `only` are the environments that are asked for, so that what is wrong in others is nobody's
     affair; without it everything that is wrong in the tree is.
 
-    `kinds` says what must be known of each kind of endpoint.
+    `platforms` offer the kinds of endpoints and the engines, by their names.
     `today` is the day in UTC, before which nothing can end any more; None: that is not looked at.
     `display` is what messages and sources call the root; None: as it was typed.
     `instead` is what YAML files below the root are taken to hold, before they are written.
@@ -54,21 +55,22 @@ def load(
     """
     display = root.as_posix() if display is None else display
     budget = Budget()
+    rules = schema.composed(tuple((name, each.schema) for name, each in platforms.items()))
     files = read_tree(root, display, budget)
     files.texts.update(instead or {})
     templates, problems, complete = _documents(files, budget)
-    documents, more, expanded = _generated(Generators(root, budget, kinds), templates)
+    documents, more, expanded = _generated(Generators(root, budget, rules), templates)
     problems.extend(more)
     declared = []
     for folder, document in documents:
-        found = _check(document)
+        found = _check(document, rules)
         problems.extend(found)
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
-        raise ConfigurationError([_nothing(display, kinds)])
+        raise ConfigurationError([_nothing(display, rules.kinds)])
     probes, definitions = Probes(root, budget), Definitions(root, budget)
     complete = complete and expanded
-    resolver = Resolver(kinds, probes, definitions, budget, today, complete=complete)
+    resolver = Resolver(platforms, probes, definitions, budget, today, complete=complete)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if not problems:
@@ -143,11 +145,11 @@ def _documents(
     return found, problems, complete
 
 
-def _check(document: Document) -> list[Problem]:
+def _check(document: Document, rules: Schema) -> list[Problem]:
     """What is wrong with the document by itself; a secret is only said to be one."""
     secrets = [each.under("secret") for each in leaks.check(document)]
     places = {(each.line, each.column) for each in secrets}
-    others = schema.check(document)
+    others = rules.check(document)
     found = secrets + [each for each in others if (each.line, each.column) not in places]
     return [replace(each, element=document.element) for each in found]
 

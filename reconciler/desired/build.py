@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired.nodes import problem
-from reconciler.desired.schema import container_hint, is_blob_path, is_container, near, schema
+from reconciler.desired.nodes import dotted, problem
+from reconciler.desired.schema import hint_of, is_a
+from reconciler.errors import ConfigurationError
 from reconciler.model import (
     MOST_BINDINGS,
-    Auth,
-    CloudName,
     Creation,
     Environment,
     Recipe,
     Rule,
     RuleKind,
     SecretName,
-    Store,
-    TrainingService,
+    StoreUrl,
     Version,
-    Workspace,
 )
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,26 +32,43 @@ if TYPE_CHECKING:
     from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
+    from reconciler.model import Source
+    from reconciler.platforms.platform import Engine, Platform
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
-def environment(document: Document) -> Environment:
-    """The environment that a document declares."""
+def environment(
+    document: Document, platforms: Mapping[str, Platform]
+) -> tuple[Environment | None, list[Problem]]:
+    """The environment that a document declares; None, and why, where a part of it cannot be."""
     spec = document.data["spec"]
-    workspace = _workspace(document) if "workspace" in spec else None
     limits = spec.get("limits", {})
-    return Environment(
+    connections: dict[str, object] = {}
+    problems: list[Problem] = []
+    for name, platform in platforms.items():
+        if name in spec:
+            try:
+                connections[name] = platform.connection(Part(document, ("spec", name)))
+            except ConfigurationError as exc:
+                problems += exc.problems
+    store, data = _store(document, "store"), _store(document, "data")
+    for trail, said in (("store", store), ("data", data)):
+        if said is not None and said.parts[0] and said.key is None:
+            why = f"{said.url} needs a key; write {{url: {said.url}, key: env:NAME}}"
+            problems.append(problem(document.at("spec", trail), f"spec.{trail}: {why}"))
+    if problems or store is None:
+        return None, problems
+    where = (platforms[name].where(connection) for name, connection in connections.items())
+    places = [f"{name} {platforms[name].place(each)}" for name, each in connections.items()]
+    made = Environment(
         name=document.data["metadata"]["name"],
-        cloud=CloudName(spec.get("cloud", "emulator")),
-        subscription=spec["subscription"],
-        resource_group=spec["resourceGroup"],
-        region=spec.get("region") or (workspace.region if workspace else ""),
-        store=_store(document),
-        workspace=workspace,
-        training_services=_training_services(document),
-        auth=Auth(spec.get("auth", "default")),
+        store=store,
+        data=data or store,
+        connections=connections,
+        where=", ".join(dict.fromkeys(filter(None, where))),
+        places="; ".join(places),
         parallel=limits.get("parallel", 8),
         most_changes_percent=int(limits.get("changes", "30%").removesuffix("%")),
         most_deletes_percent=int(limits.get("deletes", "10%").removesuffix("%")),
@@ -60,6 +76,51 @@ def environment(document: Document) -> Environment:
         most_retrains=limits.get("retrains", 40),
         source=document.at("metadata", "name"),
     )
+    return made, []
+
+
+def _store(document: Document, name: str) -> StoreUrl | None:
+    """The store of that name; what is in the account of `store` is opened by its key."""
+    said = document.data["spec"].get(name)
+    if said is None:
+        return None
+    if isinstance(said, dict):
+        key = secret_name(document, "spec", name, "key") if "key" in said else None
+        return StoreUrl(said["url"], key)
+    home = _store(document, "store") if name != "store" else None
+    made = StoreUrl(said)
+    return StoreUrl(said, home.key) if home and home.parts[:2] == made.parts[:2] else made
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a document, as a platform is handed its own."""
+
+    document: Document
+    trail: tuple[str, ...]
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What is written there."""
+        said: Any = self.document.data
+        for step in self.trail:
+            said = said[step]
+        found: Mapping[str, Any] = said
+        return found
+
+    def at(self, *trail: str) -> Source:
+        """Where a value below it is written; without a trail, its key."""
+        if trail:
+            return self.document.at(*self.trail, *trail)
+        return self.document.at_key(*self.trail)
+
+    def secret(self, *trail: str) -> SecretName:
+        """The secret that is named at a place below it."""
+        return secret_name(self.document, *self.trail, *trail)
+
+    def problem(self, message: str, *trail: str) -> Problem:
+        """What is wrong there."""
+        return problem(self.at(*trail), f"{dotted((*self.trail, *trail))}: {message}")
 
 
 def version(document: Document) -> Version:
@@ -136,62 +197,52 @@ def rules(model: Document) -> tuple[Rule, ...]:
     )
 
 
-def training_problems(model: Document) -> list[Problem]:
+def training_problems(model: Document, engine: Engine) -> list[Problem]:
     """What the schema cannot say about the inputs and outputs of a model."""
-    return _input_problems(model) + _output_problems(model)
-
-
-def _input_problems(model: Document) -> list[Problem]:
-    """The inputs that the training service would refuse, whatever the binding says."""
-    trail = ("spec", "training", "inputs")
-    templates = model.data["spec"]["training"].get("inputs", {})
-    return [
-        problem(model.at(*trail, port), f"{'.'.join(trail)}.{port}: {_NO_TABLE}")
-        for port, template in templates.items()
-        if not (template.endswith("}") or _is_table(template))
+    block = Part(model, ("spec", "training"))
+    found = [
+        block.problem(why, "inputs", name)
+        for name, template in block.data.get("inputs", {}).items()
+        if not template.endswith("}") and (why := engine.bad_input(template))
     ]
-
-
-# azure-ml-studio-protocol.md §4.8: a job with any other input is refused (InvalidBlobExtension)
-_TABLES = (".csv", ".tsv", ".arff")
-_NO_TABLE = "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
-
-
-def _is_table(path: str) -> bool:
-    return path.casefold().endswith(_TABLES)
-
-
-def _output_problems(model: Document) -> list[Problem]:
-    trail = ("spec", "training", "outputs")
-    ports = model.data["spec"]["training"]["outputs"]
-    if ports.get("evaluation") == ports["model"]:
-        place = model.at(*trail, "evaluation")
-        message = "the port of the model; the evaluation comes from another one"
-        return [problem(place, f"{'.'.join(trail)}.evaluation: {message}")]
-    if model.data["spec"].get("accept") and "evaluation" not in ports:
+    if model.data["spec"].get("accept") and "evaluation" not in block.data["outputs"]:
         # Without it every gate stays inconclusive: hours of training that can never be bound.
-        message = "spec.accept: gates are judged by the evaluation; name its port"
-        return [problem(model.at_key("spec", "accept"), f"{message} in {'.'.join(trail)}")]
-    return []
+        message = (
+            "spec.accept: gates are judged by the evaluation; name it in spec.training.outputs"
+        )
+        found.append(problem(model.at_key("spec", "accept"), message))
+    return [*found, *engine.problems(block)]
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a binding's version is made, and what people approve of where that happens."""
+
+    recipe: Recipe
+    terms: tuple[tuple[str, str], ...]
 
 
 def recipe(
-    model: Document, binding: Document, budget: Budget
-) -> tuple[Recipe | None, list[Problem]]:
+    model: Document, binding: Document, budget: Budget, engine: Engine, environment: Environment
+) -> tuple[Made | None, list[Problem]]:
     """How the binding's version is made; None, and why, if the two do not fit together."""
     making = _Making(model, binding)
     gates = len(model.data["spec"].get("accept", ()))
     budget.take(binding.at("spec", "model"), gates + making.values, making.characters)
-    training = model.data["spec"]["training"]
+    training = Part(model, ("spec", "training"))
     inputs = tuple(making.filled("inputs"))
     parameters = tuple(making.filled("parameters"))
+    try:
+        place, terms = engine.place(training, environment)
+    except ConfigurationError as exc:
+        return None, [*exc.problems, *making.problems]
     if not making.problems:
-        making.refuse_bad_paths(inputs)
+        making.refuse_bad_paths(inputs, engine, environment.data)
         making.refuse_unused()
     if making.problems:
         return None, making.problems
-    outputs = tuple((port, role) for role, port in training["outputs"].items())
-    return Recipe(training["service"], inputs, parameters, outputs), []
+    outputs = tuple((port, role) for role, port in training.data["outputs"].items())
+    return Made(Recipe(place, inputs, parameters, outputs), tuple(terms.items())), []
 
 
 class _Making:
@@ -259,21 +310,24 @@ class _Making:
         said = f"{'.'.join(trail)}: {message}"
         self.problems.append(problem(self._model.at(*trail), said))
 
-    def refuse_bad_paths(self, inputs: tuple[tuple[str, str], ...]) -> None:
+    def refuse_bad_paths(
+        self, inputs: tuple[tuple[str, str], ...], engine: Engine, data: StoreUrl
+    ) -> None:
         """Complain where the binding's values turn an input into something else than a path."""
+        scheme, _, container = data.parts
         for port, path in inputs:
-            if not is_blob_path(path):
+            trail = ("spec", "training", "inputs", port)
+            first, _, rest = path.partition("/")
+            if not is_a("dataPath", path):
+                message = f'spec.model: the input "{port}" becomes "{path}", which '
                 place = self._binding.at("spec", "model")
-                hint = schema()["$defs"]["blobPath"]["patternErrorMessage"]
-                message = f'spec.model: the input "{port}" becomes "{path}", which {hint}'
-                self.problems.append(problem(place, message))
-            elif not is_container(container := path.partition("/")[0]):
-                place = self._model.at("spec", "training", "inputs", port)
-                message = f'spec.training.inputs.{port}: "{container}" {container_hint()}'
-                self.problems.append(problem(place, message))
-            elif not _is_table(path):
-                trail = ("spec", "training", "inputs", port)
-                said = f'{".".join(trail)}: for {self._who()} it becomes "{path}"; {_NO_TABLE}'
+                self.problems.append(problem(place, message + hint_of("dataPath")))
+            elif scheme and not container and not (rest and is_a("container", first)):
+                why = hint_of("container") if rest else "names no file in a container"
+                said = f'{".".join(trail)}: "{first}" {why}'
+                self.problems.append(problem(self._model.at(*trail), said))
+            elif why := engine.bad_input(path):
+                said = f'{".".join(trail)}: for {self._who()} it becomes "{path}"; {why}'
                 self.problems.append(problem(self._model.at(*trail), said))
 
     def refuse_unused(self) -> None:
@@ -288,26 +342,6 @@ class _Making:
     def _who(self) -> str:
         name = self._binding.data["metadata"]["name"]
         return f'the binding "{name}" ({self._binding.at("metadata", "name")})'
-
-
-def _workspace(document: Document) -> Workspace:
-    said = document.data["spec"]["workspace"]
-    token = secret_name(document, "spec", "workspace", "token")
-    return Workspace(said["id"], said["region"], token)
-
-
-def _store(document: Document) -> Store:
-    said = document.data["spec"]["store"]
-    return Store(said["account"], said["container"], secret_name(document, "spec", "store", "key"))
-
-
-def _training_services(document: Document) -> dict[str, TrainingService]:
-    found = {}
-    for name, said in document.data["spec"].get("trainingServices", {}).items():
-        trail = ("spec", "trainingServices", name)
-        key = secret_name(document, *trail, "key")
-        found[name] = TrainingService(name, said["url"], key, document.at_key(*trail))
-    return found
 
 
 def secret_name(document: Document, *trail: str) -> SecretName:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.nodes import Guess, problem, read
-from reconciler.desired.schema import near, not_text
 from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.model import MOST_BINDINGS, Source
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document, Trail
+    from reconciler.desired.schema import Schema
     from reconciler.errors import Problem
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -55,10 +56,10 @@ class _WrongError(Exception):
 class Generators:
     """The generators of one tree. Each file is read once, however many documents name it."""
 
-    def __init__(self, root: Path, budget: Budget, kinds: Collection[str]) -> None:
+    def __init__(self, root: Path, budget: Budget, rules: Schema) -> None:
         self._root = root
         self._budget = budget
-        self._kinds = kinds
+        self._rules = rules
         self._inside = root.resolve()
         self._texts: dict[PurePosixPath, str] = {}
 
@@ -69,8 +70,8 @@ class Generators:
 
         `most` is how many it may stand for.
         """
-        if not isinstance(document.data, dict) or document.text("kind") not in self._kinds:
-            return [document], _misplaced(document, self._kinds)
+        if not isinstance(document.data, dict) or document.text("kind") not in self._rules.kinds:
+            return [document], _misplaced(document, self._rules.kinds)
         try:
             elements = self._elements(document, folder, most)
         except _WrongError as exc:
@@ -82,7 +83,7 @@ class Generators:
             return [], []
         if problems := _unknown(document, elements[0]) + _unused(document, elements[0]):
             return [], problems
-        typed = _typed(document)
+        typed = _typed(document, self._rules)
         return [_filled(document, element, typed) for element in elements], []
 
     def _elements(self, document: Document, folder: PurePosixPath, most: int) -> list[Row] | None:
@@ -229,9 +230,9 @@ def _filled(document: Document, element: Row, typed: Mapping[Trail, str]) -> Doc
     return replace(document, data=filled, element=label)
 
 
-def _typed(document: Document) -> Mapping[Trail, str]:
+def _typed(document: Document, rules: Schema) -> Mapping[Trail, str]:
     """The ways to placeholders where the schema wants no text: "integer" or "boolean"."""
-    kinds = not_text(document.data["kind"])
+    kinds = rules.not_text[document.data["kind"]]
     return {at: kind for at, kind in kinds.items() if "${" in (document.text(*at) or "")}
 
 

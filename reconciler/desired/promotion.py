@@ -12,9 +12,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconciler.desired.nodes import problem
-from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
 from reconciler.model import differences
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,7 +103,7 @@ def notes(
     `after` are the bindings of the target as the promotions leave them.
     """
     by_name = {binding.name: binding for binding in after}
-    theirs, ours = (f"{e.store.account}/{e.store.container}" for e in (source, target))
+    theirs, ours = (each.store.named for each in (source, target))
     if theirs != ours:
         yield (
             f"{source.name} keeps its models in {theirs} and {target.name} in {ours}; what is not "

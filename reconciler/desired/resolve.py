@@ -14,9 +14,9 @@ from unicodedata import normalize
 
 from reconciler.desired import build
 from reconciler.desired.nodes import problem
-from reconciler.desired.schema import near
 from reconciler.errors import ConfigurationError
 from reconciler.model import Binding, Desired, Environment
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, Creation, Probe, Recipe, Source
-    from reconciler.platforms.platform import Kind
+    from reconciler.model import Address, Creation, Probe, Source
+    from reconciler.platforms.platform import Platform
 
 CORE_KINDS = ("Environment", "Model")
 
@@ -81,7 +81,7 @@ class Resolver:
 
     def __init__(
         self,
-        kinds: Mapping[str, Kind],
+        platforms: Mapping[str, Platform],
         probes: Probes,
         definitions: Definitions,
         budget: Budget,
@@ -89,7 +89,9 @@ class Resolver:
         *,
         complete: bool,
     ) -> None:
-        self._kinds = kinds
+        self._platforms = platforms
+        self._kinds = {name: k for each in platforms.values() for name, k in each.kinds.items()}
+        self._engines = {name: e for each in platforms.values() for name, e in each.engines.items()}
         self._probes = probes
         self._definitions = definitions
         self._budget = budget
@@ -112,8 +114,6 @@ class Resolver:
         for each in ordered:
             if each.kind in self._kinds:
                 self._bind(each)
-            elif each.kind not in CORE_KINDS and each.valid:
-                self._refuse_kind(each, known)
         self._refuse_models_alone(ordered)
         self._refuse_too_many()
         found = [site for site in self._sites.values() if site.environment]
@@ -140,7 +140,13 @@ class Resolver:
                 self._say(each.place, f"{message}; give each its own folder")
                 self.doubtful.add(each.name)
                 continue
-            made = build.environment(each.document) if each.valid else None
+            made: Environment | None = None
+            problems: list[Problem] = []
+            if each.valid:
+                made, problems = build.environment(each.document, self._platforms)
+            self.problems.extend(problems)
+            if problems:
+                self.doubtful.add(each.name)
             self._sites[each.folder] = _Site(each, made)
 
     def _collect_models(self, models: Iterable[Declared]) -> None:
@@ -149,17 +155,13 @@ class Resolver:
             once = self._once(names, each, f'the model "{each.name}"')
             if each.name:
                 self._models.setdefault(each.name, each)
-            more = build.training_problems(each.document) if each.valid else []
+            more: list[Problem] = []
+            if each.valid:
+                engine = self._engines[each.document.data["spec"]["training"]["engine"]]
+                more = build.training_problems(each.document, engine)
             self.problems.extend(more)
             if each.name and (more or not once):
                 self._doubtful_models.add(each.name)
-
-    def _refuse_kind(self, each: Declared, known: tuple[str, ...]) -> None:
-        """Complain of a kind that the schema accepts and no platform offers: never drop it."""
-        message = f'kind: no platform offers "{each.kind}"{near(each.kind or "", known)}'
-        self._say(each.document.at("kind"), message)
-        if (site := self._nearest(each.folder)) is not None:
-            self.doubtful.add(site.declared.name)
 
     def _bind(self, each: Declared) -> None:
         """Bind, and say of every problem to which element of a `forEach` it belongs."""
@@ -180,13 +182,13 @@ class Resolver:
         probe, problems = self._probes.probe(each.document, each.folder)
         self.problems.extend(problems)
         address = self._address(each, site)
-        recipe = self._recipe(each, model, site) if model else None
+        made = self._recipe(each, model, site) if model else None
         creation, more = self._creation(each, site)
         more += build.expiry_problems(each.document, self._today)
         self.problems.extend(more)
-        if not (model and recipe and address is not None) or problems or more:
+        if not (model and made and address is not None) or problems or more:
             return False
-        site.bindings.append(_binding(each, model.document, recipe, address, probe, creation))
+        site.bindings.append(_binding(each, model.document, made, address, probe, creation))
         return True
 
     def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
@@ -196,11 +198,26 @@ class Resolver:
         where = each.document, each.folder, site.environment
         return self._definitions.creation(*where, kind.creation)
 
-    def _recipe(self, each: Declared, model: Declared, site: _Site) -> Recipe | None:
-        self._check_service(model, site)
-        recipe, problems = build.recipe(model.document, each.document, self._budget)
+    def _recipe(self, each: Declared, model: Declared, site: _Site) -> build.Made | None:
+        name = model.document.data["spec"]["training"]["engine"]
+        place = model.document.at("spec", "training", "engine")
+        if site.environment is None or not self._connects(site, "engine", name, place):
+            return None
+        made, problems = build.recipe(
+            model.document, each.document, self._budget, self._engines[name], site.environment
+        )
         self.problems.extend(problems)
-        return recipe
+        return made
+
+    def _connects(self, site: _Site, what: str, name: str, place: Source) -> bool:
+        """Whether the environment connects the platform that offers a kind or an engine."""
+        assert site.environment is not None
+        owner = next(p for p, each in self._platforms.items() if name in getattr(each, f"{what}s"))
+        if owner in site.environment.connections:
+            return True
+        message = f"{_named(site)} does not connect the platform of {name}; add spec.{owner} to it"
+        self._say(place, f"{what}: {message}")
+        return False
 
     def _site(self, each: Declared) -> _Site | None:
         site = self._nearest(each.folder)
@@ -228,20 +245,13 @@ class Resolver:
         found = self._models[name]
         return found if found.valid and name not in self._doubtful_models else None
 
-    def _check_service(self, model: Declared, site: _Site) -> None:
-        trail = ("spec", "training", "service")
-        name = model.document.text(*trail)
-        if site.environment is None or name in site.environment.training_services:
-            return
-        hint = near(name or "", site.environment.training_services)
-        message = f'{".".join(trail)}: {_named(site)} has no training service "{name}"'
-        self._say(model.document.at(*trail), message + (hint or "; add it to trainingServices"))
-
     def _address(self, each: Declared, site: _Site) -> Address | None:
-        if site.environment is None:
+        name = each.kind or ""
+        if site.environment is None or not self._connects(
+            site, "kind", name, each.document.at("kind")
+        ):
             return None
-        place = each.document.at_key("spec")
-        kind = self._kinds[each.kind or ""]
+        place, kind = each.document.at_key("spec"), self._kinds[name]
         try:
             address = kind.address(each.document.data["spec"], site.environment)
         except ValueError as exc:
@@ -259,7 +269,7 @@ class Resolver:
         Services do not tell case apart, and Unicode forms are told apart by no reader.
         """
         assert site.environment is not None
-        where = site.environment.cloud.value, normalize("NFC", address.key).casefold()
+        where = site.environment.where, normalize("NFC", address.key).casefold()
         other, place = self._addresses.setdefault(where, (site, each.shown))
         if place == each.shown:
             return
@@ -298,7 +308,7 @@ class Resolver:
 def _binding(
     each: Declared,
     model: Document,
-    recipe: Recipe,
+    made: build.Made,
     address: Address,
     probe: Probe | None,
     creation: Creation | None,
@@ -309,7 +319,7 @@ def _binding(
         kind=each.kind or "",
         address=address,
         version=build.version(document),
-        recipe=recipe,
+        recipe=made.recipe,
         asset=document.text("spec", "asset") or document.text("spec", "resource"),
         accept=build.rules(model),
         probe=probe,
@@ -323,6 +333,7 @@ def _binding(
         create=creation,
         settings=build.settings(document),
         labels=build.labels(document),
+        terms=made.terms,
         element=document.element,
         source=each.place,
     )

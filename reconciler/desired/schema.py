@@ -6,18 +6,18 @@ jsonschema's own sentences print whole values and no line numbers.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from functools import cache, lru_cache
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.accept import acceptor, pattern
 from reconciler.desired.nodes import Document, Guess, dotted, problem
+from reconciler.near import MOST_HINTS, near, short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.desired.nodes import Trail
     from reconciler.errors import Problem
@@ -26,61 +26,136 @@ NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"
 _PLACEHOLDER = {"$ref": "#/$defs/placeholder"}
 _SECRET_KEYS = ("key", "token")
-_MOST_HINTS = 20
-_MOST_COMPARED = 100
-_LONGEST_COMPARED = 200
-_ABSENCES = ("required", "anyOf", "minProperties")  # what a partial document may seem to lack
+_ABSENCES = ("required", "minProperties")  # what a partial document may seem to lack
 
 
-def near(wanted: str, known: Iterable[str]) -> str:
-    """`; did you mean "version"?`, or the names that are known, or nothing if none is."""
-    by_case = _by_case(tuple(known))
-    # Both the search and the list are made once per mistake, and a file can hold thousands.
-    compared = list(by_case)[:_MOST_COMPARED]
-    is_short = len(wanted) <= _LONGEST_COMPARED
-    if is_short and (close := difflib.get_close_matches(wanted.casefold(), compared, 1, 0.6)):
-        return f'; did you mean "{_short(by_case[close[0]])}"?'
-    listed = [_short(name) for name in list(by_case.values())[:_MOST_HINTS]]
-    more = [f"{len(by_case) - len(listed)} more"] if len(by_case) > len(listed) else []
-    return f"; known: {', '.join(listed + more)}" if by_case else ""
+@dataclass(frozen=True)
+class Schema:
+    """The composed schema: `text` for editors, and what it says of documents."""
+
+    text: str
+    kinds: tuple[str, ...]
+
+    def check(self, document: Document) -> list[Problem]:
+        """Everything that the schema refuses in the document."""
+        if self._accepts(document.data):
+            return []
+        found: list[Problem] = []
+        unsaid = _ABSENCES if document.partial else ()
+        for error in self._validator.iter_errors(document.data):
+            if error.validator in unsaid:
+                continue
+            trail = tuple(error.absolute_path)
+            said = _WORDS.get(error.validator, _other)(document, trail, error)
+            rule = _RULES.get(error.validator, "invalid-value")
+            found.extend(each.under(rule) for each in said)
+        return found
+
+    @cached_property
+    def filled(self) -> dict[str, Any]:
+        """The schema of documents in which every placeholder is filled."""
+        found: dict[str, Any] = _filled(json.loads(self.text))
+        return found
+
+    @cached_property
+    def not_text(self) -> dict[str, dict[Trail, str]]:
+        """By kind, the ways in a document to what is no text: "integer" or "boolean"."""
+        found: dict[str, dict[Trail, str]] = {}
+        for case in self.filled["allOf"]:
+            ways = found.setdefault(case["if"]["properties"]["kind"]["const"], {})
+            _walk(self.filled["$defs"], case["then"], (), ways)
+        return found
+
+    @cached_property
+    def _accepts(self) -> Callable[[Any], bool]:
+        return acceptor(self.filled)
+
+    @cached_property
+    def _validator(self) -> Any:
+        """The one validator; building it costs as much as a hundred documents."""
+        from jsonschema import Draft202012Validator, ValidationError, validators
+
+        def matches(_: Any, wanted: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+            if isinstance(instance, str) and not pattern(wanted).search(instance):
+                yield ValidationError("does not match")
+
+        extend: Any = validators.extend
+        ours = extend(Draft202012Validator, {"pattern": matches})
+        return ours(self.filled)
 
 
 @lru_cache(maxsize=8)
-def _by_case(known: tuple[str, ...]) -> dict[str, str]:
-    """Names, sorted, by how they compare; kept, as one file can miss the same names often."""
-    return {name.casefold(): name for name in sorted(known)}
+def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
+    """The core schema and the fragment of each platform, by its name, as one.
+
+    A platform says what stands in its block below `spec` of an Environment, in a binding of each of
+    its kinds, and in the training of each of its engines; here its words are joined with those that
+    all kinds and all engines have in common. What a platform says itself comes first: a kind may
+    have its own way to verify.
+    """
+    whole = core()
+    definitions, common = (
+        whole["$defs"],
+        {n: whole["$defs"].pop(n) for n in ("binding", "training")},
+    )
+    kinds, engines = [], []
+    for name, text in fragments:
+        fragment = json.loads(text)
+        definitions.update(fragment.get("$defs", {}))
+        definitions[name] = fragment["connection"]
+        environment = definitions["environment"]["properties"]
+        environment[name] = {
+            "description": fragment["connection"]["description"],
+            "$ref": f"#/$defs/{name}",
+        }
+        for kind, said in fragment.get("kinds", {}).items():
+            kinds.append(kind)
+            definitions[kind] = _joined(said, common["binding"])
+            whole["allOf"].append(_case("kind", kind, said, f"#/$defs/{kind}", "spec"))
+        for engine, said in fragment.get("engines", {}).items():
+            engines.append(engine)
+            definitions[f"{engine}-training"] = _joined(
+                said,
+                common["training"],
+                {"engine": {"description": "The engine.", "const": engine}},
+            )
+            training = definitions["model"]["properties"]["training"]
+            training.setdefault("allOf", []).append(
+                _case("engine", engine, said, f"#/$defs/{engine}-training")
+            )
+    whole["properties"]["kind"]["enum"] += kinds
+    definitions["model"]["properties"]["training"]["properties"]["engine"]["enum"] = engines
+    return Schema(json.dumps(whole, indent=2) + "\n", tuple(kinds))
 
 
-def check(document: Document) -> list[Problem]:
-    """Everything that the schema refuses in the document."""
-    if _accepts()(document.data):
-        return []
-    found: list[Problem] = []
-    unsaid = _ABSENCES if document.partial else ()
-    for error in _validator().iter_errors(document.data):
-        if error.validator in unsaid:
-            continue
-        trail = tuple(error.absolute_path)
-        said = _WORDS.get(error.validator, _other)(document, trail, error)
-        rule = _RULES.get(error.validator, "invalid-value")
-        found.extend(each.under(rule) for each in said)
-    return found
+def _joined(
+    said: Mapping[str, Any], common: Mapping[str, Any], more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The schema of an object with the properties of both and no others."""
+    return {
+        "description": said["description"],
+        "type": "object",
+        "required": [*common["required"], *said.get("required", ())],
+        "additionalProperties": False,
+        "properties": {**common["properties"], **(more or {}), **said.get("properties", {})},
+    }
 
 
-def schema_text() -> str:
-    """The schema for editors: beside the package in a checkout, inside it in a wheel."""
-    beside = Path(__file__).parents[2] / "schemas" / NAME
-    if beside.is_file():
-        return beside.read_text(encoding="utf-8")
+def _case(key: str, name: str, said: Mapping[str, Any], ref: str, *below: str) -> dict[str, Any]:
+    """`if` the key says the name, `then` what is `below` is as `ref` says."""
+    then: dict[str, Any] = {"$ref": ref}
+    for part in below:
+        then = {"properties": {part: {"description": said["description"], **then}}}
+    condition = {"description": said["description"], "const": name}
+    return {"if": {"required": [key], "properties": {key: condition}}, "then": then}
+
+
+def core() -> dict[str, Any]:
+    """The schema without any platform, new each time."""
     from importlib import resources
 
-    return (resources.files("reconciler") / "schemas" / NAME).read_text(encoding="utf-8")
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The schema of documents in which every placeholder is filled."""
-    found: dict[str, Any] = _filled(json.loads(schema_text()))
+    text = (resources.files("reconciler.desired") / "schema.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -96,69 +171,31 @@ def _filled(value: Any) -> Any:
     return {key: _filled(below) for key, below in value.items()}
 
 
-def is_version(text: str) -> bool:
-    """Whether a text is what the schema calls a version."""
-    found = schema()["$defs"]["version"]["properties"]["version"]["pattern"]
-    return bool(pattern(found).search(text))
+def is_a(definition: str, text: str) -> bool:
+    """Whether a text is what the core schema calls `version`, `dataPath` or `container`."""
+    return pattern(_definition(definition)["pattern"]).search(text) is not None
 
 
-def is_blob_path(text: str) -> bool:
-    """Whether a text is what the schema calls a blob path."""
-    return bool(pattern(schema()["$defs"]["blobPath"]["pattern"]).search(text))
-
-
-def is_container(text: str) -> bool:
-    """Whether a text is the name of a container."""
-    return bool(pattern(_container()["pattern"]).search(text))
-
-
-def container_hint() -> str:
-    """What the name of a container is."""
-    return str(_container()["patternErrorMessage"])
-
-
-def _container() -> dict[str, Any]:
-    store = schema()["$defs"]["environment"]["properties"]["store"]
-    found: dict[str, Any] = store["properties"]["container"]
-    return found
+def hint_of(definition: str) -> str:
+    """The rest of a sentence about a text that is none of that."""
+    return str(_definition(definition)["patternErrorMessage"])
 
 
 @cache
-def not_text(kind: str) -> Mapping[Trail, str]:
-    """The ways in a document of the kind to what is no text: "integer" or "boolean"."""
-    found: dict[Trail, str] = {}
-    for case in schema()["allOf"]:
-        if case["if"]["properties"]["kind"]["const"] == kind:
-            _walk(case["then"], (), found)
-    return found
+def _definition(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = _filled(core())["$defs"][name]
+    return found["properties"]["version"] if name == "version" else found
 
 
-def _walk(below: dict[str, Any], trail: Trail, found: dict[Trail, str]) -> None:
+def _walk(
+    definitions: Mapping[str, Any], below: dict[str, Any], trail: Trail, found: dict[Trail, str]
+) -> None:
     if "$ref" in below:
-        _walk(schema()["$defs"][below["$ref"].removeprefix("#/$defs/")], trail, found)
+        _walk(definitions, definitions[below["$ref"].removeprefix("#/$defs/")], trail, found)
     if below.get("type") in ("integer", "boolean"):
         found[trail] = below["type"]
     for name, each in below.get("properties", {}).items():
-        _walk(each, (*trail, name), found)
-
-
-@cache
-def _accepts() -> Callable[[Any], bool]:
-    return acceptor(schema())
-
-
-@cache
-def _validator() -> Any:
-    """The one validator; building it costs as much as a hundred documents."""
-    from jsonschema import Draft202012Validator, ValidationError, validators
-
-    def matches(_: Any, wanted: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-        if isinstance(instance, str) and not pattern(wanted).search(instance):
-            yield ValidationError("does not match")
-
-    extend: Any = validators.extend
-    ours = extend(Draft202012Validator, {"pattern": matches})
-    return ours(schema())
+        _walk(definitions, each, (*trail, name), found)
 
 
 # --- one function per keyword: document, way to the value, error → problems ------------------
@@ -170,8 +207,8 @@ def _unknown(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     unknown = [key for key in error.instance if key not in known]
     for number, key in enumerate(unknown):
         # Looking for similar names takes time, and a file can hold very many unknown keys.
-        hint = near(key, free) if number < _MOST_HINTS else ""
-        yield problem(document.at_key(*trail, key), f'unknown key "{_short(key)}"{hint}')
+        hint = near(key, free) if number < MOST_HINTS else ""
+        yield problem(document.at_key(*trail, key), f'unknown key "{short(key)}"{hint}')
 
 
 def _missing(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
@@ -180,12 +217,6 @@ def _missing(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     for name in error.validator_value:
         if name not in error.instance:
             yield problem(document.at_key(*trail), f'{_where(trail)}"{name}" is missing')
-
-
-def _no_region(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
-    if isinstance(error.instance, dict):
-        message = '"region" is missing (there is no workspace to take it from)'
-        yield problem(document.at_key(*trail), f"{_where(trail)}{message}")
 
 
 def _bounds(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
@@ -209,7 +240,7 @@ def _type(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     if _is_secret(trail) and "patternErrorMessage" in error.schema:
         yield from _pattern(document, trail, error)
         return
-    words = _text_wanted if error.validator_value == "string" else _other_wanted
+    words = _text_wanted if "string" in error.validator_value else _other_wanted
     message = words(trail, error.instance, error.validator_value)
     yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
@@ -220,7 +251,7 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
     if isinstance(value, Guess) and value.what == "null":
         return _null(value, 'a text, or "" if it is to be empty')
     what = _kind(value)
-    written = _short(_written(value))
+    written = short(_written(value))
     why = {
         "a boolean": "YAML reads it as true or false",
         "a date": "YAML reads it as a day",
@@ -273,7 +304,6 @@ def _other(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
 _WORDS: dict[str, Callable[[Document, Trail, Any], Iterator[Problem]]] = {
     "additionalProperties": _unknown,
     "required": _missing,
-    "anyOf": _no_region,
     "minProperties": _bounds,
     "maxProperties": _bounds,
     "enum": _choice,
@@ -288,7 +318,6 @@ _WORDS: dict[str, Callable[[Document, Trail, Any], Iterator[Problem]]] = {
 _RULES = {
     "additionalProperties": "unknown-key",
     "required": "missing-key",
-    "anyOf": "missing-key",
 }
 
 
@@ -307,10 +336,10 @@ def _null(value: Guess, wish: str) -> str:
 def _said(trail: Trail, value: Any) -> str:
     """The value as it was typed; what is long or may be secret is only named."""
     if isinstance(value, str) and not _is_secret(trail):
-        return f'"{_short(value)}"'
+        return f'"{short(value)}"'
     if isinstance(value, (dict, list)) or _is_secret(trail):
         return "this"
-    return _short(_written(value))
+    return short(_written(value))
 
 
 def _written(value: Any) -> str:
@@ -318,11 +347,6 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.written if isinstance(value, Guess) else str(value)
-
-
-def _short(text: str) -> str:
-    """The text, and not all of it if it is long."""
-    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _kind(value: Any) -> str:

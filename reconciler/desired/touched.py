@@ -17,17 +17,14 @@ if TYPE_CHECKING:
 def touched(before: Desired | None, after: Desired) -> frozenset[str]:
     """The names of the bindings that are new or mean something else; all, if nothing was before.
 
-    An environment means to a binding where it is, its store, how it is signed in to, and the
-    training service of that binding; its limits are about runs.
+    An environment means to a binding its stores and its connections; its limits are about runs.
+    What a connection means to some bindings only is among their terms, and it compares without it.
     """
     if before is None or _place(before.environment) != _place(after.environment):
         return frozenset(binding.name for binding in after.bindings)
     known = {binding.name: binding for binding in before.bindings}
-    others = _other_services(before.environment, after.environment)
     return frozenset(
-        binding.name
-        for binding in after.bindings
-        if known.get(binding.name) != binding or binding.recipe.service in others
+        binding.name for binding in after.bindings if known.get(binding.name) != binding
     )
 
 
@@ -35,15 +32,8 @@ def _place(environment: Environment) -> Environment:
     """The environment without what only some bindings, or none, have to do with."""
     return replace(
         environment,
-        training_services={},
         parallel=0,
         most_changes_percent=0,
         most_bindings=0,
         most_retrains=0,
     )
-
-
-def _other_services(before: Environment, after: Environment) -> set[str]:
-    """The names of the training services that are new or somewhere else."""
-    known = before.training_services
-    return {name for name, each in after.training_services.items() if known.get(name) != each}

@@ -4,7 +4,6 @@ from reconciler.auth import Auth  # a word of the vocabulary, kept where it is c
 from reconciler.model.desired import (
     MOST_BINDINGS,
     Binding,
-    CloudName,
     Creation,
     Declared,
     Desired,
@@ -12,9 +11,7 @@ from reconciler.model.desired import (
     Expectation,
     Probe,
     SecretName,
-    Store,
-    TrainingService,
-    Workspace,
+    StoreUrl,
 )
 from reconciler.model.differences import differences
 from reconciler.model.drift import drifted, owned_settings, settings_diffs, settings_to_keep
@@ -105,7 +102,6 @@ __all__ = [
     "Auth",
     "Binding",
     "Change",
-    "CloudName",
     "Creation",
     "Declared",
     "Desired",
@@ -142,14 +138,12 @@ __all__ = [
     "Score",
     "SecretName",
     "Source",
-    "Store",
-    "TrainingService",
+    "StoreUrl",
     "Unfinished",
     "Version",
     "VersionState",
     "WayBack",
     "Witness",
-    "Workspace",
     "canonical_json",
     "differences",
     "drifted",

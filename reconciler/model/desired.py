@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reconciler.auth import Auth
 from reconciler.model.places import NOWHERE, Address, Source
 from reconciler.model.versions import Recipe, Rule, Version, canonical_json, training_key
 
@@ -25,42 +23,26 @@ class SecretName:
     source: Source = field(default=NOWHERE, compare=False)
 
 
-class CloudName(StrEnum):
-    """Which cloud an environment talks to."""
-
-    EMULATOR = "emulator"
-    AZURE = "azure"
-
-
 @dataclass(frozen=True)
-class Workspace:
-    """A Studio workspace: its id (32 hex), region and the name of its authorization token."""
+class StoreUrl:
+    """Where a store is: `az://account/container`, or a folder; `key` names what opens it."""
 
-    id: str
-    region: str
-    token: SecretName
-
-
-@dataclass(frozen=True)
-class Store:
-    """The blob container that keeps models, evaluations and manifests."""
-
-    account: str
-    container: str
-    key: SecretName
-
-
-@dataclass(frozen=True)
-class TrainingService:
-    """The web service that was deployed from a training experiment.
-
-    `url` is its scoring base: absolute, or a path below the region's scoring host.
-    """
-
-    name: str
     url: str
-    key: SecretName
-    source: Source = field(default=NOWHERE, compare=False)
+    key: SecretName | None = None
+
+    @property
+    def named(self) -> str:
+        """It without its scheme, as people know it: `account/container`."""
+        return self.url.partition("://")[2] or self.url
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Scheme ("" of a folder), account or folder, and container ("" where none is named)."""
+        scheme, separator, rest = self.url.partition("://")
+        if not separator:
+            return "", self.url, ""
+        account, _, container = rest.partition("/")
+        return scheme, account, container
 
 
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
@@ -68,17 +50,19 @@ MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not
 
 @dataclass(frozen=True)
 class Environment:
-    """One folder's cloud: where its services are and by which names its secrets go."""
+    """One folder's world: where its models are kept, and what its platforms are reached by.
+
+    `connections` are by the names of platforms, each a frozen value of that platform's own.
+    `where` says in a word what they lead to, for titles, and `places` exactly, for whoever must
+    not confuse two. `data` is the root of all inputs.
+    """
 
     name: str
-    cloud: CloudName
-    subscription: str
-    resource_group: str
-    region: str
-    store: Store
-    workspace: Workspace | None = None
-    training_services: Mapping[str, TrainingService] = field(default_factory=dict, hash=False)
-    auth: Auth = Auth.DEFAULT
+    store: StoreUrl
+    data: StoreUrl
+    connections: Mapping[str, object] = field(default_factory=dict, hash=False)
+    where: str = ""
+    places: str = ""
     parallel: int = 8
     most_changes_percent: int = 30
     most_deletes_percent: int = 10
@@ -90,7 +74,7 @@ class Environment:
     def mark(self) -> str:
         """What it marks an endpoint with that it made: the environment, and the store whose lock
         it takes, so that two repositories with an environment of one name stay apart."""
-        return f"{self.name}@{self.store.account}/{self.store.container}"
+        return f"{self.name}@{self.store.named}"
 
 
 @dataclass(frozen=True)
@@ -189,6 +173,7 @@ class Binding:
     forced: bool = False
     paused: bool = False
     labels: tuple[tuple[str, str], ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
     element: str = ""
     source: Source = field(default=NOWHERE, compare=False)
 

@@ -22,7 +22,6 @@ from reconciler.model import (
     Refusal,
 )
 from reconciler.platforms import kinds
-from reconciler.platforms.studio.hosts import hosts_of
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, 
     return {MARK: mark, **document}
 
 
-def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[Observed, ...]:
+def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, ...]:
     """One observation per binding from a file or a folder of files.
 
     A single file speaks of one binding and the others are left out; in a folder, a binding
@@ -72,8 +71,7 @@ def observe_exports(wanted: Desired, live: Path, emulator: str | None) -> tuple[
             ]
         )
     chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
-    base = f"{hosts_of(wanted.environment, emulator).blob.of(wanted.environment.store.account)}"
-    folder = f"{base}{wanted.environment.store.container}/"
+    folder = f"{base}{wanted.environment.store.parts[2]}/"
     return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
 
 

@@ -29,31 +29,19 @@ class Place:
     """Of what a snapshot was taken: an environment, and where it is."""
 
     environment: str
-    cloud: str
-    subscription: str
-    resource_group: str
-    workspace: str
-    account: str
-    container: str
+    platforms: str
+    store: str
 
     @classmethod
     def of(cls, environment: Environment) -> Place:
         """The place of an environment."""
-        return cls(
-            environment.name,
-            environment.cloud.value,
-            environment.subscription,
-            environment.resource_group,
-            environment.workspace.id if environment.workspace else "",
-            environment.store.account,
-            environment.store.container,
-        )
+        return cls(environment.name, environment.places, environment.store.url)
 
     def differences(self, wanted: Place) -> list[str]:
         """`cloud azure, not emulator` for each member that is another."""
         own, others = asdict(self), asdict(wanted)
         return [
-            f"{name.replace('_', ' ')} {own[name] or '(none)'}, not {others[name] or '(none)'}"
+            f"{name} {own[name] or '(none)'}, not {others[name] or '(none)'}"
             for name in own
             if own[name] != others[name]
         ]

@@ -7,6 +7,7 @@ A platform is one folder here and one line in `BUILT_IN`, or an entry point of t
 from __future__ import annotations
 
 import importlib
+import json
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -91,4 +92,11 @@ def _loaded(name: str, place: str, load: Callable[[], Any]) -> Platform:
             f'the platform "{name}" ({place}) is no Platform of that name; its entry point must '
             "lead to one"
         )
+    fragment = json.loads(platform.schema)
+    for what, known in (("kinds", platform.kinds), ("engines", platform.engines)):
+        if set(fragment.get(what, ())) != set(known):
+            raise ConfigurationError(
+                f'the platform "{name}" ({place}) has other {what} than its schema; correct its '
+                "package"
+            )
     return platform

@@ -21,8 +21,6 @@ from reconciler.errors import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from reconciler.http.client import Http
-    from reconciler.http.credentials import AccessToken
     from reconciler.model import (
         Address,
         Binding,
@@ -35,25 +33,7 @@ if TYPE_CHECKING:
         Score,
         SecretName,
     )
-    from reconciler.platforms.studio.hosts import Hosts
     from reconciler.soon import Soon
-    from reconciler.stores.contract import Place
-
-
-@dataclass(frozen=True)
-class Connection:
-    """What a target needs of the world: HTTP, hosts, secrets by name, and read access to a model.
-
-    `arm` is the token of Azure Resource Manager, which only some kinds need; `grant` turns a model
-    of the store into a URL with a short-lived read-only SAS.
-    """
-
-    http: Http
-    hosts: Hosts
-    environment: Environment
-    secret: Callable[[SecretName], str]
-    grant: Callable[[ModelRef], Place]
-    arm: AccessToken
 
 
 @dataclass(frozen=True)
@@ -243,7 +223,7 @@ class TargetModule(Protocol):
         """How the address of a spec is made, or what is wrong with the definition it names."""
         ...
 
-    def connect(self, connection: Connection) -> Target:
+    def connect(self, connection: Any) -> Target:
         """The target, ready to be asked."""
         ...
 

@@ -1,4 +1,4 @@
-"""What a platform offers: its kinds of endpoints and its training engines, by name.
+"""What a platform offers: its block of an Environment, its kinds of endpoints, its engines.
 
 What the engine asks of a target and a trainer is in contract.py; here is what the desired state
 and whoever connects must know before any of them exists.
@@ -7,14 +7,22 @@ and whoever connects must know before any of them exists.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from reconciler.model import Address, Creation, Environment, SecretName
 
 if TYPE_CHECKING:
-    from reconciler.platforms.contract import TargetModule
+    from reconciler.errors import Problem
+    from reconciler.http.client import Http
+    from reconciler.http.credentials import AccessToken
+    from reconciler.http.origins import Origins
+    from reconciler.http.urls import Origin
+    from reconciler.model import Auth, Binding, ModelRef, Source
+    from reconciler.platforms.contract import Target, TargetModule
+    from reconciler.platforms.trainer import Trainer
+    from reconciler.stores.contract import Place
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.
 AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
@@ -25,6 +33,30 @@ CreationMaker = Callable[
     [Mapping[str, Any], Mapping[str, Any], Environment, SecretAt],
     Creation | list[tuple[tuple[str, ...], str]],
 ]
+
+# The names of the secrets that some bindings, and some kinds, need.
+Secrets = Callable[[Any, Iterable["Binding"], Collection[str]], Iterable[SecretName]]
+
+
+class Block(Protocol):
+    """A part of a YAML document that the schema accepts, and the places in it."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What is written there."""
+        ...
+
+    def at(self, *trail: str) -> Source:
+        """Where a value below it is written; without a trail, the block itself."""
+        ...
+
+    def secret(self, *trail: str) -> SecretName:
+        """The secret that is named (`env:NAME`) at a place below it."""
+        ...
+
+    def problem(self, message: str, *trail: str) -> Problem:
+        """What is wrong there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,9 +77,72 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """One training engine.
+
+    `place` says, of a Model's `spec.training` (a block) and an environment, where there it runs:
+    the name that goes into the recipe, and what people approve of it; ConfigurationError where it
+    cannot. `problems` says what the schema cannot of the block, wherever it is used, and
+    `bad_input` why the path of an input cannot be one, "" where it can.
+    """
+
+    place: Callable[[Block, Environment], tuple[str, Mapping[str, str]]]
+    problems: Callable[[Block], Iterable[Problem]] = lambda _: ()
+    bad_input: Callable[[str], str] = lambda _: ""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a platform may use to reach its world.
+
+    `secret` is the value of a secret by its name. `grant` gives access to a model of the store for
+    a while. `token` signs in to Azure: a credential for a scope that is told to these origins only,
+    in one of the ways of Auth; all worlds of a run share it. `bound` are the origins that
+    RECONCILER_ORIGINS binds.
+    """
+
+    http: Http
+    environ: Mapping[str, str]
+    secret: Callable[[SecretName], str]
+    grant: Callable[[ModelRef], Place]
+    token: Callable[[str, Origins, Auth], AccessToken]
+    bound: frozenset[Origin] = frozenset()
+
+
+@dataclass(frozen=True)
+class Connected:
+    """What a platform gives a run, each made when it is asked for: the target of a kind, and the
+    trainer at a place that recipes name.
+
+    `prefixes` are of the kinds that may hold what git has stopped declaring: what the keys of all
+    addresses of the environment begin with.
+    """
+
+    target: Callable[[str], Target]
+    trainer: Callable[[str], Trainer]
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Platform:
-    """One platform; `name` is also the key of its block below `spec` of an Environment."""
+    """One platform; `name` is also the key of its block below `spec` of an Environment.
+
+    `schema` is the text of its fragment: `connection`, `kinds`, `engines`, `$defs` (see
+    desired/schema.py). `connection` makes of a block a frozen value of the platform's own, which
+    the environment keeps. `where` is that in a word, for the titles of plans: "emulator"; `place`
+    is all of it that tells two worlds apart; `notice` is said before a run talks to it. `secrets`
+    are the names of those that these bindings, and these kinds, need. `emulator` is the base URL of
+    what stands in for the cloud, storage included, "" where nothing does.
+    """
 
     name: str
+    schema: str
+    connection: Callable[[Block], Any]
+    connect: Callable[[Environment, Means], Connected]
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    engines: tuple[str, ...] = ()
+    engines: Mapping[str, Engine] = field(default_factory=dict)
+    where: Callable[[Any], str] = lambda _: ""
+    place: Callable[[Any], str] = lambda _: ""
+    notice: Callable[[Any], str] = lambda _: ""
+    secrets: Secrets = lambda *_: ()
+    emulator: Callable[[Any, Mapping[str, str]], str] = lambda *_: ""

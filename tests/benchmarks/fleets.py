@@ -42,14 +42,16 @@ apiVersion: reconciler/v1
 kind: Environment
 metadata: {{name: fleet}}
 spec:
-  subscription: {SUBSCRIPTION}
-  resourceGroup: {GROUP}
-  workspace: {{id: {WORKSPACE}, region: southcentralus, token: env:BENCH_WORKSPACE_TOKEN}}
-  store: {{account: {ACCOUNT}, container: {CONTAINER}, key: env:BENCH_STORE_KEY}}
-  trainingServices:
-    fleet-training:
-      url: /workspaces/{WORKSPACE}/services/{TRAINING}
-      key: env:BENCH_TRAINING_KEY
+  store: {{url: az://{ACCOUNT}/{CONTAINER}, key: env:BENCH_STORE_KEY}}
+  data: az://{ACCOUNT}
+  studio:
+    subscription: {SUBSCRIPTION}
+    resourceGroup: {GROUP}
+    workspace: {{id: {WORKSPACE}, region: southcentralus, token: env:BENCH_WORKSPACE_TOKEN}}
+    trainingServices:
+      fleet-training:
+        url: /workspaces/{WORKSPACE}/services/{TRAINING}
+        key: env:BENCH_TRAINING_KEY
   limits: {{parallel: PARALLEL, changes: "100%", retrains: 1000000, bindings: 1000000}}
 """
 _MODEL = """\
@@ -58,6 +60,7 @@ kind: Model
 metadata: {name: fleet}
 spec:
   training:
+    engine: studio
     service: fleet-training
     parameters: {URI: "https://data.example/fleet/${site}/${version}.csv"}
     outputs: {model: output1, evaluation: output2}

@@ -30,7 +30,7 @@ NEEDED = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET")
 @pytest.fixture
 def on_azure(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """An environment of the real cloud, on a machine that knows no way to sign in."""
-    lab.edit("environment.yaml", "cloud: emulator", "cloud: azure\n  auth: client-secret")
+    lab.edit("environment.yaml", "cloud: emulator", "cloud: azure\n    auth: client-secret")
     for name in (*NEEDED, "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     return lab

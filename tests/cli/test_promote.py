@@ -35,7 +35,7 @@ DIFF = """\
      request: probe.json
 """
 WORKSPACE = (
-    "  workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: southcentralus, token: env:T}\n"
+    "    workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: southcentralus, token: env:T}\n"
 )
 
 

@@ -23,7 +23,7 @@ CHURN = SERVICES / "production" / "churn.yaml"
 MODEL = SERVICES / "models" / "churn.yaml"
 FLEET = {"bike-a", "bike-b", "bike-c"}
 WORKSPACE = (
-    "  workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: southcentralus, token: env:T}\n"
+    "    workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: southcentralus, token: env:T}\n"
 )
 
 

@@ -400,9 +400,8 @@ for _ in range(150):
 HOSTILE: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("schema",), "reconciler/snapshot/v2", "take it with this version"),
     (("of", "environment"), "production", "environment production, not local"),
-    (("of", "cloud"), "azure", "cloud azure, not emulator"),
-    (("of", "account"), "other", "account other, not mllocal"),
-    (("of", "workspace"), "", "workspace (none), not 9cd6"),
+    (("of", "store"), "az://other/models", "store az://other/models, not az://mllocal/models"),
+    (("of", "platforms"), "", "platforms (none), not studio emulator, subscription"),
     (("of", "emulator"), "http://evil.example", "must be http(s)://127.0.0.1:PORT"),
     (("of", "emulator"), "", "snapshot.storage.base: must be"),
     (("storage", "base"), "https://evil.example/", "snapshot.storage.base: must be"),

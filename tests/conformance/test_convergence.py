@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.cli import ending
+from reconciler.cli import compose, ending
 from reconciler.model import Action, HealthCode, Model
 
 if TYPE_CHECKING:
@@ -237,10 +237,16 @@ def test_an_export_is_planned_against_as_the_live_state_would_be(lab: Lab, tmp_p
     for b in wanted.bindings:
         document = export_document(b, world.targets[b.kind].export(b))
         (folder / f"{b.name}.json").write_text(json.dumps(document))
-    assert make_plan(wanted.environment, observe_exports(wanted, folder, lab.url)).converged
+    assert make_plan(
+        wanted.environment,
+        observe_exports(wanted, folder, compose.blobs(wanted.environment, lab.url)),
+    ).converged
     lab.want("2026-11")
     wanted = lab.desired()
-    plan = make_plan(wanted.environment, observe_exports(wanted, folder, lab.url))
+    plan = make_plan(
+        wanted.environment,
+        observe_exports(wanted, folder, compose.blobs(wanted.environment, lab.url)),
+    )
     assert {(c.action, c.code, c.before, c.after) for c in plan.changes} == {
         (Action.BIND, "offline", "2026-10", "2026-11")
     }

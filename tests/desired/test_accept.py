@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.desired import schema
 from reconciler.desired.accept import acceptor
 from reconciler.desired.nodes import Guess, read
+from tests.desired.test_schema import RULES
 from tests.desired.trees import BINDING, ENVIRONMENT, MODEL
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ spec:
     columns: [a]
     expect: {a: {atLeast: "1", oneOf: ["1"], values: ["1"]}}
 """
-LIMITS = ENVIRONMENT + '  auth: default\n  limits: {parallel: 8, changes: "3%", retrains: 0}\n'
+LIMITS = ENVIRONMENT + '    auth: default\n  limits: {parallel: 8, changes: "3%", retrains: 0}\n'
 WRITTEN = [BINDING, MODEL, ENVIRONMENT, LIMITS, FULL]
 ODD: tuple[Any, ...] = (
     *("", " ", "x", "X/y", "env:NAME", "3%", "1.5", "..", "2h", "a" * 200, "None\n"),
@@ -85,7 +85,7 @@ def variations(document: Any) -> Iterator[Any]:
 
 
 def test_both_accept_the_same() -> None:
-    accepts, validator = acceptor(schema.schema()), schema._validator()
+    accepts, validator = acceptor(RULES.filled), RULES._validator
     verdicts = {True: 0, False: 0}
     for document in documents():
         for variation in variations(document):
@@ -96,7 +96,7 @@ def test_both_accept_the_same() -> None:
 
 
 def test_what_is_no_document_at_all_is_accepted_by_neither() -> None:
-    accepts, validator = acceptor(schema.schema()), schema._validator()
+    accepts, validator = acceptor(RULES.filled), RULES._validator
     for odd in ODD:
         assert accepts(odd) is validator.is_valid(odd) is False
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_MEMORY = 1_200 * 1024 * 1024  # of addresses; the interpreter and its libraries have 300 MiB
 WORKSPACE = (
-    "  workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: westeurope, token: env:T}\n"
+    "    workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: westeurope, token: env:T}\n"
 )
 SITES = ENVIRONMENT + WORKSPACE
 ALL = '{from: "00001", to: "10000"}'

@@ -13,7 +13,7 @@ from reconciler.desired import load
 from reconciler.errors import ConfigurationError
 from reconciler.model import SecretName
 from tests.desired.changes import BASE64_KEY, Row, each, said_of, whole
-from tests.desired.trees import BINDING, GOOD, KINDS, loaded, write
+from tests.desired.trees import BINDING, GOOD, PLATFORMS, loaded, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,8 +203,8 @@ def test_an_expiry_that_is_over_is_refused(tmp_path: Path, expiry: str, is_over:
     said = f'  settings: {{diagnostics: {{level: All, expiry: "{expiry}T00:00:00Z"}}}}\n'
     root = write(tmp_path, {**GOOD, "churn.yaml": BINDING + said})
     with pytest.raises(ConfigurationError, match="it is over") if is_over else nullcontext():
-        load(root, KINDS, today=date(2026, 11, 28))
-    load(root, KINDS)
+        load(root, PLATFORMS, today=date(2026, 11, 28))
+    load(root, PLATFORMS)
 
 
 def created(folder: Path, content: str, binding: str = CREATED) -> Any:

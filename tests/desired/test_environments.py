@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def more(sentence: str, line: str, *said: str) -> Row:
-    """A row with the good environment and one line more, the eleventh."""
+    """A row with the good environment and one line more, the thirteenth."""
     return whole(sentence, "environment", f"{ENVIRONMENT}  {line}\n", *said)
 
 
@@ -23,87 +23,89 @@ NO_ADDRESS = (
     "/subscriptions/ID/services/ID, with or without https://HOST before it, and nothing behind it: "
     "no /jobs, /execute, /score or /swagger.json"
 )
+NO_STORE = (
+    "is not a store; write az://ACCOUNT/CONTAINER (3 to 24 lower-case letters and digits; 3 to 63 of "
+    "these and single dashes), or a folder"
+)
 ENVIRONMENTS = [
     environment(
         "a subscription that is no GUID is refused",
         "00000000-0000-4000-8000-000000000001",
         "mine",
-        '5:17: spec.subscription: "mine" is not a subscription id; '
+        '8:19: spec.studio.subscription: "mine" is not a subscription id; '
         "write a GUID such as 00000000-0000-4000-8000-000000000001",
     ),
     environment(
         "an environment without a region and without a workspace is refused",
-        "  region: southcentralus\n",
+        "    region: southcentralus\n",
         "",
-        '4:1: spec: "region" is missing (there is no workspace to take it from)',
+        '7:3: spec.studio: "region" is missing (there is no workspace to take it from)',
     ),
     more(
         "an unknown cloud brings the nearest known one",
-        "cloud: azur",
-        '11:10: spec.cloud: "azur" is not one of emulator, azure; did you mean "azure"?',
+        "  cloud: azur",
+        '13:12: spec.studio.cloud: "azur" is not one of emulator, azure; did you mean "azure"?',
     ),
     more(
         "an unknown way to sign in lists the known ones",
-        "auth: password",
-        '11:9: spec.auth: "password" is not one of default, azure-cli, workload-identity, github-oidc, '
+        "  auth: password",
+        '13:11: spec.studio.auth: "password" is not one of default, azure-cli, workload-identity, github-oidc, '
         "client-secret, managed-identity",
     ),
     more(
         "a limit out of range is refused",
         "limits: {parallel: 65}",
-        "11:22: spec.limits.parallel: 65 is out of range; write 1 to 64",
+        "13:22: spec.limits.parallel: 65 is out of range; write 1 to 64",
     ),
     more(
         "a limit of none is refused",
         "limits: {parallel: 0}",
-        "11:22: spec.limits.parallel: 0 is out of range; write 1 to 64",
+        "13:22: spec.limits.parallel: 0 is out of range; write 1 to 64",
     ),
     more(
         "a limit below none is refused",
         "limits: {retrains: -1}",
-        "11:22: spec.limits.retrains: -1 is out of range; write 0 or more",
+        "13:22: spec.limits.retrains: -1 is out of range; write 0 or more",
     ),
     more(
         "a limit as text is refused",
         'limits: {parallel: "8"}',
-        '11:22: spec.limits.parallel: "8" is text; write 8',
+        '13:22: spec.limits.parallel: "8" is text; write 8',
     ),
     more(
         "a limit that is no whole number is refused",
         "limits: {parallel: 1.5}",
-        "11:22: spec.limits.parallel: 1.5 is a number; write a whole number",
+        "13:22: spec.limits.parallel: 1.5 is a number; write a whole number",
     ),
     more(
         "a workspace id that is too short is refused",
-        "workspace: {id: abc, region: r, token: env:T}",
-        '11:19: spec.workspace.id: "abc" is not a workspace id; write its 32 hexadecimal digits',
+        "  workspace: {id: abc, region: r, token: env:T}",
+        '13:21: spec.studio.workspace.id: "abc" is not a workspace id; write its 32 hexadecimal digits',
     ),
     environment(
         "a store account with dashes is refused",
         "mlprod",
         "ml-prod",
-        '8:20: spec.store.account: "ml-prod" is not a storage account; '
-        "use 3 to 24 lower-case letters and digits",
+        f'5:16: spec.store.url: "az://ml-prod/models" {NO_STORE}',
     ),
     environment(
         "a container with capitals is refused",
-        "container: models",
-        "container: Models",
-        '8:39: spec.store.container: "Models" is not a container; '
-        "use 3 to 63 lower-case letters, digits and single dashes",
+        "prod/models",
+        "prod/Models",
+        f'5:16: spec.store.url: "az://mlprod/Models" {NO_STORE}',
     ),
     environment(
         "a training service without TLS is refused",
         "/workspaces/w/services/s",
         "http://example.org/x",
-        f'10:27: spec.trainingServices.churn-training.url: "http://example.org/x" {NO_ADDRESS}',
+        f'12:29: spec.studio.trainingServices.churn-training.url: "http://example.org/x" {NO_ADDRESS}',
     ),
     *(
         environment(
             f"a training service at {url} is refused",
             "/workspaces/w/services/s",
             url,
-            f'10:27: spec.trainingServices.churn-training.url: "{url}" {NO_ADDRESS}',
+            f'12:29: spec.studio.trainingServices.churn-training.url: "{url}" {NO_ADDRESS}',
         )
         for start in ("/workspaces/w/services/s", "https://example.org/subscriptions/s/services/s")
         for url in (
@@ -118,20 +120,20 @@ ENVIRONMENTS = [
         "a training service without a path is refused",
         "/workspaces/w/services/s",
         "https://example.org",
-        f'10:27: spec.trainingServices.churn-training.url: "https://example.org" {NO_ADDRESS}',
+        f'12:29: spec.studio.trainingServices.churn-training.url: "https://example.org" {NO_ADDRESS}',
     ),
     environment(
         "a resource group that ends with a dot is refused",
         "ml-prod",
         "ml-prod.",
-        '6:18: spec.resourceGroup: "ml-prod." is not a resource group; use at most 90 letters, '
+        '9:20: spec.studio.resourceGroup: "ml-prod." is not a resource group; use at most 90 letters, '
         "digits and _ . ( ) -, and no dot at the end",
     ),
     environment(
         "a region that is a URL is refused",
         "southcentralus",
         "https://x",
-        '7:11: spec.region: "https://x" is not a region; write its name, such as southcentralus',
+        '10:13: spec.studio.region: "https://x" is not a region; write its name, such as southcentralus',
     ),
     whole(
         "a second environment in the folder names both places",
@@ -157,13 +159,15 @@ ENVIRONMENTS = [
         "west/all.yaml",
         ENVIRONMENT.replace("name: prod", "name: west").replace("ml-prod", "ML-Prod")
         + f"---\n{BINDING.split('  verify')[0]}".replace("churn-p", "CHURN-P"),
-        '15:9: CHURN-Predictive is bound already by the environment "prod" (churn.yaml:4:9); '
+        '17:9: CHURN-Predictive is bound already by the environment "prod" (churn.yaml:4:9); '
         "one of them must own it",
     ),
     whole(
         "one address in two clouds is two",
         "west/all.yaml",
-        ENVIRONMENT.replace("name: prod", "name: west").replace("spec:", "spec:\n  cloud: azure")
+        ENVIRONMENT.replace("name: prod", "name: west").replace(
+            "studio:", "studio:\n    cloud: azure"
+        )
         + f"---\n{BINDING.split('  verify')[0]}",
     ),
     whole(

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
-from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, KINDS, MODEL, complaints, write
+from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, MODEL, PLATFORMS, complaints, write
 
 if TYPE_CHECKING:
     from reconciler.model import Binding
@@ -34,7 +34,7 @@ def fleet(generators: str, **more: str) -> dict[str, str]:
 
 
 def made(folder: Path, files: dict[str, str]) -> list[Binding]:
-    return list(load(write(folder, files), KINDS)["prod"].bindings)
+    return list(load(write(folder, files), PLATFORMS)["prod"].bindings)
 
 
 def names(folder: Path, files: dict[str, str]) -> list[str]:
@@ -85,7 +85,7 @@ def test_a_line_break_in_a_quoted_cell_is_kept_and_lines_are_counted(
     ]
     write(tmp_path, {"sites.csv": rows + "3"})
     with pytest.raises(ConfigurationError, match=r"sites\.csv: 6: 1 cell where the header has 2"):
-        load(tmp_path, KINDS)
+        load(tmp_path, PLATFORMS)
 
 
 def test_a_column_of_another_name(tmp_path: Path) -> None:
@@ -331,4 +331,4 @@ def test_the_limit_counts_all_bindings_of_an_environment(
 
 def test_complaints_about_an_unreadable_tree_are_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
-        load(write(tmp_path, fleet("{}")), KINDS)
+        load(write(tmp_path, fleet("{}")), PLATFORMS)

@@ -16,12 +16,23 @@ from hypothesis import strategies as st
 
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
-from reconciler.model import NOWHERE, CloudName, RuleKind, Source, Version
-from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, KINDS, MODEL, complaints, loaded, write
+from reconciler.model import NOWHERE, RuleKind, Source, Version
+from reconciler.platforms.studio.connection import CloudName, studio_of
+from tests.desired.trees import (
+    BINDING,
+    ENVIRONMENT,
+    GOOD,
+    KINDS,
+    MODEL,
+    PLATFORMS,
+    complaints,
+    loaded,
+    write,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 WORKSPACE = (
-    "  workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: westeurope, token: env:T}\n"
+    "    workspace: {id: 9cd6d9da1c25b9e551f1bcf07e58daee, region: westeurope, token: env:T}\n"
 )
 
 
@@ -52,28 +63,34 @@ def test_the_shipped_services_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_environment_has_defaults(root: Path) -> None:
     environment = loaded(write(root, GOOD))["prod"].environment
-    assert environment.cloud is CloudName.EMULATOR
-    assert environment.auth == "default"
+    studio = studio_of(environment)
+    assert studio.cloud is CloudName.EMULATOR
+    assert studio.auth == "default"
     assert environment.parallel == 8
-    assert environment.workspace is None
+    assert studio.workspace is None
+    assert environment.store.key is not None
     assert environment.store.key.variable == "STORE_KEY"
-    assert environment.store.key.source == Source("services/environment.yaml", 8, 52)
-    service = environment.training_services["churn-training"]
+    assert environment.store.key.source == Source("services/environment.yaml", 5, 41)
+    service = studio.training_services["churn-training"]
     assert (service.url, service.key.variable) == ("/workspaces/w/services/s", "TRAINING_KEY")
-    assert service.source == Source("services/environment.yaml", 10, 5)
+    assert service.source == Source("services/environment.yaml", 12, 23)
 
 
 def test_the_region_is_that_of_the_workspace_if_it_is_not_given(root: Path) -> None:
-    text = ENVIRONMENT.replace("  region: southcentralus\n", WORKSPACE)
+    text = ENVIRONMENT.replace("    region: southcentralus\n", WORKSPACE)
     environment = loaded(write(root, {**GOOD, "environment.yaml": text}))["prod"].environment
-    assert environment.region == "westeurope"
-    assert environment.workspace is not None
-    assert environment.workspace.token.variable == "T"
+    studio = studio_of(environment)
+    assert studio.region == "westeurope"
+    assert studio.workspace is not None
+    assert studio.workspace.token.variable == "T"
 
 
 def test_a_region_that_is_given_wins(root: Path) -> None:
     files = {**GOOD, "environment.yaml": ENVIRONMENT + WORKSPACE}
-    assert loaded(write(root, files))["prod"].environment.region == "southcentralus"
+    assert (
+        loaded(write(root, files))["prod"].environment.connections["studio"].region
+        == "southcentralus"
+    )
 
 
 def test_the_nearest_environment_applies(root: Path) -> None:
@@ -143,8 +160,8 @@ def test_an_argument_cannot_lead_an_input_elsewhere(root: Path) -> None:
     files = {**GOOD, "models/churn.yaml": model, "churn.yaml": binding}
     assert complaints(write(root, files)) == [
         'services/churn.yaml:8:5: spec.model: the input "input1" becomes '
-        '"datasets/../secret/7.csv", which is not a blob path; '
-        "write container/path, without a leading /, without .. or /./ and without ?"
+        '"datasets/../secret/7.csv", which is not a path of the data; '
+        "write folder/file, without a leading /, without .. or /./ and without ?"
     ]
 
 
@@ -189,20 +206,32 @@ def test_a_mistake_that_came_by_an_alias_is_told_where_it_was_written_and_used(r
 
 
 def test_the_root_may_be_called_otherwise(root: Path) -> None:
-    found = load(write(root, GOOD), KINDS, display="the-demo")["prod"]
+    found = load(write(root, GOOD), PLATFORMS, display="the-demo")["prod"]
     assert found.bindings[0].source == Source("the-demo/churn.yaml", 4, 9)
     with pytest.raises(ConfigurationError, match=r"^the-demo: no such folder"):
-        load(root / "nowhere", KINDS, display="the-demo")
+        load(root / "nowhere", PLATFORMS, display="the-demo")
 
 
 def test_a_kind_that_no_platform_offers_is_an_error_and_never_dropped(root: Path) -> None:
-    said = 'services/churn.yaml:2:7: kind: no platform offers "WebService"'
+    said = 'services/churn.yaml:2:7: kind: "WebService" is not one of Environment, Model'
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         load(write(root, GOOD), {})
-    others = {**KINDS, "WebServices": KINDS["WebService"]}
-    del others["WebService"]
-    with pytest.raises(ConfigurationError, match='"WebService"; did you mean "WebServices"'):
-        load(write(root, GOOD), others)
+    near = {**GOOD, "churn.yaml": BINDING.replace("WebService", "WebServices")}
+    with pytest.raises(ConfigurationError, match='did you mean "WebService"'):
+        loaded(write(root, near))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "what"),
+    [("churn.yaml", "kind: WebService", "kind"), ("models/churn.yaml", "engine: studio", "engine")],
+)
+def test_a_platform_that_the_environment_does_not_connect_is_named(
+    root: Path, name: str, old: str, what: str
+) -> None:
+    bare = ENVIRONMENT.partition("  studio:\n")[0]
+    write(root, {**GOOD, "environment.yaml": bare})
+    said = f'{what}: the environment "prod" does not connect the platform of '
+    assert any(said in line and line.endswith("add spec.studio to it") for line in complaints(root))
 
 
 def test_what_the_operating_system_lists_first_does_not_matter(
@@ -258,10 +287,8 @@ def test_only_complaints_come_out_of_arbitrary_bytes(root: Path, data: bytes) ->
 def test_loading_needs_no_network_library() -> None:
     script = (
         "import sys; from pathlib import Path; from reconciler.desired import load\n"
-        "from reconciler.platforms.platform import Kind\n"
-        "class Place(str): key = property(str)\n"
-        "load(Path('services/local'), dict.fromkeys(['WebService', 'ClassicEndpoint'],"
-        " Kind(lambda spec, _: Place(str(spec)))))\n"
+        "from reconciler.platforms import platforms\n"
+        "load(Path('services/local'), platforms())\n"
         "print([m for m in ('requests', 'azure', 'deepdiff', 'urllib3') if m in sys.modules])"
     )
     run = [sys.executable, "-c", script]

@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-ONE_BOUND = "10:7: spec.accept[0]: exactly one of atLeast, atMost, noWorseThanLive, betterThanLive, minRows is needed"
-NO_PATH = (
-    "is not a blob path; write container/path, without a leading /, without .. or /./ and without ?"
-)
+ONE_BOUND = "11:7: spec.accept[0]: exactly one of atLeast, atMost, noWorseThanLive, betterThanLive, minRows is needed"
+NO_PATH = "is not a path of the data; write folder/file, without a leading /, without .. or /./ and without ?"
 NO_TABLE = "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
 WHO = 'for the binding "churn" (churn.yaml:4:9)'
 INPUT = "7:22: spec.training.inputs.input1:"
@@ -25,13 +23,13 @@ MODELS = [
         "a bound that is not a number is refused",
         '"0.85"',
         "high",
-        '10:30: spec.accept[0].atLeast: "high" is not a number; write for example "0.85"',
+        '11:30: spec.accept[0].atLeast: "high" is not a number; write for example "0.85"',
     ),
     model(
         "a bound that is not finite is refused",
         '"0.85"',
         "NaN",
-        '10:30: spec.accept[0].atLeast: "NaN" is not a number; write for example "0.85"',
+        '11:30: spec.accept[0].atLeast: "NaN" is not a number; write for example "0.85"',
     ),
     model(
         "an input in what cannot be a container is refused",
@@ -65,8 +63,7 @@ MODELS = [
         "gates without an evaluation to judge them by are refused",
         ", evaluation: output2",
         "",
-        "9:3: spec.accept: gates are judged by the evaluation; "
-        "name its port in spec.training.outputs",
+        "10:3: spec.accept: gates are judged by the evaluation; name it in spec.training.outputs",
     ),
     whole(
         "a model that nothing uses is checked too",
@@ -126,12 +123,17 @@ MODELS += [
         "datasets/../a.csv",
         "datasets/./a.csv",
         "datasets/a.csv?x=y",
-        "a.csv",
         "a//b",
         "",
     ]
 ]
 MODELS += [
+    model(
+        "an input without a container is refused where the data is an account",
+        "datasets/churn/${version}.csv",
+        "a.csv",
+        f'{INPUT} "a.csv" names no file in a container',
+    ),
     model(
         "an input that no training service reads is refused",
         "datasets/churn/${version}.csv",

@@ -115,7 +115,7 @@ def test_nothing_is_noted_where_the_same_model_will_serve(tmp_path: Path) -> Non
 
 
 def test_another_store_is_noted_once(tmp_path: Path) -> None:
-    other = PRODUCTION.replace("account: mlprod", "account: mllive")
+    other = PRODUCTION.replace("mlprod", "mllive")
     files = {**FLEETS, **AFTER, "production/environment.yaml": other}
     files["production/bikes.yaml"] = files["staging/bikes.yaml"]
     assert noted(tmp_path, files, "*") == [

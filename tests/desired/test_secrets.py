@@ -29,7 +29,7 @@ SECRET = "c2VjcmV0"
 
 def workspace(token: str) -> str:
     """The good environment with a workspace and its token."""
-    return f"{ENVIRONMENT}  workspace: {{id: {HEX_TOKEN}, region: r, token: {token}}}\n"
+    return f"{ENVIRONMENT}    workspace: {{id: {HEX_TOKEN}, region: r, token: {token}}}\n"
 
 
 SECRETS = [
@@ -37,28 +37,28 @@ SECRETS = [
         "a storage key",
         "env:STORE_KEY",
         BASE64_KEY,
-        f"8:52: spec.store.key looks like a secret; {ENV}",
+        f"5:41: spec.store.key looks like a secret; {ENV}",
     ),
     environment(
-        "a short key", "env:STORE_KEY", "hunter2", f"8:52: spec.store.key: the value {MUST}"
+        "a short key", "env:STORE_KEY", "hunter2", f"5:41: spec.store.key: the value {MUST}"
     ),
     environment(
-        "a key of digits", "env:STORE_KEY", "1234509876", f"8:52: spec.store.key: the value {MUST}"
+        "a key of digits", "env:STORE_KEY", "1234509876", f"5:41: spec.store.key: the value {MUST}"
     ),
     environment(
-        "an odd variable", "env:STORE_KEY", "env:1-KEY", f"8:52: spec.store.key: the value {MUST}"
+        "an odd variable", "env:STORE_KEY", "env:1-KEY", f"5:41: spec.store.key: the value {MUST}"
     ),
     environment(
         "a secret behind env:",
         "env:STORE_KEY",
         "env:hunter2",
-        f"8:52: spec.store.key: the value {MUST}",
+        f"5:41: spec.store.key: the value {MUST}",
     ),
     environment(
         "a password in a URL",
         "/workspaces/w/services/s",
         f"https://user:{SECRET}@example.org/x",
-        f"10:27: spec.trainingServices.churn-training.url looks like a secret; {ENV}",
+        f"12:29: spec.studio.trainingServices.churn-training.url looks like a secret; {ENV}",
     ),
     whole(
         "a storage key in a comment",
@@ -83,13 +83,13 @@ SECRETS = [
         "a workspace token",
         "environment",
         workspace(HEX_TOKEN[::-1]),
-        f"11:71: spec.workspace.token looks like a secret; {ENV}",
+        f"13:73: spec.studio.workspace.token looks like a secret; {ENV}",
     ),
     whole(
         "a token of digits only",
         "environment",
         workspace("12345098" * 4),
-        f"11:71: spec.workspace.token looks like a secret; {ENV}",
+        f"13:73: spec.studio.workspace.token looks like a secret; {ENV}",
     ),
     model(
         "a connection string in a parameter",

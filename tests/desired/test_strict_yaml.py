@@ -244,7 +244,7 @@ GUESSES += [
         "a threshold that is a number keeps its digits",
         '"0.85"',
         "0.850",
-        '10:30: spec.accept[0].atLeast: 0.850 is a number; write "0.850" '
+        '11:30: spec.accept[0].atLeast: 0.850 is a number; write "0.850" '
         "(this is text, or 1.10 becomes 1.1)",
     )
 ]

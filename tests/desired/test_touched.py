@@ -23,7 +23,7 @@ spec:
   model: {name: bikes, version: "7", with: {at: "${at.slice}"}}
   verify: {request: bike.json}
 """
-SERVICES = "    churn-training: {url: /workspaces/w/services/s, key: env:TRAINING_KEY}\n"
+SERVICES = "      churn-training: {url: /workspaces/w/services/s, key: env:TRAINING_KEY}\n"
 BIKES = (
     MODEL.replace("name: churn", "name: bikes")
     .replace("churn/${", "${at}/${")
@@ -58,9 +58,9 @@ CHANGES = [
     ("a list instead of a file", {"bikes.yaml": FLEET.replace("{file: sites.csv}", "[a, b]").replace("${at.slice}", "x")}, {"bike-b"}),
     ("a probe", {"bike.json": '{"Inputs": 1}'}, {"bike-a", "bike-b"}),
     ("blanks of a probe", {"bike.json": "{ }\n"}, set()),
-    ("the store", {"environment.yaml": BEFORE["environment.yaml"].replace("mlprod,", "other,")}, ALL),
+    ("the store", {"environment.yaml": BEFORE["environment.yaml"].replace("mlprod", "other")}, ALL),
     ("the place", {"environment.yaml": BEFORE["environment.yaml"].replace("ml-prod", "ml")}, ALL),
-    ("signing in", {"environment.yaml": BEFORE["environment.yaml"] + "  auth: azure-cli\n"}, ALL),
+    ("signing in", {"environment.yaml": BEFORE["environment.yaml"] + "    auth: azure-cli\n"}, ALL),
     ("limits", {"environment.yaml": BEFORE["environment.yaml"] + "  limits: {parallel: 2, retrains: 1, changes: 9%, bindings: 3}\n"}, set()),
     ("a training service", {"environment.yaml": ENVIRONMENT + SERVICES.replace("churn", "bike").replace("w/", "v/")}, {"bike-a", "bike-b"}),
     ("one training service more", {"environment.yaml": BEFORE["environment.yaml"] + SERVICES.replace("churn", "cat")}, set()),

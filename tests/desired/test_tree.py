@@ -10,7 +10,16 @@ import pytest
 
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
-from tests.desired.trees import BINDING, ENVIRONMENT, GOOD, KINDS, MODEL, complaints, loaded, write
+from tests.desired.trees import (
+    BINDING,
+    ENVIRONMENT,
+    GOOD,
+    MODEL,
+    PLATFORMS,
+    complaints,
+    loaded,
+    write,
+)
 
 NOTHING = (
     "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
@@ -94,9 +103,9 @@ SHARED = BINDING.split("  verify")[0].replace("name: churn\n", "name: c\n", 1)
 def test_what_is_wrong_elsewhere_stops_no_environment(
     root: Path, path: str, content: str | bytes
 ) -> None:
-    good = load(write(root, TWO), KINDS)["prod"]
+    good = load(write(root, TWO), PLATFORMS)["prod"]
     assert complaints(write(root, {path: content})) != []
-    assert load(root, KINDS, only=["prod"])["prod"] == good
+    assert load(root, PLATFORMS, only=["prod"])["prod"] == good
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ def test_what_an_environment_needs_stops_it_wherever_that_is_wrong(
     write(root, {**TWO, path: content})
     everything = complaints(root)
     with pytest.raises(ConfigurationError) as caught:
-        load(root, KINDS, only=["prod"])
+        load(root, PLATFORMS, only=["prod"])
     assert {str(each) for each in caught.value.problems} <= set(everything)
     assert caught.value.problems
 
@@ -267,14 +276,14 @@ def test_all_problems_of_the_tree_come_at_once_and_sorted(root: Path) -> None:
         "z.yaml": "[",
         "churn.yaml": BINDING.replace('"2026-10"', "4").replace("probe.json", "''"),
         "models/churn.yaml": MODEL.replace("0.85", "x"),
-        "environment.yaml": ENVIRONMENT.replace("mlprod", "ML"),
+        "environment.yaml": ENVIRONMENT.replace("mlprod/", "ML/"),
     }
     places = [said.split(": ")[0] for said in complaints(write(root, {**GOOD, **files}))]
     assert places == [
         "services/churn.yaml:9:14",
         "services/churn.yaml:11:14",
-        "services/environment.yaml:8:20",
-        "services/models/churn.yaml:10:30",
+        "services/environment.yaml:5:16",
+        "services/models/churn.yaml:11:30",
         "services/z.yaml:1:1",
     ]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
 from reconciler.platforms.platform import Kind
+from reconciler.platforms.studio import PLATFORM
+from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.creation import make_creation
 
 if TYPE_CHECKING:
@@ -21,12 +23,14 @@ apiVersion: reconciler/v1
 kind: Environment
 metadata: {name: prod}
 spec:
-  subscription: 00000000-0000-4000-8000-000000000001
-  resourceGroup: ml-prod
-  region: southcentralus
-  store: {account: mlprod, container: models, key: env:STORE_KEY}
-  trainingServices:
-    churn-training: {url: /workspaces/w/services/s, key: env:TRAINING_KEY}
+  store: {url: az://mlprod/models, key: env:STORE_KEY}
+  data: az://mlprod
+  studio:
+    subscription: 00000000-0000-4000-8000-000000000001
+    resourceGroup: ml-prod
+    region: southcentralus
+    trainingServices:
+      churn-training: {url: /workspaces/w/services/s, key: env:TRAINING_KEY}
 """
 MODEL = """\
 apiVersion: reconciler/v1
@@ -37,6 +41,7 @@ spec:
     service: churn-training
     inputs: {input1: "datasets/churn/${version}.csv"}
     outputs: {model: output1, evaluation: output2}
+    engine: studio
   accept:
     - {metric: AUC, atLeast: "0.85"}
 """
@@ -83,10 +88,11 @@ def address(spec: Mapping[str, Any], environment: Environment) -> Place:
     if spec["webService"].startswith("bad"):
         raise ValueError(f"{environment.name} has nothing called {spec['webService']}")
     name = "/".join([spec["webService"], *filter(None, [spec.get("endpoint")])])
-    return Place(name, environment.resource_group)
+    return Place(name, studio_of(environment).resource_group)
 
 
 KINDS = {"WebService": Kind(address, make_creation), "ClassicEndpoint": Kind(address)}
+PLATFORMS = {"studio": replace(PLATFORM, kinds=KINDS)}
 
 
 def write(root: Path, files: Mapping[str, str | bytes | None]) -> Path:
@@ -103,7 +109,7 @@ def write(root: Path, files: Mapping[str, str | bytes | None]) -> Path:
 
 def loaded(root: Path) -> dict[str, Desired]:
     """What `load` says with the addresses of the tests."""
-    return load(root, KINDS)
+    return load(root, PLATFORMS)
 
 
 def complaints(root: Path) -> list[str]:

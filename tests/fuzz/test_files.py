@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from reconciler.approval import beyond
+from reconciler.cli import compose
 from reconciler.cli.approval import read_plan
 from reconciler.errors import ConfigurationError
 from reconciler.offline.exports import observe_exports
@@ -51,7 +52,7 @@ def reads(town: Town, tmp_path: Path) -> dict[str, Callable[[bytes], None]]:
 
     def export(body: bytes) -> None:
         place.write_bytes(body)
-        observed = observe_exports(wanted, place, town.lab.url)
+        observed = observe_exports(wanted, place, compose.blobs(wanted.environment, town.lab.url))
         check_types(observed[0].live)
         shown(make_plan(wanted.environment, observed))
 

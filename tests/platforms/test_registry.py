@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +10,28 @@ import pytest
 
 from reconciler import platforms
 from reconciler.errors import ConfigurationError
-from reconciler.platforms.platform import Kind, Platform
+from reconciler.platforms.platform import Engine, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = f"{__name__}:"
-FILES = Platform("files", {"File": Kind(lambda *_: None)}, ("shell",))  # type: ignore[arg-type,return-value]
-TWIN = Platform("twin", {"File": Kind(lambda *_: None)})  # type: ignore[arg-type,return-value]
-SHELL = Platform("shell", engines=("shell",))
-STORE = Platform("store")
+FILE = {"File": Kind(lambda *_: None)}  # type: ignore[arg-type,return-value]
+SHELLS = {"shell": Engine(lambda *_: ("", {}))}
+
+
+def platform(name: str, kinds: Any = None, engines: Any = None, schema: str = "") -> Platform:
+    offers = {"kinds": kinds or {}, "engines": engines or {}}
+    text = json.dumps({key: dict.fromkeys(value) for key, value in offers.items()})
+    nothing: Any = None
+    return Platform(name, schema or text, nothing, nothing, **offers)
+
+
+FILES = platform("files", FILE, SHELLS)
+TWIN = platform("twin", FILE)
+SHELL = platform("shell", engines=SHELLS)
+STORE = platform("store")
+HALF = platform("half", FILE, schema="{}")
 NOTHING = "no platform"
 
 
@@ -52,6 +65,7 @@ def test_an_installed_package_adds_a_platform(monkeypatch: pytest.MonkeyPatch) -
         ([("files", "ABSENT")], r'"files" \(.*ABSENT of a-package\) cannot be loaded \(Attribute'),
         ([("files", "NOTHING")], "is no Platform of that name"),
         ([("other", "FILES")], "is no Platform of that name"),
+        ([("half", "HALF")], "has other kinds than its schema"),
     ],
 )
 def test_platforms_that_contradict_each_other_are_refused(

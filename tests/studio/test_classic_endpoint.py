@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import UnreadableError
-from reconciler.model import CloudName, Live, ModelRef, Witness
+from reconciler.model import Live, ModelRef, Witness
 from reconciler.platforms.studio.classic_endpoint import (
     ClassicAddress,
     _live,
@@ -116,8 +116,7 @@ def test_an_export_without_an_endpoint_is_unreadable() -> None:
 
 
 def test_an_environment_without_a_workspace_has_no_classic_endpoints() -> None:
-    assert ENVIRONMENT.cloud is CloudName.EMULATOR
-    with pytest.raises(ValueError, match=r"add spec\.workspace"):
+    with pytest.raises(ValueError, match=r"add spec\.studio\.workspace"):
         address({"webService": "x", "endpoint": "y"}, ENVIRONMENT)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.http.origins import Origins
-from reconciler.model import CloudName, Environment, SecretName, Source, Store, Workspace
+from reconciler.model import SecretName, Source
+from reconciler.platforms.studio.connection import CloudName, Studio, Workspace
 from reconciler.platforms.studio.hosts import REGIONS, Hosts, hosts_of
 
 AZURE = Hosts("southcentralus")
@@ -20,15 +21,13 @@ def origins(hosts: Hosts, secret: str) -> Origins:
 
 def environment(
     cloud: CloudName, region: str = "southcentralus", *, workspace: bool = True
-) -> Environment:
+) -> Studio:
     name = SecretName("A")
-    return Environment(
-        name="e",
+    return Studio(
         cloud=cloud,
         subscription="s",
         resource_group="g",
         region=region,
-        store=Store("account", "models", name),
         workspace=Workspace("0" * 32, region, name) if workspace else None,
         source=Source("services/e/environment.yaml", 3, 1),
     )

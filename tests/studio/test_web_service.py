@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def storing_in(account: str) -> Environment:
-    return replace(ENVIRONMENT, store=replace(ENVIRONMENT.store, account=account))
+    return replace(ENVIRONMENT, store=replace(ENVIRONMENT.store, url=f"az://{account}/models"))
 
 
 def test_a_patch_carries_all_assets_and_nothing_that_is_secret_or_not_ours() -> None:

@@ -3,24 +3,131 @@
 from __future__ import annotations
 
 import importlib
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from reconciler.model import CloudName
-from reconciler.platforms.platform import Kind, Platform
+from reconciler.errors import ConfigurationError
+from reconciler.near import near
+from reconciler.platforms.platform import Connected, Engine, Kind, Platform
+from reconciler.platforms.studio.connection import (
+    NAME,
+    CloudName,
+    Connection,
+    Studio,
+    parse,
+    studio_of,
+)
 from reconciler.platforms.studio.hosts import hosts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from reconciler.model import Address, Environment
+    from reconciler.errors import Problem
+    from reconciler.model import Address, Binding, Environment, SecretName
+    from reconciler.platforms.contract import Target
+    from reconciler.platforms.platform import Block, Means
+    from reconciler.platforms.trainer import Trainer
+
+EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
+# azure-ml-studio-protocol.md §4.8: a job with any other input is refused (InvalidBlobExtension)
+_TABLES = (".csv", ".tsv", ".arff")
+
+
+def _connect(environment: Environment, means: Means) -> Connected:
+    studio = studio_of(environment)
+    hosts = hosts_of(studio, means.environ.get(EMULATOR_VARIABLE) or None, means.bound)
+
+    def target(kind: str) -> Target:
+        from reconciler.http.credentials import AccessToken
+        from reconciler.platforms.azure import ARM_SCOPE
+        from reconciler.platforms.studio.hosts import EmulatorSignIn
+
+        arm = (
+            AccessToken(EmulatorSignIn(), ARM_SCOPE, hosts.arm_origins)
+            if hosts.emulator
+            else means.token(ARM_SCOPE, hosts.arm_origins, studio.auth)
+        )
+        return PLATFORM.kinds[kind].module.connect(
+            Connection(means.http, hosts, environment, studio, means.secret, means.grant, arm)
+        )
+
+    def trainer(name: str) -> Trainer:
+        from reconciler.platforms.studio.bes import BatchExecution
+
+        service = studio.training_services[name]
+        return BatchExecution(means.http, hosts, service, means.secret(service.key))
+
+    prefixes = {name: kind.module.key_prefix(environment) for name, kind in PLATFORM.kinds.items()}
+    return Connected(target, trainer, {kind: each for kind, each in prefixes.items() if each})
+
+
+def _secrets(
+    studio: Studio, bindings: Iterable[Binding], kinds: Collection[str]
+) -> Iterator[SecretName]:
+    used = tuple(bindings)
+    services = {binding.recipe.service for binding in used}
+    yield from (each.key for name, each in studio.training_services.items() if name in services)
+    for binding in used:
+        yield from (name for _, name in (binding.create.secrets if binding.create else ()))
+    if studio.workspace is not None and "ClassicEndpoint" in kinds:
+        yield studio.workspace.token
+
+
+def _place_of(studio: Studio) -> str:
+    workspace = studio.workspace.id if studio.workspace else "none"
+    return (
+        f"{studio.cloud}, subscription {studio.subscription}, resource group "
+        f"{studio.resource_group}, workspace {workspace}"
+    )
+
+
+def _notice(studio: Studio) -> str:
+    if studio.cloud is CloudName.EMULATOR:
+        return ""
+    return (
+        "talking to Azure; Microsoft retired Machine Learning Studio on 31 Aug 2024, so expect no "
+        "answer"
+    )
+
+
+def _emulator(studio: Studio, environ: Mapping[str, str]) -> str:
+    return hosts_of(studio, environ.get(EMULATOR_VARIABLE) or None).emulator
+
+
+def _place(training: Block, environment: Environment) -> tuple[str, Mapping[str, str]]:
+    name = training.data["service"]
+    services = studio_of(environment).training_services
+    if name not in services:
+        why = f'the environment "{environment.name}" has no training service "{name}"'
+        hint = near(name, services) or "; add it to studio.trainingServices"
+        raise ConfigurationError([training.problem(why + hint, "service")])
+    service = services[name]
+    return name, {
+        "the training service": service.url,
+        "the key of the training service": f"env:{service.key.variable}",
+    }
+
+
+def _training_problems(training: Block) -> Iterator[Problem]:
+    ports = training.data["outputs"]
+    if ports.get("evaluation") == ports["model"]:
+        why = "the port of the model; the evaluation comes from another one"
+        yield training.problem(why, "outputs", "evaluation")
+
+
+def _bad_input(path: str) -> str:
+    if path.casefold().endswith(_TABLES):
+        return ""
+    return "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
 
 
 def _kind(name: str, *, from_definition: bool = False) -> Kind:
     path = f"{__name__}.{name}"
 
     def address(spec: Mapping[str, Any], environment: Environment) -> Address:
-        if environment.cloud is CloudName.AZURE:
-            hosts_of(environment)  # says what is wrong with its region
+        studio = studio_of(environment)
+        if studio.cloud is CloudName.AZURE:
+            hosts_of(studio)  # says what is wrong with its region
         made: Address = importlib.import_module(path).address(spec, environment)
         return made
 
@@ -31,10 +138,18 @@ def _kind(name: str, *, from_definition: bool = False) -> Kind:
 
 
 PLATFORM = Platform(
-    name="studio",
+    name=NAME,
+    schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
+    connection=parse,
+    connect=_connect,
     kinds={
         "WebService": _kind("web_service", from_definition=True),
         "ClassicEndpoint": _kind("classic_endpoint"),
     },
-    engines=("studio",),
+    engines={"studio": Engine(_place, _training_problems, _bad_input)},
+    where=lambda studio: studio.cloud.value,
+    place=_place_of,
+    notice=_notice,
+    secrets=_secrets,
+    emulator=_emulator,
 )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.http.client import Http
-    from reconciler.model import Recipe, TrainingService
+    from reconciler.model import Recipe
+    from reconciler.platforms.studio.connection import TrainingService
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.stores.azure_hosts import BlobHosts
 

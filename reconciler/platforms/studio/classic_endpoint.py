@@ -22,10 +22,11 @@ from reconciler.errors import (
 )
 from reconciler.http.credentials import Bearer
 from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Reason, Refusal, Witness
-from reconciler.platforms.contract import Answer, Can, Connection, Target
+from reconciler.platforms.contract import Answer, Can, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.studio.classic_reads import Reads
+from reconciler.platforms.studio.connection import Connection, studio_of
 from reconciler.platforms.studio.definition import model_ref, shown_uri
 from reconciler.platforms.studio.marks import Described, described
 from reconciler.platforms.studio.members import flag, member, near, objects, text
@@ -72,7 +73,8 @@ class ClassicAddress:
 
 def key_prefix(environment: Environment) -> str | None:
     """What the keys of the workspace's endpoints begin with; None without a workspace."""
-    return _keys_of(environment.workspace.id) if environment.workspace else None
+    workspace = studio_of(environment).workspace
+    return _keys_of(workspace.id) if workspace else None
 
 
 def _keys_of(workspace: str) -> str:
@@ -81,10 +83,11 @@ def _keys_of(workspace: str) -> str:
 
 def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress:
     """The address of a binding of kind ClassicEndpoint; ValueError without a workspace."""
-    if environment.workspace is None:
+    workspace = studio_of(environment).workspace
+    if workspace is None:
         raise ValueError(
             f"environment {environment.name} declares no workspace, which Classic endpoints need; "
-            "add spec.workspace to it"
+            "add spec.studio.workspace to it"
         )
     settings = spec.get("settings", {})
     if "maxConcurrentCalls" in settings and settings.get("throttleLevel") != "High":
@@ -92,7 +95,7 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress
             "settings.maxConcurrentCalls needs throttleLevel: High beside it; a Low endpoint has "
             "always 4 concurrent calls"
         )
-    return ClassicAddress(environment.workspace.id, spec["webService"], spec["endpoint"])
+    return ClassicAddress(workspace.id, spec["webService"], spec["endpoint"])
 
 
 def connect(connection: Connection) -> ClassicEndpoints:
@@ -118,7 +121,7 @@ class ClassicEndpoints(Target):
     can = Can(create=True, delete=True, foreign=False, settle_s=SETTLE_S)
 
     def __init__(self, connection: Connection) -> None:
-        workspace = connection.environment.workspace
+        workspace = connection.studio.workspace
         assert workspace is not None
         self._http = connection.http
         self._hosts = connection.hosts

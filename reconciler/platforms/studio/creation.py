@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import Creation, SecretName
+from reconciler.platforms.studio.connection import account_of, studio_of
 from reconciler.platforms.studio.definition import (
     PARTS,
     READ_ONLY,
@@ -35,6 +36,7 @@ from reconciler.secrecy import holds_secret
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Environment, ModelRef
+    from reconciler.platforms.studio.connection import Studio
     from reconciler.platforms.studio.definition import Definition
 
 # A trail below `spec`, and what is wrong there.
@@ -68,6 +70,7 @@ def make_creation(
         wrong = [
             *((_FILE, why) for why in _not_fit(document, definition, spec.get("asset"))),
             *_unnamed_secrets(hidden, named),
+            *_no_account(spec["create"], environment),
         ]
         if wrong:
             return wrong
@@ -175,6 +178,11 @@ def _is_hidden(name: str, value: Any, *, may_be: bool) -> bool:
     return holds_secret(name) and (may_be or member(value, "value") is None)
 
 
+def _no_account(said: Mapping[str, Any], environment: Environment) -> Iterator[Misfit]:
+    if "storageAccount" not in said and not account_of(environment):
+        yield ("create",), "storageAccount is missing; the store is in no storage account"
+
+
 def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:
     if missing := [name for name in hidden if name not in named]:
         listed = ", ".join(f'"{name}"' for name in missing)
@@ -197,17 +205,19 @@ def _creation(
     environment: Environment,
     secret: SecretAt,
 ) -> Creation:
-    account, key = environment.store.account, environment.store.key
+    studio = studio_of(environment)
+    account, key = account_of(environment), environment.store.key
     if "storageAccount" in said:
         account = said["storageAccount"]["name"]
         key = secret("create", "storageAccount", "key")
+    assert key is not None  # `_no_account` refused what is in no account
     taken = _taken(properties)
     taken["storageAccount"] = {"name": account}
-    taken["commitmentPlan"] = {"id": _plan(said["commitmentPlan"], environment)}
-    if environment.workspace and not member(properties, "machineLearningWorkspace"):
-        taken["machineLearningWorkspace"] = {"id": environment.workspace.id}
+    taken["commitmentPlan"] = {"id": _plan(said["commitmentPlan"], studio)}
+    if studio.workspace and not member(properties, "machineLearningWorkspace"):
+        taken["machineLearningWorkspace"] = {"id": studio.workspace.id}
     template = {
-        "location": environment.region,
+        "location": studio.region,
         "tags": dict(definition.tags),
         "properties": {"packageType": "Graph", **taken},
     }
@@ -235,9 +245,9 @@ def _value_at(properties: Mapping[str, Any], trail: tuple[str, ...]) -> str:
     return spelled(at, "value")
 
 
-def _plan(said: str, environment: Environment) -> str:
+def _plan(said: str, studio: Studio) -> str:
     """The ARM id of a commitment plan: as it is, or of a name in the environment's group."""
     if said.startswith("/"):
         return said
-    group = f"/subscriptions/{environment.subscription}/resourceGroups/{environment.resource_group}"
+    group = f"/subscriptions/{studio.subscription}/resourceGroups/{studio.resource_group}"
     return f"{group}/providers/Microsoft.MachineLearning/commitmentPlans/{said}"

@@ -10,12 +10,12 @@ from reconciler.errors import ConfigurationError, Problem
 from reconciler.http.credentials import Token
 from reconciler.http.origins import Origins
 from reconciler.http.urls import Origin, is_loopback, named, origin, split_url
-from reconciler.model import CloudName
 from reconciler.platforms.azure import ARM_URL
+from reconciler.platforms.studio.connection import CloudName
 from reconciler.stores.azure_hosts import BlobHosts
 
 if TYPE_CHECKING:
-    from reconciler.model import Environment
+    from reconciler.platforms.studio.connection import Studio
 
 DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"
 # Operations of web services were recorded at westcentralus.management.azure.com.
@@ -109,21 +109,21 @@ class Hosts:
 
 
 def hosts_of(
-    environment: Environment,
+    studio: Studio,
     emulator_url: str | None = None,
     bound: frozenset[Origin] = frozenset(),
 ) -> Hosts:
-    """The hosts of an environment; `emulator_url` counts only where its cloud is the emulator.
+    """The hosts of a connection; `emulator_url` counts only where its cloud is the emulator.
 
     Raises ConfigurationError for a workspace in an unknown region, and for an emulator that
     is not on this machine.
     """
-    workspace = environment.workspace
-    region = _normal(workspace.region if workspace else environment.region)
-    if environment.cloud is CloudName.EMULATOR:
+    workspace = studio.workspace
+    region = _normal(workspace.region if workspace else studio.region)
+    if studio.cloud is CloudName.EMULATOR:
         return Hosts(region, _emulator_base(emulator_url or DEFAULT_EMULATOR_URL), bound)
     if workspace and region not in REGIONS:
-        raise ConfigurationError(_problems(environment, _unknown_region(workspace.region)))
+        raise ConfigurationError(_problems(studio, _unknown_region(workspace.region)))
     return Hosts(region, bound=bound)
 
 
@@ -171,6 +171,6 @@ def _unknown_region(region: str) -> str:
     return f"{region!r} is not a region with Classic services; write one of: {known}"
 
 
-def _problems(environment: Environment, message: str) -> list[Problem] | str:
-    where = environment.source
+def _problems(studio: Studio, message: str) -> list[Problem] | str:
+    where = studio.source
     return [Problem(where.path, where.line, where.column, message)] if where.path else message

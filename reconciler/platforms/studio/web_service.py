@@ -21,10 +21,11 @@ from reconciler.errors import (
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
 from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Witness
-from reconciler.platforms.contract import DONE, Answer, Can, Connection, Progress, Target
+from reconciler.platforms.contract import DONE, Answer, Can, Progress, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.arm_list import read_list
 from reconciler.platforms.studio.blobs import fetch
+from reconciler.platforms.studio.connection import Connection, studio_of
 from reconciler.platforms.studio.creation import creation_body, make_creation
 from reconciler.platforms.studio.definition import (
     Definition,
@@ -92,7 +93,8 @@ def group_path(subscription: str, resource_group: str) -> str:
 
 def key_prefix(environment: Environment) -> str:
     """What the keys of the resource group's services begin with."""
-    return _keys_of(environment.subscription, environment.resource_group)
+    studio = studio_of(environment)
+    return _keys_of(studio.subscription, studio.resource_group)
 
 
 def _keys_of(subscription: str, resource_group: str) -> str:
@@ -101,9 +103,8 @@ def _keys_of(subscription: str, resource_group: str) -> str:
 
 def address(spec: Mapping[str, Any], environment: Environment) -> WebServiceAddress:
     """The address of a binding of kind WebService."""
-    return WebServiceAddress(
-        environment.subscription, environment.resource_group, spec["webService"]
-    )
+    studio = studio_of(environment)
+    return WebServiceAddress(studio.subscription, studio.resource_group, spec["webService"])
 
 
 def connect(connection: Connection) -> WebServices:
@@ -128,6 +129,7 @@ class WebServices(Target):
         self._http = connection.http
         self._hosts = connection.hosts
         self._environment = connection.environment
+        self._studio = connection.studio
         self._secret = connection.secret
         self._token = connection.arm
         self._doors = scoring.Doors(connection.http)
@@ -225,7 +227,7 @@ class WebServices(Target):
 
     def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
         """The services that the resource group's list shows, each with its item."""
-        group = self._environment.subscription, self._environment.resource_group
+        group = self._studio.subscription, self._studio.resource_group
         what = f"listing the web services of {group[1]}"
         url = f"{self._hosts.arm}{group_path(*group)}?api-version={API_VERSION}"
         for item in read_list(self._http, self._token, url, what):

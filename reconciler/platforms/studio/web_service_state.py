@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal, Witness
+from reconciler.platforms.studio.connection import account_of
 from reconciler.platforms.studio.definition import (
     asset_uri,
     assets_with_credentials,
@@ -133,7 +134,7 @@ def _unwritable(definition: Definition, model: str) -> Refusal | None:
 
 def _storage_warning(definition: Definition, environment: Environment | None) -> tuple[str, ...]:
     """§3.4: a model outside of the service's own storage account may not be readable for it."""
-    store_account = environment.store.account if environment else ""
+    store_account = account_of(environment) if environment else ""
     if not store_account or not definition.storage_account:
         return ()
     if definition.storage_account.casefold() == store_account.casefold():

@@ -1,0 +1,131 @@
+"""What `spec.studio` of an environment says: where Studio's services are, and whose secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError
+from reconciler.model import NOWHERE, Auth, SecretName, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.http.credentials import AccessToken
+    from reconciler.model import Environment, ModelRef
+    from reconciler.platforms.platform import Block
+    from reconciler.platforms.studio.hosts import Hosts
+    from reconciler.stores.contract import Place
+
+NAME = "studio"
+
+
+class CloudName(StrEnum):
+    """Which cloud a connection leads to."""
+
+    EMULATOR = "emulator"
+    AZURE = "azure"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A Studio workspace: its id (32 hex), region and the name of its authorization token."""
+
+    id: str
+    region: str
+    token: SecretName
+
+
+@dataclass(frozen=True)
+class TrainingService:
+    """The web service that was deployed from a training experiment.
+
+    `url` is its scoring base: absolute, or a path below the region's scoring host.
+    """
+
+    name: str
+    url: str
+    key: SecretName
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """The connection of an environment to Studio; `auth` is the way to sign in to Azure."""
+
+    cloud: CloudName
+    subscription: str
+    resource_group: str
+    region: str
+    workspace: Workspace | None = None
+    training_services: Mapping[str, TrainingService] = field(
+        default_factory=dict,
+        hash=False,
+        compare=False,  # bindings carry what they need of it
+    )
+    auth: Auth = Auth.DEFAULT
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What Studio's targets need of the world: HTTP, hosts, secrets by name, access to a model.
+
+    `arm` is the token of Azure Resource Manager, which only New web services need; `grant` turns a
+    model of the store into a URL with a short-lived read-only SAS.
+    """
+
+    http: Http
+    hosts: Hosts
+    environment: Environment
+    studio: Studio
+    secret: Callable[[SecretName], str]
+    grant: Callable[[ModelRef], Place]
+    arm: AccessToken
+
+
+def parse(block: Block) -> Studio:
+    """The connection that a block declares, which the schema accepts."""
+    said = block.data
+    workspace = None
+    if "workspace" in said:
+        of = said["workspace"]
+        workspace = Workspace(of["id"], of["region"], block.secret("workspace", "token"))
+    region = said.get("region") or (workspace.region if workspace else "")
+    if not region:
+        why = '"region" is missing (there is no workspace to take it from)'
+        raise ConfigurationError([block.problem(why)])
+    services = {
+        name: TrainingService(
+            name,
+            service["url"],
+            block.secret("trainingServices", name, "key"),
+            block.at("trainingServices", name),
+        )
+        for name, service in said.get("trainingServices", {}).items()
+    }
+    return Studio(
+        cloud=CloudName(said.get("cloud", "emulator")),
+        subscription=said["subscription"],
+        resource_group=said["resourceGroup"],
+        region=region,
+        workspace=workspace,
+        training_services=services,
+        auth=Auth(said.get("auth", "default")),
+        source=block.at(),
+    )
+
+
+def studio_of(environment: Environment) -> Studio:
+    """The environment's connection to Studio."""
+    connection = environment.connections[NAME]
+    assert isinstance(connection, Studio)
+    return connection
+
+
+def account_of(environment: Environment) -> str:
+    """The storage account of the environment's store, "" where that is in none."""
+    scheme, account, _ = environment.store.parts
+    return account if scheme == "az" else ""
