@@ -1,0 +1,76 @@
+"""The files that a training runs: those of a folder that git tracks, as they are in the tree.
+
+Outside of a repository, and without git, it is every file that is not hidden.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from reconciler.errors import ConfigurationError
+
+# Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
+_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+
+
+def digest_of(folder: Path) -> str:
+    """64 hex over the names, the contents and the execute bits of the files."""
+    digest = hashlib.sha256()
+    for name in files_of(folder):
+        path = folder / name
+        if path.is_symlink():
+            kind, content = "link", os.fsencode(path.readlink())
+        else:
+            kind, content = "run" if os.access(path, os.X_OK) else "file", _content(path)
+        digest.update(f"{kind} {len(content)} {name}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def copy_to(folder: Path, place: Path) -> None:
+    """Copy the files to a folder that is not there."""
+    place.mkdir(parents=True)
+    for name in files_of(folder):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / name, place / name, follow_symlinks=False)
+
+
+def files_of(folder: Path) -> list[str]:
+    """The names of the files below the folder, sorted; ConfigurationError where there are none."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}; correct spec.training.code")
+    found = _tracked(folder)
+    if found is None:
+        every = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        hidden = (".", "__pycache__")
+        found = [str(p) for p in every if not any(part.startswith(hidden) for part in p.parts)]
+    if not found:
+        raise ConfigurationError(
+            f"git tracks no file in {folder}; add them (git add {folder}), or correct "
+            "spec.training.code"
+        )
+    return sorted(found)
+
+
+def _tracked(folder: Path) -> list[str] | None:
+    """The names that git tracks below the folder; None where it is in no repository."""
+    if shutil.which("git") is None:
+        return None
+    environ = {name: value for name, value in os.environ.items() if name not in _INHERITED}
+    asked = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--", "."]
+    done = subprocess.run(asked, env=environ, capture_output=True, timeout=60, check=False)
+    return os.fsdecode(done.stdout).split("\0")[:-1] if done.returncode == 0 else None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise ConfigurationError(
+            f"{path} is tracked by git and cannot be read ({why.lower()}); restore it "
+            f"(git checkout -- {path})"
+        ) from exc

@@ -1,0 +1,255 @@
+"""The engine `local`: a command of the repository, run on this machine in a folder of its own.
+
+The id of a job follows from its training key and attempt, so it can be noted before anything
+exists. Starting it begins a process of its own (runner.py) that outlives this one. That process
+makes the file `started` with O_EXCL, so of any number of starts one runs the command; and the start
+returns only when that is decided. A starter that is killed before has left nothing but a folder,
+and the next run starts the same job. While the job lives, its process and its command hold a lock
+on a file; the kernel frees it when both are gone. Then there is a result, or the job is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from reconciler.errors import ConfigurationError, RefusedError, UnavailableError, printable
+from reconciler.platforms.local import runner
+from reconciler.platforms.local.code import copy_to, digest_of
+from reconciler.platforms.trainer import Job, JobState
+from reconciler.stores.contract import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Order = Any
+
+START_S = 30.0  # within which a process of Python begins, on a machine that is busy
+CANCEL_S = 2 * runner.GRACE_S
+MOST_LINES = 10  # of a log that an error shows
+MOST_LOG_BYTES = 64 * 1024
+# What a command may know of the environment of this process, which holds secrets.
+INHERITED = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
+    *("PYTHONPATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SSL_CERT_FILE"),
+)
+PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
+
+
+class LocalJobs:
+    """Jobs below one folder of this machine.
+
+    `root` is what the `code` folders of recipes are relative to; `variables` are the names of
+    environment variables that commands get besides the usual ones.
+    """
+
+    def __init__(
+        self, folder: Path, root: Path, most_jobs: int, variables: Sequence[str] = ()
+    ) -> None:
+        self.most_jobs = most_jobs
+        self._folder = folder
+        self._root = root
+        self._variables = (*INHERITED, *variables)
+
+    def prepare(self, order: Order) -> str:
+        """The id that the job will have. RefusedError where it could not run here."""
+        self._command(order, Path())
+        return f"rc-{order.key[:32]}-a{order.attempt}"
+
+    def start(self, job: str, order: Order) -> None:
+        """Begin the job, unless it was begun before; it is decided when this returns."""
+        folder = self._of(job)
+        if (folder / "started").exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        document = self._document(order, folder)
+        temporary = folder / f".{uuid.uuid4().hex}"
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        temporary.replace(folder / "order.json")
+        command = [sys.executable, "-I", runner.__file__, str(folder)]
+        try:
+            done = subprocess.run(
+                command, start_new_session=True, timeout=START_S, capture_output=True, check=False
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise UnavailableError(f"job {job} did not begin within {START_S:g} s") from exc
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise UnavailableError(f"job {job} could not be begun in {folder}: {said}")
+
+    def look(self, job: str) -> Job:
+        """The job as it is now, by its folder."""
+        folder = self._of(job)
+        if not (folder / "started").exists():
+            return Job(JobState.NOT_STARTED)
+        ended = self._ended(folder)
+        if ended is None and _is_alive(folder):
+            return Job(JobState.RUNNING)
+        ended = ended or self._ended(folder)  # it may have ended between the two looks
+        cancelled = (folder / "cancelled").exists()
+        if ended is None and cancelled:
+            return Job(JobState.CANCELLED)
+        if ended is None:
+            why = "its process was killed, or the machine was restarted, before it ended"
+            return Job(JobState.FAILED, self._with_log(job, why))
+        if why := ended["failure"]:
+            state = JobState.CANCELLED if cancelled else JobState.FAILED
+            return Job(state, self._with_log(job, why))
+        outputs = _read(folder / "order.json")["outputs"]
+        places = {role: Place(Path(each["place"]).as_uri()) for role, each in outputs.items()}
+        return Job(JobState.FINISHED, "", places)
+
+    def cancel(self, job: str) -> None:
+        """End the job and all that its command began; a job that is not there is fine."""
+        folder = self._of(job)
+        if not (folder / "started").exists():
+            return
+        (folder / "cancelled").touch()
+        host = _read(folder / "started").get("host")
+        if _is_alive(folder) and host != os.uname().nodename:
+            raise RefusedError(f"job {job} runs on {host}; cancel it there")
+        began = time.monotonic()
+        while _is_alive(folder):
+            waited_s = time.monotonic() - began
+            if waited_s > CANCEL_S:
+                raise UnavailableError(f"job {job} does not end; see `fuser {folder / 'lock'}`")
+            _signal(folder, hard=waited_s > runner.GRACE_S + 1)
+            time.sleep(0.05)
+
+    def log(self, job: str) -> str:
+        """The last lines that the command printed."""
+        with contextlib.suppress(OSError), (self._of(job) / "log").open("rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - MOST_LOG_BYTES, 0))
+            lines = file.read().decode(errors="replace").splitlines()
+            return "\n".join(printable(line) for line in lines[-MOST_LINES:])
+        return ""
+
+    def _of(self, job: str) -> Path:
+        if not re.fullmatch(r"rc-[0-9a-f]{1,64}-a[0-9]+", job):
+            raise RefusedError(f"{job!r} is not the id of a job of this engine")
+        return self._folder / job
+
+    def _ended(self, folder: Path) -> dict[str, Any] | None:
+        path = folder / "result.json"
+        return _read(path) if path.exists() else None
+
+    def _with_log(self, job: str, why: str) -> str:
+        last = self.log(job)
+        return f"{why}; its last lines:\n{last}" if last else why
+
+    def _document(self, order: Order, folder: Path) -> dict[str, Any]:
+        """What the runner is told; the code that it runs is copied beside it."""
+        outputs = {
+            role: {"made": str(folder / "outputs" / _name(place)), "place": str(_path(place))}
+            for role, place in order.outputs.items()
+        }
+        (folder / "outputs").mkdir(exist_ok=True)
+        work = folder / "code"
+        if not work.exists():
+            temporary = folder / f".{uuid.uuid4().hex}"
+            self._copy_code(order, temporary)
+            with contextlib.suppress(OSError):  # another run was first
+                temporary.rename(work)
+        return {
+            "command": self._command(order, folder),
+            "folder": str(work),
+            "environ": {n: os.environ[n] for n in self._variables if n in os.environ},
+            "timeout_s": order.timeout_s,
+            "outputs": outputs,
+        }
+
+    def _copy_code(self, order: Order, place: Path) -> None:
+        how = dict(order.recipe.how)
+        if "code" not in how:
+            place.mkdir()
+            return
+        copy_to(self._root / how["code"], place)
+        if digest_of(place) != order.recipe.code:
+            raise RefusedError(
+                f"the files below {how['code']} changed since this was planned; plan again"
+            )
+
+    def _command(self, order: Order, folder: Path) -> list[str]:
+        """The words of the command. RefusedError where it names what is not there."""
+        how, outputs = dict(order.recipe.how), order.outputs
+        given = {
+            "inputs": {name: str(_path(place)) for name, place in order.inputs.items()},
+            "parameters": dict(order.recipe.parameters),
+            "outputs": {n: str(folder / "outputs" / _name(p)) for n, p in outputs.items()},
+        }
+        words = [_filled(word, given) for word in shlex.split(how["command"])]
+        where = self._root / how.get("code", "")
+        program = str(where / words[0]) if "/" in words[0] else words[0]
+        if shutil.which(program) is None:
+            raise RefusedError(
+                f"the command {words[0]} is not there or must not be run; install it, or correct "
+                "spec.training.command"
+            )
+        return words
+
+
+def _filled(word: str, given: Mapping[str, Mapping[str, str]]) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[2] not in given[found[1]]:
+            raise ConfigurationError(
+                f"spec.training.command: there is nothing that {found[0]} stands for; declare "
+                f'"{found[2]}" below {found[1]}'
+            )
+        return given[found[1]][found[2]]
+
+    return PLACEHOLDER.sub(value, word)
+
+
+def _path(place: Place) -> Path:
+    """The path of a place; RefusedError where that is no file of this machine."""
+    parts = urlsplit(place.uri)
+    if parts.scheme != "file":
+        raise RefusedError(
+            f"the engine local reads and writes files, and {place.uri} is none; keep store and "
+            "data in folders, or train with another engine"
+        )
+    return Path(unquote(parts.path))
+
+
+def _name(place: Place) -> str:
+    return _path(place).name
+
+
+def _is_alive(folder: Path) -> bool:
+    """Whether the job's process or its command lives: one of them holds the lock."""
+    with (folder / "lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _signal(folder: Path, *, hard: bool) -> None:
+    """Ask the job's process to end the command; `hard`, or where that one is gone, end both."""
+    process, group = _read(folder / "started")["process"], folder / "group"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
+        if not hard:
+            return
+        os.kill(process, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        os.killpg(int(group.read_text()), signal.SIGKILL if hard else signal.SIGTERM)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return document
