@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from reconciler.model import Action, Change, Failure, Proof, Reason, Report
+from reconciler.model import Action, Change, Failure, FieldDiff, Proof, Reason, Report
 from reconciler.render import words
 from reconciler.render.cells import listed
 from reconciler.render.times import about
@@ -52,6 +52,11 @@ class Fleet(Generic[_Member]):
     def name(self) -> str:
         """The one name, or what all names have in common: `bike-rental-…`."""
         return common([member.name for member in self.members])
+
+    @property
+    def label(self) -> str:
+        """The name, and how many there are of several."""
+        return f"{self.name} {self.count}".strip()
 
     @property
     def address(self) -> str:
@@ -108,6 +113,11 @@ def gates_of(fleet: Fleet[Change]) -> list[str]:
     return [words.fleet_gate(judgements) for judgements in by_gate]
 
 
+def diffs_of(fleet: Fleet[Change]) -> list[tuple[str, FieldDiff]]:
+    """Each field that differs, with the name of its binding."""
+    return [(change.name, diff) for change in fleet.members for diff in change.diffs]
+
+
 def why_of(fleet: Fleet[Change]) -> str:
     """The reason, where all have the same; of what could not be read, that without its places."""
     if len({each.why for each in fleet.members}) == 1:
@@ -142,6 +152,12 @@ def failure_of(fleet: Fleet[Failure], report: Report) -> str:
     failure = fleet.first
     after = words.after_change(report, failure.address)
     return f"{message_of(fleet)} (exit code {failure.exit_code}{after})"
+
+
+def scored_of(fleet: Fleet[Proof]) -> str:
+    """What all of them scored, or how many different answers there are; "" without any."""
+    scored = listed(words.scored(proof).removeprefix("scored ") for proof in fleet.members)
+    return f"{len(scored):,} different" if len(scored) > 1 else "".join(scored)
 
 
 def ailing_of(fleet: Fleet[Proof]) -> str:

@@ -24,6 +24,7 @@ from reconciler.render.fleets import (
     fleets,
     gates_of,
     proof_fleets,
+    scored_of,
     why_of,
     whys_of,
     work_of,
@@ -256,13 +257,12 @@ def _proofs_body(
 
 def _proof_row(fleet: Fleet[Proof]) -> list[str]:
     proof = fleet.first
-    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
     return [
         words.mark(proof),
         named(fleet),
         escaped(proof.model),
         words.read_back(proof).replace("read back ", ""),
-        escaped(scored[0]) if len(scored) == 1 else "see the details" if scored else "",
+        escaped(scored_of(fleet)),
     ]
 
 
@@ -283,7 +283,7 @@ def _place(name: str, place: str, short: Callable[[str], str]) -> str:
 
 
 def _title(fleet: Fleet[Change] | Fleet[Proof]) -> str:
-    return " ".join(listed([cut(visible(fleet.name), MOST_NAME), fleet.count]))
+    return f"{cut(visible(fleet.name), MOST_NAME)} {fleet.count}".strip()
 
 
 # --- pieces --------------------------------------------------------------------------------

@@ -155,8 +155,11 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
 
 def _proof_row(look: Look, fleet: Fleet[Proof], report: Report | None) -> list[str]:
     proof = fleet.first
-    name = " ".join(listed([words.mark(proof), fleet.name, fleet.count]))
-    row = [name, look.cut(proof.model, look.width // 4), words.read_back(proof)]
+    row = [
+        f"{words.mark(proof)} {fleet.label}",
+        look.cut(proof.model, look.width // 4),
+        words.read_back(proof),
+    ]
     if report is None:
         return row
     changed = sum(each.address in report.done for each in fleet.members)
@@ -188,9 +191,8 @@ def _failures(look: Look, report: Report) -> list[str]:
 
 
 def _failed(fleet: Fleet[Failure], report: Report) -> str:
-    name = " ".join(listed([fleet.name, fleet.count]))
     after = words.after_change(report, fleet.first.address)
-    return f"✗ {name}   failed{after} (exit code {fleet.first.exit_code})"
+    return f"✗ {fleet.label}   failed{after} (exit code {fleet.first.exit_code})"
 
 
 def proofs_text(proofs: Iterable[Proof], look: Look = PLAIN) -> str:

@@ -17,12 +17,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from reconciler.model import HealthCode, VersionState
+from reconciler.render import fleets as walk
 from reconciler.render import words
 from reconciler.render.cells import counted, visible
+from reconciler.render.risk import risk
 from reconciler.render.status import Sync
 from reconciler.render.times import duration
 from reconciler.report import overview as parts
-from reconciler.report import sections
+from reconciler.report.figures import figures, spanned
 from reconciler.report.overview import Overview
 
 SYNC = {
@@ -43,6 +45,9 @@ STATES = {
     VersionState.CLAIMED: "busy",
     VersionState.NOT_ACCEPTED: "warn",
 }
+MOST_LISTED = 30  # members or fields of one change
+MOST_CHARTED = 40  # models
+TONES = {"red": "bad", "cyan": "busy", "green": "good", "yellow": "warn", "dim": "calm"}
 DONE = {"proof": "good", "swap": "busy", "roll back": "bad", parts.DRIFT: "warn"}
 
 
@@ -59,13 +64,13 @@ def page_html(overview: Overview) -> str:
             overview=overview,
             plan=overview.plan,
             counts=parts.counts_of(overview.endpoints),
-            planned=sections.planned(overview.plan),
+            planned=walk.fleets(filter(words.worth_showing, overview.plan.changes)),
             groups=parts.grouped(overview.endpoints),
             models=parts.models(overview.endpoints),
             done=parts.done(overview.endpoints),
             drifted=[one.row.name for one in overview.endpoints if one.row.drifted],
-            ran=sections.ran(overview.run) if overview.run else None,
-            limits={"done": parts.MOST_DONE, "charted": sections.MOST_CHARTED},
+            run=overview.run,
+            limits={"done": parts.MOST_DONE, "charted": MOST_CHARTED, "listed": MOST_LISTED},
         )
     )
 
@@ -107,14 +112,18 @@ def _environment() -> Environment:
     made.filters |= {
         "moment": _moment,
         "commit": _commit,
-        "spanned": sections.spanned,
+        "spanned": spanned,
         "duration": duration,
     }
     made.globals |= {
         "words": words,
+        "walk": walk,
+        "risk": risk,
+        "tones": TONES,
+        "verdicts": {"✓": "good", "✗": "bad"},
         "counted": counted,
         "figures": lambda model, id: [
-            (figure, Markup(figure.svg)) for figure in sections.figures(model, id)
+            (figure, Markup(figure.svg)) for figure in figures(model, id)
         ],
         "last_proof": parts.last_proof,
         "sync": SYNC,

@@ -19,8 +19,8 @@ from reconciler.model import Action, Event, EventKind, History, RuleKind
 from reconciler.render.cells import visible
 from reconciler.report import Overview, page_html
 from reconciler.report import overview as parts
+from reconciler.report.figures import figures
 from reconciler.report.overview import DRIFT, done, grouped, models
-from reconciler.report.sections import figures
 from tests.page import cases
 from tests.page.tree import Tag, tree
 

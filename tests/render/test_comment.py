@@ -259,7 +259,7 @@ def test_proofs_stand_alone_until_they_are_many() -> None:
         return comment(Report(cases.EMPTY, proofs=tuple(proofs)))
 
     assert told(20).count("\n| ✓ |") == 20
-    assert "**b0, b1, … b20** ×21 | 2026-11 | ✓ | see the details |" in told(21)
+    assert "**b0, b1, … b20** ×21 | 2026-11 | ✓ | 21 different |" in told(21)
 
 
 def test_a_fleet_says_the_range_of_what_its_gates_measured() -> None:

@@ -1,4 +1,4 @@
-"""The parts of the page in words: what is planned, charts of models, what a run did."""
+"""The charts of a model: metrics with their gates, and how long its jobs took."""
 
 from __future__ import annotations
 
@@ -6,94 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.model import (
-    Action,
-    Change,
-    Failure,
-    FieldDiff,
-    Plan,
-    Proof,
-    Report,
-    Rule,
-    RuleKind,
-    VersionState,
-)
-from reconciler.render import words
-from reconciler.render.cells import counted, listed, number, numbers
-from reconciler.render.fleets import (
-    Fleet,
-    before_of,
-    failure_fleets,
-    failure_of,
-    fleets,
-    gates_of,
-    proof_fleets,
-    whys_of,
-    work_of,
-)
-from reconciler.render.risk import risk
+from reconciler.model import Rule, RuleKind, VersionState
+from reconciler.render.cells import number, numbers
 from reconciler.render.times import duration
 from reconciler.report.charts import Chart, Line, Point, svg
 from reconciler.report.overview import Figures, ModelOf, VersionOf
 
-MOST_LISTED = 30  # members or fields of one change
 MOST_CHARTS = 3  # metrics of one model; the table below has all
-MOST_CHARTED = 40  # models
-TONES = {"red": "bad", "cyan": "busy", "green": "good", "yellow": "warn", "dim": "calm"}
-
-
-# --- the plan ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What is to be said of one change, or of a fleet of changes that are alike."""
-
-    mark: str
-    tone: str
-    what: str
-    name: str
-    versions: str
-    risk: str
-    whys: tuple[str, ...]
-    gates: tuple[str, ...]
-    warnings: tuple[str, ...]
-    members: tuple[Change, ...]
-    diffs: tuple[tuple[str, FieldDiff], ...]
-    left_out: int
-
-
-def planned(plan: Plan) -> list[Planned]:
-    """What there is to do, in the way, or to be warned of; what needs a person first."""
-    return [_planned(fleet) for fleet in fleets(filter(words.worth_showing, plan.changes))]
-
-
-def _planned(fleet: Fleet[Change]) -> Planned:
-    change, members = fleet.first, fleet.members
-    diffs = [(one.name, diff) for one in members for diff in one.diffs]
-    whys = whys_of(fleet)
-    return Planned(
-        mark=change.action.value,
-        tone=TONES[words.COLORS[change.action]],
-        what=work_of(fleet),
-        name=_named(fleet),
-        versions=words.versions(before_of(fleet), change.after),
-        risk="" if change.action is Action.NOOP else risk(change),
-        whys=tuple(whys[:MOST_LISTED]),
-        gates=tuple(gates_of(fleet)),
-        warnings=tuple(listed(change.warnings)),
-        members=members[:MOST_LISTED],
-        diffs=tuple(diffs[:MOST_LISTED]),
-        left_out=max(0, len(members) - MOST_LISTED),
-    )
-
-
-def _named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
-    """`a`, or `a, b, … z ×26`."""
-    return f"{fleet.name} {fleet.count}".rstrip()
-
-
-# --- models --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -214,59 +133,3 @@ def _unit(seconds: float) -> tuple[str, float]:
     if seconds >= 2 * 3600:
         return "hours", 3600.0
     return ("minutes", 60.0) if seconds >= 120 else ("seconds", 1.0)
-
-
-# --- what a run did ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Proved:
-    """What is to be said of one proof or of many alike."""
-
-    proved: bool
-    name: str
-    model: str
-    read_back: str
-    scored: str
-    health: str
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a run did: sentences, failures, proofs."""
-
-    summary: str
-    said: tuple[str, ...]
-    failures: tuple[tuple[str, str], ...]
-    proofs: tuple[Proved, ...]
-
-
-def ran(report: Report) -> Ran:
-    """What a run did, alike things in one line."""
-    failures = [
-        (_named(fleet), failure_of(fleet, report))
-        for fleet in failure_fleets(report.failures, report.done)
-    ]
-    failures += [(name, reached) for name, _, reached in words.unproved(report)]
-    warnings = [f"{name}: {said}" for name, said in words.report_warnings(report)]
-    return Ran(
-        summary=words.report_summary(report),
-        said=tuple(
-            listed([words.stopped(report), *words.left(report), words.forced(report), *warnings])
-        ),
-        failures=tuple(failures),
-        proofs=tuple(map(_proved, proof_fleets(report.proofs))),
-    )
-
-
-def _proved(fleet: Fleet[Proof]) -> Proved:
-    proof = fleet.first
-    scored = listed(words.scored(each).removeprefix("scored ") for each in fleet.members)
-    return Proved(
-        proved=proof.proved,
-        name=_named(fleet),
-        model=proof.model,
-        read_back=words.read_back(proof),
-        scored=scored[0] if len(scored) == 1 else counted(len(scored), "answer") if scored else "",
-        health=words.ailing(proof) or proof.health.code.value,
-    )
