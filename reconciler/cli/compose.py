@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from reconciler.http.origins import Origins
     from reconciler.model import Auth, Desired, Environment, ModelRef, SecretName, StoreUrl
     from reconciler.platforms.platform import Connected, Platform
-    from reconciler.stores.contract import Place
+    from reconciler.stores.contract import Place, Store
 
     Tokens = Callable[[str, Origins, Auth], AccessToken]
 
@@ -102,10 +102,12 @@ def connect(
     clock: Clock | None = None,
     actor: Actor | None = None,
     token: Tokens | None = None,
+    through: Callable[[Store], Store] | None = None,
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request.
 
-    `token` is shared with other worlds of the environment; else new ones are used.
+    `token` is shared with other worlds of the environment; else new ones are used. `through` makes
+    of each store the one that is asked in its place.
     """
     from reconciler.cli.session import Stop, SystemClock
 
@@ -127,8 +129,10 @@ def connect(
         return AzureBlob(http, hosts, url.parts[1], secret(url.key), container, clock.now)
 
     home, away = environment.store, environment.data
-    store = blobs_at(held, home, home.parts[2])
-    data = blobs_at(held, away, away.parts[2])
+    store: Store = blobs_at(held, home, home.parts[2])
+    data: Store = blobs_at(held, away, away.parts[2])
+    if through is not None:
+        store, data = through(store), through(data)
     locks = blobs_at(http, home, home.parts[2])
     account = blobs_at(held, home, "")
 

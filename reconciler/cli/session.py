@@ -42,7 +42,7 @@ from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS
 from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
 
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Plan,
     )
     from reconciler.plan import Prune
+    from reconciler.stores.contract import Store
 
 SEED = "services/local/_emulator/seed.yaml"
 _MOST_UNCOMMITTED = 10
@@ -287,6 +288,7 @@ class Session:
     lock_lost: str = ""
     environ: Mapping[str, str] | None = None
     clock: Clock | None = None
+    through: Callable[[Store], Store] | None = None  # what every store is asked through
     prune: Prune | None = None
     lost: NotDeclared = field(default_factory=NotDeclared)
     emulated: str = ""  # the id of the emulator's world, where there is one
@@ -320,6 +322,7 @@ class Session:
             environ=self.environ,
             clock=self.clock,
             token=self.token,
+            through=self.through,
         )
 
     def plan(self) -> Plan:

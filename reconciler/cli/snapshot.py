@@ -42,10 +42,11 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
 
     environment = wanted.environment
     session.introduce(environment)
-    answers = Answers(_base(environment, compose.emulator_url()))
+    answers = Answers()
     with session.opened(wanted, parallel) as opened:
         at = timestamp(opened.world.clock.now())
-        heard = replace(opened, http=opened.http.heard_by(answers.hear))
+        http = opened.http.heard_by(answers.hear)
+        heard = replace(opened, http=http, through=answers.heard)
         heard.world = heard.reading()
         made = heard.plan()
         read_around(heard.world, wanted.bindings, opened.width)
@@ -65,10 +66,6 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
         return Outcome(Kept(text), code)
     note = f"wrote {out}: {counted(len(wanted.bindings), 'binding')} as of {at}, plan {made.digest}"
     return Outcome(exit_code=code, files=(File("", out, text, note),))
-
-
-def _base(environment: Environment, emulator: str | None) -> str:
-    return compose.blobs(environment, emulator)
 
 
 # --- planning against one ------------------------------------------------------------------
@@ -120,12 +117,11 @@ def _check_place(found: Snapshot, environment: Environment) -> None:
             f"a snapshot of another place ({'; '.join(differences)}); take one of this environment"
         )
     try:
-        base = _base(environment, found.emulator)
+        compose.blobs(environment, found.emulator)
     except ConfigurationError as exc:
         raise ValueError(f"snapshot.of.emulator: {exc.message}") from exc
-    on_emulator = bool(compose.emulator_of(environment))
-    if found.answers.base != base or bool(found.emulator) != on_emulator:
-        raise ValueError(f"snapshot.storage.base: must be {base}")
+    if bool(found.emulator) != bool(compose.emulator_of(environment)):
+        raise ValueError("snapshot.of.emulator: must say where the emulator is, if there is one")
 
 
 def _in_words(seconds: float) -> str:
@@ -165,10 +161,10 @@ def opened_offline(
     environ[compose.EMULATOR_VARIABLE] = found.emulator
     clock = _Then(found.at)
     with Recorded(found.answers) as http:
+        through = found.answers.remembered
         world = compose.connect(
-            wanted, http, stop=stop, environ=environ, clock=clock, token=_no_token
+            wanted, http, stop=stop, environ=environ, clock=clock, token=_no_token, through=through
         )
         width = session.width(wanted.environment, parallel)
-        yield session.Session(
-            wanted, http, world, stop, width, _no_token, environ=environ, clock=clock
-        )
+        offline = session.Session(wanted, http, world, stop, width, _no_token)
+        yield replace(offline, environ=environ, clock=clock, through=through)

@@ -78,7 +78,7 @@ def kept_text(path: str, content: bytes) -> str:
     """A document of ours as it is kept; of a record without what endpoints answered, and of its
     history only what was done when with which model: a plan says since when a drift is known."""
     text = content.decode("utf-8", "replace")
-    if "/_records/" not in path:
+    if not path.startswith("_records/"):
         return redact(text)
     try:
         record = parse_json(text)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import redact
-from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers, known_by, md5_of
+from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers
+from reconciler.offline.stores import Memory
 from reconciler.render.documents import json_document
+from reconciler.stores.contract import Properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,11 +19,10 @@ if TYPE_CHECKING:
     from reconciler.model import Environment
 
 FAMILY = "reconciler/snapshot/"
-SCHEMA = f"{FAMILY}v1"
+SCHEMA = f"{FAMILY}v2"
 MOST_LEVELS = 100  # of an answer; what plans read of definitions is not nested so deeply
 _COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})?")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-_MD5 = re.compile(r"([A-Za-z0-9+/]{22}==)?")
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,12 @@ class Snapshot:
 def snapshot_json(taken: Snapshot) -> str:
     """The file; equal snapshots are equal files."""
     answers = taken.answers
-    blobs = sorted(answers.blobs.items())
-    file = _File(
+    file = _Snapshot(
         SCHEMA,
         _Taken(taken.at, taken.commit, taken.program),
         _Of(**vars(taken.place), emulator=taken.emulator),
         tuple(_Asked(url, a.status, a.body) for url, a in sorted(answers.management.items())),
-        _Storage(
-            answers.base,
-            tuple(sorted(answers.listed)),
-            tuple(sorted(answers.absent)),
-            tuple(_Blob(name, one.etag, one.size, md5_of(one)) for name, one in blobs),
-            tuple(_Text(name, text) for name, text in sorted(answers.texts.items())),
-        ),
+        tuple(_store(uri, kept) for uri, kept in sorted(answers.stores.items())),
     )
     return redact(json_document(_CODEC.unstructure(file), indent=1))
 
@@ -89,18 +83,34 @@ def snapshot_in(document: dict[str, Any]) -> Snapshot:
             f"snapshot.schema: {schema!r} is not {SCHEMA!r}, the one that this version reads; "
             "take it with this version"
         )
-    file = read(_CODEC, _File, document, "snapshot")
-    taken, storage = file.taken, file.storage
+    file = read(_CODEC, _Snapshot, document, "snapshot")
+    taken = file.taken
     answers = Answers(
-        storage.base,
         {asked.url: Answer(asked.status, asked.body) for asked in file.answers},
-        {one.name: known_by(one.etag, one.length, one.md5) for one in storage.blobs},
-        {one.name: one.text for one in storage.texts},
-        set(storage.absent),
-        set(storage.listed),
+        {store.uri: _kept(store) for store in file.stores},
     )
     place = Place(**{name: getattr(file.of, name) for name in Place.__dataclass_fields__})
     return Snapshot(taken.at, taken.commit, taken.by, place, file.of.emulator, answers)
+
+
+def _store(uri: str, kept: Memory) -> _Store:
+    files = sorted(kept.files.items())
+    return _Store(
+        uri,
+        tuple(sorted(kept.listed)),
+        tuple(sorted(kept.absent)),
+        tuple(_File(name, one.etag, one.size, one.fingerprint) for name, one in files),
+        tuple(_Text(name, text) for name, text in sorted(kept.texts.items())),
+    )
+
+
+def _kept(store: _Store) -> Memory:
+    return Memory(
+        {one.name: Properties(one.etag, one.fingerprint, one.size) for one in store.files},
+        {one.name: one.text for one in store.texts},
+        set(store.absent),
+        set(store.listed),
+    )
 
 
 # --- the shape of the file, whose parts refuse what no snapshot holds ----------------------
@@ -159,41 +169,39 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class _Blob:
+class _File:
     name: str
     etag: str
-    length: int
-    md5: str
+    size: int
+    fingerprint: str
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        printable = self.etag.isprintable() and self.etag.strip('"') != ""
-        _need(printable, "etag must be a printable ETag")
-        _need(self.length >= 0, "length must not be negative")
-        _need(_MD5.fullmatch(self.md5) is not None, "md5 must be an MD5 in base64, or empty")
+        _need(self.etag.isprintable(), "etag must be printable")
+        _need(self.fingerprint.isprintable(), "fingerprint must be printable")
+        _need(self.size >= 0, "size must not be negative")
 
 
 def _check_name(name: str) -> None:
-    fits = name.isprintable() and "/" in name
-    _need(fits, "name must be container/blob without control characters")
+    _need(name.isprintable(), "name must be without control characters")
 
 
 @dataclass(frozen=True)
-class _Storage:
-    base: str
+class _Store:
+    uri: str
     listed: tuple[str, ...]
     absent: tuple[str, ...]
-    blobs: tuple[_Blob, ...]
+    files: tuple[_File, ...]
     texts: tuple[_Text, ...]
 
 
 @dataclass(frozen=True)
-class _File:
+class _Snapshot:
     schema: str
     taken: _Taken
     of: _Of
     answers: tuple[_Asked, ...]
-    storage: _Storage
+    stores: tuple[_Store, ...]
 
 
 _CODEC = make_codec()

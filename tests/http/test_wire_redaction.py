@@ -126,13 +126,13 @@ def test_of_a_record_neither_answers_nor_reasons_are_kept() -> None:
     event = {"what": "proof", "why": "a name", "who": "a name"}
     record = {"wanted": "m", "before": {"rows": [["a name"]]}, "history": [event]}
     content = json.dumps(record).encode()
-    kept = json.loads(kept_text("models/_records/webServices/x.json", content))
+    kept = json.loads(kept_text("_records/webServices/x.json", content))
     assert kept == {
         "wanted": "m",
         "before": None,
         "history": [{"what": "proof", "why": "", "who": ""}],
     }
-    assert json.loads(kept_text("models/churn/1/manifest.json", content)) == record
+    assert json.loads(kept_text("churn/1/manifest.json", content)) == record
 
 
 def test_secrets_may_become_known_while_others_are_hidden() -> None:

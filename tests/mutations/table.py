@@ -1349,18 +1349,18 @@ _REDACTION = _mutations(
 # --- snapshots --------------------------------------------------------------------------------
 
 _RECORDED = _mutations(
-    "reconciler/offline/recorded.py",
+    "reconciler/offline/stores.py",
     (
         "a list that was not heard to its end is believed",
-        'if not page.findtext("NextMarker"):',
-        "if True:",
-        "tests/http/test_wire_recorded.py",
+        "for listed in super().list(prefix):",
+        "for listed in (self._kept.listed.add(prefix), *super().list(prefix))[1:]:",
+        "tests/stores/test_remembered.py",
     ),
     (
-        "a blob that no list would show is absent",
-        "if path not in self._known.absent and not self._was_listed(path):",
+        "a file that no list would show is absent",
+        "if known is None and name not in self._kept.absent and not self._kept.was_listed(name):",
         "if False:",
-        "tests/http/test_wire_recorded.py",
+        "tests/stores/test_remembered.py",
     ),
 )
 

@@ -29,6 +29,7 @@ from reconciler.model import Source
 from reconciler.offline import snapshot_file
 from reconciler.offline.recorded import Answers
 from reconciler.offline.redaction import kept_json, kept_text
+from reconciler.offline.stores import Memory
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.annotations import Finding
 from reconciler.stores.azure_sas import account_key
@@ -55,10 +56,11 @@ def bug(_: str) -> str:
 
 
 def snapshot(text: str) -> str:
-    answers = Answers("https://a/")
-    answers.texts["m/1/manifest.json"] = text
-    place = snapshot_file.Place("e", "azure", "s", "g", "w", "a", "c")
-    return snapshot_file.snapshot_json(snapshot_file.Snapshot("", "", "", place, "", answers))
+    answers = Answers(stores={"az://a/c": Memory(texts={"m/1/manifest.json": text})})
+    place = snapshot_file.Place("e", "studio", "az://a/c")
+    return snapshot_file.snapshot_json(
+        snapshot_file.Snapshot("2026-11-23T14:09:57Z", "", "", place, "", answers)
+    )
 
 
 def summary(text: str, folder: Path) -> str:
