@@ -16,9 +16,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
@@ -35,7 +34,7 @@ from reconciler.http.credentials import NoToken, Token, unsendable
 from reconciler.http.foreign import causes_of, phrase_of
 from reconciler.http.response import one_line
 from reconciler.http.transport import proxy_of
-from reconciler.http.urls import is_loopback, named, origin, split_url
+from reconciler.http.urls import is_loopback, named, origin
 from reconciler.model import Auth
 from reconciler.platforms.actions_token import (
     ID_TOKEN_TOKEN,
@@ -91,11 +90,14 @@ class SignIn:
         """
         for variable in _SECRET_VARIABLES:
             remember_secret(self._environ.get(variable, ""))
-        wrong = [line for name in self._way.needs for line in _wrong(name, self._environ)]
-        if wrong:
-            lines = (f"auth: {self.auth.value}: {line}" for line in dict.fromkeys(wrong))
-            raise ConfigurationError("\n".join(lines))
-        _check_authority(self._environ)
+        if wrong := list(_wrong(self.auth, self._environ)):
+            raise ConfigurationError("\n".join(f"auth: {self.auth.value}: {w}" for w in wrong))
+        if not is_authority(authority := _authority(self._environ)):
+            raise RefusedError(
+                f"environment variable AZURE_AUTHORITY_HOST names {named(authority)}, which must "
+                "not have the means to sign in: this program needs tokens of "
+                f"https://{AUTHORITY}; unset it"
+            )
 
     def token(self, scope: str) -> Token | NoToken:
         """A token for a scope that lives now; azure-identity may have it from its own cache."""
@@ -120,15 +122,10 @@ class SignIn:
             return self._no_token(*_reason(exc, status))
 
     def _no_token(self, kind: type[ReconcilerError], why: str) -> NoToken:
-        asked = "AZURE_TENANT_ID" in self._way.needs
-        where = f" at {_authority(self._environ)}" if asked else ""
-        fix = f"; {self._way.fix}" if kind is UnauthorizedError else ""
+        where = f" at {_authority(self._environ)}" if self.auth in _NEEDS else ""
+        fix = f"; {_FIXES[self.auth]}" if kind is UnauthorizedError else ""
         told = f"signing in to Azure{where} (auth: {self.auth.value}): {why}{fix}"
         return NoToken(kind, one_line(told, 1200))
-
-    @property
-    def _way(self) -> _Way:
-        return _WAYS[self.auth]
 
     @functools.cached_property
     def _transport(self) -> _Transport:
@@ -139,7 +136,7 @@ class SignIn:
         self.check()
         _quiet()
         try:
-            return self._way.make(self._environ, self._http, self._transport)
+            return _credential(self.auth, self._environ, self._http, self._transport)
         except ValueError as exc:  # azure-identity's words on a tenant that cannot be one
             raise ConfigurationError(f"auth: {self.auth.value}: {_words(str(exc))}") from exc
 
@@ -147,34 +144,19 @@ class SignIn:
 # --- what is known beforehand ---------------------------------------------------------------
 
 
-def _wrong(variable: str, environ: Mapping[str, str]) -> list[str]:
-    """What is wrong with a variable that is needed, with its fix; nothing, mostly."""
-    value = environ.get(variable, "")
-    if not value:
-        return [_missing(variable, environ)]
-    if bad := unsendable(variable, value):
-        return [bad]
-    if variable == "AZURE_TENANT_ID" and not _TENANT.fullmatch(value):
-        return [f"AZURE_TENANT_ID is {one_line(value, 60)}, which is no tenant; write its id"]
-    if variable == "AZURE_FEDERATED_TOKEN_FILE" and not Path(value).is_file():
-        return [
-            f"AZURE_FEDERATED_TOKEN_FILE names {value}, which is no file; mount the token there"
-        ]
-    return []
-
-
-def _missing(variable: str, environ: Mapping[str, str]) -> str:
-    if variable in (ID_TOKEN_URL, ID_TOKEN_TOKEN):
-        return missing_id_token(environ)
-    return f"environment variable {variable} is not set; {_FIXES[variable]}"
-
-
-_FIXES = {
-    "AZURE_CLIENT_ID": "give it the application (client) id of the app registration",
-    "AZURE_TENANT_ID": "give it the directory (tenant) id",
-    "AZURE_CLIENT_SECRET": "export it or add it to the CI secrets",
-    "AZURE_FEDERATED_TOKEN_FILE": "Kubernetes sets it in pods that use workload identity",
-}
+def _wrong(auth: Auth, environ: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the variables that a way needs"""
+    for variable in _NEEDS.get(auth, ()):
+        value = environ.get(variable, "")
+        if bad := unsendable(variable, value):
+            yield bad
+        elif not value:
+            fix = "export it or add it to the CI secrets"
+            yield f"environment variable {variable} is not set; {fix}"
+        elif variable == "AZURE_TENANT_ID" and not _TENANT.fullmatch(value):  # it stands in a URL
+            yield f"AZURE_TENANT_ID is {one_line(value, 60)}, which is no tenant; write its id"
+    if auth is Auth.GITHUB_OIDC and not (environ.get(ID_TOKEN_URL) and environ.get(ID_TOKEN_TOKEN)):
+        yield missing_id_token(environ)
 
 
 def _authority(environ: Mapping[str, str]) -> str:
@@ -188,15 +170,6 @@ def is_authority(url: str) -> bool:
     scheme, host, port = origin(url) or ("", "", 0)
     public = host == AUTHORITY or host.endswith(_REGIONAL_AUTHORITY)
     return scheme == "https" and (is_loopback(host) or (public and port == 443))
-
-
-def _check_authority(environ: Mapping[str, str]) -> None:
-    if is_authority(authority := _authority(environ)):
-        return
-    raise RefusedError(
-        f"environment variable AZURE_AUTHORITY_HOST names {named(authority)}, which must not"
-        f" have the means to sign in: this program needs tokens of https://{AUTHORITY}; unset it"
-    )
 
 
 # --- what came of it ------------------------------------------------------------------------
@@ -309,107 +282,59 @@ class _Transport:
 
 
 def _may_be_posted(url: str) -> bool:
-    parts = split_url(url)  # the Cloud Shell gives tokens by plain http on its own machine
-    return is_authority(url) or (parts is not None and is_loopback(parts.hostname or ""))
+    there = origin(url)  # the Cloud Shell gives tokens by plain http on its own machine
+    return is_authority(url) or (there is not None and is_loopback(there[1]))
 
 
-def _entra(environ: Mapping[str, str], transport: _Transport) -> dict[str, Any]:
-    """How to speak with the authority. MSAL asks the public one about any other it is given."""
+def _credential(
+    auth: Auth, environ: Mapping[str, str], http: Http, transport: _Transport
+) -> TokenCredential:
+    """The credential of azure-identity; ValueError where it takes a variable for wrong."""
+    from azure import identity
+
     authority = _authority(environ)
-    parts = split_url(authority)
-    return {
+    loopback = is_loopback((origin(authority) or ("", "", 0))[1])
+    # MSAL asks the public authority about any other that it is given.
+    entra = {
         "authority": authority,
-        "disable_instance_discovery": parts is not None and is_loopback(parts.hostname or ""),
+        "disable_instance_discovery": loopback,
         "transport": transport,
     }
-
-
-def _default(environ: Mapping[str, str], _: Http, transport: _Transport) -> TokenCredential:
-    from azure.identity import DefaultAzureCredential
-
-    return DefaultAzureCredential(process_timeout=CLI_TIMEOUT_S, **_entra(environ, transport))
-
-
-def _azure_cli(_: Mapping[str, str], __: Http, ___: _Transport) -> TokenCredential:
-    from azure.identity import AzureCliCredential
-
-    return AzureCliCredential(process_timeout=CLI_TIMEOUT_S)
-
-
-def _workload_identity(
-    environ: Mapping[str, str], _: Http, transport: _Transport
-) -> TokenCredential:
-    from azure.identity import WorkloadIdentityCredential
-
-    return WorkloadIdentityCredential(
-        tenant_id=environ["AZURE_TENANT_ID"],
-        client_id=environ["AZURE_CLIENT_ID"],
-        token_file_path=environ["AZURE_FEDERATED_TOKEN_FILE"],
-        **_entra(environ, transport),
-    )
-
-
-def _github_oidc(environ: Mapping[str, str], http: Http, transport: _Transport) -> TokenCredential:
-    from azure.identity import ClientAssertionCredential
-
-    server = environ.get("GITHUB_SERVER_URL", "")
-    fresh = GitHubIdToken(http, environ[ID_TOKEN_URL], environ[ID_TOKEN_TOKEN], server)
-    tenant, client = environ["AZURE_TENANT_ID"], environ["AZURE_CLIENT_ID"]
-    return ClientAssertionCredential(tenant, client, fresh, **_entra(environ, transport))
-
-
-def _client_secret(environ: Mapping[str, str], _: Http, transport: _Transport) -> TokenCredential:
-    from azure.identity import ClientSecretCredential
-
-    tenant, client = environ["AZURE_TENANT_ID"], environ["AZURE_CLIENT_ID"]
-    secret = environ["AZURE_CLIENT_SECRET"]
-    return ClientSecretCredential(tenant, client, secret, **_entra(environ, transport))
-
-
-def _managed_identity(
-    environ: Mapping[str, str], _: Http, transport: _Transport
-) -> TokenCredential:
-    from azure.identity import ManagedIdentityCredential
-
-    # A user-assigned identity is told by its client id, as DefaultAzureCredential reads it.
-    client = environ.get("AZURE_CLIENT_ID") or None
-    return ManagedIdentityCredential(client_id=client, transport=transport)
-
-
-@dataclass(frozen=True)
-class _Way:
-    """The variables that a way needs, the credential, and what to do when it is turned down."""
-
-    needs: tuple[str, ...]
-    make: Callable[[Mapping[str, str], Http, _Transport], TokenCredential]
-    fix: str
+    tenant, client = environ.get("AZURE_TENANT_ID", ""), environ.get("AZURE_CLIENT_ID", "")
+    if auth is Auth.AZURE_CLI:
+        return identity.AzureCliCredential(process_timeout=CLI_TIMEOUT_S)
+    if auth is Auth.WORKLOAD_IDENTITY:
+        path = environ["AZURE_FEDERATED_TOKEN_FILE"]
+        return identity.WorkloadIdentityCredential(
+            tenant_id=tenant, client_id=client, token_file_path=path, **entra
+        )
+    if auth is Auth.GITHUB_OIDC:
+        server = environ.get("GITHUB_SERVER_URL", "")
+        fresh = GitHubIdToken(http, environ[ID_TOKEN_URL], environ[ID_TOKEN_TOKEN], server)
+        return identity.ClientAssertionCredential(tenant, client, fresh, **entra)
+    if auth is Auth.CLIENT_SECRET:
+        secret = environ["AZURE_CLIENT_SECRET"]
+        return identity.ClientSecretCredential(tenant, client, secret, **entra)
+    if auth is Auth.MANAGED_IDENTITY:  # of a user, told by its client id, or the machine's own
+        return identity.ManagedIdentityCredential(client_id=client or None, transport=transport)
+    return identity.DefaultAzureCredential(process_timeout=CLI_TIMEOUT_S, **entra)
 
 
 _APP = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID")
-_WAYS: Mapping[Auth, _Way] = {
-    Auth.DEFAULT: _Way(
-        (), _default, "sign in with `az login`, or choose one way by `auth` or --auth"
-    ),
-    Auth.AZURE_CLI: _Way((), _azure_cli, "install the Azure CLI and sign in with `az login`"),
-    Auth.WORKLOAD_IDENTITY: _Way(
-        (*_APP, "AZURE_FEDERATED_TOKEN_FILE"),
-        _workload_identity,
-        "compare the federated credential of the app with the pod's service account",
-    ),
-    Auth.GITHUB_OIDC: _Way(
-        (*_APP, ID_TOKEN_URL, ID_TOKEN_TOKEN),
-        _github_oidc,
-        "compare the federated credential of the app with this job's repository, branch and"
-        " environment",
-    ),
-    Auth.CLIENT_SECRET: _Way(
-        (*_APP, "AZURE_CLIENT_SECRET"),
-        _client_secret,
-        "compare tenant, client and secret with the app registration; secrets expire",
-    ),
-    Auth.MANAGED_IDENTITY: _Way(
-        (),
-        _managed_identity,
-        "give this machine an identity, or AZURE_CLIENT_ID the client id of one that it has",
-    ),
+_NEEDS: Mapping[Auth, tuple[str, ...]] = {
+    Auth.WORKLOAD_IDENTITY: (*_APP, "AZURE_FEDERATED_TOKEN_FILE"),
+    Auth.GITHUB_OIDC: _APP,
+    Auth.CLIENT_SECRET: (*_APP, "AZURE_CLIENT_SECRET"),
+}
+_FIXES: Mapping[Auth, str] = {  # what to do where a way is turned down
+    Auth.DEFAULT: "sign in with `az login`, or choose one way by `auth` or --auth",
+    Auth.AZURE_CLI: "install the Azure CLI and sign in with `az login`",
+    Auth.WORKLOAD_IDENTITY: "compare the federated credential of the app with the pod's service"
+    " account",
+    Auth.GITHUB_OIDC: "compare the federated credential of the app with this job's repository,"
+    " branch and environment",
+    Auth.CLIENT_SECRET: "compare tenant, client and secret with the app registration; secrets"
+    " expire",
+    Auth.MANAGED_IDENTITY: "give this machine an identity, or AZURE_CLIENT_ID the client id of one"
+    " that it has",
 }
