@@ -11,7 +11,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import chain
 
 NARROWEST = 20  # below this no document can be laid out; wider than this no line is too long
@@ -136,27 +135,6 @@ def _parts(word: str, room: int) -> list[str]:
         parts.append(_beginning(word, room) or word[0])
         word = word[len(parts[-1]) :]
     return parts
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number with at least so many significant digits, never without its integer digits."""
-    exact = Decimal(repr(float(value)))
-    if not exact.is_finite():
-        return str(value)
-    if exact and not -5 < exact.adjusted() < 15:
-        return f"{value:.{digits}g}"
-    places = max(0, digits - 1 - exact.adjusted()) if exact else 0
-    text = f"{exact:.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def numbers(*values: float) -> list[str]:
-    """The numbers as short as lets different ones look different."""
-    for digits in range(3, 17):
-        texts = [number(value, digits) for value in values]
-        if len(set(texts)) == len(set(values)):
-            return texts
-    return [number(value, 17) for value in values]
 
 
 def counted(count: int, what: str) -> str:

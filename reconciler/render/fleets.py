@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from reconciler.model import Action, Change, Failure, FieldDiff, Proof, Reason, Report
-from reconciler.render import words
+from reconciler.render import measures, words
 from reconciler.render.cells import listed
 from reconciler.render.times import about
 
@@ -110,7 +110,7 @@ def before_of(fleet: Fleet[Change]) -> str:
 def gates_of(fleet: Fleet[Change]) -> list[str]:
     """What each gate said of all of them: the same, or the range of what it measured."""
     by_gate = zip(*(change.gates for change in fleet.members), strict=True)
-    return [words.fleet_gate(judgements) for judgements in by_gate]
+    return [measures.fleet_gate(judgements) for judgements in by_gate]
 
 
 def diffs_of(fleet: Fleet[Change]) -> list[tuple[str, FieldDiff]]:
@@ -156,7 +156,7 @@ def failure_of(fleet: Fleet[Failure], report: Report) -> str:
 
 def scored_of(fleet: Fleet[Proof]) -> str:
     """What all of them scored, or how many different answers there are; "" without any."""
-    scored = listed(words.scored(proof).removeprefix("scored ") for proof in fleet.members)
+    scored = listed(measures.scored(proof).removeprefix("scored ") for proof in fleet.members)
     return f"{len(scored):,} different" if len(scored) > 1 else "".join(scored)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model import Event, History, MadeVersion, VersionState
-from reconciler.render.cells import PLAIN, Look, heads, number
+from reconciler.render.cells import PLAIN, Look, heads
 from reconciler.render.documents import json_document
 from reconciler.render.markdown import escaped, table
+from reconciler.render.measures import number
 
 SCHEMA = "reconciler/history/v1"
 _COLORS = {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
-from reconciler.render import words
+from reconciler.render import measures, words
 from reconciler.render.cells import cut, listed, visible
 from reconciler.render.fleets import (
     Fleet,
@@ -224,7 +224,7 @@ def _own_gates(fleet: Fleet[Change]) -> list[str]:
     """What the gates said of each member, where the row has no more than ranges."""
     if len({each.gates for each in fleet.members}) == 1:
         return []
-    return [f"{each.name}: {words.gate(j)}" for each in fleet.members for j in each.gates]
+    return [f"{each.name}: {measures.gate(j)}" for each in fleet.members for j in each.gates]
 
 
 PROOFS = ("", "binding", "version", "read back", "scored")
@@ -270,7 +270,7 @@ def _proof_details(fleet: Fleet[Proof], short: Callable[[str], str]) -> Details:
     """Where each member is, what it scored, and how they all are."""
     health = fleet.first.health
     items = [
-        _place(each.name, ", ".join(listed([each.address, words.scored(each)])), short)
+        _place(each.name, ", ".join(listed([each.address, measures.scored(each)])), short)
         for each in fleet.members
     ]
     items += bullets([short(": ".join(listed([health.code.value, health.message])))], "health: ")

@@ -19,6 +19,7 @@ from reconciler.render.fleets import (
     proof_fleets,
     why_of,
 )
+from reconciler.render.measures import gate_color, scored
 from reconciler.render.times import about
 
 
@@ -64,7 +65,7 @@ def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
     lines += look.lines(why_of(fleet), 4)
     lines += look.lines(_training_takes(fleet), 4)
     for said, judgement in zip(gates_of(fleet), change.gates, strict=True):
-        lines += _spaced(look, said, words.gate_color(judgement))
+        lines += _spaced(look, said, gate_color(judgement))
     for diff in words.shown_diffs(change, look.verbose):
         lines += look.lines(_diff(diff), 4, hang=2)
     return lines + _warnings(look, change.warnings)
@@ -147,7 +148,7 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
         lines += [look.paint(line, "green" if proof.converged else "red") for line in head]
         lines += look.lines(fleet.address, 4, "dim")
         lines += _members(look, fleet)
-        lines += look.lines("" if fleet.count else words.scored(proof), 4, hang=2)
+        lines += look.lines("" if fleet.count else scored(proof), 4, hang=2)
         lines += look.lines(ailing_of(fleet), 4, "red")
         lines += _warnings(look, proof.warnings)
     return lines

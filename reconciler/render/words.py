@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 from reconciler.model import (
     GIVEN,
@@ -18,15 +17,13 @@ from reconciler.model import (
     Change,
     FieldDiff,
     HealthCode,
-    Judgement,
     Plan,
     Proof,
     Reached,
     Reason,
     Report,
-    Score,
 )
-from reconciler.render.cells import counted, listed, number, numbers
+from reconciler.render.cells import counted, listed
 from reconciler.render.times import trainings
 
 ORDER = (
@@ -49,7 +46,6 @@ COLORS = {
     Action.DELETE: "red",
     Action.NOOP: "dim",
 }
-_SIGNS = {True: "✓", False: "✗", None: "?"}
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
 _COUNTED = {
     Action.TRAIN: "to train and bind",
@@ -179,7 +175,7 @@ def destinations(plan: Plan) -> list[str]:
 
 
 _PATH = re.compile(r"(https?://[^/\s]+)/\S*?(?=:?(?:\s|$))")
-_REQUEST = re.compile(r" \(x-ms-request-id [^)]*\)")
+_REQUEST = re.compile(r" \([a-z-]*request-id [^)]*\)")
 
 
 def gist(message: str, *own: str) -> str:
@@ -195,62 +191,6 @@ def versions(before: str, after: str) -> str:
     if before and after and before != after:
         return f"{before} → {after}"
     return after or before
-
-
-def gate(judgement: Judgement) -> str:
-    """`AUC 0.913 → 0.921 (+0.008) ✓ noWorseThanLive 0.01`, and why if that needs words."""
-    rule = judgement.rule
-    bound = f"{rule.kind} {rule.bound}"
-    if judgement.pending:
-        return f"{rule.metric}  known after training   {bound}"
-    measured = _measured(judgement)
-    said = " ".join(listed([rule.metric, measured, _SIGNS[judgement.passed], bound]))
-    return f"{said}: {judgement.message}" if judgement.message else said
-
-
-def fleet_gate(judgements: Sequence[Judgement]) -> str:
-    """What one gate said of several: the same as of each, or the range of what it measured."""
-    told = listed(map(gate, judgements))
-    if len(told) == 1:
-        return told[0]
-    rule = judgements[0].rule
-    found = [(j.candidate, j.live) for j in judgements if j.candidate is not None]
-    deltas = [candidate - live for candidate, live in found if live is not None]
-    signs = listed(_SIGNS[judgement.passed] for judgement in judgements)
-    measured = _span([candidate for candidate, _ in found])
-    change = _span(deltas, _difference)
-    bound = f"{rule.kind} {rule.bound}"
-    delta = f"({change})" if change else ""
-    return " ".join(listed([rule.metric, measured, delta, "".join(signs), bound]))
-
-
-def _span(values: Iterable[float], shown: Callable[[float], str] = number) -> str:
-    """`0.91…0.95`; "" without a number."""
-    finite = [value for value in values if math.isfinite(value)]
-    return "…".join(listed([shown(min(finite)), shown(max(finite))])) if finite else ""
-
-
-def gate_color(judgement: Judgement) -> str:
-    """Green, red, or dim for a gate that says nothing yet."""
-    if judgement.pending:
-        return "dim"
-    return {True: "green", False: "red", None: "yellow"}[judgement.passed]
-
-
-def _measured(judgement: Judgement) -> str:
-    live, candidate = judgement.live, judgement.candidate
-    if candidate is None:
-        return "" if live is None else f"{number(live)} → unknown"
-    bound = float(judgement.rule.bound)
-    if live is None:
-        return numbers(candidate, bound)[0]
-    was, now, _ = numbers(live, candidate, bound)
-    return f"{was} → {now} ({_difference(candidate - live)})"
-
-
-def _difference(value: float) -> str:
-    text = number(round(value, 12) + 0.0)
-    return text if text.startswith("-") else f"+{text}"
 
 
 def worth_showing(change: Change) -> bool:
@@ -275,42 +215,6 @@ def read_back(proof: Proof) -> str:
         return "rolled back, declared only" if proof.rolled_back else "declared only"
     said = f"read back {'✓' if proof.read_back else '✗'}"
     return f"rolled back, {said}" if proof.rolled_back else said
-
-
-def scored(proof: Proof) -> str:
-    """`scored malignant 0.93 → malignant 0.98`, from the first rows; "" without a score."""
-    if proof.after is None:
-        return ""
-    after = _telling(proof.after)
-    if proof.before is None:
-        return "scored " + " ".join(_figures(after, after))
-    before = _telling(proof.before)
-    told = " ".join(_figures(before, after)), " ".join(_figures(after, before))
-    return f"scored {told[0] or 'no rows'} → {told[1] or 'no rows'}"
-
-
-def _telling(score: Score) -> list[str]:
-    """The first row's scored cells; all its cells where no column says that it was scored."""
-    if not score.rows:
-        return []
-    named = list(zip(score.columns, score.rows[0], strict=False))
-    return [cell for column, cell in named if column.lower().startswith("scored")] or [
-        cell for _, cell in named
-    ]
-
-
-def _figures(cells: list[str], others: list[str]) -> list[str]:
-    if len(cells) != len(others):
-        others = cells
-    return [_figure(cell, other) for cell, other in zip(cells, others, strict=True)]
-
-
-def _figure(cell: str, other: str) -> str:
-    """The cell; a fraction as short as still tells it from the cell beside it."""
-    try:
-        return numbers(float(cell), float(other))[0] if "." in cell else cell
-    except ValueError:
-        return cell
 
 
 def ailing(proof: Proof) -> str:

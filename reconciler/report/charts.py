@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from reconciler.render.cells import cut, numbers, visible
+from reconciler.render.cells import cut, visible
+from reconciler.render.measures import numbers
 
 WIDTH, HEIGHT = 440, 230
 TOP, RIGHT, BOTTOM = 14, WIDTH - 12, HEIGHT - 26  # edges of where values are drawn

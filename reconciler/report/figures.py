@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reconciler.model import Rule, RuleKind, VersionState
-from reconciler.render.cells import number, numbers
+from reconciler.render.measures import number, numbers
 from reconciler.render.times import duration
 from reconciler.report.charts import Chart, Line, Point, svg
 from reconciler.report.overview import Figures, ModelOf, VersionOf

@@ -32,7 +32,7 @@ from reconciler.model import (
     Score,
     Source,
 )
-from reconciler.render import words
+from reconciler.render import measures
 from tests.render import cases
 
 FEW = settings(derandomize=True, max_examples=80, deadline=None, database=None)
@@ -257,7 +257,7 @@ def test_metrics_that_are_no_numbers_survive_json() -> None:
 
 def test_a_gate_before_training_says_when_its_metrics_are_known() -> None:
     (judgement,) = gates.pending([cases.AUC])
-    assert words.gate(judgement) == "AUC  known after training   atLeast 0.9"
+    assert measures.gate(judgement) == "AUC  known after training   atLeast 0.9"
 
 
 @pytest.mark.parametrize(
@@ -275,4 +275,4 @@ def test_different_numbers_look_different(
     live: float | None, candidate: float, bound: str, said: str
 ) -> None:
     rule = Rule("AUC", RuleKind.NO_WORSE_THAN_LIVE, Decimal(bound))
-    assert words.gate(Judgement(rule, True, candidate, live, "")) == said
+    assert measures.gate(Judgement(rule, True, candidate, live, "")) == said
