@@ -1,0 +1,387 @@
+"""The kind `ModelFile`: a file that says which model a server of your own is to serve.
+
+It is a pointer: JSON with model, version, path and SHA-256. Or, with `copy`, it is a copy of the
+model, and the pointer lies beside it. Both are in a folder, or in the store (`store:NAME`). A
+server reads the file when it likes, or is told to by `reload`.
+
+A pointer declares. Whether anybody follows it, only an answer at `verify.url` can show; without
+one the change is shown as declared only, never as proved. The pointer is written twice where there
+is a `reload`: as due before the command runs, and as done after it. So a run that is killed in
+between is found by the next one, as a model that is configured and not served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from reconciler.errors import ConflictError, RefusedError, StoppedError, UnreadableError
+from reconciler.model import (
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Reason,
+    Refusal,
+    Witness,
+    canonical_json,
+)
+from reconciler.platforms.contract import (
+    DONE,
+    Answer,
+    Can,
+    Left,
+    OperationState,
+    Progress,
+    Target,
+)
+from reconciler.platforms.local.answers import score_of
+from reconciler.stores.folder import FolderStore
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.http.client import Http
+    from reconciler.model import Address, Binding, Model
+    from reconciler.stores.contract import Store
+
+KIND = "ModelFile"
+SCHEMA = "reconciler/pointer/v1"
+RELOAD_S = 60.0
+_IN_STORE = "store:"
+_FAILED = "reload: "  # begins an operation that has failed already
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a model file is followed: as the binding declares it, and as people approve it.
+
+    `url` is where the server answers probes, `answer` the JSON pointer to the rows in its answer,
+    and `names` the one to the version that says it answered; "" where there is none.
+    """
+
+    copy: bool = False
+    reload: str = ""
+    url: str = ""
+    answer: str = ""
+    names: str = ""
+
+
+@dataclass(frozen=True)
+class FileAddress:
+    """A model file by its path, absolute or relative to where the program runs, or by its name in
+    the store, as `store:NAME`."""
+
+    path: str
+    serving: Serving = field(default=Serving(), compare=False)
+
+    def __str__(self) -> str:
+        """`files/serving/churn.json`."""
+        return f"files/{self.path}"
+
+    @property
+    def key(self) -> str:
+        """The path as one word, so that a record has a name of one part."""
+        return f"files/{quote(self.path, safe='')}"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A pointer as it was read. `document` is {} where it is none of ours."""
+
+    document: Mapping[str, Any]
+    etag: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is as this program wrote it."""
+        return self.document.get("check") == _check(self.document)
+
+    @property
+    def ref(self) -> ModelRef | None:
+        """The model that it leads to; None where that is no plain URI."""
+        path = self.document.get("path")
+        with contextlib.suppress(ValueError):
+            if isinstance(path, str):
+                return ModelRef(path if "://" in path else Path(path).as_uri())
+        return None
+
+    def __str__(self) -> str:
+        """What it says, for people."""
+        if not self.document:
+            return "a file that is no pointer"
+        return f"version {self.document.get('version')!s:.60} at {self.document.get('path')!s:.200}"
+
+
+class ModelFiles(Target):
+    """The model files of one environment.
+
+    `root` is what their paths are relative to, `mark` what pointers of this environment carry.
+    `halted` says why nothing may be written any more, "" while it may.
+    """
+
+    can = Can(shows_served=False, answer_names_model=True, create=True, delete=True, settle_s=2.0)
+
+    def __init__(
+        self, root: Path, mark: str, store: Store, http: Http, halted: Callable[[], str] = str
+    ) -> None:
+        self._root = root
+        self._mark = mark
+        self._store = store
+        self._http = http
+        self._halted = halted
+
+    def observe(self, binding: Binding) -> Live:
+        """What the pointer says now; a copy is looked at too."""
+        address = _of(binding.address)
+        pointer = self._pointer(address)
+        if pointer is None:
+            why = f"there is no {address.path}; make it with create: true"
+            return Live(Health(HealthCode.MISSING, why))
+        live = live_of(pointer, address, self._mark)
+        if live.served is None and live.configured is None:
+            return live
+        if address.serving.copy and (why := self._changed(address, pointer)):
+            return replace(live, served=None, configured=None, model_text=why)
+        return live
+
+    def switch(self, binding: Binding, model: Model) -> str:
+        """Let the pointer lead to the model, and tell the server."""
+        pointer = self._pointer(_of(binding.address))
+        if pointer is None:
+            raise RefusedError(f"{binding.address} is gone; plan again")
+        return self._write(binding, model, pointer)
+
+    def create(self, binding: Binding, model: Model) -> str:
+        """Make the pointer, with our mark; ConflictError where there is one by now."""
+        if self._pointer(_of(binding.address)) is not None:
+            raise ConflictError(f"{binding.address} is there by now; it is not overwritten")
+        return self._write(binding, model, None)
+
+    def delete(self, address: Address) -> str:
+        """Remove the pointer and the copy, if the pointer carries our mark."""
+        of = _of(address)
+        pointer = self._pointer(of)
+        if pointer is None:
+            return ""
+        if not (pointer.is_ours and pointer.document.get("mark") == self._mark):
+            raise RefusedError(f"{address}: {_NOT_OURS.message}")
+        if of.path.startswith(_IN_STORE):
+            raise RefusedError(f"{address}: a store keeps what it has; remove the file yourself")
+        self._check_writing(address)
+        path = self._root / of.path
+        path.with_name(_pointer_name(of, path.name)).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        return ""
+
+    def progress(self, operation: str) -> Progress:
+        """Done, unless the server could not be told: it may read the pointer later all the same."""
+        if not operation.startswith(_FAILED):
+            return DONE
+        return Progress(OperationState.FAILED, operation, Left.CANDIDATE_DECLARED)
+
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
+        """What the server at `verify.url` answers to the probe."""
+        serving = _of(binding.address).serving
+        assert binding.probe is not None
+        answer = self._http.request(
+            "POST", serving.url, json=parse_json(binding.probe.request), what="scoring the probe"
+        ).json()
+        return score_of(answer, serving.answer, serving.names, binding.probe)
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """The pointer."""
+        pointer = self._pointer(_of(binding.address))
+        if pointer is None:
+            raise RefusedError(f"there is no {_of(binding.address).path}")
+        return dict(pointer.document)
+
+    # --- the files --------------------------------------------------------------------------
+
+    def _at(self, address: FileAddress) -> tuple[Store, str]:
+        """The store that has the file, and its name there."""
+        if address.path.startswith(_IN_STORE):
+            return self._store, address.path.removeprefix(_IN_STORE)
+        path = self._root / address.path
+        return FolderStore(path.parent), path.name
+
+    def _pointer(self, address: FileAddress) -> Pointer | None:
+        files, name = self._at(address)
+        if isinstance(files, FolderStore) and not files.root.is_dir():
+            return None
+        stored = files.get(_pointer_name(address, name))
+        if stored is None:
+            return None
+        try:
+            document = parse_json(stored.content)
+        except ValueError:
+            document = {}
+        return Pointer(document if isinstance(document, Mapping) else {}, stored.etag)
+
+    def _write(self, binding: Binding, model: Model, before: Pointer | None) -> str:
+        address = _of(binding.address)
+        self._check_writing(address)
+        files, name = self._at(address)
+        if files is not self._store:
+            (self._root / address.path).parent.mkdir(parents=True, exist_ok=True)
+        document = self._document(address, model, before)
+        if address.serving.copy:
+            document["copied"] = files.put(name, self._bytes_of(model))
+        name, content = _pointer_name(address, name), _content(document)
+        if before is None:
+            etag = files.put_if_absent(name, content)
+        else:
+            etag = files.replace(name, content, before.etag)
+        if not address.serving.reload:
+            return ""
+        if why := self._reload(address.serving.reload):
+            return f"{_FAILED}{why}"
+        files.replace(name, _content({**document, "reload": "done"}), etag)
+        return ""
+
+    def _document(
+        self, address: FileAddress, model: Model, before: Pointer | None
+    ) -> dict[str, Any]:
+        version = model.version
+        mark = self._mark if before is None else str(before.document.get("mark", ""))
+        served = before.ref if before is not None and before.is_ours else None
+        return {
+            "schema": SCHEMA,
+            "model": version.model if version else "",
+            "version": model.name,
+            "path": _path_of(model.ref),
+            "sha256": model.sha256,
+            "mark": mark,
+            **({"reload": "due"} if address.serving.reload else {}),
+            **({"previous": served.url} if served and address.serving.reload else {}),
+        }
+
+    def _bytes_of(self, model: Model) -> bytes:
+        base = f"{self._store.uri.rstrip('/')}/"
+        name = unquote(model.ref.url.removeprefix(base)) if model.ref.url.startswith(base) else ""
+        stored = self._store.get(name) if name else None
+        if stored is None:
+            raise RefusedError(
+                f"{model.ref} is not in the store {self._store.uri}; nothing to copy"
+            )
+        digest = hashlib.sha256(stored.content).hexdigest()
+        if model.sha256 not in ("", digest):
+            raise RefusedError(f"{model.ref} is not the file that was evaluated; put it back")
+        return stored.content
+
+    def _changed(self, address: FileAddress, pointer: Pointer) -> str:
+        """Why the copy is not what the pointer says, in words; "" where it is."""
+        files, name = self._at(address)
+        properties = files.head(name)
+        if properties is None:
+            return "a pointer without its copy"
+        if properties.etag == pointer.document.get("copied"):
+            return ""
+        stored = files.get(name)
+        digest = hashlib.sha256(stored.content).hexdigest() if stored else ""
+        same = digest == pointer.document.get("sha256")
+        return "" if same else f"a copy that was changed (sha256 {digest[:12]}…)"
+
+    def _reload(self, command: str) -> str:
+        """Tell the server to read the file again; why that failed, "" where it did not."""
+        try:
+            done = subprocess.run(
+                shlex.split(command),
+                cwd=self._root,
+                capture_output=True,
+                timeout=RELOAD_S,
+                check=False,
+            )
+        except FileNotFoundError:
+            return f"the command {shlex.split(command)[0]} is not there; correct spec.reload"
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            return f"{command}: {exc}"
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:300]
+        return f"{command}: exit code {done.returncode}: {said}" if done.returncode else ""
+
+    def _check_writing(self, address: Address) -> None:
+        if why := self._halted():
+            raise StoppedError(f"writing {address}: nothing was written: {why}")
+
+
+_NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environment's mark")
+
+
+def address(spec: Mapping[str, Any], _: object) -> FileAddress:
+    """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere."""
+    path = spec["path"]
+    if not path.startswith(_IN_STORE):
+        path = os.path.normpath(path)
+    if path.startswith("..") or path == ".":
+        raise ValueError("the path leads out of the folder where the program runs; write it whole")
+    verify = spec.get("verify", {})
+    serving = Serving(
+        bool(spec.get("copy", False)),
+        spec.get("reload", ""),
+        verify.get("url", ""),
+        verify.get("answer", ""),
+        verify.get("model", ""),
+    )
+    return FileAddress(path, serving)
+
+
+def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
+    """What a pointer says of its address. Somebody's own edit is told apart by its check."""
+    health, ours = Health(HealthCode.HEALTHY), pointer.document.get("mark") == mark
+    live = Live(health, witness=Witness.DECLARATION, ours=ours, place=str(address))
+    if not ours:
+        live = replace(live, keep=_NOT_OURS)
+    ref = pointer.ref
+    if not pointer.is_ours or ref is None:
+        return replace(live, model_text=f"edited by hand: {pointer}")
+    if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
+        why = f"{address.path} leads to {pointer.document['path']}, which is gone"
+        live = replace(live, health=Health(HealthCode.DEGRADED, why))
+    if pointer.document.get("reload") == "due":  # the server was not told, or could not be
+        before = pointer.document.get("previous")
+        return replace(live, served=ModelRef(before) if before else None, configured=ref)
+    return replace(live, served=ref)
+
+
+def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
+    """What an exported pointer says; UnreadableError if it is none."""
+    if document.get("schema") != SCHEMA:
+        raise UnreadableError(f"it is no pointer: its schema is not {SCHEMA}")
+    live = live_of(Pointer(document, ""), _of(binding.address), str(document.get("mark", "")))
+    return replace(live, witness=Witness.EXPORT)
+
+
+def _of(address: Address) -> FileAddress:
+    assert isinstance(address, FileAddress)
+    return address
+
+
+def _pointer_name(address: FileAddress, name: str) -> str:
+    return f"{name}.json" if address.serving.copy else name
+
+
+def _path_of(ref: ModelRef) -> str:
+    """A model as a server opens it: a path where it is a file, else its URI."""
+    parts = urlsplit(ref.url)
+    return unquote(parts.path) if parts.scheme == "file" else ref.url
+
+
+def _check(document: Mapping[str, Any]) -> str:
+    """A digest over all else in a pointer: whoever edits it by hand leaves it wrong."""
+    rest = {name: value for name, value in document.items() if name != "check"}
+    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()[:16]
+
+
+def _content(document: Mapping[str, Any]) -> bytes:
+    whole = {**document, "check": _check(document)}
+    return (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode()
