@@ -77,7 +77,7 @@ def in_shard(address: Address, shard: str) -> bool:
     if not shard:
         return True
     number, count = shard_of(shard)
-    digest = hashlib.sha256(str(address).casefold().encode()).digest()
+    digest = hashlib.sha256(address.id.folded.encode()).digest()
     return int.from_bytes(digest[:8], "big") % count + 1 == number
 
 

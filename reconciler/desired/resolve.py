@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 from reconciler.desired import build
 from reconciler.desired.nodes import problem
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, Creation, Probe, Source
+    from reconciler.model import Address, AddressId, Creation, Probe, Source
     from reconciler.platforms.platform import Platform
 
 CORE_KINDS = ("Environment", "Model")
@@ -100,7 +99,7 @@ class Resolver:
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
         self._doubtful_models: set[str] = set()
-        self._addresses: dict[tuple[str, str], tuple[_Site, str]] = {}
+        self._addresses: dict[tuple[str, AddressId], tuple[_Site, str]] = {}
         self.problems: list[Problem] = []
         self.doubtful: set[str | None] = set()
 
@@ -264,12 +263,9 @@ class Resolver:
         return address
 
     def _refuse_second(self, each: Declared, site: _Site, address: Address) -> None:
-        """Complain if the address is bound already, by any environment of the tree.
-
-        Services do not tell case apart, and Unicode forms are told apart by no reader.
-        """
+        """Complain if the address is bound already, by any environment of the tree."""
         assert site.environment is not None
-        where = site.environment.where, normalize("NFC", address.key).casefold()
+        where = site.environment.where, address.id
         other, place = self._addresses.setdefault(where, (site, each.shown))
         if place == each.shown:
             return

@@ -22,7 +22,7 @@ def look_for_not_declared(world: World, declared: Iterable[Binding] | None) -> N
     """
     if declared is None:
         return NotDeclared()
-    known = frozenset(str(binding.address).casefold() for binding in declared)
+    known = frozenset(binding.address.id for binding in declared)
     found: list[Owned] = []
     unread: list[str] = []
     # The store's word of the idle kinds comes while the lists of the others are on their way.

@@ -46,7 +46,7 @@ from reconciler.model.outcome import (
     Unfinished,
     VersionState,
 )
-from reconciler.model.places import NOWHERE, Address, Source
+from reconciler.model.places import NOWHERE, Address, AddressId, Source
 from reconciler.model.plan import (
     GIVEN,
     KEPT_IN,
@@ -97,6 +97,7 @@ __all__ = [
     "Action",
     "Actor",
     "Address",
+    "AddressId",
     "Artifact",
     "ArtifactState",
     "Auth",

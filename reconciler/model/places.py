@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
+from unicodedata import normalize
 
 
 @dataclass(frozen=True, order=True)
@@ -22,8 +24,30 @@ class Source:
 NOWHERE = Source("", 0, 0)
 
 
+@dataclass(frozen=True)
+class AddressId:
+    """The one identity of an address: shown to people, filed by stores, compared by everybody.
+
+    `shown` is what plans sort by, unique within an environment; `filed` tells apart the addresses
+    of all environments that share a store. Two ids are equal where platforms could not tell them
+    apart: these fold case, and no reader tells Unicode forms apart.
+    """
+
+    shown: str = field(compare=False)
+    filed: str = field(compare=False)
+    folded: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Fold what is compared."""
+        object.__setattr__(self, "folded", normalize("NFC", self.filed).casefold())
+
+    def __str__(self) -> str:
+        """What people see."""
+        return self.shown
+
+
 class Address(Protocol):
-    """Where a model is served. Each target owns a frozen dataclass that fits this."""
+    """Where a model is served. Each platform owns frozen dataclasses that inherit from this."""
 
     def __str__(self) -> str:
         """The id that people see and plans sort by; unique within an environment."""
@@ -33,3 +57,8 @@ class Address(Protocol):
     def key(self) -> str:
         """The id that a store files by; unique also where environments share the store."""
         ...
+
+    @cached_property
+    def id(self) -> AddressId:
+        """What identifies it."""
+        return AddressId(str(self), self.key)

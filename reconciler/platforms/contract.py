@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.model import (
         Address,
+        AddressId,
         Binding,
         Creation,
         Environment,
@@ -133,11 +134,8 @@ class Target(Protocol):
         """
         return ()
 
-    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
-        """What carries this environment's mark and is not declared; WireError unless all was read.
-
-        `declared` are the ids (`str`) of addresses in lower case.
-        """
+    def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
+        """What carries our mark and is not declared; WireError unless all was read."""
         return ()
 
     def export(self, binding: Binding) -> dict[str, Any]:

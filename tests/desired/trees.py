@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
+from reconciler.model import Address
 from reconciler.platforms.platform import Kind
 from reconciler.platforms.studio import PLATFORM
 from reconciler.platforms.studio.connection import studio_of
@@ -67,7 +68,7 @@ GOOD: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(Address):
     """An address of the tests."""
 
     name: str

@@ -26,6 +26,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from reconciler.errors import ConflictError, RefusedError, StoppedError, UnreadableError
 from reconciler.model import (
+    Address,
     Health,
     HealthCode,
     Live,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.http.client import Http
-    from reconciler.model import Address, Binding, Model
+    from reconciler.model import Binding, Model
     from reconciler.stores.contract import Store
 
 KIND = "ModelFile"
@@ -78,7 +79,7 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class FileAddress:
+class FileAddress(Address):
     """A model file by its path, absolute or relative to where the program runs, or by its name in
     the store, as `store:NAME`."""
 

@@ -21,7 +21,17 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.credentials import Bearer
-from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Reason, Refusal, Witness
+from reconciler.model import (
+    Address,
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Owned,
+    Reason,
+    Refusal,
+    Witness,
+)
 from reconciler.platforms.contract import Answer, Can, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
@@ -35,7 +45,7 @@ from reconciler.platforms.studio.reasons import Refused
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.model import Address, Binding, Environment, Model
+    from reconciler.model import AddressId, Binding, Environment, Model
     from reconciler.soon import Soon
 
 _TOLD = frozenset({"description", "throttlelevel", "maxconcurrentcalls"})
@@ -54,7 +64,7 @@ _EXPORTED_ENDPOINT = (
 
 
 @dataclass(frozen=True)
-class ClassicAddress:
+class ClassicAddress(Address):
     """A named endpoint of a Classic web service; the service by its name or 32-hex id."""
 
     workspace: str
@@ -261,7 +271,7 @@ class ClassicEndpoints(Target):
         )
         return ""
 
-    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
+    def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The endpoints with our mark that are not declared, by one list per service (§2.4)."""
         services = self._reads.services()
         times = Counter(text(service, "Name") for service in services)
@@ -274,7 +284,7 @@ class ClassicEndpoints(Target):
             for endpoint in self._reads.endpoints_by(service, name, ident):
                 if self._described(endpoint).is_of(self._mark):
                     at = [self._at(each, endpoint) for each in (shown, name, ident)]
-                    if not any(str(where).casefold() in declared for where in at):
+                    if not any(where.id in declared for where in at):
                         found.append(self._owned(service, endpoint, at[0]))
         return tuple(found)
 

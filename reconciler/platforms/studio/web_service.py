@@ -20,7 +20,7 @@ from reconciler.errors import (
 )
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
-from reconciler.model import Health, HealthCode, Live, ModelRef, Owned, Witness
+from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Witness
 from reconciler.platforms.contract import DONE, Answer, Can, Progress, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.arm_list import read_list
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.http.response import Response
-    from reconciler.model import Address, Binding, Environment, Model
+    from reconciler.model import AddressId, Binding, Environment, Model
     from reconciler.soon import Soon
 
 __all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
@@ -59,7 +59,7 @@ STARTED = (200, 201, 202)  # a long-running operation, which the answer names
 
 
 @dataclass(frozen=True)
-class WebServiceAddress:
+class WebServiceAddress(Address):
     """A New web service: an ARM resource of type Microsoft.MachineLearning/webServices."""
 
     subscription: str
@@ -205,14 +205,14 @@ class WebServices(Target):
         )
         return _operation(answer, address)
 
-    def owned(self, declared: Collection[str]) -> tuple[Owned, ...]:
+    def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The services with this environment's mark that git does not declare.
 
         Whether the items of a list show tags is not known (§3.2), so each is read before it counts.
         """
         mark, found = self._environment.mark, []
         for one, item in self._listed():
-            if str(one).casefold() in declared or _is_another(objects(item, "tags"), mark):
+            if one.id in declared or _is_another(objects(item, "tags"), mark):
                 continue
             definition = self._definition(one)
             if definition is not None and is_ours(definition.tags, mark):
@@ -222,8 +222,8 @@ class WebServices(Target):
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[WebServiceAddress]:
         """Every other service of the resource group."""
-        bound = {str(binding.address).casefold() for binding in bindings}
-        return [one for one, _ in self._listed() if str(one).casefold() not in bound]
+        bound = {binding.address.id for binding in bindings}
+        return [one for one, _ in self._listed() if one.id not in bound]
 
     def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
         """The services that the resource group's list shows, each with its item."""
