@@ -1,4 +1,4 @@
-"""New web services: the ARM door (azure-ml-studio-protocol.md §3).
+"""New web services: the ARM door (STUDIO_PROTOCOL.md §3).
 
 Writes are long-running operations: the answer is slim (2017) or echoes everything (2016), the
 definition changes when the operation has succeeded, and until then GET shows the old one.

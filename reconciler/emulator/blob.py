@@ -1,6 +1,6 @@
 """Blob storage: the subset that model stores, batch jobs and the official client need.
 
-Behaviour as verified in storage-and-identity.md §5.2: a second conditional create is 409
+Behaviour as verified in STUDIO_PROTOCOL.md §6.2: a second conditional create is 409
 `BlobAlreadyExists`, a stale If-Match is 412 `ConditionNotMet`, an overwriting PUT without metadata
 headers drops the metadata, lists are in lexical order. One request carries 256 MiB, where the
 service takes 5,000 MiB: more is 413 `RequestBodyTooLarge`, and blocks are the way to larger blobs.

@@ -216,7 +216,7 @@ def check_conditions(
     after = _date(headers, "if-modified-since")
     same = after is not None and bool(now.etag) and int(now.modified) <= after
     if creating and now.etag and none_match == "*":
-        # §5.2, verified: 409 and not the 412 that the standard has.
+        # §6.2, verified: 409 and not the 412 that the standard has.
         raise BlobError(409, "BlobAlreadyExists", "The specified blob already exists.")
     if (none_match and _fits(none_match, now)) or (same and not none_match):
         raise _not_modified(now) if reading else unmet

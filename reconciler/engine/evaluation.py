@@ -1,4 +1,4 @@
-"""Pure: the evaluation CSV of a training job -> metrics (azure-ml-studio-protocol.md §4.5)."""
+"""Pure: the evaluation CSV of a training job -> metrics (STUDIO_PROTOCOL.md §4.5)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One step of making a model version. Any crash between two lines is continued by the next run.
 
-The order is the protocol of DESIGN.md: claim, submit, note the job's id, start after reading the
-job's state. A job that was submitted and not noted never runs and costs nothing.
+The order is what makes a training happen exactly once: claim, submit, note the job's id, start
+after reading the job's state. A job that was submitted and not noted never runs and costs nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One HTTP client for everything: pooled, patient, bounded, and deaf to redirects.
 
-Facts behind the choices: pool as large as the number of threads, `trust_env` off
-(performance.md); the retried statuses (azure-ml-studio-protocol.md §4.9); submit and start
-are POST and never repeated here, because each submit makes a job.
+The pool is as large as the number of threads. The retried statuses are those of
+STUDIO_PROTOCOL.md §4.9; submit and start are POST and never repeated here, because each submit
+makes a job.
 
 urllib3's `Retry` is the policy, but the loop is ours: inside urllib3 it would not see a body
 that breaks off, would warn with the whole URL in the log, and would hide attempts from

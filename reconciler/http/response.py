@@ -1,6 +1,6 @@
 """What a service answered, as our own frozen value, and what an unwanted answer means.
 
-The bodies are those of azure-ml-studio-protocol.md §2.10 and §3.11 (JSON) and of Blob storage
+The bodies are those of STUDIO_PROTOCOL.md §2.10 and §3.11 (JSON) and of Blob storage
 (XML and `x-ms-error-code`). An answer that is none of them is still told to people: status,
 content type and the first characters, redacted.
 """

@@ -2,7 +2,7 @@
 
 Per version the store holds `model.ilearner`, the evaluation, and `manifest.json`. A manifest is
 claimed by a conditional create and changed only by compare-and-swap, so of any number of runs
-one wins each step and the others read what it wrote (DESIGN.md, "Exactly-once retraining").
+one wins each step and the others read what it wrote.
 Below names that begin with an underscore it holds a record per address, the marks of plans that
 were applied, and the lock of an environment. Files go by their names in the store.
 """

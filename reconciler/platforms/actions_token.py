@@ -1,7 +1,7 @@
 """The ID tokens that GitHub gives to a job: the means to sign in without any stored secret.
 
 Each lives for minutes, so a fresh one is asked for whenever an access token is renewed
-(storage-and-identity.md §6.2).
+(STUDIO_PROTOCOL.md §7.2).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Signing in to Azure: which credential of azure-identity, what it needs, what comes of it.
 
-In CI a way is chosen explicitly; `default` tries a chain (storage-and-identity.md §6.1). In a
+In CI a way is chosen explicitly; `default` tries a chain (STUDIO_PROTOCOL.md §7.1). In a
 job of GitHub the ID token is asked for at every refresh: a login made at the start of the job
-dies after minutes, in the middle of a long retrain (AADSTS700024, §6.2).
+dies after minutes, in the middle of a long retrain (AADSTS700024, §7.2).
 
 Foreign exceptions end here, as values: their text is redacted and cut, and none of them stays
 behind as the context of an error, where a traceback would print it.

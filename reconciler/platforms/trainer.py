@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class JobState(StrEnum):
-    """The states of a batch job (azure-ml-studio-protocol.md §4.3)."""
+    """The states of a batch job (STUDIO_PROTOCOL.md §4.3)."""
 
     NOT_STARTED = "NotStarted"
     RUNNING = "Running"

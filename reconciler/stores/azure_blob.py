@@ -1,8 +1,8 @@
 """Azure Blob storage by REST: a store in a container, or over a whole storage account.
 
 By hand and not by azure-storage-blob, because a small client gives the few verbs we need with
-our retries, redaction and error tree, at 95 ms of import instead of 223 (storage-and-identity.md
-§5.3). The behaviour relied on is in §5.2 there.
+our retries, redaction and error tree, at 95 ms of import instead of 223 (STUDIO_PROTOCOL.md
+§6.3). The behaviour relied on is in §6.2 there.
 
 Two things are peculiar to this store. Each request carries a signature of its own, which opens
 one blob for minutes. And a small JSON file carries a compressed copy of itself in its metadata,
@@ -111,7 +111,7 @@ class AzureBlob:
         return self._write(name, content, {})
 
     def put_if_absent(self, name: str, content: bytes) -> str:
-        """The ETag of the new blob; ConflictError when somebody else made it (409, §5.2)."""
+        """The ETag of the new blob; ConflictError when somebody else made it (409, §6.2)."""
         return self._write(name, content, {"If-None-Match": "*"})
 
     def replace(self, name: str, content: bytes, etag: str) -> str:

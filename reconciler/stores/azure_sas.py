@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from reconciler.errors import ConfigurationError, remember_secret
 
-VERSION = "2021-12-02"  # Azurite and Azure know it (storage-and-identity.md §5.1)
+VERSION = "2021-12-02"  # Azurite and Azure know it (STUDIO_PROTOCOL.md §6.1)
 CLOCK_SKEW_S = 300.0
 
 

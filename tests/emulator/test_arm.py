@@ -1,4 +1,4 @@
-"""The ARM door against the recorded bodies and headers (azure-ml-studio-protocol.md §3)."""
+"""The ARM door against the recorded bodies and headers (STUDIO_PROTOCOL.md §3)."""
 
 from __future__ import annotations
 

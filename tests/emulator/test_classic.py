@@ -1,4 +1,4 @@
-"""The Classic management door (azure-ml-studio-protocol.md §2)."""
+"""The Classic management door (STUDIO_PROTOCOL.md §2)."""
 
 from __future__ import annotations
 

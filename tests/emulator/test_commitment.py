@@ -1,4 +1,4 @@
-"""Commitment plans and their associations (azure-ml-studio-protocol.md §3.12)."""
+"""Commitment plans and their associations (STUDIO_PROTOCOL.md §3.12)."""
 
 from __future__ import annotations
 

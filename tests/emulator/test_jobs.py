@@ -1,4 +1,4 @@
-"""Batch jobs and scoring (azure-ml-studio-protocol.md §4, §5)."""
+"""Batch jobs and scoring (STUDIO_PROTOCOL.md §4, §5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large definitions whose parts lie in a blob (azure-ml-studio-protocol.md §3.10)."""
+"""Large definitions whose parts lie in a blob (STUDIO_PROTOCOL.md §3.10)."""
 
 from __future__ import annotations
 

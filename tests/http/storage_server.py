@@ -1,4 +1,4 @@
-"""A few lines of blob storage for the scripted server: what storage-and-identity.md §5.2 found."""
+"""A few lines of blob storage for the scripted server: what STUDIO_PROTOCOL.md §6.2 found."""
 
 from __future__ import annotations
 

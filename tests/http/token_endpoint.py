@@ -1,6 +1,6 @@
 """A TLS endpoint that gives tokens as Entra ID does, one that gives ID tokens as GitHub does.
 
-The wire is that of storage-and-identity.md §6.3, the certificate one of a CA made here.
+The wire is that of STUDIO_PROTOCOL.md §7.3, the certificate one of a CA made here.
 """
 
 from __future__ import annotations

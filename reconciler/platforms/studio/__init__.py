@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.trainer import Trainer
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
-# azure-ml-studio-protocol.md §4.8: a job with any other input is refused (InvalidBlobExtension)
+# STUDIO_PROTOCOL.md §4.8: a job with any other input is refused (InvalidBlobExtension)
 _TABLES = (".csv", ".tsv", ".arff")
 
 

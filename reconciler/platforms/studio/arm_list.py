@@ -1,6 +1,6 @@
 """A list of ARM resources, read to its end: what is not in it is not there.
 
-Facts: azure-ml-studio-protocol.md §3.2: `{value: [sparse], nextLink}`.
+Facts: STUDIO_PROTOCOL.md §3.2: `{value: [sparse], nextLink}`.
 """
 
 from __future__ import annotations

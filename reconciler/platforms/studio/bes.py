@@ -1,6 +1,6 @@
 """The Batch Execution Service: submit a job, start it, look at it.
 
-Facts: azure-ml-studio-protocol.md §4.1 (URLs), §4.2 (submit body), §4.3 (states, as numbers or
+Facts: STUDIO_PROTOCOL.md §4.1 (URLs), §4.2 (submit body), §4.3 (states, as numbers or
 words), §4.4 (results), §4.7 (limits), §4.9 (what may be sent again).
 """
 

@@ -1,6 +1,6 @@
 """Classic endpoints: named endpoints of a workspace service whose `Resources` are patched.
 
-Facts: azure-ml-studio-protocol.md §2.4 (verbs), §2.5 (creation and its limits), §2.6 (objects,
+Facts: STUDIO_PROTOCOL.md §2.4 (verbs), §2.5 (creation and its limits), §2.6 (objects,
 and whether GET reveals the model), §2.8 (PATCH: effective after about 30 seconds; the default
 endpoint is locked).
 """

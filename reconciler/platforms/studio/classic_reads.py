@@ -1,6 +1,6 @@
 """What a Classic workspace says of its services and endpoints: one at a time, or by lists.
 
-Facts: azure-ml-studio-protocol.md §2.4 (rows 1, 2, 5, 6), §2.6 (objects; names are not unique).
+Facts: STUDIO_PROTOCOL.md §2.4 (rows 1, 2, 5, 6), §2.6 (objects; names are not unique).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 An export holds no secret and nothing that belongs to the service it was taken of alone, and a PUT
 needs some of it: the key of the storage account, the commitment plan, and the credentials that
-modules of the graph use (azure-ml-studio-protocol.md §3.3, §3.5). git names the secrets; the rest
+modules of the graph use (STUDIO_PROTOCOL.md §3.3, §3.5). git names the secrets; the rest
 is of the environment. The model in the file is never created: a service begins with the version
 that its binding wants, once that is trained and accepted.
 """

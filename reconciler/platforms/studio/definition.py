@@ -1,6 +1,6 @@
 """Pure: the definition of a New web service, live or exported, and the model asset in it.
 
-Facts: azure-ml-studio-protocol.md §3.3 (schema), §3.4 (finding the trained model), §3.5 (what
+Facts: STUDIO_PROTOCOL.md §3.3 (schema), §3.4 (finding the trained model), §3.5 (what
 GET returns and omits), §3.7 (why a PATCH carries the complete `assets` map).
 """
 

@@ -29,7 +29,7 @@ class _Region:
     scoring: str  # "" where no source names the host
 
 
-# azure-ml-studio-protocol.md §2.1; the integration-test row is nobody's production.
+# STUDIO_PROTOCOL.md §2.1; the integration-test row is nobody's production.
 REGIONS = {
     "southcentralus": _Region("management.azureml.net", "ussouthcentral.services.azureml.net"),
     "westeurope": _Region("europewest.management.azureml.net", "europewest.services.azureml.net"),

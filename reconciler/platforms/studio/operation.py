@@ -1,6 +1,6 @@
 """Pure: what the status of a long-running ARM operation says.
 
-Facts: azure-ml-studio-protocol.md §3.6.
+Facts: STUDIO_PROTOCOL.md §3.6.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A setting that the service does not say is "". They are written by a PATCH of their own: a setting
 that the service refuses must not stand in the way of a model, least of all on its way back.
-Facts: azure-ml-studio-protocol.md §3.3 (fields), §3.7 (a PATCH leaves absent members as they are).
+Facts: STUDIO_PROTOCOL.md §3.3 (fields), §3.7 (a PATCH leaves absent members as they are).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """New web services: ARM resources whose definition is read, patched and read back.
 
-Facts: azure-ml-studio-protocol.md §3.2 (operations), §3.6 (long-running operations),
+Facts: STUDIO_PROTOCOL.md §3.2 (operations), §3.6 (long-running operations),
 §3.7 (PATCH). An existing service is never written with PUT, which overwrites without warning.
 """
 

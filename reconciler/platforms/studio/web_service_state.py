@@ -1,6 +1,6 @@
 """Pure: what the definition of a New web service says of it, for the planner.
 
-Facts: azure-ml-studio-protocol.md §3.3 (states), §3.4 (storage), §3.7 (what a PATCH must carry).
+Facts: STUDIO_PROTOCOL.md §3.3 (states), §3.4 (storage), §3.7 (what a PATCH must carry).
 """
 
 from __future__ import annotations
