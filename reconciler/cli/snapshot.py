@@ -119,9 +119,9 @@ def _check_place(found: Snapshot, environment: Environment) -> None:
     try:
         compose.blobs(environment, found.emulator)
     except ConfigurationError as exc:
-        raise ValueError(f"snapshot.of.emulator: {exc.message}") from exc
+        raise ValueError(f"snapshot.emulator: {exc.message}") from exc
     if bool(found.emulator) != bool(compose.emulator_of(environment)):
-        raise ValueError("snapshot.of.emulator: must say where the emulator is, if there is one")
+        raise ValueError("snapshot.emulator: must say where the emulator is, if there is one")
 
 
 def _in_words(seconds: float) -> str:

@@ -6,15 +6,19 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from cattrs.cols import is_mapping, is_set
+from cattrs.gen import make_dict_unstructure_fn, override
+
 from reconciler.codec import make_codec, read
 from reconciler.errors import redact
-from reconciler.offline.recorded import KEPT_STATUSES, Answer, Answers
-from reconciler.offline.stores import Memory
+from reconciler.offline.recorded import KEPT_STATUSES, Answers
 from reconciler.render.documents import json_document
 from reconciler.stores.contract import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cattrs import Converter
 
     from reconciler.model import Environment
 
@@ -65,15 +69,7 @@ class Snapshot:
 
 def snapshot_json(taken: Snapshot) -> str:
     """The file; equal snapshots are equal files."""
-    answers = taken.answers
-    file = _Snapshot(
-        SCHEMA,
-        _Taken(taken.at, taken.commit, taken.program),
-        _Of(**vars(taken.place), emulator=taken.emulator),
-        tuple(_Asked(url, a.status, a.body) for url, a in sorted(answers.management.items())),
-        tuple(_store(uri, kept) for uri, kept in sorted(answers.stores.items())),
-    )
-    return redact(json_document(_CODEC.unstructure(file), indent=1))
+    return redact(json_document({"schema": SCHEMA, **_CODEC.unstructure(taken)}, indent=1))
 
 
 def snapshot_in(document: dict[str, Any]) -> Snapshot:
@@ -83,74 +79,34 @@ def snapshot_in(document: dict[str, Any]) -> Snapshot:
             f"snapshot.schema: {schema!r} is not {SCHEMA!r}, the one that this version reads; "
             "take it with this version"
         )
-    file = read(_CODEC, _Snapshot, document, "snapshot")
-    taken = file.taken
-    answers = Answers(
-        {asked.url: Answer(asked.status, asked.body) for asked in file.answers},
-        {store.uri: _kept(store) for store in file.stores},
-    )
-    place = Place(**{name: getattr(file.of, name) for name in Place.__dataclass_fields__})
-    return Snapshot(taken.at, taken.commit, taken.by, place, file.of.emulator, answers)
+    taken = read(_CODEC, Snapshot, document, "snapshot")
+    for place, holds, why in _claims(taken):
+        if not holds:
+            raise ValueError(f"snapshot.{place} {why}")
+    return taken
 
 
-def _store(uri: str, kept: Memory) -> _Store:
-    files = sorted(kept.files.items())
-    return _Store(
-        uri,
-        tuple(sorted(kept.listed)),
-        tuple(sorted(kept.absent)),
-        tuple(_File(name, one.etag, one.size, one.fingerprint) for name, one in files),
-        tuple(_Text(name, text) for name, text in sorted(kept.texts.items())),
-    )
+def _claims(taken: Snapshot) -> Iterator[tuple[str, object, str]]:
+    """What must hold of each part, beside its type."""
+    yield "at:", _MOMENT.fullmatch(taken.at), "must be a moment like 2026-11-23T14:09:57Z"
+    yield "commit:", _COMMIT.fullmatch(taken.commit), "must be 40 or 64 hex digits, or empty"
+    for url, answer in taken.answers.management.items():
+        place = f"answers.management[{url!r}]:"
+        yield place, answer.status in KEPT_STATUSES, "must have status 200 or 404"
+        yield place, _is_flat(answer.body), f"is nested deeper than {MOST_LEVELS} levels"
+    for uri, store in taken.answers.stores.items():
+        for name, file in store.files.items():
+            place = f"answers.stores[{uri!r}].files[{name!r}]:"
+            told = (name, file.etag, file.fingerprint)
+            yield place, "".join(told).isprintable(), "must be without control characters"
+            yield place, file.size >= 0, "must not have a negative size"
 
 
-def _kept(store: _Store) -> Memory:
-    return Memory(
-        {one.name: Properties(one.etag, one.fingerprint, one.size) for one in store.files},
-        {one.name: one.text for one in store.texts},
-        set(store.absent),
-        set(store.listed),
-    )
-
-
-# --- the shape of the file, whose parts refuse what no snapshot holds ----------------------
-
-
-def _need(holds: bool, why: str) -> None:
-    if not holds:
-        raise ValueError(why)
-
-
-@dataclass(frozen=True)
-class _Taken:
-    at: str
-    commit: str
-    by: str
-
-    def __post_init__(self) -> None:
-        _need(
-            _MOMENT.fullmatch(self.at) is not None, "at must be a moment like 2026-11-23T14:09:57Z"
-        )
-        _need(_COMMIT.fullmatch(self.commit) is not None, "commit must be 40 or 64 hex digits")
-
-
-@dataclass(frozen=True)
-class _Of(Place):
-    emulator: str
-
-
-@dataclass(frozen=True)
-class _Asked:
-    url: str
-    status: int
-    body: Any
-
-    def __post_init__(self) -> None:
-        _need(self.status in KEPT_STATUSES, "status must be 200 or 404")
-        level = [self.body]
-        for _ in range(MOST_LEVELS):
-            level = [below for value in level for below in _below(value)]
-        _need(not level, f"body is nested deeper than {MOST_LEVELS} levels")
+def _is_flat(body: Any) -> bool:
+    level = [body]
+    for _ in range(MOST_LEVELS):
+        level = [below for value in level for below in _below(value)]
+    return not level
 
 
 def _below(value: Any) -> Iterable[Any]:
@@ -159,49 +115,23 @@ def _below(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-@dataclass(frozen=True)
-class _Text:
-    name: str
-    text: str
-
-    def __post_init__(self) -> None:
-        _check_name(self.name)
-
-
-@dataclass(frozen=True)
-class _File:
-    name: str
-    etag: str
-    size: int
-    fingerprint: str
-
-    def __post_init__(self) -> None:
-        _check_name(self.name)
-        _need(self.etag.isprintable(), "etag must be printable")
-        _need(self.fingerprint.isprintable(), "fingerprint must be printable")
-        _need(self.size >= 0, "size must not be negative")
+def _make_codec() -> Converter:
+    """A codec that sorts whatever was heard in any order, and leaves out what plans do not ask."""
+    codec = make_codec()
+    codec.register_unstructure_hook_factory(is_mapping, lambda _: _sorted)
+    codec.register_unstructure_hook_factory(is_set, lambda _: sorted)
+    codec.register_structure_hook_factory(
+        is_set, lambda _: lambda value, _: set(codec.structure(value, tuple[str, ...]))
+    )
+    files = make_dict_unstructure_fn(Properties, codec, modified=override(omit=True))
+    answers = make_dict_unstructure_fn(Answers, codec, ours=override(omit=True))
+    codec.register_unstructure_hook(Properties, files)
+    codec.register_unstructure_hook(Answers, answers)
+    return codec
 
 
-def _check_name(name: str) -> None:
-    _need(name.isprintable(), "name must be without control characters")
+def _sorted(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _CODEC.unstructure(mapping[name]) for name in sorted(mapping)}
 
 
-@dataclass(frozen=True)
-class _Store:
-    uri: str
-    listed: tuple[str, ...]
-    absent: tuple[str, ...]
-    files: tuple[_File, ...]
-    texts: tuple[_Text, ...]
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    schema: str
-    taken: _Taken
-    of: _Of
-    answers: tuple[_Asked, ...]
-    stores: tuple[_Store, ...]
-
-
-_CODEC = make_codec()
+_CODEC = _make_codec()

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import NotKnownError
 from reconciler.offline.redaction import kept_text
-from reconciler.stores.contract import Listed, Stored
+from reconciler.stores.contract import Listed, Properties, Stored
 from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.stores.contract import Properties, Store
+    from reconciler.stores.contract import Store
 
 KEPT_FILES = ("/manifest.json", "/evaluation.csv")
 MOST_TEXT = 1024 * 1024

@@ -11,13 +11,13 @@ never "not there".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
 
 class Access(Enum):

@@ -245,12 +245,12 @@ def test_it_is_made_by_reads_is_what_its_schema_says_and_holds_no_data(
         if name.startswith("LOCAL_"):
             assert lab.environ[name] not in ran.out
     assert not re.search(r"[?&]s[ivg]g?=", ran.out)
-    kept = [text["name"] for store in document["stores"] for text in store["texts"]]
+    kept = [name for store in document["answers"]["stores"].values() for name in store["texts"]]
     assert all(
         n.startswith("_records/") or n.endswith(("manifest.json", "evaluation.csv")) for n in kept
     )
     again = json.loads(command("snapshot").out)
-    assert again | {"taken": 0} == document | {"taken": 0}
+    assert again | {"at": 0} == document | {"at": 0}
 
 
 def test_what_the_snapshot_does_not_hold_is_said_to_be_not_known(
@@ -375,7 +375,7 @@ def test_a_snapshot_is_of_use_for_a_while(
     code: int,
 ) -> None:
     lab.edit("diabetes.yaml", "endpoint: middle", "endpoint: default")
-    taken["taken"]["at"] = timestamp(time.time() - hours * 3600)
+    taken["at"] = timestamp(time.time() - hours * 3600)
     Path("changed.json").write_text(json.dumps(taken))
     assert command("plan", "--live", "changed.json", *how).code == code
 
@@ -383,7 +383,7 @@ def test_a_snapshot_is_of_use_for_a_while(
 def test_an_old_snapshot_is_refused_with_its_age_and_the_fix(
     command: Command, taken: dict[str, Any]
 ) -> None:
-    taken["taken"] |= {"at": timestamp(time.time() - 9 * 86400), "commit": "ab" * 20}
+    taken |= {"at": timestamp(time.time() - 9 * 86400), "commit": "ab" * 20}
     ran = refused(command, taken)
     assert ran.code == errors.STALE
     assert "changed.json is a snapshot 9 days old, taken " in ran.err
@@ -399,28 +399,32 @@ def test_an_age_that_is_none_is_wrong_usage(command: Command, lab: Lab, age: str
 DEEP: Any = []
 for _ in range(150):
     DEEP = [DEEP]
+FIRST = 0  # the member of an object that is first in its order
+ASKED = ("answers", "management", FIRST)
+STORES = ("answers", "stores")
+FILES = (*STORES, FIRST, "files")
+FILE = {"etag": "e", "fingerprint": "f", "size": 1}
 HOSTILE: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("schema",), "reconciler/snapshot/v1", "take it with this version"),
-    (("of", "environment"), "production", "environment production, not local"),
-    (("of", "store"), "az://other/models", "store az://other/models, not az://mllocal/models"),
-    (("of", "platforms"), "", "platforms (none), not studio emulator, subscription"),
-    (("of", "emulator"), "http://evil.example", "must be http(s)://127.0.0.1:PORT"),
-    (("of", "emulator"), "", "snapshot.of.emulator: must say where"),
-    (("stores", 1, "uri"), "az://evil/models", "holds nothing of az://mllocal/models; take one of"),
-    (("taken", "at"), "yesterday", "snapshot.taken: "),
-    (("taken", "commit"), "$(id)", "snapshot.taken: commit must be"),
-    (("taken",), None, "snapshot.taken: must be an object"),
-    (("answers",), {}, "snapshot.answers: must be a list"),
-    (("answers", 0, "status"), 500, "snapshot.answers[0]: status must be 200 or 404"),
-    (("answers", 0, "status"), True, "snapshot.answers[0].status: must be a whole number"),
-    (("answers", 0, "body"), DEEP, "nested deeper than 100 levels"),
-    (("answers", 0, "url"), 7, "snapshot.answers[0].url: must be text"),
-    (("stores", 0, "files", 0, "name"), "a/\x1b[31m", "without control characters"),
-    (("stores", 0, "files", 0, "size"), -1, "stores[0].files[0]: size must not be negative"),
-    (("stores", 0, "files", 0, "size"), "1", "size: must be a whole number"),
-    (("stores", 0, "files", 0, "etag"), "\x1b", "etag must be printable"),
-    (("stores", 0, "files", 0, "fingerprint"), "\n", "fingerprint must be printable"),
-    (("stores", 0, "listed"), [1], "snapshot.stores[0].listed[0]: must be text"),
+    (("place", "environment"), "production", "environment production, not local"),
+    (("place", "store"), "az://other/models", "store az://other/models, not az://mllocal/models"),
+    (("place", "platforms"), "", "platforms (none), not studio emulator, subscription"),
+    (("emulator",), "http://evil.example", "must be http(s)://127.0.0.1:PORT"),
+    (("emulator",), "", "snapshot.emulator: must say where"),
+    ((*STORES,), {}, "holds nothing of az://mllocal/models; take one of"),
+    (("at",), "yesterday", "snapshot.at: must be a moment"),
+    (("commit",), "$(id)", "snapshot.commit: must be"),
+    (("place",), None, "snapshot.place: must be an object"),
+    (("answers", "management"), [], "snapshot.answers.management: must be an object"),
+    ((*ASKED, "status"), 500, "]: must have status 200 or 404"),
+    ((*ASKED, "status"), True, "].status: must be a whole number"),
+    ((*ASKED, "body"), DEEP, "nested deeper than 100 levels"),
+    ((*FILES, "a/\x1b[31m"), FILE, "without control characters"),
+    ((*FILES, "a"), FILE | {"size": -1}, ".files['a']: must not have a negative size"),
+    ((*FILES, "a"), FILE | {"size": "1"}, ".files['a'].size: must be a whole number"),
+    ((*FILES, "a"), FILE | {"etag": "\x1b"}, "without control characters"),
+    ((*FILES, "a"), FILE | {"fingerprint": "\n"}, "without control characters"),
+    ((*STORES, FIRST, "listed"), [1], ".listed[0]: must be text"),
 ]
 
 
@@ -430,7 +434,7 @@ def test_a_damaged_or_foreign_snapshot_is_refused_with_its_place(
 ) -> None:
     inside: Any = taken
     for step in path[:-1]:
-        inside = inside[step]
+        inside = inside[next(iter(inside)) if step == FIRST else step]
     inside[path[-1]] = value
     ran = refused(command, taken)
     assert ran.code == errors.CONFIGURATION, ran.err
@@ -438,7 +442,7 @@ def test_a_damaged_or_foreign_snapshot_is_refused_with_its_place(
     assert said in ran.err
 
 
-@pytest.mark.parametrize("part", ["taken", "of", "answers", "stores"])
+@pytest.mark.parametrize("part", ["at", "place", "emulator", "answers"])
 def test_a_snapshot_without_a_part_is_refused(
     command: Command, taken: dict[str, Any], part: str
 ) -> None:

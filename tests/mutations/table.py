@@ -1368,8 +1368,8 @@ _RECORDED_LAYERS = _mutations(
     "reconciler/offline/snapshot_file.py",
     (
         "a snapshot holds secrets",
-        "return redact(json_document(_CODEC.unstructure(file), indent=1))",
-        "return json_document(_CODEC.unstructure(file), indent=1)",
+        'return redact(json_document({"schema": SCHEMA, **_CODEC.unstructure(taken)}, indent=1))',
+        'return json_document({"schema": SCHEMA, **_CODEC.unstructure(taken)}, indent=1)',
         "tests/secrets/test_layers.py",
     ),
 )
