@@ -115,8 +115,8 @@ def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: 
             made = opened.plan()
         return replace(made, notes=(*made.notes, f"from {taken.age}"))
     say(f"offline: planning against {live}; the model store is not read")
-    account = compose.blobs(wanted.environment, compose.emulator_url())
-    return _plan_of(wanted, observe_exports(wanted, live, account))
+    base = compose.store_base(wanted.environment)
+    return _plan_of(wanted, observe_exports(wanted, live, base))
 
 
 def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozenset()) -> int:

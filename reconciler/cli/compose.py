@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
 from reconciler.desired.schema import composed
 from reconciler.engine.world import Idle, World
 from reconciler.errors import RefusedError
+from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
 from reconciler.ledger import Ledger
@@ -20,17 +24,14 @@ from reconciler.model import Actor
 from reconciler.platforms import platforms
 from reconciler.platforms.azure import SignIn
 from reconciler.platforms.platform import Means
-from reconciler.stores.azure_blob import AzureBlob
-from reconciler.stores.azure_hosts import BlobHosts
+from reconciler.stores import Opening, open_store
 from reconciler.stores.contract import Access, name_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from reconciler.cli.session import Stop
     from reconciler.engine.world import Clock
-    from reconciler.http.client import Http
     from reconciler.http.origins import Origins
     from reconciler.model import Auth, Desired, Environment, ModelRef, SecretName, StoreUrl
     from reconciler.platforms.platform import Connected, Platform
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     Tokens = Callable[[str, Origins, Auth], AccessToken]
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
+NO_KEY = base64.b64encode(bytes(64)).decode()  # of the shape of a key; it opens nothing
 GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
 
 
@@ -121,28 +123,25 @@ def connect(
             values.update(resolve_all([name], environ))
         return values[name.variable]
 
-    hosts = BlobHosts(emulator_of(environment, environ))
+    emulator = emulator_of(environment, environ)
+    folder = Path(environment.source.path).parent
+
+    def opened(http: Http, at: StoreUrl) -> Store:
+        key = secret(at.key) if at.key else ""
+        return open_store(at.url, key, Opening(http, clock.now, folder, emulator))
+
     held = http.halted_by(stop.lost)
-
-    def blobs_at(http: Http, url: StoreUrl, container: str) -> AzureBlob:
-        assert url.key is not None
-        return AzureBlob(http, hosts, url.parts[1], secret(url.key), container, clock.now)
-
-    home, away = environment.store, environment.data
-    store: Store = blobs_at(held, home, home.parts[2])
-    data: Store = blobs_at(held, away, away.parts[2])
+    store, data = opened(held, environment.store), opened(held, environment.data)
     if through is not None:
         store, data = through(store), through(data)
-    locks = blobs_at(http, home, home.parts[2])
-    account = blobs_at(held, home, "")
 
     def grant(ref: ModelRef) -> Place:
-        name = name_in(account.base, ref.url)
-        if name is None:
-            raise RefusedError(
-                f"{ref} is not in storage account {home.parts[1]}; no access can be given"
-            )
-        return account.grant(name, Access.READ, GRANT_S)
+        for each in (store, data):
+            if name := name_in(each.base, ref.url):
+                return each.grant(name, Access.READ, GRANT_S)
+        raise RefusedError(
+            f"{ref} is neither in {store.uri} nor in {data.uri}; no access can be given"
+        )
 
     token = token or tokens(http, environ)
     http = http.halted_by(stop.halted)
@@ -158,7 +157,7 @@ def connect(
             recipe.service: of_engine["studio"].trainer(recipe.service)
             for recipe in (binding.recipe for binding in wanted.bindings)
         },
-        ledger=Ledger(store, locks),
+        ledger=Ledger(store, opened(http, environment.store)),
         store=store,
         data=data,
         clock=clock,
@@ -178,10 +177,13 @@ def tokens(http: Http, environ: Mapping[str, str] | None = None) -> Tokens:
     return token
 
 
-def blobs(environment: Environment, emulator: str | None) -> str:
-    """The base URL of the environment's storage account."""
-    environ = {EMULATOR_VARIABLE: emulator or ""}
-    return BlobHosts(emulator_of(environment, environ)).of(environment.store.parts[1])
+def store_base(environment: Environment, emulator: str | None = None) -> str:
+    """How the URLs of the environment's store begin; nothing is asked."""
+    with Http(threads=1) as http:
+        folder = Path(environment.source.path).parent
+        environ = {EMULATOR_VARIABLE: emulator} if emulator else None
+        opening = Opening(http, time.time, folder, emulator_of(environment, environ))
+        return open_store(environment.store.url, NO_KEY, opening).base
 
 
 def _kinds(wanted: Desired) -> set[str]:

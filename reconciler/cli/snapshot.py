@@ -7,7 +7,6 @@ not heard is not known, and the plan says so.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from reconciler.model import Desired, Environment
 
 AHEAD_S = 300.0  # by so much may the clock that took a snapshot have been ahead of ours
-_NO_KEY = base64.b64encode(bytes(64)).decode()  # of the shape of a key; it opens nothing
 
 
 # --- taking one ----------------------------------------------------------------------------
@@ -117,7 +115,7 @@ def _check_place(found: Snapshot, environment: Environment) -> None:
             f"a snapshot of another place ({'; '.join(differences)}); take one of this environment"
         )
     try:
-        compose.blobs(environment, found.emulator)
+        compose.emulator_of(environment, {compose.EMULATOR_VARIABLE: found.emulator})
     except ConfigurationError as exc:
         raise ValueError(f"snapshot.emulator: {exc.message}") from exc
     if bool(found.emulator) != bool(compose.emulator_of(environment)):
@@ -157,7 +155,7 @@ def opened_offline(
 ) -> Iterator[session.Session]:
     """The environment as it was: a session that asks nobody, and needs no secret."""
     found, stop = taken.snapshot, session.Stop()
-    environ = dict.fromkeys(compose.secret_variables(wanted), _NO_KEY)
+    environ = dict.fromkeys(compose.secret_variables(wanted), compose.NO_KEY)
     environ[compose.EMULATOR_VARIABLE] = found.emulator
     clock = _Then(found.at)
     with Recorded(found.answers) as http:

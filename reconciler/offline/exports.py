@@ -71,8 +71,7 @@ def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, .
             ]
         )
     chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
-    folder = f"{base}{wanted.environment.store.parts[2]}/"
-    return tuple(_observe(binding, by_binding.get(binding.name), folder) for binding in chosen)
+    return tuple(_observe(binding, by_binding.get(binding.name), base) for binding in chosen)
 
 
 def _files(live: Path) -> list[Path]:

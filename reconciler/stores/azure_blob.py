@@ -32,6 +32,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.response import Response, parse_xml
+from reconciler.stores.azure_hosts import BlobHosts
 from reconciler.stores.azure_sas import VERSION, account_key, sign
 from reconciler.stores.contract import Access, Listed, Place, Properties, Stored, url_of
 from reconciler.stores.reading import Reading
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from reconciler.errors import ReconcilerError
     from reconciler.http.client import Http
-    from reconciler.stores.azure_hosts import BlobHosts
+    from reconciler.stores import Opening
 
 MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024
@@ -251,6 +252,13 @@ class AzureBlob:
             expires_in_s=lasting_s,
             https_only=self._https_only,
         )
+
+
+def open_at(rest: str, key: str, opening: Opening) -> AzureBlob:
+    """The store at `account/container/folder`, or over a whole `account`."""
+    account, _, root = rest.partition("/")
+    hosts = BlobHosts(opening.emulator)
+    return AzureBlob(opening.http, hosts, account, key, root.rstrip("/"), opening.clock)
 
 
 # --- parts --------------------------------------------------------------------------------

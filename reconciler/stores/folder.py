@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader, BufferedWriter
 
+    from reconciler.stores import Opening
     from reconciler.stores.contract import Access
 
 OURS = ".store"  # the folder below the root for the lock file and temporary files
@@ -282,6 +283,11 @@ class FolderStore:
             yield
         except OSError as exc:
             raise _error(f"{doing} {self.root / name}", exc) from exc
+
+
+def open_at(rest: str, key: str, opening: Opening) -> FolderStore:  # noqa: ARG001
+    """The store in a folder; who may enter the folder needs no key."""
+    return FolderStore(opening.folder / rest)
 
 
 def _error(what: str, exc: OSError) -> ReconcilerError:

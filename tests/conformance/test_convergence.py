@@ -239,13 +239,13 @@ def test_an_export_is_planned_against_as_the_live_state_would_be(lab: Lab, tmp_p
         (folder / f"{b.name}.json").write_text(json.dumps(document))
     assert make_plan(
         wanted.environment,
-        observe_exports(wanted, folder, compose.blobs(wanted.environment, lab.url)),
+        observe_exports(wanted, folder, compose.store_base(wanted.environment, lab.url)),
     ).converged
     lab.want("2026-11")
     wanted = lab.desired()
     plan = make_plan(
         wanted.environment,
-        observe_exports(wanted, folder, compose.blobs(wanted.environment, lab.url)),
+        observe_exports(wanted, folder, compose.store_base(wanted.environment, lab.url)),
     )
     assert {(c.action, c.code, c.before, c.after) for c in plan.changes} == {
         (Action.BIND, "offline", "2026-10", "2026-11")

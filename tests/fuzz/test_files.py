@@ -52,7 +52,9 @@ def reads(town: Town, tmp_path: Path) -> dict[str, Callable[[bytes], None]]:
 
     def export(body: bytes) -> None:
         place.write_bytes(body)
-        observed = observe_exports(wanted, place, compose.blobs(wanted.environment, town.lab.url))
+        observed = observe_exports(
+            wanted, place, compose.store_base(wanted.environment, town.lab.url)
+        )
         check_types(observed[0].live)
         shown(make_plan(wanted.environment, observed))
 
