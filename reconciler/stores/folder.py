@@ -6,6 +6,9 @@ folder's lock file held by `flock`, the condition is looked at and the temporary
 name: by a hard link for a create, which fails where anything has the name, and by a rename for a
 replacement. Last the folder itself is forced to the disk, so that the name survives a power cut.
 
+Names that begin with a dot are no names of a store: the lock file, temporary files and what others
+keep beside its files are called so, and no list shows them.
+
 The kernel gives the `flock` back when its process dies, so a killed writer blocks nobody; all it
 leaves is a temporary file, which no list shows and which goes a day later. A writer that is frozen
 inside the lock has looked at the condition already and nobody passes it, so what it does when it
@@ -131,7 +134,7 @@ class FolderStore:
             return
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if name == OURS or _NO_NAME.search(name):
+            if entry.name.startswith(".") or _NO_NAME.search(name):
                 continue
             if entry.is_symlink():
                 raise _symbolic(Path(entry.path))
@@ -253,13 +256,11 @@ class FolderStore:
     def _path(self, name: str) -> Path:
         """The path of a name; RefusedError for one that does not lie below the folder."""
         parts = name.split("/")
-        if any(part in ("", ".", "..") for part in parts) or _NO_NAME.search(name):
+        if any(part[:1] in ("", ".") for part in parts) or _NO_NAME.search(name):
             raise RefusedError(
-                f"{name!r} is not the name of a file in {self.root}: it has an empty part, '.' or "
-                "'..' between slashes, or a control character"
+                f"{name!r} is not the name of a file in {self.root}: a part of it is empty or "
+                "begins with a dot, or it has a control character"
             )
-        if parts[0] == OURS:
-            raise RefusedError(f"{name}: {self.root / OURS} is the store's own; use another name")
         path = self.root
         with self._translated("looking for", name):
             for part in parts:

@@ -149,9 +149,15 @@ def test_a_name_that_leaves_the_folder_is_refused(store: FolderStore, name: str)
     assert list(store.root.iterdir()) == []
 
 
-def test_the_folder_of_temporary_files_is_no_place_for_others(store: FolderStore) -> None:
-    with pytest.raises(RefusedError, match="is the store's own"):
-        store.put(f"{OURS}/lock", b"")
+def test_what_begins_with_a_dot_is_no_file_of_the_store(store: FolderStore) -> None:
+    for name in (f"{OURS}/lock", "a/.b"):
+        with pytest.raises(RefusedError, match="begins with a dot"):
+            store.put(name, b"")
+    store.put("a/b", b"")
+    (store.root / "a" / ".b").touch()
+    (store.root / ".jobs").mkdir()
+    (store.root / ".jobs" / "x").touch()
+    assert [file.name for file in store.list()] == ["a/b"]
 
 
 def test_a_symbolic_link_is_not_followed(store: FolderStore, tmp_path: Path) -> None:
