@@ -123,7 +123,7 @@ class Lab:
 
     def foreseen(self) -> Plan:
         """The plan as people see it: with how long its trainings will take."""
-        return foresee(self.world(read_only=True), self.desired().bindings, self.plan(), 40)
+        return foresee(self.world(read_only=True), self.desired().bindings, self.plan())
 
     def changes(self) -> dict[str, Change]:
         return {change.name: change for change in self.plan().changes}
@@ -137,7 +137,6 @@ class Lab:
     ) -> dict[str, Ended]:
         """The same in another world, with another plan, or one at a time."""
         bindings, plan = self.desired().bindings, plan or self.plan()
-        how = {"most_jobs": 40, **how}
         return converge(world, bindings, plan, self.progress, parallel=parallel, **how)
 
     def apply(self) -> Report:

@@ -43,7 +43,17 @@ MAY_IMPORT = {
     },
     "ledger": {"strict_json", "model", "errors", "stores", "ledger"},
     "engine": {
-        *("model", "errors", "soon", "gates", "limits", "plan", "approval", "verify"),
+        *(
+            "strict_json",
+            "model",
+            "errors",
+            "soon",
+            "gates",
+            "limits",
+            "plan",
+            "approval",
+            "verify",
+        ),
         *("platforms", "stores", "ledger", "engine"),
     },
     "ci": {"strict_json", "model", "errors", "console", "outcome", "http", "render", "ci"},

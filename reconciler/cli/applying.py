@@ -182,7 +182,6 @@ def _trained_exit_code(report: Report) -> int:
 def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) -> dict[str, Ended]:
     """How each binding ended that the plan would change or refuses, by address."""
     from reconciler.engine.run import converge
-    from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS
 
     plans = opened.world.ledger.plans
     approved = order.approval.used(first, plans)
@@ -198,7 +197,6 @@ def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) 
             first,
             progress,
             parallel=opened.width,
-            most_jobs=MAX_UNFINISHED_JOBS,
             goal=goal,
             not_declared=opened.lost.found,
             course=course,

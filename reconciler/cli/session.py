@@ -38,7 +38,6 @@ from reconciler.errors import (
 )
 from reconciler.http.client import Http
 from reconciler.model import Actor, NotDeclared
-from reconciler.platforms.studio.bes import MAX_UNFINISHED_JOBS
 from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
@@ -337,7 +336,7 @@ class Session:
         wanted = self.wanted
         made = make_plan(wanted.environment, observed, wanted.declared, self.lost, self.prune)
         made = replace(made, world=self.emulated)
-        return foresee(self.world, self.wanted.bindings, made, MAX_UNFINISHED_JOBS)
+        return foresee(self.world, self.wanted.bindings, made)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""Pure: the evaluation CSV of a training job -> metrics (STUDIO_PROTOCOL.md §4.5)."""
+"""Pure: what a training job measured -> metrics, from JSON or an evaluation CSV, by content.
+
+The CSV is what Studio's Evaluate Model writes (STUDIO_PROTOCOL.md §4.5).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,28 @@ import math
 from itertools import islice
 
 from reconciler.errors import UnreadableError
+from reconciler.strict_json import parse_json
 
 MOST_BYTES = 1024 * 1024  # of the two lines that are read
+
+
+def parse_metrics(content: bytes) -> dict[str, float]:
+    """Metric by name, from a JSON object of numbers, or from an evaluation CSV.
+
+    Raises UnreadableError where there is no metric at all, or a JSON value is no finite number.
+    """
+    if not content[:MOST_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return parse_evaluation(content)
+    try:
+        found = parse_json(content, unique=True)
+    except ValueError as exc:
+        raise UnreadableError(f"its metrics are not JSON: {exc}") from exc
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UnreadableError(f'its metric "{name}" is not a number')
+    if not found:
+        raise UnreadableError("its metrics hold no number")
+    return {name: float(value) for name, value in found.items()}
 
 
 def parse_evaluation(content: bytes) -> dict[str, float]:

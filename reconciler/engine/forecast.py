@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 MOST_RUNS = 20  # the last ones tell more of the next than those of years ago
 
 
-def foresee(world: World, bindings: Iterable[Binding], plan: Plan, at_once: int) -> Plan:
-    """The plan whose trainings say how long such took before; `at_once` of them run together."""
+def foresee(world: World, bindings: Iterable[Binding], plan: Plan) -> Plan:
+    """The plan whose trainings say how long such took before, and how many run at a time."""
     if not any(change.trains for change in plan.changes):
         return plan
     by_address = {str(binding.address): binding for binding in bindings}
@@ -30,7 +30,7 @@ def foresee(world: World, bindings: Iterable[Binding], plan: Plan, at_once: int)
     models = sorted({binding.version.model for binding in training.values()})
     took = {model: _durations(world, model) for model in models}
     forecasts = {
-        address: _forecast(binding, took[binding.version.model], at_once)
+        address: _forecast(world, binding, took[binding.version.model])
         for address, binding in training.items()
     }
     changes = (replace(c, forecast=forecasts.get(c.address)) for c in plan.changes)
@@ -46,6 +46,7 @@ def _durations(world: World, model: str) -> list[float]:
         return []
 
 
-def _forecast(binding: Binding, took: list[float], at_once: int) -> Forecast:
+def _forecast(world: World, binding: Binding, took: list[float]) -> Forecast:
     seconds = statistics.median(took) if len(took) >= LEAST_RUNS else None
+    at_once = world.trainers[binding.recipe.service].most_jobs
     return Forecast(binding.recipe.service, at_once, len(took), seconds)

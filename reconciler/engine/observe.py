@@ -7,7 +7,7 @@ import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.engine.evaluation import parse_evaluation
+from reconciler.engine.evaluation import parse_metrics
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
@@ -24,7 +24,7 @@ from reconciler.model import (
     RuleKind,
     Witness,
 )
-from reconciler.platforms.trainer import Job, JobState
+from reconciler.platforms.contract import METRICS, MODEL, Job, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +176,10 @@ def _by_attempt(world: World, binding: Binding, manifest: Manifest, base: Artifa
     if last.failure:
         seen = replace(base, failure=last.failure)
     else:
-        job = world.trainers[manifest.recipe.service].look(last.job)
+        trainer = world.trainers[manifest.recipe.service]
+        job = trainer.look(last.job)
+        if job.state is JobState.NOT_STARTED and last.started_at and trainer.forgets:
+            job = Job(JobState.FAILED, "it was started, and the engine knows it no more")
         seen = _by_job(world, binding, replace(base, noted=bool(last.started_at)), job, last)
     if not seen.failure:
         return seen
@@ -242,11 +245,13 @@ def _finished(
     UnreadableError where they are another version's: then the answer is about another job.
     """
     try:
-        model = _model(job, binding.recipe.output_ports.get("model", ""))
+        if MODEL not in job.outputs:
+            raise UnreadableError(job.message or "it left no model")
+        model = _ref(job.outputs[MODEL], MODEL)
         other = "" if model == base.ref else world.ledger.version_name(model, binding.version)
         if model != base.ref and not other:
             raise UnreadableError(f"the model was written to {model}, not to {base.ref}")
-        metrics = {} if other else _metrics(world, binding, job)
+        metrics = {} if other else _metrics(world, job)
     except UnreadableError as exc:
         return _failed(base, f"finished, but {exc.message}")
     if other:
@@ -281,33 +286,18 @@ def _data_rows(path: str, content: bytes) -> int:
         return 0
 
 
-def _model(job: Job, port: str) -> ModelRef:
-    """The `.ilearner` output: its port and number depend on the experiment (§4.5).
-
-    Where there are several, since transforms are files of this kind too, the declared port tells.
-    """
-    found = _with_ending(job, (".ilearner",))
-    if len(found) != 1 and port not in found:
-        raise UnreadableError(f"{len(found)} of its outputs are .ilearner files, not one")
-    place = found.get(port) or next(iter(found.values()))
-    return _ref(place, "model")
-
-
-def _metrics(world: World, binding: Binding, job: Job) -> dict[str, float]:
-    """The metrics of the job's evaluation; {} where it made none: gates are then inconclusive."""
-    found = _with_ending(job, (".csv", ".tsv"))
-    port = binding.recipe.output_ports.get("evaluation", "")
-    place = found.get(port) or next(iter(found.values()), None)
-    if place is None:
+def _metrics(world: World, job: Job) -> dict[str, float]:
+    """The metrics that the job left; {} where it left none: gates are then inconclusive."""
+    if METRICS not in job.outputs:
         return {}
-    ref = _ref(place, "evaluation")
+    ref = _ref(job.outputs[METRICS], METRICS)
     at = world.file_at(ref.url)
     if at is None:
-        raise UnreadableError(f"the evaluation was written to {ref}, which is not in the store")
+        raise UnreadableError(f"its metrics were written to {ref}, which is not in the store")
     file = at[0].get(at[1])
     if file is None:
-        raise UnreadableError(f"there is no evaluation at {ref}")
-    return parse_evaluation(file.content)
+        raise UnreadableError(f"there are no metrics at {ref}")
+    return parse_metrics(file.content)
 
 
 def _ref(place: Place, role: str) -> ModelRef:
@@ -315,14 +305,6 @@ def _ref(place: Place, role: str) -> ModelRef:
         return ModelRef(place.uri)
     except ValueError as exc:
         raise UnreadableError(f"its {role} output is not at a plain URL: {exc}") from exc
-
-
-def _with_ending(job: Job, endings: tuple[str, ...]) -> dict[str, Place]:
-    return {
-        port: place
-        for port, place in sorted(job.outputs.items())
-        if place.uri.casefold().endswith(endings)
-    }
 
 
 def _if_the_file_is_there(

@@ -41,7 +41,6 @@ def converge(
     progress: Progress,
     *,
     parallel: int,
-    most_jobs: int,
     goal: Goal = Goal.SERVED,
     not_declared: Iterable[Owned] = (),
     course: Course | None = None,
@@ -54,12 +53,13 @@ def converge(
     """
     by_address = {str(binding.address): binding for binding in bindings}
     changes = [c for c in plan.changes if concerns(goal, c)]
-    course = course or Course(tuple(changes))
+    course, trainers = course or Course(tuple(changes)), world.trainers
     work = [(by_address[c.address], c) for c in changes if c.code != Reason.NOT_DECLARED]
     lost = {str(owned.address): owned for owned in not_declared}
     course.ended.update({c.address: _refused(c) for c in plan.changes if c.action is Action.BLOCK})
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
-        shared = Shared(world, goal, progress, JobSlots(most_jobs), beside(pool))
+        slots = JobSlots(lambda service: trainers[service].most_jobs)
+        shared = Shared(world, goal, progress, slots, beside(pool))
         schedule = _scheduled(work, shared, course)
         for change in changes:
             if change.code == Reason.NOT_DECLARED:

@@ -72,10 +72,10 @@ class Schedule:
 
     def due(self, now: float, most: int) -> list[tuple[Run, Callable[[], Outcome]]]:
         """Up to `most` steps that are due, those of trainings first."""
-        for line in self._lines.values():
+        for service, line in self._lines.items():
             self._release_followers(line, now)
             self._hand_out_slots(line, now)
-            self._make_ready(line, now)
+            self._make_ready(service, line, now)
         found: list[tuple[Run, Callable[[], Outcome]]] = []
         for heap in (self._urgent, self._others):
             while heap and heap[0][0] <= now and len(found) < most:
@@ -107,8 +107,8 @@ class Schedule:
             else:
                 break
 
-    def _make_ready(self, line: _Line, now: float) -> None:
-        while line.waiting and len(line.looking) + len(line.ready) < self._slots.most:
+    def _make_ready(self, service: str, line: _Line, now: float) -> None:
+        while line.waiting and len(line.looking) + len(line.ready) < self._slots.most(service):
             run = line.waiting.popleft()
             line.looking.add(run.address)
             self._line_of[run.address] = line

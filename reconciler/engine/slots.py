@@ -7,13 +7,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.model import Binding
 
 
 class JobSlots:
     """The slots of each training service. A version takes one, whichever binding makes it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: Callable[[str], int]) -> None:
         self.most = most
         self._guard = threading.Lock()
         self._held: dict[str, dict[str, str]] = defaultdict(dict)  # by service: key → name
@@ -22,7 +24,7 @@ class JobSlots:
         """Whether the binding's training may go on; a training that holds a slot keeps it."""
         with self._guard:
             held = self._held[binding.recipe.service]
-            if binding.key not in held and len(held) >= self.most:
+            if binding.key not in held and len(held) >= self.most(binding.recipe.service):
                 return False
             held.setdefault(binding.key, binding.name)
             return True

@@ -17,15 +17,13 @@ from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import ArtifactState, Reason
-from reconciler.platforms.trainer import JobState
+from reconciler.platforms.contract import METRICS, MODEL, JobState, Order
 from reconciler.stores.contract import Access, url_of
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.model import Artifact, Binding
-    from reconciler.platforms.trainer import Job, Trainer
     from reconciler.soon import Soon
-    from reconciler.stores.contract import Place
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +46,16 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
 
     The state of a new job may be read while its id is noted: before that nobody else can start it.
     """
-    trainer = world.trainers[binding.recipe.service]
+    trainer, attempts = world.trainers[binding.recipe.service], entry.manifest.attempts
     if not _needs_a_job(entry, binding):
-        job = entry.manifest.attempts[-1].job
-        _start(world, trainer, entry, trainer.look(job))
+        job = attempts[-1].job
+        if trainer.look(job).state is JobState.NOT_STARTED:
+            trainer.start(job, _order(world, binding, len(attempts)))
+            _note_start(world, entry)
         return job
     inputs = fingerprints(world, binding)
-    job = trainer.submit(binding.recipe, _inputs(world, binding), _outputs(world, binding))
+    order = _order(world, binding, len(attempts) + 1)
+    job = trainer.prepare(order)
     seen = soon(lambda: trainer.look(job))
     attempt = Attempt(job, timestamp(world.clock.now()), inputs)
     try:
@@ -62,19 +63,15 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
     except ConflictError:
         log.debug("job %s stays unstarted: another run noted its own first", job)
         return ""
-    _start(world, trainer, entry, seen())
+    if seen().state is JobState.NOT_STARTED:
+        trainer.start(job, order)
+        _note_start(world, entry)
     return job
 
 
 def _needs_a_job(entry: Entry, binding: Binding) -> bool:
     attempts = entry.manifest.attempts
     return not attempts or (bool(attempts[-1].failure) and len(attempts) < binding.attempts)
-
-
-def _start(world: World, trainer: Trainer, entry: Entry, seen: Job) -> None:
-    if seen.state is JobState.NOT_STARTED:
-        trainer.start(entry.manifest.attempts[-1].job)
-        _note_start(world, entry)
 
 
 def _note_start(world: World, entry: Entry) -> None:
@@ -99,22 +96,27 @@ def _manifest(world: World, binding: Binding) -> Manifest:
     )
 
 
-def _inputs(world: World, binding: Binding) -> dict[str, Place]:
-    lasting_s = access_s(binding)
-    return {port: world.data.grant(p, Access.READ, lasting_s) for port, p in binding.recipe.inputs}
-
-
-def _outputs(world: World, binding: Binding) -> dict[str, Place]:
-    lasting_s = access_s(binding)
+def _order(world: World, binding: Binding, attempt: int) -> Order:
+    """What makes the version: access to its inputs, and to where its outputs must be."""
+    version, lasting_s = binding.version, access_s(binding)
     names = {
-        "model": world.ledger.model_name(binding.version),
-        "evaluation": world.ledger.evaluation_name(binding.version),
+        MODEL: world.ledger.model_name(version),
+        METRICS: world.ledger.evaluation_name(version),
     }
-    ports = binding.recipe.output_ports
-    return {
-        port: world.store.grant(names[role], Access.WRITE, lasting_s)
-        for role, port in ports.items()
-    }
+    return Order(
+        key=binding.key,
+        attempt=attempt,
+        recipe=binding.recipe,
+        inputs={
+            name: world.data.grant(path, Access.READ, lasting_s)
+            for name, path in binding.recipe.inputs
+        },
+        outputs={
+            role: world.store.grant(name, Access.WRITE, lasting_s) for role, name in names.items()
+        },
+        timeout_s=binding.timeout_s,
+        labels={"model": version.model, "version": version.version},
+    )
 
 
 def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") -> None:

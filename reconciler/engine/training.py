@@ -14,7 +14,7 @@ from reconciler.engine.job_times import Watch
 from reconciler.engine.steps import Again, Patience, Ready
 from reconciler.engine.train import claim, train_step
 from reconciler.model import Action
-from reconciler.platforms.trainer import ENDED, JobState
+from reconciler.platforms.contract import ENDED, JobState, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,22 +23,34 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Entry
     from reconciler.model import Binding, Change, Observed
-    from reconciler.platforms.trainer import Job, Trainer
+    from reconciler.platforms.contract import Job, Order
 
 LOOK_LASTS_S = 60.0  # how old a look may be that a training begins by
 
 
-class _Ended:
-    """A training service of which the last word about one job is known."""
+class _Ended(Trainer):
+    """A training engine of which the last word about one job is known."""
 
     def __init__(self, trainer: Trainer, job: str, seen: Job) -> None:
         self._job, self._seen = job, seen
-        self._look = trainer.look
-        self.submit, self.start, self.cancel = trainer.submit, trainer.start, trainer.cancel
+        self._trainer = trainer
+        self.most_jobs, self.forgets = trainer.most_jobs, trainer.forgets
 
     def look(self, job: str) -> Job:
         """The job as it is now: no job leaves the state in which it ended (§4.3)."""
-        return self._seen if job == self._job else self._look(job)
+        return self._seen if job == self._job else self._trainer.look(job)
+
+    def prepare(self, order: Order) -> str:
+        """As the engine does."""
+        return self._trainer.prepare(order)
+
+    def start(self, job: str, order: Order) -> None:
+        """As the engine does."""
+        self._trainer.start(job, order)
+
+    def cancel(self, job: str) -> None:
+        """As the engine does."""
+        self._trainer.cancel(job)
 
 
 class Training:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.ledger import Ledger
     from reconciler.model import Actor, EventKind, Record
-    from reconciler.platforms.contract import Target
-    from reconciler.platforms.trainer import Trainer
+    from reconciler.platforms.contract import Target, Trainer
     from reconciler.stores.contract import Store
 
 

@@ -12,7 +12,7 @@ A module offers:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
         Model,
         ModelRef,
         Owned,
+        Recipe,
         Score,
         SecretName,
     )
     from reconciler.soon import Soon
+    from reconciler.stores.contract import Place
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,91 @@ class Target(Protocol):
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:
         """What the endpoint, or its staged candidate, answers to the binding's probe."""
         raise _cannot("be scored")
+
+
+class JobState(StrEnum):
+    """The states of a training job."""
+
+    NOT_STARTED = "NotStarted"  # also of an id that nobody started
+    RUNNING = "Running"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    FINISHED = "Finished"
+    FORGOTTEN = "Forgotten"  # the engine knows no such job (any more)
+
+
+ENDED = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.FINISHED})
+MODEL, METRICS = "model", "metrics"  # the roles of a job's outputs
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an engine says of one job.
+
+    `outputs` are by role, `MODEL` and `METRICS`, and empty until it is finished. `message` says why
+    it failed, with the last lines of its log, or why a finished one left no model.
+    """
+
+    state: JobState
+    message: str = ""
+    outputs: Mapping[str, Place] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that it takes to start a job. It is made again from the manifest after a crash.
+
+    `key` is the training key (64 hex), `attempt` counts from 1. `inputs` are by the recipe's names,
+    `outputs` by role. `labels` are for people who look at the engine's own list of jobs.
+    """
+
+    key: str
+    attempt: int
+    recipe: Recipe
+    inputs: Mapping[str, Place] = field(hash=False)
+    outputs: Mapping[str, Place] = field(hash=False)
+    timeout_s: float
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def job(self) -> str:
+        """The id of the job, where the client may choose it: one for each attempt."""
+        return f"rc-{self.key[:32]}-a{self.attempt}"
+
+
+class Trainer(Protocol):
+    """What the engine of this program asks of a training engine, from many threads.
+
+    A job is observed like everything else: nobody waits inside a call, so a run that is killed
+    loses nothing. The ledger notes the job's id between `prepare` and `start`; of any number of
+    runs one notes its own, and only that job is ever started.
+
+    `most_jobs` may be unfinished at a time. `forgets` says that the engine may lose a job that was
+    started, and then knows nothing of it: such a job is lost, and the next attempt has another id.
+    """
+
+    most_jobs: int = 16
+    forgets: bool = False
+
+    def prepare(self, order: Order) -> str:
+        """The id of a job that runs nothing until it is started. Never retried."""
+        return order.job
+
+    def start(self, job: str, order: Order) -> None:
+        """Start the job; one that was started before is left alone."""
+        ...
+
+    def look(self, job: str) -> Job:
+        """The job as it is now."""
+        ...
+
+    def cancel(self, job: str) -> None:
+        """End a job; a job that is gone is fine."""
+        ...
+
+    def log(self, job: str) -> str:
+        """Its last lines, for the error; "" where the engine keeps none."""
+        return ""
 
 
 def _cannot(do: str) -> RefusedError:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from reconciler.http.origins import Origins
     from reconciler.http.urls import Origin
     from reconciler.model import Auth, Binding, ModelRef, Source
-    from reconciler.platforms.contract import Target, TargetModule
-    from reconciler.platforms.trainer import Trainer
+    from reconciler.platforms.contract import Target, TargetModule, Trainer
     from reconciler.stores.contract import Place
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.

@@ -139,7 +139,7 @@ def begin_swap(lab: Lab) -> Plan:
     run = BindingRun(
         binding,
         approved.changes[0],
-        Shared(world, Goal.SERVED, Quiet(), JobSlots(1), lambda work: work),
+        Shared(world, Goal.SERVED, Quiet(), JobSlots(lambda _: 1), lambda work: work),
     )
     run.step()
     lab.clock.advance(60)

@@ -28,7 +28,7 @@ def test_nothing_is_asked_where_nothing_is_trained(lab: Lab) -> None:
     lab.apply()
     plan, world = lab.plan(), lab.world(read_only=True)
     lab.sent.clear()
-    assert foresee(world, lab.desired().bindings, plan, 40) == plan
+    assert foresee(world, lab.desired().bindings, plan) == plan
     assert lab.sent == []
 
 
@@ -60,7 +60,7 @@ def test_a_plan_is_shown_also_where_nobody_can_tell(
         raise UnavailableError("503")
 
     monkeypatch.setattr(world.ledger, "durations", unreadable)
-    found = foresee(world, lab.desired().bindings, plan, 40)
+    found = foresee(world, lab.desired().bindings, plan)
     trained = [change for change in found.changes if change.action is Action.TRAIN]
     assert trained
     assert all(c.forecast is not None and c.forecast.seconds is None for c in trained)

@@ -175,7 +175,9 @@ def test_a_binding_that_cannot_submit_its_job_leaves_its_slot_to_the_next(
     lab.cloud.faults.script(Fault("bes.submit", "status", status=400))
     looks = iter(range(5_000))  # who waits for ever is stopped
     world = replace(lab.world(), stopping=lambda: next(looks, None) is None)
-    ended = lab.converge(world, 1, most_jobs=1)
+    for trainer in world.trainers.values():
+        trainer.most_jobs = 1
+    ended = lab.converge(world, 1)
     failed = [one for one in ended.values() if one.failure is not None]
     assert len(ended) == 3
     assert len(failed) == 1

@@ -13,7 +13,7 @@ from reconciler.errors import ConflictError
 from reconciler.ledger import Attempt
 from reconciler.ledger.lock import Holder
 from reconciler.model import Actor, Record
-from reconciler.platforms.trainer import JobState
+from reconciler.platforms.contract import JobState
 from tests.lab import Lab, LabClock
 
 if TYPE_CHECKING:

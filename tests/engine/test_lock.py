@@ -20,6 +20,7 @@ from reconciler.errors import ConflictError, LockError, StoppedError, Unavailabl
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
 from reconciler.model import Actor, Model
+from reconciler.platforms.contract import Order
 from reconciler.stores.folder import FolderStore
 from tests.lab import Lab, LabClock
 
@@ -344,13 +345,14 @@ def every_write(lab: Lab, world: World) -> list[Callable[[], object]]:
         for name in ("breast-cancer", "diabetes-young")
     )
     trainer = world.trainers[new.recipe.service]
+    order = Order(new.key, 1, new.recipe, {}, {}, 60.0)
     ref = world.ledger.ref(classic.version)
     return [
         lambda: world.targets[new.kind].switch(new, Model(ref)),
         lambda: world.targets[classic.kind].switch(classic, Model(ref)),
         lambda: world.ledger._store.put("x", b"x"),
-        lambda: trainer.submit(new.recipe, {}, {}),
-        lambda: trainer.start("x" * 32),
+        lambda: trainer.prepare(order),
+        lambda: trainer.start("x" * 32, order),
         lambda: trainer.cancel("x" * 32),
     ]
 

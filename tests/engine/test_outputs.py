@@ -1,4 +1,4 @@
-"""Which of a finished job's outputs is the model: told by its file, not by the port's number."""
+"""What a job that ended, or that nobody knows any more, makes of its version."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.engine.observe import _by_job, _model, _rows, access_s
+from reconciler.engine.observe import _by_job, _rows, access_s
 from reconciler.engine.world import timestamp
 from reconciler.errors import UnreadableError
 from reconciler.ledger import Attempt
-from reconciler.model import Artifact, ArtifactState, ModelRef, Rule, RuleKind
-from reconciler.platforms.trainer import Job, JobState
+from reconciler.model import Artifact, ArtifactState, Rule, RuleKind
+from reconciler.platforms.contract import Job, JobState
 from reconciler.stores.contract import Place
 from tests.lab import Lab
 
@@ -31,26 +31,6 @@ def finished(**outputs: str) -> Job:
     return Job(JobState.FINISHED, outputs=places)
 
 
-@pytest.mark.parametrize("port", ["output1", "output2", ""])
-def test_the_only_model_file_is_the_model_whatever_its_port(port: str) -> None:
-    job = finished(output1="models/churn/1/evaluation.csv", output2=OURS)
-    assert _model(job, port) == ModelRef(f"https://a.b/{OURS}")
-
-
-def test_of_two_model_files_the_one_at_the_declared_port_is_the_model() -> None:
-    """A transform is a file of this kind too (§3.4); without an override it lies elsewhere."""
-    job = finished(output1="experimentoutput/7/7.ilearner", output2=OURS)
-    assert _model(job, "output2") == ModelRef(f"https://a.b/{OURS}")
-
-
-@pytest.mark.parametrize("outputs", [{}, {"output1": "a/1.ilearner", "output2": "a/2.ilearner"}])
-def test_no_model_file_or_two_that_nothing_tells_apart_are_unreadable(
-    outputs: dict[str, str],
-) -> None:
-    with pytest.raises(UnreadableError, match=r"of its outputs are \.ilearner files, not one"):
-        _model(finished(**outputs), "output3")
-
-
 @pytest.fixture
 def scene(tmp_path: Path) -> tuple[World, Binding, Artifact]:
     """A world, a binding, and the artifact that its job is to make."""
@@ -65,7 +45,7 @@ def test_a_model_that_is_not_where_it_was_to_be_written_is_none_of_ours(
     scene: tuple[World, Binding, Artifact],
 ) -> None:
     world, binding, base = scene
-    seen = _by_job(world, binding, base, finished(output1="models/m.ilearner"), Attempt("1", ""))
+    seen = _by_job(world, binding, base, finished(model="models/m.ilearner"), Attempt("1", ""))
     assert seen.state is ArtifactState.ABSENT
     assert "the model was written to https://a.b/models/m.ilearner, not to" in seen.failure
 

@@ -15,7 +15,7 @@ from reconciler.engine.binding import BindingRun
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again
 from reconciler.engine.train import claim, train_step
-from reconciler.platforms.trainer import JobState
+from reconciler.platforms.contract import JobState
 from reconciler.soon import beside
 from tests.lab import Lab
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import Binding
-    from reconciler.platforms.trainer import Job
+    from reconciler.platforms.contract import Job
 
 
 @pytest.fixture
@@ -45,7 +45,10 @@ def test_no_more_jobs_are_unfinished_at_once_than_allowed(
         most = max(most, len(diabetes))
 
     monkeypatch.setattr(lab.cloud, "_settle", watched)
-    ended = lab.converge(lab.world(), 8, most_jobs=1)
+    world = lab.world()
+    for trainer in world.trainers.values():
+        trainer.most_jobs = 1
+    ended = lab.converge(world, 8)
     assert all(outcome.proof for outcome in ended.values())
     assert most == 1
     assert any(said[1] == "queued" for said in lab.progress.said)
@@ -53,7 +56,7 @@ def test_no_more_jobs_are_unfinished_at_once_than_allowed(
 
 def test_slots_are_counted_per_training_service_and_kept_until_given_back(lab: Lab) -> None:
     young, other, new = _bindings(lab)
-    slots = JobSlots(1)
+    slots = JobSlots(lambda _: 1)
     assert slots.take(young)
     assert slots.take(young)
     assert not slots.take(other)

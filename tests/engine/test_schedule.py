@@ -14,13 +14,13 @@ from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again, Ended, Goal, Ready, Shared
 from reconciler.engine.training import Training
-from reconciler.platforms.trainer import Job, JobState
+from reconciler.platforms.contract import Job, JobState
 from tests.test_plan import binding
 
 if TYPE_CHECKING:
     from reconciler.model import Binding
 
-VERBS = ("submit", "start", "cancel")
+VERBS = ("prepare", "start", "cancel", "most_jobs", "forgets")
 
 
 class Run:
@@ -55,13 +55,13 @@ def queue(schedule: Schedule, *runs: Any) -> None:
 
 
 def test_a_schedule_of_nothing_is_over() -> None:
-    schedule = Schedule(JobSlots(1))
+    schedule = Schedule(JobSlots(lambda _: 1))
     assert not schedule
     assert due(schedule) == []
 
 
 def test_only_as_many_are_looked_at_as_there_are_slots() -> None:
-    schedule = Schedule(JobSlots(2))
+    schedule = Schedule(JobSlots(lambda _: 2))
     queue(schedule, *(run(name) for name in "abcde"))
     assert due(schedule) == ["step a", "step b"]
     assert due(schedule) == []
@@ -69,7 +69,7 @@ def test_only_as_many_are_looked_at_as_there_are_slots() -> None:
 
 
 def test_who_is_ready_begins_when_there_is_a_slot_and_another_is_made_ready() -> None:
-    slots = JobSlots(1)
+    slots = JobSlots(lambda _: 1)
     schedule = Schedule(slots)
     a, b, c = runs = [run(name) for name in "abc"]
     queue(schedule, *runs)
@@ -85,7 +85,7 @@ def test_who_is_ready_begins_when_there_is_a_slot_and_another_is_made_ready() ->
 
 
 def test_a_binding_of_a_version_that_another_trains_waits_for_that() -> None:
-    slots = JobSlots(3)
+    slots = JobSlots(lambda _: 3)
     schedule = Schedule(slots)
     leader, follower = run("leader", "same"), run("follower", "same")
     queue(schedule, leader, follower)
@@ -102,7 +102,7 @@ def test_a_binding_of_a_version_that_another_trains_waits_for_that() -> None:
 
 
 def test_a_step_that_failed_makes_room_for_another_to_be_made_ready() -> None:
-    schedule = Schedule(JobSlots(1))
+    schedule = Schedule(JobSlots(lambda _: 1))
     a, b = run("a"), run("b")
     queue(schedule, a, b)
     assert due(schedule) == ["step a"]
@@ -112,7 +112,7 @@ def test_a_step_that_failed_makes_room_for_another_to_be_made_ready() -> None:
 
 
 def test_trainings_go_before_what_was_due_earlier() -> None:
-    schedule = Schedule(JobSlots(2))
+    schedule = Schedule(JobSlots(lambda _: 2))
     other, training = run("other"), run("training")
     schedule.add(other, 1.0)
     training.training = True
@@ -163,7 +163,11 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
     )
     progress = SimpleNamespace(phase=lambda *_: None)
     shared = Shared(
-        cast("Any", world), Goal.SERVED, cast("Any", progress), JobSlots(1), lambda work: work
+        cast("Any", world),
+        Goal.SERVED,
+        cast("Any", progress),
+        JobSlots(lambda _: 1),
+        lambda work: work,
     )
     for _ in range(40):
         training, began_s = Training(binding(), shared), now_s

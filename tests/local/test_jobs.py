@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.platforms.contract import JobState
 from reconciler.platforms.local.code import digest_of
 from reconciler.platforms.local.jobs import LocalJobs
-from reconciler.platforms.trainer import JobState
 from reconciler.stores.contract import Place
 
 ROOT = Path(__file__).parent.parent.parent

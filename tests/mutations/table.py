@@ -291,13 +291,13 @@ _TRAIN = _mutations(
     (
         "a job is started before it is noted",
         "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n",
-        "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n    trainer.start(job)\n",
+        "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n    trainer.start(job, order)\n",
         "tests/engine/test_run.py::test_the_state_of_a_new_job_is_read_beside_its_note_where_a_thread_is_free",
     ),
     (
         "a job is started although another run noted its own first",
         'log.debug("job %s stays unstarted: another run noted its own first", job)\n        return ""',
-        'trainer.start(job)\n        return ""',
+        'trainer.start(job, order)\n        return ""',
         "tests/engine/test_ledger.py::test_a_job_is_not_started_where_another_run_noted_its_own_first",
     ),
     (
@@ -308,7 +308,7 @@ _TRAIN = _mutations(
     ),
     (
         "a job is started again whatever its state",
-        "if seen.state is JobState.NOT_STARTED:",
+        "if trainer.look(job).state is JobState.NOT_STARTED:",
         "if True:",
         "tests/engine/test_ledger.py::test_a_job_that_runs_is_not_started_again",
     ),

@@ -102,7 +102,7 @@ def unlocked(lab: Lab) -> dict[str, Ended]:
     with Http(threads=8, backoff_s=0.01) as http:
         world = compose.connect(wanted, http, environ=lab.environ)
         plan = make_plan(wanted.environment, observe_all(world, wanted.bindings, 8))
-        return converge(world, wanted.bindings, plan, Quiet(), parallel=8, most_jobs=40)
+        return converge(world, wanted.bindings, plan, Quiet(), parallel=8)
 
 
 def test_a_run_without_the_lock_is_seen(lab: Lab) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.engine.evaluation import parse_evaluation
+from reconciler.engine.evaluation import parse_evaluation, parse_metrics
 from reconciler.errors import UnreadableError
 from reconciler.http.response import Headers, Response
+from reconciler.platforms.contract import METRICS, MODEL, Job, JobState, Order
 from reconciler.platforms.studio.bes import BatchExecution, parse_job
 from reconciler.platforms.studio.hosts import Hosts
-from reconciler.platforms.trainer import JobState
 from reconciler.stores.contract import Place
 from tests.test_plan import RECIPE
 
@@ -39,11 +39,43 @@ def test_states_come_as_numbers_or_words(code: object, state: JobState) -> None:
 
 
 @pytest.mark.parametrize("code", [4, "4", "Finished"])
-def test_a_finished_job_has_outputs_by_port(code: object) -> None:
+def test_a_finished_job_has_outputs_by_role(code: object) -> None:
     place = {"BaseLocation": "https://a/", "RelativeLocation": "c/m.ilearner", "SasBlobToken": "?s"}
     job = parse_job({"StatusCode": code, "Results": {"output2": place}, "Extra": 1})
     assert job.state is JobState.FINISHED
-    assert job.outputs["output2"] == Place("https://a/c/m.ilearner", "?s")
+    assert job.outputs[MODEL] == Place("https://a/c/m.ilearner", "?s")
+
+
+OURS = "models/churn/1/model.ilearner"
+
+
+def finished(**outputs: str) -> Job:
+    results = {
+        port: {"BaseLocation": "https://a.b/", "RelativeLocation": path, "SasBlobToken": "?s"}
+        for port, path in outputs.items()
+    }
+    return parse_job({"StatusCode": 4, "Results": results})
+
+
+def test_the_only_model_file_is_the_model_whatever_its_port() -> None:
+    job = finished(output1="models/churn/1/evaluation.csv", output2="experimentoutput/7.ilearner")
+    assert job.outputs[MODEL].uri == "https://a.b/experimentoutput/7.ilearner"
+    assert job.outputs[METRICS].uri == "https://a.b/models/churn/1/evaluation.csv"
+
+
+def test_of_two_model_files_the_one_at_our_name_is_the_model() -> None:
+    """A transform is a file of this kind too (§3.4); without an override it lies elsewhere."""
+    job = finished(output1="experimentoutput/7/7.ilearner", output2=OURS)
+    assert job.outputs[MODEL].uri == f"https://a.b/{OURS}"
+
+
+@pytest.mark.parametrize("outputs", [{}, {"output1": "a/1.ilearner", "output2": "a/2.ilearner"}])
+def test_no_model_file_or_two_that_nothing_tells_apart_are_no_model(
+    outputs: dict[str, str],
+) -> None:
+    job = finished(**outputs)
+    assert MODEL not in job.outputs
+    assert "of its outputs are .ilearner files, not one" in job.message
 
 
 @pytest.mark.parametrize(
@@ -86,6 +118,20 @@ def test_an_evaluation_without_metrics_is_unreadable(content: bytes) -> None:
         parse_evaluation(content)
 
 
+def test_metrics_are_json_or_the_evaluation_by_content() -> None:
+    assert parse_metrics(b'\xef\xbb\xbf {"AUC": 0.9, "n": 3}') == {"AUC": 0.9, "n": 3.0}
+    assert parse_metrics(b"AUC,F1\n0.9,0.5\n") == {"AUC": 0.9, "F1": 0.5}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"{}", b'{"AUC": NaN}', b'{"AUC": "0.9"}', b'{"AUC": true}', b'{"a": 1, "a": 2}'],
+)
+def test_json_without_finite_metrics_is_unreadable(content: bytes) -> None:
+    with pytest.raises(UnreadableError, match="its metric"):
+        parse_metrics(content)
+
+
 NO_IDS = [
     "../../../../subscriptions/x?y=1#z",
     "..",
@@ -99,6 +145,9 @@ NO_IDS = [
     "",
     "a" * 129,
 ]
+
+
+ORDER = Order("k" * 64, 1, RECIPE, {}, {}, 60.0)
 
 
 class Handing:
@@ -120,9 +169,9 @@ def test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path(job: str) -> None
     service = SimpleNamespace(name="t", url="https://ussouthcentral.services.azureml.net/x")
     jobs = BatchExecution(http, Hosts(""), service, "a-key-of-a-test")  # type: ignore[arg-type]
     with pytest.raises(UnreadableError, match=r"no id|no job id"):
-        jobs.submit(RECIPE, {}, {})
+        jobs.prepare(ORDER)
     http.asked.clear()
-    for ask in (jobs.look, jobs.start, jobs.cancel):
+    for ask in (jobs.look, lambda one: jobs.start(one, ORDER), jobs.cancel):
         with pytest.raises(UnreadableError, match="which is no id"):
             ask(job)
     assert http.asked == []

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import ConfigurationError, RefusedError, UnavailableError, printable
+from reconciler.platforms.contract import Job, JobState
 from reconciler.platforms.local import runner
 from reconciler.platforms.local.code import copy_to, digest_of
-from reconciler.platforms.trainer import Job, JobState
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from reconciler.errors import Problem
     from reconciler.model import Address, Binding, Environment, SecretName
-    from reconciler.platforms.contract import Target
+    from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
-    from reconciler.platforms.trainer import Trainer
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 # STUDIO_PROTOCOL.md §4.8: a job with any other input is refused (InvalidBlobExtension)

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import NotFoundError, RejectedError, UnreadableError
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import path_id
+from reconciler.platforms.contract import METRICS, MODEL, Job, JobState, Order, Trainer
 from reconciler.platforms.studio.blobs import reference
-from reconciler.platforms.trainer import Job, JobState
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.http.client import Http
-    from reconciler.model import Recipe
     from reconciler.platforms.studio.connection import TrainingService
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.stores.azure_hosts import BlobHosts
 
-MAX_UNFINISHED_JOBS = 40  # §4.7: more are queued by the service, out of our sight
+MODEL_FILE = "model.ilearner"  # as the store calls it; transforms are files of this kind too (§3.4)
+METRICS_FILE = "evaluation.csv"
 API_VERSION = "api-version=2.0"
+
+_ROLES = {"model": MODEL, "evaluation": METRICS}  # as a recipe calls them
 
 _STATES = {
     "0": JobState.NOT_STARTED,
@@ -43,8 +45,10 @@ _STATES = {
 }
 
 
-class BatchExecution:
+class BatchExecution(Trainer):
     """The jobs of one training service."""
+
+    most_jobs = 40  # §4.7: more are queued by the service, out of our sight
 
     def __init__(self, http: Http, hosts: Hosts, service: TrainingService, key: str) -> None:
         self._http = http
@@ -54,15 +58,13 @@ class BatchExecution:
         self._jobs = f"{base.rstrip('/')}/jobs"
         self._credential = Bearer(key, hosts.scoring_origins)
 
-    def submit(
-        self, recipe: Recipe, inputs: Mapping[str, Place], outputs: Mapping[str, Place]
-    ) -> str:
+    def prepare(self, order: Order) -> str:
         """The id of a new job. The answer is a JSON string; the job does not run yet (§4.1)."""
         answer = self._http.request(
             "POST",
             f"{self._jobs}?{API_VERSION}",
             credential=self._credential,
-            json=job_body(recipe, inputs, outputs, self._blobs),
+            json=job_body(order, self._blobs),
             what=f"submitting a job to training service {self._name}",
         )
         job = answer.json()
@@ -76,7 +78,7 @@ class BatchExecution:
     def _of(self, job: str) -> str:
         return f"{self._jobs}/{self._checked(job)}"
 
-    def start(self, job: str) -> None:
+    def start(self, job: str, order: Order) -> None:  # noqa: ARG002
         """Start a job; "cannot be started because it is in … state" means that it was (§4.3)."""
         try:
             self._http.request(
@@ -123,16 +125,19 @@ class BatchExecution:
             return
 
 
-def job_body(
-    recipe: Recipe, inputs: Mapping[str, Place], outputs: Mapping[str, Place], blobs: BlobHosts
-) -> dict[str, Any]:
+def job_body(order: Order, blobs: BlobHosts) -> dict[str, Any]:
     """The submit body, blob references in SAS style; no `Inputs` where the recipe has none."""
+    ports = {_ROLES[role]: port for role, port in order.recipe.output_ports.items()}
     body: dict[str, Any] = {
-        "Outputs": {port: reference(place, blobs) for port, place in outputs.items()},
-        "GlobalParameters": dict(recipe.parameters),
+        "Outputs": {
+            ports[role]: reference(place, blobs)
+            for role, place in order.outputs.items()
+            if role in ports
+        },
+        "GlobalParameters": dict(order.recipe.parameters),
     }
-    if inputs:
-        body["Inputs"] = {port: reference(place, blobs) for port, place in inputs.items()}
+    if order.inputs:
+        body["Inputs"] = {port: reference(place, blobs) for port, place in order.inputs.items()}
     return body
 
 
@@ -143,14 +148,29 @@ def parse_job(document: Mapping[str, Any]) -> Job:
     if state is None or isinstance(code, bool):
         raise UnreadableError(f"the job's StatusCode is {code!r}, which is no documented state")
     details = document.get("Details")
-    outputs = _outputs(document.get("Results")) if state is JobState.FINISHED else {}
-    return Job(state, "" if details is None else str(details), outputs)
+    if state is JobState.FINISHED:
+        return _finished(document.get("Results"))
+    return Job(state, "" if details is None else str(details))
 
 
-def _outputs(results: object) -> dict[str, Place]:
+def _finished(results: object) -> Job:
+    """A finished job, its outputs told by their files: a port's number depends on the experiment
+    (§4.5). Of several of one kind, the one at our own file's name counts."""
     if not isinstance(results, dict):
         raise UnreadableError("the finished job has no Results")
-    return {str(port): _place(port, result) for port, result in results.items()}
+    places = [_place(port, results[port]) for port in sorted(results)]
+    models = _of_kind(places, (".ilearner",), MODEL_FILE)
+    tables = _of_kind(places, (".csv", ".tsv"), METRICS_FILE)
+    outputs = {METRICS: tables[0]} if tables else {}
+    if len(models) != 1:
+        why = f"{len(models)} of its outputs are .ilearner files, not one"
+        return Job(JobState.FINISHED, why, outputs)
+    return Job(JobState.FINISHED, outputs={MODEL: models[0], **outputs})
+
+
+def _of_kind(places: list[Place], endings: tuple[str, ...], ours: str) -> list[Place]:
+    found = [place for place in places if place.uri.casefold().endswith(endings)]
+    return [place for place in found if place.uri.rpartition("/")[2] == ours] or found
 
 
 def _place(port: str, result: object) -> Place:
