@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.engine.observe import heads
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import UnreadableError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Manifest
     from reconciler.model import Binding, Version
+    from reconciler.stores.contract import Properties
 
 SLOT = "{}"
 
@@ -86,13 +88,15 @@ def order(version: str) -> list[tuple[int, int, str]]:
 
 
 def _changed(world: World, manifest: Manifest) -> dict[str, datetime.date]:
-    """The inputs whose content is another one than the version was trained on."""
-    then = manifest.attempts[-1].inputs if manifest.attempts else {}
-    found = {}
-    for path, fingerprint in then.items():
-        now = world.data.head(path)
-        if now is not None and now.fingerprint != fingerprint:
-            if now.modified is None:
-                raise UnreadableError(f"the store does not say when {path} was written")
-            found[path] = now.modified.date()
-    return found
+    """By path, the day on which an input changed after the version was trained on it."""
+    if not manifest.attempts:
+        return {}
+    attempt = manifest.attempts[-1]
+    changed = attempt.changed(heads(world, attempt.inputs))
+    return {path: _day(path, now) for path, now in changed.items() if now is not None}
+
+
+def _day(path: str, now: Properties) -> datetime.date:
+    if now.modified is None:
+        raise UnreadableError(f"the store does not say when {path} was written")
+    return now.modified.date()

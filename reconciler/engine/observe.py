@@ -27,12 +27,12 @@ from reconciler.model import (
 from reconciler.platforms.contract import METRICS, MODEL, Job, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
-    from reconciler.stores.contract import Place
+    from reconciler.stores.contract import Place, Properties
 
 
 GRACE_S = 24 * 3600.0
@@ -125,29 +125,34 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
 
 
 def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
-    found = fingerprints(world, binding)
     for port, path in binding.recipe.inputs:
-        if path not in found:
+        if world.data.head(path) is None:
             why = f"input {port}: blob {path} is not in the store account; upload it first"
             return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
     return Artifact(ArtifactState.ABSENT, ref)
 
 
+def heads(world: World, paths: Iterable[str]) -> dict[str, Properties | None]:
+    """What the store says of each input; None where it is absent."""
+    return {path: world.data.head(path) for path in paths}
+
+
 def fingerprints(world: World, binding: Binding) -> dict[str, str]:
-    """By path of an input blob, what changes when its content does; missing blobs are left out."""
-    found = {path: world.data.head(path) for _, path in binding.recipe.inputs}
-    return {path: blob.fingerprint for path, blob in found.items() if blob is not None}
+    """By path of an input, what changes when its content does; missing ones are left out."""
+    found = heads(world, [path for _, path in binding.recipe.inputs])
+    return {path: seen.fingerprint for path, seen in found.items() if seen is not None}
 
 
-def _changed_inputs(world: World, binding: Binding, manifest: Manifest) -> tuple[str, ...]:
-    """A warning per input whose content is another one than the version was trained on."""
-    then = manifest.attempts[-1].inputs if manifest.attempts else {}
-    now = fingerprints(world, binding) if then else {}
+def _changed_inputs(world: World, manifest: Manifest) -> tuple[str, ...]:
+    """A warning per input whose content is no longer what the version was trained on."""
+    if not manifest.attempts:
+        return ()
+    attempt = manifest.attempts[-1]
     return tuple(
-        f"{path} {'changed' if path in now else 'is gone'} since this version was trained on it"
-        + ("; new data needs a new version" if path in now else "")
-        for path, print_then in sorted(then.items())
-        if now.get(path) != print_then
+        f"{path} changed since this version was trained on it; new data needs a new version"
+        if now is not None
+        else f"{path} is gone since this version was trained on it"
+        for path, now in attempt.changed(heads(world, attempt.inputs)).items()
     )
 
 
@@ -158,7 +163,7 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
     if manifest.rejected:
         return replace(base, state=ArtifactState.REJECTED, message=manifest.rejection)
     if manifest.evaluation is not None:
-        ready = replace(base, warnings=_changed_inputs(world, binding, manifest))
+        ready = replace(base, warnings=_changed_inputs(world, manifest))
         metrics, rows = manifest.evaluation.metrics, manifest.evaluation.rows
         if rows is None and manifest.attempts:  # the rule may be younger than the version
             rows = _rows(world, binding, manifest.attempts[-1])
@@ -266,13 +271,12 @@ def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
     """The data rows of the job's smallest input, where a rule asks; None if it changed since."""
     if not any(rule.kind is RuleKind.MIN_ROWS for rule in binding.accept):
         return None
-    found = {path: world.data.get(path) for _, path in binding.recipe.inputs}
-    counts = [
-        _data_rows(path, blob.content)
-        for path, blob in found.items()
-        if blob is not None and blob.properties.fingerprint == attempt.inputs.get(path)
-    ]
-    return min(counts) if counts and len(counts) == len(found) else None
+    files = {path: world.data.get(path) for _, path in binding.recipe.inputs}
+    properties = {path: file.properties if file else None for path, file in files.items()}
+    if files.keys() != attempt.inputs.keys() or attempt.changed(properties):
+        return None
+    counts = [_data_rows(path, file.content) for path, file in files.items() if file is not None]
+    return min(counts, default=None)
 
 
 def _data_rows(path: str, content: bytes) -> int:

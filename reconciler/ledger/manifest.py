@@ -15,6 +15,8 @@ from reconciler.strict_json import parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.stores.contract import Properties
+
 SCHEMA = "reconciler/manifest/v1"
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
@@ -32,6 +34,14 @@ class Attempt:
     inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
     started_at: str = ""
     failure: str = ""
+
+    def changed(self, now: Mapping[str, Properties | None]) -> dict[str, Properties | None]:
+        """The inputs whose content is no longer what the job was given, as they are; None: gone."""
+        return {
+            path: seen
+            for path, then in sorted(self.inputs.items())
+            if (seen := now.get(path)) is None or seen.fingerprint != then
+        }
 
 
 @dataclass(frozen=True)
