@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,17 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{name} ")
+        else:
+            yield before + name, command
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app)))
 
 
 def held(begin: str, wanted: str) -> None:
@@ -77,8 +88,19 @@ def section(title: str) -> str:
 
 
 def test_every_command_is_in_the_table_and_nothing_else() -> None:
-    listed = re.findall(r"^\| `reconciler (\w+)` \|", section("## Commands"), re.MULTILINE)
+    listed = re.findall(r"^\| `reconciler ([\w -]+)` \|", section("## Commands"), re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_every_command_has_one_line_of_help_and_an_example_that_can_be_run() -> None:
+    for name, command in COMMANDS.items():
+        assert len(name) <= len("reinstate") or name.startswith("ci "), name
+        line = command.get_short_help_str(limit=200)
+        assert len(line) <= 80 - len("  ci drift-issue  "), line
+        program, *words = shlex.split(command.epilog.removeprefix("Example: "))
+        given = words[len(name.split()) :]
+        assert [program, *words] == ["reconciler", *name.split(), *given]
+        command.make_context(name, given)
 
 
 def options_of(command: Any) -> Iterator[str]:
@@ -100,7 +122,7 @@ def test_every_option_is_in_the_table_with_its_commands() -> None:
 
 def _applies(where: str, command: str) -> bool:
     """Whether `all but a, b` or `a, b` includes a command."""
-    named = re.findall(r"`(\w+)`", where)
+    named = re.findall(r"`(\w[\w -]*)`", where)
     return (command not in named) if where.strip().startswith("all but") else (command in named)
 
 

@@ -20,7 +20,7 @@ from reconciler.desired.edit import with_versions
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from reconciler.ci.branches import Commit
     from reconciler.ci.github import GitHub
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 _TRAILER = "Reconciler-Proposal:"
 
 
-def propose(after: Desired, renewals: Sequence[Renewal], edits: Sequence[Edit], base: str) -> None:
+def propose(
+    after: Desired,
+    renewals: Sequence[Renewal],
+    edits: Sequence[Edit],
+    base: str,
+    plan_of: Callable[[Desired], Plan],
+) -> None:
     """Let the pull request propose the edits and say what they would do; without any, close it."""
     base = base or default_branch(read_event(os.environ))
     missing = [] if base else ["which branch to change is not known; pass --base main"]
@@ -44,15 +50,8 @@ def propose(after: Desired, renewals: Sequence[Renewal], edits: Sequence[Edit], 
         if not proposal.declined:
             names = {binding.name for each in renewals for binding in each.bindings}
             touched = tuple(b for b in after.bindings if b.name in names)
-            plan = _plan(replace(after, bindings=touched))
+            plan = plan_of(replace(after, bindings=touched))
             proposal.show([str(each) for each in renewals], plan)
-
-
-def _plan(wanted: Desired) -> Plan:
-    """What merging would do, with the metrics of what is trained already."""
-    from reconciler.cli.commands import plan_now
-
-    return replace(plan_now(wanted, None), commit=wanted.commit)
 
 
 class _Proposal:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.approval import Approval
 from reconciler.cli import session
-from reconciler.cli.approval import check
-from reconciler.cli.ending import Ending, make_report, report_exit_code
+from reconciler.cli.approval import approval, check
+from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
 from reconciler.console import say
 from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
@@ -22,9 +23,9 @@ from reconciler.outcome import Outcome
 from reconciler.plan import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from reconciler.approval import Approval
+    from reconciler.cli.options import Applying, Part, Where, Writing
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.engine.steps import Course, Ended, Goal
@@ -51,12 +52,22 @@ class Order:
         return session.unprotected(self.wanted) if self.approval.force else self.wanted
 
 
-def apply(make_order: Callable[[], Order], ending: Ending) -> Outcome:
-    """`apply`: converge what is approved."""
-    order = make_order()
-    session.introduce(order.wanted.environment)
-    report = ending.report = apply_now(order, ending)
-    return Outcome(report, report_exit_code(report), planned=ending.planned)
+def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page) -> Outcome:
+    """`apply`: converge what is approved, and report what became of it, bad input included."""
+
+    def work(ending: Ending) -> Outcome:
+        approved = approval(how.plan_file, how.expect, yes=writing.yes, force=how.force or "")
+        wanted = session.wanted(where, part)
+        if writing.report is not None:
+            session.name_uncommitted(wanted, "the report")
+        prune = session.pruning(wanted, how.prune or approved.prunes, how.force)
+        parallel, timeout_s = how.parallel, writing.lock_timeout
+        order = Order("apply", wanted, page, approved, parallel, timeout_s, part.shard, prune)
+        session.introduce(wanted.environment)
+        report = ending.report = apply_now(order, ending)
+        return Outcome(report, report_exit_code(report), planned=ending.planned)
+
+    return reported("apply", writing.report, page, work)
 
 
 def apply_now(order: Order, ending: Ending | None = None) -> Report:
@@ -127,16 +138,22 @@ def _course(plan: Plan, goal: Goal) -> Course:
     return Course(tuple(change for change in plan.changes if concerns(goal, change)))
 
 
-def train(make_order: Callable[[], Order], ending: Ending) -> Outcome:
+def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page) -> Outcome:
     """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
     from reconciler.render.words import left
 
-    order = make_order()
-    session.introduce(order.wanted.environment)
-    report = ending.report = train_now(order, ending)
-    for sentence in left(report):
-        say(sentence)
-    return Outcome(report.plan, _trained_exit_code(report))
+    def work(ending: Ending) -> Outcome:
+        approved = Approval(yes=writing.yes, force=how.force or "")
+        wanted = session.wanted(where, part)
+        parallel, timeout_s = how.parallel, writing.lock_timeout
+        order = Order("train", wanted, page, approved, parallel, timeout_s, part.shard)
+        session.introduce(wanted.environment)
+        report = ending.report = train_now(order, ending)
+        for sentence in left(report):
+            say(sentence)
+        return Outcome(report.plan, _trained_exit_code(report))
+
+    return reported("train", writing.report, page, work)
 
 
 def train_now(order: Order, ending: Ending | None = None) -> Report:

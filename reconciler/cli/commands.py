@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import time
@@ -13,6 +12,7 @@ from reconciler import errors
 from reconciler.ci.event import base_of_pull, read_event
 from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import compose, session
+from reconciler.cli.options import seconds
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.model import TO_DO, Action, Failure, Reason
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from reconciler.cli.options import Part, Planning, Where
     from reconciler.model import Binding, Change, Desired, Observed, Plan
     from reconciler.plan import Prune
 
@@ -42,36 +43,29 @@ def validate(services: Path, sarif: Path | None) -> Outcome:
     return Outcome(Valid({name: len(found[name].bindings) for name in sorted(found)}))
 
 
-def plan(
-    wanted: Desired,
-    services: Path,
-    out: Path | None,
-    detailed_exitcode: bool,
-    live: Path | None,
-    parallel: int | None,
-    *,
-    max_age_s: float = math.inf,
-    forced: bool = False,
-    prune: Prune | None = None,
-    strict: bool = False,
-) -> Outcome:
+def plan(where: Where, part: Part, how: Planning) -> Outcome:
     """`plan`: 0, 2 with `--detailed-exitcode`, 4 when something is refused, 1 when unreadable.
 
     In a job of a pull request only what that touches is judged, unless `strict`; all is shown.
     """
-    if live is None:
+    oldest_s = seconds(how.max_age)
+    wanted = session.wanted(where, part)
+    if how.force:
+        wanted = session.unprotected(wanted)
+    prune = session.pruning(wanted, how.prune, how.force)
+    if how.live is None:
         session.introduce(wanted.environment)
-        made = plan_now(wanted, parallel, prune)
+        made = plan_now(wanted, how.parallel, prune)
     elif prune is not None:
         raise ConfigurationError("--prune looks for what is there; leave --live or --prune out")
     else:
-        made = _plan_offline(wanted, live, parallel, max_age_s)
+        made = _plan_offline(wanted, how.live, how.parallel, oldest_s)
     made = replace(made, commit=wanted.commit)
     blind = prune is not None and bool(made.notes)
-    made = overridden(made) if forced else made
-    rest = frozenset() if strict else _rest(services, wanted, made)
-    files = (_plan_file(wanted, made, out, live),) if out is not None else ()
-    code = errors.ERROR if blind else plan_exit_code(made, detailed_exitcode, rest)
+    made = overridden(made) if how.force else made
+    rest = frozenset() if how.strict else _rest(where.services, wanted, made)
+    files = (_plan_file(wanted, made, how.out, how.live),) if how.out is not None else ()
+    code = errors.ERROR if blind else plan_exit_code(made, how.detailed_exitcode, rest)
     return Outcome(made, code, files, rest=rest)
 
 
@@ -143,8 +137,9 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
         return opened.plan()
 
 
-def status(wanted: Desired, parallel: int | None) -> Outcome:
+def status(where: Where, part: Part, parallel: int | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
+    wanted = session.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
@@ -158,10 +153,11 @@ def status(wanted: Desired, parallel: int | None) -> Outcome:
     return Outcome(Statuses(rows), errors.ERROR if unreadable else errors.SUCCESS)
 
 
-def verify(wanted: Desired, parallel: int | None) -> Outcome:
+def verify(where: Where, part: Part, parallel: int | None = None) -> Outcome:
     """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
     from reconciler.engine.prove import prove_all
 
+    wanted = session.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         proofs = tuple(prove_all(opened.world, wanted.bindings, opened.width))
@@ -170,7 +166,9 @@ def verify(wanted: Desired, parallel: int | None) -> Outcome:
     return Outcome(Proofs(proofs, sources), errors.SUCCESS if converged else errors.UNPROVED)
 
 
-def drift(wanted: Desired, parallel: int | None, out: Path | None, detailed: bool) -> Outcome:
+def drift(
+    where: Where, part: Part, parallel: int | None, out: Path | None, *, detailed: bool
+) -> Outcome:
     """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable.
 
     What was merged and is not applied yet is no drift: there the endpoint serves what was proved
@@ -178,6 +176,7 @@ def drift(wanted: Desired, parallel: int | None, out: Path | None, detailed: boo
     """
     from reconciler.render import plan_json
 
+    wanted = session.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
@@ -201,13 +200,14 @@ def _without_what_waits(made: Plan) -> Plan:
     return replace(made, changes=tuple(shown), excess=())
 
 
-def export(wanted: Desired, names: list[str], out: Path | None) -> Outcome:
+def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     """`export`: JSON on stdout, an object by name for more than one, or a file per binding.
 
     What cannot be exported is said and left out: exit code 7, or 1 when nothing is left.
     """
     from reconciler.offline.exports import export_document
 
+    wanted = session.wanted(where)
     chosen = [b for b in named(wanted, names) if names or not b.absent]
     session.introduce(wanted.environment)
     documents: dict[str, object] = {}

@@ -24,6 +24,7 @@ from reconciler import errors
 from reconciler.approval import Approval
 from reconciler.cli import applying, commands, compose, ending, session
 from reconciler.cli.emulate import opened
+from reconciler.cli.options import Part, Where
 from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError
 from reconciler.model import Model, Report
@@ -168,10 +169,10 @@ def _story(services: Path, page: Page) -> None:
     _title("6", "Heal it, and prove every endpoint")
     _apply(services, page)
     print("\n$ reconciler verify -e local\n", flush=True)
-    proved = page.deliver(commands.verify(_wanted(services), None))
+    proved = page.deliver(commands.verify(_where(services), Part()))
     _must(proved.exit_code == errors.SUCCESS, "an endpoint could not be proved")
     print("\n$ reconciler status -e local\n", flush=True)
-    page.deliver(commands.status(_wanted(services), None))
+    page.deliver(commands.status(_where(services), Part()))
 
 
 def _title(number: str, text: str) -> None:
@@ -194,8 +195,12 @@ def _edit(path: Path) -> None:
         print("\n".join([f"  {path}", *shown]), end="\n\n")
 
 
+def _where(services: Path) -> Where:
+    return Where(services, "local")
+
+
 def _wanted(services: Path) -> Desired:
-    return session.wanted(services, "local")
+    return session.wanted(_where(services))
 
 
 def _plan(services: Path, page: Page) -> Plan:

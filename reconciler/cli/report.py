@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from reconciler.cli.options import Part, Where
     from reconciler.model import Desired, History, Observed, Plan
     from reconciler.report import Endpoint
 
 
-def report(
-    wanted: Desired, services: Path, out: Path, run: Path | None, parallel: int | None
-) -> Outcome:
+def report(where: Where, part: Part, out: Path, run: Path | None, parallel: int | None) -> Outcome:
     """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
     from reconciler.engine.history import histories
     from reconciler.engine.world import timestamp
     from reconciler.render import words
     from reconciler.report import Overview, page_html
 
+    wanted = session.wanted(where, part)
     ran = _run(run, wanted) if run else None
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
@@ -46,7 +46,7 @@ def report(
         endpoints(plan, observed, told),
         at,
         f"reconciler {__version__}",
-        repository(os.environ, services),
+        repository(os.environ, where.services),
         (*plan.notes, *words.destinations(plan)),
         ran,
     )

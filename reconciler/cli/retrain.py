@@ -10,25 +10,27 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import editing, session
-from reconciler.console import say, show_kept
+from reconciler.console import say
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import some
 from reconciler.desired.schema import is_a
 from reconciler.engine import age
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.outcome import Outcome
+from reconciler.outcome import Kept, Outcome
 from reconciler.render.cells import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from reconciler.cli.options import Some, Where
     from reconciler.cli.session import Session
-    from reconciler.model import Binding, Desired, Source
+    from reconciler.model import Binding, Desired, Plan, Source
 
 _STAND_IN = "reconciler-any-version"  # shows where a recipe has the version
 _MOST_OF_A_DAY = 99
@@ -53,33 +55,71 @@ class Renewal:
         return f"{some(self.bindings)}: {self.edit.old} → {self.new}, {self.why}"
 
 
-def retrain(services: Path, wanted: Desired, *, dry_run: bool, pull: bool, base: str) -> Outcome:
-    """`retrain`: 0 when the YAML, or a pull request, declares what is to be made anew; 7 where that
-    is not known of some bindings, or could not be written.
+@dataclass(frozen=True)
+class Renewed:
+    """What is to be made anew in an environment: the renewals, the edits of its YAML, the desired
+    state after them; and whether something is not known, or could not be written."""
+
+    renewals: tuple[Renewal, ...]
+    edits: tuple[editing.Edit, ...]
+    after: Desired
+    failed: bool
+
+    def after_that(self, work: Callable[[], None]) -> Outcome:
+        """The diff, and 7 where something failed; or the error of what is done with it."""
+        code = errors.PARTIAL if self.failed else errors.SUCCESS
+        diff = Kept("".join(map(str, self.edits)))
+        outcome = Outcome(diff, code, has_changes=bool(self.edits))
+        try:
+            work()
+        except ReconcilerError as exc:
+            return outcome.ended_by(exc)
+        return outcome
+
+
+def retrain(where: Where, some: Some, *, dry_run: bool) -> Outcome:
+    """`retrain`: the YAML declares what is to be made anew; 7 where that is not known of some
+    bindings, or could not be written.
     """
+    renewed = _renewed(where, some)
+    return renewed.after_that(partial(editing.finish, renewed.edits, dry_run=dry_run))
+
+
+def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
+    """`ci propose`: one pull request declares it."""
+    from reconciler.ci import proposal
+    from reconciler.cli.commands import plan_now
+
+    renewed = _renewed(where)
+
+    def plan_of(wanted: Desired) -> Plan:
+        """What merging would do, with the metrics of what is trained already."""
+        return replace(plan_now(wanted, None), commit=wanted.commit)
+
+    def work() -> None:
+        known = renewed.renewals or not renewed.failed  # or it would be given up in ignorance
+        if known and not dry_run:
+            proposal.propose(renewed.after, renewed.renewals, renewed.edits, base, plan_of)
+
+    return renewed.after_that(work)
+
+
+def _renewed(where: Where, some: Some | None = None) -> Renewed:
+    services, wanted = where.services, session.wanted(where, some)
     session.introduce(wanted.environment)
     name = wanted.environment.name
     with session.opened(wanted, None) as opened:
         found, unknown = _renewals(services, wanted, opened)
-    renewals = list(_writable(services, name, found))
+    renewals = tuple(_writable(services, name, found))
     failed = bool(unknown) or len(renewals) < len(found)
     for each in renewals:
         say(str(each))
     if not renewals:
         say(f"{name}: nothing is to be made anew")
-    edits = editing.make_edits(each.edit for each in renewals)
+    edits = tuple(editing.make_edits(each.edit for each in renewals))
     after = editing.loaded(services, edits, name)[name]
-    show_kept("".join(map(str, edits)))
-    if not pull:
-        editing.finish(edits, dry_run=dry_run)
-    elif not dry_run and (renewals or not failed):  # or a proposal would be given up in ignorance
-        from reconciler.ci.proposal import propose
-
-        # with --auth
-        after = replace(after, environment=wanted.environment, commit=wanted.commit)
-        propose(after, renewals, edits, base)
-    code = errors.PARTIAL if failed else errors.SUCCESS
-    return Outcome(exit_code=code, has_changes=bool(edits))
+    after = replace(after, environment=wanted.environment, commit=wanted.commit)  # with --auth
+    return Renewed(renewals, edits, after, failed)
 
 
 def _renewals(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.approval import Approval
 from reconciler.cli import session
-from reconciler.cli.applying import alone, carry_out
+from reconciler.cli.applying import Order, alone, carry_out
 from reconciler.cli.approval import confirm
 from reconciler.cli.commands import named
-from reconciler.cli.ending import report_exit_code
+from reconciler.cli.ending import report_exit_code, reported
+from reconciler.cli.output import Page
+from reconciler.cli.selection import shard_of
 from reconciler.console import say
 from reconciler.engine import rollback as engine
 from reconciler.engine.history import history as history_of
@@ -19,46 +22,56 @@ from reconciler.engine.world import timestamp
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.cli.applying import Order
     from reconciler.cli.ending import Ending
+    from reconciler.cli.options import Where, Writing
     from reconciler.cli.session import Session
-    from reconciler.model import Desired, Observed, Report
+    from reconciler.model import Binding, Observed, Report
 
 
-def rollback(
-    make_order: Callable[[], Order], name: str, to: str, reason: str, ending: Ending
-) -> Outcome:
-    """`rollback`: 0 when the model before serves again and is proved."""
-    order = _only(make_order(), name)
-    session.introduce(order.wanted.environment)
-    report, back = _roll_back(order, name, to, reason, ending)
-    ending.report, code = report, report_exit_code(report)
-    if code == errors.SUCCESS:
-        (binding,) = order.wanted.bindings
-        keep = f'write version "{back.version}" in {binding.source.path}, or declare a new one'
-        foreign = f"{back.after} is no version of this model, so declare a new one"
-        say(
-            f"to keep it, {keep if back.version else foreign}; until then plans refuse "
-            f"{back.before} as rejected"
-        )
-    return Outcome(report, code)
+@dataclass(frozen=True)
+class Back:
+    """Which binding goes back to which version ("": the previous one), and why."""
+
+    name: str
+    to: str = ""
+    reason: str = ""
 
 
-def _roll_back(
-    order: Order, name: str, to: str, reason: str, ending: Ending
-) -> tuple[Report, engine.RollBack]:
+def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
+    """`rollback`: 0 when the previous model serves again and is proved."""
+
+    def work(ending: Ending) -> Outcome:
+        order = _order("rollback", back.name, where, writing, page)
+        session.introduce(order.wanted.environment)
+        report, done = _roll_back(order, back, ending)
+        ending.report, code = report, report_exit_code(report)
+        if code == errors.SUCCESS:
+            _say_how_to_keep(order.wanted.bindings[0], done)
+        return Outcome(report, code)
+
+    return reported("rollback", writing.report, page, work)
+
+
+def _say_how_to_keep(binding: Binding, done: engine.RollBack) -> None:
+    keep = f'write version "{done.version}" in {binding.source.path}, or declare a new one'
+    foreign = f"{done.after} is no version of this model, so declare a new one"
+    say(
+        f"to keep it, {keep if done.version else foreign}; until then plans refuse "
+        f"{done.before} as rejected"
+    )
+
+
+def _roll_back(order: Order, asked: Back, ending: Ending) -> tuple[Report, engine.RollBack]:
     with session.opened(order.wanted, order.parallel) as opened:
-        back = engine.rollback_of(opened.world, _readable(opened), to)
+        back = engine.rollback_of(opened.world, _readable(opened), asked.to)
         say(
-            f"{name}: roll back from {back.before} to {back.after}, and reject {back.before}, so "
-            "that no run binds it again"
+            f"{asked.name}: roll back from {back.before} to {back.after}, and reject "
+            f"{back.before}, so that no run binds it again"
         )
         confirm(order.approval, "Roll back?")
         with alone(order, opened):
-            seen = _unchanged(opened, back, to)
-            engine.order(opened.world, seen, back, reason or "rolled back by hand")
+            seen = _unchanged(opened, back, asked.to)
+            engine.order(opened.world, seen, back, asked.reason or "rolled back by hand")
         report = carry_out(order, opened, opened.plan(), ending, rolls_back=True)
         return _as_asked(report), back
 
@@ -70,11 +83,14 @@ def _as_asked(report: Report) -> Report:
     return replace(report, failures=failures)
 
 
-def _only(order: Order, name: str) -> Order:
-    """The order for one binding; its protection is no protection from the person who names it."""
-    (binding,) = named(order.wanted, [name])
+def _order(command: str, name: str, where: Where, writing: Writing, page: Page) -> Order:
+    """An order for one binding; its protection is no protection from the person who names it."""
+    wanted = session.wanted(where)
+    (binding,) = named(wanted, [name])
     free = replace(binding, protect=False, paused=False)
-    return replace(order, wanted=replace(order.wanted, bindings=(free,)))
+    wanted = replace(wanted, bindings=(free,))
+    approval, timeout_s = Approval(yes=writing.yes), writing.lock_timeout
+    return Order(command, wanted, page, approval, lock_timeout_s=timeout_s)
 
 
 def _readable(opened: Session) -> Observed:
@@ -96,9 +112,9 @@ def _unchanged(opened: Session, back: engine.RollBack, to: str) -> Observed:
     return seen
 
 
-def reinstate(order: Order, name: str, version: str, reason: str) -> Outcome:
+def reinstate(name: str, version: str, where: Where, writing: Writing, reason: str) -> Outcome:
     """`reinstate`: the version may be bound again."""
-    order = _only(order, name)
+    order = _order("reinstate", name, where, writing, Page(no_color=True))
     session.introduce(order.wanted.environment)
     with session.opened(order.wanted, order.parallel) as opened:
         confirm(order.approval, f"Let version {version} be bound again?")
@@ -110,8 +126,11 @@ def reinstate(order: Order, name: str, version: str, reason: str) -> Outcome:
     return Outcome()
 
 
-def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> Outcome:
+def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Outcome:
     """`unlock`: 0 when nobody holds the lock any more; LockError while its run is alive."""
+    if shard:
+        shard_of(shard)
+    wanted = session.wanted(where)
     session.introduce(wanted.environment)
     with session.opened(wanted, None, reason) as opened:
         world = opened.world
@@ -136,8 +155,9 @@ def unlock(wanted: Desired, reason: str, shard: str, *, even_if_alive: bool) -> 
     return Outcome()
 
 
-def history(wanted: Desired, name: str) -> Outcome:
+def history(where: Where, name: str) -> Outcome:
     """`history`: the versions of a binding's model, and what was done at its address."""
+    wanted = session.wanted(where)
     (binding,) = named(wanted, [name])
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened:

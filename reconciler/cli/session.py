@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reconciler.cli.compose import Tokens
-    from reconciler.cli.selection import Selection
+    from reconciler.cli.options import Named, Some, Where
     from reconciler.engine.world import Clock
     from reconciler.ledger.lock import Lock
     from reconciler.model import (
@@ -192,19 +192,21 @@ def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wanted(
-    services: Path,
-    environment: str | None,
-    auth: Auth | None = None,
-    selection: Selection | None = None,
-) -> Desired:
+def wanted(where: Where, some: Some | None = None) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
-    found = load(services, *filter(None, [environment]))
-    chosen = committed(choose(found, environment, auth), services, os.environ)
+    services, selection = where.services, some.selection() if some else None
+    found = load(services, *filter(None, [where.environment]))
+    chosen = committed(choose(found, where.environment, where.auth), services, os.environ)
     if selection is None:
         return chosen
     chosen = selection.of(chosen)
     return _since(services, chosen, selection.since) if selection.since else chosen
+
+
+def name_of(named: Named) -> str:
+    """The name of the environment that was asked for, or of the only one."""
+    found = load(named.services, *filter(None, [named.environment]))
+    return choose(found, named.environment).environment.name
 
 
 def _since(services: Path, chosen: Desired, ref: str) -> Desired:

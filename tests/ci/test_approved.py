@@ -74,7 +74,7 @@ def _merged(
 
 
 def approved(command: Command, *more: str) -> Ran:
-    return command("approved", "--branch", "main", "--out", "approved", *more)
+    return command("ci", "approved", "--branch", "main", "--out", "approved", *more)
 
 
 def written() -> list[str]:

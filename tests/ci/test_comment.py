@@ -65,7 +65,7 @@ def other_plan() -> Plan:
 
 
 def test_a_plan_is_commented_on_its_pull_request(github: StandIn, command: Command) -> None:
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.SUCCESS, ran.err
     assert "commented: https://github.com/octo/endpoints/pull/7#issuecomment-" in ran.err
     (body,) = bodies(github)
@@ -79,29 +79,29 @@ def test_a_plan_is_commented_on_its_pull_request(github: StandIn, command: Comma
 
 
 def test_the_same_plan_again_writes_nothing(github: StandIn, command: Command) -> None:
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     github.comments[7][0]["body"] = bodies(github)[0].replace("\n", "\r\n")
     github.asked.clear()
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert (ran.code, github.writes) == (errors.SUCCESS, [])
     assert "shown before: https://github.com/" in ran.err
 
 
 def test_another_plan_takes_its_place_and_folds_it_away(github: StandIn, command: Command) -> None:
-    command("comment", "--report", write(PLAN), "--pr", "7")
-    command("comment", "--report", write(other_plan()), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(other_plan()), "--pr", "7")
     (body,) = bodies(github)
     assert "2 bindings are in sync" in body
     assert "Superseded: 1 earlier plan" in body
     assert f"- plan {PLAN.digest} of commit {HEAD}" in body
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert f"- plan {other_plan().digest} of commit {HEAD}" in bodies(github)[0]
     assert f"- plan {PLAN.digest}" not in bodies(github)[0], "it is shown, not superseded"
 
 
 def test_another_environment_has_a_comment_of_its_own(github: StandIn, command: Command) -> None:
-    command("comment", "--report", write(PLAN), "--pr", "7")
-    command("comment", "--report", write(replace(PLAN, environment="live--> x")), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(replace(PLAN, environment="live--> x")), "--pr", "7")
     first, second = bodies(github)
     assert first.startswith(MARK)
     assert second.startswith("<!-- reconciler:plan environment=live%2D%2D%3E%20x -->\n")
@@ -110,21 +110,21 @@ def test_another_environment_has_a_comment_of_its_own(github: StandIn, command: 
 def test_a_mark_that_somebody_else_wrote_is_left_alone(github: StandIn, command: Command) -> None:
     github.write_comment(7, PERSON, f"{MARK}\nnot yours")
     github.write_comment(7, BOT, f"> {MARK}\nquoted")
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert bodies(github)[:2] == [f"{MARK}\nnot yours", f"> {MARK}\nquoted"]
     assert len(bodies(github)) == 3
 
 
 def test_a_comment_of_a_user_who_is_gone_is_nobodys(github: StandIn, command: Command) -> None:
     github.write_comment(7, PERSON, f"{MARK}\nghost")["user"] = None
-    assert command("comment", "--report", write(PLAN), "--pr", "7").code == errors.SUCCESS
+    assert command("ci", "comment", "--report", write(PLAN), "--pr", "7").code == errors.SUCCESS
     assert len(bodies(github)) == 2
 
 
 def test_of_two_comments_one_is_kept_and_one_folded(github: StandIn, command: Command) -> None:
     for text in ("first", "second"):
         github.write_comment(7, BOT, f"{MARK}\n{text}")
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     first, second = bodies(github)
     assert first.startswith(MARK)
     assert f"Plan {PLAN.digest}" in first
@@ -133,7 +133,7 @@ def test_of_two_comments_one_is_kept_and_one_folded(github: StandIn, command: Co
     )
     assert "folded: " in ran.err
     github.asked.clear()
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert github.writes == [], "what is folded is not found again"
 
 
@@ -141,7 +141,7 @@ def test_the_comment_is_found_on_the_last_page(github: StandIn, command: Command
     for number in range(230):
         github.write_comment(7, PERSON, f"{number}")
     github.write_comment(7, BOT, f"{MARK}\nold")
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert len(bodies(github)) == 231
     assert f"Plan {PLAN.digest}" in bodies(github)[-1]
     pages = [one.query["page"] for one in github.asked if one.path.endswith("/comments")]
@@ -153,14 +153,14 @@ def test_a_page_that_is_just_full_is_followed_by_an_empty_one(
 ) -> None:
     for number in range(100):
         github.write_comment(7, PERSON, f"{number}")
-    assert command("comment", "--report", write(PLAN), "--pr", "7").code == errors.SUCCESS
+    assert command("ci", "comment", "--report", write(PLAN), "--pr", "7").code == errors.SUCCESS
 
 
 def test_dry_run_prints_the_comment_and_asks_nobody(
     github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GITHUB_TOKEN")
-    ran = command("comment", "--report", write(PLAN), "--dry-run")
+    ran = command("ci", "comment", "--report", write(PLAN), "--dry-run")
     assert (ran.code, ran.err, github.asked) == (errors.SUCCESS, "", [])
     assert ran.out.startswith(MARK)
 
@@ -169,7 +169,7 @@ def test_the_page_of_the_job_is_the_comment(
     github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert Path("summary.md").read_text(encoding="utf-8") == bodies(github)[0]
 
 
@@ -193,7 +193,7 @@ def test_the_event_says_which_pull_request(
 ) -> None:
     Path("event.json").write_text(json.dumps(event))
     monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
-    assert command("comment", "--report", write(PLAN)).code == errors.SUCCESS
+    assert command("ci", "comment", "--report", write(PLAN)).code == errors.SUCCESS
     assert len(bodies(github)) == 1
 
 
@@ -215,7 +215,7 @@ def test_an_event_of_no_pull_request_asks_for_the_number(
 ) -> None:
     Path("event.json").write_text(event)
     monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
-    ran = command("comment", "--report", write(PLAN))
+    ran = command("ci", "comment", "--report", write(PLAN))
     assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
     assert "pass --pr NUMBER" in ran.err
 
@@ -227,8 +227,8 @@ def test_a_merge_queue_shows_the_plan_of_the_commit_that_it_made(
     Path("event.json").write_text(json.dumps({"merge_group": {"head_sha": made}}))
     monkeypatch.setenv("GITHUB_EVENT_PATH", "event.json")
     monkeypatch.setenv("GITHUB_REF", f"refs/heads/gh-readonly-queue/main/pr-7-{HEAD}")
-    command("comment", "--report", write(PLAN), "--pr", "7")
-    ran = command("comment", "--report", write(replace(other_plan(), commit=made)))
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(replace(other_plan(), commit=made)))
     assert ran.code == errors.SUCCESS, ran.err
     (body,) = bodies(github)
     assert f"of commit {made}" in body
@@ -242,7 +242,7 @@ def test_a_github_that_does_not_listen_here_is_not_taken_for_the_emulator(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{port}")
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
     assert "connection refused; GITHUB_API_URL names this machine" in ran.err
     assert "emulator" not in ran.err
@@ -252,18 +252,18 @@ def test_a_github_that_does_not_listen_here_is_not_taken_for_the_emulator(
 def test_the_head_and_what_github_checks_out_of_it_are_both_the_pull_request(
     github: StandIn, command: Command, commit: str
 ) -> None:
-    ran = command("comment", "--report", write(replace(PLAN, commit=commit)), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(replace(PLAN, commit=commit)), "--pr", "7")
     assert ran.code == errors.SUCCESS
 
 
 def test_a_plan_of_another_commit_is_not_shown(github: StandIn, command: Command) -> None:
-    ran = command("comment", "--report", write(replace(PLAN, commit="c" * 40)), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(replace(PLAN, commit="c" * 40)), "--pr", "7")
     assert (ran.code, github.writes) == (errors.STALE, [])
     assert f"is of commit {'c' * 40}, but pull request 7 is at {HEAD}" in ran.err
 
 
 def test_a_plan_of_no_known_commit_is_not_shown(github: StandIn, command: Command) -> None:
-    ran = command("comment", "--report", write(cases.EVERY_ACTION), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(cases.EVERY_ACTION), "--pr", "7")
     assert (ran.code, github.writes) == (errors.STALE, [])
     assert "no known commit" in ran.err
 
@@ -273,7 +273,7 @@ def test_a_plan_is_not_shown_where_nobody_waits_for_it(
     github: StandIn, command: Command, merge: str | None, state: str
 ) -> None:
     github.close_pull(7, merge)
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert (ran.code, github.writes) == (errors.REFUSED, [])
     assert f"pull request 7 is {state}" in ran.err
 
@@ -284,9 +284,9 @@ def report(commit: str) -> Report:
 
 
 def test_what_was_applied_is_told_where_it_was_merged(github: StandIn, command: Command) -> None:
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     github.close_pull(7, MERGE)
-    ran = command("comment", "--report", write(report(MERGE)), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(report(MERGE)), "--pr", "7")
     assert ran.code == errors.SUCCESS, ran.err
     plan, told = bodies(github)
     assert plan.startswith(MARK), "what was approved is left as it was"
@@ -298,7 +298,7 @@ def test_what_was_applied_is_not_told_where_it_was_given_up(
     github: StandIn, command: Command
 ) -> None:
     github.close_pull(7)
-    ran = command("comment", "--report", write(report(HEAD)), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(report(HEAD)), "--pr", "7")
     assert (ran.code, github.writes) == (errors.REFUSED, [])
 
 
@@ -433,7 +433,7 @@ def test_what_plan_and_apply_write_can_be_shown(
     command("plan", "--out", "plan.json")
     command("apply", "plan.json", "--report", "run.json")
     for name in ("plan.json", "run.json"):
-        ran = command("comment", "--report", name, "--pr", "7")
+        ran = command("ci", "comment", "--report", name, "--pr", "7")
         assert ran.code == errors.SUCCESS, ran.err
     plan, run = bodies(github)
     digest = json.loads(Path("plan.json").read_text(encoding="utf-8"))["digest"]
@@ -461,20 +461,20 @@ def test_a_file_that_is_no_report_is_named(
     github: StandIn, command: Command, text: str, said: str
 ) -> None:
     Path("x.json").write_bytes(text.encode("latin-1"))
-    ran = command("comment", "--report", "x.json", "--pr", "7")
+    ran = command("ci", "comment", "--report", "x.json", "--pr", "7")
     assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
     assert "x.json: neither a plan of" in ran.err
     assert said in ran.err
 
 
 def test_a_report_whose_commit_is_no_commit_is_refused(github: StandIn, command: Command) -> None:
-    ran = command("comment", "--report", write(PLAN, commit="--> @everyone"), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN, commit="--> @everyone"), "--pr", "7")
     assert ran.code == errors.CONFIGURATION
     assert "document.commit" in ran.err
 
 
 def test_a_file_that_is_not_there_is_named(github: StandIn, command: Command) -> None:
-    ran = command("comment", "--report", "nowhere.json", "--pr", "7")
+    ran = command("ci", "comment", "--report", "nowhere.json", "--pr", "7")
     assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
     assert "nowhere.json: cannot be read: No such file" in ran.err
 
@@ -483,7 +483,7 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reconciler.ci.comment.MOST_BYTES", 3 << 20)
-    ran = command("comment", "--report", "/dev/zero", "--dry-run")
+    ran = command("ci", "comment", "--report", "/dev/zero", "--dry-run")
     assert "larger than 3 MiB" in ran.err
 
 
@@ -501,9 +501,9 @@ def too_long(of: Plan = PLAN) -> Plan:
 def test_a_plan_that_no_comment_can_hold_takes_the_place_of_the_one_before(
     github: StandIn, command: Command
 ) -> None:
-    command("comment", "--report", write(PLAN), "--pr", "7")
+    command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     plan = too_long()
-    ran = command("comment", "--report", write(plan), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(plan), "--pr", "7")
     assert ran.code == errors.REFUSED
     assert f"plan {plan.digest} is too long for its comment" in ran.err
     (body,) = bodies(github)
@@ -525,7 +525,7 @@ def test_a_report_that_no_comment_can_hold_names_what_failed_as_far_as_it_fits(
 ) -> None:
     failures = tuple(Failure(f"f{n}", f"a{n}", f"{n}: {'x' * 200}", 1) for n in range(600))
     made = replace(report(HEAD), failures=failures)
-    ran = command("comment", "--report", write(made), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(made), "--pr", "7")
     assert ran.code == errors.SUCCESS, ran.err
     (body,) = bodies(github)
     assert "### Failed or not proved" in body
@@ -557,7 +557,7 @@ def test_an_environment_that_does_not_fit_is_said_before_anything_is_asked(
     said: str,
 ) -> None:
     monkeypatch.setenv(name, value)
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
     assert said in ran.err
 
@@ -566,7 +566,7 @@ def test_secrets_in_a_report_are_not_shown(github: StandIn, command: Command) ->
     key = f"AccountKey={'k_' * 20};"
     change = replace(PLAN.changes[0], name=f"a{key}", why=f"with {key}")
     plan = replace(PLAN, changes=(change,))
-    assert command("comment", "--report", write(plan), "--pr", "7").code == errors.SUCCESS
+    assert command("ci", "comment", "--report", write(plan), "--pr", "7").code == errors.SUCCESS
     (body,) = bodies(github)
     assert "k\\_" not in body
     assert "k_" not in body
@@ -593,7 +593,7 @@ def test_a_token_that_may_not_write_says_which_line_is_missing(
     github: StandIn, command: Command
 ) -> None:
     github.tokens[TOKEN] = User(1, "reader", {"pull-requests": "read"})
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
     assert "403 Resource not accessible by integration; " in ran.err
     assert "`pull-requests: write` below `permissions:`" in ran.err
@@ -602,14 +602,14 @@ def test_a_token_that_may_not_write_says_which_line_is_missing(
 
 def test_a_token_of_another_github_is_said(github: StandIn, command: Command) -> None:
     github.tokens.clear()
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
     assert "401 Bad credentials; GITHUB_TOKEN is not a token of this GitHub" in ran.err
     assert TOKEN not in ran.err
 
 
 def test_a_pull_request_that_is_not_there_is_said(github: StandIn, command: Command) -> None:
-    ran = command("comment", "--report", write(PLAN), "--pr", "8")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "8")
     assert ran.code == errors.ERROR
     assert "reading pull request 8" in ran.err
     assert "the number or GITHUB_REPOSITORY is wrong" in ran.err
@@ -620,7 +620,7 @@ def test_a_locked_conversation_is_no_matter_of_permissions(
 ) -> None:
     locked = turned_away(403, "Unable to create comment because issue is locked.")
     github.instead = [None, None, locked]
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert "issue is locked" in ran.err
     assert "permissions" not in ran.err
 
@@ -638,7 +638,7 @@ def test_a_rate_limit_is_waited_for_and_the_comment_written_once(
     github: StandIn, command: Command, pauses: list[float], limit: Any, wait_s: float
 ) -> None:
     github.instead = [None, None, limit, limit]
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.SUCCESS, ran.err
     assert pauses == [wait_s, wait_s]
     assert len(bodies(github)) == 1
@@ -646,7 +646,7 @@ def test_a_rate_limit_is_waited_for_and_the_comment_written_once(
 
 def test_a_read_is_limited_too(github: StandIn, command: Command, pauses: list[float]) -> None:
     github.instead = [turned_away(403, SECONDARY, Retry_After="5")]
-    assert command("comment", "--report", write(PLAN), "--pr", "7").code == errors.SUCCESS
+    assert command("ci", "comment", "--report", write(PLAN), "--pr", "7").code == errors.SUCCESS
     assert pauses == [5.0]
 
 
@@ -664,7 +664,7 @@ def test_a_rate_limit_that_lasts_is_said(
     github: StandIn, command: Command, pauses: list[float]
 ) -> None:
     github.instead = [turned_away(403, SECONDARY, Retry_After="1")] * 9
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
     assert "run this again in 1 seconds" in ran.err
     assert len(pauses) == 3
@@ -672,7 +672,7 @@ def test_a_rate_limit_that_lasts_is_said(
 
 def test_nobody_waits_an_hour(github: StandIn, command: Command, pauses: list[float]) -> None:
     github.instead = [turned_away(403, SECONDARY, Retry_After="3600")]
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert (ran.code, pauses) == (errors.ERROR, [])
     assert "run this again in 3600 seconds" in ran.err
 
@@ -681,7 +681,7 @@ def test_a_lost_answer_to_a_new_comment_is_not_sent_again(
     github: StandIn, command: Command, pauses: list[float]
 ) -> None:
     github.instead = [None, None, turned_away(502, "Server Error")]
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
     assert len(github.writes) == 1
 
@@ -691,7 +691,7 @@ def test_an_answer_that_is_no_pull_request_is_said(
     github: StandIn, command: Command, body: str
 ) -> None:
     github.instead = [Answer(200, body)]
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
     assert "reading pull request 7" in ran.err
 
@@ -699,7 +699,7 @@ def test_an_answer_that_is_no_pull_request_is_said(
 def test_a_token_of_nobody_changes_no_comment(github: StandIn, command: Command) -> None:
     github.write_comment(7, BOT, f"{MARK}\nold")
     github.instead = [None, None, Answer(200, {"data": None, "errors": [{"message": "no"}]})]
-    ran = command("comment", "--report", write(PLAN), "--pr", "7")
+    ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert (ran.code, github.writes) == (errors.ERROR, [])
     assert "asking GitHub whose token this is" in ran.err
 
@@ -719,7 +719,7 @@ def test_a_push_without_a_pull_request_is_no_error(
     github: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
-    ran = command("comment", "--report", write(PLAN))
+    ran = command("ci", "comment", "--report", write(PLAN))
     assert (ran.code, github.writes) == (errors.SUCCESS, [])
     assert "was pushed without a pull request to comment on; nothing was written" in ran.err
 
@@ -729,6 +729,6 @@ def test_a_push_is_told_on_the_pull_request_that_was_merged_as_it(
 ) -> None:
     monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
     github.close_pull(7, MERGE)
-    ran = command("comment", "--report", write(report(MERGE)))
+    ran = command("ci", "comment", "--report", write(report(MERGE)))
     assert ran.code == errors.SUCCESS, ran.err
     assert len(bodies(github)) == 1

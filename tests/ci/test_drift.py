@@ -56,7 +56,7 @@ def only(github: StandIn) -> dict[str, str]:
 
 
 def test_what_was_never_applied_is_no_drift(github: StandIn, command: Command) -> None:
-    ran = command("drift", "--detailed-exitcode", "--issue")
+    ran = command("ci", "drift-issue")
     assert ran.code == errors.SUCCESS, ran.err
     assert "not drift, but waiting for apply: diabetes-middle" in ran.err
     assert "1 binding is in sync" in ran.out
@@ -65,14 +65,14 @@ def test_what_was_never_applied_is_no_drift(github: StandIn, command: Command) -
 
 def test_what_was_merged_and_waits_is_no_drift(lab: Lab, github: StandIn, command: Command) -> None:
     lab.want("2026-11")
-    assert command("drift", "--detailed-exitcode", "--issue").code == errors.SUCCESS
+    assert command("ci", "drift-issue").code == errors.SUCCESS
     assert github.issues == {}
 
 
 def test_an_issue_is_opened_kept_and_closed(lab: Lab, github: StandIn, command: Command) -> None:
     tamper(lab)
-    ran = command("drift", "--detailed-exitcode", "--issue", "--out", "drift.json")
-    assert ran.code == errors.CHANGES, ran.err
+    ran = command("ci", "drift-issue", "--out", "drift.json")
+    assert ran.code == errors.SUCCESS, ran.err
     assert "opened: https://github.com/octo/endpoints/issues/500" in ran.err
     issue = only(github)
     assert (issue["title"], issue["labels"]) == ("local: 1 binding drifted", ["drift"])
@@ -82,29 +82,29 @@ def test_an_issue_is_opened_kept_and_closed(lab: Lab, github: StandIn, command: 
     assert json.loads(Path("drift.json").read_text())["counts"]["BIND"] == 1
 
     github.asked.clear()
-    assert "shown before" in command("drift", "--issue").err
+    assert "shown before" in command("ci", "drift-issue").err
     assert github.writes == [], "nothing was new"
 
     assert command("apply", "--yes", "--target", "breast-cancer").code == errors.SUCCESS
-    assert "closed: " in command("drift", "--issue").err
+    assert "closed: " in command("ci", "drift-issue").err
     assert only(github)["state"] == "closed"
     assert "In sync again" in github.comments[500][0]["body"]
 
     tamper(lab)
-    command("drift", "--issue")
+    command("ci", "drift-issue")
     assert [one["state"] for one in github.issues.values()] == ["closed", "open"]
 
 
 def test_more_drift_changes_the_same_issue(lab: Lab, github: StandIn, command: Command) -> None:
     command("apply", "--yes", "--force", "a test")
     tamper(lab)
-    command("drift", "--issue")
+    command("ci", "drift-issue")
     (young,) = [b for b in lab.desired().bindings if b.name == "diabetes-young"]
     (middle,) = [b for b in lab.desired().bindings if b.name == "diabetes-middle"]
     world = lab.world()
     world.targets[young.kind].switch(young, Model(world.ledger.ref(middle.version)))
     settle(lab, "diabetes-young")
-    ran = command("drift", "--issue")
+    ran = command("ci", "drift-issue")
     assert "changed: " in ran.err
     assert "diabetes-young" in only(github)["body"]
     assert only(github)["title"] == "local: 2 bindings drifted"
@@ -112,9 +112,9 @@ def test_more_drift_changes_the_same_issue(lab: Lab, github: StandIn, command: C
 
 def test_what_cannot_be_read_closes_no_issue(lab: Lab, github: StandIn, command: Command) -> None:
     tamper(lab)
-    command("drift", "--issue")
+    command("ci", "drift-issue")
     lab.cloud.faults.script(Fault("arm.get", "status", times=100, status=403))
-    ran = command("drift", "--issue")
+    ran = command("ci", "drift-issue")
     assert ran.code == errors.ERROR
     assert only(github)["state"] == "open"
 
@@ -123,16 +123,15 @@ def test_an_issue_that_somebody_else_wrote_is_left_alone(
     lab: Lab, github: StandIn, command: Command
 ) -> None:
     tamper(lab)
-    command("drift", "--issue")
+    command("ci", "drift-issue")
     only(github)["user"] = {"id": PERSON.id, "login": PERSON.login}
-    command("drift", "--issue")
+    command("ci", "drift-issue")
     assert len(github.issues) == 2
 
 
 def test_an_issue_about_a_part_is_refused(github: StandIn, command: Command) -> None:
-    ran = command("drift", "--issue", "--target", "breast-*")
+    ran = command("ci", "drift-issue", "--target", "breast-*")
     assert (ran.code, github.asked) == (errors.USAGE, [])
-    assert "--issue is about the whole environment" in ran.err
 
 
 def test_a_job_that_may_not_write_issues_hears_which_line_is_missing(
@@ -140,7 +139,7 @@ def test_a_job_that_may_not_write_issues_hears_which_line_is_missing(
 ) -> None:
     tamper(lab)
     github.tokens[TOKEN] = User(1, "bot", {"issues": "read"})
-    ran = command("drift", "--issue")
+    ran = command("ci", "drift-issue")
     assert ran.code == errors.ERROR
     assert "add the line `issues: write` below `permissions:` of the job" in ran.err
 
@@ -166,8 +165,8 @@ def test_every_command_the_page_and_the_issue_agree_about_what_drifted(
         del service.endpoints["young"]
     else:
         tamper(lab, "diabetes-young")
-    ran = command("drift", "--detailed-exitcode", "--issue", "-o", "json")
-    assert ran.code == errors.CHANGES
+    ran = command("ci", "drift-issue", "-o", "json")
+    assert ran.code == errors.SUCCESS
     assert [c["name"] for c in json.loads(ran.out)["changes"] if c["drift"]] == ["diabetes-young"]
     assert only(github)["title"] == "local: 1 binding drifted"
     rows = json.loads(command("status", "-o", "json").out)["bindings"]

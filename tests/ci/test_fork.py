@@ -59,7 +59,7 @@ def left(github: StandIn, content: bytes | None = None, run: int = RUN) -> None:
 
 
 def shown(command: Command) -> Ran:
-    return command("comment", "--artifact", NAME)
+    return command("ci", "comment", "--artifact", NAME)
 
 
 def test_the_plan_of_a_fork_is_shown_with_a_warning(github: StandIn, command: Command) -> None:
@@ -196,7 +196,7 @@ def test_another_event_has_no_run(github: StandIn, command: Command) -> None:
 def test_a_file_or_an_artifact_is_shown(
     github: StandIn, command: Command, arguments: tuple[str, ...]
 ) -> None:
-    assert command("comment", *arguments).code == errors.USAGE
+    assert command("ci", "comment", *arguments).code == errors.USAGE
     assert github.asked == []
 
 
@@ -212,7 +212,7 @@ def test_a_limit_of_github_that_lasts_is_said(github: StandIn, command: Command)
 
 
 def fetched(command: Command) -> Ran:
-    return command("fetch", "snapshot-local", "--branch", "main", "--out", "snapshot.json")
+    return command("ci", "fetch", "snapshot-local", "--branch", "main", "--out", "snapshot.json")
 
 
 def keep(github: StandIn, text: str, **more: Any) -> None:

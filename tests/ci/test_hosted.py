@@ -262,7 +262,13 @@ def test_the_token_of_github_reaches_no_command_that_does_not_ask_it(hub: Hub) -
         with:
           command: {}
 """
-    for name, given in (("apply", False), ("validate", False), ("plan", False), ("drift", True)):
+    for name, given in (
+        ("apply", False),
+        ("validate", False),
+        ("plan", False),
+        ("drift", False),
+        ("ci drift-issue", True),
+    ):
         done = job(hub, steps.format(name))
         assert f"ran {name}" in done.log
         assert ("ghs_" in done.log) is given, name

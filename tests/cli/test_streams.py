@@ -149,7 +149,7 @@ def test_no_encoding_of_the_terminal_stops_a_command(
     environ = {"PYTHONIOENCODING": encoding}
     assert process(lab, tmp_path, "plan", "--out", "p.json").returncode == errors.SUCCESS
     kept = [
-        ["comment", "--report", "p.json", "--dry-run"],
+        ["ci", "comment", "--report", "p.json", "--dry-run"],
         ["plan", "-o", "json"],
         ["plan", "-o", "markdown"],
         ["export"],
