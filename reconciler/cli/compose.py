@@ -126,12 +126,12 @@ def connect(
     emulator = emulator_of(environment, environ)
     folder = Path(environment.source.path).parent
 
-    def opened(http: Http, at: StoreUrl) -> Store:
+    def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
         key = secret(at.key) if at.key else ""
-        return open_store(at.url, key, Opening(http, clock.now, folder, emulator))
+        heard = http.halted_by(halted)
+        return open_store(at.url, key, Opening(heard, clock.now, folder, emulator, halted))
 
-    held = http.halted_by(stop.lost)
-    store, data = opened(held, environment.store), opened(held, environment.data)
+    store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
     if through is not None:
         store, data = through(store), through(data)
 
@@ -157,7 +157,7 @@ def connect(
             recipe.service: of_engine["studio"].trainer(recipe.service)
             for recipe in (binding.recipe for binding in wanted.bindings)
         },
-        ledger=Ledger(store, opened(http, environment.store)),
+        ledger=Ledger(store, opened(environment.store, str)),
         store=store,
         data=data,
         clock=clock,

@@ -30,13 +30,15 @@ class Opening:
     """What stores are opened with: a client, a clock, and where things are on this machine.
 
     A path that is not absolute begins at `folder`. `emulator` is the base URL of the emulator, ""
-    where stores are in their clouds.
+    where stores are in their clouds. `halted` says why nothing may be written any more, "" while it
+    may; the client is told the same.
     """
 
     http: Http
     clock: Callable[[], float]
     folder: Path
     emulator: str = ""
+    halted: Callable[[], str] = str
 
 
 def open_store(url: str, key: str, opening: Opening) -> Store:

@@ -38,6 +38,7 @@ from reconciler.errors import (
     ReconcilerError,
     RefusedError,
     RejectedError,
+    StoppedError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -67,11 +68,13 @@ class FolderStore:
     """The files below one folder, which must exist: an empty one may be a disk that is not mounted.
 
     An ETag holds the SHA-256 of the content, the inode and the moment of the write: the same
-    content written again has another one.
+    content written again has another one. `halted` says why nothing may be written any more, ""
+    while it may.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, halted: Callable[[], str] = str) -> None:
         self.root = root.resolve()
+        self._halted = halted
         self._digests: dict[tuple[int, ...], str] = {}
         self._tidy = False
 
@@ -208,6 +211,8 @@ class FolderStore:
             with self._temporary(content) as temporary:
                 etag = _properties(temporary.stat(), _sha256(content)).etag
                 with self._alone():
+                    if why := self._halted():  # nothing stands between this look and the write
+                        raise StoppedError(f"writing {path}: nothing was written: {why}")
                     take_name(temporary, path)
                 _sync(path.parent)
         return etag
@@ -288,7 +293,7 @@ class FolderStore:
 
 def open_at(rest: str, key: str, opening: Opening) -> FolderStore:  # noqa: ARG001
     """The store in a folder; who may enter the folder needs no key."""
-    return FolderStore(opening.folder / rest)
+    return FolderStore(opening.folder / rest, opening.halted)
 
 
 def _error(what: str, exc: OSError) -> ReconcilerError:

@@ -110,8 +110,8 @@ _COMPOSE = _mutations(
     "reconciler/cli/compose.py",
     (
         "a run without its lock writes to the store",
-        "held = http.halted_by(stop.lost)",
-        "held = http",
+        "opened(environment.store, stop.lost), opened(environment.data, stop.lost)",
+        "opened(environment.store, str), opened(environment.data, str)",
         "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
     ),
     (

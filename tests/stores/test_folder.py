@@ -20,6 +20,7 @@ from reconciler.errors import (
     ConflictError,
     RefusedError,
     RejectedError,
+    StoppedError,
     UnauthorizedError,
     UnavailableError,
 )
@@ -136,6 +137,13 @@ def test_a_place_is_the_path_and_needs_no_grant(store: FolderStore) -> None:
     place = store.grant("a b/model.bin", Access.WRITE, 60)
     assert place.uri == f"{store.uri}/a%20b/model.bin"
     assert place.grant == ""
+
+
+def test_nothing_is_written_once_a_run_is_halted(store: FolderStore) -> None:
+    halted = FolderStore(store.root, lambda: "the lock was lost")
+    with pytest.raises(StoppedError, match="nothing was written: the lock was lost"):
+        halted.put("a", b"")
+    assert store.get("a") is None
 
 
 # --- names ----------------------------------------------------------------------------------
