@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from reconciler.offline.exports import export_document
+from reconciler.cli.exporting import export_document
 
 if TYPE_CHECKING:
     from reconciler.emulator.world import WebService

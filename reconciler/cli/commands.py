@@ -101,7 +101,7 @@ def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
 def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
     """The plan against a snapshot, or against exported definitions."""
     from reconciler.cli import snapshot
-    from reconciler.offline.exports import observe_exports
+    from reconciler.cli.exporting import observe_exports
 
     if (taken := snapshot.read(live, wanted, time.time(), max_age_s)) is not None:
         say(f"offline: planning against {live}, {taken.age}")
@@ -205,7 +205,7 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
 
     What cannot be exported is said and left out: exit code 7, or 1 when nothing is left.
     """
-    from reconciler.offline.exports import export_document
+    from reconciler.cli.exporting import export_document
 
     wanted = session.wanted(where)
     chosen = [b for b in named(wanted, names) if names or not b.absent]

@@ -10,68 +10,41 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
-from reconciler.ledger import model_url, version_name
-from reconciler.model import (
-    Artifact,
-    ArtifactState,
-    Health,
-    HealthCode,
-    Live,
-    ModelRef,
-    Observed,
-    Refusal,
-)
-from reconciler.platforms import kinds
+from reconciler.model import Health, HealthCode, Live, Refusal
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from reconciler.model import Binding, Desired
+    from reconciler.platforms.platform import Kind
 
 MARK = "$reconciler"
-SCHEMA = "reconciler/export/v1"
 MOST_BYTES = 64 * 1024 * 1024
 MOST_SEPARATORS = 8_000_000  # half a gigabyte once it is read; a thousand exports have fewer
 
 
-def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, Any]:
-    """An exported state with the mark that says of which binding it speaks, and what in it no
-    write can change."""
-    mark = {
-        "schema": SCHEMA,
-        "kind": binding.kind,
-        "name": binding.name,
-        "address": str(binding.address),
-        "readOnly": list(kinds()[binding.kind].module.READ_ONLY_EXPORTED),
-    }
-    return {MARK: mark, **document}
-
-
-def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, ...]:
-    """One observation per binding from a file or a folder of files.
+def exported(
+    wanted: Desired, live: Path, kinds: Mapping[str, Kind]
+) -> Iterator[tuple[Binding, Live]]:
+    """Each binding and what its export says, from a file or a folder of files.
 
     A single file speaks of one binding and the others are left out; in a folder, a binding
     without a file is refused. ConfigurationError: unreadable files, or a file of no binding.
     """
-    documents = _read_all(_files(live))
-    by_binding = _match(wanted, documents)
+    documents = _by_binding(wanted, _files(live))
     single = not live.is_dir()
-    if single and not by_binding:
-        raise ConfigurationError(
-            [
-                Problem(
-                    str(live),
-                    0,
-                    0,
-                    "this export is of no binding in the environment; "
-                    f"its file name or its name must be one of: {_names(wanted)}",
-                )
-            ]
+    if single and not documents:
+        names = ", ".join(binding.name for binding in wanted.bindings)
+        why = (
+            "this export is of no binding in the environment; its file name or its name must be "
+            f"one of: {names}"
         )
-    chosen = [b for b in wanted.bindings if not single or b.name in by_binding]
-    return tuple(_observe(binding, by_binding.get(binding.name), base) for binding in chosen)
+        raise ConfigurationError([Problem(str(live), 0, 0, why)])
+    for binding in wanted.bindings:
+        if not single or binding.name in documents:
+            yield binding, _live(binding, documents.get(binding.name), kinds)
 
 
 def _files(live: Path) -> list[Path]:
@@ -93,19 +66,50 @@ def _files(live: Path) -> list[Path]:
     return found
 
 
-def _read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """The documents by file; ConfigurationError with every file that is none."""
-    documents: dict[Path, dict[str, Any]] = {}
+def _by_binding(wanted: Desired, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """The documents by the name of their binding; ConfigurationError with every file that is none,
+    and where two are of one binding."""
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
     problems: list[Problem] = []
     for path in paths:
-        read = read_document(path)
-        if isinstance(read, Problem):
-            problems.append(read)
-        else:
-            documents[path] = read
+        document = read_document(path)
+        if isinstance(document, Problem):
+            problems.append(document)
+            continue
+        binding = _binding_of(wanted, path, document)
+        if binding is None:
+            continue
+        if binding.name in found:
+            other = found[binding.name][0]
+            problems.append(
+                _wrong(path, f"{other} is an export of {binding.name} too; keep one of them")
+            )
+        found[binding.name] = (path, document)
     if problems:
         raise ConfigurationError(problems)
-    return documents
+    return {name: document for name, (_, document) in found.items()}
+
+
+def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
+    mark = document.get(MARK)
+    said = mark.get("name") if isinstance(mark, dict) else None
+    names = [said] if said else [document.get("name"), path.stem]
+    for name in filter(None, names):
+        for binding in wanted.bindings:
+            if name in (binding.name, getattr(binding.address, "name", None)):
+                return binding
+    return None
+
+
+def _live(binding: Binding, document: Mapping[str, Any] | None, kinds: Mapping[str, Kind]) -> Live:
+    if document is None:
+        why = "no export of it was given; run `reconciler export`, or leave it out"
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_exported", why))
+    try:
+        return kinds[binding.kind].module.live_from_export(document, binding)
+    except WireError as exc:
+        why = f"{exc.message}; export it again"
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_a_definition", why))
 
 
 def read_document(path: Path) -> dict[str, Any] | Problem:
@@ -148,53 +152,3 @@ def _unopened(path: Path) -> Problem:
 
 def _wrong(path: Path, why: str) -> Problem:
     return Problem(str(path), 0, 0, why)
-
-
-def _match(wanted: Desired, documents: Mapping[Path, dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, tuple[Path, dict[str, Any]]] = {}
-    problems = []
-    for path, document in documents.items():
-        binding = _binding_of(wanted, path, document)
-        if binding is None:
-            continue
-        if binding.name in found:
-            other = found[binding.name][0]
-            why = f"{other} is an export of {binding.name} too; keep one of them"
-            problems.append(Problem(str(path), 0, 0, why))
-        found[binding.name] = (path, document)
-    if problems:
-        raise ConfigurationError(problems)
-    return {name: document for name, (_, document) in found.items()}
-
-
-def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
-    mark = document.get(MARK)
-    said = mark.get("name") if isinstance(mark, dict) else None
-    names = [said] if said else [document.get("name"), path.stem]
-    for name in filter(None, names):
-        for binding in wanted.bindings:
-            if name in (binding.name, getattr(binding.address, "name", None)):
-                return binding
-    return None
-
-
-def _names(wanted: Desired) -> str:
-    return ", ".join(binding.name for binding in wanted.bindings)
-
-
-def _observe(binding: Binding, document: Mapping[str, Any] | None, folder: str) -> Observed:
-    artifact = Artifact(ArtifactState.UNKNOWN, ModelRef(model_url(folder, binding.version)))
-    live = _live(binding, document)
-    name = version_name(folder, live.served, binding.version) if live.served else ""
-    return Observed(binding, live, artifact, None, name)
-
-
-def _live(binding: Binding, document: Mapping[str, Any] | None) -> Live:
-    if document is None:
-        why = "no export of it was given; run `reconciler export`, or leave it out"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_exported", why))
-    try:
-        return kinds()[binding.kind].module.live_from_export(document, binding)
-    except WireError as exc:
-        why = f"{exc.message}; export it again"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_a_definition", why))

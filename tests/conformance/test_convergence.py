@@ -226,7 +226,7 @@ def test_what_the_platform_forbids_is_blocked_before_anything_is_trained(
 
 
 def test_an_export_is_planned_against_as_the_live_state_would_be(lab: Lab, tmp_path) -> None:
-    from reconciler.offline.exports import export_document, observe_exports
+    from reconciler.cli.exporting import export_document, observe_exports
     from reconciler.plan import make_plan
 
     lab.apply()

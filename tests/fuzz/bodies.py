@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli.exporting import export_document
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.lock import Holder
 from reconciler.model import Actor
-from reconciler.offline.exports import export_document
 from reconciler.render import plan_json
 from tests.fuzz.mutations import trails
 from tests.lab import Lab

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reconciler.approval import beyond
 from reconciler.cli import compose
 from reconciler.cli.approval import read_plan
+from reconciler.cli.exporting import observe_exports
 from reconciler.errors import ConfigurationError
-from reconciler.offline.exports import observe_exports
 from reconciler.plan import make_plan
 from reconciler.render import parse_plan, plan_json, plan_markdown, plan_text
 from tests.fuzz.mutations import every_other_value, foreign

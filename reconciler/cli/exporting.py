@@ -1,0 +1,42 @@
+"""Exported definitions: the mark that says whose they are, and plans against them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.ledger import model_url, version_name
+from reconciler.model import Artifact, ArtifactState, ModelRef, Observed
+from reconciler.offline.exports import MARK, exported
+from reconciler.platforms import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.model import Binding, Desired
+
+SCHEMA = "reconciler/export/v1"
+
+
+def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, Any]:
+    """An exported state with the mark that says of which binding it speaks, and what in it no
+    write can change."""
+    mark = {
+        "schema": SCHEMA,
+        "kind": binding.kind,
+        "name": binding.name,
+        "address": str(binding.address),
+        "readOnly": list(kinds()[binding.kind].module.READ_ONLY_EXPORTED),
+    }
+    return {MARK: mark, **document}
+
+
+def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, ...]:
+    """One observation per binding of which there is an export, or must be one; nothing is known of
+    the models in the store, whose files begin with `base`."""
+    found = []
+    for binding, state in exported(wanted, live, kinds()):
+        artifact = Artifact(ArtifactState.UNKNOWN, ModelRef(model_url(base, binding.version)))
+        name = version_name(base, state.served, binding.version) if state.served else ""
+        found.append(Observed(binding, state, artifact, None, name))
+    return tuple(found)
