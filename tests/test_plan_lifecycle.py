@@ -29,7 +29,7 @@ from reconciler.model import (
     WayBack,
 )
 from reconciler.plan import Prune, decide, make_plan
-from reconciler.platforms.studio.classic_endpoint import ClassicAddress
+from reconciler.platforms.studio.classic_state import ClassicAddress
 from reconciler.render.words import destinations
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.cli import compose
-from reconciler.platforms.studio.classic_endpoint import ClassicAddress
+from reconciler.platforms.studio.classic_state import ClassicAddress
 from reconciler.platforms.studio.web_service import WebServiceAddress
 
 if TYPE_CHECKING:

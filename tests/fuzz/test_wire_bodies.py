@@ -17,7 +17,7 @@ from reconciler.http.client import _encoded
 from reconciler.http.response import Headers, Response, error_of, parse_xml
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
-from reconciler.platforms.studio import classic_endpoint, scoring
+from reconciler.platforms.studio import classic_state, scoring
 from reconciler.platforms.studio.bes import parse_job
 from reconciler.platforms.studio.creation import creation_body, make_creation
 from reconciler.platforms.studio.definition import (
@@ -113,11 +113,11 @@ def endpoint(body: bytes, town: Town) -> object:
     """What `observe` makes of an endpoint, and what `export` keeps of it."""
     binding, service = town.bindings["diabetes-young"], _service(town)
     document = response(body).json_object()
-    json.dumps([classic_endpoint._without_sas(r) for r in classic_endpoint._resources(document)])
+    json.dumps(classic_state.exported(service, document))
     for wanted in (None, binding.asset):
-        found = classic_endpoint._find_resource(service, document, wanted)
+        found = classic_state.find_resource(service, document, wanted)
         assert isinstance(found, Refusal | dict)
-    return classic_endpoint._live(service, document, binding, Witness.SERVICE)
+    return classic_state.live_of(service, document, binding, Witness.SERVICE)
 
 
 def service_of_an_endpoint(body: bytes, town: Town) -> object:
@@ -126,7 +126,7 @@ def service_of_an_endpoint(body: bytes, town: Town) -> object:
     document = response(body).json_list()
     services: list[Any] = [one for one in document if isinstance(one, dict)]
     lives = [
-        classic_endpoint._live(one, json.loads(told), binding, Witness.SERVICE) for one in services
+        classic_state.live_of(one, json.loads(told), binding, Witness.SERVICE) for one in services
     ]
     for live in lives:
         check_types(live)

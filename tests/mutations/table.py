@@ -732,8 +732,8 @@ _WEB_SERVICE = _mutations(
     ),
     (
         "what only the list says to be ours is ours",
-        "if definition is not None and is_ours(definition.tags, mark):",
-        "if definition is not None:",
+        "if definition is not None and (tags := tagged(definition.tags)).is_of(mark):",
+        "if definition is not None and (tags := tagged(definition.tags)):",
         "tests/studio/test_web_service_lifecycle.py::test_a_service_that_only_says_so_in_the_list_is_not_ours",
     ),
     (
@@ -766,7 +766,7 @@ _STATE = _mutations(
     "reconciler/platforms/studio/web_service_state.py",
     (
         "a service of another environment may be written",
-        "if environment and owner and not is_ours(definition.tags, environment.mark):",
+        "if environment and mark.environment and not mark.is_of(environment.mark):",
         "if False:",
         "tests/studio/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
     ),
@@ -788,10 +788,14 @@ _CLASSIC = _mutations(
     ),
     (
         "an endpoint of nobody is deleted",
-        "if (keep := _keep(service, endpoint)) or not ours:",
-        "if keep := _keep(service, endpoint):",
+        "if (keep := keep_of(service, endpoint)) or not ours:",
+        "if keep := keep_of(service, endpoint):",
         "tests/conformance/test_lifecycle.py::test_an_endpoint_without_our_mark_is_never_deleted",
     ),
+)
+
+_CLASSIC_STATE = _mutations(
+    "reconciler/platforms/studio/classic_state.py",
     (
         "the default endpoint is deleted",
         'return Refusal(Refused.DEFAULT_ENDPOINT, "the default endpoint is never deleted")',
@@ -1450,7 +1454,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_MEMBERS,
     *(*_ALONE, *_LOCK, *_BLOB, *_READING, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
     *(*_REFERENCES, *_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_COVERED, *_ARTIFACTS),
-    *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
+    *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_CLASSIC_STATE, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
     *(*_RESPONSE, *_HTTP, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
     *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),

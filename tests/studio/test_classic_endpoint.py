@@ -10,13 +10,9 @@ import pytest
 
 from reconciler.errors import UnreadableError
 from reconciler.model import Live, ModelRef, Witness
-from reconciler.platforms.studio.classic_endpoint import (
-    ClassicAddress,
-    _live,
-    address,
-    live_from_export,
-)
+from reconciler.platforms.studio.classic_endpoint import address, live_from_export
 from reconciler.platforms.studio.classic_reads import Reads
+from reconciler.platforms.studio.classic_state import ClassicAddress, live_of
 from tests.test_plan import ENVIRONMENT, binding
 
 SERVICE = {"Id": "a" * 32, "Name": "Bikes", "DefaultEndpointName": "default"}
@@ -36,7 +32,7 @@ def resource(name: str = NAME, **more: Any) -> dict[str, Any]:
 
 
 def live(state: dict[str, Any], wanted: str | None = NAME) -> Live:
-    return _live(SERVICE, state, replace(binding(), asset=wanted), Witness.SERVICE)
+    return live_of(SERVICE, state, replace(binding(), asset=wanted), Witness.SERVICE)
 
 
 JOINED = [

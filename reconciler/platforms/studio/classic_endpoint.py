@@ -1,8 +1,7 @@
 """Classic endpoints: named endpoints of a workspace service whose `Resources` are patched.
 
-Facts: STUDIO_PROTOCOL.md §2.4 (verbs), §2.5 (creation and its limits), §2.6 (objects,
-and whether GET reveals the model), §2.8 (PATCH: effective after about 30 seconds; the default
-endpoint is locked).
+Facts: STUDIO_PROTOCOL.md §2.4 (verbs), §2.5 (creation), §2.8 (PATCH: effective after about 30
+seconds).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
@@ -26,21 +25,29 @@ from reconciler.model import (
     Health,
     HealthCode,
     Live,
-    ModelRef,
     Owned,
-    Reason,
-    Refusal,
     Witness,
 )
 from reconciler.platforms.contract import Answer, Can, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.studio.classic_reads import Reads
+from reconciler.platforms.studio.classic_state import (
+    ClassicAddress,
+    calls_of,
+    exported,
+    keep_of,
+    keys_of,
+    live_of,
+    no_creation,
+    no_endpoint,
+    not_ours,
+    tells_all,
+    why_no_service,
+)
 from reconciler.platforms.studio.connection import Connection, studio_of
-from reconciler.platforms.studio.definition import model_ref, shown_uri
-from reconciler.platforms.studio.marks import Described, described
-from reconciler.platforms.studio.members import flag, member, near, objects, text
-from reconciler.platforms.studio.reasons import Refused
+from reconciler.platforms.studio.marks import Described, Mark, described
+from reconciler.platforms.studio.members import flag, member, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -48,47 +55,14 @@ if TYPE_CHECKING:
     from reconciler.model import AddressId, Binding, Environment, Model
     from reconciler.soon import Soon
 
-_TOLD = frozenset({"description", "throttlelevel", "maxconcurrentcalls"})
-MOST_ENDPOINTS = 10_000  # §2.5: of one web service of a standard workspace
 SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
 READ_ONLY_EXPORTED = ("webService", "endpoint.Name", "endpoint.PreventUpdate")
-_EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")
-_EXPORTED_ENDPOINT = (
-    "Name",
-    "Description",
-    "ThrottleLevel",
-    "MaxConcurrentCalls",
-    "DiagnosticsTraceLevel",
-    "PreventUpdate",
-)
-
-
-@dataclass(frozen=True)
-class ClassicAddress(Address):
-    """A named endpoint of a Classic web service; the service by its name or 32-hex id."""
-
-    workspace: str
-    service: str
-    endpoint: str
-
-    def __str__(self) -> str:
-        """`classic/service/endpoint`; the workspace is the environment's only one."""
-        return f"classic/{self.service}/{self.endpoint}"
-
-    @property
-    def key(self) -> str:
-        """The same with the workspace."""
-        return f"{_keys_of(self.workspace)}{self.service}/{self.endpoint}"
 
 
 def key_prefix(environment: Environment) -> str | None:
     """What the keys of the workspace's endpoints begin with; None without a workspace."""
     workspace = studio_of(environment).workspace
-    return _keys_of(workspace.id) if workspace else None
-
-
-def _keys_of(workspace: str) -> str:
-    return f"classic/{workspace}/"
+    return keys_of(workspace.id) if workspace else None
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress:
@@ -122,7 +96,7 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     said = text(endpoint, "Name") or where.endpoint
     if said != where.endpoint or (any(names) and where.service not in names):
         raise UnreadableError(f'endpoint "{said}" of "{names[0]}", not {where}')
-    return _live(service, endpoint, binding, Witness.EXPORT)
+    return live_of(service, endpoint, binding, Witness.EXPORT)
 
 
 class ClassicEndpoints(Target):
@@ -156,27 +130,27 @@ class ClassicEndpoints(Target):
         if isinstance(service, Live):
             return service
         if (listed := self._reads.listed(where)) is not None:
-            live = _live(service, listed, binding, Witness.SERVICE, self._mark)
-            if _tells_all(live, listed, binding):
+            live = live_of(service, listed, binding, Witness.SERVICE, self._mark)
+            if tells_all(live, listed, binding):
                 return live
         try:
             endpoint = self._reads.endpoint(service, where)
         except NotFoundError:
             return self._missing(service, binding)
-        return _live(service, endpoint, binding, Witness.SERVICE, self._mark)
+        return live_of(service, endpoint, binding, Witness.SERVICE, self._mark)
 
     def _missing(self, service: Mapping[str, Any], binding: Binding) -> Live:
         """That there is no such endpoint. Where something would follow from that, the list of all
         must say so too, since anything between can answer 404; and the default endpoint shows
         what a new one would be like."""
         where = _address(binding)
-        missing = Live(Health(HealthCode.MISSING, _missing(where)))
+        missing = Live(Health(HealthCode.MISSING, no_endpoint(where)))
         if binding.create is None and not binding.absent:
             return missing
         found = self._reads.endpoints_by(service, where.service)
         if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):
             raise UnreadableError(f"{where} is not found, though the service lists it; look again")
-        refusal = None if binding.absent else _no_creation(service, found, binding)
+        refusal = None if binding.absent else no_creation(service, found, binding)
         return replace(missing, refusal=refusal)
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[ClassicAddress]:
@@ -194,7 +168,7 @@ class ClassicEndpoints(Target):
     def switch(self, binding: Binding, model: Model) -> str:
         """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""
         service, endpoint = self._both(binding)
-        live = _live(service, endpoint, binding, Witness.SERVICE, self._mark)
+        live = live_of(service, endpoint, binding, Witness.SERVICE, self._mark)
         if live.refusal is not None:
             raise RefusedError(f"{binding.address}: {live.refusal.message}")
         location = reference(self._grant(model.ref), self._hosts.blob)
@@ -217,11 +191,11 @@ class ClassicEndpoints(Target):
         where = _address(binding)
         service = self._service(where)
         with contextlib.suppress(NotFoundError):
-            if self._described(self._reads.endpoint(service, where)).is_of(self._mark):
+            if self._mark_of(self._reads.endpoint(service, where)).is_of(self._mark):
                 return ""
             raise RefusedError(f"{where}: somebody else made it meanwhile; plan again")
         owned = dict(binding.settings)
-        new = Described(owned.get("description", ""), self._mark, binding.protect)
+        new = Described(owned.get("description", ""), Mark(self._mark, binding.protect))
         throttle = owned.get("throttleLevel", "Low")
         self._put(service, where, new, throttle, owned.get("maxConcurrentCalls"), prevent=False)
         return ""
@@ -234,14 +208,15 @@ class ClassicEndpoints(Target):
         """
         where, owned = _address(binding), dict(binding.settings)
         service, endpoint = self._both(binding)
-        now = self._described(endpoint)
-        if now.mark and not now.is_of(self._mark):
-            raise RefusedError(f"{where}: {_not_ours(now.mark).message}")
-        protected = binding.protect if now.mark else False
-        new = Described(owned.get("description", now.text), now.mark, protected)
+        now = described(text(endpoint, "Description"))
+        owner = now.mark.environment
+        if owner and not now.mark.is_of(self._mark):
+            raise RefusedError(f"{where}: {not_ours(owner).message}")
+        mark = Mark(owner, binding.protect if owner else False)
+        new = Described(owned.get("description", now.text), mark)
         throttle = owned.get("throttleLevel") or text(endpoint, "ThrottleLevel") or "Low"
         stays = throttle == text(endpoint, "ThrottleLevel") == "High"
-        calls = owned.get("maxConcurrentCalls") or (_calls(endpoint) if stays else None)
+        calls = owned.get("maxConcurrentCalls") or (calls_of(endpoint) if stays else None)
         prevent = flag(endpoint, "PreventUpdate")
         self._put(service, where, new, throttle, calls, prevent=prevent)
         return ""
@@ -253,13 +228,13 @@ class ClassicEndpoints(Target):
         if isinstance(service, Live):
             if service.health.code is HealthCode.MISSING:
                 return ""
-            raise RefusedError(f"{address}: {_why_no_service(service)}")
+            raise RefusedError(f"{address}: {why_no_service(service)}")
         try:
             endpoint = self._reads.endpoint(service, address)
         except NotFoundError:
             return ""
-        ours = self._described(endpoint).is_of(self._mark)
-        if (keep := _keep(service, endpoint)) or not ours:
+        ours = self._mark_of(endpoint).is_of(self._mark)
+        if (keep := keep_of(service, endpoint)) or not ours:
             why = keep.message if keep else "it does not carry the mark of this environment"
             raise RefusedError(f"{address}: {why}")
         self._http.request(
@@ -282,7 +257,7 @@ class ClassicEndpoints(Target):
             name, ident = text(service, "Name"), text(service, "Id")
             shown = name if times[name] == 1 else ident
             for endpoint in self._reads.endpoints_by(service, name, ident):
-                if self._described(endpoint).is_of(self._mark):
+                if self._mark_of(endpoint).is_of(self._mark):
                     at = [self._at(each, endpoint) for each in (shown, name, ident)]
                     if not any(where.id in declared for where in at):
                         found.append(self._owned(service, endpoint, at[0]))
@@ -291,15 +266,15 @@ class ClassicEndpoints(Target):
     def _owned(
         self, service: Mapping[str, Any], endpoint: Mapping[str, Any], where: ClassicAddress
     ) -> Owned:
-        protected = self._described(endpoint).protected
-        keep = _keep(service, endpoint)
+        protected = self._mark_of(endpoint).protected
+        keep = keep_of(service, endpoint)
         return Owned("ClassicEndpoint", where.endpoint, where, protected=protected, keep=keep)
 
     def _at(self, service: str, endpoint: Mapping[str, Any]) -> ClassicAddress:
         return ClassicAddress(self._workspace, service, text(endpoint, "Name"))
 
-    def _described(self, endpoint: Mapping[str, Any]) -> Described:
-        return described(text(endpoint, "Description"))
+    def _mark_of(self, endpoint: Mapping[str, Any]) -> Mark:
+        return described(text(endpoint, "Description")).mark
 
     def _put(
         self,
@@ -345,13 +320,7 @@ class ClassicEndpoints(Target):
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The endpoint and its service without keys and SAS tokens."""
-        service, endpoint = self._both(binding)
-        exported = _kept(endpoint, _EXPORTED_ENDPOINT)
-        resources = [_without_sas(r) for r in _resources(endpoint)]
-        return {
-            "webService": _kept(service, _EXPORTED_SERVICE),
-            "endpoint": {**exported, "Resources": resources},
-        }
+        return exported(*self._both(binding))
 
     def _both(self, binding: Binding) -> tuple[dict[str, Any], dict[str, Any]]:
         service = self._service(_address(binding))
@@ -360,184 +329,10 @@ class ClassicEndpoints(Target):
     def _service(self, where: ClassicAddress) -> dict[str, Any]:
         service = self._reads.service(where)
         if isinstance(service, Live):
-            raise RefusedError(f"{where}: {_why_no_service(service)}")
+            raise RefusedError(f"{where}: {why_no_service(service)}")
         return service
 
 
 def _address(binding: Binding) -> ClassicAddress:
     assert isinstance(binding.address, ClassicAddress)
     return binding.address
-
-
-def _tells_all(live: Live, endpoint: Mapping[str, Any], binding: Binding) -> bool:
-    """Whether what a list showed can be believed to be all that the endpoint itself would say.
-
-    Nobody knows whether a list shows every member of an endpoint (§2.6 [U]). One without its
-    resources would look like a refusal, one without their locations like a hidden model, one
-    without its description as if nobody had made it.
-    """
-    owned = binding.create is not None or binding.absent or binding.settings
-    there = {name.casefold() for name in endpoint} if owned else _TOLD
-    return live.served is not None and live.refusal is None and there >= _TOLD
-
-
-def _missing(where: ClassicAddress) -> str:
-    return (
-        f'web service "{where.service}" has no endpoint "{where.endpoint}"; add a non-default '
-        "endpoint to the predictive service, or correct spec.endpoint"
-    )
-
-
-def _why_no_service(live: Live) -> str:
-    return live.refusal.message if live.refusal else live.health.message
-
-
-def _live(
-    service: Mapping[str, Any],
-    endpoint: Mapping[str, Any],
-    binding: Binding,
-    witness: Witness,
-    mark: str = "",
-) -> Live:
-    """What an endpoint says; whose it is only where `mark` says what ours would be."""
-    resource = _find_resource(service, endpoint, binding.asset)
-    place = f"{text(service, 'Id')}/{text(endpoint, 'Name')}".casefold()  # a name leads to an id
-    now = described(text(endpoint, "Description"))
-    foreign = _not_ours(now.mark) if mark and now.mark and not now.is_of(mark) else None
-    live = Live(
-        health=Health(HealthCode.HEALTHY),
-        witness=witness,
-        place=place,
-        settings=_settings(endpoint, now),
-        ours=bool(mark) and now.is_of(mark),
-        protected=now.protected,
-        keep=_keep(service, endpoint) or foreign,
-    )
-    if isinstance(resource, Refusal):
-        return replace(live, refusal=foreign or resource)
-    ref, written = _model(resource)
-    return replace(
-        live,
-        served=ref,
-        asset=text(resource, "Name"),
-        model_text="" if ref else shown_uri(written),
-        hidden=not written,
-        refusal=foreign or _protected(endpoint),
-    )
-
-
-def _settings(endpoint: Mapping[str, Any], now: Described) -> tuple[tuple[str, str], ...]:
-    return (
-        ("description", now.text),
-        ("maxConcurrentCalls", _calls(endpoint)),
-        ("throttleLevel", text(endpoint, "ThrottleLevel")),
-    )
-
-
-def _calls(endpoint: Mapping[str, Any]) -> str:
-    found = member(endpoint, "MaxConcurrentCalls")
-    return "" if found is None else str(found)
-
-
-def _not_ours(mark: str) -> Refusal:
-    why = (
-        f"it carries the mark of {mark}, which made it; declare it there only, or take the mark "
-        "out of its description to hand it over"
-    )
-    return Refusal(Reason.NOT_OWNED, why)
-
-
-def _keep(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> Refusal | None:
-    """Why an endpoint must not be deleted, whoever made it."""
-    if _is_default(service, endpoint):
-        return Refusal(Refused.DEFAULT_ENDPOINT, "the default endpoint is never deleted")
-    return _protected(endpoint)
-
-
-def _is_default(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> bool:
-    default = text(service, "DefaultEndpointName") or "default"
-    return text(endpoint, "Name").casefold() == default.casefold()
-
-
-def _no_creation(
-    service: Mapping[str, Any], endpoints: list[dict[str, Any]], binding: Binding
-) -> Refusal | None:
-    """Why a new endpoint of the service could not be made, or not be bound; None where it can."""
-    if len(endpoints) >= MOST_ENDPOINTS:
-        why = f"the service has {MOST_ENDPOINTS:,} endpoints, and it takes no more; deploy another"
-        return Refusal(Refused.TOO_MANY_ENDPOINTS, why)
-    default = next((one for one in endpoints if _is_default(service, one)), None)
-    if default is None or member(default, "Resources") is None:
-        return None  # what the list does not tell is for the service to say
-    found = _resource_named(default, binding.asset)
-    return found if isinstance(found, Refusal) else None
-
-
-def _find_resource(
-    service: Mapping[str, Any], endpoint: Mapping[str, Any], wanted: str | None
-) -> dict[str, Any] | Refusal:
-    """The resource whose name is exactly `wanted` (§2.8: read the name, never make it up)."""
-    if _is_default(service, endpoint) and _resources(endpoint):  # else it is the wrong service
-        why = (
-            "the default endpoint follows its experiment and its model cannot be replaced; "
-            "add another endpoint to the service and bind that"
-        )
-        return Refusal(Refused.DEFAULT_ENDPOINT, why)
-    return _resource_named(endpoint, wanted)
-
-
-def _resource_named(endpoint: Mapping[str, Any], wanted: str | None) -> dict[str, Any] | Refusal:
-    resources = _resources(endpoint)
-    if not resources:
-        why = (
-            "the endpoint has no updatable resources; is it an endpoint of the training service? "
-            "bind one of the predictive service"
-        )
-        return Refusal(Refused.NO_UPDATABLE_RESOURCES, why)
-    names = [text(resource, "Name") for resource in resources]
-    if wanted is None and len(resources) > 1:
-        listed = ", ".join(f'"{name}"' for name in names)
-        why = f"{len(resources)} resources can be updated: {listed}; name one in spec.resource"
-        return Refusal(Refused.AMBIGUOUS_RESOURCE, why)
-    chosen = [r for r in resources if wanted is None or text(r, "Name") == wanted]
-    if len(chosen) == 1:
-        return chosen[0]
-    why = f'no updatable resource is named "{wanted}"; {near(wanted or "", names)}'
-    return Refusal(Refused.UNKNOWN_RESOURCE, why)
-
-
-def _protected(endpoint: Mapping[str, Any]) -> Refusal | None:
-    if not flag(endpoint, "PreventUpdate"):
-        return None
-    why = "the endpoint's own PreventUpdate flag is set; clear it in the portal, or unbind it here"
-    return Refusal(Refused.PREVENT_UPDATE, why, flag="PreventUpdate")
-
-
-def _resources(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = member(endpoint, "Resources") or []
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise UnreadableError("Resources of the endpoint is not a list of objects")
-    return found
-
-
-def _model(resource: Mapping[str, Any]) -> tuple[ModelRef | None, str]:
-    """The model of a resource and its location as written ("" when GET does not reveal it).
-
-    Base and relative part are joined with exactly one slash; the SAS is never looked at (§2.6).
-    """
-    location = objects(resource, "Location")
-    base, relative = text(location, "BaseLocation"), text(location, "RelativeLocation")
-    if not base or not relative:
-        return None, ""
-    written = f"{base.rstrip('/')}/{relative.lstrip('/')}".split("?", 1)[0]
-    return model_ref(written), written
-
-
-def _without_sas(resource: Mapping[str, Any]) -> dict[str, Any]:
-    location = _kept(objects(resource, "Location"), ("BaseLocation", "RelativeLocation"))
-    location = {name: shown_uri(v) for name, v in location.items() if isinstance(v, str)}
-    return {**_kept(resource, ("Name", "Kind")), "Location": location}
-
-
-def _kept(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: member(value, name) for name in names if member(value, name) is not None}

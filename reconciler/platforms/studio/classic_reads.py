@@ -5,8 +5,11 @@ Facts: STUDIO_PROTOCOL.md §2.4 (rows 1, 2, 5, 6), §2.6 (objects; names are not
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, UnreadableError
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.http.client import Http
     from reconciler.http.credentials import Bearer
-    from reconciler.platforms.studio.classic_endpoint import ClassicAddress
+    from reconciler.platforms.studio.classic_state import ClassicAddress
     from reconciler.soon import Soon
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,6 +38,17 @@ class Reads:
         self._workspace = base.split("/")[-2]
         self._token = token
         self._found: dict[str, dict[str, Any]] = {}  # services by the name or id of addresses
+        self._lists: Lists | None = None
+
+    def surveyed(self, addresses: Iterable[ClassicAddress], soon: Soon) -> Reads:
+        """The same reads, answered by one list per service that the addresses name.
+
+        What a list does not show is not believed to be absent: `listed` then says None, and the
+        endpoint is asked for by a request of its own.
+        """
+        reader = copy.copy(self)
+        reader._found, reader._lists = {}, read_all(self, addresses, soon)
+        return reader
 
     def service(self, where: ClassicAddress) -> dict[str, Any] | Live:
         """The web service, or the Live that says why there is none.
@@ -42,17 +56,22 @@ class Reads:
         Which service a name leads to is asked once, and again when an endpoint is not found there:
         all that is written is decided by the endpoint, which is always read.
         """
+        if self._lists is not None and (known := self._lists.services.get(where.service)):
+            return known()
         if (found := self._found.get(where.service)) is not None:
             return found
-        service = self._ask_for_service(where)
+        service = self.find(where, self.services)
         if not isinstance(service, Live):
             self._found[where.service] = service
         return service
 
-    def _ask_for_service(self, where: ClassicAddress) -> dict[str, Any] | Live:
+    def find(
+        self, where: ClassicAddress, every: Callable[[], list[dict[str, Any]]]
+    ) -> dict[str, Any] | Live:
+        """The service that an address names, by its id, or by its name among `every` one."""
         if _HEX_ID.fullmatch(where.service):
             return self._service_by_id(where.service)
-        return _service_by_name(self._services(), where)
+        return _service_by_name(every(), where)
 
     def endpoint(self, service: Mapping[str, Any], where: ClassicAddress) -> dict[str, Any]:
         """The endpoint as it is now; NotFoundError when the service has none of this name."""
@@ -95,15 +114,25 @@ class Reads:
 
     def services(self) -> list[dict[str, Any]]:
         """Every web service of the workspace, as far as its list says."""
-        return self._services()
+        if self._lists is not None:
+            return self._lists.every()
+        answer = self._http.request(
+            "GET", self._base, credential=self._token, what="listing the Classic web services"
+        )
+        found = [service for service in answer.json_list() if isinstance(service, dict)]
+        for service in found:
+            check_is_of(service, answer.what, WorkspaceId=self._workspace)
+        return found
 
-    def endpoints_by(self, service: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:  # noqa: ARG002
+    def endpoints_by(self, service: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
         """Every endpoint of a service that addresses call by one of `names`."""
-        return self.endpoints(service)
+        known = self._lists.of(*names) if self._lists is not None else None
+        return self.endpoints(service) if known is None else known.all
 
-    def listed(self, where: ClassicAddress) -> dict[str, Any] | None:  # noqa: ARG002
+    def listed(self, where: ClassicAddress) -> dict[str, Any] | None:
         """The endpoint as a list of a survey shows it; None where it has to be asked for."""
-        return None
+        known = self._lists.of(where.service) if self._lists is not None else None
+        return known.by_name.get(where.endpoint) if known is not None else None
 
     def endpoint_url(self, service: Mapping[str, Any], where: ClassicAddress) -> str:
         """Where an endpoint is read and written."""
@@ -114,15 +143,6 @@ class Reads:
             name = text(service, "Name")
             raise UnreadableError(f'Classic web service "{name}" came without an Id')
         return f"{self._base}/{path_id(service_id, 'the Id of a Classic web service')}"
-
-    def _services(self) -> list[dict[str, Any]]:
-        answer = self._http.request(
-            "GET", self._base, credential=self._token, what="listing the Classic web services"
-        )
-        found = [service for service in answer.json_list() if isinstance(service, dict)]
-        for service in found:
-            check_is_of(service, answer.what, WorkspaceId=self._workspace)
-        return found
 
     def _service_by_id(self, service_id: str) -> dict[str, Any] | Live:
         try:
@@ -138,70 +158,8 @@ class Reads:
         check_is_of(service, answer.what, WorkspaceId=self._workspace, Id=service_id)
         return service
 
-    def surveyed(self, addresses: Iterable[ClassicAddress], soon: Soon) -> Reads:
-        """The same reads, answered by one list per service that the addresses name."""
-        return _Survey(self._http, self._base, self._token, addresses, soon)
 
-
-class _Survey(Reads):
-    """Reads of one moment: each service is read once and its endpoints are listed once.
-
-    What a list does not show is not believed to be absent: `listed` then says None, and the
-    endpoint is asked for by a request of its own.
-    """
-
-    def __init__(
-        self,
-        http: Http,
-        base: str,
-        token: Bearer,
-        addresses: Iterable[ClassicAddress],
-        soon: Soon,
-    ) -> None:
-        super().__init__(http, base, token)
-        firsts = {where.service: where for where in addresses}
-        by_name = any(not _HEX_ID.fullmatch(name) for name in firsts)
-        self._all: Callable[[], list[dict[str, Any]]] = (
-            soon(super()._services) if by_name else super()._services
-        )
-        self._known = {name: soon(self._service_of(where)) for name, where in firsts.items()}
-        self._lists = {name: soon(self._list_of(where)) for name, where in firsts.items()}
-
-    def _service_of(self, where: ClassicAddress) -> Callable[[], dict[str, Any] | Live]:
-        return lambda: super(_Survey, self).service(where)
-
-    def _list_of(self, where: ClassicAddress) -> Callable[[], _Listed | None]:
-        return lambda: self._list(self.service(where))
-
-    def _list(self, service: dict[str, Any] | Live) -> _Listed | None:
-        """The endpoints; None where there is no such list, and they can be asked one by one."""
-        if isinstance(service, Live):
-            return None
-        try:
-            return _Listed(self.endpoints(service))
-        except NotFoundError:
-            return None
-
-    def endpoints_by(self, service: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
-        for found in filter(None, map(self._lists.get, names)):
-            if (seen := found()) is not None:
-                return seen.all
-        return super().endpoints_by(service, *names)
-
-    def service(self, where: ClassicAddress) -> dict[str, Any] | Live:
-        known = self._known.get(where.service)
-        return known() if known else super().service(where)
-
-    def listed(self, where: ClassicAddress) -> dict[str, Any] | None:
-        found = self._lists.get(where.service)
-        seen = found() if found else None
-        return seen.by_name.get(where.endpoint) if seen else None
-
-    def _services(self) -> list[dict[str, Any]]:
-        return self._all()
-
-
-class _Listed:
+class Listed:
     """A list of endpoints; by name, those that it shows twice are left out."""
 
     def __init__(self, endpoints: list[dict[str, Any]]) -> None:
@@ -209,6 +167,42 @@ class _Listed:
         times = Counter(text(endpoint, "Name") for endpoint in endpoints)
         named = {text(endpoint, "Name"): endpoint for endpoint in endpoints}
         self.by_name = {name: it for name, it in named.items() if times[name] == 1}
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What was read at one moment: each service once, and its endpoints by one list.
+
+    Each member waits for its answer when it is called. A list is None where there is none, and
+    its endpoints can be asked for one by one.
+    """
+
+    every: Callable[[], list[dict[str, Any]]]
+    services: Mapping[str, Callable[[], dict[str, Any] | Live]]
+    endpoints: Mapping[str, Callable[[], Listed | None]]
+
+    def of(self, *names: str) -> Listed | None:
+        """The endpoints of the service that addresses call by one of `names`."""
+        asked = (self.endpoints[name]() for name in names if name in self.endpoints)
+        return next((found for found in asked if found is not None), None)
+
+
+def read_all(reads: Reads, addresses: Iterable[ClassicAddress], soon: Soon) -> Lists:
+    """What lists say of the services that the addresses name; their reading begins now."""
+    firsts = {where.service: where for where in addresses}
+    by_name = any(not _HEX_ID.fullmatch(name) for name in firsts)
+    every = soon(reads.services) if by_name else reads.services
+
+    def endpoints(service: Callable[[], dict[str, Any] | Live]) -> Listed | None:
+        found = service()
+        try:
+            return None if isinstance(found, Live) else Listed(reads.endpoints(found))
+        except NotFoundError:
+            return None
+
+    services = {name: soon(partial(reads.find, where, every)) for name, where in firsts.items()}
+    lists = {name: soon(partial(endpoints, services[name])) for name in firsts}
+    return Lists(every, services, lists)
 
 
 def _service_by_name(

@@ -28,8 +28,8 @@ from reconciler.platforms.studio.definition import (
     find_model_asset,
     parse_definition,
 )
+from reconciler.platforms.studio.marks import with_mark
 from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
-from reconciler.platforms.studio.ownership import marked
 from reconciler.platforms.studio.reasons import Refused
 from reconciler.platforms.studio.settings import with_settings
 from reconciler.secrecy import holds_secret
@@ -103,7 +103,7 @@ def creation_body(
         **with_settings(properties, binding.settings),
     }
     kept = without(properties, said_anew)
-    tags = marked(definition.tags, environment.mark, protect=binding.protect)
+    tags = with_mark(definition.tags, environment.mark, protect=binding.protect)
     return {**document, "tags": tags, "properties": {**kept, **said_anew}}
 
 

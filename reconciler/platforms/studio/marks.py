@@ -1,37 +1,58 @@
-"""The mark of who made an endpoint, at the end of its description, where everybody can see it.
+"""Pure: the mark that says which environment something belongs to.
+
+Only what this program made carries one, and only what carries one is ever deleted by it. A New web
+service carries it in tags, whose names ARM matches in any case; a Classic endpoint has no tags
+(§2.6), so its mark stands at the end of its description, where everybody can see it:
 
     Rental location 1
     [reconciler: production@mlproduction/models, protected]
-
-Classic endpoints have no tags (§2.6). The mark is no part of the description that can be declared.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANAGER, MANAGED_BY = "reconciler", "managed-by"
+ENVIRONMENT = "reconciler-environment"
+PROTECT = "reconciler-protect"
 _MARK = re.compile(r"(?<!\s)\s*\[reconciler: (?P<mark>[^\],\s]+)(?P<protected>, protected)?\]\s*\Z")
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Which environment something belongs to, "" for none, and whether it is protected."""
+
+    environment: str = ""
+    protected: bool = False
+
+    def is_of(self, environment: str) -> bool:
+        """Whether it is this environment's; case does not tell marks apart."""
+        ours = self.environment.casefold()
+        return bool(ours) and ours == environment.casefold()
+
+
+# --- in a description -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
 class Described:
-    """A description taken apart: what people wrote, the mark ("": none), and `protect` in it."""
+    """A description taken apart: what people wrote, which can be declared, and the mark."""
 
     text: str
-    mark: str = ""
-    protected: bool = False
+    mark: Mark = Mark()
 
     def __str__(self) -> str:
         """The description as the service keeps it."""
-        if not self.mark:
+        if not self.mark.environment:
             return self.text
-        mark = f"[reconciler: {self.mark}{', protected' if self.protected else ''}]"
+        protected = ", protected" if self.mark.protected else ""
+        mark = f"[reconciler: {self.mark.environment}{protected}]"
         return f"{self.text}\n{mark}" if self.text else mark
-
-    def is_of(self, mark: str) -> bool:
-        """Whether it carries this mark; case does not tell marks apart."""
-        return self.mark.casefold() == mark.casefold()
 
 
 def described(description: str) -> Described:
@@ -39,4 +60,45 @@ def described(description: str) -> Described:
     found = _MARK.search(description)
     if found is None:
         return Described(description.strip())
-    return Described(description[: found.start()].strip(), found["mark"], bool(found["protected"]))
+    mark = Mark(found["mark"], bool(found["protected"]))
+    return Described(description[: found.start()].strip(), mark)
+
+
+# --- in tags --------------------------------------------------------------------------------
+
+
+def tagged(tags: Mapping[str, str]) -> Mark:
+    """The mark that tags make."""
+    known = {name.casefold(): value.casefold() for name, value in tags.items()}
+    ours = known.get(MANAGED_BY) == MANAGER
+    return Mark(known.get(ENVIRONMENT, "") if ours else "", known.get(PROTECT) == "true")
+
+
+def with_mark(tags: Mapping[str, str], environment: str, *, protect: bool) -> dict[str, str]:
+    """The tags, and that the service belongs to this environment, whoever it belonged to."""
+    return with_protection(_with(tags, _tags_of(environment)), protect=protect)
+
+
+def with_protection(tags: Mapping[str, str], *, protect: bool) -> dict[str, str]:
+    """The tags, and whether the service is protected.
+
+    The tag stays and says `false`: left out, it would be gone after a PATCH that replaces the
+    tags, and still there after one that merges them (§3.7).
+    """
+    if not protect and not any(name.casefold() == PROTECT for name in tags):
+        return dict(tags)
+    return _with(tags, {PROTECT: str(protect).lower()})
+
+
+def how_to_tag(resource: str, environment: str) -> str:
+    """The command that makes a service belong to an environment; tags it has are kept."""
+    tags = " ".join(f"{name}={value}" for name, value in _tags_of(environment).items())
+    return f"az tag update --operation merge --resource-id '{resource}' --tags {tags}"
+
+
+def _tags_of(environment: str) -> dict[str, str]:
+    return {MANAGED_BY: MANAGER, ENVIRONMENT: environment}
+
+
+def _with(tags: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    return {**{name: v for name, v in tags.items() if name.casefold() not in ours}, **ours}

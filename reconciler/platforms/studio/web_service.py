@@ -35,9 +35,9 @@ from reconciler.platforms.studio.definition import (
     with_payload,
     without_secrets,
 )
+from reconciler.platforms.studio.marks import tagged, with_protection
 from reconciler.platforms.studio.members import check_is_of, objects, text
 from reconciler.platforms.studio.operation import operation_state
-from reconciler.platforms.studio.ownership import is_ours, is_protected, with_protection
 from reconciler.platforms.studio.settings import with_settings
 from reconciler.platforms.studio.web_service_state import keep, live_of
 
@@ -215,8 +215,8 @@ class WebServices(Target):
             if one.id in declared or _is_another(objects(item, "tags"), mark):
                 continue
             definition = self._definition(one)
-            if definition is not None and is_ours(definition.tags, mark):
-                why, protected = keep(definition, one.path, mark), is_protected(definition.tags)
+            if definition is not None and (tags := tagged(definition.tags)).is_of(mark):
+                why, protected = keep(definition, one.path, mark), tags.protected
                 found.append(Owned(KIND, one.name, one, protected, why))
         return tuple(found)
 
@@ -347,7 +347,7 @@ def _operation(answer: Response, address: Address) -> str:
 
 def _is_another(tags: Mapping[str, Any], mark: str) -> bool:
     """Whether an item of a list says by its tags that it is not this environment's."""
-    return bool(tags) and not is_ours({name: text(tags, name) for name in tags}, mark)
+    return bool(tags) and not tagged({name: text(tags, name) for name in tags}).is_of(mark)
 
 
 def _missing(where: WebServiceAddress) -> str:

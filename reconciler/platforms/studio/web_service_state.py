@@ -17,7 +17,7 @@ from reconciler.platforms.studio.definition import (
     model_ref,
     shown_uri,
 )
-from reconciler.platforms.studio.ownership import how_to_tag, is_ours, is_protected, owner_of
+from reconciler.platforms.studio.marks import how_to_tag, tagged
 from reconciler.platforms.studio.reasons import Refused
 from reconciler.platforms.studio.settings import settings_of
 
@@ -38,7 +38,7 @@ def live_of(
     refusal = _refusal(definition, key, environment)
     uri = "" if isinstance(key, Refusal) else asset_uri(definition.assets[key])
     ref = model_ref(uri)
-    mark = environment.mark if environment else ""
+    mark = tagged(definition.tags)
     return Live(
         health=_health(definition),
         served=ref,
@@ -48,14 +48,14 @@ def live_of(
         refusal=refusal,
         warnings=_storage_warning(definition, environment),
         settings=settings_of(definition.configured) if binding.settings else (),
-        ours=bool(mark) and is_ours(definition.tags, mark),
-        protected=is_protected(definition.tags),
+        ours=environment is not None and mark.is_of(environment.mark),
+        protected=mark.protected,
     )
 
 
 def keep(definition: Definition, resource: str, mark: str) -> Refusal | None:
     """Why the service must not be deleted; None if it may be."""
-    if not is_ours(definition.tags, mark):
+    if not tagged(definition.tags).is_of(mark):
         why = (
             "it does not carry the tags of this environment, so this program did not create it and "
             f"does not delete it; delete it by hand, or give it to the environment: "
@@ -85,11 +85,11 @@ def _refusal(
     definition: Definition, model: str | Refusal, environment: Environment | None
 ) -> Refusal | None:
     """Why nothing may be written to the service; None if it may be."""
-    owner = owner_of(definition.tags)
-    if environment and owner and not is_ours(definition.tags, environment.mark):
+    mark = tagged(definition.tags)
+    if environment and mark.environment and not mark.is_of(environment.mark):
         why = (
-            f"its tags say that it belongs to {owner}, not to {environment.mark}; take it out of "
-            "one of the two environments, and correct its tags"
+            f"its tags say that it belongs to {mark.environment}, not to {environment.mark}; take "
+            "it out of one of the two environments, and correct its tags"
         )
         return Refusal(Reason.NOT_OWNED, why)
     if not isinstance(model, Refusal):

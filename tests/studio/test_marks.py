@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.platforms.studio.ownership import (
-    how_to_tag,
-    is_ours,
-    is_protected,
-    marked,
-    owner_of,
-    with_protection,
-)
+from reconciler.platforms.studio.marks import Mark, how_to_tag, tagged, with_mark, with_protection
 
 MARK = "prod@mlprod/models"
 OURS = {"managed-by": "reconciler", "reconciler-environment": MARK}
@@ -32,28 +25,28 @@ OURS = {"managed-by": "reconciler", "reconciler-environment": MARK}
     ],
 )
 def test_both_tags_make_a_service_ours(tags: dict[str, str], ours: bool) -> None:
-    assert is_ours(tags, MARK) is ours
+    assert tagged(tags).is_of(MARK) is ours
 
 
 def test_the_tags_of_an_export_do_not_make_a_service_anothers() -> None:
     theirs = {"Managed-by": "reconciler", "reconciler-environment": "staging@a/b", "team": "risk"}
-    assert marked(theirs, MARK, protect=False) == {"team": "risk", **OURS}
-    assert owner_of(theirs) == "staging@a/b"
-    assert owner_of({"reconciler-environment": "staging@a/b"}) == ""
+    assert with_mark(theirs, MARK, protect=False) == {"team": "risk", **OURS}
+    assert tagged(theirs).environment == "staging@a/b"
+    assert tagged({"reconciler-environment": "staging@a/b"}) == Mark()
 
 
 def test_protection_is_a_tag_that_is_taken_back_by_saying_so() -> None:
     """§3.7: left out, it would stay after a PATCH that merges the tags."""
-    protected = marked({}, MARK, protect=True)
-    assert is_protected(protected)
+    protected = with_mark({}, MARK, protect=True)
+    assert tagged(protected).protected
     freed = with_protection(protected, protect=False)
     assert freed["reconciler-protect"] == "false"
-    assert not is_protected(freed)
+    assert not tagged(freed).protected
     assert with_protection(OURS, protect=False) == OURS
 
 
 def test_names_and_values_of_tags_keep_the_rules_of_arm() -> None:
-    for name, value in marked({}, MARK, protect=True).items():
+    for name, value in with_mark({}, MARK, protect=True).items():
         assert len(name) <= 128
         assert not set(name) & set("<>%&\\?/")
         assert len(value) <= 256
