@@ -38,7 +38,7 @@ from reconciler.platforms.studio.web_service import WebServiceAddress
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
 OLD = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-10/model.ilearner")
-RECIPE = Recipe("churn-training", (("input1", "data/2026-11.csv"),))
+RECIPE = Recipe("studio", "churn-training", (("input1", "data/2026-11.csv"),))
 ENVIRONMENT = Environment(
     name="test",
     store=StoreUrl("az://acct/models", SecretName("KEY")),
@@ -106,11 +106,11 @@ TABLE = [
     ("unreadable", of_health(HealthCode.UNKNOWN), of(ArtifactState.READY), f"! {Reason.UNREADABLE}"),
     ("readOnly", refused("read_only"), of(ArtifactState.READY), "! read_only"),
     ("refused, though never trained", refused("default_endpoint"), of(ArtifactState.ABSENT), "! default_endpoint"),
-    ("the recipe changed", None, of(ArtifactState.READY, recipe=Recipe("other")), "! recipe_changed"),
+    ("the recipe changed", None, of(ArtifactState.READY, recipe=Recipe("studio", "other")), "! recipe_changed"),
     (
         "the recipe changed under the live version",
         Live(HEALTHY, served=NEW),
-        of(ArtifactState.READY, recipe=Recipe("other")),
+        of(ArtifactState.READY, recipe=Recipe("studio", "other")),
         "! recipe_changed",
     ),
 ]  # fmt: skip
@@ -151,7 +151,8 @@ def test_a_record_as_witness_is_named_in_the_plan() -> None:
 
 def test_a_changed_recipe_names_the_fields_that_differ() -> None:
     artifact = of(
-        ArtifactState.READY, recipe=Recipe("churn-training", (("input1", "data/old.csv"),))
+        ArtifactState.READY,
+        recipe=Recipe("studio", "churn-training", (("input1", "data/old.csv"),)),
     )
     (diff,) = decide(observed(artifact=artifact)).diffs
     assert (diff.path, diff.before, diff.after) == (
@@ -196,7 +197,7 @@ def test_the_digest_ignores_sentences_and_sees_the_model() -> None:
 
 def test_the_digest_changes_with_the_recipe() -> None:
     plan = make_plan(ENVIRONMENT, [observed(artifact=of(ArtifactState.ABSENT, recipe=None))])
-    other = binding(recipe=Recipe("churn-training", (("input1", "data/other.csv"),)))
+    other = binding(recipe=Recipe("studio", "churn-training", (("input1", "data/other.csv"),)))
     changed = observed(artifact=of(ArtifactState.ABSENT, recipe=None), binding=other)
     assert make_plan(ENVIRONMENT, [changed]).digest != plan.digest
 

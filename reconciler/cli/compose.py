@@ -154,7 +154,7 @@ def connect(
         targets={kind: of_kind[kind].target(kind) for kind in used},
         idle=dict(_idle(connected.values(), used)) if wanted.whole else {},
         trainers={
-            recipe.service: of_engine["studio"].trainer(recipe.service)
+            recipe.trainer: of_engine[recipe.engine].trainer(recipe)
             for recipe in (binding.recipe for binding in wanted.bindings)
         },
         ledger=Ledger(store, opened(environment.store, str)),

@@ -70,7 +70,7 @@ def load(
         raise ConfigurationError([_nothing(display, rules.kinds)])
     probes, definitions = Probes(root, budget), Definitions(root, budget)
     complete = complete and expanded
-    resolver = Resolver(platforms, probes, definitions, budget, today, complete=complete)
+    resolver = Resolver(platforms, root, probes, definitions, budget, today, complete=complete)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if not problems:

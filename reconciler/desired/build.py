@@ -27,6 +27,7 @@ from reconciler.near import near
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
+    from pathlib import Path, PurePosixPath
     from typing import Any
 
     from reconciler.desired.budget import Budget
@@ -40,7 +41,7 @@ PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
 def environment(
-    document: Document, platforms: Mapping[str, Platform]
+    document: Document, platforms: Mapping[str, Platform], root: Path, below: PurePosixPath
 ) -> tuple[Environment | None, list[Problem]]:
     """The environment that a document declares; None, and why, where a part of it cannot be."""
     spec = document.data["spec"]
@@ -50,7 +51,7 @@ def environment(
     for name, platform in platforms.items():
         if name in spec:
             try:
-                connections[name] = platform.connection(Part(document, ("spec", name)))
+                connections[name] = platform.connection(Part(document, ("spec", name), root, below))
             except ConfigurationError as exc:
                 problems += exc.problems
     store, data = _store(document, "store"), _store(document, "data")
@@ -74,6 +75,7 @@ def environment(
         most_deletes_percent=int(limits.get("deletes", "10%").removesuffix("%")),
         most_bindings=limits.get("bindings", MOST_BINDINGS),
         most_retrains=limits.get("retrains", 40),
+        root=root.as_posix(),
         source=document.at("metadata", "name"),
     )
     return made, []
@@ -98,6 +100,13 @@ class Part:
 
     document: Document
     trail: tuple[str, ...]
+    root: Path
+    below: PurePosixPath
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self.root / self.below
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -197,19 +206,17 @@ def rules(model: Document) -> tuple[Rule, ...]:
     )
 
 
-def training_problems(model: Document, engine: Engine) -> list[Problem]:
+def training_problems(block: Part, engine: Engine) -> list[Problem]:
     """What the schema cannot say about the inputs and outputs of a model."""
-    block = Part(model, ("spec", "training"))
+    model = block.document
     found = [
         block.problem(why, "inputs", name)
         for name, template in block.data.get("inputs", {}).items()
         if not template.endswith("}") and (why := engine.bad_input(template))
     ]
-    if model.data["spec"].get("accept") and "evaluation" not in block.data["outputs"]:
+    if model.data["spec"].get("accept") and "metrics" not in block.data["outputs"]:
         # Without it every gate stays inconclusive: hours of training that can never be bound.
-        message = (
-            "spec.accept: gates are judged by the evaluation; name it in spec.training.outputs"
-        )
+        message = "spec.accept: gates are judged by the metrics; name them in spec.training.outputs"
         found.append(problem(model.at_key("spec", "accept"), message))
     return [*found, *engine.problems(block)]
 
@@ -223,17 +230,17 @@ class Made:
 
 
 def recipe(
-    model: Document, binding: Document, budget: Budget, engine: Engine, environment: Environment
+    training: Part, binding: Document, budget: Budget, engine: Engine, environment: Environment
 ) -> tuple[Made | None, list[Problem]]:
     """How the binding's version is made; None, and why, if the two do not fit together."""
+    model = training.document
     making = _Making(model, binding)
     gates = len(model.data["spec"].get("accept", ()))
     budget.take(binding.at("spec", "model"), gates + making.values, making.characters)
-    training = Part(model, ("spec", "training"))
     inputs = tuple(making.filled("inputs"))
     parameters = tuple(making.filled("parameters"))
     try:
-        place, terms = engine.place(training, environment)
+        how = engine.how(training, environment)
     except ConfigurationError as exc:
         return None, [*exc.problems, *making.problems]
     if not making.problems:
@@ -241,8 +248,16 @@ def recipe(
         making.refuse_unused()
     if making.problems:
         return None, making.problems
-    outputs = tuple((port, role) for role, port in training.data["outputs"].items())
-    return Made(Recipe(place, inputs, parameters, outputs), tuple(terms.items())), []
+    recipe = Recipe(
+        engine=training.data["engine"],
+        place=how.place,
+        inputs=inputs,
+        parameters=parameters,
+        outputs=tuple(training.data["outputs"].items()),
+        how=tuple(how.settings.items()),
+        code=how.code,
+    )
+    return Made(recipe, tuple(how.terms.items())), []
 
 
 class _Making:

@@ -8,7 +8,7 @@ at all, nothing is said to be missing, because it might be in there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from reconciler.desired import build
@@ -81,6 +81,7 @@ class Resolver:
     def __init__(
         self,
         platforms: Mapping[str, Platform],
+        root: Path,
         probes: Probes,
         definitions: Definitions,
         budget: Budget,
@@ -91,6 +92,7 @@ class Resolver:
         self._platforms = platforms
         self._kinds = {name: k for each in platforms.values() for name, k in each.kinds.items()}
         self._engines = {name: e for each in platforms.values() for name, e in each.engines.items()}
+        self._root = root
         self._probes = probes
         self._definitions = definitions
         self._budget = budget
@@ -142,7 +144,9 @@ class Resolver:
             made: Environment | None = None
             problems: list[Problem] = []
             if each.valid:
-                made, problems = build.environment(each.document, self._platforms)
+                made, problems = build.environment(
+                    each.document, self._platforms, self._root, each.folder
+                )
             self.problems.extend(problems)
             if problems:
                 self.doubtful.add(each.name)
@@ -157,7 +161,7 @@ class Resolver:
             more: list[Problem] = []
             if each.valid:
                 engine = self._engines[each.document.data["spec"]["training"]["engine"]]
-                more = build.training_problems(each.document, engine)
+                more = build.training_problems(self._training(each), engine)
             self.problems.extend(more)
             if each.name and (more or not once):
                 self._doubtful_models.add(each.name)
@@ -203,10 +207,17 @@ class Resolver:
         if site.environment is None or not self._connects(site, "engine", name, place):
             return None
         made, problems = build.recipe(
-            model.document, each.document, self._budget, self._engines[name], site.environment
+            self._training(model),
+            each.document,
+            self._budget,
+            self._engines[name],
+            site.environment,
         )
         self.problems.extend(problems)
         return made
+
+    def _training(self, model: Declared) -> build.Part:
+        return build.Part(model.document, ("spec", "training"), self._root, model.folder)
 
     def _connects(self, site: _Site, what: str, name: str, place: Source) -> bool:
         """Whether the environment connects the platform that offers a kind or an engine."""

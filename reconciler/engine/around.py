@@ -67,7 +67,7 @@ def _begun(wanted: Iterable[Binding], manifests: Iterable[Manifest]) -> Iterator
     for manifest in manifests:
         binding = by_model.get((manifest.version.model, manifest.version.arguments))
         begun = manifest.evaluation is None and manifest.attempts and not manifest.rejected
-        if binding is not None and begun and manifest.recipe.service == binding.recipe.service:
+        if binding is not None and begun and manifest.recipe.trainer == binding.recipe.trainer:
             yield replace(binding, version=manifest.version, recipe=manifest.recipe)
 
 

@@ -48,5 +48,5 @@ def _durations(world: World, model: str) -> list[float]:
 
 def _forecast(world: World, binding: Binding, took: list[float]) -> Forecast:
     seconds = statistics.median(took) if len(took) >= LEAST_RUNS else None
-    at_once = world.trainers[binding.recipe.service].most_jobs
-    return Forecast(binding.recipe.service, at_once, len(took), seconds)
+    at_once = world.trainers[binding.recipe.trainer].most_jobs
+    return Forecast(binding.recipe.trainer, at_once, len(took), seconds)

@@ -181,7 +181,7 @@ def _by_attempt(world: World, binding: Binding, manifest: Manifest, base: Artifa
     if last.failure:
         seen = replace(base, failure=last.failure)
     else:
-        trainer = world.trainers[manifest.recipe.service]
+        trainer = world.trainers[manifest.recipe.trainer]
         job = trainer.look(last.job)
         if job.state is JobState.NOT_STARTED and last.started_at and trainer.forgets:
             job = Job(JobState.FAILED, "it was started, and the engine knows it no more")

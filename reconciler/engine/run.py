@@ -86,7 +86,7 @@ def _scheduled(work: list[tuple[Binding, Change]], shared: Shared, course: Cours
     for binding, change in work:
         run = course.runs[change.address] = BindingRun(binding, change, shared)
         if change.trains:
-            schedule.queue(binding.recipe.service, run)
+            schedule.queue(binding.recipe.trainer, run)
         else:
             schedule.add(run)
     return schedule

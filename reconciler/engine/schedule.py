@@ -68,7 +68,7 @@ class Schedule:
         if isinstance(outcome, Again):
             self.add(run, now + outcome.after_s)
         elif isinstance(outcome, Ready):
-            self._lines[outcome.binding.recipe.service].ready.append((run, outcome))
+            self._lines[outcome.binding.recipe.trainer].ready.append((run, outcome))
 
     def due(self, now: float, most: int) -> list[tuple[Run, Callable[[], Outcome]]]:
         """Up to `most` steps that are due, those of trainings first."""

@@ -23,8 +23,8 @@ class JobSlots:
     def take(self, binding: Binding) -> bool:
         """Whether the binding's training may go on; a training that holds a slot keeps it."""
         with self._guard:
-            held = self._held[binding.recipe.service]
-            if binding.key not in held and len(held) >= self.most(binding.recipe.service):
+            held = self._held[binding.recipe.trainer]
+            if binding.key not in held and len(held) >= self.most(binding.recipe.trainer):
                 return False
             held.setdefault(binding.key, binding.name)
             return True
@@ -32,7 +32,7 @@ class JobSlots:
     def hold(self, binding: Binding) -> None:
         """Take a slot for a training that is under way already, whether or not one is free."""
         with self._guard:
-            self._held[binding.recipe.service].setdefault(binding.key, binding.name)
+            self._held[binding.recipe.trainer].setdefault(binding.key, binding.name)
 
     def has(self, binding: Binding) -> bool:
         """Whether the binding itself holds a slot."""
@@ -45,10 +45,10 @@ class JobSlots:
     def give_back(self, binding: Binding) -> None:
         """Free the binding's slot, if it holds one."""
         with self._guard:
-            held = self._held[binding.recipe.service]
+            held = self._held[binding.recipe.trainer]
             if held.get(binding.key) == binding.name:
                 del held[binding.key]
 
     def _holder(self, binding: Binding) -> str:
         with self._guard:
-            return self._held[binding.recipe.service].get(binding.key, "")
+            return self._held[binding.recipe.trainer].get(binding.key, "")

@@ -46,7 +46,7 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
 
     The state of a new job may be read while its id is noted: before that nobody else can start it.
     """
-    trainer, attempts = world.trainers[binding.recipe.service], entry.manifest.attempts
+    trainer, attempts = world.trainers[binding.recipe.trainer], entry.manifest.attempts
     if not _needs_a_job(entry, binding):
         job = attempts[-1].job
         if trainer.look(job).state is JobState.NOT_STARTED:
@@ -150,7 +150,7 @@ def _is_about(entry: Entry, artifact: Artifact) -> bool:
 
 def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifact) -> None:
     if artifact.code == Reason.OVERDUE:
-        world.trainers[binding.recipe.service].cancel(artifact.job)
+        world.trainers[binding.recipe.trainer].cancel(artifact.job)
     world.ledger.note_failure(entry, artifact.failure)
 
 

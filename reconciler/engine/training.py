@@ -79,7 +79,7 @@ class Training:
         """The world, in which a job that was just seen to have ended is not asked for again."""
         if self._ended is None:
             return world
-        service = self._binding.recipe.service
+        service = self._binding.recipe.trainer
         return replace(world, trainers={**world.trainers, service: self._ended})
 
     def go_on(
@@ -97,7 +97,7 @@ class Training:
         if self._shared.slots.has(self._binding):
             return self._submit(entry)
         self._claimed = (entry, now)
-        self._say("queued", f"for a job slot of {self._binding.recipe.service}")
+        self._say("queued", f"for a job slot of {self._binding.recipe.trainer}")
         return Ready(self._binding, begin)
 
     def begin(self) -> Again | None:
@@ -110,7 +110,7 @@ class Training:
     def look(self) -> Again:
         """One request while the job runs; its slot is free for the next as soon as it does not."""
         assert self._watch is not None
-        watch, service = self._watch, self._binding.recipe.service
+        watch, service = self._watch, self._binding.recipe.trainer
         age_s = self._world.clock.now() - watch.began_at
         job = self._world.trainers[service].look(watch.job)
         if job.state is JobState.RUNNING and age_s <= self._binding.timeout_s:
@@ -137,7 +137,7 @@ class Training:
         """Look at the job alone from now on, until it has ended or something is wrong with it."""
         self._watch, self.begun = watch, True
         age_s = self._world.clock.now() - watch.began_at
-        return Again(self._shared.times.pause_s(self._binding.recipe.service, watch, age_s))
+        return Again(self._shared.times.pause_s(self._binding.recipe.trainer, watch, age_s))
 
     def _say(self, phase: str, detail: str) -> None:
         self._shared.progress.phase(self._binding.name, phase, detail)

@@ -183,10 +183,13 @@ def _moment(said: str) -> datetime.datetime:
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:
     return Recipe(
-        service=_text(document["service"]),
+        engine=_text(document["engine"]),
+        place=_text(document["place"]),
         inputs=pairs(document["inputs"]),
         parameters=pairs(document["parameters"]),
         outputs=pairs(document["outputs"]),
+        how=pairs(document["how"]),
+        code=_text(document["code"]),
     )
 
 

@@ -54,7 +54,7 @@ class Environment:
 
     `connections` are by the names of platforms, each a frozen value of that platform's own.
     `where` says in a word what they lead to, for titles, and `places` exactly, for whoever must
-    not confuse two. `data` is the root of all inputs.
+    not confuse two. `data` is the root of all inputs, `root` the folder of the tree.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Environment:
     most_deletes_percent: int = 10
     most_bindings: int = MOST_BINDINGS
     most_retrains: int = 40
+    root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 
     @property

@@ -79,33 +79,41 @@ class ModelRef:
 class Recipe:
     """How one version is made; what decides whether two trainings are the same training.
 
-    `inputs` and `outputs` pair a web-service port with what it carries: inputs with the blob
-    (`container/path`) in the environment's store account, outputs with "model" or "evaluation".
+    `place` is where the engine runs the job, "" where it has one place only; jobs of one place
+    queue up. `inputs` pair a name with a file of the environment's data. `outputs` pair a role,
+    "model" or "metrics", with what the engine calls it: a port, a file. `how` are the engine's own
+    settings, such as a command, and `code` is the digest of what a command runs.
     """
 
-    service: str
+    engine: str
+    place: str = ""
     inputs: tuple[tuple[str, str], ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
+    how: tuple[tuple[str, str], ...] = ()
+    code: str = ""
 
     def __post_init__(self) -> None:
         """Sort the pairs, so that equal recipes are equal whatever order they were written in."""
-        for name in ("inputs", "parameters", "outputs"):
+        for name in ("inputs", "parameters", "outputs", "how"):
             object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain data, as manifests keep it."""
         return {
-            "service": self.service,
+            "engine": self.engine,
+            "place": self.place,
             "inputs": dict(self.inputs),
             "parameters": dict(self.parameters),
             "outputs": dict(self.outputs),
+            "how": dict(self.how),
+            "code": self.code,
         }
 
     @property
-    def output_ports(self) -> dict[str, str]:
-        """Port by role: `{"model": "output1", "evaluation": "output2"}`."""
-        return {role: port for port, role in self.outputs}
+    def trainer(self) -> str:
+        """Who runs it: the engine, and the place where that has several."""
+        return f"{self.engine}/{self.place}" if self.place else self.engine
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from reconciler.model import Address, Creation, Environment, SecretName
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.errors import Problem
     from reconciler.http.client import Http
     from reconciler.http.credentials import AccessToken
     from reconciler.http.origins import Origins
     from reconciler.http.urls import Origin
-    from reconciler.model import Auth, Binding, ModelRef, Source
+    from reconciler.model import Auth, Binding, ModelRef, Recipe, Source
     from reconciler.platforms.contract import Target, TargetModule, Trainer
     from reconciler.stores.contract import Place
 
@@ -39,6 +41,16 @@ Secrets = Callable[[Any, Iterable["Binding"], Collection[str]], Iterable[SecretN
 
 class Block(Protocol):
     """A part of a YAML document that the schema accepts, and the places in it."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of the whole tree."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the document's file, which names other files relative to itself."""
+        ...
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -76,16 +88,28 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class How:
+    """How an engine makes the versions of a Model in an environment, for its recipe.
+
+    `terms` are what people approve beside the recipe, in words: where secrets and data go.
+    """
+
+    place: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
+    terms: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Engine:
     """One training engine.
 
-    `place` says, of a Model's `spec.training` (a block) and an environment, where there it runs:
-    the name that goes into the recipe, and what people approve of it; ConfigurationError where it
-    cannot. `problems` says what the schema cannot of the block, wherever it is used, and
-    `bad_input` why the path of an input cannot be one, "" where it can.
+    `how` is asked with a Model's `spec.training` (a block) and an environment; ConfigurationError
+    where that cannot run there. `problems` says what the schema cannot of the block, wherever it is
+    used, and `bad_input` why the path of an input cannot be one, "" where it can.
     """
 
-    place: Callable[[Block, Environment], tuple[str, Mapping[str, str]]]
+    how: Callable[[Block, Environment], How]
     problems: Callable[[Block], Iterable[Problem]] = lambda _: ()
     bad_input: Callable[[str], str] = lambda _: ""
 
@@ -111,14 +135,14 @@ class Means:
 @dataclass(frozen=True)
 class Connected:
     """What a platform gives a run, each made when it is asked for: the target of a kind, and the
-    trainer at a place that recipes name.
+    trainer of a recipe, by its place and nothing else of it.
 
     `prefixes` are of the kinds that may hold what git has stopped declaring: what the keys of all
     addresses of the environment begin with.
     """
 
     target: Callable[[str], Target]
-    trainer: Callable[[str], Trainer]
+    trainer: Callable[[Recipe], Trainer]
     prefixes: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -63,7 +63,7 @@ spec:
     engine: studio
     service: fleet-training
     parameters: {URI: "https://data.example/fleet/${site}/${version}.csv"}
-    outputs: {model: output1, evaluation: output2}
+    outputs: {model: output1, metrics: output2}
     timeout: 1h
   accept:
     - {metric: AUC, atLeast: "0.85"}

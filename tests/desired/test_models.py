@@ -56,21 +56,21 @@ MODELS = [
         "one port for model and evaluation is refused",
         "output2",
         "output1",
-        "8:43: spec.training.outputs.evaluation: the port of the model; "
-        "the evaluation comes from another one",
+        "8:40: spec.training.outputs.metrics: the port of the model; "
+        "the metrics come from another one",
     ),
     model(
         "gates without an evaluation to judge them by are refused",
-        ", evaluation: output2",
+        ", metrics: output2",
         "",
-        "10:3: spec.accept: gates are judged by the evaluation; name it in spec.training.outputs",
+        "10:3: spec.accept: gates are judged by the metrics; name them in spec.training.outputs",
     ),
     whole(
         "a model that nothing uses is checked too",
         "models/second.yaml",
         MODEL.replace("name: churn", "name: second").replace("output2", "output1"),
-        "8:43: spec.training.outputs.evaluation: the port of the model; "
-        "the evaluation comes from another one",
+        "8:40: spec.training.outputs.metrics: the port of the model; "
+        "the metrics come from another one",
     ),
     model(
         "one mistake in a template is said once",

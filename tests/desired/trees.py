@@ -41,7 +41,7 @@ spec:
   training:
     service: churn-training
     inputs: {input1: "datasets/churn/${version}.csv"}
-    outputs: {model: output1, evaluation: output2}
+    outputs: {model: output1, metrics: output2}
     engine: studio
   accept:
     - {metric: AUC, atLeast: "0.85"}

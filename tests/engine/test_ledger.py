@@ -100,7 +100,7 @@ def test_a_job_that_runs_is_not_started_again(lab: Lab) -> None:
     entry = claim(world, binding)
     assert entry is not None
     job = train_step(world, binding, entry, lambda work: work)
-    assert world.trainers[binding.recipe.service].look(job).state is JobState.RUNNING
+    assert world.trainers[binding.recipe.trainer].look(job).state is JobState.RUNNING
     entry = world.ledger.read(binding.version)
     assert entry is not None
     assert train_step(world, binding, entry, lambda work: work) == job

@@ -344,7 +344,7 @@ def every_write(lab: Lab, world: World) -> list[Callable[[], object]]:
         next(b for b in lab.desired().bindings if b.name == name)
         for name in ("breast-cancer", "diabetes-young")
     )
-    trainer = world.trainers[new.recipe.service]
+    trainer = world.trainers[new.recipe.trainer]
     order = Order(new.key, 1, new.recipe, {}, {}, 60.0)
     ref = world.ledger.ref(classic.version)
     return [

@@ -91,7 +91,7 @@ def test_the_state_of_a_new_job_is_read_beside_its_note_where_a_thread_is_free(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
     world, binding, looked = lab.world(), _bindings(lab)[0], threading.Event()
-    trainer = world.trainers[binding.recipe.service]
+    trainer = world.trainers[binding.recipe.trainer]
     look, note = trainer.look, world.ledger.note_attempt
 
     def note_attempt(*given: Any) -> Any:

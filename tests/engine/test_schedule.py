@@ -51,7 +51,7 @@ def due(schedule: Schedule, now: float = 0.0, most: int = 100) -> list[Any]:
 
 def queue(schedule: Schedule, *runs: Any) -> None:
     for one in runs:
-        schedule.queue(one.binding.recipe.service, one)
+        schedule.queue(one.binding.recipe.trainer, one)
 
 
 def test_a_schedule_of_nothing_is_over() -> None:
@@ -159,7 +159,7 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
 
     world = SimpleNamespace(
         clock=SimpleNamespace(now=lambda: now_s),
-        trainers={binding().recipe.service: SimpleNamespace(**dict.fromkeys(VERBS), look=look)},
+        trainers={binding().recipe.trainer: SimpleNamespace(**dict.fromkeys(VERBS), look=look)},
     )
     progress = SimpleNamespace(phase=lambda *_: None)
     shared = Shared(

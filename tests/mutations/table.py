@@ -320,7 +320,7 @@ _TRAIN = _mutations(
     ),
     (
         "an overdue job is not cancelled",
-        "world.trainers[binding.recipe.service].cancel(artifact.job)",
+        "world.trainers[binding.recipe.trainer].cancel(artifact.job)",
         "pass",
         "tests/conformance/test_switches.py::test_a_job_that_takes_too_long_is_cancelled",
     ),

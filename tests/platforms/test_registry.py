@@ -10,14 +10,14 @@ import pytest
 
 from reconciler import platforms
 from reconciler.errors import ConfigurationError
-from reconciler.platforms.platform import Engine, Kind, Platform
+from reconciler.platforms.platform import Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = f"{__name__}:"
 FILE = {"File": Kind(lambda *_: None)}  # type: ignore[arg-type,return-value]
-SHELLS = {"shell": Engine(lambda *_: ("", {}))}
+SHELLS = {"shell": Engine(lambda *_: How())}
 
 
 def platform(name: str, kinds: Any = None, engines: Any = None, schema: str = "") -> Platform:

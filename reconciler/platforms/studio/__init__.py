@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError
 from reconciler.near import near
-from reconciler.platforms.platform import Connected, Engine, Kind, Platform
+from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 from reconciler.platforms.studio.connection import (
     NAME,
     CloudName,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.errors import Problem
-    from reconciler.model import Address, Binding, Environment, SecretName
+    from reconciler.model import Address, Binding, Environment, Recipe, SecretName
     from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
 
@@ -50,10 +50,10 @@ def _connect(environment: Environment, means: Means) -> Connected:
             Connection(means.http, hosts, environment, studio, means.secret, means.grant, arm)
         )
 
-    def trainer(name: str) -> Trainer:
+    def trainer(recipe: Recipe) -> Trainer:
         from reconciler.platforms.studio.bes import BatchExecution
 
-        service = studio.training_services[name]
+        service = studio.training_services[recipe.place]
         return BatchExecution(means.http, hosts, service, means.secret(service.key))
 
     prefixes = {name: kind.module.key_prefix(environment) for name, kind in PLATFORM.kinds.items()}
@@ -64,7 +64,7 @@ def _secrets(
     studio: Studio, bindings: Iterable[Binding], kinds: Collection[str]
 ) -> Iterator[SecretName]:
     used = tuple(bindings)
-    services = {binding.recipe.service for binding in used}
+    services = {b.recipe.place for b in used if b.recipe.engine == NAME}
     yield from (each.key for name, each in studio.training_services.items() if name in services)
     for binding in used:
         yield from (name for _, name in (binding.create.secrets if binding.create else ()))
@@ -93,7 +93,7 @@ def _emulator(studio: Studio, environ: Mapping[str, str]) -> str:
     return hosts_of(studio, environ.get(EMULATOR_VARIABLE) or None).emulator
 
 
-def _place(training: Block, environment: Environment) -> tuple[str, Mapping[str, str]]:
+def _how(training: Block, environment: Environment) -> How:
     name = training.data["service"]
     services = studio_of(environment).training_services
     if name not in services:
@@ -101,17 +101,18 @@ def _place(training: Block, environment: Environment) -> tuple[str, Mapping[str,
         hint = near(name, services) or "; add it to studio.trainingServices"
         raise ConfigurationError([training.problem(why + hint, "service")])
     service = services[name]
-    return name, {
+    terms = {
         "the training service": service.url,
         "the key of the training service": f"env:{service.key.variable}",
     }
+    return How(place=name, terms=terms)
 
 
 def _training_problems(training: Block) -> Iterator[Problem]:
     ports = training.data["outputs"]
-    if ports.get("evaluation") == ports["model"]:
-        why = "the port of the model; the evaluation comes from another one"
-        yield training.problem(why, "outputs", "evaluation")
+    if ports.get("metrics") == ports["model"]:
+        why = "the port of the model; the metrics come from another one"
+        yield training.problem(why, "outputs", "metrics")
 
 
 def _bad_input(path: str) -> str:
@@ -145,7 +146,7 @@ PLATFORM = Platform(
         "WebService": _kind("web_service", from_definition=True),
         "ClassicEndpoint": _kind("classic_endpoint"),
     },
-    engines={"studio": Engine(_place, _training_problems, _bad_input)},
+    engines={NAME: Engine(_how, _training_problems, _bad_input)},
     where=lambda studio: studio.cloud.value,
     place=_place_of,
     notice=_notice,

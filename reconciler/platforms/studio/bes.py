@@ -27,7 +27,6 @@ MODEL_FILE = "model.ilearner"  # as the store calls it; transforms are files of 
 METRICS_FILE = "evaluation.csv"
 API_VERSION = "api-version=2.0"
 
-_ROLES = {"model": MODEL, "evaluation": METRICS}  # as a recipe calls them
 
 _STATES = {
     "0": JobState.NOT_STARTED,
@@ -127,7 +126,7 @@ class BatchExecution(Trainer):
 
 def job_body(order: Order, blobs: BlobHosts) -> dict[str, Any]:
     """The submit body, blob references in SAS style; no `Inputs` where the recipe has none."""
-    ports = {_ROLES[role]: port for role, port in order.recipe.output_ports.items()}
+    ports = dict(order.recipe.outputs)
     body: dict[str, Any] = {
         "Outputs": {
             ports[role]: reference(place, blobs)
