@@ -129,7 +129,8 @@ def connect(
     def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
         key = secret(at.key) if at.key else ""
         heard = http.halted_by(halted)
-        return open_store(at.url, key, Opening(heard, clock.now, folder, emulator, halted))
+        store = open_store(at.url, key, Opening(heard, clock.now, folder, emulator, halted))
+        return store.reading() if http.only_reads else store
 
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
     if through is not None:

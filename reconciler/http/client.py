@@ -142,6 +142,11 @@ class Http:
         for transport in (self._pooled, *self._doors.values()):
             transport.close()
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether it refuses to write."""
+        return self._read_only
+
     def reading(self) -> Http:
         """The same client, its connections shared, that refuses to write."""
         reader = copy.copy(self)

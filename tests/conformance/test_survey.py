@@ -220,6 +220,14 @@ def test_a_survey_refuses_to_write(tmp_path: Path) -> None:
         seen.put("name", b"")
 
 
+def test_who_only_reads_has_stores_that_are_only_read(tmp_path: Path) -> None:
+    """Not every store is reached by a client that refuses to write."""
+    world = make_fleet(tmp_path, 1).world(read_only=True)
+    for store in (world.store, world.data, world.ledger._locks):
+        with pytest.raises(RuntimeError, match="a write in a command that only reads"):
+            store.put("models/name", b"")
+
+
 def test_one_at_a_time_is_enough_for_the_lists(tmp_path: Path) -> None:
     lab = make_fleet(tmp_path, 3)
     wanted = lab.desired()

@@ -109,6 +109,12 @@ _LOCK = _mutations(
 _COMPOSE = _mutations(
     "reconciler/cli/compose.py",
     (
+        "a command that only reads may write to a folder",
+        "return store.reading() if http.only_reads else store",
+        "return store",
+        "tests/conformance/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
+    ),
+    (
         "a run without its lock writes to the store",
         "opened(environment.store, stop.lost), opened(environment.data, stop.lost)",
         "opened(environment.store, str), opened(environment.data, str)",
