@@ -34,7 +34,7 @@ from reconciler.model import (
 )
 from reconciler.plan import decide, make_plan
 from reconciler.platforms.studio.connection import CloudName, Studio
-from reconciler.platforms.studio.web_service import WebServiceAddress
+from reconciler.platforms.studio.new import WebServiceAddress
 
 NEW = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-11/model.ilearner")
 OLD = ModelRef("https://acct.blob.core.windows.net/models/churn/2026-10/model.ilearner")

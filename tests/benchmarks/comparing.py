@@ -20,7 +20,7 @@ from reconciler.http import response
 from reconciler.http.client import Http
 from reconciler.model import Artifact, ArtifactState, Observed
 from reconciler.plan import decide
-from reconciler.platforms.studio.web_service import WebServiceAddress
+from reconciler.platforms.studio.new import WebServiceAddress
 from tests.benchmarks import fleets
 from tests.benchmarks.cloud.definitions import HOST, NAME, URI, definition, payload
 from tests.benchmarks.fleets import Fleet

@@ -15,7 +15,7 @@ from reconciler.cli.selection import Selection
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live
 from reconciler.plan import make_plan
-from reconciler.platforms.studio.web_service import WebServiceAddress
+from reconciler.platforms.studio.new import WebServiceAddress
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, binding, observed
 
 if TYPE_CHECKING:

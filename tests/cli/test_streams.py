@@ -91,7 +91,7 @@ def test_what_a_service_is_called_reaches_no_terminal(
     def export(*_: object) -> None:
         raise WireError(f"the asset is called {HOSTILE}")
 
-    monkeypatch.setattr("reconciler.platforms.studio.web_service.WebServices.export", export)
+    monkeypatch.setattr("reconciler.platforms.studio.new.WebServices.export", export)
     ran = command("export", "breast-cancer")
     assert ran.code == errors.ERROR
     assert "is left out: the asset is called a\\x1b]0;x" in ran.err

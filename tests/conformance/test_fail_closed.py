@@ -12,7 +12,7 @@ from reconciler.emulator import Fault
 from reconciler.engine.steps import Goal
 from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.model import Action, Reason
-from reconciler.platforms.studio.web_service import WebServices
+from reconciler.platforms.studio.new import WebServices
 from tests.lab import Lab
 
 if TYPE_CHECKING:

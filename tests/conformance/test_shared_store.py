@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.cli import compose
 from reconciler.platforms.studio.classic_state import ClassicAddress
-from reconciler.platforms.studio.web_service import WebServiceAddress
+from reconciler.platforms.studio.new import WebServiceAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from reconciler.model import Address
 from reconciler.platforms.platform import Kind
 from reconciler.platforms.studio import PLATFORM
 from reconciler.platforms.studio.connection import studio_of
-from reconciler.platforms.studio.creation import make_creation
+from reconciler.platforms.studio.new_creation import make_creation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

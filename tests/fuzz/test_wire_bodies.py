@@ -19,8 +19,10 @@ from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
 from reconciler.platforms.studio import classic_state, scoring
 from reconciler.platforms.studio.bes import parse_job
-from reconciler.platforms.studio.creation import creation_body, make_creation
-from reconciler.platforms.studio.definition import (
+from reconciler.platforms.studio.members import text
+from reconciler.platforms.studio.new import patched_model
+from reconciler.platforms.studio.new_creation import creation_body, make_creation
+from reconciler.platforms.studio.new_definition import (
     assets_with_credentials,
     assets_with_model,
     find_model_asset,
@@ -28,10 +30,8 @@ from reconciler.platforms.studio.definition import (
     with_payload,
     without_secrets,
 )
-from reconciler.platforms.studio.members import text
-from reconciler.platforms.studio.operation import operation_state
-from reconciler.platforms.studio.web_service import patched_model
-from reconciler.platforms.studio.web_service_state import live_of
+from reconciler.platforms.studio.new_operation import operation_state
+from reconciler.platforms.studio.new_state import live_of
 from reconciler.stores.azure_blob import AzureBlob
 from reconciler.stores.azure_hosts import BlobHosts
 from tests.fuzz.mutations import every_other_value, foreign

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reconciler.errors import redact, remember_secret
 from reconciler.offline.recorded import key_of
 from reconciler.offline.redaction import kept_json, kept_text
-from reconciler.platforms.studio.definition import (
+from reconciler.platforms.studio.new_definition import (
     assets_with_credentials,
     find_model_asset,
     parse_definition,

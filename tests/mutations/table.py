@@ -723,69 +723,69 @@ _ARTIFACTS = _mutations(
 # --- whose endpoint it is -----------------------------------------------------------------------
 
 _WEB_SERVICE = _mutations(
-    "reconciler/platforms/studio/web_service.py",
+    "reconciler/platforms/studio/new.py",
     (
         "any 404 of ARM is an absence",
         "if ABSENT in (exc.code, *exc.details):",
         "if True:",
-        "tests/studio/test_web_service_lifecycle.py::test_any_other_404_says_nothing_of_the_service",
+        "tests/studio/test_new_lifecycle.py::test_any_other_404_says_nothing_of_the_service",
     ),
     (
         "what is not ours is deleted",
         "if why := keep(definition, _of(address).path, self._environment.mark):",
         "if why := None:",
-        "tests/studio/test_web_service_lifecycle.py::test_what_is_not_ours_or_locked_is_never_deleted",
+        "tests/studio/test_new_lifecycle.py::test_what_is_not_ours_or_locked_is_never_deleted",
     ),
     (
         "what only the list says to be ours is ours",
         "if definition is not None and (tags := tagged(definition.tags)).is_of(mark):",
         "if definition is not None and (tags := tagged(definition.tags)):",
-        "tests/studio/test_web_service_lifecycle.py::test_a_service_that_only_says_so_in_the_list_is_not_ours",
+        "tests/studio/test_new_lifecycle.py::test_a_service_that_only_says_so_in_the_list_is_not_ours",
     ),
     (
         "a PUT overwrites what is there",
         "if self._definition(binding.address) is not None:",
         "if False:",
-        "tests/studio/test_web_service_lifecycle.py::test_what_is_there_by_now_is_never_overwritten",
+        "tests/studio/test_new_lifecycle.py::test_what_is_there_by_now_is_never_overwritten",
     ),
     (
         "a PUT is sent again without a look",
         "once=True,",
         "once=False,",
-        "tests/studio/test_web_service_lifecycle.py::test_a_creation_is_sent_once_and_never_again_without_a_look",
+        "tests/studio/test_new_lifecycle.py::test_a_creation_is_sent_once_and_never_again_without_a_look",
     ),
     (
         "what is refused is written all the same",
         "if live.refusal is not None:\n            raise RefusedError",
         "if False:\n            raise RefusedError",
-        "tests/studio/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
+        "tests/studio/test_new_lifecycle.py::test_a_service_of_another_environment_is_not_written",
     ),
     (
         "a service without a name in a list is left out",
         'raise UnreadableError(f"{what}: a service came without a name")',
         "continue",
-        "tests/studio/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
+        "tests/studio/test_new_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
     ),
 )
 
 _STATE = _mutations(
-    "reconciler/platforms/studio/web_service_state.py",
+    "reconciler/platforms/studio/new_state.py",
     (
         "a service of another environment may be written",
         "if environment and mark.environment and not mark.is_of(environment.mark):",
         "if False:",
-        "tests/studio/test_web_service_lifecycle.py::test_a_service_of_another_environment_is_not_written",
+        "tests/studio/test_new_lifecycle.py::test_a_service_of_another_environment_is_not_written",
     ),
     (
         "secrets of a definition are sent back",
         "if with_credentials := assets_with_credentials(definition, model):",
         "if with_credentials := ():",
-        "tests/studio/test_web_service.py::test_assets_with_credentials_are_refused_since_they_would_be_sent_back",
+        "tests/studio/test_new.py::test_assets_with_credentials_are_refused_since_they_would_be_sent_back",
     ),
 )
 
 _CLASSIC = _mutations(
-    "reconciler/platforms/studio/classic_endpoint.py",
+    "reconciler/platforms/studio/classic.py",
     (
         "a 404 alone makes an endpoint",
         'if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):',
@@ -835,18 +835,18 @@ _NOT_DECLARED = _mutations(
 )
 
 _ARM_LIST = _mutations(
-    "reconciler/platforms/studio/arm_list.py",
+    "reconciler/platforms/studio/new_list.py",
     (
         "a list of ARM that leads round in circles is followed",
         "if url in seen:",
         "if False:",
-        "tests/studio/test_web_service_lifecycle.py::test_a_list_that_leads_round_in_circles_says_nothing",
+        "tests/studio/test_new_lifecycle.py::test_a_list_that_leads_round_in_circles_says_nothing",
     ),
     (
         "a page that is no page ends a list",
         "raise answer.unreadable('a page with a list \"value\" of objects')",
         "break",
-        "tests/studio/test_web_service_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
+        "tests/studio/test_new_lifecycle.py::test_a_list_that_was_not_read_to_its_end_says_nothing",
     ),
 )
 
@@ -861,18 +861,18 @@ _MEMBERS = _mutations(
 )
 
 _OPERATION = _mutations(
-    "reconciler/platforms/studio/operation.py",
+    "reconciler/platforms/studio/new_operation.py",
     (
         "an operation without a state has succeeded",
         'raise UnreadableError("the operation\'s answer has no status")',
         'return ""',
-        "tests/studio/test_web_service.py::test_an_operation_without_a_state_is_unreadable",
+        "tests/studio/test_new.py::test_an_operation_without_a_state_is_unreadable",
     ),
     (
         "an operation that failed is under way",
         "if state.casefold() in FAILED_STATES:",
         "if False:",
-        "tests/studio/test_web_service.py::test_a_failed_operation_gives_its_reason_in_either_shape",
+        "tests/studio/test_new.py::test_a_failed_operation_gives_its_reason_in_either_shape",
     ),
 )
 
@@ -1104,7 +1104,7 @@ _URLS = _mutations(
         "a name of a service is a path to anywhere",
         'if name in ("", ".", ".."):',
         "if False:",
-        "tests/studio/test_classic_endpoint.py::test_an_endpoint_whose_name_would_be_another_path_is_never_asked_for",
+        "tests/studio/test_classic.py::test_an_endpoint_whose_name_would_be_another_path_is_never_asked_for",
     ),
 )
 

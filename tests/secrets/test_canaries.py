@@ -191,7 +191,7 @@ def test_a_service_that_echoes_what_it_is_made_of_does_not_make_us_tell_it(
 def test_a_traceback_holds_no_secret(
     lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.platforms.studio.web_service import WebServices
+    from reconciler.platforms.studio.new import WebServices
 
     tap = Wiretap(lab)
 

@@ -143,8 +143,8 @@ PLATFORM = Platform(
     connection=parse,
     connect=_connect,
     kinds={
-        "WebService": _kind("web_service", from_definition=True),
-        "ClassicEndpoint": _kind("classic_endpoint"),
+        "WebService": _kind("new", from_definition=True),
+        "ClassicEndpoint": _kind("classic"),
     },
     engines={NAME: Engine(_how, _training_problems, _bad_input)},
     where=lambda studio: studio.cloud.value,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
-from reconciler.platforms.studio import settings
+from reconciler.platforms.studio import new_settings
 from reconciler.platforms.studio.members import (
     flag,
     lists,
@@ -81,7 +81,7 @@ def parse_definition(document: object) -> Definition:
         provisioning_state=text(properties, "provisioningState"),
         swagger_location=text(properties, "swaggerLocation"),
         storage_account=text(objects(properties, "storageAccount"), "name"),
-        configured={name: member(properties, name) for name in settings.PARTS},
+        configured={name: member(properties, name) for name in new_settings.PARTS},
     )
 
 

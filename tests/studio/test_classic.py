@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import UnreadableError
 from reconciler.model import Live, ModelRef, Witness
-from reconciler.platforms.studio.classic_endpoint import address, live_from_export
+from reconciler.platforms.studio.classic import address, live_from_export
 from reconciler.platforms.studio.classic_reads import Reads
 from reconciler.platforms.studio.classic_state import ClassicAddress, live_of
 from tests.test_plan import ENVIRONMENT, binding

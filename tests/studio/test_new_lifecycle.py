@@ -18,8 +18,8 @@ from reconciler.errors import (
 from reconciler.http.response import Headers, Response
 from reconciler.model import HealthCode, Model
 from reconciler.platforms.contract import DONE
-from reconciler.platforms.studio.arm_list import read_list
 from reconciler.platforms.studio.hosts import Hosts
+from reconciler.platforms.studio.new_list import read_list
 from tests.fresh import FRESH, IMPORT_KEY, SERVICE, binding_of, declare, service_of
 from tests.lab import Lab
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import ModelRef
-    from reconciler.platforms.studio.web_service import WebServices
+    from reconciler.platforms.studio.new import WebServices
 
 MARK = "local@mllocal/models"
 TAGS = {"managed-by": "reconciler", "reconciler-environment": MARK}

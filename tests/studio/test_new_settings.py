@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import UnreadableError
-from reconciler.platforms.studio.settings import settings_of, with_settings
+from reconciler.platforms.studio.new_settings import settings_of, with_settings
 
 NOTHING = {
     "description": "",

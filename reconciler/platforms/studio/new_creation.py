@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import UnreadableError
 from reconciler.model import Creation, SecretName
 from reconciler.platforms.studio.connection import account_of, studio_of
-from reconciler.platforms.studio.definition import (
+from reconciler.platforms.studio.marks import with_mark
+from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
+from reconciler.platforms.studio.new_definition import (
     PARTS,
     READ_ONLY,
     WRITE_ONLY,
@@ -28,16 +30,14 @@ from reconciler.platforms.studio.definition import (
     find_model_asset,
     parse_definition,
 )
-from reconciler.platforms.studio.marks import with_mark
-from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
+from reconciler.platforms.studio.new_settings import with_settings
 from reconciler.platforms.studio.reasons import Refused
-from reconciler.platforms.studio.settings import with_settings
 from reconciler.secrecy import holds_secret
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Environment, ModelRef
     from reconciler.platforms.studio.connection import Studio
-    from reconciler.platforms.studio.definition import Definition
+    from reconciler.platforms.studio.new_definition import Definition
 
 # A trail below `spec`, and what is wrong there.
 Misfit = tuple[tuple[str, ...], str]

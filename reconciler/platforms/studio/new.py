@@ -23,11 +23,12 @@ from reconciler.http.urls import named, path_part
 from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Witness
 from reconciler.platforms.contract import DONE, Answer, Can, Progress, Target
 from reconciler.platforms.studio import scoring
-from reconciler.platforms.studio.arm_list import read_list
 from reconciler.platforms.studio.blobs import fetch
 from reconciler.platforms.studio.connection import Connection, studio_of
-from reconciler.platforms.studio.creation import creation_body, make_creation
-from reconciler.platforms.studio.definition import (
+from reconciler.platforms.studio.marks import tagged, with_protection
+from reconciler.platforms.studio.members import check_is_of, objects, text
+from reconciler.platforms.studio.new_creation import creation_body, make_creation
+from reconciler.platforms.studio.new_definition import (
     Definition,
     assets_with_model,
     parse_definition,
@@ -35,11 +36,10 @@ from reconciler.platforms.studio.definition import (
     with_payload,
     without_secrets,
 )
-from reconciler.platforms.studio.marks import tagged, with_protection
-from reconciler.platforms.studio.members import check_is_of, objects, text
-from reconciler.platforms.studio.operation import operation_state
-from reconciler.platforms.studio.settings import with_settings
-from reconciler.platforms.studio.web_service_state import keep, live_of
+from reconciler.platforms.studio.new_list import read_list
+from reconciler.platforms.studio.new_operation import operation_state
+from reconciler.platforms.studio.new_settings import with_settings
+from reconciler.platforms.studio.new_state import keep, live_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
-from reconciler.platforms.studio.definition import (
+from reconciler.platforms.studio.new_definition import (
     assets_with_model,
     assets_without_location,
     find_model_asset,

@@ -11,15 +11,28 @@ import pytest
 from reconciler.errors import UnreadableError
 from reconciler.model import HealthCode, ModelRef, Witness
 from reconciler.platforms.contract import OperationState
-from reconciler.platforms.studio.definition import parse_definition, payloads_location, with_payload
-from reconciler.platforms.studio.operation import operation_state
-from reconciler.platforms.studio.web_service import (
+from reconciler.platforms.studio.new import (
     WebServiceAddress,
     live_from_export,
     patched_model,
 )
-from reconciler.platforms.studio.web_service_state import live_of
-from tests.studio.test_definition import MODEL, NEW, OLD, SCORE, SECRETS, asset, definition, pascal
+from reconciler.platforms.studio.new_definition import (
+    parse_definition,
+    payloads_location,
+    with_payload,
+)
+from reconciler.platforms.studio.new_operation import operation_state
+from reconciler.platforms.studio.new_state import live_of
+from tests.studio.test_new_definition import (
+    MODEL,
+    NEW,
+    OLD,
+    SCORE,
+    SECRETS,
+    asset,
+    definition,
+    pascal,
+)
 from tests.test_plan import ENVIRONMENT, binding
 
 if TYPE_CHECKING:

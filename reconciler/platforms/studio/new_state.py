@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal, Witness
 from reconciler.platforms.studio.connection import account_of
-from reconciler.platforms.studio.definition import (
+from reconciler.platforms.studio.marks import how_to_tag, tagged
+from reconciler.platforms.studio.new_definition import (
     asset_uri,
     assets_with_credentials,
     assets_without_location,
@@ -17,13 +18,12 @@ from reconciler.platforms.studio.definition import (
     model_ref,
     shown_uri,
 )
-from reconciler.platforms.studio.marks import how_to_tag, tagged
+from reconciler.platforms.studio.new_settings import settings_of
 from reconciler.platforms.studio.reasons import Refused
-from reconciler.platforms.studio.settings import settings_of
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Environment
-    from reconciler.platforms.studio.definition import Definition
+    from reconciler.platforms.studio.new_definition import Definition
 
 
 def live_of(
