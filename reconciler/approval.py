@@ -92,7 +92,7 @@ class Approval:
             if self.plan.world not in ("", fresh.world):
                 return (
                     f"plan {self.plan.digest} was made in world {self.plan.world} of the emulator, "
-                    f"and world {fresh.world or '?'} answers now; start that one again, lead "
+                    f"and world {fresh.world or '?'} answers now; start that one again, point "
                     "RECONCILER_EMULATOR to it, or plan again"
                 )
             if sentences := beyond(fresh, self.plan):
@@ -120,7 +120,7 @@ class Approval:
 def _beyond_each(fresh: Plan, approved: Iterable[Plan]) -> str:
     """What none of the plans approves; the newest, which is the last, says how."""
     plans = _of_same(fresh, approved)
-    left = {change.address: f"{change.name}: no plan has it" for change in fresh.to_do}
+    left = {change.address: f"{change.name}: no approved plan has it" for change in fresh.to_do}
     for plan in plans:
         not_here = uncovered(fresh, plan)
         left = {address: not_here[address] for address in left if address in not_here}
@@ -158,7 +158,7 @@ _AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK)  # of work on a model that
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
     """What the fresh plan would do that was not approved, in words; () when it is a subset."""
     if (fresh.environment, fresh.cloud) != (approved.environment, approved.cloud):
-        return (f"it was approved for {approved.environment} on {approved.cloud}",)
+        return (f"the approved plan is for {approved.environment} on {approved.cloud}",)
     return tuple(uncovered(fresh, approved).values())
 
 

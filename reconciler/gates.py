@@ -63,11 +63,11 @@ def _why_not(judgement: Judgement) -> str:
 def _judge_rows(rule: Rule, rows: int | None) -> Judgement:
     """Too few rows do not make a model bad; they make its metric say nothing."""
     if rows is None:
-        message = f"of how many rows {rule.metric} was measured is not known"
+        message = f"it is not known on how many rows {rule.metric} was measured"
         return Judgement(rule, None, None, None, message)
     if rows >= rule.bound:
         return Judgement(rule, True, float(rows), None, "")
-    message = f"{rule.metric} of {rows} rows says nothing; {rule.bound} are needed"
+    message = f"{rule.metric} was measured on {rows} rows; at least {rule.bound} are needed"
     return Judgement(rule, None, float(rows), None, message)
 
 
@@ -89,7 +89,7 @@ def _judge_one(
 
 def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
     if now is None:
-        message = "no metrics are known of the live model; the rule begins with the next version"
+        message = "the live model has no known metrics; this rule applies from the next version on"
         return Judgement(rule, True, candidate, None, message)
     gain = Decimal(repr(candidate)) - Decimal(repr(now))
     if lower_is_better(rule.metric):

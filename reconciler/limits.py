@@ -31,8 +31,8 @@ def excess(
 
 
 def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> tuple[str, ...]:
-    """The same of a run that trains and changes no endpoint. Two endpoints of one version are one
-    training."""
+    """Which limits a run exceeds that trains and changes no endpoint. Two endpoints of one version
+    are one training."""
     trainings = len({change.key for change in changes if change.trains})
     if trainings <= environment.most_retrains:
         return ()
@@ -60,9 +60,9 @@ def _changes(change: Change) -> bool:
 
 
 def _of_deletes(environment: Environment, changes: tuple[Change, ...]) -> str:
-    """Of what is not declared: what is declared to be absent was reviewed by its name.
+    """Counts undeclared endpoints only: one that is declared to be absent was reviewed by name.
 
-    One is always allowed, unless it is 0%; a share of a small number would say nothing.
+    One is always allowed, unless the limit is 0%; a share of a small number would say nothing.
     """
     deletes = sum(c.action is Action.DELETE and c.code == Reason.NOT_DECLARED for c in changes)
     most = environment.most_deletes_percent
@@ -70,6 +70,6 @@ def _of_deletes(environment: Environment, changes: tuple[Change, ...]) -> str:
     if deletes <= allowed:
         return ""
     return (
-        f"{deletes} of {len(changes)} endpoints would be deleted because git does not declare them "
+        f"{deletes} of {len(changes)} endpoints would be deleted, as git no longer declares them "
         f"({100 * deletes / len(changes):.0f}%), and limits.deletes is {most}%"
     )

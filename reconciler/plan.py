@@ -164,7 +164,8 @@ def decide(observed: Observed, twins: Iterable[Observed] = ()) -> Change:
     """The one change of one binding; `twins` are all bindings that lead to its endpoint."""
     others = [f"{o.binding.name} ({o.binding.source})" for o in twins if o is not observed]
     if others:  # each would undo what the other does
-        why = f"it is the same endpoint that {', '.join(others)} binds by another name; keep one"
+        listed = ", ".join(others)
+        why = f"this endpoint is also bound under another name by {listed}; keep one binding"
         return _change(observed, _Step(Action.BLOCK, Reason.SAME_ENDPOINT, why))
     rows = _gone(observed) if observed.binding.absent else _needs(observed)
     return _change(observed, next(rows))

@@ -269,8 +269,8 @@ MIN_ROWS = Rule("AUC", RuleKind.MIN_ROWS, Decimal(100))
     ("rows", "passed", "message"),
     [
         (100, True, ""),
-        (99, None, "AUC of 99 rows says nothing; 100 are needed"),
-        (None, None, "of how many rows AUC was measured is not known"),
+        (99, None, "AUC was measured on 99 rows; at least 100 are needed"),
+        (None, None, "it is not known on how many rows AUC was measured"),
     ],
 )
 def test_too_few_rows_are_inconclusive_and_no_failure(
@@ -286,9 +286,13 @@ def test_too_few_rows_are_inconclusive_and_no_failure(
         (
             {"AUC": 0.8},
             (AUC, MIN_ROWS),
-            "not accepted: AUC is 0.8, and must be atLeast 0.85; AUC of",
+            "not accepted: AUC is 0.8, and must be atLeast 0.85; AUC was",
         ),
-        ({"AUC": 0.9}, (AUC, MIN_ROWS), "inconclusive: AUC of 7 rows says nothing; 100 are needed"),
+        (
+            {"AUC": 0.9},
+            (AUC, MIN_ROWS),
+            "inconclusive: AUC was measured on 7 rows; at least 100 are needed",
+        ),
         ({"F1": 0.9}, (AUC,), "inconclusive: the evaluation has no metric 'AUC' (it has: F1)"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_plan_names_the_file_and_the_secrets_of_what_it_creates() -> None:
     missing = observed(MISSING, of(ArtifactState.READY), binding=made_from, live_version="")
     plan = make_plan(ENVIRONMENT, [missing])
     (line,) = destinations(plan)
-    assert "is made from the file exports/census.json" in line
+    assert "is created from the file exports/census.json" in line
     assert "env:ANYTHING as nodes/n/Account Key" in line
     renamed = replace(made_from, create=replace(made_from.create, definition="exports/b.json"))
     other = make_plan(ENVIRONMENT, [replace(missing, binding=renamed)])

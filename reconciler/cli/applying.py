@@ -258,7 +258,8 @@ def unread_failures(opened: Session) -> tuple[Failure, ...]:
     if opened.prune is None or not opened.lost.unread:
         return ()
     name = opened.wanted.environment.name
-    why = f"nothing was deleted that is not declared: {'; '.join(opened.lost.unread)}"
+    unread = "; ".join(opened.lost.unread)
+    why = f"undeclared endpoints were not deleted, because not everything could be read: {unread}"
     return (Failure(name, f"environment {name}", why, errors.ERROR),)
 
 
@@ -268,7 +269,7 @@ def lock_failures(opened: Session) -> tuple[Failure, ...]:
         return ()
     name = opened.wanted.environment.name
     why = (
-        f"the lock was lost while this ran: {opened.lock_lost}; what was under way was ended, "
-        "the next run goes on from there"
+        f"the lock was lost while this ran: {opened.lock_lost}; the steps under way were ended, "
+        "and the next run continues from there"
     )
     return (Failure(name, f"environment {name}", why, errors.LOCKED),)

@@ -351,7 +351,7 @@ def served(binding: Binding, live: Live, ref: ModelRef) -> Health:
     if live.health.code is not HealthCode.HEALTHY:
         return live.health
     if binding.absent:
-        return Health(HealthCode.DEGRADED, "it is there, and `state: absent` is declared")
+        return Health(HealthCode.DEGRADED, "the endpoint exists, but `state: absent` is declared")
     if live.served == ref and not live.undecided:
         return live.health
     if live.refusal is not None:

@@ -17,11 +17,11 @@ def risk(change: Change) -> str:
         case Action.UPDATE:
             return "low: settings change, the model does not"
         case Action.DELETE:
-            return "high: the endpoint goes away"
+            return "high: the endpoint is deleted"
         case Action.WAIT if change.code != Reason.TRAINING:
-            return "none: it was begun before"
+            return "none: an earlier run started it"
         case Action.BIND if change.code == Reason.ROLL_BACK:
-            return "low: the model that was last known to be good comes back"
+            return "low: the last model known to be good returns"
         case _:
             return _of_a_swap(change)
 

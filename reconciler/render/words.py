@@ -61,12 +61,12 @@ _COUNTED = {
 
 
 def in_order(changes: Iterable[Change]) -> list[Change]:
-    """The changes with what needs a person first and what needs nobody last."""
+    """The changes: first those that need a person, last those with nothing to do."""
     return sorted(changes, key=lambda change: ORDER.index(change.action))
 
 
 def what(change: Change) -> str:
-    """What happens to the binding: `train, then bind`, `refused: default_endpoint`, `bind
+    """The action in words: `train, then bind`, `refused: default_endpoint`, `bind
     (drifted)`."""
     return f"{_what(change)} (drifted)" if change.drift is not None else _what(change)
 
@@ -91,7 +91,7 @@ def _what(change: Change) -> str:
 
 _LEFT: dict[str, str] = {
     Reason.PAUSED: "paused",
-    Reason.NOT_DECLARED: "not declared",
+    Reason.NOT_DECLARED: "undeclared",
     Reason.ABSENT: "absent, as declared",
 }
 
@@ -102,12 +102,12 @@ def nothing_to_do(plan: Plan) -> str:
         return ""
     if not plan.changes:
         return "Nothing to do: there are no bindings."
-    paused, not_declared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
-    in_sync = len(plan.changes) - paused - not_declared
+    paused, undeclared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
+    in_sync = len(plan.changes) - paused - undeclared
     are = "is" if in_sync == 1 else "are"
     parts = [f"{counted(in_sync, 'binding')} {are} in sync"]
     parts += [f"{paused} paused"] if paused else []
-    parts += [f"{counted(not_declared, 'endpoint')} not declared"] if not_declared else []
+    parts += [counted(undeclared, "undeclared endpoint")] if undeclared else []
     return f"Nothing to do: {', '.join(parts)}."
 
 
@@ -122,56 +122,56 @@ def plan_summary(plan: Plan) -> str:
     to_prove = sum(c.action is Action.WAIT and c.code == Reason.UNPROVED for c in plan.changes)
     counts[Action.WAIT] -= to_prove
     unreadable = sum(change.code == Reason.UNREADABLE for change in plan.changes)
-    parts = [f"{counts[action]:,} {said}" for action, said in _COUNTED.items() if counts[action]]
+    parts = [f"{counts[action]:,} {words}" for action, words in _COUNTED.items() if counts[action]]
     parts += [f"{to_prove:,} to prove"] if to_prove else []
     if refused := counts[Action.BLOCK] - unreadable:
         parts.append(f"{refused:,} refused")
     if unreadable:
         parts.append(f"{unreadable:,} unreadable")
-    paused, not_declared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
-    parts.append(f"{counts[Action.NOOP] - paused - not_declared:,} unchanged")
+    paused, undeclared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
+    parts.append(f"{counts[Action.NOOP] - paused - undeclared:,} unchanged")
     if paused:
         parts.append(f"{paused:,} paused")
-    if not_declared:
-        parts.append(f"{not_declared:,} not declared")
+    if undeclared:
+        parts.append(f"{undeclared:,} undeclared")
     declared = sum(change.code != Reason.NOT_DECLARED for change in plan.changes)
-    said = f"{counted(declared, 'binding')}: {', '.join(parts)}."
+    summary = f"{counted(declared, 'binding')}: {', '.join(parts)}."
     jobs = trainings(plan.changes)
-    return f"{said} {jobs}." if jobs else said
+    return f"{summary} {jobs}." if jobs else summary
 
 
 def excess(plan: Plan) -> list[str]:
-    """What `apply` will refuse because it is too much at once, and how to do it nevertheless."""
+    """The limits that the plan exceeds, so that `apply` refuses it, and how to override them."""
     fix = "apply refuses this without --force REASON"
-    return [f"too much at once: {said}; {fix}" for said in plan.excess]
+    return [f"over the limit: {limit}; {fix}" for limit in plan.excess]
 
 
 def notes(plan: Plan) -> list[str]:
-    """What could not be looked at, and what that means."""
-    return [f"note: {said}" for said in listed(plan.notes)]
+    """The notes of the plan: what could not be looked at, and what follows from that."""
+    return [f"note: {note}" for note in listed(plan.notes)]
 
 
 def destinations(plan: Plan) -> list[str]:
     """Where the plan lets data and secrets go, each destination once, with what that risks."""
-    told, made = [], dict[str, list[str]]()
+    lines, created = [], dict[str, list[str]]()
     for change in plan.changes:
         terms = change.terms
         if (change.trains or change.code == Reason.TRAINING) and terms.get(TRAINED_AT):
-            told.append(
+            lines.append(
                 f"goes to: the training service {terms[TRAINED_AT]} gets {terms.get(TRAINED_WITH)} "
-                f"and access to data, models and evaluations in {terms.get(KEPT_IN)}; whoever runs "
-                "it reads the data and decides about the model"
+                f"and access to data, models and evaluations in {terms.get(KEPT_IN)}; its "
+                "operator can read the data and shape the model"
             )
         if change.action is Action.CREATE and terms.get(MADE_FROM):
-            what_for = (
-                f"made from the file {terms[MADE_FROM]} and gets {terms.get(GIVEN)}; whoever wrote "
-                "the definition decides what that is used for"
+            origin = (
+                f"created from the file {terms[MADE_FROM]} and gets {terms.get(GIVEN)}; the author "
+                "of the definition decides what that is used for"
             )
-            made.setdefault(what_for, []).append(change.name)
-    for what_for, (first, *more) in made.items():
+            created.setdefault(origin, []).append(change.name)
+    for origin, (first, *more) in created.items():
         names = f"{first} and {len(more):,} more, each" if more else first
-        told.append(f"goes to: {names} is {what_for}")
-    return listed(told)
+        lines.append(f"goes to: {names} is {origin}")
+    return listed(lines)
 
 
 _PATH = re.compile(r"(https?://[^/\s]+)/\S*?(?=:?(?:\s|$))")
@@ -179,8 +179,8 @@ _REQUEST = re.compile(r" \([a-z-]*request-id [^)]*\)")
 
 
 def gist(message: str, *own: str) -> str:
-    """The message without its own names, paths of URLs and request id: the same for all bindings
-    that one trouble hits."""
+    """The message without its own names, paths of URLs and request id: equal for all bindings that
+    one trouble hits."""
     for name in sorted(filter(None, own), key=len, reverse=True):
         message = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", message)
     return _REQUEST.sub("", _PATH.sub(r"\1/…", message))
@@ -208,13 +208,13 @@ def shown_diffs(change: Change, verbose: bool) -> list[FieldDiff]:
 
 
 def read_back(proof: Proof) -> str:
-    """`read back ✓`, after `rolled back` where it is not the declared version that is proved."""
+    """`read back ✓`, after `rolled back` where the previous version is the one that is proved."""
     if proof.gone:
         return "gone ✓"
     if proof.declared_only:
         return "rolled back, declared only" if proof.rolled_back else "declared only"
-    said = f"read back {'✓' if proof.read_back else '✗'}"
-    return f"rolled back, {said}" if proof.rolled_back else said
+    result = f"read back {'✓' if proof.read_back else '✗'}"
+    return f"rolled back, {result}" if proof.rolled_back else result
 
 
 def ailing(proof: Proof) -> str:
@@ -246,10 +246,10 @@ def mark(proof: Proof) -> str:
 
 REACHED = {
     Reached.CHANGED: "changed, not proved",
-    Reached.ASKED: "perhaps changed, not proved: the answer never came",
+    Reached.ASKED: "perhaps changed, not proved: no answer arrived",
     Reached.UNPROVED: "changed by an earlier run, not proved",
-    Reached.TRAINING: "training begun, not swapped in",
-    Reached.NOT_BEGUN: "not begun",
+    Reached.TRAINING: "training started, not swapped in",
+    Reached.NOT_BEGUN: "not started",
 }
 
 
@@ -257,18 +257,18 @@ def unproved(report: Report) -> list[tuple[str, str, str]]:
     """Name and address of what was changed, or perhaps was, but neither proved nor said to have
     failed; and which of the two."""
     names = {change.address: change.name for change in report.plan.changes}
-    told = {proof.address for proof in report.proofs} | {f.address for f in report.failures}
+    ended = {proof.address for proof in report.proofs} | {f.address for f in report.failures}
     reached = {one.address: one.reached for one in report.unfinished}
     return [
         (names.get(address, address), address, REACHED[reached.get(address, Reached.CHANGED)])
         for address in report.done
-        if address not in told
+        if address not in ended
     ]
 
 
 def left(report: Report, most: int | None = None) -> list[str]:
     """A sentence for each way in which bindings were left unchanged by a run that was cut off:
-    `Not begun (2): a, b.`; it names `most` of them."""
+    `Not started (2): a, b.`; it names `most` of them."""
     names: dict[Reached, list[str]] = {}
     for one in report.unfinished:
         names.setdefault(one.reached, []).append(one.name)
@@ -306,8 +306,8 @@ def stopped(report: Report) -> str:
         return ""
     signal = _SIGNALS.get(report.stopped_by, f"signal {report.stopped_by}")
     return (
-        f"Stopped by {signal} before everything was done: what was begun goes on in the cloud, "
-        "and the next apply goes on from there."
+        f"Stopped by {signal} before the run finished: jobs and updates that it started go on, and "
+        "the next apply continues from there."
     )
 
 
@@ -330,7 +330,6 @@ def report_summary(report: Report) -> str:
     perhaps = sum(one.reached is Reached.ASKED for one in report.unfinished)
     changed = [f"{len(report.done) - perhaps} changed"] if len(report.done) != perhaps else []
     changed += [f"{perhaps} perhaps changed"] if perhaps else []
-    told = ", ".join([*(changed or ["0 changed"]), f"{proved} proved"])
-    told += f", {len(report.failures)} failed"
-    told += f", {left} not finished" if left else ""
-    return f"{told}, {unchanged} unchanged in {report.elapsed_s:.1f} s."
+    parts = [*(changed or ["0 changed"]), f"{proved} proved", f"{len(report.failures)} failed"]
+    parts += [f"{left} not finished"] if left else []
+    return f"{', '.join(parts)}, {unchanged} unchanged in {report.elapsed_s:.1f} s."

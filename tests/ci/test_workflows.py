@@ -129,7 +129,7 @@ def test_a_fork_is_planned_of_a_snapshot_and_shown_by_another_workflow(hub: Hub)
     assert "2026-10 → 2026-11" in comment
     jobs = hub.run("reconcile", pull.merge())
     assert results(jobs) == {"plan": "success", "apply": "failure"}
-    assert "no plan has it" in jobs["apply"].log, "a fork's plan is no approval"
+    assert "no approved plan has it" in jobs["apply"].log, "a fork's plan is no approval"
 
 
 # --- what is merged ----------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_what_no_pull_request_showed_is_not_applied_until_reviewers_saw_it(hub: 
     push = hub.push(CANCER)
     jobs = hub.run("reconcile", push)
     assert results(jobs) == {"plan": "success", "apply": "failure"}
-    assert "breast-cancer: no plan has it" in jobs["apply"].log
+    assert "breast-cancer: no approved plan has it" in jobs["apply"].log
     refused = [step.outputs["refused"] for step in jobs["apply"].steps if step.name == "run"]
     assert refused[:2] == ["false", "true"], "first `approved`, then `apply`"
     assert hub.served()["breast-cancer"] == "2026-10"

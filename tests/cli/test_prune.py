@@ -36,10 +36,10 @@ def test_a_forgotten_endpoint_is_shown_kept_and_pruned_as_approved(
     path.write_text("---\n".join(d for d in documents if "name: diabetes-young}" not in d))
     shown = command("plan")
     assert "= young" in shown.out
-    assert "1 not declared" in shown.out
+    assert "1 undeclared" in shown.out
     file = tmp_path / "plan.json"
     assert "1 to delete" in command("plan", "--prune", "--out", str(file)).out
     applied = command("apply", str(file))
     assert applied.code == errors.SUCCESS, applied.err
     assert "young" not in service.endpoints
-    assert "1 not declared" not in command("plan").out
+    assert "1 undeclared" not in command("plan").out

@@ -34,7 +34,7 @@ def test_a_model_of_too_few_rows_is_not_bound(
     if not served:
         (failure,) = report.failures
         assert failure.exit_code == errors.REFUSED
-        assert "inconclusive: AUC of 228 rows says nothing" in failure.message
+        assert "inconclusive: AUC was measured on 228 rows" in failure.message
         lab.sent.clear()
         assert [f.message for f in lab.apply().failures] == [failure.message]
         assert lab.writes == []
@@ -51,7 +51,7 @@ def test_a_line_break_in_quotes_makes_no_further_row(switched: Callable[..., Lab
     store.put("datasets/breast-cancer/2026-10.csv", "\n".join([header, *broken]).encode())
     lab.edit(MODEL, RULES, f'{RULES}\n    - {{metric: AUC, minRows: "229"}}')
     (failure,) = lab.apply().failures
-    assert "inconclusive: AUC of 228 rows says nothing" in failure.message
+    assert "inconclusive: AUC was measured on 228 rows" in failure.message
 
 
 def test_a_rule_about_rows_that_is_younger_than_the_version_is_judged_too(

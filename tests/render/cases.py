@@ -72,7 +72,7 @@ FIRST = Judgement(
     True,
     0.921,
     None,
-    "no metrics are known of the live model; the rule begins with the next version",
+    "the live model has no known metrics; this rule applies from the next version on",
 )
 
 MODEL_DIFF = FieldDiff(

@@ -212,7 +212,7 @@ def test_length_is_what_the_strictest_reader_counts() -> None:
 
 def test_what_is_in_the_way_stands_before_all_else() -> None:
     text = comment(replace(cases.EVERY_ACTION, excess=("12 of 20 bindings would change",)))
-    places = ["too much at once: 12 of 20", "### In the way", "| --- |", "<details>", "Plan 51a8b"]
+    places = ["over the limit: 12 of 20", "### In the way", "| --- |", "<details>", "Plan 51a8b"]
     assert [text.index(said) for said in places] == sorted(text.index(said) for said in places)
 
 
@@ -306,17 +306,17 @@ BIND = fleet(1, probe="12ab").changes[0]
     ("change", "said"),
     [
         (BIND, "low: the gates passed, and a probe proves it"),
-        (replace(BIND, code="roll_back", gates=()), "low: the model that was last known"),
+        (replace(BIND, code="roll_back", gates=()), "low: the last model known"),
         (replace(BIND, probe=""), "medium: no probe proves it"),
         (replace(BIND, gates=()), "medium: no gate judges the model"),
         (replace(BIND, gates=(cases.PENDING,)), "medium: its metrics are not known yet"),
         (replace(BIND, warnings=("x", "y")), "medium: 2 warnings"),
         (replace(BIND, probe="", gates=()), "high: no gate judges the model, no probe"),
         (replace(BIND, warnings=("x",), adopted=True), "high: there is no way back"),
-        (replace(BIND, action=Action.DELETE), "high: the endpoint goes away"),
+        (replace(BIND, action=Action.DELETE), "high: the endpoint is deleted"),
         (replace(BIND, action=Action.BLOCK), "none: nothing is changed"),
         (replace(BIND, action=Action.BLOCK, code="unreadable"), "unknown"),
-        (replace(BIND, action=Action.WAIT, code="updating"), "none: it was begun before"),
+        (replace(BIND, action=Action.WAIT, code="updating"), "none: an earlier run started it"),
         (replace(BIND, action=Action.WAIT, code="training", probe=""), "medium: no probe"),
         (replace(BIND, action=Action.NOOP, code="paused"), "none: left as it is"),
     ],

@@ -97,7 +97,7 @@ def test_where_a_training_sends_its_key_and_data_is_shown_everywhere_and_once() 
         assert text.count(AT) == 1
         assert text.count("env:TRAINING_KEY") == 1
         assert "mlprod/models" in text
-        assert "whoever runs it reads the data and decides about the model" in text
+        assert "its operator can read the data and shape the model" in text
         assert "env:ANYTHING" not in text  # nothing is created
 
 
@@ -109,7 +109,7 @@ def test_what_a_new_service_is_made_from_and_given_is_shown_everywhere_and_once(
     for text in shown_everywhere(Plan("e", "azure", changes)):
         assert text.count("exports/census.json") == 1
         assert text.count("env:ANYTHING as nodes/node5/Account Key") == 1
-        assert "b0 and 19 more, each is made from the file" in text
+        assert "b0 and 19 more, each is created from the file" in text
         assert "it is given secrets" in text or "| risk |" not in text
         assert AT not in text  # nothing is trained
 
