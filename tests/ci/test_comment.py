@@ -452,7 +452,7 @@ def test_what_plan_and_apply_write_can_be_shown(
         ("\xff", "neither a plan"),
         ("[]", "document: must be an object"),
         ('{"schema": "reconciler/status/v1"}', "'reconciler/status/v1' is neither"),
-        ('{"schema": "reconciler/plan/v1"}', "document.id: is missing"),
+        ('{"schema": "reconciler/plan/v1"}', "document.changes: is missing"),
         ('{"schema": "reconciler/run/v1", "report": null, "error": "no network"}', "no network"),
         ('{"schema": "reconciler/run/v1", "report": {"schema": 1}}', "document.report.schema"),
     ],
