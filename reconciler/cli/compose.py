@@ -146,7 +146,7 @@ def connect(
 
     token = token or tokens(http, environ)
     http = http.halted_by(stop.halted)
-    means = Means(http, environ, secret, grant, token, bound_origins(environ))
+    means = Means(http, environ, secret, grant, token, store, bound_origins(environ), stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     of_kind = {kind: connected[p.name] for p, _ in _connected(environment) for kind in p.kinds}
     of_engine = {name: connected[p.name] for p, _ in _connected(environment) for name in p.engines}

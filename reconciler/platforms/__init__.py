@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Loader = tuple[str, str, Callable[[], Any]]  # the platform's name, who offers it, how to load
 
 GROUP = "reconciler.platforms"
-BUILT_IN = {"studio": "reconciler.platforms.studio"}
+BUILT_IN = {"studio": "reconciler.platforms.studio", "local": "reconciler.platforms.local"}
 _RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
 
 

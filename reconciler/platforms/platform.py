@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.http.urls import Origin
     from reconciler.model import Auth, Binding, ModelRef, Recipe, Source
     from reconciler.platforms.contract import Target, TargetModule, Trainer
-    from reconciler.stores.contract import Place
+    from reconciler.stores.contract import Place, Store
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.
 AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
@@ -121,7 +121,8 @@ class Means:
     `secret` is the value of a secret by its name. `grant` gives access to a model of the store for
     a while. `token` signs in to Azure: a credential for a scope that is told to these origins only,
     in one of the ways of Auth; all worlds of a run share it. `bound` are the origins that
-    RECONCILER_ORIGINS binds.
+    RECONCILER_ORIGINS binds. `store` has the models. `halted` says why nothing may be changed any
+    more, "" while it may; the client is told the same.
     """
 
     http: Http
@@ -129,7 +130,9 @@ class Means:
     secret: Callable[[SecretName], str]
     grant: Callable[[ModelRef], Place]
     token: Callable[[str, Origins, Auth], AccessToken]
+    store: Store
     bound: frozenset[Origin] = frozenset()
+    halted: Callable[[], str] = str
 
 
 @dataclass(frozen=True)

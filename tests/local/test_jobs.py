@@ -32,6 +32,7 @@ class Recipe:
     how: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, str], ...] = ()
     code: str = ""
+    outputs: tuple[tuple[str, str], ...] = (("model", "m.bin"), ("metrics", "metrics.json"))
 
 
 @dataclass
@@ -42,6 +43,10 @@ class Order:
     key: str = "ab" * 32
     attempt: int = 1
     timeout_s: float = 60.0
+
+    @property
+    def job(self) -> str:
+        return f"rc-{self.key[:32]}-a{self.attempt}"
 
 
 class World:
@@ -121,8 +126,8 @@ def test_inputs_and_parameters_are_filled_in(world: World) -> None:
     command = (
         f'{sys.executable} -c "{program}" {{inputs.train}} c={{parameters.c}} {{outputs.model}}'
     )
-    order.recipe = Recipe((("command", command),), parameters=(("c", "0.1"),))
-    del order.outputs["metrics"]
+    outputs = (("model", "m.bin"),)
+    order.recipe = Recipe((("command", command),), (("c", "0.1"),), outputs=outputs)
     world.jobs.start(JOB, order)
     assert world.ended().state is JobState.FINISHED
     assert (world.root / "store" / "churn" / "model.bin").read_text() == "rows"

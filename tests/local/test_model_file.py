@@ -97,7 +97,8 @@ def test_a_pointer_that_was_edited_by_hand_is_seen(world: World, edit: Any) -> N
     (world.root / "serving" / "churn.json").write_text(json.dumps(edit(world.pointer())))
     live = world.target.observe(binding)
     assert live.served is None
-    assert live.model_text.startswith("edited by hand: ")
+    assert live.model_text == "edited by hand"
+    assert "serving/churn.json was edited by hand: it says" in live.warnings[0]
     world.target.switch(binding, world.two)
     assert world.target.observe(binding).served == world.two.ref
 
@@ -124,9 +125,10 @@ def test_a_copy_is_the_model_and_is_known_again(world: World) -> None:
     copy.write_bytes(b"model 3")
     live = world.target.observe(binding)
     assert live.served is None
-    assert "a copy that was changed" in live.model_text
+    assert live.model_text == "changed by hand"
+    assert "serving/model.bin was changed by hand: its sha256 is" in live.warnings[0]
     copy.unlink()
-    assert world.target.observe(binding).model_text == "a pointer without its copy"
+    assert "is gone, and its pointer is there" in world.target.observe(binding).warnings[0]
 
 
 def test_what_was_not_evaluated_is_not_copied(world: World) -> None:

@@ -10,17 +10,22 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
-def digest_of(folder: Path) -> str:
-    """64 hex over the names, the contents and the execute bits of the files."""
+def digest_of(folder: Path, names: Sequence[str] = ()) -> str:
+    """64 hex over the names, the contents and the execute bits of the files that git tracks, or of
+    those that are named."""
     digest = hashlib.sha256()
-    for name in files_of(folder):
+    for name in names or files_of(folder):
         path = folder / name
         if path.is_symlink():
             kind, content = "link", os.fsencode(path.readlink())
@@ -30,12 +35,14 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def copy_to(folder: Path, place: Path) -> None:
-    """Copy the files to a folder that is not there."""
+def copy_to(folder: Path, place: Path) -> str:
+    """Copy the files to a folder that is not there; the digest of what was copied."""
     place.mkdir(parents=True)
-    for name in files_of(folder):
+    names = files_of(folder)
+    for name in names:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / name, place / name, follow_symlinks=False)
+    return digest_of(place, names)
 
 
 def files_of(folder: Path) -> list[str]:

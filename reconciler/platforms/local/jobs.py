@@ -26,16 +26,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from reconciler.errors import ConfigurationError, RefusedError, UnavailableError, printable
-from reconciler.platforms.contract import Job, JobState
+from reconciler.errors import (
+    ConfigurationError,
+    RefusedError,
+    StoppedError,
+    UnavailableError,
+    printable,
+)
+from reconciler.platforms.contract import Job, JobState, Trainer
 from reconciler.platforms.local import runner
-from reconciler.platforms.local.code import copy_to, digest_of
+from reconciler.platforms.local.code import copy_to
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    Order = Any
+    from reconciler.platforms.contract import Order
 
 START_S = 30.0  # within which a process of Python begins, on a machine that is busy
 CANCEL_S = 2 * runner.GRACE_S
@@ -49,31 +55,39 @@ INHERITED = (
 PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
 
 
-class LocalJobs:
+class LocalJobs(Trainer):
     """Jobs below one folder of this machine.
 
     `root` is what the `code` folders of recipes are relative to; `variables` are the names of
-    environment variables that commands get besides the usual ones.
+    environment variables that commands get besides the usual ones. `halted` says why no job may be
+    started or ended any more, "" while that may be.
     """
 
     def __init__(
-        self, folder: Path, root: Path, most_jobs: int, variables: Sequence[str] = ()
+        self,
+        folder: Path,
+        root: Path,
+        most_jobs: int,
+        variables: Sequence[str] = (),
+        halted: Callable[[], str] = str,
     ) -> None:
         self.most_jobs = most_jobs
         self._folder = folder
         self._root = root
         self._variables = (*INHERITED, *variables)
+        self._halted = halted
 
     def prepare(self, order: Order) -> str:
         """The id that the job will have. RefusedError where it could not run here."""
         self._command(order, Path())
-        return f"rc-{order.key[:32]}-a{order.attempt}"
+        return order.job
 
     def start(self, job: str, order: Order) -> None:
         """Begin the job, unless it was begun before; it is decided when this returns."""
         folder = self._of(job)
         if (folder / "started").exists():
             return
+        self._check(f"starting job {job}")
         folder.mkdir(parents=True, exist_ok=True)
         document = self._document(order, folder)
         temporary = folder / f".{uuid.uuid4().hex}"
@@ -117,6 +131,7 @@ class LocalJobs:
         folder = self._of(job)
         if not (folder / "started").exists():
             return
+        self._check(f"cancelling job {job}")
         (folder / "cancelled").touch()
         host = _read(folder / "started").get("host")
         if _is_alive(folder) and host != os.uname().nodename:
@@ -137,6 +152,10 @@ class LocalJobs:
             return "\n".join(printable(line) for line in lines[-MOST_LINES:])
         return ""
 
+    def _check(self, what: str) -> None:
+        if why := self._halted():
+            raise StoppedError(f"{what}: nothing was done: {why}")
+
     def _of(self, job: str) -> Path:
         if not re.fullmatch(r"rc-[0-9a-f]{1,64}-a[0-9]+", job):
             raise RefusedError(f"{job!r} is not the id of a job of this engine")
@@ -153,8 +172,8 @@ class LocalJobs:
     def _document(self, order: Order, folder: Path) -> dict[str, Any]:
         """What the runner is told; the code that it runs is copied beside it."""
         outputs = {
-            role: {"made": str(folder / "outputs" / _name(place)), "place": str(_path(place))}
-            for role, place in order.outputs.items()
+            role: {"made": made, "place": str(_path(order.outputs[role]))}
+            for role, made in _made(order, folder).items()
         }
         (folder / "outputs").mkdir(exist_ok=True)
         work = folder / "code"
@@ -176,19 +195,18 @@ class LocalJobs:
         if "code" not in how:
             place.mkdir()
             return
-        copy_to(self._root / how["code"], place)
-        if digest_of(place) != order.recipe.code:
+        if copy_to(self._root / how["code"], place) != order.recipe.code:
             raise RefusedError(
                 f"the files below {how['code']} changed since this was planned; plan again"
             )
 
     def _command(self, order: Order, folder: Path) -> list[str]:
         """The words of the command. RefusedError where it names what is not there."""
-        how, outputs = dict(order.recipe.how), order.outputs
+        how = dict(order.recipe.how)
         given = {
             "inputs": {name: str(_path(place)) for name, place in order.inputs.items()},
             "parameters": dict(order.recipe.parameters),
-            "outputs": {n: str(folder / "outputs" / _name(p)) for n, p in outputs.items()},
+            "outputs": _made(order, folder),
         }
         words = [_filled(word, given) for word in shlex.split(how["command"])]
         where = self._root / how.get("code", "")
@@ -224,8 +242,11 @@ def _path(place: Place) -> Path:
     return Path(unquote(parts.path))
 
 
-def _name(place: Place) -> str:
-    return _path(place).name
+def _made(order: Order, folder: Path) -> dict[str, str]:
+    """By role, the file that the command writes. RefusedError where it could not be moved on."""
+    for role, _ in order.recipe.outputs:
+        _path(order.outputs[role])
+    return {role: str(folder / "outputs" / name) for role, name in order.recipe.outputs}
 
 
 def _is_alive(folder: Path) -> bool:

@@ -46,6 +46,7 @@ from reconciler.platforms.contract import (
     Target,
 )
 from reconciler.platforms.local.answers import score_of
+from reconciler.stores.contract import name_in
 from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
@@ -153,7 +154,8 @@ class ModelFiles(Target):
         if live.served is None and live.configured is None:
             return live
         if address.serving.copy and (why := self._changed(address, pointer)):
-            return replace(live, served=None, configured=None, model_text=why)
+            text = "changed by hand"
+            return replace(live, served=None, configured=None, model_text=text, warnings=(why,))
         return live
 
     def switch(self, binding: Binding, model: Model) -> str:
@@ -261,15 +263,20 @@ class ModelFiles(Target):
             "model": version.model if version else "",
             "version": model.name,
             "path": _path_of(model.ref),
-            "sha256": model.sha256,
+            "sha256": model.sha256 or self._sha256_of(model),
             "mark": mark,
             **({"reload": "due"} if address.serving.reload else {}),
             **({"previous": served.url} if served and address.serving.reload else {}),
         }
 
+    def _sha256_of(self, model: Model) -> str:
+        """Of a model that was only just made; "" where it is in no store of ours."""
+        name = name_in(self._store.base, model.ref.url)
+        stored = self._store.get(name) if name else None
+        return hashlib.sha256(stored.content).hexdigest() if stored else ""
+
     def _bytes_of(self, model: Model) -> bytes:
-        base = f"{self._store.uri.rstrip('/')}/"
-        name = unquote(model.ref.url.removeprefix(base)) if model.ref.url.startswith(base) else ""
+        name = name_in(self._store.base, model.ref.url)
         stored = self._store.get(name) if name else None
         if stored is None:
             raise RefusedError(
@@ -285,13 +292,14 @@ class ModelFiles(Target):
         files, name = self._at(address)
         properties = files.head(name)
         if properties is None:
-            return "a pointer without its copy"
+            return f"{address.path} is gone, and its pointer is there; a swap writes it anew"
         if properties.etag == pointer.document.get("copied"):
             return ""
         stored = files.get(name)
         digest = hashlib.sha256(stored.content).hexdigest() if stored else ""
-        same = digest == pointer.document.get("sha256")
-        return "" if same else f"a copy that was changed (sha256 {digest[:12]}…)"
+        if digest == pointer.document.get("sha256"):
+            return ""
+        return f"{address.path} was changed by hand: its sha256 is {digest}; a swap writes it anew"
 
     def _reload(self, command: str) -> str:
         """Tell the server to read the file again; why that failed, "" where it did not."""
@@ -315,6 +323,7 @@ class ModelFiles(Target):
             raise StoppedError(f"writing {address}: nothing was written: {why}")
 
 
+READ_ONLY_EXPORTED: tuple[str, ...] = ()
 _NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environment's mark")
 
 
@@ -344,7 +353,8 @@ def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
         live = replace(live, keep=_NOT_OURS)
     ref = pointer.ref
     if not pointer.is_ours or ref is None:
-        return replace(live, model_text=f"edited by hand: {pointer}")
+        why = f"{address.path} was edited by hand: it says {pointer}; a swap writes it anew"
+        return replace(live, model_text="edited by hand", warnings=(why,))
     if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
         why = f"{address.path} leads to {pointer.document['path']}, which is gone"
         live = replace(live, health=Health(HealthCode.DEGRADED, why))

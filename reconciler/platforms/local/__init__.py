@@ -1,0 +1,131 @@
+"""This machine: a command that trains, and a file that says which model a server is to serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from reconciler.errors import ConfigurationError
+from reconciler.model import NOWHERE, Source
+from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from reconciler.errors import Problem
+    from reconciler.model import Address, Environment, Recipe
+    from reconciler.platforms.contract import Target, Trainer
+    from reconciler.platforms.platform import Block, Means
+
+NAME = "local"
+_MODULE = f"{__name__}.model_file"
+
+
+@dataclass(frozen=True)
+class Local:
+    """The connection of an environment to this machine.
+
+    `folder` is that of the environment's file, `root` that of the whole tree. `jobs` is "" where
+    the jobs are beside the files of the store.
+    """
+
+    folder: str = field(compare=False)
+    root: str = field(compare=False)
+    jobs: str = ""
+    at_once: int = 2
+    variables: tuple[str, ...] = ()
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+def _connection(block: Block) -> Local:
+    said = block.data
+    variables = tuple(said.get("variables", ()))
+    places = str(block.folder), str(block.root)
+    return Local(*places, said.get("jobs", ""), said.get("atOnce", 2), variables, block.at())
+
+
+def _connect(environment: Environment, means: Means) -> Connected:
+    local = environment.connections[NAME]
+    assert isinstance(local, Local)
+
+    def target(_: str) -> Target:
+        from reconciler.platforms.local.model_file import ModelFiles
+
+        folder = Path(local.folder)
+        return ModelFiles(folder, environment.mark, means.store, means.http, means.halted)
+
+    def trainer(_: Recipe) -> Trainer:
+        from reconciler.platforms.local.jobs import LocalJobs
+
+        jobs = _jobs(local, means.store.uri)
+        return LocalJobs(jobs, Path(local.root), local.at_once, local.variables, means.halted)
+
+    return Connected(target, trainer)
+
+
+def _jobs(local: Local, store: str) -> Path:
+    """The folder of the jobs: it must last as long as the store that notes their ids."""
+    if local.jobs:
+        return Path(local.folder) / local.jobs
+    parts = urlsplit(store)
+    if parts.scheme != "file":
+        raise ConfigurationError(
+            f"the store {store} is no folder of this machine; say where jobs are kept: spec.local: "
+            "{jobs: FOLDER}"
+        )
+    return Path(unquote(parts.path)) / ".jobs"
+
+
+def _how(training: Block, _: Environment) -> How:
+    """What of a Model's training goes into the recipe."""
+    from reconciler.platforms.local.code import digest_of
+
+    said = training.data
+    if "code" not in said:
+        return How(settings={"command": said["command"]})
+    folder = (training.folder / said["code"]).resolve()
+    try:
+        code, digest = folder.relative_to(training.root.resolve()), digest_of(folder)
+    except ValueError:
+        why = f'"{said["code"]}" is not below {training.root}; keep code beside its model'
+        raise ConfigurationError([training.problem(why, "code")]) from None
+    except ConfigurationError as exc:
+        raise ConfigurationError([training.problem(exc.message, "code")]) from exc
+    terms = {"the code of the training": digest[:12]}
+    return How(settings={"command": said["command"], "code": str(code)}, code=digest, terms=terms)
+
+
+def _problems(training: Block) -> Iterator[Problem]:
+    from reconciler.platforms.local.jobs import PLACEHOLDER
+
+    said = training.data
+    for found in PLACEHOLDER.finditer(said["command"]):
+        known = said.get(found[1], {})
+        if found[2] not in known:
+            why = f'{found[0]} stands for nothing; declare "{found[2]}" below {found[1]}'
+            yield training.problem(why, "command")
+    if "{outputs.model}" not in said["command"]:
+        why = "it is not told where the model goes; write {outputs.model}"
+        yield training.problem(why, "command")
+
+
+def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
+    from reconciler.platforms.local.model_file import address
+
+    return address(spec, environment)
+
+
+PLATFORM = Platform(
+    name=NAME,
+    schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
+    connection=_connection,
+    connect=_connect,
+    kinds={"ModelFile": Kind(_address, None, _MODULE)},
+    engines={"local": Engine(_how, _problems)},
+    where=lambda _: "this machine",
+    place=lambda _: "this machine",
+)

@@ -1,0 +1,141 @@
+"""The sample without a cloud, as the README tells it: train, gate, swap, proof, drift, rollback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent.parent
+COMMAND = (sys.executable, "-m", "reconciler")
+
+
+class Home:
+    """A copy of `services/_home` in a repository, and its server on a port that is free."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "home"
+        shutil.copytree(ROOT / "services" / "_home", self.folder)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.edit("serve.py", "8500", str(port))
+        self.edit("wine.yaml", "8500", str(port))
+        self.edit("wine.yaml", "command: python ", f"command: {sys.executable} ")
+        outside = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
+        self.environ = {**outside, "PYTHONPATH": str(ROOT)}
+        for arguments in (("init", "--quiet"), ("add", "--all")):
+            subprocess.run(["git", *arguments], cwd=self.folder, check=True)
+        self.server = subprocess.Popen([sys.executable, "serve.py"], cwd=self.folder)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments, "--services", "."],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def apply(self, code: int = errors.SUCCESS) -> str:
+        ran = self.run("apply", "--yes")
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        return ran.stdout
+
+    @property
+    def declared(self) -> str:
+        version: str = json.loads((self.folder / "serving" / "wine.json").read_text())["version"]
+        return version
+
+    @property
+    def jobs(self) -> int:
+        return len(list((self.folder / ".reconciler" / ".jobs").glob("rc-*")))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path)
+    yield made
+    made.server.kill()
+    made.server.wait()
+
+
+def test_the_sample_is_trained_swapped_proved_repaired_and_rolled_back(home: Home) -> None:
+    assert home.run("plan", "--detailed-exitcode").returncode == errors.CHANGES
+    assert "1 changed, 1 proved" in home.apply()
+    assert home.declared == "2026-10"
+    assert home.run("plan", "--detailed-exitcode").returncode == errors.SUCCESS
+
+    home.edit("wine.yaml", '"2026-10"', '"2026-11"')
+    assert "1 changed, 1 proved" in home.apply()
+    assert (home.declared, home.jobs) == ("2026-11", 2)
+
+    home.edit("serving/wine.json", '"2026-11"', '"2026-12"')
+    drift = home.run("drift", "--detailed-exitcode")
+    assert drift.returncode == errors.CHANGES
+    assert "serving/wine.json was edited by hand" in " ".join(drift.stdout.split())
+    assert "1 changed, 1 proved" in home.apply()
+    assert home.declared == "2026-11"
+
+    assert home.run("rollback", "wine", "--yes").returncode == errors.SUCCESS
+    assert home.declared == "2026-10"
+    home.apply(errors.REFUSED)
+    assert (home.declared, home.jobs) == ("2026-10", 2)
+
+
+def test_without_a_place_to_ask_a_swap_is_declared_only(home: Home) -> None:
+    text = (home.folder / "wine.yaml").read_text("utf-8")
+    (home.folder / "wine.yaml").write_text(text[: text.index("  verify:")], "utf-8")
+    out = home.apply()
+    assert "declared only" in out
+    assert "0 proved" in out
+
+
+def test_a_gate_that_does_not_accept_a_version_keeps_it_out(home: Home) -> None:
+    home.edit("wine.yaml", '"0.95"', '"1.1"')
+    home.apply(errors.REFUSED)
+    assert not (home.folder / "serving").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("import csv\n", "import nothing_such\n", "No module named 'nothing_such'"),
+        ("json.dumps(metrics)", "json.dumps({'AUC': float('nan')})", "NaN is not a number of JSON"),
+        ("joblib.dump(model, given.model)", "", "its model ({outputs.model}) was not written"),
+    ],
+)
+def test_a_training_that_fails_says_why(home: Home, old: str, new: str, said: str) -> None:
+    home.edit("training/train.py", old, new)
+    home.edit("wine.yaml", "timeout: 5m", "timeout: 5m\n    retry: {attempts: 1}")
+    ran = home.run("apply", "--yes")
+    assert ran.returncode not in (errors.SUCCESS, errors.BUG)
+    assert said in ran.stderr
+    assert not (home.folder / "serving").exists()
+
+
+def test_a_store_folder_that_is_missing_is_an_error(home: Home) -> None:
+    shutil.rmtree(home.folder / ".reconciler")
+    ran = home.run("plan")
+    assert ran.returncode == errors.CONFIGURATION
+    assert "mkdir -p" in ran.stderr
