@@ -1,7 +1,9 @@
 """What the schema says about a document, in words that name the place and the fix.
 
-accept.py says whether anything is wrong; then jsonschema finds it, and this module speaks, because
-jsonschema's own sentences print whole values and no line numbers.
+Nearly every document is right, so jsonschema-rs says yes or no first, in a hundredth of the time of
+jsonschema. Only what it does not accept is given to jsonschema, which finds the mistakes that words
+are made of; this module speaks them, because jsonschema's own sentences print whole values and no
+line numbers. A test holds the two to the same verdicts.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired.accept import acceptor, pattern
 from reconciler.desired.nodes import Document, Guess, dotted, problem
 from reconciler.near import MOST_HINTS, near, short
 
@@ -38,7 +39,7 @@ class Schema:
 
     def check(self, document: Document) -> list[Problem]:
         """Everything that the schema refuses in the document."""
-        if self._accepts(document.data):
+        if self.accepts(document.data):
             return []
         found: list[Problem] = []
         unsaid = _ABSENCES if document.partial else ()
@@ -66,9 +67,19 @@ class Schema:
             _walk(self.filled["$defs"], case["then"], (), ways)
         return found
 
+    def accepts(self, data: Any) -> bool:
+        """Whether the schema accepts it, without a word of why not."""
+        try:
+            accepted: bool = self._fast.is_valid(data)
+        except ValueError:  # a Guess, or an integer of more than 64 bits
+            return False
+        return accepted
+
     @cached_property
-    def _accepts(self) -> Callable[[Any], bool]:
-        return acceptor(self.filled)
+    def _fast(self) -> Any:
+        from jsonschema_rs import Draft202012Validator
+
+        return Draft202012Validator(self.filled)
 
     @cached_property
     def _validator(self) -> Any:
@@ -126,6 +137,12 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
     whole["properties"]["kind"]["enum"] += kinds
     definitions["model"]["properties"]["training"]["properties"]["engine"]["enum"] = engines
     return Schema(json.dumps(whole, indent=2) + "\n", tuple(kinds))
+
+
+@cache
+def pattern(text: str) -> re.Pattern[str]:
+    """A compiled pattern of the schema; its final $ is the very end, as in JavaScript."""
+    return re.compile(text[:-1] + r"\Z" if text.endswith("$") else text)
 
 
 def _joined(
