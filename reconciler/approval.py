@@ -26,7 +26,7 @@ class Answer(Enum):
     YES = auto()
     ASK = auto()  # nothing was approved yet, and there is something to do
     STALE = auto()  # another plan was approved
-    TOO_MUCH = auto()  # it exceeds limits, and nobody forces it
+    TOO_MUCH = auto()  # it exceeds limits, and they are not overridden
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Verdict:
 
 
 class Marks(Protocol):
-    """What the store says of plans that were applied."""
+    """The marks of applied plans in the store."""
 
     def ended(self, plan: Plan) -> str:
         """By which run and when it was applied, in words; "" while no run of it has ended."""
@@ -51,10 +51,10 @@ class Marks(Protocol):
 
 @dataclass(frozen=True)
 class Approval:
-    """What was approved: exactly one digest, one plan, the plans of merged pull requests, or
+    """An approval of exactly one digest, of one plan, of the plans of merged pull requests, or of
     whatever the plan is (`yes`).
 
-    Of `merged`, each approves what it shows, and one that was applied already nothing any more.
+    Each plan of `merged` approves what it shows, until it was applied.
     `force` is the reason why limits and protection are overridden, "" where they are not.
     """
 
@@ -82,7 +82,7 @@ class Approval:
         return Verdict(Answer.YES if approved or not fresh.to_do else Answer.ASK)
 
     def _stale(self, fresh: Plan, marks: Marks) -> str:
-        """How the fresh plan goes beyond the approved one; "" where it does not."""
+        """Why the fresh plan goes beyond the approved one, in words; "" where it does not."""
         if self.expect is not None and fresh.digest != self.expect:
             return (
                 f"approved {self.expect}, but the plan is now {fresh.digest}; review it and "
@@ -118,7 +118,7 @@ class Approval:
 
 
 def _beyond_each(fresh: Plan, approved: Iterable[Plan]) -> str:
-    """What none of the plans approves; the newest, which is the last, says how."""
+    """The changes that none of the plans approves, in words, as the last plan says it."""
     plans = _of_same(fresh, approved)
     left = {change.address: f"{change.name}: no approved plan has it" for change in fresh.to_do}
     for plan in plans:
@@ -156,15 +156,15 @@ _AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK)  # of work on a model that
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
-    """What the fresh plan would do that was not approved, in words; () when it is a subset."""
+    """The changes of the fresh plan that were not approved, in words; () when it is a subset."""
     if (fresh.environment, fresh.cloud) != (approved.environment, approved.cloud):
         return (f"the approved plan is for {approved.environment} on {approved.cloud}",)
     return tuple(uncovered(fresh, approved).values())
 
 
 def uncovered(fresh: Plan, approved: Plan) -> dict[str, str]:
-    """By address, in words, what the fresh plan would do that this one of its environment does
-    not approve."""
+    """By address, the changes of the fresh plan that this plan of its environment does not
+    approve, in words."""
     by_address = {change.address: change for change in approved.changes}
     sentences = {c.address: _beyond(c, by_address.get(c.address)) for c in fresh.to_do}
     return {address: sentence for address, sentence in sentences.items() if sentence}
@@ -191,8 +191,8 @@ def described(change: Change) -> str:
 
 
 def _stages(approved: Change) -> set[Action]:
-    """What may follow; who waits for the training of a model that nothing serves yet has approved
-    that an endpoint is made for it."""
+    """The actions that may follow. An approved wait for a training covers the creation of the
+    endpoint, too."""
     if approved.code == Reason.TRAINING:
         return _COVERS[Action.TRAIN] | _COVERS[Action.CREATE]
     return _COVERS.get(approved.action, set())

@@ -2,7 +2,7 @@
 
 A rule that cannot be judged is inconclusive (`passed` is None), never passed: a missing
 metric must not let a model through. One exception is meant: a rule that compares with the
-live model has nothing to say when nobody knows the live metrics, as for the first version
+live model passes while the live metrics are unknown, as for the first version
 that this program binds; the absolute rules beside it still hold.
 """
 
@@ -24,7 +24,7 @@ def judge(
     live: Mapping[str, float] | None,
     rows: int | None = None,
 ) -> tuple[Judgement, ...]:
-    """One judgement per rule; None for `live` or `rows` where nobody knows them."""
+    """One judgement per rule; `live` or `rows` are None where they are unknown."""
     return tuple(
         _judge_rows(rule, rows)
         if rule.kind is RuleKind.MIN_ROWS
@@ -102,7 +102,7 @@ def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
 def bound(rule: Rule, live: Mapping[str, float] | None) -> float | None:
     """The value of its metric that a rule asks a candidate for, where the live model has `live`.
 
-    None where there is no such value: a rule about rows, or against metrics that nobody knows.
+    None where there is no such value: a rule about rows, or against unknown metrics.
     """
     if rule.kind in (RuleKind.AT_LEAST, RuleKind.AT_MOST):
         return float(rule.bound)

@@ -23,10 +23,10 @@ def excess(
     `declared` says of how many bindings they are a selection; None: these are all. A shard cannot
     know what the others change, so its share is one of its own bindings.
     """
-    shown = tuple(changes)
-    wanted = tuple(change for change in shown if change.code != Reason.NOT_DECLARED)
+    every = tuple(changes)
+    wanted = tuple(change for change in every if change.code != Reason.NOT_DECLARED)
     declared = declared or Declared(len(wanted), len(wanted))
-    rules = (_of_changes(environment, wanted, declared), _of_deletes(environment, shown))
+    rules = (_of_changes(environment, wanted, declared), _of_deletes(environment, every))
     return (*filter(None, rules), *excess_of_trainings(environment, wanted))
 
 

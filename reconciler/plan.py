@@ -9,7 +9,7 @@ The change of one binding follows from three questions, asked in this order:
    that cannot be read or must not be written has no other future than BLOCK; then what serves;
    then how far the desired model is. So a row may take for granted that no earlier one applied.
 2. May it be done? `_allowed` holds a step back where the binding is paused or protected.
-3. How is that told? `_change` is the one place that makes a Change of a binding.
+3. How is that shown? `_change` is the one place that makes a Change of a binding.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prune:
-    """That undeclared endpoints are to be deleted; `forced`: the protected ones too."""
+    """A wish to delete undeclared endpoints; `forced`: the protected ones too."""
 
     forced: bool = False
 
@@ -62,7 +62,7 @@ def make_plan(
     """The plan of one environment, its changes sorted by address.
 
     `declared` says of how many bindings they are a selection; None: these are all. `not_declared`
-    is what this environment made and git no longer declares; None where nobody looked.
+    is what this environment made and git no longer declares; None: not looked for.
     """
     seen = tuple(observed)
     twins = _by_place(seen)
@@ -139,9 +139,9 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
 def _by_place(observed: Iterable[Observed]) -> dict[str, list[Observed]]:
     """The bindings by the platform's own name of their endpoint."""
     by_place: dict[str, list[Observed]] = {}
-    for one in observed:
-        if one.live.place:
-            by_place.setdefault(one.live.place, []).append(one)
+    for seen in observed:
+        if seen.live.place:
+            by_place.setdefault(seen.live.place, []).append(seen)
     return by_place
 
 
@@ -150,7 +150,7 @@ def _by_place(observed: Iterable[Observed]) -> dict[str, list[Observed]]:
 
 @dataclass(frozen=True)
 class _Step:
-    """What an endpoint needs, and why; `adopted` where no way back leads from it, as accepted."""
+    """The next step of an endpoint, and why; `adopted`: accepted without a way back."""
 
     action: Action
     code: str
@@ -246,8 +246,8 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
 
 
 def _of_artifact(observed: Observed) -> Iterator[_Step]:
-    """How far the model is that must be swapped in; so it is trained and accepted before an
-    endpoint is made for it."""
+    """By the state of the desired model; it is trained and accepted before an endpoint is created
+    for it."""
     artifact, state = observed.artifact, observed.artifact.state
     diffs = _model_diff(observed)
     both = (*diffs, *settings_diffs(observed))

@@ -99,25 +99,21 @@ def _parameters(node: _Function) -> int:
 
 
 def _private_names(trees: Iterable[ast.Module]) -> tuple[int, int]:
-    """How many private functions, classes and constants there are, and how many are used once."""
-    private, once = 0, 0
+    """How many private names the package defines, and how many of them it uses exactly once."""
+    defined, used = set[str](), Counter[str]()
     for tree in trees:
-        defined = {
-            node.name for node in ast.walk(tree) if isinstance(node, (*_FUNCTIONS, ast.ClassDef))
-        }
+        defined |= {n.name for n in ast.walk(tree) if isinstance(n, (*_FUNCTIONS, ast.ClassDef))}
         for node in tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else []
             targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
             defined |= {target.id for target in targets if isinstance(target, ast.Name)}
-        used = Counter(
+        used.update(
             node.id if isinstance(node, ast.Name) else node.attr
             for node in ast.walk(tree)
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
         )
-        ours = [name for name in defined if name.startswith("_") and not name.startswith("__")]
-        private += len(ours)
-        once += sum(used[name] == 1 for name in ours)
-    return private, once
+    private = [name for name in defined if name.startswith("_") and not name.startswith("__")]
+    return len(private), sum(used[name] == 1 for name in private)
 
 
 def _prose_lines(text: str, tree: ast.AST) -> int:

@@ -1,5 +1,4 @@
-"""Who says that a plan may be applied: a digest, a plan file, plans of pull requests that were
-merged, `--yes`, or a person."""
+"""Approvals: by a digest, a plan file, the plans of merged pull requests, `--yes`, or a person."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ def confirm(approval: Approval, question: str) -> None:
 
 
 def approval(path: Path | None, expect: str | None, *, yes: bool, force: str) -> Approval:
-    """What a command line approves; a folder holds plans of which each does."""
+    """The approval that a command line gives; of a folder, every plan in it."""
     if expect is not None:  # copied from a comment it may hold the invisible space of Markdown
         expect = expect.replace("\u200b", "").strip()
     if path is None or not path.is_dir():

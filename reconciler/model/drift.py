@@ -1,8 +1,8 @@
-"""Pure: what was changed outside git where this program had proved what serves.
+"""Pure: the one definition of drift; `drift`, `plan`, `status`, the page and the issue all ask it.
 
-This is the one definition of drift; `drift`, `plan`, `status`, the page and the issue all ask it.
-Evidence is the record: whatever differs from it *and* from git was changed by somebody else. What
-was merged and waits, what this program deleted, and what is under way is no drift.
+The evidence is the record of the last proof. A field that differs from it *and* from git was
+changed outside git. A merged change that still waits, an endpoint that this program deleted, and an
+update under way are no drift.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def drifted(observed: Observed) -> Drift | None:
-    """What drifted at an address, and since which proof; None where nothing did."""
+    """The drift at an address, and since which proof; None where there is none."""
     record, live, binding = observed.record, observed.live, observed.binding
     if record is None or not record.proved_at or record.deleted or binding.absent:
         return None
@@ -62,8 +62,8 @@ def owned_settings(binding: Binding, live: Live) -> dict[str, tuple[str, str]]:
 
 
 def settings_to_keep(binding: Binding, live: Live) -> tuple[tuple[str, str], ...]:
-    """The settings that git owns as they are, by the names that a record keeps and people see.
-    Others change outside git without drift, also those that git owns later."""
+    """The owned settings with their live values, by the names that a record keeps and people see.
+    Other settings change outside git without drift, also those that git owns later."""
     return tuple((name, now) for name, (now, _) in owned_settings(binding, live).items())
 
 

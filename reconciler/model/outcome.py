@@ -1,4 +1,4 @@
-"""What was made and done, and how a run ended."""
+"""Outcomes: proofs, made versions, history, and how a run ended."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Proof:
 
 
 class VersionState(StrEnum):
-    """What became of a model version."""
+    """The state of a model version."""
 
     CLAIMED = "claimed"  # no job exists yet
     BEGUN = "begun"
@@ -60,7 +60,7 @@ class MadeVersion:
     """One model version, and what became of it.
 
     `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
-    until its end was seen (None: it did not end well, or nobody knows); `why` says what is wrong.
+    until its end was seen (None: unknown, or it did not end well); `why` says what is wrong.
     """
 
     version: str
@@ -75,7 +75,7 @@ class MadeVersion:
 
 @dataclass(frozen=True)
 class History:
-    """What was made of a binding's model, and done at its address; oldest first.
+    """The versions of a binding's model and the events at its address; oldest first.
 
     `unread` says which versions could not be read.
     """
@@ -99,7 +99,7 @@ class Failure:
 
 
 class Reached(StrEnum):
-    """How far a run came with a binding that it did not prove."""
+    """The last step that a run reached with a binding that it did not prove."""
 
     NOT_BEGUN = "not_begun"
     TRAINING = "training"  # its job is there, and goes on in the cloud
@@ -122,7 +122,7 @@ class Unfinished:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did: the last plan, what was done, proofs, failures, and what is unfinished.
+    """The report of a run: the last plan, what was done, proofs, failures, and what is unfinished.
 
     `done` are the addresses that were changed, or perhaps were.
     """

@@ -1,4 +1,4 @@
-"""Where things were written, and where models are served."""
+"""Places: of what is written in the YAML, and addresses at which models are served."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class AddressId:
         object.__setattr__(self, "folded", normalize("NFC", self.filed).casefold())
 
     def __str__(self) -> str:
-        """What people see."""
+        """The id as people see it."""
         return self.shown
 
 
 class Address(Protocol):
-    """Where a model is served. Each platform owns frozen dataclasses that inherit from this."""
+    """An address at which a model is served; platforms own frozen dataclasses that inherit it."""
 
     def __str__(self) -> str:
         """The id that people see and plans sort by; unique within an environment."""
@@ -60,5 +60,5 @@ class Address(Protocol):
 
     @cached_property
     def id(self) -> AddressId:
-        """What identifies it."""
+        """Its one identity."""
         return AddressId(str(self), self.key)

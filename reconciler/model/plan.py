@@ -1,4 +1,4 @@
-"""What would be done, and why."""
+"""A plan: one change per binding, and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.model.versions import Judgement, canonical_json
 
 
 class Action(Enum):
-    """What is to be done; the value is the printed mark."""
+    """The action of a change; the value is the printed mark."""
 
     NOOP = "="
     WAIT = "."
@@ -41,14 +41,14 @@ class FieldDiff:
 
 @dataclass(frozen=True)
 class Drift:
-    """What was changed outside git: each field from what was proved to what is (None: gone), and
-    when that was proved."""
+    """A change that was made outside git: each field from its proved value to the live one (None:
+    gone), and when it was proved."""
 
     fields: tuple[FieldDiff, ...]
     proved_at: str
 
     def __str__(self) -> str:
-        """What drifted, and from what; by the day, so that a fleet that drifts is one line."""
+        """`drifted from 2026-10, proved here on 2026-11-20`; by day, for one line per fleet."""
         proved = f"proved here on {self.proved_at[:10]}"
         fields = {field.path: field for field in self.fields}
         model = fields.pop("model", None)
@@ -61,7 +61,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Forecast:
-    """How long the training of one change will take, by what such trainings took before.
+    """An estimate of how long the training of one change will take, by earlier ones.
 
     `seconds` is the median of the last `runs`; None while they are too few to tell. So many as
     `at_once` run at the same time on the training service.
@@ -75,7 +75,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one binding, and why. Every binding yields exactly one.
+    """The one change of one binding, and why.
 
     `code` is a `Reason`, or a platform's own. `before` and `after` are model names for people;
     `after_ref` and `key` say exactly which file and which training, `probe` how it will be proved
@@ -124,7 +124,7 @@ TRAINED_WITH = "the key of the training service"
 KEPT_IN = "the store"
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"
-# So many trainings tell how long the next one takes: a median of two is a guess.
+# Fewer trainings than these give no forecast: a median of two is a guess.
 LEAST_RUNS = 3
 
 
@@ -133,10 +133,9 @@ class Plan:
     """The sorted changes of one environment. Data only.
 
     `excess` says which limits of the environment the changes exceed, `notes` what could not be
-    looked at. `id` tells apart two plans
-    of the same content, so that one that was approved is not applied twice; "" while it is not
-    kept anywhere. `commit` is the one of git that was planned, "" where nobody knows it. `world` is
-    the id of the emulated world that was looked at, "" for a real one.
+    looked at. `id` tells apart two plans of equal content, so that an approved one is applied once;
+    "" while it is not kept anywhere. `commit` is the planned git commit, "" where it is unknown.
+    `world` is the id of the emulated world that was looked at, "" for a real one.
     """
 
     environment: str
@@ -150,7 +149,7 @@ class Plan:
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
-        """How many changes have each action; every action is present, and they add up."""
+        """The number of changes by action; every action is present, and they add up."""
         found = Counter(change.action for change in self.changes)
         return {action: found[action] for action in Action}
 
@@ -168,7 +167,7 @@ class Plan:
     def digest(self) -> str:
         """12 hex over what would be done, by which gates, and how it would be proved; sentences,
         metrics and source lines do not count."""
-        said = [
+        content = [
             [
                 c.name,
                 c.kind,
@@ -181,9 +180,9 @@ class Plan:
                 c.probe,
             ]
             + [[d.path, d.before, d.after] for d in c.diffs]
-            + [[name, said] for name, said in sorted(c.terms.items())]
+            + [[name, term] for name, term in sorted(c.terms.items())]
             + [str(judgement.rule) for judgement in c.gates]
             for c in self.changes
         ]
-        text = canonical_json([self.environment, self.cloud, said])
+        text = canonical_json([self.environment, self.cloud, content])
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -40,7 +40,7 @@ class Reason(StrEnum):
     # refused
     UNREADABLE = "unreadable"  # an error rather than a refusal
     MISSING = "missing"  # no endpoint, and none is declared to be made
-    NOT_OWNED = "not_owned"  # somebody else made it
+    NOT_OWNED = "not_owned"  # it was made elsewhere
     PROTECTED = "protected"
     SAME_ENDPOINT = "same_endpoint"  # two bindings lead to one endpoint
     RECIPE_CHANGED = "recipe_changed"

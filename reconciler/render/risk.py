@@ -1,4 +1,4 @@
-"""How much a change risks, in words that a person who did not write it can judge by."""
+"""The risk of a change, in words that a person who did not write it can judge by."""
 
 from __future__ import annotations
 

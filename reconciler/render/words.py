@@ -1,4 +1,4 @@
-"""What changes, gates, scores and runs are called; the words that text and markdown share."""
+"""The words for changes, proofs and runs that text, Markdown and the page share."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def nothing_to_do(plan: Plan) -> str:
 
 
 def _of_code(plan: Plan, code: str) -> int:
-    """How many changes do nothing for this reason."""
+    """The number of changes that do nothing for this reason."""
     return sum(c.action is Action.NOOP and c.code == code for c in plan.changes)
 
 
@@ -152,7 +152,7 @@ def notes(plan: Plan) -> list[str]:
 
 
 def destinations(plan: Plan) -> list[str]:
-    """Where the plan lets data and secrets go, each destination once, with what that risks."""
+    """The places that the plan lets data and secrets go to, each once, and what that risks."""
     lines, created = [], dict[str, list[str]]()
     for change in plan.changes:
         terms = change.terms
