@@ -41,7 +41,7 @@ MAY_IMPORT = {
         *("secrecy", "strict_json", "model", "errors", "near", "soon", "http", "stores"),
         *("platforms", "platforms.platform"),
     },
-    "ledger": {"strict_json", "model", "errors", "stores", "ledger"},
+    "ledger": {"strict_json", "model", "errors", "codec", "stores", "ledger"},
     "engine": {
         *(
             "strict_json",

@@ -5,19 +5,23 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.codec import make_codec, read
 from reconciler.errors import UnreadableError
-from reconciler.model import MANIFEST_FILE, Recipe, Version
+from reconciler.model import MANIFEST_FILE, ModelRef, Recipe, Version
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from cattrs import Converter
 
     from reconciler.stores.contract import Properties
 
-SCHEMA = "reconciler/manifest/v1"
+_Value = TypeVar("_Value")
+
+SCHEMA = "reconciler/manifest/v2"
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -108,28 +112,7 @@ class Manifest:
 
 def manifest_json(manifest: Manifest) -> bytes:
     """The bytes of a manifest; equal manifests have equal bytes."""
-    evaluation = manifest.evaluation
-    document = {
-        "schema": SCHEMA,
-        "model": manifest.version.model,
-        "version": manifest.version.version,
-        "arguments": dict(manifest.version.arguments),
-        "key": manifest.key,
-        "recipe": manifest.recipe.as_json(),
-        "claimed": {
-            "at": manifest.claimed_at,
-            "by": manifest.claimed_by,
-            "commit": manifest.commit,
-            "forced": manifest.forced,
-        },
-        "attempts": [vars(attempt) for attempt in manifest.attempts],
-        "evaluation": None if evaluation is None else vars(evaluation),
-        "refused": manifest.refused,
-        "rejected": manifest.rejected,
-        "rejected_at": manifest.rejected_at,
-        "rejected_by": manifest.rejected_by,
-    }
-    return document_bytes(document)
+    return document_bytes({"schema": SCHEMA, **CODEC.unstructure(manifest)})
 
 
 def document_bytes(document: Mapping[str, Any]) -> bytes:
@@ -138,97 +121,60 @@ def document_bytes(document: Mapping[str, Any]) -> bytes:
 
 
 def parse_manifest(content: bytes, name: str) -> Manifest:
-    """The manifest in a blob; UnreadableError, naming the blob, if it is damaged."""
+    """The manifest in a file; UnreadableError, naming the file and the place, if it is damaged."""
+    manifest = read_document(content, SCHEMA, Manifest, name)
+    if name != f"{manifest.version.folder}/{MANIFEST_FILE}":
+        raise UnreadableError(f"{name} in the store is the manifest of {manifest.version}")
+    stamps = [attempt.noted_at for attempt in manifest.attempts]
+    stamps += [attempt.started_at for attempt in manifest.attempts if attempt.started_at]
+    stamps += [manifest.evaluation.noted_at] if manifest.evaluation else []
+    check_moments(stamps, name)
+    return manifest
+
+
+def read_document(
+    content: bytes, schema: str, kind: type[_Value], what: str, **known: str
+) -> _Value:
+    """The value in a file of ours; UnreadableError says what is wrong with `what`.
+
+    `known` are members that tell whose file it is: with another value it is not read.
+    """
     try:
         document = parse_json(content)
-        if document["schema"] != SCHEMA:
-            raise UnreadableError(f"{name} has schema {document['schema']!r}, not {SCHEMA!r}")
-        version = Version(
-            _text(document["model"]), _text(document["version"]), pairs(document["arguments"])
-        )
-        if name != f"{version.folder}/{MANIFEST_FILE}":
-            raise UnreadableError(f"{name} in the store is the manifest of {version}")
-        claimed = document["claimed"]
-        return Manifest(
-            version=version,
-            key=_text(document["key"]),
-            recipe=_recipe(document["recipe"]),
-            claimed_at=_text(claimed["at"]),
-            claimed_by=_text(claimed["by"]),
-            commit=_text(claimed["commit"]),
-            forced=_text(claimed.get("forced", "")),  # older manifests do not have it
-            attempts=tuple(map(_attempt, document["attempts"])),
-            evaluation=_evaluation(document["evaluation"]),
-            refused=_text(document["refused"]),
-            rejected=_text(document["rejected"]),
-            rejected_at=_text(document.get("rejected_at", "")),
-            rejected_by=_text(document.get("rejected_by", "")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
-        raise UnreadableError(f"{name} in the store is damaged: it is not a manifest") from exc
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+        for name, value in {"schema": schema, **known}.items():
+            if (other := document.get(name)) != value:
+                raise ValueError(f"it is of another {name}: {other!r}, not {value!r}")
+        return read(CODEC, kind, document, "it")
+    except ValueError as exc:
+        raise UnreadableError(f"{what} in the store is damaged: {exc}") from exc
 
 
-def timestamp(said: str) -> str:
-    """The text, if it is a moment as we write it; ValueError or TypeError if it is not."""
-    _moment(said)
-    return said
+def check_moments(stamps: Iterable[str], what: str) -> None:
+    """UnreadableError unless each is a moment as we write it."""
+    for stamp in stamps:
+        if not _STAMP.fullmatch(stamp):
+            raise UnreadableError(f"{what} in the store is damaged: {stamp!r} is no moment")
 
 
-def _moment(said: str) -> datetime.datetime:
+def _moment(stamp: str) -> datetime.datetime:
     # strptime would say the same at ten times the cost, six times per binding of a plan
-    if not _STAMP.fullmatch(said):
-        raise ValueError("not a moment as we write it")
-    return datetime.datetime.fromisoformat(said.removesuffix("Z"))
+    return datetime.datetime.fromisoformat(stamp.removesuffix("Z"))
 
 
-def _recipe(document: Mapping[str, Any]) -> Recipe:
-    return Recipe(
-        engine=_text(document["engine"]),
-        place=_text(document["place"]),
-        inputs=pairs(document["inputs"]),
-        parameters=pairs(document["parameters"]),
-        outputs=pairs(document["outputs"]),
-        how=pairs(document["how"]),
-        code=_text(document["code"]),
+def _make_codec() -> Converter:
+    """The codec of the ledger: pairs stand as an object, a model by its URI."""
+    codec = make_codec()
+    pairs = tuple[tuple[str, str], ...]
+    codec.register_structure_hook_func(
+        lambda kind: kind == pairs,
+        lambda value, _: tuple(sorted(codec.structure(value, dict[str, str]).items())),
     )
+    codec.register_unstructure_hook_func(lambda kind: kind == pairs, dict)
+    codec.register_structure_hook(ModelRef, lambda value, _: ModelRef(codec.structure(value, str)))
+    codec.register_unstructure_hook(ModelRef, str)
+    return codec
 
 
-def _attempt(document: Mapping[str, Any]) -> Attempt:
-    started_at = document["started_at"]
-    return Attempt(
-        job=_text(document["job"]),
-        noted_at=timestamp(document["noted_at"]),
-        inputs=dict(pairs(document["inputs"])),
-        started_at=started_at if started_at == "" else timestamp(started_at),
-        failure=_text(document["failure"]),
-    )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__}, not text")
-    return value
-
-
-def pairs(document: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The members of an object of texts, sorted by name."""
-    return tuple(sorted((str(name), str(value)) for name, value in document.items()))
-
-
-def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
-    if document is None:
-        return None
-    metrics = {str(name): _number(value) for name, value in document["metrics"].items()}
-    return Evaluation(
-        metrics,
-        str(document["sha256"]),
-        timestamp(document["noted_at"]),
-        str(document["fingerprint"]),
-        None if document["rows"] is None else int(document["rows"]),
-    )
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{type(value).__name__}, not a number")
-    return float(value)
+CODEC = _make_codec()

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reconciler.model.versions import ModelRef
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model.desired import Binding
     from reconciler.model.places import Address
-    from reconciler.model.versions import Model, ModelRef, Recipe
+    from reconciler.model.versions import Model, Recipe
 
 
 class HealthCode(StrEnum):

@@ -202,8 +202,10 @@ def manifest(body: bytes, _: Town) -> object:
     """A manifest of the ledger."""
     try:
         document = json.loads(body)
-        arguments = tuple(document["arguments"].items())
-        folder = Version(document["model"], document["version"], arguments).folder
+        arguments = tuple(document["version"]["arguments"].items())
+        folder = Version(
+            document["version"]["model"], document["version"]["version"], arguments
+        ).folder
     except Exception:
         folder = "m/1"
     return parse_manifest(body, f"{folder}/manifest.json")

@@ -274,7 +274,7 @@ _MANIFEST = _mutations(
     "reconciler/ledger/manifest.py",
     (
         "the manifest of another version is believed",
-        'if name != f"{version.folder}/{MANIFEST_FILE}":',
+        'if name != f"{manifest.version.folder}/{MANIFEST_FILE}":',
         "if False:",
         "tests/conformance/test_foreign_answers.py::test_the_manifest_of_another_version",
     ),
@@ -284,8 +284,8 @@ _RECORD = _mutations(
     "reconciler/ledger/record.py",
     (
         "the record of another address is believed",
-        'if document["address"] != str(address):',
-        "if False:",
+        "Record, what, address=str(address))",
+        "Record, what)",
         "tests/conformance/test_foreign_answers.py::test_the_record_of_another_endpoint",
     ),
 )
