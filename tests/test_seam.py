@@ -1,0 +1,294 @@
+"""The seam for platforms: one file of another package, one entry point, and all promises hold.
+
+`PACKAGE` is such a package, whole: a kind of endpoints, a training engine and their part of the
+schema; CONTRIBUTING explains it. Nothing in this program knows of it. The program runs as people
+run it, in a process of its own, with the package installed beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = '''\
+"""Models on shelves, made by copying their data. One that holds "broken" does not start."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Score
+from reconciler.platforms import contract as c
+from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
+from reconciler.stores.contract import Place
+
+
+def file(uri):
+    return Path(urlsplit(uri).path)
+
+
+@dataclass(frozen=True)
+class Shelf(Address):
+    name: str
+
+    def __str__(self):
+        return f"shelf/{self.name}"
+
+    key = property(__str__)
+
+
+class Shelves(c.Target):
+    can = c.Can()
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def state(self, binding, **changes):
+        path = self.folder / f"{binding.address.name}.json"
+        state = {**json.loads(path.read_text()), **changes}
+        if changes:
+            path.write_text(json.dumps(state))
+        return state
+
+    def observe(self, binding):
+        state = self.state(binding)
+        served, told = ModelRef(state["served"]), ModelRef(state["told"])
+        return Live(Health(HealthCode.HEALTHY), served, None if told == served else told)
+
+    def switch(self, binding, model):
+        self.state(binding, told=model.ref.url)
+        if "broken" in file(model.ref.url).read_text():
+            return "failed"
+        self.state(binding, served=model.ref.url)
+        return ""
+
+    def progress(self, operation):
+        return c.Progress(c.OperationState.FAILED, "it does not start", c.Left.CANDIDATE_DECLARED)
+
+    def score(self, binding, *, staged=False):
+        text = file(self.state(binding)["served"]).read_text()
+        return c.Answer(Score(("text",), ((text.strip(),),)))
+
+
+class Copies(c.Trainer):
+    def __init__(self, folder):
+        self.folder = folder
+
+    def start(self, job, order):
+        model, metrics = order.outputs[c.MODEL].uri, order.outputs[c.METRICS].uri
+        file(model).parent.mkdir(parents=True, exist_ok=True)
+        file(model).write_text(file(order.inputs["data"].uri).read_text())
+        file(metrics).write_text('{"AUC": 0.9}')
+        with (self.folder / job).open("a") as started:
+            started.write(json.dumps({c.MODEL: model, c.METRICS: metrics}) + "\\n")
+
+    def look(self, job):
+        if not (self.folder / job).exists():
+            return c.Job(c.JobState.NOT_STARTED)
+        made = json.loads((self.folder / job).read_text())
+        return c.Job(c.JobState.FINISHED, outputs={role: Place(uri) for role, uri in made.items()})
+
+
+def connect(environment, means):
+    folder = environment.connections["shelves"]
+    return Connected(lambda kind: Shelves(folder), lambda recipe: Copies(folder))
+
+
+TEXT = {"description": "A text.", "type": "string"}
+TEXTS = {"description": "Texts.", "type": "object", "additionalProperties": TEXT}
+SCHEMA = {
+    "connection": {
+        **{"description": "A folder of shelves.", "type": "object", "required": ["folder"]},
+        **{"additionalProperties": False, "properties": {"folder": TEXT}},
+    },
+    "kinds": {"Shelf": {"description": "A shelf.", "properties": {"shelf": TEXT}}},
+    "engines": {"copies": {"description": "A copy.", "properties": {"outputs": TEXTS}}},
+}
+PLATFORM = Platform(
+    name="shelves",
+    schema=json.dumps(SCHEMA),
+    connection=lambda block: block.folder / block.data["folder"],
+    connect=connect,
+    kinds={"Shelf": Kind(lambda spec, environment: Shelf(spec["shelf"]))},
+    engines={"copies": Engine(lambda training, environment: How())},
+)
+'''
+YAML = """\
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: toys}
+spec: {store: store, data: data, shelves: {folder: shelves}}
+---
+apiVersion: reconciler/v1
+kind: Model
+metadata: {name: words}
+spec:
+  training: {engine: copies, inputs: {data: "${version}.txt"}, outputs: {model: m, metrics: x}}
+  accept: [{metric: AUC, atLeast: "0.8"}]
+---
+apiVersion: reconciler/v1
+kind: Shelf
+metadata: {name: top}
+spec:
+  shelf: top
+  model: {name: words, version: "1"}
+  verify: {request: probe.json, columns: [text]}
+"""
+OTHER = {"note": "somebody else's", "colour": ["red"]}
+
+
+class Toys:
+    """A folder of desired state, the shelves beside it, and the package that serves them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "services"
+        self.shelf = self.folder / "shelves" / "top.json"
+        site = folder / "site"
+        about = site / "shelves-1.0.dist-info"
+        for made in (self.folder / "store", self.folder / "data", self.shelf.parent, about):
+            made.mkdir(parents=True)
+        (site / "shelves.py").write_text(PACKAGE)
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shelves\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(
+            "[reconciler.platforms]\nshelves = shelves:PLATFORM\n"
+        )
+        for name, text in {"1": "first", "2": "broken", "3": "third"}.items():
+            (self.folder / "data" / f"{name}.txt").write_text(text)
+        (self.folder / "probe.json").write_text("{}")
+        (self.folder / "toys.yaml").write_text(YAML)
+        before = folder / "before.model"
+        before.write_text("before")
+        state = {"served": before.as_uri(), "told": before.as_uri(), **OTHER}
+        self.shelf.write_text(json.dumps(state))
+        outside = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
+        self.environ = {**outside, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "reconciler", *arguments, "--services", "services"],
+            cwd=self.folder.parent,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def apply(self, code: int = errors.SUCCESS) -> str:
+        ran = self.run("apply", "--yes")
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        return ran.stdout
+
+    def want(self, version: str) -> None:
+        text = YAML.replace('version: "1"', f'version: "{version}"')
+        (self.folder / "toys.yaml").write_text(text)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.shelf.read_text())
+        return found
+
+    @property
+    def served(self) -> str:
+        return Path(self.state["served"].removeprefix("file://")).read_text()
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """All that is there, by path."""
+        every = (path for path in self.folder.rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in every}
+
+
+@pytest.fixture
+def toys(tmp_path: Path) -> Toys:
+    return Toys(tmp_path)
+
+
+def test_a_plan_reads_only(toys: Toys) -> None:
+    before = toys.files
+    assert toys.run("plan", "--detailed-exitcode").returncode == errors.CHANGES
+    assert toys.files == before
+
+
+def test_apply_converges_and_the_second_plan_is_empty(toys: Toys) -> None:
+    assert "1 changed, 1 proved" in toys.apply()
+    assert toys.served == "first"
+    after = toys.files
+    assert toys.run("plan", "--detailed-exitcode").returncode == errors.SUCCESS
+    toys.apply()
+    assert toys.files == after
+
+
+def test_a_failed_swap_is_taken_back_and_never_proved_by_a_later_run(toys: Toys) -> None:
+    toys.apply()
+    toys.want("2")
+    toys.apply(errors.UNPROVED)
+    for _ in range(3):
+        toys.apply(errors.REFUSED)
+        assert (toys.served, toys.state["told"]) == ("first", toys.state["served"])
+    toys.want("3")
+    toys.apply()
+    assert toys.served == "third"
+
+
+def test_a_version_is_trained_once(toys: Toys) -> None:
+    toys.apply()
+    toys.apply()
+    (job,) = toys.shelf.parent.glob("rc-*")
+    assert len(job.read_text().splitlines()) == 1
+
+
+def test_what_is_not_declared_survives(toys: Toys) -> None:
+    toys.apply()
+    toys.want("3")
+    toys.apply()
+    assert {name: toys.state[name] for name in OTHER} == OTHER
+
+
+def test_drift_is_found_and_repaired(toys: Toys) -> None:
+    toys.apply()
+    (toys.folder.parent / "other.model").write_text("other")
+    other = (toys.folder.parent / "other.model").as_uri()
+    toys.shelf.write_text(json.dumps({**toys.state, "served": other, "told": other}))
+    assert toys.run("drift", "--detailed-exitcode").returncode == errors.CHANGES
+    toys.apply()
+    assert toys.served == "first"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("kind: Shelf", "kind: Shelve", 'did you mean "Shelf"?'),
+        ("shelves: {folder: shelves}", "limits: {}", "add spec.shelves to it"),
+        ("engine: copies", "engine: copy", 'did you mean "copies"?'),
+        ("{folder: shelves}", "{fold: shelves}", 'did you mean "folder"?'),
+    ],
+)
+def test_mistakes_have_a_place_and_a_near_name(toys: Toys, old: str, new: str, said: str) -> None:
+    (toys.folder / "toys.yaml").write_text(YAML.replace(old, new))
+    ran = toys.run("validate")
+    assert ran.returncode == errors.CONFIGURATION
+    assert "services/toys.yaml:" in ran.stderr
+    assert said in ran.stderr
+
+
+def test_the_schema_for_editors_has_the_platform(toys: Toys) -> None:
+    command = [sys.executable, "-m", "reconciler", "schema"]
+    run: Callable[..., Any] = subprocess.run
+    done = run(command, env=toys.environ, capture_output=True, text=True, check=True)
+    schema = json.loads(done.stdout)
+    assert "Shelf" in schema["properties"]["kind"]["enum"]
+    assert "shelves" in schema["$defs"]["environment"]["properties"]
