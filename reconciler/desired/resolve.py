@@ -191,6 +191,8 @@ class Resolver:
         self.problems.extend(more)
         if not (model and made and address is not None) or problems or more:
             return False
+        more_terms = self._kinds[each.kind or ""].terms(each.document.data["spec"])
+        made = replace(made, terms=(*made.terms, *more_terms.items()))
         site.bindings.append(_binding(each, model.document, made, address, probe, creation))
         return True
 

@@ -75,11 +75,13 @@ class Kind:
     """One kind of endpoint; without `creation` where none is made from a definition.
 
     `path` is its module, which is imported when it is asked: `--help` and most commands need few.
+    `terms` says of a binding's spec what people approve besides what every binding has.
     """
 
     address: AddressMaker
     creation: CreationMaker | None = None
     path: str = ""
+    terms: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: {}
 
     @property
     def module(self) -> TargetModule:

@@ -134,6 +134,12 @@ def test_a_training_that_fails_says_why(home: Home, old: str, new: str, said: st
     assert not (home.folder / "serving").exists()
 
 
+def test_a_server_that_is_asked_elsewhere_needs_another_approval(home: Home) -> None:
+    assert home.run("plan", "--out", "plan.json").returncode == errors.SUCCESS
+    home.edit("wine.yaml", "answer: /chances", "answer: /others")
+    assert home.run("apply", "plan.json").returncode == errors.STALE
+
+
 def test_a_store_folder_that_is_missing_is_an_error(home: Home) -> None:
     shutil.rmtree(home.folder / ".reconciler")
     ran = home.run("plan")

@@ -15,7 +15,8 @@ from reconciler.errors import ConflictError, RefusedError, StoppedError, Unreada
 from reconciler.model import Expectation, HealthCode, Model, ModelRef, Probe, Score, Version
 from reconciler.platforms.contract import DONE, Left, OperationState
 from reconciler.platforms.local.answers import score_of
-from reconciler.platforms.local.model_file import FileAddress, ModelFiles, address
+from reconciler.platforms.local.model_file import ModelFiles
+from reconciler.platforms.local.pointer import FileAddress, address
 from reconciler.stores.folder import FolderStore
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def test_only_our_own_pointer_is_deleted(world: World) -> None:
 
 def test_a_path_that_leads_out_is_refused() -> None:
     for path in ("../x.json", "a/../../x.json", "."):
-        with pytest.raises(ValueError, match="leads out of the folder"):
+        with pytest.raises(ValueError, match="leads out of the environment's folder"):
             address({"path": path}, None)
     assert address({"path": "./a//b.json"}, None).key == "files/a%2Fb.json"
 

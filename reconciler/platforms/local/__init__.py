@@ -55,8 +55,8 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(_: str) -> Target:
         from reconciler.platforms.local.model_file import ModelFiles
 
-        folder = Path(local.folder)
-        return ModelFiles(folder, environment.mark, means.store, means.http, means.halted)
+        given = means.store, means.http, means.halted, local.variables
+        return ModelFiles(Path(local.folder), environment.mark, *given)
 
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.local.jobs import LocalJobs
@@ -114,9 +114,21 @@ def _problems(training: Block) -> Iterator[Problem]:
 
 
 def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
-    from reconciler.platforms.local.model_file import address
+    from reconciler.platforms.local.pointer import address
 
     return address(spec, environment)
+
+
+def _terms(spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """Commands that are run, and who is asked: a pull request that changes them is approved."""
+    verify = spec.get("verify", {})
+    terms = {
+        "the reload command": spec.get("reload", ""),
+        "the server": verify.get("url", ""),
+        "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
+        "a copy": "yes" if spec.get("copy") else "",
+    }
+    return {name: said for name, said in terms.items() if said}
 
 
 PLATFORM = Platform(
@@ -124,7 +136,7 @@ PLATFORM = Platform(
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=_connection,
     connect=_connect,
-    kinds={"ModelFile": Kind(_address, None, _MODULE)},
+    kinds={"ModelFile": Kind(_address, None, _MODULE, _terms)},
     engines={"local": Engine(_how, _problems)},
     where=lambda _: "this machine",
     place=lambda _: "this machine",

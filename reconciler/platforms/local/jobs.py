@@ -36,6 +36,7 @@ from reconciler.errors import (
 from reconciler.platforms.contract import Job, JobState, Trainer
 from reconciler.platforms.local import runner
 from reconciler.platforms.local.code import copy_to
+from reconciler.platforms.local.commands import environ_with
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
@@ -47,11 +48,6 @@ START_S = 30.0  # within which a process of Python begins, on a machine that is 
 CANCEL_S = 2 * runner.GRACE_S
 MOST_LINES = 10  # of a log that an error shows
 MOST_LOG_BYTES = 64 * 1024
-# What a command may know of the environment of this process, which holds secrets.
-INHERITED = (
-    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
-    *("PYTHONPATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SSL_CERT_FILE"),
-)
 PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
 
 
@@ -74,7 +70,7 @@ class LocalJobs(Trainer):
         self.most_jobs = most_jobs
         self._folder = folder
         self._root = root
-        self._variables = (*INHERITED, *variables)
+        self._variables = variables
         self._halted = halted
 
     def prepare(self, order: Order) -> str:
@@ -185,7 +181,7 @@ class LocalJobs(Trainer):
         return {
             "command": self._command(order, folder),
             "folder": str(work),
-            "environ": {n: os.environ[n] for n in self._variables if n in os.environ},
+            "environ": environ_with(self._variables),
             "timeout_s": order.timeout_s,
             "outputs": outputs,
         }

@@ -12,17 +12,13 @@ between is found by the next one, as a model that is configured and not served.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
 import shlex
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
 
 from reconciler.errors import ConflictError, RefusedError, StoppedError, UnreadableError
 from reconciler.model import (
@@ -30,11 +26,7 @@ from reconciler.model import (
     Health,
     HealthCode,
     Live,
-    ModelRef,
-    Reason,
-    Refusal,
     Witness,
-    canonical_json,
 )
 from reconciler.platforms.contract import (
     DONE,
@@ -46,102 +38,58 @@ from reconciler.platforms.contract import (
     Target,
 )
 from reconciler.platforms.local.answers import score_of
+from reconciler.platforms.local.commands import environ_with
+from reconciler.platforms.local.pointer import (
+    IN_STORE,
+    NOT_OURS,
+    FileAddress,
+    Pointer,
+    content_of,
+    live_of,
+    path_of,
+)
 from reconciler.stores.contract import name_in
 from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from reconciler.http.client import Http
     from reconciler.model import Binding, Model
     from reconciler.stores.contract import Store
 
-KIND = "ModelFile"
+READ_ONLY_EXPORTED: tuple[str, ...] = ()
 SCHEMA = "reconciler/pointer/v1"
 RELOAD_S = 60.0
-_IN_STORE = "store:"
 _FAILED = "reload: "  # begins an operation that has failed already
-
-
-@dataclass(frozen=True)
-class Serving:
-    """How a model file is followed: as the binding declares it, and as people approve it.
-
-    `url` is where the server answers probes, `answer` the JSON pointer to the rows in its answer,
-    and `names` the one to the version that says it answered; "" where there is none.
-    """
-
-    copy: bool = False
-    reload: str = ""
-    url: str = ""
-    answer: str = ""
-    names: str = ""
-
-
-@dataclass(frozen=True)
-class FileAddress(Address):
-    """A model file by its path, absolute or relative to where the program runs, or by its name in
-    the store, as `store:NAME`."""
-
-    path: str
-    serving: Serving = field(default=Serving(), compare=False)
-
-    def __str__(self) -> str:
-        """`files/serving/churn.json`."""
-        return f"files/{self.path}"
-
-    @property
-    def key(self) -> str:
-        """The path as one word, so that a record has a name of one part."""
-        return f"files/{quote(self.path, safe='')}"
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """A pointer as it was read. `document` is {} where it is none of ours."""
-
-    document: Mapping[str, Any]
-    etag: str
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is as this program wrote it."""
-        return self.document.get("check") == _check(self.document)
-
-    @property
-    def ref(self) -> ModelRef | None:
-        """The model that it leads to; None where that is no plain URI."""
-        path = self.document.get("path")
-        with contextlib.suppress(ValueError):
-            if isinstance(path, str):
-                return ModelRef(path if "://" in path else Path(path).as_uri())
-        return None
-
-    def __str__(self) -> str:
-        """What it says, for people."""
-        if not self.document:
-            return "a file that is no pointer"
-        return f"version {self.document.get('version')!s:.60} at {self.document.get('path')!s:.200}"
 
 
 class ModelFiles(Target):
     """The model files of one environment.
 
     `root` is what their paths are relative to, `mark` what pointers of this environment carry.
-    `halted` says why nothing may be written any more, "" while it may.
+    `halted` says why nothing may be written any more, "" while it may. `variables` are the names of
+    environment variables that a reload gets besides the usual ones.
     """
 
     can = Can(shows_served=False, answer_names_model=True, create=True, delete=True, settle_s=2.0)
 
     def __init__(
-        self, root: Path, mark: str, store: Store, http: Http, halted: Callable[[], str] = str
+        self,
+        root: Path,
+        mark: str,
+        store: Store,
+        http: Http,
+        halted: Callable[[], str] = str,
+        variables: Sequence[str] = (),
     ) -> None:
         self._root = root
         self._mark = mark
         self._store = store
         self._http = http
         self._halted = halted
+        self._variables = variables
 
     def observe(self, binding: Binding) -> Live:
         """What the pointer says now; a copy is looked at too."""
@@ -178,8 +126,8 @@ class ModelFiles(Target):
         if pointer is None:
             return ""
         if not (pointer.is_ours and pointer.document.get("mark") == self._mark):
-            raise RefusedError(f"{address}: {_NOT_OURS.message}")
-        if of.path.startswith(_IN_STORE):
+            raise RefusedError(f"{address}: {NOT_OURS.message}")
+        if of.path.startswith(IN_STORE):
             raise RefusedError(f"{address}: a store keeps what it has; remove the file yourself")
         self._check_writing(address)
         path = self._root / of.path
@@ -213,8 +161,8 @@ class ModelFiles(Target):
 
     def _at(self, address: FileAddress) -> tuple[Store, str]:
         """The store that has the file, and its name there."""
-        if address.path.startswith(_IN_STORE):
-            return self._store, address.path.removeprefix(_IN_STORE)
+        if address.path.startswith(IN_STORE):
+            return self._store, address.path.removeprefix(IN_STORE)
         path = self._root / address.path
         return FolderStore(path.parent), path.name
 
@@ -240,7 +188,7 @@ class ModelFiles(Target):
         document = self._document(address, model, before)
         if address.serving.copy:
             document["copied"] = files.put(name, self._bytes_of(model))
-        name, content = _pointer_name(address, name), _content(document)
+        name, content = _pointer_name(address, name), content_of(document)
         if before is None:
             etag = files.put_if_absent(name, content)
         else:
@@ -249,7 +197,7 @@ class ModelFiles(Target):
             return ""
         if why := self._reload(address.serving.reload):
             return f"{_FAILED}{why}"
-        files.replace(name, _content({**document, "reload": "done"}), etag)
+        files.replace(name, content_of({**document, "reload": "done"}), etag)
         return ""
 
     def _document(
@@ -262,7 +210,7 @@ class ModelFiles(Target):
             "schema": SCHEMA,
             "model": version.model if version else "",
             "version": model.name,
-            "path": _path_of(model.ref),
+            "path": path_of(model.ref),
             "sha256": model.sha256 or self._sha256_of(model),
             "mark": mark,
             **({"reload": "due"} if address.serving.reload else {}),
@@ -307,6 +255,7 @@ class ModelFiles(Target):
             done = subprocess.run(
                 shlex.split(command),
                 cwd=self._root,
+                env=environ_with(self._variables),
                 capture_output=True,
                 timeout=RELOAD_S,
                 check=False,
@@ -321,47 +270,6 @@ class ModelFiles(Target):
     def _check_writing(self, address: Address) -> None:
         if why := self._halted():
             raise StoppedError(f"writing {address}: nothing was written: {why}")
-
-
-READ_ONLY_EXPORTED: tuple[str, ...] = ()
-_NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environment's mark")
-
-
-def address(spec: Mapping[str, Any], _: object) -> FileAddress:
-    """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere."""
-    path = spec["path"]
-    if not path.startswith(_IN_STORE):
-        path = os.path.normpath(path)
-    if path.startswith("..") or path == ".":
-        raise ValueError("the path leads out of the folder where the program runs; write it whole")
-    verify = spec.get("verify", {})
-    serving = Serving(
-        bool(spec.get("copy", False)),
-        spec.get("reload", ""),
-        verify.get("url", ""),
-        verify.get("answer", ""),
-        verify.get("model", ""),
-    )
-    return FileAddress(path, serving)
-
-
-def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
-    """What a pointer says of its address. Somebody's own edit is told apart by its check."""
-    health, ours = Health(HealthCode.HEALTHY), pointer.document.get("mark") == mark
-    live = Live(health, witness=Witness.DECLARATION, ours=ours, place=str(address))
-    if not ours:
-        live = replace(live, keep=_NOT_OURS)
-    ref = pointer.ref
-    if not pointer.is_ours or ref is None:
-        why = f"{address.path} was edited by hand: it says {pointer}; a swap writes it anew"
-        return replace(live, model_text="edited by hand", warnings=(why,))
-    if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
-        why = f"{address.path} leads to {pointer.document['path']}, which is gone"
-        live = replace(live, health=Health(HealthCode.DEGRADED, why))
-    if pointer.document.get("reload") == "due":  # the server was not told, or could not be
-        before = pointer.document.get("previous")
-        return replace(live, served=ModelRef(before) if before else None, configured=ref)
-    return replace(live, served=ref)
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
@@ -379,20 +287,3 @@ def _of(address: Address) -> FileAddress:
 
 def _pointer_name(address: FileAddress, name: str) -> str:
     return f"{name}.json" if address.serving.copy else name
-
-
-def _path_of(ref: ModelRef) -> str:
-    """A model as a server opens it: a path where it is a file, else its URI."""
-    parts = urlsplit(ref.url)
-    return unquote(parts.path) if parts.scheme == "file" else ref.url
-
-
-def _check(document: Mapping[str, Any]) -> str:
-    """A digest over all else in a pointer: whoever edits it by hand leaves it wrong."""
-    rest = {name: value for name, value in document.items() if name != "check"}
-    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()[:16]
-
-
-def _content(document: Mapping[str, Any]) -> bytes:
-    whole = {**document, "check": _check(document)}
-    return (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,144 @@
+"""Pointers and their addresses as values: what a model file says, and who wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from reconciler.model import (
+    Address,
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Reason,
+    Refusal,
+    Witness,
+    canonical_json,
+)
+
+IN_STORE = "store:"
+NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environment's mark")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a model file is followed: as the binding declares it, and as people approve it.
+
+    `url` is where the server answers probes, `answer` the JSON pointer to the rows in its answer,
+    and `names` the one to the version that says it answered; "" where there is none.
+    """
+
+    copy: bool = False
+    reload: str = ""
+    url: str = ""
+    answer: str = ""
+    names: str = ""
+
+
+@dataclass(frozen=True)
+class FileAddress(Address):
+    """A model file by its path, absolute or relative to the environment's file, or by its name in
+    the store, as `store:NAME`."""
+
+    path: str
+    serving: Serving = field(default=Serving(), compare=False)
+
+    def __str__(self) -> str:
+        """`files/serving/churn.json`."""
+        return f"files/{self.path}"
+
+    @property
+    def key(self) -> str:
+        """The path as one word, so that a record has a name of one part."""
+        return f"files/{quote(self.path, safe='')}"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A pointer as it was read. `document` is {} where it is none of ours."""
+
+    document: Mapping[str, Any]
+    etag: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is as this program wrote it."""
+        return self.document.get("check") == check_of(self.document)
+
+    @property
+    def ref(self) -> ModelRef | None:
+        """The model that it leads to; None where that is no plain URI."""
+        path = self.document.get("path")
+        with contextlib.suppress(ValueError):
+            if isinstance(path, str):
+                return ModelRef(path if "://" in path else Path(path).as_uri())
+        return None
+
+    def __str__(self) -> str:
+        """What it says, for people."""
+        if not self.document:
+            return "a file that is no pointer"
+        return f"version {self.document.get('version')!s:.60} at {self.document.get('path')!s:.200}"
+
+
+def address(spec: Mapping[str, Any], _: object) -> FileAddress:
+    """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere."""
+    path = spec["path"]
+    if not path.startswith(IN_STORE):
+        path = os.path.normpath(path)
+    if path.startswith("..") or path == ".":
+        raise ValueError("the path leads out of the environment's folder; write an absolute path")
+    verify = spec.get("verify", {})
+    serving = Serving(
+        bool(spec.get("copy", False)),
+        spec.get("reload", ""),
+        verify.get("url", ""),
+        verify.get("answer", ""),
+        verify.get("model", ""),
+    )
+    return FileAddress(path, serving)
+
+
+def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
+    """What a pointer says of its address. Somebody's own edit is told apart by its check."""
+    health, ours = Health(HealthCode.HEALTHY), pointer.document.get("mark") == mark
+    live = Live(health, witness=Witness.DECLARATION, ours=ours, place=str(address))
+    if not ours:
+        live = replace(live, keep=NOT_OURS)
+    ref = pointer.ref
+    if not pointer.is_ours or ref is None:
+        why = f"{address.path} was edited by hand: it says {pointer}; a swap writes it anew"
+        return replace(live, model_text="edited by hand", warnings=(why,))
+    if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
+        why = f"{address.path} leads to {pointer.document['path']}, which is gone"
+        live = replace(live, health=Health(HealthCode.DEGRADED, why))
+    if pointer.document.get("reload") == "due":  # the server was not told, or could not be
+        before = pointer.document.get("previous")
+        return replace(live, served=ModelRef(before) if before else None, configured=ref)
+    return replace(live, served=ref)
+
+
+def path_of(ref: ModelRef) -> str:
+    """A model as a server opens it: a path where it is a file, else its URI."""
+    parts = urlsplit(ref.url)
+    return unquote(parts.path) if parts.scheme == "file" else ref.url
+
+
+def check_of(document: Mapping[str, Any]) -> str:
+    """A digest over all else in a pointer: whoever edits it by hand leaves it wrong."""
+    rest = {name: value for name, value in document.items() if name != "check"}
+    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()[:16]
+
+
+def content_of(document: Mapping[str, Any]) -> bytes:
+    """The pointer as it is written."""
+    whole = {**document, "check": check_of(document)}
+    return (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode()
