@@ -19,7 +19,6 @@ from reconciler.errors import RefusedError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
-from reconciler.ledger import Ledger
 from reconciler.model import Actor
 from reconciler.platforms import platforms
 from reconciler.platforms.azure import SignIn
@@ -112,6 +111,7 @@ def connect(
     of each store the one that is asked in its place.
     """
     from reconciler.cli.session import Stop, SystemClock
+    from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
 
     environ = os.environ if environ is None else environ
     environment, stop = wanted.environment, stop or Stop()

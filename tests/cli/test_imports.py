@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-HEAVY = ["azure.identity", "requests", "deepdiff", "sklearn"]
+HEAVY = ["azure.identity", "cattrs", "requests", "deepdiff", "sklearn"]
 PROGRAM = """
 import json, sys
 from reconciler.cli.main import run
