@@ -1,6 +1,6 @@
 """What decides whether a version is to be made anew: its age, its data, and newer data beside it.
 
-Only reads. A blob's path is a template here: what stands for the version is `{}`.
+Only reads. The name of a file is a template here: what stands for the version is `{}`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def is_refused(world: World, version: Version) -> bool:
 
 
 def versions_with_data(world: World, templates: Iterable[str]) -> set[str]:
-    """The versions for which the blob of every template is there."""
+    """The versions for which the file of every template is there."""
     found: list[set[str]] = []
     for template in sorted(set(templates)):
         before, after = template.split(SLOT)[0], template.rsplit(SLOT, 1)[1]

@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe, observe_artifact
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, RefusedError
 from reconciler.model import Health, HealthCode, Live
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_BESIDE = 2_000  # endpoints of one kind
-MOST_LISTED = 50_000  # blobs below one folder of inputs; of a larger one, nothing is kept
+MOST_LISTED = 50_000  # files below one folder of inputs; of a larger one, nothing is kept
 
 
 def read_around(world: World, bindings: Iterable[Binding], parallel: int) -> None:
@@ -47,18 +47,22 @@ def read_around(world: World, bindings: Iterable[Binding], parallel: int) -> Non
 
 
 def _folder(binding: Binding, path: str) -> str:
-    """`container/…` as far as it is the same for every version and argument of the model."""
-    container, *folders = path.split("/")[:-1]
+    """The folder of an input, as far as it is the same for every version and argument."""
+    *folders, _ = path.split("/")
     told = [binding.version.version, *(value for _, value in binding.version.arguments)]
     same = takewhile(lambda name: not any(one in name for one in told), folders)
-    return "/".join([container, *same])
+    return "".join(f"{name}/" for name in same)
 
 
 def _read_list(world: World, folder: str) -> None:
-    """Read the list of a folder `container/…`, unless it is too long to be kept."""
-    name = f"{folder}/"
-    if sum(1 for _ in islice(world.data.list(name), MOST_LISTED + 1)) > MOST_LISTED:
-        log.info("%s holds more than %s blobs; which, is not kept", name, MOST_LISTED)
+    """Read the list of a folder, unless it is too long to be kept, or no list is given of it."""
+    try:
+        count = sum(1 for _ in islice(world.data.list(folder), MOST_LISTED + 1))
+    except RefusedError as exc:
+        log.info("%s", exc.message)
+        return
+    if count > MOST_LISTED:
+        log.info("%s holds more than %s files; which, is not kept", folder, MOST_LISTED)
 
 
 def _begun(wanted: Iterable[Binding], manifests: Iterable[Manifest]) -> Iterator[Binding]:

@@ -127,7 +127,7 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
 def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
     for port, path in binding.recipe.inputs:
         if world.data.head(path) is None:
-            why = f"input {port}: blob {path} is not in the store account; upload it first"
+            why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
             return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
     return Artifact(ArtifactState.ABSENT, ref)
 
@@ -217,7 +217,7 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
                 f"{job.message}; if that lasts, it counts as failed in {left_h:.0f} h"
             )
         case JobState.NOT_STARTED if waiting_s > access_s(binding):
-            why = "never started, and its access to the storage has expired"
+            why = "never started, and its access to the data has expired"
             return replace(_failed(base, why), code=Reason.OVERDUE)
         case JobState.NOT_STARTED:
             why = f"job {base.job} was submitted and not started yet"
@@ -238,7 +238,7 @@ def _since_epoch(stamp: str, otherwise: float) -> float:
 
 
 def access_s(binding: Binding) -> float:
-    """How long a job may read and write its blobs: its timeout, and a day to be started in."""
+    """How long a job may read and write its files: its timeout, and a day to be started in."""
     return binding.timeout_s + GRACE_S
 
 
@@ -316,12 +316,12 @@ def _if_the_file_is_there(
 ) -> Artifact:
     """The artifact, FAILED unless the file is there and is the one that was evaluated."""
     name = world.ledger.model_name(binding.version)
-    blob = world.store.head(name)
+    file = world.store.head(name)
     evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
-    if blob is None:
+    if file is None:
         why = "the manifest says it was trained, but the model file is gone; declare a new version"
         return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_MISSING, message=why)
-    if evaluated and blob.fingerprint != evaluated:
+    if evaluated and file.fingerprint != evaluated:
         why = (
             f"{name} was written again after it was evaluated, so its metrics are not of this "
             "file; put the evaluated file back, or declare a new version"

@@ -68,9 +68,9 @@ def way_back_to(world: World, binding: Binding, ref: ModelRef) -> WayBack:
     """The way back to a model; empty, with the reason, where it could not be swapped in again."""
     at = world.file_at(ref.url)
     if at is None and not world.targets[binding.kind].can.foreign:
-        return WayBack(missing=f"{ref} is outside of the store account and cannot be swapped in")
+        return WayBack(missing=f"{ref} is not in the store, so it could not be swapped in again")
     if at is not None and at[0].head(at[1]) is None:
-        return WayBack(missing=f"{ref} is gone from the store account")
+        return WayBack(missing=f"{ref} is gone from the store")
     return WayBack(ref, world.ledger.name_of(ref, binding.version), model=model_at(world, ref))
 
 

@@ -305,7 +305,7 @@ class Lock:
         return f"_locks/{self.environment}"
 
     def _lock_of(self, name: str) -> Lock | None:
-        """The lock of this environment, or of a shard of it, that a blob is; None for any other."""
+        """The lock of this environment, or of a shard of it, that a file is; None for any other."""
         found = re.fullmatch(r"(?:/(\d+)-of-(\d+))?\.json", name.removeprefix(self._prefix))
         if found is None:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 class Attempt:
     """One batch job: its id, when it was noted, when it was seen started, how it failed.
 
-    `inputs` has the fingerprint of each input blob as it was before the job was submitted.
+    `inputs` has the fingerprint of each input as it was before the job was submitted.
     `started_at` and `failure` are "" until then.
     """
 
@@ -129,6 +130,9 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
     stamps += [attempt.started_at for attempt in manifest.attempts if attempt.started_at]
     stamps += [manifest.evaluation.noted_at] if manifest.evaluation else []
     check_moments(stamps, name)
+    metrics = manifest.evaluation.metrics if manifest.evaluation else {}
+    if not all(map(math.isfinite, metrics.values())):
+        raise UnreadableError(f"{name} in the store is damaged: a metric is no finite number")
     return manifest
 
 

@@ -640,7 +640,7 @@ def test_a_version_is_not_rejected_where_the_way_back_is_gone(
     ran = command("rollback", "breast-cancer", *to, "--yes")
     assert ran.code == errors.REFUSED
     assert "cannot be rolled back" in ran.err
-    assert "is gone from the store account" in ran.err
+    assert "is gone from the store" in ran.err
     assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
 
 

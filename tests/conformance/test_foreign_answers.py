@@ -5,6 +5,7 @@ HTTP pairs answers with requests by their order, which proxies and gateways have
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,19 @@ def test_the_manifest_of_another_version(lab: Lab) -> None:
     assert entry is not None
     with pytest.raises(UnreadableError, match=r"slice=middle/manifest.json .*manifest of .*young"):
         parse_manifest(manifest_json(entry.manifest), f"{middle.folder}/manifest.json")
+
+
+def test_a_metric_that_is_no_number(lab: Lab) -> None:
+    """Any comparison with it is false, and so is any gate that asks the other way round."""
+    lab.converge(lab.world(), 8, goal=Goal.TRAINED)
+    version = lab.desired().bindings[0].version
+    entry = lab.world().ledger.read(version)
+    assert entry is not None
+    assert entry.manifest.evaluation is not None
+    evaluation = replace(entry.manifest.evaluation, metrics={"AUC": math.nan})
+    damaged = manifest_json(replace(entry.manifest, evaluation=evaluation))
+    with pytest.raises(UnreadableError, match="a metric is no finite number"):
+        parse_manifest(damaged, f"{version.folder}/manifest.json")
 
 
 def test_the_record_of_another_endpoint() -> None:

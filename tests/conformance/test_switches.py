@@ -389,7 +389,7 @@ def test_a_job_that_waited_longer_than_its_access_lasts_says_so(
     lab.apply()
     lab.clock.advance(48 * 3600)
     assert {c.code for c in lab.plan().changes} == {"retry"}
-    assert all("access to the storage has expired" in c.why for c in lab.plan().changes)
+    assert all("access to the data has expired" in c.why for c in lab.plan().changes)
 
 
 def test_a_service_that_points_outside_of_its_cloud_is_refused_and_stops_no_other(

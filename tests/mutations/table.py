@@ -342,7 +342,7 @@ _OBSERVE = _mutations(
     ),
     (
         "a model file that was written again after its evaluation is bound",
-        "if evaluated and blob.fingerprint != evaluated:",
+        "if evaluated and file.fingerprint != evaluated:",
         "if False:",
         "tests/conformance/test_way_back.py::test_a_model_file_that_was_written_again_after_its_evaluation_is_not_bound",
     ),
