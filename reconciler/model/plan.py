@@ -64,7 +64,7 @@ class Forecast:
     """An estimate of how long the training of one change will take, by earlier ones.
 
     `seconds` is the median of the last `runs`; None while they are too few to tell. So many as
-    `at_once` run at the same time on the training service.
+    `at_once` run at the same time on the training engine.
     """
 
     service: str
@@ -119,8 +119,8 @@ class Change:
 
 
 # The terms that say where data and secrets go.
-TRAINED_AT = "the training service"
-TRAINED_WITH = "the key of the training service"
+TRAINED_AT = "the training engine"
+TRAINED_WITH = "the key of the training engine"
 KEPT_IN = "the store"
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"

@@ -158,7 +158,7 @@ def destinations(plan: Plan) -> list[str]:
         terms = change.terms
         if (change.trains or change.code == Reason.TRAINING) and terms.get(TRAINED_AT):
             lines.append(
-                f"goes to: the training service {terms[TRAINED_AT]} gets {terms.get(TRAINED_WITH)} "
+                f"goes to: {TRAINED_AT} {terms[TRAINED_AT]} gets {terms.get(TRAINED_WITH)} "
                 f"and access to data, models and evaluations in {terms.get(KEPT_IN)}; its "
                 "operator can read the data and shape the model"
             )

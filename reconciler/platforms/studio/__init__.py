@@ -7,6 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError
+from reconciler.model import TRAINED_AT, TRAINED_WITH
 from reconciler.near import near
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 from reconciler.platforms.studio.connection import (
@@ -102,8 +103,8 @@ def _how(training: Block, environment: Environment) -> How:
         raise ConfigurationError([training.problem(why + hint, "service")])
     service = services[name]
     terms = {
-        "the training service": service.url,
-        "the key of the training service": f"env:{service.key.variable}",
+        TRAINED_AT: service.url,
+        TRAINED_WITH: f"env:{service.key.variable}",
     }
     return How(place=name, terms=terms)
 
