@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from reconciler.codec import make_codec, read
-from reconciler.model import Action, Judgement, Plan, Proof, Report, Rule, RuleKind
+from reconciler.model import Action, Judgement, ModelRef, Plan, Proof, Report, Rule, RuleKind
 from reconciler.render.annotations import Finding
 from reconciler.render.cells import is_hidden
 from reconciler.render.status import StatusRow
@@ -43,14 +43,14 @@ def plan_json(plan: Plan) -> str:
 
 def report_json(report: Report) -> str:
     """What a run did as JSON; `plan` is the last look."""
-    document = _CODEC.unstructure(report)
+    document = CODEC.unstructure(report)
     proofs, plan = list(map(_proof, report.proofs)), _plan(report.plan)
     return json_document({"schema": REPORT, **document, "proofs": proofs, "plan": plan})
 
 
 def status_json(rows: Iterable[StatusRow]) -> str:
     """The rows as JSON."""
-    return json_document({"schema": STATUS, "bindings": _CODEC.unstructure(list(rows))})
+    return json_document({"schema": STATUS, "bindings": CODEC.unstructure(list(rows))})
 
 
 def proofs_json(proofs: Iterable[Proof]) -> str:
@@ -85,7 +85,7 @@ def _escaped(char: str) -> str:
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    document = _CODEC.unstructure(plan)
+    document = CODEC.unstructure(plan)
     del document["id"], document["world"]
     changes = document.pop("changes")
     summary = {"digest": plan.digest, "converged": plan.converged, "counts": _counts(plan)}
@@ -97,7 +97,7 @@ def _counts(plan: Plan) -> dict[str, int]:
 
 
 def _proof(proof: Proof) -> dict[str, Any]:
-    return {**_CODEC.unstructure(proof), "proved": proof.proved}
+    return {**CODEC.unstructure(proof), "proved": proof.proved}
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def _loaded(text: str, what: str) -> dict[str, Any]:
         root = parse_json(text)
     except ValueError as exc:
         raise ValueError(f"{what}: not JSON: {exc}") from exc
-    return read(_CODEC, dict[str, Any], root, what)
+    return read(CODEC, dict[str, Any], root, what)
 
 
 def _expect(root: dict[str, Any], schema: str, place: str) -> None:
@@ -142,15 +142,15 @@ def _expect(root: dict[str, Any], schema: str, place: str) -> None:
 
 
 def _plan_in(root: dict[str, Any], place: str) -> Plan:
-    plan = read(_CODEC, Plan, root, place)
+    plan = read(CODEC, Plan, root, place)
     _check(plan, root, place)
     return plan
 
 
 def _report_in(root: Any, place: str) -> Report:
-    root = read(_CODEC, dict[str, Any], root, place)
+    root = read(CODEC, dict[str, Any], root, place)
     _expect(root, REPORT, place)
-    report = read(_CODEC, Report, root, place)
+    report = read(CODEC, Report, root, place)
     _check(report.plan, root["plan"], f"{place}.plan")
     return report
 
@@ -194,17 +194,18 @@ class _Gate:
 def _gate(judgement: Judgement) -> dict[str, Any]:
     rule = judgement.rule
     parts = {**vars(judgement), "metric": rule.metric, "rule": rule.kind, "bound": rule.bound}
-    return dict(_CODEC.unstructure(_Gate(**parts)))
+    return dict(CODEC.unstructure(_Gate(**parts)))
 
 
 def _judgement(value: Any, _: Any) -> Judgement:
-    gate = _CODEC.structure(value, _Gate)
+    gate = CODEC.structure(value, _Gate)
     rule = Rule(gate.metric, gate.rule, gate.bound)
     return Judgement(rule, gate.passed, gate.candidate, gate.live, gate.message)
 
 
-_CODEC = make_codec()
-_CODEC.register_structure_hook(Action, _action)
-_CODEC.register_unstructure_hook(Action, lambda action: action.name)
-_CODEC.register_structure_hook(Judgement, _judgement)
-_CODEC.register_unstructure_hook(Judgement, _gate)
+CODEC = make_codec()
+CODEC.register_unstructure_hook(ModelRef, str)
+CODEC.register_structure_hook(Action, _action)
+CODEC.register_unstructure_hook(Action, lambda action: action.name)
+CODEC.register_structure_hook(Judgement, _judgement)
+CODEC.register_unstructure_hook(Judgement, _gate)

@@ -1,12 +1,12 @@
-"""What was made of a model and done at an address: text, Markdown and JSON."""
+"""The versions of a model and the events at an address: text, Markdown and JSON."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from reconciler.model import Event, History, MadeVersion, VersionState
 from reconciler.render.cells import PLAIN, Look, heads
-from reconciler.render.documents import json_document
+from reconciler.render.documents import CODEC, json_document
 from reconciler.render.markdown import escaped, table
 from reconciler.render.measures import number
 
@@ -54,7 +54,7 @@ def _events(look: Look, history: History) -> list[str]:
 
 
 def history_markdown(history: History) -> str:
-    """The same as two tables."""
+    """A table of the versions and a table of the events."""
     live = escaped(history.live or "not known")
     parts = [f"## {escaped(history.name)}\n\n{escaped(history.address)} serves {live}."]
     if history.versions:
@@ -83,20 +83,9 @@ def _actor(event: Event) -> str:
 
 
 def history_json(history: History) -> str:
-    """The same as JSON."""
-    document: dict[str, Any] = {
-        "schema": SCHEMA,
-        "name": history.name,
-        "address": history.address,
-        "live": history.live,
-        "unread": history.unread,
-        "versions": [{**vars(made), "metrics": dict(made.metrics)} for made in history.versions],
-        "events": [
-            {**vars(event), "model": event.model.url, "version": event.name}
-            for event in history.events
-        ],
-    }
-    return json_document(document)
+    """The versions and events as JSON; each event names its model as people do."""
+    named = tuple(replace(event, version=event.name) for event in history.events)
+    return json_document({"schema": SCHEMA, **CODEC.unstructure(replace(history, events=named))})
 
 
 def _unread(history: History) -> str:

@@ -79,12 +79,12 @@ _WORST = [
     *(HealthCode.MISSING, HealthCode.DEGRADED, HealthCode.UNKNOWN),
     *(HealthCode.PROGRESSING, HealthCode.HEALTHY),
 ]
-_FARTHEST = [Sync.UNKNOWN, Sync.OUT_OF_SYNC, Sync.SYNCED]
+FARTHEST = [Sync.UNKNOWN, Sync.OUT_OF_SYNC, Sync.SYNCED]
 
 
 def worst_first(rows: Iterable[StatusRow]) -> list[StatusRow]:
     """The rows with what needs a person first; in their order where they are as bad."""
-    return sorted(rows, key=lambda r: (_WORST.index(r.health), _FARTHEST.index(r.sync)))
+    return sorted(rows, key=lambda r: (_WORST.index(r.health), FARTHEST.index(r.sync)))
 
 
 _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"}

@@ -17,7 +17,7 @@ from reconciler.model import (
     Report,
     Rule,
 )
-from reconciler.render.status import StatusRow, Sync
+from reconciler.render.status import FARTHEST, StatusRow, Sync
 
 MOST_ROWS = 2_000  # endpoints on one page; what needs attention comes first
 MOST_DONE = 150  # lines of what was done
@@ -88,8 +88,7 @@ def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]
 
 
 def _attention(one: Endpoint) -> tuple[int, str, str]:
-    order = [Sync.UNKNOWN, Sync.OUT_OF_SYNC, Sync.SYNCED]
-    return order.index(one.row.sync), one.model, one.row.address
+    return FARTHEST.index(one.row.sync), one.model, one.row.address
 
 
 # --- models --------------------------------------------------------------------------------

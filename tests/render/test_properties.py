@@ -22,8 +22,10 @@ from reconciler.model import (
     FieldDiff,
     Health,
     HealthCode,
+    History,
     Judgement,
     Live,
+    MadeVersion,
     Plan,
     Proof,
     Report,
@@ -31,6 +33,7 @@ from reconciler.model import (
     RuleKind,
     Score,
     Source,
+    VersionState,
 )
 from reconciler.render import measures
 from tests.render import cases
@@ -253,6 +256,12 @@ def test_metrics_that_are_no_numbers_survive_json() -> None:
     plan = Plan("e", "c", (cases.change("a", Action.BLOCK, "gate", "", gates=(nan,)),))
     back = render.parse_plan(render.plan_json(plan))
     assert repr(back) == repr(plan)
+
+
+def test_the_history_tells_of_metrics_that_are_no_numbers_too() -> None:
+    made = MadeVersion("1", VersionState.TRAINED, "", "", "", {"AUC": float("nan")})
+    shown = json.loads(render.history_json(History("a", "a", "", (made,), ())))
+    assert shown["versions"][0]["metrics"] == {"AUC": "nan"}
 
 
 def test_a_gate_before_training_says_when_its_metrics_are_known() -> None:
