@@ -69,13 +69,14 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
         metrics, version = _of_live(world, binding, live, artifact, record)
         back = observe_way_back(world, binding, live, artifact, record)
     except NotKnownError as exc:
-        live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_known_offline", exc.message))
+        refusal = Refusal(Reason.NOT_KNOWN_OFFLINE, exc.message)
+        live = Live(Health(HealthCode.HEALTHY), refusal=refusal)
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     except WireError as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     except RefusedError as exc:
-        live = Live(Health(HealthCode.HEALTHY), refusal=Refusal("refused", exc.message))
+        live = Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.REFUSED, exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     good = record.good if record else None
     proved = world.ledger.name_of(good, binding.version) if good else ""

@@ -39,6 +39,10 @@ class Reason(StrEnum):
 
     # refused
     UNREADABLE = "unreadable"  # an error rather than a refusal
+    REFUSED = "refused"  # by this program, before it asked the platform
+    NOT_KNOWN_OFFLINE = "not_known_offline"  # the snapshot does not hold it
+    NOT_EXPORTED = "not_exported"
+    NOT_A_DEFINITION = "not_a_definition"  # what was exported
     MISSING = "missing"  # no endpoint, and none is declared to be made
     NOT_OWNED = "not_owned"  # it was made elsewhere
     PROTECTED = "protected"

@@ -10,7 +10,7 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
-from reconciler.model import Health, HealthCode, Live, Refusal
+from reconciler.model import Health, HealthCode, Live, Reason, Refusal
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -104,12 +104,12 @@ def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Bin
 def _live(binding: Binding, document: Mapping[str, Any] | None, kinds: Mapping[str, Kind]) -> Live:
     if document is None:
         why = "no export of it was given; run `reconciler export`, or leave it out"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_exported", why))
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_EXPORTED, why))
     try:
         return kinds[binding.kind].module.live_from_export(document, binding)
     except WireError as exc:
         why = f"{exc.message}; export it again"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal("not_a_definition", why))
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_A_DEFINITION, why))
 
 
 def read_document(path: Path) -> dict[str, Any] | Problem:

@@ -191,7 +191,7 @@ def test_two_bindings_that_turn_out_to_be_one_endpoint_are_refused_both(lab: Lab
     assert {c.code for n, c in changes.items() if n in ("diabetes-young", "by-id")} == {
         "same_endpoint"
     }
-    assert "that diabetes-young (" in changes["by-id"].why
+    assert "by diabetes-young (" in changes["by-id"].why
     assert "diabetes.yaml:" in changes["by-id"].why
     report = lab.apply()
     assert {failure.name for failure in report.failures} == {"diabetes-young", "by-id"}
