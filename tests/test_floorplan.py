@@ -36,12 +36,31 @@ MAY_IMPORT = {
         "platforms.platform",
     },
     "http": {"strict_json", "model", "errors", "soon", "http"},
-    "stores": {"strict_json", "model", "errors", "soon", "http", "stores"},
+    "stores": {
+        "strict_json",
+        "model",
+        "errors",
+        "soon",
+        "http",
+        "stores",
+        "stores.contract",
+        "stores.survey",
+    },
     "platforms": {
-        *("secrecy", "strict_json", "model", "errors", "near", "soon", "http", "stores"),
+        *(
+            "secrecy",
+            "strict_json",
+            "model",
+            "errors",
+            "near",
+            "soon",
+            "http",
+            "stores",
+            "stores.contract",
+        ),
         *("platforms", "platforms.platform"),
     },
-    "ledger": {"strict_json", "model", "errors", "codec", "stores", "ledger"},
+    "ledger": {"strict_json", "model", "errors", "codec", "stores.contract", "ledger"},
     "engine": {
         *(
             "strict_json",
@@ -54,13 +73,13 @@ MAY_IMPORT = {
             "approval",
             "verify",
         ),
-        *("platforms", "stores", "ledger", "engine"),
+        *("platforms", "stores.contract", "stores.survey", "ledger", "engine"),
     },
     "ci": {"strict_json", "model", "errors", "console", "outcome", "http", "render", "ci"},
     "report": {"model", "errors", "render", "report"},
     "offline": {
         *("secrecy", "strict_json", "model", "errors", "codec", "console", "outcome"),
-        *("http", "stores", "render", "offline", "platforms.platform"),
+        *("http", "stores", "stores.contract", "render", "offline", "platforms.platform"),
     },
     "emulator": {"emulator"},
 }
@@ -71,7 +90,10 @@ CLIMBS: dict[str, set[str]] = {
     "ci/proposal.py": {"cli", "desired"},
 }
 
-ALONE = {"platforms.platform"}  # what `desired` is handed platforms as
+ALONE = {
+    "platforms.platform",  # what `desired` is handed platforms as
+    *("stores.contract", "stores.survey"),  # what is asked of any store, and of a list of it
+}
 
 PURE = {"auth", "codec", "model", "plan", "approval", "gates", "limits", "verify", "render"}
 IMPURE = {

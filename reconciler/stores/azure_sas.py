@@ -65,31 +65,13 @@ def sign(
         "sv": VERSION,
         "sr": "b" if "/" in path else "c",
     }
-    signed = _string_to_sign(fields, f"/blob/{key.account}/{path}")
-    digest = hmac.new(key.key, signed.encode(), hashlib.sha256).digest()
-    said = {name: value for name, value in fields.items() if value}
-    return "?" + urlencode({**said, "sig": base64.b64encode(digest).decode()}, quote_via=quote)
-
-
-def _string_to_sign(fields: dict[str, str], resource: str) -> str:
-    identifier = address = snapshot = scope = ""
-    overridden_headers = [""] * 5  # Cache-Control, Content-Disposition, -Encoding, -Language, -Type
-    return "\n".join(
-        [
-            fields["sp"],
-            fields["st"],
-            fields["se"],
-            resource,
-            identifier,
-            address,
-            fields["spr"],
-            fields["sv"],
-            fields["sr"],
-            snapshot,
-            scope,
-            *overridden_headers,
-        ]
-    )
+    # Empty are: stored policy, addresses, snapshot, encryption scope, and five response headers.
+    signed = [fields["sp"], fields["st"], fields["se"], f"/blob/{key.account}/{path}", "", ""]
+    signed += [fields["spr"], fields["sv"], fields["sr"], *[""] * 7]
+    digest = hmac.new(key.key, "\n".join(signed).encode(), hashlib.sha256).digest()
+    fields["sig"] = base64.b64encode(digest).decode()
+    asked = {name: value for name, value in fields.items() if value}
+    return "?" + urlencode(asked, quote_via=quote)
 
 
 def _stamp(seconds: float) -> str:
