@@ -116,8 +116,7 @@ class Out:
     def write_clean(self, text: str) -> None:
         """Write a text in which nothing is hidden but our own colours."""
         if "::" in text or "##" in text or not text.isascii():
-            from reconciler.render.annotations import disarmed
-            from reconciler.render.cells import ascii_text
+            from reconciler.render.cells import ascii_text, disarmed
 
             text = disarmed(text)
             text = text if speaks_unicode(self.bare) else ascii_text(text)

@@ -75,7 +75,7 @@ class Problem:
     """One thing that is wrong with the desired state: `path:line:column: what; the fix`.
 
     `element` says for which of the many that a `forEach` makes; "" elsewhere. `rule` names what was
-    broken, for programs; `render.annotations.RULES` says it in words.
+    broken, for programs; `render.findings.RULES` says it in words.
     """
 
     path: str

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.errors import Problem
     from reconciler.outcome import Outcome
-    from reconciler.render.annotations import Finding
+    from reconciler.render.findings import Finding
 
 MOST_SUMMARY_BYTES = 1024 * 1024 - 1024  # of one step; GitHub drops all of a longer one
 _TITLES = {
@@ -56,7 +56,7 @@ def _listens(environ: Mapping[str, str]) -> bool:
 def problem_findings(problems: Iterable[Problem]) -> list[Finding]:
     """Every problem as a finding of its rule."""
     from reconciler.model import Source
-    from reconciler.render.annotations import RULES, Finding
+    from reconciler.render.findings import RULES, Finding
 
     return [
         Finding(Source(p.path, p.line, p.column), p.rule, RULES[p.rule], p.message)
@@ -69,14 +69,14 @@ def error_findings(outcome: Outcome) -> list[Finding]:
     if not outcome.error or outcome.problems:
         return problem_findings(outcome.problems)
     from reconciler.model import NOWHERE
-    from reconciler.render.annotations import Finding
+    from reconciler.render.findings import Finding
 
     title = _TITLES.get(outcome.exit_code, "error")
     return [Finding(NOWHERE, "error", title, outcome.error)]
 
 
 def _annotate(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> None:
-    from reconciler.render.annotations import MOST, by_importance, error_command
+    from reconciler.ci.annotations import MOST, by_importance, error_command
 
     root = _root(environ)
     findings = [*error_findings(outcome), *_findings(outcome)]
@@ -100,16 +100,16 @@ def _findings(outcome: Outcome) -> list[Finding]:
         return []
     from reconciler.model import Plan, Report
     from reconciler.outcome import Proofs
-    from reconciler.render import annotations
+    from reconciler.render import findings
 
     if isinstance(document, Report):
-        return annotations.report_findings(document)
+        return findings.report_findings(document)
     if isinstance(document, Proofs):
-        return annotations.proof_findings(document.proofs, document.sources)
+        return findings.proof_findings(document.proofs, document.sources)
     if not isinstance(document, Plan):
         return []
     judged = tuple(change for change in document.changes if change.name not in outcome.rest)
-    return annotations.plan_findings(replace(document, changes=judged))
+    return findings.plan_findings(replace(document, changes=judged))
 
 
 def _placed(finding: Finding, root: Path) -> Finding:

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.model import Source, canonical_json
-from reconciler.render.annotations import RULES, Finding
 from reconciler.render.cells import visible
 from reconciler.render.documents import json_document
+from reconciler.render.findings import RULES, Finding
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT = "%SRCROOT%"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from reconciler.outcome import Kept, Outcome, Valid, rendered
-from reconciler.render.annotations import Finding
 from reconciler.render.cells import counted
+from reconciler.render.findings import Finding
 from reconciler.render.markdown import escaped
 
 _FENCE = re.compile(r"(`{3,})(?:diff)?")

@@ -40,6 +40,11 @@ _COLORS = {
 _UNUSUAL = re.compile(r"[^ -~]")
 _PRINTABLE_ASCII = re.compile(r"[ -~]*\Z")
 
+# A comparison by culture, which the runner makes, passes over what is no printable ASCII.
+_PASSED_OVER = r"[^\x20-\x7e\r\n]*"
+_AT_THE_START = re.compile(rf"(\A|[\r\n])([^\x21-\x7e\r\n]*):(?={_PASSED_OVER}:)")
+_ANYWHERE = re.compile(rf"(#{_PASSED_OVER}#{_PASSED_OVER})\[")
+
 
 def visible(text: str) -> str:
     """The text with every control, format and separator character written as an escape."""
@@ -76,6 +81,16 @@ def ascii_text(text: str) -> str:
     if text.isascii():
         return text
     return "".join(c if c.isascii() else _ASCII.get(c) or _escape(c) for c in text)
+
+
+def disarmed(text: str) -> str:
+    """The text without anything that a runner of GitHub obeys; JSON stays the JSON that it was.
+
+    A runner obeys every line that begins with `::`, and every `##[` in the middle of one. No line
+    of JSON begins with a colon, and in its strings an escape is the character itself.
+    """
+    text = _AT_THE_START.sub(r"\1\2\\u003a", text)
+    return _ANYWHERE.sub(r"\1\\u005b", text)
 
 
 def cells(text: str) -> int:

@@ -15,8 +15,8 @@ from typing import Any
 
 from reconciler.codec import make_codec, read
 from reconciler.model import Action, Judgement, ModelRef, Plan, Proof, Report, Rule, RuleKind
-from reconciler.render.annotations import Finding
 from reconciler.render.cells import is_hidden
+from reconciler.render.findings import Finding
 from reconciler.render.status import StatusRow
 from reconciler.strict_json import parse_json
 

@@ -9,20 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.ci.annotations import MOST_CHARACTERS, by_importance, error_command
 from reconciler.ci.summary import cut_markdown, summary_markdown
 from reconciler.model import NOWHERE, Source
 from reconciler.render import plan_markdown, report_markdown
-from reconciler.render.annotations import (
-    MOST_CHARACTERS,
+from reconciler.render.cells import disarmed
+from reconciler.render.documents import json_document
+from reconciler.render.findings import (
     Finding,
-    by_importance,
-    disarmed,
-    error_command,
     plan_findings,
     proof_findings,
     report_findings,
 )
-from reconciler.render.documents import json_document
 from tests.render import cases
 from tests.render.test_properties import FEW, plans, reports
 from tests.runner import Said, commands

@@ -9,7 +9,7 @@ import jsonschema
 
 from reconciler.ci.sarif import sarif_json
 from reconciler.model import NOWHERE, Source
-from reconciler.render.annotations import RULES, Finding
+from reconciler.render.findings import RULES, Finding
 
 
 def closed(required: str, **properties: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from reconciler.offline.recorded import Answers
 from reconciler.offline.redaction import kept_json, kept_text
 from reconciler.offline.stores import Memory
 from reconciler.outcome import Kept, Outcome
-from reconciler.render.annotations import Finding
+from reconciler.render.findings import Finding
 from reconciler.stores.azure_sas import account_key
 
 if TYPE_CHECKING:

@@ -1,24 +1,12 @@
-"""What people must look at, and how a line of a log tells GitHub to show it where it belongs.
-
-A runner obeys every line that begins with `::`, and every `##[` in the middle of one. What is
-printed holds names and messages of files and services, so everything but our own commands is
-`disarmed`, and what our commands quote is escaped (actions/runner, `ActionCommand.cs`).
-"""
+"""What people must look at: refusals, failures and problems, each with its place."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.model import NOWHERE, Action, Change, Failure, Plan, Proof, Report, Source
 from reconciler.render import words
-from reconciler.render.cells import visible
-
-MOST = 10  # so many errors of one step does GitHub show
-MOST_CHARACTERS = 4_000  # of one message: GitHub keeps 4096 at most
-
-Lines = Mapping[str, tuple[range, ...]]
 
 # What can be wrong with the desired state, by the rule of its problem.
 RULES = {
@@ -33,11 +21,6 @@ RULES = {
     "unresolved": "The documents do not fit together",
     "yaml": "Not strict YAML",
 }
-
-# A comparison by culture, which the runner makes, passes over what is no printable ASCII.
-_HIDDEN = r"[^\x20-\x7e\r\n]*"
-_AT_THE_START = re.compile(rf"(\A|[\r\n])([^\x21-\x7e\r\n]*):(?={_HIDDEN}:)")
-_ANYWHERE = re.compile(rf"(#{_HIDDEN}#{_HIDDEN})\[")
 
 
 @dataclass(frozen=True)
@@ -106,51 +89,3 @@ def _of_all(finding: Finding, group: list[tuple[str, Finding]]) -> Finding:
     names = ", ".join(name for name, _ in group)
     title = f"{first} and {len(others):,} more: {finding.title}"
     return replace(finding, title=title, message=f"{finding.message} ({names})")
-
-
-def by_importance(findings: Iterable[Finding], changed: Lines | None) -> list[Finding]:
-    """The findings on changed lines first; in their order where these are not known."""
-    lines = changed or {}
-    return sorted(findings, key=lambda finding: not _is_on(finding.source, lines))
-
-
-def _is_on(source: Source, lines: Lines) -> bool:
-    changed = lines.get(source.path)
-    if changed is None:
-        return False
-    return not source.line or any(source.line in each for each in changed)
-
-
-def error_command(finding: Finding) -> str:
-    """`::error file=…,line=…,col=…,title=…::message`, on one line whatever the finding says."""
-    source = finding.source
-    properties = {
-        "file": source.path,
-        "line": str(source.line) if source.line else "",
-        "col": str(source.column) if source.line and source.column else "",
-        "title": visible(finding.title),
-    }
-    told = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-    message = "\n".join(visible(line) for line in finding.message.splitlines())
-    return f"::error {told}::{_data(_shortened(message))}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def disarmed(text: str) -> str:
-    """The text without anything that a runner obeys; JSON stays the JSON that it was.
-
-    No line of JSON begins with a colon, and in its strings an escape is the character itself.
-    """
-    text = _AT_THE_START.sub(r"\1\2\\u003a", text)
-    return _ANYWHERE.sub(r"\1\\u005b", text)
