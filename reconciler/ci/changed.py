@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from reconciler import git
 from reconciler.ci.event import read_event
-from reconciler.cli import git
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from reconciler import __version__
+from reconciler import __version__, git
 from reconciler.ci import branches
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.event import default_branch, read_event
-from reconciler.cli import git
 from reconciler.console import say
-from reconciler.desired.edit import with_versions
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 
 if TYPE_CHECKING:
@@ -24,34 +21,48 @@ if TYPE_CHECKING:
 
     from reconciler.ci.branches import Commit
     from reconciler.ci.github import GitHub
-    from reconciler.cli.editing import Edit
-    from reconciler.cli.retrain import Renewal
-    from reconciler.model import Desired, Plan
+    from reconciler.model import Plan
 
 _TRAILER = "Reconciler-Proposal:"
 
 
+class Edited(Protocol):
+    """A file before and after its new versions."""
+
+    @property
+    def path(self) -> str:
+        """Where it is in the working tree."""
+
+    @property
+    def before(self) -> bytes:
+        """What was read."""
+
+    @property
+    def after(self) -> bytes:
+        """What is proposed."""
+
+    def on(self, text: str) -> str:
+        """Another text of the file, with the new versions in it."""
+
+
 def propose(
-    after: Desired,
-    renewals: Sequence[Renewal],
-    edits: Sequence[Edit],
+    environment: str,
     base: str,
-    plan_of: Callable[[Desired], Plan],
+    reasons: Sequence[str],
+    edits: Sequence[Edited],
+    make_plan: Callable[[], Plan],
 ) -> None:
     """Let the pull request propose the edits and say what they would do; without any, close it."""
     base = base or default_branch(read_event(os.environ))
     missing = [] if base else ["which branch to change is not known; pass --base main"]
     with github.opened(os.environ, missing) as door:
-        proposal = _Proposal(door, base, after.environment.name)
-        if not renewals:
+        proposal = _Proposal(door, base, environment)
+        if not reasons:
             proposal.give_up()
             return
         proposal.write(edits)
         if not proposal.declined:
-            names = {binding.name for each in renewals for binding in each.bindings}
-            touched = tuple(b for b in after.bindings if b.name in names)
-            plan = plan_of(replace(after, bindings=touched))
-            proposal.show([str(each) for each in renewals], plan)
+            proposal.show(reasons, make_plan())
 
 
 class _Proposal:
@@ -72,7 +83,7 @@ class _Proposal:
             branches.change_pull(self._door, pull, state="closed")
             say(f"closed: {pull.url}; nothing is to be made anew any more")
 
-    def write(self, edits: Sequence[Edit]) -> None:
+    def write(self, edits: Sequence[Edited]) -> None:
         """Let the branch be the base and the edits, unless it is or somebody declined just that."""
         files = {_below(edit.path): edit for edit in edits}
         digest = _digest(files)
@@ -129,7 +140,7 @@ class _Proposal:
     def _message(self, commit: str) -> str:
         return branches.commit(self._door, commit).message
 
-    def _edited_base(self, files: dict[str, Edit]) -> tuple[Commit, dict[str, str]]:
+    def _edited_base(self, files: dict[str, Edited]) -> tuple[Commit, dict[str, str]]:
         """The head of the base, and its files with the new versions: as they are in the repository,
         where lines may end otherwise than here. StalePlanError where it has other files.
         """
@@ -144,11 +155,11 @@ class _Proposal:
                     f"{path} is another one at the head of {self._base} ({head[:12]}) than here; "
                     "run this again on a fresh checkout"
                 )
-            texts[path] = with_versions(edit.path, blob.decode(), edit.versions)
+            texts[path] = edit.on(blob.decode())
         return branches.commit(self._door, head), texts
 
 
-def _is_here(path: str, edit: Edit, blob: bytes) -> bool:
+def _is_here(path: str, edit: Edited, blob: bytes) -> bool:
     root = git.top(Path(edit.path).parent)
     same = edit.before == blob
     return same or (root is not None and git.is_commit_of(root, path, edit.before, blob))
@@ -165,7 +176,7 @@ def _below(path: str) -> str:
     return whole.relative_to(root.resolve()).as_posix()
 
 
-def _digest(files: dict[str, Edit]) -> str:
+def _digest(files: dict[str, Edited]) -> str:
     """16 hex over what the files are to be."""
     hashed = hashlib.sha256()
     for path, edit in sorted(files.items()):

@@ -328,11 +328,11 @@ def snapshot(
 
     One JSON file, for `plan --live`.
     """
-    from reconciler.cli import session
+    from reconciler.cli import choose
     from reconciler.cli.snapshot import snapshot as taken
 
     page = log.page()
-    return page.deliver(taken(session.wanted(where), out, parallel))
+    return page.deliver(taken(choose.wanted(where), out, parallel))
 
 
 @command(app, OFFLINE, "reconciler export churn -e production --out exports")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.approval import Approval
-from reconciler.cli import session
+from reconciler.cli import choose, session, stopping
 from reconciler.cli.approval import approval, check
 from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
 from reconciler.console import say
@@ -49,7 +49,7 @@ class Order:
     @property
     def effective(self) -> Desired:
         """The desired state, without its protection where --force overrides that."""
-        return session.unprotected(self.wanted) if self.approval.force else self.wanted
+        return choose.unprotected(self.wanted) if self.approval.force else self.wanted
 
 
 def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page) -> Outcome:
@@ -57,10 +57,10 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
 
     def work(ending: Ending) -> Outcome:
         approved = approval(how.plan_file, how.expect, yes=writing.yes, force=how.force or "")
-        wanted = session.wanted(where, part)
+        wanted = choose.wanted(where, part)
         if writing.report is not None:
-            session.name_uncommitted(wanted, "the report")
-        prune = session.pruning(wanted, how.prune or approved.prunes, how.force)
+            choose.name_uncommitted(wanted, "the report")
+        prune = choose.pruning(wanted, how.prune or approved.prunes, how.force)
         parallel, timeout_s = how.parallel, writing.lock_timeout
         order = Order("apply", wanted, page, approved, parallel, timeout_s, part.shard, prune)
         session.introduce(wanted.environment)
@@ -144,7 +144,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
 
     def work(ending: Ending) -> Outcome:
         approved = Approval(yes=writing.yes, force=how.force or "")
-        wanted = session.wanted(where, part)
+        wanted = choose.wanted(where, part)
         parallel, timeout_s = how.parallel, writing.lock_timeout
         order = Order("train", wanted, page, approved, parallel, timeout_s, part.shard)
         session.introduce(wanted.environment)
@@ -204,7 +204,7 @@ def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) 
     approved = order.approval.used(first, plans)
     writes = bool(course.changes) or any(map(plans.begun, approved))  # to be ended
     with (
-        session.stoppable(opened.stop),
+        stopping.stoppable(opened.stop),
         alone(order, opened, approved) if writes else contextlib.nullcontext(),
         order.page.progress(len(course.changes)) as progress,
     ):

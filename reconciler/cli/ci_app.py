@@ -95,9 +95,9 @@ def approved(
     `apply FOLDER` does no more than they say.
     """
     from reconciler.ci import approved as plans
-    from reconciler.cli import session
+    from reconciler.cli import choose
 
-    page, name = log.page(), session.name_of(where)
+    page, name = log.page(), choose.name_of(where)
     return page.deliver(plans.approved(name, branch, out, commented=commented))
 
 

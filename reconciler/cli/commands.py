@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.ci.event import base_of_pull, read_event
 from reconciler.ci.job import sarif as written_sarif
-from reconciler.cli import compose, session
+from reconciler.cli import choose, compose, session
 from reconciler.cli.options import seconds
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -49,10 +49,10 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     In a job of a pull request only what that touches is judged, unless `strict`; all is shown.
     """
     oldest_s = seconds(how.max_age)
-    wanted = session.wanted(where, part)
+    wanted = choose.wanted(where, part)
     if how.force:
-        wanted = session.unprotected(wanted)
-    prune = session.pruning(wanted, how.prune, how.force)
+        wanted = choose.unprotected(wanted)
+    prune = choose.pruning(wanted, how.prune, how.force)
     if how.live is None:
         session.introduce(wanted.environment)
         made = plan_now(wanted, how.parallel, prune)
@@ -72,7 +72,7 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
 def _plan_file(wanted: Desired, made: Plan, out: Path, live: Path | None) -> File:
     from reconciler.render import plan_json
 
-    session.name_uncommitted(wanted, "the plan")
+    choose.name_uncommitted(wanted, "the plan")
     # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
     kept = replace(made, id="" if live else secrets.token_hex(8))
     offline = "" if kept.id else ", which was made offline and approves nothing"
@@ -139,7 +139,7 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
 
 def status(where: Where, part: Part, parallel: int | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
-    wanted = session.wanted(where, part)
+    wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
@@ -157,7 +157,7 @@ def verify(where: Where, part: Part, parallel: int | None = None) -> Outcome:
     """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
     from reconciler.engine.prove import prove_all
 
-    wanted = session.wanted(where, part)
+    wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         proofs = tuple(prove_all(opened.world, wanted.bindings, opened.width))
@@ -176,7 +176,7 @@ def drift(
     """
     from reconciler.render import plan_json
 
-    wanted = session.wanted(where, part)
+    wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:
         observed = opened.observe()
@@ -207,7 +207,7 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     """
     from reconciler.cli.exporting import export_document
 
-    wanted = session.wanted(where)
+    wanted = choose.wanted(where)
     chosen = [b for b in named(wanted, names) if names or not b.absent]
     session.introduce(wanted.environment)
     documents: dict[str, object] = {}

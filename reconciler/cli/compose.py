@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
+from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import composed
 from reconciler.engine.world import Idle, World
 from reconciler.errors import RefusedError
@@ -29,7 +30,6 @@ from reconciler.stores.contract import Access, name_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from reconciler.cli.session import Stop
     from reconciler.engine.world import Clock
     from reconciler.http.origins import Origins
     from reconciler.model import Auth, Desired, Environment, ModelRef, SecretName, StoreUrl
@@ -110,7 +110,6 @@ def connect(
     `token` is shared with other worlds of the environment; else new ones are used. `through` makes
     of each store the one that is asked in its place.
     """
-    from reconciler.cli.session import Stop, SystemClock
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
 
     environ = os.environ if environ is None else environ

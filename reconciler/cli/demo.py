@@ -22,7 +22,7 @@ import typer
 
 from reconciler import errors
 from reconciler.approval import Approval
-from reconciler.cli import applying, commands, compose, ending, session
+from reconciler.cli import applying, choose, commands, compose, ending, session, stopping
 from reconciler.cli.emulate import opened
 from reconciler.cli.options import Part, Where
 from reconciler.cli.output import Page
@@ -200,7 +200,7 @@ def _where(services: Path) -> Where:
 
 
 def _wanted(services: Path) -> Desired:
-    return session.wanted(_where(services))
+    return choose.wanted(_where(services))
 
 
 def _plan(services: Path, page: Page) -> Plan:
@@ -229,7 +229,7 @@ def _drift(services: Path) -> None:
     Returns when the endpoint answers from it, which takes a moment on Classic.
     """
     wanted = _wanted(services)
-    with session.client(wanted.environment, None, session.Stop()) as http:
+    with session.client(wanted.environment, None, stopping.Stop()) as http:
         _swap_back(wanted, compose.connect(wanted, http))
 
 

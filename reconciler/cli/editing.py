@@ -57,6 +57,10 @@ class Edit:
     after: bytes
     versions: tuple[NewVersion, ...] = ()
 
+    def on(self, text: str) -> str:
+        """Another text of the file, with the new versions in it."""
+        return with_versions(self.path, text, self.versions)
+
     def __str__(self) -> str:
         """The unified diff, as git and patch read it."""
         name = self.path.lstrip("/")

@@ -6,7 +6,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING
 
-from reconciler.cli import compose, session
+from reconciler.cli import compose, session, stopping
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.http.client import Http
@@ -38,8 +38,8 @@ def serve(
         raise ConfigurationError("--tls-cert and --tls-key go together")
     with opened(state, seed, speed) as cloud:
         server = _bound(cloud, port, tls_cert, tls_key)
-        stop = session.Stop()
-        with session.stoppable(stop, quiet=True):
+        stop = stopping.Stop()
+        with stopping.stoppable(stop, quiet=True):
             server.start()
             say(
                 "emulator of Azure Machine Learning Studio (retired 31 Aug 2024), world "

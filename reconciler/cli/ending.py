@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.cli.failures import failed
-from reconciler.cli.session import ending_signals
+from reconciler.cli.stopping import ending_signals
 from reconciler.console import check_reader, say, write_file
 from reconciler.errors import ReconcilerError, redact
 from reconciler.model import TOUCHED, Action, Failure, Reached, Report
@@ -90,7 +90,7 @@ def reported(
 @contextlib.contextmanager
 def _ended_by_others(path: Path | None, ending: Ending, began: str) -> Iterator[None]:
     """Let SIGTERM and SIGHUP write the report and end the process, where nothing is being changed:
-    while steps are under way, the handler of `session.stoppable` takes this one's place, and asks
+    while steps are under way, the handler of `stopping.stoppable` takes this one's place, and asks
     it at the second signal of any kind.
 
     The process ends at once, because reads in other threads may hang for minutes.

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler import __version__, errors
-from reconciler.cli import git, session
+from reconciler import __version__, errors, git
+from reconciler.cli import choose, session
 from reconciler.console import redacted
 from reconciler.errors import ConfigurationError, Problem, redact
 from reconciler.model import Reason, Report
@@ -32,7 +32,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None, parallel: int 
     from reconciler.render import words
     from reconciler.report import Overview, page_html
 
-    wanted = session.wanted(where, part)
+    wanted = choose.wanted(where, part)
     ran = _run(run, wanted) if run else None
     session.introduce(wanted.environment)
     with session.opened(wanted, parallel) as opened:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import editing, session
+from reconciler.cli import choose, editing, session
 from reconciler.console import say
 from reconciler.desired.edit import NewVersion
 from reconciler.desired.promotion import some
@@ -91,21 +91,25 @@ def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
     from reconciler.cli.commands import plan_now
 
     renewed = _renewed(where)
+    after, name = renewed.after, renewed.after.environment.name
 
-    def plan_of(wanted: Desired) -> Plan:
+    def make_plan() -> Plan:
         """What merging would do, with the metrics of what is trained already."""
-        return replace(plan_now(wanted, None), commit=wanted.commit)
+        names = {binding.name for each in renewed.renewals for binding in each.bindings}
+        touched = tuple(b for b in after.bindings if b.name in names)
+        return replace(plan_now(replace(after, bindings=touched), None), commit=after.commit)
 
     def work() -> None:
         known = renewed.renewals or not renewed.failed  # or it would be given up in ignorance
         if known and not dry_run:
-            proposal.propose(renewed.after, renewed.renewals, renewed.edits, base, plan_of)
+            reasons = [str(each) for each in renewed.renewals]
+            proposal.propose(name, base, reasons, renewed.edits, make_plan)
 
     return renewed.after_that(work)
 
 
 def _renewed(where: Where, some: Some | None = None) -> Renewed:
-    services, wanted = where.services, session.wanted(where, some)
+    services, wanted = where.services, choose.wanted(where, some)
     session.introduce(wanted.environment)
     name = wanted.environment.name
     with session.opened(wanted, None) as opened:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.approval import Approval
-from reconciler.cli import session
+from reconciler.cli import choose, session
 from reconciler.cli.applying import Order, alone, carry_out
 from reconciler.cli.approval import confirm
 from reconciler.cli.commands import named
@@ -85,7 +85,7 @@ def _as_asked(report: Report) -> Report:
 
 def _order(command: str, name: str, where: Where, writing: Writing, page: Page) -> Order:
     """An order for one binding; its protection is no protection from the person who names it."""
-    wanted = session.wanted(where)
+    wanted = choose.wanted(where)
     (binding,) = named(wanted, [name])
     free = replace(binding, protect=False, paused=False)
     wanted = replace(wanted, bindings=(free,))
@@ -130,7 +130,7 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
     """`unlock`: 0 when nobody holds the lock any more; LockError while its run is alive."""
     if shard:
         shard_of(shard)
-    wanted = session.wanted(where)
+    wanted = choose.wanted(where)
     session.introduce(wanted.environment)
     with session.opened(wanted, None, reason) as opened:
         world = opened.world
@@ -157,7 +157,7 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
 
 def history(where: Where, name: str) -> Outcome:
     """`history`: the versions of a binding's model, and what was done at its address."""
-    wanted = session.wanted(where)
+    wanted = choose.wanted(where)
     (binding,) = named(wanted, [name])
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened:

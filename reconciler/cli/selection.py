@@ -24,7 +24,7 @@ class Selection:
 
     A binding is selected when its name fits one of `targets` and none of `excludes`, when it has
     all `labels` (`key=value`), and when it belongs to the `shard` (`2/4`). What a change `since` a
-    commit touches takes the files and git; `session.wanted` asks them.
+    commit touches takes the files and git; `choose.wanted` asks them.
     """
 
     targets: tuple[str, ...] = ()

@@ -7,27 +7,21 @@ import getpass
 import os
 import re
 import secrets
-import signal
 import socket
-import threading
-import time
 from dataclasses import dataclass, field, replace
-from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler.ci.event import pull_head, read_event
 from reconciler.cli.compose import (
     EMULATOR_VARIABLE,
     connect,
     emulator_of,
     emulator_url,
-    load,
     notices,
-    signed_in_by,
     tokens,
 )
 from reconciler.cli.selection import in_shard
+from reconciler.cli.stopping import Stop
 from reconciler.console import say
 from reconciler.engine.world import World
 from reconciler.errors import (
@@ -42,15 +36,10 @@ from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
-    from types import FrameType
 
     from reconciler.cli.compose import Tokens
-    from reconciler.cli.options import Named, Some, Where
     from reconciler.engine.world import Clock
-    from reconciler.ledger.lock import Lock
     from reconciler.model import (
-        Auth,
         Desired,
         Environment,
         Observed,
@@ -60,53 +49,7 @@ if TYPE_CHECKING:
     from reconciler.stores.contract import Store
 
 SEED = "services/local/_emulator/seed.yaml"
-_MOST_UNCOMMITTED = 10
 _WORLD = re.compile(r"[0-9a-f]{1,64}")
-
-
-@dataclass
-class Stop:
-    """Whether the run was asked to stop, and by which signal; and the lock that it must hold."""
-
-    event: threading.Event = field(default_factory=threading.Event)
-    signal: int = 0
-    lock: Lock | None = None
-
-    def lost(self) -> str:
-        """Why nothing at all may be written any more; "" while the lock is held."""
-        why = self.lock.lapsed() if self.lock is not None else ""
-        return f"the lock was lost: {why}" if why else ""
-
-    def halted(self) -> str:
-        """Why no endpoint may be changed and no job started any more; "" while that may be."""
-        return self.lost() or ("the run was asked to stop" if self.event.is_set() else "")
-
-
-class SystemClock:
-    """Real time; waiting ends early when the run is asked to stop.
-
-    It asks for the time of day once and then counts the seconds that pass, also those in which
-    the machine sleeps: a clock that is set meanwhile neither stalls a run nor ends its lock.
-    """
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-        self._began = time.time() - _seconds()
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self._began + _seconds()
-
-    def wait(self, seconds: float) -> None:
-        """Let `seconds` pass, or less."""
-        self._stop.event.wait(seconds)
-
-
-def _seconds() -> float:
-    """Seconds since some moment. Where Linux has two such clocks, the one that counts on while the
-    machine sleeps: a lease does."""
-    number = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if number is None else time.clock_gettime(number)
 
 
 def introduce(environment: Environment) -> None:
@@ -156,103 +99,6 @@ def world_at(http: Http, url: str) -> str | None:
     except WireError:
         return ""
     return world if isinstance(world, str) and _WORLD.fullmatch(world) else ""
-
-
-def ending_signals() -> list[signal.Signals]:
-    """The signals by which others end a run: SIGTERM, and SIGHUP of a terminal that goes away,
-    where there is one and `nohup` does not hold it off."""
-    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
-        return [SIGTERM]
-    return [SIGTERM, hangup]
-
-
-@contextlib.contextmanager
-def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP set `stop`; steps under way end first. A second signal quits,
-    as the handler of SIGTERM outside says: it may have a report to write.
-    """
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.event.is_set():
-            if callable(leave := before[SIGTERM]):
-                leave(number, frame)
-            os._exit(128 + number)
-        stop.signal = number
-        stop.event.set()
-        if not quiet:
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                say("stopping after the steps under way; once more to quit at once")
-
-    before = {number: signal.signal(number, on_signal) for number in (SIGINT, *ending_signals())}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def wanted(where: Where, some: Some | None = None) -> Desired:
-    """What a command works on: the selected part of the environment that was asked for."""
-    services, selection = where.services, some.selection() if some else None
-    found = load(services, *filter(None, [where.environment]))
-    chosen = committed(choose(found, where.environment, where.auth), services, os.environ)
-    if selection is None:
-        return chosen
-    chosen = selection.of(chosen)
-    return _since(services, chosen, selection.since) if selection.since else chosen
-
-
-def name_of(named: Named) -> str:
-    """The name of the environment that was asked for, or of the only one."""
-    found = load(named.services, *filter(None, [named.environment]))
-    return choose(found, named.environment).environment.name
-
-
-def _since(services: Path, chosen: Desired, ref: str) -> Desired:
-    """The part that a change since a commit touches; it may be nothing."""
-    from reconciler.cli.since import since
-
-    names = since(services, chosen, ref)
-    return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
-
-
-def unprotected(wanted: Desired) -> Desired:
-    """The desired state without the protection that --force overrides."""
-    free = tuple(replace(binding, forced=True) for binding in wanted.bindings)
-    return replace(wanted, bindings=free)
-
-
-def pruning(wanted: Desired, asked: bool, force: str | None) -> Prune | None:
-    """What is to become of what is not declared; ConfigurationError where a selection hides who
-    declares it."""
-    from reconciler.plan import Prune
-
-    if asked and not wanted.whole:
-        raise ConfigurationError(
-            "--prune is of a whole environment, or of a shard of it: what a selection leaves out "
-            "looks as if nothing declared it; leave the selection out"
-        )
-    return Prune(forced=bool(force)) if asked else None
-
-
-def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
-    """The environment that was asked for, or the only one; `auth` overrides its own."""
-    chosen = _chosen(found, name)
-    if auth is None:
-        return chosen
-    return replace(chosen, environment=signed_in_by(chosen.environment, auth))
-
-
-def _chosen(found: Mapping[str, Desired], name: str | None) -> Desired:
-    if name is None and len(found) == 1:
-        return next(iter(found.values()))
-    known = ", ".join(sorted(found))
-    if name is None:
-        raise ConfigurationError(f"there are {len(found)} environments; choose one by -e: {known}")
-    if name not in found:
-        raise ConfigurationError(f'there is no environment "{name}"; there is: {known}')
-    return found[name]
 
 
 def width(environment: Environment, parallel: int | None) -> int:
@@ -367,39 +213,6 @@ def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Acto
         commit=commit,
         force=force,
     )
-
-
-def committed(wanted: Desired, services: Path, environ: Mapping[str, str]) -> Desired:
-    """The desired state with the commit that it is of, as the repository of its folder says.
-
-    For a pull request GitHub checks out a merge that nobody has seen: what people push, and the
-    pull request is at, is its head. Otherwise it is what is checked out, which may be younger than
-    the push that a job runs for. Where no repository is, GitHub's variables say it.
-    """
-    from reconciler.cli import git
-
-    job, head = environ.get("GITHUB_SHA", ""), pull_head(read_event(environ))
-    try:
-        here = git.checkout(services)
-    except ConfigurationError as exc:
-        say(f"the commit of {services} is not known: {exc.message}")
-        return wanted
-    if here is None:
-        here = git.Checkout(job)
-    if here.uncommitted:
-        return replace(wanted, uncommitted=here.uncommitted)
-    of_pull = environ.get("GITHUB_EVENT_NAME") == "pull_request" and head
-    return replace(wanted, commit=head if of_pull and here.commit == job else here.commit)
-
-
-def name_uncommitted(wanted: Desired, what: str) -> None:
-    """Say which files keep a document that is written from being of a commit."""
-    if count := len(wanted.uncommitted):
-        names = ", ".join(wanted.uncommitted[:_MOST_UNCOMMITTED])
-        more = f" and {count - _MOST_UNCOMMITTED:,} more" if count > _MOST_UNCOMMITTED else ""
-        say(
-            f"{what} is of no commit, for these files are not as the commit has them: {names}{more}"
-        )
 
 
 def _user_and_host() -> str:

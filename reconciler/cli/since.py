@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from reconciler import git
 from reconciler.ci.event import base_of_pull
-from reconciler.cli import compose, git
+from reconciler.cli import compose
 from reconciler.console import say
 from reconciler.desired.touched import touched
 from reconciler.errors import ConfigurationError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
-from reconciler.cli import compose, session
+from reconciler.cli import compose, session, stopping
 from reconciler.console import say
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, Problem, StalePlanError
@@ -154,7 +154,7 @@ def opened_offline(
     wanted: Desired, taken: Taken, parallel: int | None
 ) -> Iterator[session.Session]:
     """The environment as it was: a session that asks nobody, and needs no secret."""
-    found, stop = taken.snapshot, session.Stop()
+    found, stop = taken.snapshot, stopping.Stop()
     environ = dict.fromkeys(compose.secret_variables(wanted), compose.NO_KEY)
     environ[compose.EMULATOR_VARIABLE] = found.emulator
     clock = _Then(found.at)

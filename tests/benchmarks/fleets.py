@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.cli import compose, session
+from reconciler.cli import compose, session, stopping
 from reconciler.cli.compose import EMULATOR_VARIABLE
 from reconciler.engine.world import timestamp
 from reconciler.ledger import Attempt, Evaluation, Ledger, Manifest
@@ -212,7 +212,7 @@ def _converged(wanted: Desired, base: str) -> dict[str, str]:
 def _settle(wanted: Desired, url: str) -> None:
     """Write into the store what runs that made and proved every version would have left there."""
     environ = {**SECRETS, EMULATOR_VARIABLE: url}
-    with session.client(wanted.environment, 16, session.Stop()) as http:
+    with session.client(wanted.environment, 16, stopping.Stop()) as http:
         world = compose.connect(wanted, http, environ=environ)
         keep = _keeper(world.ledger, ModelRef(f"{url}/blob/{ACCOUNT}/{INITIAL}"))
         with ThreadPoolExecutor(16) as pool:

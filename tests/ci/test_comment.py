@@ -16,7 +16,7 @@ from reconciler import errors, render
 from reconciler.ci import comment_text as rendering
 from reconciler.ci.github import GitHub
 from reconciler.cli import ending
-from reconciler.cli.session import committed
+from reconciler.cli.choose import committed
 from reconciler.http.client import Http
 from reconciler.model import Action, Desired, Failure, Plan, Report
 from tests.ci.conftest import HEAD, MERGE, TOKEN

@@ -11,7 +11,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from reconciler.cli import compose, session
+from reconciler.cli import choose, compose, session
 from reconciler.model import Auth
 from tests.door import Door
 
@@ -96,7 +96,7 @@ def test_a_run_signs_in_once_and_tells_only_the_resource_manager(
     program.write_text(f"#!/bin/sh\necho once >> {tmp_path}/asked\necho '{json.dumps(said)}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    wanted = session.choose(compose.load(on_azure.services), "local", Auth.AZURE_CLI)
+    wanted = choose.choose(compose.load(on_azure.services), "local", Auth.AZURE_CLI)
     deaf = Deaf()
     with session.opened(wanted, None) as opened:
         opened.http.mount("https://", Door(deaf))

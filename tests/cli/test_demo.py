@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import errors
+from reconciler.cli.choose import choose
 from reconciler.cli.compose import load
 from reconciler.cli.demo import NEW, OLD, copy_services, local_services
-from reconciler.cli.session import choose
 
 ROOT = Path(__file__).parent.parent.parent
 

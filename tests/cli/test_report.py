@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from reconciler import errors
-from reconciler.cli import applying, ending
+from reconciler.cli import applying, ending, stopping
 from reconciler.cli import session as opened
 from reconciler.emulator import Fault
 from reconciler.emulator.messages import Response
@@ -273,9 +273,9 @@ def test_a_rollback_that_was_stopped_does_not_say_how_to_keep_it(
 
 
 def test_a_hangup_that_nohup_holds_off_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert opened.ending_signals() == [signal.SIGTERM, signal.SIGHUP]
+    assert stopping.ending_signals() == [signal.SIGTERM, signal.SIGHUP]
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
-    assert opened.ending_signals() == [signal.SIGTERM]
+    assert stopping.ending_signals() == [signal.SIGTERM]
 
 
 def test_a_bug_in_the_middle_of_a_run_hides_nothing_that_was_changed(

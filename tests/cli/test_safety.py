@@ -17,7 +17,7 @@ import pytest
 
 from reconciler import errors, limits
 from reconciler.approval import Approval
-from reconciler.cli import applying, session
+from reconciler.cli import applying, session, stopping
 from reconciler.cli.output import Page
 from reconciler.emulator import Fault
 from reconciler.ledger import Ledger
@@ -44,7 +44,7 @@ def writes(lab: Lab) -> list[str]:
 
 def locked(lab: Lab, **fields: Any) -> Lock:
     world = lab.world()
-    return Lock(world.ledger._locks, "local", session.SystemClock(session.Stop()), **fields)
+    return Lock(world.ledger._locks, "local", stopping.SystemClock(stopping.Stop()), **fields)
 
 
 HOLDER = Holder(Actor("42.1", "octocat"), "2026-11-23T10:00:00Z", "apply")
@@ -281,7 +281,9 @@ def test_a_run_waits_for_the_lock(
 
     holding = threading.Thread(target=hold)
     holding.start()
-    while not lab.world().ledger.lock("local", session.SystemClock(session.Stop()), bool).holder():
+    while (
+        not lab.world().ledger.lock("local", stopping.SystemClock(stopping.Stop()), bool).holder()
+    ):
         time.sleep(0.01)
     ran = command("apply", "--yes", "--lock-timeout", "30")
     holding.join()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli import compose, session
+from reconciler.cli import compose, session, stopping
 from reconciler.cli.demo import copy_services, local_services, read_env_file
 from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
@@ -321,7 +321,7 @@ class Stage:
         """
         wanted = compose.load(self.folder / "services")["local"]
         by_name = {binding.name: binding for binding in wanted.bindings}
-        with session.client(wanted.environment, None, session.Stop()) as http:
+        with session.client(wanted.environment, None, stopping.Stop()) as http:
             world = compose.connect(wanted, http.reading(), environ=self._environ)
             for name, model in zip(self.scenario.bindings, models, strict=True):
                 record = world.ledger.record(by_name[name].address)
@@ -341,7 +341,7 @@ class Stage:
 
     def _plan(self) -> Plan:
         wanted = compose.load(self.folder / "services")["local"]
-        with session.client(wanted.environment, None, session.Stop()) as http:
+        with session.client(wanted.environment, None, stopping.Stop()) as http:
             world = compose.connect(wanted, http.reading(), environ=self._environ)
             return make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.cli import compose, session
+from reconciler.cli import compose, stopping
 from reconciler.errors import ConflictError, LockError, StoppedError, UnavailableError
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
@@ -225,7 +225,7 @@ def test_a_person_who_ends_unlock_does_not_free_a_lock(
 ENTER = r"""
 import os, sys
 from pathlib import Path
-from reconciler.cli import compose, session
+from reconciler.cli import compose, stopping
 from reconciler.http.client import Http
 from reconciler.ledger import lock as room
 from reconciler.model import Actor
@@ -234,10 +234,10 @@ from reconciler.stores.folder import FolderStore
 kind, where, lease_s, times = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 room.LEASE_S, room.LOOK_S = lease_s, 0.02
 if kind == "blob":
-    store = compose.connect(session.load(where)["local"], Http(threads=2)).ledger._locks
+    store = compose.connect(compose.load(where)["local"], Http(threads=2)).ledger._locks
 else:
     store = FolderStore(where)
-clock = session.SystemClock(session.Stop())
+clock = stopping.SystemClock(stopping.Stop())
 holder = room.Holder(Actor(str(os.getpid())), "", "apply")
 diary = os.open(sys.argv[5], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 for _ in range(times):
@@ -332,7 +332,7 @@ def test_a_frozen_process_wakes_up_and_knows_that_it_lost_the_lock(
 # --- who lost the lock writes no more -------------------------------------------------------
 
 
-def connected(lab: Lab, stop: session.Stop) -> World:
+def connected(lab: Lab, stop: stopping.Stop) -> World:
     http = Http(threads=1, on_request=lambda method, url: lab.sent.append((method, url)))
     clock = LabClock(lab.clock)
     return compose.connect(lab.desired(), http, environ=lab.environ, stop=stop, clock=clock)
@@ -358,7 +358,7 @@ def every_write(lab: Lab, world: World) -> list[Callable[[], object]]:
 
 
 def test_a_run_that_lost_its_lock_writes_nothing_anywhere(lab: Lab) -> None:
-    stop = session.Stop()
+    stop = stopping.Stop()
     world = connected(lab, stop)
     lock = world.ledger.lock("local", LabClock(lab.clock), bool)
     with lock.held(HOLDER, 0, waiting=print, lost=stop.event.set):
@@ -373,7 +373,7 @@ def test_a_run_that_lost_its_lock_writes_nothing_anywhere(lab: Lab) -> None:
 
 
 def test_a_run_that_is_asked_to_stop_notes_what_was_done_and_does_no_more(lab: Lab) -> None:
-    stop = session.Stop()
+    stop = stopping.Stop()
     world = connected(lab, stop)
     stop.event.set()
     lab.sent.clear()
@@ -392,7 +392,7 @@ def test_a_run_that_is_asked_to_stop_notes_what_was_done_and_does_no_more(lab: L
 def test_a_clock_that_is_set_neither_stalls_a_run_nor_ends_its_lock(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
-    clock, real = session.SystemClock(session.Stop()), time.time
+    clock, real = stopping.SystemClock(stopping.Stop()), time.time
     before = clock.now()
     assert before == pytest.approx(real(), abs=1)
     lock = Lock(lab.world().ledger._locks, "local", clock)  # type: ignore[arg-type]

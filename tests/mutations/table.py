@@ -128,8 +128,8 @@ _COMPOSE = _mutations(
     ),
 )
 
-_SESSION = _mutations(
-    "reconciler/cli/session.py",
+_STOPPING = _mutations(
+    "reconciler/cli/stopping.py",
     (
         "a clock that is set ends a lock",
         "return self._began + _seconds()",
@@ -1450,7 +1450,7 @@ _CELLS = _mutations(
 
 MUTATIONS: tuple[Mutation, ...] = (
     *_COMPOSE,
-    *_SESSION,
+    *_STOPPING,
     *_CELLS,
     *_MARKDOWN,
     *_NODES,

@@ -1,0 +1,116 @@
+"""What a command works on: which environment, which of its bindings, and of which commit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler import git
+from reconciler.ci.event import pull_head, read_event
+from reconciler.cli.compose import load, signed_in_by
+from reconciler.cli.since import since
+from reconciler.console import say
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.cli.options import Named, Some, Where
+    from reconciler.model import Auth, Desired
+    from reconciler.plan import Prune
+
+_MOST_UNCOMMITTED = 10
+
+
+def wanted(where: Where, some: Some | None = None) -> Desired:
+    """What a command works on: the selected part of the environment that was asked for."""
+    services, selection = where.services, some.selection() if some else None
+    found = load(services, *filter(None, [where.environment]))
+    chosen = committed(choose(found, where.environment, where.auth), services, os.environ)
+    if selection is None:
+        return chosen
+    chosen = selection.of(chosen)
+    return _since(services, chosen, selection.since) if selection.since else chosen
+
+
+def name_of(named: Named) -> str:
+    """The name of the environment that was asked for, or of the only one."""
+    found = load(named.services, *filter(None, [named.environment]))
+    return choose(found, named.environment).environment.name
+
+
+def _since(services: Path, chosen: Desired, ref: str) -> Desired:
+    """The part that a change since a commit touches; it may be nothing."""
+    names = since(services, chosen, ref)
+    return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
+
+
+def unprotected(wanted: Desired) -> Desired:
+    """The desired state without the protection that --force overrides."""
+    free = tuple(replace(binding, forced=True) for binding in wanted.bindings)
+    return replace(wanted, bindings=free)
+
+
+def pruning(wanted: Desired, asked: bool, force: str | None) -> Prune | None:
+    """What is to become of what is not declared; ConfigurationError where a selection hides who
+    declares it."""
+    from reconciler.plan import Prune
+
+    if asked and not wanted.whole:
+        raise ConfigurationError(
+            "--prune is of a whole environment, or of a shard of it: what a selection leaves out "
+            "looks as if nothing declared it; leave the selection out"
+        )
+    return Prune(forced=bool(force)) if asked else None
+
+
+def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
+    """The environment that was asked for, or the only one; `auth` overrides its own."""
+    chosen = _chosen(found, name)
+    if auth is None:
+        return chosen
+    return replace(chosen, environment=signed_in_by(chosen.environment, auth))
+
+
+def _chosen(found: Mapping[str, Desired], name: str | None) -> Desired:
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    known = ", ".join(sorted(found))
+    if name is None:
+        raise ConfigurationError(f"there are {len(found)} environments; choose one by -e: {known}")
+    if name not in found:
+        raise ConfigurationError(f'there is no environment "{name}"; there is: {known}')
+    return found[name]
+
+
+def committed(wanted: Desired, services: Path, environ: Mapping[str, str]) -> Desired:
+    """The desired state with the commit that it is of, as the repository of its folder says.
+
+    For a pull request GitHub checks out a merge that nobody has seen: what people push, and the
+    pull request is at, is its head. Otherwise it is what is checked out, which may be younger than
+    the push that a job runs for. Where no repository is, GitHub's variables say it.
+    """
+    job, head = environ.get("GITHUB_SHA", ""), pull_head(read_event(environ))
+    try:
+        here = git.checkout(services)
+    except ConfigurationError as exc:
+        say(f"the commit of {services} is not known: {exc.message}")
+        return wanted
+    if here is None:
+        here = git.Checkout(job)
+    if here.uncommitted:
+        return replace(wanted, uncommitted=here.uncommitted)
+    of_pull = environ.get("GITHUB_EVENT_NAME") == "pull_request" and head
+    return replace(wanted, commit=head if of_pull and here.commit == job else here.commit)
+
+
+def name_uncommitted(wanted: Desired, what: str) -> None:
+    """Say which files keep a document that is written from being of a commit."""
+    if count := len(wanted.uncommitted):
+        names = ", ".join(wanted.uncommitted[:_MOST_UNCOMMITTED])
+        more = f" and {count - _MOST_UNCOMMITTED:,} more" if count > _MOST_UNCOMMITTED else ""
+        say(
+            f"{what} is of no commit, for these files are not as the commit has them: {names}{more}"
+        )
