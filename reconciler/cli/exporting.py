@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.ledger import model_url, version_name
-from reconciler.model import Artifact, ArtifactState, ModelRef, Observed
+from reconciler.model import MODEL_FILE, Artifact, ArtifactState, ModelRef, Observed
 from reconciler.offline.exports import MARK, exported
 from reconciler.platforms import kinds
+from reconciler.stores.contract import name_in, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +33,12 @@ def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, 
 
 def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, ...]:
     """One observation per binding of which there is an export, or must be one; nothing is known of
-    the models in the store, whose files begin with `base`."""
+    the models in the store, whose files begin with `base`. Another one than the declared goes by
+    its folder there: no manifest is read that would say which version it is."""
     found = []
     for binding, state in exported(wanted, live, kinds()):
-        artifact = Artifact(ArtifactState.UNKNOWN, ModelRef(model_url(base, binding.version)))
-        name = version_name(base, state.served, binding.version) if state.served else ""
-        found.append(Observed(binding, state, artifact, None, name))
+        ref = ModelRef(url_of(base, f"{binding.version.folder}/{MODEL_FILE}"))
+        file = name_in(base, state.served.url) if state.served else None
+        name = binding.version.version if state.served == ref else (file or "").rpartition("/")[0]
+        found.append(Observed(binding, state, Artifact(ArtifactState.UNKNOWN, ref), None, name))
     return tuple(found)

@@ -8,6 +8,7 @@ would not find. How a version is trained is `training`'s, how it is swapped in a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.approval import covers, described
@@ -42,7 +43,7 @@ from reconciler.errors import (
     UnreachableError,
     WireError,
 )
-from reconciler.model import Action, Health, HealthCode, Observed, Reached, Reason
+from reconciler.model import Action, ArtifactState, Health, HealthCode, Observed, Reached, Reason
 from reconciler.plan import decide
 from reconciler.platforms.contract import OperationState
 
@@ -109,7 +110,10 @@ class BindingRun:
             return under_way
         observed = observe(self._training.seen_from(self._world), self.binding)
         change = decide(observed)
-        self._note(observed, change)
+        observed = self._noted(observed, change)
+        made = observed.artifact
+        if made.state is ArtifactState.READY and not (made.noted or made.sha256):
+            return Again(0.0)  # another run noted it first: the next look sees what
         if self._swapping.under_way:
             return self._swapping.read_back(observed, change)
         return self._act(observed, change)
@@ -151,11 +155,14 @@ class BindingRun:
         same = (change.after_ref, change.key) == (approved.after_ref, approved.key)
         return wrote and same and change.action is Action.BIND
 
-    def _note(self, observed: Observed, change: Change) -> None:
-        if not observed.artifact.noted:
-            refused = change.why if change.code == Reason.GATE else ""
-            with self._shared.locks.of(self.binding):
-                note(self._world, self.binding, observed.artifact, refused)
+    def _noted(self, observed: Observed, change: Change) -> Observed:
+        """What was observed, once the manifest says so."""
+        if observed.artifact.noted:
+            return observed
+        refused = change.why if change.code == Reason.GATE else ""
+        with self._shared.locks.of(self.binding):
+            artifact = note(self._world, self.binding, observed.artifact, refused)
+        return replace(observed, artifact=artifact)
 
     def _wait(self, observed: Observed, change: Change) -> Again | Ended:
         if observed.unproved and observed.record is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.engine.models import version_name
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
 from reconciler.errors import WireError
@@ -67,11 +68,17 @@ def _history(
     return History(
         name=binding.name,
         address=str(binding.address),
-        live=world.ledger.name_of(live.served, binding.version) if live.served else "",
+        live=_name(world, binding, live, record),
         versions=tuple(_made(m) for m in sorted(own, key=lambda m: m.claimed_at)),
         events=events,
         unread=unread,
     )
+
+
+def _name(world: World, binding: Binding, live: Live, record: Record | None) -> str:
+    if live.served is None:
+        return ""
+    return version_name(world, binding, live.served, record) or live.served.short_name
 
 
 def _made(manifest: Manifest) -> MadeVersion:

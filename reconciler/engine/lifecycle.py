@@ -56,7 +56,8 @@ class Written:
 def wanted_model(observed: Observed) -> Model:
     """The declared version as it was made."""
     binding, artifact = observed.binding, observed.artifact
-    return Model(artifact.ref, binding.version, artifact.sha256, binding.key, artifact.metrics)
+    place = artifact.location or artifact.ref
+    return Model(place, binding.version, artifact.sha256, binding.key, artifact.metrics)
 
 
 def create(world: World, observed: Observed) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.evaluation import parse_metrics
+from reconciler.engine.models import manifest_of, version_name, wanted_ref
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
@@ -58,11 +59,11 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
     The address is asked for here, unless somebody has `looked` just before.
     """
     world = replace(world, ledger=world.ledger.glance())
-    ref = world.ledger.ref(binding.version)
+    ref = wanted_ref(world, binding)
     try:
         live, record = observe_live(world, binding, looked)
         if binding.absent:
-            name = world.ledger.version_name(live.served, binding.version) if live.served else ""
+            name = version_name(world, binding, live.served, record)
             unasked = Artifact(ArtifactState.UNKNOWN, ref)
             return Observed(binding, live, unasked, live_version=name, record=record)
         artifact = observe_artifact(world, binding, live)
@@ -79,7 +80,7 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
         live = Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.REFUSED, exc.message))
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
     good = record.good if record else None
-    proved = world.ledger.name_of(good, binding.version) if good else ""
+    proved = (version_name(world, binding, good, record) or good.short_name) if good else ""
     return Observed(binding, live, artifact, metrics, version, record, back, proved)
 
 
@@ -96,25 +97,26 @@ def observe_live(
         live = replace(live, served=said, configured=None, witness=Witness.DECLARATION)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
-        ref = _witnessed(world, record, record.bound, world.ledger.ref(binding.version))
+        ref = _witnessed(world, binding, record, record.bound)
         live = replace(live, served=ref, witness=Witness.RECORD)
     return live, record
 
 
-def _witnessed(world: World, record: Record, bound: ModelRef, desired: ModelRef) -> ModelRef:
+def _witnessed(world: World, binding: Binding, record: Record, bound: ModelRef) -> ModelRef:
     """The model of an endpoint that hides it: the one that it accepted last.
 
     Whether a swap that was cut off came through is not known. Then an endpoint that must have the
     model before it is taken to have the other, or nobody would swap back.
     """
     begun = not record.proved and record.wanted != bound
-    back = begun and bound == desired and not is_rejected(world, desired)
+    back = begun and bound == wanted_ref(world, binding)
+    back = back and not is_rejected(world, binding, bound, record)
     return record.wanted if back else bound
 
 
 def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
     """How far the desired model file is, by its manifest, its last job and the file itself."""
-    ref = world.ledger.ref(binding.version)
+    ref = wanted_ref(world, binding)
     entry = world.ledger.read(binding.version)
     if entry is None or (entry.manifest.vacant and entry.manifest.recipe != binding.recipe):
         return _unclaimed(world, binding, ref)
@@ -168,8 +170,9 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
         metrics, rows = manifest.evaluation.metrics, manifest.evaluation.rows
         if rows is None and manifest.attempts:  # the rule may be younger than the version
             rows = _rows(world, binding, manifest.attempts[-1])
-        digest = manifest.evaluation.sha256
-        return replace(ready, state=ArtifactState.READY, metrics=metrics, rows=rows, sha256=digest)
+        digest, made = manifest.evaluation.sha256, manifest.evaluation.ref
+        ready = replace(ready, metrics=metrics, rows=rows, sha256=digest, location=made)
+        return replace(ready, state=ArtifactState.READY)
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
     base = replace(base, job=manifest.attempts[-1].job)
@@ -253,16 +256,16 @@ def _finished(
     try:
         if MODEL not in job.outputs:
             raise UnreadableError(job.message or "it left no model")
-        model = _ref(job.outputs[MODEL], MODEL)
-        other = "" if model == base.ref else world.ledger.version_name(model, binding.version)
-        if model != base.ref and not other:
-            raise UnreadableError(f"the model was written to {model}, not to {base.ref}")
+        model, place = _ref(job.outputs[MODEL], MODEL), world.ledger.ref(binding.version)
+        other = None if model == place else world.ledger.beside(model)
+        if model != place and other is None:
+            raise UnreadableError(f"the model was written to {model}, not to {place}")
         metrics = {} if other else _metrics(world, job)
     except UnreadableError as exc:
         return _failed(base, f"finished, but {exc.message}")
     if other:
         raise UnreadableError(
-            f"reading job {base.job}: the answer is about another job: it made {other}"
+            f"reading job {base.job}: the answer is about another job: it made {other.version}"
         )
     rows = _rows(world, binding, attempt)
     return replace(base, state=ArtifactState.READY, metrics=metrics, rows=rows, noted=False)
@@ -342,15 +345,17 @@ def _of_live(
     """
     if live.served is not None and live.served == artifact.ref:
         return dict(artifact.metrics), binding.version.version
-    name = world.ledger.version_name(live.served, binding.version) if live.served else ""
+    name = version_name(world, binding, live.served, record)
     unproved = record is not None and record.wanted == live.served and not record.proved
-    metrics = None if unproved else _metrics_of(world, live.served)
+    metrics = None if unproved else _metrics_of(world, binding, live.served, record)
     if metrics is None and (good := last_good(record)) != artifact.ref:
-        metrics = _metrics_of(world, good)
+        metrics = _metrics_of(world, binding, good, record)
     return metrics, name
 
 
-def _metrics_of(world: World, ref: ModelRef | None) -> dict[str, float] | None:
-    manifest = world.ledger.of_model(ref) if ref else None
+def _metrics_of(
+    world: World, binding: Binding, ref: ModelRef | None, record: Record | None
+) -> dict[str, float] | None:
+    manifest = manifest_of(world, binding, ref, record)
     evaluation = manifest.evaluation if manifest and not manifest.rejected else None
     return dict(evaluation.metrics) if evaluation else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine.lifecycle import gone
+from reconciler.engine.models import wanted_ref
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
 from reconciler.errors import ProofError, ReconcilerError, redact
@@ -34,7 +35,7 @@ def prove(world: World, binding: Binding) -> Proof:
     """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
     try:
         live, record = observe_live(world, binding)
-        wanted = world.ledger.ref(binding.version)
+        wanted = wanted_ref(world, binding)
         health = served(binding, live, wanted)
         if binding.absent:
             return _of_absent(binding, live, health)

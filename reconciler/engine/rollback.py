@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import gates
+from reconciler.engine.models import wanted_ref
 from reconciler.engine.way_back import is_rejected, way_back_to
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import RefusedError
@@ -19,7 +20,7 @@ from reconciler.model import ArtifactState, EventKind, Record
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Entry, Evaluation
-    from reconciler.model import ModelRef, Observed
+    from reconciler.model import Binding, ModelRef, Observed
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,17 @@ def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
             "change the version in git and apply"
         )
     target = _named(world, observed, to) if to else _before(world, observed)
-    back = way_back_to(world, binding, target)
+    back = way_back_to(world, binding, target, observed.record)
     if back.missing:
         raise RefusedError(f"{binding.name} cannot be rolled back: {back.missing}")
     name = back.version
-    version = name if world.ledger.ref(replace(binding.version, version=name)) == target else ""
+    same = wanted_ref(world, _at(binding, name)) == target
+    version = name if same else ""
     return RollBack(target, binding.version.version, name, version)
+
+
+def _at(binding: Binding, version: str) -> Binding:
+    return replace(binding, version=replace(binding.version, version=version))
 
 
 def _named(world: World, observed: Observed, version: str) -> ModelRef:
@@ -59,7 +65,7 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
         raise RefusedError(f"version {version} of {wanted.model} was never trained to its end")
     if entry.manifest.rejected:
         raise RefusedError(f"version {version} is rejected: {entry.manifest.rejection}")
-    ref = world.ledger.ref(wanted)
+    ref = wanted_ref(world, _at(observed.binding, version))
     if not _proved_here(observed, ref):
         _check_gates(observed, version, entry.manifest.evaluation)
     return ref
@@ -86,7 +92,7 @@ def _check_gates(observed: Observed, version: str, made: Evaluation) -> None:
 def _before(world: World, observed: Observed) -> ModelRef:
     record = observed.record
     before = record.previous if record is not None and observed.swapped_in else None
-    if before is not None and not is_rejected(world, before):
+    if before is not None and not is_rejected(world, observed.binding, before, record):
         return before
     why = "is known" if before is None else "that is not rejected is known"
     raise RefusedError(
@@ -135,7 +141,8 @@ def reinstate(world: World, observed: Observed, version: str, reason: str) -> En
     if entry is None or not entry.manifest.rejected:
         raise RefusedError(f"version {version} of {wanted.model} is not rejected")
     if observed.record is not None:
-        record, about = observed.record, replace(observed.record, wanted=world.ledger.ref(wanted))
+        ref = wanted_ref(world, _at(observed.binding, version))
+        record, about = observed.record, replace(observed.record, wanted=ref)
         told = with_event(world, about, EventKind.REINSTATED, reason, version)
         world.ledger.keep_record(observed.binding.address, replace(told, wanted=record.wanted))
     return world.ledger.reject(entry, "")

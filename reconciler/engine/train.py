@@ -10,6 +10,7 @@ import hashlib
 import logging
 import threading
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import access_s, fingerprints
@@ -18,7 +19,7 @@ from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import ArtifactState, Reason
 from reconciler.platforms.contract import METRICS, MODEL, JobState, Order
-from reconciler.stores.contract import Access, url_of
+from reconciler.stores.contract import Access
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
@@ -119,24 +120,27 @@ def _order(world: World, binding: Binding, attempt: int) -> Order:
     )
 
 
-def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") -> None:
-    """Write into the manifest what was observed of its job: start, metrics, or failure.
+def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") -> Artifact:
+    """The artifact, its manifest saying what was observed of its job: start, metrics, or failure.
 
     `refused` says why the gates do not accept the metrics. It goes with them: who is killed after
     them leaves a plan that refuses the version, and nobody who would write the reason down.
     """
     entry = world.ledger.read(binding.version)
     if entry is None or not _is_about(entry, artifact):
-        return
+        return artifact
     try:
         if artifact.failure:
             _note_failure(world, binding, entry, artifact)
         elif artifact.state is ArtifactState.READY:
-            world.ledger.note_evaluation(entry, _evaluation(world, binding, artifact), refused)
+            made = _evaluation(world, binding, artifact)
+            world.ledger.note_evaluation(entry, made, refused)
+            return replace(artifact, sha256=made.sha256, location=made.ref)
         else:
             _note_start(world, entry)
     except ConflictError:
         log.debug("another run noted the outcome of job %s first", artifact.job)
+    return artifact
 
 
 def _is_about(entry: Entry, artifact: Artifact) -> bool:
@@ -156,13 +160,13 @@ def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifa
 
 def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:
     name = world.ledger.model_name(binding.version)
-    model = world.store.get(name)
+    model, place = world.store.get(name), world.ledger.ref(binding.version)
     if model is None:
-        where = url_of(world.store.base, name)
-        raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {where}")
+        raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {place}")
     digest = hashlib.sha256(model.content).hexdigest()
     now = timestamp(world.clock.now())
-    return Evaluation(artifact.metrics, digest, now, model.properties.fingerprint, artifact.rows)
+    seen = model.properties.fingerprint
+    return Evaluation(artifact.metrics, digest, now, seen, artifact.rows, place)
 
 
 class VersionLocks:

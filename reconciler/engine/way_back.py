@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model import ArtifactState, HealthCode, Model, WayBack
+from reconciler.engine.models import manifest_of, model_of, version_name
+from reconciler.model import ArtifactState, HealthCode, WayBack
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
@@ -22,10 +23,10 @@ def observe_way_back(
     if not _swap_in_sight(live, artifact):
         return WayBack()
     for ref in _candidates(live, record):
-        if ref is not None and ref != artifact.ref and not is_rejected(world, ref):
-            return way_back_to(world, binding, ref)
+        if ref is not None and ref != artifact.ref and not is_rejected(world, binding, ref, record):
+            return way_back_to(world, binding, ref, record)
     if _is_last_good(artifact, record):
-        return way_back_to(world, binding, artifact.ref)
+        return way_back_to(world, binding, artifact.ref, record)
     return WayBack(missing=_why_none(live))
 
 
@@ -58,29 +59,22 @@ def _candidates(live: Live, record: Record | None) -> tuple[ModelRef | None, ...
     return (record.previous,) if record.wanted == live.served else (record.previous, live.served)
 
 
-def is_rejected(world: World, ref: ModelRef) -> bool:
+def is_rejected(world: World, binding: Binding, ref: ModelRef, record: Record | None) -> bool:
     """Whether the model is of a version that no run may bind."""
-    manifest = world.ledger.of_model(ref)
+    manifest = manifest_of(world, binding, ref, record)
     return manifest is not None and bool(manifest.rejected)
 
 
-def way_back_to(world: World, binding: Binding, ref: ModelRef) -> WayBack:
+def way_back_to(world: World, binding: Binding, ref: ModelRef, record: Record | None) -> WayBack:
     """The way back to a model; empty, with the reason, where it could not be swapped in again."""
-    at = world.file_at(ref.url)
+    model = model_of(manifest_of(world, binding, ref, record), ref)
+    at = world.file_at(model.ref.url)
     if at is None and not world.targets[binding.kind].can.foreign:
         return WayBack(missing=f"{ref} is not in the store, so it could not be swapped in again")
     if at is not None and at[0].head(at[1]) is None:
         return WayBack(missing=f"{ref} is gone from the store")
-    return WayBack(ref, world.ledger.name_of(ref, binding.version), model=model_at(world, ref))
-
-
-def model_at(world: World, ref: ModelRef) -> Model:
-    """What is known of the model that is there: what its manifest says, where it has one."""
-    manifest = world.ledger.of_model(ref)
-    if manifest is None or manifest.evaluation is None:
-        return Model(ref)
-    made = manifest.evaluation
-    return Model(ref, manifest.version, made.sha256, manifest.key, made.metrics)
+    name = version_name(world, binding, ref, record)
+    return WayBack(ref, name or ref.short_name, model=model, named=name)
 
 
 def _why_none(live: Live) -> str:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler.errors import ConflictError, UnreadableError
 from reconciler.ledger.lock import Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
-from reconciler.ledger.names import folder_of, model_url, version_name
 from reconciler.ledger.plans import Plans
 from reconciler.ledger.record import parse_record, record_json
 from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Record, Version
+from reconciler.stores.contract import name_in, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -36,10 +36,8 @@ __all__ = [
     "Ledger",
     "Manifest",
     "manifest_json",
-    "model_url",
     "parse_manifest",
     "parse_record",
-    "version_name",
 ]
 
 RECORDS = "_records"  # the folder of records, by address
@@ -89,7 +87,7 @@ class Ledger:
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""
-        return ModelRef(model_url(self._store.base, version))
+        return ModelRef(url_of(self._store.base, self.model_name(version)))
 
     def record_name(self, address: Address) -> str:
         """The file of the record of an address."""
@@ -106,14 +104,6 @@ class Ledger:
     def evaluation_name(self, version: Version) -> str:
         """The file of the evaluation of a version."""
         return f"{version.folder}/{EVALUATION_FILE}"
-
-    def version_name(self, ref: ModelRef, wanted: Version) -> str:
-        """What people call a live model: see `version_name`."""
-        return version_name(self._store.base, ref, wanted)
-
-    def name_of(self, ref: ModelRef, wanted: Version) -> str:
-        """What people call any model: its version here, or its file name elsewhere."""
-        return self.version_name(ref, wanted) or ref.short_name
 
     def read(self, version: Version) -> Entry | None:
         """The manifest of a version; None when nobody has claimed it."""
@@ -215,10 +205,10 @@ class Ledger:
                 found += [] if seconds is None else [seconds]
         return found
 
-    def of_model(self, ref: ModelRef) -> Manifest | None:
+    def beside(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""
-        folder = folder_of(self._store.base, ref)
-        entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
+        folder, _, file = (name_in(self._store.base, ref.url) or "").rpartition("/")
+        entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder and file == MODEL_FILE else None
         return entry.manifest if entry else None
 
     def reject(self, entry: Entry, reason: str, at: str = "", by: str = "") -> Entry:

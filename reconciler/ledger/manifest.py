@@ -51,7 +51,9 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a finished job made: metrics, the model file's SHA-256 (hex), and when we looked.
+    """What was made of a version: metrics, the model file's SHA-256 (hex), and when we looked.
+
+    `ref` is the URI of the model file.
 
     `fingerprint` is what a HEAD of the model file showed then: another one later means that the
     file is not the one that was evaluated. `rows` is None where no rule asked for them.
@@ -62,6 +64,7 @@ class Evaluation:
     noted_at: str
     fingerprint: str = ""
     rows: int | None = None
+    ref: ModelRef | None = None
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,7 @@ class Artifact:
     failure: str = ""  # how the last job failed, whether or not another one may be tried
     refused: str = ""  # why its gates did not accept it when they were last asked
     sha256: str = ""  # of the file, once it was evaluated
+    location: ModelRef | None = None  # of the file, where the platform calls it otherwise
     noted: bool = True  # whether the manifest already says so; a run that may write notes it
     warnings: tuple[str, ...] = ()
 
@@ -281,7 +282,8 @@ class Record:
 class WayBack:
     """The model to return to if a swap is not proved: last known to be good, and still there.
 
-    `version` names it for people; `missing` says why there is none, "" when there is one or when
+    `version` names it for people, `named` is "" where it is no version that the store knows;
+    `missing` says why there is none, "" when there is one or when
     no swap is in sight.
     """
 
@@ -289,11 +291,7 @@ class WayBack:
     version: str = ""
     missing: str = ""
     model: Model | None = None
-
-    @property
-    def named(self) -> str:
-        """The version of the model; "" where it is none that the store knows."""
-        return self.version if self.model and self.model.version else ""
+    named: str = ""
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,11 @@ class Version:
             names.append(",".join(pairs))
         return "/".join(names)
 
+    def called_beside(self, wanted: Version) -> str:
+        """What people call it where `wanted` is declared: the version, if only that differs."""
+        same = (self.model, self.arguments) == (wanted.model, wanted.arguments)
+        return self.version if same else self.folder
+
     def __str__(self) -> str:
         """The folder: unique, and readable."""
         return self.folder

@@ -226,7 +226,7 @@ def _keeper(ledger: Ledger, before: ModelRef) -> Callable[[Binding], None]:
         version, ref = binding.version, ledger.ref(binding.version)
         job = hashlib.md5(version.folder.encode(), usedforsecurity=False).hexdigest()
         model = f"{CONTAINER}/{version.folder}/model.ilearner".encode()
-        found = Evaluation({"AUC": 0.93}, hashlib.sha256(model).hexdigest(), _NOW)
+        found = Evaluation({"AUC": 0.93}, hashlib.sha256(model).hexdigest(), _NOW, ref=ref)
         made = (Attempt(job, _NOW, {}, started_at=_NOW),)
         ledger.claim(
             Manifest(

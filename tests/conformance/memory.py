@@ -32,12 +32,13 @@ FAILED = OperationState.FAILED
 
 @dataclass
 class Memory(Target):
-    """`broken` are the models that do not start; `left` is how a failed start leaves the place."""
+    """`broken` are the files of models that do not start; `left` is how that leaves the place."""
 
     can: Can = field(default_factory=Can)
     left: Left = Left.CANDIDATE_DECLARED
     broken: set[ModelRef] = field(default_factory=set)
     names_model: bool = False
+    own_names: bool = False
     served: dict[str, ModelRef] = field(default_factory=dict)
     configured: dict[str, ModelRef] = field(default_factory=dict)
     writes: list[tuple[str, str, str]] = field(default_factory=list)
@@ -50,6 +51,12 @@ class Memory(Target):
         health = Health(HealthCode.HEALTHY if serves else HealthCode.DEGRADED, "nothing answers")
         return Live(health, served=serves, configured=told if told != serves else None)
 
+    def ref(self, binding: Binding, model: Model) -> ModelRef:  # noqa: ARG002
+        """Where `own_names` is set, as a registry of the platform's own would call it."""
+        if not self.own_names or model.version is None:
+            return model.ref
+        return ModelRef(f"models:/{model.version.folder}")
+
     def switch(self, binding: Binding, model: Model) -> str:
         return self._write("switch", binding, model)
 
@@ -61,9 +68,9 @@ class Memory(Target):
         self.writes.append((verb, where, model.name))
         if model.ref in self.broken and self.left is Left.AS_BEFORE:
             return BROKEN
-        self.configured[where] = model.ref
+        self.configured[where] = self.ref(binding, model)
         if model.ref not in self.broken:
-            self.served[where] = model.ref
+            self.served[where] = self.ref(binding, model)
             return "fine"
         if self.left is Left.DOWN:
             self.served.pop(where, None)

@@ -131,6 +131,19 @@ def test_what_somebody_else_configured_and_did_not_start_is_declared_over(
     assert lab.plan().converged
 
 
+def test_a_platform_that_calls_models_by_its_own_names_is_compared_by_them(
+    lab_of: Callable[..., MemoryLab],
+) -> None:
+    lab = lab_of(own_names=True)
+    assert lab.changes()[NAME].before == "2026-10"
+    lab.target.broken = {lab.ref(NAME)}
+    (failure,) = lab.apply().failures
+    assert "rolled back, and proved" in failure.message
+    assert lab.target.writes[-1] == ("take back", AT, "2026-10")
+    assert lab.target.served[AT].url == "models:/breast-cancer/2026-10"
+    assert lab.changes()[NAME].code == "rejected"
+
+
 # --- platforms that only declare ---------------------------------------------------------------
 
 DECLARES = Can(shows_served=False)

@@ -73,7 +73,7 @@ def settled(lab: Lab) -> None:
         lab.cloud._core.blobs.put("mllocal", "models", file, b"model")
         inputs = fingerprints(world, binding)
         attempt = Attempt("a" * 32, STAMP, inputs, STAMP)
-        evaluation = Evaluation({"Root Mean Squared Error": 50.0}, "0" * 64, STAMP)
+        evaluation = Evaluation({"Root Mean Squared Error": 50.0}, "0" * 64, STAMP, ref=ref)
         made = Manifest(binding.version, binding.key, binding.recipe, STAMP, "run")
         world.ledger.claim(replace(made, attempts=(attempt,), evaluation=evaluation))
         world.ledger.keep_record(binding.address, Record(ref, ref, None, True, STAMP))

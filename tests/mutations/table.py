@@ -348,14 +348,14 @@ _OBSERVE = _mutations(
     ),
     (
         "a model may lie where the job says",
-        "if model != base.ref and not other:",
+        "if model != place and other is None:",
         "if False:",
         "tests/engine/test_outputs.py::test_a_model_that_is_not_where_it_was_to_be_written_is_none_of_ours",
     ),
     (
         "a model that nobody proved is the measure for the next",
-        "metrics = None if unproved else _metrics_of(world, live.served)",
-        "metrics = _metrics_of(world, live.served)",
+        "metrics = None if unproved else _metrics_of(world, binding, live.served, record)",
+        "metrics = _metrics_of(world, binding, live.served, record)",
         "tests/conformance/test_way_back.py::test_a_model_that_nobody_proved_is_no_measure_for_the_way_to_the_one_before",
     ),
     (

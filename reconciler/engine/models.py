@@ -1,0 +1,67 @@
+"""Which version a model is, as platform, record and manifest say it.
+
+An endpoint shows a reference. The platform says how it calls the declared version (`Target.ref`);
+if the two are equal, that version serves. Any other reference is looked up and never taken apart:
+the record of the address notes the version of all that was swapped in there, and a model file of
+the store has its manifest beside it. What neither knows was made by somebody else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.model import Model, ModelRef
+
+if TYPE_CHECKING:
+    from reconciler.engine.world import World
+    from reconciler.ledger import Manifest
+    from reconciler.model import Binding, Record
+
+
+def wanted_ref(world: World, binding: Binding) -> ModelRef:
+    """How the platform calls the model of the declared version, whether or not it was made."""
+    model = Model(world.ledger.ref(binding.version), binding.version, key=binding.key)
+    return world.targets[binding.kind].ref(binding, model)
+
+
+def manifest_of(
+    world: World, binding: Binding, ref: ModelRef | None, record: Record | None
+) -> Manifest | None:
+    """The manifest of a model that serves or served at the binding's address; None if the store
+    does not know the model."""
+    if ref is None:
+        return None
+    if beside := world.ledger.beside(ref):
+        return beside
+    noted = record.version_of(ref) if record else ""
+    if not noted:
+        return None
+    version = replace(binding.version, version=noted)
+    if wanted_ref(world, replace(binding, version=version)) != ref:
+        return None
+    entry = world.ledger.read(version)
+    return entry.manifest if entry else None
+
+
+def version_name(
+    world: World, binding: Binding, ref: ModelRef | None, record: Record | None
+) -> str:
+    """What people call a model: its version, where only that differs from the declared one, else
+    model, version and arguments; "" for a model that the store does not know."""
+    if ref is None:
+        return ""
+    if ref == wanted_ref(world, binding):
+        return binding.version.version
+    if noted := record.version_of(ref) if record else "":
+        return noted
+    manifest = manifest_of(world, binding, ref, record)
+    return manifest.version.called_beside(binding.version) if manifest else ""
+
+
+def model_of(manifest: Manifest | None, ref: ModelRef) -> Model:
+    """What is known of a model: where it is and what it is, by its manifest; else the reference."""
+    if manifest is None or manifest.evaluation is None:
+        return Model(ref)
+    made = manifest.evaluation
+    return Model(made.ref or ref, manifest.version, made.sha256, manifest.key, made.metrics)
