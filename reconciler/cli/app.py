@@ -21,6 +21,8 @@ from reconciler.cli.options import (
     Grouped,
     LockTimeoutOption,
     Log,
+    NoColorOption,
+    OutOption,
     ParallelOption,
     Part,
     Planning,
@@ -28,11 +30,11 @@ from reconciler.cli.options import (
     ServicesOption,
     ShardOption,
     Some,
+    UnlockOption,
     Where,
     Writing,
     YesOption,
     command,
-    reason_given,
     with_a_command,
 )
 from reconciler.outcome import File, Kept, Outcome
@@ -116,29 +118,25 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, printing: P
 
 
 @command(app, EVERYDAY, "reconciler status -e production")
-def status(
-    where: Where, part: Part, printing: Printing, parallel: ParallelOption = None
-) -> Outcome:
+def status(where: Where, part: Part, printing: Printing) -> Outcome:
     """Show which version each endpoint serves, and how it is doing.
 
     Sends only GET and HEAD.
     """
     from reconciler.cli import commands
 
-    return printing.page().deliver(commands.status(where, part, parallel))
+    return printing.page().deliver(commands.status(where, part))
 
 
 @command(app, EVERYDAY, "reconciler verify -e production -t 'churn-*'")
-def verify(
-    where: Where, part: Part, printing: Printing, parallel: ParallelOption = None
-) -> Outcome:
+def verify(where: Where, part: Part, printing: Printing) -> Outcome:
     """Prove that each endpoint serves its version.
 
     Reads it back, and scores its probe.
     """
     from reconciler.cli import commands
 
-    return printing.page().deliver(commands.verify(where, part, parallel))
+    return printing.page().deliver(commands.verify(where, part))
 
 
 @command(app, EVERYDAY, "reconciler drift -e production --detailed-exitcode")
@@ -146,11 +144,10 @@ def drift(
     where: Where,
     part: Part,
     printing: Printing,
-    out: Annotated[Path | None, typer.Option("--out", help="Write it as JSON too.")] = None,
+    out: OutOption = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when something drifted.")
     ] = False,
-    parallel: ParallelOption = None,
 ) -> Outcome:
     """Show what was changed outside git.
 
@@ -158,7 +155,7 @@ def drift(
     """
     from reconciler.cli import commands
 
-    found = commands.drift(where, part, parallel, out, detailed=detailed_exitcode)
+    found = commands.drift(where, part, out, detailed=detailed_exitcode)
     return printing.page().deliver(found)
 
 
@@ -166,12 +163,7 @@ def drift(
 def unlock(
     where: Where,
     log: Log,
-    force: Annotated[
-        str,
-        typer.Option(
-            "--force", metavar="REASON", callback=reason_given, help="Why; kept in the store."
-        ),
-    ],
+    force: UnlockOption,
     shard: ShardOption = "",
     even_if_alive: Annotated[
         bool,
@@ -199,12 +191,11 @@ def train(
     writing: Writing,
     printing: Printing,
     force: ForceOption = None,
-    parallel: ParallelOption = None,
 ) -> Outcome:
     """Train and judge what is missing; touch no endpoint."""
     from reconciler.cli import applying
 
-    how = Applying(force=force, parallel=parallel)
+    how = Applying(force=force)
     return applying.train(how, where, part, writing, printing.page())
 
 
@@ -306,7 +297,6 @@ def report(
         Path | None,
         typer.Option("--report", help="Include the results in this `apply --report` file."),
     ] = None,
-    parallel: ParallelOption = None,
 ) -> Outcome:
     """Write a page with plan, endpoints, metrics and history.
 
@@ -314,7 +304,7 @@ def report(
     """
     from reconciler.cli.report import report as reported
 
-    return log.page().deliver(reported(where, part, html, run, parallel))
+    return log.page().deliver(reported(where, part, html, run))
 
 
 @command(app, OFFLINE, "reconciler snapshot -e production --out snapshot.json")
@@ -400,12 +390,9 @@ def emulator(
 
 @command(app, EMULATOR, "reconciler demo")
 def demo(
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    no_color: NoColorOption = False,
 ) -> Outcome:
-    """Watch endpoints converge on the emulator, in a minute.
-
-    From seed to healed drift.
-    """
+    """Watch endpoints converge on the emulator, in a minute."""
     from reconciler.cli.demo import demo as shown
 
     return shown(no_color=no_color)

@@ -61,7 +61,7 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         if writing.report is not None:
             choose.name_uncommitted(wanted, "the report")
         prune = choose.pruning(wanted, how.prune or approved.prunes, how.force)
-        parallel, timeout_s = how.parallel, writing.lock_timeout
+        parallel, timeout_s = part.parallel, writing.lock_timeout
         order = Order("apply", wanted, page, approved, parallel, timeout_s, part.shard, prune)
         session.introduce(wanted.environment)
         report = ending.report = apply_now(order, ending)
@@ -145,7 +145,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
     def work(ending: Ending) -> Outcome:
         approved = Approval(yes=writing.yes, force=how.force or "")
         wanted = choose.wanted(where, part)
-        parallel, timeout_s = how.parallel, writing.lock_timeout
+        parallel, timeout_s = part.parallel, writing.lock_timeout
         order = Order("train", wanted, page, approved, parallel, timeout_s, part.shard)
         session.introduce(wanted.environment)
         report = ending.report = train_now(order, ending)

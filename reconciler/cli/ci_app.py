@@ -14,6 +14,7 @@ from reconciler.cli.options import (
     Grouped,
     Log,
     Named,
+    OutOption,
     ParallelOption,
     Part,
     Printing,
@@ -123,7 +124,7 @@ def fetch(
 def drift_issue(
     where: Where,
     printing: Printing,
-    out: Annotated[Path | None, typer.Option("--out", help="Write it as JSON too.")] = None,
+    out: OutOption = None,
     parallel: ParallelOption = None,
 ) -> Outcome:
     """Say in one issue what was changed outside git.
@@ -133,7 +134,10 @@ def drift_issue(
     from reconciler.ci.drift_issue import told
     from reconciler.cli import commands
 
-    page, found = printing.page(), commands.drift(where, Part(), parallel, out, detailed=False)
+    page, found = (
+        printing.page(),
+        commands.drift(where, Part(parallel=parallel), out, detailed=False),
+    )
     return page.deliver(told(found))
 
 

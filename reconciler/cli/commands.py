@@ -55,11 +55,11 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     prune = choose.pruning(wanted, how.prune, how.force)
     if how.live is None:
         session.introduce(wanted.environment)
-        made = plan_now(wanted, how.parallel, prune)
+        made = plan_now(wanted, part.parallel, prune)
     elif prune is not None:
         raise ConfigurationError("--prune looks for what is there; leave --live or --prune out")
     else:
-        made = _plan_offline(wanted, how.live, how.parallel, oldest_s)
+        made = _plan_offline(wanted, how.live, part.parallel, oldest_s)
     made = replace(made, commit=wanted.commit)
     blind = prune is not None and bool(made.notes)
     made = overridden(made) if how.force else made
@@ -137,11 +137,11 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
         return opened.plan()
 
 
-def status(where: Where, part: Part, parallel: int | None = None) -> Outcome:
+def status(where: Where, part: Part) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
-    with session.opened(wanted, parallel) as opened:
+    with session.opened(wanted, part.parallel) as opened:
         observed = opened.observe()
     made = _plan_of(wanted, observed)
     from reconciler.render import status_row
@@ -153,22 +153,20 @@ def status(where: Where, part: Part, parallel: int | None = None) -> Outcome:
     return Outcome(Statuses(rows), errors.ERROR if unreadable else errors.SUCCESS)
 
 
-def verify(where: Where, part: Part, parallel: int | None = None) -> Outcome:
+def verify(where: Where, part: Part) -> Outcome:
     """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
     from reconciler.engine.prove import prove_all
 
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
-    with session.opened(wanted, parallel) as opened:
+    with session.opened(wanted, part.parallel) as opened:
         proofs = tuple(prove_all(opened.world, wanted.bindings, opened.width))
     sources = {str(b.address): b.source for b in wanted.bindings}
     converged = all(proof.converged for proof in proofs)
     return Outcome(Proofs(proofs, sources), errors.SUCCESS if converged else errors.UNPROVED)
 
 
-def drift(
-    where: Where, part: Part, parallel: int | None, out: Path | None, *, detailed: bool
-) -> Outcome:
+def drift(where: Where, part: Part, out: Path | None, *, detailed: bool) -> Outcome:
     """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable.
 
     What was merged and is not applied yet is no drift: there the endpoint serves what was proved
@@ -178,7 +176,7 @@ def drift(
 
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
-    with session.opened(wanted, parallel) as opened:
+    with session.opened(wanted, part.parallel) as opened:
         observed = opened.observe()
     found = replace(_without_what_waits(_plan_of(wanted, observed)), commit=wanted.commit)
     drifted = any(change.drift is not None for change in found.changes)

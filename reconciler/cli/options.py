@@ -82,6 +82,12 @@ ForceOption = Annotated[
         help="Override limits and protection; the reason is kept.",
     ),
 ]
+UnlockOption = Annotated[
+    str,
+    typer.Option(
+        "--force", metavar="REASON", callback=reason_given, help="Why; kept in the store."
+    ),
+]
 PruneOption = Annotated[
     bool,
     typer.Option("--prune", help="Delete what this environment made and git no longer declares."),
@@ -97,6 +103,8 @@ ShardOption = Annotated[
     str,
     typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for N runners."),
 ]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Write it as JSON too.")]
+NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR works too.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
 ]
@@ -157,13 +165,14 @@ class Some:
 
 @dataclass(frozen=True)
 class Part(Some):
-    """Which of its bindings: by name, label, shard, or by what a commit changed."""
+    """Which of its bindings, also by shard or by what a commit changed; and how many at once."""
 
     shard: ShardOption = ""
     since: Annotated[
         str,
         typer.Option("--since", metavar="REF", help="Only what changed after this git commit."),
     ] = ""
+    parallel: ParallelOption = None
 
     def selection(self) -> "Selection":
         """What `cli.selection` makes of it."""
@@ -193,9 +202,7 @@ class Printing:
     output: Annotated[Format, typer.Option("--output", "-o", help="Format of the document.")] = (
         Format.TEXT
     )
-    no_color: Annotated[
-        bool, typer.Option("--no-color", help="No colours; NO_COLOR works too.")
-    ] = False
+    no_color: NoColorOption = False
     verbose: VerboseOption = 0
 
     def page(self) -> "Page":
@@ -237,7 +244,6 @@ class Planning:
     ] = False
     prune: PruneOption = False
     force: ForceOption = None
-    parallel: ParallelOption = None
 
 
 @dataclass(frozen=True)
@@ -256,7 +262,6 @@ class Applying:
     ] = None
     prune: PruneOption = False
     force: ForceOption = None
-    parallel: ParallelOption = None
 
 
 # --- commands ----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.report import Endpoint
 
 
-def report(where: Where, part: Part, out: Path, run: Path | None, parallel: int | None) -> Outcome:
+def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
     """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
     from reconciler.engine.history import histories
     from reconciler.engine.world import timestamp
@@ -35,7 +35,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None, parallel: int 
     wanted = choose.wanted(where, part)
     ran = _run(run, wanted) if run else None
     session.introduce(wanted.environment)
-    with session.opened(wanted, parallel) as opened:
+    with session.opened(wanted, part.parallel) as opened:
         at = timestamp(opened.world.clock.now())
         observed = opened.observe()
         told = histories(opened.reading(), observed, opened.width)
