@@ -292,3 +292,44 @@ def test_the_schema_for_editors_has_the_platform(toys: Toys) -> None:
     schema = json.loads(done.stdout)
     assert "Shelf" in schema["properties"]["kind"]["enum"]
     assert "shelves" in schema["$defs"]["environment"]["properties"]
+
+
+FILE = """\
+spec: {file: "${version}.txt", metrics: "${version}.json", accept: [{metric: AUC, atLeast: "0.8"}]}
+"""
+
+
+@pytest.fixture
+def taken(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> Toys:
+    """A model whose versions are files that somebody else makes."""
+    head, _, tail = YAML.partition("spec:\n  training")
+    monkeypatch.setitem(globals(), "YAML", head + FILE + tail[tail.index("---") :])
+    toys.want("1")
+    for name, value in {"1": 0.9, "2": 0.9, "3": 0.7}.items():
+        (toys.folder / "data" / f"{name}.json").write_text(json.dumps({"AUC": value}))
+    return toys
+
+
+def test_a_file_that_somebody_else_made_is_taken_in_judged_and_proved(taken: Toys) -> None:
+    assert "1 changed, 1 proved" in taken.apply()
+    assert taken.served == "first"
+    assert taken.run("plan", "--detailed-exitcode").returncode == errors.SUCCESS
+    taken.want("3")
+    taken.apply(errors.REFUSED)
+    assert taken.served == "first"
+
+
+def test_a_version_that_was_taken_in_does_not_change_with_its_file(taken: Toys) -> None:
+    taken.apply()
+    (taken.folder / "data" / "1.txt").write_text("changed")
+    assert taken.served == "first"
+    ran = taken.run("plan", "--detailed-exitcode")
+    assert ran.returncode == errors.SUCCESS
+    assert "1.txt changed" in " ".join(ran.stdout.split())
+
+
+def test_a_file_that_is_not_there_is_named(taken: Toys) -> None:
+    taken.want("4")
+    ran = taken.run("apply", "--yes")
+    assert ran.returncode == errors.REFUSED
+    assert "input metrics: 4.json is not in" in " ".join(ran.stdout.split())

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from reconciler import desired
 from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import composed
+from reconciler.engine.taking import Taking
 from reconciler.engine.world import Idle, World
 from reconciler.errors import RefusedError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
 from reconciler.model import Actor
-from reconciler.platforms import platforms
+from reconciler.platforms import FILE, platforms
 from reconciler.platforms.azure import SignIn
 from reconciler.platforms.platform import Means
 from reconciler.stores import Opening, open_store
@@ -154,7 +155,9 @@ def connect(
         targets={kind: of_kind[kind].target(kind) for kind in used},
         idle=dict(_idle(connected.values(), used)) if wanted.whole else {},
         trainers={
-            recipe.trainer: of_engine[recipe.engine].trainer(recipe)
+            recipe.trainer: Taking(data, store)
+            if recipe.engine == FILE
+            else of_engine[recipe.engine].trainer(recipe)
             for recipe in (binding.recipe for binding in wanted.bindings)
         },
         ledger=Ledger(store, opened(environment.store, str)),

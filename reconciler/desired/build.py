@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.platform import Engine, Platform
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+FILE, MODEL, METRICS = "file", "model", "metrics"
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
@@ -61,14 +62,14 @@ def environment(
             problems.append(problem(document.at("spec", trail), f"spec.{trail}: {why}"))
     if problems or store is None:
         return None, problems
-    where = (platforms[name].where(connection) for name, connection in connections.items())
+    where = (platforms[name].where(connection) or name for name, connection in connections.items())
     places = [f"{name} {platforms[name].place(each)}" for name, each in connections.items()]
     made = Environment(
         name=document.data["metadata"]["name"],
         store=store,
         data=data or store,
         connections=connections,
-        where=", ".join(dict.fromkeys(filter(None, where))),
+        where=", ".join(dict.fromkeys(where)),
         places="; ".join(places),
         parallel=limits.get("parallel", 8),
         most_changes_percent=int(limits.get("changes", "30%").removesuffix("%")),
@@ -178,21 +179,54 @@ def expiry_problems(document: Document, today: date | None) -> list[Problem]:
     return [problem(document.at(*trail), f'{".".join(trail)}: "{said}": {why}')] if why else []
 
 
+def training(model: Document) -> Mapping[str, Any]:
+    """How versions are made. Of a model whose files somebody else makes: how they are taken in."""
+    spec = model.data["spec"]
+    if FILE not in spec:
+        found: Mapping[str, Any] = spec["training"]
+        return found
+    inputs = {MODEL: spec[FILE], **({METRICS: spec[METRICS]} if METRICS in spec else {})}
+    return {"engine": FILE, "inputs": inputs, "outputs": {name: name for name in inputs}}
+
+
+def _trail(model: Document, group: str, name: str) -> tuple[str, ...]:
+    """Where an input or parameter is written."""
+    if FILE not in model.data["spec"]:
+        return "spec", "training", group, name
+    return "spec", FILE if name == MODEL else name
+
+
+def source_problems(model: Document) -> list[Problem]:
+    """What is wrong where a model says both, or neither, of where its versions come from."""
+    spec = model.data["spec"]
+    if (FILE in spec) == ("training" in spec):
+        both = "training and file are both here; take one out"
+        why = both if FILE in spec else '"training" is missing, or "file"'
+        return [problem(model.at_key("spec"), f"spec: {why}")]
+    if METRICS in spec and FILE not in spec:
+        why = "metrics are of a file; a training has them among its outputs"
+        return [problem(model.at_key("spec", METRICS), f"spec.{METRICS}: {why}")]
+    if FILE in spec and spec.get("accept") and METRICS not in spec:
+        why = "gates are judged by the metrics; name their file in spec.metrics"
+        return [problem(model.at_key("spec", "accept"), f"spec.accept: {why}")]
+    return []
+
+
 def attempts(model: Document) -> int:
     """How many jobs may be tried for one version."""
-    said: int = model.data["spec"]["training"].get("retry", {}).get("attempts", 2)
+    said: int = training(model).get("retry", {}).get("attempts", 2)
     return said
 
 
 def timeout_s(model: Document) -> float:
     """How long one training of the model may take."""
-    said: str = model.data["spec"]["training"].get("timeout", "2h")
+    said: str = training(model).get("timeout", "2h")
     return int(said[:-1]) * _SECONDS[said[-1]]
 
 
 def max_age_s(model: Document) -> float | None:
     """How old a version of the model may become; None where nothing is said."""
-    said: str | None = model.data["spec"]["training"].get("maxAge")
+    said: str | None = training(model).get("maxAge")
     return None if said is None else int(said[:-1]) * _SECONDS[said[-1]]
 
 
@@ -230,17 +264,17 @@ class Made:
 
 
 def recipe(
-    training: Part, binding: Document, budget: Budget, engine: Engine, environment: Environment
+    block: Part, binding: Document, budget: Budget, engine: Engine, environment: Environment
 ) -> tuple[Made | None, list[Problem]]:
     """How the binding's version is made; None, and why, if the two do not fit together."""
-    model = training.document
+    model, said = block.document, training(block.document)
     making = _Making(model, binding)
     gates = len(model.data["spec"].get("accept", ()))
     budget.take(binding.at("spec", "model"), gates + making.values, making.characters)
     inputs = tuple(making.filled("inputs"))
     parameters = tuple(making.filled("parameters"))
     try:
-        how = engine.how(training, environment)
+        how = engine.how(block, environment)
     except ConfigurationError as exc:
         return None, [*exc.problems, *making.problems]
     if not making.problems:
@@ -249,11 +283,11 @@ def recipe(
     if making.problems:
         return None, making.problems
     recipe = Recipe(
-        engine=training.data["engine"],
+        engine=said["engine"],
         place=how.place,
         inputs=inputs,
         parameters=parameters,
-        outputs=tuple(training.data["outputs"].items()),
+        outputs=tuple(said["outputs"].items()),
         how=tuple(how.settings.items()),
         code=how.code,
     )
@@ -292,13 +326,12 @@ class _Making:
         )
 
     def _templates(self) -> Iterator[str]:
-        training = self._model.data["spec"]["training"]
         for group in ("inputs", "parameters"):
-            yield from training.get(group, {}).values()
+            yield from training(self._model).get(group, {}).values()
 
     def filled(self, group: str) -> Iterator[tuple[str, str]]:
         """The pairs of `inputs` or `parameters` without placeholders."""
-        for name, template in self._model.data["spec"]["training"].get(group, {}).items():
+        for name, template in training(self._model).get(group, {}).items():
 
             def fill(found: re.Match[str], name: str = name) -> str:
                 return self._value(found, (group, name))
@@ -316,7 +349,7 @@ class _Making:
         return ""
 
     def _refuse(self, found: re.Match[str], where: tuple[str, str]) -> None:
-        name, trail = found[1], ("spec", "training", *where)
+        name, trail = found[1], _trail(self._model, *where)
         if name is None:
             message = "${ has no } behind it; write ${version} or ${argument}"
         else:
@@ -331,7 +364,7 @@ class _Making:
         """Complain where the binding's values turn an input into something else than a path."""
         scheme, _, container = data.parts
         for port, path in inputs:
-            trail = ("spec", "training", "inputs", port)
+            trail = _trail(self._model, "inputs", port)
             first, _, rest = path.partition("/")
             if not is_a("dataPath", path):
                 message = f'spec.model: the input "{port}" becomes "{path}", which '

@@ -16,6 +16,7 @@ from reconciler.desired.nodes import problem
 from reconciler.errors import ConfigurationError
 from reconciler.model import Binding, Desired, Environment
 from reconciler.near import near
+from reconciler.platforms.platform import Engine, How
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,6 +93,7 @@ class Resolver:
         self._platforms = platforms
         self._kinds = {name: k for each in platforms.values() for name, k in each.kinds.items()}
         self._engines = {name: e for each in platforms.values() for name, e in each.engines.items()}
+        self._engines[build.FILE] = Engine(lambda *_: How())
         self._root = root
         self._probes = probes
         self._definitions = definitions
@@ -160,7 +162,9 @@ class Resolver:
                 self._models.setdefault(each.name, each)
             more: list[Problem] = []
             if each.valid:
-                engine = self._engines[each.document.data["spec"]["training"]["engine"]]
+                more = build.source_problems(each.document)
+            if each.valid and not more and "training" in each.document.data["spec"]:
+                engine = self._engines[build.training(each.document)["engine"]]
                 more = build.training_problems(self._training(each), engine)
             self.problems.extend(more)
             if each.name and (more or not once):
@@ -204,9 +208,11 @@ class Resolver:
         return self._definitions.creation(*where, kind.creation)
 
     def _recipe(self, each: Declared, model: Declared, site: _Site) -> build.Made | None:
-        name = model.document.data["spec"]["training"]["engine"]
+        name = build.training(model.document)["engine"]
         place = model.document.at("spec", "training", "engine")
-        if site.environment is None or not self._connects(site, "engine", name, place):
+        if site.environment is None:
+            return None
+        if name != build.FILE and not self._connects(site, "engine", name, place):
             return None
         made, problems = build.recipe(
             self._training(model),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GROUP = "reconciler.platforms"
 BUILT_IN = {"studio": "reconciler.platforms.studio", "local": "reconciler.platforms.local"}
+FILE = "file"  # the engine of versions that somebody else makes
 _RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
 
 
@@ -57,7 +58,7 @@ def _installed() -> Iterable[Loader]:
 def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
     """The loaded platforms by name, each kind and engine offered once."""
     found: dict[str, Platform] = {}
-    offered: dict[tuple[str, str], str] = {}
+    offered = {("engine", FILE): "reconciler"}  # which no platform may take
     for name, place, load in loaders:
         platform = _loaded(name, place, load)
         if name in _RESERVED or name in found:

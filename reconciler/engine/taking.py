@@ -1,0 +1,60 @@
+"""Versions that somebody else made: a file of the data is taken into the store.
+
+It is an engine like any other, whose job is to copy. So such a version is claimed, judged by its
+gates, rejected and rolled back as one that was trained; and once it is taken in, nothing that
+happens to the original changes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from reconciler.errors import NotFoundError, RefusedError
+from reconciler.platforms.contract import Job, JobState, Order, Trainer
+from reconciler.stores.contract import Place, name_in
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from reconciler.stores.contract import Store
+
+
+class Taking(Trainer):
+    """Copies from the data to the store. A job that is done has a file of its own there."""
+
+    def __init__(self, data: Store, store: Store) -> None:
+        self._data = data
+        self._store = store
+
+    def start(self, job: str, order: Order) -> None:
+        """Copy the files, and note at last that all are there."""
+        made = {}
+        for role, place in order.inputs.items():
+            file = self._data.get(_name(self._data, place))
+            if file is None:
+                raise NotFoundError(f"there is no {place.uri}; put it there")
+            self._store.put(_name(self._store, order.outputs[role]), file.content)
+            made[role] = order.outputs[role].uri
+        self._store.put(_done(job), json.dumps(made).encode())
+
+    def look(self, job: str) -> Job:
+        """Finished, if it is noted; else it can be started again."""
+        done = self._store.get(_done(job))
+        if done is None:
+            return Job(JobState.NOT_STARTED)
+        made = parse_json(done.content)
+        return Job(JobState.FINISHED, outputs={role: Place(uri) for role, uri in made.items()})
+
+    def cancel(self, job: str) -> None:
+        """Nothing: a copy ends with the call that makes it."""
+
+
+def _done(job: str) -> str:
+    return f"_taken/{job}.json"
+
+
+def _name(store: Store, place: Place) -> str:
+    name = name_in(store.base, place.uri)
+    if name is None:
+        raise RefusedError(f"{place.uri} is not in {store.uri}")
+    return name
