@@ -345,7 +345,7 @@ class Swapping:
 
     def _proved(self, swap: Swap, observed: Observed, proof: Proof) -> Again | Ended:
         if self._unheard:  # another run, which was as deaf, may have taken it back
-            self._verdicts.reject_for_silence(self._unheard)
+            self._verdicts.reject(self._unheard, silent=True)
         record = replace(swap.record, bound=swap.record.wanted, proved=True)
         record = replace(record, settings=settings_to_keep(self._binding, observed.live))
         self._keep(record, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
@@ -376,10 +376,10 @@ class Swapping:
             if swap.is_the_last:
                 return self._telling.failed(f"{unheard}; there is no way back", UNPROVED)
             self._unheard = unheard
-            return self._not_proved(swap, unheard)
+            return self._not_proved(swap, unheard, silent=True)
         if not self._unheard:
             return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
-        self._verdicts.take_back(self._unheard)
+        self._verdicts.take_back()
         said = (
             f"{self._unheard}; swapped back, and the model before does not answer either: "
             f"{exc.message}; so version {self._binding.version.version} is not rejected; mend the "
@@ -387,15 +387,14 @@ class Swapping:
         )
         return self._telling.failed(said, UNPROVED)
 
-    def _not_proved(self, swap: Swap, why: str, proof: Proof | None = None) -> Again | Ended:
+    def _not_proved(
+        self, swap: Swap, why: str, proof: Proof | None = None, *, silent: bool = False
+    ) -> Again | Ended:
         """Reject the version, so that no run binds it again; the next look finds the way back."""
         if self.disproved:
             said = f"{self.disproved}; and the way back could not be proved: {why}"
             return self._telling.failed(said, UNPROVED, proof)
-        if why == self._unheard:
-            self._verdicts.reject_for_silence(why)
-        else:
-            self._verdicts.reject(why)
+        self._verdicts.reject(why, silent=silent)
         previous = swap.record.previous
         if previous is None or swap.is_the_last:
             return self._telling.failed(f"{why}; there is no way back", UNPROVED, proof)

@@ -8,7 +8,6 @@ from reconciler.engine.world import timestamp
 
 if TYPE_CHECKING:
     from reconciler.engine.steps import Shared
-    from reconciler.ledger import Entry
     from reconciler.model import Binding
 
 
@@ -27,27 +26,18 @@ class Verdicts:
             if entry is not None and entry.manifest.refused != why:
                 self._ledger.note_refusal(entry, why)
 
-    def reject(self, why: str) -> None:
-        """Keep why no run may bind it: what an endpoint answered. That outranks silence."""
+    def reject(self, why: str, *, silent: bool = False) -> None:
+        """Keep why no run may bind it; `silent`: for no answer, which replaces no other reason."""
         with self._lock:
             entry = self._ledger.read(self._version)
-            if entry is not None and entry.manifest.rejected != why:
-                self._reject(entry, why)
+            if entry is None or (entry.manifest.rejected and (silent or not entry.manifest.silent)):
+                return
+            at, by = timestamp(self._world.clock.now()), str(self._world.actor)
+            self._ledger.reject(entry, why, at, by, silent=silent)
 
-    def reject_for_silence(self, why: str) -> None:
-        """The same where it gave no answer, which takes the place of no other reason."""
+    def take_back(self) -> None:
+        """Take a rejection for silence back: the previous model is silent too."""
         with self._lock:
             entry = self._ledger.read(self._version)
-            if entry is not None and not entry.manifest.rejected:
-                self._reject(entry, why)
-
-    def _reject(self, entry: Entry, why: str) -> None:
-        world = self._world
-        self._ledger.reject(entry, why, timestamp(world.clock.now()), str(world.actor))
-
-    def take_back(self, why: str) -> None:
-        """Take the rejection back, if it is this one."""
-        with self._lock:
-            entry = self._ledger.read(self._version)
-            if entry is not None and entry.manifest.rejected == why:
+            if entry is not None and entry.manifest.silent:
                 self._ledger.reject(entry, "")

@@ -211,10 +211,12 @@ class Ledger:
         entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder and file == MODEL_FILE else None
         return entry.manifest if entry else None
 
-    def reject(self, entry: Entry, reason: str, at: str = "", by: str = "") -> Entry:
+    def reject(
+        self, entry: Entry, reason: str, at: str = "", by: str = "", *, silent: bool = False
+    ) -> Entry:
         """The entry of a version that no run binds again; "" takes a rejection back."""
-        manifest = replace(entry.manifest, rejected=reason, rejected_at=at, rejected_by=by)
-        return self.write(entry, manifest)
+        rejected = replace(entry.manifest, rejected=reason, rejected_at=at, rejected_by=by)
+        return self.write(entry, replace(rejected, silent=silent))
 
     def note_refusal(self, entry: Entry, reason: str) -> Entry:
         """The entry with the reason why its gates did not accept it."""

@@ -73,7 +73,8 @@ class Manifest:
 
     `claimed_by` is the run that began it, for git `commit`, and `forced` why it overrode limits.
     `refused` says why its gates did not accept it when they were last asked; `rejected` why no run
-    may bind it again, and since when and by whom that is so ("" where nobody noted it).
+    may bind it again, and since when and by whom that is so ("" where nobody noted it); `silent`,
+    that it was for no answer at all, which may have been the endpoint's fault.
     """
 
     version: Version
@@ -89,6 +90,7 @@ class Manifest:
     rejected: str = ""
     rejected_at: str = ""
     rejected_by: str = ""
+    silent: bool = False
 
     @property
     def rejection(self) -> str:

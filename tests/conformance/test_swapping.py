@@ -71,15 +71,16 @@ def test_a_rejection_that_another_run_takes_back_lets_the_candidate_be_judged_an
     before = adopted(lab, "breast-cancer")
     want(lab, "breast-cancer", "2026-11")
     unanswered(lab, "breast-cancer")
-    reject = Verdicts.reject_for_silence
+    reject = Verdicts.reject
 
-    def taken_back(self: Verdicts, why: str) -> None:
-        reject(self, why)
-        self.take_back(why)
+    def taken_back(self: Verdicts, why: str, *, silent: bool = False) -> None:
+        assert silent
+        reject(self, why, silent=True)
+        self.take_back()
         del lab.cloud.faults.around  # and now it answers
         monkeypatch.undo()
 
-    monkeypatch.setattr(Verdicts, "reject_for_silence", taken_back)
+    monkeypatch.setattr(Verdicts, "reject", taken_back)
     assert lab.apply().failures == ()
     assert served(lab, "breast-cancer") != before
     assert lab.plan().converged
