@@ -38,18 +38,14 @@ def _shortened(details: Details, room: int) -> str:
         return details.text
     left = room - length(replace(details, items=(), diff=details.diff[:1]).text) - 4
     most = left // 2 if details.diff else left
-    items = tuple(without_middle(details.items, most, _lines_left_out, "\n"))
+    items = tuple(without_middle(details.items, most, lambda n: f"- *{_left_out(n)}*", "\n"))
     left -= length("\n".join(items))
-    diff = tuple(without_middle(details.diff, left, _left_out_of_diff, "\n"))
+    diff = tuple(without_middle(details.diff, left, lambda n: f"# {_left_out(n)}", "\n"))
     return replace(details, items=items, diff=diff).text
 
 
-def _lines_left_out(count: int) -> str:
-    return f"- *{counted(count, 'line')} left out: there is more than a comment may hold*"
-
-
-def _left_out_of_diff(count: int) -> str:
-    return f"# {counted(count, 'line')} left out"
+def _left_out(count: int) -> str:
+    return f"{counted(count, 'line')} left out: there is more than a comment may hold"
 
 
 def _folds_left_out(count: int) -> str:

@@ -63,9 +63,11 @@ def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
     lines = _place(look, fleet)
     lines += _members(look, fleet)
     lines += look.lines(why_of(fleet), 4)
-    lines += look.lines(_training_takes(fleet), 4)
-    for said, judgement in zip(gates_of(fleet), change.gates, strict=True):
-        lines += _spaced(look, said, gate_color(judgement))
+    if time := about(fleet.members):
+        lines += look.lines(f"training takes {time}", 4)
+    for gate, judgement in zip(gates_of(fleet), change.gates, strict=True):
+        color = gate_color(judgement)
+        lines += _on_one_line(look, gate, color) or look.lines(gate, 4, color, hang=2)
     for diff in words.shown_diffs(change, look.verbose):
         lines += look.lines(_diff(diff), 4, hang=2)
     return lines + _warnings(look, change.warnings)
@@ -76,16 +78,9 @@ def _place(look: Look, fleet: Fleet[Change]) -> list[str]:
     sources = listed(str(each.source) for each in fleet.members if each.source.path)
     if not sources:
         return look.lines(fleet.address, 4, "dim")
-    address, source = look.clean(fleet.address), look.clean(common(sources))
-    whole = f"    {address} {look.clean('·')} {source}"
-    if cells(whole) <= look.width:
-        return [look.paint(whole, "dim")]
-    return look.lines(address, 4, "dim") + look.lines(source, 4, "dim")
-
-
-def _training_takes(fleet: Fleet[Change]) -> str:
-    time = about(fleet.members)
-    return f"training takes {time}" if time else ""
+    address, source = fleet.address, common(sources)
+    apart = look.lines(address, 4, "dim") + look.lines(source, 4, "dim")
+    return _on_one_line(look, f"{address} · {source}", "dim") or apart
 
 
 def _members(look: Look, fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> list[str]:
@@ -97,12 +92,10 @@ def _members(look: Look, fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -
     return look.lines(f"the same for {', '.join(names)}{gap}{last}", 4, hang=2)
 
 
-def _spaced(look: Look, text: str, color: str) -> list[str]:
-    """The text with its own blanks where it fits one line; wrapped where it does not."""
-    whole = " " * 4 + look.clean(text)
-    if cells(whole) <= look.width:
-        return [look.paint(whole, color)]
-    return look.lines(text, 4, color, hang=2)
+def _on_one_line(look: Look, text: str, color: str) -> list[str]:
+    """The text with its own blanks, where one line has room for it; else nothing."""
+    line = " " * 4 + look.clean(text)
+    return [look.paint(line, color)] if cells(line) <= look.width else []
 
 
 def _diff(diff: FieldDiff) -> str:
@@ -163,14 +156,10 @@ def _proof_row(look: Look, fleet: Fleet[Proof], report: Report | None) -> list[s
     ]
     if report is None:
         return row
-    changed = sum(each.address in report.done for each in fleet.members)
-    return [*row, _changed(changed, len(fleet.members))]
-
-
-def _changed(changed: int, count: int) -> str:
-    if changed in (0, count):
-        return "changed" if changed else "unchanged"
-    return f"{changed:,} changed"
+    changed = sum(proof.address in report.done for proof in fleet.members)
+    if changed in (0, len(fleet.members)):
+        return [*row, "changed" if changed else "unchanged"]
+    return [*row, f"{changed:,} changed"]
 
 
 def _unproved(look: Look, report: Report) -> list[str]:
@@ -184,16 +173,14 @@ def _unproved(look: Look, report: Report) -> list[str]:
 def _failures(look: Look, report: Report) -> list[str]:
     lines: list[str] = []
     for fleet in failure_fleets(report.failures, report.done):
-        lines.append(look.line(_failed(fleet, report), "red"))
+        failure = fleet.first
+        after = words.after_change(report, failure.address)
+        head = f"✗ {fleet.label}   failed{after} (exit code {failure.exit_code})"
+        lines.append(look.line(head, "red"))
         lines += look.lines(fleet.address, 4, "dim")
         lines += _members(look, fleet)
         lines += look.lines(message_of(fleet), 4)
     return lines
-
-
-def _failed(fleet: Fleet[Failure], report: Report) -> str:
-    after = words.after_change(report, fleet.first.address)
-    return f"✗ {fleet.label}   failed{after} (exit code {fleet.first.exit_code})"
 
 
 def proofs_text(proofs: Iterable[Proof], look: Look = PLAIN) -> str:

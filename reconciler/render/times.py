@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.model import LEAST_RUNS, Change, Forecast
 from reconciler.render.cells import counted
@@ -19,7 +19,10 @@ def trainings(changes: Iterable[Change]) -> str:
     said = counted(len(every), "training")
     if None in every:
         return said  # nobody asked: an offline plan
-    known = {service: [f for f in group if _is_known(f)] for service, group in found.items()}
+    known = {
+        service: [f for f in group if f is not None and f.seconds is not None]
+        for service, group in found.items()
+    }
     seconds = _all_together({service: group for service, group in known.items() if group})
     if seconds is None:
         return f"{said}, how long is {_known_after(every)}"
@@ -52,18 +55,14 @@ def _by_service(changes: Iterable[Change]) -> dict[str, list[Forecast | None]]:
     return {service: list(by_key.values()) for service, by_key in found.items()}
 
 
-def _all_together(by_service: dict[str, list[Forecast | None]]) -> float | None:
+def _all_together(by_service: Mapping[str, Sequence[Forecast | None]]) -> float | None:
     """The seconds that all of them take, for services train beside each other; None: not known."""
     times = [_one_service(group) for group in by_service.values()]
     known = [seconds for seconds in times if seconds is not None]
     return max(known) if known and len(known) == len(times) else None
 
 
-def _is_known(forecast: Forecast | None) -> bool:
-    return forecast is not None and forecast.seconds is not None
-
-
-def _one_service(forecasts: list[Forecast | None]) -> float | None:
+def _one_service(forecasts: Sequence[Forecast | None]) -> float | None:
     """The seconds that the jobs of one service take: round after round, so many at once as run."""
     known = [(f.seconds, f.at_once) for f in forecasts if f is not None and f.seconds is not None]
     if len(known) < len(forecasts):
