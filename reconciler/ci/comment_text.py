@@ -60,7 +60,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Context:
-    """What a comment says beside the document: the plan it is of, by which version of this
+    """All that a comment says beside the document: the plan it is of, by which version of this
     program it is written, and the comment that it takes the place of.
 
     `forked` says that the plan was made by code of a fork, which nobody has reviewed.
@@ -117,7 +117,7 @@ def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tu
 def proposal(
     reasons: Sequence[str], plan: Plan, context: Context, most: int = MOST_CHARACTERS
 ) -> str:
-    """What the pull request of `retrain` says: why, and what merging would do."""
+    """The text of the pull request of `retrain`: why, and what merging would do."""
     head = [
         headed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
         f"- … and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else "",

@@ -1,6 +1,6 @@
-"""What is folded away below a comment's head, and loses its middle where there is no room for all.
+"""The folds below a comment's head, which lose their middle where there is no room for all.
 
-What is taken out are whole lines of our own, so that no fence and no tag stays open. Text of
+Only whole lines of our own are taken out, so that no fence and no tag stays open. Text of
 others never begins a line.
 """
 

@@ -15,7 +15,7 @@ _CUT = "\n*The rest is left out: there is more than a page may hold.*\n"
 
 
 def summary_markdown(document: str, findings: Sequence[Finding]) -> str:
-    """What is wrong, all of it, and the document below."""
+    """All findings, and the document below."""
     if not findings:
         return document
     items = "\n".join(_item(finding) for finding in findings)
@@ -34,7 +34,7 @@ def _place(finding: Finding) -> str:
 
 
 def page_markdown(outcome: Outcome) -> str:
-    """What a command showed, or planned before it ended, as Markdown."""
+    """The document that a command showed, or planned before it ended, as Markdown."""
     if (document := outcome.document or outcome.planned) is None:
         return ""
     if isinstance(document, Kept):
@@ -68,7 +68,7 @@ def cut_markdown(text: str, most_bytes: int) -> str:
 
 
 def _open_after(line: str, still_open: list[str]) -> list[str]:
-    """What closes what is open after the line, outermost first."""
+    """The ends of all that is open after the line, outermost first."""
     if still_open and f"{line}\n" == still_open[-1].lstrip("\n"):
         return still_open[:-1]
     if still_open and still_open[-1].startswith("`"):

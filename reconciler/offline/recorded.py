@@ -30,7 +30,7 @@ _KEPT_QUERY = ("api-version", "$skiptoken", "$skip", "$top", "$filter")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a management API answered: its status and the JSON, without secrets."""
+    """One answer of a management API: its status and the JSON, without secrets."""
 
     status: int
     body: Any
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass
 class Answers:
-    """What was heard: of management APIs by URL, of stores by their URIs.
+    """The answers that were heard: of management APIs by URL, of stores by their URIs.
 
     `ours` is how the URLs of the stores begin, which are heard as stores and not here.
     """
@@ -101,7 +101,7 @@ class NoToken(AccessToken):
         """Nothing: there is no way to sign in."""
 
     def __repr__(self) -> str:
-        """What it is."""
+        """Its name."""
         return "NoToken()"
 
     def check(self) -> None:

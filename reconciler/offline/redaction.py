@@ -1,4 +1,4 @@
-"""What may be kept of an answer: what plans ask for, and no secret.
+"""The part of an answer that may be kept: it is all that plans ask for, and holds no secret.
 
 A member that holds a secret keeps its name and says `***`, a URI keeps `?***` in the place of its
 query: whether a service has a secret somewhere decides some plans, what it is decides none.

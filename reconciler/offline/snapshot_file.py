@@ -54,7 +54,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was heard, when, at which commit of git ("" if nobody knew), and by which program.
+    """The answers that were heard, when, at which commit ("" if nobody knew), by which program.
 
     `emulator` is where an emulator was, "" on a real cloud.
     """
@@ -87,7 +87,7 @@ def snapshot_in(document: dict[str, Any]) -> Snapshot:
 
 
 def _claims(taken: Snapshot) -> Iterator[tuple[str, object, str]]:
-    """What must hold of each part, beside its type."""
+    """Whether each part is as it must be beside its type, and the words where it is not."""
     yield "at:", _MOMENT.fullmatch(taken.at), "must be a moment like 2026-11-23T14:09:57Z"
     yield "commit:", _COMMIT.fullmatch(taken.commit), "must be 40 or 64 hex digits, or empty"
     for url, answer in taken.answers.management.items():

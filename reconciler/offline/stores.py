@@ -1,4 +1,4 @@
-"""What a store answered once, and a store that has no other answers.
+"""The answers that a store gave once, and a store that has no others.
 
 Kept are the properties of files, and our own small documents. A list, and a file that is not there,
 are answered where the list that would show it was heard to its end. Whatever is not known so raises
@@ -29,7 +29,7 @@ RECORDS = "_records/"
 
 @dataclass
 class Memory:
-    """What was heard of one store; `listed` are prefixes whose lists were heard to their ends."""
+    """The answers of one store; `listed` are prefixes whose lists were heard to their ends."""
 
     files: dict[str, Properties] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)

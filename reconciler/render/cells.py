@@ -54,7 +54,7 @@ def visible(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """The same, but blanks of any width stay as they are."""
+    """The text as `visible` has it, but with blanks of any width as they are."""
     return _UNUSUAL.sub(lambda char: _shown(char[0]) if is_hidden(char[0]) else char[0], text)
 
 
@@ -178,7 +178,7 @@ class Look:
 
     @property
     def sign(self) -> str:
-        """What stands for text that was cut out."""
+        """The sign in place of text that was cut out."""
         return "..." if self.ascii_only else "…"
 
     def clean(self, text: str) -> str:

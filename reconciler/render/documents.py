@@ -42,7 +42,7 @@ def plan_json(plan: Plan) -> str:
 
 
 def report_json(report: Report) -> str:
-    """What a run did as JSON; `plan` is the last look."""
+    """The report as JSON; `plan` is the last look of the run."""
     document = CODEC.unstructure(report)
     proofs, plan = list(map(_proof, report.proofs)), _plan(report.plan)
     return json_document({"schema": REPORT, **document, "proofs": proofs, "plan": plan})
@@ -61,7 +61,7 @@ def proofs_json(proofs: Iterable[Proof]) -> str:
 
 
 def error_json(exit_code: int, error: str, findings: Iterable[Finding]) -> str:
-    """What ended a command before it had a document: the text, and every problem with its place."""
+    """The error that ended a command before it had a document, and every problem with its place."""
     problems = [
         {**asdict(finding.source), "rule": finding.rule, "message": finding.message}
         for finding in findings

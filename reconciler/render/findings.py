@@ -1,4 +1,4 @@
-"""What people must look at: refusals, failures and problems, each with its place."""
+"""Findings: refusals, failures and problems that people must look at, each with its place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Finding:
 
 
 def plan_findings(plan: Plan) -> list[Finding]:
-    """What a plan refuses or could not read, and the limits that it exceeds."""
+    """The changes that a plan refuses or could not read, and the limits that it exceeds."""
     blocked = _once(
         (change, Finding(change.source, change.code, words.what(change), change.why))
         for change in plan.changes
@@ -47,7 +47,7 @@ def plan_findings(plan: Plan) -> list[Finding]:
 
 
 def report_findings(report: Report) -> list[Finding]:
-    """What failed in a run."""
+    """The failures of a run."""
     sources = {change.address: change.source for change in report.plan.changes}
     return _once(
         (f, Finding(sources.get(f.address, NOWHERE), "failed", "failed", f.message))
@@ -56,7 +56,7 @@ def report_findings(report: Report) -> list[Finding]:
 
 
 def proof_findings(proofs: Iterable[Proof], sources: Mapping[str, Source]) -> list[Finding]:
-    """What is not proved; `sources` says by address where a binding is written."""
+    """The proofs that failed; `sources` says by address where a binding is written."""
     return _once(
         (
             proof,

@@ -1,4 +1,15 @@
-"""Bindings of which the same is to be said, so that a thousand of them are one line."""
+"""Fleets: bindings about which every sentence is equal, so that a thousand of them are one line.
+
+A plan of a thousand endpoints has perhaps three stories to tell. Two changes belong to one fleet
+when all that would be shown of them is equal once their own names, places and numbers are taken
+out. So the key of a group is made of what is shown, and not of the model or the document that they
+come from: whatever is worth a different sentence makes another group by itself.
+
+Two exceptions keep the groups few. Each endpoint of a fleet that is planned for the first time
+serves a model of its own, so what serves before tells changes apart only where that leaves a
+handful of groups. And one trouble that hits many endpoints names another URL and request each time,
+so messages are compared by their gist.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +108,7 @@ def large_fleets(changes: Sequence[Change], verbose: bool = False) -> list[Fleet
 
 
 def work_of(fleet: Fleet[Change]) -> str:
-    """What happens to all of them, and how long their trainings take where that is known."""
+    """The action on all of them, and how long their trainings take where that is known."""
     return ", ".join(listed([words.what(fleet.first), about(fleet.members)]))
 
 
@@ -108,7 +119,7 @@ def before_of(fleet: Fleet[Change]) -> str:
 
 
 def gates_of(fleet: Fleet[Change]) -> list[str]:
-    """What each gate said of all of them: the same, or the range of what it measured."""
+    """Each gate of all of them: its words where they are equal, or the range of its values."""
     by_gate = zip(*(change.gates for change in fleet.members), strict=True)
     return [measures.fleet_gate(judgements) for judgements in by_gate]
 
@@ -155,7 +166,7 @@ def failure_of(fleet: Fleet[Failure], report: Report) -> str:
 
 
 def scored_of(fleet: Fleet[Proof]) -> str:
-    """What all of them scored, or how many different answers there are; "" without any."""
+    """The one answer of all of them, or how many different ones there are; "" without any."""
     scored = listed(measures.scored(proof).removeprefix("scored ") for proof in fleet.members)
     return f"{len(scored):,} different" if len(scored) > 1 else "".join(scored)
 
@@ -227,7 +238,7 @@ def _grouped(
 
 
 def _of_change(change: Change) -> Hashable:
-    """What must be equal. The reason of a refusal by gates repeats their numbers, which may not."""
+    """All that must be equal; a refusal by gates repeats their numbers, which need not be."""
     judged = change.action is Action.BLOCK and any(not j.passed for j in change.gates)
     return (
         *(change.kind, change.action, change.code, change.before, change.after),

@@ -86,7 +86,7 @@ def plan_markdown(plan: Plan) -> str:
 
 
 def report_markdown(report: Report) -> str:
-    """What a run did: counts, failures first, a table of proofs, warnings."""
+    """The report: counts, failures first, a table of proofs, warnings."""
     plan = report.plan
     title = f"## {escaped(plan.environment)}: report ({escaped(plan.cloud)})"
     summary = escaped(words.report_summary(report))
@@ -136,7 +136,7 @@ def how_it_ended(report: Report, most: int | None = None) -> list[str]:
 
 @dataclass(frozen=True)
 class Details:
-    """What is folded away: a title, items that are Markdown, and lines of a diff."""
+    """A fold: a title, items that are Markdown, and lines of a diff."""
 
     title: str
     items: tuple[str, ...]
@@ -152,7 +152,7 @@ class Details:
 
 @dataclass(frozen=True)
 class Body:
-    """What pages and comments show of a plan or a run. All of it is Markdown already."""
+    """The parts of a plan or a run that pages and comments show, as Markdown."""
 
     title: str  # above what is wrong
     wrong: tuple[str, ...]
@@ -162,7 +162,7 @@ class Body:
 
     @property
     def top(self) -> list[str]:
-        """What is wrong and the table."""
+        """The refusals or failures, and the table."""
         rows = table(self.heads, self.rows) if self.rows else ""
         return [headed(self.title, self.wrong), rows]
 
@@ -181,7 +181,7 @@ CHANGES = ("", "binding", "version", "what", "metrics and gates", "risk")
 
 
 def plan_body(plan: Plan, short: Callable[[str], str] = str) -> Body:
-    """What is in the way, a row per fleet, and the details, whose texts `short` may cut."""
+    """The refusals, a row per fleet, and the details, whose texts `short` may cut."""
     found = fleets(change for change in plan.changes if words.worth_showing(change))
     wrong = (_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK)
     rows, details = map(_change_row, found), (_change_details(fleet, short) for fleet in found)
@@ -221,7 +221,7 @@ def _change_details(fleet: Fleet[Change], short: Callable[[str], str]) -> Detail
 
 
 def _own_gates(fleet: Fleet[Change]) -> list[str]:
-    """What the gates said of each member, where the row has no more than ranges."""
+    """The gates of each member, where the row has no more than ranges."""
     if len({each.gates for each in fleet.members}) == 1:
         return []
     return [f"{each.name}: {measures.gate(j)}" for each in fleet.members for j in each.gates]
@@ -231,7 +231,7 @@ PROOFS = ("", "binding", "version", "read back", "scored")
 
 
 def report_body(report: Report, short: Callable[[str], str] = str) -> Body:
-    """What failed, a row per fleet of proofs, and the details, whose texts `short` may cut."""
+    """The failures, a row per fleet of proofs, and the details, whose texts `short` may cut."""
     failed = [
         f"{named(fleet)} ({escaped(fleet.address)}): {escaped(failure_of(fleet, report))}"
         for fleet in failure_fleets(report.failures, report.done)

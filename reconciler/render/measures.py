@@ -45,7 +45,7 @@ def gate(judgement: Judgement) -> str:
 
 
 def fleet_gate(judgements: Sequence[Judgement]) -> str:
-    """What one gate said of several: the same as of each, or the range of what it measured."""
+    """One gate of several bindings: its words where they are equal, or the range of its values."""
     told = listed(map(gate, judgements))
     if len(told) == 1:
         return told[0]

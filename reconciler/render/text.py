@@ -110,7 +110,7 @@ def _warnings(look: Look, warnings: Iterable[str]) -> list[str]:
 
 
 def report_text(report: Report, look: Look = PLAIN) -> str:
-    """What a run did: proofs, failures, warnings, and a line that counts them."""
+    """The report: proofs, failures, warnings, and a line that counts them."""
     plan = report.plan
     lines = look.lines(f"{plan.environment} · report · {plan.cloud}", color="bold")
     lines += _block(_proofs(look, report.proofs, report))
@@ -184,7 +184,7 @@ def _failures(look: Look, report: Report) -> list[str]:
 
 
 def proofs_text(proofs: Iterable[Proof], look: Look = PLAIN) -> str:
-    """What each endpoint serves and answers, and how many are proved."""
+    """The proofs: the model and answer of each endpoint, and how many are proved."""
     shown = tuple(proofs)
     lines = [*_proofs(look, shown), ""] if shown else []
     return _document([*lines, *look.lines(words.proofs_summary(shown))])

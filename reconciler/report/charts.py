@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn, and the words for those who do not see it; the first line has every label."""
+    """A drawing, and its words for those who do not see it; the first line has every label."""
 
     id: str
     title: str

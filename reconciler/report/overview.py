@@ -1,4 +1,4 @@
-"""What the page of an environment is made of, and how its parts are grouped to stay readable."""
+"""The parts of an environment's page, grouped so that a large one stays readable."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class VersionOf:
 
     @property
     def whys(self) -> list[str]:
-        """What is wrong with some of them, each reason once."""
+        """The reasons why some of them cannot be used, each once."""
         return list(dict.fromkeys(one.why for one in self.made if one.why))
 
     def figures(self, metric: str) -> Figures | None:
@@ -220,7 +220,7 @@ def _bounds(endpoints: Sequence[Endpoint]) -> tuple[tuple[Rule, float], ...]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a run did about one model, at one endpoint or alike at many; last at `at`."""
+    """The work of a run on one model, at one endpoint or alike at many; last at `at`."""
 
     at: str
     what: tuple[str, ...]
@@ -232,7 +232,7 @@ class Done:
 
 
 def done(endpoints: Iterable[Endpoint]) -> list[Done]:
-    """What was done, newest first, alike things of one run in one line."""
+    """The work of all runs, newest first; alike things of one run are one line."""
     found: dict[Done, tuple[str, list[str]]] = {}
     for one in endpoints:
         for line in _done_at(one):
@@ -244,7 +244,7 @@ def done(endpoints: Iterable[Endpoint]) -> list[Done]:
 
 
 def _done_at(one: Endpoint) -> Iterator[Done]:
-    """What was done at one endpoint, a line for each run and model."""
+    """The work at one endpoint, a line for each run and model."""
     alike: dict[tuple[str, str, str], list[tuple[str, Event]]] = {}
     for what, event in _told(one.history.events):
         alike.setdefault((event.run, event.commit, event.name), []).append((what, event))

@@ -135,7 +135,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """What is printed: text without anything that hides or turns text around."""
+    """The value as it is printed: without anything that hides or turns text around."""
     return visible(value) if type(value) is str else value
 
 
