@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import applying, comparing, offline, planning
+from tests.benchmarks import applying, comparing, files, offline, planning
 from tests.benchmarks.program import cloud
 from tests.benchmarks.rows import MISSED, Row, Setting
 
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "definitions": comparing.definitions,
     "new": planning.new_services,
     "classic": planning.classic_endpoints,
+    "files": files.model_files,
     "growth": planning.growth,
     "apply": applying.classic_endpoints,
     "apply-new": applying.new_services,

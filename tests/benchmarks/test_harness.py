@@ -19,6 +19,7 @@ ROWS = [
     ("Classic endpoints of one service", "<= 1 s"),
     ("retrains, swaps, proofs, Classic: wall ÷ bound", "<= 1.25"),
     ("sequential script on 1 endpoints: per endpoint", ">= 15 times"),
+    ("4 model files in a folder store, whole process", "<= 1 s"),
     ("CPU per binding, no-op plan, New, 20 kB", "<= 2 ms"),
     ("growth of plan CPU", "<= 1.1"),
     ("growth of plan time", "<= 1.1"),
