@@ -229,7 +229,8 @@ class BindingRun:
         settled(self._world, observed)
         health = Health(HealthCode.HEALTHY, "the settings were read back")
         proof = self._telling.proof or make_proof(self.binding, observed.live, health)
-        return self._telling.ended(Ended(proof=proof, changed=True), "proved")
+        how = "declared only" if proof.declared_only else "proved"
+        return self._telling.ended(Ended(proof=proof, changed=True), how)
 
     # --- trouble --------------------------------------------------------------------------------
 
