@@ -1,4 +1,4 @@
-"""Proof on demand: read an endpoint back and score its probe, changing nothing."""
+"""What an endpoint answers, before and after a change and on demand, and what that proves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from reconciler.engine.lifecycle import gone
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
-from reconciler.errors import ProofError, ReconcilerError, redact
+from reconciler.errors import (
+    ProofError,
+    ReconcilerError,
+    RefusedError,
+    StoppedError,
+    UnauthorizedError,
+    redact,
+)
 from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness, served
 
 if TYPE_CHECKING:
@@ -87,6 +94,36 @@ def answer(target: Target, binding: Binding) -> Answer:
     except Exception as exc:
         log.error("%s: a bug of ours\n%s", binding.name, redact(traceback.format_exc()))
         raise ProofError(f"a bug of ours: {type(exc).__name__}: {exc}") from exc
+
+
+def score_before(target: Target, binding: Binding, *, forward: bool) -> Score | None:
+    """The answer before the swap; None where the endpoint gives none.
+
+    Who may not score, or asks what the service does not understand, could not prove the candidate
+    either: a swap forward, which nothing urges, does not begin.
+    """
+    if not asks(target, binding):
+        return None
+    try:
+        return answer(target, binding).score
+    except ReconcilerError as exc:
+        if isinstance(exc, StoppedError):
+            raise
+        if forward and isinstance(exc, UnauthorizedError | RefusedError):
+            raise
+        log.info("%s could not be scored before the swap: %s", binding.name, exc.message)
+        return None
+
+
+def wrong_probe(binding: Binding, before: Score | None) -> str:
+    """Why the probe itself is wrong: a swap changes no columns, so the present model has them.
+
+    Found out before the swap, or a slip in `columns` would cost the candidate its version.
+    """
+    if before is None or binding.probe is None:
+        return ""
+    missing = verify.missing_columns(binding.probe, before)
+    return f"before the endpoint is changed, {missing}; correct spec.verify" if missing else ""
 
 
 def _of_absent(binding: Binding, live: Live, health: Health) -> Proof:

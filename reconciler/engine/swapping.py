@@ -11,7 +11,6 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler import verify
 from reconciler.engine.lifecycle import wanted_model
 from reconciler.engine.prove import (
     answer,
@@ -20,6 +19,8 @@ from reconciler.engine.prove import (
     judge,
     make_proof,
     names_another,
+    score_before,
+    wrong_probe,
 )
 from reconciler.engine.steps import Again, Ended, Goal
 from reconciler.engine.world import timestamp, with_event
@@ -35,7 +36,6 @@ from reconciler.errors import (
     UnavailableError,
     UnreachableError,
     UnreadableError,
-    WireError,
 )
 from reconciler.model import (
     ArtifactState,
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRONG_PROBE = ("BadArgument", "BadUserArgument")  # what the service says of inputs (§4.8)
 COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
 
 
@@ -141,7 +140,7 @@ class Swapping:
             return ""
         self._asked = True
         try:
-            return self._wrong_probe(self._score_before(not observed.newborn))
+            return wrong_probe(self._binding, self._before(not observed.newborn))
         except UnauthorizedError:
             if self._goal is Goal.TRAINED:  # whoever only trains need not be let to score
                 return ""
@@ -150,8 +149,8 @@ class Swapping:
     def begin(self, observed: Observed, change: Change) -> Again | Ended:
         """Note the way back, then swap: forward, or back when `change` says so."""
         forward = change.code != Reason.ROLL_BACK
-        before = self._score_before(forward and change.code != Reason.CREATED)
-        if forward and (why := self._wrong_probe(before)):
+        before = self._before(forward and change.code != Reason.CREATED)
+        if forward and (why := wrong_probe(self._binding, before)):
             return self._telling.failed(why, REFUSED)
         if forward and observed.artifact.refused:
             self._verdicts.refuse("")
@@ -180,38 +179,8 @@ class Swapping:
             swap.record = self._keep(replace(noted, bound=noted.wanted))
         self._swap = swap
 
-    def _score_before(self, forward: bool) -> Score | None:
-        """The answer before the swap; None where the endpoint gives none.
-
-        Who may not score, or asks what the service does not understand, could not prove the
-        candidate either: a swap forward, which nothing urges, does not begin.
-        """
-        if not asks(self._target, self._binding):
-            return None
-        try:
-            return answer(self._target, self._binding).score
-        except ReconcilerError as exc:
-            if isinstance(exc, StoppedError):
-                raise
-            if forward and isinstance(exc, UnauthorizedError | RefusedError):
-                raise
-            if forward and isinstance(exc, WireError) and exc.code in WRONG_PROBE:
-                raise RefusedError(
-                    f"before it is changed, the endpoint refuses the probe: {exc.message}; correct "
-                    "spec.verify"
-                ) from exc
-            log.info("%s could not be scored before the swap: %s", self._binding.name, exc.message)
-            return None
-
-    def _wrong_probe(self, before: Score | None) -> str:
-        """Why the probe itself is wrong: a swap changes no columns, so the present model has them.
-
-        Found out before the swap, or a slip in `columns` would cost the candidate its version.
-        """
-        if before is None or self._binding.probe is None:
-            return ""
-        missing = verify.missing_columns(self._binding.probe, before)
-        return f"before the endpoint is changed, {missing}; correct spec.verify" if missing else ""
+    def _before(self, forward: bool) -> Score | None:
+        return score_before(self._target, self._binding, forward=forward)
 
     def _record(self, observed: Observed, change: Change, before: Score | None) -> Record:
         """What is noted before a swap. A roll-back keeps its own model as the way back, so that

@@ -241,7 +241,7 @@ def test_a_probe_that_the_service_does_not_understand_begins_no_swap(
     probe.write_text('{"Inputs": {"no_such_input": {"ColumnNames": ["a"], "Values": [["1"]]}}}')
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.REFUSED
-    assert "before it is changed, the endpoint refuses the probe" in failure.message
+    assert "the endpoint refuses the probe" in failure.message
     assert "correct spec.verify" in failure.message
     lab.clock.advance(60)
     assert served(lab, name) == before

@@ -10,7 +10,13 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError
+from reconciler.errors import (
+    NotFoundError,
+    RefusedError,
+    UnauthorizedError,
+    UnreadableError,
+    WireError,
+)
 from reconciler.model import Score
 from reconciler.platforms.studio.members import member, objects
 
@@ -20,6 +26,10 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
     from reconciler.http.credentials import Credential
     from reconciler.model import Binding, Probe
+
+
+SCORING = "scoring the probe"
+WRONG_PROBE = ("BadArgument", "BadUserArgument")  # what the service says of inputs (§4.8)
 
 
 class Doors:
@@ -50,13 +60,19 @@ class Doors:
 def score(http: Http, base: str, credential: Credential, probe: Probe) -> Score:
     """The answer to a probe at a scoring base (no trailing slash).
 
-    Raises WireError; 503 `InitializingContainers` is an UnavailableError: ask again.
+    Raises WireError; 503 `InitializingContainers` is an UnavailableError: ask again. RefusedError
+    for a probe that the service does not understand.
     """
     body = json.loads(probe.request)
     query = "?api-version=2.0" + ("&format=swagger" if _wants_records(body) else "")
-    answer = http.request(
-        "POST", f"{base}/execute{query}", credential=credential, json=body, what="scoring the probe"
-    )
+    url = f"{base}/execute{query}"
+    try:
+        answer = http.request("POST", url, credential=credential, json=body, what=SCORING)
+    except WireError as exc:
+        if exc.code in WRONG_PROBE:
+            why = f"the endpoint refuses the probe: {exc.message}; correct spec.verify"
+            raise RefusedError(why) from exc
+        raise
     return parse_score(answer.json_object())
 
 
