@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.engine.steps import Course, Ended, Goal
-    from reconciler.model import Desired, Plan
+    from reconciler.model import Desired, NotDeclared, Plan
     from reconciler.plan import Prune
 
 
@@ -77,7 +77,8 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
     """
     force = order.approval.force
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:
-        first = opened.plan()
+        seen = opened.observe()
+        first = opened.plan_of(seen)
         first = overridden(first) if force else first
         order.page.show(first, to=sys.stderr)
         if ending is not None:
@@ -88,7 +89,7 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
             if ending is not None:
                 ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)
             raise
-        return carry_out(order, opened, first, ending)
+        return carry_out(order, opened, first, seen.lost, ending)
 
 
 def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
@@ -101,11 +102,13 @@ def carry_out(
     order: Order,
     opened: Session,
     first: Plan,
+    lost: NotDeclared,
     ending: Ending | None = None,
     *,
     rolls_back: bool = False,
 ) -> Report:
-    """The report of bringing every binding that the plan changes to where it must be.
+    """The report of bringing every binding that the plan changes to where it must be; `lost` is
+    what was not declared when it was made.
 
     Until there is one, the ending can tell how far that came.
     """
@@ -115,20 +118,23 @@ def carry_out(
     planned = replace(first, commit=order.wanted.commit)
     course = _course(first, goal)
 
-    def so_far(last: Plan = planned, looked: bool = False) -> Report:
+    def so_far(last: Plan = planned, lost: NotDeclared = lost, looked: bool = False) -> Report:
         took_s, signal = time.monotonic() - began, opened.stop.signal
         left = course.unfinished
         report = make_report(last, course.ended, took_s, signal, left, looked=looked)
-        failures = (*report.failures, *lock_failures(opened), *unread_failures(opened))
+        failures = (*report.failures, *lock_failures(opened), *unread_failures(opened, lost))
         return replace(report, forced=order.approval.force, failures=failures)
 
     if ending is not None:
         ending.so_far = so_far
-    ended = run(order, opened, first, goal, course)
+    ended = run(order, opened, first, lost, goal, course)
     if opened.stop.event.is_set():
         return so_far()
-    last = replace(opened.plan(), commit=planned.commit) if ended else planned
-    return so_far(last, looked=True)
+    if not ended:
+        return so_far(looked=True)
+    again = opened.observe()
+    last = replace(opened.plan_of(again), commit=planned.commit)
+    return so_far(last, again.lost, looked=True)
 
 
 def _course(plan: Plan, goal: Goal) -> Course:
@@ -162,7 +168,8 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
 
     began, goal = time.monotonic(), Goal.TRAINED
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
-        first = opened.plan()
+        seen = opened.observe()
+        first = opened.plan_of(seen)
         if any(change.trains for change in first.changes):
             shown = overridden(first) if order.approval.force else first
             order.page.show(shown, to=sys.stderr)
@@ -185,7 +192,7 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
 
         if ending is not None:
             ending.so_far = so_far
-        run(order, opened, first, goal, course)
+        run(order, opened, first, seen.lost, goal, course)
         return so_far(replace(opened.plan(), commit=planned.commit))
 
 
@@ -196,7 +203,9 @@ def _trained_exit_code(report: Report) -> int:
     return codes.pop() if len(codes) == 1 else errors.PARTIAL if codes else errors.SUCCESS
 
 
-def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) -> dict[str, Ended]:
+def run(
+    order: Order, opened: Session, first: Plan, lost: NotDeclared, goal: Goal, course: Course
+) -> dict[str, Ended]:
     """How each binding ended that the plan would change or refuses, by address."""
     from reconciler.engine.run import converge
 
@@ -215,7 +224,7 @@ def run(order: Order, opened: Session, first: Plan, goal: Goal, course: Course) 
             progress,
             parallel=opened.width,
             goal=goal,
-            not_declared=opened.lost.found,
+            not_declared=lost.found,
             course=course,
         )
 
@@ -249,27 +258,27 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
                 for plan in approved if not stop.event.is_set() else ():
                     world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
         finally:
-            opened.lock_lost = lock.lost
             stop.lock = lock if lock.lost else None
 
 
-def unread_failures(opened: Session) -> tuple[Failure, ...]:
+def unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:
     """The failure of a run that was to delete what it could not wholly look for; () for others."""
-    if opened.prune is None or not opened.lost.unread:
+    if opened.prune is None or not lost.unread:
         return ()
     name = opened.wanted.environment.name
-    unread = "; ".join(opened.lost.unread)
+    unread = "; ".join(lost.unread)
     why = f"undeclared endpoints were not deleted, because not everything could be read: {unread}"
     return (Failure(name, f"environment {name}", why, errors.ERROR),)
 
 
 def lock_failures(opened: Session) -> tuple[Failure, ...]:
     """The failure of a run whose lock was taken away; () for any other."""
-    if not opened.lock_lost:
+    lock = opened.stop.lock
+    if lock is None or not lock.lost:
         return ()
     name = opened.wanted.environment.name
     why = (
-        f"the lock was lost while this ran: {opened.lock_lost}; the steps under way were ended, "
+        f"the lock was lost while this ran: {lock.lost}; the steps under way were ended, "
         "and the next run continues from there"
     )
     return (Failure(name, f"environment {name}", why, errors.LOCKED),)

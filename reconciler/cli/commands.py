@@ -142,7 +142,7 @@ def status(where: Where, part: Part) -> Outcome:
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
-        observed = opened.observe()
+        observed = opened.observe().observed
     made = _plan_of(wanted, observed)
     from reconciler.render import status_row
 
@@ -177,7 +177,7 @@ def drift(where: Where, part: Part, out: Path | None, *, detailed: bool) -> Outc
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
-        observed = opened.observe()
+        observed = opened.observe().observed
     found = replace(_without_what_waits(_plan_of(wanted, observed)), commit=wanted.commit)
     drifted = any(change.drift is not None for change in found.changes)
     unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)

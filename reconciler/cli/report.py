@@ -37,9 +37,10 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
         at = timestamp(opened.world.clock.now())
-        observed = opened.observe()
+        seen = opened.observe()
+        observed = seen.observed
         told = histories(opened.reading(), observed, opened.width)
-        plan = opened.plan_of(observed)
+        plan = opened.plan_of(seen)
     plan = replace(plan, commit=wanted.commit)
     overview = Overview(
         plan,

@@ -72,7 +72,9 @@ def _roll_back(order: Order, asked: Back, ending: Ending) -> tuple[Report, engin
         with alone(order, opened):
             seen = _unchanged(opened, back, asked.to)
             engine.order(opened.world, seen, back, asked.reason or "rolled back by hand")
-        report = carry_out(order, opened, opened.plan(), ending, rolls_back=True)
+        look = opened.observe()
+        plan = opened.plan_of(look)
+        report = carry_out(order, opened, plan, look.lost, ending, rolls_back=True)
         return _as_asked(report), back
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -35,7 +35,7 @@ from reconciler.model import Actor, NotDeclared
 from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.cli.compose import Tokens
     from reconciler.engine.world import Clock
@@ -118,12 +118,20 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
         yield http
 
 
-@dataclass
+@dataclass(frozen=True)
+class Seen:
+    """What one look at an environment showed: its bindings, and what git declares no more."""
+
+    observed: tuple[Observed, ...]
+    lost: NotDeclared
+
+
+@dataclass(frozen=True)
 class Session:
-    """An environment that is being talked to. `lock_lost` says why a lock is held no more.
+    """An environment that is being talked to.
 
     Its worlds share one access token, and `environ` and `clock` where these are not the process's.
-    `prune` plans the end of what is not declared, which was `lost` at the last look.
+    `prune` plans the end of what is not declared.
     """
 
     wanted: Desired
@@ -132,15 +140,13 @@ class Session:
     stop: Stop
     width: int
     token: Tokens
-    lock_lost: str = ""
     environ: Mapping[str, str] | None = None
     clock: Clock | None = None
     through: Callable[[Store], Store] | None = None  # what every store is asked through
     prune: Prune | None = None
-    lost: NotDeclared = field(default_factory=NotDeclared)
     emulated: str = ""  # the id of the emulator's world, where there is one
 
-    def observe(self) -> tuple[Observed, ...]:
+    def observe(self) -> Seen:
         """What is, read by a client that refuses to write."""
         from reconciler.engine.survey import survey
 
@@ -148,8 +154,7 @@ class Session:
         declared = (*wanted.bindings, *wanted.left_out) if wanted.whole else None
         observed, lost = survey(self.reading(), wanted.bindings, self.width, declared)
         mine = tuple(one for one in lost.found if in_shard(one.address, wanted.shard))
-        self.lost = replace(lost, found=mine)
-        return observed
+        return Seen(tuple(observed), replace(lost, found=mine))
 
     def check_world(self) -> None:
         """Return unless another emulated world answers now than when this was opened."""
@@ -176,13 +181,13 @@ class Session:
         """The plan of what is now, and how long its trainings will take."""
         return self.plan_of(self.observe())
 
-    def plan_of(self, observed: Iterable[Observed]) -> Plan:
-        """The same of what was observed."""
+    def plan_of(self, seen: Seen) -> Plan:
+        """The plan of what was seen."""
         from reconciler.engine.forecast import foresee
         from reconciler.plan import make_plan
 
         wanted = self.wanted
-        made = make_plan(wanted.environment, observed, wanted.declared, self.lost, self.prune)
+        made = make_plan(wanted.environment, seen.observed, wanted.declared, seen.lost, self.prune)
         made = replace(made, world=self.emulated)
         return foresee(self.world, self.wanted.bindings, made)
 

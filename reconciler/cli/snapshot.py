@@ -45,7 +45,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
         at = timestamp(opened.world.clock.now())
         http = opened.http.heard_by(answers.hear)
         heard = replace(opened, http=http, through=answers.heard)
-        heard.world = heard.reading()
+        heard = replace(heard, world=heard.reading())
         made = heard.plan()
         read_around(heard.world, wanted.bindings, opened.width)
     taken = Snapshot(

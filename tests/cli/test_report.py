@@ -24,9 +24,8 @@ from tests.cli.test_process import COMMAND, environment, started_jobs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.cli.session import Session
+    from reconciler.cli.session import Seen, Session
     from reconciler.emulator.messages import Request
-    from reconciler.model import Plan
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -281,7 +280,7 @@ def test_a_hangup_that_nohup_holds_off_ends_no_run(monkeypatch: pytest.MonkeyPat
 def test_a_bug_in_the_middle_of_a_run_hides_nothing_that_was_changed(
     lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened.Session, "plan", planned_once(opened.Session.plan))
+    monkeypatch.setattr(opened.Session, "observe", seen_once(opened.Session.observe))
     ran = command("apply", "--yes", "--report", "report.json")
     written = read(tmp_path / "report.json")
     assert ran.code == written["exit_code"] == errors.BUG
@@ -290,15 +289,15 @@ def test_a_bug_in_the_middle_of_a_run_hides_nothing_that_was_changed(
     assert "4 changed, 4 proved" in ran.err
 
 
-def planned_once(plan: Callable[[Session], Plan]) -> Callable[[Session], Plan]:
-    """The same, which is a bug the second time."""
-    plans: list[Session] = []
+def seen_once(observe: Callable[[Session], Seen]) -> Callable[[Session], Seen]:
+    """A look at the world, which is a bug the second time."""
+    looks: list[Session] = []
 
-    def planned(session: Session) -> Plan:
-        plans.append(session)
-        return plan(session) if len(plans) == 1 else 1 / 0  # type: ignore[return-value]
+    def seen(session: Session) -> Seen:
+        looks.append(session)
+        return observe(session) if len(looks) == 1 else 1 / 0  # type: ignore[return-value]
 
-    return planned
+    return seen
 
 
 def test_a_run_that_cannot_have_the_lock_says_that_nothing_was_begun(
