@@ -48,7 +48,9 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
     branch = branch or default_branch(read_event(os.environ))
     missing = [] if branch else ["which branch is not known; pass --branch main"]
     if out.exists() and any(out.iterdir()):
-        raise ConfigurationError(f"{out} is not empty, and what is in it would approve; empty it")
+        raise ConfigurationError(
+            f"{out} is not empty, and the files in it would approve too; empty it"
+        )
     with github.opened(os.environ, missing) as door:
         pulls, older = _merged(door, branch)
         found = list(_plans(door, environment, pulls, commented=commented))

@@ -211,8 +211,7 @@ def _check(pull: Pull, said: _Said) -> None:
     what = "plan" if isinstance(said.document, Plan) else "report"
     if not pull.is_open and (what == "plan" or not pull.merged):
         raise RefusedError(
-            f"pull request {pull.number} is {state}, so nobody waits for this {what}; nothing was "
-            "written"
+            f"pull request {pull.number} is {state}, so this {what} is not commented"
         )
     if not shown.commit:
         raise StalePlanError(

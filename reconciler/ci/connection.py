@@ -29,7 +29,7 @@ def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iter
             "`GITHUB_TOKEN: ${{ github.token }}` below `env:` of the step"
         )
     elif not re.fullmatch(r"[!-~]+", token):
-        missing.append("environment variable GITHUB_TOKEN holds a blank or a line end; set it anew")
+        missing.append("environment variable GITHUB_TOKEN holds a blank or line end; set it again")
     if not repository:
         missing.append("environment variable GITHUB_REPOSITORY is not set; export OWNER/NAME")
     missing += also_missing

@@ -81,7 +81,7 @@ class _Proposal:
         """Close what is proposed, for the world asks for nothing new any more."""
         for pull in list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal")):
             branches.change_pull(self._door, pull, state="closed")
-            say(f"closed: {pull.url}; nothing is to be made anew any more")
+            say(f"closed: {pull.url}; no version needs retraining any longer")
 
     def write(self, edits: Sequence[Edited]) -> None:
         """Let the branch be the base and the edits, unless it is or somebody declined just that."""
@@ -126,7 +126,7 @@ class _Proposal:
 
     @property
     def _title(self) -> str:
-        return f"Retrain what is out of date in {self.environment}"
+        return f"Retrain outdated versions in {self.environment}"
 
     def _is_declined(self, digest: str) -> bool:
         """Whether people closed a pull request that proposed the same."""

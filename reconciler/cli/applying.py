@@ -245,7 +245,7 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
 
     def lost() -> None:
         stop.event.set()
-        say(f"the lock of {lock.what} was lost: {lock.lost}; nothing is written any more")
+        say(f"the lock of {lock.what} was lost: {lock.lost}; this run writes nothing more")
 
     with lock.held(holder, order.lock_timeout_s, waiting=say, lost=lost):
         stop.lock = None if stop.event.is_set() else lock

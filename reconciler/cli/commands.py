@@ -57,7 +57,7 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
         session.introduce(wanted.environment)
         made = plan_now(wanted, part.parallel, prune)
     elif prune is not None:
-        raise ConfigurationError("--prune looks for what is there; leave --live or --prune out")
+        raise ConfigurationError("--prune reads the live services; leave out --live or --prune")
     else:
         made = _plan_offline(wanted, how.live, part.parallel, oldest_s)
     made = replace(made, commit=wanted.commit)

@@ -119,7 +119,7 @@ def _renewed(where: Where, some: Some | None = None) -> Renewed:
     for each in renewals:
         say(str(each))
     if not renewals:
-        say(f"{name}: nothing is to be made anew")
+        say(f"{name}: no version needs retraining")
     edits = tuple(editing.make_edits(each.edit for each in renewals))
     after = editing.loaded(services, edits, name)[name]
     after = replace(after, environment=wanted.environment, commit=wanted.commit)  # with --auth
@@ -151,7 +151,7 @@ def _renewal(
 ) -> Iterator[Renewal]:
     templates = _templates(services, wanted, bindings)
     if templates is None:
-        say(f"{some(bindings)}: its version is not written where it could be changed")
+        say(f"{some(bindings)}: its version comes from forEach or an anchor and cannot be edited")
     elif templates:
         yield from _by_data(opened, bindings, templates)
     else:

@@ -124,7 +124,7 @@ def reinstate(name: str, version: str, where: Where, writing: Writing, reason: s
         with alone(order, opened):
             seen = observe(opened.world, binding)
             engine.reinstate(opened.world, seen, version, reason or "reinstated by hand")
-    say(f"{version} is not rejected any more; plan again")
+    say(f"{version} is no longer rejected; plan again")
     return Outcome()
 
 

@@ -44,8 +44,8 @@ class Selection:
             from reconciler.render.cells import counted
 
             raise ConfigurationError(
-                f"the selection leaves none of the {counted(len(wanted.bindings), 'binding')} of "
-                f"{wanted.environment.name}"
+                f"no binding of {wanted.environment.name} matches the selection "
+                f"({counted(len(wanted.bindings), 'binding')} declared)"
             )
         of_shard = self._of_shard(wanted.bindings)
         declared = Declared(len(wanted.bindings), len(of_shard))

@@ -58,7 +58,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
     )
     unread = [change for change in made.changes if change.code == Reason.UNREADABLE]
     for change in unread:
-        say(f"{change.name} is not known in it: {change.why}")
+        say(f"{change.name} is not in the snapshot: {change.why}")
     code, text = errors.PARTIAL if unread else errors.SUCCESS, snapshot_json(taken)
     if out is None:
         return Outcome(Kept(text), code)
@@ -98,12 +98,12 @@ def read(path: Path, wanted: Desired, now: float, max_age_s: float) -> Taken | N
         f" at commit {found.commit[:12]}" if found.commit else ""
     )
     if age_s < -AHEAD_S:
-        why = f"taken at {found.at}, which is yet to come; correct the clock, or take it again"
+        why = f"taken at {found.at}, which is in the future; correct the clock, or take it again"
         raise ConfigurationError([Problem(str(path), 0, 0, why)])
     if age_s > max_age_s:
         raise StalePlanError(
-            f"{path} is {age}: older than {_in_words(max_age_s)}, and what is live may be another "
-            "by now; take it again by `reconciler snapshot`, or pass --max-age"
+            f"{path} is {age}: older than {_in_words(max_age_s)}, so the live state may have "
+            "changed; take it again with `reconciler snapshot`, or pass --max-age"
         )
     return Taken(found, age)
 

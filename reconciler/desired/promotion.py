@@ -150,7 +150,7 @@ def _unlike(
         yield problem(
             bindings[0].source,
             f"forEach makes {some(rest)} of this version too; name them all by a pattern, or "
-            "write a document of its own for what is to differ",
+            "write a separate document for the binding that must differ",
         )
     first = origins[0]
     for other in origins:

@@ -176,7 +176,7 @@ def _names(
         if entry.name.startswith((".", "_")):
             continue
         if _NO_NAME.search(entry.name):
-            message = "its name holds what is no text, or ends a line; rename it"
+            message = "its name holds a line end or is not text; rename it"
             files.problems.append(Problem(printable(files.shown(below)), 0, 0, message))
             continue
         is_folder = os.path.isdir(entry)  # noqa: PTH112 - DirEntry.is_dir raises on loops

@@ -385,7 +385,7 @@ def test_a_folder_with_something_in_it_is_not_added_to(github: StandIn, command:
     Path("approved/mine.json").write_text("{}")
     ran = approved(command)
     assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
-    assert "approved is not empty, and what is in it would approve" in ran.err
+    assert "approved is not empty, and the files in it would approve too" in ran.err
 
 
 # --- applied from a folder -----------------------------------------------------------------------

@@ -537,7 +537,7 @@ def test_a_report_that_no_comment_can_hold_names_what_failed_as_far_as_it_fits(
     ("name", "value", "said"),
     [
         ("GITHUB_TOKEN", "", "`GITHUB_TOKEN: ${{ github.token }}` below `env:`"),
-        ("GITHUB_TOKEN", "ghs_0123456789\n", "holds a blank or a line end"),
+        ("GITHUB_TOKEN", "ghs_0123456789\n", "holds a blank or line end"),
         ("GITHUB_REPOSITORY", "", "GITHUB_REPOSITORY is not set"),
         ("GITHUB_REPOSITORY", "octo", "'octo'; it must be OWNER/NAME"),
         ("GITHUB_REPOSITORY", "../..", "must be OWNER/NAME"),

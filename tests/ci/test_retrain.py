@@ -114,7 +114,7 @@ def test_a_newer_version_with_data_is_written_into_the_yaml(lab: Lab, command: C
     assert "2026-10 → 2026-11, new data: datasets/breast-cancer/2026-11.csv" in ran.err
     assert CANCER.read_text() == before.replace("2026-10", "2026-11")
     assert '+  model: {name: breast-cancer, version: "2026-11"}' in ran.out
-    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    assert "no version needs retraining" in command("retrain", "--target", "breast-*").err
 
 
 @pytest.mark.parametrize("odd", ["\xa0", "\xad", "\u200b", "👩\u200d💻"])
@@ -165,13 +165,13 @@ def test_a_version_that_was_rejected_is_not_proposed(lab: Lab, command: Command)
 def test_data_that_changed_in_place_is_a_version_of_that_day(lab: Lab, command: Command) -> None:
     fixed(lab)
     applied(command)
-    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    assert "no version needs retraining" in command("retrain", "--target", "breast-*").err
     upload(lab)
     ran = command("retrain", "--target", "breast-*")
     assert f"changed on {today()} after 2026-10 was trained on it" in ran.err
     assert wanted() == today()
     applied(command)
-    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    assert "no version needs retraining" in command("retrain", "--target", "breast-*").err
     rows = lab.world().data.get("datasets/breast-cancer/2026-10.csv")
     assert rows is not None
     lab.world().data.put("datasets/breast-cancer/2026-10.csv", rows.content + b"\n")
@@ -193,7 +193,7 @@ def test_a_model_that_is_too_old_is_a_version_of_the_day_it_became_so(
 ) -> None:
     fixed(lab, "30d")
     applied(command)
-    assert "nothing is to be made anew" in command("retrain", "--target", "breast-*").err
+    assert "no version needs retraining" in command("retrain", "--target", "breast-*").err
     made = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=40)
     (binding,) = [b for b in lab.desired().bindings if b.name == "breast-cancer"]
     ledger = lab.world().ledger
@@ -283,7 +283,7 @@ def test_a_pull_request_is_opened_kept_and_closed(
         repository, "rev-parse", "main"
     )
     ((number, pull),) = github.pulls.items()
-    assert (pull["title"], pull["base"]["ref"]) == ("Retrain what is out of date in local", "main")
+    assert (pull["title"], pull["base"]["ref"]) == ("Retrain outdated versions in local", "main")
     assert "new data: datasets/breast-cancer/2026-11.csv" in pull["body"]
     assert "known after training" in pull["body"]
     assert [str(one).removeprefix("POST /repos/octo/endpoints") for one in github.asked][
@@ -312,7 +312,7 @@ def test_a_pull_request_is_opened_kept_and_closed(
     CANCER.write_text(before.replace("2026-10", "2026-12"))
     push(Path.cwd())
     ran = command(*PULL)
-    assert "nothing is to be made anew any more" in ran.err
+    assert "no version needs retraining any longer" in ran.err
     assert github.pulls[number]["state"] == "closed"
 
 

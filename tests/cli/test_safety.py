@@ -369,7 +369,7 @@ def test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so(
     (failure,) = report["failures"]
     assert "the lock was lost while this ran" in failure["message"]
     assert ran.code == failure["exit_code"] == errors.LOCKED
-    assert "nothing is written any more" in ran.err
+    assert "this run writes nothing more" in ran.err
     assert {one["reached"] for one in report["unfinished"]} == {"not_begun"}
     assert not any(e.route == "bes.start" for e in lab.cloud.log)
     assert command("apply", "--yes").code == errors.SUCCESS

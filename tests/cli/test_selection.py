@@ -55,8 +55,8 @@ def test_a_selection_leaves_the_others_out(
     ("options", "why"),
     [
         (["-t", "breast-cancr"], '--target breast-cancr fits no binding of local; did you mean "breast-cancer"?'),
-        (["-x", "*"], "the selection leaves none of the 4 bindings of local"),
-        (["-l", "team=nobody"], "the selection leaves none of the 4 bindings of local"),
+        (["-x", "*"], "no binding of local matches the selection (4 bindings declared)"),
+        (["-l", "team=nobody"], "no binding of local matches the selection (4 bindings declared)"),
         (["-l", "team"], "--label team: write KEY=VALUE"),
         (["--shard", "0/4"], "--shard 0/4: write NUMBER/COUNT, from 1/4 to 4/4 for example"),
         (["--shard", "5/4"], "--shard 5/4: write NUMBER/COUNT"),

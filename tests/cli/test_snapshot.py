@@ -324,7 +324,7 @@ def test_an_endpoint_that_could_not_be_read_is_left_out_and_said(
     monkeypatch.setattr("reconciler.cli.session.Http", lambda **how: Http(**{**how, "retries": 0}))
     ran = command("snapshot", "--out", "snapshot.json")
     assert ran.code == errors.PARTIAL
-    assert "breast-cancer is not known in it: " in ran.err
+    assert "breast-cancer is not in the snapshot: " in ran.err
     alone()
     plan = planned(command, "--live", "snapshot.json")
     assert plan["changes"][-1]["code"] == "not_known_offline"
@@ -388,7 +388,7 @@ def test_an_old_snapshot_is_refused_with_its_age_and_the_fix(
     assert ran.code == errors.STALE
     assert "changed.json is a snapshot 9 days old, taken " in ran.err
     assert "at commit abababababab: older than 7 days" in ran.err
-    assert "take it again by `reconciler snapshot`, or pass --max-age" in ran.err
+    assert "take it again with `reconciler snapshot`, or pass --max-age" in ran.err
 
 
 @pytest.mark.parametrize("age", ["", "7", "d", "-1d", "7w", "1.5h", "9999999d", "٣d"])

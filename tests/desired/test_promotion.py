@@ -53,7 +53,7 @@ ERRORS = [
     ("chrun", 'staging has no binding "chrun"; did you mean "churn"?'),
     ("x*", 'staging has no binding "x*"; known: bike-a, bike-b, bike-c, churn, new'),
     ("new", 'production has no binding "new" (staging has); known: bike-a, bike-b, bike-c, churn'),
-    ("bike-b", "production/bikes.yaml:3:18: forEach makes bike-a and 1 more of this version too; name them all by a pattern, or write a document of its own for what is to differ"),
+    ("bike-b", "production/bikes.yaml:3:18: forEach makes bike-a and 1 more of this version too; name them all by a pattern, or write a separate document for the binding that must differ"),
 ]  # fmt: skip
 
 

@@ -254,7 +254,7 @@ def test_a_file_name_that_is_no_text_or_ends_a_line_is_refused(root: Path) -> No
     write(root, GOOD)
     for name in (b"\xfc.yaml", "a\u2028b.yaml".encode(), b"a\nb.yaml"):
         Path(os.fsdecode(os.fsencode(root) + b"/" + name)).write_text("[")
-    why = "its name holds what is no text, or ends a line; rename it"
+    why = "its name holds a line end or is not text; rename it"
     names = ["\\udcfc", "a\\nb", "a\\u2028b"]
     assert complaints(root) == [f"services/{name}.yaml: {why}" for name in names]
 

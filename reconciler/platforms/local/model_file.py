@@ -240,14 +240,14 @@ class ModelFiles(Target):
         files, name = self._at(address)
         properties = files.head(name)
         if properties is None:
-            return f"{address.path} is gone, and its pointer is there; a swap writes it anew"
+            return f"{address.path} is gone, and its pointer is there; a swap rewrites it"
         if properties.etag == pointer.document.get("copied"):
             return ""
         stored = files.get(name)
         digest = hashlib.sha256(stored.content).hexdigest() if stored else ""
         if digest == pointer.document.get("sha256"):
             return ""
-        return f"{address.path} was changed by hand: its sha256 is {digest}; a swap writes it anew"
+        return f"{address.path} was changed by hand: its sha256 is {digest}; a swap rewrites it"
 
     def _reload(self, command: str) -> str:
         """Tell the server to read the file again; why that failed, "" where it did not."""

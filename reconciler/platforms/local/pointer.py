@@ -115,7 +115,7 @@ def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
         live = replace(live, keep=NOT_OURS)
     ref = pointer.ref
     if not pointer.is_ours or ref is None:
-        why = f"{address.path} was edited by hand: it says {pointer}; a swap writes it anew"
+        why = f"{address.path} was edited by hand: it says {pointer}; a swap rewrites it"
         return replace(live, model_text="edited by hand", warnings=(why,))
     if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
         why = f"{address.path} leads to {pointer.document['path']}, which is gone"

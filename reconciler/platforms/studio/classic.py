@@ -193,7 +193,7 @@ class ClassicEndpoints(Target):
         with contextlib.suppress(NotFoundError):
             if self._mark_of(self._reads.endpoint(service, where)).is_of(self._mark):
                 return ""
-            raise RefusedError(f"{where}: somebody else made it meanwhile; plan again")
+            raise RefusedError(f"{where}: it was created meanwhile; plan again")
         owned = dict(binding.settings)
         new = Described(owned.get("description", ""), Mark(self._mark, binding.protect))
         throttle = owned.get("throttleLevel", "Low")

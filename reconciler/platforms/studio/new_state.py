@@ -63,7 +63,7 @@ def keep(definition: Definition, resource: str, mark: str) -> Refusal | None:
         )
         return Refusal(Reason.NOT_OWNED, why)
     if definition.read_only:
-        why = "the service is readOnly, so somebody wants it to stay as it is; delete it by hand"
+        why = "the service is readOnly, which protects it; delete it by hand"
         return Refusal(Refused.READ_ONLY, why)
     return None
 
