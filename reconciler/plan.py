@@ -121,7 +121,6 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
     binding = observed.binding
     terms = {
         "the address": binding.address.key,
-        "the asset or resource": binding.asset or "",
         **dict(binding.terms),
         KEPT_IN: environment.store.named,
         "training.timeout": f"{binding.timeout_s:g} s",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ from reconciler.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
     from pathlib import Path, PurePosixPath
     from typing import Any
 
@@ -149,12 +147,9 @@ def labels(document: Document) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(document.data["metadata"].get("labels", {}).items()))
 
 
-def settings(document: Document) -> tuple[tuple[str, str], ...]:
-    """The settings that a binding owns, as texts by dotted name, sorted."""
-    said = dict(_flat(document.data["spec"].get("settings", {}), ""))
-    if "diagnostics.level" in said:  # owned as a whole: no expiry is a wish as well
-        said.setdefault("diagnostics.expiry", "")
-    return tuple(sorted(said.items()))
+def settings(document: Document) -> dict[str, str]:
+    """The settings that a binding owns, as texts by dotted name."""
+    return dict(_flat(document.data["spec"].get("settings", {}), ""))
 
 
 def _flat(said: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
@@ -163,20 +158,6 @@ def _flat(said: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", str(value)
-
-
-def expiry_problems(document: Document, today: date | None) -> list[Problem]:
-    """What is wrong with the end of the diagnostics, which the service refuses after the swap."""
-    trail = ("spec", "settings", "diagnostics", "expiry")
-    if (said := document.text(*trail)) is None:
-        return []
-    try:
-        day = datetime.fromisoformat(said).date()
-        over = today is not None and day < today
-        why = "it is over; write a time to come, or take it out" if over else ""
-    except ValueError:
-        why = "no such day; correct it"
-    return [problem(document.at(*trail), f'{".".join(trail)}: "{said}": {why}')] if why else []
 
 
 def training(model: Document) -> Mapping[str, Any]:

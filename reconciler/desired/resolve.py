@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, AddressId, Creation, Probe, Source
-    from reconciler.platforms.platform import Platform
+    from reconciler.model import Address, AddressId, Creation, Source
+    from reconciler.platforms.platform import Kind, Platform
 
 CORE_KINDS = ("Environment", "Model")
 
@@ -191,13 +191,15 @@ class Resolver:
         address = self._address(each, site)
         made = self._recipe(each, model, site) if model else None
         creation, more = self._creation(each, site)
-        more += build.expiry_problems(each.document, self._today)
+        spec = build.Part(each.document, ("spec",), self._root, each.folder)
+        kind = self._kinds[each.kind or ""]
+        more += kind.problems(spec, self._today)
         self.problems.extend(more)
         if not (model and made and address is not None) or problems or more:
             return False
-        more_terms = self._kinds[each.kind or ""].terms(each.document.data["spec"])
-        made = replace(made, terms=(*made.terms, *more_terms.items()))
-        site.bindings.append(_binding(each, model.document, made, address, probe, creation))
+        made = replace(made, terms=(*made.terms, *kind.terms(spec.data).items()))
+        binding = _binding(each, kind, model.document, made, address)
+        site.bindings.append(replace(binding, probe=probe, create=creation))
         return True
 
     def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
@@ -321,12 +323,7 @@ class Resolver:
 
 
 def _binding(
-    each: Declared,
-    model: Document,
-    made: build.Made,
-    address: Address,
-    probe: Probe | None,
-    creation: Creation | None,
+    each: Declared, kind: Kind, model: Document, made: build.Made, address: Address
 ) -> Binding:
     document = each.document
     return Binding(
@@ -335,9 +332,8 @@ def _binding(
         address=address,
         version=build.version(document),
         recipe=made.recipe,
-        asset=document.text("spec", "asset") or document.text("spec", "resource"),
+        part=kind.part(document.data["spec"]),
         accept=build.rules(model),
-        probe=probe,
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
         max_age_s=build.max_age_s(model),
@@ -345,8 +341,7 @@ def _binding(
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),
-        create=creation,
-        settings=build.settings(document),
+        settings=tuple(sorted(kind.settings(build.settings(document)).items())),
         labels=build.labels(document),
         terms=made.terms,
         element=document.element,

@@ -146,13 +146,13 @@ class Creation:
 class Binding:
     """Desired: this model version serves at this address.
 
-    `asset` is the asset (New) or resource (Classic) that holds the model; None where the
-    service has exactly one. `timeout_s` bounds one training job, `attempts` their number.
-    `max_age_s` is how old a version may become before `retrain` proposes a newer one. `create` says
-    how to make an endpoint that is not there, None: not at all. `settings` are the owned ones, by
-    dotted name, as text; no other is looked at. `absent` wants the endpoint gone. `adopt` accepts a
-    first swap that has no way back; `protect` refuses every change unless it is `forced`, and
-    `paused` leaves the endpoint alone. `element` says which one of a `forEach` it is.
+    `part` is what only the platform understands, a frozen value of its own. `timeout_s` bounds one
+    training job, `attempts` their number. `max_age_s` is how old a version may become before
+    `retrain` proposes a newer one. `create` says how to make an endpoint that is not there, None:
+    not at all. `settings` are the owned ones, by dotted name, as text; no other is looked at.
+    `absent` wants the endpoint gone. `adopt` accepts a first swap that has no way back; `protect`
+    refuses every change unless it is `forced`, and `paused` leaves the endpoint alone. `element`
+    says which one of a `forEach` it is.
     """
 
     name: str
@@ -160,7 +160,7 @@ class Binding:
     address: Address
     version: Version
     recipe: Recipe
-    asset: str | None = None
+    part: object = None
     accept: tuple[Rule, ...] = ()
     probe: Probe | None = None
     timeout_s: float = 7200.0

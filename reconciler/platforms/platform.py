@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from reconciler.model import Address, Creation, Environment, SecretName
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
     from reconciler.errors import Problem
@@ -75,13 +76,19 @@ class Kind:
     """One kind of endpoint; without `creation` where none is made from a definition.
 
     `path` is its module, which is imported when it is asked: `--help` and most commands need few.
-    `terms` says of a binding's spec what people approve besides what every binding has.
+    Of a binding's spec, `terms` says what people approve besides what every binding has; `part` is
+    the platform's own, a value that the binding keeps; `settings` are the owned ones as they were
+    written, by dotted name, completed. `problems` says what the schema cannot of the spec as a
+    block, and of a day that is over.
     """
 
     address: AddressMaker
     creation: CreationMaker | None = None
     path: str = ""
     terms: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: {}
+    part: Callable[[Mapping[str, Any]], object] = lambda _: None
+    settings: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda written: written
+    problems: Callable[[Block, date | None], Iterable[Problem]] = lambda *_: ()
 
     @property
     def module(self) -> TargetModule:

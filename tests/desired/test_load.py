@@ -55,7 +55,7 @@ def test_the_shipped_services_load(monkeypatch: pytest.MonkeyPatch) -> None:
     assert young.version == Version("diabetes", "2026-10", (("slice", "young"),))
     assert dict(young.recipe.inputs) == {"input1": "datasets/diabetes/young/2026-10.csv"}
     assert dict(young.recipe.outputs) == {"model": "output2", "metrics": "output1"}
-    assert young.asset == "Diabetes [trained model]"
+    assert young.part == "Diabetes [trained model]"
     assert young.source == Source("services/local/diabetes.yaml", 5, 18)
     assert found.bindings[3].timeout_s == 1800
     assert found.bindings[3].labels == (("team", "oncology"),)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
 from reconciler.model import Address
-from reconciler.platforms.platform import Kind
 from reconciler.platforms.studio import PLATFORM
 from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.new_creation import make_creation
@@ -92,7 +91,11 @@ def address(spec: Mapping[str, Any], environment: Environment) -> Place:
     return Place(name, studio_of(environment).resource_group)
 
 
-KINDS = {"WebService": Kind(address, make_creation), "ClassicEndpoint": Kind(address)}
+_STUDIO = PLATFORM.kinds
+KINDS = {
+    "WebService": replace(_STUDIO["WebService"], address=address, creation=make_creation),
+    "ClassicEndpoint": replace(_STUDIO["ClassicEndpoint"], address=address),
+}
 PLATFORMS = {"studio": replace(PLATFORM, kinds=KINDS)}
 
 

@@ -65,7 +65,7 @@ def definition(body: bytes, town: Town) -> None:
     binding = town.bindings["breast-cancer"]
     document = response(body).json_object()
     found = parse_definition(document)
-    for wanted in (None, binding.asset):
+    for wanted in (None, binding.part):
         find_model_asset(found, wanted)
     live = live_of(found, binding, town.wanted.environment)
     check_types(live)
@@ -83,7 +83,7 @@ def created_from(document: Mapping[str, Any], town: Town) -> None:
     """What is made of an exported file: the body of a PUT, or words."""
     binding, environment = town.bindings["breast-cancer"], town.wanted.environment
     create = {"commitmentPlan": "plan", "secrets": {"node5/Account Key": "env:KEY"}}
-    spec = {"asset": binding.asset, "definition": "x.json", "create": create}
+    spec = {"asset": binding.part, "definition": "x.json", "create": create}
     made = make_creation(document, spec, environment, lambda *_: SecretName("KEY"))
     if isinstance(made, list):
         assert made
@@ -114,7 +114,7 @@ def endpoint(body: bytes, town: Town) -> object:
     binding, service = town.bindings["diabetes-young"], _service(town)
     document = response(body).json_object()
     json.dumps(classic_state.exported(service, document))
-    for wanted in (None, binding.asset):
+    for wanted in (None, binding.part):
         found = classic_state.find_resource(service, document, wanted)
         assert isinstance(found, Refusal | dict)
     return classic_state.live_of(service, document, binding, Witness.SERVICE)

@@ -32,7 +32,7 @@ def resource(name: str = NAME, **more: Any) -> dict[str, Any]:
 
 
 def live(state: dict[str, Any], wanted: str | None = NAME) -> Live:
-    return live_of(SERVICE, state, replace(binding(), asset=wanted), Witness.SERVICE)
+    return live_of(SERVICE, state, replace(binding(), part=wanted), Witness.SERVICE)
 
 
 JOINED = [

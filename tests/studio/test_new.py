@@ -134,7 +134,7 @@ def test_a_uri_that_is_no_url_is_shown_as_text() -> None:
 
 
 def test_assets_with_credentials_are_refused_since_they_would_be_sent_back() -> None:
-    live = live_of(parse_definition(SECRETS), replace(binding(), asset="m"))
+    live = live_of(parse_definition(SECRETS), replace(binding(), part="m"))
     assert live.refusal is not None
     assert live.refusal.code == "asset_credentials"
     assert "CANARY" not in live.refusal.message
@@ -154,7 +154,7 @@ def test_other_assets_without_a_location_are_refused_since_a_patch_could_lose_th
 def test_a_named_model_without_a_location_can_be_bound() -> None:
     bare = {"name": "M", "type": "Resource"}
     parsed = parse_definition(definition({"m": bare, "s": SCORE}))
-    live = live_of(parsed, replace(binding(), asset="M"))
+    live = live_of(parsed, replace(binding(), part="M"))
     assert (live.refusal, live.served, live.asset) == (None, None, "m")
     assert patched_model(parsed, "m", NEW)["properties"]["assets"]["m"] == {
         **bare,
@@ -174,7 +174,7 @@ def test_another_assets_sas_is_refused_since_it_would_be_sent_back() -> None:
 
 def test_the_models_own_sas_is_replaced_and_nothing_to_refuse() -> None:
     parsed = parse_definition(definition({"m": asset("M", f"{OLD}?sig=CANARY"), "s": SCORE}))
-    assert live_of(parsed, replace(binding(), asset="m")).refusal is None
+    assert live_of(parsed, replace(binding(), part="m")).refusal is None
     assert "CANARY" not in json.dumps(patched_model(parsed, "m", NEW))
 
 
@@ -221,6 +221,6 @@ def test_names_are_quoted_in_the_arm_path() -> None:
 def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
     where = "https://me:CANARY@acct.blob.core.windows.net/c/m.ilearner#CANARY"
     parsed = parse_definition(definition({"m": asset("M", where)}))
-    live = live_of(parsed, replace(binding(), asset="m"))
+    live = live_of(parsed, replace(binding(), part="m"))
     assert live.served is None
     assert live.model_text == "https://acct.blob.core.windows.net/c/m.ilearner"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from reconciler.platforms.studio.hosts import hosts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import date
 
     from reconciler.errors import Problem
     from reconciler.model import Address, Binding, Environment, Recipe, SecretName
@@ -135,7 +137,39 @@ def _kind(name: str, *, from_definition: bool = False) -> Kind:
     def creation(*given: Any) -> Any:
         return importlib.import_module(path).make_creation(*given)
 
-    return Kind(address, creation if from_definition else None, path)
+    return Kind(
+        address,
+        creation if from_definition else None,
+        path,
+        terms=lambda spec: {"the asset or resource": _holder(spec)} if _holder(spec) else {},
+        part=_holder,
+        settings=_settings,
+        problems=_expiry_problems,
+    )
+
+
+def _holder(spec: Mapping[str, Any]) -> Any:
+    return spec.get("asset") or spec.get("resource")
+
+
+def _settings(written: Mapping[str, str]) -> Mapping[str, str]:
+    """Diagnostics are owned as a whole: no expiry is a wish as well."""
+    return {"diagnostics.expiry": "", **written} if "diagnostics.level" in written else written
+
+
+def _expiry_problems(spec: Block, today: date | None) -> Iterator[Problem]:
+    """What is wrong with the end of the diagnostics, which the service refuses after the swap."""
+    said = spec.data.get("settings", {}).get("diagnostics", {}).get("expiry")
+    if said is None:
+        return
+    try:
+        day = datetime.fromisoformat(said).date()
+        over = today is not None and day < today
+        why = "it is over; write a time to come, or take it out" if over else ""
+    except ValueError:
+        why = "no such day; correct it"
+    if why:
+        yield spec.problem(f'"{said}": {why}', "settings", "diagnostics", "expiry")
 
 
 PLATFORM = Platform(

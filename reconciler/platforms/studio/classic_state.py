@@ -20,6 +20,7 @@ from reconciler.model import (
     Refusal,
     Witness,
 )
+from reconciler.platforms.studio.connection import holder_of
 from reconciler.platforms.studio.marks import Described, described
 from reconciler.platforms.studio.members import flag, member, near, objects, text
 from reconciler.platforms.studio.new_definition import model_ref, shown_uri
@@ -96,7 +97,7 @@ def live_of(
     mark: str = "",
 ) -> Live:
     """What an endpoint says; whose it is only where `mark` says what ours would be."""
-    resource = find_resource(service, endpoint, binding.asset)
+    resource = find_resource(service, endpoint, holder_of(binding))
     place = f"{text(service, 'Id')}/{text(endpoint, 'Name')}".casefold()  # a name leads to an id
     now = described(text(endpoint, "Description"))
     owner = now.mark.environment
@@ -166,7 +167,7 @@ def no_creation(
     default = next((one for one in endpoints if _is_default(service, one)), None)
     if default is None or member(default, "Resources") is None:
         return None  # what the list does not tell is for the service to say
-    found = _resource_named(default, binding.asset)
+    found = _resource_named(default, holder_of(binding))
     return found if isinstance(found, Refusal) else None
 
 

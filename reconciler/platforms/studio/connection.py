@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.http.client import Http
     from reconciler.http.credentials import AccessToken
-    from reconciler.model import Environment, ModelRef
+    from reconciler.model import Binding, Environment, ModelRef
     from reconciler.platforms.platform import Block
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.stores.contract import Place
@@ -123,6 +123,11 @@ def studio_of(environment: Environment) -> Studio:
     connection = environment.connections[NAME]
     assert isinstance(connection, Studio)
     return connection
+
+
+def holder_of(binding: Binding) -> str | None:
+    """The asset (New) or resource (Classic) that holds the model; None where there is just one."""
+    return binding.part if isinstance(binding.part, str) else None
 
 
 def account_of(environment: Environment) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import Creation, SecretName
-from reconciler.platforms.studio.connection import account_of, studio_of
+from reconciler.platforms.studio.connection import account_of, holder_of, studio_of
 from reconciler.platforms.studio.marks import with_mark
 from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
 from reconciler.platforms.studio.new_definition import (
@@ -91,7 +91,7 @@ def creation_body(
     document: dict[str, Any] = json.loads(binding.create.template)
     properties: dict[str, Any] = document["properties"]
     definition = parse_definition(document)
-    key = find_model_asset(definition, binding.asset)
+    key = find_model_asset(definition, holder_of(binding))
     assert isinstance(key, str)  # `make_creation` found it
     for trail, name in binding.create.secrets:
         at = properties

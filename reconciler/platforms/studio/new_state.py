@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal, Witness
-from reconciler.platforms.studio.connection import account_of
+from reconciler.platforms.studio.connection import account_of, holder_of
 from reconciler.platforms.studio.marks import how_to_tag, tagged
 from reconciler.platforms.studio.new_definition import (
     asset_uri,
@@ -34,7 +34,7 @@ def live_of(
     witness: Witness = Witness.SERVICE,
 ) -> Live:
     """What the service is; without an environment, as in an export, nobody is said to own it."""
-    key = find_model_asset(definition, binding.asset)
+    key = find_model_asset(definition, holder_of(binding))
     refusal = _refusal(definition, key, environment)
     uri = "" if isinstance(key, Refusal) else asset_uri(definition.assets[key])
     ref = model_ref(uri)
