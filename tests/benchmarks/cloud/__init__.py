@@ -5,7 +5,7 @@ requests a second than the program can send, which is all that a yardstick needs
 emulator, checks no credential and shares no code with the client.
 
     door.py       HTTP/1.1: one request, one answer, `latency_s` later
-    blobs.py      blob storage: conditions, leases, lists in pages
+    blobs.py      blob storage: conditions, lists in pages
     jobs.py       batch jobs: 40 at once per service, each `job_s` long
     services.py   New services, Classic endpoints, scoring
     definitions.py  definitions of any size

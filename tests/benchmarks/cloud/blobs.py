@@ -1,11 +1,10 @@
-"""Blob storage: whole blobs with conditions and leases, and lists in pages of 5,000."""
+"""Blob storage: whole blobs with conditions, and lists in pages of 5,000."""
 
 from __future__ import annotations
 
 import base64
 import bisect
 import hashlib
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -26,16 +25,10 @@ class Blob:
     content: bytes
     etag: str
     metadata: Mapping[str, str] = field(default_factory=dict)
-    lease: str = ""
-    lease_ends: float = 0.0
 
     @property
     def md5(self) -> str:
         return base64.b64encode(hashlib.md5(self.content, usedforsecurity=False).digest()).decode()
-
-    @property
-    def leased(self) -> bool:
-        return bool(self.lease) and time.monotonic() < self.lease_ends
 
 
 class Blobs:
@@ -47,19 +40,15 @@ class Blobs:
         self._written = 0
 
     def put(self, path: str, content: bytes, metadata: Mapping[str, str] | None = None) -> Blob:
-        """The blob, written whatever was there; a lease stays."""
+        """The blob, written whatever was there."""
         self._written += 1
         blob = Blob(content, f'"0x{self._written:012X}"', metadata or {})
-        if (before := self._blobs.get(path)) is None:
+        if path not in self._blobs:
             bisect.insort(self._names, path)
-        else:
-            blob.lease, blob.lease_ends = before.lease, before.lease_ends
         self._blobs[path] = blob
         return blob
 
     def answer(self, request: Request, path: str) -> Answer:
-        if request.method == "PUT" and "comp=lease" in request.query:
-            return self._lease(request, path)
         if request.method == "PUT":
             return self._put(request, path)
         if "comp=list" in request.query:
@@ -73,26 +62,8 @@ class Blobs:
             return _refused("blob", 409, "BlobAlreadyExists")
         if "if-match" in asked and (blob is None or blob.etag != asked["if-match"]):
             return _refused("blob", 412, "ConditionNotMet")
-        if blob is not None and blob.leased and asked.get("x-ms-lease-id") != blob.lease:
-            return _refused("blob", 412, "LeaseIdMissing")
         metadata = {n.removeprefix(_META): v for n, v in asked.items() if n.startswith(_META)}
         return Answer("blob", 201, headers={"ETag": self.put(path, request.body, metadata).etag})
-
-    def _lease(self, request: Request, path: str) -> Answer:
-        blob, asked = self._blobs.get(path), request.headers
-        if blob is None:
-            return _refused("lease", 404, "BlobNotFound")
-        action, lease = asked["x-ms-lease-action"], asked.get("x-ms-lease-id", "")
-        if action == "acquire" and blob.leased:
-            return _refused("lease", 409, "LeaseAlreadyPresent")
-        if action in ("renew", "release") and lease != blob.lease:
-            return _refused("lease", 409, "LeaseIdMismatchWithLeaseOperation")
-        if action == "acquire":
-            blob.lease = asked["x-ms-proposed-lease-id"]
-        seconds = {"acquire": asked.get("x-ms-lease-duration", "60"), "renew": "60"}
-        blob.lease_ends = time.monotonic() + float(seconds.get(action, "0"))
-        status = {"acquire": 201, "break": 202}.get(action, 200)
-        return Answer("lease", status, headers={"ETag": blob.etag, "x-ms-lease-id": blob.lease})
 
     def _list(self, request: Request, container: str) -> Answer:
         asked = request.parameters
@@ -121,7 +92,6 @@ def _listed(name: str, blob: Blob, with_metadata: bool) -> str:
         f"<Blob><Name>{escape(name)}</Name><Properties>"
         f"<Etag>{blob.etag[1:-1]}</Etag><Content-Length>{len(blob.content)}</Content-Length>"
         f"<Content-MD5>{blob.md5}</Content-MD5>"
-        f"<LeaseStatus>{'locked' if blob.leased else 'unlocked'}</LeaseStatus>"
         f"</Properties>{metadata}</Blob>"
     )
 
