@@ -15,7 +15,7 @@ from reconciler.errors import ConflictError, RefusedError, StoppedError, Unreada
 from reconciler.model import Expectation, HealthCode, Model, ModelRef, Probe, Score, Version
 from reconciler.platforms.contract import DONE, Left, OperationState
 from reconciler.platforms.local.answers import score_of
-from reconciler.platforms.local.model_file import ModelFiles
+from reconciler.platforms.local.model_file import ModelFiles, live_from_export
 from reconciler.platforms.local.pointer import FileAddress, address
 from reconciler.stores.folder import FolderStore
 
@@ -81,6 +81,8 @@ def test_a_pointer_says_what_a_server_needs(world: World) -> None:
     assert said["path"] == str(world.root / "store" / "churn" / "1" / "model.bin")
     assert said["sha256"] == world.one.sha256
     assert world.target.export(world.binding()) == said
+    exported = live_from_export({"$reconciler": {}, **said}, world.binding())
+    assert exported.served == world.one.ref
 
 
 @pytest.mark.parametrize(

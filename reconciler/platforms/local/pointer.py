@@ -133,8 +133,9 @@ def path_of(ref: ModelRef) -> str:
 
 
 def check_of(document: Mapping[str, Any]) -> str:
-    """A digest over all else in a pointer: whoever edits it by hand leaves it wrong."""
-    rest = {name: value for name, value in document.items() if name != "check"}
+    """A digest over all else in a pointer: whoever edits it by hand leaves it wrong. What an export
+    adds to it begins with `$`."""
+    rest = {n: value for n, value in document.items() if n != "check" and not n.startswith("$")}
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()[:16]
 
 
