@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,8 +19,6 @@ from reconciler.render.cells import Look, ascii_text, cells, listed, pad, visibl
 from reconciler.render.words import gist
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -59,6 +57,19 @@ class _Progress:
         self._failed: dict[str, str] = {}  # the gist of a message → the first that failed with it
         encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
         self._ascii = not encoding.startswith("utf")
+
+    def done(self, name: str, outcome: str) -> None:
+        """A binding converged: a line that stays says so."""
+        with self._lock:
+            self._keep("✓", "green", f"{name}: {outcome}{self._leave(name)}")
+
+    def failed(self, name: str, message: str) -> None:
+        """A binding ended without converging: a line that stays says why."""
+        with self._lock:
+            self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
+
+    def _keep(self, sign: str, color: str, text: str) -> None:
+        raise NotImplementedError
 
     def _clean(self, text: str) -> str:
         shown = visible(redact(text))
@@ -113,12 +124,7 @@ class HeartbeatProgress(_Progress):
         """This display."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing is left to end."""
 
     def phase(self, name: str, phase: str, detail: str = "") -> None:
@@ -128,16 +134,6 @@ class HeartbeatProgress(_Progress):
                 self._last_beat = self._clock()
             if self._enter(name, phase, detail):
                 self._say(f"{name}: {phase}{f', {detail}' if detail else ''}")
-
-    def done(self, name: str, outcome: str) -> None:
-        """A binding converged."""
-        with self._lock:
-            self._say(f"✓ {name}: {outcome}{self._leave(name)}")
-
-    def failed(self, name: str, message: str) -> None:
-        """A binding ended without converging."""
-        with self._lock:
-            self._say(f"✗ {name}: {self._why(name, message)}{self._leave(name)}")
 
     def beat(self) -> None:
         """One line about what is under way, if the last such line is long enough ago."""
@@ -155,6 +151,9 @@ class HeartbeatProgress(_Progress):
         ]
         more = len(self._active) - len(told)
         return ", ".join(told) + (f", … and {more} more" if more else "")
+
+    def _keep(self, sign: str, color: str, text: str) -> None:  # noqa: ARG002 - a log has none
+        self._say(f"{sign} {text}")
 
     def _say(self, text: str) -> None:
         with contextlib.suppress(OSError):  # nobody reads it any more, and the work goes on
@@ -195,12 +194,7 @@ class LiveProgress(_Progress):
         console.above.append(self.tell)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the active lines away; the permanent ones stay."""
         with contextlib.suppress(ValueError):
             console.above.remove(self.tell)
@@ -223,17 +217,6 @@ class LiveProgress(_Progress):
         """A binding entered, or is still in, a phase; the next beat draws it."""
         with self._lock:
             self._enter(name, phase, detail)
-
-    def done(self, name: str, outcome: str) -> None:
-        """A binding converged: a permanent line says so."""
-        with self._lock:
-            self._keep("✓", "green", f"{name}: {outcome}{self._leave(name)}")
-
-    def failed(self, name: str, message: str) -> None:
-        """A binding ended without converging: a permanent line says why."""
-        with self._lock:
-            why = self._why(name, message)
-            self._keep("✗", "red", f"{name}: {why}{self._leave(name)}")
 
     def beat(self) -> None:
         """The active lines are drawn anew."""
@@ -275,7 +258,7 @@ class LiveProgress(_Progress):
         now = self._clock()
         shown = list(self._active.items())[: max(1, height)]
         look = Look(width, ascii_only=self._ascii)
-        rows = [_Row.of(look, f"{self._frame(now)} {name}", one, now) for name, one in shown]
+        rows = [_row(look, f"{self._frame(now)} {name}", one, now) for name, one in shown]
         lines = _laid_out(look, rows)
         more = len(self._active) - len(shown)
         last = ", ".join(listed([f"… and {more} more" if more else "", self._of_all()]))
@@ -305,39 +288,26 @@ def _console(stream: TextIO, no_color: bool) -> Console:
     )
 
 
-@dataclass(frozen=True)
-class _Row:
-    """The cells of an active line, clean."""
-
-    name: str
-    phase: str
-    time: str
-    detail: str
-
-    @classmethod
-    def of(cls, look: Look, name: str, one: Active, now: float) -> _Row:
-        """The row of a binding that is under way."""
-        told = (name, one.phase, f"{now - one.began:.0f} s", one.detail)
-        return cls(*(look.clean(redact(text)) for text in told))
-
-
-def _laid_out(look: Look, rows: Iterable[_Row]) -> list[str]:
-    """A line per row in aligned columns. A long detail takes cells from the names."""
-    rows = list(rows)
-    phase, time, name, detail = (
-        max((cells(getattr(row, column)) for row in rows), default=0)
-        for column in ("phase", "time", "name", "detail")
+def _row(look: Look, name: str, one: Active, now: float) -> tuple[str, str, str, str]:
+    """The cells of an active line, clean: name, phase, time, detail."""
+    name, phase, time, detail = (
+        look.clean(redact(text))
+        for text in (name, one.phase, f"{now - one.began:.0f} s", one.detail)
     )
+    return name, phase, time, detail
+
+
+def _laid_out(look: Look, rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    """A line per row in aligned columns. A long detail takes cells from the names."""
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)] or [0] * 4
+    name, phase, time, detail = widths
     room = max(0, look.width - phase - time - (3 if detail else 2) * GAP)
     name = min(name, max(room - detail, min(NAME, room // 2)))
     lines = []
     for row in rows:
-        texts = [
-            pad(look.cut(row.name, name), name),
-            pad(row.phase, phase),
-            pad(row.time, time),
-            _end_kept(row.detail, room - name, look.sign),
-        ]
+        left = (look.cut(row[0], name), row[1], row[2])
+        texts = [pad(text, width) for text, width in zip(left, (name, phase, time), strict=True)]
+        texts.append(_end_kept(row[3], room - name, look.sign))
         lines.append(look.line((" " * GAP).join(texts)))
     return lines
 
