@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from reconciler.platforms import BUILT_IN, platforms
 
 PACKAGE = Path(__file__).parent.parent / "reconciler"
 
@@ -205,3 +208,51 @@ def test_only_http_and_the_emulators_test_door_open_sockets() -> None:
         if {name.split(".")[0] for name in imports_of(path)} & {"requests", "urllib3"}
     }
     assert users <= {"http", "emulator"}
+
+
+# --- strings of one platform ---------------------------------------------------------------------
+
+# What is known inside the folder of a platform only, beside its kinds and fields: hosts, error
+# codes, endings of files, ports, and what it calls its own things.
+STRINGS = {
+    "studio": (
+        *(r"\bClassic\b", r"\bNew web service", r"\bStudio\b", r"[Tt]raining services?\b"),
+        *(r"azureml", r"management\.azure", r"InitializingContainers", r"CannotStartJob"),
+        *(r"\.ilearner", r"\.arff", r"\.tsv", r"\binput1\b", r"\boutput1\b"),
+        *(r"\b[Aa]sset or resource\b", r"\.asset\b"),
+    ),
+    "local": (r"\bpointer file",),
+}
+# Files outside that still have some: this list only shrinks.
+STILL = {
+    *("cli/app.py", "cli/demo.py", "cli/emulate.py"),  # what people are told of the emulator
+    *("engine/around.py", "engine/binding.py", "engine/evaluation.py", "engine/job_times.py"),
+    *("engine/observe.py", "engine/schedule.py", "engine/slots.py", "engine/steps.py"),
+    *("engine/swapping.py", "engine/training.py", "engine/world.py"),
+    *("gates.py", "ledger/__init__.py", "model/versions.py", "secrecy.py"),
+}
+_ELSEWHERE = ("platforms", "emulator", "stores")  # the emulator is Studio's twin
+
+
+def strings_of_platforms() -> re.Pattern[str]:
+    kinds = [rf"\b{name}\b" for each in platforms().values() for name in each.kinds]
+    return re.compile("|".join([*kinds, *(each for more in STRINGS.values() for each in more)]))
+
+
+def test_what_belongs_to_one_platform_stands_in_its_folder() -> None:
+    pattern = strings_of_platforms()
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in _ELSEWHERE
+        and pattern.search(path.read_text(encoding="utf-8"))
+    }
+    assert found <= STILL, sorted(found - STILL)
+
+
+def test_no_platform_imports_another() -> None:
+    for platform in BUILT_IN:
+        for path in (PACKAGE / "platforms" / platform).rglob("*.py"):
+            others = {f"reconciler.platforms.{name}" for name in BUILT_IN if name != platform}
+            touched = {n for n in imports_of(path) if any(n.startswith(other) for other in others)}
+            assert not touched, f"{path} imports {sorted(touched)}"

@@ -164,7 +164,7 @@ def _unlike(
 
 
 def _differences(source: Binding, target: Binding) -> Iterator[str]:
-    """`inputs.input1 is a and not b`, for everything that a training depends on."""
+    """`inputs.train is a and not b`, for everything that a training depends on."""
     for diff in differences(_made_of(source), _made_of(target), ""):
         yield f"{diff.path} is {diff.after or 'nothing'} and not {diff.before or 'nothing'}"
 
