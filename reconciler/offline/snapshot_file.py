@@ -43,7 +43,7 @@ class Place:
         return cls(environment.name, environment.places, environment.store.url)
 
     def differences(self, wanted: Place) -> list[str]:
-        """`cloud azure, not emulator` for each member that is another."""
+        """`store s3://a/b, not s3://a/c` for each member that is another."""
         own, others = asdict(self), asdict(wanted)
         return [
             f"{name} {own[name] or '(none)'}, not {others[name] or '(none)'}"
