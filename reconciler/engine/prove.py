@@ -84,11 +84,14 @@ def is_declared_only(live: Live, before: Score | None, answer: Answer | None) ->
     return answer is None or (not answer.model and answer.score == before)
 
 
-def answer(target: Target, binding: Binding) -> Answer:
-    """What the endpoint answers to the probe. Whatever goes wrong is a ReconcilerError, a bug of
-    ours too: it must neither leave an unproved model in service nor hide other endpoints."""
+def answer(target: Target, binding: Binding, *, staged: bool = False) -> Answer:
+    """What the endpoint, or its staged candidate, answers to the probe.
+
+    Whatever goes wrong is a ReconcilerError, a bug of ours too: it must neither leave an unproved
+    model in service nor hide other endpoints.
+    """
     try:
-        return target.score(binding)
+        return target.score(binding, staged=True) if staged else target.score(binding)
     except ReconcilerError:
         raise
     except Exception as exc:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Change, Failure, Proof
+    from reconciler.model import Binding, Change, Failure, Proof, Record, Score
     from reconciler.soon import Soon
 
 
@@ -86,6 +86,22 @@ class Ended:
 
 
 Outcome = Again | Ready | Ended
+
+
+@dataclass
+class Swap:
+    """A swap that was asked for: when, what the endpoint answered before, how far it is."""
+
+    asked_at: float
+    before: Score | None
+    record: Record
+    operation: str = ""
+    ended: bool = False  # the service said that the update ended well
+
+    @property
+    def is_the_last(self) -> bool:
+        """Whether no model is known to go back to but the one that was swapped in."""
+        return self.record.previous in (None, self.record.wanted)
 
 
 @dataclass

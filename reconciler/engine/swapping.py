@@ -8,7 +8,7 @@ anywhere leaves a record by which the next one ends what was begun.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.lifecycle import wanted_model
@@ -22,7 +22,8 @@ from reconciler.engine.prove import (
     score_before,
     wrong_probe,
 )
-from reconciler.engine.steps import Again, Ended, Goal
+from reconciler.engine.staging import COLD_START_S, Staging
+from reconciler.engine.steps import Again, Ended, Goal, Swap
 from reconciler.engine.world import timestamp, with_event
 from reconciler.errors import (
     REFUSED,
@@ -63,24 +64,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLD_START_S = 120.0  # a swapped endpoint may answer 503 InitializingContainers for a while
-
-
-@dataclass
-class Swap:
-    """A swap that was asked for: when, what the endpoint answered before, how far it is."""
-
-    asked_at: float
-    before: Score | None
-    record: Record
-    operation: str = ""
-    ended: bool = False  # the service said that the update ended well
-
-    @property
-    def is_the_last(self) -> bool:
-        """Whether no model is known to go back to but the one that was swapped in."""
-        return self.record.previous in (None, self.record.wanted)
-
 
 class Swapping:
     """The swap of one binding that is under way, if one is, and what became of the one before."""
@@ -95,6 +78,7 @@ class Swapping:
         self._target: Target = shared.world.targets[binding.kind]
         self._telling = telling
         self._verdicts = verdicts
+        self._staging = Staging(binding, shared, telling, verdicts)
         self._swap: Swap | None = None
         self._unanswered: Swap | None = None
         self._heard: Score | None = None  # what the disproved candidate answered, and only it
@@ -109,11 +93,14 @@ class Swapping:
     def forget(self) -> None:
         """Another run was here: what this one remembers is not what is."""
         self._swap = self._unanswered = None
+        self._staging.forget()
 
     def still_updating(self) -> Again | Ended | None:
         """Look again while the service is not done with the swap; None when it is."""
         swap = self._swap
-        if swap is None or swap.ended:
+        if swap is None:
+            return self._staging.still_working()
+        if swap.ended:
             return None
         try:
             seen = self._target.progress(swap.operation) if swap.operation else DONE
@@ -149,6 +136,10 @@ class Swapping:
     def begin(self, observed: Observed, change: Change) -> Again | Ended:
         """Note the way back, then swap: forward, or back when `change` says so."""
         forward = change.code != Reason.ROLL_BACK
+        if forward and self._target.can.stage and (why := self.foreseen_failure(observed)):
+            return self._telling.failed(why, REFUSED)
+        if forward and (waiting := self._staging.candidate(observed)) is not None:
+            return waiting
         before = self._before(forward and change.code != Reason.CREATED)
         if forward and (why := wrong_probe(self._binding, before)):
             return self._telling.failed(why, REFUSED)
@@ -318,6 +309,7 @@ class Swapping:
         record = replace(swap.record, bound=swap.record.wanted, proved=True)
         record = replace(record, settings=settings_to_keep(self._binding, observed.live))
         self._keep(record, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
+        self._retire()
         how = "declared only" if proof.declared_only else "proved"
         if self.disproved and self._goal is Goal.ROLLED_BACK:
             return self._telling.ended(Ended(proof=proof, changed=True), f"rolled back, and {how}")
@@ -330,6 +322,16 @@ class Swapping:
             self.forget()
             return Again(0.0)
         return self._telling.ended(Ended(proof=proof, changed=True), how)
+
+    def _retire(self) -> None:
+        """Drop what the swap left over, which the proof no longer needs. A later swap drops it too,
+        so it is no failure of this one."""
+        try:
+            self._target.retire(self._binding)
+        except ReconcilerError as exc:
+            log.warning(
+                "%s: the previous model is not retired: %s", self._binding.name, exc.message
+            )
 
     # --- and back -----------------------------------------------------------------------------
 

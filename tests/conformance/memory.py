@@ -32,13 +32,15 @@ FAILED = OperationState.FAILED
 
 @dataclass
 class Memory(Target):
-    """`broken` are the files of models that do not start; `left` is how that leaves the place."""
+    """`broken` are the files of models that do not start, `spoiled` those that answer wrongly; `left` is how that leaves the place."""
 
     can: Can = field(default_factory=Can)
     left: Left = Left.CANDIDATE_DECLARED
     broken: set[ModelRef] = field(default_factory=set)
     names_model: bool = False
     own_names: bool = False
+    spoiled: set[ModelRef] = field(default_factory=set)
+    staged: dict[str, ModelRef] = field(default_factory=dict)
     served: dict[str, ModelRef] = field(default_factory=dict)
     configured: dict[str, ModelRef] = field(default_factory=dict)
     writes: list[tuple[str, str, str]] = field(default_factory=list)
@@ -49,7 +51,8 @@ class Memory(Target):
         if not self.can.shows_served:
             return Live(Health(HealthCode.HEALTHY), configured=told)
         health = Health(HealthCode.HEALTHY if serves else HealthCode.DEGRADED, "nothing answers")
-        return Live(health, served=serves, configured=told if told != serves else None)
+        other = told if told != serves else None
+        return Live(health, served=serves, configured=other, staged=self.staged.get(where))
 
     def ref(self, binding: Binding, model: Model) -> ModelRef:  # noqa: ARG002
         """Where `own_names` is set, as a registry of the platform's own would call it."""
@@ -57,10 +60,22 @@ class Memory(Target):
             return model.ref
         return ModelRef(f"models:/{model.version.folder}")
 
+    def stage(self, binding: Binding, model: Model) -> str:
+        self.writes.append(("stage", str(binding.address), model.name))
+        if model.ref in self.broken:
+            return BROKEN
+        self.staged[str(binding.address)] = self.ref(binding, model)
+        return "fine"
+
+    def retire(self, binding: Binding) -> str:
+        self.staged.pop(str(binding.address), None)
+        return ""
+
     def switch(self, binding: Binding, model: Model) -> str:
         return self._write("switch", binding, model)
 
     def take_back(self, binding: Binding, model: Model) -> str:
+        self.staged.pop(str(binding.address), None)
         return self._write("take back", binding, model)
 
     def _write(self, verb: str, binding: Binding, model: Model) -> str:
@@ -79,10 +94,12 @@ class Memory(Target):
     def progress(self, operation: str) -> Progress:
         return Progress(FAILED, "it failed to start", self.left) if operation == BROKEN else DONE
 
-    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
-        ref = self.served.get(str(binding.address))
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:
+        ref = (self.staged if staged else self.served).get(str(binding.address))
         if ref is None:
             raise UnavailableError("nothing answers")
+        if ref in self.spoiled:
+            return Answer(Score(("Nothing",), (("1",),)))
         columns = ("Scored Labels", "Scored Probabilities")
         answer = Score(columns, ((ref.path, "0.5"),))
         return Answer(answer, ref.url if self.names_model else "")

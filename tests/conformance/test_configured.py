@@ -144,6 +144,51 @@ def test_a_platform_that_calls_models_by_its_own_names_is_compared_by_them(
     assert lab.changes()[NAME].code == "rejected"
 
 
+# --- platforms that prove a candidate before it has traffic -------------------------------------
+
+STAGES = Can(stage=True)
+
+
+def test_a_staged_candidate_is_proved_before_the_switch(lab_of: Callable[..., MemoryLab]) -> None:
+    lab = lab_of(can=STAGES)
+    before = len(lab.target.writes)
+    assert lab.apply().failures == ()
+    assert [verb for verb, *_ in lab.target.writes[before:]] == ["stage", "switch"]
+    assert lab.target.staged == {}
+    assert lab.plan().converged
+
+
+@pytest.mark.parametrize("how", ["broken", "spoiled"])
+def test_a_staged_candidate_that_is_no_good_never_changes_the_endpoint(
+    lab_of: Callable[..., MemoryLab], how: str
+) -> None:
+    lab = lab_of(can=STAGES)
+    setattr(lab.target, how, {lab.ref(NAME)})
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "is rejected; the endpoint was not changed" in failure.message
+    assert "switch" not in [verb for verb, _, name in lab.target.writes if name == "2026-11"]
+    assert lab.target.staged == {}
+    assert lab.changes()[NAME].code == "rejected"
+    assert "2026-10" in lab.target.served[AT].path
+
+
+def test_a_run_that_was_killed_after_it_staged_is_continued(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_of(can=STAGES)
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "progress", dies)
+        with pytest.raises(Killed):
+            lab.apply()
+    assert lab.apply().failures == ()
+    assert [verb for verb, _, name in lab.target.writes if name == "2026-11"] == ["stage", "switch"]
+
+
 # --- platforms that only declare ---------------------------------------------------------------
 
 DECLARES = Can(shows_served=False)
