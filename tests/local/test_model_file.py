@@ -164,6 +164,9 @@ def test_a_server_that_cannot_be_told_still_serves_the_previous_model(
     live = world.target.observe(binding)
     assert (live.served, live.configured) == (world.one.ref, world.two.ref)
     assert world.target.progress("") is DONE
+    world.target.switch(binding, world.one)  # back, and again the server cannot be told
+    live = world.target.observe(binding)
+    assert (live.served, live.configured) == (world.one.ref, None)
 
 
 def test_a_run_that_lost_its_lock_writes_no_pointer(world: World) -> None:

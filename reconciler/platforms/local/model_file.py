@@ -205,7 +205,7 @@ class ModelFiles(Target):
     ) -> dict[str, Any]:
         version = model.version
         mark = self._mark if before is None else str(before.document.get("mark", ""))
-        served = before.ref if before is not None and before.is_ours else None
+        served = before.served if before is not None and before.is_ours else None
         return {
             "schema": SCHEMA,
             "model": version.model if version else "",
@@ -265,7 +265,8 @@ class ModelFiles(Target):
         except (OSError, subprocess.TimeoutExpired) as exc:
             return f"{command}: {exc}"
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:300]
-        return f"{command}: exit code {done.returncode}: {said}" if done.returncode else ""
+        why = f"{command}: exit code {done.returncode}{f' ({said})' if said else ''}"
+        return why if done.returncode else ""
 
     def _check_writing(self, address: Address) -> None:
         if why := self._halted():

@@ -82,6 +82,14 @@ class Pointer:
                 return ModelRef(path if "://" in path else Path(path).as_uri())
         return None
 
+    @property
+    def served(self) -> ModelRef | None:
+        """The model that the server was last told of; None where nobody knows."""
+        if self.document.get("reload") != "due":
+            return self.ref
+        before = self.document.get("previous")
+        return ModelRef(before) if before else None
+
     def __str__(self) -> str:
         """What it says, for people."""
         if not self.document:
@@ -120,10 +128,8 @@ def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
     if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
         why = f"{address.path} leads to {pointer.document['path']}, which is gone"
         live = replace(live, health=Health(HealthCode.DEGRADED, why))
-    if pointer.document.get("reload") == "due":  # the server was not told, or could not be
-        before = pointer.document.get("previous")
-        return replace(live, served=ModelRef(before) if before else None, configured=ref)
-    return replace(live, served=ref)
+    told = pointer.served == ref
+    return replace(live, served=pointer.served, configured=None if told else ref)
 
 
 def path_of(ref: ModelRef) -> str:
