@@ -48,10 +48,12 @@ class Staging:
         self._published = False
         self._operation = ""  # of the last write, while it is not known to have ended
         self._asked_at: float | None = None  # when the candidate was staged by this run
+        self._failed = ""  # why it did not start
 
     def forget(self) -> None:
         """Another run was here: what this one remembers is not what is."""
         self._published, self._operation, self._asked_at = False, "", None
+        self._failed = ""
 
     def still_working(self) -> Again | Ended | None:
         """Look again while the platform is not done with the last write; None when it is."""
@@ -59,9 +61,9 @@ class Staging:
             return None
         try:
             seen = progress_of(self._target, self._operation)
-        except ProofError as exc:
-            self._operation = ""
-            return self._dropped(f"the candidate did not start: {exc.message}")
+        except ProofError as exc:  # the next look finds what to drop
+            self._operation, self._failed = "", f"the candidate did not start: {exc.message}"
+            return None
         if seen.state is OperationState.RUNNING:
             since = self._asked_at or self._world.clock.now()
             return self._telling.still_updating(since, seen.words, "staging")
@@ -70,6 +72,8 @@ class Staging:
 
     def candidate(self, observed: Observed) -> Again | Ended | None:
         """One step towards a candidate that may be switched to; None when it may."""
+        if self._failed:
+            return self._dropped(self._failed, observed)
         model = wanted_model(observed)
         if not self._published:
             self._operation = self._target.publish(self._binding, model)
@@ -110,11 +114,10 @@ class Staging:
             return None
         return self._dropped(f"the staged candidate is no good: {why or health.message}", observed)
 
-    def _dropped(self, why: str, observed: Observed | None = None) -> Ended:
+    def _dropped(self, why: str, observed: Observed) -> Ended:
         """Reject the candidate and drop it; the endpoint goes on serving what it did."""
         self._verdicts.reject(why)
-        back = observed.way_back.model if observed else None
-        if back is not None:
+        if (back := observed.way_back.model) is not None:
             self._target.take_back(self._binding, back)
         said = f"{why}; version {self._binding.version.version} is rejected"
         return self._telling.failed(f"{said}; the endpoint was not changed", UNPROVED)

@@ -62,7 +62,8 @@ class Memory(Target):
 
     def stage(self, binding: Binding, model: Model) -> str:
         self.writes.append(("stage", str(binding.address), model.name))
-        if model.ref in self.broken:
+        if model.ref in self.broken:  # what did not start is left there, as a cloud leaves it
+            self.staged[str(binding.address)] = ModelRef("https://elsewhere.example/failed")
             return BROKEN
         self.staged[str(binding.address)] = self.ref(binding, model)
         return "fine"
