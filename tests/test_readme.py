@@ -103,6 +103,9 @@ def test_every_command_has_one_line_of_help_and_an_example_that_can_be_run() -> 
         command.make_context(name, given)
 
 
+OF_THE_PROGRAM = ("--version", "--install-completion", "--show-completion")
+
+
 def options_of(command: Any) -> Iterator[str]:
     for parameter in command.params:
         yield from (o for o in parameter.opts if o.startswith("-") and o not in ("-h", "--help"))
@@ -115,7 +118,7 @@ def test_every_option_is_in_the_table_with_its_commands() -> None:
         commands = [name for name in COMMANDS if _applies(where, name)]
         for option in re.findall(r"`(-[\w-]+)`", names):
             having = sorted(n for n, c in COMMANDS.items() if option in options_of(c))
-            assert having == sorted(commands) or option == "--version", option
+            assert having == sorted(commands) or option in OF_THE_PROGRAM, option
     listed = {option for names, _ in rows for option in re.findall(r"`(-[\w-]+)`", names)}
     assert listed >= {o for command in COMMANDS.values() for o in options_of(command)}
 

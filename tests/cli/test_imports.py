@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ import json, sys
 from reconciler.cli.main import run
 code = run(sys.argv[1:])
 print(json.dumps([code, sorted(sys.modules)]))
+"""
+
+AS_INSTALLED = """
+import sys
+sys.argv = ["reconciler"]
+from reconciler.cli import main
+main()
 """
 
 
@@ -38,3 +46,20 @@ def test_heavy_modules_are_not_imported(arguments: list[str], not_needed: list[s
     code, modules = json.loads(done.stdout.splitlines()[-1])
     assert code == 0
     assert not {*HEAVY, *not_needed} & set(modules)
+
+
+def test_a_shell_completes_commands_and_those_below_them() -> None:
+    for typed, offered in (
+        ("reconciler ci ", {"comment", "fetch"}),
+        ("reconciler ver", {"verify"}),
+    ):
+        words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        done = subprocess.run(
+            [sys.executable, "-c", AS_INSTALLED],
+            cwd=ROOT,
+            env={**os.environ, **words, "_RECONCILER_COMPLETE": "complete_bash"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert offered <= set(done.stdout.split())
