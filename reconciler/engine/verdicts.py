@@ -15,7 +15,7 @@ class Verdicts:
     """The verdicts on one binding's version, written into its manifest."""
 
     def __init__(self, binding: Binding, shared: Shared) -> None:
-        self._version = binding.version
+        self._version, self._address = binding.version, str(binding.address)
         self._world, self._ledger = shared.world, shared.world.ledger
         self._lock = shared.locks.of(binding)
 
@@ -33,11 +33,14 @@ class Verdicts:
             if entry is None or (entry.manifest.rejected and (silent or not entry.manifest.silent)):
                 return
             at, by = timestamp(self._world.clock.now()), str(self._world.actor)
-            self._ledger.reject(entry, why, at, by, silent=silent)
+            self._ledger.reject(entry, why, at, by, silent=self._address if silent else "")
 
     def take_back(self) -> None:
-        """Take a rejection for silence back: the previous model is silent too."""
+        """Take back that this endpoint's silence rejected it: the previous model is silent too.
+
+        Another endpoint whose previous model does answer has a reason of its own, and that stays.
+        """
         with self._lock:
             entry = self._ledger.read(self._version)
-            if entry is not None and entry.manifest.silent:
+            if entry is not None and entry.manifest.silent == self._address:
                 self._ledger.reject(entry, "")

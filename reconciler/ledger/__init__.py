@@ -212,7 +212,7 @@ class Ledger:
         return entry.manifest if entry else None
 
     def reject(
-        self, entry: Entry, reason: str, at: str = "", by: str = "", *, silent: bool = False
+        self, entry: Entry, reason: str, at: str = "", by: str = "", *, silent: str = ""
     ) -> Entry:
         """The entry of a version that no run binds again; "" takes a rejection back."""
         rejected = replace(entry.manifest, rejected=reason, rejected_at=at, rejected_by=by)

@@ -73,8 +73,8 @@ class Manifest:
 
     `claimed_by` is the run that began it, for git `commit`, and `forced` why it overrode limits.
     `refused` says why its gates did not accept it when they were last asked; `rejected` why no run
-    may bind it again, and since when and by whom that is so ("" where nobody noted it); `silent`,
-    that it was for no answer at all, which may have been the endpoint's fault.
+    may bind it again, and since when and by whom that is so ("" where nobody noted it); `silent`
+    is the address that gave no answer at all, where that was the reason and may be its own fault.
     """
 
     version: Version
@@ -90,7 +90,7 @@ class Manifest:
     rejected: str = ""
     rejected_at: str = ""
     rejected_by: str = ""
-    silent: bool = False
+    silent: str = ""
 
     @property
     def rejection(self) -> str:
