@@ -4,7 +4,8 @@ Where the platform can stage, the candidate is scored before it has any traffic.
 must, the switch follows; if not, it is dropped and rejected, and the endpoint was never changed.
 What is staged is read and not remembered: a run that is killed anywhere here leaves a candidate
 that the next run finds and proves. Other platforms only learn of the model, where they have a
-registry of their own; their candidate is proved after the switch.
+registry of their own; their candidate is proved after the switch. Silence is blamed on a candidate
+only while the endpoint itself answers: an outage, or a wrong probe, silences both.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.engine.lifecycle import APPEARS_S, progress_of, wanted_model
-from reconciler.engine.prove import answer, asks, judge, names_another
+from reconciler.engine.prove import answer, asks, judge, names_another, score_before
 from reconciler.errors import (
     UNPROVED,
     ProofError,
@@ -106,7 +107,11 @@ class Staging:
             waited_s = self._world.clock.now() - self._asked_at
             if isinstance(exc, UnavailableError | UnreachableError) and waited_s < COLD_START_S:
                 return self._telling.again()
-            return self._dropped(f"the staged candidate does not answer: {exc.message}", observed)
+            why = f"the staged candidate does not answer: {exc.message}"
+            if score_before(self._target, self._binding, forward=False) is None:
+                said = f"{why}; nor does the endpoint, so the version is not rejected; apply again"
+                return self._telling.failed(said, UNPROVED)
+            return self._dropped(why, observed)
         version = self._binding.version.version
         health = judge(self._binding, after.score)
         why = names_another(after, observed.artifact.ref, version)

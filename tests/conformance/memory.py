@@ -39,6 +39,7 @@ class Memory(Target):
     broken: set[ModelRef] = field(default_factory=set)
     names_model: bool = False
     own_names: bool = False
+    silent: str = ""  # `all`, or what is `staged`, does not answer
     spoiled: set[ModelRef] = field(default_factory=set)
     staged: dict[str, ModelRef] = field(default_factory=dict)
     served: dict[str, ModelRef] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class Memory(Target):
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:
         ref = (self.staged if staged else self.served).get(str(binding.address))
-        if ref is None:
+        if ref is None or self.silent == "all" or (staged and self.silent):
             raise UnavailableError("nothing answers")
         if ref in self.spoiled:
             return Answer(Score(("Nothing",), (("1",),)))

@@ -173,6 +173,18 @@ def test_a_staged_candidate_that_is_no_good_never_changes_the_endpoint(
     assert "2026-10" in lab.target.served[AT].path
 
 
+@pytest.mark.parametrize(("silent", "code"), [("staged", "rejected"), ("all", "version_changed")])
+def test_silence_is_blamed_on_a_staged_candidate_only_while_the_endpoint_answers(
+    lab_of: Callable[..., MemoryLab], silent: str, code: str
+) -> None:
+    lab = lab_of(can=STAGES)
+    lab.target.silent = silent
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert lab.changes()[NAME].code == code
+    assert "2026-10" in lab.target.served[AT].path
+
+
 def test_a_run_that_was_killed_after_it_staged_is_continued(
     lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
