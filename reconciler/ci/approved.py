@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,7 +15,6 @@ from reconciler.ci import artifacts
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.comment import PLAN_FILE, fits
-from reconciler.ci.event import default_branch, read_event
 from reconciler.ci.github import PER_PAGE
 from reconciler.console import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
@@ -45,13 +43,11 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
 
     `commented` says that each plan was shown by a comment, so that one without approves nothing.
     """
-    branch = branch or default_branch(read_event(os.environ))
-    missing = [] if branch else ["which branch is not known; pass --branch main"]
     if out.exists() and any(out.iterdir()):
         raise ConfigurationError(
             f"{out} is not empty, and the files in it would approve too; empty it"
         )
-    with github.opened(os.environ, missing) as door:
+    with github.opened_on(branch, "--branch") as (door, branch):
         pulls, older = _merged(door, branch)
         found = list(_plans(door, environment, pulls, commented=commented))
     out.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from reconciler.ci.event import forked, pull_number, read_event, workflow_run
+from reconciler.ci.event import default_branch, forked, pull_number, read_event, workflow_run
 from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iter
     hint = "GITHUB_API_URL names this machine, and no GitHub answers there"
     with Http(threads=1, local_hint=hint) as http:
         yield GitHub(http, environ.get("GITHUB_API_URL") or API_URL, repository, token)
+
+
+@contextlib.contextmanager
+def opened_on(branch: str, option: str) -> Iterator[tuple[GitHub, str]]:
+    """The repository of the job, and the branch, else the default one of its event."""
+    branch = branch or default_branch(read_event(os.environ))
+    missing = [] if branch else [f"which branch is not known; pass {option} main"]
+    with opened(os.environ, missing) as door:
+        yield door, branch
 
 
 def unknown_pull(environ: Mapping[str, str], number: int | None) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from reconciler.ci import artifacts
 from reconciler.ci import connection as github
-from reconciler.ci.event import default_branch, read_event
 from reconciler.console import say, write_file
 from reconciler.errors import NotFoundError
 from reconciler.outcome import Outcome
@@ -18,9 +16,7 @@ if TYPE_CHECKING:
 
 def fetch(name: str, branch: str, out: Path) -> Outcome:
     """`fetch`: 0 when the file of that name, from the newest artifact, is written."""
-    branch = branch or default_branch(read_event(os.environ))
-    missing = [] if branch else ["which branch is not known; pass --branch main"]
-    with github.opened(os.environ, missing) as door:
+    with github.opened_on(branch, "--branch") as (door, branch):
         listed = artifacts.artifacts(door, name)
         kept = (a for a in listed if a.own and a.branch == branch and not a.expired)
         found = next(kept, None)

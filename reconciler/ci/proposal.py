@@ -12,7 +12,6 @@ from reconciler import __version__, git
 from reconciler.ci import branches
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
-from reconciler.ci.event import default_branch, read_event
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 
@@ -53,9 +52,7 @@ def propose(
     make_plan: Callable[[], Plan],
 ) -> None:
     """Let the pull request propose the edits and say what they would do; without any, close it."""
-    base = base or default_branch(read_event(os.environ))
-    missing = [] if base else ["which branch to change is not known; pass --base main"]
-    with github.opened(os.environ, missing) as door:
+    with github.opened_on(base, "--base") as (door, base):
         proposal = _Proposal(door, base, environment)
         if not reasons:
             proposal.give_up()
