@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.model import MODEL_FILE, Artifact, ArtifactState, ModelRef, Observed
+from reconciler.model import MODEL, Artifact, ArtifactState, ModelRef, Observed
 from reconciler.offline.exports import MARK, exported
 from reconciler.platforms import kinds
 from reconciler.stores.contract import name_in, url_of
@@ -37,7 +37,7 @@ def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, .
     its folder there: no manifest is read that would say which version it is."""
     found = []
     for binding, state in exported(wanted, live, kinds()):
-        ref = ModelRef(url_of(base, f"{binding.version.folder}/{MODEL_FILE}"))
+        ref = ModelRef(url_of(base, binding.version.file(MODEL)))
         file = name_in(base, state.served.url) if state.served else None
         name = binding.version.version if state.served == ref else (file or "").rpartition("/")[0]
         found.append(Observed(binding, state, Artifact(ArtifactState.UNKNOWN, ref), None, name))

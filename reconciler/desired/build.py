@@ -11,6 +11,8 @@ from reconciler.desired.nodes import dotted, problem
 from reconciler.desired.schema import hint_of, is_a
 from reconciler.errors import ConfigurationError
 from reconciler.model import (
+    METRICS,
+    MODEL,
     MOST_BINDINGS,
     Creation,
     Environment,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.platform import Engine, Platform
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-FILE, MODEL, METRICS = "file", "model", "metrics"
+FILE = "file"
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
@@ -242,6 +244,7 @@ class Made:
 
     recipe: Recipe
     terms: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
 
 
 def recipe(
@@ -272,7 +275,8 @@ def recipe(
         how=tuple(how.settings.items()),
         code=how.code,
     )
-    return Made(recipe, tuple(how.terms.items())), []
+    files = how.files or {r: name for r, name in said["outputs"].items() if "/" not in name}
+    return Made(recipe, tuple(how.terms.items()), tuple(files.items())), []
 
 
 class _Making:

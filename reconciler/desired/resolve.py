@@ -330,7 +330,7 @@ def _binding(
         name=each.name or "",
         kind=each.kind or "",
         address=address,
-        version=build.version(document),
+        version=replace(build.version(document), files=made.files),
         recipe=made.recipe,
         part=kind.part(document.data["spec"]),
         accept=build.rules(model),

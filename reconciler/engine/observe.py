@@ -13,6 +13,8 @@ from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
 from reconciler.model import (
+    METRICS,
+    MODEL,
     Artifact,
     ArtifactState,
     Health,
@@ -25,7 +27,7 @@ from reconciler.model import (
     RuleKind,
     Witness,
 )
-from reconciler.platforms.contract import METRICS, MODEL, Job, JobState
+from reconciler.platforms.contract import Job, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

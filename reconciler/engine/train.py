@@ -17,8 +17,8 @@ from reconciler.engine.observe import access_s, fingerprints
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
-from reconciler.model import ArtifactState, Reason
-from reconciler.platforms.contract import METRICS, MODEL, JobState, Order
+from reconciler.model import METRICS, MODEL, ArtifactState, Reason
+from reconciler.platforms.contract import JobState, Order
 from reconciler.stores.contract import Access
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _order(world: World, binding: Binding, attempt: int) -> Order:
     version, lasting_s = binding.version, access_s(binding)
     names = {
         MODEL: world.ledger.model_name(version),
-        METRICS: world.ledger.evaluation_name(version),
+        METRICS: world.ledger.metrics_name(version),
     }
     return Order(
         key=binding.key,

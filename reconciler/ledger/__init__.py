@@ -1,6 +1,6 @@
 """Manifests kept beside the models: what makes a training happen exactly once.
 
-Per version the store holds `model.ilearner`, the evaluation, and `manifest.json`. A manifest is
+Per version the store holds the model, its metrics, and `manifest.json`. A manifest is
 claimed by a conditional create and changed only by compare-and-swap, so of any number of runs
 one wins each step and the others read what it wrote.
 Below names that begin with an underscore it holds a record per address, the marks of plans that
@@ -19,7 +19,7 @@ from reconciler.ledger.lock import Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
 from reconciler.ledger.plans import Plans
 from reconciler.ledger.record import parse_record, record_json
-from reconciler.model import EVALUATION_FILE, MANIFEST_FILE, MODEL_FILE, ModelRef, Record, Version
+from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version
 from reconciler.stores.contract import name_in, url_of
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ class Ledger:
 
     def model_name(self, version: Version) -> str:
         """The model file of a version."""
-        return f"{version.folder}/{MODEL_FILE}"
+        return version.file(MODEL)
 
-    def evaluation_name(self, version: Version) -> str:
-        """The file of the evaluation of a version."""
-        return f"{version.folder}/{EVALUATION_FILE}"
+    def metrics_name(self, version: Version) -> str:
+        """The file of the metrics of a version."""
+        return version.file(METRICS)
 
     def read(self, version: Version) -> Entry | None:
         """The manifest of a version; None when nobody has claimed it."""
@@ -207,9 +207,10 @@ class Ledger:
 
     def beside(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""
-        folder, _, file = (name_in(self._store.base, ref.url) or "").rpartition("/")
-        entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder and file == MODEL_FILE else None
-        return entry.manifest if entry else None
+        name = name_in(self._store.base, ref.url) or ""
+        folder = name.rpartition("/")[0]
+        entry = self._read(f"{folder}/{MANIFEST_FILE}") if folder else None
+        return entry.manifest if entry and self.model_name(entry.manifest.version) == name else None
 
     def reject(
         self, entry: Entry, reason: str, at: str = "", by: str = "", *, silent: str = ""

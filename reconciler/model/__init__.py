@@ -64,9 +64,9 @@ from reconciler.model.plan import (
 )
 from reconciler.model.reasons import TO_TRAIN, Reason
 from reconciler.model.versions import (
-    EVALUATION_FILE,
     MANIFEST_FILE,
-    MODEL_FILE,
+    METRICS,
+    MODEL,
     Judgement,
     Model,
     ModelRef,
@@ -79,13 +79,13 @@ from reconciler.model.versions import (
 )
 
 __all__ = [
-    "EVALUATION_FILE",
     "GIVEN",
     "KEPT_IN",
     "LEAST_RUNS",
     "MADE_FROM",
     "MANIFEST_FILE",
-    "MODEL_FILE",
+    "METRICS",
+    "MODEL",
     "MOST_BINDINGS",
     "MOST_EVENTS",
     "NOWHERE",

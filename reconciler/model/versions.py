@@ -13,8 +13,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-MODEL_FILE = "model.ilearner"
-EVALUATION_FILE = "evaluation.csv"
+MODEL, METRICS = "model", "metrics"  # the roles of what a version is made of
 MANIFEST_FILE = "manifest.json"
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -118,15 +117,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Version:
-    """A model version, with the arguments that tell apart the models of one experiment."""
+    """A model version, with the arguments that tell apart the models of one experiment.
+
+    `files` is what its engine calls them, by role, and no part of what tells two versions apart.
+    """
 
     model: str
     version: str
     arguments: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        """Sort the arguments, so that equal versions are equal."""
+        """Sort the arguments, so that equal versions are equal; ValueError for a file elsewhere."""
         object.__setattr__(self, "arguments", tuple(sorted(self.arguments)))
+        if any("/" in name for _, name in self.files):
+            raise ValueError("the file of a version lies in its folder")
 
     @cached_property
     def folder(self) -> str:
@@ -136,6 +141,10 @@ class Version:
             pairs = (f"{_escaped(k)}={_escaped(v)}" for k, v in self.arguments)
             names.append(",".join(pairs))
         return "/".join(names)
+
+    def file(self, role: str) -> str:
+        """The file of a role in the store."""
+        return f"{self.folder}/{dict(self.files).get(role, role)}"
 
     def called_beside(self, wanted: Version) -> str:
         """What people call it where `wanted` is declared: the version, if only that differs."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.stores.contract import Store
 
-KEPT_FILES = ("/manifest.json", "/evaluation.csv")
+MANIFEST = "/manifest.json"
 MOST_TEXT = 1024 * 1024
 RECORDS = "_records/"
 
@@ -76,8 +76,17 @@ class Heard(Reading):
             return
         if known.fingerprint or name not in self._kept.files:  # a list may say less than the file
             self._kept.files[name] = replace(known, modified=None)
-        if content is not None and _is_ours(name) and len(content) <= MOST_TEXT:
+        if content is not None and self._is_ours(name) and len(content) <= MOST_TEXT:
             self._kept.texts[name] = kept_text(name, content)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether it is a document of this program, or metrics: all else is data of others.
+
+        What a plan reads beside a manifest are metrics: of a model it asks for the properties.
+        """
+        if name.startswith(RECORDS):
+            return name.endswith(".json")
+        return name.rpartition("/")[0] + MANIFEST in self._kept.files
 
 
 class Remembered(Reading):
@@ -125,8 +134,3 @@ class Remembered(Reading):
             f"not known offline: the snapshot does not hold {what} of {self.uri}; a plan with "
             "credentials would ask"
         )
-
-
-def _is_ours(name: str) -> bool:
-    """Whether it is a document of this program, or metrics: everything else is data of others."""
-    return name.endswith(KEPT_FILES) or (name.startswith(RECORDS) and name.endswith(".json"))

@@ -208,7 +208,6 @@ class JobState(StrEnum):
 
 
 ENDED = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.FINISHED})
-MODEL, METRICS = "model", "metrics"  # the roles of a job's outputs
 
 
 @dataclass(frozen=True)

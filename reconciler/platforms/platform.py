@@ -100,13 +100,15 @@ class Kind:
 class How:
     """How an engine makes the versions of a Model in an environment, for its recipe.
 
-    `terms` are what people approve beside the recipe, in words: where secrets and data go.
+    `terms` are what people approve beside the recipe, in words: where secrets and data go. `files`
+    is what the store calls outputs, by role, where that is not as the Model calls them.
     """
 
     place: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
     terms: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

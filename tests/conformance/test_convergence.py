@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,7 +86,7 @@ def test_drift_is_seen_and_healed(lab: Lab) -> None:
     lab.apply()
     world = lab.world()
     for binding in lab.desired().bindings:
-        old = binding.version.__class__(binding.version.model, "2026-10", binding.version.arguments)
+        old = replace(binding.version, version="2026-10")
         world.targets[binding.kind].switch(binding, Model(world.ledger.ref(old)))
     lab.clock.advance(60)
     assert {c.action for c in lab.plan().changes} == {Action.BIND}

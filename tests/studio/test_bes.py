@@ -12,7 +12,8 @@ import pytest
 from reconciler.engine.evaluation import parse_evaluation, parse_metrics
 from reconciler.errors import UnreadableError
 from reconciler.http.response import Headers, Response
-from reconciler.platforms.contract import METRICS, MODEL, Job, JobState, Order
+from reconciler.model import METRICS, MODEL
+from reconciler.platforms.contract import Job, JobState, Order
 from reconciler.platforms.studio.bes import BatchExecution, parse_job
 from reconciler.platforms.studio.hosts import Hosts
 from reconciler.stores.contract import Place

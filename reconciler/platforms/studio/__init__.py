@@ -12,6 +12,7 @@ from reconciler.model import TRAINED_AT, TRAINED_WITH
 from reconciler.near import near
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 from reconciler.platforms.studio.connection import (
+    FILES,
     NAME,
     CloudName,
     Connection,
@@ -108,7 +109,7 @@ def _how(training: Block, environment: Environment) -> How:
         TRAINED_AT: service.url,
         TRAINED_WITH: f"env:{service.key.variable}",
     }
-    return How(place=name, terms=terms)
+    return How(place=name, terms=terms, files=FILES)
 
 
 def _training_problems(training: Block) -> Iterator[Problem]:

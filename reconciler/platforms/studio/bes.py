@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import NotFoundError, RejectedError, UnreadableError
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import path_id
-from reconciler.platforms.contract import METRICS, MODEL, Job, JobState, Order, Trainer
+from reconciler.model import METRICS, MODEL
+from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.platforms.studio.blobs import reference
+from reconciler.platforms.studio.connection import FILES
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.stores.azure_hosts import BlobHosts
 
-MODEL_FILE = "model.ilearner"  # as the store calls it; transforms are files of this kind too (§3.4)
-METRICS_FILE = "evaluation.csv"
 API_VERSION = "api-version=2.0"
 
 
@@ -158,8 +158,8 @@ def _finished(results: object) -> Job:
     if not isinstance(results, dict):
         raise UnreadableError("the finished job has no Results")
     places = [_place(port, results[port]) for port in sorted(results)]
-    models = _of_kind(places, (".ilearner",), MODEL_FILE)
-    tables = _of_kind(places, (".csv", ".tsv"), METRICS_FILE)
+    models = _of_kind(places, (".ilearner",), FILES[MODEL])
+    tables = _of_kind(places, (".csv", ".tsv"), FILES[METRICS])
     outputs = {METRICS: tables[0]} if tables else {}
     if len(models) != 1:
         why = f"{len(models)} of its outputs are .ilearner files, not one"

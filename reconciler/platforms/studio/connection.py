@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import NOWHERE, Auth, SecretName, Source
+from reconciler.model import METRICS, MODEL, NOWHERE, Auth, SecretName, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from reconciler.stores.contract import Place
 
 NAME = "studio"
+# What the store calls outputs: Studio takes no other ending, and its transforms have it too (§3.4).
+FILES = {MODEL: "model.ilearner", METRICS: "evaluation.csv"}
 
 
 class CloudName(StrEnum):
