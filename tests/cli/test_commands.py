@@ -339,7 +339,9 @@ def test_a_region_that_azure_does_not_know_is_said_before_anything_is_asked(
     lab.edit("environment.yaml", "region: southcentralus", "region: nowhere")
     ran = command("validate")
     assert ran.code == errors.CONFIGURATION
-    assert "services/local/environment.yaml:6:18: 'nowhere' is not a region with Classic" in ran.err
+    assert (
+        "services/local/environment.yaml:18:15: 'nowhere' is not a region with Classic" in ran.err
+    )
 
 
 def test_the_schema_is_printed_or_written_for_editors(

@@ -39,10 +39,10 @@ def test_three_runs_tell_how_long_the_next_takes_and_fewer_do_not(lab: Lab) -> N
     young, cancer = found["diabetes-young"], found["breast-cancer"]
     assert young is not None
     assert young.seconds is not None
-    assert (young.service, young.at_once, young.runs) == ("diabetes-training", 40, 3)
+    assert (young.service, young.at_once, young.runs) == ("studio/diabetes-training", 40, 3)
     took = [manifest.duration_s for manifest in lab.world().ledger.versions("diabetes")[0]]
     assert young.seconds == sorted(seconds for seconds in took if seconds is not None)[1] > 0
-    assert cancer == Forecast("breast-cancer-training", 40, 1, None)
+    assert cancer == Forecast("studio/breast-cancer-training", 40, 1, None)
 
 
 def test_a_forecast_is_no_part_of_what_is_approved(lab: Lab) -> None:

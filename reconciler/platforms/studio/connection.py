@@ -55,7 +55,10 @@ class TrainingService:
 
 @dataclass(frozen=True)
 class Studio:
-    """The connection of an environment to Studio; `auth` is the way to sign in to Azure."""
+    """The connection of an environment to Studio; `auth` is the way to sign in to Azure.
+
+    `source` is where the region that decides its hosts is named.
+    """
 
     cloud: CloudName
     subscription: str
@@ -96,6 +99,7 @@ def parse(block: Block) -> Studio:
         of = said["workspace"]
         workspace = Workspace(of["id"], of["region"], block.secret("workspace", "token"))
     region = said.get("region") or (workspace.region if workspace else "")
+    named = ("workspace", "region") if workspace else ("region",)
     if not region:
         why = '"region" is missing (there is no workspace to take it from)'
         raise ConfigurationError([block.problem(why)])
@@ -116,7 +120,7 @@ def parse(block: Block) -> Studio:
         workspace=workspace,
         training_services=services,
         auth=Auth(said.get("auth", "default")),
-        source=block.at(),
+        source=block.at(*named),
     )
 
 
