@@ -420,6 +420,8 @@ def test_no_secret_is_told_to_the_job(
 
 def test_sarif_has_every_problem_with_its_rule(lab: Lab, step: Step, tmp_path: Path) -> None:
     many(lab, 12)
+    without = "apiVersion: reconciler/v1\nkind: Model\nmetadata: {name: without}\n"
+    (lab.services / "local" / "without.yaml").write_text(without)
     ran, _ = step.run("validate", "--sarif", "out/found.sarif")
     results = checked((tmp_path / "out/found.sarif").read_text())["results"]
     assert ran.code == errors.CONFIGURATION
