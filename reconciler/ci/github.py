@@ -23,8 +23,8 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
-from reconciler.http.client import RETRIED_METHODS
 from reconciler.http.response import error_of, one_line
+from reconciler.http.tries import RETRIED_METHODS
 from reconciler.http.urls import is_loopback, named, origin, split_url
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError, remember_secret
-from reconciler.http.client import Credential
+from reconciler.http.asking import Credential
 
 if TYPE_CHECKING:
     from reconciler.http.origins import Origins

@@ -63,6 +63,11 @@ def never_sent(exc: BaseException) -> bool:
     return _any(list(causes_of(exc)), ConnectionRefusedError, gaierror, *unmade)
 
 
+def was_refused(exc: BaseException) -> bool:
+    """Whether nothing listens there."""
+    return _any(list(causes_of(exc)), ConnectionRefusedError)
+
+
 def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 

@@ -907,12 +907,6 @@ _RESPONSE = _mutations(
 _HTTP = _mutations(
     "reconciler/http/client.py",
     (
-        "a POST is sent again",
-        'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})',
-        'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "POST"})',
-        "tests/http/test_wire_http.py::test_a_post_is_never_repeated",
-    ),
-    (
         "a command that only reads writes",
         "if self._read_only and method not in READING_METHODS:",
         "if False:",
@@ -931,18 +925,6 @@ _HTTP = _mutations(
         "tests/http/test_wire_http.py::test_an_answer_beyond_the_limit_is_not_read_to_its_end",
     ),
     (
-        "plain http leaves this machine",
-        'if parts.scheme == "http" and not is_loopback(parts.hostname or ""):',
-        "if False:",
-        "tests/http/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
-    ),
-    (
-        "a service decides how long a run sleeps",
-        "return max(backoff_s, min(asked_s, RETRY_AFTER_MAX_S))",
-        "return max(backoff_s, asked_s)",
-        "tests/http/test_wire_http.py::test_retry_after_is_kept_within_reason",
-    ),
-    (
         "an answer that names another request is believed",
         "if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:",
         "if False:",
@@ -953,6 +935,32 @@ _HTTP = _mutations(
         "if asked.method not in READING_METHODS and (why := self._halted()):",
         "if (why := '') :",
         "tests/http/test_wire_http.py::test_every_try_of_a_write_asks_whether_it_may_still_leave",
+    ),
+)
+
+_TRIES = _mutations(
+    "reconciler/http/tries.py",
+    (
+        "a POST is sent again",
+        'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})',
+        'RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE", "POST"})',
+        "tests/http/test_wire_http.py::test_a_post_is_never_repeated",
+    ),
+    (
+        "a service decides how long a run sleeps",
+        "return max(backoff_s, min(asked_s, RETRY_AFTER_MAX_S))",
+        "return max(backoff_s, asked_s)",
+        "tests/http/test_wire_http.py::test_retry_after_is_kept_within_reason",
+    ),
+)
+
+_ASKING = _mutations(
+    "reconciler/http/asking.py",
+    (
+        "plain http leaves this machine",
+        'if parts.scheme == "http" and not is_loopback(parts.hostname or ""):',
+        "if False:",
+        "tests/http/test_wire_http.py::test_a_url_that_is_not_plain_or_not_encrypted_is_refused",
     ),
 )
 
@@ -1455,7 +1463,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(*_ALONE, *_LOCK, *_BLOB, *_READING, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
     *(*_REFERENCES, *_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_COVERED, *_ARTIFACTS),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_CLASSIC_STATE, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
-    *(*_RESPONSE, *_HTTP, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),
+    *(*_RESPONSE, *_HTTP, *_TRIES, *_ASKING, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
     *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
     *(

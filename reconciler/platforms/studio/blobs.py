@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError
-from reconciler.http.client import without_query
+from reconciler.http.asking import without_query
 from reconciler.http.urls import split_url
 from reconciler.stores.azure_blob import checked
 

@@ -1,0 +1,76 @@
+"""When a request is tried again, and after which pause.
+
+The retried statuses are those of STUDIO_PROTOCOL.md §4.9; submit and start are POST and never
+repeated here, because each submit makes a job. urllib3's `Retry` is the policy, but the loop is
+ours: inside urllib3 it would not see a body that breaks off, would warn with the whole URL in the
+log, and would hide attempts from `on_request`, which must count every request that leaves the
+process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.http.response import Response
+
+if TYPE_CHECKING:
+    from urllib3.util.retry import Retry
+
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+RETRIED_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+RETRY_AFTER_MAX_S = 60.0
+BACKOFF_MAX_S = 30.0
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A request without a whole answer: why, and whether trying again may help."""
+
+    why: str
+    again: bool
+    status: int | None = None  # an answer had begun
+    request_id: str = ""
+    sent: bool = True  # the service may have heard of it
+    refused: bool = False  # nothing listens there
+
+
+def retry_policy(retries: int, backoff_s: float) -> Retry:
+    from urllib3.util.retry import Retry
+
+    return Retry(
+        total=retries,
+        allowed_methods=RETRIED_METHODS,
+        status_forcelist=RETRIED_STATUSES,
+        backoff_factor=backoff_s,
+        backoff_jitter=backoff_s,
+        backoff_max=BACKOFF_MAX_S,
+        raise_on_status=False,
+    )
+
+
+def may_repeat(retry: Retry, method: str, outcome: Response | Broken) -> bool:
+    if isinstance(outcome, Response):
+        return retry.is_retry(method, outcome.status)
+    return outcome.again and method in RETRIED_METHODS
+
+
+def in_doubt(outcome: Response | Broken) -> bool:
+    """Whether the service may have done what was asked, whatever came back."""
+    if isinstance(outcome, Broken):
+        return outcome.sent
+    return outcome.status == 408 or outcome.status >= 500
+
+
+def pause_s(retry: Retry, outcome: Response | Broken) -> float:
+    """Seconds until the next try: the back-off, or longer when the service asks for it."""
+    backoff_s = retry.get_backoff_time()
+    if isinstance(outcome, Broken) or "Retry-After" not in outcome.headers:
+        return backoff_s
+    from urllib3.exceptions import InvalidHeader
+
+    try:
+        asked_s = retry.parse_retry_after(outcome.headers["Retry-After"])
+    except (InvalidHeader, ValueError, OverflowError):
+        return backoff_s
+    return max(backoff_s, min(asked_s, RETRY_AFTER_MAX_S))
