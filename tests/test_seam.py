@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Score
+from reconciler.model import METRICS, MODEL, Address, Health, HealthCode, Live, ModelRef, Score
 from reconciler.platforms import contract as c
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 from reconciler.stores.contract import Place
@@ -88,12 +88,12 @@ class Copies(c.Trainer):
         self.folder = folder
 
     def start(self, job, order):
-        model, metrics = order.outputs[c.MODEL].uri, order.outputs[c.METRICS].uri
+        model, metrics = order.outputs[MODEL].uri, order.outputs[METRICS].uri
         file(model).parent.mkdir(parents=True, exist_ok=True)
         file(model).write_text(file(order.inputs["data"].uri).read_text())
         file(metrics).write_text('{"AUC": 0.9}')
         with (self.folder / job).open("a") as started:
-            started.write(json.dumps({c.MODEL: model, c.METRICS: metrics}) + "\\n")
+            started.write(json.dumps({MODEL: model, METRICS: metrics}) + "\\n")
 
     def look(self, job):
         if not (self.folder / job).exists():
