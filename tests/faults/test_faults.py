@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.emulator import Fault, serve
-from reconciler.http import client as http
+from reconciler.http import tries
 from reconciler.model import Reason
 from tests.lab import Lab
 from tests.oracle import ROUTES, no_bug, one_training_per_version, quiet, served
@@ -184,7 +184,7 @@ def submits_of(lab: Lab) -> list[bytes]:
 def test_submits_that_are_sent_again_are_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "RETRIED_METHODS", http.RETRIED_METHODS | {"POST"})
+    monkeypatch.setattr(tries, "RETRIED_METHODS", tries.RETRIED_METHODS | {"POST"})
     lab = Lab(tmp_path)
     sent = submits_of(lab)
     disturb(lab, "bes.submit", "lost answer")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.engine.evaluation import parse_evaluation
 from reconciler.errors import UnreadableError
-from reconciler.http.client import _encoded
+from reconciler.http.asking import _encoded
 from reconciler.http.response import Headers, Response, error_of, parse_xml
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
