@@ -11,6 +11,7 @@ from reconciler.desired.nodes import dotted, problem
 from reconciler.desired.schema import hint_of, is_a
 from reconciler.errors import ConfigurationError
 from reconciler.model import (
+    MANIFEST_FILE,
     METRICS,
     MODEL,
     MOST_BINDINGS,
@@ -276,7 +277,20 @@ def recipe(
         code=how.code,
     )
     files = how.files or {r: name for r, name in said["outputs"].items() if "/" not in name}
+    if problems := _file_problems(block, files):
+        return None, problems
     return Made(recipe, tuple(how.terms.items()), tuple(files.items())), []
+
+
+def _file_problems(block: Part, files: Mapping[str, str]) -> list[Problem]:
+    """Outputs lie in the folder of their version, beside its manifest: no two share a file."""
+    taken, found = {MANIFEST_FILE: "the manifest"}, []
+    for role, name in files.items():
+        if other := taken.get(name.casefold()):
+            why = f'"{name}" is {other} already; give the {role} a file of its own'
+            found.append(block.problem(why, "outputs", role))
+        taken[name.casefold()] = f"the {role}"
+    return found
 
 
 class _Making:

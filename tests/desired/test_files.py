@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from reconciler.desired import load
+from reconciler.errors import ConfigurationError
+from reconciler.platforms import platforms
 from tests.desired.changes import Row, each, model, said_of
-from tests.desired.trees import MODEL
+from tests.desired.trees import MODEL, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 TRAINING = MODEL[MODEL.index("  training:") : MODEL.index("  accept:")]
 FILE = '  file: "made/${version}/model.onnx"\n'
 METRICS = '  metrics: "made/${version}/metrics.json"\n'
+
+LOCAL = """\
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: home}
+spec: {store: store, local: {}}
+---
+apiVersion: reconciler/v1
+kind: ModelFile
+metadata: {name: churn}
+spec: {path: churn.json, create: true, model: {name: churn, version: "1"}}
+---
+apiVersion: reconciler/v1
+kind: Model
+metadata: {name: churn}
+spec:
+  training:
+    engine: local
+    code: code
+    command: python train.py {outputs.model}
+    outputs: {}
+"""
 
 FILES = [
     model("a file with its metrics is fine", TRAINING, FILE + METRICS),
@@ -55,3 +80,26 @@ FILES = [
 @each(FILES)
 def test_a_model_of_files(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert said_of(row, tmp_path, monkeypatch) == row.expected
+
+
+@pytest.mark.parametrize(
+    ("outputs", "role", "said"),
+    [
+        ("{model: m.bin, metrics: m.json}", "", ""),
+        ("{model: manifest.json}", "model", '"manifest.json" is the manifest already'),
+        ("{model: m.json, metrics: M.json}", "metrics", '"M.json" is the model already'),
+    ],
+)
+def test_no_two_files_of_a_version_are_called_alike(
+    tmp_path: Path, outputs: str, role: str, said: str
+) -> None:
+    written = LOCAL.replace("outputs: {}", f"outputs: {outputs}")
+    write(tmp_path, {"home.yaml": written, "code/train.py": ""})
+    try:
+        load(tmp_path, platforms())
+    except ConfigurationError as exc:
+        (problem,) = exc.problems
+        assert said in problem.message
+        assert f"outputs.{role}" in problem.message
+    else:
+        assert not said
