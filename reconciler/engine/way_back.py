@@ -42,7 +42,8 @@ def last_good(record: Record | None) -> ModelRef | None:
 
 def _swap_in_sight(live: Live, artifact: Artifact) -> bool:
     readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
-    wanted = live.served != artifact.ref or artifact.state is ArtifactState.REJECTED
+    there = live.served == artifact.ref and not live.undecided
+    wanted = not there or artifact.state is ArtifactState.REJECTED
     return readable and live.refusal is None and wanted
 
 

@@ -239,3 +239,17 @@ def test_an_answer_that_names_another_model_takes_the_candidate_back(
     assert "the answer is of" in failure.message
     assert "rolled back, and proved" in failure.message
     assert lab.target.served == lab.target.configured
+
+
+def test_what_is_declared_over_keeps_its_way_back(lab_of: Callable[..., MemoryLab]) -> None:
+    lab = lab_of()
+    lab.apply()
+    (binding,) = lab.desired().bindings
+    before = lab.world().ledger.record(binding.address)
+    lab.target.configured[AT] = ModelRef("https://elsewhere.example/other.model")
+    assert lab.apply().failures == ()
+    after = lab.world().ledger.record(binding.address)
+    assert before is not None
+    assert after is not None
+    assert before.previous is not None
+    assert (after.wanted, after.previous) == (before.wanted, before.previous)
