@@ -165,7 +165,7 @@ class BindingRun:
         return replace(observed, artifact=artifact)
 
     def _wait(self, observed: Observed, change: Change) -> Again | Ended:
-        if observed.unproved and observed.record is not None:
+        if change.code == Reason.UNPROVED and observed.record is not None:
             return self._swapping.take_up(observed, observed.record)
         if self._waiting_since is None:
             self._waiting_since = self._world.clock.now()

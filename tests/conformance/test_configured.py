@@ -6,18 +6,21 @@ with the previous model. Nothing that is read there is a proof, in this run or i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler import errors
-from reconciler.model import Action, HealthCode, ModelRef, Report
+from reconciler.model import Action, Health, HealthCode, Live, ModelRef, Report
 from reconciler.platforms.contract import DONE, Can, Left
 from tests.conformance.memory import Memory, MemoryLab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from reconciler.model import Binding
 
 NAME = "breast-cancer"
 AT = "webServices/ml-local/breast-cancer-predictive"
@@ -253,3 +256,26 @@ def test_what_is_declared_over_keeps_its_way_back(lab_of: Callable[..., MemoryLa
     assert after is not None
     assert before.previous is not None
     assert (after.wanted, after.previous) == (before.wanted, before.previous)
+
+
+def test_an_answer_is_no_proof_while_another_update_is_under_way(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_of()
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "progress", dies)
+        with pytest.raises(Killed):
+            lab.apply()
+    lab.target.configured[AT] = ModelRef("https://elsewhere.example/other.model")
+    observe = Memory.observe
+
+    def updating(target: Memory, binding: Binding) -> Live:
+        return replace(observe(target, binding), health=Health(HealthCode.PROGRESSING, "starting"))
+
+    monkeypatch.setattr(Memory, "observe", updating)
+    report = lab.apply()
+    assert report.proofs == ()
