@@ -338,7 +338,8 @@ class Swapping:
     def _not_answered(self, swap: Swap, exc: ReconcilerError) -> Again | Ended:
         """No proof for want of an answer; that the model before answers is what blames the new one.
 
-        A wrong probe, or an outage, silences both. Then the rejection is taken back.
+        A wrong probe, or an outage, silences both. Then the rejection is taken back, also that of
+        a run which was killed: the manifest says that it was for silence.
         """
         if not self.disproved:
             unheard = (
@@ -348,13 +349,12 @@ class Swapping:
                 return self._telling.failed(f"{unheard}; there is no way back", UNPROVED)
             self._unheard = unheard
             return self._not_proved(swap, unheard, silent=True)
-        if not self._unheard:
+        if not self._verdicts.take_back():
             return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
-        self._verdicts.take_back()
         said = (
-            f"{self._unheard}; swapped back, and the model before does not answer either: "
-            f"{exc.message}; so version {self._binding.version.version} is not rejected; mend the "
-            "endpoint or spec.verify, and apply again"
+            f"{self._unheard or self.disproved}; swapped back, and the model before does not "
+            f"answer either: {exc.message}; so version {self._binding.version.version} is not "
+            "rejected; mend the endpoint or spec.verify, and apply again"
         )
         return self._telling.failed(said, UNPROVED)
 

@@ -35,12 +35,16 @@ class Verdicts:
             at, by = timestamp(self._world.clock.now()), str(self._world.actor)
             self._ledger.reject(entry, why, at, by, silent=self._address if silent else "")
 
-    def take_back(self) -> None:
+    def take_back(self) -> bool:
         """Take back that this endpoint's silence rejected it: the previous model is silent too.
 
-        Another endpoint whose previous model does answer has a reason of its own, and that stays.
+        False where it stays rejected: another endpoint, or a person, has a reason of its own.
         """
         with self._lock:
             entry = self._ledger.read(self._version)
-            if entry is not None and entry.manifest.silent == self._address:
-                self._ledger.reject(entry, "")
+            if entry is None or not entry.manifest.rejected:
+                return True
+            if entry.manifest.silent != self._address:
+                return False
+            self._ledger.reject(entry, "")
+            return True

@@ -279,3 +279,27 @@ def test_an_answer_is_no_proof_while_another_update_is_under_way(
     monkeypatch.setattr(Memory, "observe", updating)
     report = lab.apply()
     assert report.proofs == ()
+
+
+@pytest.mark.parametrize("at", ["take_back", "after take_back"])
+def test_a_killed_run_leaves_no_version_to_blame_for_an_outage(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    lab = lab_of()
+    lab.target.silent = "all"
+    real = Memory.take_back
+
+    def dies(target: Memory, *given: Any) -> str:
+        if at != "take_back":
+            real(target, *given)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "take_back", dies)
+        with pytest.raises(Killed):
+            lab.apply()
+    (failure,) = lab.apply().failures
+    assert "so version 2026-11 is not rejected" in failure.message
+    lab.target.silent = ""
+    assert lab.apply().failures == ()
+    assert "2026-11" in lab.target.served[AT].path
