@@ -333,3 +333,15 @@ def test_a_file_that_is_not_there_is_named(taken: Toys) -> None:
     ran = taken.run("apply", "--yes")
     assert ran.returncode == errors.REFUSED
     assert "input metrics: 4.json is not in" in " ".join(ran.stdout.split())
+
+
+def test_a_version_whose_file_had_another_name_can_be_rolled_back_to(toys: Toys) -> None:
+    toys.apply()
+    toys.want("3")
+    text = (toys.folder / "toys.yaml").read_text()
+    (toys.folder / "toys.yaml").write_text(text.replace("{model: m,", "{model: other.bin,"))
+    toys.apply()
+    assert toys.served == "third"
+    ran = toys.run("rollback", "top", "--to", "1", "--yes")
+    assert ran.returncode == errors.SUCCESS, ran.stdout + ran.stderr
+    assert toys.served == "first"

@@ -65,7 +65,8 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
         raise RefusedError(f"version {version} of {wanted.model} was never trained to its end")
     if entry.manifest.rejected:
         raise RefusedError(f"version {version} is rejected: {entry.manifest.rejection}")
-    ref = wanted_ref(world, _at(observed.binding, version))
+    # As its manifest calls its file: what git calls it may have changed since.
+    ref = wanted_ref(world, replace(observed.binding, version=entry.manifest.version))
     if not _proved_here(observed, ref):
         _check_gates(observed, version, entry.manifest.evaluation)
     return ref
@@ -141,7 +142,7 @@ def reinstate(world: World, observed: Observed, version: str, reason: str) -> En
     if entry is None or not entry.manifest.rejected:
         raise RefusedError(f"version {version} of {wanted.model} is not rejected")
     if observed.record is not None:
-        ref = wanted_ref(world, _at(observed.binding, version))
+        ref = wanted_ref(world, replace(observed.binding, version=entry.manifest.version))
         record, about = observed.record, replace(observed.record, wanted=ref)
         told = with_event(world, about, EventKind.REINSTATED, reason, version)
         world.ledger.keep_record(observed.binding.address, replace(told, wanted=record.wanted))
