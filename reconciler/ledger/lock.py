@@ -31,7 +31,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.errors import ConflictError, LockError, StoppedError, UnreadableError, WireError
+from reconciler.errors import (
+    ConflictError,
+    LockError,
+    ReconcilerError,
+    StoppedError,
+    UnreadableError,
+)
 from reconciler.ledger.manifest import document_bytes
 from reconciler.strict_json import parse_json
 
@@ -276,7 +282,7 @@ class Lock:
                     continue
                 self._release()
                 return lock, str(seen)
-        except WireError:
+        except ReconcilerError:
             self._release()
             raise
         return self, ""
@@ -324,7 +330,7 @@ class Lock:
                 self._swap({**self._record, "beat": self._record["beat"] + 1})
             except ConflictError as exc:
                 self._lose(exc.message)
-            except WireError as exc:
+            except ReconcilerError as exc:  # a folder may be gone for a moment, too
                 log.warning("the lock could not be renewed, trying again: %s", exc.message)
             else:
                 self._renewed = asked_at
@@ -360,7 +366,7 @@ class Lock:
             return
         try:
             self._swap({**self._record, "nonce": ""})
-        except WireError as exc:
+        except ReconcilerError as exc:
             log.warning("the lock could not be released, it ends by itself: %s", exc.message)
 
 

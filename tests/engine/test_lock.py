@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.cli import compose, stopping
-from reconciler.errors import ConflictError, LockError, StoppedError, UnavailableError
+from reconciler.errors import (
+    ConfigurationError,
+    ConflictError,
+    LockError,
+    StoppedError,
+    UnavailableError,
+)
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
 from reconciler.model import Actor, Model
@@ -400,3 +407,31 @@ def test_a_clock_that_is_set_neither_stalls_a_run_nor_ends_its_lock(
         monkeypatch.setattr(time, "time", lambda: real() + jump_s)
         assert 0 <= clock.now() - before < 10
         assert lock.lapsed() == ""
+
+
+def test_a_store_that_is_gone_hides_no_result_and_no_later_renewal(
+    lab: Lab, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, real, beats = threading.Event(), store.replace, []
+
+    def replace(name: str, content: bytes, etag: str) -> str:
+        beats.append(name)
+        if gone.is_set():
+            raise ConfigurationError("the store folder does not exist")
+        return str(real(name, content, etag))
+
+    def heard(more: int) -> None:
+        goal, until = len(beats) + more, time.monotonic() + 10
+        while len(beats) < goal:
+            assert time.monotonic() < until, "nobody renews the lock any more"
+            time.sleep(0.01)
+
+    monkeypatch.setattr(store, "replace", replace)
+    with lock_of(lab, store, renew_s=0.02).held(HOLDER, 0, waiting=bool, lost=bool):
+        gone.set()
+        heard(2)
+        gone.clear()
+        heard(2)
+        gone.set()
+    gone.clear()
+    assert lock_of(lab, store).is_held()
