@@ -142,7 +142,7 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
             say(f"{lock.what} was not locked")
             return Outcome()
         if even_if_alive:
-            say(f"{lock.what} is locked by {by}; it is given half a minute to hear of this")
+            say(f"{lock.what} is locked by {by}; it is given 40 seconds to hear of this")
             lock.break_(world.actor, timestamp(world.clock.now()), reason)
             say(f"{lock.what} is unlocked; it was locked by {by}")
             return Outcome()

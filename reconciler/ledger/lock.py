@@ -201,15 +201,16 @@ class Lock:
     def break_(self, by: Actor, at: str, why: str) -> bool:
         """Take the lock from whoever holds it, and return when it is free; False when nobody does.
 
-        The run that holds it finds out at its next renewal. The record stays taken until then, so
-        that nobody begins while that run may still write.
+        The run that holds it finds out at its next renewal; where no renewal is answered it gives
+        up by its own clock, after two. The record stays taken until then, so that nobody begins
+        while that run may still write.
         """
         if not self.is_held():
             return False
         broken = {"by": by.who, "run": by.run, "at": at, "why": why}
         record = {"schema": SCHEMA, "nonce": secrets.token_hex(8), "broken": broken}
         etag = self.store.put(self._name, document_bytes(record))
-        free_at = self.clock.now() + 1.25 * self.renew_s
+        free_at = self.clock.now() + 2.1 * self.renew_s
         while (left_s := free_at - self.clock.now()) > 0:
             if self.stopping():
                 raise StoppedError(f"the lock of {self.what} is broken, and free in a minute")

@@ -215,6 +215,16 @@ def test_a_lock_that_is_taken_away_is_free_only_when_its_run_must_have_heard_of_
     enter(lock_of(lab, store))
 
 
+def test_a_lock_that_is_taken_away_is_free_only_when_a_run_that_hears_nothing_gave_up(
+    lab: Lab, store: Any
+) -> None:
+    holder = left(lab, store)
+    lab.clock.advance(1)  # its renewals go unanswered from now on, and its writes do not
+    assert lock_of(lab, store).break_(Actor("1"), NOW, "it hangs")
+    enter(lock_of(lab, store))
+    assert holder.lapsed() == "it could not be renewed in time"
+
+
 @pytest.mark.parametrize(
     "unlocking", [Lock.ends_by_itself, lambda it: it.break_(Actor("1"), "", "")]
 )
