@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from reconciler.errors import NotFoundError, RefusedError
+from reconciler.errors import NotFoundError, RefusedError, UnavailableError, UnreadableError
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.stores.contract import Place, name_in
 from reconciler.strict_json import parse_json
@@ -27,23 +27,40 @@ class Taking(Trainer):
         self._store = store
 
     def start(self, job: str, order: Order) -> None:
-        """Copy the files, and note at last that all are there."""
-        made = {}
-        for role, place in order.inputs.items():
-            file = self._data.get(_name(self._data, place))
-            if file is None:
-                raise NotFoundError(f"there is no {place.uri}; put it there")
+        """Copy the files, and note at last that all are there.
+
+        Another shard may have taken them in by now, and have proved them: then nothing is copied.
+        Files that change meanwhile may not belong together, so they are copied again.
+        """
+        if self.look(job).state is JobState.FINISHED:
+            return
+        names = {role: _name(self._data, place) for role, place in order.inputs.items()}
+        seen = {role: self._data.head(name) for role, name in names.items()}
+        for role, name in names.items():
+            if (file := self._data.get(name)) is None:
+                raise NotFoundError(f"there is no {order.inputs[role].uri}; put it there")
             self._store.put(_name(self._store, order.outputs[role]), file.content)
-            made[role] = order.outputs[role].uri
+        for role, name in names.items():
+            before, now = seen[role], self._data.head(name)
+            if before is None or now is None or now.fingerprint != before.fingerprint:
+                uri = order.inputs[role].uri
+                raise UnavailableError(f"{uri} changed while it was copied; it is copied again")
+        made = {role: order.outputs[role].uri for role in names}
         self._store.put(_done(job), json.dumps(made).encode())
 
     def look(self, job: str) -> Job:
-        """Finished, if it is noted; else it can be started again."""
+        """Finished, if that is noted and the files are there; else it can be started again."""
         done = self._store.get(_done(job))
         if done is None:
             return Job(JobState.NOT_STARTED)
-        made = parse_json(done.content)
-        return Job(JobState.FINISHED, outputs={role: Place(uri) for role, uri in made.items()})
+        try:
+            made = {role: Place(uri) for role, uri in parse_json(done.content).items()}
+            gone = any(
+                self._store.head(_name(self._store, place)) is None for place in made.values()
+            )
+        except (ValueError, AttributeError, TypeError) as exc:
+            raise UnreadableError(f"{_done(job)} in the store is damaged; delete it") from exc
+        return Job(JobState.NOT_STARTED) if gone else Job(JobState.FINISHED, outputs=made)
 
     def cancel(self, job: str) -> None:
         """Nothing: a copy ends with the call that makes it."""
