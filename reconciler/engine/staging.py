@@ -120,9 +120,12 @@ class Staging:
         return self._dropped(f"the staged candidate is no good: {why or health.message}", observed)
 
     def _dropped(self, why: str, observed: Observed) -> Ended:
-        """Reject the candidate and drop it; the endpoint goes on serving what it did."""
-        self._verdicts.reject(why)
+        """Drop the candidate and reject it; the endpoint goes on serving what it did.
+
+        In this order: nobody looks for the candidate of a version that is rejected.
+        """
         if (back := observed.way_back.model) is not None:
             self._target.take_back(self._binding, back)
+        self._verdicts.reject(why)
         said = f"{why}; version {self._binding.version.version} is rejected"
         return self._telling.failed(f"{said}; the endpoint was not changed", UNPROVED)

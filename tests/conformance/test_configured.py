@@ -204,6 +204,28 @@ def test_a_run_that_was_killed_after_it_staged_is_continued(
     assert [verb for verb, _, name in lab.target.writes if name == "2026-11"] == ["stage", "switch"]
 
 
+@pytest.mark.parametrize("at", ["take_back", "after take_back"])
+def test_a_run_that_was_killed_while_it_dropped_a_candidate_leaves_none(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    lab = lab_of(can=STAGES)
+    lab.target.spoiled = {lab.ref(NAME)}
+    real = Memory.take_back
+
+    def dies(target: Memory, *given: Any) -> str:
+        if at != "take_back":
+            real(target, *given)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "take_back", dies)
+        with pytest.raises(Killed):
+            lab.apply()
+    settled(lab)
+    assert lab.target.staged == {}
+    assert lab.changes()[NAME].code == "rejected"
+
+
 # --- platforms that only declare ---------------------------------------------------------------
 
 DECLARES = Can(shows_served=False)
