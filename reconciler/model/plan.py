@@ -122,6 +122,7 @@ class Change:
 TRAINED_AT = "the training engine"
 TRAINED_WITH = "the key of the training engine"
 KEPT_IN = "the store"
+READ_FROM = "the data"
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"
 # Fewer trainings than these give no forecast: a median of two is a guess.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from reconciler.model import (
     GIVEN,
     KEPT_IN,
     MADE_FROM,
+    READ_FROM,
     TOUCHED,
     TRAINED_AT,
     TRAINED_WITH,
@@ -159,8 +160,8 @@ def destinations(plan: Plan) -> list[str]:
         if (change.trains or change.code == Reason.TRAINING) and terms.get(TRAINED_AT):
             lines.append(
                 f"goes to: {TRAINED_AT} {terms[TRAINED_AT]} gets {terms.get(TRAINED_WITH)} "
-                f"and access to data, models and evaluations in {terms.get(KEPT_IN)}; its "
-                "operator can read the data and shape the model"
+                f"and access to {_data_of(terms)}; its operator can read the data and shape "
+                "the model"
             )
         if change.action is Action.CREATE and terms.get(MADE_FROM):
             origin = (
@@ -172,6 +173,13 @@ def destinations(plan: Plan) -> list[str]:
         names = f"{first} and {len(more):,} more, each" if more else first
         lines.append(f"goes to: {names} is {origin}")
     return listed(lines)
+
+
+def _data_of(terms: Mapping[str, str]) -> str:
+    kept, read = terms.get(KEPT_IN), terms.get(READ_FROM)
+    if read in (None, kept):
+        return f"data, models and evaluations in {kept}"
+    return f"data in {read}, and to models and evaluations in {kept}"
 
 
 _PATH = re.compile(r"(https?://[^/\s]+)/\S*?(?=:?(?:\s|$))")

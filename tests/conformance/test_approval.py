@@ -209,6 +209,7 @@ def test_gates_that_were_loosened_after_the_approval_are_not_approved(
     [
         ("breast-cancer.yaml", "Breast Cancer [trained model]", "asset1", "the asset or resource"),
         ("environment.yaml", "00000001\n", "00000002\n", "the address"),
+        ("environment.yaml", "data: az://mllocal", "data: az://mllocal/elsewhere", "the data"),
         ("environment.yaml", "services/53dde52", "services/63dde52", "the training engine"),
         ("models/breast-cancer.yaml", "timeout: 30m", "timeout: 3h", "training.timeout"),
         ("breast-cancer.yaml", "spec:\n", "spec:\n  adopt: true\n", "adopt"),
