@@ -134,5 +134,9 @@ def url_of(base: str, name: str) -> str:
 
 
 def name_in(base: str, url: str) -> str | None:
-    """The name of a file of the store with this base, by its URL; None for any other file."""
-    return unquote(url.removeprefix(base)) if url.startswith(base) else None
+    """The name of a file of the store with this base, by its URL; None for any other file.
+
+    Decoded first: a folder and a reference to a model leave different characters as they are.
+    """
+    path, folder = unquote(url), unquote(base)
+    return path.removeprefix(folder) if path.startswith(folder) else None

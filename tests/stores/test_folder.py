@@ -24,8 +24,10 @@ from reconciler.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from reconciler.ledger import Ledger
+from reconciler.model import Version
 from reconciler.stores import folder
-from reconciler.stores.contract import Access
+from reconciler.stores.contract import Access, name_in
 from reconciler.stores.folder import OURS, FolderStore
 
 if TYPE_CHECKING:
@@ -398,3 +400,14 @@ def test_a_writer_that_is_frozen_holds_the_others_up_and_is_told_of(
     assert stored is not None
     assert stored.content == b"new"
     store.put("a", b"mine")
+
+
+@pytest.mark.parametrize("name", ["env=prod", "a,b", "a:b", "a b", "é", "100%", "a?b#c"])
+def test_a_model_is_found_again_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    store = FolderStore(tmp_path / name)
+    version = Version("churn", "1", (("age", "young"),))
+    model = Ledger(store).model_name(version)
+    assert name_in(store.base, Ledger(store).ref(version).url) == model
+    assert name_in(store.base, store.grant(model, Access.READ, 60).uri) == model
+    assert name_in(store.base, FolderStore(tmp_path).grant("other", Access.READ, 60).uri) is None
