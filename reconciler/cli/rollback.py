@@ -80,8 +80,8 @@ def _roll_back(order: Order, asked: Back, ending: Ending) -> tuple[Report, engin
 
 def _as_asked(report: Report) -> Report:
     """The report without the failures that are what was asked for: a version that is rejected."""
-    proved = {p.address for p in report.proofs if p.rolled_back and p.proved}
-    failures = tuple(f for f in report.failures if f.address not in proved)
+    done = {p.address for p in report.proofs if p.rolled_back and p.converged}
+    failures = tuple(f for f in report.failures if f.address not in done)
     return replace(report, failures=failures)
 
 

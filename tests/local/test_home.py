@@ -111,6 +111,10 @@ def test_without_a_place_to_ask_a_swap_is_declared_only(home: Home) -> None:
     assert "declared only" in ran.stdout
     assert "0 proved" in ran.stdout
     assert "wine: declared only" in ran.stderr
+    home.edit("wine.yaml", '"2026-10"', '"2026-11"')
+    home.apply()
+    assert home.run("rollback", "wine", "--yes").returncode == errors.SUCCESS
+    assert home.declared == "2026-10"
 
 
 def test_a_gate_that_does_not_accept_a_version_keeps_it_out(home: Home) -> None:
