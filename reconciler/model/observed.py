@@ -254,6 +254,11 @@ class Record:
                 return event.at
         return self.at if self.proved else ""
 
+    @property
+    def declared_only(self) -> bool:
+        """Whether nothing but its declaration was read when the endpoint was last as it must be."""
+        return self._last_of(*_SETTLED) is EventKind.DECLARED
+
     def version_of(self, ref: ModelRef | None) -> str:
         """What people call a model, as it was noted here; "" where it was not."""
         return next((e.version for e in reversed(self.history) if e.model == ref), "")
@@ -337,8 +342,9 @@ class Observed:
 
     @property
     def proved(self) -> bool:
-        """Whether the live model was swapped in by this program and proved."""
-        return self.record is not None and self.swapped_in and self.record.proved
+        """Whether the live model was swapped in by this program and an answer proved it."""
+        record = self.record
+        return record is not None and self.swapped_in and record.proved and not record.declared_only
 
     @property
     def newborn(self) -> bool:

@@ -246,6 +246,22 @@ def test_what_is_only_declared_is_never_shown_as_proved(
     assert lab.plan().converged
 
 
+@pytest.mark.parametrize(
+    ("can", "code"), [(Can(shows_served=False, score=False), "roll_back"), (Can(), "rejected")]
+)
+def test_what_is_rejected_elsewhere_is_kept_only_where_it_was_proved(
+    lab_of: Callable[..., MemoryLab], can: Can, code: str
+) -> None:
+    lab = lab_of(can=can)
+    assert lab.apply().failures == ()
+    (binding,) = lab.desired().bindings
+    ledger = lab.world().ledger
+    entry = ledger.read(binding.version)
+    assert entry is not None
+    ledger.reject(entry, "it answered wrongly elsewhere")
+    assert lab.changes()[NAME].code == code
+
+
 def test_an_answer_that_changed_proves_what_a_declaration_cannot(
     lab_of: Callable[..., MemoryLab],
 ) -> None:
