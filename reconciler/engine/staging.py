@@ -49,6 +49,7 @@ class Staging:
         self._published = False
         self._operation = ""  # of the last write, while it is not known to have ended
         self._asked_at: float | None = None  # when the candidate was staged by this run
+        self._written_at = 0.0  # when the operation began
         self._failed = ""  # why it did not start
 
     def forget(self) -> None:
@@ -66,8 +67,8 @@ class Staging:
             self._operation, self._failed = "", f"the candidate did not start: {exc.message}"
             return None
         if seen.state is OperationState.RUNNING:
-            since = self._asked_at or self._world.clock.now()
-            return self._telling.still_updating(since, seen.words, "staging")
+            phase = "publishing" if self._asked_at is None else "staging"
+            return self._telling.still_updating(self._written_at, seen.words, phase)
         self._operation = ""
         return None
 
@@ -75,19 +76,19 @@ class Staging:
         """One step towards a candidate that may be switched to; None when it may."""
         if self._failed:
             return self._dropped(self._failed, observed)
-        model = wanted_model(observed)
+        model, now = wanted_model(observed), self._world.clock.now()
         if not self._published:
             self._operation = self._target.publish(self._binding, model)
-            self._published = True
+            self._published, self._written_at = True, now
             if self._operation:
                 return self._telling.again("publishing", model.name)
         if not self._target.can.stage:
             return None
         if observed.live.staged == observed.artifact.ref:
             return self._proved(observed)
-        now = self._world.clock.now()
         if self._asked_at is None:
-            self._operation, self._asked_at = self._target.stage(self._binding, model), now
+            self._operation = self._target.stage(self._binding, model)
+            self._asked_at = self._written_at = now
             return self._telling.again("staging", model.name)
         if now - self._asked_at < self._target.can.settle_s + APPEARS_S:
             return self._telling.again("staging", "the candidate does not show yet")

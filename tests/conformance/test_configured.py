@@ -13,7 +13,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.model import Action, Health, HealthCode, Live, ModelRef, Report
-from reconciler.platforms.contract import DONE, Can, Left
+from reconciler.platforms.contract import DONE, Can, Left, OperationState, Progress
 from tests.conformance.memory import Memory, MemoryLab
 
 if TYPE_CHECKING:
@@ -224,6 +224,23 @@ def test_a_run_that_was_killed_while_it_dropped_a_candidate_leaves_none(
     settled(lab)
     assert lab.target.staged == {}
     assert lab.changes()[NAME].code == "rejected"
+
+
+@pytest.mark.parametrize("verb", ["publish", "stage"])
+def test_an_operation_that_never_ends_before_the_switch_is_given_up(
+    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    lab = lab_of(can=STAGES)
+    began = lab.clock()
+
+    def progress(*_: object) -> Progress:
+        assert lab.clock() - began < 10 * STAGES.stuck_after_s, "it is waited for without end"
+        return Progress(OperationState.RUNNING, "running")
+
+    monkeypatch.setattr(Memory, verb, lambda *_: "slow")
+    monkeypatch.setattr(Memory, "progress", progress)
+    (failure,) = lab.apply().failures
+    assert failure.message == "the update is still running after 900 s"
 
 
 # --- platforms that only declare ---------------------------------------------------------------
