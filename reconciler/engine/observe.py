@@ -91,10 +91,13 @@ def observe_live(
 ) -> tuple[Live, Record | None]:
     """What serves at the address, and the record; where the service hides it, the record says.
 
-    Where only a declaration can be read, it counts as served, with the declaration as witness.
+    Where only a declaration can be read, it counts as served, with the declaration as witness;
+    unless the target is that witness itself, and says that nobody was told of the model yet.
     """
-    live = looked() if looked else world.targets[binding.kind].observe(binding)
-    if live.served is None and live.configured and not world.targets[binding.kind].can.shows_served:
+    target = world.targets[binding.kind]
+    live = looked() if looked else target.observe(binding)
+    told = live.witness is Witness.DECLARATION
+    if live.served is None and live.configured and not target.can.shows_served and not told:
         said = live.configured
         live = replace(live, served=said, configured=None, witness=Witness.DECLARATION)
     record = world.ledger.record(binding.address)

@@ -117,6 +117,20 @@ def test_without_a_place_to_ask_a_swap_is_declared_only(home: Home) -> None:
     assert home.declared == "2026-10"
 
 
+def test_a_first_pointer_of_which_no_server_was_told_counts_as_configured_only(home: Home) -> None:
+    text = (home.folder / "wine.yaml").read_text("utf-8")
+    kept = text[: text.index("  verify:")]
+    (home.folder / "wine.yaml").write_text(f'{kept}  reload: "false"\n', "utf-8")
+    home.apply(errors.UNPROVED)
+    assert home.run("plan", "--detailed-exitcode").returncode == errors.CHANGES
+    home.apply(errors.UNPROVED)  # the next run tells the server again, and does not end well
+    assert home.run("verify").returncode == errors.UNPROVED
+    home.edit("wine.yaml", 'reload: "false"', 'reload: "true"')
+    assert home.run("reinstate", "wine", "2026-10", "--yes").returncode == errors.SUCCESS
+    assert "declared only" in home.apply()
+    assert home.jobs == 1
+
+
 def test_a_gate_that_does_not_accept_a_version_keeps_it_out(home: Home) -> None:
     home.edit("wine.yaml", '"0.95"', '"1.1"')
     home.apply(errors.REFUSED)
