@@ -284,11 +284,19 @@ class Grouped(TyperGroup):
                 formatter.write_dl(rows)
 
 
+class _NoCommandError(typer.TyperException):
+    """Wrong usage of a group, whose help is the one to ask for."""
+
+    def __init__(self, ctx: typer.Context) -> None:
+        super().__init__("no command is given; the help names them")
+        self.ctx = ctx
+
+
 def with_a_command(context: typer.Context) -> None:
     """Wrong usage, with the help, where no command is given."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
-        raise typer.TyperException("no command is given; the help names them")
+        raise _NoCommandError(context)
 
 
 def command(

@@ -54,6 +54,10 @@ def test_the_program_alone_shows_its_help_and_no_error(command: Command) -> None
     assert "error" not in ran.err.splitlines()[0]
 
 
+def test_a_group_alone_names_its_own_help(command: Command) -> None:
+    assert command("ci").err.endswith(" ci --help\n")
+
+
 def test_one_binding_is_valid(lab: Lab, command: Command) -> None:
     (lab.services / "local" / "diabetes.yaml").unlink()
     assert command("validate").err == "local: 1 binding is valid\n"
