@@ -61,6 +61,9 @@ def environment(
         if said is not None and said.parts[0] and said.key is None:
             why = f"{said.url} needs a key; write {{url: {said.url}, key: env:NAME}}"
             problems.append(problem(document.at("spec", trail), f"spec.{trail}: {why}"))
+        if said is not None and not said.parts[0] and said.key is not None:
+            why = f"spec.{trail}.key: a folder is opened without a key; take it out"
+            problems.append(problem(document.at_key("spec", trail, "key"), why))
     if problems or store is None:
         return None, problems
     where = (platforms[name].where(connection) or name for name, connection in connections.items())

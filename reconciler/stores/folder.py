@@ -278,8 +278,8 @@ class FolderStore:
         if not self.root.is_dir():
             state = "is not a folder" if self.root.exists() else "does not exist"
             raise ConfigurationError(
-                f"the store folder {self.root} {state}; mount it or make it "
-                f"(mkdir -p {self.root}), or correct spec.store of the environment"
+                f"the folder {self.root} {state}; mount it or make it (mkdir -p {self.root}), "
+                "or correct the environment, which names it (spec.store or spec.data)"
             )
 
     @contextlib.contextmanager

@@ -95,6 +95,18 @@ ENVIRONMENTS = [
         f'5:16: spec.store.url: "az://mlprod/Models" {NO_STORE}',
     ),
     environment(
+        "a store whose slashes are missing is refused, and no folder",
+        "az://mlprod/models",
+        "az:/mlprod/models",
+        f'5:16: spec.store.url: "az:/mlprod/models" {NO_STORE}',
+    ),
+    environment(
+        "a folder with a key is refused",
+        "az://mlprod/models, key: env:STORE_KEY}\n  data:",
+        "./models, key: env:STORE_KEY}\n  data: ./data #",
+        "5:26: spec.store.key: a folder is opened without a key; take it out",
+    ),
+    environment(
         "a training service without TLS is refused",
         "/workspaces/w/services/s",
         "http://example.org/x",

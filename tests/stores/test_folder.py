@@ -210,7 +210,7 @@ def test_a_folder_that_is_missing_is_an_error_and_not_an_empty_store(tmp_path: P
         lambda: store.put("a", b""),
     ):
         with pytest.raises(
-            ConfigurationError, match=r"does not exist; mount it or make it \(mkdir"
+            ConfigurationError, match=r"not exist; mount it or make it \(mkdir.*spec.data"
         ):
             do()
     (tmp_path / "file").touch()
