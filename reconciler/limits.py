@@ -33,7 +33,7 @@ def excess(
 def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> tuple[str, ...]:
     """Which limits a run exceeds that trains and changes no endpoint. Two endpoints of one version
     are one training."""
-    trainings = len({change.key for change in changes if change.trains})
+    trainings = len({change.key for change in changes if change.trains and not change.takes})
     if trainings <= environment.most_retrains:
         return ()
     most = environment.most_retrains

@@ -23,6 +23,7 @@ from reconciler.model import (
     KEPT_IN,
     MADE_FROM,
     READ_FROM,
+    TAKEN_FROM,
     TO_DO,
     Action,
     ArtifactState,
@@ -284,7 +285,9 @@ def _of_swap(
         yield _Step(Action.BLOCK, Reason.NO_WAY_BACK, why, diffs, judged)
     adopted = bool(lost)
     if state is ArtifactState.ABSENT:
-        why = observed.artifact.message or "this version was never trained"
+        taken = TAKEN_FROM in dict(observed.binding.terms)
+        never = f"this version was never {'taken in' if taken else 'trained'}"
+        why = observed.artifact.message or never
         code = Reason.RETRY if observed.artifact.failure else Reason.NOT_TRAINED
         if missing:
             why = f"there is no such endpoint, and {why}"

@@ -311,6 +311,9 @@ def taken(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> Toys:
 
 
 def test_a_file_that_somebody_else_made_is_taken_in_judged_and_proved(taken: Toys) -> None:
+    plan = " ".join(taken.run("plan").stdout.split())
+    assert "take the file in, then " in plan
+    assert "1 training" not in plan
     assert "1 changed, 1 proved" in taken.apply()
     assert taken.served == "first"
     assert taken.run("plan", "--detailed-exitcode").returncode == errors.SUCCESS

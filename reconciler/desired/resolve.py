@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.desired import build
 from reconciler.desired.nodes import problem
 from reconciler.errors import ConfigurationError
-from reconciler.model import Binding, Desired, Environment
+from reconciler.model import TAKEN_FROM, Binding, Desired, Environment
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, How
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
     from reconciler.model import Address, AddressId, Creation, Source
-    from reconciler.platforms.platform import Kind, Platform
+    from reconciler.platforms.platform import Block, Kind, Platform
 
 CORE_KINDS = ("Environment", "Model")
 
@@ -93,7 +93,7 @@ class Resolver:
         self._platforms = platforms
         self._kinds = {name: k for each in platforms.values() for name, k in each.kinds.items()}
         self._engines = {name: e for each in platforms.values() for name, e in each.engines.items()}
-        self._engines[build.FILE] = Engine(lambda *_: How())
+        self._engines[build.FILE] = Engine(_taken)
         self._root = root
         self._probes = probes
         self._definitions = definitions
@@ -347,6 +347,11 @@ def _binding(
         element=document.element,
         source=each.place,
     )
+
+
+def _taken(_: Block, environment: Environment) -> How:
+    """How versions come that somebody else makes: people approve from where."""
+    return How(terms={TAKEN_FROM: environment.data.url})
 
 
 def _named(site: _Site) -> str:

@@ -112,6 +112,11 @@ class Change:
             self.action is Action.CREATE and self.code in TO_TRAIN
         )
 
+    @property
+    def takes(self) -> bool:
+        """Whether the model is a file that somebody else made, which is not trained but copied."""
+        return TAKEN_FROM in self.terms
+
     def __str__(self) -> str:
         """`bind 2026-10 → 2026-11`: the action and its models, for people."""
         models = " → ".join(filter(None, (self.before, self.after)))
@@ -123,6 +128,7 @@ TRAINED_AT = "the training engine"
 TRAINED_WITH = "the key of the training engine"
 KEPT_IN = "the store"
 READ_FROM = "the data"
+TAKEN_FROM = "the data that the file comes from"
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"
 # Fewer trainings than these give no forecast: a median of two is a guess.

@@ -49,7 +49,7 @@ def _by_service(changes: Iterable[Change]) -> dict[str, list[Forecast | None]]:
     """The forecast of each training, by service; two endpoints of one version are one training."""
     found: dict[str, dict[str, Forecast | None]] = {}
     for change in changes:
-        if change.trains:
+        if change.trains and not change.takes:
             service = change.forecast.service if change.forecast else ""
             found.setdefault(service, {})[change.key] = change.forecast
     return {service: list(by_key.values()) for service, by_key in found.items()}

@@ -79,15 +79,19 @@ def _what(change: Change) -> str:
         case Action.WAIT:
             return "prove" if change.code == Reason.UNPROVED else f"wait: {change.code}"
         case Action.TRAIN:
-            return "train, then bind"
+            return f"{_made(change)}, then bind"
         case Action.CREATE:
-            return "train, then create" if change.trains else "create"
+            return f"{_made(change)}, then create" if change.trains else "create"
         case Action.UPDATE:
             return "update settings"
         case Action.NOOP:
             return _LEFT.get(change.code, "in sync")
         case action:
             return action.name.lower()
+
+
+def _made(change: Change) -> str:
+    return "take the file in" if change.takes else "train"
 
 
 _LEFT: dict[str, str] = {
@@ -123,7 +127,10 @@ def plan_summary(plan: Plan) -> str:
     to_prove = sum(c.action is Action.WAIT and c.code == Reason.UNPROVED for c in plan.changes)
     counts[Action.WAIT] -= to_prove
     unreadable = sum(change.code == Reason.UNREADABLE for change in plan.changes)
+    taken = sum(change.action is Action.TRAIN and change.takes for change in plan.changes)
+    counts[Action.TRAIN] -= taken
     parts = [f"{counts[action]:,} {words}" for action, words in _COUNTED.items() if counts[action]]
+    parts += [f"{taken:,} to take in and bind"] if taken else []
     parts += [f"{to_prove:,} to prove"] if to_prove else []
     if refused := counts[Action.BLOCK] - unreadable:
         parts.append(f"{refused:,} refused")
