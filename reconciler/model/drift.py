@@ -27,7 +27,7 @@ def drifted(observed: Observed) -> Drift | None:
     if live.health.code in (HealthCode.UNKNOWN, HealthCode.PROGRESSING):
         return None
     fields = tuple(_fields(observed, record, live))
-    return Drift(fields, record.proved_at) if fields else None
+    return Drift(fields, record.proved_at, record.declared_only) if fields else None
 
 
 def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDiff]:

@@ -248,16 +248,21 @@ class Record:
 
     @property
     def proved_at(self) -> str:
-        """When that model was proved here; "" where it never was."""
-        for event in reversed(self.history):
-            if event.model == self.good and event.what in (EventKind.PROOF, EventKind.DECLARED):
-                return event.at
+        """When that model was proved here, or `declared_only`; "" where it never was."""
+        if self._good_since is not None:
+            return self._good_since.at
         return self.at if self.proved else ""
 
     @property
     def declared_only(self) -> bool:
-        """Whether nothing but its declaration was read when the endpoint was last as it must be."""
-        return self._last_of(*_SETTLED) is EventKind.DECLARED
+        """Whether nothing showed that the good model answers, when it was read back."""
+        return self._good_since is not None and self._good_since.what is EventKind.DECLARED
+
+    @property
+    def _good_since(self) -> Event | None:
+        ends = (EventKind.PROOF, EventKind.DECLARED)
+        good = (e for e in reversed(self.history) if e.model == self.good and e.what in ends)
+        return next(good, None)
 
     def version_of(self, ref: ModelRef | None) -> str:
         """What people call a model, as it was noted here; "" where it was not."""

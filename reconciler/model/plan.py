@@ -42,14 +42,16 @@ class FieldDiff:
 @dataclass(frozen=True)
 class Drift:
     """A change that was made outside git: each field from its proved value to the live one (None:
-    gone), and when it was proved."""
+    gone), and when it was proved, or `declared_only`."""
 
     fields: tuple[FieldDiff, ...]
     proved_at: str
+    declared_only: bool = False
 
     def __str__(self) -> str:
         """`drifted from 2026-10, proved here on 2026-11-20`; by day, for one line per fleet."""
-        proved = f"proved here on {self.proved_at[:10]}"
+        how = "declared" if self.declared_only else "proved"
+        proved = f"{how} here on {self.proved_at[:10]}"
         fields = {field.path: field for field in self.fields}
         model = fields.pop("model", None)
         if model is not None and model.after is None:

@@ -275,7 +275,7 @@ def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
         undone = event.what is EventKind.SWAP and event.model.url == proved
         undone |= event.what is EventKind.CREATE and bool(proved)
         told.append((DRIFT if undone else event.what, event))
-        if event.what is EventKind.PROOF:
+        if event.what in (EventKind.PROOF, EventKind.DECLARED):
             proved = event.model.url
         elif event.what in _UNPROVES:
             proved = ""

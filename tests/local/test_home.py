@@ -115,6 +115,10 @@ def test_without_a_place_to_ask_a_swap_is_declared_only(home: Home) -> None:
     home.apply()
     assert home.run("rollback", "wine", "--yes").returncode == errors.SUCCESS
     assert home.declared == "2026-10"
+    home.edit("serving/wine.json", '"2026-10"', '"2026-12"')
+    drift = home.run("drift").stdout
+    assert "declared here on" in drift
+    assert "proved" not in drift
 
 
 def test_a_first_pointer_of_which_no_server_was_told_counts_as_configured_only(home: Home) -> None:
