@@ -50,8 +50,8 @@ app = typer.Typer(
     context_settings=SETTINGS,
     help="""Keep machine-learning endpoints at the model versions that git declares.
 
-    Microsoft retired Azure Machine Learning Studio on 31 Aug 2024, so environments talk to the
-    emulator that comes with this program unless they say `cloud: azure`.
+    Microsoft retired Azure Machine Learning Studio on 31 Aug 2024, so its platform, `studio`, talks
+    to the emulator that comes with this program, unless an environment says `cloud: azure`.
     """,
     epilog="Exit codes: 0 ok, 1 error, 2 changes (--detailed-exitcode), 3 invalid configuration, "
     "4 refused, 5 not the approved plan, 6 locked, 7 partial, 8 proof failed, 64 wrong usage, "
