@@ -134,6 +134,20 @@ def test_a_copy_is_the_model_and_is_known_again(world: World) -> None:
     assert "is gone, and its pointer is there" in world.target.observe(binding).warnings[0]
 
 
+def test_a_copy_replaces_no_file_of_somebody_else(world: World) -> None:
+    binding = world.binding("model.bin", copy=True)
+    (world.root / "model.bin").write_bytes(b"made by hand")
+    live = world.target.observe(binding)
+    assert live.health.code is HealthCode.MISSING
+    assert "model.bin is there without a pointer" in live.warnings[0]
+    with pytest.raises(RefusedError, match=r"model.bin is there, and no pointer .* move it away"):
+        world.target.create(binding, world.one)
+    assert (world.root / "model.bin").read_bytes() == b"made by hand"
+    (world.root / "model.bin").write_bytes(b"model 1")  # as a run leaves it that was cut off
+    assert world.target.create(binding, world.one) == ""
+    assert world.target.observe(binding).served == world.one.ref
+
+
 def test_what_was_not_evaluated_is_not_copied(world: World) -> None:
     world.store.put("churn/1/model.bin", b"written again")
     binding = world.binding("serving/model.bin", copy=True)

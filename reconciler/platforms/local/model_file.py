@@ -97,7 +97,7 @@ class ModelFiles(Target):
         pointer = self._pointer(address)
         if pointer is None:
             why = f"there is no {address.path}; make it with create: true"
-            return Live(Health(HealthCode.MISSING, why))
+            return Live(Health(HealthCode.MISSING, why), warnings=self._in_the_way(address))
         live = live_of(pointer, address, self._mark)
         if live.served is None and live.configured is None:
             return live
@@ -114,9 +114,18 @@ class ModelFiles(Target):
         return self._write(binding, model, pointer)
 
     def create(self, binding: Binding, model: Model) -> str:
-        """Make the pointer, with our mark; ConflictError where there is one by now."""
-        if self._pointer(_of(binding.address)) is not None:
+        """Make the pointer, with our mark; ConflictError where there is one by now.
+
+        RefusedError where the copy would replace a file that no pointer tells of: nobody could
+        bring that back. One with the model's own bytes was left by a run that was cut off here.
+        """
+        address = _of(binding.address)
+        if self._pointer(address) is not None:
             raise ConflictError(f"{binding.address} is there by now; it is not overwritten")
+        if address.serving.copy and self._is_foreign(address, model):
+            raise RefusedError(
+                f"{address.path} is there, and no pointer beside it says who made it; move it away"
+            )
         return self._write(binding, model, None)
 
     def delete(self, address: Address) -> str:
@@ -234,6 +243,22 @@ class ModelFiles(Target):
         if model.sha256 not in ("", digest):
             raise RefusedError(f"{model.ref} is not the file that was evaluated; put it back")
         return stored.content
+
+    def _in_the_way(self, address: FileAddress) -> tuple[str, ...]:
+        """The warning that a file is where a copy is to be, without a pointer beside it."""
+        files, name = self._at(address)
+        folder = isinstance(files, FolderStore) and not files.root.is_dir()
+        if folder or not address.serving.copy or files.head(name) is None:
+            return ()
+        return (f"{address.path} is there without a pointer; only this very model replaces it",)
+
+    def _is_foreign(self, address: FileAddress, model: Model) -> bool:
+        """Whether a file is at the address that is not this model."""
+        files, name = self._at(address)
+        if isinstance(files, FolderStore) and not files.root.is_dir():
+            return False
+        stored = files.get(name)
+        return stored is not None and stored.content != self._bytes_of(model)
 
     def _changed(self, address: FileAddress, pointer: Pointer) -> str:
         """Why the copy is not what the pointer says, in words; "" where it is."""
