@@ -62,7 +62,9 @@ def _counts(outcome: Outcome) -> str:
         counts["failed"] = len(document.failures)
     elif isinstance(document, Proofs):
         proved = sum(proof.proved for proof in document.proofs)
-        counts = {"proved": proved, "unproved": len(document.proofs) - proved}
+        declared = sum(proof.converged and not proof.proved for proof in document.proofs)
+        counts = {"proved": proved, "unproved": len(document.proofs) - proved - declared}
+        counts["declared"] = declared
     elif isinstance(document, Plan):
         counts = {action.name.lower(): count for action, count in document.counts.items()}
     return json.dumps(counts) if counts else ""

@@ -317,7 +317,7 @@ def test_each_command_has_its_page_and_its_outputs(lab: Lab, step: Step) -> None
 
     ran, _ = step.run("verify", "-o", "markdown")
     assert step.page == ran.out
-    assert step.outputs["counts"] == '{"proved": 4, "unproved": 0}'
+    assert step.outputs["counts"] == '{"proved": 4, "unproved": 0, "declared": 0}'
     assert step.outputs["has-changes"] == ""
 
     ran, _ = step.run("apply", "--yes", "-o", "markdown")
