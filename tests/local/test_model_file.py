@@ -74,6 +74,16 @@ def test_a_pointer_is_made_and_switched(world: World, path: str) -> None:
         world.target.create(binding, world.one)
 
 
+def test_two_paths_to_one_file_are_one_place(world: World) -> None:
+    (world.root / "link").symlink_to("serving")
+    paths = ("serving/x.json", f"{world.root}/serving/x.json", "link/x.json")
+    places = {world.target.observe(world.binding(path)).place for path in paths}
+    assert len(places) == 1
+    world.target.create(world.binding(paths[0]), world.one)
+    assert {world.target.observe(world.binding(path)).place for path in paths} == places
+    assert world.target.observe(world.binding("store:serving/x.json")).place not in places
+
+
 def test_a_pointer_says_what_a_server_needs(world: World) -> None:
     world.target.create(world.binding(), world.one)
     said = world.pointer()

@@ -97,8 +97,9 @@ class ModelFiles(Target):
         pointer = self._pointer(address)
         if pointer is None:
             why = f"there is no {address.path}; make it with create: true"
-            return Live(Health(HealthCode.MISSING, why), warnings=self._in_the_way(address))
-        live = live_of(pointer, address, self._mark)
+            missing = Health(HealthCode.MISSING, why)
+            return Live(missing, warnings=self._in_the_way(address), place=self._place(address))
+        live = replace(live_of(pointer, address, self._mark), place=self._place(address))
         if live.served is None and live.configured is None:
             return live
         if address.serving.copy and (why := self._changed(address, pointer)):
@@ -243,6 +244,12 @@ class ModelFiles(Target):
         if model.sha256 not in ("", digest):
             raise RefusedError(f"{model.ref} is not the file that was evaluated; put it back")
         return stored.content
+
+    def _place(self, address: FileAddress) -> str:
+        """The one name of the file, however bindings spell its path."""
+        if address.path.startswith(IN_STORE):
+            return str(address)
+        return str((self._root / address.path).resolve())
 
     def _in_the_way(self, address: FileAddress) -> tuple[str, ...]:
         """The warning that a file is where a copy is to be, without a pointer beside it."""
