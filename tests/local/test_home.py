@@ -164,6 +164,18 @@ def test_a_server_that_is_asked_elsewhere_needs_another_approval(home: Home) -> 
     assert home.run("apply", "plan.json").returncode == errors.STALE
 
 
+@pytest.mark.parametrize("opened", ["--c '{parameters.c}", '--c "{parameters.c}'])
+def test_a_command_that_is_no_command_is_refused_before_it_is_run(home: Home, opened: str) -> None:
+    home.edit("wine.yaml", "--c {parameters.c}", opened)
+    home.edit("wine.yaml", "  create: true", '  create: true\n  reload: "echo \'again"')
+    ran = home.run("validate")
+    assert ran.returncode == errors.CONFIGURATION
+    assert "spec.training.command: it cannot be split into words (no closing" in ran.stderr
+    assert "spec.reload: it cannot be split into words (no closing" in ran.stderr
+    home.edit("wine.yaml", "echo 'again", "  ")
+    assert "spec.reload: it has no words" in home.run("validate").stderr
+
+
 def test_a_store_folder_that_is_missing_is_an_error(home: Home) -> None:
     shutil.rmtree(home.folder / ".reconciler")
     ran = home.run("plan")

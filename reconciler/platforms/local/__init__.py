@@ -14,6 +14,7 @@ from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
     from typing import Any
 
     from reconciler.errors import Problem
@@ -108,9 +109,26 @@ def _problems(training: Block) -> Iterator[Problem]:
         if found[2] not in known:
             why = f'{found[0]} stands for nothing; declare "{found[2]}" below {found[1]}'
             yield training.problem(why, "command")
-    if "{outputs.model}" not in said["command"]:
+    if why := _unreadable(said["command"]):
+        yield training.problem(why, "command")
+    elif "{outputs.model}" not in said["command"]:
         why = "it is not told where the model goes; write {outputs.model}"
         yield training.problem(why, "command")
+
+
+def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
+    if "reload" in spec.data and (why := _unreadable(spec.data["reload"])):
+        yield spec.problem(why, "reload")
+
+
+def _unreadable(command: str) -> str:
+    """Why the command cannot be run, whatever it names; "" where it can."""
+    import shlex
+
+    try:
+        return "" if shlex.split(command) else "it has no words; write a program and its arguments"
+    except ValueError as exc:
+        return f"it cannot be split into words ({str(exc).lower()}); close what it opens"
 
 
 def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
@@ -136,7 +154,7 @@ PLATFORM = Platform(
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=_connection,
     connect=_connect,
-    kinds={"ModelFile": Kind(_address, None, _MODULE, _terms)},
+    kinds={"ModelFile": Kind(_address, None, _MODULE, _terms, problems=_spec_problems)},
     engines={"local": Engine(_how, _problems)},
     where=lambda _: "this machine",
     place=lambda _: "this machine",
