@@ -225,6 +225,18 @@ def test_a_path_that_leads_out_is_refused() -> None:
     assert address({"path": "./a//b.json"}, None).key == "files/a%2Fb.json"
 
 
+@pytest.mark.parametrize("name", ["../x", "a/.b", "a//b", "", "_locks/home.json"])
+def test_a_name_that_the_store_keeps_for_itself_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="names no file of the store that is free"):
+        address({"path": f"store:{name}"}, None)
+
+
+def test_a_folder_that_cannot_be_made_is_no_bug_of_ours(world: World) -> None:
+    (world.root / "file").touch()
+    with pytest.raises(RefusedError, match=r"the folder .*/file cannot be made: file exists"):
+        world.target.create(world.binding("file/churn.json"), world.one)
+
+
 # --- answers --------------------------------------------------------------------------------
 
 PROBE = Probe("{}", ("y",), (Expectation("y", at_least=Decimal(0)),))

@@ -12,6 +12,7 @@ between is found by the next one, as a model that is configured and not served.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shlex
 import subprocess
@@ -53,7 +54,7 @@ from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from reconciler.http.client import Http
     from reconciler.model import Binding, Model
@@ -141,8 +142,9 @@ class ModelFiles(Target):
             raise RefusedError(f"{address}: a store keeps what it has; remove the file yourself")
         self._check_writing(address)
         path = self._root / of.path
-        path.with_name(_pointer_name(of, path.name)).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        with _refused(f"{of.path} cannot be removed"):
+            path.with_name(_pointer_name(of, path.name)).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         return ""
 
     def progress(self, operation: str) -> Progress:
@@ -194,7 +196,9 @@ class ModelFiles(Target):
         self._check_writing(address)
         files, name = self._at(address)
         if files is not self._store:
-            (self._root / address.path).parent.mkdir(parents=True, exist_ok=True)
+            folder = (self._root / address.path).parent
+            with _refused(f"the folder {folder} cannot be made"):
+                folder.mkdir(parents=True, exist_ok=True)
         document = self._document(address, model, before)
         if address.serving.copy:
             document["copied"] = files.put(name, self._bytes_of(model))
@@ -311,6 +315,15 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
         raise UnreadableError(f"it is no pointer: its schema is not {SCHEMA}")
     live = live_of(Pointer(document, ""), _of(binding.address), str(document.get("mark", "")))
     return replace(live, witness=Witness.EXPORT)
+
+
+@contextlib.contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """RefusedError in place of what the file system says: such as that this user may not."""
+    try:
+        yield
+    except OSError as exc:
+        raise RefusedError(f"{what}: {(exc.strerror or str(exc)).lower()}") from exc
 
 
 def _of(address: Address) -> FileAddress:

@@ -100,7 +100,12 @@ class Pointer:
 def address(spec: Mapping[str, Any], _: object) -> FileAddress:
     """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere."""
     path = spec["path"]
-    if not path.startswith(IN_STORE):
+    if path.startswith(IN_STORE):
+        parts = path.removeprefix(IN_STORE).split("/")
+        if parts[0].startswith("_") or not all(parts) or any(p.startswith(".") for p in parts):
+            why = "its parts begin with no dot, and the first with no underscore"
+            raise ValueError(f'path: "{path}" names no file of the store that is free: {why}')
+    else:
         path = os.path.normpath(path)
     if path.startswith("..") or path == ".":
         raise ValueError("the path leads out of the environment's folder; write an absolute path")
