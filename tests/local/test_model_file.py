@@ -223,6 +223,7 @@ def test_a_path_that_leads_out_is_refused() -> None:
         with pytest.raises(ValueError, match="leads out of the environment's folder"):
             address({"path": path}, None)
     assert address({"path": "./a//b.json"}, None).key == "files/a%2Fb.json"
+    assert address({"path": ".a/b.json"}, None).key == "files/%2Ea%2Fb.json"
 
 
 @pytest.mark.parametrize("name", ["../x", "a/.b", "a//b", "", "_locks/home.json"])

@@ -57,8 +57,9 @@ class FileAddress(Address):
 
     @property
     def key(self) -> str:
-        """The path as one word, so that a record has a name of one part."""
-        return f"files/{quote(self.path, safe='')}"
+        """The path as one word, so that a record has a name of one part, and of no dot at first."""
+        word = quote(self.path, safe="")
+        return f"files/{word.replace('.', '%2E', 1) if word.startswith('.') else word}"
 
 
 @dataclass(frozen=True)
