@@ -210,7 +210,7 @@ def _by_data(
     named = [v for v in age.versions_with_data(world, templates) if age.order(v) > age.order(now)]
     newer = [version for version in named if is_a("version", version)]
     for name in sorted(set(named).difference(newer)):
-        say(f'{some(bindings)}: "{visible(name)}" has data and is no version; rename its blob')
+        say(f'{some(bindings)}: "{visible(name)}" has data and is no version; rename its file')
     for version in sorted(newer, key=age.order, reverse=True):
         if any(age.is_refused(world, replace(b.version, version=version)) for b in bindings):
             say(f"{some(bindings)}: {version} has data, but was refused")

@@ -96,9 +96,10 @@ def _before(world: World, observed: Observed) -> ModelRef:
     if before is not None and not is_rejected(world, observed.binding, before, record):
         return before
     why = "is known" if before is None else "that is not rejected is known"
+    others = _trained(world, observed)
+    fix = f"name a version by --to: {others}" if others else "and there is no other version"
     raise RefusedError(
-        f"no model before the present one {why} of {observed.binding.name}; name a version "
-        f"by --to: {_trained(world, observed)}"
+        f"no previous model of {observed.binding.name} {why}{'; ' if others else ', '}{fix}"
     )
 
 
@@ -112,7 +113,7 @@ def _trained(world: World, observed: Observed) -> str:
         and not manifest.rejected
         and manifest.version != wanted
     )
-    return ", ".join(found) or "there is no other"
+    return ", ".join(found)
 
 
 def order(world: World, observed: Observed, back: RollBack, reason: str) -> None:

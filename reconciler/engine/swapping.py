@@ -352,7 +352,7 @@ class Swapping:
         if not self._verdicts.take_back():
             return self._not_proved(swap, f"the endpoint does not answer the probe: {exc.message}")
         said = (
-            f"{self._unheard or self.disproved}; swapped back, and the model before does not "
+            f"{self._unheard or self.disproved}; swapped back, and the previous model does not "
             f"answer either: {exc.message}; so version {self._binding.version.version} is not "
             "rejected; mend the endpoint or spec.verify, and apply again"
         )

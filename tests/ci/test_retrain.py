@@ -215,7 +215,7 @@ def test_a_blob_whose_name_is_no_version_is_named_and_skipped(
     upload(lab, stray)
     ran = command("retrain")
     assert ran.code == errors.SUCCESS, ran.err
-    assert f'breast-cancer: "{stray}" has data and is no version; rename its blob' in ran.err
+    assert f'breast-cancer: "{stray}" has data and is no version; rename its file' in ran.err
     assert wanted() == "2026-11"
     assert ran.err.count("2026-10 → 2026-11") == 4
 

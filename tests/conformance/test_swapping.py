@@ -245,7 +245,7 @@ def test_a_swap_of_another_run_whose_proof_is_refused_is_taken_back_too(
     assert served(lab, "breast-cancer") != before
     ended = lab.converge(spoiled(lab, "breast-cancer", ERRORS[0], until="always"), 1)
     (failure,) = (one.failure for one in ended.values() if one.failure)
-    assert "the model before does not answer either" in failure.message
+    assert "the previous model does not answer either" in failure.message
     assert failure.exit_code == errors.UNPROVED
     lab.clock.advance(60)
     assert served(lab, "breast-cancer") == before

@@ -195,7 +195,7 @@ def test_no_version_is_to_blame_when_the_one_before_does_not_answer_either(
     lab.cloud.faults.script(Fault("rrs.execute", "status", times=10_000, status=status))
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.UNPROVED
-    assert "the model before does not answer either" in failure.message
+    assert "the previous model does not answer either" in failure.message
     assert "so version 2026-11 is not rejected" in failure.message
     lab.clock.advance(60)
     assert served(lab, name) == before
