@@ -28,17 +28,34 @@ class RawServer:
     asked: list[str] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
     connections: list[socket.socket] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if self.context else "http"
         self.url = f"{scheme}://127.0.0.1:{self.listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._begin(self._accept)
 
     def close(self) -> None:
-        self.listening.close()
+        """End, threads first: one that is about to use a number which was closed under it would
+        take the connections of whatever gets that number next."""
+        self._end(self.listening)
+        self.threads[0].join(5)  # no more connections come
         for connection in self.connections:
-            connection.close()
+            self._end(connection)
+        for thread in self.threads[1:]:
+            thread.join(5)
+        for each in (self.listening, *self.connections):
+            each.close()
+
+    def _end(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    def _begin(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self.threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -46,12 +63,14 @@ class RawServer:
                 connection, _ = self.listening.accept()
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.connections.append(connection)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                self._begin(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             if self.context is not None:
+                place = self.connections.index(connection)
                 connection = self.context.wrap_socket(connection, server_side=True)
+                self.connections[place] = connection
             heard = b""
             while data := connection.recv(65536):
                 heard += data
