@@ -35,6 +35,7 @@ _SHAPES = tuple(
     for shape in (
         r"(?i:((?:[?&;]|\b)sig=)[^&\s\"'<>]+)",
         r"(?i:((?:AccountKey|SharedAccessSignature)=)[^;\s\"'<>]+)",
+        r"(?i:([?&][a-z_-]{0,16}(?:token|secret|password|api_?-?key)=)[^&\s\"'<>]+)",
         r"(?i:(\bBearer\s+)[A-Za-z0-9._~+/=-]+)",
         r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{43}=(?![A-Za-z0-9+/=])",  # signatures
         r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}",

@@ -98,6 +98,8 @@ def test_a_word_that_is_in_a_password_stays() -> None:
         "a?x=1\\u0026sig=CANARY",
         "&amp;sig&#61;CANARY",
         "Bearer%20CANARYCANARY",
+        "http://a.example/?x=1&api_key=CANARY",
+        "http://a.example/?access_token=CANARY&x=1",
     ],
 )
 def test_a_shape_is_known_in_every_spelling(text: str) -> None:
@@ -116,6 +118,7 @@ LONG = [
     "Bearer " * 6_000,
     "eyJ-" * 10_000,
     "sig=" * 10_000,
+    "?access_token" * 3_000,
     KEY[:20] * 2_000,
 ]
 
