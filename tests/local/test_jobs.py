@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.errors import ConfigurationError, RefusedError, redact
 from reconciler.platforms.contract import JobState
 from reconciler.platforms.local.code import digest_of
+from reconciler.platforms.local.commands import remember_secrets_of
 from reconciler.platforms.local.jobs import LocalJobs
 from reconciler.stores.contract import Place
 
@@ -147,6 +148,25 @@ def test_a_command_does_not_get_the_secrets_of_the_environment(
 
 
 # --- what can go wrong ----------------------------------------------------------------------
+
+
+def test_a_variable_that_a_command_gets_is_in_no_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_TOKEN", "hub-3f9a77c2d1")
+    world.jobs = LocalJobs(world.root / "jobs", world.root, 2, ("HUB_TOKEN",))
+    world.start(f"import os; assert os.environ['HUB_TOKEN'][:4] == 'hub-'; {GOOD}")
+    assert world.ended().state is JobState.FINISHED
+    files = [path for path in world.root.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"hub-3f9a77c2d1" in path.read_bytes()]
+
+
+def test_a_variable_that_its_name_calls_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_TOKEN", "hub-3f9a77c2d1")
+    monkeypatch.setenv("HUB_HOME", "/a/folder/of/the/hub")
+    remember_secrets_of(("HUB_TOKEN", "HUB_HOME", "HUB_PASSWORD"))
+    assert redact("hub-3f9a77c2d1 in /a/folder/of/the/hub") == "*** in /a/folder/of/the/hub"
 
 
 @pytest.mark.parametrize(

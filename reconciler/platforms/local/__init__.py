@@ -50,8 +50,11 @@ def _connection(block: Block) -> Local:
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
+    from reconciler.platforms.local.commands import remember_secrets_of
+
     local = environment.connections[NAME]
     assert isinstance(local, Local)
+    remember_secrets_of(local.variables)
 
     def target(_: str) -> Target:
         from reconciler.platforms.local.model_file import ModelFiles

@@ -1,9 +1,12 @@
-"""What the commands of a repository may know of this process: no secret."""
+"""What the commands of a repository may know of this process: no secret but those it names."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+
+from reconciler.errors import remember_secret
+from reconciler.secrecy import holds_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,3 +20,9 @@ INHERITED = (
 def environ_with(variables: Sequence[str]) -> dict[str, str]:
     """The usual environment variables and these, as far as they are set."""
     return {name: os.environ[name] for name in (*INHERITED, *variables) if name in os.environ}
+
+
+def remember_secrets_of(variables: Sequence[str]) -> None:
+    """Hide the values of variables that their names call secret: a command may print them."""
+    for name in filter(holds_secret, variables):
+        remember_secret(os.environ.get(name, ""))

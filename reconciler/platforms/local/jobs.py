@@ -92,7 +92,12 @@ class LocalJobs(Trainer):
         command = [sys.executable, "-I", runner.__file__, str(folder)]
         try:
             done = subprocess.run(
-                command, start_new_session=True, timeout=START_S, capture_output=True, check=False
+                command,
+                env=environ_with(self._variables),  # handed on, and never written to a file
+                start_new_session=True,
+                timeout=START_S,
+                capture_output=True,
+                check=False,
             )
         except subprocess.TimeoutExpired as exc:
             raise UnavailableError(f"job {job} did not begin within {START_S:g} s") from exc
@@ -181,7 +186,6 @@ class LocalJobs(Trainer):
         return {
             "command": self._command(order, folder),
             "folder": str(work),
-            "environ": environ_with(self._variables),
             "timeout_s": order.timeout_s,
             "outputs": outputs,
         }

@@ -3,13 +3,15 @@
 It uses the standard library only, so that it begins in 30 ms and with any Python. The folder tells
 the whole state of a job, and each file in it is written by one process:
 
-    order.json   the command, its folder, environment, time and outputs: by whoever starts the job
+    order.json   the command, its folder, time and outputs: by whoever starts the job
     lock         held by `flock` for as long as this process, or the command, lives
     started      made with O_EXCL by this process: of any number that are begun, one goes on
     group        the process group of the command
     log          what the command printed
     cancelled    by whoever wants the job to end
     result.json  how it ended: "" or what went wrong
+
+The command has the environment of this process, which no file holds: it may have a secret.
 
 A lock that is free beside `started` and without a result means that this process and the command
 were killed: the job is lost, and is never run again.
@@ -104,7 +106,6 @@ def _why_failed(order: dict[str, Any], lock: int) -> str:
             process = subprocess.Popen(
                 order["command"],
                 cwd=order["folder"],
-                env=order["environ"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
