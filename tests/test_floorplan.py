@@ -57,6 +57,7 @@ MAY_IMPORT = {
             "strict_json",
             "model",
             "errors",
+            "git",
             "near",
             "soon",
             "http",

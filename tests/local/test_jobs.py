@@ -367,6 +367,15 @@ def test_the_digest_is_of_what_git_tracks(code: Path) -> None:
     assert len({before, changed, digest_of(code)}) == 3
 
 
+def test_where_git_cannot_tell_what_it_tracks_there_is_no_digest(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=code, check=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests do it so
+    with pytest.raises(ConfigurationError, match="git: fatal: detected dubious ownership"):
+        digest_of(code)
+
+
 def test_without_git_the_digest_is_of_every_file_that_is_not_hidden(
     code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,17 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler import git
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
-_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 def digest_of(folder: Path, names: Sequence[str] = ()) -> str:
@@ -63,13 +60,15 @@ def files_of(folder: Path) -> list[str]:
 
 
 def _tracked(folder: Path) -> list[str] | None:
-    """The names that git tracks below the folder; None where it is in no repository."""
+    """The names that git tracks below the folder; None where it is in no repository.
+
+    ConfigurationError where git cannot tell, such as in a folder of another user: every file in
+    place of the tracked ones would be another version, and would take what nobody committed.
+    """
     if shutil.which("git") is None:
         return None
-    environ = {name: value for name, value in os.environ.items() if name not in _INHERITED}
-    asked = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--", "."]
-    done = subprocess.run(asked, env=environ, capture_output=True, timeout=60, check=False)
-    return os.fsdecode(done.stdout).split("\0")[:-1] if done.returncode == 0 else None
+    done = git.run(folder, "ls-files", "-z", "--cached", "--", ".")
+    return None if git.outside(done) else os.fsdecode(git.good(done)).split("\0")[:-1]
 
 
 def _content(path: Path) -> bytes:
