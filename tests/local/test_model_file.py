@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
@@ -191,6 +192,20 @@ def test_a_server_that_cannot_be_told_still_serves_the_previous_model(
     world.target.switch(binding, world.one)  # back, and again the server cannot be told
     live = world.target.observe(binding)
     assert (live.served, live.configured) == (world.one.ref, None)
+
+
+def test_a_reload_may_leave_a_server_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.platforms.local.model_file.RELOAD_S", 3.0)
+    binding = world.binding(reload="sh -c 'sleep 5 & exit 0'")  # which keeps its output open
+    assert world.target.create(binding, world.one) == ""
+    assert world.pointer()["reload"] == "done"
+
+
+def test_a_reload_has_a_session_of_its_own(world: World) -> None:
+    code = f"import os; open('{world.root}/told', 'w').write(str(os.getsid(0)))"
+    binding = world.binding(reload=f'{sys.executable} -c "{code}"')
+    assert world.target.create(binding, world.one) == ""
+    assert int((world.root / "told").read_text()) != os.getsid(0)
 
 
 def test_a_run_that_lost_its_lock_writes_no_pointer(world: World) -> None:

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ConflictError, RefusedError, StoppedError, UnreadableError
+from reconciler.errors import ConflictError, RefusedError, StoppedError, UnreadableError, printable
 from reconciler.model import (
     Address,
     Health,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 READ_ONLY_EXPORTED: tuple[str, ...] = ()
 SCHEMA = "reconciler/pointer/v1"
 RELOAD_S = 60.0
+MOST_SAID_BYTES = 4096  # of what a reload wrote as its error, from the end
 _FAILED = "reload: "  # begins an operation that has failed already
 
 
@@ -286,23 +289,32 @@ class ModelFiles(Target):
         return f"{address.path} was changed by hand: its sha256 is {digest}; a swap rewrites it"
 
     def _reload(self, command: str) -> str:
-        """Tell the server to read the file again; why that failed, "" where it did not."""
-        try:
-            done = subprocess.run(
-                shlex.split(command),
-                cwd=self._root,
-                env=environ_with(self._variables),
-                capture_output=True,
-                timeout=RELOAD_S,
-                check=False,
-            )
-        except FileNotFoundError:
-            return f"the command {shlex.split(command)[0]} is not there; correct spec.reload"
-        except (OSError, subprocess.TimeoutExpired) as exc:
-            return f"{command}: {exc}"
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:300]
-        why = f"{command}: exit code {done.returncode}{f' ({said})' if said else ''}"
-        return why if done.returncode else ""
+        """Tell the server to read the file again; why that failed, "" where it did not.
+
+        The command may leave a server behind: it writes to a file, for a pipe would stay open as
+        long as that lives. It has a session of its own, so that Ctrl-C does not end it half-way.
+        """
+        with tempfile.TemporaryFile() as said:
+            try:
+                code = subprocess.run(
+                    shlex.split(command),
+                    cwd=self._root,
+                    env=environ_with(self._variables),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    start_new_session=True,
+                    timeout=RELOAD_S,
+                    check=False,
+                ).returncode
+            except FileNotFoundError:
+                return f"the command {shlex.split(command)[0]} is not there; correct spec.reload"
+            except (OSError, subprocess.TimeoutExpired) as exc:
+                return f"{command}: {exc}"
+            said.seek(max(said.seek(0, os.SEEK_END) - MOST_SAID_BYTES, 0))
+            last = said.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
+        why = f"{command}: exit code {code}{f' ({printable(last)})' if last else ''}"
+        return why if code else ""
 
     def _check_writing(self, address: Address) -> None:
         if why := self._halted():
