@@ -162,6 +162,13 @@ def test_a_variable_that_a_command_gets_is_in_no_file(
     assert not [path for path in files if b"hub-3f9a77c2d1" in path.read_bytes()]
 
 
+def test_a_log_that_is_shown_has_no_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_TOKEN", "hub-3f9a77c2d1")
+    remember_secrets_of(("HUB_TOKEN",))
+    world.start("print('hub-' + '3f9a77c2d1'); exit(1)")
+    assert "its last lines: *** (all of" in world.ended().message
+
+
 def test_a_variable_that_its_name_calls_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_TOKEN", "hub-3f9a77c2d1")
     monkeypatch.setenv("HUB_HOME", "/a/folder/of/the/hub")

@@ -32,6 +32,7 @@ from reconciler.errors import (
     StoppedError,
     UnavailableError,
     printable,
+    redact,
 )
 from reconciler.platforms.contract import Job, JobState, Trainer
 from reconciler.platforms.local import runner
@@ -146,11 +147,11 @@ class LocalJobs(Trainer):
             time.sleep(0.05)
 
     def log(self, job: str) -> str:
-        """The last lines that the command printed."""
+        """The last lines that the command printed, without secrets: a manifest keeps them."""
         with contextlib.suppress(OSError), (self._of(job) / "log").open("rb") as file:
             file.seek(max(os.fstat(file.fileno()).st_size - MOST_LOG_BYTES, 0))
             lines = file.read().decode(errors="replace").splitlines()
-            return "\n".join(printable(line) for line in lines[-MOST_LINES:])
+            return redact("\n".join(printable(line) for line in lines[-MOST_LINES:]))
         return ""
 
     def _check(self, what: str) -> None:

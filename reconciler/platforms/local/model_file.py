@@ -23,7 +23,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ConflictError, RefusedError, StoppedError, UnreadableError, printable
+from reconciler.errors import (
+    ConflictError,
+    RefusedError,
+    StoppedError,
+    UnreadableError,
+    printable,
+    redact,
+)
 from reconciler.model import (
     Address,
     Health,
@@ -313,7 +320,7 @@ class ModelFiles(Target):
                 return f"{command}: {exc}"
             said.seek(max(said.seek(0, os.SEEK_END) - MOST_SAID_BYTES, 0))
             last = said.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
-        why = f"{command}: exit code {code}{f' ({printable(last)})' if last else ''}"
+        why = f"{command}: exit code {code}{f' ({redact(printable(last))})' if last else ''}"
         return why if code else ""
 
     def _check_writing(self, address: Address) -> None:
