@@ -169,7 +169,8 @@ class LocalJobs(Trainer):
 
     def _with_log(self, job: str, why: str) -> str:
         last = self.log(job)
-        return f"{why}; its last lines:\n{last}" if last else why
+        shown = last.replace("\n", " | ")  # a reason stands on one line, wherever it is shown
+        return f"{why}; its last lines: {shown} (all of {self._of(job) / 'log'})" if last else why
 
     def _document(self, order: Order, folder: Path) -> dict[str, Any]:
         """What the runner is told; the code that it runs is copied beside it."""
