@@ -323,6 +323,16 @@ def test_a_command_that_outlives_its_runner_still_runs_and_can_be_cancelled(worl
     assert world.jobs.look(JOB).state is JobState.CANCELLED
 
 
+def test_a_job_that_was_killed_at_its_very_start_can_be_cancelled(world: World) -> None:
+    folder = world.root / "jobs" / JOB
+    folder.mkdir(parents=True)
+    for name in ("lock", "started"):  # the process was killed before it wrote more
+        (folder / name).touch()
+    assert world.jobs.look(JOB).state is JobState.FAILED
+    world.jobs.cancel(JOB)
+    assert world.jobs.look(JOB).state is JobState.CANCELLED
+
+
 def test_cancel_ends_the_whole_group(world: World) -> None:
     script = "while true; do echo x >> child; sleep 0.05; done"
     world.start(f"import subprocess; subprocess.run(['sh', '-c', '{script}'])")

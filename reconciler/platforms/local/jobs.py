@@ -135,8 +135,10 @@ class LocalJobs(Trainer):
             return
         self._check(f"cancelling job {job}")
         (folder / "cancelled").touch()
+        if not _is_alive(folder):  # killed at its start, it may not have said where it ran
+            return
         host = _read(folder / "started").get("host")
-        if _is_alive(folder) and host != os.uname().nodename:
+        if host != os.uname().nodename:
             raise RefusedError(f"job {job} runs on {host}; cancel it there")
         began = time.monotonic()
         while _is_alive(folder):
