@@ -112,9 +112,10 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
 
     A cloud is given time to come back; a local emulator that is not there is known at once.
     """
-    backoff_s = 0.1 if emulator_of(environment) else 0.5
-    threads = width(environment, parallel)
-    with Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait) as http:
+    emulator, threads = emulator_of(environment), width(environment, parallel)
+    backoff_s = 0.1 if emulator else 0.5
+    hint = f"is the {'emulator' if emulator else 'server'} running there?"
+    with Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait, local_hint=hint) as http:
         yield http
 
 

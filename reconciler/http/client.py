@@ -71,7 +71,7 @@ class Http:
         read_only: bool = False,
         on_request: Callable[[str, str], None] | None = None,
         sleep: Callable[[float], object] = time.sleep,
-        local_hint: str = "is the emulator running there?",
+        local_hint: str = "is the server running there?",
         **limits: Unpack[Limits],
     ) -> None:
         self._local_hint = local_hint

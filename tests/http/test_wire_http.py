@@ -321,7 +321,7 @@ def test_a_refused_connection_names_the_place_and_the_fix(http: Http, pauses: li
     with pytest.raises(UnreachableError) as caught:
         http.request("GET", url + SAS, what="reading X")
     assert caught.value.message == (
-        f"reading X: GET {url}: connection refused; is the emulator running there?"
+        f"reading X: GET {url}: connection refused; is the server running there?"
     )
     assert len(pauses) == 4
 
