@@ -267,6 +267,7 @@ PROBE = Probe("{}", ("y",), (Expectation("y", at_least=Decimal(0)),))
         ({"a": [{"b/c": "text"}]}, "/a/0/b~1c", Score(("y",), (("text",),))),
         ({"y": 3}, "", Score(("y",), (("3",),))),
         ({"rows": []}, "/rows", Score(("y",), ())),
+        ([{"y": 1, "z": 2}, {"z": 4, "y": 3}], "", Score(("y", "z"), (("1", "2"), ("3", "4")))),
     ],
 )
 def test_rows_are_found_in_any_json(document: Any, rows: str, score: Score) -> None:

@@ -41,7 +41,7 @@ def _table(value: Any, pointer: str, probe: Probe) -> Score:
     listed = value if isinstance(value, list) else [value]
     if all(isinstance(row, dict) for row in listed) and listed:
         columns = tuple(listed[0])
-        if any(tuple(row) != columns for row in listed):
+        if any(row.keys() != listed[0].keys() for row in listed):  # JSON has no order of members
             raise UnreadableError(f"the rows at {pointer or 'the answer'} have different columns")
         return Score(columns, tuple(tuple(_cell(row[c]) for c in columns) for row in listed))
     rows = [row if isinstance(row, list) else [row] for row in listed]
