@@ -288,7 +288,7 @@ class FolderStore:
         try:
             yield
         except OSError as exc:
-            raise _error(f"{doing} {self.root / name}", exc) from exc
+            raise file_error(f"{doing} {self.root / name}", exc) from exc
 
 
 def open_at(rest: str, key: str, opening: Opening) -> FolderStore:  # noqa: ARG001
@@ -296,7 +296,8 @@ def open_at(rest: str, key: str, opening: Opening) -> FolderStore:  # noqa: ARG0
     return FolderStore(opening.folder / rest, opening.halted)
 
 
-def _error(what: str, exc: OSError) -> ReconcilerError:
+def file_error(what: str, exc: OSError) -> ReconcilerError:
+    """What the file system said, as an error of ours with its fix."""
     reason = os.strerror(exc.errno).lower() if exc.errno else str(exc)
     if exc.errno in _FULL:
         return UnavailableError(f"{what}: {reason}; free some space there and run again")

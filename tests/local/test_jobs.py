@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ConfigurationError, RefusedError, redact
+from reconciler.errors import ConfigurationError, RefusedError, RejectedError, redact
 from reconciler.platforms.contract import JobState
 from reconciler.platforms.local.code import digest_of
 from reconciler.platforms.local.commands import remember_secrets_of
@@ -218,6 +218,13 @@ def test_a_command_that_cannot_run_is_refused_before_there_is_a_job(
     order.recipe = Recipe((("command", command),))
     with pytest.raises(error, match=why.replace("{", r"\{")):
         world.jobs.prepare(order)
+
+
+def test_a_folder_that_jobs_cannot_be_made_in_is_no_bug_of_ours(world: World) -> None:
+    (world.root / "taken").write_text("a file")
+    world.jobs = LocalJobs(world.root / "taken", world.root, 2)
+    with pytest.raises(RejectedError, match=r"making job rc-.*: not a directory"):
+        world.start(GOOD)
 
 
 def test_what_is_not_a_file_is_refused(world: World) -> None:

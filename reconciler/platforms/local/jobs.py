@@ -39,6 +39,7 @@ from reconciler.platforms.local import runner
 from reconciler.platforms.local.code import copy_to
 from reconciler.platforms.local.commands import environ_with
 from reconciler.stores.contract import Place
+from reconciler.stores.folder import file_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,11 +86,10 @@ class LocalJobs(Trainer):
         if (folder / "started").exists():
             return
         self._check(f"starting job {job}")
-        folder.mkdir(parents=True, exist_ok=True)
-        document = self._document(order, folder)
-        temporary = folder / f".{uuid.uuid4().hex}"
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        temporary.replace(folder / "order.json")
+        try:
+            self._lay_out(order, folder)
+        except OSError as exc:
+            raise file_error(f"making job {job} in {folder}", exc) from exc
         command = [sys.executable, "-I", runner.__file__, str(folder)]
         try:
             done = subprocess.run(
@@ -105,6 +105,14 @@ class LocalJobs(Trainer):
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise UnavailableError(f"job {job} could not be begun in {folder}: {said}")
+
+    def _lay_out(self, order: Order, folder: Path) -> None:
+        """Make the folder of the job with its order; again and again, if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        document = self._document(order, folder)
+        temporary = folder / f".{uuid.uuid4().hex}"
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        temporary.replace(folder / "order.json")
 
     def look(self, job: str) -> Job:
         """The job as it is now, by its folder."""
