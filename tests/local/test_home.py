@@ -170,10 +170,10 @@ def test_a_command_that_is_no_command_is_refused_before_it_is_run(home: Home, op
     home.edit("wine.yaml", "  create: true", '  create: true\n  reload: "echo \'again"')
     ran = home.run("validate")
     assert ran.returncode == errors.CONFIGURATION
-    assert "spec.training.command: it cannot be split into words (no closing" in ran.stderr
-    assert "spec.reload: it cannot be split into words (no closing" in ran.stderr
+    assert "spec.training.command: no closing quotation" in ran.stderr
+    assert "spec.reload: no closing quotation" in ran.stderr
     home.edit("wine.yaml", "echo 'again", "  ")
-    assert "spec.reload: it has no words" in home.run("validate").stderr
+    assert "spec.reload: it names no program" in home.run("validate").stderr
 
 
 def test_a_store_folder_that_is_missing_is_an_error(home: Home) -> None:

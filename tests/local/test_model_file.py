@@ -15,7 +15,6 @@ import pytest
 from reconciler.errors import (
     ConflictError,
     RefusedError,
-    RejectedError,
     StoppedError,
     UnreadableError,
 )
@@ -163,12 +162,6 @@ def test_a_copy_replaces_no_file_of_somebody_else(world: World) -> None:
     (world.root / "model.bin").write_bytes(b"model 1")  # as a run leaves it that was cut off
     assert world.target.create(binding, world.one) == ""
     assert world.target.observe(binding).served == world.one.ref
-
-
-def test_a_folder_that_cannot_be_made_is_no_bug_of_ours(world: World) -> None:
-    (world.root / "serving").write_text("a file")
-    with pytest.raises(RejectedError, match=r"making .*serving: file exists"):
-        world.target.create(world.binding(), world.one)
 
 
 def test_what_was_not_evaluated_is_not_copied(world: World) -> None:

@@ -104,34 +104,37 @@ def _how(training: Block, _: Environment) -> How:
 
 
 def _problems(training: Block) -> Iterator[Problem]:
+    from reconciler.platforms.local.commands import problem_of
     from reconciler.platforms.local.jobs import PLACEHOLDER
 
     said = training.data
+    if why := problem_of(said["command"]):
+        yield training.problem(why, "command")
     for found in PLACEHOLDER.finditer(said["command"]):
         known = said.get(found[1], {})
         if found[2] not in known:
             why = f'{found[0]} stands for nothing; declare "{found[2]}" below {found[1]}'
             yield training.problem(why, "command")
-    if why := _unreadable(said["command"]):
-        yield training.problem(why, "command")
-    elif "{outputs.model}" not in said["command"]:
+    if "{outputs.model}" not in said["command"]:
         why = "it is not told where the model goes; write {outputs.model}"
         yield training.problem(why, "command")
 
 
 def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
-    if "reload" in spec.data and (why := _unreadable(spec.data["reload"])):
+    """What could only fail after the pointer was written."""
+    from reconciler.http.urls import is_loopback, split_url
+    from reconciler.platforms.local.commands import problem_of
+
+    if "reload" in spec.data and (why := problem_of(spec.data["reload"])):
         yield spec.problem(why, "reload")
-
-
-def _unreadable(command: str) -> str:
-    """Why the command cannot be run, whatever it names; "" where it can."""
-    import shlex
-
-    try:
-        return "" if shlex.split(command) else "it has no words; write a program and its arguments"
-    except ValueError as exc:
-        return f"it cannot be split into words ({str(exc).lower()}); close what it opens"
+    url = spec.data.get("verify", {}).get("url")
+    if not url:
+        return
+    if (parts := split_url(url)) is None:
+        yield spec.problem("is not a plain URL; write http://HOST:PORT/PATH", "verify", "url")
+    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        why = f"plain http does not leave this machine; write https://{parts.netloc}"
+        yield spec.problem(why, "verify", "url")
 
 
 def _address(spec: Mapping[str, Any], environment: Environment) -> Address:

@@ -1,0 +1,77 @@
+"""What is refused in the YAML of this machine, before anything is written."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.cli.compose import load
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENVIRONMENT = """\
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: NAME}
+spec: {store: store, local: {}}
+"""
+MODEL = """\
+apiVersion: reconciler/v1
+kind: Model
+metadata: {name: model-NAME}
+spec:
+  training:
+    engine: local
+    command: train {outputs.model}
+    outputs: {model: model.bin}
+"""
+FILE = """\
+apiVersion: reconciler/v1
+kind: ModelFile
+metadata: {name: file-NAME}
+spec:
+  path: serving/churn.json
+  reload: systemctl reload churn
+  model: {name: model-NAME, version: "1"}
+  verify: {url: http://127.0.0.1:8500/predict, request: probe.json}
+"""
+
+
+def write(folder: Path, name: str = "home", old: str = "", new: str = "") -> None:
+    """An environment with one model file, in which one thing is another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "---\n".join((ENVIRONMENT, MODEL, FILE))
+    assert old in text
+    (folder / "all.yaml").write_text(text.replace(old, new).replace("NAME", name))
+    (folder / "probe.json").write_text("{}")
+
+
+def test_the_tree_is_fine(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert list(load(tmp_path)) == ["home"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("command: train", "command: sh -c 'train", "spec.training.command: no closing quotation"),
+        ("reload: systemctl", "reload: sh -c 'systemctl", "spec.reload: no closing quotation"),
+        ("reload: systemctl reload churn", "reload: '\"\"'", "spec.reload: it names no program"),
+        (
+            "http://127.0.0.1:8500",
+            "http://models.acme.internal:8500",
+            "spec.verify.url: plain http does not leave this machine; "
+            "write https://models.acme.internal:8500",
+        ),
+    ],
+)
+def test_what_would_fail_after_the_swap_is_refused(
+    tmp_path: Path, old: str, new: str, why: str
+) -> None:
+    write(tmp_path, "home", old, new)
+    with pytest.raises(ConfigurationError, match=re.escape(why)):
+        load(tmp_path)
