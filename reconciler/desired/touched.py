@@ -34,6 +34,7 @@ def _place(environment: Environment) -> Environment:
         environment,
         parallel=0,
         most_changes_percent=0,
+        most_deletes_percent=0,
         most_bindings=0,
         most_retrains=0,
     )

@@ -61,7 +61,7 @@ CHANGES = [
     ("the store", {"environment.yaml": BEFORE["environment.yaml"].replace("mlprod", "other")}, ALL),
     ("the place", {"environment.yaml": BEFORE["environment.yaml"].replace("ml-prod", "ml")}, ALL),
     ("signing in", {"environment.yaml": BEFORE["environment.yaml"] + "    auth: azure-cli\n"}, ALL),
-    ("limits", {"environment.yaml": BEFORE["environment.yaml"] + "  limits: {parallel: 2, retrains: 1, changes: 9%, bindings: 3}\n"}, set()),
+    ("limits", {"environment.yaml": BEFORE["environment.yaml"] + "  limits: {parallel: 2, retrains: 1, changes: 9%, deletes: 9%, bindings: 3}\n"}, set()),
     ("a training service", {"environment.yaml": ENVIRONMENT + SERVICES.replace("churn", "bike").replace("w/", "v/")}, {"bike-a", "bike-b"}),
     ("one training service more", {"environment.yaml": BEFORE["environment.yaml"] + SERVICES.replace("churn", "cat")}, set()),
 ]  # fmt: skip
