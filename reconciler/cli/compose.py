@@ -115,14 +115,8 @@ def connect(
 
     environ = os.environ if environ is None else environ
     environment, stop = wanted.environment, stop or Stop()
-    values = resolve_all(_secret_names(wanted), environ)
+    secret = _secrets(wanted, environ)
     clock = clock or SystemClock(stop)
-
-    def secret(name: SecretName) -> str:
-        if name.variable not in values:  # of a kind that nobody declares, if any of it is left
-            values.update(resolve_all([name], environ))
-        return values[name.variable]
-
     emulator = emulator_of(environment, environ)
     folder = Path(environment.source.path).parent
 
@@ -136,29 +130,23 @@ def connect(
     if through is not None:
         store, data = through(store), through(data)
 
-    def grant(ref: ModelRef) -> Place:
-        for each in (store, data):
-            if name := name_in(each.base, ref.url):
-                return each.grant(name, Access.READ, GRANT_S)
-        raise RefusedError(
-            f"{ref} is neither in {store.uri} nor in {data.uri}; no access can be given"
-        )
-
     token = token or tokens(http, environ)
     http = http.halted_by(stop.halted)
-    means = Means(http, environ, secret, grant, token, store, bound_origins(environ), stop.halted)
+    grant, bound = _grants(store, data), bound_origins(environ)
+    means = Means(http, environ, secret, grant, token, store, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     of_kind = {kind: connected[p.name] for p, _ in _connected(environment) for kind in p.kinds}
     of_engine = {name: connected[p.name] for p, _ in _connected(environment) for name in p.engines}
+    recipes = {b.recipe.trainer: b.recipe for b in wanted.bindings}  # of a fleet, one or few
     used = _kinds(wanted)
     return World(
         targets={kind: of_kind[kind].target(kind) for kind in used},
         idle=dict(_idle(connected.values(), used)) if wanted.whole else {},
         trainers={
-            recipe.trainer: Taking(data, store)
+            name: Taking(data, store)
             if recipe.engine == FILE
             else of_engine[recipe.engine].trainer(recipe)
-            for recipe in (binding.recipe for binding in wanted.bindings)
+            for name, recipe in recipes.items()
         },
         ledger=Ledger(store, opened(environment.store, str)),
         store=store,
@@ -167,6 +155,32 @@ def connect(
         actor=actor or Actor(secrets.token_hex(8)),
         stopping=stop.event.is_set,
     )
+
+
+def _secrets(wanted: Desired, environ: Mapping[str, str]) -> Callable[[SecretName], str]:
+    """The value of a secret by its name; all that are surely needed are resolved now."""
+    values = resolve_all(_secret_names(wanted), environ)
+
+    def secret(name: SecretName) -> str:
+        if name.variable not in values:  # of a kind that nobody declares, if any of it is left
+            values.update(resolve_all([name], environ))
+        return values[name.variable]
+
+    return secret
+
+
+def _grants(store: Store, data: Store) -> Callable[[ModelRef], Place]:
+    """What gives access to a model, wherever of the two it is kept."""
+
+    def grant(ref: ModelRef) -> Place:
+        for each in (store, data):
+            if name := name_in(each.base, ref.url):
+                return each.grant(name, Access.READ, GRANT_S)
+        raise RefusedError(
+            f"{ref} is neither in {store.uri} nor in {data.uri}; no access can be given"
+        )
+
+    return grant
 
 
 def tokens(http: Http, environ: Mapping[str, str] | None = None) -> Tokens:
