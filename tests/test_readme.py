@@ -1,4 +1,4 @@
-"""The README is held to the program: its plan, its files, its commands, options, codes, variables.
+"""README and guides are held to the program: plan, quoted files, commands, options, codes, variables.
 
 `UPDATE_GOLDEN=1` rewrites the recorded plan and the quoted files.
 """
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
+GUIDES = ROOT / ".github"
+REFERENCE = (GUIDES / "REFERENCE.md").read_text(encoding="utf-8")
 
 
 def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -39,13 +41,13 @@ def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(_commands(typer.main.get_command(app)))
 
 
-def held(begin: str, wanted: str) -> None:
+def held(begin: str, wanted: str, page: Path = README) -> None:
     """Assert that the fenced block after a marker holds `wanted`, or rewrite it."""
-    now = README.read_text(encoding="utf-8")
+    now = page.read_text(encoding="utf-8")
     start = now.index("\n", now.index("```", now.index(begin))) + 1
     stop = now.index("```", start)
     if os.environ.get("UPDATE_GOLDEN"):
-        README.write_text(now[:start] + wanted + now[stop:], encoding="utf-8")
+        page.write_text(now[:start] + wanted + now[stop:], encoding="utf-8")
     else:
         assert now[start:stop] == wanted
 
@@ -68,23 +70,39 @@ def test_the_recorded_plan_is_what_people_see(
     held("<!-- plan -->", render.plan_text(lab.foreseen()))
 
 
-FILES = re.findall(r"<!-- file (\S+) -->", TEXT)
+PAGES = [README, *sorted(GUIDES.glob("*.md"))]
+QUOTED = [
+    (page, name)
+    for page in PAGES
+    for name in re.findall(r"<!-- file (\S+) -->", page.read_text(encoding="utf-8"))
+]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_quoted_file_is_the_shipped_one(name: str) -> None:
-    held(f"<!-- file {name} -->", (ROOT / name).read_text(encoding="utf-8"))
+@pytest.mark.parametrize(("page", "name"), QUOTED, ids=[f"{p.stem} {n}" for p, n in QUOTED])
+def test_a_quoted_file_is_the_shipped_one(page: Path, name: str) -> None:
+    held(f"<!-- file {name} -->", (ROOT / name).read_text(encoding="utf-8"), page)
 
 
-def test_the_model_the_environment_and_a_binding_are_quoted() -> None:
-    assert len(FILES) == 3
+def test_an_environment_and_a_binding_are_quoted() -> None:
+    assert len([name for page, name in QUOTED if page == README]) == 2
 
 
-def section(title: str) -> str:
-    start = TEXT.index(f"\n{title}\n")
-    following = re.search(r"\n#{2,3} ", TEXT[start + len(title) + 1 :])
-    assert following is not None
-    return TEXT[start : start + len(title) + 1 + following.start()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text("utf-8")
+    ):
+        path = (page.parent / target) if target else page
+        assert path.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in heads]
+
+
+def section(title: str, text: str = TEXT) -> str:
+    start = text.index(f"\n{title}\n")
+    following = re.search(r"\n#{2,3} ", text[start + len(title) + 1 :])
+    return text[start : start + len(title) + 1 + following.start()] if following else text[start:]
 
 
 def test_every_command_is_in_the_table_and_nothing_else() -> None:
@@ -112,7 +130,7 @@ def options_of(command: Any) -> Iterator[str]:
 
 
 def test_every_option_is_in_the_table_with_its_commands() -> None:
-    table = section("## Commands")
+    table = section("## Options", REFERENCE)
     rows = re.findall(r"^\| (`-[^|]*) \| ([^|]*) \|", table, re.MULTILINE)
     for names, where in rows:
         commands = [name for name in COMMANDS if _applies(where, name)]
@@ -130,7 +148,7 @@ def _applies(where: str, command: str) -> bool:
 
 
 def test_every_exit_code_is_in_the_table() -> None:
-    rows = re.findall(r"^\| ([\d, ]+) \|", section("### Exit codes"), re.MULTILINE)
+    rows = re.findall(r"^\| ([\d, ]+) \|", section("## Exit codes", REFERENCE), re.MULTILINE)
     listed = sorted(int(code) for row in rows for code in row.split(","))
     assert listed == sorted(
         value for name, value in vars(errors).items() if name.isupper() and type(value) is int
@@ -140,7 +158,9 @@ def test_every_exit_code_is_in_the_table() -> None:
 def test_every_environment_variable_of_ours_is_in_the_table() -> None:
     source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "reconciler").rglob("*.py"))
     used = set(re.findall(r'"(RECONCILER_[A-Z]+)"', source))
-    listed = set(re.findall(r"`(RECONCILER_[A-Z]+)`", section("### Environment variables")))
+    listed = set(
+        re.findall(r"`(RECONCILER_[A-Z]+)`", section("## Environment variables", REFERENCE))
+    )
     assert used == listed != set()
 
 
@@ -166,11 +186,15 @@ def test_nothing_sends_anybody_to_the_reconciler_of_the_package_index() -> None:
 
 
 def test_every_reconciler_command_line_in_a_block_parses() -> None:
-    blocks = "".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL))
+    texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", texts, re.DOTALL))
     lines = re.findall(r"(?:^|/)reconciler ([^\n&]+)$", blocks, re.MULTILINE)
     assert len(lines) >= 4
     for line in lines:
-        name, *rest = line.split()
+        name = next(
+            name for name in sorted(COMMANDS, reverse=True) if f"{line} ".startswith(f"{name} ")
+        )
+        rest = line.removeprefix(name).split()
         options = set(options_of(COMMANDS[name]))
         assert {word for word in rest if word.startswith("-")} <= options
 
