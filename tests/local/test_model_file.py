@@ -19,8 +19,8 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.model import Expectation, HealthCode, Model, ModelRef, Probe, Score, Version
+from reconciler.platforms.answers import score_of
 from reconciler.platforms.contract import DONE, Left, OperationState
-from reconciler.platforms.local.answers import score_of
 from reconciler.platforms.local.model_file import ModelFiles, live_from_export
 from reconciler.platforms.local.pointer import FileAddress, address
 from reconciler.stores.folder import FolderStore

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import NOWHERE, Source
+from reconciler.platforms.answers import server_problems, server_terms
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
@@ -122,19 +123,11 @@ def _problems(training: Block) -> Iterator[Problem]:
 
 def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
     """What could only fail after the pointer was written."""
-    from reconciler.http.urls import is_loopback, split_url
     from reconciler.platforms.local.commands import problem_of
 
     if "reload" in spec.data and (why := problem_of(spec.data["reload"])):
         yield spec.problem(why, "reload")
-    url = spec.data.get("verify", {}).get("url")
-    if not url:
-        return
-    if (parts := split_url(url)) is None:
-        yield spec.problem("is not a plain URL; write http://HOST:PORT/PATH", "verify", "url")
-    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        why = f"plain http does not leave this machine; write https://{parts.netloc}"
-        yield spec.problem(why, "verify", "url")
+    yield from server_problems(spec)
 
 
 def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
@@ -145,14 +138,9 @@ def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
 
 def _terms(spec: Mapping[str, Any]) -> Mapping[str, str]:
     """Commands that are run, and who is asked: a pull request that changes them is approved."""
-    verify = spec.get("verify", {})
-    terms = {
-        "the reload command": spec.get("reload", ""),
-        "the server": verify.get("url", ""),
-        "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
-        "a copy": "yes" if spec.get("copy") else "",
-    }
-    return {name: said for name, said in terms.items() if said}
+    copy = "yes" if spec.get("copy") else ""
+    terms = {"the reload command": spec.get("reload", ""), "a copy": copy}
+    return {name: term for name, term in (terms | server_terms(spec)).items() if term}
 
 
 PLATFORM = Platform(

@@ -47,7 +47,6 @@ from reconciler.platforms.contract import (
     Progress,
     Target,
 )
-from reconciler.platforms.local.answers import score_of
 from reconciler.platforms.local.commands import environ_with
 from reconciler.platforms.local.pointer import (
     IN_STORE,
@@ -165,12 +164,8 @@ class ModelFiles(Target):
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """What the server at `verify.url` answers to the probe."""
-        serving = _of(binding.address).serving
         assert binding.probe is not None
-        answer = self._http.request(
-            "POST", serving.url, json=parse_json(binding.probe.request), what="scoring the probe"
-        ).json()
-        return score_of(answer, serving.answer, serving.names, binding.probe)
+        return _of(binding.address).serving.server.score(self._http, binding.probe)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The pointer."""

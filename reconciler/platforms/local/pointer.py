@@ -23,6 +23,7 @@ from reconciler.model import (
     Witness,
     canonical_json,
 )
+from reconciler.platforms.answers import Server, server_of
 
 IN_STORE = "store:"
 NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environment's mark")
@@ -30,17 +31,11 @@ NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environmen
 
 @dataclass(frozen=True)
 class Serving:
-    """How a model file is followed: as the binding declares it, and as people approve it.
-
-    `url` is where the server answers probes, `answer` the JSON pointer to the rows in its answer,
-    and `names` the one to the version that says it answered; "" where there is none.
-    """
+    """How a model file is followed: as the binding declares it, and as people approve it."""
 
     copy: bool = False
     reload: str = ""
-    url: str = ""
-    answer: str = ""
-    names: str = ""
+    server: Server = field(default_factory=Server)
 
 
 @dataclass(frozen=True)
@@ -110,14 +105,7 @@ def address(spec: Mapping[str, Any], _: object) -> FileAddress:
         path = os.path.normpath(path)
     if path.startswith("..") or path == ".":
         raise ValueError("the path leads out of the environment's folder; write an absolute path")
-    verify = spec.get("verify", {})
-    serving = Serving(
-        bool(spec.get("copy", False)),
-        spec.get("reload", ""),
-        verify.get("url", ""),
-        verify.get("answer", ""),
-        verify.get("model", ""),
-    )
+    serving = Serving(bool(spec.get("copy", False)), spec.get("reload", ""), server_of(spec))
     return FileAddress(path, serving)
 
 

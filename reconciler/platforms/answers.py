@@ -1,16 +1,71 @@
-"""What a server of your own answers to a probe: any JSON, of which the binding names the part."""
+"""Servers of your own, which follow what a platform declares: where they are asked, what they say.
+
+A server answers a probe with any JSON, of which the binding names the part. It hears no secret.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
+from reconciler.http.urls import is_loopback, split_url
 from reconciler.model import Score
 from reconciler.platforms.contract import Answer
+from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.errors import Problem
+    from reconciler.http.client import Http
     from reconciler.model import Probe
+    from reconciler.platforms.platform import Block
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as a binding declares it: `url` is where it answers probes, `answer` the JSON
+    pointer to the rows in its answer, and `names` the one to the version that says it answered; ""
+    where there is none."""
+
+    url: str = ""
+    answer: str = ""
+    names: str = ""
+
+    def score(self, http: Http, probe: Probe) -> Answer:
+        """What it answers to the probe."""
+        request = parse_json(probe.request)
+        what = "scoring the probe"
+        answer = http.request("POST", self.url, json=request, what=what).json()
+        return score_of(answer, self.answer, self.names, probe)
+
+
+def server_of(spec: Mapping[str, Any]) -> Server:
+    """The server that a binding's spec declares."""
+    verify = spec.get("verify", {})
+    return Server(verify.get("url", ""), verify.get("answer", ""), verify.get("model", ""))
+
+
+def server_terms(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Who is asked for the proof: a pull request that changes it is approved."""
+    server = server_of(spec)
+    part = f"{server.answer} {server.names}".strip()
+    terms = {"the server": server.url, "the part of its answer": part}
+    return {name: term for name, term in terms.items() if term}
+
+
+def server_problems(spec: Block) -> Iterator[Problem]:
+    """An address that could only fail after the write."""
+    url = server_of(spec.data).url
+    if not url:
+        return
+    if (parts := split_url(url)) is None:
+        yield spec.problem("is not a plain URL; write http://HOST:PORT/PATH", "verify", "url")
+    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        why = f"plain http does not leave this machine; write https://{parts.netloc}"
+        yield spec.problem(why, "verify", "url")
 
 
 def score_of(document: Any, rows: str, names: str, probe: Probe) -> Answer:
