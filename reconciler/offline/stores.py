@@ -20,7 +20,7 @@ from reconciler.stores.reading import Reading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.stores.contract import Store
+    from reconciler.stores.contract import Sink, Store
 
 MANIFEST = "/manifest.json"
 MOST_TEXT = 1024 * 1024
@@ -60,6 +60,12 @@ class Heard(Reading):
     def head(self, name: str) -> Properties | None:
         """Its properties, which are kept."""
         known = super().head(name)
+        self._hear(name, known)
+        return known
+
+    def fetch(self, name: str, into: Sink) -> Properties | None:
+        """The file, of which the properties are kept."""
+        known = super().fetch(name, into)
         self._hear(name, known)
         return known
 
@@ -113,6 +119,13 @@ class Remembered(Reading):
         if not known.etag:
             raise self._not_known(f"the fingerprint of {name}")
         return replace(known, fingerprint=f"etag:{known.etag}")
+
+    def fetch(self, name: str, into: Sink) -> Properties | None:
+        """The file, where its content was kept."""
+        if (stored := self.get(name)) is None:
+            return None
+        into.write(stored.content)
+        return stored.properties
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The files, where a list of them was heard to its end."""

@@ -5,24 +5,21 @@ our retries, redaction and error tree, at 95 ms of import instead of 223 (STUDIO
 §6.3). The behaviour relied on is in §6.2 there.
 
 Two things are peculiar to this store. Each request carries a signature of its own, which opens
-one blob for minutes. And a small JSON file carries a compressed copy of itself in its metadata,
-written by the same PUT, so that one list answers for thousands of files. The copy is believed only
-where its MD5 is the one that the service keeps for the content: whoever rewrites the one without
-the other is found out.
+one blob for minutes. And lists carry copies of small JSON files (azure_lists.py).
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
+import os
 import re
+import secrets
 import time
-import zlib
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from reconciler.errors import (
     ConfigurationError,
@@ -33,24 +30,32 @@ from reconciler.errors import (
 )
 from reconciler.http.response import Response, parse_xml
 from reconciler.stores.azure_hosts import BlobHosts
+from reconciler.stores.azure_lists import copy_of, listed, md5_of
 from reconciler.stores.azure_sas import VERSION, account_key, sign
-from reconciler.stores.contract import Access, Listed, Place, Properties, Stored, url_of
+from reconciler.stores.contract import (
+    PIECE_BYTES,
+    Access,
+    Listed,
+    Place,
+    Properties,
+    Stored,
+    pieces,
+    url_of,
+)
 from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
-    from xml.etree.ElementTree import Element
+    from pathlib import Path
 
     from reconciler.errors import ReconcilerError
     from reconciler.http.client import Http
     from reconciler.stores import Opening
+    from reconciler.stores.contract import Sink
 
 MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024
-COPY = "content"  # the name of the copy in the metadata
-MOST_COPY_CHARACTERS = 7000  # all metadata of a blob may have 8 KiB, names included
-_MOST_COPIED_BYTES = 1024 * 1024  # what a copy may grow to, whoever wrote it
 _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _READ, _WRITE, _LIST = "r", "cw", "l"
@@ -107,9 +112,58 @@ class AzureBlob:
         answer = self._found("HEAD", name)
         return None if answer is None else _properties(answer)
 
+    def fetch(self, name: str, into: Sink) -> Properties | None:
+        """Write the blob to an open file, by ranges of the one that was there at first."""
+        if (known := self.head(name)) is None:
+            return None
+        digest = hashlib.md5(usedforsecurity=False)
+        path = f"{self._root}{name}"
+        for first, last in pieces(known.size):
+            headers = {"x-ms-range": f"bytes={first}-{last}", "If-Match": known.etag}
+            answer = self._request("GET", path, _READ, f"reading blob {path}", headers=headers)
+            if len(answer.body) != last - first + 1:
+                raise answer.unreadable(f"the bytes {first}-{last}")
+            digest.update(answer.body)
+            into.write(answer.body)
+        md5 = f"md5:{base64.b64encode(digest.digest()).decode()}"
+        if known.fingerprint not in (md5, f"etag:{known.etag}"):
+            raise UnreadableError(f"reading blob {path}: its bytes have {md5}, not the stored MD5")
+        return known
+
     def put(self, name: str, content: bytes) -> str:
         """The ETag of the blob, now written whatever was there."""
         return self._write(name, content, {})
+
+    def put_file(self, name: str, path: Path) -> str:
+        """The ETag of the blob, now written in blocks; they appear at once, by their list.
+
+        The ids of the blocks are of this upload alone: two at one time do not mix theirs.
+        """
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size <= PIECE_BYTES:
+                return self.put(name, file.read())
+            digest, blocks = hashlib.md5(usedforsecurity=False), list[str]()
+            upload, of = secrets.token_hex(8), f"{self._root}{name}"
+            while piece := file.read(PIECE_BYTES):
+                digest.update(piece)
+                blocks.append(base64.b64encode(f"{upload}{len(blocks):08}".encode()).decode())
+                self._request(
+                    *("PUT", of, _WRITE, f"writing blob {of}"),
+                    query={"comp": "block", "blockid": blocks[-1]},
+                    content=piece,
+                    headers={"Content-MD5": md5_of(piece)},
+                )
+        latest = "".join(f"<Latest>{block}</Latest>" for block in blocks)
+        answer = self._request(
+            *("PUT", of, _WRITE, f"writing blob {of}"),
+            query={"comp": "blocklist"},
+            content=f"<BlockList>{latest}</BlockList>".encode(),
+            headers={
+                "x-ms-blob-content-type": "application/octet-stream",
+                "x-ms-blob-content-md5": base64.b64encode(digest.digest()).decode(),
+            },
+        )
+        return _etag(answer)
 
     def put_if_absent(self, name: str, content: bytes) -> str:
         """The ETag of the new blob; ConflictError when somebody else made it (409, §6.2)."""
@@ -214,7 +268,7 @@ class AzureBlob:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The answer to one signed request for `container/blob` (200, 201, 202)."""
+        """The answer to one signed request for `container/blob` (200, 201, 202, 206)."""
         sas = self._signature(path, permissions, _REQUEST_SAS_S)
         more = "&" + urlencode(query) if query else ""
         try:
@@ -223,7 +277,7 @@ class AzureBlob:
                 f"{self._account_url}{_quoted(path)}{sas}{more}",
                 content=content,
                 headers={"x-ms-version": VERSION, "Accept-Encoding": "identity", **(headers or {})},
-                expect=(200, 201, 202),
+                expect=(200, 201, 202, 206),
                 what=what,
                 max_bytes=MAX_BLOB_BYTES,
             )
@@ -270,48 +324,6 @@ def checked(answer: Response) -> Response:
     if md5 and md5 != md5_of(answer.body):
         raise answer.unreadable(f"bytes with the MD5 {md5}")
     return answer
-
-
-def md5_of(content: bytes) -> str:
-    """The MD5 as headers and lists show it: in base64."""
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-
-
-def copy_of(name: str, content: bytes) -> dict[str, str]:
-    """The metadata that lets lists show a JSON file; {} for one that is too large for it."""
-    if not name.endswith(".json") or len(content) > _MOST_COPIED_BYTES:
-        return {}
-    copy = base64.b64encode(zlib.compress(content, 9)).decode()
-    return {COPY: copy} if len(copy) <= MOST_COPY_CHARACTERS else {}
-
-
-def listed(element: Element) -> Listed | None:
-    """A blob of a list; None where it lacks the name or the ETag that every list has.
-
-    The fingerprint is "" where the list shows no MD5: then it may not tell all.
-    """
-    named = element.find("Name")
-    shown = {child.tag: child.text or "" for child in element.iterfind("./Properties/*")}
-    etag = shown.get("Etag", "").strip('"')  # lists show it without the quotes of the header
-    if named is None or not named.text or not etag:
-        return None
-    name = unquote(named.text) if named.get("Encoded") == "true" else named.text
-    length, md5 = shown.get("Content-Length", ""), shown.get("Content-MD5", "")
-    size = int(length) if length.isdecimal() else 0
-    properties = Properties(f'"{etag}"', f"md5:{md5}" if md5 else "", size)
-    copies = (c.text or "" for c in element.iterfind("./Metadata/*") if c.tag.lower() == COPY)
-    return Listed(name, properties, _content(next(copies, ""), md5))
-
-
-def _content(copy: str, md5: str) -> bytes | None:
-    if not copy or not md5:
-        return None
-    try:
-        unpacked = zlib.decompressobj()
-        content = unpacked.decompress(base64.b64decode(copy, validate=True), _MOST_COPIED_BYTES)
-    except (binascii.Error, ValueError, zlib.error):
-        return None
-    return content if md5_of(content) == md5 else None
 
 
 def _properties(answer: Response) -> Properties:

@@ -18,6 +18,9 @@ from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+PIECE_BYTES = 8 * 1024 * 1024  # of a large file that is in memory at a time
 
 
 class Access(Enum):
@@ -76,6 +79,14 @@ class Listed:
     content: bytes | None = None
 
 
+class Sink(Protocol):
+    """Something that a file is written to piece by piece: an open file, or a digest."""
+
+    def write(self, piece: bytes, /) -> object:
+        """Take the next piece."""
+        ...
+
+
 class Store(Protocol):
     """A store, asked from any thread. Names are relative, `/` between folders, never leading."""
 
@@ -97,8 +108,22 @@ class Store(Protocol):
         """What the store says of the file, None as in `get`."""
         ...
 
+    def fetch(self, name: str, into: Sink) -> Properties | None:
+        """Write the file to an open file, piece by piece; None as in `get`.
+
+        For models, which may be larger than memory. ConflictError where it was replaced meanwhile.
+        """
+        ...
+
     def put(self, name: str, content: bytes) -> str:
         """Write, whatever is there; the new ETag."""
+        ...
+
+    def put_file(self, name: str, path: Path) -> str:
+        """Write a file of this machine, whatever is there; the new ETag.
+
+        Piece by piece: readers see the old file or the whole new one.
+        """
         ...
 
     def put_if_absent(self, name: str, content: bytes) -> str:
@@ -126,6 +151,12 @@ class Store(Protocol):
     def reading(self) -> Store:
         """The same store, which refuses to write: RuntimeError, for it is a bug of ours."""
         ...
+
+
+def pieces(size: int) -> Iterator[tuple[int, int]]:
+    """First and last byte of each piece of a file with so many bytes; none of an empty one."""
+    for first in range(0, size, PIECE_BYTES):
+        yield first, min(first + PIECE_BYTES, size) - 1
 
 
 def url_of(base: str, name: str) -> str:

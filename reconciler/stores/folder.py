@@ -24,6 +24,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import re
 import time
@@ -42,15 +43,16 @@ from reconciler.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from reconciler.stores.contract import Listed, Place, Properties, Stored
+from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored
 from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader, BufferedWriter
+    from typing import BinaryIO
 
     from reconciler.stores import Opening
-    from reconciler.stores.contract import Access
+    from reconciler.stores.contract import Access, Sink
 
 OURS = ".store"  # the folder below the root for the lock file and temporary files
 LOCKED_S = 30.0  # a write holds the lock file for milliseconds
@@ -114,6 +116,14 @@ class FolderStore:
         """What is known of the file, or None; its content is read once while it stays as it is."""
         with self._opened(name) as file:
             return None if file is None else self._properties_of(file)
+
+    def fetch(self, name: str, into: Sink) -> Properties | None:
+        """Write the file to an open one; a file that is replaced meanwhile stays open as it was."""
+        with self._opened(name) as file:
+            if file is None:
+                return None
+            digest = _copied(file, into)
+            return _properties(os.fstat(file.fileno()), digest)
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The files whose names begin so, sorted by name; JSON files of up to 1 MiB with content.
@@ -180,7 +190,12 @@ class FolderStore:
 
     def put(self, name: str, content: bytes) -> str:
         """Write, whatever is there; the new ETag."""
-        return self._write(name, content, Path.replace)
+        return self._write(name, io.BytesIO(content), Path.replace)
+
+    def put_file(self, name: str, path: Path) -> str:
+        """Write a file of this machine, whatever is there; the new ETag."""
+        with path.open("rb") as file:
+            return self._write(name, file, Path.replace)
 
     def put_if_absent(self, name: str, content: bytes) -> str:
         """Create; the ETag. ConflictError where anything has the name."""
@@ -191,7 +206,7 @@ class FolderStore:
             except FileExistsError as exc:
                 raise ConflictError(f"writing {path}: it exists already") from exc
 
-        return self._write(name, content, appear)
+        return self._write(name, io.BytesIO(content), appear)
 
     def replace(self, name: str, content: bytes, etag: str) -> str:
         """Replace what has this ETag; the new one. ConflictError where it has not, or is gone."""
@@ -201,15 +216,17 @@ class FolderStore:
                 raise ConflictError(f"writing {path}: another run changed it since it was read")
             temporary.replace(path)
 
-        return self._write(name, content, exchange)
+        return self._write(name, io.BytesIO(content), exchange)
 
-    def _write(self, name: str, content: bytes, take_name: Callable[[Path, Path], object]) -> str:
+    def _write(
+        self, name: str, content: BinaryIO, take_name: Callable[[Path, Path], object]
+    ) -> str:
         path = self._path(name)
         with self._translated("writing", name):
             self._check_root()
             _make_folder(path.parent)
-            with self._temporary(content) as temporary:
-                etag = _properties(temporary.stat(), _sha256(content)).etag
+            with self._temporary(content) as (temporary, digest):
+                etag = _properties(temporary.stat(), digest).etag
                 with self._alone():
                     if why := self._halted():  # nothing stands between this look and the write
                         raise StoppedError(f"writing {path}: nothing was written: {why}")
@@ -218,19 +235,19 @@ class FolderStore:
         return etag
 
     @contextlib.contextmanager
-    def _temporary(self, content: bytes) -> Iterator[Path]:
-        """A file with this content, on the disk for certain; it is gone afterwards."""
+    def _temporary(self, content: BinaryIO) -> Iterator[tuple[Path, str]]:
+        """A file with this content, on the disk, and its SHA-256; it is gone afterwards."""
         path = self.root / OURS / uuid.uuid4().hex
         _make_folder(path.parent)
         try:
             with path.open("xb") as file:
-                file.write(content)
+                digest = _copied(content, file)
                 file.flush()
                 os.fsync(file.fileno())
             if not self._tidy:
                 self._tidy = True
                 self._remove_leftovers(path.stat().st_mtime)
-            yield path
+            yield path, digest
         finally:
             path.unlink(missing_ok=True)
 
@@ -359,6 +376,15 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _copied(source: BinaryIO, into: Sink) -> str:
+    """The SHA-256 of what was copied from one open file to another."""
+    digest = hashlib.sha256()
+    while piece := source.read(PIECE_BYTES):
+        digest.update(piece)
+        into.write(piece)
+    return digest.hexdigest()
 
 
 def _sha256(content: bytes) -> str:

@@ -8,8 +8,9 @@ from reconciler.stores.contract import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from reconciler.stores.contract import Listed, Place, Properties, Store, Stored
+    from reconciler.stores.contract import Listed, Place, Properties, Sink, Store, Stored
 
 
 class Reading:
@@ -40,6 +41,10 @@ class Reading:
         """Its properties, as the store says."""
         return self._store.head(name)
 
+    def fetch(self, name: str, into: Sink) -> Properties | None:
+        """The file, written to an open one, as the store says."""
+        return self._store.fetch(name, into)
+
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """The files, as the store lists them."""
         return self._store.list(prefix)
@@ -53,6 +58,10 @@ class Reading:
     def put(self, name: str, content: bytes) -> str:  # noqa: ARG002
         """Refused."""
         self._refuse("put", name)
+
+    def put_file(self, name: str, path: Path) -> str:  # noqa: ARG002
+        """Refused."""
+        self._refuse("put_file", name)
 
     def put_if_absent(self, name: str, content: bytes) -> str:  # noqa: ARG002
         """Refused."""

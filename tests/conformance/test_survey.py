@@ -16,7 +16,8 @@ from reconciler.engine.survey import observe_all
 from reconciler.ledger import Attempt, Evaluation, Manifest
 from reconciler.model import Record
 from reconciler.plan import make_plan
-from reconciler.stores.azure_blob import AzureBlob, copy_of, md5_of
+from reconciler.stores.azure_blob import AzureBlob
+from reconciler.stores.azure_lists import copy_of, md5_of
 from reconciler.stores.survey import MOST_ALONE, Survey
 from tests.fleet import SERVICE, make_fleet
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,7 @@ import pytest
 from reconciler.errors import ConfigurationError, ConflictError, RefusedError
 from reconciler.http.client import Http
 from reconciler.offline.stores import Heard, Memory
-from reconciler.stores import Opening, open_store
+from reconciler.stores import Opening, azure_blob, contract, folder, open_store
 from reconciler.stores.contract import Access, name_in, url_of
 from reconciler.stores.survey import Survey
 
@@ -106,6 +108,33 @@ def test_of_many_who_replace_one_wins(store: Store) -> None:
     assert store.get("a").content == str(winner).encode()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("size", [0, 5, 64, 150])
+def test_a_large_file_goes_in_and_out_in_pieces(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    for module in (contract, azure_blob, folder):
+        monkeypatch.setattr(module, "PIECE_BYTES", 64)
+    path, content = tmp_path.parent / f"{tmp_path.name}.bin", random.Random(1).randbytes(size)
+    path.write_bytes(content)
+    etag = store.put_file("m/1/model.bin", path)
+    into = io.BytesIO()
+    known = store.fetch("m/1/model.bin", into)
+    assert into.getvalue() == content
+    assert known == store.head("m/1/model.bin")
+    assert known is not None
+    assert (known.etag, known.size) == (etag, size)
+    assert store.get("m/1/model.bin").content == content  # type: ignore[union-attr]
+    path.write_bytes(b"another")
+    assert store.put_file("m/1/model.bin", path) != etag
+    assert store.head("m/1/model.bin").fingerprint != known.fingerprint  # type: ignore[union-attr]
+
+
+def test_a_file_that_is_not_there_is_not_fetched(store: Store) -> None:
+    into = io.BytesIO()
+    assert store.fetch("a", into) is None
+    assert into.getvalue() == b""
+
+
 def test_a_list_is_sorted_and_by_the_beginning_of_names(store: Store) -> None:
     made = ["a/1", "a/10", "a/2/x", "a-b", "ab/1", "b/1", "_records/x.json"]
     for name in made:
@@ -132,7 +161,8 @@ def test_what_a_list_shows_is_what_is_read(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "a/../b", "./a", "..", "a\nb"])
 def test_a_name_that_would_lead_elsewhere_is_refused(store: Store, name: str) -> None:
-    for ask in (store.get, store.head, lambda n: store.put(n, b"")):
+    fetch = lambda n: store.fetch(n, io.BytesIO())  # noqa: E731
+    for ask in (store.get, store.head, fetch, lambda n: store.put(n, b"")):
         with pytest.raises(RefusedError):
             ask(name)
     with pytest.raises(RefusedError):
@@ -165,6 +195,7 @@ def test_who_only_reads_is_refused_every_write(store: Store, tmp_path: Path) -> 
         for write in (
             lambda reader=reader: reader.put("a.json", b""),
             lambda reader=reader: reader.put_if_absent("b", b""),
+            lambda reader=reader: reader.put_file("b", tmp_path),
             lambda reader=reader: reader.replace("a.json", b"", etag),
             lambda reader=reader: reader.grant("a.json", Access.WRITE, 60),
             lambda reader=reader: reader.reading().put("a.json", b""),

@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.errors import UnavailableError
 from reconciler.stores import survey
-from reconciler.stores.azure_blob import MOST_COPY_CHARACTERS, copy_of, listed, md5_of
+from reconciler.stores.azure_lists import MOST_COPY_CHARACTERS, copy_of, listed, md5_of
 from reconciler.stores.contract import Listed, Properties
 from reconciler.stores.survey import MOST_ALONE, Survey
 
