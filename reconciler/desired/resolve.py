@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.desired import build
 from reconciler.desired.nodes import problem
 from reconciler.errors import ConfigurationError
-from reconciler.model import TAKEN_FROM, Binding, Desired, Environment
+from reconciler.model import TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, How
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
     from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
-    from reconciler.model import Address, AddressId, Creation, Source
+    from reconciler.model import Address, AddressId, Source
     from reconciler.platforms.platform import Block, Kind, Platform
 
 CORE_KINDS = ("Environment", "Model")
@@ -197,13 +197,15 @@ class Resolver:
         self.problems.extend(more)
         if not (model and made and address is not None) or problems or more:
             return False
-        made = replace(made, terms=(*made.terms, *kind.terms(spec.data).items()))
-        binding = _binding(each, kind, model.document, made, address)
+        made = replace(made, terms=(*made.terms, *kind.terms(spec).items()))
+        binding = _binding(each, kind, spec, model.document, made, address)
         site.bindings.append(replace(binding, probe=probe, create=creation))
         return True
 
     def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
         kind = self._kinds[each.kind or ""]
+        if kind.makes:
+            return Creation(), []
         if site.environment is None or kind.creation is None:
             return build.creation(each.document), []
         where = each.document, each.folder, site.environment
@@ -323,7 +325,7 @@ class Resolver:
 
 
 def _binding(
-    each: Declared, kind: Kind, model: Document, made: build.Made, address: Address
+    each: Declared, kind: Kind, spec: Block, model: Document, made: build.Made, address: Address
 ) -> Binding:
     document = each.document
     return Binding(
@@ -332,7 +334,7 @@ def _binding(
         address=address,
         version=replace(build.version(document), files=made.files),
         recipe=made.recipe,
-        part=kind.part(document.data["spec"]),
+        part=kind.part(spec),
         accept=build.rules(model),
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
@@ -341,7 +343,7 @@ def _binding(
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),
-        settings=tuple(sorted(kind.settings(build.settings(document)).items())),
+        settings=tuple(sorted(kind.settings(spec, build.settings(document)).items())),
         labels=build.labels(document),
         terms=made.terms,
         element=document.element,

@@ -76,19 +76,21 @@ class Kind:
     """One kind of endpoint; without `creation` where none is made from a definition.
 
     `path` is its module, which is imported when it is asked: `--help` and most commands need few.
-    Of a binding's spec, `terms` says what people approve besides what every binding has; `part` is
-    the platform's own, a value that the binding keeps; `settings` are the owned ones as they were
-    written, by dotted name, completed. `problems` says what the schema cannot of the spec as a
-    block, and of a day that is over.
+    Of a binding's spec, as a block, `terms` says what people approve besides what every binding
+    has; `part` is the platform's own, a value that the binding keeps; `settings` are the owned
+    ones by dotted name, made of those below `spec.settings`. `problems` says what the schema cannot
+    of the spec, and of a day that is over; the other three are not asked where it finds any.
+    `makes` says that an endpoint which is not there is made without a word of it in the spec.
     """
 
     address: AddressMaker
     creation: CreationMaker | None = None
     path: str = ""
-    terms: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: {}
-    part: Callable[[Mapping[str, Any]], object] = lambda _: None
-    settings: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda written: written
+    terms: Callable[[Block], Mapping[str, str]] = lambda _: {}
+    part: Callable[[Block], object] = lambda _: None
+    settings: Callable[[Block, Mapping[str, str]], Mapping[str, str]] = lambda _, written: written
     problems: Callable[[Block, date | None], Iterable[Problem]] = lambda *_: ()
+    makes: bool = False
 
     @property
     def module(self) -> TargetModule:

@@ -136,8 +136,9 @@ def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
     return address(spec, environment)
 
 
-def _terms(spec: Mapping[str, Any]) -> Mapping[str, str]:
+def _terms(block: Block) -> Mapping[str, str]:
     """Commands that are run, and who is asked: a pull request that changes them is approved."""
+    spec = block.data
     copy = "yes" if spec.get("copy") else ""
     terms = {"the reload command": spec.get("reload", ""), "a copy": copy}
     return {name: term for name, term in (terms | server_terms(spec)).items() if term}

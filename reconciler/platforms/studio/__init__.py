@@ -149,11 +149,11 @@ def _kind(name: str, *, from_definition: bool = False) -> Kind:
     )
 
 
-def _holder(spec: Mapping[str, Any]) -> Any:
-    return spec.get("asset") or spec.get("resource")
+def _holder(spec: Block) -> Any:
+    return spec.data.get("asset") or spec.data.get("resource")
 
 
-def _settings(written: Mapping[str, str]) -> Mapping[str, str]:
+def _settings(_: Block, written: Mapping[str, str]) -> Mapping[str, str]:
     """Diagnostics are owned as a whole: no expiry is a wish as well."""
     return {"diagnostics.expiry": "", **written} if "diagnostics.level" in written else written
 
