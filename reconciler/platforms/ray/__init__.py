@@ -1,0 +1,64 @@
+"""Ray: jobs that train on a cluster, and Serve applications that answer there."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from reconciler.platforms.platform import Connected, Kind, Platform
+from reconciler.platforms.ray.connection import (
+    NAME,
+    Ray,
+    credential_of,
+    notice_of,
+    parse,
+    ray_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from reconciler.model import Binding, Environment, Recipe, SecretName
+    from reconciler.platforms.contract import Target, Trainer
+    from reconciler.platforms.platform import Means
+    from reconciler.platforms.ray.cluster import Cluster
+
+
+def _connect(environment: Environment, means: Means) -> Connected:
+    ray = ray_of(environment)
+
+    def cluster() -> Cluster:
+        from reconciler.platforms.ray.client import Client
+        from reconciler.platforms.ray.cluster import Cluster
+
+        credential = credential_of(ray, means.secret, means.bound)
+        return Cluster(Client(means.http, ray, credential), means.store)
+
+    def target(kind: str) -> Target:
+        raise NotImplementedError(kind)
+
+    def trainer(recipe: Recipe) -> Trainer:
+        raise NotImplementedError(recipe.engine)
+
+    return Connected(target, trainer)
+
+
+def _secrets(ray: Ray, bindings: Iterable[Binding], kinds: Collection[str]) -> Iterator[SecretName]:
+    needed = set(kinds) & set(KINDS) or any(b.recipe.engine == NAME for b in bindings)
+    if ray.token is not None and needed:
+        yield ray.token
+
+
+KINDS: dict[str, Kind] = {}
+
+PLATFORM = Platform(
+    name=NAME,
+    schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
+    connection=parse,
+    connect=_connect,
+    kinds=KINDS,
+    where=lambda ray: ray.host,
+    place=lambda ray: ray.url,
+    notice=notice_of,
+    secrets=_secrets,
+)

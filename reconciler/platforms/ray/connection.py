@@ -1,0 +1,110 @@
+"""What `spec.ray` of an environment says: where the cluster is, and whose token opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError
+from reconciler.http.credentials import Bearer
+from reconciler.http.origins import Origins
+from reconciler.http.urls import is_loopback, origin, split_url
+from reconciler.model import NOWHERE, SecretName, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.http.urls import Origin
+    from reconciler.model import Environment
+    from reconciler.platforms.platform import Block
+
+NAME = "ray"
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Ray:
+    """The connection of an environment to one Ray cluster.
+
+    `url` is that of its dashboard, without a slash at its end, and `serve` where its applications
+    answer, "" where nobody said. `cluster` is the id of the one cluster that may answer there, ANY
+    for whichever does, and "" for the one that answered first.
+    """
+
+    url: str
+    token: SecretName | None = None
+    serve: str = ""
+    cluster: str = ""
+    root: str = field(default="", compare=False)
+    source: Source = field(default=NOWHERE, compare=False)
+
+    @property
+    def host(self) -> str:
+        """Host and port of the dashboard, as people know the cluster."""
+        parts = split_url(self.url)
+        return parts.netloc if parts else self.url
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the dashboard is on this machine."""
+        parts = split_url(self.url)
+        return parts is not None and is_loopback(parts.hostname or "")
+
+
+def parse(block: Block) -> Ray:
+    """The connection that a block declares; ConfigurationError for a URL that cannot be asked."""
+    given = block.data
+    problems = []
+    for name in ("url", "serve"):
+        if name in given and (why := _problem_of(given[name])):
+            problems.append(block.problem(why, name))
+    if problems:
+        raise ConfigurationError(problems)
+    return Ray(
+        url=given["url"].rstrip("/"),
+        token=block.secret("token") if "token" in given else None,
+        serve=given.get("serve", "").rstrip("/"),
+        cluster=given.get("cluster", ""),
+        root=str(block.root),
+        source=block.at("url"),
+    )
+
+
+def _problem_of(url: str) -> str:
+    parts = split_url(url)
+    if parts is None:
+        return f'"{url}" is not a plain URL; write https://HOST:PORT'
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return f"plain http does not leave this machine; write https://{parts.netloc}"
+    return ""
+
+
+def ray_of(environment: Environment) -> Ray:
+    """The environment's connection to Ray."""
+    connection = environment.connections[NAME]
+    assert isinstance(connection, Ray)
+    return connection
+
+
+def credential_of(
+    ray: Ray, secret: Callable[[SecretName], str], bound: frozenset[Origin]
+) -> Bearer | None:
+    """The token as a header for the cluster alone, None where the cluster has none.
+
+    A cluster of this machine may hear it; any other only where RECONCILER_ORIGINS says so.
+    """
+    if ray.token is None:
+        return None
+    here = origin(ray.url) if ray.is_here else None
+    origins = Origins("the token of Ray", frozenset({here} if here else ())).also(bound)
+    return Bearer(secret(ray.token), origins)
+
+
+def notice_of(ray: Ray) -> str:
+    """What is said before a run talks to a cluster that anybody can command; "" for a safe one."""
+    if ray.token is not None or ray.is_here:
+        return ""
+    return (
+        f"no token opens {ray.host}: whoever reaches its dashboard can run any program there "
+        "(CVE-2023-48022); start it with RAY_AUTH_MODE=token, and name the token: spec.ray.token"
+    )

@@ -1,0 +1,186 @@
+"""A real Ray of this machine: one head on ports of its own, opened by a token, ended by its ids.
+
+It is never ended by `ray stop`, which ends every Ray of the machine. All that belongs to it has
+its mark in the environment, whoever started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MARK = "RECONCILER_TEST_RAY"
+START_S = 180.0  # on two busy cores
+BESIDE = Path(sys.executable).parent / "ray"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, each another one."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(closing(socket.socket())) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@dataclass
+class RealRay:
+    """One cluster; `serve_port` is free for the proxy of its applications."""
+
+    token: str
+    cpus: int = 8
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rcr", dir="/tmp")))
+
+    def __post_init__(self) -> None:
+        names = ("gcs", "dashboard", "client", "serve_port")
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.serve_port = self.ports["serve_port"]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['dashboard']}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What its processes see: the token, and no telemetry."""
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            MARK: self.mark,
+        }
+
+    def start(self) -> None:
+        """Start the head, and wait until its dashboard knows the head node."""
+        self._ray(
+            "--head",
+            "--node-ip-address=127.0.0.1",
+            f"--port={self.ports['gcs']}",
+            f"--dashboard-port={self.ports['dashboard']}",
+            "--dashboard-host=127.0.0.1",
+            f"--ray-client-server-port={self.ports['client']}",
+            f"--temp-dir={self.folder}",
+        )
+        end = time.monotonic() + START_S
+        while not self._is_up():
+            if time.monotonic() > end:
+                raise AssertionError(f"Ray did not start; its logs are in {self.folder}")
+            time.sleep(0.3)
+
+    def add_node(self, cpus: int) -> str:
+        """Start a second node on this machine; its id."""
+        before = {node["node_id"] for node in self.nodes()}
+        self._ray(f"--address=127.0.0.1:{self.ports['gcs']}", cpus=cpus)
+        end = time.monotonic() + START_S
+        while True:
+            new = {n["node_id"] for n in self.nodes() if n["state"] == "ALIVE"} - before
+            if new:
+                return str(new.pop())
+            if time.monotonic() > end:
+                raise AssertionError("the second node did not come")
+            time.sleep(0.3)
+
+    def kill(self, *names: str) -> None:
+        """Kill those of its processes whose command line has one of the names; without, all."""
+        for process in self.processes(*names):
+            _kill(process)
+
+    def stop(self) -> None:
+        """End all of it, and remove its folder."""
+        end = time.monotonic() + 30
+        while left := self.processes():
+            for process in left:
+                _kill(process)
+            if time.monotonic() > end:
+                raise AssertionError(f"processes of Ray do not end: {left}")
+            time.sleep(0.1)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def processes(self, *names: str) -> list[int]:
+        """The ids of its processes, by its mark in their environment."""
+        mark = f"{MARK}={self.mark}".encode()
+        found = []
+        for process in Path("/proc").iterdir():
+            try:
+                if mark not in (process / "environ").read_bytes().split(b"\0"):
+                    continue
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, ValueError):  # it has ended, or is another user's
+                continue
+            if command and (not names or any(name in command for name in names)):
+                found.append(int(process.name))
+        return [each for each in found if each != os.getpid()]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """All nodes that it ever had."""
+        found: list[dict[str, Any]] = self.get("/api/v0/nodes?detail=1")["data"]["result"]["result"]
+        return found
+
+    def get(self, path: str) -> Any:
+        """What it answers to a read."""
+        asked = urllib.request.Request(
+            self.url + path, headers={"Authorization": f"Bearer {self.token}"}
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def _ray(self, *arguments: str, cpus: int | None = None) -> None:
+        done = subprocess.run(
+            [
+                str(BESIDE),
+                "start",
+                *arguments,
+                f"--num-cpus={self.cpus if cpus is None else cpus}",
+                f"--object-store-memory={100 * 1024 * 1024}",
+                "--min-worker-port=0",
+                "--max-worker-port=0",
+                "--disable-usage-stats",
+                "--include-log-monitor=false",
+            ],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _is_up(self) -> bool:
+        try:
+            return any(node["is_head_node"] for node in self.nodes())
+        except (OSError, KeyError, ValueError, urllib.error.URLError):
+            return False
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":  # a Ray for trying things by hand, until a line or the end of input
+    ray = RealRay(secrets.token_hex(16))
+    try:
+        ray.start()
+        print(json.dumps({"url": ray.url, "token": ray.token, "serve_port": ray.serve_port}))
+        sys.stdout.flush()
+        sys.stdin.readline()
+    finally:
+        ray.stop()
