@@ -158,7 +158,7 @@ class WireError(ReconcilerError):
 
     `in_doubt` says of a write that the service may have done it nevertheless. `status` is the HTTP
     status or None; `code` is the service's own error code or "", `details` are the codes below it;
-    `request_id` is its `x-ms-request-id` or "".
+    `request_id` is the service's own id of the request or "".
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class WireError(ReconcilerError):
         self.code = code
         self.details = details
         self.request_id = request_id
-        super().__init__(message + (f" (x-ms-request-id {request_id})" if request_id else ""))
+        super().__init__(message + (f" (request id {request_id})" if request_id else ""))
 
 
 def in_doubt(error: BaseException | None) -> bool:

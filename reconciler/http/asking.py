@@ -19,6 +19,24 @@ class Credential(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """How a family of services names what goes with every request and answer, in headers.
+
+    `asked_as` carries our own id of a request, which `echo` asks the service to repeat: an answer
+    with another id is not the answer to that request. `request_id` is the service's id, for its
+    support, and `error_code` says in a word what is wrong. "" where the family has no such header.
+    """
+
+    asked_as: str = ""
+    echo: str = ""
+    request_id: str = "x-request-id"
+    error_code: str = ""
+
+
+PLAIN = Dialect()
+
+
 class Sending(TypedDict, total=False):
     """What is sent, and how: a body as JSON or as it is, headers beside those of every request.
 

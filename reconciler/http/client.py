@@ -23,7 +23,7 @@ from reconciler.errors import (
     WireError,
     redact,
 )
-from reconciler.http.asking import Asked, Sending, asking, without_query
+from reconciler.http.asking import PLAIN, Asked, Dialect, Sending, asking, without_query
 from reconciler.http.foreign import foreign_errors, never_sent, phrase_of, was_refused
 from reconciler.http.response import Headers, Response, error_of
 from reconciler.http.transport import Pooled, Raw, Transport
@@ -36,7 +36,6 @@ __all__ = ["Headers", "Http", "Response"]
 
 READING_METHODS = frozenset({"GET", "HEAD"})
 MAX_BODY_BYTES = 64 * 1024 * 1024
-_ASKED_AS = "x-ms-client-request-id"
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -81,6 +80,7 @@ class Http:
         self._on_request = on_request
         self._hear: Callable[[str, str, Response], None] | None = None
         self._halted: Callable[[], str] = str
+        self._dialect = PLAIN
         self.pause = sleep
         self.trusted = _ca_bundle()
         self._retry = retry_policy(limits.get("retries", 4), limits.get("backoff_s", 0.5))
@@ -123,6 +123,12 @@ class Http:
         halting = copy.copy(self)
         halting._halted = why
         return halting
+
+    def speaking(self, dialect: Dialect) -> Http:
+        """The same client, for services that name their headers in this way."""
+        speaking = copy.copy(self)
+        speaking._dialect = dialect
+        return speaking
 
     def mount(self, prefix: str, transport: Transport) -> None:
         """Send URLs that begin with `prefix` in another way: through an in-process door."""
@@ -194,8 +200,10 @@ class Http:
         Errors are raised by the caller, outside any `except`: an exception's context can
         print the URL with its SAS.
         """
-        request_id = str(uuid.uuid4())
-        headers = {**asked.headers, _ASKED_AS: request_id, f"x-ms-return-{_ASKED_AS[5:]}": "true"}
+        request_id, names = str(uuid.uuid4()), self._dialect
+        headers = dict(asked.headers)
+        if names.asked_as:
+            headers |= {names.asked_as: request_id, names.echo: "true"}
         if asked.credential is not None:
             headers["Authorization"] = asked.credential.authorization(asked.url)
 
@@ -213,12 +221,12 @@ class Http:
         except foreign_errors() as exc:
             return Broken(*phrase_of(exc), sent=not never_sent(exc), refused=was_refused(exc))
         try:
-            # Azure repeats the id; its word counts for more than the order of answers.
-            if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:
+            # The id that the service repeats counts for more than the order of answers.
+            if Headers(answer.headers).get(names.asked_as, request_id) != request_id:
                 return Broken("the answer is to another request", True, answer.status)
-            return _read(answer, asked)
+            return _read(answer, asked, names)
         except foreign_errors() as exc:
-            service_id = answer.headers.get("x-ms-request-id", "")
+            service_id = Headers(answer.headers).get(names.request_id, "")
             return Broken(*phrase_of(exc), answer.status, service_id)
         finally:
             answer.close()  # not read to its end, it costs the connection
@@ -251,7 +259,7 @@ def _log(asked: Asked, outcome: Response | Broken, took_s: float) -> None:
     answer = f"{outcome.status}" if outcome.status is not None else "no answer"
     if isinstance(outcome, Broken):
         answer += f" ({outcome.why})"
-    asked_as = f" x-ms-request-id {outcome.request_id}" if outcome.request_id else ""
+    asked_as = f" request id {outcome.request_id}" if outcome.request_id else ""
     line = redact(f"{asked.place}: {answer} in {took_s * 1000:.0f} ms{asked_as}")
     # A header can hold escape sequences, and a log is read on a terminal.
     log.debug("%s", "".join(char if char.isprintable() else "?" for char in line))
@@ -260,7 +268,7 @@ def _log(asked: Asked, outcome: Response | Broken, took_s: float) -> None:
 # --- answers --------------------------------------------------------------------------------
 
 
-def _read(answer: Raw, asked: Asked) -> Response | Broken:
+def _read(answer: Raw, asked: Asked, dialect: Dialect) -> Response | Broken:
     chunks: list[bytes] = []
     size = 0
     for chunk in answer.chunks:
@@ -270,7 +278,8 @@ def _read(answer: Raw, asked: Asked) -> Response | Broken:
             why = f"the answer is larger than {asked.max_bytes} bytes"
             return Broken(why, False, answer.status)
     headers = Headers(answer.headers)
-    return Response(answer.status, headers, b"".join(chunks), asked.what, asked.place)
+    body = b"".join(chunks)
+    return Response(answer.status, headers, body, asked.what, asked.place, dialect)
 
 
 def _error_of_broken(asked: Asked, broken: Broken, local_hint: str) -> WireError:

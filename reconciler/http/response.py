@@ -1,7 +1,7 @@
 """What a service answered, as our own frozen value, and what an unwanted answer means.
 
 The bodies are those of STUDIO_PROTOCOL.md §2.10 and §3.11 (JSON) and of Blob storage
-(XML and `x-ms-error-code`). An answer that is none of them is still told to people: status,
+(XML, and a header with the code). An answer that is none of them is still told to people: status,
 content type and the first characters, redacted.
 """
 
@@ -23,6 +23,7 @@ from reconciler.errors import (
     WireError,
     redact,
 )
+from reconciler.http.asking import PLAIN, Dialect
 from reconciler.http.urls import split_url
 from reconciler.strict_json import parse_json
 
@@ -65,11 +66,12 @@ class Response:
     body: bytes = field(repr=False)
     what: str = "reading the endpoint"
     place: str = ""
+    dialect: Dialect = PLAIN
 
     @property
     def request_id(self) -> str:
-        """The service's `x-ms-request-id`, or ""."""
-        return one_line(self.headers.get("x-ms-request-id", ""), 80)
+        """The service's id of the request, or ""."""
+        return one_line(self.headers.get(self.dialect.request_id, ""), 80)
 
     @property
     def content_type(self) -> str:
@@ -232,7 +234,7 @@ def _redirect(response: Response) -> UnreadableError:
 
 def _what_was_said(response: Response) -> _Said:
     said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
-    code = one_line(response.headers.get("x-ms-error-code", ""), 80)
+    code = one_line(response.headers.get(response.dialect.error_code, ""), 80)
     return said if said.code or not code else replace(said, code=code)
 
 

@@ -190,7 +190,7 @@ def _data_of(terms: Mapping[str, str]) -> str:
 
 
 _PATH = re.compile(r"(https?://[^/\s]+)/\S*?(?=:?(?:\s|$))")
-_REQUEST = re.compile(r" \([a-z-]*request-id [^)]*\)")
+_REQUEST = re.compile(r" \(request id [^)]*\)")
 
 
 def gist(message: str, *own: str) -> str:

@@ -29,7 +29,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.response import Response, parse_xml
-from reconciler.stores.azure_hosts import BlobHosts
+from reconciler.stores.azure_hosts import AZURE, BlobHosts
 from reconciler.stores.azure_lists import copy_of, listed, md5_of
 from reconciler.stores.azure_sas import VERSION, account_key, sign
 from reconciler.stores.contract import (
@@ -78,7 +78,7 @@ class AzureBlob:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is asked yet. ConfigurationError for a key that is none."""
-        self._http = http
+        self._http = http.speaking(AZURE)
         self._account = account
         self._key = account_key(account, key)
         self._root = f"{root}/" if root else ""

@@ -1,4 +1,4 @@
-"""Where Azure keeps blobs: the hosts that may get a signed URL."""
+"""Where Azure keeps blobs, which hosts may get a signed URL, and how its services name headers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from reconciler.http.asking import Dialect
 from reconciler.http.origins import Origins
 from reconciler.http.urls import origin
 
+AZURE = Dialect(
+    asked_as="x-ms-client-request-id",
+    echo="x-ms-return-client-request-id",
+    request_id="x-ms-request-id",
+    error_code="x-ms-error-code",
+)
 _HOSTS = re.compile(r"[a-z0-9]{3,24}\.blob\.core\.windows\.net")
 
 

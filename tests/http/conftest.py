@@ -9,6 +9,7 @@ import pytest
 from scripted_server import Answer, Server, StandIn, handler
 
 from reconciler.http.client import Http
+from reconciler.stores.azure_hosts import AZURE
 
 
 @pytest.fixture
@@ -32,4 +33,4 @@ def pauses() -> list[float]:
 @pytest.fixture
 def http(pauses: list[float]) -> Iterator[Http]:
     with Http(sleep=pauses.append, timeout_s=(1.0, 1.0)) as client:
-        yield client
+        yield client.speaking(AZURE)

@@ -17,6 +17,7 @@ from token_endpoint import certificates
 
 from reconciler.errors import UnreachableError, UnreadableError, WireError
 from reconciler.http.client import Http
+from reconciler.stores.azure_hosts import AZURE
 
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
 FOREIGN = answer(b'"foreign"')
@@ -25,7 +26,7 @@ FOREIGN = answer(b'"foreign"')
 @pytest.fixture
 def client() -> Iterator[Http]:
     with Http(timeout_s=(1.0, 0.5), retries=0) as http:
-        yield http
+        yield http.speaking(AZURE)
 
 
 def own(line: str) -> bytes:

@@ -109,7 +109,7 @@ def test_each_status_has_its_error(
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.request_id) == (status, "r-17")
     assert caught.value.message.startswith(f"reading a: GET {stand_in.url}/a: {status} ")
-    assert caught.value.message.endswith("(x-ms-request-id r-17)")
+    assert caught.value.message.endswith("(request id r-17)")
 
 
 def test_the_services_own_words_are_in_the_message(http: Http, stand_in: StandIn) -> None:
@@ -218,7 +218,7 @@ def test_a_body_that_breaks_off_is_asked_for_again(http: Http, stand_in: StandIn
 
 def test_a_body_that_always_breaks_off_is_unreadable(http: Http, stand_in: StandIn) -> None:
     stand_in.answers = [Answer(200, b'{"a":', {"x-ms-request-id": "r"}, length=90)]
-    with pytest.raises(UnreadableError, match=r"broke off.*\(x-ms-request-id r\)"):
+    with pytest.raises(UnreadableError, match=r"broke off.*\(request id r\)"):
         http.request("GET", stand_in.url)
 
 
@@ -626,8 +626,8 @@ def test_each_request_is_one_line_of_the_log_and_no_secret_is_in_it(
     )
     said = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in caplog.records]
     assert said == [
-        f"PATCH {stand_in.url}/a/b: 503 in N ms x-ms-request-id r-17",
-        f"PATCH {stand_in.url}/a/b: 200 in N ms x-ms-request-id r-17",
+        f"PATCH {stand_in.url}/a/b: 503 in N ms request id r-17",
+        f"PATCH {stand_in.url}/a/b: 200 in N ms request id r-17",
     ]
     assert {record.levelname for record in caplog.records} == {"DEBUG"}
 

@@ -141,7 +141,7 @@ def unread(count: int) -> Plan:
         replace(
             cases.change(f"b{n}", Action.BLOCK, Reason.UNREADABLE, ""),
             why=f"reading webServices/ml-local/b{n}: GET https://x.example/a/webServices/b{n}: 400 "
-            f"BadArgument: no (x-ms-request-id {n:032})",
+            f"BadArgument: no (request id {n:032})",
         )
         for n in range(count)
     )

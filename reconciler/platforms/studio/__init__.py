@@ -15,12 +15,12 @@ from reconciler.platforms.studio.connection import (
     FILES,
     NAME,
     CloudName,
-    Connection,
     Studio,
     parse,
     studio_of,
 )
-from reconciler.platforms.studio.hosts import hosts_of
+from reconciler.platforms.studio.hosts import Connection, hosts_of
+from reconciler.stores.azure_hosts import AZURE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -39,6 +39,7 @@ _TABLES = (".csv", ".tsv", ".arff")
 def _connect(environment: Environment, means: Means) -> Connected:
     studio = studio_of(environment)
     hosts = hosts_of(studio, means.environ.get(EMULATOR_VARIABLE) or None, means.bound)
+    http = means.http.speaking(AZURE)
 
     def target(kind: str) -> Target:
         from reconciler.http.credentials import AccessToken
@@ -51,14 +52,14 @@ def _connect(environment: Environment, means: Means) -> Connected:
             else means.token(ARM_SCOPE, hosts.arm_origins, studio.auth)
         )
         return PLATFORM.kinds[kind].module.connect(
-            Connection(means.http, hosts, environment, studio, means.secret, means.grant, arm)
+            Connection(http, hosts, environment, studio, means.secret, means.grant, arm)
         )
 
     def trainer(recipe: Recipe) -> Trainer:
         from reconciler.platforms.studio.bes import BatchExecution
 
         service = studio.training_services[recipe.place]
-        return BatchExecution(means.http, hosts, service, means.secret(service.key))
+        return BatchExecution(http, hosts, service, means.secret(service.key))
 
     prefixes = {name: kind.module.key_prefix(environment) for name, kind in PLATFORM.kinds.items()}
     return Connected(target, trainer, {kind: each for kind, each in prefixes.items() if each})

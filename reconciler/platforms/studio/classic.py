@@ -45,7 +45,8 @@ from reconciler.platforms.studio.classic_state import (
     tells_all,
     why_no_service,
 )
-from reconciler.platforms.studio.connection import Connection, studio_of
+from reconciler.platforms.studio.connection import studio_of
+from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import Described, Mark, described
 from reconciler.platforms.studio.members import flag, member, objects, text
 

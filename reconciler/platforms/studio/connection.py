@@ -10,14 +10,10 @@ from reconciler.errors import ConfigurationError
 from reconciler.model import METRICS, MODEL, NOWHERE, Auth, SecretName, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from reconciler.http.client import Http
-    from reconciler.http.credentials import AccessToken
-    from reconciler.model import Binding, Environment, ModelRef
+    from reconciler.model import Binding, Environment
     from reconciler.platforms.platform import Block
-    from reconciler.platforms.studio.hosts import Hosts
-    from reconciler.stores.contract import Place
 
 NAME = "studio"
 # What the store calls outputs: Studio takes no other ending, and its transforms have it too (§3.4).
@@ -72,23 +68,6 @@ class Studio:
     )
     auth: Auth = Auth.DEFAULT
     source: Source = field(default=NOWHERE, compare=False)
-
-
-@dataclass(frozen=True)
-class Connection:
-    """What Studio's targets need of the world: HTTP, hosts, secrets by name, access to a model.
-
-    `arm` is the token of Azure Resource Manager, which only New web services need; `grant` turns a
-    model of the store into a URL with a short-lived read-only SAS.
-    """
-
-    http: Http
-    hosts: Hosts
-    environment: Environment
-    studio: Studio
-    secret: Callable[[SecretName], str]
-    grant: Callable[[ModelRef], Place]
-    arm: AccessToken
 
 
 def parse(block: Block) -> Studio:

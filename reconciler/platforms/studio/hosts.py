@@ -15,7 +15,13 @@ from reconciler.platforms.studio.connection import CloudName
 from reconciler.stores.azure_hosts import BlobHosts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.http.client import Http
+    from reconciler.http.credentials import AccessToken
+    from reconciler.model import Environment, ModelRef, SecretName
     from reconciler.platforms.studio.connection import Studio
+    from reconciler.stores.contract import Place
 
 DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"
 # Operations of web services were recorded at westcentralus.management.azure.com.
@@ -106,6 +112,23 @@ class Hosts:
         if self.emulator:
             return Origins(secret, frozenset(filter(None, [origin(self.emulator)])))
         return Origins(secret, hosts=hosts)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What Studio's targets need of the world: HTTP, hosts, secrets by name, access to a model.
+
+    `arm` is the token of Azure Resource Manager, which only New web services need; `grant` turns a
+    model of the store into a URL with a short-lived read-only SAS.
+    """
+
+    http: Http
+    hosts: Hosts
+    environment: Environment
+    studio: Studio
+    secret: Callable[[SecretName], str]
+    grant: Callable[[ModelRef], Place]
+    arm: AccessToken
 
 
 def hosts_of(

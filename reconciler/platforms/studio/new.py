@@ -24,7 +24,8 @@ from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned,
 from reconciler.platforms.contract import DONE, Answer, Can, Progress, Target
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import fetch
-from reconciler.platforms.studio.connection import Connection, studio_of
+from reconciler.platforms.studio.connection import studio_of
+from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import tagged, with_protection
 from reconciler.platforms.studio.members import check_is_of, objects, text
 from reconciler.platforms.studio.new_creation import creation_body, make_creation
