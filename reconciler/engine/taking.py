@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFoundError, RefusedError, UnavailableError, UnreadableError
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
-from reconciler.stores.contract import Place, name_in
+from reconciler.stores.contract import Place, copy_file, name_in
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ class Taking(Trainer):
         names = {role: _name(self._data, place) for role, place in order.inputs.items()}
         seen = {role: self._data.head(name) for role, name in names.items()}
         for role, name in names.items():
-            if (file := self._data.get(name)) is None:
+            made = _name(self._store, order.outputs[role])
+            if copy_file(self._data, name, self._store, made) is None:
                 raise NotFoundError(f"there is no {order.inputs[role].uri}; put it there")
-            self._store.put(_name(self._store, order.outputs[role]), file.content)
         for role, name in names.items():
             before, now = seen[role], self._data.head(name)
             if before is None or now is None or now.fingerprint != before.fingerprint:
                 uri = order.inputs[role].uri
                 raise UnavailableError(f"{uri} changed while it was copied; it is copied again")
-        made = {role: order.outputs[role].uri for role in names}
-        self._store.put(_done(job), json.dumps(made).encode())
+        places = {role: order.outputs[role].uri for role in names}
+        self._store.put(_done(job), json.dumps(places).encode())
 
     def look(self, job: str) -> Job:
         """Finished, if that is noted and the files are there; else it can be started again."""

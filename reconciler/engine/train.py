@@ -6,7 +6,6 @@ after reading the job's state. A job that was submitted and not noted never runs
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections import defaultdict
@@ -19,7 +18,7 @@ from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import METRICS, MODEL, ArtifactState, Reason
 from reconciler.platforms.contract import JobState, Order
-from reconciler.stores.contract import Access
+from reconciler.stores.contract import Access, sha256_of
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
@@ -160,13 +159,12 @@ def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifa
 
 def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:
     name = world.ledger.model_name(binding.version)
-    model, place = world.store.get(name), world.ledger.ref(binding.version)
+    model, place = sha256_of(world.store, name), world.ledger.ref(binding.version)
     if model is None:
         raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {place}")
-    digest = hashlib.sha256(model.content).hexdigest()
+    digest, known = model
     now = timestamp(world.clock.now())
-    seen = model.properties.fingerprint
-    return Evaluation(artifact.metrics, digest, now, seen, artifact.rows, place)
+    return Evaluation(artifact.metrics, digest, now, known.fingerprint, artifact.rows, place)
 
 
 class VersionLocks:

@@ -10,15 +10,19 @@ never "not there".
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote
 
+from reconciler.errors import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PIECE_BYTES = 8 * 1024 * 1024  # of a large file that is in memory at a time
 
@@ -157,6 +161,45 @@ def pieces(size: int) -> Iterator[tuple[int, int]]:
     """First and last byte of each piece of a file with so many bytes; none of an empty one."""
     for first in range(0, size, PIECE_BYTES):
         yield first, min(first + PIECE_BYTES, size) - 1
+
+
+def sha256_of(store: Store, name: str) -> tuple[str, Properties] | None:
+    """The SHA-256 of a file of a store, and what the store says of it; None where it is absent."""
+    sink = _Digest()
+    known = store.fetch(name, sink)
+    return None if known is None else (sink.sha256.hexdigest(), known)
+
+
+def copy_file(source: Store, name: str, to: Store, as_name: str, sha256: str = "") -> str | None:
+    """The ETag of the copy of a file in another store; None where there is no such file.
+
+    It goes through a temporary file of this machine, so that memory does not bound its size.
+    Nothing is written, and RefusedError raised, where its SHA-256 is not the one that is asked for.
+    """
+    with tempfile.NamedTemporaryFile() as file:
+        sink = _Digest(file)
+        if source.fetch(name, sink) is None:
+            return None
+        if sha256 not in ("", sink.sha256.hexdigest()):
+            raise RefusedError(
+                f"{url_of(source.base, name)} is not the file that was evaluated; put it back"
+            )
+        file.flush()
+        return to.put_file(as_name, Path(file.name))
+
+
+class _Digest:
+    """A sink that reckons the SHA-256 of what passes through it, to another sink or to nowhere."""
+
+    def __init__(self, into: Sink | None = None) -> None:
+        self.sha256 = hashlib.sha256()
+        self._into = into
+
+    def write(self, piece: bytes, /) -> None:
+        """Take the next piece."""
+        self.sha256.update(piece)
+        if self._into is not None:
+            self._into.write(piece)
 
 
 def url_of(base: str, name: str) -> str:

@@ -65,14 +65,14 @@ def test_a_second_start_changes_nothing(files: Files) -> None:
 def test_metrics_of_another_model_are_not_taken(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put, late = files.store.put, ["second"]
+    put, late = files.store.put_file, ["second"]
 
-    def meanwhile(name: str, content: bytes) -> str:
+    def meanwhile(name: str, path: Path) -> str:
         if late:
             files.offer(late.pop())
-        return put(name, content)
+        return put(name, path)
 
-    monkeypatch.setattr(files.store, "put", meanwhile)
+    monkeypatch.setattr(files.store, "put_file", meanwhile)
     with pytest.raises(UnavailableError, match="changed while it was copied"):
         files.start()
     assert files.state is JobState.NOT_STARTED

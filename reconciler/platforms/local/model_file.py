@@ -13,7 +13,6 @@ between is found by the next one, as a model that is configured and not served.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import subprocess
@@ -57,7 +56,7 @@ from reconciler.platforms.local.pointer import (
     live_of,
     path_of,
 )
-from reconciler.stores.contract import name_in
+from reconciler.stores.contract import copy_file, name_in, sha256_of
 from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
@@ -206,7 +205,7 @@ class ModelFiles(Target):
                 folder.mkdir(parents=True, exist_ok=True)
         document = self._document(address, model, before)
         if address.serving.copy:
-            document["copied"] = files.put(name, self._bytes_of(model))
+            document["copied"] = self._copy(model, files, name)
         name, content = _pointer_name(address, name), content_of(document)
         if before is None:
             etag = files.put_if_absent(name, content)
@@ -239,20 +238,18 @@ class ModelFiles(Target):
     def _sha256_of(self, model: Model) -> str:
         """Of a model that was only just made; "" where it is in no store of ours."""
         name = name_in(self._store.base, model.ref.url)
-        stored = self._store.get(name) if name else None
-        return hashlib.sha256(stored.content).hexdigest() if stored else ""
+        known = sha256_of(self._store, name) if name else None
+        return known[0] if known else ""
 
-    def _bytes_of(self, model: Model) -> bytes:
-        name = name_in(self._store.base, model.ref.url)
-        stored = self._store.get(name) if name else None
-        if stored is None:
+    def _copy(self, model: Model, files: Store, name: str) -> str:
+        """The ETag of a copy of the model; RefusedError where the store does not have it."""
+        stored = name_in(self._store.base, model.ref.url)
+        etag = copy_file(self._store, stored, files, name, model.sha256) if stored else None
+        if etag is None:
             raise RefusedError(
                 f"{model.ref} is not in the store {self._store.uri}; nothing to copy"
             )
-        digest = hashlib.sha256(stored.content).hexdigest()
-        if model.sha256 not in ("", digest):
-            raise RefusedError(f"{model.ref} is not the file that was evaluated; put it back")
-        return stored.content
+        return etag
 
     def _place(self, address: FileAddress) -> str:
         """The one name of the file, however bindings spell its path."""
@@ -273,8 +270,8 @@ class ModelFiles(Target):
         files, name = self._at(address)
         if isinstance(files, FolderStore) and not files.root.is_dir():
             return False
-        stored = files.get(name)
-        return stored is not None and stored.content != self._bytes_of(model)
+        known = sha256_of(files, name)
+        return known is not None and known[0] != (model.sha256 or self._sha256_of(model))
 
     def _changed(self, address: FileAddress, pointer: Pointer) -> str:
         """Why the copy is not what the pointer says, in words; "" where it is."""
@@ -284,8 +281,8 @@ class ModelFiles(Target):
             return f"{address.path} is gone, and its pointer is there; a swap rewrites it"
         if properties.etag == pointer.document.get("copied"):
             return ""
-        stored = files.get(name)
-        digest = hashlib.sha256(stored.content).hexdigest() if stored else ""
+        known = sha256_of(files, name)
+        digest = known[0] if known else ""
         if digest == pointer.document.get("sha256"):
             return ""
         return f"{address.path} was changed by hand: its sha256 is {digest}; a swap rewrites it"
