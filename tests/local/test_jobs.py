@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError, RefusedError, RejectedError, redact
+from reconciler.platforms.code import digest_of
 from reconciler.platforms.contract import JobState
-from reconciler.platforms.local.code import digest_of
 from reconciler.platforms.local.commands import remember_secrets_of
 from reconciler.platforms.local.jobs import LocalJobs
 from reconciler.stores.contract import Place

@@ -14,7 +14,7 @@ from reconciler.platforms.answers import server_problems, server_terms
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
     from typing import Any
 
@@ -87,43 +87,20 @@ def _jobs(local: Local, store: str) -> Path:
 
 def _how(training: Block, _: Environment) -> How:
     """What of a Model's training goes into the recipe."""
-    from reconciler.platforms.local.code import digest_of
+    from reconciler.platforms.commands import how_of
 
-    said = training.data
-    if "code" not in said:
-        return How(settings={"command": said["command"]})
-    folder = (training.folder / said["code"]).resolve()
-    try:
-        code, digest = folder.relative_to(training.root.resolve()), digest_of(folder)
-    except ValueError:
-        why = f'"{said["code"]}" is not below {training.root}; keep code beside its model'
-        raise ConfigurationError([training.problem(why, "code")]) from None
-    except ConfigurationError as exc:
-        raise ConfigurationError([training.problem(exc.message, "code")]) from exc
-    terms = {"the code of the training": digest[:12]}
-    return How(settings={"command": said["command"], "code": str(code)}, code=digest, terms=terms)
+    return how_of(training)
 
 
-def _problems(training: Block) -> Iterator[Problem]:
-    from reconciler.platforms.local.commands import problem_of
-    from reconciler.platforms.local.jobs import PLACEHOLDER
+def _problems(training: Block) -> Iterable[Problem]:
+    from reconciler.platforms.commands import problems_of
 
-    said = training.data
-    if why := problem_of(said["command"]):
-        yield training.problem(why, "command")
-    for found in PLACEHOLDER.finditer(said["command"]):
-        known = said.get(found[1], {})
-        if found[2] not in known:
-            why = f'{found[0]} stands for nothing; declare "{found[2]}" below {found[1]}'
-            yield training.problem(why, "command")
-    if "{outputs.model}" not in said["command"]:
-        why = "it is not told where the model goes; write {outputs.model}"
-        yield training.problem(why, "command")
+    return problems_of(training)
 
 
 def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
     """What could only fail after the pointer was written."""
-    from reconciler.platforms.local.commands import problem_of
+    from reconciler.platforms.commands import problem_of
 
     if "reload" in spec.data and (why := problem_of(spec.data["reload"])):
         yield spec.problem(why, "reload")

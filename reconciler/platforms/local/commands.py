@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 from reconciler.errors import remember_secret
@@ -27,12 +26,3 @@ def remember_secrets_of(variables: Sequence[str]) -> None:
     """Hide the values of variables that their names call secret: a command may print them."""
     for name in filter(holds_secret, variables):
         remember_secret(os.environ.get(name, ""))
-
-
-def problem_of(command: str) -> str:
-    """Why a command cannot be split into words, as a shell would; "" where it can."""
-    try:
-        words = shlex.split(command)
-    except ValueError as exc:
-        return f"{str(exc).lower()}; close it, or put a backslash before it"
-    return "" if words and words[0] else "it names no program"

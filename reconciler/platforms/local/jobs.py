@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -27,22 +26,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import (
-    ConfigurationError,
     RefusedError,
     StoppedError,
     UnavailableError,
     printable,
     redact,
 )
+from reconciler.platforms.code import copy_to
+from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Trainer
 from reconciler.platforms.local import runner
-from reconciler.platforms.local.code import copy_to
 from reconciler.platforms.local.commands import environ_with
 from reconciler.stores.contract import Place
 from reconciler.stores.folder import file_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from reconciler.platforms.contract import Order
 
@@ -50,7 +49,6 @@ START_S = 30.0  # within which a process of Python begins, on a machine that is 
 CANCEL_S = 2 * runner.GRACE_S
 MOST_LINES = 10  # of a log that an error shows
 MOST_LOG_BYTES = 64 * 1024
-PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
 
 
 class LocalJobs(Trainer):
@@ -220,7 +218,7 @@ class LocalJobs(Trainer):
             "parameters": dict(order.recipe.parameters),
             "outputs": _made(order, folder),
         }
-        words = [_filled(word, given) for word in shlex.split(how["command"])]
+        words = words_of(how["command"], given)
         where = self._root / how.get("code", "")
         program = str(where / words[0]) if "/" in words[0] else words[0]
         if shutil.which(program) is None:
@@ -229,18 +227,6 @@ class LocalJobs(Trainer):
                 "spec.training.command"
             )
         return words
-
-
-def _filled(word: str, given: Mapping[str, Mapping[str, str]]) -> str:
-    def value(found: re.Match[str]) -> str:
-        if found[2] not in given[found[1]]:
-            raise ConfigurationError(
-                f"spec.training.command: there is nothing that {found[0]} stands for; declare "
-                f'"{found[2]}" below {found[1]}'
-            )
-        return given[found[1]][found[2]]
-
-    return PLACEHOLDER.sub(value, word)
 
 
 def _path(place: Place) -> Path:

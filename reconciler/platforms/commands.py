@@ -1,0 +1,83 @@
+"""A command of the repository that trains, whichever engine runs it.
+
+In it {inputs.NAME}, {parameters.NAME}, {outputs.model} and {outputs.metrics} stand for paths and
+texts. It is split into words once, as a shell would, and never run by one: a parameter with a blank
+or a quote stays one word.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError
+from reconciler.platforms.code import digest_of
+from reconciler.platforms.platform import How
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.errors import Problem
+    from reconciler.platforms.platform import Block
+
+_PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
+
+
+def how_of(training: Block, **settings: str) -> How:
+    """What of a Model's training goes into the recipe: command, code and the engine's settings."""
+    command = {"command": training.data["command"], **settings}
+    if "code" not in training.data:
+        return How(settings=command)
+    named = training.data["code"]
+    folder = (training.folder / named).resolve()
+    try:
+        code, digest = folder.relative_to(training.root.resolve()), digest_of(folder)
+    except ValueError:
+        why = f'"{named}" is not below {training.root}; keep code beside its model'
+        raise ConfigurationError([training.problem(why, "code")]) from None
+    except ConfigurationError as exc:
+        raise ConfigurationError([training.problem(exc.message, "code")]) from exc
+    terms = {"the code of the training": digest[:12]}
+    return How(settings={**command, "code": str(code)}, code=digest, terms=terms)
+
+
+def problems_of(training: Block) -> Iterator[Problem]:
+    """What the schema cannot say of the command of a Model's training."""
+    given = training.data
+    if why := problem_of(given["command"]):
+        yield training.problem(why, "command")
+    for found in _PLACEHOLDER.finditer(given["command"]):
+        known = given.get(found[1], {})
+        if found[2] not in known:
+            why = f'{found[0]} stands for nothing; declare "{found[2]}" below {found[1]}'
+            yield training.problem(why, "command")
+    if "{outputs.model}" not in given["command"]:
+        why = "it is not told where the model goes; write {outputs.model}"
+        yield training.problem(why, "command")
+
+
+def problem_of(command: str) -> str:
+    """Why a command cannot be split into words, as a shell would; "" where it can."""
+    try:
+        words = shlex.split(command)
+    except ValueError as exc:
+        return f"{str(exc).lower()}; close it, or put a backslash before it"
+    return "" if words and words[0] else "it names no program"
+
+
+def words_of(command: str, given: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The words of a command, each placeholder replaced by what is given below its group.
+
+    ConfigurationError where it stands for nothing.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if found[2] not in given[found[1]]:
+            raise ConfigurationError(
+                f"spec.training.command: there is nothing that {found[0]} stands for; declare "
+                f'"{found[2]}" below {found[1]}'
+            )
+        return given[found[1]][found[2]]
+
+    return [_PLACEHOLDER.sub(value, word) for word in shlex.split(command)]
