@@ -246,9 +246,10 @@ class Swapping:
 
     def _prove(self, swap: Swap, observed: Observed) -> Again | Ended:
         if not asks(self._target, self._binding):
-            left_s = self._target.can.settle_s - self._seconds_since(swap)
+            settles_in_s = self._target.settles_in_s(self._binding)
+            left_s = settles_in_s - self._seconds_since(swap)
             if left_s > 0:
-                self._telling.say("settling", f"in effect after {self._target.can.settle_s:g} s")
+                self._telling.say("settling", f"in effect after {settles_in_s:g} s")
                 return Again(left_s)  # nothing that could be seen would make it sooner
             return self._judged(swap, observed, None)
         self._telling.say("proving")
@@ -268,7 +269,7 @@ class Swapping:
         """Look again as long as a swapped endpoint may take until it answers, or the way to it may
         be broken; then judge (promise 5): whatever else it is that hinders the proof lasts."""
         if isinstance(exc, UnavailableError | UnreachableError):
-            if self._seconds_since(swap) > COLD_START_S + self._target.can.settle_s:
+            if self._seconds_since(swap) > COLD_START_S + self._target.settles_in_s(self._binding):
                 return self._not_answered(swap, exc)
             return self._telling.again()
         if self._in_window(swap):
@@ -377,7 +378,7 @@ class Swapping:
 
     def _in_window(self, swap: Swap) -> bool:
         """Whether the endpoint may still be as it was before the swap."""
-        return self._seconds_since(swap) < self._target.can.settle_s
+        return self._seconds_since(swap) < self._target.settles_in_s(self._binding)
 
     def _seconds_since(self, swap: Swap) -> float:
         return self._world.clock.now() - swap.asked_at

@@ -116,6 +116,10 @@ class Target(Protocol):
 
     can: Can
 
+    def settles_in_s(self, binding: Binding) -> float:
+        """`can.settle_s`, or as long as it takes at this address."""
+        return self.can.settle_s
+
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> Target:
         """This target, whose `observe` may answer for these bindings from lists read once.
 
