@@ -223,6 +223,7 @@ STRINGS = {
     ),
     "local": (r"\bpointer file",),
     "Azure": (r"x-ms-",),
+    "mlflow": (r"\bMLflow\b", r"mlflow-artifacts", r"RESOURCE_DOES_NOT_EXIST"),
 }
 # Files outside that still have some: this list only shrinks.
 STILL = {

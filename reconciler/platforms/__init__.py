@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     Loader = tuple[str, str, Callable[[], Any]]  # the platform's name, who offers it, how to load
 
 GROUP = "reconciler.platforms"
-BUILT_IN = {
-    "studio": "reconciler.platforms.studio",
-    "local": "reconciler.platforms.local",
-    "ray": "reconciler.platforms.ray",
-}
+BUILT_IN = {name: f"reconciler.platforms.{name}" for name in ("studio", "local", "ray", "mlflow")}
 FILE = "file"  # the engine of versions that somebody else makes
 _RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
 

@@ -1,0 +1,115 @@
+"""MLflow: aliases of registered models, which say what a server of your own is to serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError
+from reconciler.http.urls import is_loopback, named, split_url
+from reconciler.model import NOWHERE, SecretName, Source
+from reconciler.platforms.answers import server_problems, server_terms
+from reconciler.platforms.platform import Connected, Kind, Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import date
+    from typing import Any
+
+    from reconciler.errors import Problem
+    from reconciler.model import Address, Binding, Environment, Recipe
+    from reconciler.platforms.contract import Target, Trainer
+    from reconciler.platforms.mlflow.rest import Mlflow
+    from reconciler.platforms.platform import Block, Means
+
+NAME = "mlflow"
+_MODULE = f"{__name__}.alias"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A tracking server: its URL without a slash at the end, and the names of what signs in.
+
+    `user` has a name beside a `secret` that is a password; of a token there is only the secret.
+    """
+
+    url: str
+    secret: SecretName | None = None
+    user: str = ""
+    source: Source = field(default=NOWHERE, compare=False)
+
+
+def _connection(block: Block) -> Connection:
+    written = block.data
+    url = written["url"].rstrip("/")
+    parts, problems = split_url(url), []
+    if parts is None or parts.query or parts.fragment:
+        problems.append(block.problem("is not a plain URL; write https://HOST:PORT", "url"))
+    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        why = f"plain http does not leave this machine; write https://{parts.netloc}"
+        problems.append(block.problem(why, "url"))
+    if "token" in written and "password" in written:
+        problems.append(block.problem("token and password are both here; take one out", "token"))
+    if ("user" in written) != ("password" in written):
+        missing = "password" if "user" in written else "user"
+        problems.append(block.problem(f'"{missing}" is missing; a user signs in with both'))
+    if problems:
+        raise ConfigurationError(problems)
+    secret = next((block.secret(n) for n in ("token", "password") if n in written), None)
+    return Connection(url, secret, written.get("user", ""), block.at("url"))
+
+
+def _connect(environment: Environment, means: Means) -> Connected:
+    from reconciler.platforms.mlflow.rest import Mlflow, credential_of
+
+    connection = environment.connections[NAME]
+    assert isinstance(connection, Connection)
+
+    def server() -> Mlflow:
+        secret = means.secret(connection.secret) if connection.secret else ""
+        credential = credential_of(connection.url, secret, connection.user, means.bound)
+        return Mlflow(means.http, connection.url, credential)
+
+    def target(_: str) -> Target:
+        from reconciler.platforms.mlflow.alias import ModelAliases
+
+        return ModelAliases(server(), environment.mark, means.store, means.http)
+
+    def trainer(_: Recipe) -> Trainer:
+        raise AssertionError("MLflow trains nothing")
+
+    return Connected(target, trainer, {"ModelAlias": "aliases/"})
+
+
+def _secrets(
+    connection: Connection, _: Iterable[Binding], kinds: Collection[str]
+) -> Iterator[SecretName]:
+    if connection.secret is not None and "ModelAlias" in kinds:
+        yield connection.secret
+
+
+def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
+    from reconciler.platforms.mlflow.alias import address
+
+    return address(spec, environment)
+
+
+def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
+    yield from server_problems(spec)
+
+
+def _terms(spec: Block) -> Mapping[str, str]:
+    return server_terms(spec.data)
+
+
+PLATFORM = Platform(
+    name=NAME,
+    schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
+    connection=_connection,
+    connect=_connect,
+    kinds={"ModelAlias": Kind(_address, None, _MODULE, _terms, problems=_spec_problems)},
+    where=lambda connection: named(connection.url).partition("://")[2],
+    place=lambda connection: connection.url,
+    secrets=_secrets,
+)

@@ -1,0 +1,272 @@
+"""The kind `ModelAlias`: an alias of a registered model, which says what a server is to serve.
+
+One request shows all aliases of a registered model, with its tags; a plan of many models reads them
+by lists. An alias declares: a running `mlflow models serve` does not follow it. Whether anybody
+does, only an answer at `verify.url` can show; without one the change is shown as declared only.
+
+MLflow numbers versions itself. So two kinds of versions look different in a plan. Version "7" of a
+Model that is registered there is `models:/fraud/7`. A version that was made elsewhere is published
+first (publishing.py), gets the next free number, and is known by its tags, not by the number:
+`models:/fraud/churn/2026-11`. That way the reference is known before there is a number.
+
+An alias that this program made is marked by a tag of the registered model, which names the
+environment. The tag is written before the alias and deleted after it, so whatever is cut off in
+between is found again: as an alias to be made, or as one to be deleted.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from reconciler.errors import ConflictError, RefusedError, UnreadableError
+from reconciler.model import (
+    Address,
+    Health,
+    HealthCode,
+    Live,
+    ModelRef,
+    Owned,
+    Reason,
+    Refusal,
+    Witness,
+)
+from reconciler.platforms.answers import Server, server_of
+from reconciler.platforms.contract import Answer, Can, Target
+from reconciler.platforms.mlflow.publishing import Publisher
+from reconciler.platforms.mlflow.rest import called_in, ref_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.model import AddressId, Binding, Environment, Model
+    from reconciler.platforms.mlflow.rest import Mlflow, RegisteredModel
+    from reconciler.soon import Soon
+    from reconciler.stores.contract import Store
+
+READ_ONLY_EXPORTED: tuple[str, ...] = ()
+SCHEMA = "reconciler/alias/v1"
+TAG = "reconciler.alias."  # and the alias: the mark of the environment that made it
+_PROTECTED = " (protected)"  # ends a mark whose alias must be kept
+_FEW = 20  # so many registered models are read one by one
+NOT_OURS = Refusal(Reason.NOT_OWNED, "the alias does not carry this environment's mark")
+
+
+@dataclass(frozen=True)
+class AliasAddress(Address):
+    """An alias by its registered model and its name there. The `server` may take `within_s` to
+    follow it."""
+
+    model: str
+    alias: str
+    server: Server = field(default_factory=Server, compare=False)
+    within_s: float = field(default=0.0, compare=False)
+
+    def __str__(self) -> str:
+        """`aliases/fraud-detector@champion`."""
+        return f"aliases/{self.model}@{self.alias}"
+
+    @property
+    def key(self) -> str:
+        """`aliases/fraud-detector/champion`."""
+        return f"aliases/{quote(self.model, safe='')}/{self.alias}"
+
+
+def address(spec: Mapping[str, Any], _: Environment) -> AliasAddress:
+    """The address of a binding of this kind."""
+    server, within = server_of(spec), spec.get("verify", {}).get("within", "30s")
+    within_s = int(within[:-1]) * (60.0 if within.endswith("m") else 1.0)
+    return AliasAddress(
+        spec["registeredModel"], spec["alias"], server, within_s if server.url else 0.0
+    )
+
+
+class ModelAliases(Target):
+    """The aliases of one tracking server. `mark` is what aliases of this environment carry."""
+
+    can = Can(shows_served=False, answer_names_model=True, create=True, delete=True)
+
+    def __init__(self, mlflow: Mlflow, mark: str, store: Store, http: Http) -> None:
+        self._mlflow = mlflow
+        self._mark = mark
+        self._publisher = Publisher(mlflow, mark, store)
+        self._http = http
+        self._listed: Callable[[], dict[str, RegisteredModel]] = dict
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> ModelAliases:
+        """The same, with many registered models read by lists, and the rest one by one."""
+        names = {_of(binding.address).model for binding in bindings}
+        if len(names) <= _FEW:
+            return self
+        reader = copy.copy(self)
+        pages = 1 + len(names) // _FEW
+        reader._listed = soon(lambda: {m.name: m for m in self._mlflow.models(pages)})
+        return reader
+
+    def observe(self, binding: Binding) -> Live:
+        """What the alias leads to now."""
+        at = _of(binding.address)
+        registered = self._listed().get(at.model) or self._mlflow.model(at.model)
+        if registered is None:
+            why = f'there is no registered model "{at.model}"; make it with create: true'
+            return Live(Health(HealthCode.MISSING, why), place=str(at))
+        if at.alias not in registered.aliases:
+            why = f'"{at.model}" has no alias {at.alias}; make it with create: true'
+            return Live(Health(HealthCode.MISSING, why), place=str(at))
+        owner = _owner(registered, at)
+        mark = owner.removesuffix(_PROTECTED)
+        served, health = self._version(registered, registered.aliases[at.alias])
+        live = Live(
+            health,
+            served,
+            witness=Witness.DECLARATION,
+            place=str(at),
+            ours=mark == self._mark,
+            protected=owner != mark,
+            keep=None if mark == self._mark else NOT_OURS,
+        )
+        if mark in ("", self._mark):
+            return live
+        why = f"the alias belongs to the environment {mark}; delete it there, or take another alias"
+        return replace(live, refusal=Refusal(Reason.NOT_OWNED, why))
+
+    def settles_in_s(self, binding: Binding) -> float:
+        """How long its server may take; without one, the write is in effect at once."""
+        return _of(binding.address).within_s
+
+    def ref(self, binding: Binding, model: Model) -> ModelRef:
+        """By the number in the registry, or by what we call it where it is made elsewhere."""
+        name = _of(binding.address).model
+        assert model.version is not None
+        return ref_of(name, model.version.folder)
+
+    def publish(self, binding: Binding, model: Model) -> str:
+        """Register a version that was made elsewhere, once."""
+        self._number(binding, model)
+        return ""
+
+    def switch(self, binding: Binding, model: Model) -> str:
+        """Let the alias lead to the version."""
+        at = _of(binding.address)
+        registered = self._mlflow.model(at.model)
+        if registered is None or at.alias not in registered.aliases:
+            raise RefusedError(f"{at} is gone; plan again")
+        self._set(at, self._number(binding, model))
+        return ""
+
+    def create(self, binding: Binding, model: Model) -> str:
+        """Mark the alias as ours, then make it; ConflictError where there is one by now."""
+        at, number = _of(binding.address), self._number(binding, model)
+        registered = self._mlflow.model(at.model)
+        if registered is not None and at.alias in registered.aliases:
+            raise ConflictError(f"{at} is there by now; it is not overwritten")
+        self._write_mark(binding)
+        self._set(at, number)
+        return ""
+
+    def update(self, binding: Binding) -> str:
+        """Write into our own mark whether the alias is protected."""
+        at = _of(binding.address)
+        self._check_ours(self._mlflow.model(at.model), at)
+        self._write_mark(binding)
+        return ""
+
+    def delete(self, address: Address) -> str:
+        """Delete the alias and then its mark, if that is ours."""
+        at, what = _of(address), f"deleting {address}"
+        registered = self._mlflow.model(at.model)
+        there = registered is not None and at.alias in registered.aliases
+        if not there and (registered is None or not _owner(registered, at)):
+            return ""
+        self._check_ours(registered, at)
+        self._mlflow.delete("/registered-models/alias", what, name=at.model, alias=at.alias)
+        key = f"{TAG}{at.alias}"
+        self._mlflow.delete("/registered-models/delete-tag", what, name=at.model, key=key)
+        return ""
+
+    def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
+        """What carries our mark, the alias or only its tag, and is not declared."""
+        found = []
+        for registered in self._mlflow.models():
+            for tag, owner in registered.tags.items():
+                at = AliasAddress(registered.name, tag.removeprefix(TAG))
+                ours = tag.startswith(TAG) and owner.removesuffix(_PROTECTED) == self._mark
+                if ours and at.id not in declared:
+                    name = f"{at.model}@{at.alias}"
+                    protected = owner.endswith(_PROTECTED)
+                    found.append(Owned("ModelAlias", name, at, protected))
+        return tuple(found)
+
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
+        """What the server at `verify.url` answers to the probe."""
+        assert binding.probe is not None
+        return _of(binding.address).server.score(self._http, binding.probe)
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """Where the alias leads."""
+        at, live = _of(binding.address), self.observe(binding)
+        if live.served is None:
+            raise RefusedError(live.health.message)
+        model = {"registeredModel": at.model, "alias": at.alias, "model": live.served.url}
+        return {"schema": SCHEMA, **model}
+
+    # --- versions and marks -------------------------------------------------------------------
+
+    def _version(self, registered: RegisteredModel, number: str) -> tuple[ModelRef, Health]:
+        """How we call a version: by its tags where we published it, else by its number."""
+        name = registered.name
+        shown = (each for each in registered.latest if each.number == number)
+        version = next(shown, None) or self._mlflow.version(name, number)
+        if version is None:
+            why = f"version {number} of {name} is gone"
+            return ref_of(name, number), Health(HealthCode.DEGRADED, why)
+        called = self._publisher.folder_of(version) or number
+        return ref_of(name, called), Health(HealthCode.HEALTHY)
+
+    def _number(self, binding: Binding, model: Model) -> str:
+        """The number of a version in the registry; it is published where it has none."""
+        name = _of(binding.address).model
+        called = called_in(name, model.ref)
+        if called.isdecimal():
+            return called
+        return self._publisher.number(name, model, called)
+
+    def _set(self, at: AliasAddress, number: str) -> None:
+        alias = {"name": at.model, "alias": at.alias, "version": number}
+        self._mlflow.post("/registered-models/alias", f"setting {at}", **alias)
+
+    def _write_mark(self, binding: Binding) -> None:
+        at = _of(binding.address)
+        mark = self._mark + (_PROTECTED if binding.protect else "")
+        tag = {"name": at.model, "key": f"{TAG}{at.alias}", "value": mark}
+        self._mlflow.post("/registered-models/set-tag", f"marking {at}", **tag)
+
+    def _check_ours(self, registered: RegisteredModel | None, at: AliasAddress) -> None:
+        if registered is None or _owner(registered, at).removesuffix(_PROTECTED) != self._mark:
+            raise RefusedError(f"{at}: {NOT_OURS.message}")
+
+
+def _owner(registered: RegisteredModel, at: AliasAddress) -> str:
+    """Whose mark the alias carries, with its protection; "" where it carries none."""
+    return registered.tags.get(f"{TAG}{at.alias}", "")
+
+
+def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
+    """What an exported alias says; UnreadableError if it is none."""
+    at = _of(binding.address)
+    expected = {"schema": SCHEMA, "registeredModel": at.model, "alias": at.alias}
+    if any(document.get(name) != value for name, value in expected.items()):
+        raise UnreadableError(f"it is no export of {at}")
+    try:
+        served = ModelRef(str(document.get("model")))
+    except ValueError as exc:
+        raise UnreadableError(f"it names no version: {exc}") from exc
+    return Live(Health(HealthCode.HEALTHY), served, witness=Witness.EXPORT, place=str(at))
+
+
+def _of(address: Address) -> AliasAddress:
+    assert isinstance(address, AliasAddress)
+    return address

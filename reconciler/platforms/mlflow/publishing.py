@@ -1,0 +1,110 @@
+"""Versions that were made elsewhere, published to the registry once each.
+
+MLflow numbers versions, and two equal requests make two versions. So a version is looked for by its
+tags before it is made: the version's own name, the SHA-256 of its file, and the mark of the
+environment. Its file goes into a run of its own through the server's artifact proxy, with the
+metrics, and the version links to the run. A publication that was cut off goes on with the run that
+it left. Whoever publishes holds the environment's lock, so nobody else makes it meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from reconciler.errors import RefusedError, UnreadableError, WireError
+from reconciler.stores.contract import name_in
+
+if TYPE_CHECKING:
+    from reconciler.model import Model
+    from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
+    from reconciler.stores.contract import Store
+
+EXPERIMENT = "reconciler"
+VERSION, SHA256, KEY, MARK = (f"reconciler.{n}" for n in ("version", "sha256", "key", "mark"))
+
+
+class Publisher:
+    """Publishes from the store of an environment, with its mark, to one tracking server."""
+
+    def __init__(self, mlflow: Mlflow, mark: str, store: Store) -> None:
+        self._mlflow = mlflow
+        self._mark = mark
+        self._store = store
+
+    def folder_of(self, version: ModelVersion) -> str:
+        """What we call a version that this environment published; "" of any other."""
+        ours = version.tags.get(MARK) == self._mark
+        return version.tags.get(VERSION, "") if ours else ""
+
+    def number(self, name: str, model: Model, called: str = "") -> str:
+        """The number of a model in the registry, where it is published if it is not there yet.
+
+        RefusedError where it is not there, and not in the store either.
+        """
+        folder = called or (model.version.folder if model.version else "")
+        tags = {VERSION: folder, MARK: self._mark}
+        tags |= {SHA256: model.sha256} if model.sha256 else {}
+        if folder and (found := self._mlflow.versions(name, tags)):
+            return found[-1].number
+        file = name_in(self._store.base, model.ref.url)
+        if file is None or not folder:
+            raise RefusedError(
+                f"{model.ref} is no version of {name}, and not in {self._store.uri} either; it "
+                "cannot be published"
+            )
+        return self._publish(name, model, file, tags | ({KEY: model.key} if model.key else {}))
+
+    def _publish(self, name: str, model: Model, file: str, tags: dict[str, str]) -> str:
+        what, mlflow = f"publishing {tags[VERSION]} to {name}", self._mlflow
+        if mlflow.model(name) is None:
+            mlflow.post("/registered-models/create", what, name=name)
+        stored = self._store.get(file)
+        if stored is None:
+            raise RefusedError(f"{model.ref} is gone from the store; it cannot be published")
+        listed = [{"key": key, "value": value} for key, value in sorted(tags.items())]
+        run, artifacts = self._run(what, tags, listed)
+        now = int(time.time() * 1000)
+        metrics = [
+            {"key": key, "value": value, "timestamp": now, "step": 0}
+            for key, value in sorted(model.metrics.items())
+        ]
+        if metrics:
+            mlflow.post("/runs/log-batch", what, run_id=run, metrics=metrics)
+        mlflow.upload(f"{artifacts}/model/{file.rpartition('/')[2]}", what, stored.content)
+        mlflow.post("/runs/update", what, run_id=run, status="FINISHED", end_time=now)
+        source = {"source": f"{artifacts}/model", "run_id": run}
+        mlflow.post("/model-versions/create", what, name=name, **source, tags=listed)
+        made = mlflow.versions(name, tags)
+        if not made:
+            raise WireError(f"{what}: MLflow took the version, and does not show it; apply again")
+        return made[-1].number
+
+    def _run(
+        self, what: str, tags: dict[str, str], listed: list[dict[str, str]]
+    ) -> tuple[str, str]:
+        """The run of a version, and where its artifacts are; one that was left is used again."""
+        experiment = self._experiment(what)
+        filter_ = " and ".join(f"tags.`{key}` = '{value}'" for key, value in sorted(tags.items()))
+        wanted = {"experiment_ids": [experiment], "filter": filter_, "max_results": 1}
+        runs = self._mlflow.post("/runs/search", what, **wanted).get("runs") or []
+        if not runs:
+            name = {"experiment_id": experiment, "run_name": tags[VERSION]}
+            made = self._mlflow.post("/runs/create", what, **name, tags=listed)
+            runs = [made.get("run")]
+        try:
+            info = runs[0]["info"]
+            return str(info["run_id"]), str(info["artifact_uri"])
+        except (KeyError, TypeError) as exc:
+            raise UnreadableError(f"{what}: the answer shows no run") from exc
+
+    def _experiment(self, what: str) -> str:
+        """The id of the experiment of published versions."""
+        path, name = "/experiments/get-by-name", {"experiment_name": EXPERIMENT}
+        if (found := self._mlflow.find(path, what, **name)) is None:
+            self._mlflow.post("/experiments/create", what, name=EXPERIMENT)
+            found = self._mlflow.get(path, what, **name)
+        try:
+            return str(found["experiment"]["experiment_id"])
+        except (KeyError, TypeError) as exc:
+            raise UnreadableError(f"{what}: the answer shows no experiment") from exc

@@ -1,0 +1,283 @@
+"""MLflow's REST, as far as this program speaks it. Facts were measured on MLflow 3.17.
+
+MLflow says that something is not there by 404 with `RESOURCE_DOES_NOT_EXIST`, and of an alias by
+400. So an alias is never asked for alone: the registered model shows all of them at once. Any other
+404, such as that of a proxy in front, is no word of MLflow's, and nothing is concluded from it.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from reconciler.errors import RefusedError, UnreadableError, remember_secret
+from reconciler.http.credentials import Bearer
+from reconciler.http.origins import Origins
+from reconciler.http.urls import is_loopback, origin, split_url
+from reconciler.model import ModelRef
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.http.credentials import Credential
+    from reconciler.http.response import Response
+    from reconciler.http.urls import Origin
+
+API = "/api/2.0/mlflow"
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
+PAGE = 1000  # registered models in one answer, the most that MLflow gives
+MOST_PAGES = 1000
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A registered model: its aliases, each with the number of a version, and its tags. MLflow
+    shows the `latest` version of each stage with it."""
+
+    name: str
+    aliases: Mapping[str, str] = field(hash=False)
+    tags: Mapping[str, str] = field(hash=False)
+    latest: tuple[ModelVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a registered model. `source` is where its artifact is, `run` the id of the run
+    that made it, "" where none did. `stage` is of MLflow before 2.9: "None" where it has none."""
+
+    name: str
+    number: str
+    status: str
+    source: str
+    run: str = ""
+    stage: str = "None"
+    message: str = ""
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Basic:
+    """A user and a password, for the origins that may hear them."""
+
+    user: str
+    password: str = field(repr=False)
+    origins: Origins
+
+    def authorization(self, url: str) -> str:
+        """`Basic …`; RefusedError for a server that must not have it."""
+        self.origins.check(url)
+        word = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        remember_secret(word)
+        return f"Basic {word}"
+
+
+def credential_of(url: str, secret: str, user: str, bound: frozenset[Origin]) -> Credential | None:
+    """What signs in at the server; None where nothing does.
+
+    A server of this machine may hear the secret; any other must be bound outside git.
+    """
+    if not secret:
+        return None
+    parts, there = split_url(url), origin(url)
+    here = parts is not None and is_loopback(parts.hostname or "")
+    exact = frozenset([there]) if here and there else frozenset()
+    kind = "the password" if user else "the token"
+    origins = Origins(f"{kind} of MLflow", exact).also(bound)
+    return Basic(user, secret, origins) if user else Bearer(secret, origins)
+
+
+class Mlflow:
+    """One tracking server, asked from many threads."""
+
+    def __init__(self, http: Http, url: str, credential: Credential | None) -> None:
+        self._http = http
+        self._credential = credential
+        self.url = url
+
+    def model(self, name: str) -> RegisteredModel | None:
+        """The registered model; None where MLflow itself says that there is none."""
+        what = f'reading the registered model "{name}"'
+        answer = self.find("/registered-models/get", what, name=name)
+        if answer is None:
+            return None
+        found = _model(_object(answer, "registered_model", what), what)
+        if found.name != name:
+            raise UnreadableError(f'{what}: the answer is about "{found.name}"')
+        return found
+
+    def models(self, most_pages: int = MOST_PAGES) -> list[RegisteredModel]:
+        """Registered models, as many as fit on so many pages."""
+        what, found, token = "listing registered models", list[RegisteredModel](), ""
+        seen: set[str] = set()
+        for _ in range(most_pages):
+            query = {"max_results": str(PAGE)} | ({"page_token": token} if token else {})
+            page = self.get("/registered-models/search", what, **query)
+            found += [_model(each, what) for each in _objects(page, "registered_models", what)]
+            token = str(page.get("next_page_token") or "")
+            if not token:
+                return found
+            if token in seen:
+                raise UnreadableError(f"{what}: a page leads back to one that was read")
+            seen.add(token)
+        return found
+
+    def version(self, name: str, number: str) -> ModelVersion | None:
+        """One version; None where MLflow itself says that there is none."""
+        what = f"reading version {number} of {name}"
+        answer = self.find("/model-versions/get", what, name=name, version=number)
+        if answer is None:
+            return None
+        found = _version(_object(answer, "model_version", what), what)
+        if (found.name, found.number) != (name, number):
+            raise UnreadableError(f"{what}: the answer is about {found.name}/{found.number}")
+        return found
+
+    def versions(self, name: str, tags: Mapping[str, str] | None = None) -> list[ModelVersion]:
+        """The newest versions of a registered model, up to 200, with these tags."""
+        what = f"listing versions of {name}"
+        terms = [f"name='{name}'", *(f"tags.`{key}`='{v}'" for key, v in (tags or {}).items())]
+        query = {"filter": " and ".join(terms), "order_by": "version_number DESC"}
+        page = self.get("/model-versions/search", what, **query, max_results="200")
+        return [_version(each, what) for each in _objects(page, "model_versions", what)]
+
+    def upload(self, uri: str, what: str, content: bytes) -> None:
+        """Write a file among the artifacts of a run, through the server."""
+        url = self.artifact_url(uri, what)
+        self._http.request("PUT", url, what=what, credential=self._credential, content=content)
+
+    def artifact_url(self, uri: str, what: str) -> str:
+        """Where the server hands out an artifact; RefusedError where it does not."""
+        parts = urlsplit(uri)
+        if parts.scheme != "mlflow-artifacts" or parts.netloc not in (
+            "",
+            urlsplit(self.url).netloc,
+        ):
+            raise RefusedError(
+                f"{what}: the artifact is at {uri}, which the server does not hand out; only "
+                "mlflow-artifacts: is supported, so let it serve artifacts (--serve-artifacts)"
+            )
+        return f"{self.url}/api/2.0/mlflow-artifacts/artifacts{parts.path}"
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def get(self, path: str, what: str, **query: str) -> dict[str, Any]:
+        """What a read answers: an object."""
+        url = f"{self.url}{API}{path}?{urlencode(query)}"
+        return self._http.request("GET", url, what=what, credential=self._credential).json_object()
+
+    def find(self, path: str, what: str, **query: str) -> dict[str, Any] | None:
+        """The same; None where MLflow itself says that there is no such thing."""
+        url = f"{self.url}{API}{path}?{urlencode(query)}"
+        answer = self._http.request(
+            "GET", url, what=what, credential=self._credential, expect=(200, 404)
+        )
+        if answer.status == 200:
+            return answer.json_object()
+        _check_absent(answer)
+        return None
+
+    def post(self, path: str, what: str, **body: Any) -> dict[str, Any]:
+        """What a write answers. It is sent once: MLflow's writes are not all idempotent."""
+        return self._http.request(
+            "POST",
+            f"{self.url}{API}{path}",
+            what=what,
+            credential=self._credential,
+            json=body,
+        ).json_object()
+
+    def delete(self, path: str, what: str, **body: Any) -> None:
+        """Delete; no error where it is gone already."""
+        answer = self._http.request(
+            "DELETE",
+            f"{self.url}{API}{path}",
+            what=what,
+            credential=self._credential,
+            json=body,
+            expect=(200, 404),
+        )
+        if answer.status == 404:
+            _check_absent(answer)
+        else:
+            answer.json_object()
+
+
+def _check_absent(answer: Response) -> None:
+    """Raise UnreadableError unless a 404 is MLflow's own."""
+    try:
+        document = parse_json(answer.body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or document.get("error_code") != ABSENT:
+        raise answer.unreadable("an answer of MLflow; is the URL of spec.mlflow right?")
+
+
+def _model(found: Mapping[str, Any], what: str) -> RegisteredModel:
+    aliases = _objects(found, "aliases", what)
+    latest = _objects(found, "latest_versions", what)
+    return RegisteredModel(
+        _text(found, "name", what),
+        {_text(each, "alias", what): _text(each, "version", what) for each in aliases},
+        _tags(found, what),
+        tuple(_version(each, what) for each in latest),
+    )
+
+
+def _version(found: Mapping[str, Any], what: str) -> ModelVersion:
+    aliases = found.get("aliases") or []
+    if not isinstance(aliases, list):
+        raise UnreadableError(f"{what}: aliases is no list")
+    return ModelVersion(
+        _text(found, "name", what),
+        _text(found, "version", what),
+        _text(found, "status", what),
+        _text(found, "source", what, ""),
+        _text(found, "run_id", what, ""),
+        _text(found, "current_stage", what, "None"),
+        _text(found, "status_message", what, ""),
+        tuple(map(str, aliases)),
+        _tags(found, what),
+    )
+
+
+def _tags(found: Mapping[str, Any], what: str) -> dict[str, str]:
+    tags = _objects(found, "tags", what)
+    return {_text(each, "key", what): _text(each, "value", what, "") for each in tags}
+
+
+def ref_of(name: str, called: str) -> ModelRef:
+    """`models:/fraud-detector/7`, or with what a published version is called."""
+    return ModelRef(f"models:/{quote(name, safe='')}/{called}")
+
+
+def called_in(name: str, ref: ModelRef) -> str:
+    """The number or name of a version of this registered model; "" of any other model."""
+    head, ours = ref_of(name, "").url, ref.url
+    return unquote(ours.removeprefix(head)) if ours.startswith(head) else ""
+
+
+def _object(found: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
+    value = found.get(name)
+    if not isinstance(value, dict):
+        raise UnreadableError(f'{what}: the answer has no object "{name}"')
+    return value
+
+
+def _objects(found: Mapping[str, Any], name: str, what: str) -> list[dict[str, Any]]:
+    """A list of objects; empty where it is left out, as MLflow does with what is empty."""
+    value = found.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise UnreadableError(f'{what}: "{name}" is no list of objects')
+    return value
+
+
+def _text(found: Mapping[str, Any], name: str, what: str, absent: str | None = None) -> str:
+    value = found.get(name, absent)
+    if not isinstance(value, str):
+        raise UnreadableError(f'{what}: "{name}" is no text')
+    return value

@@ -1,0 +1,297 @@
+"""ModelAlias: an alias of a registered model, set once and read strictly."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.errors import (
+    ConflictError,
+    RefusedError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+    UnreadableError,
+    WireError,
+)
+from reconciler.http.client import Http
+from reconciler.model import HealthCode, Model, ModelRef, Version, Witness
+from reconciler.platforms.mlflow.alias import (
+    AliasAddress,
+    ModelAliases,
+    address,
+    live_from_export,
+)
+from reconciler.platforms.mlflow.rest import Mlflow, credential_of
+from reconciler.stores.folder import FolderStore
+from tests.mlflow.standin import API, Registry, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MARK = "home@store"
+LOGIN = Reply(200, b"<html><form>sign in</form></html>")
+
+
+@dataclass
+class Binding:
+    address: AliasAddress
+    protect: bool = False
+
+
+class World:
+    """A stand-in, a store with two versions, and the target between them."""
+
+    def __init__(self, known: Registry, folder: Path, http: Http) -> None:
+        self.known = known
+        self.store = FolderStore(folder)
+        self.target = ModelAliases(Mlflow(http, known.url, None), MARK, self.store, http)
+        self.one, self.two = self.model("1"), self.model("2")
+
+    def model(self, version: str) -> Model:
+        content = f"model {version}".encode()
+        self.store.put(f"churn/{version}/model.bin", content)
+        ref = ModelRef(f"{self.store.uri}/churn/{version}/model.bin")
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Model(ref, Version("churn", version), sha256, "k" * 64, {"auc": 0.9})
+
+    def binding(self, model: str = "churn", alias: str = "champion", protect: bool = False) -> Any:
+        return Binding(address({"registeredModel": model, "alias": alias}, None), protect)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def world(known: Registry, tmp_path: Path) -> Iterator[World]:
+    with Http(retries=1, backoff_s=0, timeout_s=(2, 2)) as http:
+        yield World(known, tmp_path, http)
+
+
+def test_an_alias_that_is_not_there_is_missing(world: World) -> None:
+    live = world.target.observe(world.binding())
+    assert live.health.code is HealthCode.MISSING
+    assert 'there is no registered model "churn"' in live.health.message
+    world.known.add("churn", {})
+    assert "has no alias champion" in world.target.observe(world.binding()).health.message
+    assert not world.known.writes
+
+
+def test_an_alias_is_made_switched_and_deleted(world: World) -> None:
+    binding = world.binding()
+    world.target.create(binding, world.one)
+    live = world.target.observe(binding)
+    assert live.served == world.target.ref(binding, world.one) == ModelRef("models:/churn/churn/1")
+    assert (live.ours, live.witness) == (True, Witness.DECLARATION)
+    world.target.switch(binding, world.two)
+    assert world.target.observe(binding).served == world.target.ref(binding, world.two)
+    with pytest.raises(ConflictError, match="is there by now"):
+        world.target.create(binding, world.one)
+    world.target.delete(binding.address)
+    assert world.target.observe(binding).health.code is HealthCode.MISSING
+    assert not world.known.models["churn"]["tags"]
+    world.target.delete(binding.address)  # gone already
+
+
+def test_a_version_of_elsewhere_is_published_once_with_its_metrics(world: World) -> None:
+    binding = world.binding()
+    for _ in range(3):
+        world.target.publish(binding, world.one)
+    (version,) = world.known.models["churn"]["versions"].values()
+    assert version["tags"]["reconciler.version"] == "churn/1"
+    assert version["tags"]["reconciler.sha256"] == world.one.sha256
+    run = world.known.runs[version["run_id"]]
+    assert [(m["key"], m["value"]) for m in run["data"]["metrics"]] == [("auc", 0.9)]
+    assert run["info"]["status"] == "FINISHED"
+    assert list(world.known.artifacts.values()) == [b"model 1"]
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_a_publication_whose_answer_was_lost_makes_no_second_version(
+    world: World, lost: int
+) -> None:
+    binding, left = world.binding(), iter(range(100))
+
+    def lose(method: str, path: str) -> Reply | None:
+        write = method != "GET" and "search" not in path
+        return Reply(lost=True) if write and next(left) == lost else None
+
+    world.known.instead = lose
+    try:
+        world.target.publish(binding, world.one)
+    except UnreachableError:
+        world.target.publish(binding, world.one)
+    assert len(world.known.models["churn"]["versions"]) == 1
+    assert len(world.known.runs) == 1
+
+
+def test_a_version_whose_file_changed_is_another_version_of_the_registry(world: World) -> None:
+    world.target.publish(world.binding(), world.one)
+    world.store.put("churn/1/model.bin", b"other")
+    other = hashlib.sha256(b"other").hexdigest()
+    world.target.publish(world.binding(), Model(world.one.ref, world.one.version, other, "k" * 64))
+    assert len(world.known.models["churn"]["versions"]) == 2
+
+
+def test_a_model_that_is_nowhere_cannot_be_published(world: World) -> None:
+    gone = Model(ModelRef("https://elsewhere/model.bin"), Version("churn", "9"))
+    with pytest.raises(RefusedError, match="it cannot be published"):
+        world.target.publish(world.binding(), gone)
+    assert not world.known.writes
+
+
+def test_a_version_that_somebody_else_registered_is_known_by_its_number(world: World) -> None:
+    world.known.add("churn", {}, {}, champion="1")
+    binding = world.binding()
+    live = world.target.observe(binding)
+    assert live.served == ModelRef("models:/churn/1")
+    assert not live.ours
+    world.target.switch(binding, world.two)
+    world.target.take_back(binding, Model(ModelRef("models:/churn/1")))
+    assert world.known.models["churn"]["aliases"] == {"champion": "1"}
+
+
+def test_a_version_that_is_gone_is_degraded(world: World) -> None:
+    world.known.add("churn", {}, {}, champion="1")
+    del world.known.models["churn"]["versions"]["1"]
+    health = world.target.observe(world.binding()).health
+    assert (health.code, health.message) == (HealthCode.DEGRADED, "version 1 of churn is gone")
+
+
+def test_the_alias_of_another_environment_is_refused_and_never_deleted(world: World) -> None:
+    world.known.add("churn", {}, champion="1")
+    world.known.models["churn"]["tags"]["reconciler.alias.champion"] = "other@store"
+    binding = world.binding()
+    refusal = world.target.observe(binding).refusal
+    assert refusal is not None
+    assert "belongs to the environment other@store" in refusal.message
+    with pytest.raises(RefusedError, match="does not carry this environment's mark"):
+        world.target.delete(binding.address)
+    assert not world.target.owned(())
+    assert not world.known.writes
+
+
+def test_what_is_ours_and_not_declared_is_found_on_every_page(world: World) -> None:
+    world.known.page = 2
+    for number in range(7):
+        name = f"model-{number}"
+        world.known.add(name, {}, champion="1")
+        world.known.models[name]["tags"]["reconciler.alias.champion"] = MARK
+    declared = [world.binding("model-3").address.id]
+    names = [owned.name for owned in world.target.owned(declared)]
+    assert names == [f"model-{number}@champion" for number in range(7) if number != 3]
+
+
+def test_a_mark_without_its_alias_is_found_and_deleted(world: World) -> None:
+    """As a run leaves it that was killed between the two writes of a deletion."""
+    world.known.add("churn", {})
+    world.known.models["churn"]["tags"]["reconciler.alias.champion"] = MARK
+    (owned,) = world.target.owned(())
+    world.target.delete(owned.address)
+    assert not world.target.owned(())
+
+
+def test_the_mark_keeps_whether_the_alias_is_protected(world: World) -> None:
+    world.target.create(world.binding(protect=True), world.one)
+    assert world.target.observe(world.binding()).protected
+    assert world.target.owned(())[0].protected
+    world.target.update(world.binding())
+    live = world.target.observe(world.binding())
+    assert (live.ours, live.protected) == (True, False)
+
+
+def test_many_models_are_read_by_lists_and_the_missing_ones_one_by_one(world: World) -> None:
+    bindings = [world.binding(f"model-{number}") for number in range(60)]
+    for number in range(59):
+        world.known.add(f"model-{number}", {}, champion="1")
+
+    def soon(work: Callable[[], Any]) -> Callable[[], Any]:
+        done = work()
+        return lambda: done
+
+    target = world.target.surveyed(bindings, soon)
+    health = [target.observe(binding).health.code for binding in bindings]
+    assert health == [HealthCode.HEALTHY] * 59 + [HealthCode.MISSING]
+    assert len(world.known.requests) == 2  # the list, and the one that it did not show
+
+
+def test_an_export_says_where_the_alias_led(world: World) -> None:
+    binding = world.binding()
+    world.target.create(binding, world.one)
+    document = world.target.export(binding)
+    live = live_from_export({"$reconciler": {}, **document}, binding)
+    assert live.served == world.target.ref(binding, world.one)
+    with pytest.raises(UnreadableError, match="it is no export of aliases/churn@other"):
+        live_from_export(document, world.binding(alias="other"))
+
+
+NOT_MLFLOW = [
+    pytest.param(LOGIN, UnreadableError, id="login page"),
+    pytest.param(Reply(302), UnreadableError, id="redirect"),
+    pytest.param(Reply(200, b"[]"), UnreadableError, id="list"),
+    pytest.param(Reply(200, b"{}"), UnreadableError, id="empty object"),
+    pytest.param(Reply(200, b'{"registered_model": {"name"'), UnreadableError, id="cut off"),
+    pytest.param(
+        Reply(200, b'{"registered_model": {"name": "other"}}'), UnreadableError, id="foreign"
+    ),
+    pytest.param(Reply(404, b"<html>no such page</html>"), UnreadableError, id="404 of a proxy"),
+    pytest.param(Reply(404, b'{"error_code": "NOT_FOUND"}'), UnreadableError, id="404 of others"),
+    pytest.param(Reply(401, b"You are not authenticated"), UnauthorizedError, id="401"),
+    pytest.param(Reply(403, b"{}"), UnauthorizedError, id="403"),
+    pytest.param(Reply(429, b"{}"), UnavailableError, id="429"),
+    pytest.param(Reply(500, b"{}"), UnavailableError, id="500"),
+    pytest.param(Reply(503, b"<html>"), UnavailableError, id="503"),
+    pytest.param(Reply(lost=True), UnreachableError, id="no answer"),
+]
+
+
+@pytest.mark.parametrize(("reply", "error"), NOT_MLFLOW)
+def test_what_is_no_answer_of_mlflow_is_never_taken_for_absence(
+    world: World, reply: Reply, error: type[WireError]
+) -> None:
+    world.known.instead = lambda *_: reply
+    with pytest.raises(error):
+        world.target.observe(world.binding())
+    with pytest.raises(WireError):
+        world.target.create(world.binding(), world.one)
+    with pytest.raises(WireError):
+        world.target.delete(world.binding().address)
+    assert not world.known.models
+    assert not world.known.writes
+
+
+def test_a_list_that_leads_back_is_refused(world: World) -> None:
+    page = b'{"registered_models": [], "next_page_token": "x"}'
+    world.known.instead = lambda *_: Reply(200, page)
+    with pytest.raises(UnreadableError, match="leads back"):
+        world.target.owned(())
+
+
+def test_a_write_is_sent_once(world: World) -> None:
+    world.known.add("churn", {}, champion="1")
+    world.target.publish(world.binding(), world.one)
+    writes = f"POST {API}/registered-models/alias"
+    world.known.instead = lambda _, path: Reply(503) if path.endswith("/alias") else None
+    with pytest.raises(UnavailableError):
+        world.target.switch(world.binding(), world.one)
+    assert world.known.requests.count(writes) == 1
+
+
+@pytest.mark.parametrize(("user", "word"), [("", "Bearer sesame-open"), ("ann", "Basic ")])
+def test_a_secret_goes_to_this_machine_and_to_bound_origins_only(
+    known: Registry, user: str, word: str
+) -> None:
+    with Http(retries=0) as http:
+        here = Mlflow(http, known.url, credential_of(known.url, "sesame-open", user, frozenset()))
+        here.model("churn")
+        assert known.heard[0]["Authorization"].startswith(word)
+        url = "https://mlflow.invalid"
+        there = Mlflow(http, url, credential_of(url, "sesame-open", user, frozenset()))
+        with pytest.raises(RefusedError, match="RECONCILER_ORIGINS") as refused:
+            there.model("churn")
+        assert "sesame" not in refused.value.message
+        bound = frozenset([("https", "mlflow.invalid", 443)])
+        credential = credential_of(url, "sesame-open", user, bound)
+        assert credential is not None
+        assert credential.authorization(f"{url}/api").startswith(word)
