@@ -260,7 +260,8 @@ class Swapping:
                 raise StoppedError("a run that ends judges nobody") from exc
             return self._without_an_answer(swap, exc)
         other = names_another(after, swap.record.wanted, self._name(swap))
-        if (other or swap.before in (None, after.score)) and self._in_window(swap):
+        unchanged = not after.model and swap.before in (None, after.score)
+        if (other or unchanged) and self._in_window(swap):
             still = "its answer before is not known" if swap.before is None else "as it did before"
             return self._telling.again("proving", other or f"the endpoint answers, {still}")
         return self._judged(swap, observed, after, other)
