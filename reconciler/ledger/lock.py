@@ -7,6 +7,11 @@ has not changed for a whole minute, as the waiter counts minutes, belongs to a r
 is swapped for the waiter's own. No two clocks are ever compared; `since` in the record is for
 people.
 
+A store in a folder knows more. The holder keeps a sign of life there, which the kernel takes back
+the moment its process dies, and the record names that sign. A waiter on the same machine that sees
+it gone takes the lock at once; from another machine, nothing can be said of a sign, and the minute
+passes. A process that is paused keeps its sign, and loses its lock by the minute like any other.
+
 A holder that could not renew for 40 seconds gives up by its own clock, before any waiter may take
 over; and as its next renewal names an ETag that is gone, it also hears of whoever did. Between the
 two stands what no lock can prevent: a process that is frozen between its last look at the clock
@@ -39,6 +44,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.ledger.manifest import document_bytes
+from reconciler.stores.contract import ShowsLife
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -75,11 +81,6 @@ class Holder:
     since: str
     command: str
 
-    def __str__(self) -> str:
-        """`apply of octocat, run 42, since 2026-11-23T14:09:57Z`."""
-        who = self.actor.who or "somebody"
-        return f"{self.command} of {who}, run {self.actor.run}, since {self.since}"
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -93,12 +94,8 @@ class Seen:
         """Whether somebody holds it, dead or alive."""
         return self.document.get("nonce") != ""
 
-    def freed(self) -> bytes:
-        """The record once nobody holds it any more; it still says who did."""
-        return document_bytes({"schema": SCHEMA, **self.document, "nonce": ""})
-
     def __str__(self) -> str:
-        """Who holds it, or held it last."""
+        """Who holds it, or held it last: `apply of octocat, run 42, since 2026-11-23T14:09:57Z`."""
         document = self.document
         if "broken" in document:
             return "another run (it was broken before)"
@@ -127,6 +124,7 @@ class Lock:
     _record: dict[str, Any] = field(default_factory=dict, init=False)  # ours, as last sent
     _etag: str = field(default="", init=False)
     _renewed: float = field(default=0.0, init=False)
+    _sign: str = field(default="", init=False)  # of our life, in the store
     _on_loss: Callable[[], None] | None = field(default=None, init=False)
     _watched: dict[str, float] = field(default_factory=dict, init=False)  # since when, by ETag
 
@@ -145,23 +143,26 @@ class Lock:
         broke the lock or it could not be renewed, and must make the work inside stop. A run that
         is asked to stop while it waits goes in without the lock: it must do nothing there.
         """
-        if not self._acquire(holder, timeout_s, waiting):
-            yield
-            return
-        done, self._on_loss = threading.Event(), lost
-        keepers = [
-            threading.Thread(target=self._keep, args=(done,), name="lock"),
-            threading.Thread(target=self._watch, args=(done,), name="lock-watch"),
-        ]
-        for keeper in keepers:
-            keeper.start()
-        try:
-            yield
-        finally:
-            done.set()
+        store = self.store
+        signed = store.alive() if isinstance(store, ShowsLife) else contextlib.nullcontext("")
+        with signed as self._sign:
+            if not self._acquire(holder, timeout_s, waiting):
+                yield
+                return
+            done, self._on_loss = threading.Event(), lost
+            keepers = [
+                threading.Thread(target=self._keep, args=(done,), name="lock"),
+                threading.Thread(target=self._watch, args=(done,), name="lock-watch"),
+            ]
             for keeper in keepers:
-                keeper.join()
-            self._release()
+                keeper.start()
+            try:
+                yield
+            finally:
+                done.set()
+                for keeper in keepers:
+                    keeper.join()
+                self._release()
 
     def holder(self) -> str:
         """Who holds the lock, or held it last, in words; "" when nobody ever did."""
@@ -229,10 +230,6 @@ class Lock:
         of = f"shard {self.shard} of " if self.shard else ""
         return f"{of}environment {self.environment}"
 
-    @property
-    def _options(self) -> str:
-        return f"-e {self.environment}" + (f" --shard {self.shard}" if self.shard else "")
-
     def _acquire(self, holder: Holder, timeout_s: float, waiting: Callable[[str], None]) -> bool:
         """Whether the lock is ours; False when the run is asked to stop before it is."""
         began, told = self.clock.now(), False
@@ -241,10 +238,11 @@ class Lock:
             if not by or self.stopping():
                 return not by
             if self.clock.now() - began >= timeout_s:
+                shard = f" --shard {locked.shard}" if locked.shard else ""
                 raise LockError(
-                    f"{locked.what} is locked by {by}; wait for it with "
-                    f"--lock-timeout, or run `reconciler unlock {locked._options} --force REASON`, "
-                    "which sees whether it is dead"
+                    f"{locked.what} is locked by {by}; wait for it with --lock-timeout, or run "
+                    f"`reconciler unlock -e {locked.environment}{shard} --force REASON`, which "
+                    "sees whether that run is dead"
                 )
             if not told:
                 told = True
@@ -256,7 +254,12 @@ class Lock:
         seen = self._look()
         if seen is not None and seen.is_held and not self._is_dead(seen):
             return str(seen)
-        self._record, self._renewed = _record_of(holder), self.clock.now()
+        self._renewed = self.clock.now()
+        self._record = {
+            **{"schema": SCHEMA, "nonce": secrets.token_hex(16), "beat": 0, "process": self._sign},
+            **{"who": holder.actor.who, "run": holder.actor.run, "commit": holder.actor.commit},
+            **{"since": holder.since, "command": holder.command},
+        }
         content = document_bytes(self._record)
         try:
             if seen is None:
@@ -294,15 +297,23 @@ class Lock:
         return None if stored is None else seen_in(stored.content, stored.etag)
 
     def _is_dead(self, seen: Seen) -> bool:
-        """Whether nobody has renewed this record for as long as a lease lasts, by our clock."""
-        now = self.clock.now()
+        """Whether the process that wrote this record is known to have died, or nobody has renewed
+        the record for as long as a lease lasts, by our clock."""
+        sign, now = seen.document.get("process"), self.clock.now()
+        if (
+            isinstance(self.store, ShowsLife)
+            and isinstance(sign, str)
+            and self.store.has_died(sign)
+        ):
+            return True
         since = self._watched.setdefault(seen.etag, now)
         return now - since >= LEASE_S
 
     def _end(self, seen: Seen) -> bool:
         """Free a lock whose holder is dead; False where it was not dead after all."""
         try:
-            self.store.replace(self._name, seen.freed(), seen.etag)
+            freed = {"schema": SCHEMA, **seen.document, "nonce": ""}  # it still says who had it
+            self.store.replace(self._name, document_bytes(freed), seen.etag)
         except ConflictError:
             return False
         return True
@@ -378,20 +389,6 @@ def seen_in(content: bytes, etag: str) -> Seen:
     except ValueError:
         document = {}
     return Seen(document if isinstance(document, Mapping) else {}, etag)
-
-
-def _record_of(holder: Holder) -> dict[str, Any]:
-    actor = holder.actor
-    return {
-        "schema": SCHEMA,
-        "nonce": secrets.token_hex(16),
-        "beat": 0,
-        "who": actor.who,
-        "run": actor.run,
-        "commit": actor.commit,
-        "since": holder.since,
-        "command": holder.command,
-    }
 
 
 def _lost_to(seen: Seen | None) -> str:

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import quote, unquote
 
 from reconciler.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 PIECE_BYTES = 8 * 1024 * 1024  # of a large file that is in memory at a time
 
@@ -154,6 +155,19 @@ class Store(Protocol):
 
     def reading(self) -> Store:
         """The same store, which refuses to write: RuntimeError, for it is a bug of ours."""
+        ...
+
+
+@runtime_checkable
+class ShowsLife(Protocol):
+    """What a store may offer besides: to know at once that a process of this machine has died."""
+
+    def alive(self) -> AbstractContextManager[str]:
+        """A sign of this process that ends with it, however it ends; "" where there is none."""
+        ...
+
+    def has_died(self, sign: str) -> bool:
+        """Whether the process of a sign has ended for certain; False where nobody can tell."""
         ...
 
 

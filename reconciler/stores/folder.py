@@ -43,6 +43,7 @@ from reconciler.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from reconciler.stores.alive import OURS, Signs
 from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored
 from reconciler.stores.reading import Reading
 
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from reconciler.stores import Opening
     from reconciler.stores.contract import Access, Sink
 
-OURS = ".store"  # the folder below the root for the lock file and temporary files
 LOCKED_S = 30.0  # a write holds the lock file for milliseconds
 LEFTOVER_S = 24 * 3600.0
 MOST_SHOWN_BYTES = 1024 * 1024  # of a JSON file whose content a list shows
@@ -66,7 +66,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_A_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-class FolderStore:
+class FolderStore(Signs):
     """The files below one folder, which must exist: an empty one may be a disk that is not mounted.
 
     An ETag holds the SHA-256 of the content, the inode and the moment of the write: the same

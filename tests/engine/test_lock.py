@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
 from reconciler.model import Actor, Model
 from reconciler.platforms.contract import Order
+from reconciler.stores.alive import OURS
 from reconciler.stores.folder import FolderStore
 from tests.lab import Lab, LabClock
 
@@ -274,12 +276,12 @@ class Runs:
 
     def __init__(self, kind: str, where: Path, environ: dict[str, str], diary: Path) -> None:
         self.diary = diary
-        self._where = [kind, str(where)]
+        self.kind, self.where = kind, where
         self._environ = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
         self.processes: list[subprocess.Popen[str]] = []
 
     def begin(self, lease_s: float, times: int) -> subprocess.Popen[str]:
-        arguments = [*self._where, str(lease_s), str(times), str(self.diary)]
+        arguments = [self.kind, str(self.where), str(lease_s), str(times), str(self.diary)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [sys.executable, "-c", ENTER, *arguments],
@@ -326,8 +328,53 @@ def test_the_lock_of_a_killed_process_is_taken_over(runs: Runs) -> None:
     killed_at = time.monotonic()
     second = runs.begin(1.5, 1)
     assert said(second) == "in"
-    assert time.monotonic() - killed_at >= 1.5
+    if runs.kind == "blob":
+        assert time.monotonic() - killed_at >= 1.5
     assert second.communicate("\n", timeout=60)[0] == "mine\n"
+
+
+@pytest.mark.parametrize("runs", ["folder"], indirect=True)
+def test_the_lock_of_a_folder_ends_with_its_process_long_before_its_lease(runs: Runs) -> None:
+    lease_s = 600.0
+    first = runs.begin(lease_s, 1)
+    assert said(first) == "in"
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = runs.begin(lease_s, 1)
+    assert second.communicate("\n", timeout=60)[0] == "in\nmine\n"
+
+
+@pytest.mark.parametrize("runs", ["folder"], indirect=True)
+def test_a_paused_process_keeps_its_sign_of_life(runs: Runs) -> None:
+    first = runs.begin(600.0, 1)
+    assert said(first) == "in"
+    first.send_signal(signal.SIGSTOP)
+    store = FolderStore(runs.where)
+    sign = record(store)["process"]
+    assert not store.has_died(sign)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert store.has_died(sign)
+
+
+def test_a_sign_of_another_machine_says_nothing(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    store = FolderStore(tmp_path / "store")
+    with store.alive() as sign:
+        kept = store.root / OURS / sign.partition("/")[2]
+        kept.write_bytes(b"")
+    kept.write_bytes(b"")  # nobody holds it
+    assert store.has_died(sign)
+    elsewhere = f"{uuid.uuid4()}/{kept.name}"
+    for unknown in (elsewhere, f"{sign[:-1]}x", "../../etc/passwd", ""):
+        assert not store.has_died(unknown)
+    held = left(lab, store)
+    held._swap({**held._record, "process": elsewhere})
+    waiter = lock_of(lab, store)
+    with pytest.raises(LockError):
+        enter(waiter)
+    held._swap({**held._record, "process": sign})
+    enter(waiter)
 
 
 def test_a_frozen_process_wakes_up_and_knows_that_it_lost_the_lock(

@@ -106,6 +106,16 @@ _LOCK = _mutations(
     ),
 )
 
+_ALIVE = _mutations(
+    "reconciler/stores/alive.py",
+    (
+        "a sign of another machine is judged here",
+        "if parts is None or parts[1] != _boot():",
+        "if parts is None:",
+        "tests/engine/test_lock.py::test_a_sign_of_another_machine_says_nothing",
+    ),
+)
+
 _COMPOSE = _mutations(
     "reconciler/cli/compose.py",
     (
@@ -926,7 +936,7 @@ _HTTP = _mutations(
     ),
     (
         "an answer that names another request is believed",
-        "if Headers(answer.headers).get(_ASKED_AS, request_id) != request_id:",
+        "if Headers(answer.headers).get(names.asked_as, request_id) != request_id:",
         "if False:",
         "tests/http/test_wire_answers.py::test_an_answer_that_names_another_request_is_not_believed",
     ),
@@ -1460,7 +1470,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_RECORD,
     *_MANIFEST,
     *_MEMBERS,
-    *(*_ALONE, *_LOCK, *_BLOB, *_READING, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
+    *(*_ALONE, *_LOCK, *_ALIVE, *_BLOB, *_READING, *_LEDGER, *_TRAIN, *_OBSERVE, *_GATES, *_PLAN),
     *(*_REFERENCES, *_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_COVERED, *_ARTIFACTS),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_CLASSIC_STATE, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
     *(*_RESPONSE, *_HTTP, *_TRIES, *_ASKING, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),

@@ -27,8 +27,9 @@ from reconciler.errors import (
 from reconciler.ledger import Ledger
 from reconciler.model import Version
 from reconciler.stores import folder
+from reconciler.stores.alive import OURS
 from reconciler.stores.contract import Access, name_in
-from reconciler.stores.folder import OURS, FolderStore
+from reconciler.stores.folder import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
