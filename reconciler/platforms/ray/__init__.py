@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from typing import TYPE_CHECKING
+from importlib import import_module, resources
+from typing import TYPE_CHECKING, Any
 
 from reconciler.platforms.platform import Connected, Kind, Platform
 from reconciler.platforms.ray.connection import (
@@ -16,7 +16,7 @@ from reconciler.platforms.ray.connection import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from reconciler.model import Binding, Environment, Recipe, SecretName
     from reconciler.platforms.contract import Target, Trainer
@@ -34,13 +34,40 @@ def _connect(environment: Environment, means: Means) -> Connected:
         credential = credential_of(ray, means.secret, means.bound)
         return Cluster(Client(means.http, ray, credential), means.store)
 
-    def target(kind: str) -> Target:
-        raise NotImplementedError(kind)
+    def target(_: str) -> Target:
+        from reconciler.platforms.ray.serve_application import ServeApplications
+
+        return ServeApplications(ray, cluster(), environment.mark, means.store, means.http)
 
     def trainer(recipe: Recipe) -> Trainer:
         raise NotImplementedError(recipe.engine)
 
-    return Connected(target, trainer)
+    return Connected(target, trainer, {KIND: _key_prefix(environment)})
+
+
+def _key_prefix(environment: Environment) -> str:
+    from reconciler.platforms.ray.serve_application import key_prefix
+
+    return key_prefix(environment)
+
+
+def _serve_kind() -> Kind:
+    """An application of Serve; its modules are read when one is declared."""
+    path = f"{__name__}.serve_spec"
+
+    def asked(name: str) -> Callable[..., Any]:
+        return lambda *given: getattr(import_module(path), name)(*given)
+
+    return Kind(
+        asked("address"),
+        None,
+        f"{__name__}.serve_application",
+        terms=asked("terms_of"),
+        part=asked("application_of"),
+        settings=asked("settings_of"),
+        problems=asked("problems_of"),
+        makes=True,
+    )
 
 
 def _secrets(ray: Ray, bindings: Iterable[Binding], kinds: Collection[str]) -> Iterator[SecretName]:
@@ -49,7 +76,8 @@ def _secrets(ray: Ray, bindings: Iterable[Binding], kinds: Collection[str]) -> I
         yield ray.token
 
 
-KINDS: dict[str, Kind] = {}
+KIND = "ServeApplication"
+KINDS: dict[str, Kind] = {KIND: _serve_kind()}
 
 PLATFORM = Platform(
     name=NAME,

@@ -1,0 +1,279 @@
+"""One writer for all applications of a cluster: many changes, few requests.
+
+Ray has no request for one application. PUT takes the configurations of all of them, and deletes
+every application that it does not name; there is no ETag, and the last writer wins. So whoever
+changes one application here hands in an edit, and waits. The first that comes leads: it waits a
+moment for others, reads the cluster, lets each edit say what its application is to be, and sends
+one request, if anything differs, with the configurations of all others as they were read. What they
+hold may be secret: it is sent back, and is in no message. While it writes the next edits gather.
+
+Two writers that know nothing of each other may both read before one of them writes. The window is
+as short as can be, for the cluster is read just before. Each reads again afterwards, and whoever
+finds that its own change is not there takes up the newer state and writes once more.
+
+An empty list is dangerous, for a PUT that is built on it deletes everything. Ray answers one with
+200 where it could not ask its own controller (serve_head.py), and for some seconds while another
+client starts Serve. So a list without a controller is believed only if the list of actors has none
+either, and one with a controller and no application only if it is empty a second time.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import (
+    ConflictError,
+    ReconcilerError,
+    RefusedError,
+    UnavailableError,
+    UnreachableError,
+)
+from reconciler.http.urls import is_loopback, split_url
+from reconciler.platforms.ray.serve_config import fingerprint, hides
+from reconciler.platforms.ray.serve_live import Reading, Seen, Status, reading_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from reconciler.platforms.ray.client import Client
+    from reconciler.platforms.ray.cluster import Cluster
+    from reconciler.platforms.ray.serve_config import Config
+
+    # What an application is to be, None: gone. It is asked just before the write, and raises what
+    # forbids that.
+    Edit = Callable[[Reading, Seen | None], Config | None]
+
+PATH = "/api/serve/applications/"
+ACTORS = (
+    "/api/v0/actors?limit=10&filter_keys=class_name&filter_predicates=%3D"
+    "&filter_values=ServeController"
+)
+GATHER_S = 0.1  # how long the first edit waits for others
+EMPTY_S = 5.0  # how long Serve may show no application while another client starts it (3.2 s seen)
+MOST_WRITES = 3  # of one edit, where others write over it
+
+
+class Readings:
+    """What the cluster shows, asked from many threads: those who ask at one time share an answer,
+    which began after all of them had asked."""
+
+    def __init__(self, cluster: Cluster, pause: Callable[[float], object]) -> None:
+        self._cluster = cluster
+        self._pause = pause
+        self._guard = threading.Lock()
+        self._asking = threading.Lock()
+        self._next: Future[Reading] | None = None
+        self._empty = False  # whether it was seen twice that there is no application
+
+    def __call__(self) -> Reading:
+        """All applications of the cluster, by a request from now."""
+        with self._guard:
+            if self._next is None:
+                self._next = Future()
+            mine = self._next
+        with self._asking:
+            if not mine.done():
+                with self._guard:
+                    self._next = None  # whoever asks from here on wants a later answer
+                try:
+                    mine.set_result(self._ask())
+                except BaseException as exc:
+                    mine.set_exception(exc)
+        return mine.result()
+
+    def _ask(self) -> Reading:
+        """The reading, where nobody can mistake it for less than there is."""
+        reading = self._asked(self._cluster.reading())
+        if reading.applications:
+            self._empty = False
+            return reading
+        client = self._cluster.reading_again()
+        if reading.started and not self._empty:
+            self._pause(EMPTY_S)
+            reading = self._asked(client)
+        if not reading.started and _has_controller(client):
+            raise UnavailableError(
+                f"{client.ray.host} says that Serve does not run, and it does; look again later"
+            )
+        self._empty = reading.started and not reading.applications
+        return reading
+
+    def _asked(self, client: Client) -> Reading:
+        answer = client.get(PATH, "listing the applications of Ray")
+        return reading_of(answer.json_object())
+
+
+def _has_controller(client: Client) -> bool:
+    """Whether Ray's list of actors has a controller of Serve that is not dead."""
+    answer = client.get(ACTORS, "looking for the controller of Serve").json_object()
+    listed: Any = answer
+    for name in ("data", "result", "result"):
+        listed = listed.get(name) if isinstance(listed, dict) else None
+    if not isinstance(listed, list):
+        raise UnavailableError(f"{client.ray.host} does not list its actors; look again later")
+    return any(not isinstance(a, dict) or a.get("state") != "DEAD" for a in listed)
+
+
+class Writer:
+    """The one writer of a cluster in this process, used from many threads."""
+
+    def __init__(
+        self, cluster: Cluster, readings: Readings, pause: Callable[[float], object]
+    ) -> None:
+        self._cluster = cluster
+        self._readings = readings
+        self._pause = pause
+        self._guard = threading.Lock()
+        self._leading = threading.Lock()
+        self._waiting: list[_Change] = []
+
+    def change(self, name: str, edit: Edit) -> Config | None:
+        """The configuration that the application has now by this edit; None where it is gone."""
+        mine = _Change(name, edit)
+        with self._guard:
+            self._waiting.append(mine)
+        with self._leading:
+            if not mine.outcome.done():
+                self._pause(GATHER_S)
+                with self._guard:
+                    changes, self._waiting = self._waiting, []
+                self._lead(changes)
+        return mine.outcome.result()
+
+    def _lead(self, changes: list[_Change]) -> None:
+        """Carry out the changes; whatever goes wrong with all of them is told to each."""
+        left = changes
+        try:
+            client = self._cluster.writing()
+            for _ in range(MOST_WRITES):
+                left = self._written(client, left)
+                if not left:
+                    return
+            raise ConflictError(
+                f"somebody else writes the applications of {client.ray.host} at the same time, and "
+                "what this run declared was replaced; let one run at a time write to a cluster"
+            )
+        except BaseException as exc:
+            for change in left:
+                if not change.outcome.done():
+                    change.outcome.set_exception(exc)
+            if not isinstance(exc, ReconcilerError):
+                raise
+
+    def _written(self, client: Client, changes: list[_Change]) -> list[_Change]:
+        """The changes that were lost to another writer, after one request for all of them."""
+        reading = self._readings()
+        before = _configs(reading, client.ray.host)
+        after, asked = _edited(reading, before, changes)
+        if after == before:
+            _answer(asked, after)
+            return []
+        doubt: UnavailableError | UnreachableError | None = None
+        try:
+            _put(client, reading, after)
+        except (UnavailableError, UnreachableError) as exc:
+            if not exc.in_doubt:
+                raise
+            doubt = exc  # it may have happened: what is there says whether it did
+        shown = self._readings().applications
+        there = [change for change in asked if _shows(shown.get(change.name), after, change.name)]
+        _answer(there, after)
+        lost = [change for change in asked if not change.outcome.done()]
+        if lost and doubt is not None:
+            raise doubt
+        return lost
+
+
+class _Change:
+    """An edit of one application, and what comes of it."""
+
+    def __init__(self, name: str, edit: Edit) -> None:
+        self.name = name
+        self.edit = edit
+        self.outcome: Future[Config | None] = Future()
+
+
+def _configs(reading: Reading, host: str) -> dict[str, Config]:
+    """The configurations of all applications that a request must name, as they were read.
+
+    UnavailableError where one cannot be read: without it the request would delete that application.
+    An application that a program made (`serve.run`) has none, and is not touched by the request.
+    """
+    found = {}
+    for name, seen in reading.applications.items():
+        if seen.config is not None and hides(seen.config):
+            raise RefusedError(
+                f"{host} does not show all of the application {name}; sending it back would "
+                "replace its secrets; does a proxy make requests look like a browser's?"
+            )
+        if seen.config is not None:
+            found[name] = seen.config
+        elif seen.is_declared and seen.status is not Status.DELETING:
+            raise UnavailableError(f"{host} does not show how {name} is configured; try later")
+    return found
+
+
+def _edited(
+    reading: Reading, before: Mapping[str, Config], changes: Iterable[_Change]
+) -> tuple[dict[str, Config], list[_Change]]:
+    """All configurations with the changes that may be made; the others are told why not."""
+    after, asked = dict(before), []
+    for change in changes:
+        try:
+            config = change.edit(reading, reading.applications.get(change.name))
+            if config is not None:
+                _check_route(config, after)
+        except Exception as exc:
+            change.outcome.set_exception(exc)
+            continue
+        asked.append(change)
+        if config is None:
+            after.pop(change.name, None)
+        elif fingerprint(config) != fingerprint(before.get(change.name, {})):
+            after[change.name] = config
+    return after, asked
+
+
+def _check_route(config: Config, others: Mapping[str, Config]) -> None:
+    """RefusedError for a route that two would have: Ray refuses the whole request then."""
+    for name, other in others.items():
+        if name != config["name"] and other.get("route_prefix") == config.get("route_prefix"):
+            raise RefusedError(
+                f"the route {config.get('route_prefix')} is that of the application {name}; "
+                "declare another spec.route"
+            )
+
+
+def _put(client: Client, reading: Reading, configs: Mapping[str, Config]) -> None:
+    """Declare all applications of the cluster."""
+    around = dict(reading.around)
+    if not reading.started:
+        around |= _first_options(client.ray.serve)
+    body = {**around, "applications": list(configs.values())}
+    client.put(PATH, "declaring the applications of Ray", json=body, once=True)
+
+
+def _first_options(serve: str) -> dict[str, Any]:
+    """Where Serve is to answer, if this request starts it on this machine; else it has its own
+    way."""
+    parts = split_url(serve) if serve else None
+    if parts is None or not is_loopback(parts.hostname or "") or parts.port is None:
+        return {}
+    options = {"host": parts.hostname, "port": parts.port}
+    return {"proxy_location": "HeadOnly", "http_options": options}
+
+
+def _shows(seen: Seen | None, after: Mapping[str, Config], name: str) -> bool:
+    """Whether the cluster shows an application as it was sent, or gone where it was left out."""
+    config = seen.config if seen is not None else None
+    if config is None or name not in after:
+        return config is None and name not in after
+    return fingerprint(config) == fingerprint(after[name])
+
+
+def _answer(changes: Iterable[_Change], configs: Mapping[str, Config]) -> None:
+    for change in changes:
+        if not change.outcome.done():
+            change.outcome.set_result(configs.get(change.name))

@@ -1,0 +1,391 @@
+"""The kind `ServeApplication`: an application of Ray Serve that serves one version of a model.
+
+A write declares the configuration of the application, together with those of all others of the
+cluster (coalesce.py). Ray then starts replicas with the new model beside the old ones, and ends the
+old ones when the new ones run, for `maxSurge` is 100 % where nothing else is declared. Where the
+new ones do not start, the old ones answer on, while the candidate stays declared: such a swap is
+taken back by declaring the previous configuration again, letter for letter, in which Ray knows the
+replicas that still run.
+
+Before it declares anything the store notes what was in service, and what takes its place. The note
+is what a later run knows of a swap that this one could not end.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConflictError, RefusedError, UnreadableError
+from reconciler.model import Live, Owned, Witness
+from reconciler.platforms.answers import part, score_of
+from reconciler.platforms.contract import DONE, Answer, Can, OperationState, Progress, Target
+from reconciler.platforms.ray.builder import MODEL
+from reconciler.platforms.ray.coalesce import Readings, Writer
+from reconciler.platforms.ray.connection import ray_of
+from reconciler.platforms.ray.serve_code import Packages
+from reconciler.platforms.ray.serve_config import (
+    Application,
+    Config,
+    Placed,
+    ServeAddress,
+    attempted_again,
+    fingerprint,
+    merged,
+    placed,
+    placed_of,
+)
+from reconciler.platforms.ray.serve_live import (
+    NO_NOTE,
+    Note,
+    Reading,
+    Seen,
+    Status,
+    Waited,
+    live_of,
+    progress_of,
+    refusal_of,
+    served_config,
+)
+from reconciler.stores.contract import name_in
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.model import Address, AddressId, Binding, Environment, Model
+    from reconciler.platforms.ray.cluster import Cluster
+    from reconciler.platforms.ray.connection import Ray
+    from reconciler.soon import Soon
+    from reconciler.stores.contract import Store
+
+READ_ONLY_EXPORTED: tuple[str, ...] = ()
+KIND = "ServeApplication"
+FOLDER = "_serve"  # of the notes, in the store
+
+
+@dataclass
+class _Begun:
+    """A write that this run sent: what it declared, and since when it waits."""
+
+    application: Application
+    declared: str
+    since: float
+    restores: Config | None = None  # what is declared again if it fails
+    unhealthy_since: float | None = None
+
+
+class ServeApplications(Target):
+    """The applications of one cluster that an environment declares.
+
+    `mark` is what they carry, `store` has models and notes. `now` is a clock that never goes
+    back.
+    """
+
+    can = Can(
+        answer_names_model=True,
+        create=True,
+        delete=True,
+        foreign=True,
+        writes_together=True,
+        settle_s=5.0,
+        stuck_after_s=7200.0,  # `startTimeout` of the spec is what gives up
+    )
+
+    def __init__(
+        self,
+        ray: Ray,
+        cluster: Cluster,
+        mark: str,
+        store: Store,
+        http: Http,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        readings = Readings(cluster, http.pause)
+        self._ray = ray
+        self._mark = mark
+        self._store = store
+        self._http = http
+        self._readings: Callable[[], Reading] = readings
+        self._writer = Writer(cluster, readings, http.pause)
+        self._packages = Packages(cluster)
+        self._now = now
+        self._begun: dict[str, _Begun] = {}
+        self._guard = threading.Lock()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> Target:  # noqa: ARG002
+        """This target with one reading for all bindings: one request shows the whole cluster."""
+        surveyed = copy.copy(self)
+        surveyed._readings = soon(self._readings)
+        return surveyed
+
+    def observe(self, binding: Binding) -> Live:
+        """What serves there now."""
+        address, application = _of(binding.address), _declared(binding)
+
+        def noted() -> Note:
+            return self._note(address)
+
+        reading = self._readings()
+        return live_of(reading, address, application, self._mark, noted, adopt=binding.adopt)
+
+    def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
+        """The other applications of the cluster."""
+        bound = {_of(binding.address).application for binding in bindings}
+        return [
+            ServeAddress(self._ray.host, n) for n in self._readings().applications if n not in bound
+        ]
+
+    def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
+        """The applications with our mark that are not declared."""
+        found = []
+        for seen in self._readings().applications.values():
+            address = ServeAddress(self._ray.host, seen.name)
+            if seen.placed.mark == self._mark and address.id not in declared:
+                found.append(Owned(KIND, seen.name, address, seen.placed.protected))
+        return tuple(found)
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """The configuration, without values of environment variables."""
+        seen = self._readings().applications.get(_of(binding.address).application)
+        if seen is None or seen.config is None:
+            raise RefusedError(f"there is no application {binding.address} to export")
+        document: dict[str, Any] = json.loads(json.dumps(seen.config))
+        variables = document.get("runtime_env", {}).get("env_vars")
+        if variables:
+            document["runtime_env"]["env_vars"] = dict.fromkeys(variables, "")
+        return document
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def switch(self, binding: Binding, model: Model) -> str:
+        """Declare the model; where the application is gone meanwhile, that makes it again."""
+        return self._declare("switch", binding, self._placed(binding, model))
+
+    def create(self, binding: Binding, model: Model) -> str:
+        """Declare an application that is not there; ConflictError where there is one by now."""
+        return self._declare("create", binding, self._placed(binding, model))
+
+    def update(self, binding: Binding) -> str:
+        """Declare the settings. Where they do not come into effect the previous ones are declared
+        again, for nobody else takes them back."""
+        return self._declare("update", binding, None)
+
+    def take_back(self, binding: Binding, model: Model) -> str:
+        """Declare again what was in service: the very configuration, where the store noted it.
+
+        Its code is still on the cluster, unless that was restarted; then the declared code serves
+        the previous model."""
+        previous = self._note(_of(binding.address)).previous
+        if previous is not None and placed_of(previous).ref == model.ref:
+            code = previous.get("runtime_env", {}).get("working_dir", "")
+            if not code or self._packages.is_there(code):
+                return self._declare("switch", binding, None, previous)
+        return self.switch(binding, model)
+
+    def delete(self, address: Address) -> str:
+        """Leave the application out of what is declared, if it carries our mark."""
+        name = _of(address).application
+
+        def edit(_: Reading, seen: Seen | None) -> None:
+            if seen is not None and seen.placed.mark != self._mark:
+                raise RefusedError(f"{address}: it does not carry this environment's mark")
+
+        self._writer.change(name, edit)
+        return f"delete {name}"
+
+    def progress(self, operation: str) -> Progress:
+        """How far a write is; an update that failed is taken back here."""
+        verb, name, *_ = operation.split(" ")
+        seen = self._readings().applications.get(name)
+        if verb == "delete":
+            gone = seen is None or (seen.placed.mark != self._mark and seen.config is not None)
+            return DONE if gone else Progress(OperationState.RUNNING, "being deleted")
+        begun = self._begun.get(operation)
+        if begun is None:
+            return DONE  # of another run: what is read says how far it is
+        now = self._now()
+        if seen is None or seen.status is not Status.UNHEALTHY:
+            begun.unhealthy_since = None
+        elif begun.unhealthy_since is None:
+            begun.unhealthy_since = now
+        waited = Waited(now - begun.since, now - (begun.unhealthy_since or now))
+        found = progress_of(seen, begun.declared, waited, begun.application.start_s)
+        if found.state is not OperationState.FAILED:
+            return found
+        if verb == "create":
+            return DONE  # read back, it does not serve: a swap follows, whose failure rejects
+        if verb == "update" and begun.restores is not None:
+            self._restore(begun, found)
+            return replace(found, words=f"{found.words}; its previous settings are declared again")
+        return found
+
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
+        """What the application answers, and which model it says it has."""
+        application = _declared(binding)
+        assert binding.probe is not None
+        request = parse_json(binding.probe.request)
+        url = f"{self._ray.serve}{application.route.rstrip('/')}{application.path}"
+        response = self._http.request("POST", url, json=request, what="scoring the probe")
+        document = response.json()
+        names = str(part(document, application.names)) if application.names else ""
+        said = response.headers.get(MODEL, "") if application.is_built else names
+        return replace(score_of(document, application.answer, "", binding.probe), model=said)
+
+    # --- how a write is made ------------------------------------------------------------------
+
+    def _declare(
+        self, verb: str, binding: Binding, model: Placed | None, exact: Config | None = None
+    ) -> str:
+        """Declare what the binding says, with this model or the one that is there; or `exact`."""
+        application, settings = _declared(binding), dict(binding.settings)
+        code = self._packages.place(application) if application.folder and exact is None else ""
+        before: list[Config | None] = []
+
+        def edit(_: Reading, seen: Seen | None) -> Config:
+            note = self._note(_of(binding.address))
+            self._check(verb, binding, seen, note)
+            current = seen.config if seen is not None else None
+            wanted = model or replace(placed_of(current or {}), protected=application.protect)
+            config = exact or merged(current, application, settings, wanted, code)
+            in_service = served_config(seen, note) if seen is not None else None
+            if (
+                seen is not None
+                and current is not None
+                and fingerprint(config) == fingerprint(current)
+            ):
+                if seen.status is not Status.DEPLOY_FAILED:
+                    return current
+                config = attempted_again(config)
+            before[:] = [in_service]
+            self._keep(_of(binding.address), Note(fingerprint(config), in_service))
+            return config
+
+        config = self._writer.change(application.name, edit)
+        declared = fingerprint(config or {})
+        operation = f"{verb} {application.name} {declared}"
+        restores = before[0] if before else None
+        with self._guard:
+            self._begun[operation] = _Begun(application, declared, self._now(), restores)
+        return operation
+
+    def _check(self, verb: str, binding: Binding, seen: Seen | None, note: Note) -> None:
+        """What forbids the write, found just before it."""
+        if seen is None:
+            if verb == "update":
+                raise RefusedError(f"{binding.address} is gone; plan again")
+            return
+        if seen.status is Status.DELETING:
+            raise ConflictError(f"{binding.address} is being deleted; apply again")
+        if refusal := refusal_of(seen, self._mark, note, adopt=binding.adopt):
+            raise RefusedError(refusal.message)
+        if verb == "create":
+            raise ConflictError(f"{binding.address} is there by now; plan again")
+
+    def _restore(self, begun: _Begun, failed: Progress) -> None:
+        """Declare again what was in service before an update that failed, unless somebody else has
+        written since."""
+        restores = begun.restores
+        assert restores is not None
+
+        def edit(_: Reading, seen: Seen | None) -> Config | None:
+            current = seen.config if seen is not None else None
+            if current is None or fingerprint(current) != begun.declared:
+                raise RefusedError(f"{failed.words}; it was not taken back, for others changed it")
+            return restores
+
+        self._writer.change(begun.application.name, edit)
+
+    def _placed(self, binding: Binding, model: Model) -> Placed:
+        sha256 = model.sha256 or self._sha256_of(model)
+        return placed(model, sha256, self._mark, protect=_declared(binding).protect)
+
+    def _sha256_of(self, model: Model) -> str:
+        """Of a model that was only just made, or was made before digests were noted."""
+        name = name_in(self._store.base, model.ref.url)
+        digest = _Digest()
+        if name is None or self._store.fetch(name, digest) is None:
+            raise RefusedError(
+                f"{model.ref} is not in the store {self._store.uri}, so nobody knows its SHA-256, "
+                "which a replica compares before it starts"
+            )
+        return digest.hexdigest
+
+    # --- notes ----------------------------------------------------------------------------------
+
+    def _note(self, address: ServeAddress) -> Note:
+        stored = self._store.get(_note_name(address))
+        if stored is None:
+            return NO_NOTE
+        try:
+            said: Any = parse_json(stored.content)
+            return Note(str(said["candidate"]), said["previous"])
+        except (ValueError, TypeError, KeyError) as exc:
+            raise UnreadableError(
+                f"the store's note of {address} ({_note_name(address)}) is damaged; delete it if "
+                "the application runs as it is declared"
+            ) from exc
+
+    def _keep(self, address: ServeAddress, note: Note) -> None:
+        """Note a write that is about to be sent. What others placed may hold their secrets, and is
+        not kept: an application that is taken over has no way back."""
+        previous = note.previous
+        if previous is not None and placed_of(previous).mark != self._mark:
+            previous = None
+        content = json.dumps({"candidate": note.candidate, "previous": previous}, indent=1)
+        self._store.put(_note_name(address), content.encode())
+
+
+class _Digest:
+    """A sink that keeps a SHA-256 alone."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def write(self, piece: bytes, /) -> None:
+        """Take the next piece."""
+        self._digest.update(piece)
+
+    @property
+    def hexdigest(self) -> str:
+        """Of all that was written."""
+        return self._digest.hexdigest()
+
+
+def key_prefix(environment: Environment) -> str:
+    """What the keys of all applications of the environment's cluster begin with."""
+    return ServeAddress(ray_of(environment).host, "").key
+
+
+def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
+    """What an exported configuration says; UnreadableError if it is none."""
+    if not isinstance(document.get("import_path"), str):
+        raise UnreadableError("it is no configuration of an application: it has no import_path")
+    config = {name: value for name, value in document.items() if not name.startswith("$")}
+    address, application = _of(binding.address), _declared(binding)
+    seen = Seen(address.application, Status.RUNNING, route=application.route, config=config)
+    mark = placed_of(config).mark
+    live = live_of(Reading(True, {seen.name: seen}), address, application, mark, lambda: NO_NOTE)
+    return replace(live, witness=Witness.EXPORT)
+
+
+def _of(address: Address) -> ServeAddress:
+    assert isinstance(address, ServeAddress)
+    return address
+
+
+def _declared(binding: Binding) -> Application:
+    assert isinstance(binding.part, Application)
+    return binding.part
+
+
+def _note_name(address: ServeAddress) -> str:
+    return f"{FOLDER}/{address.key.removeprefix('serve/')}.json"

@@ -1,0 +1,265 @@
+"""What a cluster says of its applications, and what that means: pure.
+
+Configured is not served. Ray shows the configuration that it was given last, also while it starts
+the replicas of it, and after it gave that up: then the replicas of the previous configuration go on
+answering, and no route of Ray names them. So before each write the store notes which configuration
+was in service and which one takes its place (`Note`); the note says what serves while the
+application does not run as it is configured.
+
+    status          configured is        served is
+    RUNNING         what it shows        the same
+    UNHEALTHY       what it shows        the same: a replica was lost, and Ray starts another
+    DEPLOYING       what it shows        what the note says was in service before
+    DEPLOY_FAILED   what it shows        what the note says was in service before
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from reconciler.errors import UnreadableError, printable, redact
+from reconciler.model import Health, HealthCode, Live, Reason, Refusal
+from reconciler.platforms.contract import DONE, Left, OperationState, Progress
+from reconciler.platforms.ray.serve_config import (
+    Application,
+    Config,
+    Placed,
+    ServeAddress,
+    fingerprint,
+    placed_of,
+    settings_of,
+)
+
+UNHEALTHY_S = 60.0  # how long Ray may take to replace what it lost (measured: 25 s)
+_MOST_SAID = 300
+_RUNNING = "RUNNING"  # also the state of a replica
+
+
+class Status(StrEnum):
+    """The statuses of an application (ray.serve.schema.ApplicationStatus)."""
+
+    NOT_STARTED = "NOT_STARTED"
+    DEPLOYING = "DEPLOYING"
+    DEPLOY_FAILED = "DEPLOY_FAILED"
+    RUNNING = "RUNNING"
+    UNHEALTHY = "UNHEALTHY"
+    DELETING = "DELETING"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One application as the cluster shows it. `config` is None of one that is being deleted, and
+    of one that is not `is_declared`: a program made it (`serve.run`)."""
+
+    name: str
+    status: Status
+    is_declared: bool = True
+    route: str = ""
+    config: Config | None = field(default=None, hash=False)
+    words: str = ""
+    running: int = 0
+    wanted: int = 0
+    waiting: bool = False  # for a place: no replica that starts has a node
+
+    @property
+    def placed(self) -> Placed:
+        """The model that it is configured for."""
+        return placed_of(self.config or {})
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All applications of a cluster at one moment.
+
+    `started` says that Serve runs there. `around` is what else a write must send back.
+    """
+
+    started: bool
+    applications: Mapping[str, Seen] = field(default_factory=dict)
+    around: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the store says of the last write to an application: the fingerprint of what was
+    declared, and the configuration that was in service before, None where there was none."""
+
+    candidate: str
+    previous: Config | None = None
+
+
+NO_NOTE = Note("")
+
+
+def reading_of(document: Mapping[str, Any]) -> Reading:
+    """The answer of GET /api/serve/applications/ as a value; UnreadableError for another shape."""
+    listed = document.get("applications")
+    if not isinstance(listed, Mapping) or not isinstance(document.get("controller_info"), Mapping):
+        raise UnreadableError("listing the applications of Ray: the answer names none, not even 0")
+    kept = ("proxy_location", "http_options", "target_capacity")
+    around = {name: document[name] for name in kept if document.get(name) is not None}
+    seen = {name: _seen(name, each) for name, each in listed.items()}
+    return Reading(bool(document["controller_info"]), seen, around)
+
+
+def _seen(name: str, said: Any) -> Seen:
+    try:
+        status, config = Status(said["status"]), said.get("deployed_app_config")
+        deployments = list(said["deployments"].values())
+        replicas = [each for d in deployments for each in d["replicas"]]
+        starting = [each for each in replicas if each["state"] == "STARTING"]
+        return Seen(
+            name,
+            status,
+            said.get("source", "declarative") != "imperative",
+            said.get("route_prefix") or (config or {}).get("route_prefix") or "",
+            config if isinstance(config, dict) else None,
+            _words([said["message"], *(each["message"] for each in deployments)]),
+            sum(each["state"] == _RUNNING for each in replicas),
+            sum(each["target_num_replicas"] for each in deployments),
+            bool(starting) and not any(each.get("node_id") for each in starting),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise UnreadableError(
+            f"the application {name} of Ray is not as Ray documents it ({type(exc).__name__}: "
+            f"{exc}); is this a newer version?"
+        ) from exc
+
+
+def _words(messages: list[str]) -> str:
+    """The last line of what deployments say, which is the replica's own; else of the application's.
+
+    Tracebacks are long, and hold what people wrote: a line of them is enough, without secrets.
+    """
+    texts = [text.strip() for text in (*messages[1:], messages[0]) if text.strip()]
+    last = texts[0].splitlines()[-1].strip() if texts else ""
+    return redact(printable(last))[:_MOST_SAID]
+
+
+def refusal_of(seen: Seen, mark: str, note: Note, *, adopt: bool) -> Refusal | None:
+    """Why an application must not be changed: it is somebody else's."""
+    if not seen.is_declared:
+        why = f"the application {seen.name} was deployed by a program (serve.run); delete it there"
+        return Refusal(Reason.NOT_OWNED, f"{why}, or choose another name")
+    other = seen.placed.mark
+    if other and other != mark:
+        why = f"the application {seen.name} belongs to {other}; choose another name"
+        return Refusal(Reason.NOT_OWNED, why)
+    if not other and not note.candidate and not adopt:
+        why = (
+            f"the application {seen.name} was not made by this environment; choose another name, "
+            "or take it over with `adopt: true` below spec"
+        )
+        return Refusal(Reason.NOT_OWNED, why)
+    return None
+
+
+def route_refusal(reading: Reading, application: Application) -> Refusal | None:
+    """Why an application cannot have its route: another one has it."""
+    for seen in reading.applications.values():
+        if seen.name != application.name and seen.route == application.route:
+            why = f"the route {application.route} is that of the application {seen.name}"
+            return Refusal("route_taken", f"{why}; declare another spec.route")
+    return None
+
+
+def live_of(
+    reading: Reading,
+    address: ServeAddress,
+    application: Application,
+    mark: str,
+    noted: Callable[[], Note],
+    *,
+    adopt: bool = False,
+) -> Live:
+    """What serves at an address, by what the cluster shows; `noted` is asked where that says too
+    little."""
+    seen = reading.applications.get(address.application)
+    taken = route_refusal(reading, application)
+    if seen is None:
+        missing = f"there is no application {address.application} on {address.host}"
+        return Live(Health(HealthCode.MISSING, missing), refusal=taken, place=address.key)
+    if seen.status is Status.DELETING:
+        deleting = Health(HealthCode.PROGRESSING, "it is being deleted")
+        return Live(deleting, place=address.key)
+    asked = not seen.placed.mark or seen.status not in (Status.RUNNING, Status.UNHEALTHY)
+    note = noted() if asked else NO_NOTE
+    refusal = refusal_of(seen, mark, note, adopt=adopt) or taken
+    config = seen.config or {}
+    in_service = served_config(seen, note)
+    live = Live(
+        _health(seen),
+        refusal=refusal,
+        model_text="" if in_service else "none",
+        settings=settings_of(in_service or config, application.deployment),
+        ours=seen.placed.mark == mark,
+        protected=seen.placed.protected,
+        place=address.key,
+    )
+    configured = seen.placed.ref
+    if in_service is None:
+        return replace(live, configured=configured)
+    served = placed_of(in_service).ref
+    if served is None:
+        live = replace(live, model_text=f"a model of {in_service.get('import_path')!s:.80}")
+    return replace(live, served=served, configured=None if configured == served else configured)
+
+
+def served_config(seen: Seen, note: Note) -> Config | None:
+    """The configuration whose replicas answer; None where nobody knows, or none does."""
+    if seen.config is None or seen.status in (Status.RUNNING, Status.UNHEALTHY):
+        return seen.config
+    return note.previous if note.candidate == fingerprint(seen.config) else None
+
+
+def _health(seen: Seen) -> Health:
+    match seen.status:
+        case Status.RUNNING:
+            return Health(HealthCode.HEALTHY)
+        case Status.DEPLOY_FAILED:
+            return Health(HealthCode.DEGRADED, f"it was not deployed: {seen.words or 'no reason'}")
+        case Status.UNHEALTHY:
+            return Health(HealthCode.DEGRADED, f"unhealthy: {seen.words or 'no reason'}")
+        case _:
+            return Health(HealthCode.PROGRESSING, deploying(seen))
+
+
+def deploying(seen: Seen) -> str:
+    """How far the start of an application is."""
+    where = "; the others wait for free resources" if seen.waiting else ""
+    replicas = f", {seen.running} of {seen.wanted} replicas run{where}" if seen.wanted else ""
+    return f"being deployed{replicas}{f' ({seen.words})' if seen.words else ''}"
+
+
+@dataclass(frozen=True)
+class Waited:
+    """How long an operation was waited for, and how long of that its application was unhealthy."""
+
+    total_s: float
+    unhealthy_s: float = 0.0
+
+
+def progress_of(seen: Seen | None, declared: str, waited: Waited, start_s: float) -> Progress:
+    """How far a write is, by what the cluster shows; `declared` is the fingerprint it was sent
+    with. It may take `start_s` seconds."""
+    if seen is None or seen.config is None:
+        why = "it is gone: somebody else replaced the applications of the cluster"
+        return Progress(OperationState.FAILED, why, Left.DOWN)
+    if fingerprint(seen.config) != declared:
+        why = "somebody else replaced its configuration meanwhile; apply again"
+        return Progress(OperationState.FAILED, why, Left.AS_BEFORE)
+    left = Left.CANDIDATE_DECLARED if seen.running else Left.DOWN
+    if seen.status is Status.DEPLOY_FAILED:
+        why = f"Ray did not deploy it: {seen.words or 'no reason was given'}"
+        return Progress(OperationState.FAILED, why, left)
+    if seen.status is Status.RUNNING or waited.unhealthy_s > UNHEALTHY_S:
+        return DONE  # of one that stays unhealthy, the answers decide
+    if seen.status is Status.UNHEALTHY:
+        return Progress(OperationState.RUNNING, f"unhealthy: {seen.words or 'no reason'}")
+    if waited.total_s > start_s:
+        why = f"it is still {deploying(seen)} after {start_s:g} s"
+        return Progress(OperationState.FAILED, why, left)
+    return Progress(OperationState.RUNNING, deploying(seen))

@@ -1,0 +1,154 @@
+"""The spec of a ServeApplication: as values, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConfigurationError
+from reconciler.platforms.ray.connection import ray_of
+from reconciler.platforms.ray.serve_config import (
+    BUILT,
+    DEPLOYMENT,
+    PACKAGE,
+    SURGE,
+    Application,
+    ServeAddress,
+    bytes_of,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+    from pathlib import Path
+
+    from reconciler.errors import Problem
+    from reconciler.model import Environment
+    from reconciler.platforms.platform import Block
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_READABLE = ("", "s3", "gs", "file")  # stores whose files a node can read by an identity of its own
+
+
+def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
+    """The address of a binding's spec; ValueError where nothing could be served or proved there."""
+    ray = ray_of(environment)
+    if "verify" in spec and not ray.serve:
+        raise ValueError(
+            "verify: nobody says where applications answer; add spec.ray.serve to the environment"
+        )
+    scheme = environment.store.parts[0]
+    if scheme not in _READABLE:
+        raise ValueError(
+            f"the nodes of a cluster cannot read models of {environment.store.url}; use a store "
+            "that they can: s3://, gs://, or a folder that all nodes share"
+        )
+    return ServeAddress(ray.host, spec["application"])
+
+
+def route_of(spec: Mapping[str, Any]) -> str:
+    """Where below the cluster's address the application answers."""
+    route: str = spec.get("route", f"/{spec['application']}")
+    return route
+
+
+def application_of(block: Block) -> Application:
+    """What the spec declares, besides model and settings."""
+    spec = block.data
+    verify = spec.get("verify", {})
+    wait = spec.get("startTimeout", "10m")
+    return Application(
+        name=spec["application"],
+        route=route_of(spec),
+        import_path=spec.get("importPath", BUILT),
+        deployment=spec.get("deployment", DEPLOYMENT),
+        folder=str(_folder(block)) if "code" in spec else "",
+        path=verify.get("path", ""),
+        answer=verify.get("answer", ""),
+        names=verify.get("model", ""),
+        start_s=int(wait[:-1]) * _SECONDS[wait[-1]],
+        protect=spec.get("protect", False),
+    )
+
+
+def settings_of(block: Block, _: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings that the spec owns, as people see them."""
+    from reconciler.platforms.ray.serve_code import digest_of
+
+    spec = block.data
+    owned = {
+        "route": route_of(spec),
+        "importPath": spec.get("importPath", BUILT),
+        **{f"args.{name}": text for name, text in spec.get("args", {}).items()},
+    }
+    if "importPath" not in spec or "deployment" in spec:
+        owned[SURGE] = text_of(SURGE, spec.get(SURGE, 100))
+    if "replicas" in spec:
+        owned["replicas"] = text_of("replicas", spec["replicas"])
+    for group in ("resources", "autoscaling"):
+        for name, value in spec.get(group, {}).items():
+            owned[f"{group}.{name}"] = _canonical(f"{group}.{name}", value)
+    if "code" in spec:
+        owned[PACKAGE] = digest_of(_folder(block), built="importPath" not in spec)[:12]
+    return owned
+
+
+def _canonical(name: str, value: object) -> str:
+    """A value as the cluster will show it: `0.50` is `0.5`."""
+    if isinstance(value, str):
+        return text_of(name, bytes_of(value) if name == "resources.memory" else float(value))
+    return text_of(name, value)
+
+
+def terms_of(block: Block) -> Mapping[str, str]:
+    """What is run on the cluster, and what is asked for the proof: people approve that. The digest
+    of the code is a setting, which is part of what they approve."""
+    spec = block.data
+    verify = spec.get("verify", {})
+    terms = {
+        "the application": spec.get("importPath", ""),
+        "where the probe is asked": f"{route_of(spec)}{verify.get('path', '')}" if verify else "",
+        "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
+        "startTimeout": spec.get("startTimeout", ""),
+    }
+    return {name: term for name, term in terms.items() if term}
+
+
+def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
+    """What could only fail on the cluster."""
+    spec = block.data
+    if "code" not in spec and "importPath" not in spec:
+        yield block.problem('"code" is missing: the folder with serve.py (or "importPath")')
+    if "replicas" in spec and "autoscaling" in spec:
+        why = "replicas are fixed or scaled; take out replicas or autoscaling"
+        yield block.problem(why, "replicas")
+    of_deployment = [n for n in ("replicas", "resources", "autoscaling", SURGE) if n in spec]
+    if "importPath" in spec and of_deployment and "deployment" not in spec:
+        why = "which deployment of your application is meant? name it in spec.deployment"
+        yield block.problem(why, of_deployment[0])
+    if "importPath" not in spec and "deployment" in spec:
+        why = "only an application of your own has named deployments; take it out"
+        yield block.problem(why, "deployment")
+    if "model" in spec.get("args", {}):
+        why = 'the argument "model" says which model is served; name yours otherwise'
+        yield block.problem(why, "args", "model")
+    if "code" in spec:
+        yield from _code_problems(block)
+
+
+def _code_problems(block: Block) -> Iterator[Problem]:
+    from reconciler.platforms.ray.serve_code import digest_of
+
+    folder = _folder(block)
+    built = "importPath" not in block.data
+    try:
+        digest_of(folder, built=built)
+        if built and not (folder / "serve.py").is_file():
+            yield block.problem(f"{folder} has no serve.py with load(path); add it", "code")
+    except ConfigurationError as exc:
+        yield block.problem(exc.message, "code")
+
+
+def _folder(block: Block) -> Path:
+    code: str = block.data["code"]
+    return (block.folder / code).resolve()
