@@ -232,7 +232,7 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
             why = f"job {base.job} was submitted and not started yet"
             return replace(base, message=why, noted=True)
         case JobState.RUNNING:
-            why = f"job {base.job} is running"
+            why = f"job {base.job} is running" + (f": {job.message}" if job.message else "")
             return replace(
                 base, state=ArtifactState.RUNNING, message=why, running_s=max(running_s, 0.0)
             )

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def real_ray() -> Iterator[RealRay]:
-    """A head with eight logical CPUs, on this machine, opened by a token."""
+    """A head with eight logical CPUs, on this machine, opened by a token.
+
+    RECONCILER_TEST_RAY="DASHBOARD-PORT TOKEN SERVE-PORT" takes one that `tests/ray/head.py` runs.
+    """
+    if running := os.environ.get("RECONCILER_TEST_RAY"):
+        port, token, serve_port = running.split()
+        ray = RealRay(token, serve_port=int(serve_port))
+        ray.ports["dashboard"] = int(port)
+        yield ray
+        return
     if find_spec("ray") is None:
         why = "Ray is not installed: pip install -e '.[ray]'"
         if os.environ.get("CI") == "true":

@@ -43,13 +43,14 @@ class RealRay:
 
     token: str
     cpus: int = 8
+    serve_port: int = 0
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rcr", dir="/tmp")))
 
     def __post_init__(self) -> None:
-        names = ("gcs", "dashboard", "client", "serve_port")
+        names = ("gcs", "dashboard", "client", "agent", "serve")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        self.serve_port = self.ports["serve_port"]
+        self.serve_port = self.serve_port or self.ports["serve"]
 
     @property
     def url(self) -> str:
@@ -69,7 +70,8 @@ class RealRay:
         }
 
     def start(self) -> None:
-        """Start the head, and wait until its dashboard knows the head node."""
+        """Start the head, and wait until its dashboard knows the head node, whose agent takes
+        jobs."""
         self._ray(
             "--head",
             "--node-ip-address=127.0.0.1",
@@ -77,6 +79,7 @@ class RealRay:
             f"--dashboard-port={self.ports['dashboard']}",
             "--dashboard-host=127.0.0.1",
             f"--ray-client-server-port={self.ports['client']}",
+            f"--dashboard-agent-listen-port={self.ports['agent']}",
             f"--temp-dir={self.folder}",
         )
         end = time.monotonic() + START_S
@@ -165,9 +168,11 @@ class RealRay:
 
     def _is_up(self) -> bool:
         try:
-            return any(node["is_head_node"] for node in self.nodes())
-        except (OSError, KeyError, ValueError, urllib.error.URLError):
+            heads = [node["node_ip"] for node in self.nodes() if node["is_head_node"]]
+            socket.create_connection((heads[0], self.ports["agent"]), timeout=5).close()
+        except (OSError, LookupError, ValueError, urllib.error.URLError):
             return False
+        return True
 
 
 def _kill(process: int) -> None:
@@ -179,7 +184,7 @@ if __name__ == "__main__":  # a Ray for trying things by hand, until a line or t
     ray = RealRay(secrets.token_hex(16))
     try:
         ray.start()
-        print(json.dumps({"url": ray.url, "token": ray.token, "serve_port": ray.serve_port}))
+        print(ray.ports["dashboard"], ray.token, ray.serve_port)
         sys.stdout.flush()
         sys.stdin.readline()
     finally:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from importlib import import_module, resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.platforms.platform import Connected, Kind, Platform
+from reconciler.model import canonical_json
+from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 from reconciler.platforms.ray.connection import (
     NAME,
     Ray,
@@ -18,15 +22,17 @@ from reconciler.platforms.ray.connection import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from reconciler.errors import Problem
     from reconciler.model import Binding, Environment, Recipe, SecretName
     from reconciler.platforms.contract import Target, Trainer
-    from reconciler.platforms.platform import Means
+    from reconciler.platforms.platform import Block, Means
     from reconciler.platforms.ray.cluster import Cluster
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
     ray = ray_of(environment)
 
+    @cache  # one for the whole run, so that it is asked once which cluster it is
     def cluster() -> Cluster:
         from reconciler.platforms.ray.client import Client
         from reconciler.platforms.ray.cluster import Cluster
@@ -39,8 +45,10 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
         return ServeApplications(ray, cluster(), environment.mark, means.store, means.http)
 
-    def trainer(recipe: Recipe) -> Trainer:
-        raise NotImplementedError(recipe.engine)
+    def trainer(_: Recipe) -> Trainer:
+        from reconciler.platforms.ray.jobs import RayJobs
+
+        return RayJobs(cluster(), Path(ray.root), means.store.uri)
 
     return Connected(target, trainer, {KIND: _key_prefix(environment)})
 
@@ -70,6 +78,24 @@ def _serve_kind() -> Kind:
     )
 
 
+def _how(training: Block, environment: Environment) -> How:
+    """What of a Model's training goes into the recipe, and where it runs for people to approve."""
+    from reconciler.platforms.commands import how_of
+
+    resources = dict(training.data.get("resources", {}))
+    custom = resources.pop("custom", {})
+    if custom:
+        resources["custom"] = canonical_json(custom)
+    how = how_of(training, **resources)
+    return replace(how, terms={**how.terms, "the cluster of the training": ray_of(environment).url})
+
+
+def _problems(training: Block) -> Iterable[Problem]:
+    from reconciler.platforms.commands import problems_of
+
+    return problems_of(training)
+
+
 def _secrets(ray: Ray, bindings: Iterable[Binding], kinds: Collection[str]) -> Iterator[SecretName]:
     needed = set(kinds) & set(KINDS) or any(b.recipe.engine == NAME for b in bindings)
     if ray.token is not None and needed:
@@ -85,6 +111,7 @@ PLATFORM = Platform(
     connection=parse,
     connect=_connect,
     kinds=KINDS,
+    engines={NAME: Engine(_how, _problems)},
     where=lambda ray: ray.host,
     place=lambda ray: ray.url,
     notice=notice_of,

@@ -1,0 +1,283 @@
+"""The engine `ray`: a command of the repository, run as a Ray Job on the nodes of a cluster.
+
+The id of a job follows from its training key and attempt, and a cluster takes an id once: of any
+number of submits one runs. So whatever a submit answers, the job is asked for by its id, and if it
+is there it is ours. A cluster that was restarted without its state has forgotten its jobs; such a
+job is lost, and the next attempt has another id.
+
+How a job ended tells who is to blame. With an exit code the command ended, and its last lines say
+why it failed. Without one the cluster lost it: a node died, or the package was gone.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from reconciler.errors import UnreadableError, WireError, printable, redact
+from reconciler.model import MANIFEST_FILE, MODEL
+from reconciler.platforms.commands import words_of
+from reconciler.platforms.contract import Job, JobState, Trainer
+from reconciler.platforms.ray.package import RUNNER, packed
+from reconciler.platforms.ray.serve_config import bytes_of
+from reconciler.stores.contract import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.platforms.contract import Order
+    from reconciler.platforms.ray.client import Client
+    from reconciler.platforms.ray.cluster import Cluster
+    from reconciler.platforms.ray.package import Package
+
+MOST_LINES = 10  # of a log that an error shows
+MOST_JOBS = 200  # Ray queues what finds no room; each job that runs has a process of its own
+ROOM_LASTS_S = 5.0  # how old a look at the free resources may be
+HERE = "{reconciler.folder}"  # stands for the folder of a job, which only its node knows
+# job_supervisor.py: Ray's own lines end here, and the command of the job is in the last of them
+_BEGUN = "Running entrypoint for job "
+_ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+class RayJobs(Trainer):
+    """Jobs of one cluster.
+
+    `root` is what the `code` folders of recipes are relative to, and `store` the URI of the store.
+    """
+
+    most_jobs = MOST_JOBS
+    forgets = True
+
+    def __init__(self, cluster: Cluster, root: Path, store: str) -> None:
+        self._cluster = cluster
+        self._root = root
+        self._store = store
+        self._packing = threading.Lock()
+        self._packages: dict[str, Package] = {}
+        self._seen = _Room()
+
+    def prepare(self, order: Order) -> str:
+        """The id that the job will have. RefusedError for code that cannot be sent."""
+        _words(order)
+        self._package(order)
+        return order.job
+
+    def start(self, job: str, order: Order) -> None:
+        """Submit the job, unless the cluster has it."""
+        client = self._cluster.writing()
+        if self._asked(client, job) is not None:
+            return
+        if order.attempt > 1:
+            self.cancel(f"{job.rpartition('-a')[0]}-a{order.attempt - 1}")
+        package = self._package(order)
+        self._upload(client, package)
+        try:
+            what = f"submitting job {job}"
+            client.post("/api/jobs/", what, json=self._submission(job, order, package))
+        except WireError:
+            # "already exists" is a 500 among others, and an answer may be lost: the id decides
+            if self._asked(client, job) is None:
+                raise
+
+    def look(self, job: str) -> Job:
+        """The job as it is now."""
+        client = self._cluster.reading()
+        found = self._asked(client, job)
+        if found is None:
+            self._cluster.reading_again()  # or it is missing because the cluster is another one
+            return Job(JobState.NOT_STARTED)
+        match found.get("status"):
+            case "SUCCEEDED":
+                return Job(JobState.FINISHED, "", _outputs(found, job))
+            case "FAILED":
+                return Job(JobState.FAILED, self._why_failed(job, found))
+            case "STOPPED":
+                return Job(JobState.CANCELLED, "it was stopped")
+            case "PENDING":
+                return self._waiting(client, found)
+            case "RUNNING":
+                return Job(JobState.RUNNING)
+        raise UnreadableError(f"job {job} has a state that Ray did not have before: {found}"[:300])
+
+    def cancel(self, job: str) -> None:
+        """Stop a job that has not ended; a job that is gone is fine."""
+        client = self._cluster.writing()
+        found = self._asked(client, job)
+        if found is not None and found.get("status") not in _ENDED:
+            client.post(f"/api/jobs/{job}/stop", f"stopping job {job}", expect=(200, 404))
+
+    def log(self, job: str) -> str:
+        """The last lines that the command printed, without secrets: a manifest keeps them."""
+        client = self._cluster.reading()
+        try:
+            answer = client.get(f"/api/jobs/{job}/logs", f"reading the log of job {job}")
+            text = answer.json_object().get("logs")
+        except WireError:  # the node that has it may be gone
+            return ""
+        return _last_lines(text) if isinstance(text, str) else ""
+
+    # --- what is sent -----------------------------------------------------------------------------
+
+    def _package(self, order: Order) -> Package:
+        """The package of the order's code; made once, for a thousand versions share it."""
+        code = dict(order.recipe.how).get("code")
+        with self._packing:
+            if order.recipe.code not in self._packages:
+                folder = None if code is None else self._root / code
+                self._packages[order.recipe.code] = packed(folder, order.recipe.code)
+            return self._packages[order.recipe.code]
+
+    def _upload(self, client: Client, package: Package) -> None:
+        path = f"/api/packages/gcs/{package.name}"
+        if client.find(path, "asking for the code") is not None:
+            return
+        client.put(path, "sending the code", content=package.content)
+        if client.find(path, "asking for the code") is None:
+            raise UnreadableError(f"{client.ray.host} took the code, and does not have it")
+
+    def _submission(self, job: str, order: Order, package: Package) -> dict[str, Any]:
+        """What Ray is told, and tells whoever asks: no grant and no other secret is in it."""
+        outputs = {role: (name, _place(order.outputs[role])) for role, name in order.recipe.outputs}
+        told = {
+            "job": job,
+            "command": _words(order),
+            "here": HERE,
+            "inputs": {name: _place(place) for name, place in order.inputs.items()},
+            "outputs": outputs,
+            "manifest": _place(order.outputs[MODEL]).rpartition("/")[0] + f"/{MANIFEST_FILE}",
+            "root": _place(Place(self._store)),
+            "timeout_s": order.timeout_s,
+        }
+        uris = {role: order.outputs[role].uri for role in outputs}
+        reserved, words = _resources(dict(order.recipe.how))
+        return {
+            "submission_id": job,
+            "entrypoint": f"python {RUNNER} {shlex.quote(json.dumps(told))}",
+            "runtime_env": {"working_dir": package.uri},
+            "metadata": {**order.labels, "outputs": json.dumps(uris), "resources": words},
+            **reserved,
+        }
+
+    # --- what is read -----------------------------------------------------------------------------
+
+    def _asked(self, client: Client, job: str) -> dict[str, Any] | None:
+        """The cluster's own words about a job; None where it says that it has no such job."""
+        answer = client.find(f"/api/jobs/{job}", f"asking for job {job}")
+        if answer is None:
+            return None
+        found = answer.json_object()
+        if found.get("submission_id") != job:
+            raise UnreadableError(f"asking for job {job}: the answer is about another one")
+        return found
+
+    def _why_failed(self, job: str, found: Mapping[str, Any]) -> str:
+        code, message = found.get("driver_exit_code"), str(found.get("message") or "")
+        if code is None:
+            first = (message.strip() or "it did not say why").splitlines()[0]
+            return redact(f"the cluster failed, not the command: {printable(first)[:300]}")
+        lines = self.log(job) or _last_lines(message)
+        shown = lines.replace("\n", " | ")  # a reason stands on one line, wherever it is shown
+        return f"exit code {code}" + (f"; its last lines: {shown}" if shown else "")
+
+    def _waiting(self, client: Client, found: Mapping[str, Any]) -> Job:
+        """A job that has no node yet. One in a queue, and one that asks for more than there is,
+        wait alike; one that is older than the head waits for ever (Ray 2.60 with Redis).
+        """
+        room = self._room(client)
+        submitted_ms = found.get("start_time")
+        if isinstance(submitted_ms, int | float) and submitted_ms < room.head_started_ms:
+            why = (
+                "the cluster lost it: it waited when the head was restarted, and nothing starts it"
+            )
+            return Job(JobState.FAILED, why)
+        wanted = (found.get("metadata") or {}).get("resources") or "a node"
+        free = f"; free are {room.free}" if room.free else ""
+        return Job(JobState.RUNNING, f"it waits for {wanted}{free}")
+
+    def _room(self, client: Client) -> _Room:
+        """When the head began, and which resources are free; one look serves all jobs a while."""
+        if time.monotonic() - self._seen.at > ROOM_LASTS_S:
+            started_ms = self._cluster.head_started_ms()
+            self._seen = _Room(time.monotonic(), started_ms, _free_resources(client))
+        return self._seen
+
+
+@dataclass(frozen=True)
+class _Room:
+    at: float = float("-inf")
+    head_started_ms: float = 0.0
+    free: str = ""
+
+
+def _free_resources(client: Client) -> str:
+    """The resources that the nodes have left, in words; "" where Ray does not say."""
+    try:
+        status = client.get("/api/cluster_status", "asking for free resources").json_object()
+        usage = status["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
+        return ", ".join(
+            f"{total - used:g} of {total:g} {name}"
+            for name, (used, total) in sorted(usage.items())
+            if not name.startswith(("node:", "memory", "objectStore"))
+        )
+    except (WireError, KeyError, TypeError, ValueError):
+        return ""
+
+
+def _words(order: Order) -> list[str]:
+    """The words of the command, as its node completes them."""
+    how = dict(order.recipe.how)
+    inputs = {name: _place(place) for name, place in order.inputs.items()}
+    given = {
+        "inputs": {
+            name: place if place.startswith("/") else f"{HERE}/inputs/{name}/{_base(place)}"
+            for name, place in inputs.items()
+        },
+        "parameters": dict(order.recipe.parameters),
+        "outputs": {role: f"{HERE}/outputs/{name}" for role, name in order.recipe.outputs},
+    }
+    return words_of(how["command"], given)
+
+
+def _place(place: Place) -> str:
+    """What a node is told: the path of a file that all share, or a URI without its grant."""
+    parts = urlsplit(place.uri)
+    return unquote(parts.path) if parts.scheme == "file" else place.uri
+
+
+def _base(place: str) -> str:
+    return unquote(place.rpartition("/")[2])
+
+
+def _resources(how: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """What a job reserves, for Ray and in words. Without any, Ray runs each on the head."""
+    cpus, gpus, memory = how.get("cpus", "1"), how.get("gpus", "0"), how.get("memory", "")
+    custom = json.loads(how.get("custom", "{}"))
+    reserved: dict[str, Any] = {
+        "entrypoint_num_cpus": float(cpus),
+        "entrypoint_num_gpus": float(gpus),
+        "entrypoint_resources": {name: float(amount) for name, amount in custom.items()},
+    }
+    if memory:
+        reserved["entrypoint_memory"] = int(bytes_of(memory))
+    amounts = {"CPU": cpus, "GPU": gpus, "of memory": memory or "0", **custom}
+    words = (f"{amount} {name}" for name, amount in amounts.items() if amount != "0")
+    return reserved, ", ".join(words)
+
+
+def _outputs(found: Mapping[str, Any], job: str) -> dict[str, Place]:
+    try:
+        return {role: Place(uri) for role, uri in json.loads(found["metadata"]["outputs"]).items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise UnreadableError(f"job {job} is not one that this program submitted") from exc
+
+
+def _last_lines(text: str) -> str:
+    lines = text.splitlines()
+    begun = max((n for n, line in enumerate(lines, 1) if line.startswith(_BEGUN)), default=0)
+    return redact("\n".join(printable(line) for line in lines[begun:][-MOST_LINES:]))

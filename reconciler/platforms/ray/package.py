@@ -1,0 +1,144 @@
+"""The code of a training as one zip that Ray unpacks on its nodes, named by the hash of its bytes.
+
+Equal files make equal bytes, so code that a cluster has is not sent again. The zip holds all that
+git tracks below the folder, but for files that no job needs (`IGNORED`) and those that `.rayignore`
+there names, and `runner.py` beside them. Ray's dashboard takes 100 MiB; a larger package is refused
+before anything is sent, with the names of the files that weigh most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import RefusedError
+from reconciler.platforms.code import digest_of, files_of
+from reconciler.platforms.ray import runner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RUNNER = "reconciler_job.py"
+IGNORE_FILE = ".rayignore"
+IGNORED = (
+    *(".git/", ".github/", ".venv/", "venv/", "__pycache__/", "*.pyc", ".DS_Store"),
+    *("node_modules/", ".ipynb_checkpoints/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
+)
+MOST_BYTES = 100 * 1024 * 1024  # of a body that the dashboard takes (aiohttp's client_max_size)
+_SHOWN = 5
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip knows
+
+
+@dataclass(frozen=True)
+class Package:
+    """A zip, and the name that its bytes give it."""
+
+    content: bytes
+
+    @property
+    def name(self) -> str:
+        """What it is called in the store of the cluster."""
+        return f"_ray_pkg_{hashlib.sha256(self.content).hexdigest()}.zip"
+
+    @property
+    def uri(self) -> str:
+        """What a job calls it."""
+        return f"gcs://{self.name}"
+
+
+def packed(folder: Path | None, digest: str) -> Package:
+    """The package of a folder whose files have the digest; of the runner alone where there is none.
+
+    RefusedError where they changed meanwhile, or cannot be sent.
+    """
+    files = {RUNNER: Path(runner.__file__)}
+    if folder is not None:
+        if digest_of(folder) != digest:
+            raise RefusedError(
+                f"the files below {folder} changed since this was planned; plan again"
+            )
+        for name in _wanted(folder):
+            if name == RUNNER:
+                raise RefusedError(f"{folder / name}: the name is taken by the runner; rename it")
+            files[name] = _inside(folder, name)
+    return Package(_zipped(files, folder))
+
+
+def _wanted(folder: Path) -> list[str]:
+    own = folder / IGNORE_FILE
+    lines = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
+    patterns = [*IGNORED, *(line.strip() for line in lines if line.strip()[:1] not in ("", "#"))]
+    return [name for name in files_of(folder) if not is_ignored(name, patterns)]
+
+
+def is_ignored(name: str, patterns: Iterable[str]) -> bool:
+    """Whether the last pattern that fits a file ignores it, as in a .gitignore.
+
+    A pattern without a slash fits a name at any depth; one with a slash begins at the folder; one
+    that ends in a slash fits folders only; `!` takes back.
+    """
+    ignored = False
+    for pattern in patterns:
+        again = pattern.startswith("!")
+        if _fits(name, pattern.removeprefix("!")):
+            ignored = not again
+    return ignored
+
+
+def _fits(name: str, pattern: str) -> bool:
+    parts = name.split("/")
+    wanted = pattern.strip("/").removeprefix("**/")
+    most = len(parts) - 1 if pattern.endswith("/") else len(parts)
+    above = ["/".join(parts[:count]) for count in range(1, most + 1)]  # the file, and its folders
+    if "/" in pattern.rstrip("/") and not pattern.startswith("**/"):
+        return any(
+            path.count("/") == wanted.count("/") and fnmatchcase(path, wanted) for path in above
+        )
+    return any(fnmatchcase(path.rpartition("/")[2], wanted) for path in above)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file itself; RefusedError for a link that leads out of the folder, or to a folder."""
+    path, real = folder / name, (folder / name).resolve()
+    if not real.is_relative_to(folder.resolve()):
+        raise RefusedError(
+            f"{path} is a link that leads out of the code, where no node could follow it; copy the "
+            "file, or name it in .rayignore"
+        )
+    if not real.is_file():
+        raise RefusedError(f"{path} is no file; a package holds files only; name it in .rayignore")
+    return real
+
+
+def _zipped(files: dict[str, Path], folder: Path | None) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = (0o755 if os.access(path, os.X_OK) else 0o644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            is_huge = path.stat().st_size >= 2**31
+            with path.open("rb") as file, archive.open(entry, "w", force_zip64=is_huge) as packing:
+                while chunk := file.read(2**20):
+                    packing.write(chunk)
+                    if buffer.tell() > MOST_BYTES:
+                        raise RefusedError(_too_large(files, folder))
+    if buffer.tell() > MOST_BYTES:  # with its list of files
+        raise RefusedError(_too_large(files, folder))
+    return buffer.getvalue()
+
+
+def _too_large(files: dict[str, Path], folder: Path | None) -> str:
+    weights = sorted(((path.stat().st_size, name) for name, path in files.items()), reverse=True)
+    heaviest = ", ".join(f"{name} ({size / 2**20:.1f} MiB)" for size, name in weights[:_SHOWN])
+    return (
+        f"the code in {folder} is larger than {MOST_BYTES // 2**20} MiB, and Ray takes no more; "
+        f"the heaviest files are {heaviest}; keep data in spec.training.inputs, or name "
+        f"files that no job needs in {IGNORE_FILE}"
+    )
