@@ -21,6 +21,7 @@ from reconciler.platforms.studio import classic_state, scoring
 from reconciler.platforms.studio.bes import parse_job
 from reconciler.platforms.studio.members import text
 from reconciler.platforms.studio.new import patched_model
+from reconciler.platforms.studio.new_arm import operation_state
 from reconciler.platforms.studio.new_creation import creation_body, make_creation
 from reconciler.platforms.studio.new_definition import (
     assets_with_credentials,
@@ -30,7 +31,6 @@ from reconciler.platforms.studio.new_definition import (
     with_payload,
     without_secrets,
 )
-from reconciler.platforms.studio.new_operation import operation_state
 from reconciler.platforms.studio.new_state import live_of
 from reconciler.stores.azure_blob import AzureBlob
 from reconciler.stores.azure_hosts import BlobHosts

@@ -845,7 +845,7 @@ _NOT_DECLARED = _mutations(
 )
 
 _ARM_LIST = _mutations(
-    "reconciler/platforms/studio/new_list.py",
+    "reconciler/platforms/studio/new_arm.py",
     (
         "a list of ARM that leads round in circles is followed",
         "if url in seen:",
@@ -871,7 +871,7 @@ _MEMBERS = _mutations(
 )
 
 _OPERATION = _mutations(
-    "reconciler/platforms/studio/new_operation.py",
+    "reconciler/platforms/studio/new_arm.py",
     (
         "an operation without a state has succeeded",
         'raise UnreadableError("the operation\'s answer has no status")',

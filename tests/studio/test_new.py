@@ -16,12 +16,12 @@ from reconciler.platforms.studio.new import (
     live_from_export,
     patched_model,
 )
+from reconciler.platforms.studio.new_arm import operation_state
 from reconciler.platforms.studio.new_definition import (
     parse_definition,
     payloads_location,
     with_payload,
 )
-from reconciler.platforms.studio.new_operation import operation_state
 from reconciler.platforms.studio.new_state import live_of
 from tests.studio.test_new_definition import (
     MODEL,

@@ -6,7 +6,8 @@ words), §4.4 (results), §4.7 (limits), §4.9 (what may be sent again).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, Unpack
 
 from reconciler.errors import NotFoundError, RejectedError, UnreadableError
 from reconciler.http.credentials import Bearer
@@ -18,9 +19,11 @@ from reconciler.platforms.studio.connection import FILES
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
+    from reconciler.http.asking import Sending
     from reconciler.http.client import Http
+    from reconciler.http.response import Response
     from reconciler.platforms.studio.connection import TrainingService
     from reconciler.platforms.studio.hosts import Hosts
     from reconciler.stores.azure_hosts import BlobHosts
@@ -59,34 +62,17 @@ class BatchExecution(Trainer):
 
     def prepare(self, order: Order) -> str:
         """The id of a new job. The answer is a JSON string; the job does not run yet (§4.1)."""
-        answer = self._http.request(
-            "POST",
-            f"{self._jobs}?{API_VERSION}",
-            credential=self._credential,
-            json=job_body(order, self._blobs),
-            what=f"submitting a job to training service {self._name}",
-        )
-        job = answer.json()
+        body = job_body(order, self._blobs)
+        job = self._ask("POST", "", "submitting a job", json=body).json()
         if not isinstance(job, str) or not job.strip():
             raise UnreadableError(f"training service {self._name} answered no job id")
         return self._checked(job.strip())
 
-    def _checked(self, job: str) -> str:
-        return path_id(job, f"the job that training service {self._name} handed out")
-
-    def _of(self, job: str) -> str:
-        return f"{self._jobs}/{self._checked(job)}"
-
     def start(self, job: str, order: Order) -> None:  # noqa: ARG002
         """Start a job; "cannot be started because it is in … state" means that it was (§4.3)."""
         try:
-            self._http.request(
-                "POST",
-                f"{self._of(job)}/start?{API_VERSION}",
-                credential=self._credential,
-                expect=range(200, 300),
-                what=f"starting job {job} of training service {self._name}",
-            )
+            path = f"/{self._checked(job)}/start"
+            self._ask("POST", path, f"starting job {job}", range(200, 300))
         except RejectedError as exc:
             # a detail code, below InvalidOperation (§4.8)
             if "CannotStartJob" not in (exc.code, *exc.details):
@@ -98,12 +84,7 @@ class BatchExecution(Trainer):
         How long a finished job can be read is unknown (§4.4 [U]); then it is MissingJobId (§4.8).
         """
         try:
-            answer = self._http.request(
-                "GET",
-                f"{self._of(job)}?{API_VERSION}",
-                credential=self._credential,
-                what=f"reading job {job} of training service {self._name}",
-            )
+            answer = self._ask("GET", f"/{self._checked(job)}", f"reading job {job}")
         except (NotFoundError, RejectedError) as exc:
             if "MissingJobId" not in (exc.code, *exc.details):
                 raise
@@ -112,16 +93,25 @@ class BatchExecution(Trainer):
 
     def cancel(self, job: str) -> None:
         """End a job; one that is gone is fine."""
-        try:
-            self._http.request(
-                "DELETE",
-                f"{self._of(job)}?{API_VERSION}",
-                credential=self._credential,
-                expect=range(200, 300),
-                what=f"cancelling job {job} of training service {self._name}",
-            )
-        except NotFoundError:
-            return
+        with contextlib.suppress(NotFoundError):
+            path = f"/{self._checked(job)}"
+            self._ask("DELETE", path, f"cancelling job {job}", range(200, 300))
+
+    def _checked(self, job: str) -> str:
+        return path_id(job, f"the job that training service {self._name} handed out")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        expect: Container[int] = (200,),
+        **sending: Unpack[Sending],
+    ) -> Response:
+        """The answer about the jobs of the service, or about a path below them."""
+        sending["credential"] = self._credential
+        url, what = f"{self._jobs}{path}?{API_VERSION}", f"{what} of training service {self._name}"
+        return self._http.request(method, url, expect=expect, what=what, **sending)
 
 
 def job_body(order: Order, blobs: BlobHosts) -> dict[str, Any]:

@@ -51,7 +51,7 @@ from reconciler.platforms.studio.marks import Described, Mark, described
 from reconciler.platforms.studio.members import flag, member, objects, text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Container, Iterable, Mapping
 
     from reconciler.model import AddressId, Binding, Environment, Model
     from reconciler.soon import Soon
@@ -173,15 +173,8 @@ class ClassicEndpoints(Target):
         if live.refusal is not None:
             raise RefusedError(f"{binding.address}: {live.refusal.message}")
         location = reference(self._grant(model.ref), self._hosts.blob)
-        resource = {"Name": live.asset, "Location": location}
-        self._http.request(
-            "PATCH",
-            self._reads.endpoint_url(service, _address(binding)),
-            credential=self._token,
-            json={"Resources": [resource]},
-            expect=range(200, 300),
-            what=f"updating {binding.address}",
-        )
+        body = {"Resources": [{"Name": live.asset, "Location": location}]}
+        self._write("PATCH", service, _address(binding), "updating", body)
         return ""
 
     def create(self, binding: Binding, model: Model) -> str:  # noqa: ARG002
@@ -192,7 +185,7 @@ class ClassicEndpoints(Target):
         where = _address(binding)
         service = self._service(where)
         with contextlib.suppress(NotFoundError):
-            if self._mark_of(self._reads.endpoint(service, where)).is_of(self._mark):
+            if _mark_of(self._reads.endpoint(service, where)).is_of(self._mark):
                 return ""
             raise RefusedError(f"{where}: it was created meanwhile; plan again")
         owned = dict(binding.settings)
@@ -234,17 +227,11 @@ class ClassicEndpoints(Target):
             endpoint = self._reads.endpoint(service, address)
         except NotFoundError:
             return ""
-        ours = self._mark_of(endpoint).is_of(self._mark)
+        ours = _mark_of(endpoint).is_of(self._mark)
         if (keep := keep_of(service, endpoint)) or not ours:
             why = keep.message if keep else "it does not carry the mark of this environment"
             raise RefusedError(f"{address}: {why}")
-        self._http.request(
-            "DELETE",
-            self._reads.endpoint_url(service, address),
-            credential=self._token,
-            expect=(*range(200, 300), 404),
-            what=f"deleting {address}",
-        )
+        self._write("DELETE", service, address, "deleting", expect=(*range(200, 300), 404))
         return ""
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
@@ -258,24 +245,17 @@ class ClassicEndpoints(Target):
             name, ident = text(service, "Name"), text(service, "Id")
             shown = name if times[name] == 1 else ident
             for endpoint in self._reads.endpoints_by(service, name, ident):
-                if self._mark_of(endpoint).is_of(self._mark):
-                    at = [self._at(each, endpoint) for each in (shown, name, ident)]
+                if _mark_of(endpoint).is_of(self._mark):
+                    called = text(endpoint, "Name")
+                    at = [
+                        ClassicAddress(self._workspace, each, called)
+                        for each in (shown, name, ident)
+                    ]
                     if not any(where.id in declared for where in at):
-                        found.append(self._owned(service, endpoint, at[0]))
+                        protected = _mark_of(endpoint).protected
+                        keep = keep_of(service, endpoint)
+                        found.append(Owned("ClassicEndpoint", called, at[0], protected, keep))
         return tuple(found)
-
-    def _owned(
-        self, service: Mapping[str, Any], endpoint: Mapping[str, Any], where: ClassicAddress
-    ) -> Owned:
-        protected = self._mark_of(endpoint).protected
-        keep = keep_of(service, endpoint)
-        return Owned("ClassicEndpoint", where.endpoint, where, protected=protected, keep=keep)
-
-    def _at(self, service: str, endpoint: Mapping[str, Any]) -> ClassicAddress:
-        return ClassicAddress(self._workspace, service, text(endpoint, "Name"))
-
-    def _mark_of(self, endpoint: Mapping[str, Any]) -> Mark:
-        return described(text(endpoint, "Description")).mark
 
     def _put(
         self,
@@ -294,19 +274,30 @@ class ClassicEndpoints(Target):
             "PreventUpdate": prevent,
         }
         try:
-            self._http.request(
-                "PUT",
-                self._reads.endpoint_url(service, where),
-                credential=self._token,
-                json=body,
-                expect=range(200, 300),
-                what=f"writing {where}",
-            )
+            self._write("PUT", service, where, "writing", body)
         except (RejectedError, ConflictError) as exc:
             raise RefusedError(
                 f"{where}: the service refuses it: {exc.message}; a free workspace has at most 3 "
                 "endpoints per web service, all of them with throttleLevel: Low"
             ) from exc
+
+    def _write(
+        self,
+        method: str,
+        service: Mapping[str, Any],
+        where: ClassicAddress,
+        doing: str,
+        body: Mapping[str, Any] | None = None,
+        expect: Container[int] = range(200, 300),
+    ) -> None:
+        self._http.request(
+            method,
+            self._reads.endpoint_url(service, where),
+            credential=self._token,
+            json=body,
+            expect=expect,
+            what=f"{doing} {where}",
+        )
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer to the probe, with the endpoint's own primary key."""
@@ -337,3 +328,7 @@ class ClassicEndpoints(Target):
 def _address(binding: Binding) -> ClassicAddress:
     assert isinstance(binding.address, ClassicAddress)
     return binding.address
+
+
+def _mark_of(endpoint: Mapping[str, Any]) -> Mark:
+    return described(text(endpoint, "Description")).mark

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.http.client import Http
     from reconciler.http.credentials import Bearer
+    from reconciler.http.response import Response
     from reconciler.platforms.studio.classic_state import ClassicAddress
     from reconciler.soon import Soon
 
@@ -76,12 +77,7 @@ class Reads:
     def endpoint(self, service: Mapping[str, Any], where: ClassicAddress) -> dict[str, Any]:
         """The endpoint as it is now; NotFoundError when the service has none of this name."""
         try:
-            answer = self._http.request(
-                "GET",
-                self.endpoint_url(service, where),
-                credential=self._token,
-                what=f"reading {where}",
-            )
+            answer = self._read(self.endpoint_url(service, where), f"reading {where}")
         except NotFoundError:
             self._found.pop(where.service, None)
             raise
@@ -94,12 +90,8 @@ class Reads:
 
     def endpoints(self, service: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Every endpoint of a service, by one request, as far as its list says."""
-        answer = self._http.request(
-            "GET",
-            f"{self._service_url(service)}/endpoints",
-            credential=self._token,
-            what=f'listing the endpoints of Classic web service "{text(service, "Name")}"',
-        )
+        what = f'listing the endpoints of Classic web service "{text(service, "Name")}"'
+        answer = self._read(f"{self._service_url(service)}/endpoints", what)
         found = answer.json_list()
         if not all(isinstance(one, dict) and text(one, "Name") for one in found):
             raise answer.unreadable("a list of endpoints with a Name each")
@@ -116,9 +108,7 @@ class Reads:
         """Every web service of the workspace, as far as its list says."""
         if self._lists is not None:
             return self._lists.every()
-        answer = self._http.request(
-            "GET", self._base, credential=self._token, what="listing the Classic web services"
-        )
+        answer = self._read(self._base, "listing the Classic web services")
         found = [service for service in answer.json_list() if isinstance(service, dict)]
         for service in found:
             check_is_of(service, answer.what, WorkspaceId=self._workspace)
@@ -134,6 +124,9 @@ class Reads:
         known = self._lists.of(where.service) if self._lists is not None else None
         return known.by_name.get(where.endpoint) if known is not None else None
 
+    def _read(self, url: str, what: str) -> Response:
+        return self._http.request("GET", url, credential=self._token, what=what)
+
     def endpoint_url(self, service: Mapping[str, Any], where: ClassicAddress) -> str:
         """Where an endpoint is read and written."""
         return f"{self._service_url(service)}/endpoints/{path_part(where.endpoint, str(where))}"
@@ -146,12 +139,8 @@ class Reads:
 
     def _service_by_id(self, service_id: str) -> dict[str, Any] | Live:
         try:
-            answer = self._http.request(
-                "GET",
-                f"{self._base}/{service_id}",
-                credential=self._token,
-                what=f"reading Classic web service {service_id}",
-            )
+            what = f"reading Classic web service {service_id}"
+            answer = self._read(f"{self._base}/{service_id}", what)
         except NotFoundError as exc:
             return no_service(exc.message)
         service = answer.json_object()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -11,7 +11,9 @@ from reconciler.errors import UnreadableError
 from reconciler.http.response import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+_Kind = TypeVar("_Kind")
 
 
 def member(value: Mapping[str, Any], name: str) -> Any:
@@ -38,12 +40,32 @@ def without(value: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 def text(value: Mapping[str, Any], name: str) -> str:
     """The text member `name`; "" when it is absent or null; UnreadableError on what is none."""
+    return whole(_typed(value, name, str, "text"), name)
+
+
+def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object member `name`; {} when it is absent or null; UnreadableError on another type."""
+    return _typed(value, name, dict, "an object")
+
+
+def texts(value: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The object member `name`, whose members are texts; {} when it is absent or null."""
+    found = objects(value, name)
+    return {key: text(found, key) for key in found}
+
+
+def lists(value: Mapping[str, Any], name: str) -> list[Any]:
+    """The list member `name`; [] when it is absent or null; UnreadableError on another type."""
+    return _typed(value, name, list, "a list")
+
+
+def _typed(value: Mapping[str, Any], name: str, kind: Callable[[], _Kind], words: str) -> _Kind:
     found = member(value, name)
     if found is None:
-        return ""
-    if not isinstance(found, str):
-        raise UnreadableError(f"{name} is {type(found).__name__}, not text")
-    return whole(found, name)
+        return kind()
+    if not isinstance(found, cast("type[_Kind]", kind)):
+        raise UnreadableError(f"{name} is {type(found).__name__}, not {words}")
+    return found
 
 
 def whole(found: str, name: str) -> str:
@@ -54,26 +76,6 @@ def whole(found: str, name: str) -> str:
         found.encode()
     except UnicodeEncodeError as exc:
         raise UnreadableError(f"{name} holds half a character") from exc
-    return found
-
-
-def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The object member `name`; {} when it is absent or null; UnreadableError on another type."""
-    found = member(value, name)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise UnreadableError(f"{name} is {type(found).__name__}, not an object")
-    return found
-
-
-def lists(value: Mapping[str, Any], name: str) -> list[Any]:
-    """The list member `name`; [] when it is absent or null; UnreadableError on another type."""
-    found = member(value, name)
-    if found is None:
-        return []
-    if not isinstance(found, list):
-        raise UnreadableError(f"{name} is {type(found).__name__}, not a list")
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import quote, urlsplit
 
 from reconciler.errors import (
@@ -27,7 +27,8 @@ from reconciler.platforms.studio.blobs import fetch
 from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import tagged, with_protection
-from reconciler.platforms.studio.members import check_is_of, objects, text
+from reconciler.platforms.studio.members import check_is_of, text, texts
+from reconciler.platforms.studio.new_arm import operation_state, read_list
 from reconciler.platforms.studio.new_creation import creation_body, make_creation
 from reconciler.platforms.studio.new_definition import (
     Definition,
@@ -37,17 +38,15 @@ from reconciler.platforms.studio.new_definition import (
     with_payload,
     without_secrets,
 )
-from reconciler.platforms.studio.new_list import read_list
-from reconciler.platforms.studio.new_operation import operation_state
 from reconciler.platforms.studio.new_settings import with_settings
 from reconciler.platforms.studio.new_state import keep, live_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from reconciler.http.asking import Sending
     from reconciler.http.response import Response
     from reconciler.model import AddressId, Binding, Environment, Model
-    from reconciler.soon import Soon
 
 __all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
 
@@ -122,7 +121,11 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
 
 
 class WebServices(Target):
-    """The New web services of one environment."""
+    """The New web services of one environment.
+
+    There is nothing to survey: a list of ARM is sparse, so each definition is read by its own GET
+    (§3.2).
+    """
 
     can = Can(create=True, delete=True)
 
@@ -135,10 +138,6 @@ class WebServices(Target):
         self._token = connection.arm
         self._doors = scoring.Doors(connection.http)
         self._token.check()
-
-    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> WebServices:  # noqa: ARG002
-        """Itself: a list of ARM is sparse, so every definition is read by its own GET (§3.2)."""
-        return self
 
     def observe(self, binding: Binding) -> Live:
         """What the service's definition says now."""
@@ -165,14 +164,13 @@ class WebServices(Target):
         """
         if self._definition(binding.address) is not None:
             raise ConflictError(f"{binding.address} is there by now; it is not overwritten")
-        answer = self._http.request(
+        answer = self._ask(
             "PUT",
-            self._url(binding.address),
-            credential=self._token,
+            binding.address,
+            f"creating {binding.address}",
+            expect=STARTED,
             json=creation_body(binding, model.ref, self._environment, self._secret),
             headers={"If-None-Match": "*"},
-            expect=STARTED,
-            what=f"creating {binding.address}",
             once=True,
         )
         if answer.status == 200:  # §3.2: 201 creates, 200 updates
@@ -197,14 +195,8 @@ class WebServices(Target):
             return ""
         if why := keep(definition, _of(address).path, self._environment.mark):
             raise RefusedError(f"{address}: {why.message}")
-        answer = self._http.request(
-            "DELETE",
-            self._url(address),
-            credential=self._token,
-            expect=(*STARTED, 204),
-            what=f"deleting {address}",
-        )
-        return _operation(answer, address)
+        what = f"deleting {address}"
+        return _operation(self._ask("DELETE", address, what, expect=(*STARTED, 204)), address)
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The services with this environment's mark that git does not declare.
@@ -213,7 +205,9 @@ class WebServices(Target):
         """
         mark, found = self._environment.mark, []
         for one, item in self._listed():
-            if one.id in declared or _is_another(objects(item, "tags"), mark):
+            listed = texts(item, "tags")
+            foreign = listed and not tagged(listed).is_of(mark)
+            if foreign or one.id in declared:
                 continue
             definition = self._definition(one)
             if definition is not None and (tags := tagged(definition.tags)).is_of(mark):
@@ -263,12 +257,8 @@ class WebServices(Target):
         base = self._there(binding).swagger_location.removesuffix(SWAGGER)
         if not base:
             raise UnreadableError(f"{binding.address} has no swaggerLocation, so no scoring URL")
-        keys = self._http.request(
-            "GET",
-            self._url(binding.address, "/listKeys"),
-            credential=self._token,
-            what=f"reading the keys of {binding.address}",
-        ).json_object()
+        what = f"reading the keys of {binding.address}"
+        keys = self._ask("GET", binding.address, what, "/listKeys").json_object()
         return base, Bearer(text(keys, "primary"), self._hosts.scoring_origins)
 
     def export(self, binding: Binding) -> dict[str, Any]:
@@ -287,14 +277,8 @@ class WebServices(Target):
         return definition, live
 
     def _patch(self, binding: Binding, body: Mapping[str, Any]) -> str:
-        answer = self._http.request(
-            "PATCH",
-            self._url(binding.address),
-            credential=self._token,
-            json=body,
-            expect=STARTED,
-            what=f"updating {binding.address}",
-        )
+        what = f"updating {binding.address}"
+        answer = self._ask("PATCH", binding.address, what, expect=STARTED, json=body)
         return _operation(answer, binding.address)
 
     def _there(self, binding: Binding) -> Definition:
@@ -313,9 +297,7 @@ class WebServices(Target):
         Any other 404, of a proxy or of a payload that is gone, says nothing of the service.
         """
         try:
-            answer = self._http.request(
-                "GET", self._url(address), credential=self._token, what=f"reading {address}"
-            )
+            answer = self._ask("GET", address, f"reading {address}")
         except NotFoundError as exc:
             if ABSENT in (exc.code, *exc.details):
                 return None
@@ -327,10 +309,21 @@ class WebServices(Target):
         payload = fetch(self._http, self._hosts.blob, where)
         return with_payload(document, payload.json_object())
 
-    def _url(self, address: Address, below: str = "") -> str:
-        path = _of(address).path
+    def _ask(
+        self,
+        method: str,
+        address: Address,
+        what: str,
+        below: str = "",
+        *,
+        expect: tuple[int, ...] = (200,),
+        **sending: Unpack[Sending],
+    ) -> Response:
+        """The answer about a service, or about a path below it."""
         path_part(_of(address).name, f"the name of {address}")
-        return f"{self._hosts.arm}{path}{below}?api-version={API_VERSION}"
+        url = f"{self._hosts.arm}{_of(address).path}{below}?api-version={API_VERSION}"
+        sending["credential"] = self._token
+        return self._http.request(method, url, expect=expect, what=what, **sending)
 
 
 def _of(address: Address) -> WebServiceAddress:
@@ -344,11 +337,6 @@ def _operation(answer: Response, address: Address) -> str:
         where = _of(address)
         check_is_of(answer.json_object(), answer.what, id=where.path, name=where.name)
     return str(answer.headers.get("Azure-AsyncOperation", ""))
-
-
-def _is_another(tags: Mapping[str, Any], mark: str) -> bool:
-    """Whether an item of a list says by its tags that it is not this environment's."""
-    return bool(tags) and not tagged({name: text(tags, name) for name in tags}).is_of(mark)
 
 
 def _missing(where: WebServiceAddress) -> str:

@@ -20,6 +20,7 @@ from reconciler.platforms.studio.members import (
     objects,
     spelled,
     text,
+    texts,
     whole,
     without,
 )
@@ -70,11 +71,11 @@ def parse_definition(document: object) -> Definition:
     """The definition in a GET answer or an exported file; UnreadableError if it is not one."""
     if not isinstance(document, dict) or not isinstance(member(document, "properties"), dict):
         raise UnreadableError('not a web service definition: it has no object "properties"')
-    properties, tags = objects(document, "properties"), objects(document, "tags")
+    properties = objects(document, "properties")
     return Definition(
         name=text(document, "name"),
         location=text(document, "location"),
-        tags={name: text(tags, name) for name in tags},
+        tags=texts(document, "tags"),
         assets=_assets(properties),
         package=objects(properties, "package"),
         read_only=flag(properties, "readOnly"),

@@ -1,0 +1,78 @@
+"""What Azure Resource Manager answers besides a definition: lists of resources, and operations.
+
+Facts: STUDIO_PROTOCOL.md §3.2 (`{value: [sparse], nextLink}`), §3.6 (long-running operations).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+from reconciler.platforms.contract import DONE, OperationState, Progress
+from reconciler.platforms.studio.members import member, objects, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.http.client import Http
+    from reconciler.http.credentials import Credential
+
+MOST_PAGES = 1_000  # a resource group holds 800 resources of a kind
+# What ends an operation. ARM writes "Canceled"; the other spelling costs nothing.
+FAILED_STATES = ("failed", "canceled", "cancelled")
+
+
+def read_list(http: Http, credential: Credential, url: str, what: str) -> list[dict[str, Any]]:
+    """Every item of the list at `url`; raises WireError unless all of its pages were read.
+
+    The credential refuses a `nextLink` that leads to another host.
+    """
+    found: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    firsts: set[str] = set()
+    while url:
+        if url in seen:
+            raise UnreadableError(f"{what}: page {len(seen):,} leads back to one that was read")
+        if len(seen) >= MOST_PAGES:
+            raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
+        seen.add(url)
+        answer = http.request("GET", url, credential=credential, what=what)
+        page = answer.json_object()
+        items = member(page, "value")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise answer.unreadable('a page with a list "value" of objects')
+        first = text(items[0], "id") if items else ""
+        if first in firsts:
+            raise UnreadableError(f"{what}: page {len(seen):,} is one that was read before")
+        firsts.update(filter(None, [first]))
+        found.extend(items)
+        url = text(page, "nextLink")
+    return found
+
+
+def operation_state(document: Mapping[str, Any]) -> Progress:
+    """How far an operation is; UnreadableError where its answer does not say.
+
+    The wire says `status` where the swagger says `provisioningState`; failures come as
+    `errorInfo` (swagger) or `error` (ARM convention): both are read (§3.6 [U]).
+    """
+    nested = objects(document, "properties")
+    state = text(document, "status") or text(document, "provisioningState")
+    state = state or text(nested, "provisioningState")
+    if not state:
+        raise UnreadableError("the operation's answer has no status")
+    if state.casefold() == "succeeded":
+        return DONE
+    if state.casefold() in FAILED_STATES:
+        error = objects(document, "error") or objects(document, "errorInfo")
+        details = member(error, "details")  # whatever it is, it must not hide the failure
+        listed = details if isinstance(details, list) else []
+        parts = [
+            f"{text(part, 'code')}: {text(part, 'message')}".strip(": ")
+            for part in (error, *(d for d in listed if isinstance(d, dict)))
+        ]
+        reasons = "; ".join(filter(None, parts)) or "the service gave no reason"
+        return Progress(OperationState.FAILED, f"the update ended as {state}: {reasons}")
+    done = member(document, "percentComplete")
+    is_share = isinstance(done, int | float) and 0 <= done <= 1
+    return Progress(OperationState.RUNNING, f"{state} {done:.0%}" if is_share else state)
