@@ -118,12 +118,13 @@ def connect(
     secret = _secrets(wanted, environ)
     clock = clock or SystemClock(stop)
     emulator = emulator_of(environment, environ)
-    folder = Path(environment.source.path).parent
+    folder, bound = Path(environment.source.path).parent, bound_origins(environ)
 
     def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
         key = secret(at.key) if at.key else ""
         heard = http.halted_by(halted)
-        store = open_store(at.url, key, Opening(heard, clock.now, folder, emulator, halted))
+        opening = Opening(heard, clock.now, folder, emulator, bound, halted)
+        store = open_store(at, key, opening)
         return store.reading() if http.only_reads else store
 
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
@@ -132,7 +133,7 @@ def connect(
 
     token = token or tokens(http, environ)
     http = http.halted_by(stop.halted)
-    grant, bound = _grants(store, data), bound_origins(environ)
+    grant = _grants(store, data)
     means = Means(http, environ, secret, grant, token, store, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     of_kind = {kind: connected[p.name] for p, _ in _connected(environment) for kind in p.kinds}
@@ -200,7 +201,7 @@ def store_base(environment: Environment, emulator: str | None = None) -> str:
         folder = Path(environment.source.path).parent
         environ = {EMULATOR_VARIABLE: emulator} if emulator else None
         opening = Opening(http, time.time, folder, emulator_of(environment, environ))
-        return open_store(environment.store.url, NO_KEY, opening).base
+        return open_store(environment.store, NO_KEY, opening).base
 
 
 def _kinds(wanted: Desired) -> set[str]:

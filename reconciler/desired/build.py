@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from reconciler.model import (
     METRICS,
     MODEL,
     MOST_BINDINGS,
+    Auth,
     Creation,
     Environment,
     Recipe,
@@ -58,12 +59,11 @@ def environment(
                 problems += exc.problems
     store, data = _store(document, "store"), _store(document, "data")
     for trail, said in (("store", store), ("data", data)):
-        if said is not None and said.parts[0] and said.key is None:
-            why = f"{said.url} needs a key; write {{url: {said.url}, key: env:NAME}}"
-            problems.append(problem(document.at("spec", trail), f"spec.{trail}: {why}"))
-        if said is not None and not said.parts[0] and said.key is not None:
-            why = f"spec.{trail}.key: a folder is opened without a key; take it out"
-            problems.append(problem(document.at_key("spec", trail, "key"), why))
+        for part, why in _needless(said) if said is not None else ():
+            written = document.data["spec"][trail]
+            if isinstance(written, dict) and part in written:
+                place = document.at_key("spec", trail, part)
+                problems.append(problem(place, f"spec.{trail}.{part}: {why}; take it out"))
     if problems or store is None:
         return None, problems
     where = (platforms[name].where(connection) or name for name, connection in connections.items())
@@ -86,17 +86,33 @@ def environment(
     return made, []
 
 
+def _needless(store: StoreUrl) -> Iterator[tuple[str, str]]:
+    """What may stand beside the URL of no such store, and why."""
+    scheme = store.parts[0]
+    if scheme in ("", "file"):
+        for part in ("key", "endpoint", "region", "auth"):
+            yield part, f"a folder is opened without {'a key' if part == 'key' else 'it'}"
+    if scheme != "s3":
+        yield "region", "only a bucket of S3 is in a region that must be known"
+    if scheme != "az":
+        yield "auth", "it says how to sign in to Azure, and this is no store of Azure"
+    elif store.key is not None:
+        yield "auth", "a store with a key is opened by the key"
+
+
 def _store(document: Document, name: str) -> StoreUrl | None:
-    """The store of that name; what is in the account of `store` is opened by its key."""
+    """The store of that name; what is in the account or bucket of `store` is opened as it is."""
     said = document.data["spec"].get(name)
     if said is None:
         return None
     if isinstance(said, dict):
         key = secret_name(document, "spec", name, "key") if "key" in said else None
-        return StoreUrl(said["url"], key)
+        auth = Auth(said.get("auth", Auth.DEFAULT))
+        return StoreUrl(said["url"], key, said.get("endpoint", ""), said.get("region", ""), auth)
     home = _store(document, "store") if name != "store" else None
     made = StoreUrl(said)
-    return StoreUrl(said, home.key) if home and home.parts[:2] == made.parts[:2] else made
+    alike = home is not None and home.parts[:2] == made.parts[:2]
+    return replace(home, url=said) if home is not None and alike else made
 
 
 @dataclass(frozen=True)
@@ -364,7 +380,6 @@ class _Making:
         self, inputs: tuple[tuple[str, str], ...], engine: Engine, data: StoreUrl
     ) -> None:
         """Complain where the binding's values turn an input into something else than a path."""
-        scheme, _, container = data.parts
         for port, path in inputs:
             trail = _trail(self._model, "inputs", port)
             first, _, rest = path.partition("/")
@@ -372,7 +387,7 @@ class _Making:
                 message = f'spec.model: the input "{port}" becomes "{path}", which '
                 place = self._binding.at("spec", "model")
                 self.problems.append(problem(place, message + hint_of("dataPath")))
-            elif scheme and not container and not (rest and is_a("container", first)):
+            elif data.has_containers and not (rest and is_a("container", first)):
                 why = hint_of("container") if rest else "names no file in a container"
                 said = f'{".".join(trail)}: "{first}" {why}'
                 self.problems.append(problem(self._model.at(*trail), said))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from reconciler.auth import Auth
 from reconciler.model.places import NOWHERE, Address, Source
 from reconciler.model.versions import Recipe, Rule, Version, canonical_json, training_key
 
@@ -25,24 +26,42 @@ class SecretName:
 
 @dataclass(frozen=True)
 class StoreUrl:
-    """Where a store is: `az://account/container`, or a folder; `key` names what opens it."""
+    """Where a store is: `az://account/container`, `s3://bucket/prefix`, `gs://…`, or a folder.
+
+    `key` names what opens it; without one it is opened by the identity of whoever runs the program.
+    `endpoint` is the server that has it, "" for its cloud's own; `region` is where a bucket is, ""
+    where its cloud is asked. `auth` is the way to sign in where there is no key.
+    """
 
     url: str
     key: SecretName | None = None
+    endpoint: str = ""
+    region: str = ""
+    auth: Auth = Auth.DEFAULT
 
     @property
     def named(self) -> str:
-        """It without its scheme, as people know it: `account/container`."""
-        return self.url.partition("://")[2] or self.url
+        """It as people know it: a container of Azure as `account/container`, others whole, and
+        which server has it where that is not its cloud's own."""
+        place = self.url.removeprefix("az://")
+        return f"{place} at {self.endpoint}" if self.endpoint else place
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """Scheme ("" of a folder), account or folder, and container ("" where none is named)."""
+        """Scheme ("" of a path), account, bucket or folder, and what is named below it, or ""."""
         scheme, separator, rest = self.url.partition("://")
         if not separator:
             return "", self.url, ""
+        if scheme == "file":
+            return scheme, rest, ""
         account, _, container = rest.partition("/")
         return scheme, account, container
+
+    @property
+    def has_containers(self) -> bool:
+        """Whether names in it begin with a container: it is a whole account of Azure."""
+        scheme, _, container = self.parts
+        return scheme == "az" and not container
 
 
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise

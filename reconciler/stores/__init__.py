@@ -1,7 +1,7 @@
 """Where models, manifests, records and the lock live. One file per kind of store, one line here.
 
-The module of a kind has `open_at(rest, key, opening)`: the store at what follows the scheme, opened
-by the value of its key ("" where it has none).
+The module of a kind has `open_at(at, key, opening)`: the store at a URL of its scheme, opened by
+the value of its key ("" where it has none).
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.http.client import Http
+    from reconciler.http.urls import Origin
+    from reconciler.model import StoreUrl
     from reconciler.stores.contract import Store
 
 KINDS = {
     "az": "reconciler.stores.azure_blob",
+    "s3": "reconciler.stores.s3",
+    "gs": "reconciler.stores.gcs",
     "file": "reconciler.stores.folder",
 }
 
@@ -30,23 +34,25 @@ class Opening:
     """What stores are opened with: a client, a clock, and where things are on this machine.
 
     A path that is not absolute begins at `folder`. `emulator` is the base URL of the emulator, ""
-    where stores are in their clouds. `halted` says why nothing may be written any more, "" while it
-    may; the client is told the same.
+    where stores are in their clouds. `bound` are the origins that secrets may go to beside the
+    hosts of a cloud. `halted` says why nothing may be written any more, "" while it may; the client
+    is told the same.
     """
 
     http: Http
     clock: Callable[[], float]
     folder: Path
     emulator: str = ""
+    bound: frozenset[Origin] = frozenset()
     halted: Callable[[], str] = str
 
 
-def open_store(url: str, key: str, opening: Opening) -> Store:
-    """The store at `az://account/container`, `file:///…` or the path of a folder."""
-    scheme, separator, rest = url.partition("://")
-    kind = KINDS.get(scheme if separator else "file")
+def open_store(at: StoreUrl, key: str, opening: Opening) -> Store:
+    """The store at `az://account/container`, `s3://…`, `gs://…`, `file:///…` or a folder's path."""
+    scheme = at.parts[0]
+    kind = KINDS.get(scheme or "file")
     if kind is None:
         known = ", ".join(f"{name}://" for name in KINDS)
-        raise ConfigurationError(f"{url}: no store is called {scheme}; write one of {known}")
-    store: Store = import_module(kind).open_at(rest if separator else url, key, opening)
+        raise ConfigurationError(f"{at.url}: no store is called {scheme}; write one of {known}")
+    store: Store = import_module(kind).open_at(at, key, opening)
     return store

@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 import secrets
 import time
 from dataclasses import replace
@@ -39,6 +38,7 @@ from reconciler.stores.contract import (
     Place,
     Properties,
     Stored,
+    is_name,
     pieces,
     url_of,
 )
@@ -51,13 +51,13 @@ if TYPE_CHECKING:
 
     from reconciler.errors import ReconcilerError
     from reconciler.http.client import Http
+    from reconciler.model import StoreUrl
     from reconciler.stores import Opening
     from reconciler.stores.contract import Sink
 
 MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024
 _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
-_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _READ, _WRITE, _LIST = "r", "cw", "l"
 _PERMISSIONS = {Access.READ: _READ, Access.WRITE: _WRITE}
 
@@ -308,9 +308,9 @@ class AzureBlob:
         )
 
 
-def open_at(rest: str, key: str, opening: Opening) -> AzureBlob:
-    """The store at `account/container/folder`, or over a whole `account`."""
-    account, _, root = rest.partition("/")
+def open_at(at: StoreUrl, key: str, opening: Opening) -> AzureBlob:
+    """The store at `az://account/container/folder`, or over a whole `az://account`."""
+    _, account, root = at.parts
     hosts = BlobHosts(opening.emulator)
     return AzureBlob(opening.http, hosts, account, key, root.rstrip("/"), opening.clock)
 
@@ -358,7 +358,7 @@ def _etag(answer: Response) -> str:
 
 def _check_path(path: str) -> None:
     """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
-    if any(part in ("", ".", "..") for part in path.split("/")) or _NO_NAME.search(path):
+    if not is_name(path):
         why = "empty, '.' or '..' between slashes, or a control character"
         raise RefusedError(f"{path!r} is not a blob name: {why}")
 

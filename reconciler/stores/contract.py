@@ -11,6 +11,7 @@ never "not there".
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 PIECE_BYTES = 8 * 1024 * 1024  # of a large file that is in memory at a time
 
 
@@ -39,12 +41,18 @@ class Access(Enum):
 class Place:
     """Where a file is, for a job or a platform to read or write.
 
-    `uri` has no query. `grant` is what lets the bearer in (a SAS, a presigned query), "" where the
-    reader has an identity of its own or the place is a folder; it is a secret and never shown.
+    `uri` has no query. `grant` is what lets the bearer in: a query that is appended (a SAS), or a
+    whole URL (a presigned one of S3, whose `uri` is `s3://…`). It is "" where the reader has an
+    identity of its own or the place is a folder. It is a secret and never shown.
     """
 
     uri: str
     grant: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        """What the bearer asks: it holds the grant, and is as secret."""
+        return self.grant if "://" in self.grant.partition("?")[0] else f"{self.uri}{self.grant}"
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,9 @@ class Properties:
     """What a store says of a file without its content.
 
     `fingerprint` changes when the content does, and only then where the store can tell (an MD5);
-    in a list it is "" where the list does not show it. `etag` names this very write. `modified` is
-    None where the store does not say.
+    in a list it is "" where the list does not show it. `etag` names this very write; in S3 it names
+    the content, so the same bytes written again may have the same. `modified` is None where the
+    store does not say.
     """
 
     etag: str
@@ -169,6 +178,11 @@ class ShowsLife(Protocol):
     def has_died(self, sign: str) -> bool:
         """Whether the process of a sign has ended for certain; False where nobody can tell."""
         ...
+
+
+def is_name(text: str) -> bool:
+    """Whether it names a file: HTTP libraries rewrite others on the way, to other files."""
+    return not (any(part in ("", ".", "..") for part in text.split("/")) or _NO_NAME.search(text))
 
 
 def pieces(size: int) -> Iterator[tuple[int, int]]:

@@ -32,6 +32,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from reconciler.errors import (
     ConfigurationError,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from io import BufferedReader, BufferedWriter
     from typing import BinaryIO
 
+    from reconciler.model import StoreUrl
     from reconciler.stores import Opening
     from reconciler.stores.contract import Access, Sink
 
@@ -110,7 +112,8 @@ class FolderStore(Signs):
             if file is None:
                 return None
             content = file.read()
-            return Stored(content, _properties(os.fstat(file.fileno()), _sha256(content)))
+            digest = hashlib.sha256(content).hexdigest()
+            return Stored(content, _properties(os.fstat(file.fileno()), digest))
 
     def head(self, name: str) -> Properties | None:
         """What is known of the file, or None; its content is read once while it stays as it is."""
@@ -308,9 +311,10 @@ class FolderStore(Signs):
             raise file_error(f"{doing} {self.root / name}", exc) from exc
 
 
-def open_at(rest: str, key: str, opening: Opening) -> FolderStore:  # noqa: ARG001
+def open_at(at: StoreUrl, key: str, opening: Opening) -> FolderStore:  # noqa: ARG001
     """The store in a folder; who may enter the folder needs no key."""
-    return FolderStore(opening.folder / rest, opening.halted)
+    scheme, path, _ = at.parts
+    return FolderStore(opening.folder / (unquote(path) if scheme else path), opening.halted)
 
 
 def file_error(what: str, exc: OSError) -> ReconcilerError:
@@ -385,10 +389,6 @@ def _copied(source: BinaryIO, into: Sink) -> str:
         digest.update(piece)
         into.write(piece)
     return digest.hexdigest()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _properties(stat: os.stat_result, sha256: str) -> Properties:

@@ -24,8 +24,8 @@ NO_ADDRESS = (
     "no /jobs, /execute, /score or /swagger.json"
 )
 NO_STORE = (
-    "is not a store; write az://ACCOUNT/CONTAINER (3 to 24 lower-case letters and digits; 3 to 63 of "
-    "these and single dashes), or a folder"
+    "is not a store; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://ACCOUNT/CONTAINER (3 to 24 "
+    "lower-case letters and digits; 3 to 63 of these and single dashes), or a folder"
 )
 ENVIRONMENTS = [
     environment(
@@ -105,6 +105,24 @@ ENVIRONMENTS = [
         "az://mlprod/models, key: env:STORE_KEY}\n  data:",
         "./models, key: env:STORE_KEY}\n  data: ./data #",
         "5:26: spec.store.key: a folder is opened without a key; take it out",
+    ),
+    environment(
+        "a region of no bucket is refused",
+        "key: env:STORE_KEY",
+        "key: env:STORE_KEY, region: eu-west-1",
+        "5:56: spec.store.region: only a bucket of S3 is in a region that must be known; take it out",
+    ),
+    environment(
+        "an endpoint with a query is refused",
+        "key: env:STORE_KEY",
+        "key: env:STORE_KEY, endpoint: 'https://minio.example/?a=b'",
+        '5:66: spec.store.endpoint: "https://minio.example/?a=b" is no endpoint; write https://HOST:PORT',
+    ),
+    environment(
+        "a bucket whose prefix leads up is refused",
+        "az://mlprod/models",
+        "s3://models/../other",
+        f'5:16: spec.store.url: "s3://models/../other" {NO_STORE}',
     ),
     environment(
         "a training service without TLS is refused",

@@ -14,8 +14,9 @@ import pytest
 
 from reconciler.errors import ConfigurationError, ConflictError, RefusedError
 from reconciler.http.client import Http
+from reconciler.model import StoreUrl
 from reconciler.offline.stores import Heard, Memory
-from reconciler.stores import Opening, azure_blob, contract, folder, open_store
+from reconciler.stores import Opening, azure_blob, bucket, contract, folder, open_store
 from reconciler.stores.contract import Access, name_in, url_of
 from reconciler.stores.survey import Survey
 
@@ -58,7 +59,8 @@ def test_a_fingerprint_is_of_the_content_and_an_etag_of_the_write(store: Store) 
     first, same = store.put("a", b"1"), store.put("b", b"1")
     other = store.put("a", b"2")
     prints = [store.head(name).fingerprint for name in ("a", "b")]  # type: ignore[union-attr]
-    assert len({first, same, other}) == 3
+    assert other not in {first, same}
+    assert first != same or store.uri.startswith("s3:"), "there an ETag is of the content"
     assert prints[0] != prints[1]
     store.put("a", b"1")
     assert store.head("a").fingerprint == prints[1]  # type: ignore[union-attr]
@@ -112,7 +114,7 @@ def test_of_many_who_replace_one_wins(store: Store) -> None:
 def test_a_large_file_goes_in_and_out_in_pieces(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    for module in (contract, azure_blob, folder):
+    for module in (contract, azure_blob, bucket, folder):
         monkeypatch.setattr(module, "PIECE_BYTES", 64)
     path, content = tmp_path.parent / f"{tmp_path.name}.bin", random.Random(1).randbytes(size)
     path.write_bytes(content)
@@ -156,7 +158,8 @@ def test_what_a_list_shows_is_what_is_read(store: Store) -> None:
         assert file.content in (None, stored.content)
         assert file.properties.fingerprint in ("", stored.properties.fingerprint)
         assert file.properties.etag in ("", stored.etag)
-    assert next(store.list("a.json")).content == b'{"a": 1}', "small documents are shown in lists"
+    content = None if store.uri.startswith(("s3:", "gs:")) else b'{"a": 1}'
+    assert next(store.list("a.json")).content == content, "small documents are shown in lists"
 
 
 @pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "a/../b", "./a", "..", "a\nb"])
@@ -223,15 +226,15 @@ def test_a_survey_answers_as_the_store_does(store: Store) -> None:
 
 def test_a_kind_of_store_that_nobody_offers_is_an_error(tmp_path: Path) -> None:
     with Http() as http, pytest.raises(ConfigurationError, match="no store is called ftp"):
-        open_store("ftp://a/b", "", Opening(http, time.time, tmp_path))
+        open_store(StoreUrl("ftp://a/b"), "", Opening(http, time.time, tmp_path))
 
 
 def test_a_relative_folder_begins_where_it_is_declared(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     with Http() as http:
         opening = Opening(http, time.time, tmp_path)
-        relative = open_store("models", "", opening)
-        absolute = open_store((tmp_path / "models").as_uri(), "", opening)
+        relative = open_store(StoreUrl("models"), "", opening)
+        absolute = open_store(StoreUrl((tmp_path / "models").as_uri()), "", opening)
     relative.put("a", b"1")
     assert relative.uri == absolute.uri
     assert absolute.get("a") is not None
