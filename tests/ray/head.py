@@ -145,6 +145,16 @@ class RealRay:
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return json.loads(answer.read())
 
+    def put(self, path: str, body: Any) -> None:
+        """Write to it."""
+        asked = urllib.request.Request(
+            self.url + path,
+            json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            method="PUT",
+        )
+        urllib.request.urlopen(asked, timeout=60).close()
+
     def _ray(self, *arguments: str, cpus: int | None = None) -> None:
         done = subprocess.run(
             [

@@ -1,0 +1,106 @@
+"""The sample for Ray, on a real one: train on the cluster, gate, serve there, prove, train no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.ray.head import RealRay
+
+pytestmark = pytest.mark.live
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Home:
+    """A copy of `services/_ray` in a repository, connected to a cluster."""
+
+    def __init__(self, folder: Path, ray: RealRay) -> None:
+        self.folder, self.ray = folder / "home", ray
+        shutil.copytree(ROOT / "services" / "_ray", self.folder)
+        (self.folder / ".reconciler").mkdir(exist_ok=True)
+        self.edit("environment.yaml", "http://127.0.0.1:8265", ray.url)
+        self.edit("environment.yaml", ":8000", f":{ray.serve_port}")
+        # a cluster outlives a test, and a key is trained once on it
+        self.edit("training/train.py", '"""Trains', f'"""For {folder}: trains')
+        outside = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
+        self.environ = {**outside, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": ray.token}
+        for words in (("init", "--quiet"), ("add", "--all")):
+            subprocess.run(["git", *words], cwd=self.folder, check=True)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+
+    def run(self, *words: str, code: int = errors.SUCCESS) -> str:
+        ran = subprocess.run(
+            [sys.executable, "-m", "reconciler", *words, "--services", "."],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
+
+    def attempts(self, version: str) -> list[dict[str, Any]]:
+        path = self.folder / ".reconciler" / "wine" / version / "manifest.json"
+        found: list[dict[str, Any]] = json.loads(path.read_text())["attempts"]
+        return found
+
+    def answer(self) -> Any:
+        body = (self.folder / "probe.json").read_bytes()
+        url = f"http://127.0.0.1:{self.ray.serve_port}/wine"
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as answer:
+            return answer.headers["X-Reconciler-Version"], json.loads(answer.read())
+
+
+@pytest.fixture
+def home(real_ray: RealRay, tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path, real_ray)
+    yield made
+    real_ray.put("/api/serve/applications/", {"applications": []})
+
+
+def test_a_version_is_trained_on_the_cluster_served_there_and_proved(home: Home) -> None:
+    home.run("plan", "--detailed-exitcode", code=errors.CHANGES)
+    assert "1 changed, 1 proved" in home.run("apply", "--yes")
+    assert home.answer()[0] == "2026-10"
+    home.run("plan", "--detailed-exitcode")
+
+    home.edit("wine.yaml", '"2026-10"', '"2026-11"')
+    assert "1 changed, 1 proved" in home.run("apply", "--yes")
+    version, answer = home.answer()
+    assert version == "2026-11"
+    assert answer["chances"][0]["class_0"] > 0.5
+    for trained in ("2026-10", "2026-11"):
+        assert len(home.attempts(trained)) == 1
+
+    home.edit("wine.yaml", '"0.95"', '"1.1"')
+    home.edit("wine.yaml", '"2026-11"', '"2026-10"')
+    home.run("apply", "--yes", code=errors.REFUSED)  # a gate keeps a version out
+    assert home.answer()[0] == "2026-11"
+
+
+def test_a_training_that_fails_is_tried_twice_and_shows_its_last_lines(home: Home) -> None:
+    home.edit("training/train.py", "rows = ", 'raise ValueError("no column y")\nrows = ')
+    said = " ".join(home.run("apply", "--yes", code=errors.REFUSED).split())
+    assert "attempt 2 of 2 failed" in said
+    assert "ValueError: no column y" in said
+    assert [attempt["job"][-3:] for attempt in home.attempts("2026-10")] == ["-a1", "-a2"]
