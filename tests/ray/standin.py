@@ -7,10 +7,13 @@ a test says how a job ended.
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 TOKEN = "a-token-of-the-standin"
@@ -34,6 +37,7 @@ class World:
     faults: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     starts: Counter[str] = field(default_factory=Counter)
+    runs: bool = False  # a job is done when it is submitted: its output is its input
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def restart(self, *, kept: bool = False) -> None:
@@ -182,6 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "driver_exit_code": None,
                 **said,
             }
+            if world.runs:
+                _run(said["entrypoint"])
+                world.end(ident, "SUCCEEDED", code=0)
             return 200, {"job_id": ident, "submission_id": ident}
         ident = rest[0]
         if ident not in world.jobs:
@@ -192,3 +199,11 @@ class _Handler(BaseHTTPRequestHandler):
             world.end(ident, "STOPPED", "Job was intentionally stopped.")
             return 200, {"stopped": True}
         return 200, world.jobs[ident]
+
+
+def _run(entrypoint: str) -> None:
+    told = json.loads(shlex.split(entrypoint)[2])
+    (source,) = told["inputs"].values()
+    for _, place in told["outputs"].values():
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place)
