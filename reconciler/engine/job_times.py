@@ -12,7 +12,6 @@ from __future__ import annotations
 import statistics
 import threading
 from collections import defaultdict, deque
-from dataclasses import dataclass
 
 MOST_S = 15.0  # §4.6: between looks, at most
 LEAST_S = 0.02
@@ -20,39 +19,31 @@ FIRST_S = 0.5  # where nothing is known yet
 REMEMBERED = 20
 
 
-@dataclass
-class Watch:
-    """A job that is waited for: since when, and how old it was when a look saw it run last."""
-
-    job: str
-    began_at: float
-    ran_s: float = 0.0
-    pause_s: float = 0.0
-
-
 class JobTimes:
-    """How long jobs took, by training service."""
+    """How long jobs took, by training engine."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self._paused: dict[str, float] = defaultdict(float)  # by job, and no longer than the run
 
-    def ended(self, service: str, watch: Watch, age_s: float) -> None:
-        """A job ended before a look that was asked for at this age."""
-        took_s = (watch.ran_s + age_s) / 2 if watch.ran_s else age_s * 0.99
+    def ended(self, service: str, took_s: float) -> None:
+        """A job of the service took so long."""
         with self._guard:
             self._seen[service].append(took_s)
 
-    def pause_s(self, service: str, watch: Watch, age_s: float) -> float:
-        """Seconds until the next look at a job of this age."""
+    def pause_s(self, service: str, job: str, age_s: float) -> float:
+        """Seconds until the next look at a job of this age; 1.5 times longer from look to look at
+        one that should have ended."""
         expected_s = self._expected_s(service)
         if expected_s > age_s + LEAST_S:
             return min(expected_s - age_s, MOST_S)
         if not expected_s:  # the end of the first jobs is seen late by a quarter at most
             return min(max(age_s * 0.25, FIRST_S), MOST_S)
         first_s = max(expected_s * 0.01, LEAST_S)
-        watch.pause_s = min(max(watch.pause_s * 1.5, first_s), MOST_S)
-        return watch.pause_s
+        with self._guard:
+            self._paused[job] = min(max(self._paused[job] * 1.5, first_s), MOST_S)
+            return self._paused[job]
 
     def _expected_s(self, service: str) -> float:
         with self._guard:

@@ -191,7 +191,7 @@ def _by_attempt(world: World, binding: Binding, manifest: Manifest, base: Artifa
         seen = replace(base, failure=last.failure)
     else:
         trainer = world.trainers[manifest.recipe.trainer]
-        job = trainer.look(last.job)
+        job = world.ended.get(last.job) or trainer.look(last.job)
         if job.state is JobState.NOT_STARTED and last.started_at and trainer.forgets:
             job = Job(JobState.FAILED, "it was started, and the engine knows it no more")
         seen = _by_job(world, binding, replace(base, noted=bool(last.started_at)), job, last)
@@ -218,11 +218,11 @@ def _by_job(world: World, binding: Binding, base: Artifact, job: Job, attempt: A
                 _failed(base, f"not finished within {binding.timeout_s:g} s"), code=Reason.OVERDUE
             )
         case JobState.FORGOTTEN if waiting_s > access_s(binding):
-            return _failed(base, "is not known to the training service any more")
+            return _failed(base, "is not known to the training engine any more")
         case JobState.FORGOTTEN:
             left_h = (access_s(binding) - waiting_s) / 3600
             raise UnreadableError(
-                f"job {base.job} was noted, and the training service does not know it: "
+                f"job {base.job} was noted, and the training engine does not know it: "
                 f"{job.message}; if that lasts, it counts as failed in {left_h:.0f} h"
             )
         case JobState.NOT_STARTED if waiting_s > access_s(binding):

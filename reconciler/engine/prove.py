@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import verify
-from reconciler.engine.lifecycle import gone
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
@@ -16,7 +15,6 @@ from reconciler.errors import (
     ProofError,
     ReconcilerError,
     RefusedError,
-    StoppedError,
     UnauthorizedError,
     redact,
 )
@@ -99,23 +97,17 @@ def answer(target: Target, binding: Binding, *, staged: bool = False) -> Answer:
         raise ProofError(f"a bug of ours: {type(exc).__name__}: {exc}") from exc
 
 
-def score_before(target: Target, binding: Binding, *, forward: bool) -> Score | None:
+def score_before(heard: Answer | ReconcilerError, *, forward: bool) -> Score | None:
     """The answer before the swap; None where the endpoint gives none.
 
     Who may not score, or asks what the service does not understand, could not prove the candidate
     either: a swap forward, which nothing urges, does not begin.
     """
-    if not asks(target, binding):
-        return None
-    try:
-        return answer(target, binding).score
-    except ReconcilerError as exc:
-        if isinstance(exc, StoppedError):
-            raise
-        if forward and isinstance(exc, UnauthorizedError | RefusedError):
-            raise
-        log.info("%s could not be scored before the swap: %s", binding.name, exc.message)
-        return None
+    if not isinstance(heard, ReconcilerError):
+        return heard.score
+    if forward and isinstance(heard, UnauthorizedError | RefusedError):
+        raise heard
+    return None
 
 
 def wrong_probe(binding: Binding, before: Score | None) -> str:
@@ -127,6 +119,12 @@ def wrong_probe(binding: Binding, before: Score | None) -> str:
         return ""
     missing = verify.missing_columns(binding.probe, before)
     return f"before the endpoint is changed, {missing}; correct spec.verify" if missing else ""
+
+
+def gone(name: str, address: str) -> Proof:
+    """The proof that nothing is there any more."""
+    health = Health(HealthCode.HEALTHY, "it is not there any more")
+    return Proof(name, address, "", read_back=True, health=health, gone=True)
 
 
 def _of_absent(binding: Binding, live: Live, health: Health) -> Proof:

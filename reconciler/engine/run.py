@@ -13,8 +13,8 @@ import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from reconciler.engine.binding import BindingRun, blocked_code
-from reconciler.engine.lifecycle import RemovalRun
+from reconciler.engine.interpreter import Endpoint
+from reconciler.engine.machine import blocked_code
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Course, Ended, Goal, Shared
@@ -63,7 +63,7 @@ def converge(
         schedule = _scheduled(work, shared, course)
         for change in changes:
             if change.code == Reason.NOT_DECLARED:
-                removal = RemovalRun(lost[change.address], shared)
+                removal = Endpoint(lost[change.address], change, shared)
                 course.runs[removal.address] = removal
                 schedule.add(removal)
         stepping, beaten_at = _Stepping(world, schedule, course.ended), 0.0
@@ -84,7 +84,7 @@ def _scheduled(work: list[tuple[Binding, Change]], shared: Shared, course: Cours
         if change.code == Reason.TRAINING:
             shared.slots.hold(binding)
     for binding, change in work:
-        run = course.runs[change.address] = BindingRun(binding, change, shared)
+        run = course.runs[change.address] = Endpoint(binding, change, shared)
         if change.trains:
             schedule.queue(binding.recipe.trainer, run)
         else:

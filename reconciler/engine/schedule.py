@@ -1,8 +1,8 @@
 """Which binding is stepped next: when it is due, and for a training when a job slot is free.
 
-What keeps training services busy goes first: a job that ended unseen, or a slot that stands
+What keeps training engines busy goes first: a job that ended unseen, or a slot that stands
 empty, costs the whole fleet time, and a swap that is made a moment later costs nobody any.
-Bindings whose version must be trained stand in a line per training service and are not looked at
+Bindings whose version must be trained stand in a line per training engine and are not looked at
 while they wait: only as many as there are slots are made ready ahead. One whose version another
 binding of this run trains waits for that.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Line:
-    """Who waits for the slots of one training service."""
+    """Who waits for the slots of one training engine."""
 
     waiting: deque[Run] = field(default_factory=deque)  # nobody looked at them yet
     looking: set[str] = field(default_factory=set)  # by address

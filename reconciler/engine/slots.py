@@ -1,4 +1,4 @@
-"""How many jobs of a training service may be unfinished at once, as far as one run knows."""
+"""How many jobs of a training engine may be unfinished at once, as far as one run knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class JobSlots:
-    """The slots of each training service. A version takes one, whichever binding makes it."""
+    """The slots of each training engine. A version takes one, whichever binding makes it."""
 
     def __init__(self, most: Callable[[str], int]) -> None:
         self.most = most

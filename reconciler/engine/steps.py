@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Change, Failure, Proof, Record, Score
+    from reconciler.model import Binding, Change, Failure, Proof
     from reconciler.soon import Soon
 
 
@@ -69,7 +69,7 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Ready:
-    """Looked at and claimed; `begin` trains it when its training service has a free job slot."""
+    """Looked at and claimed; `begin` trains it when its training engine has a free job slot."""
 
     binding: Binding
     begin: Callable[[], Outcome]
@@ -86,22 +86,6 @@ class Ended:
 
 
 Outcome = Again | Ready | Ended
-
-
-@dataclass
-class Swap:
-    """A swap that was asked for: when, what the endpoint answered before, how far it is."""
-
-    asked_at: float
-    before: Score | None
-    record: Record
-    operation: str = ""
-    ended: bool = False  # the service said that the update ended well
-
-    @property
-    def is_the_last(self) -> bool:
-        """Whether no model is known to go back to but the one that was swapped in."""
-        return self.record.previous in (None, self.record.wanted)
 
 
 @dataclass
@@ -150,20 +134,3 @@ class Shared:
     soon: Soon
     locks: VersionLocks = field(default_factory=VersionLocks)
     times: JobTimes = field(default_factory=JobTimes)
-
-
-class Patience:
-    """Growing pauses between looks: short at first, so that quick work is seen quickly."""
-
-    def __init__(self, first_s: float, most_s: float) -> None:
-        self._first_s, self._most_s = first_s, most_s
-        self._next_s = first_s
-
-    def again(self) -> Again:
-        """The next pause, 1.5 times the one before."""
-        pause, self._next_s = self._next_s, min(self._next_s * 1.5, self._most_s)
-        return Again(pause)
-
-    def reset(self) -> None:
-        """Begin again with the shortest pause."""
-        self._next_s = self._first_s

@@ -1,4 +1,4 @@
-"""One step of making a model version. Any crash between two lines is continued by the next run.
+"""What is written of a model version. Any crash between two lines is continued by the next run.
 
 The order is what makes a training happen exactly once: claim, submit, note the job's id, start
 after reading the job's state. A job that was submitted and not noted never runs and costs nothing.
@@ -165,6 +165,37 @@ def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluatio
     digest, known = model
     now = timestamp(world.clock.now())
     return Evaluation(artifact.metrics, digest, now, known.fingerprint, artifact.rows, place)
+
+
+def refuse(world: World, binding: Binding, why: str) -> None:
+    """Keep why the gates did not accept the version; "" now that they do."""
+    entry = world.ledger.read(binding.version)
+    if entry is not None and entry.manifest.refused != why:
+        world.ledger.note_refusal(entry, why)
+
+
+def reject(world: World, binding: Binding, why: str, *, silent: bool = False) -> None:
+    """Keep why no run may bind the version; `silent`: for no answer, which replaces no other
+    reason."""
+    entry = world.ledger.read(binding.version)
+    if entry is None or (entry.manifest.rejected and (silent or not entry.manifest.silent)):
+        return
+    at, by = timestamp(world.clock.now()), str(world.actor)
+    world.ledger.reject(entry, why, at, by, silent=str(binding.address) if silent else "")
+
+
+def unreject(world: World, binding: Binding) -> bool:
+    """Take back that silence here rejected the version: the previous model is silent too.
+
+    False where it stays rejected: another endpoint, or a person, has a reason of its own.
+    """
+    entry = world.ledger.read(binding.version)
+    if entry is None or not entry.manifest.rejected:
+        return True
+    if entry.manifest.silent != str(binding.address):
+        return False
+    world.ledger.reject(entry, "")
+    return True
 
 
 class VersionLocks:

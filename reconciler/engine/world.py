@@ -1,4 +1,4 @@
-"""What a run acts on: targets, training services, the store, and a clock."""
+"""What a run acts on: targets, training engines, the store, and a clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.ledger import Ledger
     from reconciler.model import Actor, EventKind, Record
-    from reconciler.platforms.contract import Target, Trainer
+    from reconciler.platforms.contract import Job, Target, Trainer
     from reconciler.stores.contract import Store
 
 
@@ -46,7 +46,8 @@ class Idle:
 class World:
     """Everything a run may touch, and who it is; `targets` are of the kinds that git declares.
 
-    `store` has what the ledger keeps, and the models; `data` what they are trained on.
+    `store` has what the ledger keeps, and the models; `data` what they are trained on. `ended` are
+    jobs whose last word is known, so that nobody asks for them again.
     """
 
     targets: Mapping[str, Target]
@@ -58,6 +59,7 @@ class World:
     actor: Actor
     stopping: Callable[[], bool] = lambda: False
     idle: Mapping[str, Idle] = field(default_factory=dict)
+    ended: Mapping[str, Job] = field(default_factory=dict)
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""

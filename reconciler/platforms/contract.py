@@ -169,7 +169,8 @@ class Target(Protocol):
         return self.switch(binding, model)
 
     def retire(self, binding: Binding) -> str:
-        """Drop what is not needed any more, after the proof."""
+        """Drop what is not needed any more: the previous model after the proof, or a candidate that
+        failed where no model is known to go back to."""
         return ""
 
     def create(self, binding: Binding, model: Model) -> str:
@@ -278,10 +279,6 @@ class Trainer(Protocol):
     def cancel(self, job: str) -> None:
         """End a job; a job that is gone is fine."""
         ...
-
-    def log(self, job: str) -> str:
-        """Its last lines, for the error; "" where the engine keeps none."""
-        return ""
 
 
 def _cannot(do: str) -> RefusedError:

@@ -10,7 +10,7 @@ import pytest
 from reconciler import errors
 from reconciler.approval import beyond
 from reconciler.emulator import Fault
-from reconciler.engine.binding import BindingRun
+from reconciler.engine.interpreter import Endpoint
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Goal, Shared
 from reconciler.engine.survey import observe_all
@@ -136,7 +136,7 @@ def begin_swap(lab: Lab) -> Plan:
     assert approved.changes[0].before == "2026-10"
     world = lab.world()
     (binding,) = lab.desired().bindings
-    run = BindingRun(
+    run = Endpoint(
         binding,
         approved.changes[0],
         Shared(world, Goal.SERVED, Quiet(), JobSlots(lambda _: 1), lambda work: work),

@@ -10,8 +10,8 @@ import pytest
 
 from reconciler import errors
 from reconciler.emulator import Fault
+from reconciler.engine import interpreter, train
 from reconciler.engine.prove import prove_all
-from reconciler.engine.verdicts import Verdicts
 from reconciler.ledger import Ledger
 from tests.conformance.test_way_back import adopted, only, served, unanswered, want
 
@@ -71,16 +71,15 @@ def test_a_rejection_that_another_run_takes_back_lets_the_candidate_be_judged_an
     before = adopted(lab, "breast-cancer")
     want(lab, "breast-cancer", "2026-11")
     unanswered(lab, "breast-cancer")
-    reject = Verdicts.reject
 
-    def taken_back(self: Verdicts, why: str, *, silent: bool = False) -> None:
+    def taken_back(world: World, binding: Binding, why: str, *, silent: bool = False) -> None:
         assert silent
-        reject(self, why, silent=True)
-        self.take_back()
+        train.reject(world, binding, why, silent=True)
+        train.unreject(world, binding)
         del lab.cloud.faults.around  # and now it answers
         monkeypatch.undo()
 
-    monkeypatch.setattr(Verdicts, "reject", taken_back)
+    monkeypatch.setattr(interpreter, "reject", taken_back)
     assert lab.apply().failures == ()
     assert served(lab, "breast-cancer") != before
     assert lab.plan().converged

@@ -55,11 +55,11 @@ def test_a_job_that_the_service_forgot_has_failed_only_after_its_access_has_ende
 ) -> None:
     world, binding, base = scene
     now, forgotten = world.clock.now(), Job(JobState.FORGOTTEN, "not found")
-    with pytest.raises(UnreadableError, match="the training service does not know it"):
+    with pytest.raises(UnreadableError, match="the training engine does not know it"):
         _by_job(world, binding, base, forgotten, Attempt("1", timestamp(now - 60)))
     long_ago = timestamp(now - access_s(binding) - 60)
     seen = _by_job(world, binding, base, forgotten, Attempt("1", long_ago))
-    assert "is not known to the training service any more" in seen.failure
+    assert "is not known to the training engine any more" in seen.failure
 
 
 def test_rows_of_data_that_changed_since_the_training_count_for_nothing(

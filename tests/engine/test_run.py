@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
-from reconciler.engine.binding import BindingRun
+from reconciler.engine.interpreter import Endpoint
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again
 from reconciler.engine.train import claim, train_step
@@ -163,7 +163,7 @@ def test_no_step_begins_after_a_stop(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
                 looked.set()
         return stopped.is_set()
 
-    def step(run: BindingRun) -> Again:
+    def step(run: Endpoint) -> Again:
         number = next(begun)
         if number == 0:
             stopped.set()
@@ -171,7 +171,7 @@ def test_no_step_begins_after_a_stop(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
             assert looked.wait(10)
         return Again(0.0)
 
-    monkeypatch.setattr(BindingRun, "step", step)
+    monkeypatch.setattr(Endpoint, "step", step)
     lab.converge(replace(lab.world(), stopping=stopping), 2)
     assert next(begun) == 2
 

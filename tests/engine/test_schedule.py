@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from reconciler.engine.job_times import FIRST_S, LEAST_S, MOST_S, JobTimes, Watch
+from reconciler.engine.job_times import FIRST_S, LEAST_S, MOST_S, JobTimes
+from reconciler.engine.machine import next_step
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
-from reconciler.engine.steps import Again, Ended, Goal, Ready, Shared
-from reconciler.engine.training import Training
+from reconciler.engine.state import FreeSlot, State, Task, Watch
+from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.platforms.contract import Job, JobState
 from tests.test_plan import binding
 
 if TYPE_CHECKING:
     from reconciler.model import Binding
 
-VERBS = ("prepare", "start", "cancel", "most_jobs", "forgets")
+
+JOBS = itertools.count()
 
 
 class Run:
@@ -128,13 +129,12 @@ def test_trainings_go_before_what_was_due_earlier() -> None:
 
 def watched(times: JobTimes, took_s: float) -> list[float]:
     """The ages at which a job that takes so long is looked at; the last one sees its end."""
-    watch, age_s, ages = Watch("job", 0.0), 0.0, []
+    job, age_s, ages = str(next(JOBS)), 0.0, [0.0]
     while age_s < took_s:
-        watch.ran_s = age_s
-        age_s += times.pause_s("service", watch, age_s)
+        age_s += times.pause_s("service", job, age_s)
         ages.append(age_s)
-    times.ended("service", watch, age_s)
-    return ages
+    times.ended("service", Watch("job", 0.0, ages[-2], age_s).took_s)
+    return ages[1:]
 
 
 @pytest.mark.parametrize("took_s", [2.0, 7.0, 14.0])
@@ -157,26 +157,20 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
         now_s += 0.5  # as long as the answer is on its way
         return Job(JobState.FINISHED if ended else JobState.RUNNING)
 
-    world = SimpleNamespace(
-        clock=SimpleNamespace(now=lambda: now_s),
-        trainers={binding().recipe.trainer: SimpleNamespace(**dict.fromkeys(VERBS), look=look)},
-    )
-    progress = SimpleNamespace(phase=lambda *_: None)
-    shared = Shared(
-        cast("Any", world),
-        Goal.SERVED,
-        cast("Any", progress),
-        JobSlots(lambda _: 1),
-        lambda work: work,
-    )
-    for _ in range(40):
-        training, began_s = Training(binding(), shared), now_s
-        again = training._wait_for(Watch(str(began_s), began_s))
-        while training.watching:
-            now_s += again.after_s
+    times, state = JobTimes(), State(Task(cast("Any", None), binding()))
+    for number in range(40):
+        began_s = now_s
+        state = replace(state, watch=Watch(str(began_s), began_s))
+        while state.watch:
+            now_s += times.pause_s("service", str(began_s), now_s - began_s)
             asked_s = now_s
-            again = training.look()
+            asking = next_step(state, None, False, now_s)
+            answer = look(str(began_s))
+            state, steps = next_step(asking.state, None, answer, now_s)
         late.append(asked_s - began_s - 2.0)
+        (freed,) = [step for step in steps if isinstance(step, FreeSlot)]
+        assert freed.took_s is not None, number
+        times.ended("service", freed.took_s)
     assert sorted(late)[20] < 0.1
 
 
@@ -192,7 +186,7 @@ def test_a_long_job_is_looked_at_often_enough_to_see_it_fail() -> None:
 def test_services_are_not_taken_for_one_another() -> None:
     times = JobTimes()
     watched(times, 10.0)
-    assert times.pause_s("another", Watch("job", 0.0), 0.0) == 0.5
+    assert times.pause_s("another", "job", 0.0) == 0.5
 
 
 def test_a_job_that_outlasts_all_others_is_looked_at_less_and_less_often() -> None:

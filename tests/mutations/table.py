@@ -591,22 +591,22 @@ _COVERED = _mutations(
 )
 
 _STEPS = _mutations(
-    "reconciler/engine/binding.py",
+    "reconciler/engine/machine.py",
     (
         "a step does what nobody approved",
-        "self._check_approval(change)",
-        "pass",
+        "if not covers(task.approved, change) and not _lost_by_our_settings(state, change):",
+        "if False:",
         "tests/conformance/test_approval.py::test_a_swap_that_turned_into_a_training_is_not_carried_out",
     ),
     (
         "trouble that does not pass is tried for ever",
-        "if self._troubles > MOST_TROUBLES:",
-        "if False:",
+        "if not passes or state.troubles >= MOST_TROUBLES:",
+        "if not passes:",
         "tests/engine/test_run.py::test_trouble_that_does_not_pass_ends_in_a_failure_that_says_so",
     ),
     (
         "a wrong probe costs a training before it is found",
-        "if change.trains and (why := self._swapping.foreseen_failure(observed)):",
+        "if change.trains and swap.must_probe(state, observed):",
         "if False:",
         "tests/conformance/test_switches.py::test_missing_columns_are_the_probes_mistake_and_found_before_anything_is_trained",
     ),
@@ -1023,7 +1023,7 @@ _BOUNDS = _mutations(
 # --- proof ------------------------------------------------------------------------------------
 
 _SWAPPING = _mutations(
-    "reconciler/engine/swapping.py",
+    "reconciler/engine/swap.py",
     (
         "the word of the service is a proof",
         "if live.served == wanted and not live.undecided:",
@@ -1032,28 +1032,27 @@ _SWAPPING = _mutations(
     ),
     (
         "the answer of the model before proves a swap",
-        "if (other or swap.before in (None, after.score)) and self._in_window(swap):",
+        "if (other or unchanged) and in_window:",
         "if False:",
         "tests/conformance/test_way_back.py::test_the_first_model_of_all_can_be_rolled_back_to",
     ),
     (
         "a version whose proof failed is not rejected",
-        "        self._verdicts.reject(why, silent=silent)\n",
-        "        pass\n",
+        'return wait(going, 0.0, "rolling back", back).after(reject)',
+        'return wait(going, 0.0, "rolling back", back)',
         "tests/conformance/test_swapping.py::test_a_version_whose_proof_failed_is_rejected_by_its_run",
     ),
     (
         "a swap is asked for before the way back is kept",
-        "noted = self._keep(self._record(observed, change, before), event, why, name)",
-        "noted = self._record(observed, change, before)\n"
-        "        self._target.switch(self._binding, Model(noted.wanted))\n"
-        "        noted = self._keep(noted, event, why, name)",
+        "    return turn(state, At.RECORD, *accepted, keep)",
+        "    write = Write(Verb.SWITCH, wanted_model(observed))\n"
+        "    return turn(state, At.RECORD, *accepted, write, keep)",
         "tests/conformance/test_swapping.py::test_a_swap_is_asked_for_only_when_the_way_back_is_kept",
     ),
     (
         "a swap that failed is not rolled back",
-        '        self.disproved = f"{why}; version {self._binding.version.version} is rejected"\n',
-        "        return self._telling.failed(why, UNPROVED, proof)\n",
+        "    going = replace(state.without_swap(), disproved=disproved)\n",
+        "    return fail(state, why, UNPROVED, proof).after(reject)\n",
         "tests/conformance/test_way_back.py::test_a_failed_proof_is_rolled_back_proved_and_rejected",
     ),
 )

@@ -16,8 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from reconciler.emulator import Fault
 from reconciler.emulator.messages import Response
-from reconciler.engine import swapping
-from reconciler.engine.verdicts import Verdicts
+from reconciler.engine import interpreter, swap
 from reconciler.model import Health, HealthCode, Model
 from tests.lab import Lab
 from tests.oracle import ROUTES, proven, quiet, serving
@@ -180,14 +179,14 @@ def test_a_history_with_a_spoiled_version_ends_well() -> None:
 
 
 def test_a_proof_that_accepts_everything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swapping, "judge", lambda *_: Health(HealthCode.HEALTHY))
+    monkeypatch.setattr(swap, "judge", lambda *_: Health(HealthCode.HEALTHY))
     machine = spoiled_history()
     with pytest.raises(AssertionError):
         machine.teardown()
 
 
 def test_a_failed_proof_that_is_not_rejected_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Verdicts, "reject", lambda *_: None)
+    monkeypatch.setattr(interpreter, "reject", lambda *_, **__: None)
     machine = Histories()
     machine.run()
     machine.spoil("breast-cancer", "2026-11")

@@ -1,0 +1,136 @@
+"""Pure: the candidate of a swap before its switch, as turns of the machine.
+
+Where the platform can stage, a candidate is started beside what serves and scored before it has any
+traffic. If it answers as it must, the switch follows; if not, it is dropped and rejected, and the
+endpoint was never changed. What is staged is read and not remembered, so a run that is killed
+anywhere here leaves a candidate that the next run finds and proves. Other platforms only learn of
+the model, where they have a registry of their own; their candidate is proved after the switch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.engine.prove import judge, names_another, score_before
+from reconciler.engine.state import (
+    APPEARS_S,
+    Ask,
+    At,
+    Reject,
+    Turn,
+    Verb,
+    Write,
+    again,
+    fail,
+    turn,
+)
+from reconciler.engine.swap import (
+    COLD_START_S,
+    Heard,
+    ask_before,
+    must_probe,
+    silent_until,
+    wanted_model,
+)
+from reconciler.errors import (
+    UNPROVED,
+    ProofError,
+    ReconcilerError,
+    UnavailableError,
+    UnreachableError,
+)
+from reconciler.model import HealthCode, Reason
+from reconciler.plan import decide
+
+if TYPE_CHECKING:
+    from reconciler.engine.state import Operation, State
+    from reconciler.model import Change, Observed
+
+
+def begin(state: State, observed: Observed, change: Change, now: float) -> Turn:
+    """The next step towards a switch; a roll-back needs no candidate."""
+    if change.code == Reason.ROLL_BACK:
+        return ask_before(state, observed, now)
+    if state.task.can.stage and must_probe(state, observed):
+        return turn(state, At.PROBE, Ask())
+    candidate, model = state.candidate, wanted_model(observed)
+    if candidate.failed:
+        return turn(state, At.DROP)
+    if not candidate.published:
+        return turn(state, At.WRITE, Write(Verb.PUBLISH, model))
+    if not state.task.can.stage:
+        return ask_before(state, observed, now)
+    if observed.live.staged == observed.artifact.ref:
+        return _ask_candidate(state, observed, now)
+    if candidate.staged_at is None:
+        return turn(state, At.WRITE, Write(Verb.STAGE, model, phase="staging", detail=model.name))
+    if now - candidate.staged_at < state.task.can.settle_s + APPEARS_S:
+        return again(state, "staging", "the candidate does not show yet")
+    raise ProofError("the platform staged the candidate, and reading it back does not show it")
+
+
+def _ask_candidate(state: State, observed: Observed, now: float) -> Turn:
+    if not state.task.asks:
+        return ask_before(state, observed, now)
+    if state.candidate.staged_at is None:  # another run staged it: its time is counted from now
+        state = replace(state, candidate=replace(state.candidate, staged_at=now))
+    phase = "" if state.candidate.silence else "proving"
+    return turn(state, At.CANDIDATE, Ask(staged=True, phase=phase, detail="the staged candidate"))
+
+
+def heard(state: State, observed: Observed, answer: Heard, now: float) -> Turn:
+    """The candidate answered as it must: ask the live endpoint next, and switch. Else drop it."""
+    candidate = state.candidate
+    if isinstance(answer, ReconcilerError):
+        until = (now if candidate.staged_at is None else candidate.staged_at) + COLD_START_S
+        if isinstance(answer, UnavailableError | UnreachableError) and now < until:
+            waiting = replace(state, candidate=replace(candidate, silence=answer.message))
+            return silent_until(waiting, "the staged candidate", answer.message, until)
+        failed = f"the staged candidate does not answer: {answer.message}"
+        return turn(replace(state, candidate=replace(candidate, failed=failed)), At.SILENCE, Ask())
+    health = judge(state.task.of, answer.score)
+    why = names_another(answer, observed.artifact.ref, state.task.of.version.version)
+    if health.code is HealthCode.HEALTHY and not why:
+        return ask_before(state, observed, now)
+    return _to_drop(state, f"the staged candidate is no good: {why or health.message}")
+
+
+def live_heard(state: State, heard: Heard) -> Turn:
+    """Blame the candidate for its silence only where the endpoint answers."""
+    failed = state.candidate.failed
+    if score_before(heard, forward=False) is not None:
+        return _to_drop(state, failed)
+    why = f"{failed}; nor does the endpoint, so the version is not rejected; apply again"
+    return fail(state, why, UNPROVED)
+
+
+def _to_drop(state: State, why: str) -> Turn:
+    return turn(replace(state, candidate=replace(state.candidate, failed=why)), At.DROP)
+
+
+def drop(state: State, observed: Observed) -> Turn:
+    """Drop the candidate; the endpoint goes on serving what it did. The version is rejected when
+    that is done: nobody looks for the candidate of a version that is rejected."""
+    return turn(state, At.WRITE, Write(Verb.DROP, observed.way_back.model, phase=Verb.DROP.value))
+
+
+def dropped(state: State) -> Turn:
+    """The candidate is gone: reject its version."""
+    why = state.candidate.failed
+    message = f"{why}; version {state.task.of.version.version} is rejected"
+    return fail(state, f"{message}; the endpoint was not changed", UNPROVED).after(Reject(why))
+
+
+def taken(state: State, observed: Observed, operation: Operation) -> Turn:
+    """The platform took a write that concerns the candidate alone."""
+    verb, now = operation.verb, operation.since
+    after = replace(state, operation=operation if operation.name else None)
+    if verb is Verb.STAGE:
+        return again(replace(after, candidate=replace(state.candidate, staged_at=now)))
+    if verb is Verb.DROP:
+        return again(after) if operation.name else dropped(after)
+    known = replace(after, candidate=replace(state.candidate, published=True))
+    if operation.name:
+        return again(known, verb.value, wanted_model(observed).name)
+    return begin(known, observed, decide(observed), now)

@@ -1,0 +1,308 @@
+"""Performs the steps of the machine: touches the target, the engine, the ledger and the clock.
+
+It decides nothing. What it remembers beside the machine's state is how far its writes came, which
+must be known of a run that is cut off in the middle of one.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.engine import state
+from reconciler.engine.machine import next_step
+from reconciler.engine.observe import observe
+from reconciler.engine.prove import answer
+from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
+from reconciler.engine.steps import Again, Ended, Ready
+from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
+from reconciler.engine.world import timestamp, with_event
+from reconciler.errors import ReconcilerError, StoppedError, in_doubt
+from reconciler.model import (
+    TOUCHED,
+    EventKind,
+    Failure,
+    Observed,
+    Owned,
+    Reached,
+    Record,
+    settings_diffs,
+    settings_to_keep,
+)
+from reconciler.platforms.contract import Can
+
+if TYPE_CHECKING:
+    from reconciler.engine.steps import Outcome, Shared
+    from reconciler.engine.world import World
+    from reconciler.model import Address, Binding, Change
+    from reconciler.platforms.contract import Answer, Progress
+
+log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """One endpoint of a run, declared or not; not thread-safe, visited by one thread at a time."""
+
+    def __init__(self, subject: Binding | Owned, approved: Change, shared: Shared) -> None:
+        self.name = subject.name
+        self.address = str(subject.address)
+        self._subject = subject
+        self._shared = shared
+        self._world = shared.world
+        force = shared.world.actor.force
+        if isinstance(subject, Owned):
+            try:
+                can = shared.world.target(subject.kind).can
+            except ReconcilerError:  # the first step says what hinders it
+                can = Can()
+            task = Task(approved, undeclared=subject, can=can, force=force)
+        else:
+            target = shared.world.targets[subject.kind]
+            settles_in_s = target.settles_in_s(subject)
+            task = Task(approved, subject, None, shared.goal, target.can, settles_in_s, force)
+        self._state = State(task)
+        self._written: Reached | None = None  # how far the writes to the endpoint came
+
+    @property
+    def training(self) -> bool:
+        """Whether a job of this endpoint is being waited for."""
+        return self._state.watch is not None
+
+    @property
+    def reached(self) -> Reached:
+        """How far it came."""
+        return self._written or self._state.reached
+
+    def step(self) -> Outcome:
+        """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
+        return self._visit(slot=False)
+
+    def begin(self) -> Outcome:
+        """Train what is ready, now that it has a slot; as `step`."""
+        return self._visit(slot=True)
+
+    def _visit(self, *, slot: bool) -> Outcome:
+        observed: Observed | None = None
+        heard: object = slot
+        while True:
+            turn = next_step(self._state, observed, heard, self._world.clock.now())
+            try:
+                for do in turn.steps:
+                    if do.phase:
+                        self._shared.progress.phase(self.name, do.phase, do.detail)
+                    heard = self._perform(do, observed)
+            except ReconcilerError as exc:
+                heard = Trouble(exc)
+                continue
+            self._state = turn.state
+            if isinstance(heard, Again | Ready | Ended):
+                return heard
+            if isinstance(heard, Observed):
+                observed = heard
+
+    def _perform(self, do: Step, observed: Observed | None) -> object:
+        """The answer to a step; an Outcome where the visit ends."""
+        match do:
+            case state.Wait():
+                return Again(do.after_s)
+            case state.Succeed() | state.Fail():
+                return self._end(do)
+            case state.AskProgress():
+                return self._progress(do.operation)
+            case state.Write():
+                return self._write(do, observed)
+        binding = self._state.task.of
+        match do:
+            case state.Look():
+                ended = dict([self._state.ended] if self._state.ended else [])
+                return observe(replace(self._world, ended=ended), binding)
+            case state.Ask():
+                return self._answer(binding, staged=do.staged)
+            case state.Retire():
+                self._retire(binding)
+                return None
+            case state.AskJob() | state.WaitForJob() | state.Queue() | state.FreeSlot():
+                return self._attend_job(do, binding)
+        return self._keep(do, binding, observed)
+
+    # --- the platform ---------------------------------------------------------------------------
+
+    def _answer(self, binding: Binding, *, staged: bool) -> Answer | ReconcilerError:
+        """What the endpoint answers; a run that ends judges nobody by the error that it caused."""
+        try:
+            return answer(self._world.targets[binding.kind], binding, staged=staged)
+        except ReconcilerError as exc:
+            if isinstance(exc, StoppedError) or self._world.stopping():
+                raise StoppedError("a run that ends judges nobody") from exc
+            log.info("%s could not be scored: %s", self.name, exc.message)
+            return exc
+
+    def _progress(self, operation: str) -> Progress | ReconcilerError:
+        try:
+            return self._world.target(self._subject.kind).progress(operation)
+        except ReconcilerError as exc:
+            log.info("%s: the operation cannot be asked: %s", self.name, exc.message)
+            return exc
+
+    def _retire(self, binding: Binding) -> None:
+        try:
+            self._world.targets[binding.kind].retire(binding)
+        except ReconcilerError as exc:
+            log.warning("%s: the previous model is not retired: %s", self.name, exc.message)
+
+    def _write(self, do: state.Write, observed: Observed | None) -> Taken:
+        """Around a write to the endpoint: remember that it was taken, or that nobody knows, which
+        is so until its answer comes: the run may be cut off before that."""
+        if do.verb.of_candidate:
+            return Taken(do.verb, self._send(do, observed))
+        before = self._written
+        if before is not Reached.CHANGED:
+            self._written = Reached.ASKED
+        try:
+            operation = self._send(do, observed)
+        except ReconcilerError as exc:
+            if not in_doubt(exc):
+                self._written = before
+            raise
+        self._written = Reached.CHANGED
+        return Taken(do.verb, operation)
+
+    def _send(self, do: state.Write, observed: Observed | None) -> str:
+        world, model = self._world, do.model
+        target = world.target(self._subject.kind)
+        if do.verb is Verb.DELETE:
+            note_delete(world, self._subject.address)
+            return target.delete(self._subject.address)
+        binding = self._state.task.of
+        if do.verb is Verb.UPDATE:
+            note_update(world, observed)
+            return target.update(binding)
+        if do.verb is Verb.DROP:
+            return target.take_back(binding, model) if model else target.retire(binding)
+        assert model is not None
+        match do.verb:
+            case Verb.PUBLISH:
+                return target.publish(binding, model)
+            case Verb.STAGE:
+                return target.stage(binding, model)
+            case Verb.SWITCH:
+                return target.switch(binding, model)
+            case Verb.TAKE_BACK:
+                return target.take_back(binding, model)
+        note_create(world, observed)
+        return target.create(binding, model)
+
+    # --- the engine -----------------------------------------------------------------------------
+
+    def _attend_job(self, do: Step, binding: Binding) -> object:
+        trainer, slots = binding.recipe.trainer, self._shared.slots
+        match do:
+            case state.AskJob():
+                return self._world.trainers[trainer].look(do.job)
+            case state.WaitForJob():
+                return Again(self._shared.times.pause_s(trainer, do.job, do.age_s))
+            case state.Queue():
+                return slots.has(binding) or Ready(binding, self.begin)
+            case state.FreeSlot():
+                slots.give_back(binding)
+                if do.took_s is not None:
+                    self._shared.times.ended(trainer, do.took_s)
+        return None
+
+    # --- the store ------------------------------------------------------------------------------
+
+    def _keep(self, do: Step, binding: Binding, observed: Observed | None) -> object:
+        """What is kept of the endpoint, or with its version; versions are shared by bindings."""
+        if isinstance(do, state.Keep):
+            record = do.record
+            if do.event:
+                record = with_event(self._world, record, do.event, do.why, do.version)
+            return self._world.ledger.keep_record(binding.address, record)
+        if isinstance(do, state.KeepSettings):
+            keep_settings(self._world, observed)
+            return None
+        with self._shared.locks.of(binding):
+            match do:
+                case state.Note():
+                    assert observed is not None
+                    made = note(self._world, binding, observed.artifact, do.refused)
+                    return replace(observed, artifact=made)
+                case state.Claim():
+                    return claim(self._world, binding)
+                case state.Start():
+                    return train_step(self._world, binding, do.entry, self._shared.soon)
+                case state.Unreject():
+                    return unreject(self._world, binding)
+                case state.Refuse():
+                    refuse(self._world, binding, do.why)
+                case state.Reject():
+                    reject(self._world, binding, do.why, silent=do.silent)
+        return None
+
+    def _end(self, do: state.Succeed | state.Fail) -> Ended:
+        """Every end gives the job slot back, and is told."""
+        if not isinstance(self._subject, Owned):
+            self._shared.slots.give_back(self._subject)
+        if isinstance(do, state.Succeed):
+            self._shared.progress.done(self.name, do.outcome)
+            return Ended(proof=do.proof, changed=do.proof is not None)
+        self._shared.progress.failed(self.name, do.message)
+        failure = Failure(self.name, self.address, do.message, do.exit_code)
+        return Ended(do.proof, failure, changed=self.reached in TOUCHED)
+
+
+# --- what is noted before a write -----------------------------------------------------------------
+
+
+def note_create(world: World, observed: Observed | None) -> None:
+    """Note that the endpoint is made. There is no way back from it: nobody used it before."""
+    assert observed is not None
+    binding, record = observed.binding, observed.record
+    made = Record(
+        wanted=observed.artifact.ref,
+        previous=None,
+        bound=None,
+        proved=False,
+        at=timestamp(world.clock.now()),
+        history=record.history if record else (),
+        etag=record.etag if record else "",
+    )
+    name = binding.version.version
+    noted = with_event(world, made, EventKind.CREATE, world.actor.force, name)
+    world.ledger.keep_record(binding.address, noted)
+
+
+def note_update(world: World, observed: Observed | None) -> None:
+    """Note that settings change; until they are read back nobody knows what they are."""
+    assert observed is not None
+    if (record := observed.record) is None:
+        return
+    changing = {diff.path for diff in settings_diffs(observed)}
+    kept = tuple(pair for pair in record.settings if pair[0] not in changing)
+    noted = replace(record, settings=kept)
+    noted = with_event(world, noted, EventKind.SETTINGS, world.actor.force)
+    world.ledger.keep_record(observed.binding.address, noted)
+
+
+def keep_settings(world: World, observed: Observed | None) -> None:
+    """Note the settings that were read back, so that a change of them outside git is seen."""
+    assert observed is not None
+    binding, record = observed.binding, observed.record
+    settings = settings_to_keep(binding, observed.live)
+    if record is None:
+        now = timestamp(world.clock.now())
+        first = Record(observed.artifact.ref, None, None, proved=True, at=now)
+        name = binding.version.version
+        record = with_event(world, first, EventKind.SETTINGS, world.actor.force, name)
+    if record.settings != settings:
+        world.ledger.keep_record(binding.address, replace(record, settings=settings))
+
+
+def note_delete(world: World, address: Address) -> None:
+    """Note that the endpoint is deleted. What was made of its model, and done there, is kept."""
+    record = world.ledger.record(address)
+    last = record.history[-1].what if record and record.history else None
+    if record is not None and last is not EventKind.DELETE:
+        noted = with_event(world, record, EventKind.DELETE, world.actor.force)
+        world.ledger.keep_record(address, noted)
