@@ -1,6 +1,8 @@
 """Models on shelves, made by copying their data. One that holds "broken" does not start."""
 
+import contextlib
 import json
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,11 +10,7 @@ from urllib.parse import urlsplit
 from reconciler.model import METRICS, MODEL, Address, Health, HealthCode, Live, ModelRef, Score
 from reconciler.platforms import contract as c
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
-from reconciler.stores.contract import Place
-
-
-def file(uri):
-    return Path(urlsplit(uri).path)
+from reconciler.stores.contract import Place, name_in
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,20 @@ class Shelf(Address):
 class Shelves(c.Target):
     can = c.Can()
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, store):
+        self.folder, self.store = folder, store
 
     def state(self, binding, **changes):
         path = self.folder / f"{binding.address.name}.json"
         state = {**json.loads(path.read_text()), **changes}
         if changes:
-            path.write_text(json.dumps(state))
+            new = path.with_suffix(f".{uuid.uuid4()}")
+            new.write_text(json.dumps(state))
+            new.replace(path)
         return state
+
+    def text(self, url):
+        return self.store.get(name_in(self.store.base, url)).content.decode()
 
     def observe(self, binding):
         state = self.state(binding)
@@ -45,7 +48,7 @@ class Shelves(c.Target):
 
     def switch(self, binding, model):
         self.state(binding, told=model.ref.url)
-        if "broken" in file(model.ref.url).read_text():
+        if "broken" in self.text(model.ref.url):
             return "failed"
         self.state(binding, served=model.ref.url)
         return ""
@@ -54,32 +57,32 @@ class Shelves(c.Target):
         return c.Progress(c.OperationState.FAILED, "it does not start", c.Left.CANDIDATE_DECLARED)
 
     def score(self, binding, *, staged=False):
-        text = file(self.state(binding)["served"]).read_text()
-        return c.Answer(Score(("text",), ((text.strip(),),)))
+        return c.Answer(Score(("text",), ((self.text(self.state(binding)["served"]).strip(),),)))
 
 
 class Copies(c.Trainer):
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, store):
+        self.folder, self.store = folder, store
 
     def start(self, job, order):
-        model, metrics = order.outputs[MODEL].uri, order.outputs[METRICS].uri
-        file(model).parent.mkdir(parents=True, exist_ok=True)
-        file(model).write_text(file(order.inputs["data"].uri).read_text())
-        file(metrics).write_text('{"AUC": 0.9}')
-        with (self.folder / job).open("a") as started:
-            started.write(json.dumps({MODEL: model, METRICS: metrics}) + "\n")
+        with contextlib.suppress(FileExistsError), (self.folder / job).open("x") as started:
+            places = {role: order.outputs[role].uri for role in (MODEL, METRICS)}
+            content = Path(urlsplit(order.inputs["data"].uri).path).read_bytes()
+            for role, written in ((MODEL, content), (METRICS, b'{"AUC": 0.9}')):
+                self.store.put(name_in(self.store.base, places[role]), written)
+            started.write(json.dumps(places))
 
     def look(self, job):
-        if not (self.folder / job).exists():
-            return c.Job(c.JobState.NOT_STARTED)
-        made = json.loads((self.folder / job).read_text())
-        return c.Job(c.JobState.FINISHED, outputs={role: Place(uri) for role, uri in made.items()})
+        path = self.folder / job
+        if not path.exists() or not (text := path.read_text()):
+            return c.Job(c.JobState.RUNNING if path.exists() else c.JobState.NOT_STARTED)
+        places = {role: Place(uri) for role, uri in json.loads(text).items()}
+        return c.Job(c.JobState.FINISHED, outputs=places)
 
 
 def connect(environment, means):
-    folder = environment.connections["shelves"]
-    return Connected(lambda kind: Shelves(folder), lambda recipe: Copies(folder))
+    both = environment.connections["shelves"], means.store
+    return Connected(lambda kind: Shelves(*both), lambda recipe: Copies(*both))
 
 
 TEXT = {"description": "A text.", "type": "string"}

@@ -1,169 +1,59 @@
 """The seam for platforms: one file of another package, one entry point, and all promises hold.
 
-`PACKAGE` is such a package, whole: a kind of endpoints, a training engine and their part of the
-schema; .github/PLATFORMS.md explains it. Nothing in this program knows of it. The program runs as people
-run it, in a process of its own, with the package installed beside it.
+`tests/shelves.py` is such a package, whole: a kind of endpoints, a training engine and their part of the
+schema; .github/PLATFORMS.md explains it. Nothing in this program knows of it. tests/conformance
+asks it for the promises; here the program runs as people run it, with the package installed beside.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler import errors
+from tests.twins.contract import FIRST, SECOND, THIRD
+from tests.twins.shelves import Shelves, folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = Path(__file__).parent / "shelves.py"
-YAML = """\
-apiVersion: reconciler/v1
-kind: Environment
-metadata: {name: toys}
-spec: {store: store, data: data, shelves: {folder: shelves}}
----
-apiVersion: reconciler/v1
-kind: Model
-metadata: {name: words}
-spec:
-  training: {engine: copies, inputs: {data: "${version}.txt"}, outputs: {model: m, metrics: x}}
-  accept: [{metric: AUC, atLeast: "0.8"}]
----
-apiVersion: reconciler/v1
-kind: Shelf
-metadata: {name: top}
-spec:
-  shelf: top
-  model: {name: words, version: "1"}
-  verify: {request: probe.json, columns: [text]}
-"""
-OTHER = {"note": "somebody else's", "colour": ["red"]}
-
-
-class Toys:
-    """A folder of desired state, the shelves beside it, and the package that serves them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "services"
-        self.shelf = self.folder / "shelves" / "top.json"
-        site = folder / "site"
-        about = site / "shelves-1.0.dist-info"
-        for made in (self.folder / "store", self.folder / "data", self.shelf.parent, about):
-            made.mkdir(parents=True)
-        shutil.copy(PACKAGE, site)
-        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shelves\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(
-            "[reconciler.platforms]\nshelves = shelves:PLATFORM\n"
-        )
-        for name, text in {"1": "first", "2": "broken", "3": "third"}.items():
-            (self.folder / "data" / f"{name}.txt").write_text(text)
-        (self.folder / "probe.json").write_text("{}")
-        (self.folder / "toys.yaml").write_text(YAML)
-        before = folder / "before.model"
-        before.write_text("before")
-        state = {"served": before.as_uri(), "told": before.as_uri(), **OTHER}
-        self.shelf.write_text(json.dumps(state))
-        outside = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
-        self.environ = {**outside, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "reconciler", *arguments, "--services", "services"],
-            cwd=self.folder.parent,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def apply(self, code: int = errors.SUCCESS) -> str:
-        ran = self.run("apply", "--yes")
-        assert ran.returncode == code, ran.stdout + ran.stderr
-        return ran.stdout
-
-    def want(self, version: str) -> None:
-        text = YAML.replace('version: "1"', f'version: "{version}"')
-        (self.folder / "toys.yaml").write_text(text)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.shelf.read_text())
-        return found
-
-    @property
-    def served(self) -> str:
-        return Path(self.state["served"].removeprefix("file://")).read_text()
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """All that is there, by path."""
-        every = (path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path): path.read_bytes() for path in every}
 
 
 @pytest.fixture
-def toys(tmp_path: Path) -> Toys:
-    return Toys(tmp_path)
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelves]:
+    with folder(tmp_path, monkeypatch) as made:
+        assert isinstance(made, Shelves)
+        yield made
 
 
-def test_a_plan_reads_only(toys: Toys) -> None:
-    before = toys.files
-    assert toys.run("plan", "--detailed-exitcode").returncode == errors.CHANGES
-    assert toys.files == before
+def run(toys: Shelves, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own, which finds the package where pip would put it."""
+    home = toys.services.parent
+    outside = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
+    return subprocess.run(
+        [sys.executable, "-m", "reconciler", *arguments],
+        cwd=home,
+        env={**outside, "PYTHONPATH": f"{home / 'site'}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
-def test_apply_converges_and_the_second_plan_is_empty(toys: Toys) -> None:
-    assert "1 changed, 1 proved" in toys.apply()
-    assert toys.served == "first"
-    after = toys.files
-    assert toys.run("plan", "--detailed-exitcode").returncode == errors.SUCCESS
-    toys.apply()
-    assert toys.files == after
-
-
-def test_a_failed_swap_is_taken_back_and_never_proved_by_a_later_run(toys: Toys) -> None:
-    toys.apply()
-    toys.want("2")
-    toys.apply(errors.UNPROVED)
-    for _ in range(3):
-        toys.apply(errors.REFUSED)
-        assert (toys.served, toys.state["told"]) == ("first", toys.state["served"])
-    toys.want("3")
-    toys.apply()
-    assert toys.served == "third"
-
-
-def test_a_version_is_trained_once(toys: Toys) -> None:
-    toys.apply()
-    toys.apply()
-    (job,) = toys.shelf.parent.glob("rc-*")
-    assert len(job.read_text().splitlines()) == 1
-
-
-def test_what_is_not_declared_survives(toys: Toys) -> None:
-    toys.apply()
-    toys.want("3")
-    toys.apply()
-    assert {name: toys.state[name] for name in OTHER} == OTHER
-
-
-def test_drift_is_found_and_repaired(toys: Toys) -> None:
-    toys.apply()
-    (toys.folder.parent / "other.model").write_text("other")
-    other = (toys.folder.parent / "other.model").as_uri()
-    toys.shelf.write_text(json.dumps({**toys.state, "served": other, "told": other}))
-    assert toys.run("drift", "--detailed-exitcode").returncode == errors.CHANGES
-    toys.apply()
-    assert toys.served == "first"
+def test_the_program_drives_a_platform_of_another_package(toys: Shelves) -> None:
+    plan = ("plan", "--detailed-exitcode")
+    assert run(toys, *plan).returncode == errors.CHANGES
+    assert "1 changed, 1 proved" in run(toys, "apply", "--yes").stdout
+    assert toys.serving() == FIRST
+    assert run(toys, *plan).returncode == errors.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -175,74 +65,73 @@ def test_drift_is_found_and_repaired(toys: Toys) -> None:
         ("{folder: shelves}", "{fold: shelves}", 'did you mean "folder"?'),
     ],
 )
-def test_mistakes_have_a_place_and_a_near_name(toys: Toys, old: str, new: str, said: str) -> None:
-    (toys.folder / "toys.yaml").write_text(YAML.replace(old, new))
-    ran = toys.run("validate")
-    assert ran.returncode == errors.CONFIGURATION
-    assert "services/toys.yaml:" in ran.stderr
-    assert said in ran.stderr
+def test_mistakes_have_a_place_and_a_near_name(
+    toys: Shelves, old: str, new: str, said: str
+) -> None:
+    toys.edit("toys.yaml", old, new)
+    with pytest.raises(errors.ConfigurationError) as wrong:
+        toys.desired()
+    assert "services/toys/toys.yaml:" in str(wrong.value)
+    assert said in str(wrong.value)
 
 
-def test_the_schema_for_editors_has_the_platform(toys: Toys) -> None:
-    command = [sys.executable, "-m", "reconciler", "schema"]
-    run: Callable[..., Any] = subprocess.run
-    done = run(command, env=toys.environ, capture_output=True, text=True, check=True)
-    schema = json.loads(done.stdout)
+def test_the_schema_for_editors_has_the_platform(toys: Shelves) -> None:
+    schema = json.loads(run(toys, "schema").stdout)
     assert "Shelf" in schema["properties"]["kind"]["enum"]
     assert "shelves" in schema["$defs"]["environment"]["properties"]
 
 
+# --- versions that somebody else makes ------------------------------------------------------
+
 FILE = """\
-spec: {file: "${version}.txt", metrics: "${version}.json", accept: [{metric: AUC, atLeast: "0.8"}]}
+  file: "${version}.txt"
+  metrics: "${version}.json"
 """
 
 
 @pytest.fixture
-def taken(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> Toys:
+def taken(toys: Shelves) -> Shelves:
     """A model whose versions are files that somebody else makes."""
-    head, _, tail = YAML.partition("spec:\n  training")
-    monkeypatch.setitem(globals(), "YAML", head + FILE + tail[tail.index("---") :])
-    toys.want("1")
-    for name, value in {"1": 0.9, "2": 0.9, "3": 0.7}.items():
-        (toys.folder / "data" / f"{name}.json").write_text(json.dumps({"AUC": value}))
+    text = (toys.folder / "toys.yaml").read_text()
+    toys.edit("toys.yaml", text[text.index("  training:") : text.index("  accept:")], FILE)
+    for version, value in {FIRST: 0.9, SECOND: 0.9, THIRD: 0.7}.items():
+        toys.write(f"data/{version}.json", json.dumps({"AUC": value}))
     return toys
 
 
-def test_a_file_that_somebody_else_made_is_taken_in_judged_and_proved(taken: Toys) -> None:
-    plan = " ".join(taken.run("plan").stdout.split())
+def test_a_file_that_somebody_else_made_is_taken_in_judged_and_proved(taken: Shelves) -> None:
+    plan = " ".join(run(taken, "plan").stdout.split())
     assert "take the file in, then " in plan
     assert "1 training" not in plan
-    assert "1 changed, 1 proved" in taken.apply()
-    assert taken.served == "first"
-    assert taken.run("plan", "--detailed-exitcode").returncode == errors.SUCCESS
-    taken.want("3")
-    taken.apply(errors.REFUSED)
-    assert taken.served == "first"
+    assert taken.apply().failures == ()
+    assert taken.serving() == FIRST
+    assert taken.plan().converged
+    taken.ask_for(THIRD)
+    assert [failure.exit_code for failure in taken.apply().failures] == [errors.REFUSED]
+    assert taken.serving() == FIRST
 
 
-def test_a_version_that_was_taken_in_does_not_change_with_its_file(taken: Toys) -> None:
+def test_a_version_that_was_taken_in_does_not_change_with_its_file(taken: Shelves) -> None:
     taken.apply()
-    (taken.folder / "data" / "1.txt").write_text("changed")
-    assert taken.served == "first"
-    ran = taken.run("plan", "--detailed-exitcode")
-    assert ran.returncode == errors.SUCCESS
-    assert "1.txt changed" in " ".join(ran.stdout.split())
+    taken.write(f"data/{FIRST}.txt", "changed")
+    assert taken.serving() == FIRST
+    assert taken.plan().converged
+    assert f"{FIRST}.txt changed" in taken.changes()[taken.name].warnings[0]
 
 
-def test_a_file_that_is_not_there_is_named(taken: Toys) -> None:
-    taken.want("4")
-    ran = taken.run("apply", "--yes")
-    assert ran.returncode == errors.REFUSED
-    assert "input metrics: 4.json is not in" in " ".join(ran.stdout.split())
+def test_a_file_that_is_not_there_is_named(taken: Shelves) -> None:
+    taken.ask_for("2027-01")
+    (failure,) = taken.apply().failures
+    assert failure.exit_code == errors.REFUSED
+    assert "input metrics: 2027-01.json is not in" in failure.message
 
 
-def test_a_version_whose_file_had_another_name_can_be_rolled_back_to(toys: Toys) -> None:
+def test_a_version_whose_file_had_another_name_can_be_rolled_back_to(toys: Shelves) -> None:
     toys.apply()
-    toys.want("3")
-    text = (toys.folder / "toys.yaml").read_text()
-    (toys.folder / "toys.yaml").write_text(text.replace("{model: m,", "{model: other.bin,"))
-    toys.apply()
-    assert toys.served == "third"
-    ran = toys.run("rollback", "top", "--to", "1", "--yes")
+    toys.ask_for(SECOND)
+    toys.edit("toys.yaml", "{model: m,", "{model: other.bin,")
+    assert toys.apply().failures == ()
+    assert toys.serving() == SECOND
+    ran = run(toys, "rollback", toys.name, "--to", FIRST, "--yes")
     assert ran.returncode == errors.SUCCESS, ran.stdout + ran.stderr
-    assert toys.served == "first"
+    assert toys.serving() == FIRST

@@ -1,0 +1,156 @@
+"""What every platform must keep, with every engine and every store: asked of each twin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from reconciler.model import Action, Reason
+from tests.twins import TWINS, twin_of
+from tests.twins.contract import FIRST, SECOND, THIRD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.twins.contract import Twin
+
+
+@pytest.fixture(params=TWINS)
+def twin(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Twin]:
+    with twin_of(request.param, tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def served(twin: Twin) -> Twin:
+    """A twin that serves the first version, proved."""
+    assert twin.apply().failures == ()
+    return twin
+
+
+def test_a_plan_reads_only(twin: Twin) -> None:
+    assert twin.written_by(twin.plan) == []
+    assert twin.plan() == twin.plan()
+    assert not twin.plan().converged
+
+
+def test_apply_converges_and_proves_and_the_second_one_writes_nothing(twin: Twin) -> None:
+    report = twin.apply()
+    assert report.failures == ()
+    assert [(proof.name, proof.proved) for proof in report.proofs] == [(twin.name, True)]
+    assert twin.serving() == FIRST
+    assert twin.plan().converged
+    assert twin.written_by(twin.apply) == []
+    assert list(Counter(twin.starts()).values()) == [1]
+
+
+def test_a_new_version_is_trained_once_and_a_revert_trains_nothing(served: Twin) -> None:
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    assert served.serving() == SECOND
+    served.ask_for(FIRST)
+    assert [c.action for c in served.plan().changes] == [Action.BIND]
+    assert served.apply().failures == ()
+    assert served.serving() == FIRST
+    assert sorted(Counter(served.starts()).values()) == [1, 1]
+
+
+def test_what_is_not_declared_survives(served: Twin) -> None:
+    before = served.undeclared()
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    assert served.undeclared() == before
+
+
+def test_a_failed_swap_is_rolled_back_and_never_proved_by_a_later_run(served: Twin) -> None:
+    served.spoil()
+    served.ask_for(SECOND)
+    report = served.apply()
+    (failure,) = report.failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "2026-11 is rejected" in failure.message
+    assert [(proof.model, proof.rolled_back, proof.proved) for proof in report.proofs] == [
+        (FIRST, True, True)
+    ]
+    for _ in range(2):
+        assert served.written_by(served.apply) == []
+        (change,) = served.plan().changes
+        assert (change.action, change.code) == (Action.BLOCK, "rejected")
+        assert served.serving() == FIRST
+    served.mend()
+    served.ask_for(THIRD)
+    assert served.apply().failures == ()
+    assert served.serving() == THIRD
+
+
+def test_a_version_that_one_endpoint_rejected_is_bound_by_no_other(served: Twin) -> None:
+    other = served.declare_another()
+    assert served.apply().failures == ()
+    assert served.serving(other) == FIRST
+    served.spoil()
+    served.ask_for(SECOND)
+    served.apply()
+    served.ask_for(SECOND, other)
+    change = served.changes()[other]
+    assert (change.action, change.code) == (Action.BLOCK, "rejected")
+    served.apply()
+    assert (served.serving(), served.serving(other)) == (FIRST, FIRST)
+
+
+def test_what_was_changed_by_hand_is_found_and_repaired(served: Twin) -> None:
+    served.ask_for(SECOND)
+    served.apply()
+    served.put_back(FIRST)
+    (change,) = served.plan().changes
+    assert (change.action, change.drift is None) == (Action.BIND, False)
+    assert served.apply().failures == ()
+    assert served.serving() == SECOND
+
+
+WIRE = [
+    *(errors.UnreachableError, errors.UnauthorizedError, errors.NotFoundError),
+    *(errors.UnavailableError, errors.UnreadableError),
+]
+
+
+@pytest.mark.parametrize("error", WIRE)
+def test_a_read_that_fails_changes_nothing(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch, error: type[errors.WireError]
+) -> None:
+    target = type(twin.world().targets[twin.binding().kind])
+
+    def fails(*_: object) -> None:
+        raise error("the platform says nothing of use")
+
+    monkeypatch.setattr(target, "observe", fails)
+    monkeypatch.setattr(target, "observe_all", fails, raising=False)
+    (change,) = twin.plan().changes
+    assert (change.action, change.code) == (Action.BLOCK, Reason.UNREADABLE)
+    assert twin.written_by(twin.apply) == []
+
+
+def test_of_eight_runs_at_once_one_starts_the_training(twin: Twin) -> None:
+    """Without a lock, as after `unlock --force` of one that was alive."""
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: twin.run(), range(8)))
+    assert [e.failure for run in runs for e in run.values() if e.failure] == []
+    assert list(Counter(twin.starts()).values()) == [1]
+    assert twin.plan().converged
+    assert twin.serving() == FIRST
+
+
+def test_a_run_that_is_stopped_anywhere_is_continued_by_the_next(twin: Twin) -> None:
+    for steps in (2, 7):
+        left = iter(range(steps))
+        twin.converge(replace(twin.world(), stopping=lambda left=left: next(left, None) is None), 1)
+    assert twin.apply().failures == ()
+    assert list(Counter(twin.starts()).values()) == [1]
+    assert twin.serving() == FIRST

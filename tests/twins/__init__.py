@@ -1,0 +1,37 @@
+"""Twins: small worlds that agree with their YAML, one for each platform, engine and store.
+
+`tests/conformance` asks the promises of each. A new platform adds a file here and a line to `TWINS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import pytest
+
+    from tests.twins.contract import Twin
+
+# platform and store → the function that opens such a world in a folder, and closes it.
+TWINS = {
+    "studio new, blob": "tests.twins.studio:new",
+    "studio classic, blob": "tests.twins.studio:classic",
+    "local, folder": "tests.twins.local:local",
+    "shelves, folder": "tests.twins.shelves:folder",
+    "shelves, blob": "tests.twins.shelves:blob",
+}
+
+
+def twin_of(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AbstractContextManager[Twin]:
+    """A world of this name, until the context ends."""
+    module, _, make = TWINS[name].partition(":")
+    opened: AbstractContextManager[Twin] = getattr(importlib.import_module(module), make)(
+        folder, monkeypatch
+    )
+    return opened
