@@ -24,6 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 OVERDUE = 124  # as timeout(1) says it
@@ -119,9 +120,12 @@ def _bring(place: str, folder: Path) -> None:
         return
     store, name = _opened(place)
     folder.mkdir()
-    with (folder / name.rpartition("/")[2]).open("wb") as file:
-        for chunk in store.get(name):
-            file.write(chunk)
+    try:
+        with (folder / name.rpartition("/")[2]).open("wb") as file:
+            for chunk in store.get(name):
+                file.write(chunk)
+    except FileNotFoundError:
+        raise ValueError(f"{place} is not in its bucket") from None
 
 
 def _put(made: Path, place: str, root: str) -> None:
@@ -153,7 +157,7 @@ def _opened(place: str) -> tuple[Any, str]:
     if scheme == "https":  # https://ACCOUNT.blob.core.windows.net/CONTAINER/NAME
         container, _, name = name.partition("/")
         host += f"/{container}"
-    return from_url(f"{scheme}://{host}"), name
+    return from_url(f"{scheme}://{host}"), unquote(name)
 
 
 if __name__ == "__main__":
