@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,13 +79,21 @@ def home(real_ray: RealRay, tmp_path: Path) -> Iterator[Home]:
     real_ray.put("/api/serve/applications/", {"applications": []})
 
 
-def test_a_version_is_trained_on_the_cluster_served_there_and_proved(home: Home) -> None:
+def test_the_commands_of_the_guide_train_serve_and_prove(home: Home) -> None:
+    guide = (ROOT / ".github" / "RAY.md").read_text("utf-8")
+    block = re.search(r"```sh\n(.*?)```", guide, re.DOTALL)
+    assert block is not None
+    lines = [line.split() for line in block[1].splitlines() if line.startswith("reconciler ")]
+    assert [line[1:] for line in lines] == [
+        ["plan", "--services", "services/_ray"],
+        ["apply", "--services", "services/_ray"],
+    ]
     home.run("plan", "--detailed-exitcode", code=errors.CHANGES)
     assert "1 changed, 1 proved" in home.run("apply", "--yes")
     assert home.answer()[0] == "2026-10"
     home.run("plan", "--detailed-exitcode")
 
-    home.edit("wine.yaml", '"2026-10"', '"2026-11"')
+    home.edit("wine.yaml", 'version: "2026-10"', 'version: "2026-11"')
     assert "1 changed, 1 proved" in home.run("apply", "--yes")
     version, answer = home.answer()
     assert version == "2026-11"
