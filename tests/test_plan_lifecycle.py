@@ -273,6 +273,28 @@ def test_prune_has_a_threshold_of_its_own(
     assert make_plan(environment, in_sync(declared), not_declared=found).excess == ()
 
 
+@pytest.mark.parametrize(("proved", "exceeds"), [("2026-11", False), ("2026-10", True)])
+def test_what_a_platform_lost_is_made_again_whatever_the_limit(proved: str, exceeds: bool) -> None:
+    """A cluster that forgot all is filled by one run; with another version it is a change."""
+    ref = NEW if proved == "2026-11" else OLD
+    event = Event("2026-11-20", EventKind.PROOF, ref, "run", "", version=proved)
+    record = Record(ref, None, None, proved=True, at="2026-11-20", history=(event,))
+    lost = [
+        observed(
+            MISSING,
+            of(ArtifactState.READY),
+            binding=binding(f"churn-{n}", create=Creation()),
+            record=record,
+            live_version="",
+            proved_version=proved,
+        )
+        for n in range(20)
+    ]
+    plan = make_plan(ENVIRONMENT, lost)
+    assert plan.counts[Action.CREATE] == 20
+    assert bool(plan.excess) is exceeds
+
+
 def test_who_approves_that_something_is_made_approves_what_it_is_made_of() -> None:
     def planned(template: str) -> Plan:
         made = binding(create=Creation(template))
