@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import applying, comparing, files, offline, planning
+from tests.benchmarks import applying, comparing, files, offline, planning, serving
 from tests.benchmarks.program import cloud
 from tests.benchmarks.rows import MISSED, Row, Setting
 
@@ -25,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "new": planning.new_services,
     "classic": planning.classic_endpoints,
     "files": files.model_files,
+    "clusters": serving.clusters,
+    "swaps": serving.swaps,
     "growth": planning.growth,
     "apply": applying.classic_endpoints,
     "apply-new": applying.new_services,

@@ -7,6 +7,7 @@ whose replicas do not start stays declared while the old replicas answer on.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,11 +101,13 @@ class Serve:
 
 
 class ServeStandin(Standin):
-    """The server; `serve` are its applications."""
+    """The server; `serve` are its applications, and each answer takes `latency_s` at least."""
 
     def __init__(self) -> None:
         super().__init__()
         self.serve = serve = Serve()
+        self.latency_s = 0.0
+        standin = self
         base: Any = self._server.RequestHandlerClass
 
         class Handler(base):  # type: ignore[misc]
@@ -118,6 +121,10 @@ class ServeStandin(Standin):
                 status, answer, names = serve.answer(self.path.removeprefix("/at"))
                 kind = "application/json"
                 self._answer(status, json.dumps(answer).encode(), kind, **names)
+
+            def _serve(self) -> None:
+                time.sleep(standin.latency_s)
+                super()._serve()
 
             def _made(self, path: str, body: bytes) -> tuple[int, Any]:
                 if (self.command, path) == ("GET", APPLICATIONS):
