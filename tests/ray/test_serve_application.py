@@ -249,6 +249,8 @@ def test_settings_that_do_not_come_into_effect_are_taken_back(place: Place) -> N
     assert failed.state is OperationState.FAILED
     assert "its previous settings are declared again" in failed.words
     assert place.serve.applications["churn"].config == before
+    place.serve.applications["churn"].status = "DEPLOYING"  # as Ray is for a while
+    assert place.another().observe(binding).served == one.ref
 
 
 def test_a_slow_start_is_waited_for_until_the_declared_time(place: Place) -> None:

@@ -121,13 +121,6 @@ def seen(status: Status, running: int = 1, **more: Any) -> Seen:
     [
         (seen(Status.RUNNING), Waited(9), "done", Left.AS_BEFORE, ""),
         (seen(Status.DEPLOYING), Waited(9), "running", Left.AS_BEFORE, "1 of 1 replicas"),
-        (
-            seen(Status.DEPLOYING, waiting=True),
-            Waited(9),
-            "running",
-            Left.AS_BEFORE,
-            "wait for free resources",
-        ),
         (seen(Status.DEPLOYING), Waited(61), "failed", Left.CANDIDATE_DECLARED, "after 60 s"),
         (seen(Status.DEPLOYING, 0), Waited(61), "failed", Left.DOWN, "after 60 s"),
         (
@@ -175,12 +168,7 @@ def test_the_words_are_the_last_line_of_the_replica() -> None:
     deployment = {"message": message, "target_num_replicas": 2, "replicas": [{"state": "STARTING"}]}
     shown = reading_of(document(message="Failed.", deployments={"Model": deployment}))
     app = shown.applications["churn"]
-    assert (app.words, app.running, app.wanted, app.waiting) == (
-        "ValueError: bad model",
-        0,
-        2,
-        True,
-    )
+    assert (app.words, app.running, app.wanted) == ("ValueError: bad model", 0, 2)
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ class ServeApplications(Target):
         if verb == "create":
             return DONE  # read back, it does not serve: a swap follows, whose failure rejects
         if verb == "update" and begun.restores is not None:
-            self._restore(begun, found)
+            self._restore(ServeAddress(self._ray.host, name), begun, found)
             return replace(found, words=f"{found.words}; its previous settings are declared again")
         return found
 
@@ -290,7 +290,7 @@ class ServeApplications(Target):
         if verb == "create":
             raise ConflictError(f"{binding.address} is there by now; plan again")
 
-    def _restore(self, begun: _Begun, failed: Progress) -> None:
+    def _restore(self, address: ServeAddress, begun: _Begun, failed: Progress) -> None:
         """Declare again what was in service before an update that failed, unless somebody else has
         written since."""
         restores = begun.restores
@@ -300,6 +300,7 @@ class ServeApplications(Target):
             current = seen.config if seen is not None else None
             if current is None or fingerprint(current) != begun.declared:
                 raise RefusedError(f"{failed.words}; it was not taken back, for others changed it")
+            self._keep(address, Note(fingerprint(restores), restores))
             return restores
 
         self._writer.change(begun.application.name, edit)

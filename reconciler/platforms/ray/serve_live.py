@@ -62,7 +62,6 @@ class Seen:
     words: str = ""
     running: int = 0
     wanted: int = 0
-    waiting: bool = False  # for a place: no replica that starts has a node
 
     @property
     def placed(self) -> Placed:
@@ -110,7 +109,6 @@ def _seen(name: str, said: Any) -> Seen:
         status, config = Status(said["status"]), said.get("deployed_app_config")
         deployments = list(said["deployments"].values())
         replicas = [each for d in deployments for each in d["replicas"]]
-        starting = [each for each in replicas if each["state"] == "STARTING"]
         return Seen(
             name,
             status,
@@ -120,7 +118,6 @@ def _seen(name: str, said: Any) -> Seen:
             _words([said["message"], *(each["message"] for each in deployments)]),
             sum(each["state"] == _RUNNING for each in replicas),
             sum(each["target_num_replicas"] for each in deployments),
-            bool(starting) and not any(each.get("node_id") for each in starting),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableError(
@@ -229,8 +226,7 @@ def _health(seen: Seen) -> Health:
 
 def deploying(seen: Seen) -> str:
     """How far the start of an application is."""
-    where = "; the others wait for free resources" if seen.waiting else ""
-    replicas = f", {seen.running} of {seen.wanted} replicas run{where}" if seen.wanted else ""
+    replicas = f", {seen.running} of {seen.wanted} replicas run" if seen.wanted else ""
     return f"being deployed{replicas}{f' ({seen.words})' if seen.words else ''}"
 
 
