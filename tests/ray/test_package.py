@@ -109,5 +109,5 @@ def test_a_link_to_a_folder_is_refused(home: Home) -> None:
 
 def test_a_file_with_the_name_of_the_runner_is_refused(home: Home) -> None:
     (home.code / RUNNER).write_text("mine")
-    with pytest.raises(RefusedError, match="taken by the runner"):
+    with pytest.raises(RefusedError, match="taken by a file of ours"):
         names_in(home)

@@ -85,14 +85,18 @@ class Place:
         ref = ModelRef(f"{self.store.uri}/churn/{version}/model")
         return Model(ref, Version("churn", version))
 
-    def binding(self, name: str = "churn", *, adopt: bool = False, **settings: str) -> Any:
+    def binding(
+        self, name: str = "churn", *, adopt: bool = False, start_s: float = 600.0, **settings: str
+    ) -> Any:
         return Binding(
             name,
             "ServeApplication",
             self.address(name),
             Version("churn", "1"),
             Recipe("file"),
-            part=Application(name, f"/{name}", folder=str(self.root / "code"), answer="/rows"),
+            part=Application(
+                name, f"/{name}", folder=str(self.root / "code"), answer="/rows", start_s=start_s
+            ),
             settings=tuple(settings.items()),
             adopt=adopt,
             probe=Probe("{}", ("version",)),
@@ -264,6 +268,21 @@ def test_a_slow_start_is_waited_for_until_the_declared_time(place: Place) -> Non
     place.now = 601
     failed = place.target.progress(operation)
     assert (failed.state, failed.left) == (OperationState.FAILED, Left.CANDIDATE_DECLARED)
+
+
+def test_the_way_back_has_time_however_short_a_start_may_be(place: Place) -> None:
+    binding, one, two = place.binding(start_s=5.0), place.model("1"), place.model("2")
+    place.target.switch(binding, one)
+    place.serve.slow = lambda _: True
+    place.now = 100.0
+    operation = place.target.switch(binding, two)
+    place.now += 6
+    assert place.target.progress(operation).state is OperationState.FAILED
+    live = place.target.observe(binding)  # which is not waited for: it can be taken back
+    assert (live.health.code, live.configured) == (HealthCode.DEGRADED, two.ref)
+    back = place.target.take_back(binding, one)
+    place.now += 500
+    assert place.target.progress(back).state is OperationState.RUNNING
 
 
 # --- others ---------------------------------------------------------------------------------------

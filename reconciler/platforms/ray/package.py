@@ -1,9 +1,10 @@
-"""The code of a training as one zip that Ray unpacks on its nodes, named by the hash of its bytes.
+"""Code as one zip that Ray unpacks on its nodes, named by the hash of its bytes.
 
 Equal files make equal bytes, so code that a cluster has is not sent again. The zip holds all that
-git tracks below the folder, but for files that no job needs (`IGNORED`) and those that `.rayignore`
-there names, and `runner.py` beside them. Ray's dashboard takes 100 MiB; a larger package is refused
-before anything is sent, with the names of the files that weigh most.
+git tracks below the folder, but for files that no program needs (`IGNORED`) and those that
+`.rayignore` there names, and files of ours beside them, such as `runner.py`. Ray's dashboard takes
+100 MiB; a larger package is refused before anything is sent, with the names of the files that weigh
+most.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from reconciler.platforms.code import digest_of, files_of
 from reconciler.platforms.ray import runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 RUNNER = "reconciler_job.py"
 IGNORE_FILE = ".rayignore"
@@ -57,16 +58,19 @@ def packed(folder: Path | None, digest: str) -> Package:
 
     RefusedError where they changed meanwhile, or cannot be sent.
     """
-    files = {RUNNER: Path(runner.__file__)}
-    if folder is not None:
-        if digest_of(folder) != digest:
-            raise RefusedError(
-                f"the files below {folder} changed since this was planned; plan again"
-            )
-        for name in _wanted(folder):
-            if name == RUNNER:
-                raise RefusedError(f"{folder / name}: the name is taken by the runner; rename it")
-            files[name] = _inside(folder, name)
+    if folder is not None and digest_of(folder) != digest:
+        raise RefusedError(f"the files below {folder} changed since this was planned; plan again")
+    return package_of(folder, {RUNNER: Path(runner.__file__)})
+
+
+def package_of(folder: Path | None, beside: Mapping[str, Path]) -> Package:
+    """The package of a folder, with files of ours beside those in it, by their names."""
+    files = dict(beside)
+    for name in _wanted(folder) if folder is not None else ():
+        assert folder is not None
+        if name in beside:
+            raise RefusedError(f"{folder / name}: the name is taken by a file of ours; rename it")
+        files[name] = _inside(folder, name)
     return Package(_zipped(files, folder))
 
 

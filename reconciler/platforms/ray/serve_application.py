@@ -14,7 +14,6 @@ is what a later run knows of a swap that this one could not end.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import threading
 import time
@@ -22,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
-from reconciler.model import Live, Owned, Witness
+from reconciler.model import Health, HealthCode, Live, Owned, Witness
 from reconciler.platforms.answers import part, score_of
 from reconciler.platforms.contract import DONE, Answer, Can, OperationState, Progress, Target
 from reconciler.platforms.ray.builder import MODEL
@@ -52,7 +51,7 @@ from reconciler.platforms.ray.serve_live import (
     refusal_of,
     served_config,
 )
-from reconciler.stores.contract import name_in
+from reconciler.stores.contract import name_in, sha256_of
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
 READ_ONLY_EXPORTED: tuple[str, ...] = ()
 KIND = "ServeApplication"
 FOLDER = "_serve"  # of the notes, in the store
+BACK_S = 600.0  # how long it may take at least to return to what ran before
 
 
 @dataclass
@@ -95,7 +95,7 @@ class ServeApplications(Target):
         foreign=True,
         writes_together=True,
         settle_s=5.0,
-        stuck_after_s=7200.0,  # `startTimeout` of the spec is what gives up
+        stuck_after_s=3600.0,  # `startTimeout` of the spec is what gives up
     )
 
     def __init__(
@@ -117,6 +117,7 @@ class ServeApplications(Target):
         self._packages = Packages(cluster)
         self._now = now
         self._begun: dict[str, _Begun] = {}
+        self._given_up: set[str] = set()  # fingerprints of what did not start in time
         self._guard = threading.Lock()
 
     # --- reading ------------------------------------------------------------------------------
@@ -135,7 +136,12 @@ class ServeApplications(Target):
             return self._note(address)
 
         reading = self._readings()
-        return live_of(reading, address, application, self._mark, noted, adopt=binding.adopt)
+        live = live_of(reading, address, application, self._mark, noted, adopt=binding.adopt)
+        seen = reading.applications.get(address.application)
+        if seen is None or fingerprint(seen.config or {}) not in self._given_up:
+            return live
+        # Ray goes on trying, and nobody waits for that any more: it can be taken back.
+        return replace(live, health=Health(HealthCode.DEGRADED, live.health.message))
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """The other applications of the cluster."""
@@ -188,8 +194,8 @@ class ServeApplications(Target):
         if previous is not None and placed_of(previous).ref == model.ref:
             code = previous.get("runtime_env", {}).get("working_dir", "")
             if not code or self._packages.is_there(code):
-                return self._declare("switch", binding, None, previous)
-        return self.switch(binding, model)
+                return self._declare("back", binding, None, previous)
+        return self._declare("back", binding, self._placed(binding, model))
 
     def delete(self, address: Address) -> str:
         """Leave the application out of what is declared, if it carries our mark."""
@@ -218,9 +224,11 @@ class ServeApplications(Target):
         elif begun.unhealthy_since is None:
             begun.unhealthy_since = now
         waited = Waited(now - begun.since, now - (begun.unhealthy_since or now))
-        found = progress_of(seen, begun.declared, waited, begun.application.start_s)
+        patience_s = max(begun.application.start_s, BACK_S if verb == "back" else 0.0)
+        found = progress_of(seen, begun.declared, waited, patience_s)
         if found.state is not OperationState.FAILED:
             return found
+        self._given_up.add(begun.declared)
         if verb == "create":
             return DONE  # read back, it does not serve: a swap follows, whose failure rejects
         if verb == "update" and begun.restores is not None:
@@ -312,13 +320,13 @@ class ServeApplications(Target):
     def _sha256_of(self, model: Model) -> str:
         """Of a model that was only just made, or was made before digests were noted."""
         name = name_in(self._store.base, model.ref.url)
-        digest = _Digest()
-        if name is None or self._store.fetch(name, digest) is None:
+        known = sha256_of(self._store, name) if name else None
+        if known is None:
             raise RefusedError(
                 f"{model.ref} is not in the store {self._store.uri}, so nobody knows its SHA-256, "
                 "which a replica compares before it starts"
             )
-        return digest.hexdigest
+        return known[0]
 
     # --- notes ----------------------------------------------------------------------------------
 
@@ -343,22 +351,6 @@ class ServeApplications(Target):
             previous = None
         content = json.dumps({"candidate": note.candidate, "previous": previous}, indent=1)
         self._store.put(_note_name(address), content.encode())
-
-
-class _Digest:
-    """A sink that keeps a SHA-256 alone."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def write(self, piece: bytes, /) -> None:
-        """Take the next piece."""
-        self._digest.update(piece)
-
-    @property
-    def hexdigest(self) -> str:
-        """Of all that was written."""
-        return self._digest.hexdigest()
 
 
 def key_prefix(environment: Environment) -> str:

@@ -131,8 +131,13 @@ def settings_of(config: Mapping[str, Any], deployment: str) -> tuple[tuple[str, 
 def package_of(config: Mapping[str, Any]) -> str:
     """The short digest of the code that a configuration names, "" where that is none of ours."""
     place = _mapping(config.get("runtime_env")).get("working_dir")
-    name = place.rpartition("/")[2] if isinstance(place, str) else ""
-    return name.removeprefix("_ray_pkg_").removesuffix(".zip")[:12] if name else ""
+    return short_name(place) if isinstance(place, str) else ""
+
+
+def short_name(package: str) -> str:
+    """What people see of the URI of a package: 12 hex of its digest."""
+    name = package.rpartition("/")[2]
+    return name.removeprefix("_ray_pkg_").removesuffix(".zip")[:12]
 
 
 def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:

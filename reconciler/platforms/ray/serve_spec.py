@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.platforms.ray.connection import ray_of
 from reconciler.platforms.ray.serve_config import (
     BUILT,
@@ -14,6 +15,7 @@ from reconciler.platforms.ray.serve_config import (
     Application,
     ServeAddress,
     bytes_of,
+    short_name,
     text_of,
 )
 
@@ -73,8 +75,6 @@ def application_of(block: Block) -> Application:
 
 def settings_of(block: Block, _: Mapping[str, str]) -> Mapping[str, str]:
     """The settings that the spec owns, as people see them."""
-    from reconciler.platforms.ray.serve_code import digest_of
-
     spec = block.data
     owned = {
         "route": route_of(spec),
@@ -89,7 +89,7 @@ def settings_of(block: Block, _: Mapping[str, str]) -> Mapping[str, str]:
         for name, value in spec.get(group, {}).items():
             owned[f"{group}.{name}"] = _canonical(f"{group}.{name}", value)
     if "code" in spec:
-        owned[PACKAGE] = digest_of(_folder(block), built="importPath" not in spec)[:12]
+        owned[PACKAGE] = _digest(_folder(block), built="importPath" not in spec)
     return owned
 
 
@@ -137,16 +137,28 @@ def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
 
 
 def _code_problems(block: Block) -> Iterator[Problem]:
-    from reconciler.platforms.ray.serve_code import digest_of
-
-    folder = _folder(block)
-    built = "importPath" not in block.data
+    folder, built = _folder(block), "importPath" not in block.data
     try:
-        digest_of(folder, built=built)
+        _digest(folder, built=built)
         if built and not (folder / "serve.py").is_file():
             yield block.problem(f"{folder} has no serve.py with load(path); add it", "code")
-    except ConfigurationError as exc:
+    except (ConfigurationError, RefusedError) as exc:
         yield block.problem(exc.message, "code")
+
+
+def _digest(folder: Path, *, built: bool) -> str:
+    """12 hex over the code of an application."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    seen = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return _digest_of(folder, built, seen)
+
+
+@lru_cache(maxsize=64)
+def _digest_of(folder: Path, built: bool, _: object) -> str:
+    """The digest of a folder in the state that was seen: a fleet of one folder reads it once."""
+    from reconciler.platforms.ray.serve_code import code_of
+
+    return short_name(code_of(folder, built=built).uri)
 
 
 def _folder(block: Block) -> Path:
