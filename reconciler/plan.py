@@ -23,7 +23,7 @@ from reconciler.model import (
     KEPT_IN,
     MADE_FROM,
     READ_FROM,
-    TAKEN_FROM,
+    TAKEN,
     TO_DO,
     Action,
     ArtifactState,
@@ -285,7 +285,7 @@ def _of_swap(
         yield _Step(Action.BLOCK, Reason.NO_WAY_BACK, why, diffs, judged)
     adopted = bool(lost)
     if state is ArtifactState.ABSENT:
-        taken = TAKEN_FROM in dict(observed.binding.terms)
+        taken = TAKEN & dict(observed.binding.terms).keys()
         never = f"this version was never {'taken in' if taken else 'trained'}"
         why = observed.artifact.message or never
         code = Reason.RETRY if observed.artifact.failure else Reason.NOT_TRAINED

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from reconciler import desired
 from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import composed
-from reconciler.engine.taking import Taking
+from reconciler.engine.taking import Taking, TakingRegistered
 from reconciler.engine.world import Idle, World
 from reconciler.errors import RefusedError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
 from reconciler.model import Actor
-from reconciler.platforms import FILE, platforms
+from reconciler.platforms import FILE, REGISTRY, platforms
 from reconciler.platforms.azure import SignIn
 from reconciler.platforms.platform import Means
 from reconciler.stores import Opening, open_store
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import Clock
     from reconciler.http.origins import Origins
     from reconciler.model import Auth, Desired, Environment, ModelRef, SecretName, StoreUrl
+    from reconciler.platforms.contract import Registry
     from reconciler.platforms.platform import Connected, Platform
     from reconciler.stores.contract import Place, Store
 
@@ -138,17 +139,21 @@ def connect(
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     of_kind = {kind: connected[p.name] for p, _ in _connected(environment) for kind in p.kinds}
     of_engine = {name: connected[p.name] for p, _ in _connected(environment) for name in p.engines}
+    registries = dict(_registries(wanted, connected))
     recipes = {b.recipe.trainer: b.recipe for b in wanted.bindings}  # of a fleet, one or few
     used = _kinds(wanted)
     return World(
         targets={kind: of_kind[kind].target(kind) for kind in used},
         idle=dict(_idle(connected.values(), used)) if wanted.whole else {},
         trainers={
-            name: Taking(data, store)
+            name: TakingRegistered(registries[name], store)
+            if recipe.engine == REGISTRY
+            else Taking(data, store)
             if recipe.engine == FILE
             else of_engine[recipe.engine].trainer(recipe)
             for name, recipe in recipes.items()
         },
+        registries=registries,
         ledger=Ledger(store, opened(environment.store, str)),
         store=store,
         data=data,
@@ -156,6 +161,18 @@ def connect(
         actor=actor or Actor(secrets.token_hex(8)),
         stopping=stop.event.is_set,
     )
+
+
+def _registries(
+    wanted: Desired, connected: Mapping[str, Connected]
+) -> Iterator[tuple[str, Registry]]:
+    """The registries that versions are taken from, by the trainer of their recipes."""
+    used = {b.recipe.place: b.recipe for b in wanted.bindings if b.recipe.engine == REGISTRY}
+    for platform, _ in _connected(wanted.environment):
+        for place in used.keys() & platform.registries.keys():
+            make = connected[platform.name].registry
+            assert make is not None
+            yield used[place].trainer, make()
 
 
 def _secrets(wanted: Desired, environ: Mapping[str, str]) -> Callable[[SecretName], str]:

@@ -28,7 +28,7 @@ from reconciler.model import (
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path, PurePosixPath
     from typing import Any
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 FILE = "file"
+REGISTRY = "registry"
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
@@ -183,8 +184,11 @@ def _flat(said: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
 
 
 def training(model: Document) -> Mapping[str, Any]:
-    """How versions are made. Of a model whose files somebody else makes: how they are taken in."""
+    """How versions are made. Of a model that somebody else makes: how its versions are taken in."""
     spec = model.data["spec"]
+    if REGISTRY in spec:
+        outputs = {MODEL: MODEL, METRICS: f"{METRICS}.json"}
+        return {"engine": REGISTRY, "parameters": {"version": "${version}"}, "outputs": outputs}
     if FILE not in spec:
         found: Mapping[str, Any] = spec["training"]
         return found
@@ -199,13 +203,24 @@ def _trail(model: Document, group: str, name: str) -> tuple[str, ...]:
     return "spec", FILE if name == MODEL else name
 
 
-def source_problems(model: Document) -> list[Problem]:
-    """What is wrong where a model says both, or neither, of where its versions come from."""
+def registry_of(model: Document, known: Iterable[str]) -> str:
+    """The registry that a model's versions come from; "" where it names none, or several."""
+    named = [name for name in known if name in model.data["spec"].get(REGISTRY, ())]
+    return named[0] if len(named) == 1 else ""
+
+
+def source_problems(model: Document, registries: Collection[str]) -> list[Problem]:
+    """What is wrong where a model says several, or none, of where its versions come from."""
     spec = model.data["spec"]
-    if (FILE in spec) == ("training" in spec):
-        both = "training and file are both here; take one out"
-        why = both if FILE in spec else '"training" is missing, or "file"'
+    sources = [name for name in ("training", FILE, REGISTRY) if name in spec]
+    if len(sources) != 1:
+        several = f"{' and '.join(sources)} are both here; take one out"
+        known = ('"training"', f'"{FILE}"', *([f'"{REGISTRY}"'] if registries else []))
+        why = several if sources else f"{known[0]} is missing, or {' or '.join(known[1:])}"
         return [problem(model.at_key("spec"), f"spec: {why}")]
+    if sources == [REGISTRY] and not registry_of(model, registries):
+        why = f"name one registry and the model there: {{{' or '.join(registries)}: NAME}}"
+        return [problem(model.at_key("spec", REGISTRY), f"spec.{REGISTRY}: {why}")]
     if METRICS in spec and FILE not in spec:
         why = "metrics are of a file; a training has them among its outputs"
         return [problem(model.at_key("spec", METRICS), f"spec.{METRICS}: {why}")]
@@ -260,11 +275,13 @@ def training_problems(block: Part, engine: Engine) -> list[Problem]:
 
 @dataclass(frozen=True)
 class Made:
-    """How a binding's version is made, and what people approve of where that happens."""
+    """How a binding's version is made, and what people approve of where that happens. `follow` is
+    what `retrain` follows."""
 
     recipe: Recipe
     terms: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, str], ...]
+    follow: str = ""
 
 
 def recipe(
@@ -284,6 +301,7 @@ def recipe(
     if not making.problems:
         making.refuse_bad_paths(inputs, engine, environment.data)
         making.refuse_unused()
+        making.refuse_bad_version(engine)
     if making.problems:
         return None, making.problems
     recipe = Recipe(
@@ -298,7 +316,7 @@ def recipe(
     files = how.files or {r: name for r, name in said["outputs"].items() if "/" not in name}
     if problems := _file_problems(block, files):
         return None, problems
-    return Made(recipe, tuple(how.terms.items()), tuple(files.items())), []
+    return Made(recipe, tuple(how.terms.items()), tuple(files.items()), how.follow), []
 
 
 def _file_problems(block: Part, files: Mapping[str, str]) -> list[Problem]:
@@ -394,6 +412,12 @@ class _Making:
             elif why := engine.bad_input(path):
                 said = f'{".".join(trail)}: for {self._who()} it becomes "{path}"; {why}'
                 self.problems.append(problem(self._model.at(*trail), said))
+
+    def refuse_bad_version(self, engine: Engine) -> None:
+        """Complain about a version that there cannot be."""
+        if why := engine.bad_version(version := self._known["version"]):
+            place = self._binding.at("spec", "model", "version")
+            self.problems.append(problem(place, f'spec.model.version: "{version}" {why}'))
 
     def refuse_unused(self) -> None:
         """Complain about arguments that change nothing: two equal models under two names."""

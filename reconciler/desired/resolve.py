@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.platform import Block, Kind, Platform
 
 CORE_KINDS = ("Environment", "Model")
+_SINGLE = {"kinds": "kind", "engines": "engine", "registries": "registry"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Resolver:
         self._kinds = {name: k for each in platforms.values() for name, k in each.kinds.items()}
         self._engines = {name: e for each in platforms.values() for name, e in each.engines.items()}
         self._engines[build.FILE] = Engine(_taken)
+        self._registries = {n: r for each in platforms.values() for n, r in each.registries.items()}
         self._root = root
         self._probes = probes
         self._definitions = definitions
@@ -162,7 +164,7 @@ class Resolver:
                 self._models.setdefault(each.name, each)
             more: list[Problem] = []
             if each.valid:
-                more = build.source_problems(each.document)
+                more = build.source_problems(each.document, self._registries)
             if each.valid and not more and "training" in each.document.data["spec"]:
                 engine = self._engines[build.training(each.document)["engine"]]
                 more = build.training_problems(self._training(each), engine)
@@ -212,33 +214,34 @@ class Resolver:
         return self._definitions.creation(*where, kind.creation)
 
     def _recipe(self, each: Declared, model: Declared, site: _Site) -> build.Made | None:
-        name = build.training(model.document)["engine"]
-        place = model.document.at("spec", "training", "engine")
         if site.environment is None:
             return None
-        if name != build.FILE and not self._connects(site, "engine", name, place):
+        document, block = model.document, self._training(model)
+        if name := build.registry_of(document, self._registries):
+            engine, place = self._registries[name], document.at("spec", build.REGISTRY, name)
+            connected = self._connects(site, "registries", name, place)
+        else:
+            name = build.training(document)["engine"]
+            engine, place = self._engines[name], document.at("spec", "training", "engine")
+            connected = name == build.FILE or self._connects(site, "engines", name, place)
+        if not connected:
             return None
-        made, problems = build.recipe(
-            self._training(model),
-            each.document,
-            self._budget,
-            self._engines[name],
-            site.environment,
-        )
+        made, problems = build.recipe(block, each.document, self._budget, engine, site.environment)
         self.problems.extend(problems)
         return made
 
     def _training(self, model: Declared) -> build.Part:
-        return build.Part(model.document, ("spec", "training"), self._root, model.folder)
+        part = build.REGISTRY if build.REGISTRY in model.document.data["spec"] else "training"
+        return build.Part(model.document, ("spec", part), self._root, model.folder)
 
-    def _connects(self, site: _Site, what: str, name: str, place: Source) -> bool:
-        """Whether the environment connects the platform that offers a kind or an engine."""
+    def _connects(self, site: _Site, group: str, name: str, place: Source) -> bool:
+        """Whether the environment connects the platform that offers a kind, engine or registry."""
         assert site.environment is not None
-        owner = next(p for p, each in self._platforms.items() if name in getattr(each, f"{what}s"))
+        owner = next(p for p, each in self._platforms.items() if name in getattr(each, group))
         if owner in site.environment.connections:
             return True
         message = f"{_named(site)} does not connect the platform of {name}; add spec.{owner} to it"
-        self._say(place, f"{what}: {message}")
+        self._say(place, f"{_SINGLE[group]}: {message}")
         return False
 
     def _site(self, each: Declared) -> _Site | None:
@@ -270,7 +273,7 @@ class Resolver:
     def _address(self, each: Declared, site: _Site) -> Address | None:
         name = each.kind or ""
         if site.environment is None or not self._connects(
-            site, "kind", name, each.document.at("kind")
+            site, "kinds", name, each.document.at("kind")
         ):
             return None
         place, kind = each.document.at_key("spec"), self._kinds[name]
@@ -338,6 +341,7 @@ def _binding(
         accept=build.rules(model),
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
+        follow=made.follow,
         max_age_s=build.max_age_s(model),
         absent=document.data["spec"].get("state") == "absent",
         adopt=document.data["spec"].get("adopt", False),

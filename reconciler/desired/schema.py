@@ -123,6 +123,10 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
             kinds.append(kind)
             definitions[kind] = _joined(said, common["binding"])
             whole["allOf"].append(_case("kind", kind, said, f"#/$defs/{kind}", "spec"))
+        registry = definitions["model"]["properties"]["registry"]["properties"]
+        for known, said in fragment.get("registries", {}).items():
+            registry[known] = said["name"]
+            registry |= said.get("properties", {})
         for engine, said in fragment.get("engines", {}).items():
             engines.append(engine)
             definitions[f"{engine}-training"] = _joined(
@@ -136,6 +140,8 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
             )
     whole["properties"]["kind"]["enum"] += kinds
     definitions["model"]["properties"]["training"]["properties"]["engine"]["enum"] = engines
+    if not definitions["model"]["properties"]["registry"]["properties"]:
+        del definitions["model"]["properties"]["registry"]
     return Schema(json.dumps(whole, indent=2) + "\n", tuple(kinds))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 from reconciler.engine.evaluation import parse_metrics
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
+    from reconciler.platforms.contract import Registry
     from reconciler.stores.contract import Place, Properties
 
 
@@ -133,11 +135,33 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
 
 
 def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
+    if (registry := world.registries.get(binding.recipe.trainer)) is not None:
+        return _registered(registry, binding, ref)
     for port, path in binding.recipe.inputs:
         if world.data.head(path) is None:
             why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
             return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
     return Artifact(ArtifactState.ABSENT, ref)
+
+
+def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact:
+    """A version that is still to be taken in; FAILED where it must not be, or no gate could judge
+    it: that is seen before anything is copied."""
+    version = registry.look(binding.recipe)
+    asked = [rule.metric for rule in binding.accept if rule.kind is not RuleKind.MIN_ROWS]
+    unknown = [name for name in asked if not isfinite(version.metrics.get(name, nan))]
+    why = version.refusal
+    if unknown and not why:
+        name, known = unknown[0], ", ".join(sorted(version.metrics)) or "none"
+        value = version.metrics.get(name)
+        silent = f'has no metric "{name}" (it has {known})'
+        bad = f'says that the metric "{name}" is {value}, which no gate can judge'
+        why = f"the run of version {version.version} {silent if value is None else bad}"
+    if why:
+        return Artifact(ArtifactState.FAILED, ref, why, code=Reason.NOT_REGISTERED)
+    also = f" ({'; '.join(version.notes)})" if version.notes else ""
+    why = f"version {version.version}{also} was never taken in"
+    return Artifact(ArtifactState.ABSENT, ref, why)
 
 
 def heads(world: World, paths: Iterable[str]) -> dict[str, Properties | None]:
@@ -327,6 +351,12 @@ def _if_the_file_is_there(
     name = world.ledger.model_name(binding.version)
     file = world.store.head(name)
     evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
+    if (registry := world.registries.get(binding.recipe.trainer)) is not None:
+        why = registry.look(binding.recipe).refusal
+        if why:
+            return replace(
+                artifact, state=ArtifactState.FAILED, code=Reason.NOT_REGISTERED, message=why
+            )
     if file is None:
         why = "the manifest says it was trained, but the model file is gone; declare a new version"
         return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_MISSING, message=why)

@@ -1,4 +1,4 @@
-"""Versions that somebody else made: a file of the data is taken into the store.
+"""Versions that somebody else made: a file of the data, or of a registry, is taken into the store.
 
 It is an engine like any other, whose job is to copy. So such a version is claimed, judged by its
 gates, rejected and rolled back as one that was trained; and once it is taken in, nothing that
@@ -8,23 +8,57 @@ happens to the original changes it.
 from __future__ import annotations
 
 import json
+import tempfile
+from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFoundError, RefusedError, UnavailableError, UnreadableError
+from reconciler.model import METRICS, MODEL
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.stores.contract import Place, copy_file, name_in
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
+    from reconciler.platforms.contract import Registry
     from reconciler.stores.contract import Store
 
 
-class Taking(Trainer):
-    """Copies from the data to the store. A job that is done has a file of its own there."""
+class _Taker(Trainer):
+    """Copies to the store. A job that is done has a file of its own there."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def look(self, job: str) -> Job:
+        """Finished, if that is noted and the files are there; else it can be started again."""
+        done = self._store.get(_done(job))
+        if done is None:
+            return Job(JobState.NOT_STARTED)
+        try:
+            made = {role: Place(uri) for role, uri in parse_json(done.content).items()}
+            gone = any(
+                self._store.head(_name(self._store, place)) is None for place in made.values()
+            )
+        except (ValueError, AttributeError, TypeError) as exc:
+            raise UnreadableError(f"{_done(job)} in the store is damaged; delete it") from exc
+        return Job(JobState.NOT_STARTED) if gone else Job(JobState.FINISHED, outputs=made)
+
+    def cancel(self, job: str) -> None:
+        """Nothing: a copy ends with the call that makes it."""
+
+    def _note(self, job: str, order: Order) -> None:
+        """Note, after the files, that all of them are there."""
+        places = {role: order.outputs[role].uri for role, _ in order.recipe.outputs}
+        self._store.put(_done(job), json.dumps(places).encode())
+
+
+class Taking(_Taker):
+    """Copies files of the data."""
 
     def __init__(self, data: Store, store: Store) -> None:
+        super().__init__(store)
         self._data = data
-        self._store = store
 
     def start(self, job: str, order: Order) -> None:
         """Copy the files, and note at last that all are there.
@@ -45,25 +79,34 @@ class Taking(Trainer):
             if before is None or now is None or now.fingerprint != before.fingerprint:
                 uri = order.inputs[role].uri
                 raise UnavailableError(f"{uri} changed while it was copied; it is copied again")
-        places = {role: order.outputs[role].uri for role in names}
-        self._store.put(_done(job), json.dumps(places).encode())
+        self._note(job, order)
 
-    def look(self, job: str) -> Job:
-        """Finished, if that is noted and the files are there; else it can be started again."""
-        done = self._store.get(_done(job))
-        if done is None:
-            return Job(JobState.NOT_STARTED)
-        try:
-            made = {role: Place(uri) for role, uri in parse_json(done.content).items()}
-            gone = any(
-                self._store.head(_name(self._store, place)) is None for place in made.values()
-            )
-        except (ValueError, AttributeError, TypeError) as exc:
-            raise UnreadableError(f"{_done(job)} in the store is damaged; delete it") from exc
-        return Job(JobState.NOT_STARTED) if gone else Job(JobState.FINISHED, outputs=made)
 
-    def cancel(self, job: str) -> None:
-        """Nothing: a copy ends with the call that makes it."""
+class TakingRegistered(_Taker):
+    """Copies versions of a registry, each with the metrics of its run."""
+
+    def __init__(self, registry: Registry, store: Store) -> None:
+        super().__init__(store)
+        self._registry = registry
+
+    def start(self, job: str, order: Order) -> None:
+        """Copy the artifact, write the metrics beside it, and note at last that both are there.
+
+        A metric that is no finite number is left out, so no gate that asks for it lets it pass.
+        """
+        if self.look(job).state is JobState.FINISHED:
+            return
+        version = self._registry.look(order.recipe)
+        if version.refusal:
+            raise RefusedError(version.refusal)
+        with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
+            path = Path(folder) / "artifact"
+            self._registry.fetch(order.recipe, path)
+            self._store.put_file(_name(self._store, order.outputs[MODEL]), path)
+        metrics = {name: value for name, value in version.metrics.items() if isfinite(value)}
+        metrics_name = _name(self._store, order.outputs[METRICS])
+        self._store.put(metrics_name, json.dumps(metrics, sort_keys=True).encode())
+        self._note(job, order)
 
 
 def _done(job: str) -> str:

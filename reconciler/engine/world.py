@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.ledger import Ledger
     from reconciler.model import Actor, EventKind, Record
-    from reconciler.platforms.contract import Job, Target, Trainer
+    from reconciler.platforms.contract import Job, Registry, Target, Trainer
     from reconciler.stores.contract import Store
 
 
@@ -47,7 +47,8 @@ class World:
     """Everything a run may touch, and who it is; `targets` are of the kinds that git declares.
 
     `store` has what the ledger keeps, and the models; `data` what they are trained on. `ended` are
-    jobs whose last word is known, so that nobody asks for them again.
+    jobs whose last word is known, so that nobody asks for them again. `registries` are by the
+    trainer of the recipes whose versions they have.
     """
 
     targets: Mapping[str, Target]
@@ -60,6 +61,7 @@ class World:
     stopping: Callable[[], bool] = lambda: False
     idle: Mapping[str, Idle] = field(default_factory=dict)
     ended: Mapping[str, Job] = field(default_factory=dict)
+    registries: Mapping[str, Registry] = field(default_factory=dict)
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""

@@ -116,8 +116,8 @@ class Change:
 
     @property
     def takes(self) -> bool:
-        """Whether the model is a file that somebody else made, which is not trained but copied."""
-        return TAKEN_FROM in self.terms
+        """Whether somebody else made the model, which is not trained but copied."""
+        return bool(TAKEN & self.terms.keys())
 
     def __str__(self) -> str:
         """`bind 2026-10 → 2026-11`: the action and its models, for people."""
@@ -131,6 +131,8 @@ TRAINED_WITH = "the key of the training engine"
 KEPT_IN = "the store"
 READ_FROM = "the data"
 TAKEN_FROM = "the data that the file comes from"
+REGISTERED_AT = "the registry that the version comes from"
+TAKEN = frozenset({TAKEN_FROM, REGISTERED_AT})
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"
 # Fewer trainings than these give no forecast: a median of two is a guess.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GROUP = "reconciler.platforms"
 BUILT_IN = {name: f"reconciler.platforms.{name}" for name in ("studio", "local", "ray", "mlflow")}
 FILE = "file"  # the engine of versions that somebody else makes
+REGISTRY = "registry"  # the engine of versions that a registry has, which is its place
 _RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
 
 
@@ -58,7 +59,7 @@ def _installed() -> Iterable[Loader]:
 def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
     """The loaded platforms by name, each kind and engine offered once."""
     found: dict[str, Platform] = {}
-    offered = {("engine", FILE): "reconciler"}  # which no platform may take
+    offered = {("engine", name): "reconciler" for name in (FILE, REGISTRY)}  # which none may take
     for name, place, load in loaders:
         platform = _loaded(name, place, load)
         if name in _RESERVED or name in found:
@@ -68,7 +69,8 @@ def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
             )
         found[name] = platform
         claims = [("kind", kind) for kind in platform.kinds]
-        for claim in claims + [("engine", engine) for engine in platform.engines]:
+        claims += [("engine", engine) for engine in platform.engines]
+        for claim in claims + [("registry", registry) for registry in platform.registries]:
             other = offered.setdefault(claim, name)
             if other != name:
                 raise ConfigurationError(
@@ -94,8 +96,8 @@ def _loaded(name: str, place: str, load: Callable[[], Any]) -> Platform:
             "lead to one"
         )
     fragment = json.loads(platform.schema)
-    for what, known in (("kinds", platform.kinds), ("engines", platform.engines)):
-        if set(fragment.get(what, ())) != set(known):
+    for what in ("kinds", "engines", "registries"):
+        if set(fragment.get(what, ())) != set(getattr(platform, what)):
             raise ConfigurationError(
                 f'the platform "{name}" ({place}) has other {what} than its schema; correct its '
                 "package"

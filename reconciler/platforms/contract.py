@@ -20,6 +20,7 @@ from reconciler.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from pathlib import Path
 
     from reconciler.model import (
         Address,
@@ -278,6 +279,40 @@ class Trainer(Protocol):
 
     def cancel(self, job: str) -> None:
         """End a job; a job that is gone is fine."""
+        ...
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version as a registry shows it.
+
+    `refusal` says why it must not be taken in, with the near ones; "" where it may. `metrics` are
+    those of the run that made it, NaN where the run says so. `notes` say what else people know it
+    by: its aliases and tags.
+    """
+
+    version: str
+    refusal: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    notes: tuple[str, ...] = ()
+
+
+class Registry(Protocol):
+    """What the engine of this program asks of a registry of model versions, from many threads.
+
+    A recipe names the registered model and, as its parameter `version`, the version.
+    """
+
+    def look(self, recipe: Recipe) -> Registered:
+        """The version; where there is none, the refusal says so."""
+        ...
+
+    def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:
+        """Versions that may come after this one, the best first: the newest, or the followed."""
+        ...
+
+    def fetch(self, recipe: Recipe, path: Path) -> None:
+        """Write the version's artifact to a file that is not there; the same bytes each time."""
         ...
 
 

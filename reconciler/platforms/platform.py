@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.http.origins import Origins
     from reconciler.http.urls import Origin
     from reconciler.model import Auth, Binding, ModelRef, Recipe, Source
-    from reconciler.platforms.contract import Target, TargetModule, Trainer
+    from reconciler.platforms.contract import Registry, Target, TargetModule, Trainer
     from reconciler.stores.contract import Place, Store
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.
@@ -103,7 +103,8 @@ class How:
     """How an engine makes the versions of a Model in an environment, for its recipe.
 
     `terms` are what people approve beside the recipe, in words: where secrets and data go. `files`
-    is what the store calls outputs, by role, where that is not as the Model calls them.
+    is what the store calls outputs, by role, where that is not as the Model calls them. `follow` is
+    what `retrain` is to follow in a registry, "" where it proposes the newest.
     """
 
     place: str = ""
@@ -111,20 +112,23 @@ class How:
     code: str = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    follow: str = ""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One training engine.
+    """One training engine, or one registry that versions are taken from.
 
     `how` is asked with a Model's `spec.training` (a block) and an environment; ConfigurationError
     where that cannot run there. `problems` says what the schema cannot of the block, wherever it is
-    used, and `bad_input` why the path of an input cannot be one, "" where it can.
+    used, and `bad_input` why the path of an input cannot be one, "" where it can. `bad_version`
+    says that of a version.
     """
 
     how: Callable[[Block, Environment], How]
     problems: Callable[[Block], Iterable[Problem]] = lambda _: ()
     bad_input: Callable[[str], str] = lambda _: ""
+    bad_version: Callable[[str], str] = lambda _: ""
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,8 @@ class Means:
 
 @dataclass(frozen=True)
 class Connected:
-    """What a platform gives a run, each made when it is asked for: the target of a kind, and the
-    trainer of a recipe, by its place and nothing else of it.
+    """What a platform gives a run, each made when it is asked for: the target of a kind, the
+    trainer of a recipe, by its place and nothing else of it, and its registry of versions.
 
     `prefixes` are of the kinds that may hold what git has stopped declaring: what the keys of all
     addresses of the environment begin with.
@@ -160,18 +164,19 @@ class Connected:
     target: Callable[[str], Target]
     trainer: Callable[[Recipe], Trainer]
     prefixes: Mapping[str, str] = field(default_factory=dict)
+    registry: Callable[[], Registry] | None = None
 
 
 @dataclass(frozen=True)
 class Platform:
     """One platform; `name` is also the key of its block below `spec` of an Environment.
 
-    `schema` is the text of its fragment: `connection`, `kinds`, `engines`, `$defs` (see
-    desired/schema.py). `connection` makes of a block a frozen value of the platform's own, which
-    the environment keeps. `where` is that in a word, for the titles of plans: "emulator"; `place`
-    is all of it that tells two worlds apart; `notice` is said before a run talks to it. `secrets`
-    are the names of those that these bindings, and these kinds, need. `emulator` is the base URL of
-    what stands in for the cloud, storage included, "" where nothing does.
+    `schema` is the text of its fragment: `connection`, `kinds`, `engines`, `registries` and `$defs`
+    (see desired/schema.py). `connection` makes of a block a frozen value of the platform's own,
+    which the environment keeps. `where` is that in a word, for the titles of plans: "emulator";
+    `place` is all of it that tells two worlds apart; `notice` is said before a run talks to it.
+    `secrets` are the names of those that these bindings, and these kinds, need. `emulator` is the
+    base URL of what stands in for the cloud, storage included, "" where nothing does.
     """
 
     name: str
@@ -180,6 +185,7 @@ class Platform:
     connect: Callable[[Environment, Means], Connected]
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    registries: Mapping[str, Engine] = field(default_factory=dict)
     where: Callable[[Any], str] = lambda _: ""
     place: Callable[[Any], str] = lambda _: ""
     notice: Callable[[Any], str] = lambda _: ""

@@ -11,6 +11,7 @@ from reconciler.model import (
     KEPT_IN,
     MADE_FROM,
     READ_FROM,
+    REGISTERED_AT,
     TOUCHED,
     TRAINED_AT,
     TRAINED_WITH,
@@ -91,6 +92,8 @@ def _what(change: Change) -> str:
 
 
 def _made(change: Change) -> str:
+    if REGISTERED_AT in change.terms:
+        return "take the version in"
     return "take the file in" if change.takes else "train"
 
 

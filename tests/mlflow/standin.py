@@ -47,6 +47,7 @@ class Registry:
     heard: list[dict[str, str]] = field(default_factory=list)
     instead: Callable[[str, str], Reply | None] = lambda *_: None
     page: int = 1000
+    ranges: bool = True  # whether artifacts are handed out in pieces
     url: str = ""
 
     @property
@@ -60,6 +61,19 @@ class Registry:
         for version in versions:
             self.create_version({"name": name, "source": "", **version})
         self.models[name]["aliases"] |= aliases
+
+    def register(self, name: str, files: dict[str, bytes], **metrics: float | str) -> str:
+        """Another version, of a run of its own with these metrics; its number."""
+        run = self.create_run({})["run"]
+        listed = [{"key": key, "value": value} for key, value in metrics.items()]
+        run["data"]["metrics"] = listed
+        ident, uri = run["info"]["run_id"], run["info"]["artifact_uri"]
+        for path, content in files.items():
+            self.artifacts[f"{uri.partition(':/')[2]}/model/{path}"] = content
+        self.create_model({"name": name})
+        asked = {"name": name, "source": f"{uri}/model", "run_id": ident}
+        number: str = self.create_version(asked)["model_version"]["version"]
+        return number
 
     # --- registered models --------------------------------------------------------------------
 
@@ -164,7 +178,9 @@ class Registry:
 
     # --- artifacts ----------------------------------------------------------------------------
 
-    def artifact(self, method: str, path: str, query: dict[str, str], body: bytes) -> Reply:
+    def artifact(
+        self, method: str, path: str, query: dict[str, str], body: bytes, asked: str
+    ) -> Reply:
         if method == "PUT":
             self.artifacts[path] = body
             return Reply()
@@ -172,7 +188,11 @@ class Registry:
             return Reply(body=json.dumps(self._files(query["path"].rstrip("/") + "/")).encode())
         if path not in self.artifacts:
             return _absent(f"No such artifact: '{path}'")
-        return Reply(body=self.artifacts[path])
+        content = self.artifacts[path]
+        if asked and self.ranges:
+            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+            return Reply(206, content[first : last + 1])
+        return Reply(body=content)
 
     def _files(self, folder: str) -> dict[str, Any]:
         found: dict[str, dict[str, Any]] = {}
@@ -255,7 +275,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _done(self, path: str, query: dict[str, str], body: bytes) -> Reply:
         if path.startswith(ARTIFACTS):
             file = unquote(path.removeprefix(ARTIFACTS)).lstrip("/")
-            return self.registry.artifact(self.command, file, query, body)
+            asked = self.headers.get("Range", "")
+            return self.registry.artifact(self.command, file, query, body, asked)
         route = _ROUTES.get(f"{self.command} {path.removeprefix(API)}")
         if route is None:
             return Reply(404, b"<html>not found</html>")

@@ -49,6 +49,56 @@ def test_a_mistake_has_a_place_and_a_fix(tmp_path: Path, old: str, new: str, why
     assert all(problem.line for problem in refused.value.problems)
 
 
+SOURCE = """\
+  file: "${version}.bin"
+  metrics: "${version}.json"
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "version", "why"),
+    [
+        ("  registry: {mlflow: churn}\n", "latest", '"latest" is no version of a registered model'),
+        ("  registry: {mlflow: churn}\n", "v3", '"v3" is no version of a registered model'),
+        ("  registry: {mlflow: churn}\n", "champion", 'write its number, such as "7"'),
+        ("  registry: {mlflow: churn}\n", "07", 'write its number, such as "7"'),
+        ("  registry: {path: model.pkl}\n", "7", "name one registry and the model there"),
+        ("  registry: {mlfow: churn}\n", "7", 'did you mean "mlflow"?'),
+        ("  registry: {mlflow: churn, path: ../x}\n", "7", "is no path of an artifact"),
+        ("  registry: {mlflow: churn, follow: {alias: v3}}\n", "7", "is no alias"),
+        (f"  registry: {{mlflow: churn}}\n{SOURCE}", "7", "file and registry are both here"),
+        ("", "7", '"training" is missing, or "file" or "registry"'),
+    ],
+)
+def test_a_mistake_about_a_registry_has_a_place_and_a_fix(
+    tmp_path: Path, source: str, version: str, why: str
+) -> None:
+    tree = Tree(tmp_path, URL)
+    tree.change(SOURCE, source)
+    tree.change('version: "1"', f'version: "{version}"')
+    with pytest.raises(ConfigurationError, match=re.escape(why)) as refused:
+        load(tree.folder)
+    assert all(problem.line for problem in refused.value.problems)
+
+
+def test_an_environment_without_mlflow_says_what_to_add(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, URL)
+    tree.change(SOURCE, "  registry: {mlflow: churn}\n")
+    tree.change(f", mlflow: {{url: {URL}}}", "")
+    with pytest.raises(ConfigurationError, match=r"registry: .*add spec.mlflow to it"):
+        load(tree.folder)
+
+
+def test_an_alias_to_follow_is_no_part_of_how_a_version_is_made(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, URL)
+    tree.change(SOURCE, "  registry: {mlflow: churn}\n")
+    (before,) = load(tree.folder)["home"].bindings
+    tree.change("{mlflow: churn}", "{mlflow: churn, follow: {alias: candidate}}")
+    (after,) = load(tree.folder)["home"].bindings
+    assert (before.follow, after.follow) == ("", "candidate")
+    assert before.key == after.key
+
+
 def test_two_bindings_of_one_alias_are_refused(tmp_path: Path) -> None:
     tree = Tree(tmp_path, URL)
     text = tree.file.read_text()

@@ -1,4 +1,4 @@
-"""MLflow: aliases of registered models, which say what a server of your own is to serve."""
+"""MLflow: registered models that versions come from, and their aliases, which servers follow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
 from reconciler.http.urls import is_loopback, named, split_url
-from reconciler.model import NOWHERE, SecretName, Source
+from reconciler.model import METRICS, MODEL, NOWHERE, REGISTERED_AT, SecretName, Source
 from reconciler.platforms.answers import server_problems, server_terms
-from reconciler.platforms.platform import Connected, Kind, Platform
+from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.errors import Problem
     from reconciler.model import Address, Binding, Environment, Recipe
-    from reconciler.platforms.contract import Target, Trainer
+    from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.platforms.mlflow.rest import Mlflow
     from reconciler.platforms.platform import Block, Means
 
@@ -79,14 +79,44 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def trainer(_: Recipe) -> Trainer:
         raise AssertionError("MLflow trains nothing")
 
-    return Connected(target, trainer, {"ModelAlias": "aliases/"})
+    def registry() -> Registry:
+        from reconciler.platforms.mlflow.registry import MlflowRegistry
+
+        return MlflowRegistry(server())
+
+    return Connected(target, trainer, {"ModelAlias": "aliases/"}, registry)
 
 
 def _secrets(
-    connection: Connection, _: Iterable[Binding], kinds: Collection[str]
+    connection: Connection, bindings: Iterable[Binding], kinds: Collection[str]
 ) -> Iterator[SecretName]:
-    if connection.secret is not None and "ModelAlias" in kinds:
+    taken = any(b.recipe.engine == "registry" and b.recipe.place == NAME for b in bindings)
+    if connection.secret is not None and (taken or "ModelAlias" in kinds):
         yield connection.secret
+
+
+def _how(registry: Block, environment: Environment) -> How:
+    """Which registered model, and which file of a version: the whole artifact as one archive, where
+    none is named."""
+    connection = environment.connections[NAME]
+    assert isinstance(connection, Connection)
+    name, path = registry.data[NAME], registry.data.get("path", "")
+    return How(
+        place=NAME,
+        settings={"name": name} | ({"path": path} if path else {}),
+        terms={REGISTERED_AT: f"{connection.url} {name}"},
+        files={MODEL: path.rpartition("/")[2] or "model.zip", METRICS: "metrics.json"},
+        follow=registry.data.get("follow", {}).get("alias", ""),
+    )
+
+
+def _bad_version(version: str) -> str:
+    if version.isdecimal() and not version.startswith("0"):
+        return ""
+    return (
+        'is no version of a registered model; write its number, such as "7" (an alias moves '
+        "without a review; spec.registry.follow lets retrain propose where it leads)"
+    )
 
 
 def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
@@ -108,6 +138,7 @@ PLATFORM = Platform(
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=_connection,
     connect=_connect,
+    registries={NAME: Engine(_how, bad_version=_bad_version)},
     kinds={"ModelAlias": Kind(_address, None, _MODULE, _terms, problems=_spec_problems)},
     where=lambda connection: named(connection.url).partition("://")[2],
     place=lambda connection: connection.url,

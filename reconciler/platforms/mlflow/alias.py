@@ -118,7 +118,7 @@ class ModelAliases(Target):
             return Live(Health(HealthCode.MISSING, why), place=str(at))
         owner = _owner(registered, at)
         mark = owner.removesuffix(_PROTECTED)
-        served, health = self._version(registered, registered.aliases[at.alias])
+        served, health = self._version(registered, registered.aliases[at.alias], binding)
         live = Live(
             health,
             served,
@@ -139,9 +139,9 @@ class ModelAliases(Target):
 
     def ref(self, binding: Binding, model: Model) -> ModelRef:
         """By the number in the registry, or by what we call it where it is made elsewhere."""
-        name = _of(binding.address).model
-        assert model.version is not None
-        return ref_of(name, model.version.folder)
+        name, version = _of(binding.address).model, model.version
+        assert version is not None
+        return ref_of(name, version.version if _is_there(binding) else version.folder)
 
     def publish(self, binding: Binding, model: Model) -> str:
         """Register a version that was made elsewhere, once."""
@@ -215,7 +215,9 @@ class ModelAliases(Target):
 
     # --- versions and marks -------------------------------------------------------------------
 
-    def _version(self, registered: RegisteredModel, number: str) -> tuple[ModelRef, Health]:
+    def _version(
+        self, registered: RegisteredModel, number: str, binding: Binding
+    ) -> tuple[ModelRef, Health]:
         """How we call a version: by its tags where we published it, else by its number."""
         name = registered.name
         shown = (each for each in registered.latest if each.number == number)
@@ -223,8 +225,8 @@ class ModelAliases(Target):
         if version is None:
             why = f"version {number} of {name} is gone"
             return ref_of(name, number), Health(HealthCode.DEGRADED, why)
-        called = self._publisher.folder_of(version) or number
-        return ref_of(name, called), Health(HealthCode.HEALTHY)
+        called = "" if _is_there(binding) else self._publisher.folder_of(version)
+        return ref_of(name, called or number), Health(HealthCode.HEALTHY)
 
     def _number(self, binding: Binding, model: Model) -> str:
         """The number of a version in the registry; it is published where it has none."""
@@ -232,6 +234,8 @@ class ModelAliases(Target):
         called = called_in(name, model.ref)
         if called.isdecimal():
             return called
+        if _is_there(binding) and model.version is not None:
+            return model.version.version
         return self._publisher.number(name, model, called)
 
     def _set(self, at: AliasAddress, number: str) -> None:
@@ -247,6 +251,12 @@ class ModelAliases(Target):
     def _check_ours(self, registered: RegisteredModel | None, at: AliasAddress) -> None:
         if registered is None or _owner(registered, at).removesuffix(_PROTECTED) != self._mark:
             raise RefusedError(f"{at}: {NOT_OURS.message}")
+
+
+def _is_there(binding: Binding) -> bool:
+    """Whether the binding's versions are versions of the alias' own registered model."""
+    recipe, name = binding.recipe, _of(binding.address).model
+    return (recipe.engine, recipe.place) == ("registry", "mlflow") and ("name", name) in recipe.how
 
 
 def _owner(registered: RegisteredModel, at: AliasAddress) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from reconciler.errors import RefusedError, UnreadableError, remember_secret
+from reconciler.errors import ConflictError, RefusedError, UnreadableError, remember_secret
 from reconciler.http.credentials import Bearer
 from reconciler.http.origins import Origins
-from reconciler.http.urls import is_loopback, origin, split_url
+from reconciler.http.urls import is_loopback, origin, path_id, split_url
 from reconciler.model import ModelRef
 from reconciler.strict_json import parse_json
 
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from reconciler.http.urls import Origin
 
 API = "/api/2.0/mlflow"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
+PIECE_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 1024 * 1024 * 1024  # of a file in one answer, where the server knows no ranges
+MOST_FILES = 10_000  # of one artifact
 PAGE = 1000  # registered models in one answer, the most that MLflow gives
 MOST_PAGES = 1000
 
@@ -145,6 +149,71 @@ class Mlflow:
         page = self.get("/model-versions/search", what, **query, max_results="200")
         return [_version(each, what) for each in _objects(page, "model_versions", what)]
 
+    def run(self, ident: str) -> dict[str, Any] | None:
+        """A run, its info and data; None where MLflow itself says that there is none."""
+        what = f"reading run {ident}"
+        answer = self.find("/runs/get", what, run_id=ident)
+        return None if answer is None else _object(answer, "run", what)
+
+    def logged_model(self, ident: str) -> str:
+        """Where the artifact of a logged model is; "" where MLflow itself says that it is gone."""
+        what = f"reading the logged model {ident}"
+        answer = self.find(f"/logged-models/{path_id(ident, 'a logged model')}", what)
+        if answer is None:
+            return ""
+        info = _object(_object(answer, "model", what), "info", what)
+        return _text(info, "artifact_uri", what)
+
+    # --- artifacts ----------------------------------------------------------------------------
+
+    def files(self, uri: str, what: str) -> dict[str, int]:
+        """The files of an artifact with their sizes, by their path in it; {} where it is gone."""
+        path = self._handed_out(uri, what)
+        found: dict[str, int] = {}
+        folders = [""]
+        while folders:
+            below = folders.pop()
+            query = urlencode({"path": f"{path}/{below}".strip("/")})
+            url = f"{self.url}{ARTIFACTS}?{query}"
+            answer = self._http.request(
+                "GET", url, what=what, credential=self._credential, expect=(200, 404)
+            )
+            if answer.status == 404:
+                _check_absent(answer)
+                continue
+            for each in _objects(answer.json_object(), "files", what):
+                name = below + _part(_text(each, "path", what), what)
+                if each.get("is_dir"):
+                    folders.append(f"{name}/")
+                else:
+                    found[name] = _size(each, what)
+                if len(found) + len(folders) > MOST_FILES:
+                    raise RefusedError(f"{what}: it has more than {MOST_FILES:,} files")
+        return dict(sorted(found.items()))
+
+    def download(self, uri: str, size: int, what: str, into: IO[bytes]) -> None:
+        """Write one file of an artifact, piece by piece; ConflictError where it changes."""
+        url, first, etag = self.artifact_url(uri, what), 0, ""
+        while first < size:
+            last = min(first + PIECE_BYTES, size) - 1
+            answer = self._http.request(
+                "GET",
+                url,
+                what=what,
+                credential=self._credential,
+                headers={"Range": f"bytes={first}-{last}"},
+                expect=(200, 206),
+                max_bytes=MOST_BYTES,
+            )
+            now = answer.headers.get("ETag", "")
+            if first and now != etag:
+                raise ConflictError(f"{what}: the artifact was replaced meanwhile; apply again")
+            wanted = size if answer.status == 200 else last - first + 1
+            if len(answer.body) != wanted or (answer.status == 200 and first):
+                raise UnreadableError(f"{what}: {len(answer.body)} bytes in place of {wanted}")
+            into.write(answer.body)
+            first, etag = first + len(answer.body), now
+
     def upload(self, uri: str, what: str, content: bytes) -> None:
         """Write a file among the artifacts of a run, through the server."""
         url = self.artifact_url(uri, what)
@@ -152,6 +221,10 @@ class Mlflow:
 
     def artifact_url(self, uri: str, what: str) -> str:
         """Where the server hands out an artifact; RefusedError where it does not."""
+        return f"{self.url}{ARTIFACTS}{quote(self._handed_out(uri, what))}"
+
+    def _handed_out(self, uri: str, what: str) -> str:
+        """The path of an artifact on this server; RefusedError where it is not there."""
         parts = urlsplit(uri)
         if parts.scheme != "mlflow-artifacts" or parts.netloc not in (
             "",
@@ -161,7 +234,7 @@ class Mlflow:
                 f"{what}: the artifact is at {uri}, which the server does not hand out; only "
                 "mlflow-artifacts: is supported, so let it serve artifacts (--serve-artifacts)"
             )
-        return f"{self.url}/api/2.0/mlflow-artifacts/artifacts{parts.path}"
+        return parts.path
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -259,6 +332,21 @@ def called_in(name: str, ref: ModelRef) -> str:
     """The number or name of a version of this registered model; "" of any other model."""
     head, ours = ref_of(name, "").url, ref.url
     return unquote(ours.removeprefix(head)) if ours.startswith(head) else ""
+
+
+def _part(name: str, what: str) -> str:
+    """The name of a file, which is one part of a path; of a longer path the last part."""
+    part = name.rstrip("/").rpartition("/")[2]
+    if part in ("", ".", "..") or "\\" in part or not part.isprintable():
+        raise UnreadableError(f"{what}: a file is called {name!r:.100}")
+    return part
+
+
+def _size(found: Mapping[str, Any], what: str) -> int:
+    size = found.get("file_size", 0)
+    if not isinstance(size, int | str) or not str(size).isdecimal():
+        raise UnreadableError(f"{what}: the size of a file is {size!r:.40}")
+    return int(size)
 
 
 def _object(found: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:

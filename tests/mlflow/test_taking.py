@@ -1,0 +1,97 @@
+"""A Model whose versions are registered in MLflow, from the YAML to what is served."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.errors import CHANGES, REFUSED, SUCCESS
+from tests.mlflow.standin import Registry
+from tests.mlflow.tree import Tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOURCE = """\
+  file: "${version}.bin"
+  metrics: "${version}.json"
+"""
+
+
+@pytest.fixture
+def tree(known: Registry, tmp_path: Path) -> Tree:
+    for version, auc in ((1, 0.9), (2, 0.95), (3, 0.7)):
+        known.register("churn", {"model.pkl": f"model {version}".encode()}, auc=auc)
+    made = Tree(tmp_path, known.url)
+    made.change(SOURCE, "  registry: {mlflow: churn, path: model.pkl}\n")
+    return made
+
+
+def test_a_registered_version_is_taken_in_judged_and_bound_by_its_number(
+    tree: Tree, known: Registry
+) -> None:
+    known.models["churn"]["aliases"]["candidate"] = "1"
+    plan = tree.run("plan", "--detailed-exitcode", code=CHANGES)
+    assert "take the version in, then create" in plan
+    assert "version 1 (alias candidate) was never taken in" in plan
+    assert not known.writes
+    tree.apply()
+    assert known.models["churn"]["aliases"]["champion"] == "1"
+    assert len(known.models["churn"]["versions"]) == 3  # nothing was published
+    stored = tree.folder / "store" / "churn" / "1"
+    assert (stored / "model.pkl").read_bytes() == b"model 1"
+    assert json.loads((stored / "metrics.json").read_text()) == {"auc": 0.9}
+    before = len(known.writes)
+    tree.run("plan", "--detailed-exitcode", code=SUCCESS)
+    tree.apply()
+    assert len(known.writes) == before
+
+
+def test_a_version_whose_metrics_fail_a_gate_is_refused(tree: Tree, known: Registry) -> None:
+    tree.apply()
+    tree.change('version: "1"', 'version: "3"')
+    assert "auc is 0.7" in tree.apply(code=REFUSED)
+    assert known.models["churn"]["aliases"]["champion"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("NaN", 'the metric "auc" is nan'), (None, 'has no metric "auc" (it has loss)')],
+)
+def test_a_metric_that_no_gate_can_judge_is_named_before_anything_is_copied(
+    tree: Tree, known: Registry, value: str | None, why: str
+) -> None:
+    known.register("churn", {"model.pkl": b"x"}, **({"auc": value} if value else {"loss": 1.0}))
+    tree.change('version: "1"', 'version: "4"')
+    assert why in tree.apply(code=REFUSED)
+    assert not list((tree.folder / "store").glob("churn/4/model*"))
+
+
+def test_a_version_that_was_taken_in_and_deleted_stays_where_it_serves(
+    tree: Tree, known: Registry
+) -> None:
+    tree.apply()
+    known.artifacts.clear()
+    known.runs.clear()
+    tree.run("plan", "--detailed-exitcode", code=SUCCESS)
+
+
+def test_a_version_that_was_archived_is_not_bound_anew(tree: Tree, known: Registry) -> None:
+    tree.apply()
+    tree.change('version: "1"', 'version: "2"')
+    tree.run("train", "--yes")
+    known.models["churn"]["versions"]["2"]["current_stage"] = "Archived"
+    assert "version 2 of churn is archived" in tree.apply(code=REFUSED)
+    assert known.models["churn"]["aliases"]["champion"] == "1"
+
+
+def test_a_rollback_leads_to_the_version_that_was_proved_before(
+    tree: Tree, known: Registry
+) -> None:
+    tree.apply()
+    tree.change('version: "1"', 'version: "2"')
+    tree.apply()
+    tree.run("rollback", "churn-champion", "--to", "1", "--yes")
+    assert known.models["churn"]["aliases"]["champion"] == "1"
