@@ -166,13 +166,14 @@ def connect(
 def _registries(
     wanted: Desired, connected: Mapping[str, Connected]
 ) -> Iterator[tuple[str, Registry]]:
-    """The registries that versions are taken from, by the trainer of their recipes."""
-    used = {b.recipe.place: b.recipe for b in wanted.bindings if b.recipe.engine == REGISTRY}
+    """The registries that versions are taken from or published to, by the trainer of recipes."""
+    used = {b.recipe.place for b in wanted.bindings if b.recipe.engine == REGISTRY}
+    used |= {registry for b in wanted.bindings for registry, _ in b.publish}
     for platform, _ in _connected(wanted.environment):
-        for place in used.keys() & platform.registries.keys():
+        for place in used & platform.registries.keys():
             make = connected[platform.name].registry
             assert make is not None
-            yield used[place].trainer, make()
+            yield f"{REGISTRY}/{place}", make()
 
 
 def _secrets(wanted: Desired, environ: Mapping[str, str]) -> Callable[[SecretName], str]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 FILE = "file"
-REGISTRY = "registry"
+REGISTRY, PUBLISH = "registry", "publish"
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
 
 
@@ -221,6 +221,9 @@ def source_problems(model: Document, registries: Collection[str]) -> list[Proble
     if sources == [REGISTRY] and not registry_of(model, registries):
         why = f"name one registry and the model there: {{{' or '.join(registries)}: NAME}}"
         return [problem(model.at_key("spec", REGISTRY), f"spec.{REGISTRY}: {why}")]
+    if sources == [REGISTRY] and PUBLISH in spec:
+        why = "its versions are registered already; take it out"
+        return [problem(model.at_key("spec", PUBLISH), f"spec.{PUBLISH}: {why}")]
     if METRICS in spec and FILE not in spec:
         why = "metrics are of a file; a training has them among its outputs"
         return [problem(model.at_key("spec", METRICS), f"spec.{METRICS}: {why}")]

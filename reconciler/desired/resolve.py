@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.desired import build
 from reconciler.desired.nodes import problem
 from reconciler.errors import ConfigurationError
-from reconciler.model import TAKEN_FROM, Binding, Creation, Desired, Environment
+from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, How
 
@@ -224,11 +224,18 @@ class Resolver:
             name = build.training(document)["engine"]
             engine, place = self._engines[name], document.at("spec", "training", "engine")
             connected = name == build.FILE or self._connects(site, "engines", name, place)
+        named = document.data["spec"].get(build.PUBLISH, {})
+        for name in named:
+            place = document.at("spec", build.PUBLISH, name)
+            connected &= self._connects(site, "registries", name, place)
         if not connected:
             return None
         made, problems = build.recipe(block, each.document, self._budget, engine, site.environment)
         self.problems.extend(problems)
-        return made
+        if made is None or not named:
+            return made
+        published = ", ".join(f"{registry} {name}" for registry, name in sorted(named.items()))
+        return replace(made, terms=(*made.terms, (PUBLISHED_TO, published)))
 
     def _training(self, model: Declared) -> build.Part:
         part = build.REGISTRY if build.REGISTRY in model.document.data["spec"] else "training"
@@ -342,6 +349,7 @@ def _binding(
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
         follow=made.follow,
+        publish=tuple(sorted(model.data["spec"].get(build.PUBLISH, {}).items())),
         max_age_s=build.max_age_s(model),
         absent=document.data["spec"].get("state") == "absent",
         adopt=document.data["spec"].get("adopt", False),

@@ -126,6 +126,7 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
         registry = definitions["model"]["properties"]["registry"]["properties"]
         for known, said in fragment.get("registries", {}).items():
             registry[known] = said["name"]
+            definitions["model"]["properties"]["publish"]["properties"][known] = said["publish"]
             registry |= said.get("properties", {})
         for engine, said in fragment.get("engines", {}).items():
             engines.append(engine)
@@ -140,8 +141,9 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
             )
     whole["properties"]["kind"]["enum"] += kinds
     definitions["model"]["properties"]["training"]["properties"]["engine"]["enum"] = engines
-    if not definitions["model"]["properties"]["registry"]["properties"]:
-        del definitions["model"]["properties"]["registry"]
+    for name in ("registry", "publish"):
+        if not definitions["model"]["properties"][name]["properties"]:
+            del definitions["model"]["properties"][name]
     return Schema(json.dumps(whole, indent=2) + "\n", tuple(kinds))
 
 

@@ -14,6 +14,7 @@ from reconciler.engine import state
 from reconciler.engine.machine import next_step
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import answer
+from reconciler.engine.publishing import publish
 from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
@@ -183,6 +184,7 @@ class Endpoint:
         assert model is not None
         match do.verb:
             case Verb.PUBLISH:
+                publish(world, binding, model)
                 return target.publish(binding, model)
             case Verb.STAGE:
                 return target.stage(binding, model)
@@ -190,6 +192,7 @@ class Endpoint:
                 return target.switch(binding, model)
             case Verb.TAKE_BACK:
                 return target.take_back(binding, model)
+        publish(world, binding, model)
         note_create(world, observed)
         return target.create(binding, model)
 

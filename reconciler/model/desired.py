@@ -167,9 +167,10 @@ class Binding:
 
     `part` is what only the platform understands, a frozen value of its own. `timeout_s` bounds one
     training job, `attempts` their number. `follow` is what `retrain` follows in the registry that
-    has the versions, "" where it proposes the newest. `max_age_s` is how old a version may become
-    before `retrain` proposes a newer one. `create` says how to make an endpoint that is not there,
-    None: not at all. `settings` are the owned ones, by dotted name, as text; no other is looked at.
+    has the versions, "" where it proposes the newest. `publish` pairs a registry with the name
+    under which versions are published there. `max_age_s` is how old a version may become before
+    `retrain` proposes a newer one. `create` says how to make an endpoint that is not there, None:
+    not at all. `settings` are the owned ones, by dotted name, as text; no other is looked at.
     `absent` wants the endpoint gone. `adopt` accepts a first swap that has no way back; `protect`
     refuses every change unless it is `forced`, and `paused` leaves the endpoint alone. `element`
     says which one of a `forEach` it is.
@@ -186,6 +187,7 @@ class Binding:
     timeout_s: float = 7200.0
     attempts: int = 2
     follow: str = ""
+    publish: tuple[tuple[str, str], ...] = ()
     max_age_s: float | None = None
     create: Creation | None = None
     settings: tuple[tuple[str, str], ...] = ()

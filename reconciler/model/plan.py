@@ -132,6 +132,7 @@ KEPT_IN = "the store"
 READ_FROM = "the data"
 TAKEN_FROM = "the data that the file comes from"
 REGISTERED_AT = "the registry that the version comes from"
+PUBLISHED_TO = "the registry that the version is published to"
 TAKEN = frozenset({TAKEN_FROM, REGISTERED_AT})
 MADE_FROM = "the definition"
 GIVEN = "the secrets of the new service"

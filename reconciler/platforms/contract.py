@@ -311,6 +311,10 @@ class Registry(Protocol):
         """Versions that may come after this one, the best first: the newest, or the followed."""
         ...
 
+    def publish(self, name: str, model: Model, labels: Mapping[str, str]) -> str:
+        """Register a model that was made elsewhere, with these labels, once; the number it has."""
+        ...
+
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the version's artifact to a file that is not there; the same bytes each time."""
         ...

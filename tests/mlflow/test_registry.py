@@ -19,8 +19,10 @@ from reconciler.errors import (
 from reconciler.http.client import Http
 from reconciler.model import Recipe
 from reconciler.platforms.mlflow import rest
+from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.registry import MlflowRegistry
 from reconciler.platforms.mlflow.rest import Mlflow
+from reconciler.stores.folder import FolderStore
 from tests.mlflow.standin import Registry, Reply
 
 if TYPE_CHECKING:
@@ -36,10 +38,11 @@ def recipe(version: str = "1", path: str = "") -> Recipe:
 
 
 @pytest.fixture
-def registry(known: Registry) -> Iterator[MlflowRegistry]:
+def registry(known: Registry, tmp_path: Path) -> Iterator[MlflowRegistry]:
     known.register("fraud", FILES, auc=0.9)
     with Http(retries=1, backoff_s=0, timeout_s=(2, 2)) as http:
-        yield MlflowRegistry(Mlflow(http, known.url, None))
+        mlflow = Mlflow(http, known.url, None)
+        yield MlflowRegistry(mlflow, Publisher(mlflow, "home", FolderStore(tmp_path)))
 
 
 def test_a_version_is_shown_with_metrics_aliases_and_tags(

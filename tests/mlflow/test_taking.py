@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.errors import CHANGES, REFUSED, SUCCESS
-from tests.mlflow.standin import Registry
+from reconciler.errors import CHANGES, ERROR, REFUSED, SUCCESS
+from tests.mlflow.standin import Registry, Reply
 from tests.mlflow.tree import Tree
 
 if TYPE_CHECKING:
@@ -95,3 +95,42 @@ def test_a_rollback_leads_to_the_version_that_was_proved_before(
     tree.apply()
     tree.run("rollback", "churn-champion", "--to", "1", "--yes")
     assert known.models["churn"]["aliases"]["champion"] == "1"
+
+
+@pytest.fixture
+def publishing(known: Registry, tmp_path: Path) -> Tree:
+    """A model of files, which is served by a file and published."""
+    made = Tree(tmp_path, known.url)
+    made.change("spec: {store: store,", "spec: {local: {}, store: store,")
+    made.change("kind: ModelAlias", "kind: ModelFile")
+    made.change("  registeredModel: churn\n  alias: champion\n", "  path: live/churn.json\n")
+    made.change("  metrics: ", "  publish: {mlflow: registered}\n  metrics: ")
+    return made
+
+
+def test_an_accepted_version_is_published_once_with_where_it_comes_from(
+    publishing: Tree, known: Registry
+) -> None:
+    publishing.apply()
+    (version,) = known.models["registered"]["versions"].values()
+    tags = version["tags"]
+    assert tags["reconciler.version"] == "churn/1"
+    assert {"reconciler.key", "reconciler.sha256", "reconciler.data.1.bin"} <= tags.keys()
+    assert known.runs[version["run_id"]]["data"]["metrics"][0]["value"] == 0.9
+    publishing.change('version: "1"', 'version: "3"')
+    publishing.apply(code=REFUSED)  # its gate fails
+    publishing.change('version: "3"', 'version: "1"')
+    publishing.apply()
+    assert len(known.models["registered"]["versions"]) == 1
+
+
+def test_a_version_that_cannot_be_published_is_not_bound(publishing: Tree, known: Registry) -> None:
+    publishing.apply()
+    served = (publishing.folder / "live" / "churn.json").read_text()
+    known.instead = lambda method, _: None if method == "GET" else Reply(403)
+    publishing.change('version: "1"', 'version: "2"')
+    assert "publishing churn/2 to registered" in publishing.apply(code=ERROR)
+    assert (publishing.folder / "live" / "churn.json").read_text() == served
+    known.instead = lambda *_: None
+    publishing.apply()
+    assert len(known.models["registered"]["versions"]) == 2

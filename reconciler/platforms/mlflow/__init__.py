@@ -66,6 +66,9 @@ def _connect(environment: Environment, means: Means) -> Connected:
     connection = environment.connections[NAME]
     assert isinstance(connection, Connection)
 
+    # A server is shared by many, so a store in a folder must be told by its whole path.
+    mark = f"{environment.name}@{means.store.uri}"
+
     def server() -> Mlflow:
         secret = means.secret(connection.secret) if connection.secret else ""
         credential = credential_of(connection.url, secret, connection.user, means.bound)
@@ -74,15 +77,17 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(_: str) -> Target:
         from reconciler.platforms.mlflow.alias import ModelAliases
 
-        return ModelAliases(server(), environment.mark, means.store, means.http)
+        return ModelAliases(server(), mark, means.store, means.http)
 
     def trainer(_: Recipe) -> Trainer:
         raise AssertionError("MLflow trains nothing")
 
     def registry() -> Registry:
+        from reconciler.platforms.mlflow.publishing import Publisher
         from reconciler.platforms.mlflow.registry import MlflowRegistry
 
-        return MlflowRegistry(server())
+        mlflow = server()
+        return MlflowRegistry(mlflow, Publisher(mlflow, mark, means.store))
 
     return Connected(target, trainer, {"ModelAlias": "aliases/"}, registry)
 
@@ -90,8 +95,11 @@ def _connect(environment: Environment, means: Means) -> Connected:
 def _secrets(
     connection: Connection, bindings: Iterable[Binding], kinds: Collection[str]
 ) -> Iterator[SecretName]:
-    taken = any(b.recipe.engine == "registry" and b.recipe.place == NAME for b in bindings)
-    if connection.secret is not None and (taken or "ModelAlias" in kinds):
+    used = any(
+        NAME in dict(b.publish) or (b.recipe.engine, b.recipe.place) == ("registry", NAME)
+        for b in bindings
+    )
+    if connection.secret is not None and (used or "ModelAlias" in kinds):
         yield connection.secret
 
 

@@ -16,6 +16,8 @@ from reconciler.errors import RefusedError, UnreadableError, WireError
 from reconciler.stores.contract import name_in
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.model import Model
     from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
     from reconciler.stores.contract import Store
@@ -37,7 +39,9 @@ class Publisher:
         ours = version.tags.get(MARK) == self._mark
         return version.tags.get(VERSION, "") if ours else ""
 
-    def number(self, name: str, model: Model, called: str = "") -> str:
+    def number(
+        self, name: str, model: Model, called: str = "", labels: Mapping[str, str] | None = None
+    ) -> str:
         """The number of a model in the registry, where it is published if it is not there yet.
 
         RefusedError where it is not there, and not in the store either.
@@ -53,16 +57,20 @@ class Publisher:
                 f"{model.ref} is no version of {name}, and not in {self._store.uri} either; it "
                 "cannot be published"
             )
-        return self._publish(name, model, file, tags | ({KEY: model.key} if model.key else {}))
+        more = {f"reconciler.{n}": value for n, value in (labels or {}).items()}
+        more |= {KEY: model.key} if model.key else {}
+        return self._publish(name, model, file, tags, more)
 
-    def _publish(self, name: str, model: Model, file: str, tags: dict[str, str]) -> str:
+    def _publish(
+        self, name: str, model: Model, file: str, tags: dict[str, str], more: dict[str, str]
+    ) -> str:
         what, mlflow = f"publishing {tags[VERSION]} to {name}", self._mlflow
         if mlflow.model(name) is None:
             mlflow.post("/registered-models/create", what, name=name)
         stored = self._store.get(file)
         if stored is None:
             raise RefusedError(f"{model.ref} is gone from the store; it cannot be published")
-        listed = [{"key": key, "value": value} for key, value in sorted(tags.items())]
+        listed = [{"key": key, "value": value} for key, value in sorted((tags | more).items())]
         run, artifacts = self._run(what, tags, listed)
         now = int(time.time() * 1000)
         metrics = [

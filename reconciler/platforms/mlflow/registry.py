@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from reconciler.model import Recipe
+    from reconciler.model import Model, Recipe
+    from reconciler.platforms.mlflow.publishing import Publisher
     from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
 
 _NEAR = 5
@@ -32,8 +33,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that an archive can say
 class MlflowRegistry(Registry):
     """The registered models of one tracking server."""
 
-    def __init__(self, mlflow: Mlflow) -> None:
+    def __init__(self, mlflow: Mlflow, publisher: Publisher) -> None:
         self._mlflow = mlflow
+        self._publisher = publisher
 
     def look(self, recipe: Recipe) -> Registered:
         """The version with the metrics of its run, and why it must not be taken in."""
@@ -57,6 +59,10 @@ class MlflowRegistry(Registry):
             raise RefusedError(f'"{name}" has no alias {follow}; correct spec.registry.follow')
         followed = registered.aliases[follow]
         return (followed,) if followed != number else ()
+
+    def publish(self, name: str, model: Model, labels: Mapping[str, str]) -> str:
+        """Register a model of the store, once; its number."""
+        return self._publisher.number(name, model, labels=labels)
 
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the named file of the artifact, or all of its files as one archive."""
