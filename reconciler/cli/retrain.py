@@ -149,6 +149,9 @@ def _renewals(
 def _renewal(
     services: Path, wanted: Desired, opened: Session, bindings: tuple[Binding, ...]
 ) -> Iterator[Renewal]:
+    if bindings[0].recipe.trainer in opened.world.registries:
+        yield from _by_registry(opened, bindings)
+        return
     templates = _templates(services, wanted, bindings)
     if templates is None:
         say(f"{some(bindings)}: its version comes from forEach or an anchor and cannot be edited")
@@ -221,6 +224,19 @@ def _by_data(
         return
     for reason, _ in _reasons(opened, bindings):
         say(f"{some(bindings)}: {reason}; upload newer data under the name of a newer version")
+
+
+def _by_registry(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Renewal]:
+    """The version that an alias leads to, or the newest one that its gates let through."""
+    first, where = bindings[0], some(bindings)
+    recipe, follow = first.recipe, first.follow
+    for version in opened.world.registries[recipe.trainer].offers(recipe, follow):
+        changed = [age.registered(opened.world, binding, version) for binding in bindings]
+        if whys := [why for why in changed if why]:
+            say(f"{where}: version {version} is not proposed: {whys[0]}")
+            continue
+        yield Renewal(bindings, version, f"alias {follow}" if follow else "registered")
+        return
 
 
 def _by_day(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Renewal]:

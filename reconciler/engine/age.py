@@ -6,9 +6,11 @@ Only reads. The name of a file is a template here: what stands for the version i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
+from reconciler import gates
 from reconciler.engine.observe import heads
 from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import UnreadableError
@@ -67,6 +69,24 @@ def is_refused(world: World, version: Version) -> bool:
     """Whether the version was made already, and is not to be served."""
     entry = world.ledger.read(version)
     return entry is not None and bool(entry.manifest.rejected or entry.manifest.refused)
+
+
+def registered(world: World, binding: Binding, version: str) -> str:
+    """Why a version of the registry must not take the place of the declared one; "" where it may.
+
+    Its gates are asked with the metrics of its run, and with those of the declared version as the
+    live ones, where that was taken in.
+    """
+    if is_refused(world, replace(binding.version, version=version)):
+        return "it was refused"
+    recipe = replace(binding.recipe, parameters=(("version", version),))
+    found = world.registries[recipe.trainer].look(recipe)
+    if found.refusal:
+        return found.refusal
+    finite = {name: value for name, value in found.metrics.items() if isfinite(value)}
+    now = made(world, binding)
+    judged = gates.judge(binding.accept, finite, now.metrics if now else None)
+    return "" if gates.allows(judged) else gates.verdict(judged)
 
 
 def versions_with_data(world: World, templates: Iterable[str]) -> set[str]:

@@ -134,3 +134,28 @@ def test_a_version_that_cannot_be_published_is_not_bound(publishing: Tree, known
     known.instead = lambda *_: None
     publishing.apply()
     assert len(known.models["registered"]["versions"]) == 2
+
+
+def test_retrain_proposes_the_newest_version_that_its_gates_let_through(
+    tree: Tree, known: Registry
+) -> None:
+    printed = tree.run("retrain")
+    assert "version 3 is not proposed: not accepted: auc is 0.7" in printed
+    assert "1 → 2, registered" in printed
+    assert 'version: "2"' in tree.file.read_text()
+    assert "no version needs retraining" in tree.run("retrain")
+    assert not known.writes
+
+
+def test_retrain_proposes_where_an_alias_leads_and_nothing_else(
+    tree: Tree, known: Registry
+) -> None:
+    known.register("churn", {"model.pkl": b"newest"}, auc=0.99)
+    known.models["churn"]["aliases"]["candidate"] = "2"
+    tree.change("path: model.pkl", "path: model.pkl, follow: {alias: candidate}")
+    assert "1 → 2, alias candidate" in tree.run("retrain")
+    known.models["churn"]["aliases"]["candidate"] = "1"  # somebody takes it back
+    assert "2 → 1, alias candidate" in tree.run("retrain")
+    known.models["churn"]["aliases"]["candidate"] = "3"
+    assert "version 3 is not proposed" in tree.run("retrain")
+    assert 'version: "1"' in tree.file.read_text()
