@@ -147,11 +147,15 @@ class RealRay:
 
     def put(self, path: str, body: Any) -> None:
         """Write to it."""
+        self.send("PUT", path, body)
+
+    def send(self, method: str, path: str, body: Any = None) -> None:
+        """Write to it in another way."""
         asked = urllib.request.Request(
             self.url + path,
             json.dumps(body).encode(),
             {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-            method="PUT",
+            method=method,
         )
         urllib.request.urlopen(asked, timeout=60).close()
 

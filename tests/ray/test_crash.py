@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent.parent
-# Runs the program, and kills it before or after the n-th write to the cluster, or the n-th time
-# that a file gets its name in a folder store.
+# Runs the program, and kills it before or after the n-th write, or the first one of a kind: a POST
+# or a PUT to the cluster, or that a file gets its name in a folder store.
 KILLED = r"""
 import os, threading
 from pathlib import Path
@@ -33,12 +33,12 @@ def door(real, name=lambda given: "file"):
         if name(given) == "GET":
             return real(*given, **how)
         with guard:
-            mine = len(writes)
-            writes.append(name(given))
-        if point == f"{mine} before":
+            mine, kind = len(writes), name(given)
+            writes.append(kind)
+        if point in (f"{mine} before", f"{kind} before"):
             os.kill(os.getpid(), 9)
         found = real(*given, **how)
-        if point == f"{mine} after":
+        if point in (f"{mine} after", f"{kind} after"):
             os.kill(os.getpid(), 9)
         return found
     return call
