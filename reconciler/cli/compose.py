@@ -87,7 +87,8 @@ def signed_in_by(environment: Environment, auth: Auth) -> Environment:
         platform.name: replace(connection, auth=auth) if hasattr(connection, "auth") else connection
         for platform, connection in _connected(environment)
     }
-    return replace(environment, connections=connections)
+    store, data = (replace(each, auth=auth) for each in (environment.store, environment.data))
+    return replace(environment, connections=connections, store=store, data=data)
 
 
 def _connected(environment: Environment) -> Iterator[tuple[Platform, Any]]:
@@ -120,11 +121,12 @@ def connect(
     clock = clock or SystemClock(stop)
     emulator = emulator_of(environment, environ)
     folder, bound = Path(environment.source.path).parent, bound_origins(environ)
+    token = token or tokens(http, environ)
 
     def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
         key = secret(at.key) if at.key else ""
         heard = http.halted_by(halted)
-        opening = Opening(heard, clock.now, folder, emulator, bound, halted)
+        opening = Opening(heard, clock.now, folder, emulator, bound, token, halted)
         store = open_store(at, key, opening)
         return store.reading() if http.only_reads else store
 
@@ -132,7 +134,6 @@ def connect(
     if through is not None:
         store, data = through(store), through(data)
 
-    token = token or tokens(http, environ)
     http = http.halted_by(stop.halted)
     grant = _grants(store, data)
     means = Means(http, environ, secret, grant, token, store, bound, stop.halted)

@@ -5,7 +5,7 @@ Behaviour as verified in STUDIO_PROTOCOL.md §6.2: a second conditional create i
 headers drops the metadata, lists are in lexical order. One request carries 256 MiB, where the
 service takes 5,000 MiB: more is 413 `RequestBodyTooLarge`, and blocks are the way to larger blobs.
 What is not in the subset is 501 and says so: snapshots, versions, tags, copies, page and append
-blobs, user delegation keys.
+blobs. Any bearer token opens an account, as it does the resources of the emulator.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ _UNKNOWN_HEADERS = (
     "x-ms-range-get-content-crc64",
 )
 _UNKNOWN_PARAMETERS = ("snapshot", "versionid")
+_OBJECT_ID = "00000000-0000-4000-8000-00000000000a"  # of whoever any token is of
+_TENANT_ID = "00000000-0000-4000-8000-00000000000b"
+_DELEGATED_S = 7 * 24 * 3600
 _ENTRY = 2000  # bytes that a blob or a block takes beside its content, with its name
 # What lists may include. Nothing here has snapshots, versions, tags or the like to show.
 _BLOB_PARTS = frozenset(
@@ -263,6 +266,10 @@ class _Call:
 
 def _authorize(call: _Call, rest: str) -> None:
     request, place = call.request, (call.account, call.container, call.name)
+    if request.bearer:
+        if request.headers.get("x-ms-version", "") < "2017-11-09":
+            raise BlobError(403, "AuthenticationFailed", "Tokens need x-ms-version 2017-11-09.")
+        return
     if "authorization" in request.headers:
         if not blob_auth.shared_key_fits(call.owner.key, call.account, request, rest):
             raise BlobError(403, "AuthenticationFailed", "The signature does not fit.")
@@ -296,7 +303,30 @@ def _endpoint(call: _Call) -> str:
 # --- accounts and containers --------------------------------------------------------------------
 
 
+def _delegation_key(call: _Call) -> Response:
+    """A key that signs for whoever the token is of, until it ends; seven days at most."""
+    if not call.request.bearer:
+        raise BlobError(403, "AuthenticationFailed", "Only who has a token gets such a key.")
+    start, expiry = blob_xml.key_info(call.request.body)
+    if not 0 <= expiry - call.now <= _DELEGATED_S:
+        raise BlobError(400, "InvalidXmlNodeValue", "The expiry is not within seven days.")
+    made = {
+        "SignedOid": _OBJECT_ID,
+        "SignedTid": _TENANT_ID,
+        "SignedStart": blob_xml.stamp(start),
+        "SignedExpiry": blob_xml.stamp(expiry),
+        "SignedService": "b",
+        "SignedVersion": call.request.headers.get("x-ms-version", ""),
+    }
+    members = dict(zip(blob_auth.DELEGATED, made.values(), strict=True))
+    made["Value"] = blob_auth.delegated(call.owner.key, members)
+    body = '<?xml version="1.0" encoding="utf-8"?>' + blob_xml.tags("UserDelegationKey", made)
+    return Response(200, {"Content-Type": "application/xml"}, body.encode())
+
+
 def _on_account(call: _Call) -> Response:
+    if (call.request.method, call.comp) == ("POST", "userdelegationkey"):
+        return _delegation_key(call)
     if call.request.method != "GET" or call.comp != "list":
         raise unknown(call.request)
     boxes = call.owner.containers

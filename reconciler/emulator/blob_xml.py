@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree
@@ -65,6 +66,22 @@ def unknown(request: Request, what: str = "") -> BlobError:
 def http_date(seconds: float) -> str:
     """The time as headers and lists write it."""
     return formatdate(seconds, usegmt=True)
+
+
+def stamp(seconds: float) -> str:
+    """The time as delegation keys write it."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def key_info(body: bytes) -> tuple[float, float]:
+    """From when until when a user delegation key is asked for."""
+    try:
+        root = ElementTree.fromstring(body.decode("utf-8-sig"))
+        times = [root.findtext(name) or "" for name in ("Start", "Expiry")]
+        first, last = (datetime.fromisoformat(text).timestamp() for text in times)
+    except (ValueError, ElementTree.ParseError) as exc:
+        raise BlobError(400, "InvalidXmlDocument", "It is no KeyInfo with two times.") from exc
+    return first, last
 
 
 # --- lists --------------------------------------------------------------------------------------

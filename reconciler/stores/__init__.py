@@ -11,14 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
+from reconciler.http.urls import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from reconciler.http.asking import Credential
     from reconciler.http.client import Http
+    from reconciler.http.origins import Origins
     from reconciler.http.urls import Origin
-    from reconciler.model import StoreUrl
+    from reconciler.model import Auth, StoreUrl
     from reconciler.stores.contract import Store
 
 KINDS = {
@@ -29,14 +32,24 @@ KINDS = {
 }
 
 
+class _Nobody:
+    """Who has no token: for whoever opens a store and asks it nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def authorization(self, url: str) -> str:
+        """None: ConfigurationError."""
+        raise ConfigurationError(f"nobody signs in to {named(url)} here; name a key of the store")
+
+
 @dataclass(frozen=True)
 class Opening:
     """What stores are opened with: a client, a clock, and where things are on this machine.
 
     A path that is not absolute begins at `folder`. `emulator` is the base URL of the emulator, ""
     where stores are in their clouds. `bound` are the origins that secrets may go to beside the
-    hosts of a cloud. `halted` says why nothing may be written any more, "" while it may; the client
-    is told the same.
+    hosts of a cloud. `token` signs in to Azure, for a scope. `halted` says why nothing may be
+    written any more, "" while it may; the client is told the same.
     """
 
     http: Http
@@ -44,6 +57,7 @@ class Opening:
     folder: Path
     emulator: str = ""
     bound: frozenset[Origin] = frozenset()
+    token: Callable[[str, Origins, Auth], Credential] = _Nobody
     halted: Callable[[], str] = str
 
 

@@ -25,12 +25,14 @@ from reconciler.errors import (
     ConflictError,
     NotFoundError,
     RefusedError,
+    UnauthorizedError,
     UnreadableError,
 )
 from reconciler.http.response import Response, parse_xml
+from reconciler.stores.azure_access import SCOPE, AnyToken, ByKey, ByToken, missing_role
 from reconciler.stores.azure_hosts import AZURE, BlobHosts
 from reconciler.stores.azure_lists import copy_of, listed, md5_of
-from reconciler.stores.azure_sas import VERSION, account_key, sign
+from reconciler.stores.azure_sas import VERSION
 from reconciler.stores.contract import (
     PIECE_BYTES,
     Access,
@@ -50,9 +52,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.errors import ReconcilerError
+    from reconciler.http.asking import Credential
     from reconciler.http.client import Http
+    from reconciler.http.urls import Origin
     from reconciler.model import StoreUrl
     from reconciler.stores import Opening
+    from reconciler.stores.azure_access import Access as Way
     from reconciler.stores.contract import Sink
 
 MOST_PAGES = 2_000  # of up to 5,000 blobs
@@ -73,18 +78,24 @@ class AzureBlob:
         http: Http,
         hosts: BlobHosts,
         account: str,
-        key: str,
+        key: str | Credential,
         root: str = "",
         clock: Callable[[], float] = time.time,
+        bound: frozenset[Origin] = frozenset(),
     ) -> None:
-        """Nothing is asked yet. ConfigurationError for a key that is none."""
+        """Nothing is asked yet. ConfigurationError for a key that is none.
+
+        In its place there may be what has tokens; `bound` are further origins for a signature.
+        """
         self._http = http.speaking(AZURE)
         self._account = account
-        self._key = account_key(account, key)
         self._root = f"{root}/" if root else ""
-        self._clock = clock
-        self._https_only = not hosts.emulator
-        self._account_url = hosts.of(account)
+        self._account_url = url = hosts.of(account)
+        self._access: Way
+        if isinstance(key, str):
+            self._access = ByKey(account, key, url, hosts.origins.also(bound), clock)
+        else:
+            self._access = ByToken(account, key, url, self._http, clock)
 
     def __repr__(self) -> str:
         """Where it is."""
@@ -193,8 +204,10 @@ class AzureBlob:
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:
         """The blob's URL, with a SAS that may read or write this one blob."""
-        sas = self._signature(f"{self._root}{name}", _PERMISSIONS[access], lasting_s)
-        return Place(url_of(self.base, name), sas)
+        path = _checked_path(f"{self._root}{name}")
+        return Place(
+            url_of(self.base, name), self._access.sas(path, _PERMISSIONS[access], lasting_s)
+        )
 
     def reading(self) -> Reading:
         """The same store, which refuses to write."""
@@ -269,12 +282,13 @@ class AzureBlob:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The answer to one signed request for `container/blob` (200, 201, 202, 206)."""
-        sas = self._signature(path, permissions, _REQUEST_SAS_S)
-        more = "&" + urlencode(query) if query else ""
+        sas = self._access.query(_checked_path(path), permissions, _REQUEST_SAS_S)
+        more = f"{'&' if sas else '?'}{urlencode(query)}" if query else ""
         try:
             return self._http.request(
                 method,
                 f"{self._account_url}{_quoted(path)}{sas}{more}",
+                credential=self._access.credential,
                 content=content,
                 headers={"x-ms-version": VERSION, "Accept-Encoding": "identity", **(headers or {})},
                 expect=(200, 201, 202, 206),
@@ -285,6 +299,10 @@ class AzureBlob:
             if exc.code != "ContainerNotFound":
                 raise
             raise self._no_container(path.partition("/")[0], exc) from exc
+        except UnauthorizedError as exc:
+            if self._access.credential is None or exc.code != "AuthorizationPermissionMismatch":
+                raise
+            raise missing_role(exc, "Storage Blob Data Contributor") from exc
 
     def _no_container(self, container: str, exc: NotFoundError) -> ReconcilerError:
         """The error of a container that is not there: of all bindings where it is the store."""
@@ -296,23 +314,20 @@ class AzureBlob:
             return ConfigurationError(f"{why}; or correct spec.store of the environment")
         return NotFoundError(f"{exc.message}; {why}", status=exc.status, code=exc.code)
 
-    def _signature(self, path: str, permissions: str, lasting_s: float) -> str:
-        _check_path(path)
-        return sign(
-            self._key,
-            path,
-            permissions=permissions,
-            now=self._clock(),
-            expires_in_s=lasting_s,
-            https_only=self._https_only,
-        )
-
 
 def open_at(at: StoreUrl, key: str, opening: Opening) -> AzureBlob:
     """The store at `az://account/container/folder`, or over a whole `az://account`."""
     _, account, root = at.parts
-    hosts = BlobHosts(opening.emulator)
-    return AzureBlob(opening.http, hosts, account, key, root.rstrip("/"), opening.clock)
+    hosts = BlobHosts(opening.emulator, at.endpoint.rstrip("/"))
+    opens: str | Credential = key
+    if not at.key:
+        heard = replace(hosts.origins, secret="a token for Azure storage")
+        if hosts.emulator and not hosts.endpoint:
+            opens = AnyToken(heard)
+        else:
+            opens = opening.token(SCOPE, heard.also(opening.bound), at.auth)
+    root = root.rstrip("/")
+    return AzureBlob(opening.http, hosts, account, opens, root, opening.clock, opening.bound)
 
 
 # --- parts --------------------------------------------------------------------------------
@@ -356,11 +371,12 @@ def _etag(answer: Response) -> str:
     return etag
 
 
-def _check_path(path: str) -> None:
-    """Refuse names that HTTP libraries rewrite on the way: they would reach another blob."""
+def _checked_path(path: str) -> str:
+    """The path; RefusedError for a name that HTTP libraries rewrite, to that of another blob."""
     if not is_name(path):
         why = "empty, '.' or '..' between slashes, or a control character"
         raise RefusedError(f"{path!r} is not a blob name: {why}")
+    return path
 
 
 def _quoted(path: str) -> str:

@@ -21,12 +21,18 @@ _HOSTS = re.compile(r"[a-z0-9]{3,24}\.blob\.core\.windows\.net")
 
 @dataclass(frozen=True)
 class BlobHosts:
-    """The storage accounts of a cloud; `emulator` is the emulator's base URL, "" on Azure."""
+    """The storage accounts of a cloud; `emulator` is the emulator's base URL, "" on Azure.
+
+    `endpoint` is the URL of one account that is elsewhere: Azurite, or a private endpoint.
+    """
 
     emulator: str = ""
+    endpoint: str = ""
 
     def of(self, account: str) -> str:
         """The base URL of a storage account, with its trailing slash as in `BaseLocation`."""
+        if self.endpoint:
+            return f"{self.endpoint}/"
         if self.emulator:
             return f"{self.emulator}/blob/{account}/"
         return f"https://{account}.blob.core.windows.net/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from azure.storage.blob import UserDelegationKey
 from azure.storage.blob._shared_access_signature import BlobSharedAccessSignature
 from scripted_server import Answer, StandIn
 from storage_server import Storage
@@ -27,12 +29,13 @@ from reconciler.errors import (
 from reconciler.http.client import Http
 from reconciler.stores.azure_blob import AzureBlob
 from reconciler.stores.azure_hosts import BlobHosts
-from reconciler.stores.azure_sas import account_key, sign
+from reconciler.stores.azure_sas import DelegationKey, account_key, sign
 from reconciler.stores.contract import Access, Properties, Stored
 from reconciler.stores.survey import MOST_ALONE, Survey
 
 KEY = base64.b64encode(b"canary key of a storage account, 64 bytes long, as Azure makes them"[:64])
 NOW = 1_800_000_000.0
+TERMS = ("skoid", "sktid", "skt", "ske", "sks", "skv")
 AZURE = BlobHosts()
 
 
@@ -343,6 +346,34 @@ def official(path: str, permission: str, expiry_s: float, *, https_only: bool) -
     if name:
         return str(signer.generate_blob(container, name, **said))
     return str(signer.generate_container(container, **said))
+
+
+def test_the_official_client_signs_the_same_with_a_key_that_was_lent() -> None:
+    """Its version signs a few lines more than ours, all of them empty: they are left out here."""
+    lent = UserDelegationKey()
+    lent.signed_oid, lent.signed_tid, lent.signed_service = "oid", "tid", "b"
+    lent.signed_start, lent.signed_expiry = "2027-01-15T07:55:00Z", "2027-01-15T09:00:00Z"
+    lent.signed_version, lent.value = "2021-12-02", KEY.decode()
+    strings: list[str] = []
+    signer: Any = BlobSharedAccessSignature("account", user_delegation_key=lent)
+    signer.x_ms_version = "2021-12-02"
+    signer.generate_blob(
+        *("models", "a b/m.bin"),
+        permission="r",
+        start=datetime.fromtimestamp(NOW - 300, UTC),
+        expiry=datetime.fromtimestamp(NOW + 60, UTC),
+        protocol="https",
+        sts_hook=strings.append,
+    )
+    lines = strings[0].split("\n")
+    kept = [*lines[:13], *lines[15 : 15 + 6], *lines[-5:]]
+    assert not any({*lines[13:15], *lines[21:-5]})
+    terms = dict(zip(TERMS, lines[4:10], strict=True))
+    key = DelegationKey("account", base64.b64decode(KEY), terms, NOW + 60)
+    ours = sign(key, "models/a b/m.bin", permissions="r", now=NOW, expires_in_s=60, https_only=True)
+    digest = hmac.digest(base64.b64decode(KEY), "\n".join(kept).encode(), "sha256")
+    assert parse_qs(ours[1:])["sig"] == [base64.b64encode(digest).decode()]
+    assert {name: parse_qs(ours[1:])[name][0] for name in TERMS} == terms
 
 
 @pytest.mark.parametrize("https_only", [True, False])

@@ -11,9 +11,10 @@ import pytest
 from reconciler import emulator
 from reconciler.cli.demo import read_env_file
 from reconciler.http.client import Http
-from reconciler.model import StoreUrl
+from reconciler.model import SecretName, StoreUrl
 from reconciler.stores import Opening, open_store
 from tests.door import Door
+from tests.stores.azurite import ACCOUNT, Azurite, azurite
 from tests.stores.buckets import KEY, Google, google_key, new_bucket, opening, s3_server
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ EMULATED = Path("services/local/_emulator")
 KINDS = (
     "az://mllocal/models",
     "az://mllocal/models/below",
+    "az-token://mllocal/models",
+    pytest.param("azurite", marks=pytest.mark.live),
     "folder",
     "s3",
     "s3/below/it",
@@ -39,6 +42,13 @@ def s3() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """A server of Azure Blob storage: Azurite."""
+    with azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
 @pytest.fixture
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store of each kind."""
@@ -50,6 +60,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
             url = request.getfixturevalue("s3")
             at = StoreUrl(f"s3://{new_bucket(url)}/{prefix}".rstrip("/"), endpoint=url)
             yield open_store(at, KEY, opening(http, url))
+        elif kind == "azurite":
+            server = request.getfixturevalue("azure")
+            at = StoreUrl(f"az://{ACCOUNT}/{server.new_container()}", SecretName("KEY"), server.url)
+            yield open_store(at, server.key, opening(http, server.url.removesuffix(f"/{ACCOUNT}")))
         elif kind == "gs":
             with Google() as google:
                 at = StoreUrl(f"gs://{google.bucket}", endpoint=google.url)
@@ -67,7 +81,10 @@ def emulated(name: str, http: Http, folder: Path) -> Store:
     url = "http://127.0.0.1:8400"
     http.mount(url, Door(emulator.InProcessAdapter(cloud)))
     key = read_env_file(EMULATED / "emulator.env")["LOCAL_STORE_KEY"]
-    return open_store(StoreUrl(name), key, Opening(http, time.time, folder, url))
+    opening = Opening(http, time.time, folder, url)
+    if name.startswith("az-token:"):
+        return open_store(StoreUrl(name.replace("-token", "")), "", opening)
+    return open_store(StoreUrl(name, SecretName("LOCAL_STORE_KEY")), key, opening)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.errors import ConfigurationError, ConflictError, RefusedError
+from reconciler.errors import (
+    ConfigurationError,
+    ConflictError,
+    RefusedError,
+    UnauthorizedError,
+    WireError,
+)
 from reconciler.http.client import Http
 from reconciler.model import StoreUrl
 from reconciler.offline.stores import Heard, Memory
@@ -180,6 +186,25 @@ def test_a_grant_says_where_the_file_is_and_shows_no_secret(store: Store) -> Non
         assert name_in(store.base, place.uri) == "a b/model.bin"
         assert not place.grant or place.grant not in repr(place)
     assert name_in(store.base, "https://elsewhere.example/a") is None
+
+
+def test_a_grant_lets_its_bearer_read_that_file_and_no_other(store: Store) -> None:
+    for name in ("m/a b.bin", "m/other.bin"):
+        store.put(name, name.encode())
+    place = store.grant("m/a b.bin", Access.READ, 60)
+    if store.uri.startswith(("file:", "gs:")):
+        assert not place.grant, "who reads there has an identity of its own"
+        return
+    http: Http = store._http  # type: ignore[attr-defined]
+    assert http.request("GET", place.url).body == b"m/a b.bin"
+    if store.uri.startswith("s3:"):
+        return  # moto checks no signature
+    for url in (place.url.replace("a%20b", "other"), place.uri):
+        with pytest.raises(WireError):
+            http.request("GET", url)
+    with pytest.raises(UnauthorizedError):
+        http.request("PUT", place.url, content=b"2", headers={"x-ms-blob-type": "BlockBlob"})
+    assert store.get("m/a b.bin").content == b"m/a b.bin"  # type: ignore[union-attr]
 
 
 def test_a_store_has_a_uri_that_tells_it_from_others(store: Store) -> None:

@@ -116,6 +116,6 @@ def holder_of(binding: Binding) -> str | None:
 
 
 def account_of(environment: Environment) -> str:
-    """The storage account of the environment's store, "" where that is in none."""
+    """The storage account of the environment's store, "" where no key of it is named."""
     scheme, account, _ = environment.store.parts
-    return account if scheme == "az" else ""
+    return account if scheme == "az" and environment.store.key else ""

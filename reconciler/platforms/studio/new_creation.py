@@ -180,7 +180,8 @@ def _is_hidden(name: str, value: Any, *, may_be: bool) -> bool:
 
 def _no_account(said: Mapping[str, Any], environment: Environment) -> Iterator[Misfit]:
     if "storageAccount" not in said and not account_of(environment):
-        yield ("create",), "storageAccount is missing; the store is in no storage account"
+        why = "storageAccount is missing; the store is in no storage account with a key"
+        yield ("create",), why
 
 
 def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:
