@@ -21,6 +21,7 @@ TWINS = {
     "studio new, blob": "tests.twins.studio:new",
     "studio classic, blob": "tests.twins.studio:classic",
     "local, folder": "tests.twins.local:local",
+    "mlflow, folder": "tests.twins.mlflow:aliases",
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
 }
