@@ -90,6 +90,28 @@ def test_a_file_that_a_node_does_not_have_is_named(code: ModuleType, tmp_path: P
 def test_a_bucket_without_its_package_names_the_package(
     code: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(ValueError, match="need fsspec and s3fs"):
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(ValueError, match="obstore is not installed on this node"):
+        loaded("s3://models/churn/1/model", "0" * 64, tmp_path)
+
+
+def test_a_model_of_a_bucket_is_copied_and_compared(
+    code: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from obstore import store
+
+    bucket = store.MemoryStore()
+    bucket.put("churn/1/model", b"weights" * 100_000)
+    asked = []
+
+    def from_url(url: str) -> Any:
+        asked.append(url)
+        return bucket
+
+    monkeypatch.setattr(store, "from_url", from_url)
+    digest = hashlib.sha256(b"weights" * 100_000).hexdigest()
+    for uri in ("s3://models/churn/1/model", "https://a.blob.core.windows.net/c/churn/1/model"):
+        assert isinstance(loaded(uri, digest, tmp_path), Doubling)
+    assert asked == ["s3://models", "https://a.blob.core.windows.net/c"]
+    with pytest.raises(ValueError, match="has the SHA-256"):
         loaded("s3://models/churn/1/model", "0" * 64, tmp_path)

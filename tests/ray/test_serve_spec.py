@@ -123,11 +123,6 @@ def test_the_code_is_part_of_what_is_declared(tmp_path: Path) -> None:
         ("replicas: 2", "startTimeout: soon", "is not a duration"),
         ("application: churn", "application: a/b", '"a/b" is not the name of an application'),
         (', serve: "http://127.0.0.1:8000"', "", "add spec.ray.serve to the environment"),
-        (
-            "store: store",
-            "store: {url: az://account/container, key: env:KEY}",
-            "the nodes of a cluster cannot read models of az://account/container",
-        ),
     ],
 )
 def test_mistakes_have_a_place_and_a_way_out(tmp_path: Path, old: str, new: str, why: str) -> None:

@@ -43,7 +43,9 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(_: str) -> Target:
         from reconciler.platforms.ray.serve_application import ServeApplications
 
-        return ServeApplications(ray, cluster(), environment.mark, means.store, means.http)
+        # Environments of several machines may share a cluster, so a folder is named in full.
+        mark = f"{environment.name}@{means.store.uri}"
+        return ServeApplications(ray, cluster(), mark, means.store, means.http)
 
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.ray.jobs import RayJobs

@@ -75,14 +75,28 @@ def fetched(uri: str, folder: Path) -> Path:
         if not place.is_file():
             raise ValueError(f"there is no {place} on this node; let all nodes share the store")
         return place
+    store, name = opened(uri)
+    copy = folder / place.name
+    with copy.open("wb") as file:
+        for piece in store.get(name).stream():
+            file.write(piece)
+    return copy
+
+
+def opened(uri: str) -> tuple[Any, str]:
+    """The bucket of a model, and the model's name in it; as runner.py, which is sent alone too."""
     try:
-        import fsspec
-    except ImportError as exc:
-        packages = {"s3": "fsspec and s3fs", "gs": "fsspec and gcsfs"}.get(parts.scheme, "fsspec")
-        raise ValueError(f"to read {uri}, the nodes need {packages}; install them there") from exc
-    filesystem, there = fsspec.url_to_fs(unquote(uri))
-    filesystem.get_file(there, str(folder / place.name))
-    return folder / place.name
+        from obstore.store import from_url
+    except ImportError:
+        raise ValueError(
+            f"{uri} is in a bucket, and obstore is not installed on this node; add it there"
+        ) from None
+    scheme, _, rest = uri.partition("://")
+    host, _, name = rest.partition("/")
+    if scheme == "https":  # https://ACCOUNT.blob.core.windows.net/CONTAINER/NAME
+        container, _, name = name.partition("/")
+        host += f"/{container}"
+    return from_url(f"{scheme}://{host}"), unquote(name)
 
 
 def sha256_of(path: Path) -> str:

@@ -92,7 +92,7 @@ class ServeApplications(Target):
         answer_names_model=True,
         create=True,
         delete=True,
-        foreign=True,
+        foreign=False,  # a replica compares the SHA-256, which only the store tells
         writes_together=True,
         settle_s=5.0,
         stuck_after_s=3600.0,  # `startTimeout` of the spec is what gives up

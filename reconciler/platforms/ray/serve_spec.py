@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from reconciler.platforms.platform import Block
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_READABLE = ("", "s3", "gs", "file")  # stores whose files a node can read by an identity of its own
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
@@ -38,12 +37,6 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
     if "verify" in spec and not ray.serve:
         raise ValueError(
             "verify: nobody says where applications answer; add spec.ray.serve to the environment"
-        )
-    scheme = environment.store.parts[0]
-    if scheme not in _READABLE:
-        raise ValueError(
-            f"the nodes of a cluster cannot read models of {environment.store.url}; use a store "
-            "that they can: s3://, gs://, or a folder that all nodes share"
         )
     return ServeAddress(ray.host, spec["application"])
 
