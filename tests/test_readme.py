@@ -202,3 +202,15 @@ def test_every_reconciler_command_line_in_a_block_parses() -> None:
 def test_the_retirement_is_said_plainly_and_early() -> None:
     assert "retired" in TEXT[:1500]
     assert "31 Aug 2024" in TEXT[:1500]
+
+
+LIFECYCLE = (GUIDES / "LIFECYCLE.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "cited", sorted(set(re.findall(r"`(reconciler/[^`]+\.py(?::\w+)?)`", LIFECYCLE)))
+)
+def test_what_the_guide_to_the_code_names_is_there(cited: str) -> None:
+    path, _, name = cited.partition(":")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert not name or re.search(rf"^(?:def|class) {name}\b", text, re.MULTILINE), cited
