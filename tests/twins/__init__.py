@@ -22,6 +22,7 @@ TWINS = {
     "studio classic, blob": "tests.twins.studio:classic",
     "local, folder": "tests.twins.local:local",
     "mlflow, folder": "tests.twins.mlflow:aliases",
+    "ray, folder": "tests.twins.ray:applications",
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
 }

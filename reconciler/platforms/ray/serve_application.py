@@ -245,8 +245,10 @@ class ServeApplications(Target):
         response = self._http.request("POST", url, json=request, what="scoring the probe")
         document = response.json()
         names = str(part(document, application.names)) if application.names else ""
-        said = response.headers.get(MODEL, "") if application.is_built else names
-        return replace(score_of(document, application.answer, "", binding.probe), model=said)
+        said = response.headers.get(MODEL, "") if application.is_built else ""
+        return replace(
+            score_of(document, application.answer, "", binding.probe), model=said or names
+        )
 
     # --- how a write is made ------------------------------------------------------------------
 
