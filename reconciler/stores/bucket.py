@@ -218,8 +218,10 @@ class Bucket(ABC):
             if exc.code != "NoSuchKey":
                 raise
             return None
-        # A proxy's page would have been no model; one that is stored is said by its name.
-        if answer.is_page and not name.endswith((".html", ".htm")):
+        # A proxy's page has the type of one, or none. A file of ours has another type, and a page
+        # that somebody stored has the name of one.
+        page = answer.is_page and answer.content_type in ("", "text/html")
+        if page and not name.endswith((".html", ".htm")):
             raise answer.unreadable("a file of the bucket")
         return answer
 

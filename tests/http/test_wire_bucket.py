@@ -195,6 +195,11 @@ def test_a_read_that_fails_is_no_absence(
         assert isinstance(caught.value, kind) or ask is not bucket.get
 
 
+def test_a_file_that_only_looks_like_a_page_is_a_file(bucket: Store, stand_in: StandIn) -> None:
+    stand_in.answers = [file(b"<html>", **{"Content-Type": "application/octet-stream"})]
+    assert bucket.get("a.json").content == b"<html>"  # type: ignore[union-attr]
+
+
 def test_a_head_that_finds_nothing_is_believed_only_with_the_word_of_a_read(
     bucket: Store, stand_in: StandIn
 ) -> None:
