@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "new": planning.new_services,
     "classic": planning.classic_endpoints,
     "files": files.model_files,
+    "bucket": files.bucket_files,
     "clusters": serving.clusters,
     "swaps": serving.swaps,
     "growth": planning.growth,

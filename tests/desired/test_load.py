@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from reconciler.desired import load
 from reconciler.errors import ConfigurationError
-from reconciler.model import NOWHERE, RuleKind, Source, Version
+from reconciler.model import NOWHERE, Auth, RuleKind, SecretName, Source, StoreUrl, Version
 from reconciler.platforms.studio.connection import CloudName, studio_of
 from tests.desired.trees import (
     BINDING,
@@ -74,6 +74,50 @@ def test_an_environment_has_defaults(root: Path) -> None:
     service = studio.training_services["churn-training"]
     assert (service.url, service.key.variable) == ("/workspaces/w/services/s", "TRAINING_KEY")
     assert service.source == Source("services/environment.yaml", 12, 23)
+
+
+@pytest.mark.parametrize(
+    ("written", "store"),
+    [
+        ("file:///srv/models", StoreUrl("file:///srv/models")),
+        ("s3://acme-models/prod", StoreUrl("s3://acme-models/prod")),
+        ("gs://acme_models", StoreUrl("gs://acme_models")),
+        ("az://mlprod/models", StoreUrl("az://mlprod/models")),
+        (
+            "{url: 's3://m-1/a/b', endpoint: 'https://minio.acme:9000', key: env:K}",
+            StoreUrl("s3://m-1/a/b", SecretName("K"), "https://minio.acme:9000"),
+        ),
+        ("{url: 's3://m-1', region: eu-west-1}", StoreUrl("s3://m-1", region="eu-west-1")),
+        (
+            "{url: 'az://mlprod/models', auth: github-oidc}",
+            StoreUrl("az://mlprod/models", auth=Auth.GITHUB_OIDC),
+        ),
+    ],
+)
+def test_a_store_is_what_is_written(root: Path, written: str, store: StoreUrl) -> None:
+    text = f"""\
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {{name: home}}
+spec: {{store: {written}}}
+"""
+    environment = loaded(write(root, {"environment.yaml": text}))["home"].environment
+    assert environment.store == environment.data == store
+
+
+def test_data_in_the_bucket_of_the_store_are_opened_as_it_is(root: Path) -> None:
+    text = """\
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: home}
+spec:
+  store: {url: "s3://m-1/prod", endpoint: "https://minio.acme:9000", key: env:K}
+  data: s3://m-1/data
+"""
+    environment = loaded(write(root, {"environment.yaml": text}))["home"].environment
+    wanted = StoreUrl("s3://m-1/data", SecretName("K"), "https://minio.acme:9000")
+    assert environment.data == wanted
+    assert wanted.named == "s3://m-1/data at https://minio.acme:9000"
 
 
 def test_the_region_is_that_of_the_workspace_if_it_is_not_given(root: Path) -> None:

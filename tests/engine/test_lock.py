@@ -27,11 +27,13 @@ from reconciler.errors import (
 )
 from reconciler.http.client import Http
 from reconciler.ledger.lock import LEASE_S, RENEW_S, Holder, Lock
-from reconciler.model import Actor, Model
+from reconciler.model import Actor, Model, StoreUrl
 from reconciler.platforms.contract import Order
+from reconciler.stores import open_store
 from reconciler.stores.alive import OURS
 from reconciler.stores.folder import FolderStore
 from tests.lab import Lab, LabClock
+from tests.stores.buckets import KEY, new_bucket, opening, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,12 +53,25 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made.close()
 
 
-@pytest.fixture(params=["folder", "blob"])
-def store(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Any:
-    if request.param == "blob":
-        return lab.world().ledger._locks
-    (tmp_path / "store").mkdir()
-    return FolderStore(tmp_path / "store")
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["folder", "blob", "s3"])
+def store(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "folder":
+        (tmp_path / "store").mkdir()
+        yield FolderStore(tmp_path / "store")
+    elif request.param == "blob":
+        yield lab.world().ledger._locks
+    else:
+        url = request.getfixturevalue("s3")
+        with Http(backoff_s=0) as http:
+            yield open_store(
+                StoreUrl(f"s3://{new_bucket(url)}", None, url), KEY, opening(http, url)
+            )
 
 
 @dataclass
@@ -252,7 +267,15 @@ from reconciler.stores.folder import FolderStore
 
 kind, where, lease_s, times = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 room.LEASE_S, room.LOOK_S = lease_s, 0.02
-if kind == "blob":
+if kind == "s3":
+    from reconciler.model import StoreUrl
+    from reconciler.stores import open_store
+    from tests.stores.buckets import KEY, opening
+
+    url = os.environ["S3_URL"]
+    at = StoreUrl(os.environ["S3_STORE"], None, url)
+    store = open_store(at, KEY, opening(Http(threads=2), url))
+elif kind == "blob":
     store = compose.connect(compose.load(where)["local"], Http(threads=2)).ledger._locks
 else:
     store = FolderStore(where)
@@ -299,12 +322,16 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.fixture(params=["folder", "blob"])
+@pytest.fixture(params=["folder", "blob", "s3"])
 def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runs]:
     lab = Lab(tmp_path, door="server", clock=time.time)
     (tmp_path / "store").mkdir()
     where = lab.services if request.param == "blob" else tmp_path / "store"
-    made = Runs(request.param, where, lab.environ, tmp_path / "diary")
+    environ = lab.environ
+    if request.param == "s3":
+        url = request.getfixturevalue("s3")
+        environ = {**environ, "S3_URL": url, "S3_STORE": f"s3://{new_bucket(url)}/prod"}
+    made = Runs(request.param, where, environ, tmp_path / "diary")
     yield made
     for process in made.processes:
         process.kill()
@@ -328,7 +355,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(runs: Runs) -> None:
     killed_at = time.monotonic()
     second = runs.begin(1.5, 1)
     assert said(second) == "in"
-    if runs.kind == "blob":
+    if runs.kind != "folder":
         assert time.monotonic() - killed_at >= 1.5
     assert second.communicate("\n", timeout=60)[0] == "mine\n"
 
