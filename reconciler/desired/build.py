@@ -230,7 +230,15 @@ def source_problems(model: Document, registries: Collection[str]) -> list[Proble
     if FILE in spec and spec.get("accept") and METRICS not in spec:
         why = "gates are judged by the metrics; name their file in spec.metrics"
         return [problem(model.at_key("spec", "accept"), f"spec.accept: {why}")]
-    return []
+    return [
+        problem(
+            model.at("spec", name),
+            f'spec.{name}: "{spec[name]}" is the same file for every version; write ${{version}} '
+            "where the version stands in its path",
+        )
+        for name in (FILE, METRICS)
+        if "${version}" not in spec.get(name, "${version}")
+    ]
 
 
 def attempts(model: Document) -> int:

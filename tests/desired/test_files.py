@@ -70,9 +70,23 @@ FILES = [
     model(
         "a placeholder that nothing fills",
         TRAINING,
-        FILE.replace("version", "slice") + METRICS,
+        FILE.replace("model", "${slice}") + METRICS,
         "5:9: spec.file: unknown placeholder ${slice} for the binding "
         '"churn" (churn.yaml:4:9); known: version',
+    ),
+    model(
+        "one file for every version",
+        TRAINING,
+        FILE.replace("${version}", "latest") + METRICS,
+        '5:9: spec.file: "made/latest/model.onnx" is the same file for every version; write '
+        "${version} where the version stands in its path",
+    ),
+    model(
+        "one file of metrics for every version",
+        TRAINING,
+        FILE + METRICS.replace("${version}", "latest"),
+        '6:12: spec.metrics: "made/latest/metrics.json" is the same file for every version; write '
+        "${version} where the version stands in its path",
     ),
 ]
 

@@ -62,6 +62,11 @@ def test_the_tree_is_fine(tmp_path: Path) -> None:
         ("reload: systemctl", "reload: sh -c 'systemctl", "spec.reload: no closing quotation"),
         ("reload: systemctl reload churn", "reload: '\"\"'", "spec.reload: it names no program"),
         (
+            "path: serving/churn.json",
+            "path: serving/",
+            'spec.path: "serving/" is a folder; name a file in it, such as serving/model.json',
+        ),
+        (
             "http://127.0.0.1:8500",
             "http://models.acme.internal:8500",
             "spec.verify.url: plain http does not leave this machine; "
@@ -73,5 +78,13 @@ def test_what_would_fail_after_the_swap_is_refused(
     tmp_path: Path, old: str, new: str, why: str
 ) -> None:
     write(tmp_path, "home", old, new)
+    with pytest.raises(ConfigurationError, match=re.escape(why)):
+        load(tmp_path)
+
+
+def test_a_path_at_which_a_folder_is_already_is_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "serving" / "churn.json").mkdir(parents=True)
+    why = 'all.yaml:19:9: spec.path: "serving/churn.json" is a folder; name a file in it, such as'
     with pytest.raises(ConfigurationError, match=re.escape(why)):
         load(tmp_path)

@@ -99,8 +99,13 @@ def _problems(training: Block) -> Iterable[Problem]:
 
 
 def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
-    """What could only fail after the pointer was written."""
+    """What could only fail after a training, or after the pointer was written."""
     from reconciler.platforms.commands import problem_of
+
+    path = spec.data["path"]
+    if path.endswith("/") or (spec.folder / path).is_dir():
+        why = f'"{path}" is a folder; name a file in it, such as {path.rstrip("/")}/model.json'
+        yield spec.problem(why, "path")
 
     if "reload" in spec.data and (why := problem_of(spec.data["reload"])):
         yield spec.problem(why, "reload")
