@@ -105,7 +105,7 @@ class Resolver:
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
         self._doubtful_models: set[str] = set()
-        self._addresses: dict[tuple[str, AddressId], tuple[_Site, str]] = {}
+        self._addresses: dict[tuple[str, str, AddressId], tuple[_Site, str]] = {}
         self.problems: list[Problem] = []
         self.doubtful: set[str | None] = set()
 
@@ -298,7 +298,7 @@ class Resolver:
     def _refuse_second(self, each: Declared, site: _Site, address: Address) -> None:
         """Complain if the address is bound already, by any environment of the tree."""
         assert site.environment is not None
-        where = site.environment.where, address.id
+        where = site.environment.where, address.within, address.id
         other, place = self._addresses.setdefault(where, (site, each.shown))
         if place == each.shown:
             return

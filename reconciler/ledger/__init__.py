@@ -19,7 +19,7 @@ from reconciler.ledger.lock import Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
 from reconciler.ledger.plans import Plans
 from reconciler.ledger.record import parse_record, record_json
-from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version
+from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version, folded
 from reconciler.stores.contract import name_in, url_of
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class Ledger:
         return ModelRef(url_of(self._store.base, self.model_name(version)))
 
     def record_name(self, address: Address) -> str:
-        """The file of the record of an address."""
-        return f"{RECORDS}/{address.key}.json"
+        """The file of the record of an address: one, however bindings write its case."""
+        return f"{RECORDS}/{folded(address.key)}.json"
 
     def manifest_name(self, version: Version) -> str:
         """The file of the manifest of a version."""
@@ -230,7 +230,7 @@ class Ledger:
 
     def has_records(self, prefix: str) -> bool:
         """Whether anything was ever done at an address whose key begins so."""
-        return any(True for _ in self._store.list(f"{RECORDS}/{prefix}"))
+        return any(True for _ in self._store.list(f"{RECORDS}/{folded(prefix)}"))
 
     def keep_record(self, address: Address, record: Record) -> Record:
         """The record as it is kept from now on; ConflictError when another run changed it.

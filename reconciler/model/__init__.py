@@ -46,7 +46,7 @@ from reconciler.model.outcome import (
     Unfinished,
     VersionState,
 )
-from reconciler.model.places import NOWHERE, Address, AddressId, Source
+from reconciler.model.places import NOWHERE, Address, AddressId, Source, folded
 from reconciler.model.plan import (
     GIVEN,
     KEPT_IN,
@@ -158,6 +158,7 @@ __all__ = [
     "canonical_json",
     "differences",
     "drifted",
+    "folded",
     "owned_settings",
     "served",
     "settings_diffs",

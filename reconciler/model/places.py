@@ -39,11 +39,16 @@ class AddressId:
 
     def __post_init__(self) -> None:
         """Fold what is compared."""
-        object.__setattr__(self, "folded", normalize("NFC", self.filed).casefold())
+        object.__setattr__(self, "folded", folded(self.filed))
 
     def __str__(self) -> str:
         """The id as people see it."""
         return self.shown
+
+
+def folded(text: str) -> str:
+    """The text as addresses are compared, and records are filed: without case and Unicode form."""
+    return normalize("NFC", text).casefold()
 
 
 class Address(Protocol):
@@ -57,6 +62,11 @@ class Address(Protocol):
     def key(self) -> str:
         """The id that a store files by; unique also where environments share the store."""
         ...
+
+    @property
+    def within(self) -> str:
+        """In what it lies, where equal keys of two environments may be two addresses; else ""."""
+        return ""
 
     @cached_property
     def id(self) -> AddressId:

@@ -120,7 +120,8 @@ def test_settings_of_a_service_whose_model_this_program_never_swapped_drift_too(
 
 
 def binding_key(lab: Lab) -> str:
-    return next(b for b in lab.desired().bindings if b.name == "breast-cancer").address.key
+    address = next(b for b in lab.desired().bindings if b.name == "breast-cancer").address
+    return address.id.folded
 
 
 def test_what_was_changed_before_git_owned_it_waits_and_is_no_drift(lab: Lab) -> None:

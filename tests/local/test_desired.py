@@ -88,3 +88,29 @@ def test_a_path_at_which_a_folder_is_already_is_refused(tmp_path: Path) -> None:
     why = 'all.yaml:19:9: spec.path: "serving/churn.json" is a folder; name a file in it, such as'
     with pytest.raises(ConfigurationError, match=re.escape(why)):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "other", "said"),
+    [
+        ("serving/churn.json", "serving/churn.json", ""),
+        ("store:churn.json", "store:churn.json", ""),
+        (
+            "PARENT/churn.json",
+            "PARENT/churn.json",
+            "churn.json is bound already by the environment",
+        ),
+        ("PARENT/a/live.json", "live.json", "live.json is bound already by the environment"),
+    ],
+)
+def test_a_path_is_relative_to_its_own_environment(
+    tmp_path: Path, path: str, other: str, said: str
+) -> None:
+    for name, where in (("b", path), ("a", other)):
+        where = where.replace("PARENT", str(tmp_path))
+        write(tmp_path / name, name, "path: serving/churn.json", f"path: {where}")
+    if said:
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            load(tmp_path)
+    else:
+        assert list(load(tmp_path)) == ["a", "b"]

@@ -8,7 +8,8 @@ import os
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,6 @@ from reconciler.platforms.contract import DONE, Left, OperationState
 from reconciler.platforms.local.model_file import ModelFiles, live_from_export
 from reconciler.platforms.local.pointer import FileAddress, address
 from reconciler.stores.folder import FolderStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MARK = "home@file:///store"
 
@@ -55,7 +53,7 @@ class World:
         return Model(ref, Version("churn", version), hashlib.sha256(content).hexdigest())
 
     def binding(self, path: str = "serving/churn.json", **spec: Any) -> Any:
-        return Binding(address({"path": path, **spec}, None))
+        return Binding(address({"path": path, **spec}, self.root, "store"))
 
     def pointer(self, path: str = "serving/churn.json") -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.root / path).read_text())
@@ -241,15 +239,32 @@ def test_only_our_own_pointer_is_deleted(world: World) -> None:
 def test_a_path_that_leads_out_is_refused() -> None:
     for path in ("../x.json", "a/../../x.json", "."):
         with pytest.raises(ValueError, match="leads out of the environment's folder"):
-            address({"path": path}, None)
-    assert address({"path": "./a//b.json"}, None).key == "files/a%2Fb.json"
-    assert address({"path": ".a/b.json"}, None).key == "files/%2Ea%2Fb.json"
+            address({"path": path}, Path("/srv"), "store")
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("./a//b.json", "files/%2Fsrv%2Fa%2Fb.json"),
+        (".a/b.json", "files/%2Fsrv%2F.a%2Fb.json"),
+        ("/srv/a/b.json", "files/%2Fsrv%2Fa%2Fb.json"),
+        ("store:a/b.json", "files/store%3Aa%2Fb.json"),
+    ],
+)
+def test_a_record_is_filed_by_the_whole_path(path: str, key: str) -> None:
+    assert address({"path": path}, Path("/srv"), "store").key == key
+
+
+def test_a_long_path_is_filed_by_a_name_that_every_file_system_takes() -> None:
+    long, other = (address({"path": f"{n}/" + "x/" * 200}, Path("/srv"), "store") for n in "ab")
+    assert len(long.key) < 200
+    assert long.id != other.id
 
 
 @pytest.mark.parametrize("name", ["../x", "a/.b", "a//b", "", "_locks/home.json"])
 def test_a_name_that_the_store_keeps_for_itself_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="names no file of the store that is free"):
-        address({"path": f"store:{name}"}, None)
+        address({"path": f"store:{name}"}, Path("/srv"), "store")
 
 
 def test_a_folder_that_cannot_be_made_is_no_bug_of_ours(world: World) -> None:

@@ -173,7 +173,9 @@ class Soak:
             world = self.lab.world()
             for binding in self.lab.desired().bindings:
                 record = world.ledger.record(binding.address)
-                if record is not None and request.path.endswith(f"/{binding.address.key}.json"):
+                if record is not None and request.path.endswith(
+                    f"/{binding.address.id.folded}.json"
+                ):
                     self.rivals += 1
                     told = with_event(world, record, EventKind.REINSTATED, f"rival {self.rivals}")
                     world.ledger.keep_record(binding.address, told)

@@ -33,6 +33,20 @@ class Address:
         return "local/churn"
 
 
+def test_a_record_is_found_whatever_the_case_of_its_address(store: Store) -> None:
+    class Capital(Address):
+        key = "Local/CHURN"
+
+        def __str__(self) -> str:
+            return "Local/CHURN"
+
+    ledger = Ledger(store)
+    ref = ledger.ref(VERSION)
+    kept = ledger.keep_record(Capital(), Record(ref, None, None, proved=False, at=AT))
+    assert ledger.record(Address()) == ledger.record(Capital()) == kept
+    assert ledger.has_records("LOCAL/")
+
+
 def manifest(run: object) -> Manifest:
     return Manifest(VERSION, "k" * 64, Recipe("local"), AT, str(run))
 

@@ -115,7 +115,9 @@ def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
 def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
     from reconciler.platforms.local.pointer import address
 
-    return address(spec, environment)
+    local = environment.connections[NAME]
+    assert isinstance(local, Local)
+    return address(spec, Path(local.folder), environment.store.url)
 
 
 def _terms(block: Block) -> Mapping[str, str]:

@@ -9,7 +9,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 from urllib.parse import quote, unquote, urlsplit
 
 from reconciler.model import (
@@ -26,6 +27,7 @@ from reconciler.model import (
 from reconciler.platforms.answers import Server, server_of
 
 IN_STORE = "store:"
+MOST_OF_A_NAME = 160  # characters; file systems take 255 bytes, and a store adds to a name
 NOT_OURS = Refusal(Reason.NOT_OWNED, "the pointer does not carry this environment's mark")
 
 
@@ -41,10 +43,11 @@ class Serving:
 @dataclass(frozen=True)
 class FileAddress(Address):
     """A model file by its path, absolute or relative to the environment's file, or by its name in
-    the store, as `store:NAME`."""
+    the store, as `store:NAME`. `home` is what it is relative to: that folder, or that store."""
 
     path: str
     serving: Serving = field(default=Serving(), compare=False)
+    home: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """`files/serving/churn.json`."""
@@ -52,9 +55,18 @@ class FileAddress(Address):
 
     @property
     def key(self) -> str:
-        """The path as one word, so that a record has a name of one part, and of no dot at first."""
-        word = quote(self.path, safe="")
-        return f"files/{word.replace('.', '%2E', 1) if word.startswith('.') else word}"
+        """The whole path as one word: a record has a name of one part, short enough for a file."""
+        path = self.path if self.within else os.path.join(self.home, self.path)  # noqa: PTH118
+        word = quote(normalize("NFC", path), safe="")
+        if len(word) > MOST_OF_A_NAME:
+            digest = hashlib.sha256(word.casefold().encode()).hexdigest()[:16]
+            word = f"{digest}-{word[-MOST_OF_A_NAME:]}"
+        return f"files/{word}"
+
+    @property
+    def within(self) -> str:
+        """The store that has it, or "": a path is whole, so it is the same file for everybody."""
+        return self.home if self.path.startswith(IN_STORE) else ""
 
 
 @dataclass(frozen=True)
@@ -93,10 +105,14 @@ class Pointer:
         return f"version {self.document.get('version')!s:.60} at {self.document.get('path')!s:.200}"
 
 
-def address(spec: Mapping[str, Any], _: object) -> FileAddress:
-    """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere."""
-    path = spec["path"]
+def address(spec: Mapping[str, Any], folder: Path, store: str) -> FileAddress:
+    """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere.
+
+    `folder` is that of the environment's file, `store` the URL of its store.
+    """
+    path, home = spec["path"], os.path.realpath(folder)
     if path.startswith(IN_STORE):
+        home = store if "://" in store else os.path.realpath(folder / store)
         parts = path.removeprefix(IN_STORE).split("/")
         if parts[0].startswith("_") or not all(parts) or any(p.startswith(".") for p in parts):
             why = "its parts begin with no dot, and the first with no underscore"
@@ -106,7 +122,7 @@ def address(spec: Mapping[str, Any], _: object) -> FileAddress:
     if path.startswith("..") or path == ".":
         raise ValueError("the path leads out of the environment's folder; write an absolute path")
     serving = Serving(bool(spec.get("copy", False)), spec.get("reload", ""), server_of(spec))
-    return FileAddress(path, serving)
+    return FileAddress(path, serving, home)
 
 
 def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
