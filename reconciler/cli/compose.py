@@ -29,12 +29,12 @@ from reconciler.stores import Opening, open_store
 from reconciler.stores.contract import Access, name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.engine.world import Clock
     from reconciler.http.origins import Origins
-    from reconciler.model import Auth, Desired, Environment, ModelRef, SecretName, StoreUrl
-    from reconciler.platforms.contract import Registry
+    from reconciler.model import Auth, Binding, Desired, Environment, ModelRef, SecretName, StoreUrl
+    from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.platforms.platform import Connected, Platform
     from reconciler.stores.contract import Place, Store
 
@@ -110,58 +110,82 @@ def connect(
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request.
 
-    `token` is shared with other worlds of the environment; else new ones are used. `through` makes
-    of each store the one that is asked in its place.
+    There is one world for all that a run does: what may be written when, `stop` says. `token` signs
+    in, if not by the way that the environment names. `through` makes of each store the one that is
+    asked in its place.
     """
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
 
     environ = os.environ if environ is None else environ
     environment, stop = wanted.environment, stop or Stop()
-    secret = _secrets(wanted, environ)
-    clock = clock or SystemClock(stop)
-    emulator = emulator_of(environment, environ)
-    folder, bound = Path(environment.source.path).parent, bound_origins(environ)
-    token = token or tokens(http, environ)
+    secret, clock = _secrets(wanted, environ), clock or SystemClock(stop)
+    emulator, bound = emulator_of(environment, environ), bound_origins(environ)
+    folder, token = Path(environment.source.path).parent, token or tokens(http, environ)
 
     def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
         key = secret(at.key) if at.key else ""
-        heard = http.halted_by(halted)
-        opening = Opening(heard, clock.now, folder, emulator, bound, token, halted)
-        store = open_store(at, key, opening)
-        return store.reading() if http.only_reads else store
+        asked = http.halted_by(halted)
+        return open_store(
+            at, key, Opening(asked, clock.now, folder, emulator, bound, token, halted)
+        )
 
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
+    locks = opened(environment.store, stop.writing)  # a lock is given back when it was lost, too
     if through is not None:
         store, data = through(store), through(data)
-
-    http = http.halted_by(stop.halted)
-    grant = _grants(store, data)
+    http, grant = http.halted_by(stop.halted), _grants(store, data)
     means = Means(http, environ, secret, grant, token, store, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
-    of_kind = {kind: connected[p.name] for p, _ in _connected(environment) for kind in p.kinds}
-    of_engine = {name: connected[p.name] for p, _ in _connected(environment) for name in p.engines}
+    targets, idle = _targets(wanted, connected)
     registries = dict(_registries(wanted, connected))
-    recipes = {b.recipe.trainer: b.recipe for b in wanted.bindings}  # of a fleet, one or few
-    used = _kinds(wanted)
     return World(
-        targets={kind: of_kind[kind].target(kind) for kind in used},
-        idle=dict(_idle(connected.values(), used)) if wanted.whole else {},
-        trainers={
-            name: TakingRegistered(registries[name], store)
-            if recipe.engine == REGISTRY
-            else Taking(data, store)
-            if recipe.engine == FILE
-            else of_engine[recipe.engine].trainer(recipe)
-            for name, recipe in recipes.items()
-        },
+        targets=targets,
+        idle=idle,
+        trainers=dict(_trainers(wanted, connected, registries, (data, store))),
         registries=registries,
-        ledger=Ledger(store, opened(environment.store, str)),
+        ledger=Ledger(store, locks),
         store=store,
         data=data,
         clock=clock,
         actor=actor or Actor(secrets.token_hex(8)),
         stopping=stop.event.is_set,
     )
+
+
+def _targets(
+    wanted: Desired, connected: Mapping[str, Connected]
+) -> tuple[dict[str, Target], dict[str, Idle]]:
+    """The targets of the kinds that are asked; and the other kinds of a whole environment, which
+    may hold what git has stopped declaring, reached when somebody asks for them."""
+    used = {binding.kind for binding in _asked(wanted)}
+    of_kind = {
+        kind: connected[p.name] for p, _ in _connected(wanted.environment) for kind in p.kinds
+    }
+    idle = {
+        kind: Idle(prefix, cache(partial(each.target, kind)))
+        for each in connected.values()
+        for kind, prefix in each.prefixes.items()
+        if wanted.whole and kind not in used
+    }
+    return {kind: of_kind[kind].target(kind) for kind in used}, idle
+
+
+def _trainers(
+    wanted: Desired,
+    connected: Mapping[str, Connected],
+    registries: Mapping[str, Registry],
+    stores: tuple[Store, Store],
+) -> Iterator[tuple[str, Trainer]]:
+    """Who makes versions, or takes them in, by the trainer of recipes: of a fleet, one or few."""
+    data, store = stores
+    of_engine = {e: connected[p.name] for p, _ in _connected(wanted.environment) for e in p.engines}
+    for name, recipe in {b.recipe.trainer: b.recipe for b in wanted.bindings}.items():
+        if recipe.engine == REGISTRY:
+            yield name, TakingRegistered(registries[name], store)
+        elif recipe.engine == FILE:
+            yield name, Taking(data, store)
+        else:
+            yield name, of_engine[recipe.engine].trainer(recipe)
 
 
 def _registries(
@@ -223,18 +247,15 @@ def store_base(environment: Environment, emulator: str | None = None) -> str:
         return open_store(environment.store, NO_KEY, opening).base
 
 
-def _kinds(wanted: Desired) -> set[str]:
-    """The kinds that are asked: of a whole environment or shard all, for the lost may be any."""
-    asked = (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
-    return {binding.kind for binding in asked}
+def read_here(wanted: Desired) -> tuple[set[str], set[str]]:
+    """The kinds, and the engines, whose files are read on this machine instead of asked for."""
+    here = [platform for platform, _ in _connected(wanted.environment) if platform.here]
+    return {kind for p in here for kind in p.kinds}, {name for p in here for name in p.engines}
 
 
-def _idle(connected: Iterable[Connected], used: set[str]) -> Iterator[tuple[str, Idle]]:
-    """The other kinds that may be here, reached when they are asked for."""
-    for each in connected:
-        for kind, prefix in each.prefixes.items():
-            if kind not in used:
-                yield kind, Idle(prefix, cache(partial(each.target, kind)))
+def _asked(wanted: Desired) -> tuple[Binding, ...]:
+    """Whose kinds are asked: of a whole environment or shard all, for the lost may be of any."""
+    return (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
 
 
 def secret_variables(wanted: Desired) -> list[str]:
@@ -245,8 +266,9 @@ def secret_variables(wanted: Desired) -> list[str]:
 def _secret_names(wanted: Desired) -> list[SecretName]:
     """The secrets that this environment's bindings need, and no others."""
     environment = wanted.environment
-    asked = (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
     names = [*filter(None, [environment.store.key, environment.data.key])]
     for platform, connection in _connected(environment):
-        names += platform.secrets(connection, wanted.bindings, {each.kind for each in asked})
+        names += platform.secrets(
+            connection, wanted.bindings, {each.kind for each in _asked(wanted)}
+        )
     return names

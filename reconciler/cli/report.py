@@ -39,7 +39,8 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
         at = timestamp(opened.world.clock.now())
         seen = opened.observe()
         observed = seen.observed
-        told = histories(opened.reading(), observed, opened.width)
+        with opened.stop.only_reading():
+            told = histories(opened.world, observed, opened.width)
         plan = opened.plan_of(seen)
     plan = replace(plan, commit=wanted.commit)
     overview = Overview(

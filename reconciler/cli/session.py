@@ -9,7 +9,7 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from reconciler.cli.compose import (
@@ -18,12 +18,10 @@ from reconciler.cli.compose import (
     emulator_of,
     emulator_url,
     notices,
-    tokens,
 )
 from reconciler.cli.selection import in_shard
 from reconciler.cli.stopping import Stop
 from reconciler.console import say
-from reconciler.engine.world import World
 from reconciler.errors import (
     ConfigurationError,
     StalePlanError,
@@ -35,16 +33,11 @@ from reconciler.model import Actor, NotDeclared
 from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from reconciler.cli.compose import Tokens
-    from reconciler.engine.world import Clock
-    from reconciler.model import (
-        Desired,
-        Environment,
-        Observed,
-        Plan,
-    )
+    from reconciler.engine.world import World
+    from reconciler.http.response import Response
+    from reconciler.model import Desired, Environment, Observed, Plan
     from reconciler.plan import Prune
     from reconciler.stores.contract import Store
 
@@ -131,8 +124,8 @@ class Seen:
 class Session:
     """An environment that is being talked to.
 
-    Its worlds share one access token, and `environ` and `clock` where these are not the process's.
-    `prune` plans the end of what is not declared.
+    `prune` plans the end of what is not declared. `emulated` is the id of the emulator's world, ""
+    where there is none.
     """
 
     wanted: Desired
@@ -140,20 +133,17 @@ class Session:
     world: World
     stop: Stop
     width: int
-    token: Tokens
-    environ: Mapping[str, str] | None = None
-    clock: Clock | None = None
-    through: Callable[[Store], Store] | None = None  # what every store is asked through
     prune: Prune | None = None
-    emulated: str = ""  # the id of the emulator's world, where there is one
+    emulated: str = ""
 
     def observe(self) -> Seen:
-        """What is, read by a client that refuses to write."""
+        """What is; nothing is written meanwhile."""
         from reconciler.engine.survey import survey
 
         wanted = self.wanted
         declared = (*wanted.bindings, *wanted.left_out) if wanted.whole else None
-        observed, lost = survey(self.reading(), wanted.bindings, self.width, declared)
+        with self.stop.only_reading():
+            observed, lost = survey(self.world, wanted.bindings, self.width, declared)
         mine = tuple(one for one in lost.found if in_shard(one.address, wanted.shard))
         return Seen(tuple(observed), replace(lost, found=mine))
 
@@ -165,18 +155,6 @@ class Session:
                 f"planned in world {self.emulated} of the emulator, but now world {now or '?'} "
                 f"answers at {emulator_of(self.wanted.environment)}; plan again"
             )
-
-    def reading(self) -> World:
-        """The same world, by a client that refuses to write."""
-        return connect(
-            self.wanted,
-            self.http.reading(),
-            stop=self.stop,
-            environ=self.environ,
-            clock=self.clock,
-            token=self.token,
-            through=self.through,
-        )
 
     def plan(self) -> Plan:
         """The plan of what is now, and how long its trainings will take."""
@@ -193,20 +171,37 @@ class Session:
         return foresee(self.world, self.wanted.bindings, made)
 
 
+class Hearing(Protocol):
+    """Who keeps the answers of a session: to requests, and of its stores."""
+
+    def hear(self, method: str, url: str, answer: Response) -> None:
+        """The answer to a read."""
+        ...
+
+    def heard(self, store: Store) -> Store:
+        """The store, whose answers are kept."""
+        ...
+
+
 @contextlib.contextmanager
 def opened(
-    wanted: Desired, parallel: int | None, force: str = "", prune: Prune | None = None
+    wanted: Desired,
+    parallel: int | None,
+    force: str = "",
+    prune: Prune | None = None,
+    hearing: Hearing | None = None,
 ) -> Iterator[Session]:
     """The environment, connected in the name of who runs this; closed at the end."""
-    stop = Stop()
+    stop, at_once = Stop(), width(wanted.environment, parallel)
+    by = actor(os.environ, wanted.commit, force)
     with client(wanted.environment, parallel, stop) as http:
-        token = tokens(http)
-        world = connect(
-            wanted, http, stop=stop, actor=actor(os.environ, wanted.commit, force), token=token
-        )
-        at_once = width(wanted.environment, parallel)
         at = emulated(http, wanted.environment)
-        yield Session(wanted, http, world, stop, at_once, token, prune=prune, emulated=at)
+        if hearing is None:
+            world = connect(wanted, http, stop=stop, actor=by)
+        else:
+            heard = http.heard_by(hearing.hear)
+            world = connect(wanted, heard, stop=stop, actor=by, through=hearing.heard)
+        yield Session(wanted, http, world, stop, at_once, prune, at)
 
 
 def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Actor:

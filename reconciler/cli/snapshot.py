@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__, errors
 from reconciler.cli import compose, session, stopping
 from reconciler.console import say
 from reconciler.engine.world import seconds_since_epoch, timestamp
-from reconciler.errors import ConfigurationError, Problem, StalePlanError
+from reconciler.errors import ConfigurationError, NotKnownError, Problem, StalePlanError
 from reconciler.model import Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import Desired, Environment
+    from reconciler.platforms.contract import Target, Trainer
 
+_OF_THIS_MACHINE = "its files are read on the machine that has them; plan there, without --live"
 AHEAD_S = 300.0  # by so much may the clock that took a snapshot have been ahead of ours
 
 
@@ -39,15 +41,20 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
     from reconciler.engine.around import read_around
 
     environment = wanted.environment
+    files = [b for b in wanted.bindings if b.kind in compose.read_here(wanted)[0]]
+    if files:
+        names = ", ".join(sorted({binding.kind for binding in files}))
+        many = counted(len(files), "binding")
+        say(f"{environment.name}: {many} of kind {names} not in the snapshot: {_OF_THIS_MACHINE}")
+        if len(files) == len(wanted.bindings):
+            raise ConfigurationError(f"a snapshot of {environment.name} would be empty")
     session.introduce(environment)
     answers = Answers()
-    with session.opened(wanted, parallel) as opened:
+    with session.opened(wanted, parallel, hearing=answers) as opened:
         at = timestamp(opened.world.clock.now())
-        http = opened.http.heard_by(answers.hear)
-        heard = replace(opened, http=http, through=answers.heard)
-        heard = replace(heard, world=heard.reading())
-        made = heard.plan()
-        read_around(heard.world, wanted.bindings, opened.width)
+        made = opened.plan()
+        with opened.stop.only_reading():
+            read_around(opened.world, wanted.bindings, opened.width)
     taken = Snapshot(
         at=at,
         commit=wanted.commit,
@@ -59,7 +66,7 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
     unread = [change for change in made.changes if change.code == Reason.UNREADABLE]
     for change in unread:
         say(f"{change.name} is not in the snapshot: {change.why}")
-    code, text = errors.PARTIAL if unread else errors.SUCCESS, snapshot_json(taken)
+    code, text = errors.PARTIAL if unread or files else errors.SUCCESS, snapshot_json(taken)
     if out is None:
         return Outcome(Kept(text), code)
     note = f"wrote {out}: {counted(len(wanted.bindings), 'binding')} as of {at}, plan {made.digest}"
@@ -144,6 +151,23 @@ class _Then:
         raise AssertionError(f"an offline plan waits for {seconds} s")
 
 
+class _NotHeard:
+    """A target or a trainer of this machine, of whose files a snapshot has none: asked anything
+    but what it knows without a look, it raises NotKnownError."""
+
+    def __init__(self, real: Target | Trainer) -> None:
+        self._real = real
+
+    def surveyed(self, *_: object) -> _NotHeard:
+        """Itself: it has no lists."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("can", "ref", "most_jobs", "forgets"):
+            return getattr(self._real, name)
+        raise NotKnownError(f"not known offline: {_OF_THIS_MACHINE}")
+
+
 def _no_token(*_: object) -> NoToken:
     """The token of a session that asks nobody."""
     return NoToken()
@@ -163,6 +187,11 @@ def opened_offline(
         world = compose.connect(
             wanted, http, stop=stop, environ=environ, clock=clock, token=_no_token, through=through
         )
+        kinds, engines = compose.read_here(wanted)
+        targets: dict[str, Any] = dict(world.targets)
+        targets |= {kind: _NotHeard(targets[kind]) for kind in kinds & set(targets)}
+        trainers: dict[str, Any] = dict(world.trainers)
+        trainers |= {name: _NotHeard(trainers[name]) for name in engines & set(trainers)}
+        world = replace(world, targets=targets, trainers=trainers)
         width = session.width(wanted.environment, parallel)
-        offline = session.Session(wanted, http, world, stop, width, _no_token)
-        yield replace(offline, environ=environ, clock=clock, through=through)
+        yield session.Session(wanted, http, world, stop, width)

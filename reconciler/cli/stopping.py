@@ -22,14 +22,36 @@ if TYPE_CHECKING:
 
 @dataclass
 class Stop:
-    """Whether the run was asked to stop, and by which signal; and the lock that it must hold."""
+    """Whether the run was asked to stop, and by which signal; and the lock that it must hold.
+
+    Every client and every store of a run asks here just before a write leaves, so that one switch
+    holds for all of them, whatever they were made of.
+    """
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int = 0
     lock: Lock | None = None
+    reading: bool = False
+
+    @contextlib.contextmanager
+    def only_reading(self) -> Iterator[None]:
+        """Inside, a write is a bug of ours, and none leaves."""
+        before, self.reading = self.reading, True
+        try:
+            yield
+        finally:
+            self.reading = before
+
+    def writing(self) -> str:
+        """ "": a write may leave, as far as the lock is not asked; RuntimeError while only reads
+        may."""
+        if self.reading:
+            raise RuntimeError("a write in a command that only reads")
+        return ""
 
     def lost(self) -> str:
         """Why nothing at all may be written any more; "" while the lock is held."""
+        self.writing()
         why = self.lock.lapsed() if self.lock is not None else ""
         return f"the lock was lost: {why}" if why else ""
 

@@ -67,7 +67,9 @@ def environment(
                 problems.append(problem(place, f"spec.{trail}.{part}: {why}; take it out"))
     if problems or store is None:
         return None, problems
-    where = (platforms[name].where(connection) or name for name, connection in connections.items())
+    where = [platforms[name].where(each) or name for name, each in connections.items()]
+    if where and store.parts[0] and all(platforms[name].here for name in connections):
+        where.append(f"store {store.url}")
     places = [f"{name} {platforms[name].place(each)}" for name, each in connections.items()]
     made = Environment(
         name=document.data["metadata"]["name"],

@@ -100,17 +100,6 @@ class Http:
         for transport in (self._pooled, *self._doors.values()):
             transport.close()
 
-    @property
-    def only_reads(self) -> bool:
-        """Whether it refuses to write."""
-        return self._read_only
-
-    def reading(self) -> Http:
-        """The same client, its connections shared, that refuses to write."""
-        reader = copy.copy(self)
-        reader._read_only = True
-        return reader
-
     def heard_by(self, hear: Callable[[str, str, Response], None]) -> Http:
         """The same client; `hear` is told method, URL and answer of every read, secrets and all."""
         heard = copy.copy(self)

@@ -176,7 +176,8 @@ class Platform:
     which the environment keeps. `where` is that in a word, for the titles of plans: "emulator";
     `place` is all of it that tells two worlds apart; `notice` is said before a run talks to it.
     `secrets` are the names of those that these bindings, and these kinds, need. `emulator` is the
-    base URL of what stands in for the cloud, storage included, "" where nothing does.
+    base URL of what stands in for the cloud, storage included, "" where nothing does. `here` says that it
+    is this machine itself: its files are read and not asked for, so that no snapshot has them.
     """
 
     name: str
@@ -191,3 +192,4 @@ class Platform:
     notice: Callable[[Any], str] = lambda _: ""
     secrets: Secrets = lambda *_: ()
     emulator: Callable[[Any, Mapping[str, str]], str] = lambda *_: ""
+    here: bool = False

@@ -322,7 +322,8 @@ class Stage:
         wanted = compose.load(self.folder / "services")["local"]
         by_name = {binding.name: binding for binding in wanted.bindings}
         with session.client(wanted.environment, None, stopping.Stop()) as http:
-            world = compose.connect(wanted, http.reading(), environ=self._environ)
+            stop = stopping.Stop(reading=True)
+            world = compose.connect(wanted, http, environ=self._environ, stop=stop)
             for name, model in zip(self.scenario.bindings, models, strict=True):
                 record = world.ledger.record(by_name[name].address)
                 if record is None or not record.proved:
@@ -342,7 +343,8 @@ class Stage:
     def _plan(self) -> Plan:
         wanted = compose.load(self.folder / "services")["local"]
         with session.client(wanted.environment, None, stopping.Stop()) as http:
-            world = compose.connect(wanted, http.reading(), environ=self._environ)
+            stop = stopping.Stop(reading=True)
+            world = compose.connect(wanted, http, environ=self._environ, stop=stop)
             return make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
 
     def _one_start_per_version(self) -> str:

@@ -119,9 +119,9 @@ _ALIVE = _mutations(
 _COMPOSE = _mutations(
     "reconciler/cli/compose.py",
     (
-        "a command that only reads may write to a folder",
-        "return store.reading() if http.only_reads else store",
-        "return store",
+        "a command that only reads may take a lock",
+        "locks = opened(environment.store, stop.writing)",
+        "locks = opened(environment.store, str)",
         "tests/conformance/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
     ),
     (
@@ -140,6 +140,12 @@ _COMPOSE = _mutations(
 
 _STOPPING = _mutations(
     "reconciler/cli/stopping.py",
+    (
+        "a command that only reads may write",
+        "        if self.reading:\n",
+        "        if False:\n",
+        "tests/conformance/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
+    ),
     (
         "a clock that is set ends a lock",
         "return self._began + _seconds()",
@@ -294,7 +300,7 @@ _RECORD = _mutations(
     "reconciler/ledger/record.py",
     (
         "the record of another address is believed",
-        "Record, what, address=str(address))",
+        "Record, what, address=folded(str(address)))",
         "Record, what)",
         "tests/conformance/test_foreign_answers.py::test_the_record_of_another_endpoint",
     ),

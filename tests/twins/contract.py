@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli import compose, ending
+from reconciler.cli.stopping import Stop
 from reconciler.engine.forecast import foresee
 from reconciler.engine.run import converge
 from reconciler.engine.survey import observe_all
@@ -143,7 +144,6 @@ class Twin:
     def world(self, *, read_only: bool = False, wanted: Desired | None = None) -> World:
         http = Http(
             threads=8,
-            read_only=read_only,
             backoff_s=0,
             timeout_s=self.timeout_s,
             on_request=lambda method, url: self.sent.append((method, url)),
@@ -156,6 +156,7 @@ class Twin:
             environ=self.environ,
             clock=self.engine_clock,
             through=self.through,
+            stop=Stop(reading=read_only),
         )
 
     def plan(self) -> Plan:

@@ -137,4 +137,5 @@ PLATFORM = Platform(
     engines={"local": Engine(_how, _problems)},
     where=lambda _: "this machine",
     place=lambda _: "this machine",
+    here=True,
 )
