@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import secret_name
-from reconciler.desired.json_files import read_object
+from reconciler.desired.files import read_object
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.secrecy import looks_secret, plain_secrets

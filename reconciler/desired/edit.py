@@ -11,15 +11,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired.nodes import is_text, problem, read, scalars
+import yaml
+
+from reconciler.desired.nodes import is_text, problem, read
 from reconciler.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from reconciler.desired.nodes import Document, Scalar, Spot
+    from reconciler.desired.nodes import Document, Spot
     from reconciler.model import Source
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VERSION = ("spec", "model", "version")
 _BYTE_ORDER_MARK = "\ufeff"
 # Without quotes only what no reader of YAML 1.1 or 1.2 takes for a number or a date.
@@ -55,6 +58,19 @@ def with_versions(path: str, text: str, wanted: Iterable[NewVersion]) -> str:
     return mark + after
 
 
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """The characters `begin` to `end` of a text; `style` is its quote, or "|" or ">", or "".
+
+    `shared` says that it has an anchor, or is an alias.
+    """
+
+    begin: int
+    end: int
+    style: str
+    shared: bool
+
+
 @dataclass(frozen=True)
 class _Place:
     """The scalar to write over: whose it is, where in the text, and what to write there."""
@@ -70,6 +86,19 @@ def _documents(path: str, text: str) -> list[Document]:
     if problems:
         raise ConfigurationError(problems)
     return documents
+
+
+def scalars(text: str) -> dict[Spot, Scalar]:
+    """Where the scalars and aliases are in a text that `read` understands, by line and column."""
+    found = {}
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)):
+            begin: Any = event.start_mark
+            end: Any = event.end_mark
+            shared = event.anchor is not None  # an alias has the anchor that it names
+            style = getattr(event, "style", None) or ""  # libyaml says "" where PyYAML says None
+            found[begin.line + 1, begin.column + 1] = Scalar(begin.index, end.index, style, shared)
+    return found
 
 
 def _place(

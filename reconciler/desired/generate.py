@@ -7,8 +7,6 @@ and `element` says which of the many it is.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import math
 import re
@@ -20,7 +18,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import PLACEHOLDER
-from reconciler.desired.nodes import Guess, problem, read
+from reconciler.desired.files import Row, csv_rows, yaml_rows
+from reconciler.desired.nodes import Guess, problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.model import MOST_BINDINGS, Source
 from reconciler.near import near
@@ -39,8 +38,6 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _SHAPES = (
     'write a list of texts, {from: "001", to: "100"}, or {file: NAME.csv} or {file: _NAME.yaml}'
 )
-
-Row = dict[str, str]  # by placeholder: `location`, `location.region`
 
 
 class _WrongError(Exception):
@@ -142,9 +139,9 @@ class Generators:
             self._texts[below] = read_text(self._root / below, self._inside)
         text = self._texts[below]
         if below.suffix.lower() == ".csv":
-            return list(_csv_rows(text))
+            return list(csv_rows(text))
         if below.suffix.lower() in (".yaml", ".yml"):
-            return list(_yaml_rows(str(below), text, name))
+            return list(yaml_rows(str(below), text, name))
         raise CannotReadError("is neither .csv nor .yaml")
 
 
@@ -332,53 +329,6 @@ def _range(said: dict[str, Any], trail: Trail, most: int) -> Iterator[str]:
     numbers = range(int(first), int(last) + 1)
     _refuse_too_many(len(numbers), most)
     return (str(number).zfill(len(first)) for number in numbers)
-
-
-def _csv_rows(text: str) -> Iterator[Row]:
-    """The rows by column; CannotReadError with the line of what is wrong."""
-    # Never split before the parser that knows quotes; a cell is alike whatever git checked out.
-    reader = csv.reader(io.StringIO(text.replace("\r\n", "\n"), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(header)
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
-                message = f"{cells} where the header has {len(header)}"
-                raise CannotReadError(message, reader.line_num)
-            if not all(row):
-                message = f'the cell of "{header[row.index("")]}" is empty'
-                raise CannotReadError(message, reader.line_num)
-            yield dict(zip(header, row, strict=True))
-    except csv.Error as exc:
-        raise CannotReadError(f"not CSV: {exc}", reader.line_num) from exc
-
-
-def _check_header(header: list[str]) -> None:
-    if not any(header):
-        raise CannotReadError("the file is empty; its first line must name the columns", 1)
-    if "" in header:
-        raise CannotReadError("a column has no name", 1)
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise CannotReadError(f'the column "{twice}" is there twice', 1)
-
-
-def _yaml_rows(shown: str, text: str, name: str) -> Iterator[Row]:
-    """A list of texts, or of mappings of texts."""
-    documents, problems, _ = read(shown, text)
-    if problems:
-        raise CannotReadError(problems[0].message, problems[0].line, problems[0].column)
-    if len(documents) != 1 or not isinstance(documents[0].data, list):
-        raise CannotReadError("must be one list, of texts or of mappings of texts", 1)
-    for index, each in enumerate(documents[0].data):
-        row = {name: each} if isinstance(each, (str, int, Guess)) else each
-        if not isinstance(row, dict) or not all(isinstance(v, str) for v in row.values()):
-            line = documents[0].at(index).line
-            raise CannotReadError("must be a text, or a mapping of texts; quote numbers", line)
-        yield row
 
 
 def _named(row: Row, name: str, column: str, trail: Trail, below: str) -> Row:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from yaml.resolver import Resolver
 
+from reconciler.desired.tree import forbidden
 from reconciler.errors import Problem, printable, redact
 from reconciler.model import Source
 
@@ -36,7 +37,6 @@ Trail = tuple[str | int, ...]
 Spot = tuple[int, int]
 
 # Only parsers are needed; a loader would bring a constructor of its own for every file.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Parser: Any = getattr(getattr(yaml, "cyaml", None), "CParser", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -48,18 +48,6 @@ _NUMBER = re.compile(
 )
 # Booleans of YAML 1.1 that PyYAML reads as text; as keys they are names that people use.
 _BOOLEAN = re.compile("[yYnN]")
-# One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
-# another text than this program. Joiners are letters' business where they join letters.
-_HIDDEN = (
-    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
-    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
-    "\U000e0000-\U000e0fff"
-)
-_FORBIDDEN = re.compile(
-    rf"[{_HIDDEN}]|\r(?!\n)"
-    "|(?<![\x80-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\x80-\U0010ffff])"
-)
-_SUSPECT = re.compile(rf"[{_HIDDEN}\r\u200c\u200d]")  # tells of nearly every text, and at once
 _COMMA = re.compile(r",([0-9]+)\s*[,}]")  # what is left of `1,5` behind the number
 _NAMES = {"bool": "a boolean", "timestamp": "a date", "null": "null"}
 _BOOLEANS = {"true": True, "false": False}
@@ -72,19 +60,6 @@ class Guess:
 
     what: str
     written: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """The characters `begin` to `end` of a text; `style` is its quote, or "|" or ">", or "".
-
-    `shared` says that it has an anchor, or is an alias.
-    """
-
-    begin: int
-    end: int
-    style: str
-    shared: bool
 
 
 @dataclass(frozen=True)
@@ -145,21 +120,6 @@ def _shown(message: str) -> str:
     return said if len(said) <= MAX_MESSAGE else f"{said[: MAX_MESSAGE - 1]}…"
 
 
-def forbidden(text: str) -> tuple[int, int, str] | None:
-    """Line, column and complaint about the first character that people and programs read unlike.
-
-    Lines are counted as git does.
-    """
-    found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None
-    if found is None:
-        return None
-    before = text[: found.start()]
-    line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
-    if found[0] == "\r":
-        return line, column, "a carriage return alone ends no line for git; end lines with LF"
-    return line, column, f"the character U+{ord(found[0]):04X} is not allowed; take it out"
-
-
 def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:
     """The documents of a file, what is wrong with them, and whether all of it was understood."""
     reader = _Reader(path, text)
@@ -167,19 +127,6 @@ def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:
         return list(reader.documents()), reader.problems, True
     except _HopelessError as exc:
         return [], [*reader.problems, exc.problem], False
-
-
-def scalars(text: str) -> dict[Spot, Scalar]:
-    """Where the scalars and aliases are in a text that `read` understands, by line and column."""
-    found = {}
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)):
-            begin: Any = event.start_mark
-            end: Any = event.end_mark
-            shared = event.anchor is not None  # an alias has the anchor that it names
-            style = getattr(event, "style", None) or ""  # libyaml says "" where PyYAML says None
-            found[begin.line + 1, begin.column + 1] = Scalar(begin.index, end.index, style, shared)
-    return found
 
 
 def is_text(written: str) -> bool:
@@ -207,8 +154,12 @@ class _Reader:
 
     def documents(self) -> Iterator[Document]:
         """Every document that is not empty."""
-        self._refuse_forbidden()
-        self._parser = self._opened()
+        if found := forbidden(self._text):
+            raise _HopelessError(Problem(self._path, *found))
+        try:
+            self._parser = _Parser(self._text)
+        except yaml.YAMLError as exc:
+            raise self._unreadable(exc) from exc
         while True:
             event = self._next()
             if isinstance(event, yaml.StreamEndEvent):
@@ -227,12 +178,6 @@ class _Reader:
         self._keys: dict[Trail, Spot] = {}
         data = self._value(self._next(), (), 0)
         return Document(self._path, data, self._values, self._keys, self._partial)
-
-    def _opened(self) -> Any:
-        try:
-            return _Parser(self._text)
-        except yaml.YAMLError as exc:
-            raise self._unreadable(exc) from exc
 
     def _next(self) -> Any:
         try:
@@ -400,10 +345,6 @@ class _Reader:
         if "\t" in indent:
             return indent.index("\t")
         return column if text[column : column + 1] == "\t" else None
-
-    def _refuse_forbidden(self) -> None:
-        if found := forbidden(self._text):
-            raise _HopelessError(Problem(self._path, *found))
 
 
 def _is_bare(event: Any) -> bool:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired.json_files import read_object
+from reconciler.desired.files import read_object
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
 from reconciler.model import Expectation, Probe

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from reconciler.desired.nodes import forbidden
 from reconciler.errors import Problem, printable
 from reconciler.model import Source
 
@@ -21,6 +20,18 @@ if TYPE_CHECKING:
 MAX_BYTES = 1024 * 1024
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SUFFIXES = (".yaml", ".yml")
+# One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
+# another text than this program. Joiners are letters' business where they join letters.
+_HIDDEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U000e0000-\U000e0fff"
+)
+_FORBIDDEN = re.compile(
+    rf"[{_HIDDEN}]|\r(?!\n)"
+    "|(?<![\x80-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\x80-\U0010ffff])"
+)
+_SUSPECT = re.compile(rf"[{_HIDDEN}\r\u200c\u200d]")  # tells of nearly every text, and at once
 
 
 @dataclass
@@ -157,6 +168,21 @@ def _decoded(data: bytes) -> str:
         line, column, message = wrong
         raise CannotReadError(message, line, column)
     return text
+
+
+def forbidden(text: str) -> tuple[int, int, str] | None:
+    """Line, column and complaint about the first character that people and programs read unlike.
+
+    Lines are counted as git does.
+    """
+    found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None
+    if found is None:
+        return None
+    before = text[: found.start()]
+    line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+    if found[0] == "\r":
+        return line, column, "a carriage return alone ends no line for git; end lines with LF"
+    return line, column, f"the character U+{ord(found[0]):04X} is not allowed; take it out"
 
 
 def _names(

@@ -176,8 +176,8 @@ class Platform:
     which the environment keeps. `where` is that in a word, for the titles of plans: "emulator";
     `place` is all of it that tells two worlds apart; `notice` is said before a run talks to it.
     `secrets` are the names of those that these bindings, and these kinds, need. `emulator` is the
-    base URL of what stands in for the cloud, storage included, "" where nothing does. `here` says that it
-    is this machine itself: its files are read and not asked for, so that no snapshot has them.
+    base URL of what stands in for the cloud, storage included, "" where nothing does. `here` says
+    that it is this machine itself: its files are read and not asked for, and no snapshot has them.
     """
 
     name: str

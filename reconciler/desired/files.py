@@ -1,0 +1,79 @@
+"""Files that documents name: JSON of bindings, and tables of generators."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler.desired.nodes import Guess, read
+from reconciler.desired.tree import CannotReadError
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Row = dict[str, str]  # by placeholder: `location`, `location.region`
+
+
+def read_object(text: str, beginning: str) -> dict[str, Any]:
+    """The JSON object; CannotReadError if it is none. `beginning` is how a right one begins."""
+    try:
+        value = parse_json(text, unique=True)
+    except json.JSONDecodeError as exc:
+        raise CannotReadError(
+            f"not JSON: line {exc.lineno}, column {exc.colno}: {exc.msg}"
+        ) from exc
+    except ValueError as exc:
+        raise CannotReadError(f"not JSON that a service could read: {exc}") from exc
+    if not isinstance(value, dict):
+        raise CannotReadError(f"not a JSON object; begin with {beginning}")
+    return value
+
+
+def csv_rows(text: str) -> Iterator[Row]:
+    """The rows by column; CannotReadError with the line of what is wrong."""
+    # Never split before the parser that knows quotes; a cell is alike whatever git checked out.
+    reader = csv.reader(io.StringIO(text.replace("\r\n", "\n"), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(header)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+                message = f"{cells} where the header has {len(header)}"
+                raise CannotReadError(message, reader.line_num)
+            if not all(row):
+                message = f'the cell of "{header[row.index("")]}" is empty'
+                raise CannotReadError(message, reader.line_num)
+            yield dict(zip(header, row, strict=True))
+    except csv.Error as exc:
+        raise CannotReadError(f"not CSV: {exc}", reader.line_num) from exc
+
+
+def _check_header(header: list[str]) -> None:
+    if not any(header):
+        raise CannotReadError("the file is empty; its first line must name the columns", 1)
+    if "" in header:
+        raise CannotReadError("a column has no name", 1)
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise CannotReadError(f'the column "{twice}" is there twice', 1)
+
+
+def yaml_rows(shown: str, text: str, name: str) -> Iterator[Row]:
+    """A list of texts, or of mappings of texts."""
+    documents, problems, _ = read(shown, text)
+    if problems:
+        raise CannotReadError(problems[0].message, problems[0].line, problems[0].column)
+    if len(documents) != 1 or not isinstance(documents[0].data, list):
+        raise CannotReadError("must be one list, of texts or of mappings of texts", 1)
+    for index, each in enumerate(documents[0].data):
+        row = {name: each} if isinstance(each, (str, int, Guess)) else each
+        if not isinstance(row, dict) or not all(isinstance(v, str) for v in row.values()):
+            line = documents[0].at(index).line
+            raise CannotReadError("must be a text, or a mapping of texts; quote numbers", line)
+        yield row
