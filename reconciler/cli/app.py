@@ -13,6 +13,7 @@ import typer
 from reconciler import __version__
 from reconciler.cli.ci_app import ci
 from reconciler.cli.options import (
+    EMULATOR_PORT,
     SERVICES,
     SETTINGS,
     Applying,
@@ -48,11 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
-    help="""Keep machine-learning endpoints at the model versions that git declares.
-
-    Microsoft retired Azure Machine Learning Studio on 31 Aug 2024, so its platform, `studio`, talks
-    to the emulator that comes with this program, unless an environment says `cloud: azure`.
-    """,
+    help="Keep machine-learning endpoints at the model versions that git declares.",
     epilog="Exit codes: 0 ok, 1 error, 2 changes (--detailed-exitcode), 3 invalid configuration, "
     "4 refused, 5 not the approved plan, 6 locked, 7 partial, 8 proof failed, 64 wrong usage, "
     "70 a bug of ours, 129/130/143 interrupted, 141 the reader of stdout went away.",
@@ -368,7 +365,9 @@ def schema(
 
 @command(app, EMULATOR, "reconciler emulator --state .reconciler --seed seed.yaml")
 def emulator(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port.")] = 8400,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 picks a free port.")
+    ] = EMULATOR_PORT,
     state: Annotated[
         Path | None, typer.Option(help="Folder that keeps the world (default: forget it).")
     ] = None,
@@ -379,10 +378,7 @@ def emulator(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate file, for https.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
 ) -> Outcome:
-    """Serve an emulated Azure ML Studio and Blob storage locally.
-
-    It listens on 127.0.0.1 only.
-    """
+    """Serve an emulated cloud, its storage included, on 127.0.0.1."""
     from reconciler.cli.emulate import serve
 
     return serve(port, state, seed, speed, tls_cert, tls_key)

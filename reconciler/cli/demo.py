@@ -47,9 +47,10 @@ _VERSION = re.compile(r"""(?<!\w)(version:[ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,}#]+)
 
 def demo(*, no_color: bool) -> Outcome:
     """0 when every step of the story ended as it must; the first step that did not says so."""
-    print("This demo talks to an emulator on 127.0.0.1, not to Azure: Microsoft retired")
-    print("Azure Machine Learning Studio on 31 Aug 2024. Nothing outside a temporary")
-    print("folder is touched.")
+    from reconciler import emulator
+
+    print(f"This demo talks to an emulator of {emulator.NAME}")
+    print("on 127.0.0.1. Nothing outside a temporary folder is touched.")
     began = time.monotonic()
     page = Page(no_color=no_color)
     with (
@@ -226,7 +227,7 @@ def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
 def _drift(services: Path) -> None:
     """Patch one endpoint back to the old version, as a person with the portal would.
 
-    Returns when the endpoint answers from it, which takes a moment on Classic.
+    Returns when the endpoint answers from it, which may take a moment.
     """
     wanted = _wanted(services)
     with session.client(wanted.environment, None, stopping.Stop()) as http:

@@ -7,11 +7,11 @@ import errno
 from typing import TYPE_CHECKING
 
 from reconciler.cli import compose, session, stopping
+from reconciler.cli.options import EMULATOR_PORT
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.http.client import Http
 from reconciler.outcome import Outcome
-from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,8 @@ def serve(
     tls_key: Path | None,
 ) -> Outcome:
     """`emulator`: serve until SIGINT or SIGTERM."""
+    from reconciler import emulator
+
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("--tls-cert and --tls-key go together")
     with opened(state, seed, speed) as cloud:
@@ -41,10 +43,7 @@ def serve(
         stop = stopping.Stop()
         with stopping.stoppable(stop, quiet=True):
             server.start()
-            say(
-                "emulator of Azure Machine Learning Studio (retired 31 Aug 2024), world "
-                f"{cloud.world.id}, at {server.url}"
-            )
+            say(f"emulator of {emulator.NAME}, world {cloud.world.id}, at {server.url}")
             for notice in _notices(cloud, server.url, state, seed):
                 say(notice)
             stop.event.wait()
@@ -66,7 +65,7 @@ def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> I
             "empty folder by --state."
         )
     here = f"export {compose.EMULATOR_VARIABLE}={url}#{cloud.world.id}"
-    if url == DEFAULT_EMULATOR_URL:
+    if url == f"http://127.0.0.1:{EMULATOR_PORT}":
         yield f"commands talk to this address anyway; to let them refuse another world: {here}"
     else:
         yield f"commands talk to this world only after: {here}"

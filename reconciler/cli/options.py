@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.cli.selection import Selection
     from reconciler.outcome import Outcome
 
+EMULATOR_PORT = 8400  # where commands look for an emulator that nobody named
 LOCK_TIMEOUT_S = 90.0  # longer than a killed run can hold it
 
 

@@ -30,7 +30,6 @@ from reconciler.errors import (
 )
 from reconciler.http.client import Http
 from reconciler.model import Actor, NotDeclared
-from reconciler.platforms.studio.hosts import DEFAULT_EMULATOR_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +67,7 @@ def introduce(environment: Environment) -> None:
             f"{url}; start that one again, or set the variable as the emulator says"
         )
     if world is None:
-        port = f" --port {urlsplit(url).port}" if url != DEFAULT_EMULATOR_URL else ""
+        port = f" --port {urlsplit(url).port}" if url != emulator_of(environment, {}) else ""
         say(
             "nothing answers there; start it in another terminal: "
             f"reconciler emulator{port} --state .reconciler --seed {SEED}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cloud", "Fault", "InProcessAdapter", "ManualClock", "Options", "Server", "serve"]
 
+NAME = "Azure Machine Learning Studio (retired 31 Aug 2024)"
+
 
 def __getattr__(name: str) -> Any:
     """`InProcessAdapter`, whose module needs requests, is loaded when it is asked for."""

@@ -272,7 +272,7 @@ def test_a_bad_export_is_refused_with_its_reason(
 
 def test_version_and_help_are_exit_0(command: Command) -> None:
     assert command("--version").code == errors.SUCCESS
-    assert "Microsoft retired" in command("--help").out
+    assert command("--help").code == errors.SUCCESS
 
 
 def test_a_plan_file_approves_what_it_says_and_nothing_else(lab: Lab, command: Command) -> None:
