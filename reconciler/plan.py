@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import gates, limits
 from reconciler.model import (
-    GIVEN,
     KEPT_IN,
-    MADE_FROM,
     READ_FROM,
     TAKEN,
     TO_DO,
@@ -131,10 +129,7 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
         "adopt": str(binding.adopt).lower(),
         "what it is made of": binding.create.digest if binding.create else "",
     }
-    if binding.create and binding.create.definition:
-        secrets = [(f"env:{n.variable}", "/".join(trail)) for trail, n in binding.create.secrets]
-        terms[MADE_FROM] = binding.create.definition
-        terms[GIVEN] = ", ".join(f"{name} as {trail}" for name, trail in secrets)
+    terms |= binding.create.terms if binding.create else ()
     return replace(change, terms=terms)
 
 

@@ -30,6 +30,7 @@ from reconciler.model import (
 )
 from reconciler.plan import Prune, decide, make_plan
 from reconciler.platforms.studio.classic_state import ClassicAddress
+from reconciler.platforms.studio.new_creation import NewService
 from reconciler.render.words import destinations
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
@@ -71,13 +72,13 @@ def test_an_endpoint_that_is_not_there_is_made_for_a_model_that_is_accepted(
 
 def test_a_plan_names_the_file_and_the_secrets_of_what_it_creates() -> None:
     secrets = ((("nodes", "n", "Account Key"), SecretName("ANYTHING")),)
-    made_from = binding(create=Creation("{}", secrets, "exports/census.json"))
+    made_from = binding(create=NewService("{}", secrets).creation("exports/census.json"))
     missing = observed(MISSING, of(ArtifactState.READY), binding=made_from, live_version="")
     plan = make_plan(ENVIRONMENT, [missing])
     (line,) = destinations(plan)
     assert "is created from the file exports/census.json" in line
     assert "env:ANYTHING as nodes/n/Account Key" in line
-    renamed = replace(made_from, create=replace(made_from.create, definition="exports/b.json"))
+    renamed = replace(made_from, create=NewService("{}", secrets).creation("exports/b.json"))
     other = make_plan(ENVIRONMENT, [replace(missing, binding=renamed)])
     assert beyond(other, plan)  # another file was not approved
     assert other.digest != plan.digest
@@ -297,7 +298,7 @@ def test_what_a_platform_lost_is_made_again_whatever_the_limit(proved: str, exce
 
 def test_who_approves_that_something_is_made_approves_what_it_is_made_of() -> None:
     def planned(template: str) -> Plan:
-        made = binding(create=Creation(template))
+        made = binding(create=NewService(template).creation("a.json"))
         artifact = of(ArtifactState.READY)
         return make_plan(ENVIRONMENT, [observed(MISSING, artifact, binding=made, live_version="")])
 

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
 from reconciler.desired.budget import Budget
-from reconciler.desired.definitions import Definitions
 from reconciler.desired.generate import Generators, most_bindings, summed
 from reconciler.desired.nodes import read
-from reconciler.desired.probes import Probes
 from reconciler.desired.resolve import Declared, Resolver
 from reconciler.desired.tree import read_tree
 from reconciler.errors import ConfigurationError, Problem
@@ -68,9 +66,8 @@ def load(
         declared.append(Declared(document, folder, valid=not found and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(display, rules.kinds)])
-    probes, definitions = Probes(root, budget), Definitions(root, budget)
     complete = complete and expanded
-    resolver = Resolver(platforms, root, probes, definitions, budget, today, complete=complete)
+    resolver = Resolver(platforms, root, budget, today, complete=complete)
     desired = resolver.resolve(declared)
     problems.extend(each.under("unresolved") for each in resolver.problems)
     if not problems:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import dotted, problem
 from reconciler.desired.schema import hint_of, is_a
+from reconciler.desired.tree import CannotReadError
 from reconciler.errors import ConfigurationError
 from reconciler.model import (
     MANIFEST_FILE,
@@ -16,7 +17,6 @@ from reconciler.model import (
     MODEL,
     MOST_BINDINGS,
     Auth,
-    Creation,
     Environment,
     Recipe,
     Rule,
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.desired.budget import Budget
+    from reconciler.desired.files import JsonFiles
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
     from reconciler.model import Source
-    from reconciler.platforms.platform import Engine, Platform
+    from reconciler.platforms.platform import Engine, Platform, Wanted
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 FILE = "file"
@@ -120,12 +121,13 @@ def _store(document: Document, name: str) -> StoreUrl | None:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a document, as a platform is handed its own."""
+    """A part of a document, as a platform is handed its own; `files` are those that it may name."""
 
     document: Document
     trail: tuple[str, ...]
     root: Path
     below: PurePosixPath
+    files: JsonFiles | None = None
 
     @property
     def folder(self) -> Path:
@@ -151,6 +153,22 @@ class Part:
         """The secret that is named at a place below it."""
         return secret_name(self.document, *self.trail, *trail)
 
+    def json_file(self, wanted: Wanted, *trail: str) -> Any:
+        """What is made of the file that is named below it; ConfigurationError with its place."""
+        assert self.files is not None
+        name: Any = self.data
+        for step in trail:
+            name = name[step]
+        try:
+            return self.files.read(self.at(*trail), self.below, name, wanted)
+        except CannotReadError as exc:
+            raise ConfigurationError([self.problem(f'"{name}": {exc.placed}', *trail)]) from exc
+
+    def keep(self, text: str, *trail: str) -> str:
+        """A text that is made of it, kept once for all blocks that lead to the same one."""
+        assert self.files is not None
+        return self.files.keep(self.at(*trail), text)
+
     def problem(self, message: str, *trail: str) -> Problem:
         """What is wrong there."""
         return problem(self.at(*trail), f"{dotted((*self.trail, *trail))}: {message}")
@@ -160,11 +178,6 @@ def version(document: Document) -> Version:
     """The version that a binding wants."""
     said = document.data["spec"]["model"]
     return Version(said["name"], said["version"], tuple(said.get("with", {}).items()))
-
-
-def creation(document: Document) -> Creation | None:
-    """How an endpoint is made of which nothing more must be said; None: not at all."""
-    return Creation() if document.data["spec"].get("create") is True else None
 
 
 def labels(document: Document) -> tuple[tuple[str, str], ...]:

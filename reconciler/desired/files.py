@@ -8,13 +8,63 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import Guess, read
-from reconciler.desired.tree import CannotReadError
+from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.platforms.platform import Wanted
+from reconciler.secrecy import looks_secret
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from reconciler.desired.budget import Budget
+    from reconciler.model import Source
+    from reconciler.platforms.platform import Maker
 
 Row = dict[str, str]  # by placeholder: `location`, `location.region`
+
+
+class JsonFiles:
+    """The JSON files that the documents of a tree name.
+
+    Each is read once, however many bindings name it, and a text that many are made of is kept once:
+    both take from the budget before they are there.
+    """
+
+    def __init__(self, root: Path, budget: Budget) -> None:
+        self._root, self._inside = root, root.resolve()
+        self._budget = budget
+        self._made: dict[tuple[PurePosixPath, Maker], Any] = {}
+        self._texts: dict[str, str] = {}
+
+    def read(self, source: Source, folder: PurePosixPath, name: str, wanted: Wanted) -> Any:
+        """What is made of the object in a file; CannotReadError says why there is none."""
+        below = beside(folder, name)
+        key = below, wanted.make
+        if key not in self._made:
+            try:
+                self._made[key] = self._read(source, below, wanted)
+            except CannotReadError as exc:
+                self._made[key] = exc
+        if isinstance(found := self._made[key], CannotReadError):
+            raise found
+        return found
+
+    def _read(self, source: Source, below: PurePosixPath, wanted: Wanted) -> Any:
+        text = read_text(self._root / below, self._inside, wanted.most_mib)
+        self._budget.take_json(source, text)
+        if looks_secret(text):
+            raise CannotReadError(f"holds what looks like a secret; {wanted.no_secrets}")
+        try:
+            return wanted.make(read_object(text, wanted.beginning))
+        except ValueError as exc:
+            raise CannotReadError(str(exc)) from exc
+
+    def keep(self, source: Source, text: str) -> str:
+        """The text, kept once."""
+        if text not in self._texts:
+            self._budget.take(source, 1, len(text))
+        return self._texts.setdefault(text, text)
 
 
 def read_object(text: str, beginning: str) -> dict[str, Any]:

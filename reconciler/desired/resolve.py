@@ -9,27 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.desired import build
+from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
+from reconciler.desired.probes import probe as probe_of
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, How
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
     from reconciler.desired.budget import Budget
-    from reconciler.desired.definitions import Definitions
     from reconciler.desired.nodes import Document
-    from reconciler.desired.probes import Probes
     from reconciler.errors import Problem
     from reconciler.model import Address, AddressId, Source
     from reconciler.platforms.platform import Block, Kind, Platform
 
+T = TypeVar("T")
 CORE_KINDS = ("Environment", "Model")
 _SINGLE = {"kinds": "kind", "engines": "engine", "registries": "registry"}
 
@@ -84,8 +85,6 @@ class Resolver:
         self,
         platforms: Mapping[str, Platform],
         root: Path,
-        probes: Probes,
-        definitions: Definitions,
         budget: Budget,
         today: date | None = None,
         *,
@@ -97,8 +96,7 @@ class Resolver:
         self._engines[build.FILE] = Engine(_taken)
         self._registries = {n: r for each in platforms.values() for n, r in each.registries.items()}
         self._root = root
-        self._probes = probes
-        self._definitions = definitions
+        self._files = JsonFiles(root, budget)
         self._budget = budget
         self._today = today
         self._complete = complete
@@ -188,30 +186,29 @@ class Resolver:
         if site is None or not each.valid:
             return False
         self._once(site.names, each, f'the binding "{each.name}" of {_named(site)}')
-        probe, problems = self._probes.probe(each.document, each.folder)
-        self.problems.extend(problems)
+        before = len(self.problems)
+        spec = build.Part(each.document, ("spec",), self._root, each.folder, self._files)
+        kind, environment = self._kinds[each.kind or ""], site.environment
         address = self._address(each, site)
         made = self._recipe(each, model, site) if model else None
-        creation, more = self._creation(each, site)
-        spec = build.Part(each.document, ("spec",), self._root, each.folder)
-        kind = self._kinds[each.kind or ""]
-        more += kind.problems(spec, self._today)
-        self.problems.extend(more)
-        if not (model and made and address is not None) or problems or more:
+        probe, creation = self._or_say(lambda: probe_of(spec)), Creation() if kind.makes else None
+        if environment is not None and not kind.makes:
+            creation = self._or_say(lambda: kind.creation(spec, environment))
+        self.problems.extend(kind.problems(spec, self._today))
+        if not (model and made and address is not None) or len(self.problems) > before:
             return False
         made = replace(made, terms=(*made.terms, *kind.terms(spec).items()))
         binding = _binding(each, kind, spec, model.document, made, address)
         site.bindings.append(replace(binding, probe=probe, create=creation))
         return True
 
-    def _creation(self, each: Declared, site: _Site) -> tuple[Creation | None, list[Problem]]:
-        kind = self._kinds[each.kind or ""]
-        if kind.makes:
-            return Creation(), []
-        if site.environment is None or kind.creation is None:
-            return build.creation(each.document), []
-        where = each.document, each.folder, site.environment
-        return self._definitions.creation(*where, kind.creation)
+    def _or_say(self, make: Callable[[], T]) -> T | None:
+        """What is made, or None, after what is wrong was said."""
+        try:
+            return make()
+        except ConfigurationError as exc:
+            self.problems.extend(exc.problems)
+            return None
 
     def _recipe(self, each: Declared, model: Declared, site: _Site) -> build.Made | None:
         if site.environment is None:

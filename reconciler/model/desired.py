@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.auth import Auth
 from reconciler.model.places import NOWHERE, Address, Source
@@ -144,21 +144,13 @@ class Probe:
 class Creation:
     """That an endpoint which is not there is to be made, and of what.
 
-    `template` is the definition of a New service as JSON, "" where the kind needs none; `secrets`
-    are what is missing in its properties, by the names that lead there. `definition` is the file
-    that it comes from, as the binding names it.
+    `part` is what only the platform understands, a frozen value of its own; None where nothing more
+    must be said. `digest` is over it, and `terms` say what people approve of it.
     """
 
-    template: str = ""
-    secrets: tuple[tuple[tuple[str, ...], SecretName], ...] = ()
-    definition: str = ""
-
-    @property
-    def digest(self) -> str:
-        """12 hex over what the endpoint is made of; people approve that too."""
-        names = [[path, name.variable] for path, name in self.secrets]
-        said = canonical_json([self.template, names])
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+    part: Any = None
+    digest: str = ""
+    terms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ A module offers:
 * `address(spec, environment)`: the frozen address of a binding's spec (ValueError: cannot be);
 * `key_prefix(environment)`: what the keys of all its addresses there begin with; None: it has none;
 * `connect(connection)`: its `Target`;
-* `live_from_export(document, binding)`: what an exported document says, without any network;
-* `make_creation(document, spec, environment, secret)`, where it is created from a definition: how
-  its address is made of one, or where below `spec` that is wrong.
+* `live_from_export(document, binding)`: what an exported document says, without any network.
 """
 
 from __future__ import annotations
@@ -19,14 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reconciler.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from reconciler.model import (
         Address,
         AddressId,
         Binding,
-        Creation,
         Environment,
         Live,
         Model,
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
         Owned,
         Recipe,
         Score,
-        SecretName,
     )
     from reconciler.soon import Soon
     from reconciler.stores.contract import Place
@@ -335,16 +331,6 @@ class TargetModule(Protocol):
 
     def key_prefix(self, environment: Environment) -> str | None:
         """What the keys of an environment's addresses begin with; None where it can have none."""
-        ...
-
-    def make_creation(
-        self,
-        document: Mapping[str, Any],
-        spec: Mapping[str, Any],
-        environment: Environment,
-        secret: Callable[..., SecretName],
-    ) -> Creation | list[tuple[tuple[str, ...], str]]:
-        """How the address of a spec is made, or what is wrong with the definition it names."""
         ...
 
     def connect(self, connection: Any) -> Target:

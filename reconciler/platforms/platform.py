@@ -28,16 +28,24 @@ if TYPE_CHECKING:
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.
 AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
-# The secret that is named at a trail below `spec`.
-SecretAt = Callable[..., SecretName]
-# Says how a spec is created from the definition that it names, or where below `spec` it is wrong.
-CreationMaker = Callable[
-    [Mapping[str, Any], Mapping[str, Any], Environment, SecretAt],
-    Creation | list[tuple[tuple[str, ...], str]],
-]
+# Makes of the JSON object in a file what is wanted of it; ValueError: it cannot be used.
+Maker = Callable[[dict[str, Any]], Any]
 
 # The names of the secrets that some bindings, and some kinds, need.
 Secrets = Callable[[Any, Iterable["Binding"], Collection[str]], Iterable[SecretName]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is made of a JSON file that a block names: `make` is asked once for each file.
+
+    `beginning` is how a right one begins, and `no_secrets` what to do about one in it.
+    """
+
+    make: Maker
+    beginning: str
+    no_secrets: str
+    most_mib: int = 1
 
 
 class Block(Protocol):
@@ -66,6 +74,14 @@ class Block(Protocol):
         """The secret that is named (`env:NAME`) at a place below it."""
         ...
 
+    def json_file(self, wanted: Wanted, *trail: str) -> Any:
+        """What is made of the file that is named below it; ConfigurationError with its place."""
+        ...
+
+    def keep(self, text: str, *trail: str) -> str:
+        """A text that is made of it, kept once for all blocks that lead to the same one."""
+        ...
+
     def problem(self, message: str, *trail: str) -> Problem:
         """What is wrong there."""
         ...
@@ -73,24 +89,27 @@ class Block(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of endpoint; without `creation` where none is made from a definition.
+    """One kind of endpoint.
 
     `path` is its module, which is imported when it is asked: `--help` and most commands need few.
     Of a binding's spec, as a block, `terms` says what people approve besides what every binding
     has; `part` is the platform's own, a value that the binding keeps; `settings` are the owned
     ones by dotted name, made of those below `spec.settings`. `problems` says what the schema cannot
     of the spec, and of a day that is over; the other three are not asked where it finds any.
-    `makes` says that an endpoint which is not there is made without a word of it in the spec.
+    `makes` says that an endpoint which is not there is made without a word of it in the spec; else
+    `creation` says how one is made, None: not at all.
     """
 
     address: AddressMaker
-    creation: CreationMaker | None = None
     path: str = ""
     terms: Callable[[Block], Mapping[str, str]] = lambda _: {}
     part: Callable[[Block], object] = lambda _: None
     settings: Callable[[Block, Mapping[str, str]], Mapping[str, str]] = lambda _, written: written
     problems: Callable[[Block, date | None], Iterable[Problem]] = lambda *_: ()
     makes: bool = False
+    creation: Callable[[Block, Environment], Creation | None] = lambda spec, _: (
+        Creation() if spec.data.get("create") is True else None
+    )
 
     @property
     def module(self) -> TargetModule:

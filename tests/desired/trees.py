@@ -11,7 +11,6 @@ from reconciler.errors import ConfigurationError
 from reconciler.model import Address
 from reconciler.platforms.studio import PLATFORM
 from reconciler.platforms.studio.connection import studio_of
-from reconciler.platforms.studio.new_creation import make_creation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +92,7 @@ def address(spec: Mapping[str, Any], environment: Environment) -> Place:
 
 _STUDIO = PLATFORM.kinds
 KINDS = {
-    "WebService": replace(_STUDIO["WebService"], address=address, creation=make_creation),
+    "WebService": replace(_STUDIO["WebService"], address=address),
     "ClassicEndpoint": replace(_STUDIO["ClassicEndpoint"], address=address),
 }
 PLATFORMS = {"studio": replace(PLATFORM, kinds=KINDS)}

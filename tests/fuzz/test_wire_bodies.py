@@ -90,7 +90,11 @@ def created_from(document: Mapping[str, Any], town: Town) -> None:
         assert all(isinstance(why, str) and why for _, why in made)
         return
     check_types(made)
-    new = replace(binding, create=made, settings=(("maxConcurrentCalls", "20"), ("title", "T")))
+    new = replace(
+        binding,
+        create=made.creation("x.json"),
+        settings=(("maxConcurrentCalls", "20"), ("title", "T")),
+    )
     ref = town.world.ledger.ref(binding.version)
     body = creation_body(new, ref, environment, lambda _: "secret")
     _encoded(body, None)

@@ -133,7 +133,7 @@ PLATFORM = Platform(
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=_connection,
     connect=_connect,
-    kinds={"ModelFile": Kind(_address, None, _MODULE, _terms, problems=_spec_problems)},
+    kinds={"ModelFile": Kind(_address, _MODULE, _terms, problems=_spec_problems)},
     engines={"local": Engine(_how, _problems)},
     where=lambda _: "this machine",
     place=lambda _: "this machine",

@@ -147,7 +147,7 @@ PLATFORM = Platform(
     connection=_connection,
     connect=_connect,
     registries={NAME: Engine(_how, bad_version=_bad_version)},
-    kinds={"ModelAlias": Kind(_address, None, _MODULE, _terms, problems=_spec_problems)},
+    kinds={"ModelAlias": Kind(_address, _MODULE, _terms, problems=_spec_problems)},
     where=lambda connection: named(connection.url).partition("://")[2],
     place=lambda connection: connection.url,
     secrets=_secrets,

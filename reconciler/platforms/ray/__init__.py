@@ -70,7 +70,6 @@ def _serve_kind() -> Kind:
 
     return Kind(
         asked("address"),
-        None,
         f"{__name__}.serve_application",
         terms=asked("terms_of"),
         part=asked("application_of"),

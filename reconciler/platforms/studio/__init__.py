@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from reconciler.errors import Problem
-    from reconciler.model import Address, Binding, Environment, Recipe, SecretName
+    from reconciler.model import Address, Binding, Creation, Environment, Recipe, SecretName
     from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
 
@@ -72,7 +72,8 @@ def _secrets(
     services = {b.recipe.place for b in used if b.recipe.engine == NAME}
     yield from (each.key for name, each in studio.training_services.items() if name in services)
     for binding in used:
-        yield from (name for _, name in (binding.create.secrets if binding.create else ()))
+        if binding.create is not None and binding.create.part is not None:
+            yield from (name for _, name in binding.create.part.secrets)
     if studio.workspace is not None and "ClassicEndpoint" in kinds:
         yield studio.workspace.token
 
@@ -126,7 +127,7 @@ def _bad_input(path: str) -> str:
     return "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
 
 
-def _kind(name: str, *, from_definition: bool = False) -> Kind:
+def _kind(name: str, **how: Any) -> Kind:
     path = f"{__name__}.{name}"
 
     def address(spec: Mapping[str, Any], environment: Environment) -> Address:
@@ -136,18 +137,21 @@ def _kind(name: str, *, from_definition: bool = False) -> Kind:
         made: Address = importlib.import_module(path).address(spec, environment)
         return made
 
-    def creation(*given: Any) -> Any:
-        return importlib.import_module(path).make_creation(*given)
-
     return Kind(
         address,
-        creation if from_definition else None,
         path,
         terms=lambda spec: {"the asset or resource": _holder(spec)} if _holder(spec) else {},
         part=_holder,
         settings=_settings,
         problems=_expiry_problems,
+        **how,
     )
+
+
+def _creation(spec: Block, environment: Environment) -> Creation | None:
+    from reconciler.platforms.studio.new_creation import creation
+
+    return creation(spec, environment)
 
 
 def _holder(spec: Block) -> Any:
@@ -180,7 +184,7 @@ PLATFORM = Platform(
     connection=parse,
     connect=_connect,
     kinds={
-        "WebService": _kind("new", from_definition=True),
+        "WebService": _kind("new", creation=_creation),
         "ClassicEndpoint": _kind("classic"),
     },
     engines={NAME: Engine(_how, _training_problems, _bad_input)},

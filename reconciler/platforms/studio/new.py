@@ -29,7 +29,7 @@ from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import tagged, with_protection
 from reconciler.platforms.studio.members import check_is_of, text, texts
 from reconciler.platforms.studio.new_arm import operation_state, read_list
-from reconciler.platforms.studio.new_creation import creation_body, make_creation
+from reconciler.platforms.studio.new_creation import creation_body
 from reconciler.platforms.studio.new_definition import (
     Definition,
     assets_with_model,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.http.response import Response
     from reconciler.model import AddressId, Binding, Environment, Model
 
-__all__ = ["WebServiceAddress", "WebServices", "address", "connect", "make_creation"]
+__all__ = ["WebServiceAddress", "WebServices", "address", "connect"]
 
 KIND = "WebService"
 API_VERSION = "2017-01-01"

@@ -9,13 +9,15 @@ that its binding wants, once that is trained and accepted.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError
-from reconciler.model import Creation, SecretName
+from reconciler.errors import ConfigurationError, UnreadableError
+from reconciler.model import GIVEN, MADE_FROM, Creation, SecretName, canonical_json
+from reconciler.platforms.platform import Wanted
 from reconciler.platforms.studio.connection import account_of, holder_of, studio_of
 from reconciler.platforms.studio.marks import with_mark
 from reconciler.platforms.studio.members import member, near, objects, spelled, text, without
@@ -32,10 +34,11 @@ from reconciler.platforms.studio.new_definition import (
 )
 from reconciler.platforms.studio.new_settings import with_settings
 from reconciler.platforms.studio.reasons import Refused
-from reconciler.secrecy import holds_secret
+from reconciler.secrecy import holds_secret, plain_secrets
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Environment, ModelRef
+    from reconciler.platforms.platform import Block
     from reconciler.platforms.studio.connection import Studio
     from reconciler.platforms.studio.new_definition import Definition
 
@@ -54,12 +57,75 @@ _NOT_TAKEN = (
 _FILE = ("definition",)
 
 
+@dataclass(frozen=True)
+class NewService:
+    """What a service is made of: the `template` of its definition as JSON, and the secrets that are
+    missing in its properties, by the names that lead there."""
+
+    template: str
+    secrets: tuple[tuple[tuple[str, ...], SecretName], ...] = ()
+
+    def creation(self, file: str) -> Creation:
+        """What people approve: the file that the definition came from, and where secrets go."""
+        named = [[path, name.variable] for path, name in self.secrets]
+        digest = hashlib.sha256(canonical_json([self.template, named]).encode()).hexdigest()[:12]
+        given = (f"env:{name.variable} as {'/'.join(path)}" for path, name in self.secrets)
+        return Creation(self, digest, ((MADE_FROM, file), (GIVEN, ", ".join(given))))
+
+
+def creation(spec: Block, environment: Environment) -> Creation | None:
+    """How the service of a binding's spec is made; None where it says nothing of that.
+
+    ConfigurationError with all that is wrong, at the places in the spec. A fleet is made of one
+    text, which is kept once.
+    """
+    said = spec.data
+    if "definition" in said and "create" not in said:
+        why = "spec.create is missing, which says what an export leaves out"
+        raise ConfigurationError([spec.problem(why, *_FILE)])
+    if "create" in said and "definition" not in said:
+        why = "spec.definition is missing; name the exported file to create it from"
+        raise ConfigurationError([spec.problem(why, "create")])
+    if "definition" not in said:
+        return None
+    made = make_creation(spec.json_file(_DEFINITION, *_FILE), said, environment, spec.secret)
+    if isinstance(made, list):
+        file = said["definition"]
+        raise ConfigurationError(
+            [spec.problem(f'"{file}": {why}' if at == _FILE else why, *at) for at, why in made]
+        )
+    kept = replace(made, template=spec.keep(made.template, *_FILE))
+    return kept.creation(said["definition"])
+
+
+def _without_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """The definition; ValueError if it holds a secret by its name. Of the key of the storage
+    account `make_creation` says more."""
+    plain = [
+        json.dumps(".".join(map(str, trail)), ensure_ascii=False)
+        for trail in plain_secrets(document)
+        if [str(step).casefold() for step in trail[1:2]] != ["storageaccount"]
+    ]
+    if plain:
+        why = "take the value out, renew it, and name it in spec.create.secrets by env:NAME"
+        raise ValueError(f"holds a secret in plain text at {', '.join(plain)}; {why}")
+    return document
+
+
+_DEFINITION = Wanted(
+    _without_plain_secrets,
+    '{"location": …, "properties": …}',
+    "take it out, renew it, and name it in spec.create by env:NAME",
+    most_mib=16,  # a definition of the 3 MB that a service is created of, with room for its blanks
+)
+
+
 def make_creation(
     document: Mapping[str, Any],
     spec: Mapping[str, Any],
     environment: Environment,
     secret: SecretAt,
-) -> Creation | list[Misfit]:
+) -> NewService | list[Misfit]:
     """How the service of a binding's spec is made; or why it cannot be, all of it at once."""
     try:
         definition = parse_definition(document)
@@ -74,8 +140,7 @@ def make_creation(
         ]
         if wrong:
             return wrong
-        made = _creation(definition, properties, hidden, spec["create"], environment, secret)
-        return replace(made, definition=spec["definition"])
+        return _creation(definition, properties, hidden, spec["create"], environment, secret)
     except UnreadableError as exc:
         return [(_FILE, exc.message)]
 
@@ -88,12 +153,13 @@ def creation_body(
 ) -> dict[str, Any]:
     """The PUT that makes the service with its model, its settings and the environment's tags."""
     assert binding.create is not None
-    document: dict[str, Any] = json.loads(binding.create.template)
+    made: NewService = binding.create.part
+    document: dict[str, Any] = json.loads(made.template)
     properties: dict[str, Any] = document["properties"]
     definition = parse_definition(document)
     key = find_model_asset(definition, holder_of(binding))
     assert isinstance(key, str)  # `make_creation` found it
-    for trail, name in binding.create.secrets:
+    for trail, name in made.secrets:
         at = properties
         for step in trail[:-1]:
             at = at[step]
@@ -205,7 +271,7 @@ def _creation(
     said: Mapping[str, Any],
     environment: Environment,
     secret: SecretAt,
-) -> Creation:
+) -> NewService:
     studio = studio_of(environment)
     account, key = account_of(environment), environment.store.key
     if "storageAccount" in said:
@@ -226,7 +292,7 @@ def _creation(
     for name, trail in hidden.items():
         secrets.append(((*trail, _value_at(properties, trail)), secret("create", "secrets", name)))
     # Members keep their order: it is the order of an input's columns (§3.3).
-    return Creation(json.dumps(template, separators=(",", ":")), tuple(secrets))
+    return NewService(json.dumps(template, separators=(",", ":")), tuple(secrets))
 
 
 def _taken(properties: Mapping[str, Any]) -> dict[str, Any]:
