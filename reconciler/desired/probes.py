@@ -14,7 +14,7 @@ from reconciler.secrecy import plain_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.desired.build import Part
+    from reconciler.desired.part import Part
 
 
 def probe(spec: Part) -> Probe | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler.desired import build
 from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
+from reconciler.desired.part import Part
 from reconciler.desired.probes import probe as probe_of
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
@@ -187,7 +188,7 @@ class Resolver:
             return False
         self._once(site.names, each, f'the binding "{each.name}" of {_named(site)}')
         before = len(self.problems)
-        spec = build.Part(each.document, ("spec",), self._root, each.folder, self._files)
+        spec = Part(each.document, ("spec",), self._root, each.folder, self._files)
         kind, environment = self._kinds[each.kind or ""], site.environment
         address = self._address(each, site)
         made = self._recipe(each, model, site) if model else None
@@ -234,9 +235,9 @@ class Resolver:
         published = ", ".join(f"{registry} {name}" for registry, name in sorted(named.items()))
         return replace(made, terms=(*made.terms, (PUBLISHED_TO, published)))
 
-    def _training(self, model: Declared) -> build.Part:
+    def _training(self, model: Declared) -> Part:
         part = build.REGISTRY if build.REGISTRY in model.document.data["spec"] else "training"
-        return build.Part(model.document, ("spec", part), self._root, model.folder)
+        return Part(model.document, ("spec", part), self._root, model.folder)
 
     def _connects(self, site: _Site, group: str, name: str, place: Source) -> bool:
         """Whether the environment connects the platform that offers a kind, engine or registry."""

@@ -132,8 +132,8 @@ _COMPOSE = _mutations(
     ),
     (
         "a run without its lock changes endpoints",
-        "    http = http.halted_by(stop.halted)\n",
-        "",
+        "http.halted_by(stop.halted),",
+        "http,",
         "tests/engine/test_lock.py::test_a_run_that_lost_its_lock_writes_nothing_anywhere",
     ),
 )
@@ -1435,8 +1435,8 @@ _OUTPUTS = _mutations(
     ),
 )
 
-_NODES = _mutations(
-    "reconciler/desired/nodes.py",
+_TREE = _mutations(
+    "reconciler/desired/tree.py",
     (
         "a reviewer reads another text than the program",
         "found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None",
@@ -1470,7 +1470,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *_STOPPING,
     *_CELLS,
     *_MARKDOWN,
-    *_NODES,
+    *_TREE,
     *_RECORDED_LAYERS,
     *_RECORD,
     *_MANIFEST,

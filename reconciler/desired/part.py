@@ -1,0 +1,82 @@
+"""A part of a document, as a platform is handed its own: values, places, secrets and files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reconciler.desired.nodes import dotted, problem
+from reconciler.desired.tree import CannotReadError
+from reconciler.errors import ConfigurationError
+from reconciler.model import SecretName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path, PurePosixPath
+
+    from reconciler.desired.files import JsonFiles
+    from reconciler.desired.nodes import Document
+    from reconciler.errors import Problem
+    from reconciler.model import Source
+    from reconciler.platforms.platform import Wanted
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a document, as a platform is handed its own; `files` are those that it may name."""
+
+    document: Document
+    trail: tuple[str, ...]
+    root: Path
+    below: PurePosixPath
+    files: JsonFiles | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self.root / self.below
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What is written there."""
+        said: Any = self.document.data
+        for step in self.trail:
+            said = said[step]
+        found: Mapping[str, Any] = said
+        return found
+
+    def at(self, *trail: str) -> Source:
+        """Where a value below it is written; without a trail, its key."""
+        if trail:
+            return self.document.at(*self.trail, *trail)
+        return self.document.at_key(*self.trail)
+
+    def secret(self, *trail: str) -> SecretName:
+        """The secret that is named at a place below it."""
+        return secret_name(self.document, *self.trail, *trail)
+
+    def json_file(self, wanted: Wanted, *trail: str) -> Any:
+        """What is made of the file that is named below it; ConfigurationError with its place."""
+        assert self.files is not None
+        name: Any = self.data
+        for step in trail:
+            name = name[step]
+        try:
+            return self.files.read(self.at(*trail), self.below, name, wanted)
+        except CannotReadError as exc:
+            raise ConfigurationError([self.problem(f'"{name}": {exc.placed}', *trail)]) from exc
+
+    def keep(self, text: str, *trail: str) -> str:
+        """A text that is made of it, kept once for all blocks that lead to the same one."""
+        assert self.files is not None
+        return self.files.keep(self.at(*trail), text)
+
+    def problem(self, message: str, *trail: str) -> Problem:
+        """What is wrong there."""
+        return problem(self.at(*trail), f"{dotted((*self.trail, *trail))}: {message}")
+
+
+def secret_name(document: Document, *trail: str) -> SecretName:
+    """The secret that is named at a place of the document."""
+    said = document.text(*trail) or ""
+    return SecretName(said.removeprefix("env:"), document.at(*trail))
