@@ -9,6 +9,7 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -29,14 +30,14 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import Http
-from reconciler.model import Actor, NotDeclared
+from reconciler.model import Action, Actor, NotDeclared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.engine.world import World
     from reconciler.http.response import Response
-    from reconciler.model import Desired, Environment, Observed, Plan
+    from reconciler.model import Binding, Change, Desired, Environment, Observed, Plan
     from reconciler.plan import Prune
     from reconciler.stores.contract import Store
 
@@ -166,8 +167,24 @@ class Session:
 
         wanted = self.wanted
         made = make_plan(wanted.environment, seen.observed, wanted.declared, seen.lost, self.prune)
-        made = replace(made, world=self.emulated)
+        changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
+        made = replace(made, changes=changes, world=self.emulated)
         return foresee(self.world, self.wanted.bindings, made)
+
+    def _with_what_cannot_be_shown(self, change: Change) -> Change:
+        """The change, with a warning where nothing will show which model answers after it."""
+        binding = self._bindings.get(change.address)
+        if binding is None or change.action not in (Action.BIND, Action.TRAIN, Action.CREATE):
+            return change
+        can = self.world.target(binding.kind).can
+        if can.shows_served or (can.score and binding.probe is not None):
+            return change
+        why = "declared only: nothing here shows which model answers; declare verify to prove it"
+        return replace(change, warnings=(*change.warnings, why))
+
+    @cached_property
+    def _bindings(self) -> Mapping[str, Binding]:
+        return {str(binding.address): binding for binding in self.wanted.bindings}
 
 
 class Hearing(Protocol):

@@ -68,6 +68,20 @@ def test_an_offline_plan_reads_no_file_of_this_machine(services: Path) -> None:
     assert "its files are read on the machine that has them" in change.why
 
 
+@pytest.mark.parametrize("proved", [False, True])
+def test_a_plan_says_where_nothing_will_show_which_model_answers(
+    services: Path, proved: bool
+) -> None:
+    if proved:
+        (services / "probe.json").write_text("{}")
+        text = (services / "all.yaml").read_text()
+        verify = "verify: {url: http://127.0.0.1:1/, request: probe.json}, model: {name: churn, v"
+        (services / "all.yaml").write_text(text.replace("model: {name: churn, v", verify))
+    with session.opened(compose.load(services)["home"], None) as opened:
+        (change,) = opened.plan().changes
+    assert any("declared only" in warning for warning in change.warnings) is not proved
+
+
 @pytest.mark.parametrize(
     ("store", "where"),
     [
