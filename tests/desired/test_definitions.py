@@ -150,10 +150,10 @@ SPECS = [
     ("a file above", CREATED.replace(FILE, "../x.json"),
      f'churn.yaml:12:15: spec.definition: "../x.json": {OUTSIDE}'),
     ("no create", BINDING + f"  definition: {FILE}\n",
-     "churn.yaml:12:3: spec.definition: spec.create is missing, which says what an export leaves "
+     "churn.yaml:12:15: spec.definition: spec.create is missing, which says what an export leaves "
      "out"),
     ("no definition", BINDING + "  create: {commitmentPlan: plan}\n",
-     "churn.yaml:12:3: spec.create: spec.definition is missing; name the exported file to create "
+     "churn.yaml:12:11: spec.create: spec.definition is missing; name the exported file to create "
      "it from"),
     ("no commitment plan", CREATED.replace("commitmentPlan: plan", "secrets: {}"),
      'churn.yaml:13:3: spec.create: "commitmentPlan" is missing'),
@@ -244,8 +244,8 @@ def test_what_is_called_a_secret_may_be_named_and_must_where_it_was_taken_out(
     taken_out, empty = graph({"certificateThumbprint": ""}), graph({"value": ""})
     for content in (taken_out, empty):
         made = created(tmp_path / "services", content, NAMED).create
-        assert [name.variable for _, name in made.secrets] == ["STORE_KEY", "LOGIN"]
-    assert created(tmp_path / "services", empty).create.secrets[1:] == ()
+        assert [name.variable for _, name in made.part.secrets] == ["STORE_KEY", "LOGIN"]
+    assert created(tmp_path / "services", empty).create.part.secrets[1:] == ()
     monkeypatch.setitem(GOOD, "churn.yaml", CREATED)  # type: ignore[arg-type]
     (said,) = said_of(whole("", FILE, taken_out), tmp_path, monkeypatch)
     assert f'the definition hides the value of "{LOGIN}"; name it in secrets' in said
@@ -261,7 +261,7 @@ def test_what_an_export_leaves_out_comes_from_the_environment_and_by_name(tmp_pa
     named = CREATED + '    secrets: {"node5/Account Key": env:IMPORT_KEY, Global: env:OTHER}\n'
     hidden = definition(package=HIDDEN, parameters={"Global": {"certificateThumbprint": "0F"}})
     made = created(tmp_path / "t", hidden, named).create
-    template = json.loads(made.template)
+    template = json.loads(made.part.template)
     assert template["location"] == "southcentralus"
     properties = template["properties"]
     assert properties["storageAccount"] == {"name": "mlprod"}
@@ -270,7 +270,7 @@ def test_what_an_export_leaves_out_comes_from_the_environment_and_by_name(tmp_pa
         "/providers/Microsoft.MachineLearning/commitmentPlans/plan"
     )
     account_key = ("package", "nodes", "node5", "parameters", "Account Key", "value")
-    assert made.secrets == (
+    assert made.part.secrets == (
         (("storageAccount", "key"), SecretName("STORE_KEY")),
         (account_key, SecretName("IMPORT_KEY")),
         (("parameters", "Global", "value"), SecretName("OTHER")),
@@ -285,7 +285,7 @@ def test_a_commitment_plan_may_have_blanks_in_its_name(tmp_path: Path, name: str
         f"/subscriptions/s/resourceGroups/my group/providers/x/commitmentPlans/{name}",
     ):
         made = created(tmp_path / "t", definition(), CREATED.replace("Plan: plan", f"Plan: {said}"))
-        properties = json.loads(made.create.template)["properties"]
+        properties = json.loads(made.create.part.template)["properties"]
         assert properties["commitmentPlan"]["id"].endswith(f"/commitmentPlans/{name}")
 
 
@@ -294,15 +294,15 @@ def test_an_own_account_and_a_plan_of_another_group_are_taken_as_they_are(tmp_pa
     said = CREATED.replace("Plan: plan", f"Plan: {plan}")
     said += "    storageAccount: {name: own, key: env:OWN_KEY}\n"
     made = created(tmp_path / "t", definition(), said).create
-    properties = json.loads(made.template)["properties"]
+    properties = json.loads(made.part.template)["properties"]
     assert properties["storageAccount"] == {"name": "own"}
     assert properties["commitmentPlan"] == {"id": plan}
-    assert made.secrets == ((("storageAccount", "key"), SecretName("OWN_KEY")),)
+    assert made.part.secrets == ((("storageAccount", "key"), SecretName("OWN_KEY")),)
 
 
 def test_columns_keep_their_order_since_it_is_that_of_the_input(tmp_path: Path) -> None:
     made = created(tmp_path / "t", definition()).create
-    properties = json.loads(made.template)["properties"]
+    properties = json.loads(made.part.template)["properties"]
     assert list(properties["input"]["properties"]["input1"]["properties"]) == ["z", "a"]
 
 
@@ -310,7 +310,7 @@ def test_what_was_of_the_exported_service_alone_is_not_taken(tmp_path: Path) -> 
     past = {"level": "All", "expiry": "2020-01-01T00:00:00Z"}
     other = {"createdOn": "x", "SwaggerLocation": "x", "ProvisioningState": "Failed"}
     made = created(tmp_path / "t", definition(diagnostics=past, readOnly=False, **other)).create
-    template = json.loads(made.template)
+    template = json.loads(made.part.template)
     assert set(template) == {"location", "tags", "properties"}
     assert set(template["properties"]) == {*PROPERTIES, "commitmentPlan"}
 
@@ -321,7 +321,7 @@ def test_each_element_can_have_a_definition_of_its_own(tmp_path: Path) -> None:
     fleet = fleet.replace("spec:", "forEach: {site: [a, b]}\nspec:")
     files = {f"exports/{site}.json": definition(title=site) for site in "ab"}
     found = loaded(write(tmp_path / "t", {**GOOD, "churn.yaml": fleet, **files}))["prod"].bindings
-    titles = [json.loads(each.create.template)["properties"]["title"] for each in found]
+    titles = [json.loads(each.create.part.template)["properties"]["title"] for each in found]
     assert titles == ["a", "b"]
 
 
@@ -332,7 +332,7 @@ def test_a_fleet_of_one_definition_keeps_its_text_once(tmp_path: Path) -> None:
     first, second = loaded(write(tmp_path / "t", tree(definition(), fleet)))["prod"].bindings
     assert first.create is not None
     assert second.create is not None
-    assert first.create.template is second.create.template
+    assert first.create.part.template is second.create.part.template
 
 
 def test_a_definition_of_elements_that_is_wrong_is_said_once(tmp_path: Path) -> None:
