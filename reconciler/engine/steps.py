@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.engine.job_times import JobTimes
+from reconciler.engine.slots import JobTimes
 from reconciler.engine.train import VersionLocks
 from reconciler.model import Reached, Unfinished
 

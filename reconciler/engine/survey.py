@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.engine.not_declared import look_for_not_declared
 from reconciler.engine.observe import look, observe
 from reconciler.engine.reading import each, reading
+from reconciler.errors import ReconcilerError
 from reconciler.ledger import Ledger
 from reconciler.model import NotDeclared
 from reconciler.stores.survey import Survey
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Observed
+    from reconciler.model import Binding, Observed, Owned
     from reconciler.soon import Soon
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def survey(
 
         seen = surveyed(world, wanted, soon)
         # What this look waits for was begun before it, so it cannot wait for ever.
-        lost = pool.submit(look_for_not_declared, seen, declared)
+        lost = pool.submit(_not_declared, seen, declared)
         observed = each(
             pool,
             parallel,
@@ -62,6 +62,27 @@ def survey(
             ready=lambda: all(one.done() for one in lists),
         )
         return observed, lost.result()
+
+
+def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclared:
+    """What carries our mark and is at none of the addresses of `declared`, all of the environment.
+
+    A kind of which nothing is declared is asked where the store has records of it. A list that
+    cannot be read to its end shows nothing. None: nobody wants to know.
+    """
+    if declared is None:
+        return NotDeclared()
+    known = frozenset(binding.address.id for binding in declared)
+    found: list[Owned] = []
+    unread: list[str] = []
+    # The store's word of the idle kinds comes while the lists of the others are on their way.
+    for kind in (*sorted(world.idle), *sorted(world.targets)):
+        try:
+            if kind in world.targets or world.ledger.has_records(world.idle[kind].prefix):
+                found += world.target(kind).owned(known)
+        except ReconcilerError as exc:
+            unread.append(f"{kind}: {exc.message}")
+    return NotDeclared(tuple(sorted(found, key=lambda one: str(one.address))), tuple(unread))
 
 
 def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:

@@ -149,7 +149,8 @@ def words(step: state.Step) -> str:
         case state.Reject():
             return f"reject{' silent' if step.silent else ''}: {step.why}"
         case state.Ask():
-            return "ask the candidate" if step.staged else "ask"
+            whom = "ask the candidate" if step.staged else "ask"
+            return f"{whom} ({step.phase})" if step.phase else whom
         case state.FreeSlot():
             return "free slot" + (f" after {step.took_s:g} s" if step.took_s else "")
         case state.Refuse() | state.Note():
@@ -179,6 +180,7 @@ LOOKS: list[Row] = [
     ("in sync", at(At.LOOK, SERVES), SERVES, SERVES, "succeed: unchanged"),
     ("unreadable is an error", at(At.LOOK), seen(of_health(HealthCode.UNKNOWN)), None, "fail 1: said so"),
     ("a refusal is a refusal", at(At.LOOK), seen(refused("managed")), None, "fail 4: because"),
+    ("an unproved way back is no update of somebody else", at(At.LOOK, seen(artifact=REJECTED.artifact, record=replace(SWAPPED, wanted=OLD))), seen(artifact=REJECTED.artifact, record=replace(SWAPPED, wanted=OLD)), None, "ask (proving)"),
     ("gates that refuse are kept", at(At.LOOK), seen(artifact=of(ArtifactState.READY, metrics={"AUC": 0.1})), None, "refuse 'not accepted: AUC is 0.1, and must be atLeast 0.85' | fail 4: not accepted: AUC is 0.1, and must be atLeast 0.85"),
     ("what nobody approved is not done", at(At.LOOK, approved=decide(SERVES)), STANDS, None, "fail 5: approved was: noop 2026-10 → 2026-11; meanwhile it would be: bind 2026-10 → 2026-11 (the trained model is ready; swap it in); plan and approve again"),
     ("news of a job are noted first", at(At.LOOK), seen(artifact=of(ArtifactState.READY, noted=False)), None, "note ''"),
@@ -222,6 +224,7 @@ WRITES: list[Row] = [
     ("a write that never shows is an error", at(At.LOOK, SET, written=(Verb.UPDATE, NOW - 61)), SET, None, "fail 8: the service took the request to update it, but settings differ from what is declared"),
     ("another write may follow", at(At.LOOK, SET, written=(Verb.CREATE, NOW - 61)), SET, None, "free slot | write UPDATE 2026-11"),
     ("a model lost by our settings is swapped in", at(At.LOOK, SET, written=(Verb.UPDATE, NOW)), replace(SET, live=replace(SET.live, served=OLD)), None, "free slot | write PUBLISH 2026-11"),
+    ("but none of another version", at(At.LOOK, replace(SET, binding=replace(SET.binding, version=replace(ASKED.version, version="2026-09"))), written=(Verb.UPDATE, NOW)), replace(SET, live=replace(SET.live, served=OLD)), None, "fail 5: approved was: update 2026-10 → 2026-09 with settings.size 2; meanwhile it would be: bind 2026-10 → 2026-11 with settings.size 2 (the trained model is ready; swap it in); plan and approve again"),
     ("a model lost otherwise is not", at(At.LOOK, SET), replace(SET, live=replace(SET.live, served=OLD)), None, "fail 5: approved was: update 2026-10 → 2026-11 with settings.size 2; meanwhile it would be: bind 2026-10 → 2026-11 with settings.size 2 (the trained model is ready; swap it in); plan and approve again"),
     ("settings that are read back are kept", at(At.LOOK, SERVES, written=(Verb.UPDATE, NOW)), SERVES, None, "keepsettings | succeed: proved, with proof"),
     ("a deleted endpoint is gone", at(At.LOOK, GONE, written=(Verb.DELETE, NOW)), GONE, None, "succeed: deleted, with proof"),
@@ -248,7 +251,8 @@ CANDIDATES: list[Row] = [
     ("a staged candidate is looked at", at(At.WRITE, can=STAGING), STANDS, Taken(Verb.STAGE, "o"), "wait 0.25"),
     ("it may show late", at(At.LOOK, can=STAGING, probed=True, candidate=replace(STAGED, staged_at=NOW - 59)), STANDS, None, "free slot | wait 0.25 (staging: the candidate does not show yet)"),
     ("but not for ever", at(At.LOOK, can=STAGING, probed=True, candidate=replace(STAGED, staged_at=NOW - 61)), STANDS, None, "fail 8: the platform staged the candidate, and reading it back does not show it"),
-    ("a candidate that shows is asked", at(At.LOOK, can=STAGING, probed=True, candidate=STAGED), SHOWN, None, "free slot | ask the candidate"),
+    ("a candidate that shows is asked", at(At.LOOK, can=STAGING, probed=True, candidate=STAGED), SHOWN, None, "free slot | ask the candidate (proving)"),
+    ("silence is said once", at(At.LOOK, can=STAGING, probed=True, candidate=replace(STAGED, silence="503")), SHOWN, None, "free slot | ask the candidate"),
     ("without a probe it is switched to", at(At.LOOK, replace(SHOWN, binding=binding()), STAGING, candidate=STAGED), replace(SHOWN, binding=binding()), None, "free slot | keep swap 2026-11 before unknown"),
     ("a good candidate is switched to", at(At.CANDIDATE, can=STAGING, candidate=STAGED), SHOWN, Answer(AFTER), "ask"),
     ("a bad one is dropped", at(At.CANDIDATE, can=STAGING, candidate=STAGED), SHOWN, Answer(BAD), ""),
@@ -285,6 +289,7 @@ SWITCHES: list[Row] = [
     ("a switch is looked at soon", swapped(At.WRITE), STANDS, Taken(Verb.SWITCH, "o"), "wait 0.25"),
     ("a service that hides its model is believed", swapped(At.WRITE), HIDDEN, Taken(Verb.SWITCH, "o"), "keep bound before old"),
     ("and then looked at", swapped(At.BOUND), HIDDEN, SWAPPED, "wait 0.25"),
+    ("a way back without a record of its model goes by the reference", at(At.RECORD, REJECTED), replace(REJECTED, way_back=replace(back(), model=None)), replace(SWAPPED, wanted=OLD), "write TAKE_BACK 2026-10"),
     ("a switch that failed and left all as it was is an error", swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, failed(), "fail 8: it failed"),
     ("one that declared the candidate is taken back", swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, failed(Left.CANDIDATE_DECLARED), "reject: it failed | wait 0 (rolling back: 2026-10)"),
 ]  # fmt: skip
@@ -292,8 +297,11 @@ SWITCHES: list[Row] = [
 SETTLES = Can(settle_s=30.0)
 UNANSWERED = "swapped and read back, but the endpoint does not answer the probe: it says no"
 PROOFS: list[Row] = [
-    ("a swap of another run is proved", at(At.LOOK, UNPROVED), UNPROVED, None, "ask"),
-    ("what is read back is scored", swapped(At.LOOK), SERVES, None, "ask"),
+    ("a swap of another run is proved", at(At.LOOK, UNPROVED), UNPROVED, None, "ask (proving)"),
+    ("what is read back is scored", swapped(At.LOOK), SERVES, None, "ask (proving)"),
+    ("silence is said once", at(At.LOOK, SERVES, swap=Swap(NOW, SWAPPED, "503")), SERVES, None, "ask"),
+    ("an endpoint that cannot be read is never served", swapped(At.LOOK), seen(Live(HEALTHY, model_text="a table")), None, f"fail 8: the service said that the update succeeded, but reading it back shows a table instead of {NEW}"),
+    ("nor is an empty one", swapped(At.LOOK), seen(Live(HEALTHY)), None, f"fail 8: the service said that the update succeeded, but reading it back shows no model instead of {NEW}"),
     ("without a probe the word of the service is enough", swapped(At.LOOK, replace(SERVES, binding=binding())), replace(SERVES, binding=binding()), None, "keep proof before old | retire | succeed: proved, with proof"),
     ("once it has settled", swapped(At.LOOK, replace(SERVES, binding=binding()), can=SETTLES, asked_at=NOW - 10), replace(SERVES, binding=binding()), None, "wait 20 (settling: in effect after 30 s)"),
     ("an update under way is waited for", swapped(At.LOOK), seen(of_health(HealthCode.PROGRESSING)), None, "wait 0.25 (swapping: said so)"),
@@ -322,6 +330,7 @@ PROOFS: list[Row] = [
 
 EXPECTS = replace(ASKED, probe=replace(PROBE, expect=(Expectation("label", values=("new",)),)))
 WAYS_BACK: list[Row] = [
+    ("a silent version that this run rejected is named by its silence", replace(swapped(At.UNREJECT, disproved="bad", unheard="deaf"), swap=Swap(NOW, SWAPPED, "503")), SERVES, True, "fail 8: deaf; swapped back, and the previous model does not answer either: 503; so version 2026-11 is not rejected; mend the endpoint or spec.verify, and apply again"),
     ("a way back is proved, and the version to blame", swapped(disproved="it is bad"), SERVES, Answer(AFTER), "keep proof before old | retire | fail 8: it is bad; rolled back, and proved"),
     ("who asked for it is content", swapped(disproved="it is bad", goal=Goal.ROLLED_BACK), SERVES, Answer(AFTER), "keep proof before old | retire | succeed: rolled back, and proved, with proof"),
     ("that the previous model answers blames a silent one", swapped(disproved="bad", unheard="deaf"), SERVES, Answer(AFTER), "reject silent: deaf | keep proof before old | retire | fail 8: bad; rolled back, and proved"),
@@ -381,6 +390,13 @@ REMEMBERED: list[tuple[str, State, dict[str, object]]] = [
     ("a version that was reinstated is judged anew", after(at(At.LOOK, UNPROVED, disproved="bad", unheard="bad"), UNPROVED), {"disproved": "", "unheard": ""}),
     ("one that is rejected is not", after(at(At.LOOK, UNPROVED), replace(UNPROVED, live=Live(HEALTHY, served=OLD), artifact=REJECTED.artifact, record=replace(SWAPPED, wanted=OLD))), {"disproved": "it is bad"}),
     ("the window begins when the write was taken", after(swapped(At.WRITE, asked_at=1.0), STANDS, Taken(Verb.SWITCH, "o")), {"swap": Swap(NOW, SWAPPED), "operation": Operation("o", Verb.SWITCH, NOW)}),
+    ("a candidate's write is asked for", after(at(At.WRITE, can=STAGING), STANDS, Taken(Verb.STAGE, "o")), {"operation": Operation("o", Verb.STAGE, NOW)}),
+    ("unless it ended at once", after(at(At.WRITE, can=STAGING), STANDS, Taken(Verb.STAGE, "")), {"operation": None}),
+    ("any other write is asked for", after(at(At.WRITE, SET), SET, Taken(Verb.UPDATE, "o")), {"operation": Operation("o", Verb.UPDATE, NOW)}),
+    ("unless it had ended", after(at(At.WRITE, SET), SET, Taken(Verb.UPDATE, "")), {"operation": None}),
+    ("a way back is named by why it is gone", after(at(At.BEFORE, REJECTED, disproved="bad"), REJECTED, DOWN), {"disproved": "bad"}),
+    ("or by the rejection of another run", after(at(At.BEFORE, REJECTED), REJECTED, DOWN), {"disproved": "it is bad"}),
+    ("a swap of another run counts, whatever this one trained", after(at(At.START, reached=Reached.UNPROVED), None, "j"), {"reached": Reached.UNPROVED}),
     ("a write that ended at once is not asked for", after(swapped(At.WRITE), STANDS, Taken(Verb.SWITCH, "")), {"operation": None}),
     ("an operation that ended is forgotten", after(swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, DONE), {"operation": None}),
     ("a rejected version is on its way back", after(swapped(), SERVES, Answer(BAD)), {"swap": None, "disproved": "swapped and read back, but the endpoint answered the probe with no rows; version 2026-11 is rejected"}),

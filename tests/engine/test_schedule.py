@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from reconciler.engine.job_times import FIRST_S, LEAST_S, MOST_S, JobTimes
 from reconciler.engine.machine import next_step
 from reconciler.engine.schedule import Schedule
-from reconciler.engine.slots import JobSlots
+from reconciler.engine.slots import FIRST_S, LEAST_S, MOST_S, JobSlots, JobTimes
 from reconciler.engine.state import FreeSlot, State, Task, Watch
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.platforms.contract import Job, JobState

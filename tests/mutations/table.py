@@ -841,7 +841,7 @@ _CLASSIC_STATE = _mutations(
 # --- what a service says ------------------------------------------------------------------------
 
 _NOT_DECLARED = _mutations(
-    "reconciler/engine/not_declared.py",
+    "reconciler/engine/survey.py",
     (
         "a list that was not read to its end shows that nothing is left",
         'unread.append(f"{kind}: {exc.message}")',
