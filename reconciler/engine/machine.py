@@ -258,7 +258,8 @@ def _nothing_to_do(state: State, observed: Observed) -> Turn:
 def _claimed(state: State, entry: Entry | None, now: float) -> Turn:
     if entry is None:
         return again(state)  # the next look says whose it is
-    ready = replace(state, claimed=(entry, now), at=At.BEGIN, troubles=0)
+    # The visit goes on where the slot is held already: trouble with the start counts on.
+    ready = replace(state, claimed=(entry, now), at=At.BEGIN)
     words = f"for a job slot of {state.task.of.recipe.trainer}"
     return Turn(ready, (Queue(phase="queued", detail=words),))
 

@@ -380,6 +380,7 @@ REMEMBERED: list[tuple[str, State, dict[str, object]]] = [
     ("up to a bound", after(at(At.START, ABSENT, pause_s=4.0), None, ""), {"pause_s": 5.0}),
     ("and begin anew after a write", after(at(At.WRITE, SET, pause_s=5.0), SET, Taken(Verb.UPDATE, "o")), {"pause_s": 0.375}),
     ("trouble that passed is forgotten", after(at(At.START, troubles=3), None, ""), {"troubles": 0}),
+    ("a claim does not end the trouble with the start", after(at(At.CLAIM, ABSENT, troubles=3), ABSENT, "entry"), {"troubles": 3}),
     ("trouble in a row is counted", after(at(At.LOOK, troubles=3), None, Trouble(DOWN)), {"troubles": 4, "at": At.BEGIN}),
     ("an answer to a probe is asked for once", after(at(At.PROBE, ABSENT), ABSENT, Answer(BEFORE)), {"probed": True}),
     ("a job that is watched counts as training", after(at(At.START), None, "j"), {"reached": Reached.TRAINING, "watch": Watch("j", NOW)}),
