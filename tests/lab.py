@@ -6,11 +6,12 @@ Time passes only when the engine waits, so nothing sleeps and everything is dete
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import emulator
-from reconciler.cli import compose
+from reconciler.cli import compose, stopping
 from reconciler.cli.demo import read_env_file
 from tests.door import Door
 from tests.twins.contract import Quiet, Twin
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 LOCAL = Path(__file__).parent.parent / "services" / "local"
 URL = "http://127.0.0.1:8400"
 START = 1_790_000_000.0
+# A laboratory that other processes reach, in a time that passes for all of them.
+APART: dict[str, Any] = {"door": "server", "clock": time.time, "speed": 200.0}
 
 
 class LabClock:
@@ -71,11 +74,15 @@ class Lab(Twin):
         return {**keys, compose.EMULATOR_VARIABLE: self.url}
 
     @property
-    def engine_clock(self) -> LabClock:
-        return LabClock(self.clock)
+    def engine_clock(self) -> Any:
+        real = self.clock is time.time
+        return stopping.SystemClock(stopping.Stop()) if real else LabClock(self.clock)
 
     def pass_time(self, seconds: float) -> None:
-        self.clock.advance(seconds)
+        if self.clock is time.time:
+            time.sleep(seconds)
+        else:
+            self.clock.advance(seconds)
 
     def mount(self, http: Http) -> None:
         """Let the client in by the door without a socket, where there is no server."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -135,16 +134,6 @@ def test_a_read_that_fails_changes_nothing(
     (change,) = twin.plan().changes
     assert (change.action, change.code) == (Action.BLOCK, Reason.UNREADABLE)
     assert twin.written_by(twin.apply) == []
-
-
-def test_of_eight_runs_at_once_one_starts_the_training(twin: Twin) -> None:
-    """Without a lock, as after `unlock --force` of one that was alive."""
-    with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda _: twin.run(), range(8)))
-    assert [e.failure for run in runs for e in run.values() if e.failure] == []
-    assert list(Counter(twin.starts()).values()) == [1]
-    assert twin.plan().converged
-    assert twin.serving() == FIRST
 
 
 def test_a_run_that_is_stopped_anywhere_is_continued_by_the_next(twin: Twin) -> None:

@@ -1,18 +1,27 @@
-"""SIGKILL at every request: the next run ends what was begun, and trains nothing twice."""
+"""SIGKILL at every point: the next run ends what was begun, and trains nothing twice."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.crash.matrix import SCENARIOS, Point, Stage, points_of, survive
+from tests.crash import studio, twins
+from tests.crash.harness import NOWHERE, Stage, points_of, survive, survives
+from tests.twins import twin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+KILLED_INSIDE = ("local, folder", "shelves, folder", "shelves, s3")
+SCENARIOS = (
+    *(("studio", name) for name in studio.SCENARIOS),
+    *((twin, scenario) for twin in KILLED_INSIDE for scenario in twins.SCENARIOS),
+)
 # Of the whole matrix, one point in so many; requests of threads differ from run to run anyway.
 EVERY = {
     "two at once": 4,
@@ -22,70 +31,87 @@ EVERY = {
     "delete, classic": 4,
 }
 SAMPLE = 3  # points of each scenario in the ordinary run; `pytest -m long` runs all of them
+EACH = pytest.mark.parametrize(("world", "scenario"), SCENARIOS)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_a_sample_of_the_crash_points_is_survived(name: str, tmp_path: Path) -> None:
-    every = points_of(tmp_path / "count", SCENARIOS[name])
+@pytest.fixture
+def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stage]]:
+    """A maker of stages."""
+    with ExitStack() as opened:
+
+        def make(world: str, scenario: str, folder: Path) -> Stage:
+            if world == "studio":
+                return studio.Stage(folder, studio.SCENARIOS[scenario])
+            twin = opened.enter_context(twin_of(world, folder, monkeypatch, apart=True))
+            return twins.TwinStage(twin, scenario)
+
+        yield make
+
+
+@EACH
+def test_a_sample_of_the_crash_points_is_survived(
+    stage_of: Callable[..., Stage], world: str, scenario: str, tmp_path: Path
+) -> None:
+    make = partial(stage_of, world, scenario)
+    every = points_of(make, tmp_path / "count")
     points = every[len(every) // (2 * SAMPLE) :: len(every) // SAMPLE]
     assert len(points) >= SAMPLE
-    assert survive(tmp_path, SCENARIOS[name], points) == []
+    assert survive(make, tmp_path, points) == []
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SCENARIOS)
+@EACH
 def test_every_crash_point_is_survived(
-    name: str, tmp_path: Path, figure: Callable[[str], None]
+    stage_of: Callable[..., Stage],
+    world: str,
+    scenario: str,
+    tmp_path: Path,
+    figure: Callable[[str], None],
 ) -> None:
-    points = points_of(tmp_path / "count", SCENARIOS[name])[:: EVERY.get(name, 1)]
-    broken = survive(tmp_path, SCENARIOS[name], points)
-    figure(f"crash, {name}: {len(points) - len(broken)} of {len(points)} points survived")
+    make = partial(stage_of, world, scenario)
+    points = points_of(make, tmp_path / "count")[:: EVERY.get(scenario, 1)]
+    broken = survive(make, tmp_path, points)
+    figure(f"crash, {world}, {scenario}: {len(points) - len(broken)} of {len(points)} survived")
     assert broken == []
 
 
 # --- that the machine can see a broken promise ----------------------------------------------
 
 
-def judged(folder: Path, name: str, moment: str = "before") -> str:
-    stage = Stage(folder, SCENARIOS[name])
-    try:
-        return stage.survives(Point(10_000, moment))
-    finally:
-        stage.close()
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[studio.Stage]:
+    made = studio.Stage(tmp_path, studio.SCENARIOS["new"])
+    yield made
+    made.close()
 
 
-def test_a_run_that_nothing_kills_is_judged_well(tmp_path: Path) -> None:
-    assert judged(tmp_path, "new") == ""
+def test_a_second_start_of_a_training_is_seen(stage: studio.Stage) -> None:
+    assert "there is work left: breast-cancer: not_trained" in stage.broken()
+    assert survives(stage, NOWHERE) == ""
+    jobs = stage.cloud.world.jobs
+    (first,) = (job for job in jobs.values() if job.state == "Finished")
+    jobs["again"] = replace(first, id="again")
+    assert stage.broken() == "trainings were started [2] times"
 
 
-def test_a_second_start_of_a_training_is_seen(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, SCENARIOS["new"])
-    try:
-        assert stage.survives(Point(10_000, "before")) == ""
-        jobs = stage.cloud.world.jobs
-        (first,) = (job for job in jobs.values() if job.state == "Finished")
-        jobs["again"] = replace(first, id="again")
-        assert stage._one_start_per_version() == "trainings were started [2] times"
-    finally:
-        stage.close()
+def test_a_model_that_was_never_proved_is_seen(stage: studio.Stage) -> None:
+    assert "serves a model that was never proved" in stage._served()
+    assert survives(stage, NOWHERE) == ""
+    services = stage.cloud.world.services.values()
+    (service,) = (one for one in services if one.name == "breast-cancer-predictive")
+    service.model = next(m for m in stage.cloud.world.models if m != service.model)
+    assert "serves another model than the one that was proved" in stage._served()
 
 
-def test_work_that_is_left_is_seen(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, SCENARIOS["new"])
-    try:
-        assert "there is work left: breast-cancer: not_trained" in stage._left_to_do()
-    finally:
-        stage.close()
-
-
-def test_a_model_that_was_never_proved_is_seen(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, SCENARIOS["new"])
-    try:
-        assert "serves a model that was never proved" in stage._served()
-        assert stage.survives(Point(10_000, "before")) == ""
-        services = stage.cloud.world.services.values()
-        (service,) = (one for one in services if one.name == "breast-cancer-predictive")
-        service.model = next(m for m in stage.cloud.world.models if m != service.model)
-        assert "serves another model than the one that was proved" in stage._served()
-    finally:
-        stage.close()
+@pytest.mark.parametrize("world", KILLED_INSIDE)
+def test_a_twin_that_breaks_its_word_is_seen(
+    stage_of: Callable[..., Stage], world: str, tmp_path: Path
+) -> None:
+    made = stage_of(world, "create", tmp_path)
+    assert isinstance(made, twins.TwinStage)
+    assert "there is work left" in made.broken()
+    assert survives(made, NOWHERE) == ""
+    made.trained = 2
+    assert made.broken() == "trainings were started [1] times"
+    made.trained, made.wanted = 1, "other"
+    assert made.broken() == 'it serves "2026-10"'

@@ -25,15 +25,16 @@ TWINS = {
     "ray, folder": "tests.twins.ray:applications",
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
+    "shelves, s3": "tests.twins.shelves:s3",
 }
 
 
 def twin_of(
-    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, apart: bool = False
 ) -> AbstractContextManager[Twin]:
-    """A world of this name, until the context ends."""
+    """A world of this name, until the context ends. `apart`: other processes reach it, in real time."""
     module, _, make = TWINS[name].partition(":")
     opened: AbstractContextManager[Twin] = getattr(importlib.import_module(module), make)(
-        folder, monkeypatch
+        folder, monkeypatch, apart
     )
     return opened

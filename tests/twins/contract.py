@@ -84,6 +84,9 @@ class Twin:
         """Let time pass in the world."""
         self.engine_clock.wait(seconds)
 
+    def close(self) -> None:
+        """End what belongs to it."""
+
     def mount(self, http: Http) -> None:
         """Let a client reach the world without a socket, where it can."""
 
@@ -235,14 +238,14 @@ def sha256(content: bytes) -> str:
 class QuickClock:
     """A clock whose waits are short, for worlds of real processes, and count in full."""
 
-    def __init__(self) -> None:
-        self._now = time.time()
+    def __init__(self, pause_s: float = 0.02) -> None:
+        self._now, self._pause_s = time.time(), pause_s
 
     def now(self) -> float:
         return self._now
 
     def wait(self, seconds: float) -> None:
-        time.sleep(0.02)
+        time.sleep(self._pause_s)
         self._now += max(seconds, 0.05)
 
 

@@ -14,8 +14,6 @@ from tests.twins.contract import VERSIONS, QuickClock, Twin, files_of, sha256
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
-
 DOCUMENTS = """\
 apiVersion: reconciler/v1
 kind: Environment
@@ -143,7 +141,7 @@ def _handler(home: Home) -> type[BaseHTTPRequestHandler]:
 
 
 @contextlib.contextmanager
-def local(folder: Path, _: pytest.MonkeyPatch) -> Iterator[Twin]:
+def local(folder: Path, *_: object) -> Iterator[Twin]:
     """With a store in a folder."""
     made = Home(folder)
     yield made

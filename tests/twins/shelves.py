@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.platforms import platforms
 from reconciler.stores.contract import url_of
-from tests.lab import Lab, LabClock
+from tests.lab import APART, Lab
+from tests.stores.buckets import KEY, new_bucket, s3_server
 from tests.twins.contract import VERSIONS, QuickClock, Twin, files_of, sha256
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
 
 PACKAGE = Path(__file__).parent.parent / "shelves.py"
+ROOT = PACKAGE.parent.parent
 YAML = """\
 apiVersion: reconciler/v1
 kind: Environment
@@ -68,7 +71,7 @@ class Shelves(Twin):
         self.shelves = self.folder / "shelves"
         for made in (self.folder / "store", self.folder / "data", self.shelves):
             made.mkdir(parents=True)
-        self._clock = QuickClock()
+        self._clock = QuickClock(0.001)
         self.write("probe.json", "{}")
         self.write("toys.yaml", YAML.replace("STORE", store) + SHELF)
         self.mend()
@@ -87,6 +90,11 @@ class Shelves(Twin):
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """A process finds the package where pip would put it."""
+        return {"PYTHONPATH": f"{self.services.parent / 'site'}{os.pathsep}{ROOT}"}
 
     @property
     def engine_clock(self) -> Any:
@@ -127,8 +135,11 @@ class Shelves(Twin):
 
 @contextlib.contextmanager
 def registered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package is installed for this process, and then no more."""
+    """The package is installed for this process, and then no more; once, for twins side by side."""
     install(folder / "site")
+    if "shelves" in platforms():
+        yield
+        return
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(folder / "site"))
         platforms.cache_clear()
@@ -141,19 +152,20 @@ def registered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twin]:
+def folder(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool = False) -> Iterator[Twin]:
     """With a store in a folder."""
     with registered(folder, monkeypatch):
         made = Shelves(folder)
         made.begin()
         yield made
+        made.close()
 
 
 class InBlob(Shelves):
     """With a store in the emulated Blob storage; time is that of the emulator."""
 
-    def __init__(self, folder: Path) -> None:
-        self.lab = Lab(folder / "lab")
+    def __init__(self, folder: Path, **how: Any) -> None:
+        self.lab = Lab(folder / "lab", **how)
         super().__init__(folder)
         local = (self.lab.services / "local" / "environment.yaml").read_text()
         store = local[local.index("    url: az") : local.index("  data:")]
@@ -168,20 +180,47 @@ class InBlob(Shelves):
 
     @property
     def environ(self) -> dict[str, str]:
-        return self.lab.environ
+        return {**super().environ, **self.lab.environ}
 
     @property
-    def engine_clock(self) -> LabClock:
+    def engine_clock(self) -> Any:
         return self.lab.engine_clock
 
     def mount(self, http: Http) -> None:
         self.lab.mount(http)
 
+    def close(self) -> None:
+        self.lab.close()
+
 
 @contextlib.contextmanager
-def blob(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twin]:
+def blob(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator[Twin]:
     """With a store in the emulated Blob storage."""
     with registered(folder, monkeypatch):
-        made = InBlob(folder)
+        made = InBlob(folder, **(APART if apart else {}))
+        made.begin()
+        yield made
+        made.close()
+
+
+class InBucket(Shelves):
+    """With a store in a bucket of S3."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self._server = server
+        at = f"s3://{new_bucket(server)}/below"
+        super().__init__(folder, f'{{url: "{at}", endpoint: "{server}", key: "env:BUCKET_KEY"}}')
+
+    @property
+    def environ(self) -> dict[str, str]:
+        mine = {"BUCKET_KEY": KEY, "RECONCILER_ORIGINS": self._server}
+        return {**super().environ, **mine}
+
+
+@contextlib.contextmanager
+def s3(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator[Twin]:
+    """With a store in a bucket of S3."""
+    with registered(folder, monkeypatch), s3_server() as server:
+        made = InBucket(folder, server)
         made.begin()
         yield made

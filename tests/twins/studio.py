@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.messages import Response
 from tests import fresh
-from tests.lab import Lab
+from tests.lab import APART, Lab
 from tests.twins.contract import SECOND, THIRD, Twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import pytest
 
 NEW, CLASSIC = "breast-cancer", "diabetes-young"
 
@@ -22,8 +20,8 @@ NEW, CLASSIC = "breast-cancer", "diabetes-young"
 class StudioTwin(Lab, Twin):
     """The laboratory with one binding only."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, name: str, **how: Any) -> None:
+        super().__init__(folder, **how)
         self.name = name
         local = self.services / "local"
         kept, gone = ("diabetes", NEW) if name == CLASSIC else (NEW, "diabetes")
@@ -96,15 +94,15 @@ def _blank(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, name: str) -> Iterator[Twin]:
-    made = StudioTwin(folder, name)
+def _opened(folder: Path, name: str, *, apart: bool) -> Iterator[Twin]:
+    made = StudioTwin(folder, name, **(APART if apart else {}))
     yield made
     made.close()
 
 
-def new(folder: Path, _: pytest.MonkeyPatch) -> contextlib.AbstractContextManager[Twin]:
-    return _opened(folder, NEW)
+def new(folder: Path, _: object, apart: bool) -> contextlib.AbstractContextManager[Twin]:
+    return _opened(folder, NEW, apart=apart)
 
 
-def classic(folder: Path, _: pytest.MonkeyPatch) -> contextlib.AbstractContextManager[Twin]:
-    return _opened(folder, CLASSIC)
+def classic(folder: Path, _: object, apart: bool) -> contextlib.AbstractContextManager[Twin]:
+    return _opened(folder, CLASSIC, apart=apart)

@@ -1,24 +1,19 @@
-"""Kills the program at every request, and sees whether it keeps its promises.
+"""The emulated cloud as a stage: the program is killed at every request, and does not know of it.
 
-The program is a real process and knows nothing of this. The emulator in our own process counts its
-requests and sends SIGKILL *before* it handles one, after it *handled* it and before it answers, or
-after it *answered*. Then the program is run again until it is quiet, and the promises are read off
-the emulated cloud: what was started, what serves, what the last run wrote.
+The emulator in our own process counts its requests and sends SIGKILL *before* it handles one, after
+it *handled* it and before it answers, or after it *answered*.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,21 +25,18 @@ from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
 from reconciler.emulator.messages import Request, Response
 from reconciler.engine.survey import observe_all
-from reconciler.model import TO_DO
 from reconciler.plan import make_plan
+from tests.crash import harness
+from tests.crash.harness import APPLY, ROOT, Point
 
 if TYPE_CHECKING:
     from reconciler.emulator import Server
     from reconciler.emulator.world import Endpoint
     from reconciler.model import Plan
 
-ROOT = Path(__file__).parent.parent.parent
-APPLY = ("apply", "--yes")
 MOMENTS = ("before", "handled", "answered")
-SPEED = 200.0  # of the emulator's jobs and updates
-AT_ONCE = 4  # most of a run is waiting
-TOO_LONG_S = 120.0  # a run lasts a second or two, and half a minute more in a Classic window
-MOST_TOLD = 8_000  # characters of a run that ended wrongly
+SPEED = 200.0  # of the emulator's jobs and updates: a Classic swap is in effect after 0.15 s
+WINDOW_S = "2"  # in which its answer may be the previous model's, as the program takes it
 DEPLOYED, MADE = "breast-cancer-predictive", "breast-cancer-made"
 NEW_SERVICE = f"""\
 webService: {MADE}
@@ -121,14 +113,6 @@ SCENARIOS = {
 }
 
 
-@dataclass(frozen=True)
-class Point:
-    """A request, counted from 0, and the moment in it."""
-
-    request: int
-    moment: str
-
-
 class Killer:
     """Stands between the server and the cloud; kills the process at one point."""
 
@@ -153,7 +137,7 @@ class Killer:
         with self._guard:
             number, self.requests = self.requests, self.requests + 1
         point = self._point
-        if point is None or point.request != number:
+        if point is None or point.number != number:
             return self._serve(request)
         if point.moment == "before":
             self._kill()
@@ -179,7 +163,7 @@ class Stage:
     """One scenario, played: desired state in a folder, a cloud behind a socket, the program."""
 
     def __init__(self, folder: Path, scenario: Scenario) -> None:
-        self.scenario = scenario
+        self.scenario, self.command, self.ends = scenario, scenario.command, scenario.ends
         self.folder = folder
         self.local = folder / "services" / "local"
         copy_services(local_services(), self.local)
@@ -206,39 +190,25 @@ class Stage:
     def run(self, point: Point | None = None, command: tuple[str, ...] = APPLY) -> int:
         """The exit code of one command; negative when it was killed."""
         self.killer.arm(point)
-        environ = {**_outside_of_ci(), **self._environ, "PYTHONPATH": str(ROOT)}
-        with (self.folder / "stderr").open("wb") as told:
-            process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-m", "reconciler", *command],
-                cwd=self.folder,
-                env=environ,
-                stdout=subprocess.DEVNULL,
-                stderr=told,
-            )
+        process = harness.begin(self.folder, {**self._environ, "WINDOW_S": WINDOW_S}, command)
         self.killer.aim(process.pid)
         try:
-            return process.wait(timeout=TOO_LONG_S)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)  # it says where each thread is
-            return process.wait()
+            return harness.end(process)
         finally:
             self._end_the_lock()
 
-    def survives(self, point: Point) -> str:
-        """Why the program broke its word after it was killed at `point`; "" when it kept it."""
-        ends, next_ends = self.scenario.ends
-        code = self.run(point, self.scenario.command)
-        if code not in {-signal.SIGKILL, *ends}:
-            return f"the run that was to be killed ended with {code}{self._told()}"
-        code = self.run()
-        if code not in next_ends:
-            return f"the next run ended with {code}{self._told()}"
-        return self._left_to_do() or self._one_start_per_version() or self._served()
+    def points(self) -> list[Point]:
+        """Every request of the last run, and each moment in it."""
+        return [Point(number, m) for number in range(self.killer.requests) for m in MOMENTS]
 
-    def _told(self) -> str:
-        """The end of what the last run said, which may be where its threads hung."""
-        told = (self.folder / "stderr").read_text("utf-8", "replace")
-        return f", and said:\n{told[-MOST_TOLD:]}" if told else ""
+    def broken(self) -> str:
+        """Why the program broke its word; "" when it kept it."""
+        left = harness.left_to_do(self._plan())
+        return left or self._one_start_per_version() or self._served()
+
+    def told(self) -> str:
+        """The end of what the last run said."""
+        return harness.told(self.folder)
 
     def _begin(self) -> None:
         if self.run() != errors.SUCCESS:
@@ -260,7 +230,7 @@ class Stage:
     def _declare_a_new_service(self) -> None:
         """Let the binding mean a service that is not there, to be made like the one that is."""
         command = [sys.executable, "-m", "reconciler", "export", "--out", "services/local/exports"]
-        environ = {**_outside_of_ci(), **self._environ, "PYTHONPATH": str(ROOT)}
+        environ = {**self._environ, "PYTHONPATH": str(ROOT)}
         subprocess.run(command, cwd=self.folder, env=environ, check=True, capture_output=True)
         self._edit(f"webService: {DEPLOYED}\n", NEW_SERVICE)
 
@@ -334,12 +304,6 @@ class Stage:
                     return f"{name} serves another model than the one that was proved"
         return ""
 
-    def _left_to_do(self) -> str:
-        """What one more run would do, by the plan that it would make; "" for nothing."""
-        changes = self._plan().changes
-        found = [f"{c.name}: {c.code}, {c.why}" for c in changes if c.action in TO_DO]
-        return f"there is work left: {'; '.join(found)}" if found else ""
-
     def _plan(self) -> Plan:
         wanted = compose.load(self.folder / "services")["local"]
         with session.client(wanted.environment, None, stopping.Stop()) as http:
@@ -376,39 +340,3 @@ class Stage:
         if self.scenario.shared:
             kept = kept.replace("slice: middle", "slice: young")
         path.write_text(kept, encoding="utf-8") if kept else path.unlink()
-
-
-def _outside_of_ci() -> dict[str, str]:
-    """The environment without the job that we may run in: what is killed must tell it nothing."""
-    return {name: it for name, it in os.environ.items() if not name.startswith("GITHUB_")}
-
-
-def points_of(folder: Path, scenario: Scenario) -> list[Point]:
-    """Every point at which an undisturbed run of the scenario can be killed."""
-    stage = Stage(folder, scenario)
-    try:
-        stage.run(command=scenario.command)
-        return [Point(number, m) for number in range(stage.killer.requests) for m in MOMENTS]
-    finally:
-        stage.close()
-
-
-def broken_at(folder: Path, scenario: Scenario, points: Iterable[Point]) -> Iterator[str]:
-    """One sentence per point at which the program broke its word."""
-    for point in points:
-        home = folder / f"{point.request}-{point.moment}"
-        stage = Stage(home, scenario)
-        try:
-            if why := stage.survives(point):
-                yield f"request {point.request}, {point.moment}: {why}"
-        finally:
-            stage.close()
-            shutil.rmtree(home)
-
-
-def survive(folder: Path, scenario: Scenario, points: list[Point]) -> list[str]:
-    """What `broken_at` says of all points, several of them at a time."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        shares = [points[number::AT_ONCE] for number in range(AT_ONCE)]
-        runs = [pool.submit(lambda own: list(broken_at(folder, scenario, own)), s) for s in shares]
-        return [said for run in runs for said in run.result()]
