@@ -20,12 +20,13 @@ from reconciler.platforms.contract import (
     Progress,
     Target,
 )
-from tests.lab import Lab
+from tests.twins.shelves import Shelves
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Desired, Model
+    from reconciler.model import Binding, Change, Desired, Model
 
+AT = "shelf/top"
 BROKEN = "broken"
 FAILED = OperationState.FAILED
 
@@ -102,27 +103,30 @@ class Memory(Target):
             raise UnavailableError("nothing answers")
         if ref in self.spoiled:
             return Answer(Score(("Nothing",), (("1",),)))
-        columns = ("Scored Labels", "Scored Probabilities")
-        answer = Score(columns, ((ref.path, "0.5"),))
+        answer = Score(("text",), ((ref.path,),))
         return Answer(answer, ref.url if self.names_model else "")
 
 
-class MemoryLab(Lab):
-    """The laboratory with endpoints in memory, which serve a model of unknown origin at first."""
+class MemoryTwin(Shelves):
+    """Shelves whose endpoint is in memory, and serves a model of unknown origin at first."""
 
     def __init__(self, folder: Any, **how: Any) -> None:
         super().__init__(folder)
         self.target = Memory(**how)
-        for binding in self.desired().bindings:
-            old = ModelRef("https://elsewhere.example/old.model")
-            where = str(binding.address)
-            self.target.served[where] = self.target.configured[where] = old
+        old = ModelRef("https://elsewhere.example/old.model")
+        self.target.served[AT] = self.target.configured[AT] = old
 
     def world(self, *, read_only: bool = False, wanted: Desired | None = None) -> World:
         world = super().world(read_only=read_only, wanted=wanted)
         return replace(world, targets=dict.fromkeys(world.targets, self.target))
 
-    def ref(self, name: str) -> ModelRef:
-        """The model that a binding wants."""
-        (binding,) = [b for b in self.desired().bindings if b.name == name]
-        return self.world().ledger.ref(binding.version)
+    @property
+    def ref(self) -> ModelRef:
+        """The model that is wanted."""
+        return self.world().ledger.ref(self.binding().version)
+
+    @property
+    def change(self) -> Change:
+        """What is planned for the endpoint."""
+        (change,) = self.plan().changes
+        return change

@@ -14,34 +14,35 @@ import pytest
 from reconciler import errors
 from reconciler.model import Action, Health, HealthCode, Live, ModelRef, Report
 from reconciler.platforms.contract import DONE, Can, Left, OperationState, Progress
-from tests.conformance.memory import Memory, MemoryLab
+from tests.conformance.memory import AT, Memory, MemoryTwin
+from tests.twins.contract import FIRST, SECOND
+from tests.twins.shelves import registered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reconciler.model import Binding
 
-NAME = "breast-cancer"
-AT = "webServices/ml-local/breast-cancer-predictive"
 FAILED_STARTS = pytest.mark.parametrize("left", [Left.CANDIDATE_DECLARED, Left.DOWN])
 
 
 @pytest.fixture
-def lab_of(tmp_path: Path) -> Callable[..., MemoryLab]:
-    """A lab whose one endpoint was proved to serve 2026-10, and is to serve 2026-11."""
+def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., MemoryTwin]]:
+    """A maker of worlds whose endpoint was proved to serve the first version, and is to serve the
+    second."""
 
-    def make(**how: Any) -> MemoryLab:
-        lab = MemoryLab(tmp_path, **how)
-        (lab.services / "local" / "diabetes.yaml").unlink()
+    def make(**how: Any) -> MemoryTwin:
+        lab = MemoryTwin(tmp_path, **how)
         assert lab.apply().failures == ()
-        lab.edit("breast-cancer.yaml", '"2026-10"', '"2026-11"')
+        lab.ask_for(SECOND)
         return lab
 
-    return make
+    with registered(tmp_path, monkeypatch):
+        yield make
 
 
-def settled(lab: MemoryLab) -> Report:
+def settled(lab: MemoryTwin) -> Report:
     """The last of some runs, after which nothing changes any more."""
     for _ in range(4):
         report = lab.apply()
@@ -50,10 +51,10 @@ def settled(lab: MemoryLab) -> Report:
 
 @FAILED_STARTS
 def test_a_candidate_that_does_not_start_is_taken_back_and_that_is_proved(
-    lab_of: Callable[..., MemoryLab], left: Left
+    lab_of: Callable[..., MemoryTwin], left: Left
 ) -> None:
     lab = lab_of(left=left)
-    lab.target.broken = {lab.ref(NAME)}
+    lab.target.broken = {lab.ref}
     report = lab.apply()
     (failure,) = report.failures
     assert failure.exit_code == errors.UNPROVED
@@ -64,7 +65,7 @@ def test_a_candidate_that_does_not_start_is_taken_back_and_that_is_proved(
     assert (proof.model, proof.rolled_back, proof.proved) == ("2026-10", True, True)
     assert [verb for verb, *_ in lab.target.writes[-2:]] == ["switch", "take back"]
     assert lab.target.served == lab.target.configured
-    assert lab.changes()[NAME].code == "rejected"
+    assert lab.change.code == "rejected"
 
 
 class Killed(BaseException):
@@ -74,10 +75,10 @@ class Killed(BaseException):
 @FAILED_STARTS
 @pytest.mark.parametrize("at", ["progress", "take_back", "after take_back"])
 def test_a_failed_swap_is_never_proved_by_a_later_run(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, left: Left, at: str
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch, left: Left, at: str
 ) -> None:
     lab = lab_of(left=left)
-    lab.target.broken = {lab.ref(NAME)}
+    lab.target.broken = {lab.ref}
     method, real = at.removeprefix("after "), getattr(Memory, at.removeprefix("after "))
 
     def dies(target: Memory, *given: Any) -> str:
@@ -91,16 +92,16 @@ def test_a_failed_swap_is_never_proved_by_a_later_run(
             lab.apply()
     report = settled(lab)
     assert all(proof.model != "2026-11" for proof in report.proofs)
-    assert lab.changes()[NAME].code == "rejected"
+    assert lab.change.code == "rejected"
     assert lab.target.served == lab.target.configured
     assert "2026-10" in lab.target.served[AT].path
 
 
 def test_a_platform_that_says_nothing_of_a_failed_start_is_not_believed(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = lab_of()
-    lab.target.broken = {lab.ref(NAME)}
+    lab.target.broken = {lab.ref}
     monkeypatch.setattr(Memory, "progress", lambda *_: DONE)
     (failure,) = lab.apply().failures
     assert "it did not start: the endpoint serves" in failure.message
@@ -108,10 +109,10 @@ def test_a_platform_that_says_nothing_of_a_failed_start_is_not_believed(
 
 
 def test_a_write_that_failed_and_changed_nothing_is_tried_again(
-    lab_of: Callable[..., MemoryLab],
+    lab_of: Callable[..., MemoryTwin],
 ) -> None:
     lab = lab_of(left=Left.AS_BEFORE)
-    lab.target.broken = {lab.ref(NAME)}
+    lab.target.broken = {lab.ref}
     (failure,) = lab.apply().failures
     assert (failure.exit_code, failure.message) == (errors.UNPROVED, "it failed to start")
     lab.target.broken = set()
@@ -120,13 +121,13 @@ def test_a_write_that_failed_and_changed_nothing_is_tried_again(
 
 
 def test_what_somebody_else_configured_and_did_not_start_is_declared_over(
-    lab_of: Callable[..., MemoryLab],
+    lab_of: Callable[..., MemoryTwin],
 ) -> None:
     lab = lab_of()
     lab.apply()
     assert lab.plan().converged
     lab.target.configured[AT] = ModelRef("https://elsewhere.example/other.model")
-    change = lab.changes()[NAME]
+    change = lab.change
     assert (change.action, change.code) == (Action.BIND, "configured_otherwise")
     assert change.drift is not None
     assert lab.apply().failures == ()
@@ -135,16 +136,16 @@ def test_what_somebody_else_configured_and_did_not_start_is_declared_over(
 
 
 def test_a_platform_that_calls_models_by_its_own_names_is_compared_by_them(
-    lab_of: Callable[..., MemoryLab],
+    lab_of: Callable[..., MemoryTwin],
 ) -> None:
     lab = lab_of(own_names=True)
-    assert lab.changes()[NAME].before == "2026-10"
-    lab.target.broken = {lab.ref(NAME)}
+    assert lab.change.before == "2026-10"
+    lab.target.broken = {lab.ref}
     (failure,) = lab.apply().failures
     assert "rolled back, and proved" in failure.message
     assert lab.target.writes[-1] == ("take back", AT, "2026-10")
-    assert lab.target.served[AT].url == "models:/breast-cancer/2026-10"
-    assert lab.changes()[NAME].code == "rejected"
+    assert lab.target.served[AT].url == f"models:/words/{FIRST}"
+    assert lab.change.code == "rejected"
 
 
 # --- platforms that prove a candidate before it has traffic -------------------------------------
@@ -152,7 +153,7 @@ def test_a_platform_that_calls_models_by_its_own_names_is_compared_by_them(
 STAGES = Can(stage=True)
 
 
-def test_a_staged_candidate_is_proved_before_the_switch(lab_of: Callable[..., MemoryLab]) -> None:
+def test_a_staged_candidate_is_proved_before_the_switch(lab_of: Callable[..., MemoryTwin]) -> None:
     lab = lab_of(can=STAGES)
     before = len(lab.target.writes)
     assert lab.apply().failures == ()
@@ -163,33 +164,33 @@ def test_a_staged_candidate_is_proved_before_the_switch(lab_of: Callable[..., Me
 
 @pytest.mark.parametrize("how", ["broken", "spoiled"])
 def test_a_staged_candidate_that_is_no_good_never_changes_the_endpoint(
-    lab_of: Callable[..., MemoryLab], how: str
+    lab_of: Callable[..., MemoryTwin], how: str
 ) -> None:
     lab = lab_of(can=STAGES)
-    setattr(lab.target, how, {lab.ref(NAME)})
+    setattr(lab.target, how, {lab.ref})
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.UNPROVED
     assert "is rejected; the endpoint was not changed" in failure.message
     assert "switch" not in [verb for verb, _, name in lab.target.writes if name == "2026-11"]
     assert lab.target.staged == {}
-    assert lab.changes()[NAME].code == "rejected"
+    assert lab.change.code == "rejected"
     assert "2026-10" in lab.target.served[AT].path
 
 
 @pytest.mark.parametrize(("silent", "code"), [("staged", "rejected"), ("all", "version_changed")])
 def test_silence_is_blamed_on_a_staged_candidate_only_while_the_endpoint_answers(
-    lab_of: Callable[..., MemoryLab], silent: str, code: str
+    lab_of: Callable[..., MemoryTwin], silent: str, code: str
 ) -> None:
     lab = lab_of(can=STAGES)
     lab.target.silent = silent
     (failure,) = lab.apply().failures
     assert failure.exit_code == errors.UNPROVED
-    assert lab.changes()[NAME].code == code
+    assert lab.change.code == code
     assert "2026-10" in lab.target.served[AT].path
 
 
 def test_a_run_that_was_killed_after_it_staged_is_continued(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = lab_of(can=STAGES)
 
@@ -206,10 +207,10 @@ def test_a_run_that_was_killed_after_it_staged_is_continued(
 
 @pytest.mark.parametrize("at", ["take_back", "after take_back"])
 def test_a_run_that_was_killed_while_it_dropped_a_candidate_leaves_none(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, at: str
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     lab = lab_of(can=STAGES)
-    lab.target.spoiled = {lab.ref(NAME)}
+    lab.target.spoiled = {lab.ref}
     real = Memory.take_back
 
     def dies(target: Memory, *given: Any) -> str:
@@ -223,18 +224,20 @@ def test_a_run_that_was_killed_while_it_dropped_a_candidate_leaves_none(
             lab.apply()
     settled(lab)
     assert lab.target.staged == {}
-    assert lab.changes()[NAME].code == "rejected"
+    assert lab.change.code == "rejected"
 
 
 @pytest.mark.parametrize("verb", ["publish", "stage"])
 def test_an_operation_that_never_ends_before_the_switch_is_given_up(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, verb: str
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     lab = lab_of(can=STAGES)
-    began = lab.clock()
+    began = lab.engine_clock.now()
 
     def progress(*_: object) -> Progress:
-        assert lab.clock() - began < 10 * STAGES.stuck_after_s, "it is waited for without end"
+        assert lab.engine_clock.now() - began < 10 * STAGES.stuck_after_s, (
+            "it is waited for without end"
+        )
         return Progress(OperationState.RUNNING, "running")
 
     monkeypatch.setattr(Memory, verb, lambda *_: "slow")
@@ -249,7 +252,7 @@ DECLARES = Can(shows_served=False)
 
 
 def test_what_is_only_declared_is_never_shown_as_proved(
-    lab_of: Callable[..., MemoryLab],
+    lab_of: Callable[..., MemoryTwin],
 ) -> None:
     lab = lab_of(can=Can(shows_served=False, score=False))
     report = lab.apply()
@@ -267,7 +270,7 @@ def test_what_is_only_declared_is_never_shown_as_proved(
     ("can", "code"), [(Can(shows_served=False, score=False), "roll_back"), (Can(), "rejected")]
 )
 def test_what_is_rejected_elsewhere_is_kept_only_where_it_was_proved(
-    lab_of: Callable[..., MemoryLab], can: Can, code: str
+    lab_of: Callable[..., MemoryTwin], can: Can, code: str
 ) -> None:
     lab = lab_of(can=can)
     assert lab.apply().failures == ()
@@ -276,11 +279,11 @@ def test_what_is_rejected_elsewhere_is_kept_only_where_it_was_proved(
     entry = ledger.read(binding.version)
     assert entry is not None
     ledger.reject(entry, "it answered wrongly elsewhere")
-    assert lab.changes()[NAME].code == code
+    assert lab.change.code == code
 
 
 def test_an_answer_that_changed_proves_what_a_declaration_cannot(
-    lab_of: Callable[..., MemoryLab],
+    lab_of: Callable[..., MemoryTwin],
 ) -> None:
     lab = lab_of(can=DECLARES)
     (proof,) = lab.apply().proofs
@@ -288,10 +291,10 @@ def test_an_answer_that_changed_proves_what_a_declaration_cannot(
 
 
 def test_an_answer_that_names_another_model_takes_the_candidate_back(
-    lab_of: Callable[..., MemoryLab],
+    lab_of: Callable[..., MemoryTwin],
 ) -> None:
     lab = lab_of(can=DECLARES, names_model=True)
-    lab.target.broken = {lab.ref(NAME)}
+    lab.target.broken = {lab.ref}
     lab.target.progress = lambda _: DONE  # type: ignore[method-assign]
     (failure,) = lab.apply().failures
     assert "the answer is of" in failure.message
@@ -299,7 +302,7 @@ def test_an_answer_that_names_another_model_takes_the_candidate_back(
     assert lab.target.served == lab.target.configured
 
 
-def test_what_is_declared_over_keeps_its_way_back(lab_of: Callable[..., MemoryLab]) -> None:
+def test_what_is_declared_over_keeps_its_way_back(lab_of: Callable[..., MemoryTwin]) -> None:
     lab = lab_of()
     lab.apply()
     (binding,) = lab.desired().bindings
@@ -314,7 +317,7 @@ def test_what_is_declared_over_keeps_its_way_back(lab_of: Callable[..., MemoryLa
 
 
 def test_an_answer_is_no_proof_while_another_update_is_under_way(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = lab_of()
 
@@ -338,7 +341,7 @@ def test_an_answer_is_no_proof_while_another_update_is_under_way(
 
 @pytest.mark.parametrize("at", ["take_back", "after take_back"])
 def test_a_killed_run_leaves_no_version_to_blame_for_an_outage(
-    lab_of: Callable[..., MemoryLab], monkeypatch: pytest.MonkeyPatch, at: str
+    lab_of: Callable[..., MemoryTwin], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     lab = lab_of()
     lab.target.silent = "all"

@@ -122,7 +122,7 @@ _COMPOSE = _mutations(
         "a command that only reads may take a lock",
         "locks = opened(environment.store, stop.writing)",
         "locks = opened(environment.store, str)",
-        "tests/conformance/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
+        "tests/studio/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
     ),
     (
         "a run without its lock writes to the store",
@@ -144,7 +144,7 @@ _STOPPING = _mutations(
         "a command that only reads may write",
         "        if self.reading:\n",
         "        if False:\n",
-        "tests/conformance/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
+        "tests/studio/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
     ),
     (
         "a clock that is set ends a lock",
@@ -228,7 +228,7 @@ _BLOB = _mutations(
         "a copy in the metadata is believed whatever the blob holds",
         "return content if md5_of(content) == md5 else None",
         "return content",
-        "tests/conformance/test_survey.py::test_a_blob_that_a_list_does_not_wholly_show_is_read",
+        "tests/studio/test_survey.py::test_a_blob_that_a_list_does_not_wholly_show_is_read",
     ),
     (
         "a copy may grow without end",
@@ -244,7 +244,7 @@ _READING = _mutations(
         "a store that is only read is written to",
         'raise RuntimeError(f"{verb} of {name} in {self.uri}: a write in a command that only reads")',
         "self._store.put(name, b'')",
-        "tests/conformance/test_survey.py::test_a_survey_refuses_to_write",
+        "tests/studio/test_survey.py::test_a_survey_refuses_to_write",
     ),
 )
 
@@ -292,7 +292,7 @@ _MANIFEST = _mutations(
         "the manifest of another version is believed",
         'if name != f"{manifest.version.folder}/{MANIFEST_FILE}":',
         "if False:",
-        "tests/conformance/test_foreign_answers.py::test_the_manifest_of_another_version",
+        "tests/studio/test_foreign_answers.py::test_the_manifest_of_another_version",
     ),
 )
 
@@ -302,7 +302,7 @@ _RECORD = _mutations(
         "the record of another address is believed",
         "Record, what, address=folded(str(address)))",
         "Record, what)",
-        "tests/conformance/test_foreign_answers.py::test_the_record_of_another_endpoint",
+        "tests/studio/test_foreign_answers.py::test_the_record_of_another_endpoint",
     ),
 )
 
@@ -344,7 +344,7 @@ _TRAIN = _mutations(
         "an overdue job is not cancelled",
         "world.trainers[binding.recipe.trainer].cancel(artifact.job)",
         "pass",
-        "tests/conformance/test_switches.py::test_a_job_that_takes_too_long_is_cancelled",
+        "tests/studio/test_switches.py::test_a_job_that_takes_too_long_is_cancelled",
     ),
 )
 
@@ -354,13 +354,13 @@ _OBSERVE = _mutations(
         "what could not be read is missing",
         "live = Live(Health(HealthCode.UNKNOWN, exc.message))",
         "live = Live(Health(HealthCode.MISSING, exc.message))",
-        "tests/conformance/test_switches.py::test_a_read_that_fails_never_becomes_a_change",
+        "tests/studio/test_switches.py::test_a_read_that_fails_never_becomes_a_change",
     ),
     (
         "a model file that was written again after its evaluation is bound",
         "if evaluated and file.fingerprint != evaluated:",
         "if False:",
-        "tests/conformance/test_way_back.py::test_a_model_file_that_was_written_again_after_its_evaluation_is_not_bound",
+        "tests/studio/test_way_back.py::test_a_model_file_that_was_written_again_after_its_evaluation_is_not_bound",
     ),
     (
         "a model may lie where the job says",
@@ -372,7 +372,7 @@ _OBSERVE = _mutations(
         "a model that nobody proved is the measure for the next",
         "metrics = None if unproved else _metrics_of(world, binding, live.served, record)",
         "metrics = _metrics_of(world, binding, live.served, record)",
-        "tests/conformance/test_way_back.py::test_a_model_that_nobody_proved_is_no_measure_for_the_way_to_the_one_before",
+        "tests/studio/test_way_back.py::test_a_model_that_nobody_proved_is_no_measure_for_the_way_to_the_one_before",
     ),
     (
         "a job that the service forgot for a moment has failed",
@@ -462,25 +462,25 @@ _PLAN = _mutations(
         "a swap needs no way back",
         "if lost and not observed.binding.adopt:",
         "if False:",
-        "tests/conformance/test_way_back.py::test_a_live_model_whose_file_is_gone_blocks_the_swap",
+        "tests/studio/test_way_back.py::test_a_live_model_whose_file_is_gone_blocks_the_swap",
     ),
     (
         "two bindings undo each other at one endpoint",
         "if others:",
         "if False:",
-        "tests/conformance/test_convergence.py::test_two_bindings_that_turn_out_to_be_one_endpoint_are_refused_both",
+        "tests/studio/test_convergence.py::test_two_bindings_that_turn_out_to_be_one_endpoint_are_refused_both",
     ),
     (
         "protect protects nothing",
         "if binding.protect and not binding.forced and change.action in TO_DO and not only_protects:",
         "if False:",
-        "tests/conformance/test_approval.py::test_a_protected_binding_is_refused_and_the_others_go_on",
+        "tests/studio/test_approval.py::test_a_protected_binding_is_refused_and_the_others_go_on",
     ),
     (
         "a paused binding is changed",
         "if binding.paused:",
         "if False:",
-        "tests/conformance/test_approval.py::test_a_paused_binding_is_left_alone_and_shown",
+        "tests/studio/test_approval.py::test_a_paused_binding_is_left_alone_and_shown",
     ),
     (
         "absence deletes what somebody else made",
@@ -556,7 +556,7 @@ _COVERED = _mutations(
         "an approval covers a swap from any model",
         "and _goes_on_from(approved, now)",
         "and True",
-        "tests/conformance/test_approval.py::test_a_swap_from_another_model_than_was_planned_is_not_carried_out",
+        "tests/studio/test_approval.py::test_a_swap_from_another_model_than_was_planned_is_not_carried_out",
     ),
     (
         "an approval covers any settings",
@@ -574,19 +574,19 @@ _COVERED = _mutations(
         "an approval covers any proof",
         "if change.probe != approved.probe:",
         "if False:",
-        "tests/conformance/test_approval.py::test_a_proof_that_was_loosened_after_the_approval_is_not_approved",
+        "tests/studio/test_approval.py::test_a_proof_that_was_loosened_after_the_approval_is_not_approved",
     ),
     (
         "an approval covers any gates",
         "if now == then or change.code in (*_AFTER_THE_SWAP, Reason.SETTINGS):",
         "if True:",
-        "tests/conformance/test_approval.py::test_gates_that_were_loosened_after_the_approval_are_not_approved",
+        "tests/studio/test_approval.py::test_gates_that_were_loosened_after_the_approval_are_not_approved",
     ),
     (
         "an approval covers any terms",
         "if other := [name for name in change.terms if change.terms[name] != approved.terms.get(name)]:",
         "if other := [name for name in change.terms if False]:",
-        "tests/conformance/test_approval.py::test_what_git_says_otherwise_after_the_approval_is_not_approved",
+        "tests/studio/test_approval.py::test_what_git_says_otherwise_after_the_approval_is_not_approved",
     ),
     (
         "an approval covers another environment",
@@ -602,7 +602,7 @@ _STEPS = _mutations(
         "a step does what nobody approved",
         "if not covers(task.approved, change) and not _lost_by_our_settings(state, change):",
         "if False:",
-        "tests/conformance/test_approval.py::test_a_swap_that_turned_into_a_training_is_not_carried_out",
+        "tests/studio/test_approval.py::test_a_swap_that_turned_into_a_training_is_not_carried_out",
     ),
     (
         "trouble that does not pass is tried for ever",
@@ -614,7 +614,7 @@ _STEPS = _mutations(
         "a wrong probe costs a training before it is found",
         "if change.trains and swap.must_probe(state, observed):",
         "if False:",
-        "tests/conformance/test_switches.py::test_missing_columns_are_the_probes_mistake_and_found_before_anything_is_trained",
+        "tests/studio/test_switches.py::test_missing_columns_are_the_probes_mistake_and_found_before_anything_is_trained",
     ),
 )
 
@@ -624,7 +624,7 @@ _RUN = _mutations(
         "what the plan refuses is touched all the same",
         "work = [(by_address[c.address], c) for c in changes if c.code != Reason.NOT_DECLARED]",
         "work = [(by_address[c.address], c) for c in plan.changes if c.code != Reason.NOT_DECLARED]",
-        "tests/conformance/test_approval.py::test_what_could_not_be_read_while_planning_is_not_touched_afterwards",
+        "tests/studio/test_approval.py::test_what_could_not_be_read_while_planning_is_not_touched_afterwards",
     ),
     (
         "a stop stops nothing",
@@ -806,13 +806,13 @@ _CLASSIC = _mutations(
         "a 404 alone makes an endpoint",
         'if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):',
         "if False:",
-        "tests/conformance/test_lifecycle.py::test_a_step_believes_no_404_of_an_endpoint_that_the_service_lists",
+        "tests/studio/test_lifecycle.py::test_a_step_believes_no_404_of_an_endpoint_that_the_service_lists",
     ),
     (
         "an endpoint of nobody is deleted",
         "if (keep := keep_of(service, endpoint)) or not ours:",
         "if keep := keep_of(service, endpoint):",
-        "tests/conformance/test_lifecycle.py::test_an_endpoint_without_our_mark_is_never_deleted",
+        "tests/studio/test_lifecycle.py::test_an_endpoint_without_our_mark_is_never_deleted",
     ),
 )
 
@@ -822,19 +822,19 @@ _CLASSIC_STATE = _mutations(
         "the default endpoint is deleted",
         'return Refusal(Refused.DEFAULT_ENDPOINT, "the default endpoint is never deleted")',
         "pass",
-        "tests/conformance/test_lifecycle.py::test_the_default_endpoint_is_never_deleted_whatever_its_mark",
+        "tests/studio/test_lifecycle.py::test_the_default_endpoint_is_never_deleted_whatever_its_mark",
     ),
     (
         "an endpoint with the mark of another environment is bound",
         "refusal=foreign or _protected(endpoint),",
         "refusal=_protected(endpoint),",
-        "tests/conformance/test_lifecycle.py::test_what_another_environment_made_is_left_to_it",
+        "tests/studio/test_lifecycle.py::test_what_another_environment_made_is_left_to_it",
     ),
     (
         "PreventUpdate prevents nothing",
         "refusal=foreign or _protected(endpoint),",
         "refusal=foreign,",
-        "tests/conformance/test_switches.py::test_a_protected_endpoint_is_refused",
+        "tests/studio/test_switches.py::test_a_protected_endpoint_is_refused",
     ),
 )
 
@@ -846,7 +846,7 @@ _NOT_DECLARED = _mutations(
         "a list that was not read to its end shows that nothing is left",
         'unread.append(f"{kind}: {exc.message}")',
         "pass",
-        "tests/conformance/test_lifecycle_new.py::test_what_was_not_read_to_its_end_deletes_nothing",
+        "tests/studio/test_lifecycle_new.py::test_what_was_not_read_to_its_end_deletes_nothing",
     ),
 )
 
@@ -872,7 +872,7 @@ _MEMBERS = _mutations(
         "an answer about another resource is believed",
         "if there and unquote(there).casefold() != unquote(wanted).casefold():",
         "if False:",
-        "tests/conformance/test_foreign_answers.py::test_another_endpoint_of_the_service",
+        "tests/studio/test_foreign_answers.py::test_another_endpoint_of_the_service",
     ),
 )
 
@@ -1034,32 +1034,32 @@ _SWAPPING = _mutations(
         "the word of the service is a proof",
         "if live.served == wanted and not live.undecided:",
         "if True:",
-        "tests/conformance/test_switches.py::test_a_success_that_changed_nothing_is_an_error_of_its_own",
+        "tests/studio/test_switches.py::test_a_success_that_changed_nothing_is_an_error_of_its_own",
     ),
     (
         "the answer of the model before proves a swap",
         "if (other or unchanged) and in_window:",
         "if False:",
-        "tests/conformance/test_way_back.py::test_the_first_model_of_all_can_be_rolled_back_to",
+        "tests/studio/test_way_back.py::test_the_first_model_of_all_can_be_rolled_back_to",
     ),
     (
         "a version whose proof failed is not rejected",
         'return wait(going, 0.0, "rolling back", back).after(reject)',
         'return wait(going, 0.0, "rolling back", back)',
-        "tests/conformance/test_swapping.py::test_a_version_whose_proof_failed_is_rejected_by_its_run",
+        "tests/studio/test_swapping.py::test_a_version_whose_proof_failed_is_rejected_by_its_run",
     ),
     (
         "a swap is asked for before the way back is kept",
         "    return turn(state, At.RECORD, *accepted, keep)",
         "    write = Write(Verb.SWITCH, wanted_model(observed))\n"
         "    return turn(state, At.RECORD, *accepted, write, keep)",
-        "tests/conformance/test_swapping.py::test_a_swap_is_asked_for_only_when_the_way_back_is_kept",
+        "tests/studio/test_swapping.py::test_a_swap_is_asked_for_only_when_the_way_back_is_kept",
     ),
     (
         "a swap that failed is not rolled back",
         "    going = replace(state.without_swap(), disproved=disproved)\n",
         "    return fail(state, why, UNPROVED, proof).after(reject)\n",
-        "tests/conformance/test_way_back.py::test_a_failed_proof_is_rolled_back_proved_and_rejected",
+        "tests/studio/test_way_back.py::test_a_failed_proof_is_rolled_back_proved_and_rejected",
     ),
 )
 
@@ -1097,7 +1097,7 @@ _PROVE = _mutations(
         "verify is content with any model",
         "if live.served != wanted or live.undecided:",
         "if False:",
-        "tests/conformance/test_convergence.py::test_the_proof_on_demand_holds_after_and_not_before",
+        "tests/studio/test_convergence.py::test_the_proof_on_demand_holds_after_and_not_before",
     ),
 )
 

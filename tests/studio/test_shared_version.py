@@ -9,7 +9,7 @@ import pytest
 from reconciler import errors
 from reconciler.emulator.messages import Response
 from reconciler.model import Action
-from tests.conformance.test_way_back import served
+from tests.studio.test_way_back import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from reconciler.engine.steps import Goal, Shared
 from reconciler.engine.survey import observe_all
 from reconciler.model import Action, Reason
 from reconciler.plan import make_plan
-from tests.conformance.test_way_back import only
 from tests.lab import Quiet
+from tests.studio.test_way_back import only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def test_a_training_that_is_tried_again_is_the_same_work(switched: Callable[...,
 
 
 def test_training_proves_and_swaps_nothing(switched: Callable[..., Lab]) -> None:
-    from tests.conformance.test_way_back import stopped_when
+    from tests.studio.test_way_back import stopped_when
 
     lab = switched()
     only(lab, "breast-cancer")

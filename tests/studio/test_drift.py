@@ -10,8 +10,8 @@ from reconciler.engine.prove import prove_all
 from reconciler.engine.survey import observe_all
 from reconciler.model import Action, HealthCode, Model
 from reconciler.plan import Prune
-from tests.conformance.test_lifecycle import SETTINGS, Fleet
 from tests.fresh import FRESH, NAME, declare, service_of
+from tests.studio.test_lifecycle import SETTINGS, Fleet
 
 if TYPE_CHECKING:
     from reconciler.model import Drift

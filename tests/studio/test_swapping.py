@@ -13,7 +13,7 @@ from reconciler.emulator import Fault
 from reconciler.engine import interpreter, train
 from reconciler.engine.prove import prove_all
 from reconciler.ledger import Ledger
-from tests.conformance.test_way_back import adopted, only, served, unanswered, want
+from tests.studio.test_way_back import adopted, only, served, unanswered, want
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 from reconciler import errors
 from reconciler.ledger import Ledger
 from reconciler.model import Action, Model
-from tests.conformance.test_way_back import only
+from tests.studio.test_way_back import only
 
 if TYPE_CHECKING:
     from collections.abc import Callable

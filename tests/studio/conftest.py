@@ -1,4 +1,4 @@
-"""Every test here runs through both doors of the emulator."""
+"""Laboratories: in this process, or through both doors of the emulator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
 @pytest.fixture(params=["in-process", "server"])
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def either_door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     made = Lab(tmp_path, door=request.param)
     yield made
     made.close()
