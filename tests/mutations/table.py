@@ -1465,6 +1465,66 @@ _CELLS = _mutations(
     ),
 )
 
+# --- applications of Ray --------------------------------------------------------------------------
+
+_RAY_LIVE = _mutations(
+    "reconciler/platforms/ray/serve_live.py",
+    (
+        "Ray: what is configured counts as served",
+        "    if seen.config is None or seen.status in (Status.RUNNING, Status.UNHEALTHY):\n",
+        "    if True:\n",
+        "tests/ray/test_serve_live.py",
+    ),
+    (
+        "Ray: an application of another environment is changed",
+        "    if other and other != mark:\n",
+        "    if False:\n",
+        "tests/ray/test_serve_live.py",
+    ),
+    (
+        "Ray: a configuration that others replaced counts as ours",
+        "    if fingerprint(seen.config) != declared:\n",
+        "    if False:\n",
+        "tests/ray/test_serve_live.py",
+    ),
+)
+_RAY_WRITES = _mutations(
+    "reconciler/platforms/ray/coalesce.py",
+    (
+        "Ray: an empty answer is believed while Serve runs",
+        "        if not reading.started and _has_controller(client):\n",
+        "        if False:\n",
+        "tests/ray/test_serve_application.py::test_an_empty_answer_of_a_dashboard_that_cannot_ask_is_unknown",
+    ),
+    (
+        "Ray: an empty list is believed at the first look",
+        "        if reading.started and not self._empty:\n",
+        "        if False:\n",
+        "tests/ray/test_serve_application.py::test_a_list_that_is_empty_while_another_client_starts_serve_is_read_again",
+    ),
+    (
+        "Ray: what the dashboard hides is sent back",
+        "        if seen.config is not None and hides(seen.config):\n",
+        "        if False:\n",
+        "tests/ray/test_serve_application.py::test_what_ray_does_not_show_is_not_sent_back",
+    ),
+    (
+        "Ray: a change that another writer replaced counts as made",
+        "        _answer(there, after)\n",
+        "        _answer(asked, after)\n",
+        "tests/ray/test_serve_application.py::test_a_change_that_another_writer_replaced_is_written_again",
+    ),
+)
+_RAY_BUILDER = _mutations(
+    "reconciler/platforms/ray/builder.py",
+    (
+        "Ray: a replica serves a file with another hash",
+        "    if found != sha256:\n",
+        "    if False:\n",
+        "tests/ray/test_builder.py",
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
     *_COMPOSE,
     *_STOPPING,
@@ -1493,4 +1553,5 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_SNAPSHOT,
     ),
     *_OUTPUTS,
+    *(*_RAY_LIVE, *_RAY_WRITES, *_RAY_BUILDER),
 )
