@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from reconciler.ci.connection import opened_on
 from reconciler.ci.github import GitHub, Object
-from reconciler.errors import RefusedError, UnreadableError
+from reconciler.console import say, write_file
+from reconciler.errors import NotFoundError, RefusedError, UnreadableError
 from reconciler.http.urls import is_loopback, named, split_url
+from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from reconciler.http.response import Response
 
@@ -42,6 +46,25 @@ class UploadedFile:
     commit: str
     branch: str
     own: bool
+
+
+def fetch(name: str, branch: str, out: Path) -> Outcome:
+    """`fetch`: 0 when the file of that name, from the newest artifact, is written."""
+    with opened_on(branch, "--branch") as (door, branch):
+        listed = artifacts(door, name)
+        kept = (a for a in listed if a.own and a.branch == branch and not a.expired)
+        found = next(kept, None)
+        if found is None:
+            raise NotFoundError(
+                f"no run of {branch} has an artifact {name} that is still kept; run the workflow "
+                "that publishes it"
+            )
+        content = files(door, found, out.name).get(out.name)
+    if content is None:
+        raise NotFoundError(f"artifact {name} of run {found.run} holds no {out.name}")
+    write_file(out, content)
+    say(f"wrote {out}, of run {found.run}")
+    return Outcome()
 
 
 def artifacts(github: GitHub, name: str) -> Iterator[UploadedFile]:

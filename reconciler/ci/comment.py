@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from reconciler.ci.github import Comment, GitHub, Pull
+    from reconciler.ci.github import GitHub, Pull
 
 PLAN_FILE = "plan.json"  # in every artifact that holds a plan
 MOST_BYTES = 64 * 1024 * 1024
@@ -177,29 +177,21 @@ def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> Outcome:
         say(f"{pull}; nothing was written")
         return Outcome()
     _check(pull, said)
-    found = _own(github, pull.number, said.mark)
+    comments = github.comments(pull.number)
+    found = github.own(one for one in comments if rendering.is_marked(one.body, said.mark))
     if not found:
         text = said.text("")
         say(f"commented: {github.create(pull.number, text).url}")
         return _shown(text, said)
     kept, *others = found
     text = said.text(kept.body)
-    if text.strip() == kept.body.replace("\r\n", "\n").strip():
+    if rendering.is_as(kept.body, text):
         say(f"shown before: {kept.url}")
     else:
         say(f"changed: {github.update(kept, text).url}")
     for other in others:
         say(f"folded: {github.update(other, rendering.superseded(other.body, said.mark)).url}")
     return _shown(text, said)
-
-
-def _own(github: GitHub, number: int, mark: str) -> list[Comment]:
-    """The comments with the mark that the owner of the token wrote; anybody can write a mark."""
-    marked = [each for each in github.comments(number) if rendering.is_marked(each.body, mark)]
-    if not marked:
-        return []
-    viewer = github.viewer()
-    return [each for each in marked if each.author == viewer]
 
 
 def _check(pull: Pull, said: _Said) -> None:

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from reconciler.ci.fit import length
-from reconciler.ci.folds import folded, short
+from reconciler.ci.folds import folded, length, short
 from reconciler.model import Action, Plan, Report
 from reconciler.render import words
 from reconciler.render.cells import counted, visible
@@ -146,6 +145,11 @@ def _mark(kind: str, plan: Plan) -> str:
     spelt = quote(plan.environment, safe="", errors="surrogatepass")
     environment = spelt.replace("-", "%2D")  # nothing ends the comment
     return f"<!-- reconciler:{kind} environment={environment} -->"
+
+
+def is_as(there: str, text: str) -> bool:
+    """Whether GitHub keeps this text: it ends lines otherwise, and cuts blanks at the ends."""
+    return there.replace("\r\n", "\n").strip() == text.strip()
 
 
 def is_marked(body: str, marked: str) -> bool:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from reconciler import __version__
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
-from reconciler.ci import issues
+from reconciler.ci.github import GitHub, Object
 from reconciler.console import say
 from reconciler.errors import ReconcilerError, RefusedError
 from reconciler.model import Plan, Reason
 
 if TYPE_CHECKING:
-    from reconciler.ci.github import GitHub
+    from reconciler.http.response import Response
     from reconciler.outcome import Outcome
 
 LABEL = "drift"
+WRITE, READ = "issues: write", "issues: read"
 
 
 def told(outcome: Outcome) -> Outcome:
@@ -36,14 +39,12 @@ def told(outcome: Outcome) -> Outcome:
 def _tell(door: GitHub, found: Plan, *, drifted: bool, sure: bool) -> None:
     """Open the issue of the environment, change it, or close it where all is well for certain."""
     mark = rendering.drift_mark(found)
-    kept = [one for one in issues.open_issues(door, LABEL) if rendering.is_marked(one.body, mark)]
-    if kept:
-        viewer = door.viewer()
-        kept = [one for one in kept if one.author == viewer]
+    labelled = open_issues(door, LABEL)
+    kept = door.own(issue for issue in labelled if rendering.is_marked(issue.body, mark))
     if not drifted:
         for one in kept if sure else ():
             why = f"In sync again, as commit {found.commit or 'unknown'} says."
-            say(f"closed: {issues.close_issue(door, one, why).url}")
+            say(f"closed: {close_issue(door, one, why).url}")
         return
     context = rendering.Context(rendering.Shown(found.digest, found.commit), __version__)
     try:
@@ -51,12 +52,68 @@ def _tell(door: GitHub, found: Plan, *, drifted: bool, sure: bool) -> None:
     except ValueError as exc:
         raise RefusedError(f"{exc}; the summary of the job has everything") from exc
     if not kept:
-        say(f"opened: {issues.open_issue(door, title, body, LABEL).url}")
+        say(f"opened: {open_issue(door, title, body, LABEL).url}")
         return
     first, *others = kept
-    if (first.title, first.body.replace("\r\n", "\n").strip()) == (title, body.strip()):
+    if first.title == title and rendering.is_as(first.body, body):
         say(f"shown before: {first.url}")
     else:
-        say(f"changed: {issues.change_issue(door, first, title=title, body=body).url}")
+        say(f"changed: {change_issue(door, first, title=title, body=body).url}")
     for other in others:
-        say(f"closed: {issues.close_issue(door, other, f'See #{first.number}.').url}")
+        say(f"closed: {close_issue(door, other, f'See #{first.number}.').url}")
+
+
+# --- issues of a repository -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Issue:
+    """An issue; `author` is the id of a user or bot, 0 of one that is gone."""
+
+    number: int
+    author: int
+    title: str
+    body: str = field(repr=False)
+    url: str = ""
+
+
+def open_issues(github: GitHub, label: str) -> list[Issue]:
+    """Every open issue with a label, the oldest first, and no pull requests."""
+    path = f"issues?labels={quote(label)}&state=open&sort=created&direction=asc"
+    what = f"looking for issues labelled {label}"
+    listed = github.pages(path, what, READ)
+    return [_issue(entry, said) for entry, said in listed if "pull_request" not in entry]
+
+
+def open_issue(github: GitHub, title: str, body: str, label: str) -> Issue:
+    """The new issue; GitHub makes the label if there is none."""
+    sent = {"title": title, "body": body, "labels": [label]}
+    said = github.ask("POST", "issues", "opening an issue", sent, 201, needs=WRITE)
+    return _issue(said.json(), said)
+
+
+def change_issue(github: GitHub, issue: Issue, **to: Any) -> Issue:
+    """The issue with another title, body or state."""
+    what = f"changing issue {issue.number}"
+    said = github.ask("PATCH", f"issues/{issue.number}", what, to, needs=WRITE)
+    return _issue(said.json(), said)
+
+
+def close_issue(github: GitHub, issue: Issue, why: str) -> Issue:
+    """The issue, closed after it says why."""
+    what = f"saying why issue {issue.number} is closed"
+    path = f"issues/{issue.number}/comments"
+    github.ask("POST", path, what, {"body": why}, 201, needs=WRITE)
+    return change_issue(github, issue, state="closed", state_reason="completed")
+
+
+def _issue(value: object, said: Response) -> Issue:
+    found = Object(value, said)
+    author = found.object("user").get("id", int) if found.maybe("user", dict, {}) else 0
+    return Issue(
+        found.get("number", int),
+        author,
+        found.get("title", str),
+        found.maybe("body", str, ""),
+        found.get("html_url", str),
+    )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _QUEUE = re.compile(r"refs/heads/gh-readonly-queue/.+/pr-([1-9][0-9]{0,9})-[0-9a-f]+")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def read_event(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def base_of_pull(event: Mapping[str, Any]) -> str:
     """The commit that a pull request or a merge queue begins at; "" for any other event."""
     base = _object(_object(event, "pull_request"), "base").get("sha")
     base = base or _object(event, "merge_group").get("base_sha")
-    return base if isinstance(base, str) and _COMMIT.fullmatch(base) else ""
+    return base if isinstance(base, str) and COMMIT.fullmatch(base) else ""
 
 
 def pull_number(event: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> int | None:

@@ -6,13 +6,13 @@ others never begins a line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from reconciler.ci.fit import length, without_middle
 from reconciler.render.cells import counted, cut, visible
 from reconciler.render.markdown import Details
 
+_TOO_MUCH = "there is more than a comment may hold"
 _MOST_CELLS = 500  # of one text
 _MOST_SHARES = 8  # where not all fit, one may take so large a part of the room
 _SMALLEST_SHARE = 1_000  # but this much
@@ -29,7 +29,11 @@ def folded(details: Sequence[Details], room: int) -> list[str]:
     if length("\n\n".join(whole)) <= room:
         return whole
     share = max(room // min(len(details), _MOST_SHARES), _SMALLEST_SHARE)
-    return without_middle([_shortened(each, share) for each in details], room, _folds_left_out)
+    return without_middle(
+        [_shortened(each, share) for each in details],
+        room,
+        lambda n: f"*The details of {n:,} more are left out: {_TOO_MUCH}.*",
+    )
 
 
 def _shortened(details: Details, room: int) -> str:
@@ -45,8 +49,34 @@ def _shortened(details: Details, room: int) -> str:
 
 
 def _left_out(count: int) -> str:
-    return f"{counted(count, 'line')} left out: there is more than a comment may hold"
+    return f"{counted(count, 'line')} left out: {_TOO_MUCH}"
 
 
-def _folds_left_out(count: int) -> str:
-    return f"*The details of {count:,} more are left out: there is more than a comment may hold.*"
+def length(text: str) -> int:
+    """UTF-16 units, the most that anybody counts a text as; half a character is one of them."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def without_middle(
+    parts: Sequence[str], room: int, note: Callable[[int], str], between: str = "\n\n"
+) -> list[str]:
+    """The parts, or as many from both ends as fit the room around a note of how many are missing.
+
+    The room counts what stands between the parts too. [] where not even the note fits.
+    """
+    gap = length(between)
+    sizes = [length(part) + gap for part in parts]
+    if sum(sizes) <= room:
+        return list(parts)
+    left = room - length(note(len(parts))) - gap
+    if left < 0:
+        return []
+    first, last, taken = 0, len(parts), [0, 0]
+    while first < last:
+        side = int(taken[1] < taken[0])
+        size = sizes[last - 1] if side else sizes[first]
+        if sum(taken) + size > left:
+            break
+        taken[side] += size
+        first, last = (first, last - 1) if side else (first + 1, last)
+    return [*parts[:first], note(last - first), *parts[last:]]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler.errors import (
     ConfigurationError,
@@ -47,6 +47,17 @@ _PERMISSION = (
 WRITE_PULLS, READ_PULLS = "pull-requests: write", "pull-requests: read"
 
 _Kind = TypeVar("_Kind")
+
+
+class Authored(Protocol):
+    """Something that a user or bot wrote."""
+
+    @property
+    def author(self) -> int:
+        """The id of the user or bot, 0 of one that is gone."""
+
+
+_Authored = TypeVar("_Authored", bound=Authored)
 
 
 @dataclass(frozen=True)
@@ -176,14 +187,20 @@ class GitHub:
         """The id of the user or bot whose token this is, as comments name their authors."""
         query = {"query": "query { viewer { databaseId } }"}
         what = "asking GitHub whose token this is"
-        said = self._send("POST", self._graphql, what, query, (200,), READ_PULLS)
+        said = self._send("POST", self.graphql, what, query, (200,), READ_PULLS)
         data = Object(said.json_object(), said).object("data")
         return data.object("viewer").get("databaseId", int)
 
     @property
-    def _graphql(self) -> str:
+    def graphql(self) -> str:
         """Beside `/api/v3` on an enterprise server, below the root on github.com."""
         return f"{self.api.rstrip('/').removesuffix('/v3')}/graphql"
+
+    def own(self, written: Iterable[_Authored]) -> list[_Authored]:
+        """What the owner of the token wrote of it; anybody can write our marks."""
+        texts = list(written)
+        viewer = self.viewer() if texts else 0
+        return [each for each in texts if each.author == viewer]
 
     def ask(
         self,

@@ -18,7 +18,7 @@ from reconciler import errors
 from reconciler.errors import ConfigurationError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from reconciler.errors import Problem
     from reconciler.outcome import Outcome
@@ -37,17 +37,12 @@ _TITLES = {
 
 def tell(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> int:
     """The exit code, after everything is said; another one if all went well but the saying."""
-    if _listens(environ):
+    if environ.get("GITHUB_ACTIONS") == "true":  # a runner reads what is printed, and obeys it
         _annotate(outcome, environ, to)
     wrong = [_summarize(outcome, environ), _put_out(outcome, environ)]
     for message in filter(None, wrong):
         print(f"error: {message}", file=to)
     return outcome.exit_code or (errors.CONFIGURATION if any(wrong) else errors.SUCCESS)
-
-
-def _listens(environ: Mapping[str, str]) -> bool:
-    """Whether a runner reads what is printed, and obeys it."""
-    return environ.get("GITHUB_ACTIONS") == "true"
 
 
 # --- errors on lines -------------------------------------------------------------------------
@@ -76,16 +71,12 @@ def error_findings(outcome: Outcome) -> list[Finding]:
 
 
 def _annotate(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> None:
-    from reconciler.ci.annotations import MOST, by_importance, error_command
+    from reconciler.ci.annotations import MOST, by_importance, changed_lines, error_command
 
     root = _root(environ)
     findings = [*error_findings(outcome), *_findings(outcome)]
     placed = [_placed(finding, root) for finding in findings]
-    changed = None
-    if len(placed) > MOST:
-        from reconciler.ci.changed import changed_lines
-
-        changed = changed_lines(environ, root)
+    changed = changed_lines(environ, root) if len(placed) > MOST else None
     for finding in by_importance(placed, changed)[:MOST]:
         print(error_command(finding), file=to)
     if len(placed) > MOST:
@@ -168,38 +159,40 @@ def _write_sarif(path: Path, found: Iterable[Finding]) -> None:
 
 def _summarize(outcome: Outcome, environ: Mapping[str, str]) -> str:
     """Add the page to the summary of the job; what went wrong with that, or ""."""
-    path = environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return ""
-    from reconciler.ci.summary import cut_markdown, page_markdown, summary_markdown
 
-    findings = [_placed(finding, _root(environ)) for finding in error_findings(outcome)]
-    text = redact(summary_markdown(page_markdown(outcome), findings))
-    try:
-        there = Path(path).stat().st_size if Path(path).exists() else 0
-        _append(path, cut_markdown(text, MOST_SUMMARY_BYTES - there))
-    except OSError as exc:
-        return f"GITHUB_STEP_SUMMARY: {path} cannot be written: {exc.strerror}; {_FIX}"
-    return ""
+    def page(there: int) -> str:
+        from reconciler.ci.summary import cut_markdown, page_markdown, summary_markdown
+
+        findings = [_placed(finding, _root(environ)) for finding in error_findings(outcome)]
+        text = redact(summary_markdown(page_markdown(outcome), findings))
+        return cut_markdown(text, MOST_SUMMARY_BYTES - there)
+
+    return _append("GITHUB_STEP_SUMMARY", page, environ)
 
 
 def _put_out(outcome: Outcome, environ: Mapping[str, str]) -> str:
     """Add the outputs of the step; what went wrong with that, or ""."""
-    path = environ.get("GITHUB_OUTPUT")
-    if not path:
+
+    def outputs(_: int) -> str:
+        from reconciler.ci.outputs import outputs_text
+
+        return outputs_text(outcome)
+
+    return _append("GITHUB_OUTPUT", outputs, environ)
+
+
+def _append(variable: str, text: Callable[[int], str], environ: Mapping[str, str]) -> str:
+    """Add a text to the file that a variable names, if it does; what went wrong, or "".
+
+    `text` is told how many bytes the file has.
+    """
+    if not (path := environ.get(variable)):
         return ""
-    from reconciler.ci.outputs import outputs_text
-
     try:
-        _append(path, outputs_text(outcome))
+        there = Path(path).stat().st_size if Path(path).exists() else 0
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text(there))
     except OSError as exc:
-        return f"GITHUB_OUTPUT: {path} cannot be written: {exc.strerror}; {_FIX}"
+        fix = "name a file that can be written, or unset the variable"
+        return f"{variable}: {path} cannot be written: {exc.strerror}; {fix}"
     return ""
-
-
-_FIX = "name a file that can be written, or unset the variable"
-
-
-def _append(path: str, text: str) -> None:
-    with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)

@@ -115,7 +115,7 @@ class _Proposal:
             say(f"opened: {made.url}")
             return
         pull = found[0]
-        if (pull.title, pull.body.replace("\r\n", "\n").strip()) == (self._title, body.strip()):
+        if pull.title == self._title and rendering.is_as(pull.body, body):
             say(f"shown before: {pull.url}")
         else:
             changed = branches.change_pull(self._door, pull, title=self._title, body=body)

@@ -18,19 +18,14 @@ def summary_markdown(document: str, findings: Sequence[Finding]) -> str:
     """All findings, and the document below."""
     if not findings:
         return document
-    items = "\n".join(_item(finding) for finding in findings)
-    return f"### {counted(len(findings), 'error')}\n\n{items}\n\n{document}"
-
-
-def _item(finding: Finding) -> str:
-    said = " ".join(finding.message.split("\n"))
-    place = f" ({escaped(_place(finding))})" if finding.source.path else ""
-    return f"- **{escaped(finding.title) or escaped(finding.rule)}**{place}: {escaped(said)}"
-
-
-def _place(finding: Finding) -> str:
-    source = finding.source
-    return str(source) if source.line else source.path
+    lines = [f"### {counted(len(findings), 'error')}", ""]
+    for finding in findings:
+        source = finding.source
+        place = str(source) if source.line else source.path
+        where = f" ({escaped(place)})" if source.path else ""
+        title, message = finding.title or finding.rule, " ".join(finding.message.split("\n"))
+        lines.append(f"- **{escaped(title)}**{where}: {escaped(message)}")
+    return "\n".join([*lines, "", document])
 
 
 def page_markdown(outcome: Outcome) -> str:

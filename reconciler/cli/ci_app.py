@@ -115,9 +115,9 @@ def fetch(
     ] = "",
 ) -> Outcome:
     """Fetch a file that a workflow published, such as a snapshot."""
-    from reconciler.ci import fetch as artifact
+    from reconciler.ci import artifacts
 
-    return log.page().deliver(artifact.fetch(name, branch, out))
+    return log.page().deliver(artifacts.fetch(name, branch, out))
 
 
 @command(ci, CODE_HOST, "reconciler ci drift-issue -e production", "drift-issue")

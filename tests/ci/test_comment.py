@@ -707,8 +707,8 @@ def test_a_token_of_nobody_changes_no_comment(github: StandIn, command: Command)
 def test_the_token_goes_nowhere_but_to_the_api(github: StandIn) -> None:
     with Http() as http:
         door = GitHub(http, "https://github.example/api/v3", "octo/endpoints", TOKEN)
-        assert door._graphql == "https://github.example/api/graphql"
-        assert door.authorization(door._graphql) == f"Bearer {TOKEN}"
+        assert door.graphql == "https://github.example/api/graphql"
+        assert door.authorization(door.graphql) == f"Bearer {TOKEN}"
         for url in ("https://github.example:8443/", "http://github.example/", "https://evil/"):
             with pytest.raises(errors.RefusedError):
                 door.authorization(url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.ci.changed import parse_diff
+from reconciler.ci.annotations import parse_diff
 
 DIFF = """\
 diff --git a/a b.yaml b/a b.yaml

@@ -24,7 +24,7 @@ from reconciler.ci.comment_text import (
     report_comment,
     superseded,
 )
-from reconciler.ci.fit import length, without_middle
+from reconciler.ci.folds import length, without_middle
 from reconciler.model import Action, Change, FieldDiff, Judgement, Plan, Report
 from reconciler.render import risk as risks
 from reconciler.render.cells import visible
