@@ -35,9 +35,11 @@ def make_codec() -> Converter:
     codec = Converter()
     for kind in _KINDS:
         codec.register_structure_hook(kind, _exactly)
-    codec.register_structure_hook(float, lambda value, _: _number(value))
-    codec.register_structure_hook(Decimal, lambda value, _: _decimal(value))
-    codec.register_structure_hook_func(_is_enum, _member)
+    codec.register_structure_hook(float, _number)
+    codec.register_structure_hook(Decimal, _decimal)
+    codec.register_structure_hook_func(
+        lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _member
+    )
     for applies, kind, said, make in (
         (is_sequence, list, "a list", homogenous_tuple_structure_factory),
         (is_mapping, dict, "an object", mapping_structure_factory),
@@ -88,10 +90,6 @@ def _exactly(value: Any, kind: type) -> Any:
     return value
 
 
-def _is_enum(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, Enum)
-
-
 def _member(value: Any, cls: type[Enum]) -> Any:
     try:
         return cls(value)
@@ -100,7 +98,7 @@ def _member(value: Any, cls: type[Enum]) -> Any:
         raise ValueError(f"{value!r} is none of {known}") from exc
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, _: object) -> float:
     if isinstance(value, str) and value in ("nan", "inf", "-inf"):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -111,7 +109,7 @@ def _number(value: Any) -> float:
         raise ValueError("is too large a number") from exc
 
 
-def _decimal(value: Any) -> Decimal:
+def _decimal(value: Any, _: object) -> Decimal:
     try:
         number = Decimal(_exactly(value, str))
     except InvalidOperation:

@@ -47,7 +47,11 @@ def error_command(finding: Finding) -> str:
         "col": str(source.column) if source.line and source.column else "",
         "title": visible(finding.title),
     }
-    told = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+    told = ",".join(
+        f"{name}={_data(value).replace(':', '%3A').replace(',', '%2C')}"
+        for name, value in properties.items()
+        if value
+    )
     message = "\n".join(visible(line) for line in finding.message.splitlines())
     return f"::error {told}::{_data(_shortened(message))}"
 
@@ -58,10 +62,6 @@ def _shortened(text: str) -> str:
 
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # --- which lines are new ----------------------------------------------------------------------

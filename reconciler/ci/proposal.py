@@ -147,19 +147,19 @@ class _Proposal:
         texts = {}
         for path, edit in files.items():
             blob = branches.content(self._door, path, head)
-            if blob is None or not _is_here(path, edit, blob):
+            root = git.top(Path(edit.path).parent)
+            is_here = edit.before == blob or (
+                blob is not None
+                and root is not None
+                and git.is_commit_of(root, path, edit.before, blob)
+            )
+            if blob is None or not is_here:
                 raise StalePlanError(
                     f"{path} is another one at the head of {self._base} ({head[:12]}) than here; "
                     "run this again on a fresh checkout"
                 )
             texts[path] = edit.on(blob.decode())
         return branches.commit(self._door, head), texts
-
-
-def _is_here(path: str, edit: Edited, blob: bytes) -> bool:
-    root = git.top(Path(edit.path).parent)
-    same = edit.before == blob
-    return same or (root is not None and git.is_commit_of(root, path, edit.before, blob))
 
 
 def _below(path: str) -> str:

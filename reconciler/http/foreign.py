@@ -35,7 +35,9 @@ def phrase_of(exc: BaseException) -> tuple[str, bool]:
     if (ours := next((c for c in causes if isinstance(c, Unexpected)), None)) is not None:
         return str(ours), ours.again
     if (tls := next((c for c in causes if isinstance(c, ssl.SSLError)), None)) is not None:
-        return f"TLS failed: {_tls_reason(tls)}", False
+        # OpenSSL's own reason names certificates and host names, never a URL.
+        reason = getattr(tls, "verify_message", "") or tls.reason or "handshake"
+        return f"TLS failed: {reason}", False
     if _any(causes, urllib3.exceptions.ProxyError):
         return "the proxy did not connect; see HTTPS_PROXY", True
     if _any(causes, gaierror, urllib3.exceptions.NameResolutionError):
@@ -70,11 +72,6 @@ def was_refused(exc: BaseException) -> bool:
 
 def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
-
-
-def _tls_reason(exc: ssl.SSLError) -> str:
-    """OpenSSL's own reason: it names certificates and host names, never a URL."""
-    return str(getattr(exc, "verify_message", "") or exc.reason or "handshake")
 
 
 def causes_of(exc: BaseException) -> Iterator[BaseException]:

@@ -122,14 +122,11 @@ class Response:
         if not self.body:
             return f"an empty body ({kind})"
         text = self.body[:_READ_FOR_SHOWING].decode("utf-8", errors="replace")
-        return f"{_kind_of(text, kind)} beginning {one_line(text, _SHOWN_CHARACTERS)!r}"
+        kind = f"an HTML page ({kind})" if _is_page(text, kind) else kind
+        return f"{kind} beginning {one_line(text, _SHOWN_CHARACTERS)!r}"
 
 
 _NOT_JSON = object()
-
-
-def _kind_of(text: str, content_type: str) -> str:
-    return f"an HTML page ({content_type})" if _is_page(text, content_type) else content_type
 
 
 def _is_page(text: str, content_type: str) -> bool:
@@ -168,7 +165,10 @@ def error_of(response: Response) -> WireError:
     if 300 <= response.status < 400:
         return _redirect(response)
     kind = _kind(response.status)
-    said = _what_was_said(response)
+    said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
+    if not said.code:
+        code = one_line(response.headers.get(response.dialect.error_code, ""), 80)
+        said = replace(said, code=code)
     words = str(said) or response.describe()
     if clock := _clock(response):
         words = f"{words.rstrip('.')}; {clock}"
@@ -232,12 +232,6 @@ def _redirect(response: Response) -> UnreadableError:
     )
 
 
-def _what_was_said(response: Response) -> _Said:
-    said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
-    code = one_line(response.headers.get(response.dialect.error_code, ""), 80)
-    return said if said.code or not code else replace(said, code=code)
-
-
 def _said_in_json(body: bytes) -> _Said | None:
     try:
         value = parse_json(body)
@@ -246,15 +240,11 @@ def _said_in_json(body: bytes) -> _Said | None:
     error = _member(value, "error") or value
     details = _member(error, "details")
     listed = details[:_SHOWN_DETAILS] if isinstance(details, list) else []
-    lines = tuple(line for line in map(_code_and_message, listed) if line)
-    codes = tuple(code for detail in listed if (code := _text(detail, "code", 80)))
-    said = _Said(_text(error, "code", 80), _text(error, "message", _SHOWN_MESSAGE), lines, codes)
+    code, *codes = (_text(each, "code", 80) for each in (error, *listed))
+    message, *more = (_text(each, "message", _SHOWN_MESSAGE) for each in (error, *listed))
+    lines = (": ".join(filter(None, pair)) for pair in zip(codes, more, strict=True))
+    said = _Said(code, message, tuple(filter(None, lines)), tuple(filter(None, codes)))
     return said if str(said) else None
-
-
-def _code_and_message(detail: object) -> str:
-    parts = (_text(detail, "code", 80), _text(detail, "message", _SHOWN_MESSAGE))
-    return ": ".join(part for part in parts if part)
 
 
 def _member(value: object, name: str) -> Any:

@@ -216,13 +216,11 @@ def _words(text: str) -> str:
     """The first line of what was said; of a chain also why each of its members failed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     members = [found for line in lines[1:] if (found := re.match(r"(\w+Credential): (.*)", line))]
-    told = [f"{name}: {_sentence(said, name)}" for name, said in (m.groups() for m in members)]
+    told = []
+    for name, words in (member.groups() for member in members):
+        first = words.removeprefix(f"{name} ").partition(". ")[0]
+        told.append(f"{name}: {one_line(first, 160).rstrip('.')}.")
     return one_line(" ".join([*lines[:1], *told]) or "no reason was given", 1000)
-
-
-def _sentence(said: str, name: str) -> str:
-    first = said.removeprefix(f"{name} ").partition(". ")[0]
-    return f"{one_line(first, 160).rstrip('.')}."
 
 
 def _quiet() -> None:
@@ -265,7 +263,9 @@ class _Transport:
 
     def send(self, request: Any, **how: Any) -> Any:
         """The answer; raises RefusedError for a host that must not have what is posted."""
-        if request.method == "POST" and not _may_be_posted(request.url):
+        there = origin(request.url)
+        is_here = there is not None and is_loopback(there[1])  # the Cloud Shell's tokens, by http
+        if request.method == "POST" and not (is_here or is_authority(request.url)):
             raise RefusedError(
                 f"signing in to Azure: the means to sign in must not go to {named(request.url)};"
                 f" only to https://{AUTHORITY}"
@@ -279,11 +279,6 @@ class _Transport:
     def sleep(self, duration: float) -> None:
         """Wait before the next try, at most as long as people would."""
         self._pause(min(duration, PAUSE_MAX_S))
-
-
-def _may_be_posted(url: str) -> bool:
-    there = origin(url)  # the Cloud Shell gives tokens by plain http on its own machine
-    return is_authority(url) or (there is not None and is_loopback(there[1]))
 
 
 def _credential(

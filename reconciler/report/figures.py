@@ -12,6 +12,7 @@ from reconciler.render.times import duration
 from reconciler.report.charts import Chart, Line, Point, svg
 from reconciler.report.overview import Figures, ModelOf, VersionOf
 
+_UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 MOST_CHARTS = 3  # metrics of one model; the table below has all
 
 
@@ -118,7 +119,8 @@ def _jobs(model: ModelOf, versions: Sequence[VersionOf], id: str) -> Figure | No
     shown = [(v, f) for v in versions if (f := v.took_s)]
     if not shown:
         return None
-    unit, in_s = _unit(max(f.middle for _, f in shown))
+    longest_s = max(f.middle for _, f in shown)
+    unit, in_s = next(each for each in _UNITS if longest_s >= 2 * each[1] or each[1] == 1.0)
     title = f"How long training {model.name} took"
     # Times are kept in whole seconds: what took less than one is shown as one, as in words.
     points = tuple(_point(v, max(f.middle, 1.0) / in_s) for v, f in shown)
@@ -127,9 +129,3 @@ def _jobs(model: ModelOf, versions: Sequence[VersionOf], id: str) -> Figure | No
     many = any(len(f.values) > 1 for _, f in shown)
     said = f"{'median of the jobs' if many else 'the job'}, in {unit}"
     return Figure(svg(chart), title, (Legend("bar", said),))
-
-
-def _unit(seconds: float) -> tuple[str, float]:
-    if seconds >= 2 * 3600:
-        return "hours", 3600.0
-    return ("minutes", 60.0) if seconds >= 120 else ("seconds", 1.0)

@@ -77,7 +77,9 @@ class Group:
 def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]:
     """The endpoints by model, what needs attention first; together no more than `most` shown."""
     by_model: dict[str, list[Endpoint]] = {}
-    for one in sorted(endpoints, key=_attention):
+    for one in sorted(
+        endpoints, key=lambda one: (FARTHEST.index(one.row.sync), one.model, one.row.address)
+    ):
         by_model.setdefault(one.model, []).append(one)
     left, found = most, []
     for model, members in by_model.items():
@@ -85,10 +87,6 @@ def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]
         left -= len(shown)
         found.append(Group(model, tuple(members), tuple(shown)))
     return found
-
-
-def _attention(one: Endpoint) -> tuple[int, str, str]:
-    return FARTHEST.index(one.row.sync), one.model, one.row.address
 
 
 # --- models --------------------------------------------------------------------------------

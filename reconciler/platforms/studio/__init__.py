@@ -95,10 +95,6 @@ def _notice(studio: Studio) -> str:
     )
 
 
-def _emulator(studio: Studio, environ: Mapping[str, str]) -> str:
-    return hosts_of(studio, environ.get(EMULATOR_VARIABLE) or None).emulator
-
-
 def _how(training: Block, environment: Environment) -> How:
     name = training.data["service"]
     services = studio_of(environment).training_services
@@ -192,5 +188,7 @@ PLATFORM = Platform(
     place=_place_of,
     notice=_notice,
     secrets=_secrets,
-    emulator=_emulator,
+    emulator=lambda studio, environ: (
+        hosts_of(studio, environ.get(EMULATOR_VARIABLE) or None).emulator
+    ),
 )

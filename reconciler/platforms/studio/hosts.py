@@ -142,7 +142,7 @@ def hosts_of(
     is not on this machine.
     """
     workspace = studio.workspace
-    region = _normal(workspace.region if workspace else studio.region)
+    region = (workspace.region if workspace else studio.region).replace(" ", "").lower()
     if studio.cloud is CloudName.EMULATOR:
         return Hosts(region, _emulator_base(emulator_url or DEFAULT_EMULATOR_URL), bound)
     if workspace and region not in REGIONS:
@@ -177,10 +177,6 @@ def _emulator_base(url: str) -> str:
             f"the emulator's URL must end after the port: {parts.scheme}://{parts.netloc}"
         )
     return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _normal(region: str) -> str:
-    return region.replace(" ", "").lower()
 
 
 def _row(region: str) -> _Region:

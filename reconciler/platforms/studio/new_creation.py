@@ -136,8 +136,10 @@ def make_creation(
         wrong = [
             *((_FILE, why) for why in _not_fit(document, definition, spec.get("asset"))),
             *_unnamed_secrets(hidden, named),
-            *_no_account(spec["create"], environment),
         ]
+        if "storageAccount" not in spec["create"] and not account_of(environment):
+            why = "storageAccount is missing; the store is in no storage account with a key"
+            wrong.append((("create",), why))
         if wrong:
             return wrong
         return _creation(definition, properties, hidden, spec["create"], environment, secret)
@@ -244,12 +246,6 @@ def _is_hidden(name: str, value: Any, *, may_be: bool) -> bool:
     return holds_secret(name) and (may_be or member(value, "value") is None)
 
 
-def _no_account(said: Mapping[str, Any], environment: Environment) -> Iterator[Misfit]:
-    if "storageAccount" not in said and not account_of(environment):
-        why = "storageAccount is missing; the store is in no storage account with a key"
-        yield ("create",), why
-
-
 def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:
     if missing := [name for name in hidden if name not in named]:
         listed = ", ".join(f'"{name}"' for name in missing)
@@ -277,7 +273,7 @@ def _creation(
     if "storageAccount" in said:
         account = said["storageAccount"]["name"]
         key = secret("create", "storageAccount", "key")
-    assert key is not None  # `_no_account` refused what is in no account
+    assert key is not None  # `make_creation` refused what is in no account
     taken = _taken(properties)
     taken["storageAccount"] = {"name": account}
     taken["commitmentPlan"] = {"id": _plan(said["commitmentPlan"], studio)}
@@ -290,7 +286,10 @@ def _creation(
     }
     secrets: list[tuple[tuple[str, ...], SecretName]] = [(("storageAccount", "key"), key)]
     for name, trail in hidden.items():
-        secrets.append(((*trail, _value_at(properties, trail)), secret("create", "secrets", name)))
+        at: Any = properties
+        for step in trail:
+            at = at[step]
+        secrets.append(((*trail, spelled(at, "value")), secret("create", "secrets", name)))
     # Members keep their order: it is the order of an input's columns (§3.3).
     return NewService(json.dumps(template, separators=(",", ":")), tuple(secrets))
 
@@ -303,13 +302,6 @@ def _taken(properties: Mapping[str, Any]) -> dict[str, Any]:
     """
     over = member(objects(properties, "diagnostics"), "expiry") is not None
     return without(properties, (*_NOT_TAKEN, "diagnostics") if over else _NOT_TAKEN)
-
-
-def _value_at(properties: Mapping[str, Any], trail: tuple[str, ...]) -> str:
-    at: Any = properties
-    for step in trail:
-        at = at[step]
-    return spelled(at, "value")
 
 
 def _plan(said: str, studio: Studio) -> str:

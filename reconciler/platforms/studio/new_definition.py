@@ -175,7 +175,11 @@ def _named(resources: Mapping[str, Any], wanted: str, *, could_be: bool) -> str 
 def _candidates(definition: Definition, resources: Mapping[str, Any]) -> list[str]:
     """The keys by the first rule of §3.4 that finds any."""
     by_name = [k for k, a in resources.items() if _name(a).endswith(MODEL_SUFFIX)]
-    by_file = [k for k, a in resources.items() if _uri_path(a).endswith(MODEL_FILE_ENDING)]
+    by_file = [
+        key
+        for key, asset in resources.items()
+        if asset_uri(asset).split("?", 1)[0].casefold().endswith(MODEL_FILE_ENDING)
+    ]
     return by_name or by_file or _feeding_a_score_model(definition, resources)
 
 
@@ -202,10 +206,6 @@ def _name(asset: Mapping[str, Any]) -> str:
 def asset_uri(asset: Mapping[str, Any]) -> str:
     """The URI of an asset as written, "" when there is none."""
     return text(objects(asset, "locationInfo"), "uri")
-
-
-def _uri_path(asset: Mapping[str, Any]) -> str:
-    return asset_uri(asset).split("?", 1)[0].casefold()
 
 
 def shown_uri(uri: str) -> str:
@@ -296,10 +296,12 @@ def _cleaned(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     encrypted = bool(member(value, "certificateThumbprint"))
+    is_account = {name.casefold() for name in value} <= {"name", "key"}  # of storage
     return {
         key: _cleaned_member(key.casefold(), item)
         for key, item in value.items()
-        if not (encrypted and key.casefold() == "value") and not _is_storage_key(value, key)
+        if not (encrypted and key.casefold() == "value")
+        and not (is_account and key.casefold() == "key")
     }
 
 
@@ -309,8 +311,3 @@ def _cleaned_member(name: str, value: Any) -> Any:
     if name == "uri" and isinstance(value, str):
         return shown_uri(value)
     return _cleaned(value)
-
-
-def _is_storage_key(parent: Mapping[str, Any], key: str) -> bool:
-    """Whether `key` is the key of a `{name, key}` storage account."""
-    return key.casefold() == "key" and {name.casefold() for name in parent} <= {"name", "key"}

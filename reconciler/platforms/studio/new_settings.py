@@ -27,11 +27,12 @@ PARTS = ("title", "description", _CONFIGURATION, _DIAGNOSTICS)  # of the propert
 def settings_of(properties: Mapping[str, Any]) -> Settings:
     """Every setting that the properties of a definition say, sorted by name."""
     diagnostics = objects(properties, _DIAGNOSTICS)
+    level = text(diagnostics, "level")
     found = {
         "title": text(properties, "title"),
         "description": text(properties, "description"),
         CALLS: _number(member(objects(properties, _CONFIGURATION), CALLS)),
-        LEVEL: _level(text(diagnostics, "level")),
+        LEVEL: next((each for each in LEVELS if each.casefold() == level.casefold()), level),
         EXPIRY: _moment(text(diagnostics, "expiry")),
     }
     return tuple(sorted(found.items()))
@@ -64,10 +65,6 @@ def _number(found: Any) -> str:
     if isinstance(found, bool) or not isinstance(found, int | str):
         raise UnreadableError(f"{CALLS} is {type(found).__name__}, not a number")
     return str(found)
-
-
-def _level(found: str) -> str:
-    return next((level for level in LEVELS if level.casefold() == found.casefold()), found)
 
 
 def _moment(found: str) -> str:

@@ -64,8 +64,8 @@ def score(http: Http, base: str, credential: Credential, probe: Probe) -> Score:
     for a probe that the service does not understand.
     """
     body = json.loads(probe.request)
-    query = "?api-version=2.0" + ("&format=swagger" if _wants_records(body) else "")
-    url = f"{base}/execute{query}"
+    wants_records = any(isinstance(value, list) for value in objects(body, "Inputs").values())
+    url = f"{base}/execute?api-version=2.0{'&format=swagger' if wants_records else ''}"
     try:
         answer = http.request("POST", url, credential=credential, json=body, what=SCORING)
     except WireError as exc:
@@ -74,11 +74,6 @@ def score(http: Http, base: str, credential: Credential, probe: Probe) -> Score:
             raise RefusedError(why) from exc
         raise
     return parse_score(answer.json_object())
-
-
-def _wants_records(body: Mapping[str, Any]) -> bool:
-    inputs = objects(body, "Inputs")
-    return any(isinstance(value, list) for value in inputs.values())
 
 
 def parse_score(answer: Mapping[str, Any]) -> Score:
