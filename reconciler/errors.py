@@ -108,7 +108,7 @@ def _listed(problems: Sequence[Problem], most: int = 1_000) -> str:
     """A line for each; nobody reads more than `most`, and a file can hold 100,000."""
     lines = [problem.text for problem in problems[:most]]
     more = len(problems) - len(lines)
-    return "\n".join([*lines, f"and {more:,} more; mend these first"] if more else lines)
+    return "\n".join([*lines, f"and {more:,} more; fix these first"] if more else lines)
 
 
 class ConfigurationError(ReconcilerError):

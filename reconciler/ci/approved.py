@@ -56,7 +56,10 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
         write_file(path, text)
         say(f"pull request {pull.number} approved plan {plan.digest}: {path}")
     if older:
-        say(f"pull requests before the last {MOST_PULLS} that were merged approve nothing")
+        say(
+            f"only the last {MOST_PULLS} merged pull requests were looked at; older ones approve "
+            "nothing"
+        )
     say(f"{counted(len(found), 'approved plan')} of {environment}")
     return Outcome()
 
@@ -138,7 +141,7 @@ def _unfit(plan: Plan, pull: Pull, environment: str) -> str:
     if plan.environment != environment:
         return f"its plan is of {plan.environment}"
     if plan.commit != pull.head:
-        return f"its plan is of commit {plan.commit or 'unknown'}, and not of its last one"
+        return f"its plan is of commit {plan.commit or 'unknown'}, not of its last commit"
     return "" if plan.id else "its plan was only printed"
 
 
@@ -153,7 +156,11 @@ def _unseen(
     mark = rendering.mark(plan)
     marked = [each for each in door.comments(pull.number) if rendering.is_marked(each.body, mark)]
     if not marked and not commented:
-        return "" if fits(plan) else f"no comment could show plan {plan.digest}, so none is on it"
+        return (
+            ""
+            if fits(plan)
+            else f"plan {plan.digest} was too long for a comment, so nobody was shown it"
+        )
     own = [comment for comment in marked if comment.author == viewer()]
     known = [shown for comment in own for shown in rendering.shown_by(comment.body)]
     whole = [each.whole for each in known if (each.plan, each.commit) == (plan.digest, plan.commit)]

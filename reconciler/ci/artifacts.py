@@ -110,7 +110,7 @@ def files(
     except UnreadableError:
         raise
     except Exception as exc:  # zipfile raises a dozen kinds for a hostile file, not all documented
-        raise UnreadableError(f"{what}: it is no zip file that can be read") from exc
+        raise UnreadableError(f"{what}: it is not a readable zip file") from exc
 
 
 def _artifact(value: object, said: Response) -> UploadedFile:
@@ -134,7 +134,7 @@ def _check(github: GitHub, place: str, what: str) -> None:
     parts, api = split_url(place), split_url(github.api)
     local = is_loopback((parts and parts.hostname) or "")
     if parts is None or (local and not is_loopback((api and api.hostname) or "")):
-        raise RefusedError(f"{what}: GitHub sends us to {named(place)}, where no artifact is")
+        raise RefusedError(f"{what}: GitHub sends us to {named(place)}, where no artifact can be")
 
 
 def _unpacked(content: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, bytes]:

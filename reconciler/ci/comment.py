@@ -58,7 +58,7 @@ def comment_on_fork(artifact: str) -> Outcome:
     with github.opened(os.environ, github.unknown_pull(os.environ, None)) as door:
         found = artifacts.artifacts_of(door, run["id"], artifact)
         if not found:
-            say(f"run {run['id']} left no artifact {artifact}, so there is nothing to comment")
+            say(f"run {run['id']} has no artifact {artifact}; nothing was commented")
             return Outcome()
         files = artifacts.files(door, found[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
         said = _Said(*_plan_of_fork(files, artifact, run))
@@ -77,7 +77,7 @@ def _plan_of_fork(
     except ValueError as exc:
         raise ConfigurationError(f"{place}: not a plan of `plan --out`: {exc}") from exc
     if not isinstance(document, Plan):
-        raise ConfigurationError(f"{place}: a report, where only a plan can be")
+        raise ConfigurationError(f"{place}: it holds a report instead of a plan")
     if document.commit != run.get("head_sha"):
         raise StalePlanError(
             f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
@@ -202,9 +202,7 @@ def _check(pull: Pull, said: _Said) -> None:
     state, shown = "merged" if pull.merged else "closed", said.shown
     what = "plan" if isinstance(said.document, Plan) else "report"
     if not pull.is_open and (what == "plan" or not pull.merged):
-        raise RefusedError(
-            f"pull request {pull.number} is {state}, so this {what} is not commented"
-        )
+        raise RefusedError(f"pull request {pull.number} is {state}, so this {what} was not posted")
     if not shown.commit:
         raise StalePlanError(
             f"the {what} is of no known commit, so it may be of another one than pull request "

@@ -195,7 +195,7 @@ def _foot(plan: Plan, context: Context) -> list[str]:
     head = f"<details><summary>Superseded: {counted(len(earlier), 'earlier plan')}</summary>"
     fold = [head, "\n".join(earlier), "</details>"] if earlier else []
     said = f"Plan {context.shown}, on {escaped(plan.cloud)}"
-    return [*fold, f"{said}, told by reconciler {escaped(context.version)}."]
+    return [*fold, f"{said}, written by reconciler {escaped(context.version)}."]
 
 
 def _how_to_apply(plan: Plan, digest: str) -> list[str]:

@@ -46,7 +46,7 @@ def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iter
 def opened_on(branch: str, option: str) -> Iterator[tuple[GitHub, str]]:
     """The repository of the job, and the branch, else the default one of its event."""
     branch = branch or default_branch(read_event(os.environ))
-    missing = [] if branch else [f"which branch is not known; pass {option} main"]
+    missing = [] if branch else [f"the branch is not known; pass {option} main"]
     with opened(os.environ, missing) as door:
         yield door, branch
 
@@ -58,7 +58,7 @@ def unknown_pull(environ: Mapping[str, str], number: int | None) -> list[str]:
     if known or environ.get("GITHUB_EVENT_NAME") == "push":
         return []
     return [
-        "which pull request is not known: GITHUB_EVENT_PATH names no event of exactly one; "
+        "the pull request is not known: the event of this job is not about exactly one; "
         "pass --pr NUMBER"
     ]
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from reconciler.render.cells import counted, cut, visible
 from reconciler.render.markdown import Details
 
-_TOO_MUCH = "there is more than a comment may hold"
+_TOO_MUCH = "the comment would be too long"
 _MOST_CELLS = 500  # of one text
 _MOST_SHARES = 8  # where not all fit, one may take so large a part of the room
 _SMALLEST_SHARE = 1_000  # but this much

@@ -169,7 +169,7 @@ class GitHub:
                 yield entry, said
             if len(listed) < PER_PAGE and 'rel="next"' not in said.headers.get("Link", ""):
                 return
-        raise UnreadableError(f"{what}: there is no end after {MOST_PAGES} pages")
+        raise UnreadableError(f"{what}: the list has more than {MOST_PAGES} pages")
 
     def create(self, number: int, body: str) -> Comment:
         """The new comment on a pull request."""
@@ -265,10 +265,10 @@ def _explained(said: Response, wait_s: float | None, needs: str) -> WireError:
     """The error in GitHub's words, with what helps."""
     error = error_of(said)
     if wait_s is not None:
-        fix = f"GitHub limits how much is asked of it; run this again in {wait_s:.0f} seconds"
+        fix = f"GitHub's rate limit was reached; run this again in {wait_s:.0f} seconds"
         return UnavailableError(f"{error.message}; {fix}", status=said.status)
     if said.status == 401:
-        fix = "GITHUB_TOKEN is not a token of this GitHub, or no longer"
+        fix = "GITHUB_TOKEN is not valid for this GitHub, or has expired"
         return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
     if said.status == 403 and b"not permitted to create" in said.body:
         fix = (

@@ -78,7 +78,7 @@ class _Proposal:
         """Close what is proposed, for the world asks for nothing new any more."""
         for pull in list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal")):
             branches.change_pull(self._door, pull, state="closed")
-            say(f"closed: {pull.url}; no version needs retraining any longer")
+            say(f"closed: {pull.url}; no version needs retraining")
 
     def write(self, edits: Sequence[Edited]) -> None:
         """Let the branch be the base and the edits, unless it is or somebody declined just that."""
@@ -91,8 +91,8 @@ class _Proposal:
             message = branches.commit(self._door, there).message
             if _TRAILER not in message:
                 raise RefusedError(
-                    f"branch {self.branch} has a commit that is not ours; merge or close its pull "
-                    "request and delete the branch"
+                    f"branch {self.branch} has a commit that this program did not make; merge or "
+                    "close its pull request and delete the branch"
                 )
             if f"{_TRAILER} {digest}" in message:
                 say(f"{self.branch} proposes it already")
@@ -129,7 +129,7 @@ class _Proposal:
         """Whether people closed a pull request that proposed the same."""
         for pull in self._door.pulls(f"state=closed&{self._query}", "looking for what was closed"):
             if not pull.merged and f"{_TRAILER} {digest}" in self._message(pull.head):
-                say(f"{pull.url} proposed the same and was closed; it is not proposed again")
+                say(f"{pull.url} proposed this and was closed; it is not proposed again")
                 self.declined = True
                 return True
         return False
@@ -155,8 +155,8 @@ class _Proposal:
             )
             if blob is None or not is_here:
                 raise StalePlanError(
-                    f"{path} is another one at the head of {self._base} ({head[:12]}) than here; "
-                    "run this again on a fresh checkout"
+                    f"{path} differs between the head of {self._base} ({head[:12]}) and this "
+                    "checkout; run this again on a fresh checkout"
                 )
             texts[path] = edit.on(blob.decode())
         return branches.commit(self._door, head), texts

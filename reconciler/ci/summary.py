@@ -11,7 +11,7 @@ from reconciler.render.findings import Finding
 from reconciler.render.markdown import escaped
 
 _FENCE = re.compile(r"(`{3,})(?:diff)?")
-_CUT = "\n*The rest is left out: there is more than a page may hold.*\n"
+_CUT = "\n*The rest is left out: the page would be too long.*\n"
 
 
 def summary_markdown(document: str, findings: Sequence[Finding]) -> str:

@@ -34,7 +34,7 @@ def chunks_of(answer: BaseHTTPResponse, method: str) -> Iterator[bytes]:
     """The body, unpacked; Unexpected for a Content-Encoding that was not asked for."""
     packed = answer.headers.get("Content-Encoding", "").strip().lower()
     if method != "HEAD" and packed not in ("", "identity", PACKED):
-        raise Unexpected("the answer is packed in a way that was not asked for")
+        raise Unexpected("the answer has an encoding that was not asked for")
     chunks = answer.stream(CHUNK_BYTES, decode_content=False)
     yield from _unpacked(chunks) if packed == PACKED else chunks
 
@@ -48,14 +48,14 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 piece = unpacking.decompress(chunk, CHUNK_BYTES)
             except zlib.error as exc:
-                raise Unexpected("the answer is no gzip, though it says so") from exc
+                raise Unexpected("the answer claims to be gzip, but is not") from exc
             content_bytes += len(piece)
             yield piece
             chunk = unpacking.unconsumed_tail
             if len(piece) < CHUNK_BYTES:
                 break
         if unpacking.unused_data or packed_bytes > 2 * content_bytes + CHUNK_BYTES:
-            raise Unexpected("the packed answer holds more than its content")
+            raise Unexpected("the packed answer contains more than its content")
     if packed_bytes and not unpacking.eof:
         raise Unexpected("the packed answer broke off")
 
@@ -87,7 +87,7 @@ class BoundedAnswer(HTTPResponse):
         if len({part.strip() for length in lengths for part in length.split(",")}) > 1:
             raise Unexpected("the answer has more than one length")
         if lengths and not (lengths[0].isascii() and lengths[0].isdecimal()):
-            raise Unexpected("the length of the answer is no number")
+            raise Unexpected("the length of the answer is not a number")
         framed_twice = bool(lengths) and "Transfer-Encoding" in self.headers
         self.will_close = self.will_close or interim or framed_twice
 
@@ -129,7 +129,7 @@ class _Heard(io.RawIOBase):
         except TimeoutError as exc:
             if not late:
                 raise
-            raise Unexpected("the answer did not end in time", again=False) from exc
+            raise Unexpected("the answer took too long", again=False) from exc
         self._came += came or 0
         return came
 
@@ -158,7 +158,7 @@ class _Reader(io.BufferedReader):
         line = super().readline(most)
         self._line_bytes += len(line)
         if self._line_bytes >= _HEAD_BYTES:
-            raise Unexpected("the head of the answer has no end")
+            raise Unexpected("the headers of the answer are too long")
         return line
 
     def read(self, size: int | None = -1) -> bytes:

@@ -65,7 +65,7 @@ def _problem(name: SecretName, environ: Mapping[str, str]) -> Problem | None:
 
 
 def unsendable(variable: str, value: str) -> str:
-    """Why a variable's value can stand in no header, with the fix; "" when it can."""
+    """Why a variable's value cannot be sent in a header, with the fix; "" when it can."""
     if value.isascii() and value.isprintable() and value == value.strip():
         return ""
     return (

@@ -167,7 +167,7 @@ def proxy_of(url: str) -> str:
     match = _PROXY.fullmatch(proxy)
     if match is None or int(match["port"] or 0) > 65535:
         raise ConfigurationError(
-            f"environment variable {variable} is no URL of a proxy; write http://HOST:PORT"
+            f"environment variable {variable} is not the URL of a proxy; write http://HOST:PORT"
         )
     if (match["scheme"] or "").lower().startswith("socks") and find_spec("socks") is None:
         raise ConfigurationError(

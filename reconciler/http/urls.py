@@ -68,5 +68,5 @@ def path_part(name: str, what: str) -> str:
 def path_id(ident: str, what: str) -> str:
     """An id that a service handed out, as one part of a path; UnreadableError for what is none."""
     if not _ID.fullmatch(ident):
-        raise UnreadableError(f"{what} is {printable(ident)[:100]!r}, which is no id")
+        raise UnreadableError(f"{what} is {printable(ident)[:100]!r}, which is not an id")
     return ident

@@ -191,7 +191,9 @@ class Lock:
             if self._is_dead(first):
                 return self._end(first)
             if self.stopping():
-                raise StoppedError("the run was asked to stop before it saw whether the lock ends")
+                raise StoppedError(
+                    "the run was asked to stop before it knew whether the lock's holder is alive"
+                )
             self.clock.wait(LOOK_S)
             if (seen := self._look()) is None or not seen.is_held:
                 return True
@@ -343,7 +345,7 @@ class Lock:
             except ConflictError as exc:
                 self._lose(exc.message)
             except ReconcilerError as exc:  # a folder may be gone for a moment, too
-                log.warning("the lock could not be renewed, trying again: %s", exc.message)
+                log.warning("the lock could not be renewed; trying again: %s", exc.message)
             else:
                 self._renewed = asked_at
 
@@ -379,7 +381,7 @@ class Lock:
         try:
             self._swap({**self._record, "nonce": ""})
         except ReconcilerError as exc:
-            log.warning("the lock could not be released, it ends by itself: %s", exc.message)
+            log.warning("the lock could not be released; it expires by itself: %s", exc.message)
 
 
 def seen_in(content: bytes, etag: str) -> Seen:
@@ -397,4 +399,8 @@ def _lost_to(seen: Seen | None) -> str:
         return "its record was deleted"
     if isinstance(broken := seen.document.get("broken"), Mapping):
         return f"{broken.get('by') or 'somebody'} broke it: {broken.get('why')}"
-    return f"it is locked by {seen}" if seen.is_held else "another run saw that nobody renewed it"
+    return (
+        f"it is locked by {seen}"
+        if seen.is_held
+        else "another run took it, because it had not been renewed"
+    )

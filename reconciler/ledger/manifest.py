@@ -137,7 +137,7 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
     check_moments(stamps, name)
     metrics = manifest.evaluation.metrics if manifest.evaluation else {}
     if not all(map(math.isfinite, metrics.values())):
-        raise UnreadableError(f"{name} in the store is damaged: a metric is no finite number")
+        raise UnreadableError(f"{name} in the store is damaged: a metric is not a finite number")
     return manifest
 
 
@@ -154,7 +154,7 @@ def read_document(
             raise ValueError("it is no JSON object")
         for name, value in {"schema": schema, **known}.items():
             if (other := document.get(name)) != value:
-                raise ValueError(f"it is of another {name}: {other!r}, not {value!r}")
+                raise ValueError(f"its {name} is {other!r}, not {value!r}")
         return read(CODEC, kind, document, "it")
     except ValueError as exc:
         raise UnreadableError(f"{what} in the store is damaged: {exc}") from exc
@@ -164,7 +164,7 @@ def check_moments(stamps: Iterable[str], what: str) -> None:
     """UnreadableError unless each is a moment as we write it."""
     for stamp in stamps:
         if not _STAMP.fullmatch(stamp):
-            raise UnreadableError(f"{what} in the store is damaged: {stamp!r} is no moment")
+            raise UnreadableError(f"{what} in the store is damaged: {stamp!r} is not a timestamp")
 
 
 def _moment(stamp: str) -> datetime.datetime:

@@ -88,7 +88,7 @@ def missing_id_token(environ: Mapping[str, str]) -> str:
     """Why there is no ID token and which line is missing where; both variables are set or none."""
     unset = f"{ID_TOKEN_URL} and {ID_TOKEN_TOKEN} are not set"
     if environ.get("GITHUB_ACTIONS") != "true":
-        return f"{unset}: this is no job of GitHub Actions; use --auth azure-cli here"
+        return f"{unset}: this is not a job of GitHub Actions; use --auth azure-cli here"
     # octo/repo/.github/workflows/plan.yml@refs/heads/main
     path = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].partition("/.github/")[2]
     where = one_line(f".github/{path}", 200) if path else "the workflow"

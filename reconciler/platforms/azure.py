@@ -154,7 +154,7 @@ def _wrong(auth: Auth, environ: Mapping[str, str]) -> Iterator[str]:
             fix = "export it or add it to the CI secrets"
             yield f"environment variable {variable} is not set; {fix}"
         elif variable == "AZURE_TENANT_ID" and not _TENANT.fullmatch(value):  # it stands in a URL
-            yield f"AZURE_TENANT_ID is {one_line(value, 60)}, which is no tenant; write its id"
+            yield f"AZURE_TENANT_ID is {one_line(value, 60)}, which is not a tenant; write its id"
     if auth is Auth.GITHUB_OIDC and not (environ.get(ID_TOKEN_URL) and environ.get(ID_TOKEN_TOKEN)):
         yield missing_id_token(environ)
 
@@ -181,9 +181,9 @@ def _unusable(token: Token) -> str:
     if not isinstance(value, str) or not value or len(value) > MAX_TOKEN_CHARACTERS:
         return "the answer holds no access token"
     if not (value.isascii() and value.isprintable()) or " " in value:
-        return "the access token of the answer can stand in no header"
+        return "the access token of the answer cannot be sent in a header"
     if token.expires_on <= time.time():
-        return "the access token of the answer has expired already; see this machine's clock"
+        return "the access token of the answer has expired already; check this machine's clock"
     return ""
 
 

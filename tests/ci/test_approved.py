@@ -215,7 +215,7 @@ def test_a_plan_that_no_comment_could_show_needs_one_that_does(
     github.comments[7].clear()
     ran = approved(command)
     assert (ran.code, written()) == (errors.SUCCESS, [])
-    assert f"approves nothing: no comment could show plan {plan.digest}" in ran.err
+    assert f"approves nothing: plan {plan.digest} was too long for a comment" in ran.err
 
 
 # --- beyond one page -------------------------------------------------------------------------------
@@ -253,7 +253,10 @@ def test_those_that_were_merged_last_approve_and_that_there_are_older_ones_is_sa
         github.pulls[number]["updated_at"] = "2026-11-27T12:00:00Z"
     ran = approved(command)
     assert written() == ["00000007.json"]
-    assert f"pull requests before the last {MOST_PULLS} that were merged approve nothing" in ran.err
+    assert (
+        f"only the last {MOST_PULLS} merged pull requests were looked at; older ones approve nothing"
+        in ran.err
+    )
 
 
 def test_a_merged_pull_request_without_a_plan_is_named(github: StandIn, command: Command) -> None:
@@ -268,7 +271,7 @@ def test_a_listing_without_an_end_is_an_error(github: StandIn, command: Command)
     github.instead = [Answer(200, pulls)] * 200
     ran = approved(command)
     assert ran.code == errors.ERROR
-    assert "there is no end after 100 pages" in ran.err
+    assert "the list has more than 100 pages" in ran.err
     assert len(github.asked) == 100
 
 
@@ -305,8 +308,8 @@ def with_forecasts(seconds: float) -> str:
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"fork": True}, "its plan is of a fork"),
     ({"expired": True}, "its plan has expired"),
-    ({"content": b"<html>"}, "it is no zip file that can be read"),
-    ({"content": b""}, "it is no zip file that can be read"),
+    ({"content": b"<html>"}, "it is not a readable zip file"),
+    ({"content": b""}, "it is not a readable zip file"),
     ({"content": zipped(other="{}")}, "its artifact holds no plan.json"),
     ({"content": zipped(plan="{")}, "not JSON"),
     ({"content": zipped(plan=b"\xff")}, "can't decode"),
@@ -314,15 +317,15 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"content": BOMB}, "plan.json is larger than 64 MiB"),
     ({"content": packed(zipfile.ZIP_BZIP2)}, "plan.json is neither stored nor deflated"),
     ({"content": packed(zipfile.ZIP_LZMA)}, "neither stored nor deflated"),
-    ({"content": damaged(8, b"\1")}, "it is no zip file that can be read"),  # encrypted
+    ({"content": damaged(8, b"\1")}, "it is not a readable zip file"),  # encrypted
     ({"content": damaged(10, b"\x63")}, "neither stored nor deflated"),
-    ({"content": damaged(42, b"\xff\xff\xff\x7f")}, "it is no zip file that can be read"),
+    ({"content": damaged(42, b"\xff\xff\xff\x7f")}, "it is not a readable zip file"),
     ({"content": zipped(plan=with_forecasts(1.7e308))}, "is no forecast"),
     ({"content": zipped(**{f"f{n}": "" for n in range(200)})}, "more than 100 files"),
     ({"size": 1 << 40}, "it is larger than 64 MiB"),
     (
         {"content": zipped(plan=render.plan_json(replace(PLAN, commit="c" * 40)))},
-        "and not of its last one",
+        "not of its last commit",
     ),
     ({"content": zipped(plan=render.plan_json(replace(PLAN, id="")))}, "was only printed"),
     (

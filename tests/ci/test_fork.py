@@ -92,7 +92,7 @@ def test_a_run_that_left_nothing_is_no_error(github: StandIn, command: Command) 
     left(github, run=RUN + 1)
     ran = shown(command)
     assert ran.code == errors.SUCCESS
-    assert "so there is nothing to comment" in ran.err
+    assert "nothing was commented" in ran.err
     assert github.writes == []
 
 
@@ -101,7 +101,7 @@ def told_of(report: Report) -> str:
 
 
 LYING: list[tuple[bytes, int, str]] = [
-    (b"<html>", errors.ERROR, "no zip file that can be read"),
+    (b"<html>", errors.ERROR, "not a readable zip file"),
     (BOMB, errors.ERROR, "larger than 16 MiB"),
     (packed(zipfile.ZIP_LZMA), errors.ERROR, "neither stored nor deflated"),
     (zipped(plan=with_forecasts(1.7e308)), errors.CONFIGURATION, "is no forecast"),
@@ -115,7 +115,7 @@ LYING: list[tuple[bytes, int, str]] = [
         "not of the run's",
     ),
     (zipped(plan=render.plan_json(replace(PLAN, commit=""))), errors.STALE, "of commit unknown"),
-    (zipped(plan=told_of(Report(PLAN))), errors.CONFIGURATION, "where only a plan can be"),
+    (zipped(plan=told_of(Report(PLAN))), errors.CONFIGURATION, "a report instead of a plan"),
     (
         zipped(plan=render.plan_json(PLAN).replace('"BIND"', '"NOOP"')),
         errors.CONFIGURATION,

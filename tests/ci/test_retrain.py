@@ -312,7 +312,7 @@ def test_a_pull_request_is_opened_kept_and_closed(
     CANCER.write_text(before.replace("2026-10", "2026-12"))
     push(Path.cwd())
     ran = command(*PULL)
-    assert "no version needs retraining any longer" in ran.err
+    assert "no version needs retraining" in ran.err
     assert github.pulls[number]["state"] == "closed"
 
 
@@ -346,7 +346,7 @@ def test_a_checkout_that_is_not_the_head_of_main_proposes_nothing(
     lab.edit("breast-cancer.yaml", "# request changes.", "# request changes. Here only.")
     ran = command(*PULL)
     assert (ran.code, github.writes) == (errors.STALE, [])
-    assert "is another one at the head of main" in ran.err
+    assert "differs between the head of main" in ran.err
 
 
 def test_a_checkout_whose_line_ends_git_converts_proposes_what_the_repository_has(

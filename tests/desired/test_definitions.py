@@ -65,14 +65,14 @@ def at(uri: str, credentials: str = "") -> dict[str, Any]:
 
 
 READ_ONLY = (
-    "readOnly is true, and such a service could never be given another model; take readOnly out"
+    "readOnly is true, and the model of such a service can never be replaced; take readOnly out"
 )
-NO_ASSETS = "it has no assets; export the definition again, with the parts that lie in a blob"
+NO_ASSETS = "it has no assets; export the definition again with the parts that are kept in a blob"
 LEAK = (
     "holds what looks like a secret; take it out, renew it, and name it in spec.create by env:NAME"
 )
 KEYS = (
-    "it holds keys, which are secrets; take them out, renew them, and name the storage account's "
+    "it contains keys, which are secrets; remove them, renew them, and name the storage account's "
     "in spec.create"
 )
 CREDENTIALS = (

@@ -355,4 +355,4 @@ def test_of_very_many_problems_the_first_are_listed_and_the_rest_counted(root: P
     assert told == [str(each) for each in caught.value.problems[:1_000]]
     left = len(caught.value.problems) - 1_000
     assert left >= 50
-    assert more == f"and {left} more; mend these first"
+    assert more == f"and {left} more; fix these first"

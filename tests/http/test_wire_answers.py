@@ -131,7 +131,7 @@ def test_a_length_that_is_no_number_is_refused(client: Http, length: str) -> Non
     sent = f'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"/a"'
     with (
         closing(RawServer(lambda _, send: send(sent.encode()))) as server,
-        pytest.raises(WireError, match="the length of the answer is no number"),
+        pytest.raises(WireError, match="the length of the answer is not a number"),
     ):
         client.request("GET", f"{server.url}/a")
 
@@ -235,14 +235,14 @@ def test_an_answer_must_end_in_time(
     reply: Callable[[str, Send], None], error: type[WireError]
 ) -> None:
     with closing(RawServer(reply)) as server, Http(timeout_s=(1.0, 0.6), backoff_s=0) as http:
-        with pytest.raises(error, match="did not end in time"):
+        with pytest.raises(error, match="took too long"):
             http.request("GET", server.url)
         assert len(server.asked) == 1  # trying again would only take longer
 
 
 @pytest.mark.parametrize("part", [b"HTTP/1.1 100 Continue\r\n\r\n", HINT])
 def test_interim_answers_without_end_are_an_error(part: bytes) -> None:
-    error = pytest.raises(UnreachableError, match="head of the answer has no end")
+    error = pytest.raises(UnreachableError, match="headers of the answer are too long")
     with closing(RawServer(endlessly(part * 100))) as server, Http(retries=0) as http, error:
         http.request("GET", server.url)
 
@@ -321,7 +321,7 @@ def test_a_large_answer_may_take_its_time() -> None:
 def test_a_packing_that_was_not_asked_for_is_refused(client: Http, encoding: str) -> None:
     body = answer(zlib.compress(b"{}"), f"Content-Encoding: {encoding}")
     with closing(RawServer(lambda _, send: send(body))) as server:
-        with pytest.raises(UnreadableError, match="packed in a way that was not asked for"):
+        with pytest.raises(UnreadableError, match="an encoding that was not asked for"):
             client.request("GET", server.url)
         assert b"Accept-Encoding: gzip\r\n" in server.heads[0] + b"\r\n"
 

@@ -50,6 +50,6 @@ def test_another_commit_is_not_believed(github: GitHub, stand_in: StandIn) -> No
 
 
 def test_a_commit_that_is_no_id_is_never_asked_for(github: GitHub, stand_in: StandIn) -> None:
-    with pytest.raises(UnreadableError, match="which is no id"):
+    with pytest.raises(UnreadableError, match="which is not an id"):
         branches.commit(github, "../../../user")
     assert stand_in.heard == []

@@ -470,7 +470,7 @@ def test_a_proxy_is_used_but_never_for_this_machine(
 
 
 SOCKS = "names a SOCKS proxy, for which PySocks is not installed"
-NO_URL = r"is no URL of a proxy; write http://HOST:PORT"
+NO_URL = r"is not the URL of a proxy; write http://HOST:PORT"
 
 
 @pytest.mark.parametrize(

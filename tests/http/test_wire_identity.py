@@ -532,7 +532,7 @@ def test_a_missing_permission_of_an_unnamed_job_still_names_the_line(http: Http)
 
 def test_github_oidc_elsewhere_says_what_to_use_instead(http: Http) -> None:
     (line,) = missing(http, Auth.GITHUB_OIDC, APP)
-    assert line.endswith("this is no job of GitHub Actions; use --auth azure-cli here")
+    assert line.endswith("this is not a job of GitHub Actions; use --auth azure-cli here")
 
 
 def test_a_secret_that_no_header_can_carry_is_named(http: Http, environ: dict[str, str]) -> None:

@@ -1020,7 +1020,7 @@ _BOUNDS = _mutations(
     ),
     (
         "an answer may be packed as the service likes",
-        'raise Unexpected("the answer is packed in a way that was not asked for")',
+        'raise Unexpected("the answer has an encoding that was not asked for")',
         "pass",
         "tests/http/test_wire_answers.py::test_a_packing_that_was_not_asked_for_is_refused",
     ),

@@ -145,7 +145,7 @@ def test_a_cut_page_keeps_what_stands_first_and_says_that_it_is_cut() -> None:
     page = "## local\n\n" + "- x\n" * 1_000
     short = cut_markdown(page, 500)
     assert short.startswith("## local\n\n- x\n")
-    assert short.endswith("*The rest is left out: there is more than a page may hold.*\n")
+    assert short.endswith("*The rest is left out: the page would be too long.*\n")
 
 
 def test_what_is_wrong_is_escaped_and_stands_above_the_document() -> None:

@@ -169,11 +169,11 @@ def test_what_is_no_id_of_a_job_never_becomes_a_part_of_a_path(job: str) -> None
     http = Handing(job)
     service = SimpleNamespace(name="t", url="https://ussouthcentral.services.azureml.net/x")
     jobs = BatchExecution(http, Hosts(""), service, "a-key-of-a-test")  # type: ignore[arg-type]
-    with pytest.raises(UnreadableError, match=r"no id|no job id"):
+    with pytest.raises(UnreadableError, match=r"not an id|no job id"):
         jobs.prepare(ORDER)
     http.asked.clear()
     for ask in (jobs.look, lambda one: jobs.start(one, ORDER), jobs.cancel):
-        with pytest.raises(UnreadableError, match="which is no id"):
+        with pytest.raises(UnreadableError, match="which is not an id"):
             ask(job)
     assert http.asked == []
 

@@ -124,7 +124,7 @@ def test_a_model_that_is_at_no_plain_url_is_shown_without_a_password() -> None:
 @pytest.mark.parametrize("ident", ["../../x", "..", "a/b", "a?b#c", "%2e%2e"])
 def test_an_id_of_a_service_that_is_none_never_becomes_a_part_of_a_path(ident: str) -> None:
     reads = Reads(SimpleNamespace(request=None), "https://h/workspaces/w/webservices", None)  # type: ignore[arg-type]
-    with pytest.raises(UnreadableError, match="which is no id"):
+    with pytest.raises(UnreadableError, match="which is not an id"):
         reads.endpoints({"Id": ident, "Name": "n"})
 
 

@@ -160,7 +160,7 @@ def test_a_metric_that_is_no_number(lab: Lab) -> None:
     assert entry.manifest.evaluation is not None
     evaluation = replace(entry.manifest.evaluation, metrics={"AUC": math.nan})
     damaged = manifest_json(replace(entry.manifest, evaluation=evaluation))
-    with pytest.raises(UnreadableError, match="a metric is no finite number"):
+    with pytest.raises(UnreadableError, match="a metric is not a finite number"):
         parse_manifest(damaged, f"{version.folder}/manifest.json")
 
 

@@ -224,7 +224,7 @@ def test_a_service_that_changes_no_settings_is_told_and_keeps_its_model(
     model, fleet.endpoint.max_calls = fleet.endpoint.model, 7
     report = fleet.apply()
     (failure,) = [f for f in report.failures if f.exit_code == errors.REFUSED]
-    assert "the service refuses it" in failure.message
+    assert "the service refused this" in failure.message
     assert fleet.endpoint.model == model
 
 

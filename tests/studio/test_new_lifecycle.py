@@ -387,7 +387,7 @@ def test_a_list_that_never_ends_is_an_error(make: Callable[..., Lab]) -> None:
             link = f"{lab.url}{where}?page={next(numbers)}"
             return Response(200, Headers({}), f'{{"value": [], "nextLink": "{link}"}}'.encode())
 
-    with pytest.raises(UnreadableError, match="listing X: there is no end after 1,000 pages"):
+    with pytest.raises(UnreadableError, match="listing X: the list has more than 1,000 pages"):
         read_list(Endless(), None, lab.url, "listing X")  # type: ignore[arg-type]
 
 

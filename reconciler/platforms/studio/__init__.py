@@ -113,7 +113,7 @@ def _how(training: Block, environment: Environment) -> How:
 def _training_problems(training: Block) -> Iterator[Problem]:
     ports = training.data["outputs"]
     if ports.get("metrics") == ports["model"]:
-        why = "the port of the model; the metrics come from another one"
+        why = "this is the model's port; name the port of the metrics"
         yield training.problem(why, "outputs", "metrics")
 
 
@@ -167,7 +167,7 @@ def _expiry_problems(spec: Block, today: date | None) -> Iterator[Problem]:
     try:
         day = datetime.fromisoformat(said).date()
         over = today is not None and day < today
-        why = "it is over; write a time to come, or take it out" if over else ""
+        why = "this date has passed; write a later one, or remove it" if over else ""
     except ValueError:
         why = "no such day; correct it"
     if why:

@@ -135,7 +135,7 @@ def parse_job(document: Mapping[str, Any]) -> Job:
     code = document.get("StatusCode")
     state = _STATES.get(str(code).strip().casefold()) if isinstance(code, str | int) else None
     if state is None or isinstance(code, bool):
-        raise UnreadableError(f"the job's StatusCode is {code!r}, which is no documented state")
+        raise UnreadableError(f"the job's StatusCode is {code!r}, which is not a documented state")
     details = document.get("Details")
     if state is JobState.FINISHED:
         return _finished(document.get("Results"))

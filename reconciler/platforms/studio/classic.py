@@ -77,8 +77,8 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress
     settings = spec.get("settings", {})
     if "maxConcurrentCalls" in settings and settings.get("throttleLevel") != "High":
         raise ValueError(
-            "settings.maxConcurrentCalls needs throttleLevel: High beside it; a Low endpoint has "
-            "always 4 concurrent calls"
+            "settings.maxConcurrentCalls needs throttleLevel: High; an endpoint with Low always "
+            "has 4 concurrent calls"
         )
     return ClassicAddress(workspace.id, spec["webService"], spec["endpoint"])
 
@@ -150,7 +150,7 @@ class ClassicEndpoints(Target):
             return missing
         found = self._reads.endpoints_by(service, where.service)
         if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):
-            raise UnreadableError(f"{where} is not found, though the service lists it; look again")
+            raise UnreadableError(f"{where} is not found, though the service lists it; plan again")
         refusal = None if binding.absent else no_creation(service, found, binding)
         return replace(missing, refusal=refusal)
 
@@ -187,7 +187,7 @@ class ClassicEndpoints(Target):
         with contextlib.suppress(NotFoundError):
             if _mark_of(self._reads.endpoint(service, where)).is_of(self._mark):
                 return ""
-            raise RefusedError(f"{where}: it was created meanwhile; plan again")
+            raise RefusedError(f"{where}: somebody else has created it since; plan again")
         owned = dict(binding.settings)
         new = Described(owned.get("description", ""), Mark(self._mark, binding.protect))
         throttle = owned.get("throttleLevel", "Low")
@@ -277,7 +277,7 @@ class ClassicEndpoints(Target):
             self._write("PUT", service, where, "writing", body)
         except (RejectedError, ConflictError) as exc:
             raise RefusedError(
-                f"{where}: the service refuses it: {exc.message}; a free workspace has at most 3 "
+                f"{where}: the service refused this: {exc.message}; a free workspace has at most 3 "
                 "endpoints per web service, all of them with throttleLevel: Low"
             ) from exc
 

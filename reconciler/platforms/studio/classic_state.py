@@ -162,7 +162,8 @@ def no_creation(
 ) -> Refusal | None:
     """Why a new endpoint of the service could not be made, or not be bound; None where it can."""
     if len(endpoints) >= MOST_ENDPOINTS:
-        why = f"the service has {MOST_ENDPOINTS:,} endpoints, and it takes no more; deploy another"
+        most = f"{MOST_ENDPOINTS:,} endpoints, the most it can have"
+        why = f"the service has {most}; deploy another service"
         return Refusal(Refused.TOO_MANY_ENDPOINTS, why)
     default = next((one for one in endpoints if _is_default(service, one)), None)
     if default is None or member(default, "Resources") is None:

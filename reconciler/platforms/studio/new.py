@@ -163,7 +163,7 @@ class WebServices(Target):
         second try could meet what somebody else made after the first.
         """
         if self._definition(binding.address) is not None:
-            raise ConflictError(f"{binding.address} is there by now; it is not overwritten")
+            raise ConflictError(f"{binding.address} already exists; it was not overwritten")
         answer = self._ask(
             "PUT",
             binding.address,
@@ -239,8 +239,8 @@ class WebServices(Target):
         if operation not in self._hosts.arm_origins:
             raise UnreadableError(
                 f"the write was accepted, but its operation is said to be at {named(operation)}, "
-                "where no token of Azure Resource Manager may go; plan again: the service itself "
-                "shows how it ended"
+                "which must not get a token of Azure Resource Manager; plan again: the service "
+                "itself shows how it ended"
             )
         answer = self._http.request(
             "GET", operation, credential=self._token, what="reading the operation"

@@ -32,9 +32,11 @@ def read_list(http: Http, credential: Credential, url: str, what: str) -> list[d
     firsts: set[str] = set()
     while url:
         if url in seen:
-            raise UnreadableError(f"{what}: page {len(seen):,} leads back to one that was read")
+            raise UnreadableError(
+                f"{what}: page {len(seen):,} leads back to a page that was already read"
+            )
         if len(seen) >= MOST_PAGES:
-            raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
+            raise UnreadableError(f"{what}: the list has more than {MOST_PAGES:,} pages")
         seen.add(url)
         answer = http.request("GET", url, credential=credential, what=what)
         page = answer.json_object()
@@ -43,7 +45,7 @@ def read_list(http: Http, credential: Credential, url: str, what: str) -> list[d
             raise answer.unreadable('a page with a list "value" of objects')
         first = text(items[0], "id") if items else ""
         if first in firsts:
-            raise UnreadableError(f"{what}: page {len(seen):,} is one that was read before")
+            raise UnreadableError(f"{what}: page {len(seen):,} repeats an earlier page")
         firsts.update(filter(None, [first]))
         found.extend(items)
         url = text(page, "nextLink")

@@ -184,16 +184,16 @@ def _not_fit(
     if kind.casefold() != "graph":
         yield f'its packageType is "{kind}"; only a Graph can be created'
     if not definition.assets:
-        yield "it has no assets; export the definition again, with the parts that lie in a blob"
+        yield "it has no assets; export the definition again with the parts that are kept in a blob"
         return
     if definition.read_only:
         yield (
-            "readOnly is true, and such a service could never be given another model; "
+            "readOnly is true, and the model of such a service can never be replaced; "
             "take readOnly out"
         )
     if member(properties, "keys") or text(objects(properties, "storageAccount"), "key"):
         yield (
-            "it holds keys, which are secrets; take them out, renew them, and name the storage "
+            "it contains keys, which are secrets; remove them, renew them, and name the storage "
             "account's in spec.create"
         )
     key = find_model_asset(definition, asset)

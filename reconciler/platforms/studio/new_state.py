@@ -72,7 +72,7 @@ def _health(definition: Definition) -> Health:
     """§3.3: provisioningState is Unknown, Provisioning, Succeeded or Failed; exports omit it."""
     match definition.provisioning_state.casefold():
         case "provisioning":
-            return Health(HealthCode.PROGRESSING, "an update of the service is under way")
+            return Health(HealthCode.PROGRESSING, "the service is being updated")
         case "failed":
             return Health(HealthCode.DEGRADED, "the last update of the service failed")
         case "unknown":
@@ -104,7 +104,7 @@ def _never_created() -> Refusal:
     """A creation that failed leaves a service without a graph, which nothing can be bound to."""
     why = (
         "its creation failed and left it without a definition; write `state: absent` below spec "
-        "and apply, which deletes it; then mend what failed, and take that out again"
+        "and apply, which deletes it; then fix the cause and remove that line again"
     )
     return Refusal(Refused.CREATION_FAILED, why)
 
@@ -112,7 +112,7 @@ def _never_created() -> Refusal:
 def _unwritable(definition: Definition, model: str) -> Refusal | None:
     if definition.read_only:
         why = (
-            "the service is readOnly, which the platform never takes back: it can only be "
+            "the service is readOnly, which the platform cannot undo: it can only be "
             "removed; deploy a new service and bind that"
         )
         return Refusal(Refused.READ_ONLY, why, flag="readOnly")

@@ -95,7 +95,7 @@ def parse_score(answer: Mapping[str, Any]) -> Score:
 
 def _from_records(records: list[Any]) -> Score:
     if not records or not all(isinstance(record, dict) for record in records):
-        raise UnreadableError("the scoring answer holds no records")
+        raise UnreadableError("the scoring answer has no records")
     columns = tuple(map(str, records[0]))
     if any(tuple(map(str, record)) != columns for record in records):
         raise UnreadableError("the records of the scoring answer differ in their columns")
