@@ -189,7 +189,7 @@ def test_a_renewal_whose_answer_was_lost_is_known_again(
 def test_a_dead_rival_is_ended_and_hears_of_it(lab: Lab, store: Any, dead: str, alive: str) -> None:
     rival = left(lab, store, shard=dead)
     enter(lock_of(lab, store, shard=alive), timeout_s=90)
-    with pytest.raises(ConflictError, match="another run took it, because it had not been renewed"):
+    with pytest.raises(ConflictError, match="another run found it expired"):
         renewing(rival)()
 
 
