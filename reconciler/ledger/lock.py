@@ -191,9 +191,7 @@ class Lock:
             if self._is_dead(first):
                 return self._end(first)
             if self.stopping():
-                raise StoppedError(
-                    "the run was asked to stop before it knew if the holder is alive"
-                )
+                raise StoppedError("the run was asked to stop; the lock was left as it is")
             self.clock.wait(LOOK_S)
             if (seen := self._look()) is None or not seen.is_held:
                 return True
@@ -399,4 +397,4 @@ def _lost_to(seen: Seen | None) -> str:
         return "its record was deleted"
     if isinstance(broken := seen.document.get("broken"), Mapping):
         return f"{broken.get('by') or 'somebody'} broke it: {broken.get('why')}"
-    return f"it is locked by {seen}" if seen.is_held else "another run took it: it was not renewed"
+    return f"it is locked by {seen}" if seen.is_held else "another run found it expired"
