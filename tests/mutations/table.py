@@ -1533,10 +1533,54 @@ _RAY_BUILDER = _mutations(
     ),
 )
 
+_RAY = [
+    *_mutations(
+        "reconciler/platforms/ray/jobs.py",
+        (
+            "a job is submitted again whose answer was lost",
+            "            if self._asked(client, job) is None:\n                raise\n",
+            "            raise\n",
+            "tests/ray/test_jobs.py::test_a_submit_whose_answer_is_lost_is_adopted",
+        ),
+        (
+            "an attempt that was given up runs on beside the next",
+            "        if order.attempt > 1:\n",
+            "        if order.attempt > 100:\n",
+            "tests/ray/test_jobs.py::test_the_next_attempt_stops_the_one_before_where_that_still_runs",
+        ),
+        (
+            "a job is lost because another cluster answers",
+            "            self._cluster.reading_again()  # or it is missing because the cluster is another one\n",
+            "",
+            "tests/ray/test_jobs.py::test_a_job_is_lost_with_its_cluster_only_once_that_is_said_to_be_meant",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/ray/client.py",
+        (
+            "any 404 means that Ray has no such job",
+            "        if absent in answer.body:\n",
+            "        if True:\n",
+            "tests/ray/test_cluster.py::test_a_404_of_a_proxy_is_not_the_absence_of_a_job",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/ray/runner.py",
+        (
+            "an attempt that was given up writes over the next one",
+            "    _check_current(order)\n    for role",
+            "    for role",
+            "tests/ray/test_runner.py::test_an_attempt_that_was_given_up_keeps_nothing",
+        ),
+    ),
+]
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     *_COMPOSE,
     *_STOPPING,
     *_CELLS,
+    *_RAY,
     *_MARKDOWN,
     *_TREE,
     *_RECORDED_LAYERS,
