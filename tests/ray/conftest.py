@@ -25,6 +25,7 @@ def real_ray() -> Iterator[RealRay]:
         port, token, serve_port = running.split()
         ray = RealRay(token, serve_port=int(serve_port))
         ray.ports["dashboard"] = int(port)
+        ray.folder.rmdir()
         yield ray
         return
     if find_spec("ray") is None:

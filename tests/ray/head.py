@@ -88,23 +88,25 @@ class RealRay:
                 raise AssertionError(f"Ray did not start; its logs are in {self.folder}")
             time.sleep(0.3)
 
-    def add_node(self, cpus: int) -> str:
-        """Start a second node on this machine; its id."""
-        before = {node["node_id"] for node in self.nodes()}
-        self._ray(f"--address=127.0.0.1:{self.ports['gcs']}", cpus=cpus)
+    def add_node(self, resource: str) -> list[int]:
+        """Start another node on this machine that offers one of a resource; the process to kill it
+        by, which all others of the node end with."""
+        before, alive = set(self.processes("raylet/raylet ")), self._alive()
+        self._ray(
+            f"--address=127.0.0.1:{self.ports['gcs']}",
+            f"--dashboard-agent-listen-port={free_ports(1)[0]}",
+            f"--resources={json.dumps({resource: 1})}",
+            cpus=2,
+        )
         end = time.monotonic() + START_S
-        while True:
-            new = {n["node_id"] for n in self.nodes() if n["state"] == "ALIVE"} - before
-            if new:
-                return str(new.pop())
+        while not self._alive() - alive:
             if time.monotonic() > end:
-                raise AssertionError("the second node did not come")
+                raise AssertionError("the other node did not come")
             time.sleep(0.3)
+        return sorted(set(self.processes("raylet/raylet ")) - before)
 
-    def kill(self, *names: str) -> None:
-        """Kill those of its processes whose command line has one of the names; without, all."""
-        for process in self.processes(*names):
-            _kill(process)
+    def _alive(self) -> set[str]:
+        return {node["node_id"] for node in self.nodes() if node["state"] == "ALIVE"}
 
     def stop(self) -> None:
         """End all of it, and remove its folder."""
