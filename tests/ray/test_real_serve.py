@@ -155,7 +155,7 @@ def test_settings_are_owned_and_a_constructor_that_is_slow_is_given_up(serving: 
     assert serving.answer("churn") == "first"
 
 
-def test_a_file_that_was_changed_after_it_was_accepted_is_not_served(serving: Serving) -> None:
+def test_code_without_load_is_taken_back_and_says_so(serving: Serving) -> None:
     serving.want(churn="1")
     serving.apply()
     (serving.folder / "code" / "serve.py").write_text("lode = 1\n")
