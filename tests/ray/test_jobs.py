@@ -292,6 +292,17 @@ def test_a_job_is_stopped_once_and_a_job_that_is_gone_is_fine(
     assert sum(request.endswith("/stop") for request in ray.world.requests) == 1
 
 
+def test_a_404_of_a_proxy_does_not_count_as_stopped(
+    jobs: RayJobs, home: Home, ray: Standin
+) -> None:
+    job = started(jobs, home)
+    ray.world.faults["POST", f"/api/jobs/{job}/stop"] = [(404, b"no such page", "text/plain")]
+    with pytest.raises(ReconcilerError, match="404"):
+        jobs.cancel(job)
+    jobs.cancel(job)
+    assert jobs.look(job).state is JobState.CANCELLED
+
+
 def test_code_that_changed_since_the_plan_is_not_sent(
     jobs: RayJobs, home: Home, ray: Standin
 ) -> None:

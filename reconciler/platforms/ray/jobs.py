@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from reconciler.errors import UnreadableError, WireError, printable, redact
+from reconciler.errors import NotFoundError, UnreadableError, WireError, printable, redact
 from reconciler.model import MANIFEST_FILE, MODEL
 from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Trainer
@@ -110,7 +110,11 @@ class RayJobs(Trainer):
         client = self._cluster.writing()
         found = self._asked(client, job)
         if found is not None and found.get("status") not in _ENDED:
-            client.post(f"/api/jobs/{job}/stop", f"stopping job {job}", expect=(200, 404))
+            try:
+                client.post(f"/api/jobs/{job}/stop", f"stopping job {job}")
+            except NotFoundError:  # a proxy has a 404 too
+                if self._asked(client, job) is not None:
+                    raise
 
     def log(self, job: str) -> str:
         """The last lines that the command printed, without secrets: a manifest keeps them."""
