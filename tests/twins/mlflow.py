@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
-
     from tests.twins.contract import Twin
 
 ALIAS = """\
@@ -71,7 +69,7 @@ class Aliases(Home):
 
 
 @contextlib.contextmanager
-def aliases(folder: Path, _: pytest.MonkeyPatch) -> Iterator[Twin]:
+def aliases(folder: Path, *_: object) -> Iterator[Twin]:
     """With a store in a folder."""
     with registry() as known:
         made = Aliases(folder, known)

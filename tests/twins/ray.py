@@ -15,8 +15,6 @@ from tests.twins.local import DOCUMENTS, Home
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
-
     from tests.twins.contract import Twin
 
 APPLICATION = """\
@@ -76,7 +74,7 @@ class Applications(Home):
 
 
 @contextlib.contextmanager
-def applications(folder: Path, _: pytest.MonkeyPatch) -> Iterator[Twin]:
+def applications(folder: Path, *_: object) -> Iterator[Twin]:
     """With a store in a folder."""
     cluster = ServeStandin()
     try:
