@@ -211,6 +211,16 @@ def in_sync(count: int) -> list[Observed]:
     ]
 
 
+def test_what_the_store_has_no_record_of_is_named_and_never_deleted() -> None:
+    found = NotDeclared(unrecorded=("classic/a/b", "classic/a/c"))
+    plan = make_plan(ENVIRONMENT, in_sync(2), not_declared=found, prune=Prune())
+    assert plan.converged
+    assert plan.notes == (
+        f"classic/a/b and 1 more carry the mark {ENVIRONMENT.mark}, but its store has no record "
+        "of that: this environment made none of them and deletes none",
+    )
+
+
 def test_what_is_not_declared_is_shown_and_left() -> None:
     plan = make_plan(ENVIRONMENT, in_sync(2), not_declared=NotDeclared((owned(1),)))
     assert [(c.name, c.action.value, c.code) for c in plan.changes][-1] == (

@@ -69,20 +69,30 @@ def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclar
 
     A kind of which nothing is declared is asked where the store has records of it. A list that
     cannot be read to its end shows nothing. None: nobody wants to know.
+
+    A mark alone is no proof of who made an endpoint: two clones with a store of their own at equal
+    relative paths have one mark. The record is written before an endpoint is made, so whatever this
+    environment made has one in its store.
     """
     if declared is None:
         return NotDeclared()
     known = frozenset(binding.address.id for binding in declared)
     found: list[Owned] = []
     unread: list[str] = []
+    unrecorded: list[str] = []
     # The store's word of the idle kinds comes while the lists of the others are on their way.
     for kind in (*sorted(world.idle), *sorted(world.targets)):
         try:
             if kind in world.targets or world.ledger.has_records(world.idle[kind].prefix):
-                found += world.target(kind).owned(known)
+                for owned in world.target(kind).owned(known):
+                    if world.ledger.record(owned.address) is None:
+                        unrecorded.append(str(owned.address))
+                    else:
+                        found.append(owned)
         except ReconcilerError as exc:
             unread.append(f"{kind}: {exc.message}")
-    return NotDeclared(tuple(sorted(found, key=lambda one: str(one.address))), tuple(unread))
+    found.sort(key=lambda owned: str(owned.address))
+    return NotDeclared(tuple(found), tuple(unread), tuple(sorted(unrecorded)))
 
 
 def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:

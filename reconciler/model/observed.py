@@ -113,10 +113,14 @@ class Owned:
 
 @dataclass(frozen=True)
 class NotDeclared:
-    """What git does not declare any more; `unread` says what could not be read to its end."""
+    """Endpoints that git no longer declares; `unread` says what could not be read to its end.
+
+    `unrecorded` are the addresses of those that carry the mark and have no record in this store.
+    """
 
     found: tuple[Owned, ...] = ()
     unread: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
 
 
 class ArtifactState(StrEnum):

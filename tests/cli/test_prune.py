@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,7 @@ def test_prune_takes_no_selection(lab: Lab, command: Command, command_name: str)
 def test_a_forgotten_endpoint_is_shown_kept_and_pruned_as_approved(
     lab: Lab, command: Command, tmp_path: Path
 ) -> None:
+    lab.apply()
     service = next(s for s in lab.cloud.world.classic.values() if s.name == "Diabetes Scoring")
     service.endpoints["young"].description = "[reconciler: local@mllocal/models]"
     path = lab.services / "local" / "diabetes.yaml"
@@ -43,3 +45,19 @@ def test_a_forgotten_endpoint_is_shown_kept_and_pruned_as_approved(
     assert applied.code == errors.SUCCESS, applied.err
     assert "young" not in service.endpoints
     assert "1 undeclared" not in command("plan").out
+
+
+def test_an_endpoint_that_only_carries_an_equal_mark_is_not_pruned(
+    lab: Lab, command: Command
+) -> None:
+    """A clone with a store of its own has that mark too, and what it made has no record here."""
+    service = next(s for s in lab.cloud.world.classic.values() if s.name == "Diabetes Scoring")
+    service.endpoints["theirs"] = replace(
+        service.endpoints["young"], name="theirs", description="[reconciler: local@mllocal/models]"
+    )
+    applied = command("apply", "--prune", "--yes")
+    assert applied.code == errors.SUCCESS, applied.err
+    assert "carries the mark local@mllocal/models, but its store has no record" in " ".join(
+        command("plan").out.split()
+    )
+    assert "theirs" in service.endpoints
