@@ -212,10 +212,14 @@ _BLOB = _mutations(
         "if False:",
         "tests/fuzz/test_wire_bodies.py::test_a_list_whose_pages_lead_round_in_circles_is_an_error",
     ),
+)
+
+_SAS = _mutations(
+    "reconciler/stores/azure_sas.py",
     (
         "on Azure a SAS may go by plain http",
-        "self._https_only = not hosts.emulator",
-        "self._https_only = False",
+        '"spr": "https" if https_only else "",',
+        '"spr": "",',
         "tests/http/test_wire_blob.py::test_on_azure_a_grant_is_for_https_only",
     ),
 )
@@ -1598,6 +1602,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_LOCK,
         *_ALIVE,
         *_BLOB,
+        *_SAS,
         *_LISTS,
         *_NAMES,
         *_READING,
