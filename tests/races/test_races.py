@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from tests.twins.contract import Twin
 
 
-@pytest.fixture(params=TWINS)
+USUAL = ("local, folder", "shelves, s3")  # in the ordinary run; the others take a minute
+WORLDS = [pytest.param(name, marks=[] if name in USUAL else [pytest.mark.long]) for name in TWINS]
+
+
+@pytest.fixture(params=WORLDS)
 def twin(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Twin]:
