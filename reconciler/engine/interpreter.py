@@ -77,11 +77,19 @@ class Endpoint:
 
     def step(self) -> Outcome:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
-        return self._visit(slot=False)
+        return self._guarded(slot=False)
 
     def begin(self) -> Outcome:
         """Train what is ready, now that it has a slot; as `step`."""
-        return self._visit(slot=True)
+        return self._guarded(slot=True)
+
+    def _guarded(self, *, slot: bool) -> Outcome:
+        """A visit; a bug of ours ends it without its job slot, which others may be waiting for."""
+        try:
+            return self._visit(slot=slot)
+        except Exception:
+            self._give_slot_back()
+            raise
 
     def _visit(self, *, slot: bool) -> Outcome:
         observed: Observed | None = None
@@ -245,14 +253,17 @@ class Endpoint:
 
     def _end(self, do: state.Succeed | state.Fail) -> Ended:
         """Every end gives the job slot back, and is told."""
-        if not isinstance(self._subject, Owned):
-            self._shared.slots.give_back(self._subject)
+        self._give_slot_back()
         if isinstance(do, state.Succeed):
             self._shared.progress.done(self.name, do.outcome)
             return Ended(proof=do.proof, changed=do.proof is not None)
         self._shared.progress.failed(self.name, do.message)
         failure = Failure(self.name, self.address, do.message, do.exit_code)
         return Ended(do.proof, failure, changed=self.reached in TOUCHED)
+
+    def _give_slot_back(self) -> None:
+        if not isinstance(self._subject, Owned):
+            self._shared.slots.give_back(self._subject)
 
 
 # --- what is noted before a write -----------------------------------------------------------------

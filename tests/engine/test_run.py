@@ -145,6 +145,27 @@ def test_a_bug_ends_its_own_binding_and_no_other(
     assert len([o for o in ended.values() if o.proof]) == 3
 
 
+def test_a_bug_in_a_training_keeps_no_job_slot_from_others(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, trainings = lab.world(), itertools.count()
+    for trainer in world.trainers.values():
+        trainer.most_jobs = 1
+        start = trainer.start
+
+        def started(job: str, order: Any, start: Any = start) -> None:
+            if next(trainings) == 0:
+                raise ZeroDivisionError
+            start(job, order)
+
+        monkeypatch.setattr(trainer, "start", started)
+    patience = itertools.count()
+    world = replace(world, stopping=lambda: next(patience) > 20_000)
+    ended = lab.converge(world, 1)
+    assert len([o for o in ended.values() if o.failure and o.failure.exit_code == errors.BUG]) == 1
+    assert len([o for o in ended.values() if o.proof]) == 3
+
+
 def test_a_stop_lets_steps_end_and_starts_no_more(lab: Lab) -> None:
     world = replace(lab.world(), stopping=lambda: True)
     assert lab.converge(world, 4) == {}
