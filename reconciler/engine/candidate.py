@@ -110,9 +110,12 @@ def _to_drop(state: State, why: str) -> Turn:
 
 
 def drop(state: State, observed: Observed) -> Turn:
-    """Drop the candidate; the endpoint goes on serving what it did. The version is rejected when
-    that is done: nobody looks for the candidate of a version that is rejected."""
-    return turn(state, At.WRITE, Write(Verb.DROP, observed.way_back.model, phase=Verb.DROP.value))
+    """Drop the candidate; the endpoint goes on serving what it did, which need not be the way back.
+    The version is rejected when that is done: nobody looks for the candidate of a version that is
+    rejected."""
+    back = observed.way_back
+    served = back.model if back.ref == observed.live.served else None
+    return turn(state, At.WRITE, Write(Verb.DROP, served, phase=Verb.DROP.value))
 
 
 def dropped(state: State) -> Turn:
