@@ -191,6 +191,8 @@ def _act(state: State, observed: Observed, change: Change, now: float) -> Turn:
     task = state.task
     if state.swap is not None:
         return swap.read_back(state, observed, change, now)
+    if change.code == Reason.UNREADABLE and (state.disproved or state.troubles):
+        raise UnavailableError(change.why)  # of the way back, or after a write in doubt
     if change.action is Action.BLOCK:
         blocked = fail(state, change.why, blocked_code(change))
         return blocked.after(Refuse(change.why)) if change.code == Reason.GATE else blocked
