@@ -48,7 +48,10 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
     """
     trainer, attempts = world.trainers[binding.recipe.trainer], entry.manifest.attempts
     if not _needs_a_job(entry, binding):
-        job = attempts[-1].job
+        last = attempts[-1]
+        if last.failure or (last.started_at and trainer.forgets):
+            return ""  # it ran; a look says how it ended, and a forgotten one is never run again
+        job = last.job
         if trainer.look(job).state is JobState.NOT_STARTED:
             trainer.start(job, _order(world, binding, len(attempts)))
             _note_start(world, entry)

@@ -15,7 +15,8 @@ from reconciler.engine.interpreter import Endpoint
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again
 from reconciler.engine.train import claim, train_step
-from reconciler.platforms.contract import JobState
+from reconciler.ledger import Attempt
+from reconciler.platforms.contract import Job, JobState
 from reconciler.soon import beside
 from tests.lab import Lab
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model import Binding
-    from reconciler.platforms.contract import Job
 
 
 @pytest.fixture
@@ -131,6 +131,24 @@ def test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other
         assert entry is not None
         train_step(world, binding, entry, lambda work: work)
     assert len(lab.cloud.world.jobs) == jobs == 8
+
+
+@pytest.mark.parametrize("failure", ["", "it is lost"])
+def test_a_step_that_comes_late_runs_no_job_again_that_the_engine_forgot(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    """Another run started it while this one stood in line, and then the engine was restarted."""
+    world, binding = lab.world(), _bindings(lab)[0]
+    trainer = world.trainers[binding.recipe.trainer]
+    entry = claim(world, binding)
+    assert entry is not None
+    last = Attempt("j", "2026-11-29T09:00:00Z", {}, "2026-11-29T09:00:01Z", failure)
+    attempts = (replace(last, job="i", failure="it is lost"),) * (binding.attempts - 1)
+    entry = world.ledger.write(entry, replace(entry.manifest, attempts=(*attempts, last)))
+    monkeypatch.setattr(trainer, "forgets", True)
+    monkeypatch.setattr(trainer, "look", lambda _: Job(JobState.NOT_STARTED))
+    monkeypatch.setattr(trainer, "start", lambda *_: pytest.fail("it was run again"))
+    assert train_step(world, binding, entry, lambda work: work) == ""
 
 
 def test_a_bug_ends_its_own_binding_and_no_other(
