@@ -14,7 +14,7 @@ from reconciler.platforms.contract import Order
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.connection import Ray, credential_of
-from reconciler.platforms.ray.jobs import RayJobs
+from reconciler.platforms.ray.jobs import RayJobs, job_of
 from reconciler.stores.contract import Place
 from reconciler.stores.folder import FolderStore
 
@@ -81,9 +81,13 @@ class Home:
             labels={"model": "churn", "version": "1"},
         )
         store.mkdir(parents=True, exist_ok=True)
-        attempts = [{"job": order.job, "failure": ""}]
+        attempts = [{"job": self.job(order), "failure": ""}]
         (store / "manifest.json").write_text(json.dumps({"attempts": attempts}))
         return order
+
+    def job(self, order: Order) -> str:
+        """The id of the job that makes it."""
+        return job_of(order, self.store.uri)
 
     def made(self, name: str, key: str = "ab" * 32) -> Path:
         """Where an output belongs."""

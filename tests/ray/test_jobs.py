@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.errors import ReconcilerError, RefusedError, UnavailableError
 from reconciler.platforms.contract import JobState
-from tests.ray.orders import Home
+from tests.ray.orders import TRAIN, Home
 from tests.ray.standin import PAGE, TOKEN, Standin
 
 if TYPE_CHECKING:
@@ -48,8 +48,20 @@ def started(jobs: RayJobs, home: Home, **fields: Any) -> str:
 
 
 def test_preparing_a_job_sends_nothing(jobs: RayJobs, home: Home, ray: Standin) -> None:
-    assert jobs.prepare(home.order()) == "rc-" + "ab" * 16 + "-a1"
+    assert re.fullmatch("rc-(ab){16}-[0-9a-f]{8}-a1", jobs.prepare(home.order()))
     assert ray.world.requests == []
+
+
+def test_environments_of_one_cluster_take_no_job_of_each_other_for_theirs(
+    home: Home, ray: Standin, tmp_path: Path
+) -> None:
+    """A version that is promoted has one training key in both."""
+    (tmp_path / "production").mkdir()
+    production = Home(tmp_path / "production", TRAIN)
+    staging, order = home.jobs(ray.url, TOKEN), production.order()
+    started(staging, home)
+    jobs = production.jobs(ray.url, TOKEN)
+    assert jobs.look(jobs.prepare(order)).state is JobState.NOT_STARTED
 
 
 def test_a_job_that_nobody_started_is_not_started(jobs: RayJobs, home: Home) -> None:

@@ -75,11 +75,11 @@ def test_eight_runs_that_submit_at_a_time_run_one_job(real_ray: RealRay, tmp_pat
     order = home.order(key=new_key())
     runs = [home.jobs(real_ray.url, real_ray.token) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        for begun in [pool.submit(run.start, order.job, order) for run in runs]:
+        for begun in [pool.submit(run.start, home.job(order), order) for run in runs]:
             begun.result()
-    assert ended(runs[0], order.job).state is JobState.FINISHED
-    runs[0].start(order.job, order)  # and it is not run again once it has ended
-    assert ended(runs[0], order.job).state is JobState.FINISHED
+    assert ended(runs[0], home.job(order)).state is JobState.FINISHED
+    runs[0].start(home.job(order), order)  # and it is not run again once it has ended
+    assert ended(runs[0], home.job(order)).state is JobState.FINISHED
     assert ran.read_text() == "x"
 
 
@@ -144,7 +144,7 @@ def test_code_whose_package_is_no_zip_is_a_failure_of_the_cluster(
     package = jobs._package(order)
     client = jobs._cluster.writing()
     client.put(f"/api/packages/gcs/{package.name}", "sending what is no zip", content=b"no zip")
-    jobs.start(order.job, order)
-    seen = ended(jobs, order.job)
+    jobs.start(home.job(order), order)
+    seen = ended(jobs, home.job(order))
     assert seen.state is JobState.FAILED
     assert seen.message.startswith("the cluster failed, not the command: runtime_env setup failed")

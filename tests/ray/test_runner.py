@@ -33,10 +33,10 @@ class Node:
     def __init__(self, folder: Path, home: Home, order: Order) -> None:
         ray = Standin()
         try:
-            home.jobs(ray.url, TOKEN).start(order.job, order)
+            home.jobs(ray.url, TOKEN).start(home.job(order), order)
         finally:
             ray.close()
-        self.entrypoint: str = ray.world.jobs[order.job]["entrypoint"]
+        self.entrypoint: str = ray.world.jobs[home.job(order)]["entrypoint"]
         (package,) = ray.world.packages.values()
         self.code, self.temporary = folder / "unpacked", folder / "tmp"
         zipfile.ZipFile(io.BytesIO(package)).extractall(self.code)
@@ -176,7 +176,7 @@ def in_a_bucket(folder: Path, s3: str) -> tuple[Any, Node]:
     options = {"aws_endpoint": s3, "aws_region": "us-east-1", **{k.lower(): keys[k] for k in keys}}
     store = S3Store(bucket, client_options={"allow_http": True}, **options)  # type: ignore[arg-type]
     store.put("data/the train.csv", b"a,b")
-    attempts = {"attempts": [{"job": order.job, "failure": ""}]}
+    attempts = {"attempts": [{"job": home.job(order), "failure": ""}]}
     store.put("prod/churn/1/manifest.json", json.dumps(attempts).encode())
     node = Node(folder, home, told)
     assert "X-Amz" not in node.entrypoint

@@ -1,9 +1,11 @@
 """The engine `ray`: a command of the repository, run as a Ray Job on the nodes of a cluster.
 
-The id of a job follows from its training key and attempt, and a cluster takes an id once: of any
-number of submits one runs. So whatever a submit answers, the job is asked for by its id, and if it
-is there it is ours. A cluster that was restarted without its state has forgotten its jobs; such a
-job is lost, and the next attempt has another id.
+The id of a job follows from its training key, the store and the attempt, and a cluster takes an id
+once: of any number of submits one runs. So whatever a submit answers, the job is asked for by its
+id, and if it is there it is ours. Environments with stores of their own may share a cluster, where
+a version that is promoted has one key in both: each trains it for itself. A cluster that was
+restarted without its state has forgotten its jobs; such a job is lost, and the next attempt has
+another id.
 
 How a job ended tells who is to blame. With an exit code the command ended, and its last lines say
 why it failed. Without one the cluster lost it: a node died, or the package was gone.
@@ -11,6 +13,7 @@ why it failed. Without one the cluster lost it: a node died, or the package was 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import threading
@@ -66,7 +69,7 @@ class RayJobs(Trainer):
         """The id that the job will have. RefusedError for code that cannot be sent."""
         _words(order)
         self._package(order)
-        return order.job
+        return job_of(order, self._store)
 
     def start(self, job: str, order: Order) -> None:
         """Submit the job, unless the cluster has it."""
@@ -217,6 +220,12 @@ class _Room:
     at: float = float("-inf")
     head_started_ms: float = 0.0
     free: str = ""
+
+
+def job_of(order: Order, store: str) -> str:
+    """The id of the job that makes a version for this store."""
+    key, _, attempt = order.job.rpartition("-")
+    return f"{key}-{hashlib.sha256(store.encode()).hexdigest()[:8]}-{attempt}"
 
 
 def _free_resources(client: Client) -> str:
