@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +18,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import Http
-from reconciler.model import HealthCode, Model, ModelRef, Version, Witness
+from reconciler.model import HealthCode, Model, ModelRef, Recipe, Version, Witness
 from reconciler.platforms.mlflow.alias import (
     AliasAddress,
     ModelAliases,
@@ -41,6 +41,7 @@ LOGIN = Reply(200, b"<html><form>sign in</form></html>")
 class Binding:
     address: AliasAddress
     protect: bool = False
+    recipe: Recipe = field(default_factory=lambda: Recipe("local"))
 
 
 class World:
