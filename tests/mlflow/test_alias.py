@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +109,21 @@ def test_a_version_of_elsewhere_is_published_once_with_its_metrics(world: World)
     assert [(m["key"], m["value"]) for m in run["data"]["metrics"]] == [("auc", 0.9)]
     assert run["info"]["status"] == "FINISHED"
     assert list(world.known.artifacts.values()) == [b"model 1"]
+
+
+def test_bindings_of_one_version_that_publish_it_at_a_time_make_one(world: World) -> None:
+    both, seen = threading.Barrier(2), itertools.count()
+
+    def wait(_: str, path: str) -> None:
+        if path.endswith("/model-versions/search") and next(seen) < 2:
+            both.wait(10)  # each looks before the other publishes
+
+    world.known.instead = wait
+    with ThreadPoolExecutor(2) as pool:
+        bindings = world.binding(), world.binding(alias="shadow")
+        for begun in [pool.submit(world.target.publish, b, world.one) for b in bindings]:
+            begun.result()
+    assert len(world.known.models["churn"]["versions"]) == len(world.known.runs) == 1
 
 
 @pytest.mark.parametrize("lost", range(6))

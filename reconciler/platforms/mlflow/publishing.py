@@ -4,11 +4,13 @@ MLflow numbers versions, and two equal requests make two versions. So a version 
 tags before it is made: the version's own name, the SHA-256 of its file, and the mark of the
 environment. Its file goes into a run of its own through the server's artifact proxy, with the
 metrics, and the version links to the run. A publication that was cut off goes on with the run that
-it left. Whoever publishes holds the environment's lock, so nobody else makes it meanwhile.
+it left. A run holds the environment's lock, and its threads take turns, so nobody else makes the
+version meanwhile.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
     from reconciler.stores.contract import Store
 
+_TURNS: dict[tuple[str, str, str], threading.Lock] = {}
 EXPERIMENT = "reconciler"
 VERSION, SHA256, KEY, MARK = (f"reconciler.{n}" for n in ("version", "sha256", "key", "mark"))
 
@@ -59,7 +62,11 @@ class Publisher:
             )
         more = {f"reconciler.{n}": value for n, value in (labels or {}).items()}
         more |= {KEY: model.key} if model.key else {}
-        return self._publish(name, model, file, tags, more)
+        turn = _TURNS.setdefault((self._mlflow.url, name, folder), threading.Lock())
+        with turn:  # two bindings of a run may have one version
+            if found := self._mlflow.versions(name, tags):
+                return found[-1].number
+            return self._publish(name, model, file, tags, more)
 
     def _publish(
         self, name: str, model: Model, file: str, tags: dict[str, str], more: dict[str, str]
