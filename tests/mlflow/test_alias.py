@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -124,6 +125,31 @@ def test_bindings_of_one_version_that_publish_it_at_a_time_make_one(world: World
         for begun in [pool.submit(world.target.publish, b, world.one) for b in bindings]:
             begun.result()
     assert len(world.known.models["churn"]["versions"]) == len(world.known.runs) == 1
+
+
+@pytest.mark.parametrize("created", ["registered-models", "experiments"])
+def test_what_another_publication_made_meanwhile_is_used(world: World, created: str) -> None:
+    made: list[str] = []
+
+    def code(status: int, code: str) -> Reply:
+        return Reply(status, json.dumps({"error_code": code, "message": ""}).encode())
+
+    def meanwhile(_: str, path: str) -> Reply | None:
+        if path.endswith("/create"):
+            made.append(path)
+        if path.endswith(f"/{created}/create"):
+            world.known.create_model({"name": "churn"})
+            return code(400, "RESOURCE_ALREADY_EXISTS")
+        if path.endswith("/experiments/create"):
+            return Reply()
+        if path.endswith("/experiments/get-by-name") and not any("experiments" in p for p in made):
+            return code(404, "RESOURCE_DOES_NOT_EXIST")
+        return None
+
+    world.known.instead = meanwhile
+    world.target.publish(world.binding(), world.one)
+    assert any(created in path for path in made)
+    assert len(world.known.models["churn"]["versions"]) == 1
 
 
 @pytest.mark.parametrize("lost", range(6))

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from reconciler.errors import RefusedError, UnreadableError, WireError
+from reconciler.errors import RefusedError, RejectedError, UnreadableError, WireError
 from reconciler.stores.contract import name_in
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ class Publisher:
     ) -> str:
         what, mlflow = f"publishing {tags[VERSION]} to {name}", self._mlflow
         if mlflow.model(name) is None:
-            mlflow.post("/registered-models/create", what, name=name)
+            try:
+                mlflow.post("/registered-models/create", what, name=name)
+            except RejectedError:  # also of what was made meanwhile
+                if mlflow.model(name) is None:
+                    raise
         stored = self._store.get(file)
         if stored is None:
             raise RefusedError(f"{model.ref} is gone from the store; it cannot be published")
@@ -117,7 +121,11 @@ class Publisher:
         """The id of the experiment of published versions."""
         path, name = "/experiments/get-by-name", {"experiment_name": EXPERIMENT}
         if (found := self._mlflow.find(path, what, **name)) is None:
-            self._mlflow.post("/experiments/create", what, name=EXPERIMENT)
+            try:
+                self._mlflow.post("/experiments/create", what, name=EXPERIMENT)
+            except RejectedError:
+                if self._mlflow.find(path, what, **name) is None:
+                    raise
             found = self._mlflow.get(path, what, **name)
         try:
             return str(found["experiment"]["experiment_id"])
