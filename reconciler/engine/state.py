@@ -10,12 +10,11 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.engine.steps import Goal
-from reconciler.errors import ERROR
+from reconciler.errors import ReconcilerError
 from reconciler.model import TAKEN_FROM, Reached
 from reconciler.platforms.contract import Can
 
 if TYPE_CHECKING:
-    from reconciler.errors import ReconcilerError
     from reconciler.ledger import Entry
     from reconciler.model import Binding, Change, EventKind, Model, Owned, Proof, Record, Score
     from reconciler.platforms.contract import Job
@@ -387,10 +386,10 @@ def again(state: State, phase: str = "", detail: str = "") -> Turn:
 
 
 def still_updating(state: State, since: float, words: str, phase: str, now: float) -> Turn:
-    """Look again at an update, unless it has lasted too long."""
+    """Look again at an update, unless it has lasted too long; then ReconcilerError."""
     most_s = state.task.can.stuck_after_s
     if now - since > most_s:
-        return fail(state, f"the update is still {words} after {most_s:g} s", ERROR)
+        raise ReconcilerError(f"the update is still {words} after {most_s:g} s")
     return again(state, phase, words)
 
 

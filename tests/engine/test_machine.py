@@ -355,6 +355,7 @@ TROUBLES: list[Row] = [
     ("what cannot be read is waited out on the way back", at(At.LOOK, disproved="bad"), seen(of_health(HealthCode.UNKNOWN)), None, "wait 1 (waiting: looking again in 1 s: said so)"),
     ("and after other trouble", at(At.LOOK, troubles=1), seen(of_health(HealthCode.UNKNOWN)), None, "wait 2 (waiting: looking again in 2 s: said so)"),
     ("but not for ever, and then it is said what serves", at(At.LOOK, disproved="bad", troubles=5), seen(of_health(HealthCode.UNKNOWN)), None, "fail 8: bad; and it is not rolled back: said so; run apply again"),
+    ("so is a way back that never ends", swapped(At.PROGRESS, disproved="bad", operation=Operation("o", Verb.TAKE_BACK, NOW - 901)), None, RUNNING, "fail 8: bad; and it is not rolled back: the update is still under way after 900 s; run apply again"),
     ("a candidate that is not dropped is said to be there", at(At.LOOK, candidate=replace(STAGED, failed="bad")), None, Trouble(REFUSED), "fail 8: bad; and it is not dropped: it says no; run apply again"),
     ("a stop judges nobody", swapped(), SERVES, Trouble(errors.StoppedError("stop")), "wait 0"),
     ("an undeclared endpoint waits for a conflict, too", undeclared(At.BEGIN), None, Trouble(errors.ConflictError("412")), "wait 1 (waiting: looking again in 1 s: 412)"),
