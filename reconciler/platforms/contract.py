@@ -167,7 +167,7 @@ class Target(Protocol):
 
     def retire(self, binding: Binding) -> str:
         """Drop what is not needed any more: the previous model after the proof, or a candidate that
-        failed where no model is known to go back to."""
+        failed beside a model that is not the way back."""
         return ""
 
     def create(self, binding: Binding, model: Model) -> str:
