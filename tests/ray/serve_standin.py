@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 from tests.ray.standin import Standin
 
@@ -53,6 +54,7 @@ class Serve:
     applications: dict[str, Shown] = field(default_factory=dict)
     started: bool = False
     hidden: bool = False  # the dashboard cannot ask its controller, and answers an empty list
+    dead: int = 0  # controllers of Serve that ran before, and that Ray still lists
     breaks: Callable[[Any], bool] = lambda _: False
     slow: Callable[[Any], bool] = lambda _: False
     between: list[Callable[[], None]] = field(default_factory=list)
@@ -64,6 +66,14 @@ class Serve:
             return {"controller_info": {}, "proxies": {}, "applications": {}}
         shown = {name: each.as_json(name) for name, each in self.applications.items()}
         return {"controller_info": {"node_id": "n"}, "applications": shown, **self.around}
+
+    def controllers(self, path: str) -> list[dict[str, str]]:
+        """The controllers that a list of actors shows, the oldest first, as many as are asked."""
+        asked = parse_qs(path.partition("?")[2])
+        states = ["DEAD"] * self.dead + ["ALIVE" if self.started else "DEAD"]
+        if "DEAD" in asked["filter_values"]:
+            states = [state for state in states if state != "DEAD"]
+        return [{"state": state} for state in states[: int(asked["limit"][0])]]
 
     def put(self, body: Any) -> None:
         for other in self.between[:1]:
@@ -133,8 +143,7 @@ class ServeStandin(Standin):
                     serve.put(json.loads(body))
                     return 200, ""
                 if path == "/api/v0/actors":
-                    state = "ALIVE" if serve.started else "DEAD"
-                    return 200, {"data": {"result": {"result": [{"state": state}]}}}
+                    return 200, {"data": {"result": {"result": serve.controllers(self.path)}}}
                 found: tuple[int, Any] = super()._made(path, body)
                 return found
 

@@ -392,6 +392,15 @@ def test_an_empty_answer_of_a_dashboard_that_cannot_ask_is_unknown(place: Place)
     assert set(place.serve.applications) == {"theirs"}
 
 
+def test_dead_controllers_do_not_hide_the_one_that_lives(place: Place) -> None:
+    place.serve.declare([FOREIGN])
+    place.serve.hidden, place.serve.dead = True, 12
+    with pytest.raises(UnavailableError):
+        place.target.switch(place.binding(), place.model("1"))
+    assert place.puts == 0
+    assert set(place.serve.applications) == {"theirs"}
+
+
 def test_a_list_that_is_empty_while_another_client_starts_serve_is_read_again(place: Place) -> None:
     place.serve.started = True
 

@@ -46,9 +46,10 @@ if TYPE_CHECKING:
     Edit = Callable[[Reading, Seen | None], Config | None]
 
 PATH = "/api/serve/applications/"
-ACTORS = (
+ACTORS = (  # those that live: Ray lists dead ones for long, and cuts a list by ids
     "/api/v0/actors?limit=10&filter_keys=class_name&filter_predicates=%3D"
     "&filter_values=ServeController"
+    "&filter_keys=state&filter_predicates=%21%3D&filter_values=DEAD"
 )
 GATHER_S = 0.1  # how long the first edit waits for others
 EMPTY_S = 5.0  # how long Serve may show no application while another client starts it (3.2 s seen)
