@@ -257,6 +257,19 @@ def test_settings_that_do_not_come_into_effect_are_taken_back(place: Place) -> N
     assert place.another().observe(binding).served == one.ref
 
 
+def test_the_way_back_is_what_ran_although_anothers_write_makes_all_deploying(place: Place) -> None:
+    for version in ("1", "2"):
+        place.target.switch(place.binding(), place.model(version))
+    before = place.serve.applications["churn"].config
+    target = place.another()
+    assert target.observe(place.binding()).served == place.model("2").ref
+    place.serve.applications["churn"].status = "DEPLOYING"  # as all are after each write
+    place.serve.breaks = lambda config: bool(config.get("deployments"))
+    operation = target.update(place.binding(replicas="9"))
+    assert target.progress(operation).state is OperationState.FAILED
+    assert place.serve.applications["churn"].config == before
+
+
 def test_a_slow_start_is_waited_for_until_the_declared_time(place: Place) -> None:
     binding, one, two = place.binding(), place.model("1"), place.model("2")
     place.target.switch(binding, one)

@@ -118,6 +118,7 @@ class ServeApplications(Target):
         self._now = now
         self._begun: dict[str, _Begun] = {}
         self._given_up: set[str] = set()  # fingerprints of what did not start in time
+        self._ran: dict[str, str] = {}  # by application, the fingerprint that was last seen to run
         self._guard = threading.Lock()
 
     # --- reading ------------------------------------------------------------------------------
@@ -138,7 +139,12 @@ class ServeApplications(Target):
         reading = self._readings()
         live = live_of(reading, address, application, self._mark, noted, adopt=binding.adopt)
         seen = reading.applications.get(address.application)
-        if seen is None or fingerprint(seen.config or {}) not in self._given_up:
+        if seen is None:
+            return live
+        declared = fingerprint(seen.config or {})
+        if seen.status in (Status.RUNNING, Status.UNHEALTHY):
+            self._ran[seen.name] = declared
+        if declared not in self._given_up:
             return live
         # Ray goes on trying, and nobody waits for that any more: it can be taken back.
         return replace(live, health=Health(HealthCode.DEGRADED, live.health.message))
@@ -267,6 +273,8 @@ class ServeApplications(Target):
             wanted = model or replace(placed_of(current or {}), protected=application.protect)
             config = exact or merged(current, application, settings, wanted, code)
             in_service = served_config(seen, note) if seen is not None else None
+            if current is not None and self._ran.get(application.name) == fingerprint(current):
+                in_service = current  # each write to the cluster makes all DEPLOYING for a moment
             if (
                 seen is not None
                 and current is not None
