@@ -32,7 +32,8 @@ from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.coalesce import EMPTY_S
 from reconciler.platforms.ray.connection import Ray, credential_of
 from reconciler.platforms.ray.serve_application import ServeApplications, live_from_export
-from reconciler.platforms.ray.serve_config import Application, ServeAddress
+from reconciler.platforms.ray.serve_code import code_of
+from reconciler.platforms.ray.serve_config import Application, ServeAddress, short_name
 from reconciler.soon import Once
 from reconciler.stores.folder import FolderStore
 from tests.ray.serve_standin import APPLICATIONS, ServeStandin, Shown
@@ -220,6 +221,17 @@ def test_a_candidate_that_does_not_start_is_taken_back_letter_for_letter(place: 
     assert again.progress(again.take_back(binding, one)) == DONE
     assert place.serve.applications["churn"].config == before
     assert place.another().observe(binding).served == one.ref
+
+
+def test_code_that_changed_since_the_plan_is_not_served(place: Place) -> None:
+    planned = short_name(code_of(place.root / "code", built=True).uri)
+    binding, one = place.binding(code=planned), place.model("1")
+    place.target.switch(binding, one)
+    (place.root / "code" / "serve.py").write_text("# nobody approved this\n")
+    with pytest.raises(RefusedError, match="changed since this was planned"):
+        place.another().switch(binding, place.model("2"))
+    assert place.served() == "1"
+    place.another().take_back(binding, one)  # the way back is never refused for it
 
 
 def test_code_that_the_cluster_forgot_is_not_declared_again(place: Place) -> None:

@@ -29,6 +29,7 @@ from reconciler.platforms.ray.coalesce import Readings, Writer
 from reconciler.platforms.ray.connection import ray_of
 from reconciler.platforms.ray.serve_code import Packages
 from reconciler.platforms.ray.serve_config import (
+    PACKAGE,
     Application,
     Config,
     Placed,
@@ -263,7 +264,9 @@ class ServeApplications(Target):
     ) -> str:
         """Declare what the binding says, with this model or the one that is there; or `exact`."""
         application, settings = _declared(binding), dict(binding.settings)
-        code = self._packages.place(application) if application.folder and exact is None else ""
+        planned = settings.get(PACKAGE, "") if verb != "back" else ""  # a way back is not refused
+        packed = application.folder and exact is None
+        code = self._packages.place(application, planned) if packed else ""
         before: list[Config | None] = []
 
         def edit(_: Reading, seen: Seen | None) -> Config:

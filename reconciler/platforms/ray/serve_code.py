@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.errors import RefusedError
 from reconciler.platforms.ray import builder
 from reconciler.platforms.ray.package import Package, package_of
-from reconciler.platforms.ray.serve_config import BUILDER
+from reconciler.platforms.ray.serve_config import BUILDER, short_name
 
 if TYPE_CHECKING:
     from reconciler.platforms.ray.cluster import Cluster
@@ -27,19 +28,26 @@ class Packages:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._guard = threading.Lock()
-        self._placed: dict[tuple[str, bool], str] = {}
+        self._packed: dict[tuple[str, bool], Package] = {}
+        self._placed: set[str] = set()
 
-    def place(self, application: Application) -> str:
-        """The URI of the application's code on the cluster."""
+    def place(self, application: Application, planned: str) -> str:
+        """The URI of the application's code on the cluster. `planned` is the short digest that
+        people approved, "" where nobody asks; RefusedError where the files have another by now."""
         key = application.folder, application.is_built
         with self._guard:
-            if key not in self._placed:
-                package = code_of(Path(key[0]), built=key[1])
-                if not self.is_there(package.uri):
-                    client = self._cluster.writing()
-                    client.put(_route(package.uri), "sending the code", content=package.content)
-                self._placed[key] = package.uri
-        return self._placed[key]
+            if key not in self._packed:
+                self._packed[key] = code_of(Path(key[0]), built=key[1])
+            package = self._packed[key]
+            if planned not in ("", short_name(package.uri)):
+                raise RefusedError(
+                    f"the files below {key[0]} changed since this was planned; plan again"
+                )
+            if package.uri not in self._placed and not self.is_there(package.uri):
+                client = self._cluster.writing()
+                client.put(_route(package.uri), "sending the code", content=package.content)
+            self._placed.add(package.uri)
+        return package.uri
 
     def is_there(self, uri: str) -> bool:
         """Whether the cluster has a package."""
