@@ -245,6 +245,16 @@ def test_code_that_the_cluster_forgot_is_not_declared_again(place: Place) -> Non
     assert place.served() == "1"
 
 
+def test_code_that_the_cluster_dropped_meanwhile_is_sent_again(place: Place) -> None:
+    packages = place.standin.world.packages
+    place.target.switch(place.binding("a"), place.model("1"))
+    sent = dict(packages)
+    packages.clear()  # nothing used it for ten minutes
+    place.now += 600
+    place.target.switch(place.binding("b"), place.model("1"))
+    assert packages == sent
+
+
 def test_what_failed_is_tried_again_as_a_configuration_that_ray_has_not_seen(place: Place) -> None:
     binding, one = place.binding(), place.model("1")
     place.serve.breaks = lambda _: True

@@ -115,7 +115,7 @@ class ServeApplications(Target):
         self._http = http
         self._readings: Callable[[], Reading] = readings
         self._writer = Writer(cluster, readings, http.pause)
-        self._packages = Packages(cluster)
+        self._packages = Packages(cluster, now)
         self._now = now
         self._begun: dict[str, _Begun] = {}
         self._given_up: set[str] = set()  # fingerprints of what did not start in time

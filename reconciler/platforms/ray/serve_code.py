@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,12 @@ from reconciler.platforms.ray.package import Package, package_of
 from reconciler.platforms.ray.serve_config import BUILDER, short_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.platforms.ray.cluster import Cluster
     from reconciler.platforms.ray.serve_config import Application
+
+LOOK_LASTS_S = 300.0  # within RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S, which is 600
 
 
 def code_of(folder: Path, *, built: bool) -> Package:
@@ -23,13 +29,18 @@ def code_of(folder: Path, *, built: bool) -> Package:
 
 
 class Packages:
-    """The packages of one cluster, each looked for once in a run, and sent if it is not there."""
+    """The packages of one cluster, each looked for before it is used, and sent if it is not there.
 
-    def __init__(self, cluster: Cluster) -> None:
+    Ray drops a package that nothing uses, such as that of a candidate that was taken back, but not
+    within ten minutes of a look at it. `now` is a clock that never goes back.
+    """
+
+    def __init__(self, cluster: Cluster, now: Callable[[], float] = time.monotonic) -> None:
         self._cluster = cluster
+        self._now = now
         self._guard = threading.Lock()
         self._packed: dict[tuple[str, bool], Package] = {}
-        self._placed: set[str] = set()
+        self._looked: dict[str, float] = {}
 
     def place(self, application: Application, planned: str) -> str:
         """The URI of the application's code on the cluster. `planned` is the short digest that
@@ -43,10 +54,12 @@ class Packages:
                 raise RefusedError(
                     f"the files below {key[0]} changed since this was planned; plan again"
                 )
-            if package.uri not in self._placed and not self.is_there(package.uri):
-                client = self._cluster.writing()
-                client.put(_route(package.uri), "sending the code", content=package.content)
-            self._placed.add(package.uri)
+            now = self._now()
+            if now - self._looked.get(package.uri, -math.inf) > LOOK_LASTS_S:
+                if not self.is_there(package.uri):
+                    client = self._cluster.writing()
+                    client.put(_route(package.uri), "sending the code", content=package.content)
+                self._looked[package.uri] = now
         return package.uri
 
     def is_there(self, uri: str) -> bool:
