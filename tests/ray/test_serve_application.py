@@ -549,7 +549,10 @@ def test_an_export_can_be_planned_against(place: Place) -> None:
     place.target.switch(binding, one)
     config = place.serve.applications["churn"].config
     config["runtime_env"]["env_vars"] = {"PASSWORD": "hunter2"}
+    options = {"runtime_env": {"env_vars": {"TOKEN": "hunter3"}}}
+    config["deployments"] = [{"name": "Model", "ray_actor_options": options}]
     document = place.target.export(binding)
+    assert "hunter" not in json.dumps(document)
     assert document["runtime_env"]["env_vars"] == {"PASSWORD": ""}
     live = live_from_export({"$reconciler": {}, **document}, binding)
     assert live.served == one.ref

@@ -35,6 +35,7 @@ from reconciler.platforms.ray.serve_config import (
     Placed,
     ServeAddress,
     attempted_again,
+    blanked,
     fingerprint,
     merged,
     placed,
@@ -171,10 +172,7 @@ class ServeApplications(Target):
         seen = self._readings().applications.get(_of(binding.address).application)
         if seen is None or seen.config is None:
             raise RefusedError(f"there is no application {binding.address} to export")
-        document: dict[str, Any] = json.loads(json.dumps(seen.config))
-        variables = document.get("runtime_env", {}).get("env_vars")
-        if variables:
-            document["runtime_env"]["env_vars"] = dict.fromkeys(variables, "")
+        document: dict[str, Any] = blanked(seen.config)
         return document
 
     # --- writing ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ BUILT = f"{BUILDER}:build"
 DEPLOYMENT = "Model"  # what builder.py calls its deployment
 SURGE = "maxSurge"
 PACKAGE = "code"
+VARIABLES = "env_vars"  # of an application, or of one of its deployments
 REDACTED = "<redacted>"  # Ray's own words for what it does not show
 
 Config = dict[str, Any]
@@ -286,6 +287,18 @@ def _even(value: Any) -> Any:
     if isinstance(value, list):
         return [_even(each) for each in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def blanked(value: Any) -> Any:
+    """What a configuration says, without the values of environment variables."""
+    if isinstance(value, Mapping):
+        return {
+            name: dict.fromkeys(each, "")
+            if name == VARIABLES and isinstance(each, Mapping)
+            else blanked(each)
+            for name, each in value.items()
+        }
+    return [blanked(each) for each in value] if isinstance(value, list) else value
 
 
 def hides(value: Any) -> bool:
