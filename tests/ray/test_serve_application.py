@@ -398,6 +398,21 @@ def test_an_application_that_was_there_is_taken_over_only_by_adoption(place: Pla
     assert "hunter2" not in "".join(path.read_text() for path in place.root.rglob("*.json"))
 
 
+def test_variables_of_an_application_are_kept_by_the_cluster_alone(place: Place) -> None:
+    place.serve.declare([{**FOREIGN, "name": "churn", "route_prefix": "/churn"}])
+    adopting, one, two = place.binding(adopt=True), place.model("1"), place.model("2")
+    place.target.switch(adopting, one)
+    before = place.serve.applications["churn"].config
+    assert before["runtime_env"]["env_vars"] == {"PASSWORD": "hunter2-of-others"}
+    place.serve.breaks = lambda config: config["args"]["model"]["version"] == "2"
+    place.target.switch(adopting, two)
+    assert "hunter2" not in "".join(path.read_text() for path in place.root.rglob("*.json"))
+    live = place.another().observe(adopting)
+    assert (live.served, live.configured) == (one.ref, two.ref)
+    place.another().take_back(adopting, one)
+    assert place.serve.applications["churn"].config == before
+
+
 def test_a_route_of_others_is_refused_before_anything_is_sent(place: Place) -> None:
     place.serve.declare([{**FOREIGN, "route_prefix": "/churn"}])
     with pytest.raises(RefusedError, match="that of the application theirs"):

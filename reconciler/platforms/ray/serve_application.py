@@ -40,6 +40,7 @@ from reconciler.platforms.ray.serve_config import (
     merged,
     placed,
     placed_of,
+    refilled,
 )
 from reconciler.platforms.ray.serve_live import (
     NO_NOTE,
@@ -272,7 +273,9 @@ class ServeApplications(Target):
             self._check(verb, binding, seen, note)
             current = seen.config if seen is not None else None
             wanted = model or replace(placed_of(current or {}), protected=application.protect)
-            config = exact or merged(current, application, settings, wanted, code)
+            config = refilled(exact, current) or merged(
+                current, application, settings, wanted, code
+            )
             in_service = served_config(seen, note) if seen is not None else None
             if current is not None and self._ran.get(application.name) == fingerprint(current):
                 in_service = current  # each write to the cluster makes all DEPLOYING for a moment
@@ -360,7 +363,8 @@ class ServeApplications(Target):
         previous = note.previous
         if previous is not None and placed_of(previous).mark != self._mark:
             previous = None
-        content = json.dumps({"candidate": note.candidate, "previous": previous}, indent=1)
+        kept = {"candidate": note.candidate, "previous": blanked(previous)}
+        content = json.dumps(kept, indent=1)
         self._store.put(_note_name(address), content.encode())
 
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -299,6 +300,21 @@ def blanked(value: Any) -> Any:
             for name, each in value.items()
         }
     return [blanked(each) for each in value] if isinstance(value, list) else value
+
+
+def refilled(value: Any, current: Any) -> Any:
+    """A blanked configuration with the values of environment variables that the current one has."""
+    if isinstance(value, list):
+        beside = current if isinstance(current, list) else []
+        return [refilled(*pair) for pair in zip_longest(value, beside[: len(value)])]
+    if not isinstance(value, Mapping):
+        return value
+    now = _mapping(current)
+    made = {name: refilled(each, now.get(name)) for name, each in value.items()}
+    if isinstance(variables := value.get(VARIABLES), Mapping):
+        known = _mapping(now.get(VARIABLES))
+        made[VARIABLES] = {name: text or known.get(name, "") for name, text in variables.items()}
+    return made
 
 
 def hides(value: Any) -> bool:

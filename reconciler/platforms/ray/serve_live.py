@@ -30,6 +30,7 @@ from reconciler.platforms.ray.serve_config import (
     ServeAddress,
     fingerprint,
     placed_of,
+    refilled,
     settings_of,
 )
 
@@ -84,7 +85,8 @@ class Reading:
 @dataclass(frozen=True)
 class Note:
     """What the store says of the last write to an application: the fingerprint of what was
-    declared, and the configuration that was in service before, None where there was none."""
+    declared, and the configuration that was in service before, None where there was none. The
+    values of environment variables, which may be secret, are in the cluster only."""
 
     candidate: str
     previous: Config | None = None
@@ -209,7 +211,10 @@ def served_config(seen: Seen, note: Note) -> Config | None:
     """The configuration whose replicas answer; None where nobody knows, or none does."""
     if seen.config is None or seen.status in (Status.RUNNING, Status.UNHEALTHY):
         return seen.config
-    return note.previous if note.candidate == fingerprint(seen.config) else None
+    if note.previous is None or note.candidate != fingerprint(seen.config):
+        return None
+    previous: Config = refilled(note.previous, seen.config)
+    return previous
 
 
 def _health(seen: Seen) -> Health:
