@@ -413,6 +413,17 @@ def test_variables_of_an_application_are_kept_by_the_cluster_alone(place: Place)
     assert place.serve.applications["churn"].config == before
 
 
+def test_the_name_of_an_application_that_was_deleted_is_free_for_others(place: Place) -> None:
+    place.target.switch(place.binding(), place.model("1"))
+    place.target.delete(place.address())
+    theirs = {**FOREIGN, "name": "churn", "route_prefix": "/churn"}
+    place.serve.declare([theirs])
+    assert place.another().observe(place.binding()).refusal is not None
+    with pytest.raises(RefusedError, match="adopt: true"):
+        place.another().switch(place.binding(), place.model("1"))
+    assert place.serve.applications["churn"].config == theirs
+
+
 def test_a_route_of_others_is_refused_before_anything_is_sent(place: Place) -> None:
     place.serve.declare([{**FOREIGN, "route_prefix": "/churn"}])
     with pytest.raises(RefusedError, match="that of the application theirs"):

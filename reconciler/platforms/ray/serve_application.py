@@ -210,6 +210,8 @@ class ServeApplications(Target):
         def edit(_: Reading, seen: Seen | None) -> None:
             if seen is not None and seen.placed.mark != self._mark:
                 raise RefusedError(f"{address}: it does not carry this environment's mark")
+            if seen is not None:  # whoever takes the name later did not take it from us
+                self._keep(_of(address), NO_NOTE)
 
         self._writer.change(name, edit)
         return f"delete {name}"
@@ -364,8 +366,7 @@ class ServeApplications(Target):
         if previous is not None and placed_of(previous).mark != self._mark:
             previous = None
         kept = {"candidate": note.candidate, "previous": blanked(previous)}
-        content = json.dumps(kept, indent=1)
-        self._store.put(_note_name(address), content.encode())
+        self._store.put(_note_name(address), json.dumps(kept, indent=1).encode())
 
 
 def key_prefix(environment: Environment) -> str:
