@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.cli.compose import load
 from reconciler.errors import ConfigurationError
+from reconciler.platforms.ray.serve_application import ServeApplications
 from reconciler.platforms.ray.serve_config import BUILT, Application
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def test_the_code_is_part_of_what_is_declared(tmp_path: Path) -> None:
         ("replicas: 2", "importPath: app.build", '"app.build" is not MODULE:NAME'),
         ("replicas: 2", "resources: {memory: 2GB}", '"2GB" is no amount of memory'),
         ("replicas: 2", "startTimeout: soon", "is not a duration"),
+        ("replicas: 2", "startTimeout: 2h", "spec.startTimeout: a run waits 1h at most"),
         ("application: churn", "application: a/b", '"a/b" is not the name of an application'),
         (', serve: "http://127.0.0.1:8000"', "", "add spec.ray.serve to the environment"),
     ],
@@ -130,6 +132,11 @@ def test_mistakes_have_a_place_and_a_way_out(tmp_path: Path, old: str, new: str,
         loaded(tmp_path, (old, new))
     assert why in caught.value.message
     assert "all.yaml:" in caught.value.message
+
+
+def test_the_longest_start_is_as_long_as_a_run_waits(tmp_path: Path) -> None:
+    binding = loaded(tmp_path, ("replicas: 2", "startTimeout: 1h"))
+    assert binding.part.start_s == ServeApplications.can.stuck_after_s  # type: ignore[attr-defined]
 
 
 def test_code_without_serve_py_is_refused(tmp_path: Path) -> None:

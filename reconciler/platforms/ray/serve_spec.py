@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.model import Environment
     from reconciler.platforms.platform import Block
 
+MOST_START_S = 3600.0  # after which a run gives an operation up, without a way back
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -51,7 +52,6 @@ def application_of(block: Block) -> Application:
     """What the spec declares, besides model and settings."""
     spec = block.data
     verify = spec.get("verify", {})
-    wait = spec.get("startTimeout", "10m")
     return Application(
         name=spec["application"],
         route=route_of(spec),
@@ -61,9 +61,14 @@ def application_of(block: Block) -> Application:
         path=verify.get("path", ""),
         answer=verify.get("answer", ""),
         names=verify.get("model", ""),
-        start_s=int(wait[:-1]) * _SECONDS[wait[-1]],
+        start_s=_start_s(spec),
         protect=spec.get("protect", False),
     )
+
+
+def _start_s(spec: Mapping[str, Any]) -> float:
+    wait: str = spec.get("startTimeout", "10m")
+    return int(wait[:-1]) * _SECONDS[wait[-1]]
 
 
 def settings_of(block: Block, _: Mapping[str, str]) -> Mapping[str, str]:
@@ -112,6 +117,8 @@ def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
     spec = block.data
     if "code" not in spec and "importPath" not in spec:
         yield block.problem('"code" is missing: the folder with serve.py (or "importPath")')
+    if _start_s(spec) > MOST_START_S:
+        yield block.problem("a run waits 1h at most; write 1h or less", "startTimeout")
     if "replicas" in spec and "autoscaling" in spec:
         why = "replicas are fixed or scaled; take out replicas or autoscaling"
         yield block.problem(why, "replicas")
