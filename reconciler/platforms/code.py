@@ -1,4 +1,4 @@
-"""The files that a training runs: those of a folder that git tracks, as they are in the tree.
+"""The files that a training or an application runs: what git tracks in a folder, as it lies there.
 
 Outside of a repository, and without git, it is every file that is not hidden.
 """
@@ -45,7 +45,7 @@ def copy_to(folder: Path, place: Path) -> str:
 def files_of(folder: Path) -> list[str]:
     """The names of the files below the folder, sorted; ConfigurationError where there are none."""
     if not folder.is_dir():
-        raise ConfigurationError(f"there is no folder {folder}; correct spec.training.code")
+        raise ConfigurationError(f"there is no folder {folder}; correct the path of the code")
     found = _tracked(folder)
     if found is None:
         every = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -53,8 +53,8 @@ def files_of(folder: Path) -> list[str]:
         found = [str(p) for p in every if not any(part.startswith(hidden) for part in p.parts)]
     if not found:
         raise ConfigurationError(
-            f"git tracks no file in {folder}; add them (git add {folder}), or correct "
-            "spec.training.code"
+            f"git tracks no file in {folder}; add them (git add {folder}), or correct the path of "
+            "the code"
         )
     return sorted(found)
 

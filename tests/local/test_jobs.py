@@ -430,6 +430,6 @@ def test_a_job_runs_a_copy_of_the_code_that_was_planned(world: World, code: Path
 
 def test_a_folder_of_code_that_is_not_there_is_an_error(world: World) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"there is no folder .*correct spec\.training\.code"
+        ConfigurationError, match=r"there is no folder .*correct the path of the code"
     ):
         digest_of(world.root / "nothing")

@@ -104,7 +104,7 @@ def test_the_code_is_part_of_what_is_declared(tmp_path: Path) -> None:
     ("old", "new", "why"),
     [
         ("  code: code\n", "", 'spec: "code" is missing: the folder with serve.py'),
-        ("code: code", "code: elsewhere", "spec.code: there is no folder"),
+        ("code: code", "code: elsewhere", "elsewhere; correct the path of the code"),
         (
             "replicas: 2",
             "replicas: 2\n  autoscaling: {min: 1, max: 2}",

@@ -143,6 +143,6 @@ def _too_large(files: dict[str, Path], folder: Path | None) -> str:
     heaviest = ", ".join(f"{name} ({size / 2**20:.1f} MiB)" for size, name in weights[:_SHOWN])
     return (
         f"the code in {folder} is larger than {MOST_BYTES // 2**20} MiB, and Ray takes no more; "
-        f"the heaviest files are {heaviest}; keep data in spec.training.inputs, or name "
-        f"files that no job needs in {IGNORE_FILE}"
+        f"the heaviest files are {heaviest}; keep data and models in the store, or name files that "
+        f"are not needed in {IGNORE_FILE}"
     )
