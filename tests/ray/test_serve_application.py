@@ -431,6 +431,14 @@ def test_a_route_of_others_is_refused_before_anything_is_sent(place: Place) -> N
     assert place.puts == 0
 
 
+def test_a_ray_that_would_take_the_only_replica_down_is_refused(place: Place) -> None:
+    for version, refused in (("2.59.1", True), ("2.60.0", False), ("3.0.0.dev0", False)):
+        place.standin.world.version = version
+        refusal = place.another().observe(place.binding()).refusal
+        assert (refusal is not None) is refused, version
+    assert place.puts == 0
+
+
 def test_what_ray_does_not_show_is_not_sent_back(place: Place) -> None:
     hidden = {**FOREIGN, "runtime_env": {"env_vars": {"PASSWORD": "<redacted>"}}}
     place.serve.declare([hidden])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.ray.connection import Ray
 
 OLDEST = (2, 9)  # the first whose Serve interface has PUT /api/serve/applications/ with all fields
+SURGING = (2, 60)  # the oldest that is known to have max_surge_percent; others drop it unsaid
 ABSENT = b"does not exist"  # job_head.py: of jobs and of packages
 NO_ROUTE = b"404: Not Found"  # aiohttp's: this Ray has no such route
 _E = TypeVar("_E", UnauthorizedError, UnreadableError)
@@ -54,6 +55,11 @@ class Client:
             self._version = {}
         return self.version
 
+    @property
+    def surges(self) -> bool:
+        """Whether this Ray can start a new replica before it ends the old one."""
+        return _numbers(self.version.get("ray_version")) >= SURGING
+
     def get(self, path: str, what: str, **sending: Any) -> Response:
         """The answer to a read, its body unread."""
         return self._request("GET", path, what, **sending)
@@ -85,10 +91,9 @@ class Client:
         except UnreadableError as exc:
             raise self._not_ray(exc) from exc
         version = about.get("ray_version")
-        found = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
-        if found is None:
+        if not (numbers := _numbers(version)):
             raise UnreadableError(f"{self.ray.host} does not answer as Ray; correct spec.ray.url")
-        if (int(found[1]), int(found[2])) < OLDEST:
+        if numbers < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise RefusedError(
                 f"{self.ray.host} runs Ray {version}; update it to Ray {oldest} or newer"
@@ -138,6 +143,12 @@ class Client:
             "the proxy accept the token"
         )
         return _with(error, fix)
+
+
+def _numbers(version: object) -> tuple[int, ...]:
+    """The first two numbers of a version, () where it has none."""
+    found = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _with(error: _E, fix: str) -> _E:

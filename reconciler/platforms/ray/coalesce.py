@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
@@ -103,7 +104,7 @@ class Readings:
 
     def _asked(self, client: Client) -> Reading:
         answer = client.get(PATH, "listing the applications of Ray")
-        return reading_of(answer.json_object())
+        return replace(reading_of(answer.json_object()), surges=client.surges)
 
 
 def _has_controller(client: Client) -> bool:

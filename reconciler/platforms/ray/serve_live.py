@@ -24,6 +24,7 @@ from reconciler.errors import UnreadableError, printable, redact
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal
 from reconciler.platforms.contract import DONE, Left, OperationState, Progress
 from reconciler.platforms.ray.serve_config import (
+    DEPLOYMENT,
     Application,
     Config,
     Placed,
@@ -74,12 +75,14 @@ class Seen:
 class Reading:
     """All applications of a cluster at one moment.
 
-    `started` says that Serve runs there. `around` is what else a write must send back.
+    `started` says that Serve runs there. `around` is what else a write must send back. `surges`
+    says that a new replica can be started before the old one ends.
     """
 
     started: bool
     applications: Mapping[str, Seen] = field(default_factory=dict)
     around: Mapping[str, Any] = field(default_factory=dict)
+    surges: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,18 @@ def route_refusal(reading: Reading, application: Application) -> Refusal | None:
     return None
 
 
+def surge_refusal(reading: Reading, application: Application) -> Refusal | None:
+    """Why a swap there would take the only replica down before its successor runs."""
+    owned = application.is_built or application.deployment != DEPLOYMENT
+    if reading.surges or not owned:
+        return None
+    why = (
+        "this Ray cannot start a new replica before it ends the old one (maxSurge); update it to "
+        "Ray 2.60 or newer"
+    )
+    return Refusal("ray_too_old", why)
+
+
 def live_of(
     reading: Reading,
     address: ServeAddress,
@@ -177,7 +192,7 @@ def live_of(
     """What serves at an address, by what the cluster shows; `noted` is asked where that says too
     little."""
     seen = reading.applications.get(address.application)
-    taken = route_refusal(reading, application)
+    taken = route_refusal(reading, application) or surge_refusal(reading, application)
     if seen is None:
         missing = f"there is no application {address.application} on {address.host}"
         return Live(Health(HealthCode.MISSING, missing), refusal=taken, place=address.key)
