@@ -134,7 +134,7 @@ class Client:
         elif error.status == 403:
             fix = f"the token in {token.variable} is not that of this cluster, or has expired"
         else:
-            fix = f"it did not hear the token in {token.variable}; does a proxy take it away?"
+            fix = f"it did not receive the token in {token.variable}; a proxy may remove it"
         return _with(error, fix)
 
     def _not_ray(self, error: UnreadableError) -> UnreadableError:

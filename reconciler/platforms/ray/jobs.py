@@ -106,7 +106,10 @@ class RayJobs(Trainer):
                 return self._waiting(client, found)
             case "RUNNING":
                 return Job(JobState.RUNNING)
-        raise UnreadableError(f"job {job} has a state that Ray did not have before: {found}"[:300])
+        status = printable(str(found.get("status")))[:60]
+        raise UnreadableError(
+            f"job {job} has the status {status}, which this program does not know"
+        )
 
     def cancel(self, job: str) -> None:
         """Stop a job that has not ended; a job that is gone is fine."""

@@ -37,7 +37,7 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
     ray = ray_of(environment)
     if "verify" in spec and not ray.serve:
         raise ValueError(
-            "verify: nobody says where applications answer; add spec.ray.serve to the environment"
+            "verify: the address of applications is missing; add spec.ray.serve to the environment"
         )
     return ServeAddress(ray.host, spec["application"])
 
