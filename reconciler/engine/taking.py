@@ -20,6 +20,8 @@ from reconciler.stores.contract import Place, copy_file, name_in
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.platforms.contract import Registry
     from reconciler.stores.contract import Store
 
@@ -47,9 +49,9 @@ class _Taker(Trainer):
     def cancel(self, job: str) -> None:
         """Nothing: a copy ends with the call that makes it."""
 
-    def _note(self, job: str, order: Order) -> None:
+    def _note(self, job: str, order: Order, roles: Iterable[str]) -> None:
         """Note, after the files, that all of them are there."""
-        places = {role: order.outputs[role].uri for role, _ in order.recipe.outputs}
+        places = {role: order.outputs[role].uri for role in roles}
         self._store.put(_done(job), json.dumps(places).encode())
 
 
@@ -79,7 +81,7 @@ class Taking(_Taker):
             if before is None or now is None or now.fingerprint != before.fingerprint:
                 uri = order.inputs[role].uri
                 raise UnavailableError(f"{uri} changed while it was copied; it is copied again")
-        self._note(job, order)
+        self._note(job, order, [role for role, _ in order.recipe.outputs])
 
 
 class TakingRegistered(_Taker):
@@ -93,6 +95,7 @@ class TakingRegistered(_Taker):
         """Copy the artifact, write the metrics beside it, and note at last that both are there.
 
         A metric that is no finite number is left out, so no gate that asks for it lets it pass.
+        Many runs log none, and some versions have no run: then only the artifact is taken in.
         """
         if self.look(job).state is JobState.FINISHED:
             return
@@ -104,9 +107,10 @@ class TakingRegistered(_Taker):
             self._registry.fetch(order.recipe, path)
             self._store.put_file(_name(self._store, order.outputs[MODEL]), path)
         metrics = {name: value for name, value in version.metrics.items() if isfinite(value)}
-        metrics_name = _name(self._store, order.outputs[METRICS])
-        self._store.put(metrics_name, json.dumps(metrics, sort_keys=True).encode())
-        self._note(job, order)
+        if metrics:
+            metrics_name = _name(self._store, order.outputs[METRICS])
+            self._store.put(metrics_name, json.dumps(metrics, sort_keys=True).encode())
+        self._note(job, order, [MODEL, METRICS] if metrics else [MODEL])
 
 
 def _done(job: str) -> str:

@@ -69,6 +69,17 @@ def test_a_metric_that_no_gate_can_judge_is_named_before_anything_is_copied(
     assert not list((tree.folder / "store").glob("churn/4/model*"))
 
 
+def test_a_version_without_metrics_is_served_where_no_gate_asks_for_one(
+    tree: Tree, known: Registry
+) -> None:
+    known.register("churn", {"model.pkl": b"model 4"})
+    tree.change('  accept: [{metric: auc, atLeast: "0.8"}]\n', "")
+    tree.change('version: "1"', 'version: "4"')
+    tree.apply()
+    assert known.models["churn"]["aliases"]["champion"] == "4"
+    tree.run("plan", "--detailed-exitcode", code=SUCCESS)
+
+
 def test_a_version_that_was_taken_in_and_deleted_stays_where_it_serves(
     tree: Tree, known: Registry
 ) -> None:
