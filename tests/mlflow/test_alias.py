@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +29,7 @@ from reconciler.platforms.mlflow.alias import (
     address,
     live_from_export,
 )
+from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.rest import Mlflow, credential_of
 from reconciler.stores.folder import FolderStore
 from tests.mlflow.standin import API, Registry, Reply
@@ -52,7 +53,7 @@ class World:
     """A stand-in, a store with two versions, and the target between them."""
 
     def __init__(self, known: Registry, folder: Path, http: Http) -> None:
-        self.known = known
+        self.known, self.http = known, http
         self.store = FolderStore(folder)
         self.target = ModelAliases(Mlflow(http, known.url, None), MARK, self.store, http)
         self.one, self.two = self.model("1"), self.model("2")
@@ -110,6 +111,19 @@ def test_a_version_of_elsewhere_is_published_once_with_its_metrics(world: World)
     assert [(m["key"], m["value"]) for m in run["data"]["metrics"]] == [("auc", 0.9)]
     assert run["info"]["status"] == "FINISHED"
     assert list(world.known.artifacts.values()) == [b"model 1"]
+
+
+def test_names_that_mlflow_does_not_take_are_published_as_it_takes_them(world: World) -> None:
+    names = ("precision@10", "F1 (macro)", "a//b", "../c", "x" * 300)
+    named = replace(world.one, metrics=dict.fromkeys(names, 0.5))
+    world.known.add("churn")
+    publisher = Publisher(Mlflow(world.http, world.known.url, None), MARK, world.store)
+    publisher.number("churn", named, labels={"data.day=1/a.csv": "md5:0"})
+    (version,) = world.known.models["churn"]["versions"].values()
+    assert version["tags"]["reconciler.data.day_1/a.csv"] == "md5:0"
+    metrics = world.known.runs[version["run_id"]]["data"]["metrics"]
+    taken = {"precision_10", "F1 _macro_", "a__b", "_c", "x" * 250}
+    assert {metric["key"] for metric in metrics} == taken
 
 
 def test_bindings_of_one_version_that_publish_it_at_a_time_make_one(world: World) -> None:

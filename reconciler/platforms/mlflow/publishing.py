@@ -10,6 +10,8 @@ version meanwhile.
 
 from __future__ import annotations
 
+import posixpath
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _TURNS: dict[tuple[str, str, str], threading.Lock] = {}
 EXPERIMENT = "reconciler"
+_NOT_TAKEN = re.compile(r"[^\w/.: -]")  # nor one that is no plain path
+_MOST_OF_A_NAME = 250
 VERSION, SHA256, KEY, MARK = (f"reconciler.{n}" for n in ("version", "sha256", "key", "mark"))
 
 
@@ -60,7 +64,7 @@ class Publisher:
                 f"{model.ref} is no version of {name}, and not in {self._store.uri} either; it "
                 "cannot be published"
             )
-        more = {f"reconciler.{n}": value for n, value in (labels or {}).items()}
+        more = {_taken(f"reconciler.{n}"): value for n, value in (labels or {}).items()}
         more |= {KEY: model.key} if model.key else {}
         turn = _TURNS.setdefault((self._mlflow.url, name, folder), threading.Lock())
         with turn:  # two bindings of a run may have one version
@@ -85,7 +89,7 @@ class Publisher:
         run, artifacts = self._run(what, tags, listed)
         now = int(time.time() * 1000)
         metrics = [
-            {"key": key, "value": value, "timestamp": now, "step": 0}
+            {"key": _taken(key), "value": value, "timestamp": now, "step": 0}
             for key, value in sorted(model.metrics.items())
         ]
         if metrics:
@@ -131,3 +135,10 @@ class Publisher:
             return str(found["experiment"]["experiment_id"])
         except (KeyError, TypeError) as exc:
             raise UnreadableError(f"{what}: the answer shows no experiment") from exc
+
+
+def _taken(name: str) -> str:
+    """The name of a metric or tag as MLflow takes it: `precision_10` for `precision@10`."""
+    name = _NOT_TAKEN.sub("_", name)[:_MOST_OF_A_NAME]
+    plain = posixpath.normpath(name) == name and name[:1] not in (".", "/")
+    return name if plain else name.replace("/", "_").lstrip(".") or "_"
