@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +22,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import Http
-from reconciler.model import HealthCode, Model, ModelRef, Recipe, Version, Witness
+from reconciler.model import HealthCode, Model, ModelRef, Probe, Recipe, Version, Witness
 from reconciler.platforms.mlflow.alias import (
     AliasAddress,
     ModelAliases,
@@ -32,6 +32,7 @@ from reconciler.platforms.mlflow.alias import (
 from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.rest import Mlflow, credential_of
 from reconciler.stores.folder import FolderStore
+from tests.mlflow.followers import follower
 from tests.mlflow.standin import API, Registry, Reply
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = "home@store"
+ELSEWHERE = Recipe("file")  # how versions are made that are published
+NOVEMBER, PROBE = Version("churn", "2026-11"), Probe("{}")
 LOGIN = Reply(200, b"<html><form>sign in</form></html>")
 
 
@@ -46,7 +49,9 @@ LOGIN = Reply(200, b"<html><form>sign in</form></html>")
 class Binding:
     address: AliasAddress
     protect: bool = False
-    recipe: Recipe = field(default_factory=lambda: Recipe("local"))
+    recipe: Recipe = ELSEWHERE
+    version: Version = NOVEMBER
+    probe: Probe | None = PROBE
 
 
 class World:
@@ -209,6 +214,20 @@ def test_a_version_that_somebody_else_registered_is_known_by_its_number(world: W
     world.target.switch(binding, world.two)
     world.target.take_back(binding, Model(ModelRef("models:/churn/1")))
     assert world.known.models["churn"]["aliases"] == {"champion": "1"}
+
+
+@pytest.mark.parametrize("says", ["{}", "models:/churn/{}"])
+def test_a_server_may_name_a_published_version_by_its_number(world: World, says: str) -> None:
+    world.known.add("churn", {}, {})  # the numbers 1 and 2 are somebody else's
+    world.target.create(world.binding(), world.model("2026-11"))
+    number = world.known.models["churn"]["aliases"]["champion"]
+    for asked, named in ((number, "models:/churn/churn/2026-11"), ("2", says.format("2"))):
+        with follower(lambda asked=asked: says.format(asked)) as url:  # type: ignore[misc]
+            verify = {"url": url, "answer": "/y", "model": "/version"}
+            spec = {"registeredModel": "churn", "alias": "champion", "verify": verify}
+            binding = Binding(address(spec, None))  # type: ignore[arg-type]
+            answer = world.target.score(binding)  # type: ignore[arg-type]
+        assert answer.model == named
 
 
 def test_a_version_that_is_gone_is_degraded(world: World) -> None:

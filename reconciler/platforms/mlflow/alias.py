@@ -203,7 +203,8 @@ class ModelAliases(Target):
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """What the server at `verify.url` answers to the probe."""
         assert binding.probe is not None
-        return _of(binding.address).server.score(self._http, binding.probe)
+        answer = _of(binding.address).server.score(self._http, binding.probe)
+        return replace(answer, model=self._named(binding, answer.model))
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """Where the alias leads."""
@@ -214,6 +215,18 @@ class ModelAliases(Target):
         return {"schema": SCHEMA, **model}
 
     # --- versions and marks -------------------------------------------------------------------
+
+    def _named(self, binding: Binding, model: str) -> str:
+        """What we call the version that a server says it serves. A server that follows an alias
+        knows a version that we published by its number only."""
+        name = _of(binding.address).model
+        number = model.removeprefix(ref_of(name, "").url)
+        own = _is_there(binding) or model == binding.version.version
+        if own or not (number.isascii() and number.isdecimal()):
+            return model
+        version = self._mlflow.version(name, number)
+        called = self._publisher.folder_of(version) if version else ""
+        return ref_of(name, called).url if called else model
 
     def _version(
         self, registered: RegisteredModel, number: str, binding: Binding
