@@ -42,6 +42,7 @@ def signed(
         sent["x-amz-security-token"] = keys.token
     parts = urlsplit(url)
     covered = {name.lower(): value for name, value in sent.items()} | {"host": parts.netloc}
+    covered.pop("accept-encoding", None)  # proxies rewrite it; botocore leaves it out too
     names = ";".join(sorted(covered))
     lines = [f"{name}:{' '.join(covered[name].split())}" for name in sorted(covered)]
     query = _query(parse_qsl(parts.query, keep_blank_values=True))

@@ -85,6 +85,18 @@ def test_a_signature_is_the_one_of_botocore(path: str, query: str) -> None:
     assert ours["Authorization"] == theirs["Authorization"]
 
 
+def test_a_header_that_proxies_rewrite_is_sent_and_not_signed(
+    http: Http, stand_in: StandIn
+) -> None:
+    stand_in.answers = [Answer(200, b"a", headers={"ETag": '"e"'})]
+    at = StoreUrl("s3://models", SecretName("S3_KEY"), endpoint=stand_in.url)
+    opened(http, at, f"{KEYS.id}:{KEYS.secret}", stand_in.url).get("a")
+    (request,) = stand_in.heard
+    assert request.headers["Accept-Encoding"] == "identity"
+    signed_headers = request.headers["Authorization"].partition("SignedHeaders=")[2]
+    assert "accept-encoding" not in signed_headers.lower()
+
+
 def test_a_presigned_url_is_the_one_of_botocore() -> None:
     keys = Keys(KEYS.id, KEYS.secret, "session/token+1=")
     url = "https://models.s3.eu-west-1.amazonaws.com/m%3D1/c%20d.bin"
