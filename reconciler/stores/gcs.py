@@ -123,7 +123,13 @@ class _SignIn:
             self._made.refresh(google.auth.transport.requests.Request())
         except google.auth.exceptions.TransportError as exc:
             return NoToken(UnreachableError, f"signing in to Google: {type(exc).__name__}")
-        except google.auth.exceptions.DefaultCredentialsError:
+        except (google.auth.exceptions.DefaultCredentialsError, ValueError, KeyError, TypeError):
+            if self._key:  # some of what is wrong with a key google-auth calls no credentials
+                return NoToken(
+                    ConfigurationError,
+                    f"environment variable {self._variable} is no key of a service account; write "
+                    "its JSON on one line",
+                )
             return NoToken(
                 UnauthorizedError,
                 "this machine has no credentials for Google; sign in (gcloud auth "
@@ -135,12 +141,6 @@ class _SignIn:
                 UnauthorizedError,
                 f"signing in to Google was refused ({type(exc).__name__}); compare the service "
                 "account with its key, which may have been deleted",
-            )
-        except (ValueError, KeyError):
-            return NoToken(
-                ConfigurationError,
-                f"environment variable {self._variable} is no key of a service account; write its "
-                "JSON on one line",
             )
         return Token(self._made.token, int(_seconds(self._made.expiry)))
 

@@ -165,8 +165,9 @@ def test_a_key_that_is_none_is_named_by_its_variable(http: Http, stand_in: Stand
     with pytest.raises(ConfigurationError, match=r"variable S3_KEY is no access key.*ID:SECRET"):
         opened(http, at, "hunter2hunter2", stand_in.url).get("a")
     at = StoreUrl("gs://models", SecretName("GS_KEY"), endpoint=stand_in.url)
-    with pytest.raises(ConfigurationError, match="variable GS_KEY is no key of a service account"):
-        opened(http, at, "hunter2hunter2", stand_in.url).get("a")
+    for key in ("hunter2hunter2", "[1]", "7", '{"private_key": "hunter2hunter2"}'):
+        with pytest.raises(ConfigurationError, match="variable GS_KEY is no key of a service acc"):
+            opened(http, at, key, stand_in.url).get("a")
     assert not stand_in.heard
 
 
