@@ -143,6 +143,13 @@ class Registry:
         ]
         return {"model_version": shown | ({"aliases": aliases} if aliases else {})}
 
+    def origin(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Where a copy comes from in the end, which MLflow keeps when it makes the copy."""
+        source = self.version(asked)["model_version"]["source"]
+        if copied := re.fullmatch(r"models:/([^/]+)/([0-9]+)", source):
+            return self.origin({"name": copied[1], "version": copied[2]})
+        return {"artifact_uri": source}
+
     def search_versions(self, asked: dict[str, Any]) -> dict[str, Any]:
         name = re.search(r"name='([^']*)'", asked["filter"])
         wanted = dict(re.findall(r"tags\.`([^`]*)` ?= ?'([^']*)'", asked["filter"]))
@@ -213,6 +220,7 @@ _ROUTES = {
     "POST /registered-models/alias": Registry.set_alias,
     "DELETE /registered-models/alias": Registry.delete_alias,
     "GET /model-versions/get": Registry.version,
+    "GET /model-versions/get-download-uri": Registry.origin,
     "GET /model-versions/search": Registry.search_versions,
     "POST /model-versions/create": Registry.create_version,
     "GET /experiments/get-by-name": lambda *_: {"experiment": {"experiment_id": "1"}},

@@ -144,6 +144,18 @@ def test_one_file_of_an_artifact_is_taken_whole(
     assert (tmp_path / "model").read_bytes() == b"weights"
 
 
+def test_a_copy_of_a_version_is_taken_with_the_files_of_its_original(
+    registry: MlflowRegistry, known: Registry, tmp_path: Path
+) -> None:
+    run = known.models["fraud"]["versions"]["1"]["run_id"]
+    known.add("m-staging", {"source": "models:/fraud/1", "run_id": run})
+    copied = {"source": "models:/m-staging/1", "run_id": run, "name": "fraud"}
+    number = known.create_version(copied)["model_version"]["version"]
+    assert not registry.look(recipe(number)).refusal
+    registry.fetch(recipe(number, path="data/model.pkl"), tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == b"weights"
+
+
 def test_a_folder_is_taken_as_one_archive_of_the_same_bytes(
     registry: MlflowRegistry, known: Registry, tmp_path: Path
 ) -> None:

@@ -5,9 +5,9 @@ gone, so both are asked for. An artifact is a folder; all of its files become on
 bytes depend on nothing but theirs (no times, sorted names, not compressed), or one named file is
 taken.
 
-Only what the tracking server hands out itself can be taken: `mlflow-artifacts:`, and `runs:` and
-`models:/m-…`, which lead there. A file in a bucket that the server only points to is refused: this
-program would need the keys of that bucket.
+Only what the tracking server hands out itself can be taken: `mlflow-artifacts:`, and `runs:`,
+`models:/m-…` and `models:/NAME/NUMBER` (a copy of another version), which lead there. A file in a
+bucket that the server only points to is refused: this program would need the keys of that bucket.
 """
 
 from __future__ import annotations
@@ -112,15 +112,16 @@ class MlflowRegistry(Registry):
     def _artifact(self, version: ModelVersion, what: str) -> str:
         """The URI of the folder with the files; "" where it is gone. RefusedError where the server
         does not hand it out."""
-        scheme, _, rest = version.source.partition(":/")
+        uri = version.source
+        if uri.startswith("models:/") and uri.count("/") > 1:  # a name and a number, no model's id
+            uri = self._mlflow.origin_of(version.name, version.number)
+        scheme, _, rest = uri.partition(":/")
         if scheme == "models" and rest.startswith("m-"):
             uri = self._mlflow.logged_model(rest)
         elif scheme == "runs":
             ident, _, path = rest.lstrip("/").partition("/")
             run = self._mlflow.run(ident)
             uri = f"{_info(run, what).get('artifact_uri')}/{path}" if run else ""
-        else:
-            uri = version.source
         if uri:
             self._mlflow.artifact_url(uri, what)
         return uri.rstrip("/")

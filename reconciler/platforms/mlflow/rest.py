@@ -141,6 +141,13 @@ class Mlflow:
             raise UnreadableError(f"{what}: the answer is about {found.name}/{found.number}")
         return found
 
+    def origin_of(self, name: str, number: str) -> str:
+        """Where the artifact of a version is that was copied from another one, "" where MLflow
+        itself says that the version is gone."""
+        what = f"reading where version {number} of {name} comes from"
+        answer = self.find("/model-versions/get-download-uri", what, name=name, version=number)
+        return "" if answer is None else _text(answer, "artifact_uri", what)
+
     def versions(self, name: str, tags: Mapping[str, str] | None = None) -> list[ModelVersion]:
         """The newest versions of a registered model, up to 200, with these tags."""
         what = f"listing versions of {name}"
