@@ -230,3 +230,16 @@ def test_what_is_no_answer_of_mlflow_refuses_no_version(
         return
     with pytest.raises(error):
         registry.look(recipe())
+
+
+@pytest.mark.parametrize("number", ["x", "²", "", "9" * 5000])
+def test_a_version_that_is_no_number_is_unreadable(
+    registry: MlflowRegistry, known: Registry, number: str
+) -> None:
+    shown = known.models["fraud"]["versions"]["1"]
+    known.models["fraud"]["versions"][number] = shown | {"version": number}
+    with pytest.raises(UnreadableError, match="no number"):
+        registry.offers(recipe(), "")
+    known.models["fraud"]["aliases"]["candidate"] = number
+    with pytest.raises(UnreadableError, match="no number"):
+        registry.offers(recipe(), "candidate")

@@ -35,6 +35,7 @@ MOST_BYTES = 1024 * 1024 * 1024  # of a file in one answer, where the server kno
 MOST_FILES = 10_000  # of one artifact
 PAGE = 1000  # registered models in one answer, the most that MLflow gives
 MOST_PAGES = 1000
+_MOST_DIGITS = 20  # of the number of a version
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ def _model(found: Mapping[str, Any], what: str) -> RegisteredModel:
     latest = _objects(found, "latest_versions", what)
     return RegisteredModel(
         _text(found, "name", what),
-        {_text(each, "alias", what): _text(each, "version", what) for each in aliases},
+        {_text(each, "alias", what): _number(each, what) for each in aliases},
         _tags(found, what),
         tuple(_version(each, what) for each in latest),
     )
@@ -314,7 +315,7 @@ def _version(found: Mapping[str, Any], what: str) -> ModelVersion:
         raise UnreadableError(f"{what}: aliases is no list")
     return ModelVersion(
         _text(found, "name", what),
-        _text(found, "version", what),
+        _number(found, what),
         _text(found, "status", what),
         _text(found, "source", what, ""),
         _text(found, "run_id", what, ""),
@@ -323,6 +324,13 @@ def _version(found: Mapping[str, Any], what: str) -> ModelVersion:
         tuple(map(str, aliases)),
         _tags(found, what),
     )
+
+
+def _number(found: Mapping[str, Any], what: str) -> str:
+    number = _text(found, "version", what)
+    if not (number.isascii() and number.isdecimal() and len(number) < _MOST_DIGITS):
+        raise UnreadableError(f"{what}: a version is called {number!r:.40}, which is no number")
+    return number
 
 
 def _tags(found: Mapping[str, Any], what: str) -> dict[str, str]:
