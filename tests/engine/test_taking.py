@@ -29,7 +29,9 @@ class Files:
         self.taking = Taking(self.data, self.store)
         reads = {role: self.data.grant(role, Access.READ, 60) for role in (METRICS, MODEL)}
         writes = {role: self.store.grant(role, Access.WRITE, 60) for role in (METRICS, MODEL)}
-        self.order = Order("ab" * 32, 1, Recipe("file"), reads, writes, 60)
+        self.order = Order(
+            "ab" * 32, 1, Recipe("file", outputs=tuple((r, r) for r in writes)), reads, writes, 60
+        )
 
     def offer(self, text: str) -> None:
         for role in (METRICS, MODEL):
