@@ -163,7 +163,7 @@ class _NotHeard:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("can", "ref", "most_jobs", "forgets"):
+        if name in ("can", "ref", "most_jobs", "forgets", "grants"):
             return getattr(self._real, name)
         raise NotKnownError(f"not known offline: {_OF_THIS_MACHINE}")
 

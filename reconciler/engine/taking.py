@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class _Taker(Trainer):
     """Copies to the store. A job that is done has a file of its own there."""
 
+    grants = False
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

@@ -18,12 +18,13 @@ from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import METRICS, MODEL, ArtifactState, Reason
 from reconciler.platforms.contract import JobState, Order
-from reconciler.stores.contract import Access, sha256_of
+from reconciler.stores.contract import Access, Place, sha256_of, url_of
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.model import Artifact, Binding
     from reconciler.soon import Soon
+    from reconciler.stores.contract import Store
 
 log = logging.getLogger(__name__)
 
@@ -100,23 +101,27 @@ def _manifest(world: World, binding: Binding) -> Manifest:
 
 
 def _order(world: World, binding: Binding, attempt: int) -> Order:
-    """What makes the version: access to its inputs, and to where its outputs must be."""
+    """What makes the version: where its inputs are and its outputs must be, with access to them
+    where the engine needs it. A grant may cost a right and a request, and is a secret."""
     version, lasting_s = binding.version, access_s(binding)
+    grants = world.trainers[binding.recipe.trainer].grants
+
+    def place(store: Store, name: str, access: Access) -> Place:
+        if grants:
+            return store.grant(name, access, lasting_s)
+        return Place(url_of(store.base, name))
+
     names = {
         MODEL: world.ledger.model_name(version),
         METRICS: world.ledger.metrics_name(version),
     }
+    reads, writes = binding.recipe.inputs, names.items()
     return Order(
         key=binding.key,
         attempt=attempt,
         recipe=binding.recipe,
-        inputs={
-            name: world.data.grant(path, Access.READ, lasting_s)
-            for name, path in binding.recipe.inputs
-        },
-        outputs={
-            role: world.store.grant(name, Access.WRITE, lasting_s) for role, name in names.items()
-        },
+        inputs={name: place(world.data, path, Access.READ) for name, path in reads},
+        outputs={role: place(world.store, name, Access.WRITE) for role, name in writes},
         timeout_s=binding.timeout_s,
         labels={"model": version.model, "version": version.version},
     )

@@ -256,10 +256,12 @@ class Trainer(Protocol):
 
     `most_jobs` may be unfinished at a time. `forgets` says that the engine may lose a job that was
     started, and then knows nothing of it: such a job is lost, and the next attempt has another id.
+    `grants` says that its jobs reach files by the grants of an order; else the order has none.
     """
 
     most_jobs: int = 16
     forgets: bool = False
+    grants: bool = True
 
     def prepare(self, order: Order) -> str:
         """The id of a job that runs nothing until it is started. Never retried."""

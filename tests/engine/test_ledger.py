@@ -12,8 +12,8 @@ from reconciler.engine.train import claim, train_step
 from reconciler.errors import ConflictError
 from reconciler.ledger import Attempt
 from reconciler.ledger.lock import Holder
-from reconciler.model import Actor, Record
-from reconciler.platforms.contract import JobState
+from reconciler.model import MODEL, Actor, Record
+from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from tests.lab import Lab, LabClock
 
 if TYPE_CHECKING:
@@ -105,6 +105,36 @@ def test_a_job_that_runs_is_not_started_again(lab: Lab) -> None:
     assert entry is not None
     assert train_step(world, binding, entry, lambda work: work) == job
     assert len(started(lab)) == 1
+
+
+class Engine(Trainer):
+    """An engine that keeps the orders that it was given."""
+
+    def __init__(self, *, grants: bool) -> None:
+        self.grants = grants
+        self.orders: list[Order] = []
+
+    def start(self, job: str, order: Order) -> None:  # noqa: ARG002
+        self.orders.append(order)
+
+    def look(self, job: str) -> Job:  # noqa: ARG002
+        return Job(JobState.NOT_STARTED)
+
+    def cancel(self, job: str) -> None: ...
+
+
+@pytest.mark.parametrize("grants", [True, False])
+def test_only_an_engine_whose_jobs_need_grants_is_given_any(lab: Lab, grants: bool) -> None:
+    world, binding = run_of(lab, "1")
+    engine = Engine(grants=grants)
+    world = replace(world, trainers={binding.recipe.trainer: engine})
+    entry = claim(world, binding)
+    assert entry is not None
+    train_step(world, binding, entry, lambda work: work)
+    (order,) = engine.orders
+    assert order.outputs[MODEL].uri == world.ledger.ref(binding.version).url
+    places = [*order.inputs.values(), *order.outputs.values()]
+    assert [bool(place.grant) for place in places] == [grants] * len(places)
 
 
 def lock_of(lab: Lab) -> Lock:

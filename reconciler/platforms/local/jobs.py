@@ -59,6 +59,8 @@ class LocalJobs(Trainer):
     started or ended any more, "" while that may be.
     """
 
+    grants = False
+
     def __init__(
         self,
         folder: Path,

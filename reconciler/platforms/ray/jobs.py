@@ -56,6 +56,7 @@ class RayJobs(Trainer):
 
     most_jobs = MOST_JOBS
     forgets = True
+    grants = False  # Ray shows what a job is told, so its nodes have an identity of their own
 
     def __init__(self, cluster: Cluster, root: Path, store: str) -> None:
         self._cluster = cluster
