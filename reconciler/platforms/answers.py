@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
+from reconciler.http.response import one_line
 from reconciler.http.urls import is_loopback, split_url
 from reconciler.model import Score
 from reconciler.platforms.contract import Answer
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
     from reconciler.model import Probe
     from reconciler.platforms.platform import Block
+
+MOST_OF_A_NAME = 2_000  # characters of the version that a server names, which messages repeat
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,13 @@ def server_problems(spec: Block) -> Iterator[Problem]:
 
 
 def score_of(document: Any, rows: str, names: str, probe: Probe) -> Answer:
-    """The rows at one JSON pointer of the answer, and the version at another, "" for none."""
+    """The rows at one JSON pointer of the answer, and the version at another: "" where there is no
+    pointer, and for null."""
     model = part(document, names) if names else ""
-    return Answer(_table(part(document, rows), rows, probe), str(model))
+    if isinstance(model, dict | list):
+        raise UnreadableError(f"the answer to the probe names no version at {names}")
+    named = "" if model is None else one_line(str(model), MOST_OF_A_NAME)
+    return Answer(_table(part(document, rows), rows, probe), named)
 
 
 def part(document: Any, pointer: str) -> Any:
