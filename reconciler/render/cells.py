@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from rich.cells import cell_len, chop_cells
-
 NARROWEST = 20  # below this no document can be laid out; wider than this no line is too long
 ROOMY = 60  # a narrower terminal gets two lines where a row does not fit one
 
@@ -96,8 +94,14 @@ def disarmed(text: str) -> str:
 
 
 def cells(text: str) -> int:
-    """The number of terminal cells that the text takes."""
-    return len(text) if text.isascii() else cell_len(text)
+    """How many terminal cells the text takes; combining characters count, so never too few."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells_of(char) for char in text)
+
+
+def _cells_of(char: str) -> int:
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def pad(text: str, room: int) -> str:
@@ -117,8 +121,12 @@ def cut(text: str, room: int, sign: str = "…") -> str:
 
 
 def _beginning(text: str, room: int) -> str:
-    """As much of the text as fits the room."""
-    return text[:room] if text.isascii() else next(iter(chop_cells(text, room)), "")
+    taken = 0
+    for place, char in enumerate(text):
+        taken += _cells_of(char)
+        if taken > room:
+            return text[:place]
+    return text
 
 
 def wrap(text: str, room: int, sign: str = "…") -> list[str]:
@@ -126,7 +134,7 @@ def wrap(text: str, room: int, sign: str = "…") -> list[str]:
     without a sign, goes on in the next line."""
     lines: list[str] = []
     line = ""
-    fitting = ([cut(word, room, sign)] if sign else chop_cells(word, room) for word in text.split())
+    fitting = ([cut(word, room, sign)] if sign else _parts(word, room) for word in text.split())
     for word in chain.from_iterable(fitting):
         longer = f"{line} {word}" if line else word
         if cells(longer) > room:
@@ -134,6 +142,14 @@ def wrap(text: str, room: int, sign: str = "…") -> list[str]:
             longer = word
         line = longer
     return [*lines, line] if line else lines
+
+
+def _parts(word: str, room: int) -> list[str]:
+    parts = []
+    while word:
+        parts.append(_beginning(word, room) or word[0])
+        word = word[len(parts[-1]) :]
+    return parts
 
 
 def counted(count: int, what: str) -> str:
