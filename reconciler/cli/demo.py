@@ -49,8 +49,8 @@ def demo(*, no_color: bool) -> Outcome:
     """0 when every step of the story ended as it must; the first step that did not says so."""
     from reconciler import emulator
 
-    print(f"This demo talks to an emulator of {emulator.NAME}")
-    print("on 127.0.0.1. Nothing outside a temporary folder is touched.")
+    print("This demo talks to an emulator on 127.0.0.1 and touches only a temporary folder:")
+    print(f"{emulator.NAME}")
     began = time.monotonic()
     page = Page(no_color=no_color)
     with (

@@ -40,7 +40,7 @@ _TRAINED = """
     command: "cp {inputs.d} {outputs.model}"
     inputs: {d: d.csv}
     outputs: {model: m.bin}"""
-_TAKEN_IN = '{file: "d.csv"}'  # the engine local trains into folders only
+_TAKEN_IN = '{file: "${version}.csv"}'  # the engine local trains into folders only
 
 
 def model_files(setting: Setting) -> Iterator[Row]:
@@ -67,7 +67,8 @@ def _planned(
     (store, model), count, folder = kept, setting.small, setting.folder / where.partition(" ")[2]
     for name in ("store", "data"):
         (folder / name).mkdir(parents=True)
-    (folder / "data" / "d.csv").write_text("x")
+    for name in ("d", "1"):
+        (folder / "data" / f"{name}.csv").write_text("x")
     documents = _DOCUMENTS.replace("STORE", store).replace("THE_MODEL", model)
     documents = documents.replace("LAST", f"{count:06}")
     (folder / "all.yaml").write_text(documents, encoding="utf-8")

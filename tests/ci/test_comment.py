@@ -604,7 +604,7 @@ def test_a_token_of_another_github_is_said(github: StandIn, command: Command) ->
     github.tokens.clear()
     ran = command("ci", "comment", "--report", write(PLAN), "--pr", "7")
     assert ran.code == errors.ERROR
-    assert "401 Bad credentials; GITHUB_TOKEN is not a token of this GitHub" in ran.err
+    assert "401 Bad credentials; GITHUB_TOKEN is not valid for this GitHub" in ran.err
     assert TOKEN not in ran.err
 
 

@@ -336,7 +336,7 @@ def test_commits_of_others_on_the_branch_are_not_thrown_away(
     git(repository, "update-ref", f"refs/heads/{BRANCH}", mine)
     ran = command(*PULL)
     assert ran.code == errors.REFUSED
-    assert "has a commit that is not ours" in ran.err
+    assert "has a commit that this program did not make" in ran.err
     assert git(repository, "rev-parse", BRANCH) == mine
 
 

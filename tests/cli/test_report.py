@@ -165,8 +165,8 @@ def test_a_write_without_an_answer_at_the_second_signal_was_perhaps_done(
     if method == "DELETE":
         services = lab.cloud.world.classic.values()
         service = next(s for s in services if s.name == "Diabetes Scoring")
+        command("apply", "--yes")
         service.endpoints["young"].description = "[reconciler: local@mllocal/models]"
-        command("apply", "--yes", "-x", "diabetes-young")
         (lab.services / "local" / "diabetes.yaml").unlink()
         arguments = ["--prune"]
     asked, released = threading.Event(), threading.Event()

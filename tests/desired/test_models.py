@@ -56,8 +56,8 @@ MODELS = [
         "one port for model and evaluation is refused",
         "output2",
         "output1",
-        "8:40: spec.training.outputs.metrics: the port of the model; "
-        "the metrics come from another one",
+        "8:40: spec.training.outputs.metrics: this is the model's port; "
+        "name the port of the metrics",
     ),
     model(
         "gates without an evaluation to judge them by are refused",
@@ -69,8 +69,8 @@ MODELS = [
         "a model that nothing uses is checked too",
         "models/second.yaml",
         MODEL.replace("name: churn", "name: second").replace("output2", "output1"),
-        "8:40: spec.training.outputs.metrics: the port of the model; "
-        "the metrics come from another one",
+        "8:40: spec.training.outputs.metrics: this is the model's port; "
+        "name the port of the metrics",
     ),
     model(
         "one mistake in a template is said once",

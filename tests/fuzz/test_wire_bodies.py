@@ -184,6 +184,10 @@ class _Stub:
     def __init__(self, *bodies: bytes) -> None:
         self._bodies = itertools.cycle(bodies)
 
+    def speaking(self, _: object) -> _Stub:
+        """Itself, whatever the names of headers are."""
+        return self
+
     def request(self, *_: object, **__: object) -> Response:
         """The answer."""
         return response(next(self._bodies))

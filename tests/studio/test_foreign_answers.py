@@ -166,7 +166,7 @@ def test_a_metric_that_is_no_number(lab: Lab) -> None:
 
 def test_the_record_of_another_endpoint() -> None:
     record = b'{"schema": "reconciler/record/v1", "proved": true, "address": "classic/a/b"}'
-    with pytest.raises(UnreadableError, match="of another address"):
+    with pytest.raises(UnreadableError, match="its address is 'classic/a/b'"):
         parse_record(record, "classic/a/c")
 
 

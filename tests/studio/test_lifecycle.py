@@ -328,10 +328,13 @@ def test_the_platforms_own_protection_is_honoured(fleet: Fleet) -> None:
 def test_the_default_endpoint_is_never_deleted_whatever_its_mark(fleet: Fleet) -> None:
     default = fleet.service.endpoints["default"]
     default.description = "[reconciler: local@mllocal/models]"
-    changes = {c.address: c for c in fleet.plan(Prune(forced=True)).changes}
-    assert changes["classic/Diabetes Scoring/default"].code == "default_endpoint"
+    plan = fleet.plan(Prune(forced=True))
+    assert "classic/Diabetes Scoring/default" not in {c.address for c in plan.changes}
+    assert fleet.lost.unrecorded == ("classic/Diabetes Scoring/default",)
     target = fleet.lab.world().targets["ClassicEndpoint"]
-    (lost,) = [one for one in fleet.lost.found if one.name == "default"]
+    (lost,) = [one for one in target.owned(frozenset()) if one.name == "default"]
+    assert lost.keep is not None
+    assert lost.keep.code == "default_endpoint"
     with pytest.raises(errors.RefusedError, match="never deleted"):
         target.delete(lost.address)
 
