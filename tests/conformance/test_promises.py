@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from tests.twins.contract import Twin
 
 
-@pytest.fixture(params=TWINS)
+# What one platform keeps over one store it keeps over each; all combinations are in the long run.
+ELSEWHERE = ("studio new, blob", "shelves, folder", "shelves, blob")
+WORLDS = [
+    pytest.param(name, marks=[pytest.mark.long] if name in ELSEWHERE else []) for name in TWINS
+]
+
+
+@pytest.fixture(params=WORLDS)
 def twin(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Twin]:

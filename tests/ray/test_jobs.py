@@ -123,6 +123,7 @@ def test_a_submit_whose_answer_is_lost_is_adopted(jobs: RayJobs, home: Home, ray
     assert ray.world.requests.count("POST /api/jobs/") == 1
 
 
+@pytest.mark.long
 def test_a_hundred_lost_answers_start_a_hundred_jobs(home: Home, ray: Standin) -> None:
     ray.world.faults[POST] = ["lost"] * 100
     jobs = home.jobs(ray.url, TOKEN)
