@@ -81,15 +81,10 @@ def make_plan(
     if undeclared.unrecorded:
         first, *more = undeclared.unrecorded
         named = f"{first} and {len(more):,} more carry" if more else f"{first} carries"
-        made = (
-            "made none of them and deletes none"
-            if more
-            else "did not make it and does not delete it"
-        )
         notes = (
             *notes,
-            f"{named} the mark {environment.mark}, but its store has no record of that: this "
-            f"environment {made}",
+            f"{named} the mark {environment.mark}, but its store has no record of that; so this "
+            "environment deletes nothing there",
         )
     excess = limits.excess(environment, changes, declared)
     return Plan(environment.name, environment.where, tuple(changes), excess, notes)

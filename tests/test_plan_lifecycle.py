@@ -217,7 +217,7 @@ def test_what_the_store_has_no_record_of_is_named_and_never_deleted() -> None:
     assert plan.converged
     assert plan.notes == (
         f"classic/a/b and 1 more carry the mark {ENVIRONMENT.mark}, but its store has no record "
-        "of that: this environment made none of them and deletes none",
+        "of that; so this environment deletes nothing there",
     )
 
 

@@ -110,9 +110,8 @@ def connect(
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request.
 
-    There is one world for all that a run does: what may be written when, `stop` says. `token` signs
-    in, if not by the way that the environment names. `through` makes of each store the one that is
-    asked in its place.
+    `stop` says what may be written, and when. `token` signs in instead of the way that the
+    environment names. `through` replaces each store.
     """
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
 
@@ -123,14 +122,11 @@ def connect(
     folder, token = Path(environment.source.path).parent, token or tokens(http, environ)
 
     def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
-        key = secret(at.key) if at.key else ""
         asked = http.halted_by(halted)
-        return open_store(
-            at, key, Opening(asked, clock.now, folder, emulator, bound, token, halted)
-        )
+        how = Opening(asked, clock.now, folder, emulator, bound, token, halted)
+        return open_store(at, secret(at.key) if at.key else "", how)
 
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
-    locks = opened(environment.store, stop.writing)  # a lock is given back when it was lost, too
     if through is not None:
         store, data = through(store), through(data)
     http, grant = http.halted_by(stop.halted), _grants(store, data)
@@ -143,7 +139,8 @@ def connect(
         idle=idle,
         trainers=dict(_trainers(wanted, connected, registries, (data, store))),
         registries=registries,
-        ledger=Ledger(store, locks),
+        # A lock is given back also when it was lost.
+        ledger=Ledger(store, opened(environment.store, stop.writing)),
         store=store,
         data=data,
         clock=clock,

@@ -29,7 +29,6 @@ from reconciler.near import near
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path, PurePosixPath
-    from typing import Any
 
     from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
