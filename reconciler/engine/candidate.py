@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 def begin(state: State, observed: Observed, change: Change, now: float) -> Turn:
     """The next step towards a switch; a roll-back needs no candidate."""
     if change.code == Reason.ROLL_BACK:
-        return ask_before(state, observed, now)
+        why = state.disproved or observed.artifact.message
+        return ask_before(replace(state, disproved=why), observed, now)
     if state.task.can.stage and must_probe(state, observed):
         return turn(state, At.PROBE, Ask())
     candidate, model = state.candidate, wanted_model(observed)

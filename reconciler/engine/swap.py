@@ -125,8 +125,6 @@ def _keep_way_back(state: State, observed: Observed, before: Score | None, now: 
     was heard, with an answer that the previous model did not give."""
     change, old = decide(observed), observed.record
     forward = change.code != Reason.ROLL_BACK
-    if not forward:
-        state = replace(state, disproved=state.disproved or observed.artifact.message)
     record = Record(
         wanted=ModelRef(change.after_ref),
         previous=observed.way_back.ref,

@@ -284,8 +284,8 @@ SWITCHES: list[Row] = [
     ("unless it was the candidate's own", at(At.BEFORE, heard=BEFORE), replace(STANDS, record=SWAPPED), Answer(BEFORE), "keep swap 2026-11 before old"),
     ("the gates' refusal is taken back first", at(At.BEFORE), replace(STANDS, artifact=of(ArtifactState.READY, refused="no")), Answer(BEFORE), "refuse '' | keep swap 2026-11 before old"),
     ("a roll-back begins with the live answer", ROLL_BACK, REJECTED, None, "free slot | ask"),
-    ("which may be missing, refused or wrong", at(At.BEFORE, REJECTED), REJECTED, REFUSED, "keep roll back 2026-10 before unknown"),
-    ("for the probe cannot hinder a way back", at(At.BEFORE, REJECTED), REJECTED, Answer(WRONG), "keep roll back 2026-10 before 1"),
+    ("which may be missing, refused or wrong", at(At.BEFORE, REJECTED, disproved="it is bad"), REJECTED, REFUSED, "keep roll back 2026-10 before unknown"),
+    ("for the probe cannot hinder a way back", at(At.BEFORE, REJECTED, disproved="it is bad"), REJECTED, Answer(WRONG), "keep roll back 2026-10 before 1"),
     ("the switch follows its record", at(At.RECORD), STANDS, SWAPPED, "write SWITCH 2026-11"),
     ("and the way back its own", at(At.RECORD, REJECTED), REJECTED, SWAPPED, "write TAKE_BACK 2026-10"),
     ("a switch is looked at soon", swapped(At.WRITE), STANDS, Taken(Verb.SWITCH, "o"), "wait 0.25"),
@@ -402,7 +402,7 @@ REMEMBERED: list[tuple[str, State, dict[str, object]]] = [
     ("any other write is asked for", after(at(At.WRITE, SET), SET, Taken(Verb.UPDATE, "o")), {"operation": Operation("o", Verb.UPDATE, NOW)}),
     ("unless it had ended", after(at(At.WRITE, SET), SET, Taken(Verb.UPDATE, "")), {"operation": None}),
     ("a way back is named by why it is gone", after(at(At.BEFORE, REJECTED, disproved="bad"), REJECTED, DOWN), {"disproved": "bad"}),
-    ("or by the rejection of another run", after(at(At.BEFORE, REJECTED), REJECTED, DOWN), {"disproved": "it is bad"}),
+    ("or by the rejection of another run", after(at(At.LOOK, REJECTED), REJECTED), {"disproved": "it is bad"}),
     ("a swap of another run counts, whatever this one trained", after(at(At.START, reached=Reached.UNPROVED), None, "j"), {"reached": Reached.UNPROVED}),
     ("a write that ended at once is not asked for", after(swapped(At.WRITE), STANDS, Taken(Verb.SWITCH, "")), {"operation": None}),
     ("an operation that ended is forgotten", after(swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, DONE), {"operation": None}),
@@ -471,3 +471,11 @@ def test_nothing_of_the_machine_reaches_out() -> None:
             if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
         ]
         assert not {"open", "print"} & set(calls)
+
+
+def test_a_way_back_that_a_later_run_cannot_note_is_said_to_be_missing() -> None:
+    begun = next_step(ROLL_BACK, REJECTED, None, NOW).state
+    kept = next_step(begun, REJECTED, Answer(BEFORE), NOW)
+    assert kept.state.at is At.RECORD
+    (end,) = next_step(begun, REJECTED, Trouble(REFUSED), NOW).steps
+    assert words(end) == "fail 8: it is bad; and it is not rolled back: it says no; run apply again"
