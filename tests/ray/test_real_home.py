@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class Home:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert ran.returncode == code, ran.stdout + ran.stderr
@@ -77,6 +78,10 @@ def home(real_ray: RealRay, tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path, real_ray)
     yield made
     real_ray.put("/api/serve/applications/", {"applications": []})
+    until = time.monotonic() + 120
+    while real_ray.get("/api/serve/applications/")["applications"]:
+        assert time.monotonic() < until, "the applications of a test were not deleted"
+        time.sleep(0.5)
 
 
 def test_the_commands_of_the_guide_train_serve_and_prove(home: Home) -> None:
