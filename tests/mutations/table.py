@@ -120,8 +120,8 @@ _COMPOSE = _mutations(
     "reconciler/cli/compose.py",
     (
         "a command that only reads may take a lock",
-        "locks = opened(environment.store, stop.writing)",
-        "locks = opened(environment.store, str)",
+        "Ledger(store, opened(environment.store, stop.writing))",
+        "Ledger(store, opened(environment.store, str))",
         "tests/studio/test_survey.py::test_who_only_reads_has_stores_that_are_only_read",
     ),
     (
