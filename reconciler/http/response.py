@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
@@ -110,6 +111,16 @@ class Response:
             request_id=self.request_id,
         )
 
+    def moment(self, header: str) -> datetime | None:
+        """The moment that a header such as Last-Modified says; None where it says none."""
+        from email.utils import parsedate_to_datetime
+
+        try:
+            text = self.headers.get(header, "")
+            return parsedate_to_datetime(text) if text else None
+        except (ValueError, OverflowError):
+            return None
+
     @property
     def is_page(self) -> bool:
         """Whether it is a page for people, which none of our services answers."""
@@ -185,13 +196,8 @@ def _clock(response: Response) -> str:
     """That this machine's clock is off, where that can be why something was not authorized."""
     if response.status not in (401, 403):
         return ""
-    from email.utils import parsedate_to_datetime
-
-    try:
-        there = parsedate_to_datetime(response.headers.get("Date", ""))
-        off_s = time.time() - there.timestamp()
-    except (ValueError, OverflowError):
-        return ""
+    there = response.moment("Date")
+    off_s = time.time() - there.timestamp() if there else 0.0
     if abs(off_s) < _CLOCK_OFF_S:
         return ""
     way = "fast" if off_s > 0 else "slow"

@@ -16,7 +16,6 @@ import os
 import secrets
 import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -48,7 +47,6 @@ from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from reconciler.errors import ReconcilerError
@@ -353,15 +351,8 @@ def _properties(answer: Response) -> Properties:
         etag,
         f"md5:{md5}" if md5 else f"etag:{etag}",
         int(length) if length.isdecimal() else len(answer.body),
-        _moment(answer.headers.get("Last-Modified", "")),
+        answer.moment("Last-Modified"),
     )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _etag(answer: Response) -> str:

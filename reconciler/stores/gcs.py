@@ -21,7 +21,6 @@ from reconciler.http.credentials import AccessToken, NoToken, Token
 from reconciler.http.origins import Origins
 from reconciler.stores.bucket import Bucket, moment, shown_text
 from reconciler.stores.contract import Properties
-from reconciler.stores.s3 import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +77,7 @@ class Gcs(Bucket):
         hashes = answer.headers.get("x-goog-hash", "")
         md5 = next((h[4:] for h in re.split(r"[,\s]+", hashes) if h.startswith("md5=")), "")
         fingerprint = f"md5:{md5}" if md5 else f"etag:{generation}"
-        return Properties(generation, fingerprint, size, http_date(answer))
+        return Properties(generation, fingerprint, size, answer.moment("Last-Modified"))
 
     def _shown(self, entry: Element) -> Properties | None:
         generation, size = shown_text(entry, "Generation"), shown_text(entry, "Size")

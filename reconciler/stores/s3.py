@@ -20,7 +20,6 @@ from reconciler.stores.s3_sign import Keys, presigned, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
     from xml.etree.ElementTree import Element
 
     from reconciler.errors import ReconcilerError
@@ -121,7 +120,7 @@ class S3(Bucket):
     def _properties(self, answer: Response, size: int) -> Properties:
         if not (etag := answer.headers.get("ETag", "")):
             raise answer.unreadable("an ETag of a bucket")
-        return Properties(etag, f"etag:{etag}", size, http_date(answer))
+        return Properties(etag, f"etag:{etag}", size, answer.moment("Last-Modified"))
 
     def _shown(self, entry: Element) -> Properties | None:
         etag, size = shown_text(entry, "ETag"), shown_text(entry, "Size")
@@ -137,17 +136,6 @@ def open_at(at: StoreUrl, key: str, opening: Opening) -> S3:
     origins = Origins("a signature for S3", hosts=HOSTS).also(opening.bound)
     keys = _written(at, key) if key else _Chain()
     return S3(opening.http, at, keys, origins, opening.clock)
-
-
-def http_date(answer: Response) -> datetime | None:
-    """When the file was written, as the answer says."""
-    from email.utils import parsedate_to_datetime
-
-    try:
-        text = answer.headers.get("Last-Modified", "")
-        return parsedate_to_datetime(text) if text else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _written(at: StoreUrl, text: str) -> Callable[[], Keys]:
