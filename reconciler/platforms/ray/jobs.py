@@ -27,7 +27,7 @@ from reconciler.errors import NotFoundError, UnreadableError, WireError, printab
 from reconciler.model import MANIFEST_FILE, MODEL
 from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Trainer
-from reconciler.platforms.ray.package import RUNNER, packed
+from reconciler.platforms.ray.package import RUNNER, packed, send
 from reconciler.platforms.ray.serve_config import bytes_of
 from reconciler.stores.contract import Place
 
@@ -80,7 +80,7 @@ class RayJobs(Trainer):
         if order.attempt > 1:
             self.cancel(f"{job.rpartition('-a')[0]}-a{order.attempt - 1}")
         package = self._package(order)
-        self._upload(client, package)
+        send(client, package)
         try:
             what = f"submitting job {job}"
             client.post("/api/jobs/", what, json=self._submission(job, order, package))
@@ -143,14 +143,6 @@ class RayJobs(Trainer):
                 folder = None if code is None else self._root / code
                 self._packages[order.recipe.code] = packed(folder, order.recipe.code)
             return self._packages[order.recipe.code]
-
-    def _upload(self, client: Client, package: Package) -> None:
-        path = f"/api/packages/gcs/{package.name}"
-        if client.find(path, "asking for the code") is not None:
-            return
-        client.put(path, "sending the code", content=package.content)
-        if client.find(path, "asking for the code") is None:
-            raise UnreadableError(f"{client.ray.host} took the code, and does not have it")
 
     def _submission(self, job: str, order: Order, package: Package) -> dict[str, Any]:
         """What Ray is told, and tells whoever asks: no grant and no other secret is in it."""

@@ -18,12 +18,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import RefusedError
+from reconciler.errors import RefusedError, UnreadableError
 from reconciler.platforms.code import digest_of, files_of
 from reconciler.platforms.ray import runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from reconciler.platforms.ray.client import Client
 
 RUNNER = "reconciler_job.py"
 IGNORE_FILE = ".rayignore"
@@ -51,6 +53,24 @@ class Package:
     def uri(self) -> str:
         """What a job calls it."""
         return f"gcs://{self.name}"
+
+
+def is_there(client: Client, uri: str) -> bool:
+    """Whether the cluster has a package. It keeps one for ten minutes after a look at it."""
+    return client.find(_route(uri), "looking for the code") is not None
+
+
+def send(client: Client, package: Package) -> None:
+    """Have the package on the cluster; UnreadableError where that took it and does not have it."""
+    if is_there(client, package.uri):
+        return
+    client.put(_route(package.uri), "sending the code", content=package.content)
+    if not is_there(client, package.uri):
+        raise UnreadableError(f"{client.ray.host} took the code, and does not have it")
+
+
+def _route(uri: str) -> str:
+    return f"/api/packages/{uri.replace('://', '/')}"
 
 
 def packed(folder: Path | None, digest: str) -> Package:

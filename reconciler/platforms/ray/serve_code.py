@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError
 from reconciler.platforms.ray import builder
-from reconciler.platforms.ray.package import Package, package_of
+from reconciler.platforms.ray.package import Package, is_there, package_of, send
 from reconciler.platforms.ray.serve_config import BUILDER, short_name
 
 if TYPE_CHECKING:
@@ -56,17 +56,10 @@ class Packages:
                 )
             now = self._now()
             if now - self._looked.get(package.uri, -math.inf) > LOOK_LASTS_S:
-                if not self.is_there(package.uri):
-                    client = self._cluster.writing()
-                    client.put(_route(package.uri), "sending the code", content=package.content)
+                send(self._cluster.writing(), package)
                 self._looked[package.uri] = now
         return package.uri
 
     def is_there(self, uri: str) -> bool:
         """Whether the cluster has a package."""
-        found = self._cluster.reading().find(_route(uri), "looking for the code")
-        return found is not None
-
-
-def _route(uri: str) -> str:
-    return f"/api/packages/{uri.replace('://', '/')}"
+        return is_there(self._cluster.reading(), uri)
