@@ -81,11 +81,8 @@ def make_plan(
     if undeclared.unrecorded:
         first, *more = undeclared.unrecorded
         named = f"{first} and {len(more):,} more carry" if more else f"{first} carries"
-        notes = (
-            *notes,
-            f"{named} the mark {environment.mark}, but its store has no record of that; so this "
-            "environment deletes nothing there",
-        )
+        why = "its store has no record of that, so it deletes nothing there"
+        notes = (*notes, f"{named} the mark of {environment.name}, but {why}")
     excess = limits.excess(environment, changes, declared)
     return Plan(environment.name, environment.where, tuple(changes), excess, notes)
 

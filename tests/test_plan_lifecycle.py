@@ -216,8 +216,8 @@ def test_what_the_store_has_no_record_of_is_named_and_never_deleted() -> None:
     plan = make_plan(ENVIRONMENT, in_sync(2), not_declared=found, prune=Prune())
     assert plan.converged
     assert plan.notes == (
-        f"classic/a/b and 1 more carry the mark {ENVIRONMENT.mark}, but its store has no record "
-        "of that; so this environment deletes nothing there",
+        f"classic/a/b and 1 more carry the mark of {ENVIRONMENT.name}, but its store has no record "
+        "of that, so it deletes nothing there",
     )
 
 

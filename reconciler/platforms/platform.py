@@ -170,6 +170,11 @@ class Means:
     bound: frozenset[Origin] = frozenset()
     halted: Callable[[], str] = str
 
+    def mark_of(self, environment: Environment) -> str:
+        """What an environment marks its endpoints with on a server that several machines share: as
+        `Environment.mark`, but a folder is named by its whole path."""
+        return f"{environment.name}@{self.store.uri}"
+
 
 @dataclass(frozen=True)
 class Connected:

@@ -57,7 +57,7 @@ def test_an_endpoint_that_only_carries_an_equal_mark_is_not_pruned(
     )
     applied = command("apply", "--prune", "--yes")
     assert applied.code == errors.SUCCESS, applied.err
-    assert "carries the mark local@mllocal/models, but its store has no record" in " ".join(
+    assert "carries the mark of local, but its store has no record" in " ".join(
         command("plan").out.split()
     )
     assert "theirs" in service.endpoints

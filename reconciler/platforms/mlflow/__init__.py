@@ -66,8 +66,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
     connection = environment.connections[NAME]
     assert isinstance(connection, Connection)
 
-    # A server is shared by many, so a store in a folder must be told by its whole path.
-    mark = f"{environment.name}@{means.store.uri}"
+    mark = means.mark_of(environment)
 
     def server() -> Mlflow:
         secret = means.secret(connection.secret) if connection.secret else ""

@@ -43,8 +43,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(_: str) -> Target:
         from reconciler.platforms.ray.serve_application import ServeApplications
 
-        # Environments of several machines may share a cluster, so a folder is named in full.
-        mark = f"{environment.name}@{means.store.uri}"
+        mark = means.mark_of(environment)
         return ServeApplications(ray, cluster(), mark, means.store, means.http)
 
     def trainer(_: Recipe) -> Trainer:
