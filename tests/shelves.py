@@ -43,8 +43,9 @@ class Shelves(c.Target):
 
     def observe(self, binding):
         state = self.state(binding)
-        served, told = ModelRef(state["served"]), ModelRef(state["told"])
-        return Live(Health(HealthCode.HEALTHY), served, None if told == served else told)
+        served, configured = ModelRef(state["served"]), ModelRef(state["told"])
+        other = None if configured == served else configured
+        return Live(Health(HealthCode.HEALTHY), served, other)
 
     def switch(self, binding, model):
         self.state(binding, told=model.ref.url)
