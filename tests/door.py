@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import requests
 
@@ -25,7 +25,7 @@ class Door:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: bytes | IO[bytes] | None,
         check: Callable[[], None],  # noqa: ARG002 - it makes no connection
     ) -> Raw:
         """The answer of the adapter."""

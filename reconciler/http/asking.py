@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from reconciler.errors import RefusedError
@@ -38,7 +39,8 @@ PLAIN = Dialect()
 
 
 class Sending(TypedDict, total=False):
-    """What is sent, and how: a body as JSON or as it is, headers beside those of every request.
+    """What is sent, and how: a body as JSON, as it is, or from a file of this machine, piece by
+    piece; headers beside those of every request.
 
     `max_bytes` bounds the answer. `once` sends it a single time, for what may only follow a look:
     what was not there before the first try may be there before the second.
@@ -46,7 +48,7 @@ class Sending(TypedDict, total=False):
 
     credential: Credential | None
     json: Any
-    content: bytes | None
+    content: bytes | Path | None
     headers: Mapping[str, str]
     max_bytes: int
     once: bool
@@ -59,7 +61,7 @@ class Asked:
     method: str
     url: str = field(repr=False)
     credential: Credential | None
-    content: bytes | None = field(repr=False)
+    content: bytes | Path | None = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     what: str
     max_bytes: int
@@ -101,7 +103,9 @@ def _check_url(url: str, what: str) -> None:
         raise RefusedError(f"{what}: plain http leaves this machine only as https: {parts.netloc}")
 
 
-def _encoded(json: Any, content: bytes | None) -> tuple[bytes | None, dict[str, str]]:
+def _encoded(json: Any, content: bytes | Path | None) -> tuple[bytes | Path | None, dict[str, str]]:
+    if isinstance(content, Path):  # with its length, or it would be sent without one, in chunks
+        return content, {"Content-Length": str(content.stat().st_size)}
     if json is None:
         return content, {}
     text = jsonlib.dumps(json, allow_nan=False)

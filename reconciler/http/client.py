@@ -5,6 +5,7 @@ The pool is as large as the number of threads. What is tried again says tries.py
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
@@ -12,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import IO, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from reconciler.errors import (
@@ -206,7 +207,8 @@ class Http:
             self._on_request(asked.method, without_query(asked.url))
         try:
             transport = self._transport(asked.url)
-            answer = transport.send(asked.method, asked.url, headers, asked.content, check)
+            with _opened(asked.content) as content:
+                answer = transport.send(asked.method, asked.url, headers, content, check)
         except foreign_errors() as exc:
             return Broken(*phrase_of(exc), sent=not never_sent(exc), refused=was_refused(exc))
         try:
@@ -252,6 +254,13 @@ def _log(asked: Asked, outcome: Response | Broken, took_s: float) -> None:
     line = redact(f"{asked.place}: {answer} in {took_s * 1000:.0f} ms{asked_as}")
     # A header can hold escape sequences, and a log is read on a terminal.
     log.debug("%s", "".join(char if char.isprintable() else "?" for char in line))
+
+
+def _opened(
+    content: bytes | Path | None,
+) -> contextlib.AbstractContextManager[bytes | IO[bytes] | None]:
+    """The body of one try; a file is read from its beginning each time."""
+    return content.open("rb") if isinstance(content, Path) else contextlib.nullcontext(content)
 
 
 # --- answers --------------------------------------------------------------------------------

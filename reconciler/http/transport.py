@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ class Transport(Protocol):
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: bytes | IO[bytes] | None,
         check: Callable[[], None],
     ) -> Raw:
         """The answer, its body unread. A redirect is an answer, and cookies are not kept.
@@ -102,7 +102,7 @@ class Pooled:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        content: bytes | None,
+        content: bytes | IO[bytes] | None,
         check: Callable[[], None],
     ) -> Raw:
         """The answer, its body unread."""

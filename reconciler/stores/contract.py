@@ -10,6 +10,7 @@ never "not there".
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import tempfile
@@ -201,19 +202,28 @@ def sha256_of(store: Store, name: str) -> tuple[str, Properties] | None:
 def copy_file(source: Store, name: str, to: Store, as_name: str, sha256: str = "") -> str | None:
     """The ETag of the copy of a file in another store; None where there is no such file.
 
-    It goes through a temporary file of this machine, so that memory does not bound its size.
     Nothing is written, and RefusedError raised, where its SHA-256 is not the one that is asked for.
+    """
+    with fetched(source, name, sha256) as path:
+        return None if path is None else to.put_file(as_name, path)
+
+
+@contextlib.contextmanager
+def fetched(source: Store, name: str, sha256: str = "") -> Iterator[Path | None]:
+    """A temporary copy of a file of a store on this machine, so that memory does not bound its
+    size; None where it is absent. RefusedError where its SHA-256 is not the one that is asked for.
     """
     with tempfile.NamedTemporaryFile() as file:
         sink = _Digest(file)
         if source.fetch(name, sink) is None:
-            return None
+            yield None
+            return
         if sha256 not in ("", sink.sha256.hexdigest()):
             raise RefusedError(
                 f"{url_of(source.base, name)} is not the file that was evaluated; put it back"
             )
         file.flush()
-        return to.put_file(as_name, Path(file.name))
+        yield Path(file.name)
 
 
 class _Digest:

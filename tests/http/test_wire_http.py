@@ -609,6 +609,17 @@ def test_an_empty_post_says_its_length(http: Http, stand_in: StandIn) -> None:
     assert stand_in.heard[0].headers["Content-Length"] == "0"
 
 
+def test_a_file_is_sent_with_its_length_and_whole_in_each_try(
+    http: Http, stand_in: StandIn, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 1024
+    (tmp_path / "model").write_bytes(content)
+    stand_in.answers = [Answer(503), Answer(200)]
+    http.request("PUT", stand_in.url, content=tmp_path / "model")
+    assert [heard.body for heard in stand_in.heard] == [content, content]
+    assert stand_in.heard[0].headers["Content-Length"] == str(len(content))
+
+
 # --- the log --------------------------------------------------------------------------------
 
 

@@ -198,6 +198,24 @@ def test_a_version_whose_file_changed_is_another_version_of_the_registry(world: 
     assert len(world.known.models["churn"]["versions"]) == 2
 
 
+def test_a_model_is_published_without_being_held_in_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(name: str) -> None:
+        raise AssertionError(f"{name} is read whole")
+
+    monkeypatch.setattr(world.store, "get", get)
+    world.target.publish(world.binding(), world.one)
+    assert list(world.known.artifacts.values()) == [b"model 1"]
+
+
+def test_a_file_that_was_not_evaluated_is_not_published(world: World) -> None:
+    world.store.put("churn/1/model.bin", b"other")
+    with pytest.raises(RefusedError, match="is not the file that was evaluated"):
+        world.target.publish(world.binding(), world.one)
+    assert not world.known.models["churn"]["versions"]
+
+
 def test_a_model_that_is_nowhere_cannot_be_published(world: World) -> None:
     gone = Model(ModelRef("https://elsewhere/model.bin"), Version("churn", "9"))
     with pytest.raises(RefusedError, match="it cannot be published"):

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError, RejectedError, UnreadableError, WireError
-from reconciler.stores.contract import name_in
+from reconciler.stores.contract import fetched, name_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,9 +82,6 @@ class Publisher:
             except RejectedError:  # also of what was made meanwhile
                 if mlflow.model(name) is None:
                     raise
-        stored = self._store.get(file)
-        if stored is None:
-            raise RefusedError(f"{model.ref} is gone from the store; it cannot be published")
         listed = [{"key": key, "value": value} for key, value in sorted((tags | more).items())]
         run, artifacts = self._run(what, tags, listed)
         now = int(time.time() * 1000)
@@ -94,7 +91,10 @@ class Publisher:
         ]
         if metrics:
             mlflow.post("/runs/log-batch", what, run_id=run, metrics=metrics)
-        mlflow.upload(f"{artifacts}/model/{file.rpartition('/')[2]}", what, stored.content)
+        with fetched(self._store, file, model.sha256) as path:
+            if path is None:
+                raise RefusedError(f"{model.ref} is gone from the store; it cannot be published")
+            mlflow.upload(f"{artifacts}/model/{file.rpartition('/')[2]}", what, path)
         mlflow.post("/runs/update", what, run_id=run, status="FINISHED", end_time=now)
         source = {"source": f"{artifacts}/model", "run_id": run}
         mlflow.post("/model-versions/create", what, name=name, **source, tags=listed)

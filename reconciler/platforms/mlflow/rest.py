@@ -21,6 +21,7 @@ from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from reconciler.http.client import Http
     from reconciler.http.credentials import Credential
@@ -222,8 +223,8 @@ class Mlflow:
             into.write(answer.body)
             first, etag = first + len(answer.body), now
 
-    def upload(self, uri: str, what: str, content: bytes) -> None:
-        """Write a file among the artifacts of a run, through the server."""
+    def upload(self, uri: str, what: str, content: Path) -> None:
+        """Write a file of this machine among the artifacts of a run, through the server."""
         url = self.artifact_url(uri, what)
         self._http.request("PUT", url, what=what, credential=self._credential, content=content)
 
