@@ -17,11 +17,11 @@ from reconciler.http.asking import _encoded
 from reconciler.http.response import Headers, Response, error_of, parse_xml
 from reconciler.ledger import lock, parse_manifest, parse_record, plans
 from reconciler.model import Plan, Refusal, SecretName, Version, Witness
+from reconciler.platforms.arm import operation_state
+from reconciler.platforms.members import text
 from reconciler.platforms.studio import classic_state, scoring
 from reconciler.platforms.studio.bes import parse_job
-from reconciler.platforms.studio.members import text
 from reconciler.platforms.studio.new import patched_model
-from reconciler.platforms.studio.new_arm import operation_state
 from reconciler.platforms.studio.new_creation import creation_body, make_creation
 from reconciler.platforms.studio.new_definition import (
     assets_with_credentials,

@@ -261,7 +261,8 @@ def test_another_host_gets_no_token_and_nobody_signs_in(
 def test_the_emulator_needs_no_azure_identity() -> None:
     program = (
         "import sys; from reconciler.http.credentials import AccessToken;"
-        "from reconciler.platforms.studio.hosts import EmulatorSignIn, Hosts;"
+        "from reconciler.platforms.arm import EmulatorSignIn;"
+        "from reconciler.platforms.studio.hosts import Hosts;"
         "origins = Hosts('', 'http://127.0.0.1:1').arm_origins;"
         "token = AccessToken(EmulatorSignIn(), 'any', origins); token.check();"
         "print(token.authorization('http://127.0.0.1:1/'), 'azure' in sys.modules)"

@@ -869,7 +869,7 @@ _NOT_DECLARED = _mutations(
 )
 
 _ARM_LIST = _mutations(
-    "reconciler/platforms/studio/new_arm.py",
+    "reconciler/platforms/arm.py",
     (
         "a list of ARM that leads round in circles is followed",
         "if url in seen:",
@@ -885,7 +885,7 @@ _ARM_LIST = _mutations(
 )
 
 _MEMBERS = _mutations(
-    "reconciler/platforms/studio/members.py",
+    "reconciler/platforms/members.py",
     (
         "an answer about another resource is believed",
         "if there and unquote(there).casefold() != unquote(wanted).casefold():",
@@ -895,7 +895,7 @@ _MEMBERS = _mutations(
 )
 
 _OPERATION = _mutations(
-    "reconciler/platforms/studio/new_arm.py",
+    "reconciler/platforms/arm.py",
     (
         "an operation without a state has succeeded",
         'raise UnreadableError("the operation\'s answer has no status")',

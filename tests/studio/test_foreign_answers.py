@@ -16,7 +16,7 @@ from reconciler.engine.steps import Goal
 from reconciler.errors import UnreadableError
 from reconciler.ledger import manifest_json, parse_manifest, parse_record
 from reconciler.model import Model
-from reconciler.platforms.studio.members import check_is_of
+from reconciler.platforms.members import check_is_of
 from tests.lab import URL, Lab
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import pytest
 
 from reconciler.errors import UnreadableError
 from reconciler.model import HealthCode, ModelRef, Witness
+from reconciler.platforms.arm import operation_state
 from reconciler.platforms.contract import OperationState
 from reconciler.platforms.studio.new import (
     WebServiceAddress,
     live_from_export,
     patched_model,
 )
-from reconciler.platforms.studio.new_arm import operation_state
 from reconciler.platforms.studio.new_definition import (
     parse_definition,
     payloads_location,

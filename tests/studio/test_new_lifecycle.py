@@ -17,9 +17,9 @@ from reconciler.errors import (
 )
 from reconciler.http.response import Headers, Response
 from reconciler.model import HealthCode, Model
+from reconciler.platforms.arm import read_list
 from reconciler.platforms.contract import DONE
 from reconciler.platforms.studio.hosts import Hosts
-from reconciler.platforms.studio.new_arm import read_list
 from tests.fresh import FRESH, IMPORT_KEY, SERVICE, binding_of, declare, service_of
 from tests.lab import Lab
 

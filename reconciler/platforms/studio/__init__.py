@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ConfigurationError
 from reconciler.model import TRAINED_AT, TRAINED_WITH
 from reconciler.near import near
+from reconciler.platforms.arm import EMULATOR_VARIABLE, CloudName, EmulatorSignIn
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 from reconciler.platforms.studio.connection import (
     FILES,
     NAME,
-    CloudName,
     Studio,
     parse,
     studio_of,
@@ -31,20 +31,18 @@ if TYPE_CHECKING:
     from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
 
-EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 # STUDIO_PROTOCOL.md §4.8: a job with any other input is refused (InvalidBlobExtension)
 _TABLES = (".csv", ".tsv", ".arff")
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
     studio = studio_of(environment)
-    hosts = hosts_of(studio, means.environ.get(EMULATOR_VARIABLE) or None, means.bound)
+    hosts = hosts_of(studio, means.environ.get(EMULATOR_VARIABLE, ""), means.bound)
     http = means.http.speaking(AZURE)
 
     def target(kind: str) -> Target:
         from reconciler.http.credentials import AccessToken
         from reconciler.platforms.azure import ARM_SCOPE
-        from reconciler.platforms.studio.hosts import EmulatorSignIn
 
         arm = (
             AccessToken(EmulatorSignIn(), ARM_SCOPE, hosts.arm_origins)
@@ -188,7 +186,5 @@ PLATFORM = Platform(
     place=_place_of,
     notice=_notice,
     secrets=_secrets,
-    emulator=lambda studio, environ: (
-        hosts_of(studio, environ.get(EMULATOR_VARIABLE) or None).emulator
-    ),
+    emulator=lambda studio, environ: hosts_of(studio, environ.get(EMULATOR_VARIABLE, "")).emulator,
 )

@@ -29,6 +29,7 @@ from reconciler.model import (
     Witness,
 )
 from reconciler.platforms.contract import Answer, Can, Target
+from reconciler.platforms.members import flag, member, objects, text
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.studio.classic_reads import Reads
@@ -48,7 +49,6 @@ from reconciler.platforms.studio.classic_state import (
 from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import Described, Mark, described
-from reconciler.platforms.studio.members import flag, member, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Mapping

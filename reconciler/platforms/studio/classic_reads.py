@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.http.urls import path_id, path_part
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal
-from reconciler.platforms.studio.members import check_is_of, near, text
+from reconciler.platforms.members import check_is_of, near, text
 from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:

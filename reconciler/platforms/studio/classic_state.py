@@ -20,9 +20,9 @@ from reconciler.model import (
     Refusal,
     Witness,
 )
+from reconciler.platforms.members import flag, member, near, objects, text
 from reconciler.platforms.studio.connection import holder_of
 from reconciler.platforms.studio.marks import Described, described
-from reconciler.platforms.studio.members import flag, member, near, objects, text
 from reconciler.platforms.studio.new_definition import model_ref, shown_uri
 from reconciler.platforms.studio.reasons import Refused
 

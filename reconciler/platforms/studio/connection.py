@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import METRICS, MODEL, NOWHERE, Auth, SecretName, Source
+from reconciler.platforms.arm import CloudName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 NAME = "studio"
 # What the store calls outputs: Studio takes no other ending, and its transforms have it too (§3.4).
 FILES = {MODEL: "model.ilearner", METRICS: "evaluation.csv"}
-
-
-class CloudName(StrEnum):
-    """Which cloud a connection leads to."""
-
-    EMULATOR = "emulator"
-    AZURE = "azure"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, Problem
-from reconciler.http.credentials import Token
-from reconciler.http.origins import Origins
-from reconciler.http.urls import Origin, is_loopback, named, origin, split_url
+from reconciler.platforms.arm import CloudName, arm_origins, emulator_base, hearing
 from reconciler.platforms.azure import ARM_URL
-from reconciler.platforms.studio.connection import CloudName
 from reconciler.stores.azure_hosts import BlobHosts
 
 if TYPE_CHECKING:
@@ -19,13 +16,12 @@ if TYPE_CHECKING:
 
     from reconciler.http.client import Http
     from reconciler.http.credentials import AccessToken
+    from reconciler.http.origins import Origins
+    from reconciler.http.urls import Origin
     from reconciler.model import Environment, ModelRef, SecretName
     from reconciler.platforms.studio.connection import Studio
     from reconciler.stores.contract import Place
 
-DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"
-# Operations of web services were recorded at westcentralus.management.azure.com.
-_ARM_HOSTS = re.compile(r"(?:[a-z0-9]+\.)?management\.azure\.com")
 _SCORING_HOSTS = re.compile(r"(?:[a-z0-9-]+\.)+services\.azureml\.net")
 
 
@@ -94,24 +90,21 @@ class Hosts:
     @property
     def arm_origins(self) -> Origins:
         """Who may hear a token of Azure Resource Manager."""
-        return self._hearing("a token of Azure Resource Manager", _ARM_HOSTS)
+        return arm_origins(self.emulator)
 
     @property
     def classic_origins(self) -> Origins:
         """Who may hear a workspace token: the management host of the workspace's own region."""
         row = REGIONS.get(self.region)
         host = re.compile(re.escape(row.management)) if row else None
-        return self._hearing("a token of the Classic management API", host)
+        return hearing("a token of the Classic management API", self.emulator, host)
 
     @property
     def scoring_origins(self) -> Origins:
         """Who may hear the key of an endpoint or of a training service."""
-        return self._hearing("a key of the scoring service", _SCORING_HOSTS).also(self.bound)
-
-    def _hearing(self, secret: str, hosts: re.Pattern[str] | None) -> Origins:
-        if self.emulator:
-            return Origins(secret, frozenset(filter(None, [origin(self.emulator)])))
-        return Origins(secret, hosts=hosts)
+        return hearing("a key of the scoring service", self.emulator, _SCORING_HOSTS).also(
+            self.bound
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ class Connection:
 
 def hosts_of(
     studio: Studio,
-    emulator_url: str | None = None,
+    emulator_url: str = "",
     bound: frozenset[Origin] = frozenset(),
 ) -> Hosts:
     """The hosts of a connection; `emulator_url` counts only where its cloud is the emulator.
@@ -144,39 +137,10 @@ def hosts_of(
     workspace = studio.workspace
     region = (workspace.region if workspace else studio.region).replace(" ", "").lower()
     if studio.cloud is CloudName.EMULATOR:
-        return Hosts(region, _emulator_base(emulator_url or DEFAULT_EMULATOR_URL), bound)
+        return Hosts(region, emulator_base(emulator_url), bound)
     if workspace and region not in REGIONS:
         raise ConfigurationError(_problems(studio, _unknown_region(workspace.region)))
     return Hosts(region, bound=bound)
-
-
-class EmulatorSignIn:
-    """The way to sign in to the emulator, which takes any token: its word is no secret."""
-
-    def __repr__(self) -> str:
-        """Where it signs in."""
-        return "EmulatorSignIn()"
-
-    def check(self) -> None:
-        """Nothing can be missing."""
-
-    def token(self, scope: str) -> Token:  # noqa: ARG002
-        """The word, for ever."""
-        return Token("emulator", 2**62)
-
-
-def _emulator_base(url: str) -> str:
-    parts = split_url(url)
-    if parts is None or not is_loopback(parts.hostname or ""):
-        raise ConfigurationError(
-            f"the emulator's URL must be http(s)://127.0.0.1:PORT, not {named(url)};"
-            " set RECONCILER_EMULATOR to what `reconciler emulator` printed, or unset it"
-        )
-    if parts.path.strip("/") or parts.query:  # "#" and the id of a world may follow
-        raise ConfigurationError(
-            f"the emulator's URL must end after the port: {parts.scheme}://{parts.netloc}"
-        )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _row(region: str) -> _Region:

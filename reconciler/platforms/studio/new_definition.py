@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
-from reconciler.platforms.studio import new_settings
-from reconciler.platforms.studio.members import (
+from reconciler.platforms.members import (
     flag,
     lists,
     member,
@@ -24,6 +23,7 @@ from reconciler.platforms.studio.members import (
     whole,
     without,
 )
+from reconciler.platforms.studio import new_settings
 from reconciler.platforms.studio.reasons import Refused
 from reconciler.secrecy import plain_secrets, without_users
 

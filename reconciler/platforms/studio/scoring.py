@@ -18,7 +18,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.model import Score
-from reconciler.platforms.studio.members import member, objects
+from reconciler.platforms.members import member, objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unicodedata import normalize
 
-from reconciler.platforms.studio.members import near
+from reconciler.platforms.members import near
 
 
 def test_a_name_in_another_unicode_form_is_told_so() -> None:

@@ -1,15 +1,20 @@
-"""What Azure Resource Manager answers besides a definition: lists of resources, and operations.
+"""Azure Resource Manager, whatever it manages: lists, operations, and who may hear its tokens.
 
 Facts: STUDIO_PROTOCOL.md §3.2 (`{value: [sparse], nextLink}`), §3.6 (long-running operations).
 """
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError
+from reconciler.errors import ConfigurationError, UnreadableError
+from reconciler.http.credentials import Token
+from reconciler.http.origins import Origins
+from reconciler.http.urls import is_loopback, named, origin, split_url
 from reconciler.platforms.contract import DONE, OperationState, Progress
-from reconciler.platforms.studio.members import member, objects, text
+from reconciler.platforms.members import member, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +22,20 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
     from reconciler.http.credentials import Credential
 
+EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
+DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"
+# Operations were recorded at westcentralus.management.azure.com.
+_ARM_HOSTS = re.compile(r"(?:[a-z0-9]+\.)?management\.azure\.com")
 MOST_PAGES = 1_000  # a resource group holds 800 resources of a kind
 # What ends an operation. ARM writes "Canceled"; the other spelling costs nothing.
 FAILED_STATES = ("failed", "canceled", "cancelled")
+
+
+class CloudName(StrEnum):
+    """Which cloud a connection leads to."""
+
+    EMULATOR = "emulator"
+    AZURE = "azure"
 
 
 def read_list(http: Http, credential: Credential, url: str, what: str) -> list[dict[str, Any]]:
@@ -78,3 +94,49 @@ def operation_state(document: Mapping[str, Any]) -> Progress:
     done = member(document, "percentComplete")
     is_share = isinstance(done, int | float) and 0 <= done <= 1
     return Progress(OperationState.RUNNING, f"{state} {done:.0%}" if is_share else state)
+
+
+# --- whom to ask, and as whom -------------------------------------------------------------------
+
+
+def hearing(secret: str, emulator: str, hosts: re.Pattern[str] | None) -> Origins:
+    """Who may hear a secret: these hosts, or the emulator alone where its base URL is given."""
+    if emulator:
+        return Origins(secret, frozenset(filter(None, [origin(emulator)])))
+    return Origins(secret, hosts=hosts)
+
+
+def arm_origins(emulator: str) -> Origins:
+    """Who may hear a token of Azure Resource Manager."""
+    return hearing("a token of Azure Resource Manager", emulator, _ARM_HOSTS)
+
+
+def emulator_base(url: str) -> str:
+    """The base URL of the emulator, "" for its default; ConfigurationError: not on this machine."""
+    url = url or DEFAULT_EMULATOR_URL
+    parts = split_url(url)
+    if parts is None or not is_loopback(parts.hostname or ""):
+        raise ConfigurationError(
+            f"the emulator's URL must be http(s)://127.0.0.1:PORT, not {named(url)};"
+            " set RECONCILER_EMULATOR to what `reconciler emulator` printed, or unset it"
+        )
+    if parts.path.strip("/") or parts.query:  # "#" and the id of a world may follow
+        raise ConfigurationError(
+            f"the emulator's URL must end after the port: {parts.scheme}://{parts.netloc}"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+class EmulatorSignIn:
+    """The way to sign in to the emulator, which takes any token: its word is no secret."""
+
+    def __repr__(self) -> str:
+        """Where it signs in."""
+        return "EmulatorSignIn()"
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def token(self, scope: str) -> Token:  # noqa: ARG002
+        """The word, for ever."""
+        return Token("emulator", 2**62)
