@@ -200,6 +200,8 @@ def read_back(state: State, observed: Observed, change: Change, now: float) -> T
         return _prove(state, observed, now)
     if _in_window(state, swap, now):
         return again(state, "settling", "the endpoint does not show the new model yet")
+    if live.health.code is HealthCode.MISSING:  # which says nothing against the model
+        raise ProofError(f"{live.health.message} any more; it was deleted during the swap")
     shown = live.served.url if live.served else live.model_text or "no model"
     if live.configured == wanted:
         return not_proved(state, f"it did not start: the endpoint serves {shown}")

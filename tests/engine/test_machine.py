@@ -304,6 +304,8 @@ PROOFS: list[Row] = [
     ("silence is said once", at(At.LOOK, SERVES, swap=Swap(NOW, SWAPPED, "503")), SERVES, None, "ask"),
     ("an endpoint that cannot be read is never served", swapped(At.LOOK), seen(Live(HEALTHY, model_text="a table")), None, f"fail 8: the service said that the update succeeded, but reading it back shows a table instead of {NEW}"),
     ("nor is an empty one", swapped(At.LOOK), seen(Live(HEALTHY)), None, f"fail 8: the service said that the update succeeded, but reading it back shows no model instead of {NEW}"),
+    ("one that was deleted meanwhile is no fault of the version", swapped(At.LOOK), seen(of_health(HealthCode.MISSING)), None, "fail 8: said so any more; it was deleted during the swap"),
+    ("but may not show yet", swapped(At.LOOK, can=SETTLES), seen(of_health(HealthCode.MISSING)), None, "wait 0.25 (settling: the endpoint does not show the new model yet)"),
     ("without a probe the word of the service is enough", swapped(At.LOOK, replace(SERVES, binding=binding())), replace(SERVES, binding=binding()), None, "keep proof before old | retire | succeed: proved, with proof"),
     ("once it has settled", swapped(At.LOOK, replace(SERVES, binding=binding()), can=SETTLES, asked_at=NOW - 10), replace(SERVES, binding=binding()), None, "wait 20 (settling: in effect after 30 s)"),
     ("an update under way is waited for", swapped(At.LOOK), seen(of_health(HealthCode.PROGRESSING)), None, "wait 0.25 (swapping: said so)"),

@@ -368,7 +368,7 @@ def test_a_configuration_that_was_replaced_later_is_no_success(place: Place) -> 
     operation = place.target.switch(place.binding(), place.model("1"))
     place.serve.declare([FOREIGN])
     gone = place.target.progress(operation)
-    assert (gone.state, gone.left) == (OperationState.FAILED, Left.DOWN)
+    assert (gone.state, gone.left) == (OperationState.FAILED, Left.AS_BEFORE)
 
 
 def test_somebody_elses_edit_of_our_application_is_drift_and_is_repaired(place: Place) -> None:

@@ -133,7 +133,7 @@ def seen(status: Status, running: int = 1, **more: Any) -> Seen:
         (seen(Status.DEPLOY_FAILED, 0), Waited(1), "failed", Left.DOWN, "no reason"),
         (seen(Status.UNHEALTHY), Waited(900, 59), "running", Left.AS_BEFORE, "unhealthy"),
         (seen(Status.UNHEALTHY), Waited(900, 61), "done", Left.AS_BEFORE, ""),
-        (None, Waited(1), "failed", Left.DOWN, "gone"),
+        (None, Waited(1), "failed", Left.AS_BEFORE, "gone"),
         (
             Seen("churn", Status.RUNNING, config=config("1")),
             Waited(1),

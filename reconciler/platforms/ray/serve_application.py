@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
 from reconciler.model import Health, HealthCode, Live, Owned, Witness
 from reconciler.platforms.answers import part, score_of
-from reconciler.platforms.contract import DONE, Answer, Can, OperationState, Progress, Target
+from reconciler.platforms.contract import DONE, Answer, Can, Left, OperationState, Progress, Target
 from reconciler.platforms.ray.builder import MODEL
 from reconciler.platforms.ray.coalesce import Readings, Writer
 from reconciler.platforms.ray.connection import ray_of
@@ -236,7 +236,8 @@ class ServeApplications(Target):
         found = progress_of(seen, begun.declared, waited, patience_s)
         if found.state is not OperationState.FAILED:
             return found
-        self._given_up.add(begun.declared)
+        if found.left is not Left.AS_BEFORE:  # it is still declared
+            self._given_up.add(begun.declared)
         if verb == "create":
             return DONE  # read back, it does not serve: a swap follows, whose failure rejects
         if verb == "update" and begun.restores is not None:
@@ -281,11 +282,7 @@ class ServeApplications(Target):
             in_service = served_config(seen, note) if seen is not None else None
             if current is not None and self._ran.get(application.name) == fingerprint(current):
                 in_service = current  # each write to the cluster makes all DEPLOYING for a moment
-            if (
-                seen is not None
-                and current is not None
-                and fingerprint(config) == fingerprint(current)
-            ):
+            if seen and current is not None and fingerprint(config) == fingerprint(current):
                 if seen.status is not Status.DEPLOY_FAILED:
                     return current
                 config = attempted_again(config)

@@ -260,10 +260,13 @@ class Waited:
 
 def progress_of(seen: Seen | None, declared: str, waited: Waited, start_s: float) -> Progress:
     """How far a write is, by what the cluster shows; `declared` is the fingerprint it was sent
-    with. It may take `start_s` seconds."""
+    with. It may take `start_s` seconds.
+
+    A write that others undid says nothing against the model: nothing of it is left to undo.
+    """
     if seen is None or seen.config is None:
         why = "it is gone: somebody else replaced the applications of the cluster"
-        return Progress(OperationState.FAILED, why, Left.DOWN)
+        return Progress(OperationState.FAILED, why, Left.AS_BEFORE)
     if fingerprint(seen.config) != declared:
         why = "somebody else replaced its configuration meanwhile; apply again"
         return Progress(OperationState.FAILED, why, Left.AS_BEFORE)
