@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler import __version__
+from reconciler.cli.begin_app import begin
 from reconciler.cli.ci_app import ci
 from reconciler.cli.options import (
     EMULATOR_PORT,
@@ -54,6 +55,7 @@ app = typer.Typer(
     "4 refused, 5 not the approved plan, 6 locked, 7 partial, 8 proof failed, 64 wrong usage, "
     "70 a bug of ours, 129/130/143 interrupted, 141 the reader of stdout went away.",
 )
+app.registered_commands.extend(begin.registered_commands)  # the first of the help
 app.add_typer(ci)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The binding.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.resources
 import os
 import secrets
 import time
@@ -17,7 +18,7 @@ from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import composed
 from reconciler.engine.taking import Taking, TakingRegistered
 from reconciler.engine.world import Idle, World
-from reconciler.errors import RefusedError
+from reconciler.errors import ReconcilerError, RefusedError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
@@ -61,6 +62,15 @@ def loaded(services: Path, **how: Any) -> dict[str, Desired]:
 def schema_text() -> str:
     """The schema of the desired state with the platforms of this installation, for editors."""
     return composed(tuple((name, each.schema) for name, each in platforms().items())).text
+
+
+def shipped(path: str) -> Path:
+    """A folder of this program's repository, or the copy of it that comes with the wheel."""
+    package = Path(str(importlib.resources.files("reconciler")))
+    for place in (package.parent / path, package / path):
+        if place.is_dir():
+            return place
+    raise ReconcilerError(f"{path} came neither with this checkout nor with the package")
 
 
 def emulator_url() -> str | None:

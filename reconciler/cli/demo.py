@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib.resources
 import os
 import re
 import shutil
@@ -58,7 +57,7 @@ def demo(*, no_color: bool) -> Outcome:
         tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
         _tidying_up(),
     ):
-        copy_services(local_services(), Path(folder) / "services" / "local")
+        copy_services(compose.shipped("services/local"), Path(folder) / "services" / "local")
         # From here on paths are relative, as people who stand in their repository see them.
         with contextlib.chdir(folder), _emulated(SERVICES / "local"):
             _story(SERVICES, page)
@@ -89,15 +88,6 @@ def _tidying_up() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def local_services() -> Path:
-    """The `services/local` of the checkout, or the copy that comes with the wheel."""
-    package = Path(str(importlib.resources.files("reconciler")))
-    for place in (package.parent / "services" / "local", package / "services" / "local"):
-        if place.is_dir():
-            return place
-    raise ReconcilerError("services/local came neither with this checkout nor with the package")
 
 
 def copy_services(source: Path, to: Path) -> None:

@@ -202,6 +202,8 @@ class Platform:
     `secrets` are the names of those that these bindings, and these kinds, need. `emulator` is the
     base URL of what stands in for the cloud, storage included, "" where nothing does. `here` says
     that it is this machine itself: its files are read and not asked for, and no snapshot has them.
+    `begin` is a folder with the files that `init` writes: an environment, a model and a binding,
+    which are valid as they are. `example` is the folder below `services/` of a sample that runs.
     """
 
     name: str
@@ -217,3 +219,5 @@ class Platform:
     secrets: Secrets = lambda *_: ()
     emulator: Callable[[Any, Mapping[str, str]], str] = lambda *_: ""
     here: bool = False
+    begin: Path | None = None
+    example: str = ""

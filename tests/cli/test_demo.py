@@ -12,8 +12,8 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli.choose import choose
-from reconciler.cli.compose import load
-from reconciler.cli.demo import NEW, OLD, copy_services, local_services
+from reconciler.cli.compose import load, shipped
+from reconciler.cli.demo import NEW, OLD, copy_services
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -23,7 +23,7 @@ def test_the_story_begins_with_the_old_version_whatever_the_checkout_asks_for(
     tmp_path: Path, written: str
 ) -> None:
     checkout = tmp_path / "checkout"
-    copy_services(local_services(), checkout)
+    copy_services(shipped("services/local"), checkout)
     edited = checkout / "diabetes.yaml"
     edited.write_text(edited.read_text().replace(f'version: "{OLD}"', f"version: {written}"))
     copy_services(checkout, tmp_path / "services" / "local")

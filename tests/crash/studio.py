@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import compose, session, stopping
-from reconciler.cli.demo import copy_services, local_services, read_env_file
+from reconciler.cli.demo import copy_services, read_env_file
 from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
 from reconciler.emulator.messages import Request, Response
@@ -166,7 +166,7 @@ class Stage:
         self.scenario, self.command, self.ends = scenario, scenario.command, scenario.ends
         self.folder = folder
         self.local = folder / "services" / "local"
-        copy_services(local_services(), self.local)
+        copy_services(compose.shipped("services/local"), self.local)
         self._keep_only(scenario.bindings)
         self.cloud = Cloud(Options(speed=SPEED))
         self.cloud.seed(self.local / "_emulator" / "seed.yaml")

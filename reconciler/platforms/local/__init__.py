@@ -138,4 +138,6 @@ PLATFORM = Platform(
     where=lambda _: "this machine",
     place=lambda _: "this machine",
     here=True,
+    begin=Path(__file__).parent / "begin",
+    example="_home",
 )

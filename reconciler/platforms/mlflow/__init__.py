@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
@@ -150,4 +151,6 @@ PLATFORM = Platform(
     where=lambda connection: named(connection.url).partition("://")[2],
     place=lambda connection: connection.url,
     secrets=_secrets,
+    begin=Path(__file__).parent / "begin",
+    example="_mlflow",
 )

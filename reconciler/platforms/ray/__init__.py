@@ -116,4 +116,6 @@ PLATFORM = Platform(
     place=lambda ray: ray.url,
     notice=notice_of,
     secrets=_secrets,
+    begin=Path(__file__).parent / "begin",
+    example="_ray",
 )

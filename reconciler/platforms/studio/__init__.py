@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from datetime import datetime
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError
@@ -187,4 +188,6 @@ PLATFORM = Platform(
     notice=_notice,
     secrets=_secrets,
     emulator=lambda studio, environ: hosts_of(studio, environ.get(EMULATOR_VARIABLE, "")).emulator,
+    begin=Path(__file__).parent / "begin",
+    example="local",
 )

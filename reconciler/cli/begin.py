@@ -1,0 +1,218 @@
+"""`reconciler init`: the files that a repository of endpoints begins with.
+
+Nothing that exists is overwritten. What was written is taken away again where the desired state is
+not valid with it, so a repository is never left worse than it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from reconciler import git
+from reconciler.cli import compose
+from reconciler.cli.options import CodeHost
+from reconciler.console import say
+from reconciler.errors import ConfigurationError
+from reconciler.outcome import Outcome, Valid
+from reconciler.platforms import platforms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.cli.options import Beginning
+    from reconciler.model import Desired
+    from reconciler.platforms.platform import Platform
+
+IGNORED = (".reconciler/", "plan.json", "report.json", "report.html", "snapshot.json")
+SCHEMA = Path("schemas") / "reconciler.schema.json"
+_NAME = re.compile(r"(?<=^metadata: \{name: )[^,}]+", re.MULTILINE)
+_STORE = re.compile(r"(?<=^  store: )(?:\{.*?\}|\S+)", re.MULTILINE)
+_STORE_URL = re.compile(r"[A-Za-z0-9_.~/:-]+")  # no reader of YAML takes these for anything else
+_FOLDER = re.compile(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?")
+
+
+def init(folder: Path, how: Beginning) -> Outcome:
+    """`init`: what is valid afterwards; ConfigurationError, and no file, where nothing is."""
+    platform = _chosen(how.platform)
+    sample = compose.shipped(f"services/{platform.example}") if how.example else platform.begin
+    assert sample is not None
+    first = (sample / "environment.yaml").read_text(encoding="utf-8")
+    name = _asked("Name of the environment", how.environment, _NAME.findall(first)[0])
+    if not _FOLDER.fullmatch(name) or name.isdecimal():
+        raise ConfigurationError(f'"{name}" is no name of an environment; write one such as home')
+    store = _asked("Store for models (empty: as in the sample)", how.store, "")
+    host = how.ci or _asked(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)
+    if host not in list(CodeHost):
+        raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
+    state, made = folder / "services" / name, _Made()
+    try:
+        for path, content in _files(sample, name, store):
+            made.write(state / path, content)
+        made.write(folder / SCHEMA, compose.schema_text().encode())
+        made.write(folder / ".gitignore", "".join(f"{each}\n" for each in IGNORED).encode())
+        made.tell_git(folder)
+        found = compose.load(folder / "services")
+        if host == CodeHost.GITHUB:
+            for below, content in _of_host(folder, found[name], platform, how.action):
+                made.write(folder / ".github" / below, content)
+    except BaseException:
+        made.undo()
+        raise
+    _say_next(folder, found[name])
+    return Outcome(Valid({each: len(found[each].bindings) for each in sorted(found)}))
+
+
+class _Made:
+    """The files that were written, each where there was none, and their folders."""
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+        self._folders: list[Path] = []
+        self._told: tuple[Path, list[str]] | None = None
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file, or say that it is left as it is."""
+        try:
+            self._folders += [each for each in path.parents if not each.exists()]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                self._paths.append(path)
+                file.write(content)
+        except FileExistsError:
+            same = path.is_file() and path.read_bytes() == content
+            say(f"{path} is there{' already' if same else ', and is left as it is'}")
+            return
+        except OSError as exc:
+            why = exc.strerror or str(exc)
+            raise ConfigurationError(f"{path} cannot be written: {why}") from exc
+        say(f"wrote {path}")
+
+    def tell_git(self, folder: Path) -> None:
+        """Let git track what was written, without its content: code that git does not track is no
+        part of how a version is made. What the repository ignores stays as it is."""
+        if self._paths and _repository(folder) is not None:
+            names = [str(path.resolve()) for path in self._paths]
+            git.run(folder, "add", "--intent-to-add", "--", *names)
+            self._told = (folder, names)
+
+    def undo(self) -> None:
+        """Take away what was written: beside it the desired state is not valid."""
+        if self._told is not None:
+            folder, names = self._told
+            git.run(folder, "rm", "--cached", "--quiet", "--ignore-unmatch", "--", *names)
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+        for folder in sorted(self._folders, reverse=True):  # what is below comes first
+            with contextlib.suppress(OSError):  # somebody put something there meanwhile
+                folder.rmdir()
+        if self._paths:
+            say(f"took the {len(self._paths)} written files away again")
+
+
+def _chosen(name: str | None) -> Platform:
+    known = {key: each for key, each in platforms().items() if each.begin is not None}
+    if name is None and not _can_ask():
+        raise typer.BadParameter(f"there is no terminal to ask; pass --platform {'|'.join(known)}")
+    wanted = _asked(f"Platform ({', '.join(known)})", name, next(iter(known)))
+    if wanted not in known:
+        raise typer.BadParameter(f'there is no platform "{wanted}"; there is: {", ".join(known)}')
+    return known[wanted]
+
+
+def _asked(question: str, given: str | None, default: str) -> str:
+    """The given answer, that of a person, or the default where nobody can be asked or says one."""
+    if given is None and _can_ask():
+        say(f"{question} [{default}]: ", end="")
+        given = sys.stdin.readline().strip()
+    return given or default
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _files(sample: Path, name: str, store: str) -> Iterator[tuple[Path, bytes]]:
+    """The files of a sample, with the name of the environment and its store. A clone may hold what
+    somebody made who tried the sample there: git leaves that out, and so does this."""
+    ignored = sample / ".gitignore"
+    lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
+    left_out = {"__pycache__", *(line.strip("/") for line in lines)}
+    for path in sorted(sample.rglob("*")):
+        below = path.relative_to(sample)
+        hidden = any(each.startswith(".") for each in below.parts) and path != ignored
+        if hidden or left_out & set(below.parts) or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if below == Path("environment.yaml"):
+            text = _NAME.sub(lambda _: name, content.decode(), count=1)
+            content = _with_store(text, store).encode()
+        yield below, content
+
+
+def _with_store(text: str, store: str) -> str:
+    if not store:
+        return text
+    if not (_STORE.search(text) and _STORE_URL.fullmatch(store)):
+        raise ConfigurationError(
+            f'the store "{store}" cannot be written into this sample; leave --store out, and edit '
+            "environment.yaml afterwards"
+        )
+    return _STORE.sub(lambda _: store, text, count=1)
+
+
+def _of_host(
+    folder: Path, wanted: Desired, platform: Platform, action: str | None
+) -> Iterator[tuple[str, bytes]]:
+    """The workflows and owners of the environment."""
+    from reconciler.ci import workflows
+
+    root = _repository(folder)
+    if root not in (None, folder.resolve()):
+        raise ConfigurationError(
+            f"GitHub reads workflows at the root of a repository only; run init in {root}"
+        )
+    name, seed = wanted.environment.name, f"services/{wanted.environment.name}/_emulator"
+    emulated = compose.emulator_of(wanted.environment) and (folder / seed).is_dir()
+    how = workflows.Wanted(
+        workflows.action_of(action or ""),
+        name,
+        seed if emulated else "",
+        tuple(dict.fromkeys(compose.secret_variables(wanted))),
+        platform.here,
+    )
+    if how.action.startswith(workflows.OWNER):
+        say(f"write the owner of your copy of this program for OWNER in {folder / '.github'}")
+    scheme, place, _ = wanted.environment.store.parts
+    if not scheme and not Path(place).is_absolute():
+        say(
+            f"jobs do not share {place}: before the first one write a bucket, or a folder outside "
+            f"the repository, as the store of {name}"
+        )
+    for path, text in workflows.texts(compose.shipped(".github/workflows"), how):
+        yield path, text.encode()
+
+
+def _repository(folder: Path) -> Path | None:
+    """The root of the repository that holds a folder, None where there is none."""
+    here = folder.resolve()
+    return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+
+
+def _say_next(folder: Path, wanted: Desired) -> None:
+    ignored = (folder / ".gitignore").read_text(encoding="utf-8").split()
+    if missing := [each for each in IGNORED if each not in ignored]:
+        say(f"add to {folder / '.gitignore'}: {' '.join(missing)}")
+    if names := compose.secret_variables(wanted):
+        say(f"set the secrets that environment.yaml names: {', '.join(dict.fromkeys(names))}")
+    state = f" --services {folder / 'services'}" if folder != Path() else ""
+    if _repository(folder) is None:
+        say(f"make it a repository: git -C {folder} init && git -C {folder} add --all")
+    else:
+        say(f"commit the files: git -C {folder} add --all && git -C {folder} commit")
+    say(f"look whether everything is in place: reconciler plan -e {wanted.environment.name}{state}")

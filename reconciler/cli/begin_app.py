@@ -1,0 +1,33 @@
+"""The commands with which a person begins.
+
+No `from __future__ import annotations` here, and nothing heavy at the top: see `options`.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.options import Beginning, command
+from reconciler.outcome import Outcome
+
+BEGIN = "Begin"
+
+begin = typer.Typer()
+
+
+@command(begin, BEGIN, "reconciler init --platform local --example")
+def init(
+    how: Beginning,
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The repository (default: this folder).")
+    ] = Path(),
+) -> Outcome:
+    """Write the first files of a repository of endpoints.
+
+    Asks on a terminal for what no option says. Nothing that exists is overwritten.
+    """
+    from reconciler.cli.begin import init as begun
+    from reconciler.cli.output import Page
+
+    return Page().deliver(begun(folder, how))
