@@ -17,6 +17,7 @@ from reconciler.engine.state import (
     APPEARS_S,
     Ask,
     At,
+    Look,
     Reject,
     Turn,
     Verb,
@@ -40,7 +41,7 @@ from reconciler.errors import (
     UnavailableError,
     UnreachableError,
 )
-from reconciler.model import HealthCode, Reason
+from reconciler.model import Action, HealthCode, Reason
 from reconciler.plan import decide
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def begin(state: State, observed: Observed, change: Change, now: float) -> Turn:
     if candidate.failed:
         return turn(state, At.DROP)
     if not candidate.published:
-        return turn(state, At.WRITE, Write(Verb.PUBLISH, model))
+        return publish(state, observed)
     if not state.task.can.stage:
         return ask_before(state, observed, now)
     if observed.live.staged == observed.artifact.ref:
@@ -69,6 +70,14 @@ def begin(state: State, observed: Observed, change: Change, now: float) -> Turn:
     if now - candidate.staged_at < state.task.can.settle_s + APPEARS_S:
         return again(state, "staging", "the candidate does not show yet")
     raise ProofError("the platform staged the candidate, and reading it back does not show it")
+
+
+def publish(state: State, observed: Observed) -> Turn:
+    """Let registries know of the model, and people where one does."""
+    model, places = wanted_model(observed), state.task.publishes
+    phase, words = Verb.PUBLISH.value if places else "", ", ".join(places)
+    write = Write(Verb.PUBLISH, model, phase=phase, detail=f"version {model.name} to {words}")
+    return turn(state, At.WRITE, write)
 
 
 def _ask_candidate(state: State, observed: Observed, now: float) -> Turn:
@@ -137,4 +146,7 @@ def taken(state: State, observed: Observed, operation: Operation) -> Turn:
     known = replace(after, candidate=replace(state.candidate, published=True))
     if operation.name:
         return again(known, verb.value, wanted_model(observed).name)
-    return begin(known, observed, decide(observed), now)
+    change = decide(observed)
+    if change.action is Action.CREATE:
+        return turn(known, At.LOOK, Look())
+    return begin(known, observed, change, now)

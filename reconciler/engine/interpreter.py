@@ -14,7 +14,6 @@ from reconciler.engine import state
 from reconciler.engine.machine import next_step
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import answer
-from reconciler.engine.publishing import publish
 from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
@@ -60,8 +59,16 @@ class Endpoint:
             task = Task(approved, undeclared=subject, can=can, force=force)
         else:
             target = shared.world.targets[subject.kind]
-            settles_in_s = target.settles_in_s(subject)
-            task = Task(approved, subject, None, shared.goal, target.can, settles_in_s, force)
+            names = (*(name for _, name in subject.publish), target.publishes(subject))
+            task = Task(
+                approved,
+                subject,
+                goal=shared.goal,
+                can=target.can,
+                settles_in_s=target.settles_in_s(subject),
+                publishes=tuple(dict.fromkeys(filter(None, names))),
+                force=force,
+            )
         self._state = State(task)
         self._written: Reached | None = None  # how far the writes to the endpoint came
 
@@ -192,7 +199,8 @@ class Endpoint:
         assert model is not None
         match do.verb:
             case Verb.PUBLISH:
-                publish(world, binding, model)
+                for registry, name in binding.publish:
+                    world.registries[f"registry/{registry}"].publish(name, model)
                 return target.publish(binding, model)
             case Verb.STAGE:
                 return target.stage(binding, model)
@@ -200,7 +208,6 @@ class Endpoint:
                 return target.switch(binding, model)
             case Verb.TAKE_BACK:
                 return target.take_back(binding, model)
-        publish(world, binding, model)
         note_create(world, observed)
         return target.create(binding, model)
 

@@ -73,9 +73,8 @@ from reconciler.engine.state import (
     turn,
     wait,
 )
-from reconciler.engine.steps import Goal
+from reconciler.engine.steps import Goal, blocked_code
 from reconciler.errors import (
-    ERROR,
     REFUSED,
     UNPROVED,
     ConflictError,
@@ -300,6 +299,8 @@ def _job_seen(state: State, job: Job, now: float) -> Turn:
 def _write(state: State, observed: Observed, change: Change, now: float) -> Turn:
     """Make, change or delete the endpoint; a write that the service took is not repeated."""
     verb = _VERBS[change.action]
+    if verb is Verb.CREATE and state.task.publishes and not state.candidate.published:
+        return candidate.publish(state, observed)
     if state.written is None or state.written[0] is not verb:
         accepted = verb is Verb.CREATE and observed.artifact.refused
         model = swap.wanted_model(observed)
@@ -344,7 +345,9 @@ def _progress_seen(state: State, seen: Progress | ReconcilerError, now: float) -
     if seen.state is OperationState.FAILED:
         if verb.swaps and seen.left is not Left.AS_BEFORE:
             return swap.not_proved(ended, seen.words)
-        if verb not in (Verb.PUBLISH, Verb.STAGE):
+        if verb is Verb.PUBLISH:  # which says nothing of the version
+            raise ReconcilerError(f"it could not be published: {seen.words}; apply again")
+        if verb is not Verb.STAGE:
             raise ProofError(seen.words)
         why = f"the candidate did not start: {seen.words}"
         ended = replace(ended, candidate=replace(state.candidate, failed=why))
@@ -391,8 +394,3 @@ def _give_up(state: State, exc: ReconcilerError) -> Turn:
         why = f"{state.candidate.failed}; and it is not dropped: {exc.message}; run apply again"
         return fail(state, why, UNPROVED)
     return fail(state, exc.message, exc.exit_code)
-
-
-def blocked_code(change: Change) -> int:
-    """The exit code that a BLOCK stands for: not being able to read is an error, not a refusal."""
-    return ERROR if change.code == Reason.UNREADABLE else REFUSED

@@ -64,4 +64,5 @@ def model_of(manifest: Manifest | None, ref: ModelRef) -> Model:
     if manifest is None or manifest.evaluation is None:
         return Model(ref)
     made = manifest.evaluation
-    return Model(made.ref or ref, manifest.version, made.sha256, manifest.key, made.metrics)
+    place, labels = made.ref or ref, manifest.labels
+    return Model(place, manifest.version, made.sha256, manifest.key, made.metrics, labels)

@@ -190,6 +190,7 @@ def _changed_inputs(world: World, manifest: Manifest) -> tuple[str, ...]:
 
 def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelRef) -> Artifact:
     base = Artifact(ArtifactState.ABSENT, ref, recipe=manifest.recipe, refused=manifest.refused)
+    base = replace(base, labels=manifest.labels)
     if manifest.recipe != binding.recipe:
         return base
     if manifest.rejected:

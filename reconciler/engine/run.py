@@ -14,10 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from reconciler.engine.interpreter import Endpoint
-from reconciler.engine.machine import blocked_code
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
-from reconciler.engine.steps import Course, Ended, Goal, Shared
+from reconciler.engine.steps import Course, Ended, Goal, Shared, blocked_code
 from reconciler.errors import BUG, redact
 from reconciler.model import TO_DO, TOUCHED, Action, Failure, Reason
 from reconciler.soon import beside

@@ -52,7 +52,8 @@ class Task:
 
     `approved` is the change that was shown and approved: nothing else is done. `undeclared` is an
     endpoint that git does not declare any more, in place of a `binding`. A swap is in effect after
-    `settles_in_s` at the latest.
+    `settles_in_s` at the latest. Its version is published to the registered models `publishes`
+    before that.
     """
 
     approved: Change
@@ -61,6 +62,7 @@ class Task:
     goal: Goal = Goal.SERVED
     can: Can = field(default_factory=Can)
     settles_in_s: float = 0.0
+    publishes: tuple[str, ...] = ()
     force: str = ""  # why limits and protection are overridden
 
     @property

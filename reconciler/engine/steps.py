@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler.engine.slots import JobTimes
 from reconciler.engine.train import VersionLocks
-from reconciler.model import Reached, Unfinished
+from reconciler.errors import ERROR, REFUSED
+from reconciler.model import Reached, Reason, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,11 @@ class Ended:
     proof: Proof | None = None
     failure: Failure | None = None
     changed: bool = False
+
+
+def blocked_code(change: Change) -> int:
+    """The exit code that a BLOCK stands for: not being able to read is an error, not a refusal."""
+    return ERROR if change.code == Reason.UNREADABLE else REFUSED
 
 
 Outcome = Again | Ready | Ended

@@ -79,7 +79,8 @@ def wanted_model(observed: Observed) -> Model:
     """The declared version as it was made."""
     binding, artifact = observed.binding, observed.artifact
     place = artifact.location or artifact.ref
-    return Model(place, binding.version, artifact.sha256, binding.key, artifact.metrics)
+    known = (artifact.sha256, binding.key, artifact.metrics, artifact.labels)
+    return Model(place, binding.version, *known)
 
 
 # --- before the switch ------------------------------------------------------------------------

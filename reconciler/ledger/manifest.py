@@ -100,6 +100,13 @@ class Manifest:
         return f"{self.rejected} (rejected by {self.rejected_by} at {self.rejected_at})"
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Where it comes from, as `Model` says it: the commit, and its data."""
+        inputs = self.attempts[-1].inputs if self.attempts else {}
+        data = {f"data.{path}": seen for path, seen in sorted(inputs.items())}
+        return data | ({"commit": self.commit} if self.commit else {})
+
+    @property
     def vacant(self) -> bool:
         """Whether it is no more than a claim: no job exists, so any recipe may take it over."""
         return not (self.attempts or self.evaluation or self.rejected)

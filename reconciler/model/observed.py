@@ -151,6 +151,7 @@ class Artifact:
     refused: str = ""  # why its gates did not accept it when they were last asked
     sha256: str = ""  # of the file, once it was evaluated
     location: ModelRef | None = None  # of the file, where the platform calls it otherwise
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)  # as of `Model`
     noted: bool = True  # whether the manifest already says so; a run that may write notes it
     warnings: tuple[str, ...] = ()
 

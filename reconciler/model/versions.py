@@ -160,7 +160,8 @@ class Version:
 class Model:
     """What is known of one model: where it is, and what its manifest says of it.
 
-    Of a model that somebody else made only `ref` is known; the rest is then empty.
+    Of a model that somebody else made only `ref` is known; the rest is then empty. `labels` say
+    where it comes from: the git `commit`, and as `data.PATH` the fingerprint of each input.
     """
 
     ref: ModelRef
@@ -168,6 +169,7 @@ class Model:
     sha256: str = ""
     key: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

@@ -149,6 +149,10 @@ class Target(Protocol):
         """How this platform calls a model, so that it compares with what `observe` shows; pure."""
         return model.ref
 
+    def publishes(self, binding: Binding) -> str:
+        """The registered model that `publish` adds a version to; "" where it adds none."""
+        return ""
+
     def publish(self, binding: Binding, model: Model) -> str:
         """Make the model known to the platform's own registry, where it has one."""
         return ""
@@ -309,8 +313,8 @@ class Registry(Protocol):
         """Versions that may come after this one, the best first: the newest, or the followed."""
         ...
 
-    def publish(self, name: str, model: Model, labels: Mapping[str, str]) -> str:
-        """Register a model that was made elsewhere, with these labels, once; the number it has."""
+    def publish(self, name: str, model: Model) -> str:
+        """Register a model that was made elsewhere, with its labels, once; the number it has."""
         ...
 
     def fetch(self, recipe: Recipe, path: Path) -> None:

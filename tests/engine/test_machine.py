@@ -111,7 +111,8 @@ TRAINING = seen(artifact=of(ArtifactState.RUNNING, "job j is running", job="j", 
 
 def at(where: At, seen: Observed = STANDS, can: Can | None = None, **fields: Any) -> State:
     """A state in which exactly what is observed was approved."""
-    task = {name: fields.pop(name) for name in ("goal", "force", "approved") if name in fields}
+    of_task = ("goal", "force", "approved", "publishes")
+    task = {name: fields.pop(name) for name in of_task if name in fields}
     approved = task.pop("approved", decide(seen))
     can = can or Can()
     task = Task(approved, seen.binding, can=can, settles_in_s=can.settle_s, **task)
@@ -132,7 +133,9 @@ def undeclared(where: At, **fields: Any) -> State:
 def words(step: state.Step) -> str:
     match step:
         case state.Write():
-            return f"write {step.verb.name} {step.model.ref.path.split('/')[-2] if step.model else '-'}"
+            whom = step.model.ref.path.split("/")[-2] if step.model else "-"
+            also = f" ({step.detail})" if step.phase == "publishing" else ""
+            return f"write {step.verb.name} {whom}{also}"
         case state.Wait():
             return f"wait {step.after_s:g}" + (
                 f" ({step.phase}: {step.detail})" if step.phase else ""
@@ -246,6 +249,11 @@ SHOWN = seen(Live(HEALTHY, served=OLD, staged=NEW))
 CANDIDATES: list[Row] = [
     ("the probe is tried before a candidate is staged", at(At.LOOK, can=STAGING), STANDS, None, "free slot | ask"),
     ("the model is made known", at(At.LOOK, can=STAGING, probed=True), STANDS, None, "free slot | write PUBLISH 2026-11"),
+    ("people are told where that is", at(At.LOOK, probed=True, publishes=("churn", "all")), STANDS, None, "free slot | write PUBLISH 2026-11 (version 2026-11 to churn, all)"),
+    ("a model is made known before its endpoint is made", at(At.LOOK, MISSING, publishes=("churn",)), MISSING, None, "free slot | write PUBLISH 2026-11 (version 2026-11 to churn)"),
+    ("which is looked at again then", at(At.WRITE, MISSING, publishes=("churn",)), MISSING, Taken(Verb.PUBLISH, ""), "look"),
+    ("and made", at(At.LOOK, MISSING, publishes=("churn",), candidate=Candidate(published=True)), MISSING, None, "free slot | write CREATE 2026-11"),
+    ("a publication that failed rejects nothing", at(At.PROGRESS, operation=Operation("o", Verb.PUBLISH, NOW)), None, failed(), "fail 1: it could not be published: it failed; apply again"),
     ("that is waited for", at(At.WRITE, can=STAGING, probed=True), STANDS, Taken(Verb.PUBLISH, "o"), "wait 0.25 (publishing: 2026-11)"),
     ("a model that is known is staged", at(At.WRITE, can=STAGING, probed=True), STANDS, Taken(Verb.PUBLISH, ""), "write STAGE 2026-11"),
     ("where nothing can be staged, the live answer comes next", at(At.WRITE), STANDS, Taken(Verb.PUBLISH, ""), "ask"),

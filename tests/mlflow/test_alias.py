@@ -29,7 +29,6 @@ from reconciler.platforms.mlflow.alias import (
     address,
     live_from_export,
 )
-from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.rest import Mlflow, credential_of
 from reconciler.stores.folder import FolderStore
 from tests.mlflow.followers import follower
@@ -120,10 +119,10 @@ def test_a_version_of_elsewhere_is_published_once_with_its_metrics(world: World)
 
 def test_names_that_mlflow_does_not_take_are_published_as_it_takes_them(world: World) -> None:
     names = ("precision@10", "F1 (macro)", "a//b", "../c", "x" * 300)
-    named = replace(world.one, metrics=dict.fromkeys(names, 0.5))
+    labels = {"data.day=1/a.csv": "md5:0"}
+    named = replace(world.one, metrics=dict.fromkeys(names, 0.5), labels=labels)
     world.known.add("churn")
-    publisher = Publisher(Mlflow(world.http, world.known.url, None), MARK, world.store)
-    publisher.number("churn", named, labels={"data.day=1/a.csv": "md5:0"})
+    world.target.publish(world.binding(), named)
     (version,) = world.known.models["churn"]["versions"].values()
     assert version["tags"]["reconciler.data.day_1/a.csv"] == "md5:0"
     metrics = world.known.runs[version["run_id"]]["data"]["metrics"]

@@ -135,6 +135,17 @@ def test_an_accepted_version_is_published_once_with_where_it_comes_from(
     assert len(known.models["registered"]["versions"]) == 1
 
 
+def test_a_version_that_an_alias_publishes_says_where_it_comes_from(
+    known: Registry, tmp_path: Path
+) -> None:
+    tree = Tree(tmp_path, known.url)
+    tree.environ |= {"GITHUB_ACTIONS": "true", "GITHUB_SHA": "c0ffee" * 6 + "c0ff"}
+    assert "publishing, version 1 to churn" in tree.apply()
+    (version,) = known.models["churn"]["versions"].values()
+    assert version["tags"]["reconciler.commit"] == "c0ffee" * 6 + "c0ff"
+    assert {"reconciler.data.1.bin", "reconciler.data.1.json"} <= version["tags"].keys()
+
+
 def test_a_version_that_cannot_be_published_is_not_bound(publishing: Tree, known: Registry) -> None:
     publishing.apply()
     served = (publishing.folder / "live" / "churn.json").read_text()

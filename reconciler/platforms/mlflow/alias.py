@@ -143,6 +143,10 @@ class ModelAliases(Target):
         assert version is not None
         return ref_of(name, version.version if _is_there(binding) else version.folder)
 
+    def publishes(self, binding: Binding) -> str:
+        """The alias' own registered model, unless its versions come from there."""
+        return "" if _is_there(binding) else _of(binding.address).model
+
     def publish(self, binding: Binding, model: Model) -> str:
         """Register a version that was made elsewhere, once."""
         self._number(binding, model)

@@ -20,8 +20,6 @@ from reconciler.errors import RefusedError, RejectedError, UnreadableError, Wire
 from reconciler.stores.contract import fetched, name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.model import Model
     from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
     from reconciler.stores.contract import Store
@@ -46,9 +44,7 @@ class Publisher:
         ours = version.tags.get(MARK) == self._mark
         return version.tags.get(VERSION, "") if ours else ""
 
-    def number(
-        self, name: str, model: Model, called: str = "", labels: Mapping[str, str] | None = None
-    ) -> str:
+    def number(self, name: str, model: Model, called: str = "") -> str:
         """The number of a model in the registry, where it is published if it is not there yet.
 
         RefusedError where it is not there, and not in the store either.
@@ -64,7 +60,7 @@ class Publisher:
                 f"{model.ref} is no version of {name}, and not in {self._store.uri} either; it "
                 "cannot be published"
             )
-        more = {_taken(f"reconciler.{n}"): value for n, value in (labels or {}).items()}
+        more = {_taken(f"reconciler.{n}"): value for n, value in model.labels.items()}
         more |= {KEY: model.key} if model.key else {}
         turn = _TURNS.setdefault((self._mlflow.url, name, folder), threading.Lock())
         with turn:  # two bindings of a run may have one version

@@ -60,9 +60,9 @@ class MlflowRegistry(Registry):
         followed = registered.aliases[follow]
         return (followed,) if followed != number else ()
 
-    def publish(self, name: str, model: Model, labels: Mapping[str, str]) -> str:
+    def publish(self, name: str, model: Model) -> str:
         """Register a model of the store, once; its number."""
-        return self._publisher.number(name, model, labels=labels)
+        return self._publisher.number(name, model)
 
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the named file of the artifact, or all of its files as one archive."""
