@@ -188,10 +188,10 @@ def _noted(state: State, observed: Observed, now: float) -> Turn:
 def _act(state: State, observed: Observed, change: Change, now: float) -> Turn:
     """The one thing to do about what is."""
     task = state.task
+    if change.code == Reason.UNREADABLE:  # the plan could read it, so this may pass
+        raise UnavailableError(change.why)
     if state.swap is not None:
         return swap.read_back(state, observed, change, now)
-    if change.code == Reason.UNREADABLE and (state.disproved or state.troubles):
-        raise UnavailableError(change.why)  # of the way back, or after a write in doubt
     if change.action is Action.BLOCK:
         blocked = fail(state, change.why, blocked_code(change))
         return blocked.after(Refuse(change.why)) if change.code == Reason.GATE else blocked
@@ -376,6 +376,8 @@ def _trouble(state: State, exc: ReconcilerError) -> Turn:
     elif state.at is At.WRITE:  # it was taken, and that could not be kept: ask for it again
         state = replace(state, swap=None)
     passes = isinstance(exc, ConflictError | UnavailableError | UnreachableError)
+    if state.watch is not None or state.at is At.PROGRESS:  # a read, long after the last one
+        passes = passes or isinstance(exc, UnreadableError)
     if not passes or state.troubles >= MOST_TROUBLES:
         return _give_up(state, exc)
     troubles = state.troubles + 1

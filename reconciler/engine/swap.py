@@ -195,8 +195,6 @@ def read_back(state: State, observed: Observed, change: Change, now: float) -> T
     wanted = swap.record.wanted
     if change.code == Reason.UPDATING:
         return still_updating(state, swap.asked_at, change.why, "swapping", now)
-    if change.code == Reason.UNREADABLE:
-        raise UnavailableError(change.why)
     if live.served == wanted and not live.undecided:
         return _prove(state, observed, now)
     if _in_window(state, swap, now):
