@@ -1,19 +1,20 @@
-"""For all tests: figures that they measured, printed at the end; no CI around them, and no log that
-a command of another test has set up, and no secret that another test made known."""
+"""For all tests: figures that they measured, printed at the end; the part of a matrix that is asked
+for; no CI around them, and no log that a command of another test has set up, and no secret that
+another test made known."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler import secrecy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,19 @@ def _own_secrets() -> Iterator[None]:
     for known, before in kept:
         known.clear()
         known.update(before)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("matrices", "of every crash matrix, only a part")
+    group.addoption("--one-in", type=int, default=1, metavar="K", help="every K-th of its points")
+    group.addoption("--first", type=int, default=0, metavar="N", help="begin with the N-th")
+
+
+@pytest.fixture
+def part(pytestconfig: pytest.Config) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """What is asked for of a matrix: all of it, unless the command line says otherwise."""
+    every, first = pytestconfig.getoption("--one-in"), pytestconfig.getoption("--first")
+    return lambda points: points[first % every :: every]
 
 
 @pytest.fixture

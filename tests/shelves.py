@@ -1,8 +1,8 @@
 """Models on shelves, made by copying their data. One that holds "broken" does not start."""
 
 import contextlib
+import fcntl
 import json
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,11 +31,12 @@ class Shelves(c.Target):
 
     def state(self, binding, **changes):
         path = self.folder / f"{binding.address.name}.json"
-        state = {**json.loads(path.read_text()), **changes}
-        if changes:
-            new = path.with_suffix(f".{uuid.uuid4()}")
-            new.write_text(json.dumps(state))
-            new.replace(path)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            state = {**json.loads(path.read_text()), **changes}
+            if changes:
+                path.with_suffix(".new").write_text(json.dumps(state))
+                path.with_suffix(".new").replace(path)
         return state
 
     def text(self, url):

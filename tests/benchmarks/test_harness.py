@@ -36,6 +36,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.long
 def test_one_command_measures_every_row_of_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

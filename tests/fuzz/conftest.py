@@ -20,7 +20,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bodies.Town]:
     made.lab.close()
 
 
-@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["short", "long"])
+@pytest.fixture(params=[1, pytest.param(5, marks=pytest.mark.long)], ids=["short", "long"])
 def times(request: pytest.FixtureRequest) -> int:
     """By how much the number of examples is multiplied."""
     return int(request.param)

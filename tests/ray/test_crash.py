@@ -15,7 +15,9 @@ from reconciler import errors
 from tests.ray.standin import TOKEN, Standin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Part = Callable[[list[str]], list[str]]
 
 ROOT = Path(__file__).parent.parent.parent
 # Runs the program, and kills it before or after the n-th write, or the first one of a kind: a POST
@@ -128,14 +130,16 @@ def stages(tmp_path: Path) -> Iterator[list[Stage]]:
         stage.ray.close()
 
 
-def kill_and_go_on(folder: Path, stages: list[Stage], scenario: str, *kinds: str) -> None:
-    """Kill before and after each write of these kinds, and let another run go on."""
+def kill_and_go_on(
+    folder: Path, stages: list[Stage], scenario: str, kinds: set[str], part: Part = list
+) -> None:
+    """Kill before and after each write of these kinds, or a part, and let another run go on."""
     stages.append(counted := Stage(folder / "counted", scenario))
     assert counted.run() == errors.SUCCESS
     writes = (counted.folder / "writes").read_text().split()
     assert writes.count("POST") == 1
     numbers = [number for number, kind in enumerate(writes) if kind in kinds]
-    for point in (f"{number} {when}" for number in numbers for when in ("before", "after")):
+    for point in part([f"{number} {when}" for number in numbers for when in ("before", "after")]):
         stages.append(stage := Stage(folder / point.replace(" ", "-"), scenario))
         assert stage.run(kill=point) == -9, point
         assert stage.run() == errors.SUCCESS, point
@@ -145,12 +149,12 @@ def kill_and_go_on(folder: Path, stages: list[Stage], scenario: str, *kinds: str
 def test_a_run_that_was_killed_around_a_submit_is_continued_and_trains_once(
     tmp_path: Path, stages: list[Stage]
 ) -> None:
-    kill_and_go_on(tmp_path, stages, "create", "POST", "PUT")
+    kill_and_go_on(tmp_path, stages, "create", {"POST", "PUT"})
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("scenario", ["create", "swap"])
 def test_a_run_that_was_killed_anywhere_is_continued_and_trains_once(
-    tmp_path: Path, stages: list[Stage], scenario: str
+    tmp_path: Path, stages: list[Stage], scenario: str, part: Part
 ) -> None:
-    kill_and_go_on(tmp_path, stages, scenario, "POST", "PUT", "file")
+    kill_and_go_on(tmp_path, stages, scenario, {"POST", "PUT", "file"}, part)
