@@ -17,7 +17,7 @@ from reconciler import desired
 from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import composed
 from reconciler.engine.taking import Taking, TakingRegistered
-from reconciler.engine.world import Idle, World
+from reconciler.engine.world import Idle, World, timestamp
 from reconciler.errors import ReconcilerError, RefusedError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
@@ -124,6 +124,8 @@ def connect(
     environment names. `through` replaces each store.
     """
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
+    from reconciler.ledger.lock import Holder
+    from reconciler.ledger.turns import Turns
 
     environ = os.environ if environ is None else environ
     environment, stop = wanted.environment, stop or Stop()
@@ -140,7 +142,12 @@ def connect(
     if through is not None:
         store, data = through(store), through(data)
     http, grant = http.halted_by(stop.halted), _grants(store, data)
-    means = Means(http, environ, secret, grant, token, store, bound, stop.halted)
+    actor, stopping = actor or Actor(secrets.token_hex(8)), stop.event.is_set
+    # A lock is given back also when it was lost.
+    ledger = Ledger(store, opened(environment.store, stop.writing))
+    holder = Holder(actor, timestamp(clock.now()), "apply")
+    turn = Turns(ledger, clock, holder, stopping).of
+    means = Means(http, environ, secret, grant, token, store, turn, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     targets, idle = _targets(wanted, connected)
     registries = dict(_registries(wanted, connected))
@@ -149,13 +156,12 @@ def connect(
         idle=idle,
         trainers=dict(_trainers(wanted, connected, registries, (data, store))),
         registries=registries,
-        # A lock is given back also when it was lost.
-        ledger=Ledger(store, opened(environment.store, stop.writing)),
+        ledger=ledger,
         store=store,
         data=data,
         clock=clock,
-        actor=actor or Actor(secrets.token_hex(8)),
-        stopping=stop.event.is_set,
+        actor=actor,
+        stopping=stopping,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from reconciler.model import Address, Creation, Environment, SecretName
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import date
     from pathlib import Path
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from reconciler.model import Auth, Binding, ModelRef, Recipe, Source
     from reconciler.platforms.contract import Registry, Target, TargetModule, Trainer
     from reconciler.stores.contract import Place, Store
+
+    Turn = Callable[[str], AbstractContextManager[Callable[[], None]]]
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.
 AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
@@ -158,7 +161,8 @@ class Means:
     a while. `token` signs in to Azure: a credential for a scope that is told to these origins only,
     in one of the ways of Auth; all worlds of a run share it. `bound` are the origins that
     RECONCILER_ORIGINS binds. `store` has the models. `halted` says why nothing may be changed any
-    more, "" while it may; the client is told the same.
+    more, "" while it may; the client is told the same. `turn` lets one at a time do what is named,
+    of all threads and runs; what it yields raises ConflictError once that is no longer so.
     """
 
     http: Http
@@ -167,6 +171,7 @@ class Means:
     grant: Callable[[ModelRef], Place]
     token: Callable[[str, Origins, Auth], AccessToken]
     store: Store
+    turn: Turn
     bound: frozenset[Origin] = frozenset()
     halted: Callable[[], str] = str
 

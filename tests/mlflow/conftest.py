@@ -14,12 +14,33 @@ from urllib.request import urlopen
 
 import pytest
 
+from reconciler.ledger import Ledger
+from reconciler.ledger.lock import Holder
+from reconciler.ledger.turns import Turns
+from reconciler.model import Actor
 from tests.mlflow.standin import Registry, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.stores.contract import Store
+
 START_S = 120.0
+
+
+class Quick:
+    """A clock that makes whoever waits for a lock look again soon."""
+
+    now = staticmethod(time.monotonic)
+
+    def wait(self, _: float) -> None:
+        time.sleep(0.01)
+
+
+def run_at(store: Store) -> Turns:
+    """The turns of one run, of any number."""
+    holder = Holder(Actor("run"), "2026-11-23T14:09:57Z", "apply")
+    return Turns(Ledger(store), Quick(), holder, lambda: False)
 
 
 @pytest.fixture

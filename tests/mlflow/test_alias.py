@@ -31,12 +31,15 @@ from reconciler.platforms.mlflow.alias import (
 )
 from reconciler.platforms.mlflow.rest import Mlflow, credential_of
 from reconciler.stores.folder import FolderStore
+from tests.mlflow.conftest import run_at
 from tests.mlflow.followers import follower
 from tests.mlflow.standin import API, Registry, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from reconciler.stores.contract import Stored
 
 MARK = "home@store"
 ELSEWHERE = Recipe("file")  # how versions are made that are published
@@ -59,8 +62,12 @@ class World:
     def __init__(self, known: Registry, folder: Path, http: Http) -> None:
         self.known, self.http = known, http
         self.store = FolderStore(folder)
-        self.target = ModelAliases(Mlflow(http, known.url, None), MARK, self.store, http)
+        self.target = self.of_a_run()
         self.one, self.two = self.model("1"), self.model("2")
+
+    def of_a_run(self) -> ModelAliases:
+        mlflow, turn = Mlflow(self.http, self.known.url, None), run_at(self.store).of
+        return ModelAliases(mlflow, MARK, self.store, self.http, turn)
 
     def model(self, version: str) -> Model:
         content = f"model {version}".encode()
@@ -130,7 +137,9 @@ def test_names_that_mlflow_does_not_take_are_published_as_it_takes_them(world: W
     assert {metric["key"] for metric in metrics} == taken
 
 
-def test_bindings_of_one_version_that_publish_it_at_a_time_make_one(world: World) -> None:
+@pytest.mark.parametrize("runs", [1, 2])
+def test_who_publishes_one_version_at_a_time_makes_one(world: World, runs: int) -> None:
+    """Two bindings of one run; or two runs, as those of two shards are."""
     both, seen = threading.Barrier(2), itertools.count()
 
     def wait(_: str, path: str) -> None:
@@ -139,8 +148,9 @@ def test_bindings_of_one_version_that_publish_it_at_a_time_make_one(world: World
 
     world.known.instead = wait
     with ThreadPoolExecutor(2) as pool:
-        bindings = world.binding(), world.binding(alias="shadow")
-        for begun in [pool.submit(world.target.publish, b, world.one) for b in bindings]:
+        other = world.target if runs == 1 else world.of_a_run()
+        work = (world.target, world.binding()), (other, world.binding(alias="shadow"))
+        for begun in [pool.submit(t.publish, binding, world.one) for t, binding in work]:
             begun.result()
     assert len(world.known.models["churn"]["versions"]) == len(world.known.runs) == 1
 
@@ -200,8 +210,11 @@ def test_a_version_whose_file_changed_is_another_version_of_the_registry(world: 
 def test_a_model_is_published_without_being_held_in_memory(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def get(name: str) -> None:
-        raise AssertionError(f"{name} is read whole")
+    read = world.store.get
+
+    def get(name: str) -> Stored | None:
+        assert not name.endswith(".bin"), "it is read whole"
+        return read(name)
 
     monkeypatch.setattr(world.store, "get", get)
     world.target.publish(world.binding(), world.one)

@@ -23,6 +23,7 @@ from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.registry import MlflowRegistry
 from reconciler.platforms.mlflow.rest import Mlflow
 from reconciler.stores.folder import FolderStore
+from tests.mlflow.conftest import run_at
 from tests.mlflow.standin import Registry, Reply
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def registry(known: Registry, tmp_path: Path) -> Iterator[MlflowRegistry]:
     known.register("fraud", FILES, auc=0.9)
     with Http(retries=1, backoff_s=0, timeout_s=(2, 2)) as http:
         mlflow = Mlflow(http, known.url, None)
-        yield MlflowRegistry(mlflow, Publisher(mlflow, "home", FolderStore(tmp_path)))
+        store = FolderStore(tmp_path)
+        yield MlflowRegistry(mlflow, Publisher(mlflow, "home", store, run_at(store).of))
 
 
 def test_a_version_is_shown_with_metrics_aliases_and_tags(

@@ -77,7 +77,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(_: str) -> Target:
         from reconciler.platforms.mlflow.alias import ModelAliases
 
-        return ModelAliases(server(), mark, means.store, means.http)
+        return ModelAliases(server(), mark, means.store, means.http, means.turn)
 
     def trainer(_: Recipe) -> Trainer:
         raise AssertionError("MLflow trains nothing")
@@ -87,7 +87,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
         from reconciler.platforms.mlflow.registry import MlflowRegistry
 
         mlflow = server()
-        return MlflowRegistry(mlflow, Publisher(mlflow, mark, means.store))
+        return MlflowRegistry(mlflow, Publisher(mlflow, mark, means.store, means.turn))
 
     return Connected(target, trainer, {"ModelAlias": "aliases/"}, registry)
 

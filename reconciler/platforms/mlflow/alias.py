@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from reconciler.http.client import Http
     from reconciler.model import AddressId, Binding, Environment, Model
     from reconciler.platforms.mlflow.rest import Mlflow, RegisteredModel
+    from reconciler.platforms.platform import Turn
     from reconciler.soon import Soon
     from reconciler.stores.contract import Store
 
@@ -89,10 +90,10 @@ class ModelAliases(Target):
 
     can = Can(shows_served=False, answer_names_model=True, create=True, delete=True)
 
-    def __init__(self, mlflow: Mlflow, mark: str, store: Store, http: Http) -> None:
+    def __init__(self, mlflow: Mlflow, mark: str, store: Store, http: Http, turn: Turn) -> None:
         self._mlflow = mlflow
         self._mark = mark
-        self._publisher = Publisher(mlflow, mark, store)
+        self._publisher = Publisher(mlflow, mark, store, turn)
         self._http = http
         self._listed: Callable[[], dict[str, RegisteredModel]] = dict
 

@@ -4,15 +4,14 @@ MLflow numbers versions, and two equal requests make two versions. So a version 
 tags before it is made: the version's own name, the SHA-256 of its file, and the mark of the
 environment. Its file goes into a run of its own through the server's artifact proxy, with the
 metrics, and the version links to the run. A publication that was cut off goes on with the run that
-it left. A run holds the environment's lock, and its threads take turns, so nobody else makes the
-version meanwhile.
+it left. Threads, and runs of other shards, publish a version by turns, so nobody else makes it
+meanwhile.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,13 @@ from reconciler.errors import RefusedError, RejectedError, UnreadableError, Wire
 from reconciler.stores.contract import fetched, name_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.model import Model
     from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
+    from reconciler.platforms.platform import Turn
     from reconciler.stores.contract import Store
 
-_TURNS: dict[tuple[str, str, str], threading.Lock] = {}
 EXPERIMENT = "reconciler"
 _NOT_TAKEN = re.compile(r"[^\w/.: -]")  # nor one that is no plain path
 _MOST_OF_A_NAME = 250
@@ -32,12 +33,14 @@ VERSION, SHA256, KEY, MARK = (f"reconciler.{n}" for n in ("version", "sha256", "
 
 
 class Publisher:
-    """Publishes from the store of an environment, with its mark, to one tracking server."""
+    """Publishes from the store of an environment, with its mark, to one tracking server; one `turn`
+    after the other."""
 
-    def __init__(self, mlflow: Mlflow, mark: str, store: Store) -> None:
+    def __init__(self, mlflow: Mlflow, mark: str, store: Store, turn: Turn) -> None:
         self._mlflow = mlflow
         self._mark = mark
         self._store = store
+        self._turn = turn
 
     def folder_of(self, version: ModelVersion) -> str:
         """What we call a version that this environment published; "" of any other."""
@@ -60,16 +63,13 @@ class Publisher:
                 f"{model.ref} is no version of {name}, and not in {self._store.uri} either; it "
                 "cannot be published"
             )
-        more = {_taken(f"reconciler.{n}"): value for n, value in model.labels.items()}
-        more |= {KEY: model.key} if model.key else {}
-        turn = _TURNS.setdefault((self._mlflow.url, name, folder), threading.Lock())
-        with turn:  # two bindings of a run may have one version
+        with self._turn(f"publishing {folder} to {name} of {self._mlflow.url}") as check:
             if found := self._mlflow.versions(name, tags):
                 return found[-1].number
-            return self._publish(name, model, file, tags, more)
+            return self._publish(name, model, file, tags, check)
 
     def _publish(
-        self, name: str, model: Model, file: str, tags: dict[str, str], more: dict[str, str]
+        self, name: str, model: Model, file: str, tags: dict[str, str], check: Callable[[], None]
     ) -> str:
         what, mlflow = f"publishing {tags[VERSION]} to {name}", self._mlflow
         if mlflow.model(name) is None:
@@ -78,7 +78,10 @@ class Publisher:
             except RejectedError:  # also of what was made meanwhile
                 if mlflow.model(name) is None:
                     raise
+        more = {_taken(f"reconciler.{n}"): value for n, value in model.labels.items()}
+        more |= {KEY: model.key} if model.key else {}
         listed = [{"key": key, "value": value} for key, value in sorted((tags | more).items())]
+        check()
         run, artifacts = self._run(what, tags, listed)
         now = int(time.time() * 1000)
         metrics = [
@@ -93,6 +96,7 @@ class Publisher:
             mlflow.upload(f"{artifacts}/model/{file.rpartition('/')[2]}", what, path)
         mlflow.post("/runs/update", what, run_id=run, status="FINISHED", end_time=now)
         source = {"source": f"{artifacts}/model", "run_id": run}
+        check()
         mlflow.post("/model-versions/create", what, name=name, **source, tags=listed)
         made = mlflow.versions(name, tags)
         if not made:
