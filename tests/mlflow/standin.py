@@ -48,6 +48,7 @@ class Registry:
     instead: Callable[[str, str], Reply | None] = lambda *_: None
     page: int = 1000
     ranges: bool = True  # whether artifacts are handed out in pieces
+    sizes: bool = True  # whether a list of files shows their sizes; MLflow never shows a zero
     url: str = ""
 
     @property
@@ -206,7 +207,8 @@ class Registry:
         for path, content in sorted(self.artifacts.items()):
             if path.startswith(folder):
                 name, below, _ = path.removeprefix(folder).partition("/")
-                file = {"path": name, "is_dir": False, "file_size": len(content)}
+                size = {"file_size": len(content)} if content and self.sizes else {}
+                file = {"path": name, "is_dir": False, **size}
                 found[name] = {"path": name, "is_dir": True} if below else file
         return {"files": list(found.values())} if found else {}
 

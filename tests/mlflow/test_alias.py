@@ -23,6 +23,7 @@ from reconciler.errors import (
 )
 from reconciler.http.client import Http
 from reconciler.model import HealthCode, Model, ModelRef, Probe, Recipe, Version, Witness
+from reconciler.platforms.mlflow import rest
 from reconciler.platforms.mlflow.alias import (
     AliasAddress,
     ModelAliases,
@@ -280,6 +281,34 @@ def test_the_alias_of_another_environment_is_refused_and_never_deleted(world: Wo
     assert not world.known.writes
 
 
+def test_the_mark_of_another_environment_is_kept_while_its_alias_is_not_there(
+    world: World,
+) -> None:
+    """As its run leaves it between two writes: it makes the alias next, or deletes the mark."""
+    world.known.add("churn", {})
+    world.known.models["churn"]["tags"]["reconciler.alias.champion"] = "other@store"
+    live = world.target.observe(world.binding())
+    assert live.refusal is not None
+    assert "belongs to the environment other@store" in live.refusal.message
+    with pytest.raises(RefusedError, match="belongs to the environment other@store"):
+        world.target.create(world.binding(), Model(ModelRef("models:/churn/1")))
+    assert not world.known.writes
+
+
+def test_of_two_environments_that_mark_an_alias_at_a_time_one_makes_it(world: World) -> None:
+    world.known.add("churn", {})
+    marked = f"{API}/registered-models/set-tag"
+
+    def mark_too(_: str, path: str) -> None:
+        if f"POST {marked}" in world.known.requests and path.endswith("/get"):
+            world.known.models["churn"]["tags"]["reconciler.alias.champion"] = "other@store"
+
+    world.known.instead = mark_too
+    with pytest.raises(RefusedError, match="does not carry this environment's mark"):
+        world.target.create(world.binding(), Model(ModelRef("models:/churn/1")))
+    assert not world.known.models["churn"]["aliases"]
+
+
 def test_what_is_ours_and_not_declared_is_found_on_every_page(world: World) -> None:
     world.known.page = 2
     for number in range(7):
@@ -373,6 +402,15 @@ def test_a_list_that_leads_back_is_refused(world: World) -> None:
     page = b'{"registered_models": [], "next_page_token": "x"}'
     world.known.instead = lambda *_: Reply(200, page)
     with pytest.raises(UnreadableError, match="leads back"):
+        world.target.owned(())
+
+
+def test_a_list_without_end_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "MOST_PAGES", 3)
+    world.known.page = 1
+    for number in range(4):
+        world.known.add(f"model-{number}", {})
+    with pytest.raises(UnreadableError, match="no end after 3 pages"):
         world.target.owned(())
 
 

@@ -146,6 +146,23 @@ def test_one_file_of_an_artifact_is_taken_whole(
     assert (tmp_path / "model").read_bytes() == b"weights"
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a b", "ä%"])
+def test_a_file_is_taken_by_its_whole_name(
+    registry: MlflowRegistry, known: Registry, tmp_path: Path, name: str
+) -> None:
+    known.register("fraud", {name: b"asked for", "a": b"another"})
+    registry.fetch(recipe("2", path=name), tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == b"asked for"
+
+
+def test_a_file_whose_size_is_not_shown_is_taken_whole(
+    registry: MlflowRegistry, known: Registry, tmp_path: Path
+) -> None:
+    known.sizes = False
+    registry.fetch(recipe(path="data/model.pkl"), tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == b"weights"
+
+
 def test_a_copy_of_a_version_is_taken_with_the_files_of_its_original(
     registry: MlflowRegistry, known: Registry, tmp_path: Path
 ) -> None:

@@ -114,25 +114,22 @@ class ModelAliases(Target):
         if registered is None:
             why = f'there is no registered model "{at.model}"; make it with create: true'
             return Live(Health(HealthCode.MISSING, why), place=str(at))
+        owner = _owner(registered, at)
+        mark, refusal = owner.removesuffix(_PROTECTED), self._refusal(registered, at)
         if at.alias not in registered.aliases:
             why = f'"{at.model}" has no alias {at.alias}; make it with create: true'
-            return Live(Health(HealthCode.MISSING, why), place=str(at))
-        owner = _owner(registered, at)
-        mark = owner.removesuffix(_PROTECTED)
+            return Live(Health(HealthCode.MISSING, why), refusal=refusal, place=str(at))
         served, health = self._version(registered, registered.aliases[at.alias], binding)
-        live = Live(
+        return Live(
             health,
             served,
             witness=Witness.DECLARATION,
+            refusal=refusal,
             place=str(at),
             ours=mark == self._mark,
             protected=owner != mark,
             keep=None if mark == self._mark else NOT_OURS,
         )
-        if mark in ("", self._mark):
-            return live
-        why = f"the alias belongs to the environment {mark}; delete it there, or take another alias"
-        return replace(live, refusal=Refusal(Reason.NOT_OWNED, why))
 
     def settles_in_s(self, binding: Binding) -> float:
         """How long its server may take; without one, the write is in effect at once."""
@@ -168,7 +165,10 @@ class ModelAliases(Target):
         registered = self._mlflow.model(at.model)
         if registered is not None and at.alias in registered.aliases:
             raise ConflictError(f"{at} is there by now; it is not overwritten")
+        if registered is not None and (refusal := self._refusal(registered, at)):
+            raise RefusedError(f"{at}: {refusal.message}")
         self._write_mark(binding)
+        self._check_ours(self._mlflow.model(at.model), at)  # two may have marked it at a time
         self._set(at, number)
         return ""
 
@@ -265,6 +265,15 @@ class ModelAliases(Target):
         mark = self._mark + (_PROTECTED if binding.protect else "")
         tag = {"name": at.model, "key": f"{TAG}{at.alias}", "value": mark}
         self._mlflow.post("/registered-models/set-tag", f"marking {at}", **tag)
+
+    def _refusal(self, registered: RegisteredModel, at: AliasAddress) -> Refusal | None:
+        """Why an alias with the mark of another environment is left alone, whether or not it is
+        there: its own run may be about to make it, or to delete the mark."""
+        mark = _owner(registered, at).removesuffix(_PROTECTED)
+        if mark in ("", self._mark):
+            return None
+        why = f"the alias belongs to the environment {mark}; delete it there, or take another alias"
+        return Refusal(Reason.NOT_OWNED, why)
 
     def _check_ours(self, registered: RegisteredModel | None, at: AliasAddress) -> None:
         if registered is None or _owner(registered, at).removesuffix(_PROTECTED) != self._mark:

@@ -116,11 +116,11 @@ class Mlflow:
             raise UnreadableError(f'{what}: the answer is about "{found.name}"')
         return found
 
-    def models(self, most_pages: int = MOST_PAGES) -> list[RegisteredModel]:
-        """Registered models, as many as fit on so many pages."""
+    def models(self, some_pages: int = 0) -> list[RegisteredModel]:
+        """All registered models; or those of so many pages."""
         what, found, token = "listing registered models", list[RegisteredModel](), ""
         seen: set[str] = set()
-        for _ in range(most_pages):
+        for _ in range(some_pages or MOST_PAGES):
             query = {"max_results": str(PAGE)} | ({"page_token": token} if token else {})
             page = self.get("/registered-models/search", what, **query)
             found += [_model(each, what) for each in _objects(page, "registered_models", what)]
@@ -130,6 +130,8 @@ class Mlflow:
             if token in seen:
                 raise UnreadableError(f"{what}: a page leads back to one that was read")
             seen.add(token)
+        if not some_pages:
+            raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
         return found
 
     def version(self, name: str, number: str) -> ModelVersion | None:
@@ -201,8 +203,17 @@ class Mlflow:
         return dict(sorted(found.items()))
 
     def download(self, uri: str, size: int, what: str, into: IO[bytes]) -> None:
-        """Write one file of an artifact, piece by piece; ConflictError where it changes."""
+        """Write one file of an artifact, piece by piece; ConflictError where it changes.
+
+        A list leaves out a size that is zero, and one that the server does not know. Then the file
+        is read in one answer.
+        """
         url, first, etag = self.artifact_url(uri, what), 0, ""
+        if not size:
+            answer = self._http.request(
+                "GET", url, what=what, credential=self._credential, max_bytes=MOST_BYTES
+            )
+            into.write(answer.body)
         while first < size:
             last = min(first + PIECE_BYTES, size) - 1
             answer = self._http.request(
@@ -234,16 +245,17 @@ class Mlflow:
 
     def _handed_out(self, uri: str, what: str) -> str:
         """The path of an artifact on this server; RefusedError where it is not there."""
-        parts = urlsplit(uri)
-        if parts.scheme != "mlflow-artifacts" or parts.netloc not in (
-            "",
-            urlsplit(self.url).netloc,
-        ):
+        scheme, _, path = uri.partition(":")
+        host = ""
+        if path.startswith("//"):
+            host, slash, path = path[2:].partition("/")
+            path = slash + path
+        if scheme != "mlflow-artifacts" or host not in ("", urlsplit(self.url).netloc):
             raise RefusedError(
                 f"{what}: the artifact is at {uri}, which the server does not hand out; only "
                 "mlflow-artifacts: is supported, so let it serve artifacts (--serve-artifacts)"
             )
-        return parts.path
+        return path  # of files that people named, so "#" and "?" are characters of it
 
     # --- requests -----------------------------------------------------------------------------
 
