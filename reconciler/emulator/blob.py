@@ -119,6 +119,20 @@ class BlobService:
             stored = self._find(account, container, name)
             return stored.content if stored else None
 
+    def below(self, account: str, container: str, path: str) -> dict[str, bytes]:
+        """The blob at a path by its last name, or what lies below it as below a folder."""
+        with self._guard:
+            owner = self.accounts.get(account)
+            box: Mapping[str, Stored] = owner.containers.get(container, {}) if owner else {}
+            if path in box:
+                return {path.rpartition("/")[2]: box[path].content}
+            folder = f"{path.rstrip('/')}/" if path.strip("/") else ""
+            return {
+                name.removeprefix(folder): stored.content
+                for name, stored in box.items()
+                if name.startswith(folder)
+            }
+
     def _find(self, account: str, container: str, name: str) -> Stored | None:
         owner = self.accounts.get(account)
         box = owner.containers.get(container) if owner else None
@@ -141,6 +155,10 @@ class BlobService:
         now = self._clock()
         key = self.accounts[account].key
         return blob_auth.mint(key, (account, container, name), "r", now - 300, now + lasting_s)
+
+    def key_of(self, account: str) -> str:
+        """The base64 key of an account, as the service lists it for who may manage it."""
+        return base64.b64encode(self.accounts[account].key).decode()
 
     def check_key(self, account: str, key: str) -> bool:
         """Whether a base64 key is the account's."""

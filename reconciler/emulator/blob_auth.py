@@ -173,10 +173,13 @@ def account_sas_string(sas: Mapping[str, str], account: str) -> str:
 def mint(
     key: bytes, place: tuple[str, str, str], permissions: str, starts: float, ends: float
 ) -> str:
-    """A SAS for one blob, with its leading question mark, as the service hands them out (§4.4)."""
+    """A SAS for one blob, with its leading question mark, as the service hands them out (§4.4).
+
+    A place without the name of a blob means its container.
+    """
     sas = {
         "sv": SIGNED_VERSION,
-        "sr": "b",
+        "sr": "b" if place[2] else "c",
         "st": _stamp(starts),
         "se": _stamp(ends),
         "sp": permissions,

@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.emulator import arm, classic, jobs, operations, served
+from reconciler.emulator.azureml import door, scoring
+from reconciler.emulator.azureml import operations as work
+from reconciler.emulator.azureml.failures import Unready
 from reconciler.emulator.blob_xml import BlobError
 from reconciler.emulator.core import Core
 from reconciler.emulator.faults import Fault
@@ -41,7 +44,8 @@ _RECORD = 10_000  # bytes that a write of few may add: an operation, a job, a se
 # Who calls us by another name than these is a web page whose name was bent to this machine.
 _OWN_HOST = re.compile(
     r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9-]+\.)?management\.azure\.com"
-    r"|([a-z0-9-]+\.)*azureml\.(net|de)|[a-z0-9]+\.blob\.core\.windows\.net)(:[0-9]{1,5})?",
+    r"|([a-z0-9-]+\.)*azureml\.(net|de|ms)|[a-z0-9]+\.blob\.core\.windows\.net"
+    r"|[a-z0-9-]+\.[a-z0-9]+\.inference\.ml\.azure\.com)(:[0-9]{1,5})?",
     re.IGNORECASE,
 )
 
@@ -56,6 +60,7 @@ class Logged:
     host: str
     path: str
     status: int  # 0: dropped without an answer
+    by: str = ""  # the deployment that scored
 
 
 class Cloud:
@@ -110,7 +115,8 @@ class Cloud:
             return True
 
     def close(self) -> None:
-        """Let go of the state folder."""
+        """Let go of the state folder, and end what runs."""
+        self._core.containers.close()
         if self._state is not None:
             self._state.close()
 
@@ -127,12 +133,12 @@ class Cloud:
             return self._core.blobs.refuse(request, exc)
         except Refused as exc:
             return exc.response
-        status = 0
+        status, by = 0, ""
         try:
             response = self._core.faults.around(
                 route, request.path, lambda: self._serve(route, request)
             )
-            status = response.status
+            status, by = response.status, response.by
             if asked_as := request.headers.get(ASKED_AS):  # a stale answer names this request, too
                 return replace(response, headers={**response.headers, ASKED_AS: asked_as})
             return response
@@ -140,17 +146,29 @@ class Cloud:
             method, host, path = (
                 getattr(request, name)[:most] for name, most in MOST_LETTERS.items()
             )
-            self.log.append(Logged(self._core.now(), route, method, host, path, status))
+            self.log.append(Logged(self._core.now(), route, method, host, path, status, by))
             del self.log[:-MOST_LOGGED]
 
     def _serve(self, route: str, request: Request) -> Response:
+        """The answer; while a process starts that it waits for, others are served."""
+        while True:
+            try:
+                return self._try(route, request)
+            except Unready as unready:
+                unready.wait()
+
+    def _try(self, route: str, request: Request) -> Response:
         try:
             with self._guard:
                 changed = self._settle()
-                if not route.startswith("blob."):
+                if route in scoring.ROUTES:
+                    respond = scoring.admit(self._core, request)
+                elif not route.startswith("blob."):
                     response = self._dispatch(route, request)
                     self._save_after(request, changed)
                     return response
+            if route in scoring.ROUTES:
+                return respond()  # a model may take its time, and nobody else's
             # Blobs have a lock of their own, so that no transfer waits for a fit.
             response = self._blob(request)
             with self._guard:
@@ -158,6 +176,8 @@ class Cloud:
             return response
         except Refused as exc:
             return exc.response
+        except Unready:
+            raise
         except Exception:
             traceback.print_exc(file=sys.stderr)
             return bug()
@@ -186,18 +206,25 @@ class Cloud:
 
     def settle(self) -> None:
         """Let everything happen that is due by now, as the next request would."""
-        with self._guard:
-            self._settle()
+        while True:
+            try:
+                with self._guard:
+                    self._settle()
+                return
+            except Unready as unready:
+                unready.wait()
 
     def _settle(self) -> bool:
         """Whether anything was due."""
         now = self._core.now()
-        settled = [part.settle(self._core, now) for part in (jobs, operations, classic)]
+        settled = [part.settle(self._core, now) for part in (jobs, operations, classic, work)]
         return any(settled)
 
     def _dispatch(self, route: str, request: Request) -> Response:
         if route.startswith("arm."):
             return arm.handle(self._core, request)
+        if route.startswith("azureml."):
+            return door.handle(self._core, request)
         if route.startswith("classic."):
             return classic.handle(self._core, request)
         if route:
@@ -225,7 +252,8 @@ class Cloud:
         if self._blob_place(request)[0]:
             listing = request.method == "GET" and request.parameters.get("comp") == "list"
             return "blob.list" if listing else f"blob.{request.method.casefold()}"
-        return arm.route(request) or served.route(request) or classic.route(request)
+        doors = (door, arm, served, classic)
+        return next((route for each in doors if (route := each.route(request))), "")
 
     def _blob_place(self, request: Request) -> tuple[str, str]:
         """The account of a blob request and the path below it; "" for what is no blob request.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from reconciler.emulator import definitions
+from reconciler.emulator.azureml.containers import Containers
 from reconciler.emulator.blob import BlobService
 from reconciler.emulator.blob_auth import SIGNED_VERSION, sas_string, signature
 from reconciler.emulator.definitions import ModelError
@@ -34,6 +35,9 @@ class Core:
         self.blobs = BlobService(clock)
         # A clock that can be advanced is: then a delay costs nobody any time.
         self.faults = Faults(wait=getattr(clock, "advance", time.sleep))
+        self.containers = Containers()
+        # Without a clock that goes by itself, whoever looks waits for processes to start or end.
+        self.patient = options.pace == "looks" or hasattr(clock, "advance")
         self._clock = clock
 
     def now(self) -> float:

@@ -52,11 +52,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer."""
+    """One answer; `by` is the deployment that scored, for the log."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    by: str = ""
 
     def with_headers(self, **more: str) -> Response:
         """The answer with more headers; underscores in names stand for dashes."""

@@ -35,10 +35,25 @@ class Options:
     page_size: int = 50  # services per page of an ARM list
     list_tags: bool = True  # whether the sparse services of a list show their tags (§3.2)
     if_none_match: str = "ignored"  # or "honoured": what a conditional PUT of a service does (§3.2)
+    # Azure Machine Learning v2: what nobody recorded, and what differs from answer to answer.
+    arm_ids: str = "kept"  # or "varied": ids come back in another case than they were written in
+    last_page: str = "omitted"  # or "null", "empty": the nextLink of a last page
+    signed_urls: bool = True  # whether operations are polled at addresses longer than 4 kB
+    operation_host: str = "same"  # or "regional": the host of operations, called as azure.com
+    operation_running: str = "Updating"  # what an operation shows before it ends
+    traffic_s: float = 3.0  # how long an endpoint still shows its old traffic
+    traffic_looks: int = 1  # with pace "looks": how often it does
+    traffic_late: str = "shown"  # or "both": whether the routing is as late as what GET shows
+    endpoint_identity: str = "refused"  # or "changed": what another identity of an endpoint does
+    create_only: str = "refused"  # or "ignored": another instance type or code of a deployment
+    failed_update: str = "before"  # or "configured": what GET shows after an update that failed
+    asset_conflict: int = 409  # or 400: a version that exists with another content
+    job_again: int = 200  # or 201, 409: a PUT of a job that exists
+    answer_names: bool = True  # whether scoring says which deployment answered
 
     def __post_init__(self) -> None:
         """Raise ValueError for a setting that does not exist."""
-        allowed = {
+        allowed: dict[str, tuple[object, ...]] = {
             "pace": ("clock", "looks"),
             "status_codes": ("strings", "numbers"),
             "cancelled": ("Cancelled", "Canceled"),
@@ -48,6 +63,15 @@ class Options:
             "payloads": ("inline", "blob"),
             "async_failure": ("both", "error", "errorInfo"),
             "if_none_match": ("ignored", "honoured"),
+            "arm_ids": ("kept", "varied"),
+            "last_page": ("omitted", "null", "empty"),
+            "operation_host": ("same", "regional"),
+            "traffic_late": ("shown", "both"),
+            "endpoint_identity": ("refused", "changed"),
+            "create_only": ("refused", "ignored"),
+            "failed_update": ("before", "configured"),
+            "asset_conflict": (409, 400),
+            "job_again": (200, 201, 409),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:

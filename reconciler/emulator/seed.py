@@ -16,6 +16,7 @@ import yaml
 
 from reconciler.emulator import definitions, learning
 from reconciler.emulator.arm import service_key
+from reconciler.emulator.azureml import plant as azureml
 from reconciler.emulator.world import ClassicService, Endpoint, Experiment, WebService, Workspace
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ def _plant(core: Core, document: Json, folder: Path) -> None:
         _web_service(core, entry, folder)
     for entry in document.get("classicServices", []):
         _classic_service(core, entry, folder)
+    for entry in document.get("azureml", []):
+        azureml.plant(core, entry)
 
 
 def _storage(core: Core, name: str, account: Json, folder: Path) -> None:

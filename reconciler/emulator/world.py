@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from reconciler.emulator import learning
+from reconciler.emulator.azureml.records import Resource, Resources, Work
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -191,11 +192,13 @@ class World:
         self.classic: dict[str, ClassicService] = {}
         self.jobs: dict[str, Job] = {}
         self.models: dict[str, bytes] = {}
+        self.resources = Resources()
+        self.works: dict[str, Work] = {}
 
     @property
     def empty(self) -> bool:
         """Whether nothing was ever made here."""
-        return not (self.services or self.workspaces or self.classic)
+        return not (self.services or self.workspaces or self.classic or self.resources)
 
     def keep_model(self, content: bytes) -> str:
         """The digest under which the bytes of a model are kept."""
@@ -231,6 +234,8 @@ _RECORDS: dict[str, Any] = {
     "workspaces": Workspace,
     "classic": ClassicService,
     "jobs": Job,
+    "resources": Resource,
+    "works": Work,
 }
 
 

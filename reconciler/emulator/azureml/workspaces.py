@@ -1,0 +1,92 @@
+"""Workspaces and registries: read only, since a seed makes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from reconciler.emulator.azureml.calls import PROVIDER, envelope
+from reconciler.emulator.messages import answer, unknown
+
+if TYPE_CHECKING:
+    from reconciler.emulator.azureml.calls import Call
+    from reconciler.emulator.azureml.records import Json
+    from reconciler.emulator.messages import Request, Response
+
+
+def handle(call: Call) -> Response:
+    """The answer to a request for a workspace or a registry itself."""
+    if call.request.method != "GET":
+        raise unknown(call.request)
+    return answer(200, _shown(call))
+
+
+def data_plane(request: Request, region: str) -> str:
+    """The base of the workspace's other host, in the form by which the caller reached us."""
+    if request.host.casefold().endswith((".azure.com", ".ms")):
+        return f"https://{region}.api.azureml.ms"
+    return request.base
+
+
+def tracking(call: Call) -> str:
+    """Where runs are tracked, in the scheme of Azure's own MLflow plug-in."""
+    host = urlsplit(data_plane(call.request, call.region)).netloc
+    return f"azureml://{host}/mlflow/v1.0{call.scope.id}"
+
+
+def _shown(call: Call) -> Json:
+    scope = call.scope
+    base = data_plane(call.request, call.region)
+    storage = (
+        f"/subscriptions/{scope.id.split('/')[2]}/resourceGroups/{scope.id.split('/')[4]}"
+        f"/providers/Microsoft.Storage/storageAccounts/{scope.kept['storage']}"
+    )
+    return {
+        **envelope(call, scope),
+        **{name: scope.body[name] for name in ("location", "tags")},
+        "identity": {"type": "SystemAssigned", "principalId": scope.kept["guid"]},
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "kind": "Default",
+        "properties": {
+            "friendlyName": scope.name,
+            "description": "",
+            "storageAccount": storage,
+            "workspaceId": scope.kept["guid"],
+            "discoveryUrl": f"{base}/discovery",
+            "mlFlowTrackingUri": tracking(call),
+            "provisioningState": "Succeeded",
+            "publicNetworkAccess": "Enabled",
+            "hbiWorkspace": False,
+            "v1LegacyMode": False,
+        },
+    }
+
+
+def discovery(request: Request) -> Response:
+    """What the address of a workspace's discovery says: where its other services are."""
+    names = ("api", "experimentation", "history", "hyperdrive", "labeling", "modelmanagement")
+    return answer(200, dict.fromkeys(names, request.base))
+
+
+def metadata(request: Request) -> Response:
+    """The clouds that ARM names; a client that is sent here takes its hosts from it."""
+    suffixes = {
+        "storage": "core.windows.net",
+        "keyVaultDns": "vault.azure.net",
+        "azureMachineLearning": "api.azureml.ms",
+        "acrLoginServer": "azurecr.io",
+    }
+    cloud = {
+        "name": "AzureCloud",
+        "portal": "https://portal.azure.com",
+        "authentication": {
+            "loginEndpoint": "https://login.microsoftonline.com",
+            "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "resourceManager": f"{request.base}/",
+        "suffixes": suffixes,
+        "provider": PROVIDER,
+    }
+    return answer(200, [cloud])
