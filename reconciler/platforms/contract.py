@@ -10,6 +10,7 @@ A module offers:
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -249,6 +250,12 @@ class Order:
     def job(self) -> str:
         """The id of the job, where the client may choose it: one for each attempt."""
         return f"rc-{self.key[:32]}-a{self.attempt}"
+
+    def job_of(self, store: str) -> str:
+        """The same where stores may share the place of jobs: a version that is promoted has one key
+        in both, and each makes it for itself."""
+        key, _, attempt = self.job.rpartition("-")
+        return f"{key}-{hashlib.sha256(store.encode()).hexdigest()[:8]}-{attempt}"
 
 
 class Trainer(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError, RefusedError, RejectedError, redact
+from reconciler.platforms import contract
 from reconciler.platforms.code import digest_of
 from reconciler.platforms.contract import JobState
 from reconciler.platforms.local.commands import remember_secrets_of
@@ -24,7 +26,8 @@ from reconciler.platforms.local.jobs import LocalJobs
 from reconciler.stores.contract import Place
 
 ROOT = Path(__file__).parent.parent.parent
-JOB = "rc-" + "ab" * 16 + "-a1"
+STORE = "file:///store"
+JOB = f"rc-{'ab' * 16}-{hashlib.sha256(STORE.encode()).hexdigest()[:8]}-a1"
 GOOD = "open({outputs.model}, 'w').write('a model'); open({outputs.metrics}, 'w').write('[]')"
 
 
@@ -49,13 +52,15 @@ class Order:
     def job(self) -> str:
         return f"rc-{self.key[:32]}-a{self.attempt}"
 
+    job_of = contract.Order.job_of
+
 
 class World:
     """A folder for jobs, one for what they make, and one with code."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.jobs = LocalJobs(root / "jobs", root, 2)
+        self.jobs = LocalJobs(root / "jobs", root, STORE, 2)
         self.ran = root / "ran"
         (root / "store").mkdir()
 
@@ -140,7 +145,7 @@ def test_a_command_does_not_get_the_secrets_of_the_environment(
 ) -> None:
     monkeypatch.setenv("STORE_KEY", "CANARY")
     monkeypatch.setenv("WANTED", "this")
-    world.jobs = LocalJobs(world.root / "jobs", world.root, 1, ("WANTED",))
+    world.jobs = LocalJobs(world.root / "jobs", world.root, STORE, 1, ("WANTED",))
     world.start("import os; print(dict(os.environ)); exit(1)")
     message = world.ended().message
     assert "'WANTED': 'this'" in message
@@ -154,7 +159,7 @@ def test_a_variable_that_a_command_gets_is_in_no_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUB_TOKEN", "hub-3f9a77c2d1")
-    world.jobs = LocalJobs(world.root / "jobs", world.root, 2, ("HUB_TOKEN",))
+    world.jobs = LocalJobs(world.root / "jobs", world.root, STORE, 2, ("HUB_TOKEN",))
     world.start(f"import os; assert os.environ['HUB_TOKEN'][:4] == 'hub-'; {GOOD}")
     assert world.ended().state is JobState.FINISHED
     files = [path for path in world.root.rglob("*") if path.is_file()]
@@ -222,7 +227,7 @@ def test_a_command_that_cannot_run_is_refused_before_there_is_a_job(
 
 def test_a_folder_that_jobs_cannot_be_made_in_is_no_bug_of_ours(world: World) -> None:
     (world.root / "taken").write_text("a file")
-    world.jobs = LocalJobs(world.root / "taken", world.root, 2)
+    world.jobs = LocalJobs(world.root / "taken", world.root, STORE, 2)
     with pytest.raises(RejectedError, match=r"making job rc-.*: not a directory"):
         world.start(GOOD)
 
@@ -247,12 +252,26 @@ def test_a_long_log_is_kept_and_its_end_is_shown(world: World) -> None:
 # --- exactly once ---------------------------------------------------------------------------
 
 
+def test_stores_that_share_a_folder_of_jobs_take_no_job_of_each_other_for_theirs(
+    world: World,
+) -> None:
+    """A version that is promoted has one training key in both."""
+    world.start(GOOD)
+    other = LocalJobs(world.root / "jobs", world.root, "file:///production", 2)
+    job = other.prepare(world.order(GOOD))
+    assert other.look(job).state is JobState.NOT_STARTED
+    other.start(job, world.order(GOOD))
+    until(lambda: other.look(job).state is JobState.FINISHED)
+    assert world.times == 2
+
+
 def test_a_job_is_started_once_however_often_it_is_asked_for(world: World) -> None:
     order = world.order(GOOD)
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
-                lambda _: LocalJobs(world.root / "jobs", world.root, 1).start(JOB, order), range(8)
+                lambda _: LocalJobs(world.root / "jobs", world.root, STORE, 1).start(JOB, order),
+                range(8),
             )
         )
     assert world.ended().state is JobState.FINISHED
@@ -272,7 +291,7 @@ START = """
         os.kill(os.getpid(), 9)
     jobs.subprocess.run = run
     order = pickle.loads(bytes.fromhex(sys.argv[2]))
-    jobs.LocalJobs(Path(sys.argv[1]) / "jobs", Path(sys.argv[1]), 1).start(sys.argv[4], order)
+    jobs.LocalJobs(Path(sys.argv[1]) / "jobs", Path(sys.argv[1]), "", 1).start(sys.argv[4], order)
 """
 
 

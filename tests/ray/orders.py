@@ -14,7 +14,7 @@ from reconciler.platforms.contract import Order
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.connection import Ray, credential_of
-from reconciler.platforms.ray.jobs import RayJobs, job_of
+from reconciler.platforms.ray.jobs import RayJobs
 from reconciler.stores.contract import Place
 from reconciler.stores.folder import FolderStore
 
@@ -87,7 +87,7 @@ class Home:
 
     def job(self, order: Order) -> str:
         """The id of the job that makes it."""
-        return job_of(order, self.store.uri)
+        return order.job_of(self.store.uri)
 
     def made(self, name: str, key: str = "ab" * 32) -> Path:
         """Where an output belongs."""

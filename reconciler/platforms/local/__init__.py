@@ -66,8 +66,9 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.local.jobs import LocalJobs
 
-        jobs = _jobs(local, means.store.uri)
-        return LocalJobs(jobs, Path(local.root), local.at_once, local.variables, means.halted)
+        jobs, store = _jobs(local, means.store.uri), means.store.uri
+        how = local.at_once, local.variables, means.halted
+        return LocalJobs(jobs, Path(local.root), store, *how)
 
     return Connected(target, trainer)
 

@@ -1,11 +1,12 @@
 """The engine `local`: a command of the repository, run on this machine in a folder of its own.
 
-The id of a job follows from its training key and attempt, so it can be noted before anything
-exists. Starting it begins a process of its own (runner.py) that outlives this one. That process
-makes the file `started` with O_EXCL, so of any number of starts one runs the command; and the start
-returns only when that is decided. A starter that is killed before has left nothing but a folder,
-and the next run starts the same job. While the job lives, its process and its command hold a lock
-on a file; the kernel frees it when both are gone. Then there is a result, or the job is lost.
+The id of a job follows from its training key, the store and the attempt, so it can be noted before
+anything exists, and stores may share a folder of jobs. Starting it begins a process of its own
+(runner.py) that outlives this one. That process makes the file `started` with O_EXCL, so of any
+number of starts one runs the command; and the start returns only when that is decided. A starter
+that is killed before has left nothing but a folder, and the next run starts the same job. While the
+job lives, its process and its command hold a lock on a file; the kernel frees it when both are
+gone. Then there is a result, or the job is lost.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ MOST_LOG_BYTES = 64 * 1024
 class LocalJobs(Trainer):
     """Jobs below one folder of this machine.
 
-    `root` is what the `code` folders of recipes are relative to; `variables` are the names of
-    environment variables that commands get besides the usual ones. `halted` says why no job may be
-    started or ended any more, "" while that may be.
+    `root` is what the `code` folders of recipes are relative to, `store` the URI of the store whose
+    jobs they are; `variables` are the names of environment variables that commands get besides the
+    usual ones. `halted` says why no job may be started or ended any more, "" while that may be.
     """
 
     grants = False
@@ -65,6 +66,7 @@ class LocalJobs(Trainer):
         self,
         folder: Path,
         root: Path,
+        store: str,
         most_jobs: int,
         variables: Sequence[str] = (),
         halted: Callable[[], str] = str,
@@ -72,13 +74,14 @@ class LocalJobs(Trainer):
         self.most_jobs = most_jobs
         self._folder = folder
         self._root = root
+        self._store = store
         self._variables = variables
         self._halted = halted
 
     def prepare(self, order: Order) -> str:
         """The id that the job will have. RefusedError where it could not run here."""
         self._command(order, Path())
-        return order.job
+        return order.job_of(self._store)
 
     def start(self, job: str, order: Order) -> None:
         """Begin the job, unless it was begun before; it is decided when this returns."""
@@ -169,7 +172,7 @@ class LocalJobs(Trainer):
             raise StoppedError(f"{what}: nothing was done: {why}")
 
     def _of(self, job: str) -> Path:
-        if not re.fullmatch(r"rc-[0-9a-f]{1,64}-a[0-9]+", job):
+        if not re.fullmatch(r"rc-[0-9a-f]{1,64}(-[0-9a-f]{8})?-a[0-9]+", job):
             raise RefusedError(f"{job!r} is not the id of a job of this engine")
         return self._folder / job
 

@@ -13,7 +13,6 @@ why it failed. Without one the cluster lost it: a node died, or the package was 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import threading
@@ -70,7 +69,7 @@ class RayJobs(Trainer):
         """The id that the job will have. RefusedError for code that cannot be sent."""
         _words(order)
         self._package(order)
-        return job_of(order, self._store)
+        return order.job_of(self._store)
 
     def start(self, job: str, order: Order) -> None:
         """Submit the job, unless the cluster has it."""
@@ -216,12 +215,6 @@ class _Room:
     at: float = float("-inf")
     head_started_ms: float = 0.0
     free: str = ""
-
-
-def job_of(order: Order, store: str) -> str:
-    """The id of the job that makes a version for this store."""
-    key, _, attempt = order.job.rpartition("-")
-    return f"{key}-{hashlib.sha256(store.encode()).hexdigest()[:8]}-{attempt}"
 
 
 def _free_resources(client: Client) -> str:
