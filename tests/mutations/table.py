@@ -1532,6 +1532,18 @@ _RAY_WRITES = _mutations(
         "        _answer(asked, after)\n",
         "tests/ray/test_serve_application.py::test_a_change_that_another_writer_replaced_is_written_again",
     ),
+    (
+        "a cluster that changed while edits were made is written over",
+        "if _configs(self._readings(), client.ray.host) != before:",
+        "if False:",
+        "tests/ray/test_serve_application.py::test_a_cluster_that_changes_while_edits_are_made_is_read_again",
+    ),
+    (
+        "a change that another writer undid later stays undone",
+        "if made is None or made.again >= MOST_WRITES or not made.is_undone(seen):",
+        "if True:",
+        "tests/ray/test_serve_application.py::test_a_swap_and_a_deletion_that_are_undone_are_made_again",
+    ),
 )
 _RAY_BUILDER = _mutations(
     "reconciler/platforms/ray/builder.py",

@@ -78,6 +78,7 @@ class Standin:
 class _Handler(BaseHTTPRequestHandler):
     world: World
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body of an answer are two packets
 
     def log_message(self, *_: object) -> None:
         pass

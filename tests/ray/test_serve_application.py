@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from reconciler.model import (
 from reconciler.platforms.contract import DONE, Left, OperationState
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
-from reconciler.platforms.ray.coalesce import EMPTY_S
+from reconciler.platforms.ray.coalesce import EMPTY_S, MOST_WRITES
 from reconciler.platforms.ray.connection import Ray, credential_of
 from reconciler.platforms.ray.serve_application import ServeApplications, live_from_export
 from reconciler.platforms.ray.serve_code import code_of
@@ -58,13 +59,13 @@ FOREIGN = {
 class Place:
     """A store, a cluster, and a target of both; `paused` are the pauses that it made."""
 
-    def __init__(self, root: Path) -> None:
-        (root / "store").mkdir()
+    def __init__(self, root: Path, standin: ServeStandin | None = None) -> None:
+        (root / "store").mkdir(parents=True)
         (root / "code").mkdir()
         (root / "code" / "serve.py").write_text("def load(path): ...\n")
         self.root = root
         self.store = FolderStore(root / "store")
-        self.standin = ServeStandin()
+        self.standin = standin or ServeStandin()
         self.serve = self.standin.serve
         self.paused: list[float] = []
         self.now = 0.0
@@ -364,11 +365,78 @@ def test_a_writer_that_never_stops_is_named(place: Place) -> None:
         place.target.switch(place.binding(), place.model("1"))
 
 
-def test_a_configuration_that_was_replaced_later_is_no_success(place: Place) -> None:
+def test_a_change_that_is_undone_later_is_made_again_but_not_for_ever(place: Place) -> None:
     operation = place.target.switch(place.binding(), place.model("1"))
+    for _ in range(MOST_WRITES):
+        place.serve.declare([FOREIGN])  # read before our request, and written after it
+        assert place.target.progress(operation).state is OperationState.RUNNING
+        assert place.target.progress(operation) == DONE
     place.serve.declare([FOREIGN])
     gone = place.target.progress(operation)
     assert (gone.state, gone.left) == (OperationState.FAILED, Left.AS_BEFORE)
+
+
+def test_a_swap_and_a_deletion_that_are_undone_are_made_again(place: Place) -> None:
+    place.target.switch(place.binding(), place.model("1"))
+    before = place.serve.applications["churn"].config
+    operation = place.target.switch(place.binding(), place.model("2"))
+    place.serve.declare([before])
+    assert place.target.progress(operation).state is OperationState.RUNNING
+    assert (place.target.progress(operation), place.served()) == (DONE, "2")
+    before = place.serve.applications["churn"].config
+    operation = place.target.delete(place.address())
+    place.serve.declare([before])
+    assert place.target.progress(operation).state is OperationState.RUNNING
+    assert (place.target.progress(operation), place.serve.applications) == (DONE, {})
+
+
+def test_what_somebody_else_declares_meanwhile_is_left_alone(place: Place) -> None:
+    place.target.switch(place.binding(), place.model("1"))
+    operation = place.target.switch(place.binding(), place.model("2"))
+    theirs = {**FOREIGN, "name": "churn", "route_prefix": "/churn"}
+    place.serve.declare([theirs])
+    assert place.target.progress(operation).state is OperationState.FAILED
+    assert place.serve.applications["churn"].config == theirs
+
+
+def test_a_cluster_that_changes_while_edits_are_made_is_read_again(place: Place) -> None:
+    real = place.store.put
+
+    def slow(name: str, content: bytes) -> str:
+        if name.startswith("_serve/"):
+            place.serve.declare([FOREIGN])
+        return real(name, content)
+
+    place.store.put = slow  # type: ignore[method-assign]
+    place.target.switch(place.binding(), place.model("1"))
+    assert (place.puts, set(place.serve.applications)) == (1, {"theirs", "churn"})
+
+
+def test_writers_that_share_nothing_but_a_cluster_lose_no_change(place: Place) -> None:
+    place.serve.slow = lambda _: True
+    others = [Place(place.root / str(number), place.standin) for number in range(6)]
+    begun: dict[str, tuple[Place, str]] = {}
+
+    def switch(number: int) -> None:
+        by, name = others[number % len(others)], f"a{number}"
+        while name not in begun:  # as the engine does
+            with contextlib.suppress(ConflictError, UnavailableError):
+                begun[name] = by, by.target.switch(by.binding(name), by.model("1"))
+
+    def ask(by: Place, operation: str) -> None:
+        with contextlib.suppress(ConflictError):
+            by.target.progress(operation)
+
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(switch, range(24)))
+        puts = -1
+        while puts != place.puts:  # somebody wrote again
+            puts = place.puts
+            list(pool.map(ask, *zip(*begun.values(), strict=True)))
+    assert set(place.serve.applications) == {f"a{number}" for number in range(24)}
+    for shown in place.serve.applications.values():
+        shown.serves, shown.status = shown.config, "RUNNING"
+    assert {by.target.progress(operation) for by, operation in begun.values()} == {DONE}
 
 
 def test_somebody_elses_edit_of_our_application_is_drift_and_is_repaired(place: Place) -> None:

@@ -7,9 +7,14 @@ moment for others, reads the cluster, lets each edit say what its application is
 one request, if anything differs, with the configurations of all others as they were read. What they
 hold may be secret: it is sent back, and is in no message. While it writes the next edits gather.
 
-Two writers that know nothing of each other may both read before one of them writes. The window is
-as short as can be, for the cluster is read just before. Each reads again afterwards, and whoever
-finds that its own change is not there takes up the newer state and writes once more.
+Two writers that know nothing of each other may both read before one of them writes. Only reading
+again helps, for they need not share a store that could have a lock. So the cluster is read once
+more just before the request, and if it changed meanwhile the edits are asked anew. It is read
+afterwards too, and whoever finds that its own change is not there takes up the newer state and
+writes once more. A request that was on its way longer undoes a change later: then the application
+shows again just what it showed before the change. Whoever asks how far that is sees it, and the
+change is made again (`Writer.undone`). Starting a replica takes much longer than a request, so
+nobody takes an application for started that was undone.
 
 An empty list is dangerous, for a PUT that is built on it deletes everything. Ray answers one with
 200 where it could not ask its own controller (serve_head.py), and for some seconds while another
@@ -21,7 +26,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
@@ -130,6 +135,7 @@ class Writer:
         self._guard = threading.Lock()
         self._leading = threading.Lock()
         self._waiting: list[_Change] = []
+        self._made: dict[str, _Made] = {}
 
     def change(self, name: str, edit: Edit) -> Config | None:
         """The configuration that the application has now by this edit; None where it is gone."""
@@ -143,6 +149,22 @@ class Writer:
                     changes, self._waiting = self._waiting, []
                 self._lead(changes)
         return mine.outcome.result()
+
+    def undone(self, name: str, seen: Seen | None) -> bool:
+        """Whether another writer undid the last change of an application, going by how it is seen
+        now. Then it is made again, a bounded number of times."""
+        made = self._made.get(name)
+        if made is None or made.again >= MOST_WRITES or not made.is_undone(seen):
+            return False
+        made.again += 1
+
+        def edit(_: Reading, seen: Seen | None) -> Config | None:
+            current = seen.config if seen is not None else None
+            return made.after if made.is_undone(seen) else current
+
+        self.change(name, edit)
+        self._made[name] = made  # which counts on
+        return True
 
     def _lead(self, changes: list[_Change]) -> None:
         """Carry out the changes; whatever goes wrong with all of them is told to each."""
@@ -172,6 +194,8 @@ class Writer:
         if after == before:
             _answer(asked, after)
             return []
+        if _configs(self._readings(), client.ray.host) != before:
+            return asked
         doubt: UnavailableError | UnreachableError | None = None
         try:
             _put(client, reading, after)
@@ -181,6 +205,8 @@ class Writer:
             doubt = exc  # it may have happened: what is there says whether it did
         shown = self._readings().applications
         there = [change for change in asked if _shows(shown.get(change.name), after, change.name)]
+        for change in there:
+            self._made[change.name] = _Made(before.get(change.name), after.get(change.name))
         _answer(there, after)
         lost = [change for change in asked if not change.outcome.done()]
         if lost and doubt is not None:
@@ -195,6 +221,23 @@ class _Change:
         self.name = name
         self.edit = edit
         self.outcome: Future[Config | None] = Future()
+
+
+@dataclass
+class _Made:
+    """A change that was made: the configuration before and after it, None where there is none, and
+    how often it was made again."""
+
+    before: Config | None
+    after: Config | None
+    again: int = 0
+
+    def is_undone(self, seen: Seen | None) -> bool:
+        """Whether the application shows just what it did before."""
+        if self.before is None or seen is None or seen.config is None:
+            return self.before is None and seen is None and self.after is not None
+        was, shown = fingerprint(self.before), fingerprint(seen.config)
+        return shown == was and (self.after is None or shown != fingerprint(self.after))
 
 
 def _configs(reading: Reading, host: str) -> dict[str, Config]:

@@ -220,6 +220,9 @@ class ServeApplications(Target):
         """How far a write is; an update that failed is taken back here."""
         verb, name, *_ = operation.split(" ")
         seen = self._readings().applications.get(name)
+        if self._writer.undone(name, seen):
+            words = "another writer of the cluster undid the change, so it was made again"
+            return Progress(OperationState.RUNNING, words)
         if verb == "delete":
             gone = seen is None or (seen.placed.mark != self._mark and seen.config is not None)
             return DONE if gone else Progress(OperationState.RUNNING, "being deleted")
