@@ -101,9 +101,10 @@ def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
         kind: target.surveyed([b for b in bindings if b.kind == kind], soon)
         for kind, target in world.targets.items()
     }
-    store = Survey(world.store, _groups(world.ledger, bindings), soon)
+    groups = _groups(world.ledger, bindings) if world.store.lists_contents else ()
+    store = Survey(world.store, groups, soon)
     inputs = [path for binding in bindings for _, path in binding.recipe.inputs]
-    data = Survey(world.data, [inputs], soon)
+    data = Survey(world.data, [inputs] if world.data.lists_fingerprints else (), soon)
     return replace(world, targets=targets, store=store, data=data, ledger=Ledger(store))
 
 

@@ -71,6 +71,9 @@ class AzureBlob:
     With the root "" it is the whole account, and names begin with the container.
     """
 
+    lists_contents = True
+    lists_fingerprints = True
+
     def __init__(
         self,
         http: Http,

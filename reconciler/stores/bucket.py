@@ -28,6 +28,7 @@ from reconciler.errors import (
     ConfigurationError,
     ConflictError,
     NotFoundError,
+    ReconcilerError,
     RefusedError,
     UnauthorizedError,
     UnreadableError,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
-    from reconciler.errors import ReconcilerError
     from reconciler.http.client import Http
     from reconciler.stores.contract import Sink
 
@@ -70,6 +70,8 @@ class Bucket(ABC):
     """The store below `prefix` of a bucket; the prefix may be ""."""
 
     scheme = ""
+    lists_contents = False
+    lists_fingerprints = False
 
     def __init__(self, http: Http, bucket: str, prefix: str) -> None:
         """Nothing is asked yet."""
@@ -291,7 +293,7 @@ class Bucket(ABC):
                 )
                 _of_xml(done, "CompleteMultipartUploadResult", "ETag")
             except BaseException:
-                with contextlib.suppress(WireError):  # what is left of it costs space
+                with contextlib.suppress(ReconcilerError):  # what is left of it costs space
                     self._request("DELETE", key, what, query={"uploadId": upload})
                 raise
         known = self.head(name)

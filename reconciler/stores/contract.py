@@ -163,6 +163,16 @@ class Store(Protocol):
         """Where the file is or will be, with access to it for so many seconds."""
         ...
 
+    @property
+    def lists_contents(self) -> bool:
+        """Whether its lists show the contents of small files, so that one answers for many."""
+        ...
+
+    @property
+    def lists_fingerprints(self) -> bool:
+        """Whether its lists show the fingerprints of files."""
+        ...
+
     def reading(self) -> Store:
         """The same store, which refuses to write: RuntimeError, for it is a bug of ours."""
         ...

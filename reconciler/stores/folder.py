@@ -26,7 +26,6 @@ import fcntl
 import hashlib
 import io
 import os
-import re
 import time
 import uuid
 from datetime import UTC, datetime
@@ -45,7 +44,7 @@ from reconciler.errors import (
     UnavailableError,
 )
 from reconciler.stores.alive import OURS, Signs
-from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored
+from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored, is_name
 from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
@@ -61,7 +60,6 @@ LOCKED_S = 30.0  # a write holds the lock file for milliseconds
 LEFTOVER_S = 24 * 3600.0
 MOST_SHOWN_BYTES = 1024 * 1024  # of a JSON file whose content a list shows
 _SETTLED_NS = 2_000_000_000  # a file changed that recently may change again at the same mtime
-_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -75,6 +73,8 @@ class FolderStore(Signs):
     content written again has another one. `halted` says why nothing may be written any more, ""
     while it may.
     """
+
+    lists_contents, lists_fingerprints = True, False
 
     def __init__(self, root: Path, halted: Callable[[], str] = str) -> None:
         self.root = root.resolve()
@@ -150,7 +150,7 @@ class FolderStore(Signs):
             return
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith(".") or _NO_NAME.search(name):
+            if entry.name.startswith(".") or not is_name(name):
                 continue
             if entry.is_symlink():
                 raise _symbolic(Path(entry.path))
@@ -281,7 +281,7 @@ class FolderStore(Signs):
     def _path(self, name: str) -> Path:
         """The path of a name; RefusedError for one that does not lie below the folder."""
         parts = name.split("/")
-        if any(part[:1] in ("", ".") for part in parts) or _NO_NAME.search(name):
+        if not is_name(name) or any(part.startswith(".") for part in parts):
             raise RefusedError(
                 f"{name!r} is not the name of a file in {self.root}: a part of it is empty or "
                 "begins with a dot, or it has a control character"

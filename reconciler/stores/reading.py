@@ -33,6 +33,16 @@ class Reading:
         """The store's own."""
         return self._store.base
 
+    @property
+    def lists_contents(self) -> bool:
+        """The store's own."""
+        return self._store.lists_contents
+
+    @property
+    def lists_fingerprints(self) -> bool:
+        """The store's own."""
+        return self._store.lists_fingerprints
+
     def get(self, name: str) -> Stored | None:
         """The file, as the store says."""
         return self._store.get(name)

@@ -40,6 +40,7 @@ class S3(Bucket):
     """The store below a prefix of a bucket. `keys` answers the access key that lives now."""
 
     scheme = "s3"
+    lists_fingerprints = True
 
     def __init__(
         self,

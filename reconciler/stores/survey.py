@@ -57,14 +57,14 @@ class Survey(Reading):
 
     def get(self, name: str) -> Stored | None:
         """The file, by a list where one shows all of it."""
-        shown = self._shown(name)
+        shown = self._shown(name) if self.lists_contents else None
         if shown is not None and shown.content is not None:
             return Stored(shown.content, shown.properties)
         return self._store.get(name)
 
     def head(self, name: str) -> Properties | None:
         """Its properties, by a list where one shows the fingerprint."""
-        shown = self._shown(name)
+        shown = self._shown(name) if self.lists_fingerprints else None
         if shown is not None and shown.properties.fingerprint:
             return shown.properties
         return self._heads(name, lambda: self._store.head(name))

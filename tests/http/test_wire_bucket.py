@@ -347,7 +347,9 @@ def test_an_upload_that_fails_is_given_up_whole(
             return Answer(200, began)
         if heard.method == "POST":  # S3 says 200 and an error
             return Answer(200, error("InternalError").body)
-        return Answer(204 if heard.method == "DELETE" else 200, b"", {"ETag": '"p"'})
+        if heard.method == "DELETE":  # whatever is wrong with that hides no other error
+            return Answer(404, error("NoSuchBucket").body)
+        return Answer(200, b"", {"ETag": '"p"'})
 
     stand_in.respond = respond
     path = tmp_path / "model.bin"

@@ -24,12 +24,12 @@ from reconciler.model import StoreUrl
 from reconciler.offline.stores import Heard, Memory
 from reconciler.stores import Opening, azure_blob, bucket, contract, folder, open_store
 from reconciler.stores.contract import Access, name_in, url_of
-from reconciler.stores.survey import Survey
+from reconciler.stores.survey import MOST_ALONE, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from reconciler.stores.contract import Store
+    from reconciler.stores.contract import Listed, Store
 
 
 def names(store: Store, prefix: str = "") -> list[str]:
@@ -247,6 +247,28 @@ def test_a_survey_answers_as_the_store_does(store: Store) -> None:
         assert (seen and seen.etag) == (stored and stored.etag)
         head = survey.head(name)
         assert (head and head.fingerprint) == (stored and stored.properties.fingerprint)
+
+
+def test_no_list_is_read_that_could_not_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists of a bucket have no contents, so they save no request for a record."""
+    asked: list[str] = []
+    read = store.list
+
+    def listing(prefix: str = "") -> Iterator[Listed]:
+        asked.append(prefix)
+        return read(prefix)
+
+    monkeypatch.setattr(store, "list", listing)
+    for answers, ask in (
+        (store.lists_contents, Survey(store, [], lambda work: work).get),
+        (store.lists_fingerprints, Survey(store, [], lambda work: work).head),
+    ):
+        asked.clear()
+        for number in range(MOST_ALONE + 1):
+            ask(f"_records/things/{number}.json")
+        assert bool(asked) is answers
 
 
 def test_a_kind_of_store_that_nobody_offers_is_an_error(tmp_path: Path) -> None:

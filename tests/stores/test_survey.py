@@ -40,6 +40,7 @@ class Lists:
     """A store that only lists, and counts what was read of its lists."""
 
     uri = "az://a/c"
+    lists_contents = lists_fingerprints = True
 
     def __init__(self, names: list[str], trouble: Exception | None = None) -> None:
         self.names, self.trouble = sorted(names), trouble
