@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from reconciler.emulator import arm, classic, jobs, operations, served
 from reconciler.emulator.azureml import door, scoring
-from reconciler.emulator.azureml import operations as work
 from reconciler.emulator.azureml.failures import Unready
 from reconciler.emulator.blob_xml import BlobError
 from reconciler.emulator.core import Core
@@ -117,6 +116,8 @@ class Cloud:
     def close(self) -> None:
         """Let go of the state folder, and end what runs."""
         self._core.containers.close()
+        for process in self._core.processes.values():
+            process.close()
         if self._state is not None:
             self._state.close()
 
@@ -217,7 +218,7 @@ class Cloud:
     def _settle(self) -> bool:
         """Whether anything was due."""
         now = self._core.now()
-        settled = [part.settle(self._core, now) for part in (jobs, operations, classic, work)]
+        settled = [part.settle(self._core, now) for part in (jobs, operations, classic, door)]
         return any(settled)
 
     def _dispatch(self, route: str, request: Request) -> Response:

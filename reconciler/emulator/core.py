@@ -20,6 +20,7 @@ from reconciler.emulator.world import World, canonical
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.emulator.azureml.processes import Running
     from reconciler.emulator.options import Options
     from reconciler.emulator.world import ClassicService, Endpoint, Experiment
 
@@ -36,6 +37,7 @@ class Core:
         # A clock that can be advanced is: then a delay costs nobody any time.
         self.faults = Faults(wait=getattr(clock, "advance", time.sleep))
         self.containers = Containers()
+        self.processes: dict[str, Running] = {}  # of jobs that have not ended, by their ids
         # Without a clock that goes by itself, whoever looks waits for processes to start or end.
         self.patient = options.pace == "looks" or hasattr(clock, "advance")
         self._clock = clock

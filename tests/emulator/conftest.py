@@ -11,9 +11,10 @@ import requests
 import yaml
 
 from reconciler import emulator
+from tests.emulator.azureml import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SEED = Path(__file__).parent.parent.parent / "services/local/_emulator/seed.yaml"
 BASE = "http://127.0.0.1:8400"
@@ -93,3 +94,22 @@ def client_of() -> Callable[..., Client]:
 @pytest.fixture
 def client(client_of: Callable[..., Client]) -> Client:
     return client_of()
+
+
+@pytest.fixture
+def wire_of() -> Iterator[Callable[..., Wire]]:
+    """A maker of clouds with a workspace of Azure Machine Learning, with given switches."""
+    wires: list[Wire] = []
+
+    def make(**options: Any) -> Wire:
+        wires.append(Wire(options))
+        return wires[-1]
+
+    yield make
+    for wire in wires:
+        wire.close()
+
+
+@pytest.fixture
+def wire(wire_of: Callable[..., Wire]) -> Wire:
+    return wire_of()

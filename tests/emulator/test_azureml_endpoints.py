@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -13,24 +13,6 @@ from tests.emulator.azureml import ENDPOINT, WS, Wire, deployment
 
 BLUE, GREEN = (f"onlineEndpoints/churn/deployments/{name}" for name in ("blue", "green"))
 WireOf = Callable[..., Wire]
-
-
-@pytest.fixture
-def wire_of() -> Iterator[WireOf]:
-    wires: list[Wire] = []
-
-    def make(**options: Any) -> Wire:
-        wires.append(Wire(options))
-        return wires[-1]
-
-    yield make
-    for wire in wires:
-        wire.close()
-
-
-@pytest.fixture
-def wire(wire_of: WireOf) -> Wire:
-    return wire_of()
 
 
 def churn(**properties: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,24 +14,6 @@ from tests.emulator.azureml import ENDPOINT, ROWS, Wire, deployment
 
 GREEN = "onlineEndpoints/churn/deployments/green"
 WireOf = Callable[..., Wire]
-
-
-@pytest.fixture
-def wire_of() -> Iterator[WireOf]:
-    wires: list[Wire] = []
-
-    def make(**options: Any) -> Wire:
-        wires.append(Wire(options))
-        return wires[-1]
-
-    yield make
-    for wire in wires:
-        wire.close()
-
-
-@pytest.fixture
-def wire(wire_of: WireOf) -> Wire:
-    return wire_of()
 
 
 def script(wire: Wire, text: str, **properties: Any) -> str:

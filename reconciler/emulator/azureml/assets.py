@@ -38,6 +38,10 @@ _DEFAULTS: dict[str, Json] = {
 }
 KINDS = tuple(_DEFAULTS)
 _PENDING_S = 3600
+_REFERENCE = re.compile(
+    r"(?:azureml:)?(?P<long>/subscriptions/.+)|azureml:(?P<name>[^:/]+):(?P<version>[^:/]+)"
+    r"|azureml://registries/(?P<registry>[^/]+)/(?P<kind>[^/]+)/(?P<of>[^/]+)/versions/(?P<no>[^/]+)"
+)
 
 
 def containers(call: Call) -> Response:
@@ -188,6 +192,27 @@ def _same(before: Any, after: Any) -> bool:
     if isinstance(before, str) and isinstance(after, str):
         return before.rstrip("/") == after.rstrip("/")
     return bool(before == after)
+
+
+def referred(call: Call, reference: Any, kind: str) -> str:
+    """The full id of an asset that is there, of this workspace or of a registry."""
+    match = _REFERENCE.fullmatch(str(reference))
+    if match is None:
+        raise bad(f"{reference} is no reference to one of the {kind}.")
+    ident = match["long"] or f"{call.scope.id}/{kind}/{match['name']}/versions/{match['version']}"
+    if registry := match["registry"]:
+        below = f"{match['kind']}/{match['of']}/versions/{match['no']}"
+        found = call.core.world.resources.named("registries", registry)
+        ident = f"{found[0].id}/{below}" if found else below
+    elif not ident.casefold().startswith(f"{call.scope.id.casefold()}/"):
+        registries = call.core.world.resources.named("registries")
+        shared = (f"{scope.id.casefold()}/" for scope in registries)
+        if not ident.casefold().startswith(tuple(shared)):
+            raise bad(f"{ident} is of another workspace.", "ResourceOfAnotherWorkspace")
+    resource = call.core.world.resources.get(ident)
+    if resource is None or f"/{kind}/" not in ident:
+        raise bad(f"There is no {ident}.", "ResourceNotFound")
+    return resource.id
 
 
 def _pending(call: Call) -> Response:

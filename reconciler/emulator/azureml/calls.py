@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.core import Core
 
 PROVIDER = "Microsoft.MachineLearningServices"
+_DURATION = re.compile(r"PT(?:(?P<m>[0-9]+)M)?(?:(?P<s>[0-9.]+)S)?")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,14 @@ def flat_texts(document: Json, name: str) -> dict[str, str]:
     if not is_object(value) or not all(isinstance(text, str) for text in value.values()):
         raise bad(f"{name} must be an object of texts.")
     return dict(value)
+
+
+def seconds(duration: Any) -> float:
+    """The seconds of an ISO 8601 duration of minutes and seconds; Refused for anything else."""
+    match = _DURATION.fullmatch(str(duration))
+    if match is None or str(duration) == "PT":
+        raise bad(f"{duration} is no duration such as PT5S.")
+    return 60 * int(match["m"] or 0) + float(match["s"] or 0)
 
 
 def envelope(call: Call, resource: Resource) -> Json:

@@ -10,7 +10,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.azureml import operations
-from reconciler.emulator.azureml.calls import bad, envelope, flat_texts, found_at, page
+from reconciler.emulator.azureml.assets import referred
+from reconciler.emulator.azureml.calls import (
+    bad,
+    envelope,
+    flat_texts,
+    found_at,
+    page,
+    seconds,
+)
 from reconciler.emulator.azureml.failures import Failure
 from reconciler.emulator.azureml.images import image
 from reconciler.emulator.messages import answer, is_object, json_object, unknown
@@ -24,10 +32,6 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]")
 _TYPES = ("Managed", "Kubernetes")
-_REFERENCE = re.compile(
-    r"(?:azureml:)?(?P<long>/subscriptions/.+)|azureml:(?P<name>[^:/]+):(?P<version>[^:/]+)"
-    r"|azureml://registries/(?P<registry>[^/]+)/(?P<kind>[^/]+)/(?P<of>[^/]+)/versions/(?P<no>[^/]+)"
-)
 _REQUESTS = {
     "requestTimeout": "PT5S",
     "maxConcurrentRequestsPerInstance": 1,
@@ -37,7 +41,6 @@ _PROBE = {
     **{"initialDelay": "PT10S", "period": "PT10S", "timeout": "PT2S"},
     **{"successThreshold": 1, "failureThreshold": 30},
 }
-_DURATION = re.compile(r"PT(?:(?P<m>[0-9]+)M)?(?:(?P<s>[0-9.]+)S)?")
 _CREATE_ONLY = ("instanceType", "codeConfiguration", "endpointComputeType")
 _ADDED = ("AZUREML_MODEL_DIR", "AZUREML_ENTRY_SCRIPT", "AML_APP_ROOT")  # by the service
 _LOGS = {"inferenceserver": False, "storageinitializer": True}
@@ -197,14 +200,6 @@ def _sku(given: Any) -> Json:
     return {"name": "Default", "tier": "Standard", "capacity": capacity}
 
 
-def seconds(duration: Any) -> float:
-    """The seconds of an ISO 8601 duration of minutes and seconds; Refused for anything else."""
-    match = _DURATION.fullmatch(str(duration))
-    if match is None or str(duration) == "PT":
-        raise bad(f"{duration} is no duration such as PT5S.")
-    return 60 * int(match["m"] or 0) + float(match["s"] or 0)
-
-
 def _made_of(call: Call, given: Json) -> Json:
     """Model, environment, code and variables, by their full ids."""
     if not given.get("model"):
@@ -230,27 +225,6 @@ def _made_of(call: Call, given: Json) -> Json:
             if name not in _ADDED
         },
     }
-
-
-def referred(call: Call, reference: Any, kind: str) -> str:
-    """The full id of an asset that is there, of this workspace or of a registry."""
-    match = _REFERENCE.fullmatch(str(reference))
-    if match is None:
-        raise bad(f"{reference} is no reference to one of the {kind}.")
-    ident = match["long"] or f"{call.scope.id}/{kind}/{match['name']}/versions/{match['version']}"
-    if registry := match["registry"]:
-        below = f"{match['kind']}/{match['of']}/versions/{match['no']}"
-        found = call.core.world.resources.named("registries", registry)
-        ident = f"{found[0].id}/{below}" if found else below
-    elif not ident.casefold().startswith(f"{call.scope.id.casefold()}/"):
-        registries = call.core.world.resources.named("registries")
-        shared = (f"{scope.id.casefold()}/" for scope in registries)
-        if not ident.casefold().startswith(tuple(shared)):
-            raise bad(f"{ident} is of another workspace.", "ResourceOfAnotherWorkspace")
-    resource = call.core.world.resources.get(ident)
-    if resource is None or f"/{kind}/" not in ident:
-        raise bad(f"There is no {ident}.", "ResourceNotFound")
-    return resource.id
 
 
 def _check_create_only(core: Core, before: Json, after: Json) -> None:

@@ -15,10 +15,12 @@ from reconciler.emulator.azureml import (
     assets,
     deployments,
     endpoints,
+    jobs,
     operations,
     scoring,
     storage,
     tokens,
+    tracking,
     workspaces,
 )
 from reconciler.emulator.azureml.calls import Call
@@ -52,6 +54,8 @@ _ACTIONS = {
 _HANDLERS: dict[tuple[str, ...], Callable[[Call], Response]] = {
     (): workspaces.handle,
     ("datastores",): storage.datastores,
+    ("jobs",): jobs.handle,
+    ("computes",): workspaces.computes,
     ("onlineendpoints",): endpoints.handle,
     ("onlineendpoints", "deployments"): deployments.handle,
     **{(kind,): assets.containers for kind in assets.KINDS},
@@ -65,6 +69,8 @@ def route(request: Request) -> str:
         return _PLAIN[request.path.rstrip("/")][0]
     if _OPERATION.fullmatch(request.path):
         return "azureml.operation"
+    if tracked := tracking.route(request):
+        return tracked
     match = _RESOURCE.fullmatch(request.path)
     if match is None:
         return scoring.route(request)
@@ -113,9 +119,16 @@ def refusal(refused: Refused) -> Response:
     return answer(refused.status, {"error": error})
 
 
+def settle(core: Core, now: float) -> bool:
+    """End the operations and the jobs whose time has come; whether anything has changed."""
+    return any([part.settle(core, now) for part in (operations, jobs)])
+
+
 def _handle(core: Core, request: Request) -> Response:
     if request.path.rstrip("/") in _PLAIN:
         return _PLAIN[request.path.rstrip("/")][1](request)
+    if tracking.route(request):
+        return tracking.handle(core, request)
     if not request.bearer or tokens.audience(request.bearer) not in ("", *tokens.ARM):
         raise Refused(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
     version = request.parameters.get("api-version", "")

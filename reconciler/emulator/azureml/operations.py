@@ -91,7 +91,12 @@ def refuse_while_busy(core: Core, endpoint: str) -> None:
     if busy := running(core, endpoint):
         name = busy[0].target.rpartition("/")[2]
         message = f"Already running method on {name}: another operation on it has not ended."
-        raise Refused(409, "Conflict", message, ("OperationInProgress", busy[0].id))
+        raise conflict(message, "OperationInProgress")
+
+
+def conflict(message: str, code: str) -> Refused:
+    """409 in the words of the service."""
+    return Refused(409, "Conflict", message, (code, message))
 
 
 # --- what a write answers -----------------------------------------------------------------------

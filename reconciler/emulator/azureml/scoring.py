@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.azureml import endpoints
+from reconciler.emulator.azureml.calls import seconds
 from reconciler.emulator.azureml.containers import Busy
-from reconciler.emulator.azureml.deployments import seconds, started
+from reconciler.emulator.azureml.deployments import started
 from reconciler.emulator.azureml.failures import Failure
 from reconciler.emulator.azureml.tokens import audience
 from reconciler.emulator.messages import Refused, Response, answer

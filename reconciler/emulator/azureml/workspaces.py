@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler.emulator.azureml.calls import PROVIDER, envelope
+from reconciler.emulator.azureml.calls import PROVIDER, envelope, page
 from reconciler.emulator.messages import answer, unknown
 
 if TYPE_CHECKING:
     from reconciler.emulator.azureml.calls import Call
-    from reconciler.emulator.azureml.records import Json
+    from reconciler.emulator.azureml.records import Json, Resource
     from reconciler.emulator.messages import Request, Response
 
 
@@ -19,6 +19,25 @@ def handle(call: Call) -> Response:
     if call.request.method != "GET":
         raise unknown(call.request)
     return answer(200, _shown(call))
+
+
+def computes(call: Call) -> Response:
+    """The answer to a request for computes: a seed names them, and jobs may."""
+    if call.request.method == "GET" and not call.names:
+        wanted = call.core.world.resources.listed(call.id)
+        return page(call, lambda compute: _compute(call, compute), wanted)
+    if call.request.method == "GET":
+        return answer(200, _compute(call, call.there))
+    if call.request.method == "PUT":
+        existed = call.found is not None
+        return answer(200 if existed else 201, _compute(call, call.new(call.document())))
+    raise unknown(call.request)
+
+
+def _compute(call: Call, compute: Resource) -> Json:
+    properties = {"computeType": "AmlCompute", **compute.properties}
+    body = {"location": call.region, "properties": {**properties, "provisioningState": "Succeeded"}}
+    return {**envelope(call, compute), **body}
 
 
 def data_plane(request: Request, region: str) -> str:
