@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.cli.options import Beginning
-    from reconciler.model import Desired
+    from reconciler.model import Desired, StoreUrl
     from reconciler.platforms.platform import Platform
 
-IGNORED = (".reconciler/", "plan.json", "report.json", "report.html", "snapshot.json")
+IGNORED = ("plan.json", "report.json", "report.html", "snapshot.json")
 SCHEMA = Path("schemas") / "reconciler.schema.json"
 _NAME = re.compile(r"(?<=^metadata: \{name: )[^,}]+", re.MULTILINE)
 _STORE = re.compile(r"(?<=^  store: )(?:\{.*?\}|\S+)", re.MULTILINE)
@@ -58,6 +58,9 @@ def init(folder: Path, how: Beginning) -> Outcome:
         made.write(folder / ".gitignore", "".join(f"{each}\n" for each in IGNORED).encode())
         made.tell_git(folder)
         found = compose.load(folder / "services")
+        if keeps := _folder_of(found[name].environment.store):
+            # Git keeps the folder, and nothing of what is in it.
+            made.write(state / keeps / ".gitignore", b"*\n!.gitignore\n")
         if host == CodeHost.GITHUB:
             for below, content in _of_host(folder, found[name], platform, how.action):
                 made.write(folder / ".github" / below, content)
@@ -188,14 +191,19 @@ def _of_host(
     )
     if how.action.startswith(workflows.OWNER):
         say(f"write the owner of your copy of this program for OWNER in {folder / '.github'}")
-    scheme, place, _ = wanted.environment.store.parts
-    if not scheme and not Path(place).is_absolute():
+    if place := _folder_of(wanted.environment.store):
         say(
             f"jobs do not share {place}: before the first one write a bucket, or a folder outside "
             f"the repository, as the store of {name}"
         )
     for path, text in workflows.texts(compose.shipped(".github/workflows"), how):
         yield path, text.encode()
+
+
+def _folder_of(store: StoreUrl) -> str:
+    """The path of a store that lies in the repository, "" of any other."""
+    scheme, place, _ = store.parts
+    return "" if scheme or Path(place).is_absolute() else place
 
 
 def _repository(folder: Path) -> Path | None:

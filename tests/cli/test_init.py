@@ -57,6 +57,9 @@ def test_what_is_written_is_valid_and_its_schema_is_there(
     for path in documents:
         if found := re.match(r"# yaml-language-server: \$schema=(\S+)", path.read_text("utf-8")):
             assert (path.parent / found[1]).read_text("utf-8") == schema_text()
+    environment = load(Path("services"))["mine"].environment
+    for at in (environment.store, environment.data):
+        assert at.parts[0] or (Path("services/mine") / at.url).is_dir()
     assert not Path(".github").exists()
 
 
@@ -66,9 +69,10 @@ def test_an_example_is_the_shipped_one(command: Command, example: str) -> None:
     command("init", "--platform", platform, "--example", "-e", "mine")
     shipped = ROOT / "services" / example
     listed = subprocess.run(["git", "ls-files"], cwd=shipped, capture_output=True, text=True)
-    names = {name for name in listed.stdout.split() if not name.startswith(".reconciler/")}
+    names = set(listed.stdout.split())
     mine = Path("services/mine")
-    assert {p.relative_to(mine).as_posix() for p in mine.rglob("*") if p.is_file()} == names
+    made = {p.relative_to(mine).as_posix() for p in mine.rglob("*") if p.is_file()}
+    assert made - {".reconciler/.gitignore"} == names - {".reconciler/.gitignore"}
     for name in names - {"environment.yaml"}:
         assert (mine / name).read_bytes() == (shipped / name).read_bytes()
 
@@ -91,7 +95,7 @@ def test_what_exists_is_left_and_said(command: Command) -> None:
     assert ran.code == errors.SUCCESS
     assert (workflows / "plan.yml").read_text() == "name: ours\n"
     assert f"{workflows / 'plan.yml'} is there, and is left as it is" in ran.err
-    assert "add to .gitignore: .reconciler/ report.json report.html snapshot.json\n" in ran.err
+    assert "add to .gitignore: report.json report.html snapshot.json\n" in ran.err
 
 
 def test_nothing_is_left_where_the_whole_would_not_be_valid(command: Command) -> None:
