@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.errors import Problem, ReconcilerError
-    from reconciler.model import History, Plan, Proof, Report, Source
+    from reconciler.model import Checkup, History, Plan, Proof, Report, Source
     from reconciler.render import Look, StatusRow
 
 
@@ -47,7 +47,7 @@ class Kept:
     page: str = ""
 
 
-Shown: TypeAlias = "Plan | Report | History | Statuses | Proofs"
+Shown: TypeAlias = "Checkup | Plan | Report | History | Statuses | Proofs"
 Document: TypeAlias = "Shown | Valid | Kept"
 
 
@@ -99,6 +99,8 @@ def rendered(document: Shown, form: str, look: Look | None = None) -> str:
         made = render.report_text, render.report_json, render.report_markdown
     elif isinstance(document, model.History):
         made = render.history_text, render.history_json, render.history_markdown
+    elif isinstance(document, model.Checkup):
+        made = render.checkup_text, render.checkup_json, render.checkup_markdown
     elif isinstance(document, Statuses):
         made, shown = (render.status_text, render.status_json, render.status_markdown), shown.rows
     else:

@@ -89,12 +89,14 @@ def _findings(outcome: Outcome) -> list[Finding]:
     """What the document says is wrong."""
     if (document := outcome.document or outcome.planned) is None:
         return []
-    from reconciler.model import Plan, Report
+    from reconciler.model import Checkup, Plan, Report
     from reconciler.outcome import Proofs
     from reconciler.render import findings
 
     if isinstance(document, Report):
         return findings.report_findings(document)
+    if isinstance(document, Checkup):
+        return findings.checkup_findings(document)
     if isinstance(document, Proofs):
         return findings.proof_findings(document.proofs, document.sources)
     if not isinstance(document, Plan):

@@ -7,7 +7,7 @@ import secrets
 
 from reconciler import errors
 from reconciler.errors import redact
-from reconciler.model import Action, Plan, Reason, Report
+from reconciler.model import Action, Checkup, Level, Plan, Reason, Report
 from reconciler.outcome import Outcome, Proofs, Valid
 
 OUTPUTS = ("has-changes", "plan-id", "plan-file", "report-file", "html-file", "counts", "refused")
@@ -65,6 +65,10 @@ def _counts(outcome: Outcome) -> str:
         declared = sum(proof.converged and not proof.proved for proof in document.proofs)
         counts = {"proved": proved, "unproved": len(document.proofs) - proved - declared}
         counts["declared"] = declared
+    elif isinstance(document, Checkup):
+        counts = {each.value: 0 for each in Level}
+        for check in document.checks:
+            counts[check.level.value] += 1
     elif isinstance(document, Plan):
         counts = {action.name.lower(): count for action, count in document.counts.items()}
     return json.dumps(counts) if counts else ""

@@ -223,4 +223,5 @@ def _say_next(folder: Path, wanted: Desired) -> None:
         say(f"make it a repository: git -C {folder} init && git -C {folder} add --all")
     else:
         say(f"commit the files: git -C {folder} add --all && git -C {folder} commit")
-    say(f"look whether everything is in place: reconciler plan -e {wanted.environment.name}{state}")
+    name = wanted.environment.name
+    say(f"look whether everything is in place: reconciler doctor -e {name}{state}")

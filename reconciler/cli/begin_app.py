@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Beginning, command
+from reconciler.cli.options import Beginning, Part, Printing, Where, command
 from reconciler.outcome import Outcome
 
 BEGIN = "Begin"
@@ -31,3 +31,14 @@ def init(
     from reconciler.cli.output import Page
 
     return Page().deliver(begun(folder, how))
+
+
+@command(begin, BEGIN, "reconciler doctor -e production")
+def doctor(where: Where, part: Part, printing: Printing) -> Outcome:
+    """Look for what would fail a run, before anything is spent.
+
+    Sends only GET, HEAD and scoring requests.
+    """
+    from reconciler.cli.doctor import doctor as looked
+
+    return printing.page().deliver(looked(where, part))

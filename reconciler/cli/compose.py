@@ -134,8 +134,7 @@ def connect(
     folder, token = Path(environment.source.path).parent, token or tokens(http, environ)
 
     def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
-        asked = http.halted_by(halted)
-        how = Opening(asked, clock.now, folder, emulator, bound, token, halted)
+        how = Opening(http.halted_by(halted), clock.now, folder, emulator, bound, token, halted)
         return open_store(at, secret(at.key) if at.key else "", how)
 
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
@@ -143,10 +142,8 @@ def connect(
         store, data = through(store), through(data)
     http, grant = http.halted_by(stop.halted), _grants(store, data)
     actor, stopping = actor or Actor(secrets.token_hex(8)), stop.event.is_set
-    # A lock is given back also when it was lost.
-    ledger = Ledger(store, opened(environment.store, stop.writing))
-    holder = Holder(actor, timestamp(clock.now()), "apply")
-    turn = Turns(ledger, clock, holder, stopping).of
+    ledger = Ledger(store, opened(environment.store, stop.writing))  # gives back a lost lock too
+    turn = Turns(ledger, clock, Holder(actor, timestamp(clock.now()), "apply"), stopping).of
     means = Means(http, environ, secret, grant, token, store, turn, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     targets, idle = _targets(wanted, connected)
@@ -162,6 +159,7 @@ def connect(
         clock=clock,
         actor=actor,
         stopping=stopping,
+        checks={name: each.checks for name, each in connected.items()},
     )
 
 
@@ -274,6 +272,11 @@ def _asked(wanted: Desired) -> tuple[Binding, ...]:
 def secret_variables(wanted: Desired) -> list[str]:
     """The environment variables that `connect` reads secrets from."""
     return [name.variable for name in _secret_names(wanted)]
+
+
+def check_secrets(wanted: Desired, environ: Mapping[str, str]) -> None:
+    """Return where the secrets that `connect` reads are set; ConfigurationError names the rest."""
+    resolve_all(_secret_names(wanted), environ)
 
 
 def _secret_names(wanted: Desired) -> list[SecretName]:

@@ -10,10 +10,10 @@ from reconciler.model import MOST_EVENTS, Event
 from reconciler.stores.contract import name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.ledger import Ledger
-    from reconciler.model import Actor, EventKind, Record
+    from reconciler.model import Actor, Binding, Check, EventKind, Record
     from reconciler.platforms.contract import Job, Registry, Target, Trainer
     from reconciler.stores.contract import Store
 
@@ -48,7 +48,7 @@ class World:
 
     `store` has what the ledger keeps, and the models; `data` what they are trained on. `ended` are
     jobs whose last word is known, so that nobody asks for them again. `registries` are by the
-    trainer of the recipes whose versions they have.
+    trainer of the recipes whose versions they have. `checks` are by platform, for `doctor`.
     """
 
     targets: Mapping[str, Target]
@@ -62,6 +62,9 @@ class World:
     idle: Mapping[str, Idle] = field(default_factory=dict)
     ended: Mapping[str, Job] = field(default_factory=dict)
     registries: Mapping[str, Registry] = field(default_factory=dict)
+    checks: Mapping[str, Callable[[Iterable[Binding]], Iterable[Check]]] = field(
+        default_factory=dict
+    )
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""

@@ -1,6 +1,7 @@
 """The vocabulary: frozen values without I/O. One word per idea; see CONTRIBUTING.md."""
 
 from reconciler.auth import Auth  # a word of the vocabulary, kept where it is cheap
+from reconciler.model.checkup import Check, Checkup, Level
 from reconciler.model.desired import (
     MOST_BINDINGS,
     Binding,

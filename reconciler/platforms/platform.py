@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from reconciler.model import Address, Creation, Environment, SecretName
+from reconciler.model import Address, Check, Creation, Environment, SecretName
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -187,13 +187,15 @@ class Connected:
     trainer of a recipe, by its place and nothing else of it, and its registry of versions.
 
     `prefixes` are of the kinds that may hold what git has stopped declaring: what the keys of all
-    addresses of the environment begin with.
+    addresses of the environment begin with. `checks` is what only the platform knows to look at
+    for these bindings before money is spent; it reads, and a ReconcilerError of it is a finding.
     """
 
     target: Callable[[str], Target]
     trainer: Callable[[Recipe], Trainer]
     prefixes: Mapping[str, str] = field(default_factory=dict)
     registry: Callable[[], Registry] | None = None
+    checks: Callable[[Iterable[Binding]], Iterable[Check]] = lambda _: ()
 
 
 @dataclass(frozen=True)

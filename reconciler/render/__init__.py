@@ -1,6 +1,7 @@
 """Pure: plans, reports, status rows and proofs -> text, Markdown, JSON; and JSON -> plan."""
 
 from reconciler.render.cells import Look
+from reconciler.render.checkup import checkup_json, checkup_markdown, checkup_text
 from reconciler.render.documents import (
     parse_plan,
     plan_json,
@@ -22,6 +23,9 @@ __all__ = [
     "Look",
     "StatusRow",
     "Sync",
+    "checkup_json",
+    "checkup_markdown",
+    "checkup_text",
     "history_json",
     "history_markdown",
     "history_text",

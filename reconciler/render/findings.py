@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.model import NOWHERE, Action, Change, Failure, Plan, Proof, Report, Source
+from reconciler.model import (
+    NOWHERE,
+    Action,
+    Change,
+    Checkup,
+    Failure,
+    Level,
+    Plan,
+    Proof,
+    Report,
+    Source,
+)
 from reconciler.render import words
 
 # What can be wrong with the desired state, by the rule of its problem.
@@ -70,6 +81,15 @@ def proof_findings(proofs: Iterable[Proof], sources: Mapping[str, Source]) -> li
         for proof in proofs
         if not proof.converged
     )
+
+
+def checkup_findings(checkup: Checkup) -> list[Finding]:
+    """The errors that `doctor` found."""
+    return [
+        Finding(each.source, "doctor", each.what, "; ".join(filter(None, [each.message, each.fix])))
+        for each in checkup.checks
+        if each.level is Level.ERROR
+    ]
 
 
 def _once(found: Iterable[tuple[Change | Failure | Proof, Finding]]) -> list[Finding]:

@@ -191,6 +191,15 @@ class ShowsLife(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsRights(Protocol):
+    """What a store may offer besides: to know without a write whether one would be allowed."""
+
+    def why_not_writable(self) -> str:
+        """Why nothing can be written, with the fix; "" where it can, or nobody can tell."""
+        ...
+
+
 def is_name(text: str) -> bool:
     """Whether it names a file: HTTP libraries rewrite others on the way, to other files."""
     return not (any(part in ("", ".", "..") for part in text.split("/")) or _NO_NAME.search(text))

@@ -36,15 +36,13 @@ from urllib.parse import unquote
 from reconciler.errors import (
     ConfigurationError,
     ConflictError,
-    ReconcilerError,
     RefusedError,
-    RejectedError,
     StoppedError,
-    UnauthorizedError,
     UnavailableError,
 )
 from reconciler.stores.alive import OURS, Signs
 from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored, is_name
+from reconciler.stores.files import file_error
 from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
@@ -61,8 +59,6 @@ LEFTOVER_S = 24 * 3600.0
 MOST_SHOWN_BYTES = 1024 * 1024  # of a JSON file whose content a list shows
 _SETTLED_NS = 2_000_000_000  # a file changed that recently may change again at the same mtime
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_A_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -141,6 +137,13 @@ class FolderStore(Signs):
             names = sorted(n for n in self._below(folder) if n.startswith(prefix))
         for name in names:
             yield from self._listed(name)
+
+    def why_not_writable(self) -> str:
+        """Why this user may not write below the folder, or may not make it."""
+        there = next(each for each in (self.root, *self.root.parents) if each.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return ""
+        return f"this user cannot write to {there}; change its owner, or name another folder"
 
     def _below(self, folder: str) -> Iterator[str]:
         """The names of the files below a folder, in any order."""
@@ -315,20 +318,6 @@ def open_at(at: StoreUrl, key: str, opening: Opening) -> FolderStore:  # noqa: A
     """The store in a folder; who may enter the folder needs no key."""
     scheme, path, _ = at.parts
     return FolderStore(opening.folder / (unquote(path) if scheme else path), opening.halted)
-
-
-def file_error(what: str, exc: OSError) -> ReconcilerError:
-    """What the file system said, as an error of ours with its fix."""
-    reason = os.strerror(exc.errno).lower() if exc.errno else str(exc)
-    if exc.errno in _FULL:
-        return UnavailableError(f"{what}: {reason}; free some space there and run again")
-    if exc.errno == errno.EROFS:
-        return UnauthorizedError(f"{what}: {reason}; mount it for writing, or use another folder")
-    if isinstance(exc, PermissionError):
-        return UnauthorizedError(f"{what}: {reason}; give this user access to the folder")
-    if exc.errno in _BAD_NAME:
-        return RejectedError(f"{what}: {reason}; use another name")
-    return UnavailableError(f"{what}: {reason}")
 
 
 def _symbolic(path: Path) -> RefusedError:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
-from reconciler.model import Action, Reason
+from reconciler.engine import checkup
+from reconciler.engine.survey import observe_all
+from reconciler.model import Action, Level, Reason
 from tests.twins import TWINS, twin_of
 from tests.twins.contract import FIRST, SECOND, THIRD
 
@@ -46,6 +48,15 @@ def test_a_plan_reads_only(twin: Twin) -> None:
     assert twin.written_by(twin.plan) == []
     assert twin.plan() == twin.plan()
     assert not twin.plan().converged
+
+
+def test_a_checkup_reads_only_and_finds_nothing_wrong(served: Twin) -> None:
+    world, bindings = served.world(read_only=True), served.desired().bindings
+    found = [*checkup.stores(world, bindings), *checkup.engines(world)]
+    found += checkup.platforms(world, bindings)
+    found += checkup.probes(served.world(), observe_all(world, bindings, 2), 2)
+    assert {check.what for check in found} >= {"store", "probe"}
+    assert [check for check in found if check.level is Level.ERROR] == []
 
 
 def test_apply_converges_and_proves_and_the_second_one_writes_nothing(twin: Twin) -> None:

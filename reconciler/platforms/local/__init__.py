@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.errors import Problem
-    from reconciler.model import Address, Environment, Recipe
+    from reconciler.model import Address, Binding, Check, Environment, Recipe
     from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
 
@@ -70,7 +70,12 @@ def _connect(environment: Environment, means: Means) -> Connected:
         how = local.at_once, local.variables, means.halted
         return LocalJobs(jobs, Path(local.root), store, *how)
 
-    return Connected(target, trainer)
+    def checks(bindings: Iterable[Binding]) -> Iterable[Check]:
+        from reconciler.platforms.local.checks import checks_of
+
+        return checks_of(Path(local.folder), Path(local.root), local.variables, bindings)
+
+    return Connected(target, trainer, checks=checks)
 
 
 def _jobs(local: Local, store: str) -> Path:

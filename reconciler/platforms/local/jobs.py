@@ -39,7 +39,7 @@ from reconciler.platforms.contract import Job, JobState, Trainer
 from reconciler.platforms.local import runner
 from reconciler.platforms.local.commands import environ_with
 from reconciler.stores.contract import Place
-from reconciler.stores.folder import file_error
+from reconciler.stores.files import file_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

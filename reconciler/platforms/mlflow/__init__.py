@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
 from reconciler.http.urls import is_loopback, named, split_url
-from reconciler.model import METRICS, MODEL, NOWHERE, REGISTERED_AT, SecretName, Source
+from reconciler.model import (
+    METRICS,
+    MODEL,
+    NOWHERE,
+    REGISTERED_AT,
+    Check,
+    Level,
+    SecretName,
+    Source,
+)
 from reconciler.platforms.answers import server_problems, server_terms
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 
@@ -89,7 +98,11 @@ def _connect(environment: Environment, means: Means) -> Connected:
         mlflow = server()
         return MlflowRegistry(mlflow, Publisher(mlflow, mark, means.store, means.turn))
 
-    return Connected(target, trainer, {"ModelAlias": "aliases/"}, registry)
+    def checks(_: Iterable[Binding]) -> Iterator[Check]:
+        server().models(1)
+        yield Check(f"platform {NAME}", Level.FINE, f"{connection.url} lets us read")
+
+    return Connected(target, trainer, {"ModelAlias": "aliases/"}, registry, checks)
 
 
 def _secrets(

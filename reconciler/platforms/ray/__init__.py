@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from reconciler.errors import Problem
-    from reconciler.model import Binding, Environment, Recipe, SecretName
+    from reconciler.model import Binding, Check, Environment, Recipe, SecretName
     from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
     from reconciler.platforms.ray.cluster import Cluster
@@ -51,7 +51,12 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
         return RayJobs(cluster(), Path(ray.root), means.store.uri)
 
-    return Connected(target, trainer, {KIND: _key_prefix(environment)})
+    def checks(bindings: Iterable[Binding]) -> Iterable[Check]:
+        from reconciler.platforms.ray.checks import checks_of
+
+        return checks_of(ray, cluster(), means.http, bindings)
+
+    return Connected(target, trainer, {KIND: _key_prefix(environment)}, checks=checks)
 
 
 def _key_prefix(environment: Environment) -> str:

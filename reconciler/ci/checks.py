@@ -1,0 +1,74 @@
+"""What the workflows of a repository lack to run this program, as far as their files show it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from reconciler.model import Check, Level, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_ACTION = re.compile(r"(?:^|/)\.github/actions/reconcile(?:@([0-9a-f]{40}))?$|/reconcile@(\S+)$")
+# What the token of a job must be allowed, by the first word that its step runs.
+_NEEDED = {
+    "ci comment": {"pull-requests": "write"},
+    "ci approved": {"actions": "read"},
+    "ci fetch": {"actions": "read"},
+    "ci drift-issue": {"issues": "write"},
+    "ci propose": {"contents": "write", "pull-requests": "write"},
+}
+_COMMENT = {"pull-requests": "write"}
+_ENOUGH = {"read": ("read", "write"), "write": ("write",)}
+
+
+def workflow_checks(folder: Path) -> Iterator[Check]:
+    """Whether each job that uses the action of this program may do what its steps ask for."""
+    commits: dict[str, str] = {}
+    for path in sorted(folder.glob("*.y*ml")):
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            jobs = document["jobs"].items()
+        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError, UnicodeError):
+            continue  # what GitHub makes of it, GitHub says
+        for name, job in jobs:
+            if isinstance(job, dict):
+                yield from _job(path, name, document, job, commits)
+    if len(set(commits.values())) > 1:
+        pairs = ", ".join(f"{name} {commit[:12]}" for name, commit in sorted(commits.items()))
+        why = f"the workflows use different commits of this program: {pairs}"
+        fix = "write one commit into all of them"
+        yield Check("workflows", Level.WARNING, why, fix, Source(str(folder), 0, 0))
+    elif commits:
+        yield Check("workflows", Level.FINE, f"{len(commits)} use this program")
+
+
+def _job(
+    path: Path, name: str, document: Mapping[str, Any], job: Mapping[str, Any], seen: dict[str, str]
+) -> Iterator[Check]:
+    allowed = job.get("permissions", document.get("permissions"))
+    for step in job.get("steps") or ():
+        used = _ACTION.search(str(step.get("uses", ""))) if isinstance(step, dict) else None
+        if used is None:
+            continue
+        seen[path.name] = used[1] or used[2] or ""
+        given = step.get("with") or {}
+        needed = dict(_NEEDED.get(str(given.get("command", "")), {}))
+        needed |= _COMMENT if str(given.get("comment", "false")) == "true" else {}
+        for right, how in needed.items():
+            if not _has(allowed, right, how):
+                why = f"the job {name} runs `{given.get('command')}`, which needs `{right}: {how}`"
+                fix = f"add `{right}: {how}` below `permissions:` of the job"
+                yield Check("workflows", Level.ERROR, why, fix, Source(str(path), 0, 0))
+
+
+def _has(allowed: Any, right: str, how: str) -> bool:
+    """Whether a token has a right; where nothing is said, the settings decide, which nobody sees
+    from here."""
+    if allowed is None or allowed in ("write-all", f"{how}-all"):
+        return True
+    return isinstance(allowed, dict) and allowed.get(right) in _ENOUGH[how]

@@ -1,0 +1,189 @@
+"""`reconciler doctor`: everything that can be known before money is spent. It only reads.
+
+First what needs no network: the configuration, the secrets, the repository and its workflows. Then
+the world: the store, the platforms, the engines, what a plan would refuse, and what live endpoints
+answer to their probes. Whatever fails is a finding and stops no other look.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from reconciler import __version__, errors
+from reconciler.ci.checks import workflow_checks
+from reconciler.cli import choose, compose, session
+from reconciler.engine import checkup
+from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.model import Action, Check, Checkup, Level, Source
+from reconciler.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.cli.options import Part, Where
+    from reconciler.http.response import Response
+    from reconciler.model import Desired, Plan
+    from reconciler.stores.contract import Store
+
+MOST_SKEW_S = 60.0
+FATAL_SKEW_S = 600.0  # clouds refuse what is signed at another time
+_SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)")
+_MOST_UNCOMMITTED = 10
+
+
+def doctor(where: Where, part: Part) -> Outcome:
+    """`doctor`: 0 where a run would find everything in its place, 1 otherwise."""
+    from reconciler.render.checkup import folded
+
+    try:
+        wanted = choose.wanted(where, part)
+    except ConfigurationError as exc:
+        if not exc.problems:
+            raise
+        checks = tuple(
+            Check("configuration", Level.ERROR, p.message, "", Source(p.path, p.line, p.column))
+            for p in exc.problems
+        )
+        return Outcome(Checkup(where.environment or "", checks), errors.ERROR)
+    found = folded((*_here(wanted, where.services), *_there(wanted, part.parallel)))
+    shown = Checkup(wanted.environment.name, found)
+    return Outcome(shown, errors.SUCCESS if shown.healthy else errors.ERROR)
+
+
+# --- without a network -------------------------------------------------------------------------
+
+
+def _here(wanted: Desired, services: Path) -> Iterator[Check]:
+    count = len(wanted.bindings)
+    yield Check("program", Level.FINE, f"reconciler {__version__}")
+    yield Check("configuration", Level.FINE, f"bindings: {count:,}")
+    yield from _schemas(services)
+    yield _commit(wanted)
+    root = next((p for p in (services.resolve(), *services.resolve().parents) if _is_top(p)), None)
+    if root is not None:
+        yield from workflow_checks(root / ".github" / "workflows")
+
+
+def _is_top(folder: Path) -> bool:
+    return (folder / ".git").exists()
+
+
+def _schemas(services: Path) -> Iterator[Check]:
+    """Whether editors check files by the schema of this very program."""
+    named: dict[Path, Source] = {}
+    for path in sorted(services.rglob("*.y*ml")):
+        first = path.open(encoding="utf-8", errors="replace").readline(4096)
+        if (found := _SCHEMA.match(first)) and "://" not in found[1]:
+            named.setdefault((path.parent / found[1]).resolve(), Source(str(path), 1, 1))
+    for schema, source in named.items():
+        fix = f"reconciler schema --out {os.path.relpath(schema)}"
+        if not schema.is_file():
+            yield Check("schema", Level.WARNING, f"there is no {schema}", fix, source)
+        elif schema.read_text(encoding="utf-8") != compose.schema_text():
+            why = f"{schema} is of another version of this program, or of other platforms"
+            yield Check("schema", Level.WARNING, why, fix, source)
+        else:
+            yield Check("schema", Level.FINE, os.path.relpath(schema))
+
+
+def _commit(wanted: Desired) -> Check:
+    if wanted.commit:
+        return Check("repository", Level.FINE, f"commit {wanted.commit[:12]}")
+    if names := wanted.uncommitted:
+        more = len(names) - _MOST_UNCOMMITTED
+        shown = ", ".join([*names[:_MOST_UNCOMMITTED], *([f"and {more} more"] if more > 0 else [])])
+        why = f"files differ from the commit, so a plan of them is of no commit: {shown}"
+        return Check("repository", Level.WARNING, why, "commit them before a plan is approved")
+    why = "the desired state is in no commit of a repository"
+    fix = "commit it with git: pull requests and history begin there"
+    return Check("repository", Level.WARNING, why, fix)
+
+
+# --- the world ---------------------------------------------------------------------------------
+
+
+class _Ear:
+    """Hears how far the clocks of servers are from ours."""
+
+    def __init__(self) -> None:
+        self.skews: dict[str, float] = {}
+
+    def hear(self, method: str, url: str, answer: Response) -> None:  # noqa: ARG002
+        """The answer to a read. What a proxy kept is old; the nearest moment is the clock's."""
+        if moment := answer.moment("Date"):
+            host, skew = urlsplit(url).netloc, moment.timestamp() - time.time()
+            self.skews[host] = min(skew, self.skews.get(host, skew), key=abs)
+
+    def heard(self, store: Store) -> Store:
+        """The store as it is."""
+        return store
+
+
+def _there(wanted: Desired, parallel: int | None) -> Iterator[Check]:
+    try:
+        compose.check_secrets(wanted, os.environ)
+    except ConfigurationError as exc:
+        for problem in exc.problems:
+            source = Source(problem.path, problem.line, problem.column)
+            yield Check("secrets", Level.ERROR, problem.message, "", source)
+        if not exc.problems:
+            yield Check("secrets", Level.ERROR, exc.message)
+        why = "without its secrets nothing of the environment was asked"
+        yield Check("platforms", Level.WARNING, why, "set them, and run doctor again")
+        return
+    if names := dict.fromkeys(compose.secret_variables(wanted)):
+        yield Check("secrets", Level.FINE, f"set: {', '.join(names)}")
+    ear = _Ear()
+    try:
+        session.introduce(wanted.environment)
+        with session.opened(wanted, parallel, hearing=ear) as opened:
+            yield from _asked(opened)
+    except ReconcilerError as exc:
+        yield Check("platforms", Level.ERROR, exc.message)
+    yield from _clocks(ear)
+
+
+def _asked(opened: session.Session) -> Iterator[Check]:
+    world, bindings = opened.world, opened.wanted.bindings
+    with opened.stop.only_reading():
+        yield from checkup.stores(world, bindings)
+        yield from checkup.platforms(world, bindings)
+        yield from checkup.engines(world)
+    seen = opened.observe()
+    yield from _of_plan(opened.plan_of(seen))
+    yield from checkup.probes(world, seen.observed, opened.width)
+
+
+def _of_plan(plan: Plan) -> Iterator[Check]:
+    """What a run would be refused, could not read, or is warned of."""
+    for change in plan.changes:
+        names = (change.name,)
+        if change.action is Action.BLOCK:
+            yield Check("endpoint", Level.ERROR, change.why, "", change.source, names)
+        else:
+            yield Check("endpoint", Level.FINE, "", "", change.source, names)
+        for warning in change.warnings:
+            yield Check("endpoint", Level.WARNING, warning, "", change.source, names)
+    for limit in plan.excess:
+        fix = "raise the limit, or apply with --force REASON"
+        yield Check("limits", Level.WARNING, str(limit), fix)
+    for note in plan.notes:
+        yield Check("plan", Level.WARNING, note)
+
+
+def _clocks(ear: _Ear) -> Iterator[Check]:
+    for host, skew in sorted(ear.skews.items()):
+        if abs(skew) <= MOST_SKEW_S:
+            continue
+        level = Level.ERROR if abs(skew) > FATAL_SKEW_S else Level.WARNING
+        side = "behind" if skew > 0 else "ahead of"
+        why = f"the clock of this machine is {abs(skew):,.0f} s {side} that of {host}"
+        fix = "let a time server set it (timedatectl set-ntp true)"
+        yield Check("clock", level, why, fix)
+    if ear.skews and all(abs(skew) <= MOST_SKEW_S for skew in ear.skews.values()):
+        yield Check("clock", Level.FINE, "within a minute of every server")

@@ -1,0 +1,104 @@
+"""What can be known of a world before money is spent. Only reads, and asks live endpoints probes.
+
+A plan says what stands in the way of a change; here is what a plan does not ask: whether the store
+can be listed and written, whether engines answer that have nothing to do today, and whether an
+endpoint gives the answer that will prove its next version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler import verify
+from reconciler.engine.prove import answer, asks
+from reconciler.engine.reading import reading
+from reconciler.errors import ReconcilerError
+from reconciler.model import Check, HealthCode, Level
+from reconciler.stores.contract import KnowsRights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.engine.world import World
+    from reconciler.model import Binding, Observed
+    from reconciler.stores.contract import Store
+
+_NOBODY = f"rc-{0:032x}-a1"  # the id of a job that no training has
+_NOTHING = "_doctor/"  # below which no store has anything
+
+
+def stores(world: World, bindings: Iterable[Binding]) -> Iterator[Check]:
+    """Whether the store and the data are there and open.
+
+    Names in a whole account begin with a container, so the data is listed where inputs are.
+    """
+    yield _store("store", world.store, "", written=True)
+    paths = {path for binding in bindings for _, path in binding.recipe.inputs}
+    for below in sorted({"/".join(path.split("/", 1)[:-1]) for path in paths}):
+        yield _store("data", world.data, below and f"{below}/", written=False)
+
+
+def _store(what: str, store: Store, below: str, *, written: bool) -> Check:
+    try:
+        next(iter(store.list(below + _NOTHING)), None)
+    except ReconcilerError as exc:
+        return Check(what, Level.ERROR, exc.message)
+    if written and isinstance(store, KnowsRights) and (why := store.why_not_writable()):
+        return Check(what, Level.ERROR, why)
+    return Check(what, Level.FINE, f"{store.uri}/{below}" if below else store.uri)
+
+
+def engines(world: World) -> Iterator[Check]:
+    """Whether each training engine answers, also one that has nothing to do today."""
+    for name, trainer in sorted(world.trainers.items()):
+        if name in world.registries:
+            continue
+        try:
+            trainer.look(_NOBODY)
+        except ReconcilerError as exc:
+            yield Check(f"engine {name}", Level.ERROR, exc.message)
+        else:
+            yield Check(f"engine {name}", Level.FINE, "it answers")
+
+
+def probes(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
+    """What each live endpoint answers to the probe that will prove its next version."""
+    serving = [
+        one
+        for one in observed
+        if one.live.served is not None
+        and one.live.health.code is not HealthCode.MISSING
+        and not one.binding.absent
+        and asks(world.targets[one.binding.kind], one.binding)
+    ]
+    with reading(parallel, "doctor") as pool:
+        return list(pool.map(lambda one: _probe(world, one), serving))
+
+
+def _probe(world: World, one: Observed) -> Check:
+    binding, level = one.binding, Level.ERROR
+    try:
+        given = answer(world.targets[binding.kind], binding)
+    except ReconcilerError as exc:
+        why = exc.message
+    else:
+        assert binding.probe is not None
+        # Another model than the declared one has the columns; its cells may be others.
+        declared = one.live.served == one.artifact.ref
+        asked = binding.probe if declared else binding.probe.of_any_model
+        health = verify.judge_score(asked, given.score)
+        why = "" if health.code is HealthCode.HEALTHY else health.message
+        level = Level.ERROR if why else Level.FINE
+    fix = "correct spec.verify or the server: the next swap would be rolled back" if why else ""
+    said = why or "it answers as the proof will ask"
+    return Check("probe", level, said, fix, binding.source, (binding.name,))
+
+
+def platforms(world: World, bindings: Iterable[Binding]) -> Iterator[Check]:
+    """What only platforms know to look at."""
+    wanted = tuple(bindings)
+    for name, look in sorted(world.checks.items()):
+        try:
+            yield from look(wanted)
+        except ReconcilerError as exc:
+            yield Check(f"platform {name}", Level.ERROR, exc.message)

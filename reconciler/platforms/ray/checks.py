@@ -1,0 +1,58 @@
+"""Whether a cluster is the known one, takes our code, and shows where applications answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import RefusedError, UnreachableError, WireError
+from reconciler.model import Check, Level
+from reconciler.platforms.ray.connection import NAME
+from reconciler.platforms.ray.package import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.http.client import Http
+    from reconciler.model import Binding
+    from reconciler.platforms.ray.cluster import Cluster
+    from reconciler.platforms.ray.connection import Ray
+
+
+def checks_of(
+    ray: Ray, cluster: Cluster, http: Http, bindings: Iterable[Binding]
+) -> Iterator[Check]:
+    """The cluster, the code of trainings, and the address of applications."""
+    wanted = tuple(bindings)
+    version = cluster.reading().version["ray_version"]
+    yield Check(f"platform {NAME}", Level.FINE, f"{ray.host} runs Ray {version}")
+    yield from _packages(ray, wanted)
+    if ray.serve and any(binding.probe for binding in wanted):
+        yield _serve(ray, http)
+
+
+def _packages(ray: Ray, bindings: Iterable[Binding]) -> Iterator[Check]:
+    """The code of trainings, which the cluster takes up to a size."""
+    trained = (b for b in bindings if b.recipe.engine == NAME and b.recipe.code)
+    for code, binding in {b.recipe.code: b for b in trained}.items():
+        folder = Path(ray.root) / dict(binding.recipe.how)["code"]
+        try:
+            size = len(packed(folder, code).content)
+        except RefusedError as exc:
+            yield Check("code", Level.ERROR, exc.message, "", binding.source, (binding.name,))
+        else:
+            yield Check("code", Level.FINE, f"{folder}: {size / 1024:,.0f} KiB")
+
+
+def _serve(ray: Ray, http: Http) -> Check:
+    try:
+        http.request("GET", f"{ray.serve}/-/healthz", what="asking the proxy of Ray", once=True)
+    except UnreachableError as exc:
+        fix = (
+            "correct spec.ray.serve; on a cluster where no application ran yet, the proxy starts "
+            "with the first one"
+        )
+        return Check("serve", Level.WARNING, exc.message, fix, ray.source)
+    except WireError:  # whatever a proxy says, it is there
+        return Check("serve", Level.FINE, f"a server answers at {ray.serve}")
+    return Check("serve", Level.FINE, f"{ray.serve} is healthy")

@@ -1,0 +1,92 @@
+"""What `doctor` found: text, Markdown and JSON; what is wrong stands first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+
+from reconciler.model import Check, Checkup, Level
+from reconciler.render.cells import PLAIN, Look, counted, heads
+from reconciler.render.documents import json_document
+from reconciler.render.fleets import MOST_EQUAL
+from reconciler.render.markdown import escaped, table
+from reconciler.render.words import gist
+
+SCHEMA = "reconciler/checkup/v1"
+_MARKS = {Level.ERROR: "✗", Level.WARNING: "!", Level.FINE: "✓"}
+_COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.FINE: "green"}
+
+
+def folded(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """The checks with the worst first; those that say the same of several bindings are one."""
+    alike: dict[tuple[str, Level, str], list[Check]] = {}
+    for check in checks:
+        said = gist(check.message, *check.names)
+        alike.setdefault((check.what, check.level, said), []).append(check)
+    merged = [_of_all(said, group) for (_, _, said), group in alike.items()]
+    return tuple(sorted(merged, key=lambda check: list(Level).index(check.level)))
+
+
+def _of_all(said: str, group: list[Check]) -> Check:
+    names = tuple(name for check in group for name in check.names)
+    return group[0] if len(group) == 1 else replace(group[0], message=said, names=names)
+
+
+def checkup_text(checkup: Checkup, look: Look = PLAIN) -> str:
+    """A row per check, with its place, its message and its fix below, and a line that counts."""
+    name = checkup.environment
+    lines = [*look.lines(f"{name} · doctor" if name else "doctor", color="bold"), ""]
+    rows = [[f"{_MARKS[c.level]} {c.what}", _of(c)] for c in checkup.checks]
+    for (head, *more), check in zip(heads(look, rows), checkup.checks, strict=True):
+        lines += [look.paint(line.rstrip(), _COLORS[check.level]) for line in (head, *more)]
+        if check.level is not Level.FINE:
+            lines += look.lines(_place(check), 4, "dim")
+            lines += look.lines(check.message, 4)
+            lines += look.lines(check.fix, 4, hang=2)
+    return "".join(f"{line}\n" for line in [*lines, "", *look.lines(_summary(checkup))])
+
+
+def _of(check: Check) -> str:
+    """Of which bindings it is; of what is fine and of none, how it is."""
+    if check.level is Level.FINE and not check.names:
+        return check.message
+    shown, more = check.names[:MOST_EQUAL], len(check.names) - MOST_EQUAL
+    return ", ".join([*shown, f"and {more:,} more"] if more > 0 else shown)
+
+
+def _place(check: Check) -> str:
+    source = check.source
+    return str(source) if source.line else source.path
+
+
+def _summary(checkup: Checkup) -> str:
+    count = Counter(check.level for check in checkup.checks)
+    wrong = [
+        counted(count[level], level.value) for level in (Level.ERROR, Level.WARNING) if count[level]
+    ]
+    return f"{counted(len(checkup.checks), 'check')}: {', '.join(wrong) or 'all fine'}."
+
+
+def checkup_markdown(checkup: Checkup) -> str:
+    """A heading, a line that counts, and a table of what is wrong."""
+    rows = [
+        [
+            f"{_MARKS[check.level]} {escaped(check.what)}",
+            escaped(_of(check)),
+            escaped("; ".join(filter(None, [check.message, check.fix]))),
+            escaped(_place(check)),
+        ]
+        for check in checkup.checks
+        if check.level is not Level.FINE
+    ]
+    found = table(["check", "of", "finding", "place"], rows) if rows else ""
+    title = f"## Doctor: {escaped(checkup.environment)}" if checkup.environment else "## Doctor"
+    return "\n\n".join(filter(None, [title, _summary(checkup), found])) + "\n"
+
+
+def checkup_json(checkup: Checkup) -> str:
+    """The checks for programs."""
+    checks = [{**asdict(check), "source": asdict(check.source)} for check in checkup.checks]
+    known = {"environment": checkup.environment, "healthy": checkup.healthy, "checks": checks}
+    return json_document({"schema": SCHEMA, **known})

@@ -1,0 +1,190 @@
+"""`doctor`: each known failure is found before anything is spent, with its place and its fix."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli import doctor
+from reconciler.stores.folder import FolderStore
+from tests.cli.test_safety import writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+HOME = Path("services/home")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Command:
+    """The sample of this machine, committed; the command runs there."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert command("init", "--platform", "local", "--example").code == errors.SUCCESS
+    commit = ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "first"]
+    for arguments in (["add", "-A"], commit):
+        subprocess.run(["git", *arguments], check=True)
+    return command
+
+
+def edit(name: str, old: str, new: str) -> None:
+    path = HOME / name
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def wrong(ran: Ran, level: str = "error") -> dict[str, dict[str, Any]]:
+    """The findings of a level, by what they are about."""
+    found = json.loads(ran.out)
+    assert found["schema"] == "reconciler/checkup/v1"
+    return {check["what"]: check for check in found["checks"] if check["level"] == level}
+
+
+def test_a_sample_is_healthy_and_nothing_is_written(home: Command) -> None:
+    before = {
+        path: path.stat().st_mtime_ns for path in Path().rglob("*") if ".git" not in path.parts
+    }
+    ran = home("doctor")
+    assert ran.code == errors.SUCCESS, ran.out
+    assert "all fine." in ran.out
+    assert {p: p.stat().st_mtime_ns for p in Path().rglob("*") if ".git" not in p.parts} == before
+
+
+def break_yaml() -> None:
+    edit("wine.yaml", "command:", "comand:")
+
+
+def break_program() -> None:
+    edit("wine.yaml", "command: python", "command: no-such-program")
+
+
+def break_input() -> None:
+    (HOME / "data/2026-10.csv").unlink()
+
+
+def break_store() -> None:
+    shutil.rmtree(HOME / ".reconciler")
+
+
+def break_data() -> None:
+    edit("environment.yaml", "data: data", "data: dat")
+
+
+def break_secret() -> None:
+    text = "  store: {url: s3://acme/models, key: env:NO_SUCH_KEY}"
+    edit("environment.yaml", "  store: .reconciler", text)
+    edit("environment.yaml", "  local: {}", "  local: {jobs: jobs}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "message", "place"),
+    [
+        (break_yaml, "configuration", "did you mean", HOME / "wine.yaml"),
+        (break_program, "program", "no program no-such-program", HOME / "wine.yaml"),
+        (break_input, "endpoint", "2026-10.csv is not in", HOME / "wine.yaml"),
+        (break_store, "store", "mkdir -p", None),
+        (break_data, "data", "mkdir -p", None),
+        (break_secret, "secrets", "NO_SUCH_KEY is not set", HOME / "environment.yaml"),
+    ],
+)
+def test_what_would_fail_a_run_is_found(
+    home: Command, spoil: Callable[[], None], what: str, message: str, place: Path | None
+) -> None:
+    spoil()
+    ran = home("doctor", "-o", "json")
+    assert ran.code == errors.ERROR
+    found = wrong(ran)[what]
+    assert message in found["message"]
+    assert found["source"]["path"] == (str(place) if place else "")
+    assert home("doctor").code == errors.ERROR
+    assert f"| ✗ {what} |" in home("doctor", "-o", "markdown").out
+
+
+def test_a_schema_of_another_version_is_a_warning_with_its_fix(home: Command) -> None:
+    Path("schemas/reconciler.schema.json").write_text("{}")
+    ran = home("doctor", "-o", "json")
+    assert ran.code == errors.SUCCESS
+    fix = wrong(ran, "warning")["schema"]["fix"]
+    assert fix == "reconciler schema --out schemas/reconciler.schema.json"
+    assert home(*fix.split()[1:]).code == errors.SUCCESS
+    assert "schema" not in wrong(home("doctor", "-o", "json"), "warning")
+
+
+def test_a_job_that_lacks_a_permission_is_found(home: Command) -> None:
+    action = f"acme/reconciler@{'a' * 40}"
+    home("init", "--platform", "local", "--example", "--ci", "github", "--action", action)
+    ran = home("doctor", "-o", "json")
+    assert ran.code == errors.SUCCESS, ran.out
+    plan = Path(".github/workflows/plan.yml")
+    text = plan.read_text("utf-8")
+    plan.write_text(text.replace("pull-requests: write", "pull-requests: read"), "utf-8")
+    drift = Path(".github/workflows/drift.yml")
+    drift.write_text(drift.read_text("utf-8").replace("a" * 40, "b" * 40), "utf-8")
+    ran = home("doctor", "-o", "json")
+    assert ran.code == errors.ERROR
+    assert "needs `pull-requests: write`" in wrong(ran)["workflows"]["message"]
+    assert "different commits" in wrong(ran, "warning")["workflows"]["message"]
+
+
+def test_a_folder_that_this_user_may_not_write_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FolderStore(tmp_path / "not" / "there")
+    assert store.why_not_writable() == ""
+    monkeypatch.setattr("reconciler.stores.folder.os.access", lambda *_: False)
+    assert f"cannot write to {tmp_path}" in store.why_not_writable()
+
+
+# --- with a server -----------------------------------------------------------------------------
+
+
+def test_a_cloud_is_asked_only_by_reads_and_probes(lab: Lab, command: Command) -> None:
+    ran = command("doctor")
+    assert writes(lab) == []
+    assert "clock" in ran.out
+    assert ran.code == errors.SUCCESS, ran.out
+
+
+def test_a_probe_that_no_proof_could_pass_is_found_before_any_training(
+    lab: Lab, command: Command
+) -> None:
+    lab.edit("breast-cancer.yaml", "columns: [Scored Labels]", "columns: [Scored Lables]")
+    ran = command("doctor", "-o", "json")
+    assert ran.code == errors.ERROR
+    found = wrong(ran)["probe"]
+    assert 'did you mean "Scored Labels"?' in found["message"]
+    assert found["names"] == ["breast-cancer"]
+    assert found["source"]["path"] == "services/local/breast-cancer.yaml"
+
+
+def test_a_key_that_opens_no_training_service_is_found(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_DIABETES_TRAINING_KEY", "bm90IHRoZSBrZXk=")
+    ran = command("doctor", "-o", "json")
+    assert ran.code == errors.ERROR
+    assert set(wrong(ran)) == {"engine studio/diabetes-training"}
+    assert "bm90IHRoZSBrZXk" not in ran.out + ran.err
+
+
+def test_clocks_that_differ_by_more_than_a_minute_are_said(
+    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for late_s, level in ((120, "warning"), (7200, "error")):
+        late = SimpleNamespace(time=lambda late_s=late_s: time.time() + late_s)
+        monkeypatch.setattr(doctor, "time", late)
+        assert "ahead of" in wrong(command("doctor", "-o", "json"), level)["clock"]["message"]
