@@ -28,6 +28,7 @@ from reconciler.model import (
     Owned,
     Witness,
 )
+from reconciler.platforms.arm_marks import Mark
 from reconciler.platforms.contract import Answer, Can, Target
 from reconciler.platforms.members import flag, member, objects, text
 from reconciler.platforms.studio import scoring
@@ -48,7 +49,7 @@ from reconciler.platforms.studio.classic_state import (
 )
 from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.hosts import Connection
-from reconciler.platforms.studio.marks import Described, Mark, described
+from reconciler.platforms.studio.marks import Described, described
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Mapping

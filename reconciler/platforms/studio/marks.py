@@ -1,8 +1,8 @@
-"""Pure: the mark that says which environment something belongs to.
+"""Pure: the mark in a description, where a resource has no tags.
 
-Only what this program made carries one, and only what carries one is ever deleted by it. A New web
-service carries it in tags, whose names ARM matches in any case; a Classic endpoint has no tags
-(§2.6), so its mark stands at the end of its description, where everybody can see it:
+Only what this program made carries a mark, and only what carries one is ever deleted by it. A New
+web service carries it in tags (arm_marks.py); a Classic endpoint has none (§2.6), so its mark
+stands at the end of its description, where everybody can see it:
 
     Rental location 1
     [reconciler: production@mlproduction/models, protected]
@@ -11,32 +11,11 @@ service carries it in tags, whose names ARM matches in any case; a Classic endpo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from reconciler.platforms.arm_marks import Mark
 
-MANAGER, MANAGED_BY = "reconciler", "managed-by"
-ENVIRONMENT = "reconciler-environment"
-PROTECT = "reconciler-protect"
 _MARK = re.compile(r"(?<!\s)\s*\[reconciler: (?P<mark>[^\],\s]+)(?P<protected>, protected)?\]\s*\Z")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Which environment something belongs to, "" for none, and whether it is protected."""
-
-    environment: str = ""
-    protected: bool = False
-
-    def is_of(self, environment: str) -> bool:
-        """Whether it is this environment's; case does not tell marks apart."""
-        ours = self.environment.casefold()
-        return bool(ours) and ours == environment.casefold()
-
-
-# --- in a description -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -44,7 +23,7 @@ class Described:
     """A description taken apart: what people wrote, which can be declared, and the mark."""
 
     text: str
-    mark: Mark = Mark()
+    mark: Mark = field(default_factory=Mark)
 
     def __str__(self) -> str:
         """The description as the service keeps it."""
@@ -62,43 +41,3 @@ def described(description: str) -> Described:
         return Described(description.strip())
     mark = Mark(found["mark"], bool(found["protected"]))
     return Described(description[: found.start()].strip(), mark)
-
-
-# --- in tags --------------------------------------------------------------------------------
-
-
-def tagged(tags: Mapping[str, str]) -> Mark:
-    """The mark that tags make."""
-    known = {name.casefold(): value.casefold() for name, value in tags.items()}
-    ours = known.get(MANAGED_BY) == MANAGER
-    return Mark(known.get(ENVIRONMENT, "") if ours else "", known.get(PROTECT) == "true")
-
-
-def with_mark(tags: Mapping[str, str], environment: str, *, protect: bool) -> dict[str, str]:
-    """The tags, and that the service belongs to this environment, whoever it belonged to."""
-    return with_protection(_with(tags, _tags_of(environment)), protect=protect)
-
-
-def with_protection(tags: Mapping[str, str], *, protect: bool) -> dict[str, str]:
-    """The tags, and whether the service is protected.
-
-    The tag stays and says `false`: left out, it would be gone after a PATCH that replaces the
-    tags, and still there after one that merges them (§3.7).
-    """
-    if not protect and not any(name.casefold() == PROTECT for name in tags):
-        return dict(tags)
-    return _with(tags, {PROTECT: str(protect).lower()})
-
-
-def how_to_tag(resource: str, environment: str) -> str:
-    """The command that makes a service belong to an environment; tags it has are kept."""
-    tags = " ".join(f"{name}={value}" for name, value in _tags_of(environment).items())
-    return f"az tag update --operation merge --resource-id '{resource}' --tags {tags}"
-
-
-def _tags_of(environment: str) -> dict[str, str]:
-    return {MANAGED_BY: MANAGER, ENVIRONMENT: environment}
-
-
-def _with(tags: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    return {**{name: v for name, v in tags.items() if name.casefold() not in ours}, **ours}

@@ -22,13 +22,13 @@ from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
 from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Witness
 from reconciler.platforms.arm import operation_state, read_list
+from reconciler.platforms.arm_marks import tagged, with_protection
 from reconciler.platforms.contract import DONE, Answer, Can, Progress, Target
 from reconciler.platforms.members import check_is_of, text, texts
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import fetch
 from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.hosts import Connection
-from reconciler.platforms.studio.marks import tagged, with_protection
 from reconciler.platforms.studio.new_creation import creation_body
 from reconciler.platforms.studio.new_definition import (
     Definition,

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, UnreadableError
 from reconciler.model import GIVEN, MADE_FROM, Creation, SecretName, canonical_json
+from reconciler.platforms.arm_marks import with_mark
 from reconciler.platforms.members import member, near, objects, spelled, text, without
 from reconciler.platforms.platform import Wanted
 from reconciler.platforms.studio.connection import account_of, holder_of, studio_of
-from reconciler.platforms.studio.marks import with_mark
 from reconciler.platforms.studio.new_definition import (
     PARTS,
     READ_ONLY,

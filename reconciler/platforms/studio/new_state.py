@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal, Witness
+from reconciler.platforms.arm_marks import how_to_tag, tagged
 from reconciler.platforms.studio.connection import account_of, holder_of
-from reconciler.platforms.studio.marks import how_to_tag, tagged
 from reconciler.platforms.studio.new_definition import (
     asset_uri,
     assets_with_credentials,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.platforms.studio.marks import Mark, how_to_tag, tagged, with_mark, with_protection
+from reconciler.platforms.arm_marks import Mark, how_to_tag, tagged, with_mark, with_protection
 
 MARK = "prod@mlprod/models"
 OURS = {"managed-by": "reconciler", "reconciler-environment": MARK}
