@@ -152,7 +152,8 @@ _COVERS = {
     Action.UPDATE: {Action.UPDATE, Action.WAIT},
     Action.DELETE: {Action.DELETE, Action.WAIT},
 }
-_AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK)  # of work on a model that serves already
+# Of work on a model that serves already.
+_AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:

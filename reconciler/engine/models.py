@@ -38,7 +38,8 @@ def manifest_of(
     if not noted:
         return None
     version = replace(binding.version, version=noted)
-    if wanted_ref(world, replace(binding, version=version)) != ref:
+    of_version = wanted_ref(world, replace(binding, version=version))
+    if not world.targets[binding.kind].is_one_model(of_version, ref):
         return None
     entry = world.ledger.read(version)
     return entry.manifest if entry else None

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     Loader = tuple[str, str, Callable[[], Any]]  # the platform's name, who offers it, how to load
 
 GROUP = "reconciler.platforms"
-BUILT_IN = {name: f"reconciler.platforms.{name}" for name in ("studio", "local", "ray", "mlflow")}
+_NAMES = ("studio", "local", "ray", "mlflow", "azureml")
+BUILT_IN = {name: f"reconciler.platforms.{name}" for name in _NAMES}
 FILE = "file"  # the engine of versions that somebody else makes
 REGISTRY = "registry"  # the engine of versions that a registry has, which is its place
 _RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment

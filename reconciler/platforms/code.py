@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,18 @@ def digest_of(folder: Path, names: Sequence[str] = ()) -> str:
             kind, content = "run" if os.access(path, os.X_OK) else "file", _content(path)
         digest.update(f"{kind} {len(content)} {name}\0".encode() + content)
     return digest.hexdigest()
+
+
+def digest_seen(folder: Path) -> str:
+    """The digest of a folder in the state that is seen: a fleet of one folder reads it once."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    seen = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return _digest_of(folder, seen)
+
+
+@lru_cache(maxsize=64)
+def _digest_of(folder: Path, _: object) -> str:
+    return digest_of(folder)
 
 
 def copy_to(folder: Path, place: Path) -> str:

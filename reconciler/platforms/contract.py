@@ -154,6 +154,10 @@ class Target(Protocol):
         """The registered model that `publish` adds a version to; "" where it adds none."""
         return ""
 
+    def is_one_model(self, first: ModelRef, second: ModelRef) -> bool:
+        """Whether two references name one model, in whatever way it is served; pure."""
+        return first == second
+
     def publish(self, binding: Binding, model: Model) -> str:
         """Make the model known to the platform's own registry, where it has one."""
         return ""

@@ -94,9 +94,11 @@ def test_a_failed_swap_is_rolled_back_and_never_proved_by_a_later_run(served: Tw
     (failure,) = report.failures
     assert failure.exit_code == errors.UNPROVED
     assert "2026-11 is rejected" in failure.message
-    assert [(proof.model, proof.rolled_back, proof.proved) for proof in report.proofs] == [
-        (FIRST, True, True)
-    ]
+    # A staged candidate never has traffic: then there is nothing to be rolled back.
+    stages = served.world(read_only=True).targets[served.binding().kind].can.stage
+    assert [(proof.model, proof.rolled_back, proof.proved) for proof in report.proofs] == (
+        [] if stages else [(FIRST, True, True)]
+    )
     for _ in range(2):
         assert served.written_by(served.apply) == []
         (change,) = served.plan().changes

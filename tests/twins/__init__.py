@@ -23,6 +23,7 @@ TWINS = {
     "local, folder": "tests.twins.local:local",
     "mlflow, folder": "tests.twins.mlflow:aliases",
     "ray, folder": "tests.twins.ray:applications",
+    "azureml, folder": "tests.twins.azureml:endpoints",
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
     "shelves, s3": "tests.twins.shelves:s3",

@@ -1,0 +1,130 @@
+"""Models and code as assets of the workspace: files in its own storage, and a version that leads
+to them.
+
+The workspace reads no store of ours. So a file is copied once into the container of the default
+datastore, under a name that its content decides, and is then registered. A version cannot change,
+so registering twice does no harm, and a version that is there with another content is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler.errors import RefusedError, UnreadableError
+from reconciler.platforms.azureml.endpoint_writes import KEY_TAG, MODEL_TAG, SHA256_TAG, code_name
+from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.code import digest_of, files_of
+from reconciler.platforms.members import objects, text, texts
+from reconciler.stores.contract import copy_file, name_in, url_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.model import Model, SecretName
+    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.stores.contract import Store
+
+ROOT = "reconciler"  # the folder of the default datastore that is ours
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """The workspace's default datastore: its name, and its container as a store."""
+
+    name: str
+    files: Store
+
+    def uri(self, path: str) -> str:
+        """What the workspace calls a file in it."""
+        return f"azureml://datastores/{self.name}/paths/{path}"
+
+
+class Assets:
+    """The assets of a workspace that this program makes.
+
+    `store` has the models; `blobs` opens a container of a storage account; `secret` is the value of
+    a secret by its name.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        blobs: Callable[[str, str], Store],
+        secret: Callable[[SecretName], str],
+    ) -> None:
+        self.secret = secret
+        self._workspace = workspace
+        self._store = store
+        self._blobs = blobs
+
+    def register(
+        self, name: str, version: str, model: Model, labels: Mapping[str, str] | None = None
+    ) -> None:
+        """Register a model of the store, once."""
+        path = f"/models/{part(name)}/versions/{part(version)}"
+        what = f"registering {name} {version}"
+        found = self._workspace.find(path, what)
+        if found is not None:
+            has = texts(objects(found, "properties"), "tags").get(SHA256_TAG, "")
+            if model.sha256 and has != model.sha256:
+                raise RefusedError(
+                    f"{name} has a version {version} of another content; delete it, or declare "
+                    "another version"
+                )
+            return
+        file = name_in(self._store.base, model.ref.url)
+        if file is None:
+            raise RefusedError(
+                f"{model.ref} is no model of this workspace, and not in {self._store.uri} either; "
+                "it cannot be registered"
+            )
+        datastore = self.datastore()
+        folder = model.version.folder if model.version else name
+        at = f"{ROOT}/models/{quote(folder, safe='/')}/{model.sha256[:16] or version}/{_base(file)}"
+        there = model.sha256 and datastore.files.head(at) is not None
+        if not there and not copy_file(self._store, file, datastore.files, at, model.sha256):
+            raise RefusedError(f"{model.ref} is gone from the store; it cannot be registered")
+        said = {MODEL_TAG: folder, SHA256_TAG: model.sha256, KEY_TAG: model.key, **(labels or {})}
+        body = {
+            "modelType": "custom_model",
+            "modelUri": datastore.uri(at),
+            "tags": {tag: value[:256] for tag, value in said.items() if value},
+            "properties": {f"metric.{n}": f"{v:g}" for n, v in sorted(model.metrics.items())},
+            "flavors": {},
+            "isAnonymous": False,
+        }
+        self._workspace.write("PUT", path, what, json={"properties": body})
+
+    def send_code(self, folder: str, digest: str) -> None:
+        """Make the code asset of a folder in the state that was planned, once."""
+        if not digest:
+            return
+        name = code_name(digest)
+        path, what = f"/codes/{name}/versions/1", f"sending the code {digest[:12]}"
+        if self._workspace.find(path, what) is not None:
+            return
+        if digest_of(Path(folder)) != digest:
+            raise RefusedError(f"{folder} was changed since it was planned; plan again")
+        files, below = self.datastore().files, f"{ROOT}/code/{digest[:32]}"
+        for each in files_of(Path(folder)):
+            files.put(f"{below}/{each}", (Path(folder) / each).read_bytes())
+        uri = url_of(files.base, below)
+        self._workspace.write("PUT", path, what, json={"properties": {"codeUri": uri}})
+
+    def datastore(self) -> Datastore:
+        """The default datastore; UnreadableError where the workspace shows none of blobs."""
+        what = "reading the default datastore"
+        for item in self._workspace.list("/datastores", what, isDefault="true"):
+            properties = objects(item, "properties")
+            account, container = text(properties, "accountName"), text(properties, "containerName")
+            if account and container:
+                return Datastore(text(item, "name"), self._blobs(account, container))
+        raise UnreadableError(f"{what}: the workspace shows none with a container of blobs")
+
+
+def _base(name: str) -> str:
+    return quote(name.rpartition("/")[2], safe="")

@@ -1,0 +1,72 @@
+"""What `spec.azureml` of an environment says: which workspace, and how to sign in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler.model import NOWHERE, Auth, Source
+from reconciler.platforms.arm import CloudName
+
+if TYPE_CHECKING:
+    from reconciler.model import Environment
+    from reconciler.platforms.platform import Block
+
+NAME = "azureml"
+
+
+@dataclass(frozen=True)
+class AzureMl:
+    """The connection of an environment to one workspace; `auth` is the way to sign in to Azure.
+
+    `region` is where new endpoints are made, "" where the workspace says it; an endpoint of
+    another region is refused where it is given. `root` is what `code` folders are relative to.
+    """
+
+    cloud: CloudName
+    subscription: str
+    resource_group: str
+    workspace: str
+    region: str = ""
+    auth: Auth = Auth.DEFAULT
+    root: str = field(default="", compare=False)
+    source: Source = field(default=NOWHERE, compare=False)
+
+    @cached_property
+    def path(self) -> str:
+        """The ARM id of the workspace."""
+        group = quote(self.resource_group, safe="()")
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
+        )
+
+    @cached_property
+    def uri(self) -> str:
+        """What the references to its models begin with: short, and in one case."""
+        group = quote(self.resource_group.lower(), safe="()")
+        return f"azureml://{self.subscription.lower()}/{group}/{self.workspace.lower()}"
+
+
+def parse(block: Block) -> AzureMl:
+    """The connection that a block declares, which the schema accepts."""
+    given = block.data
+    return AzureMl(
+        CloudName(given.get("cloud", CloudName.AZURE)),
+        given["subscription"],
+        given["resourceGroup"],
+        given["workspace"],
+        given.get("region", "").replace(" ", "").lower(),
+        Auth(given.get("auth", Auth.DEFAULT)),
+        str(block.root),
+        block.at("workspace"),
+    )
+
+
+def azureml_of(environment: Environment) -> AzureMl:
+    """The environment's connection to its workspace."""
+    connection = environment.connections[NAME]
+    assert isinstance(connection, AzureMl)
+    return connection

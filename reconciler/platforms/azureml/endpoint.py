@@ -1,0 +1,359 @@
+"""The kind `OnlineEndpoint`: a managed online endpoint, and a deployment for each model.
+
+At the whiteboard: the new model gets a deployment of its own beside the one that serves, with no
+traffic. It is asked by a header that names it. Only if it answers as it must does traffic move, in
+one PUT of the endpoint as it was just read; and that counts when a read shows it, for the service
+shows the old traffic for a while after it said that it is done. The previous deployment stays as it
+is until the proof, and on for `keepWarm`, so the way back is traffic again. Nothing with traffic is
+ever deleted, and nothing that others made.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConflictError, NotFoundError, RefusedError
+from reconciler.model import Health, HealthCode, Live, Owned
+from reconciler.platforms.arm_marks import tagged
+from reconciler.platforms.azureml.connection import azureml_of
+from reconciler.platforms.azureml.endpoint_reads import (
+    SCHEMA,
+    Reads,
+    address_in,
+    blanked,
+    declared_in,
+    live_from_export,
+    ref_in,
+)
+from reconciler.platforms.azureml.endpoint_spec import EndpointAddress, address, keys_of
+from reconciler.platforms.azureml.endpoint_state import NOT_OURS, live_of
+from reconciler.platforms.azureml.endpoint_writes import (
+    deployment_body,
+    endpoint_body,
+    moved,
+    resettled,
+    retagged,
+)
+from reconciler.platforms.azureml.ids import (
+    deployment_in,
+    is_one_model,
+    label_of,
+    model_id,
+    registered_in,
+    spelled,
+)
+from reconciler.platforms.azureml.workspace import BUSY, part, state_of
+from reconciler.platforms.contract import Can, OperationState, Progress, Target
+from reconciler.platforms.members import objects, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from reconciler.model import Address, AddressId, Binding, Environment, Model, ModelRef
+    from reconciler.platforms.azureml.assets import Assets
+    from reconciler.platforms.azureml.endpoint_state import Reading
+    from reconciler.platforms.azureml.scoring import Scoring
+    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.platforms.contract import Answer
+    from reconciler.soon import Soon
+
+__all__ = ["OnlineEndpoints", "address", "live_from_export"]
+
+READ_ONLY_EXPORTED: tuple[str, ...] = ()
+KIND = "OnlineEndpoint"
+_FEW = 20  # so many endpoints are read one by one
+
+
+class OnlineEndpoints(Target):
+    """The endpoints of one workspace; `mark` is what those of this environment carry."""
+
+    can = Can(
+        stage=True,
+        keep_warm=True,
+        answer_names_model=True,
+        create=True,
+        delete=True,
+        settle_s=120.0,
+        stuck_after_s=3600.0,
+    )
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        assets: Assets,
+        scoring: Scoring,
+        mark: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._workspace = workspace
+        self._assets = assets
+        self._scoring = scoring
+        self._mark = mark
+        self._now = now
+        self._reads = Reads(workspace, mark)
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> Target:
+        """This target with one list of all endpoints; only their deployments are read singly."""
+        if len(tuple(bindings)) <= _FEW:
+            return self
+        surveyed = copy.copy(self)
+        surveyed._reads = self._reads.surveyed(soon)
+        return surveyed
+
+    def observe(self, binding: Binding) -> Live:
+        """What has the traffic there now."""
+        reading = self._reads.reading(binding.address)
+        if reading is None:
+            why = f"there is no endpoint {binding.address}; make it with create: true"
+            return Live(Health(HealthCode.MISSING, why))
+        return live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+
+    def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
+        """The other endpoints of the workspace."""
+        bound = {binding.address.id for binding in bindings}
+        every = (self._address(name) for name in self._reads.endpoints())
+        return [each for each in every if each.id not in bound]
+
+    def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
+        """The endpoints with our mark that are not declared."""
+        found = []
+        for name, item in self._reads.endpoints().items():
+            at, owner = self._address(name), tagged(texts(item, "tags"))
+            if owner.is_of(self._mark) and at.id not in declared:
+                found.append(Owned(KIND, name, at, owner.protected))
+        return tuple(found)
+
+    def _address(self, name: str) -> EndpointAddress:
+        at = self._workspace.at
+        return EndpointAddress(at.subscription, at.resource_group, at.workspace, name)
+
+    def export(self, binding: Binding) -> dict[str, Any]:
+        """Endpoint and deployments, without the values of variables."""
+        reading = self._reads.reading(binding.address)
+        if reading is None:
+            raise RefusedError(f"there is no endpoint {binding.address} to export")
+        deployments = [blanked(each) for each in reading.deployments.values()]
+        return {"schema": SCHEMA, "endpoint": dict(reading.endpoint), "deployments": deployments}
+
+    # --- versions -----------------------------------------------------------------------------
+
+    def ref(self, binding: Binding, model: Model) -> ModelRef:
+        """The deployment that the version has, or will have, with what is declared beside it."""
+        assert model.version is not None
+        return ref_in(self._workspace.at, self._mark, binding, model.version)
+
+    def is_one_model(self, first: ModelRef, second: ModelRef) -> bool:
+        """Whether they name one registered version, whichever deployment serves it."""
+        return is_one_model(first, second)
+
+    def _wanted(self, binding: Binding) -> ModelRef:
+        return ref_in(self._workspace.at, self._mark, binding, binding.version)
+
+    def _nameaddress_in(self, binding: Binding, model: Model) -> str:
+        return deployment_in(self.ref(binding, model))
+
+    def publish(self, binding: Binding, model: Model) -> str:
+        """Register a version that was made elsewhere, once."""
+        version = model.version
+        if version is not None and not registered_in(binding.recipe):
+            self._assets.register(spelled(version.model), label_of(version, self._mark), model)
+        return ""
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def create(self, binding: Binding, model: Model) -> str:  # noqa: ARG002
+        """Make the endpoint, still without a deployment: the model comes with its first swap."""
+        at = address_in(binding.address)
+        if self._reads.reading(at) is not None:
+            raise ConflictError(f"{at} already exists; it was not overwritten")
+        location = self._workspace.at.region
+        if not location:
+            location = text(self._workspace.read("", "reading the workspace"), "location")
+        declared = declared_in(binding)
+        body = endpoint_body(self._workspace.at, location, declared, binding, self._mark)
+        return self._workspace.write("PUT", at.path, f"creating {at}", json=body, once=True)
+
+    def stage(self, binding: Binding, model: Model) -> str:
+        """Make the deployment of the model, or wait for one that another run began."""
+        reading = self._writable(binding)
+        return self._deploy(reading, binding, model)
+
+    def _deploy(
+        self,
+        reading: Reading,
+        binding: Binding,
+        model: Model,
+        then: Callable[[], str] | None = None,
+    ) -> str:
+        name = self._nameaddress_in(binding, model)
+        path, what = f"{address_in(binding.address).path}/deployments/{name}", f"deploying {name}"
+        there = reading.deployments.get(name)
+        if there is not None and not reading.is_ours(name):
+            raise RefusedError(f"{binding.address} has a deployment {name} that others made")
+        if there is not None and state_of(there) == "succeeded":
+            return then() if then else ""
+        if there is not None and state_of(there) in BUSY:
+            notes = objects(objects(there, "properties"), "properties")
+            return self._workspace.watch(path, text(notes, "AzureAsyncOperationUri"), what, then)
+        declared, version = declared_in(binding), model.version
+        assert version is not None
+        self._assets.send_code(declared.folder, declared.digest)
+        of_version = model_id(reading.at, self._mark, binding.recipe, version)
+        body = deployment_body(reading, binding, model, of_version, self._assets.secret)
+        return self._workspace.write("PUT", path, what, then, json=body)
+
+    def switch(self, binding: Binding, model: Model) -> str:
+        """Move all traffic to the deployment of the model."""
+        reading = self._writable(binding)
+        name = self._nameaddress_in(binding, model)
+        return self._move(reading, binding, name)
+
+    def _move(self, reading: Reading, binding: Binding, name: str) -> str:
+        """PUT the endpoint as it was just read, with other traffic."""
+        if name not in reading.deployments or state_of(reading.deployments[name]) != "succeeded":
+            raise ConflictError(f"{binding.address} has no deployment {name} that runs; look again")
+        if reading.serving == name:
+            return ""
+        body = moved(reading.endpoint, {name: 100}, self._now())
+        what = f"moving the traffic of {binding.address} to {name}"
+        return self._workspace.write("PUT", address_in(binding.address).path, what, json=body)
+
+    def take_back(self, binding: Binding, model: Model) -> str:
+        """Move traffic back to what served the model; where it is gone, deploy it again first. A
+        candidate that never had traffic is dropped."""
+        reading = self._writable(binding)
+        previous = self._previous(reading, binding, model)
+        if previous == reading.serving != "":
+            return self._drop(reading, binding)
+        if previous:
+            return self._move(reading, binding, previous)
+        if model.version is None:
+            raise RefusedError(
+                f"{binding.address} has no deployment of {model.ref} any more; deploy it by hand"
+            )
+        name = self._nameaddress_in(binding, model)
+
+        def move() -> str:
+            return self._move(self._writable(binding), binding, name)
+
+        return self._deploy(reading, binding, model, move)
+
+    def _previous(self, reading: Reading, binding: Binding, model: Model) -> str:
+        """The deployment that serves, or served, a model that is to answer again; "" for none."""
+        if model.version is None:
+            name = deployment_in(model.ref)
+            return name if name in reading.deployments else ""
+        ref = self.ref(binding, model)
+        candidate = deployment_in(self._wanted(binding))
+        alike = [n for n in reading.deployments if is_one_model(reading.ref(n), ref)]
+        running = [n for n in alike if state_of(reading.deployments[n]) == "succeeded"]
+        if reading.serving in running and reading.serving != candidate:
+            return reading.serving
+        # With other code it may be the candidate's model as well: then it is the other one.
+        running.sort(key=lambda name: (name == candidate, name != deployment_in(ref)))
+        return running[0] if running else ""
+
+    def _drop(self, reading: Reading, binding: Binding) -> str:
+        candidate = deployment_in(self._wanted(binding))
+        if candidate not in reading.spare:
+            return ""
+        return self._delete_deployment(binding, candidate)
+
+    def retire(self, binding: Binding) -> str:
+        """Delete a candidate that failed; and the previous deployment, where none is kept warm."""
+        reading = self._writable(binding)
+        candidate = deployment_in(self._wanted(binding))
+        if not reading.serving:
+            return self._drop(reading, binding)
+        unneeded = [
+            n for n in reading.spare if n == candidate or not declared_in(binding).keep_warm_s
+        ]
+        return self._delete_deployment(binding, unneeded[0]) if unneeded else ""
+
+    def _delete_deployment(self, binding: Binding, name: str) -> str:
+        path = f"{address_in(binding.address).path}/deployments/{part(name)}"
+        return self._workspace.write("DELETE", path, f"deleting the deployment {name}")
+
+    def update(self, binding: Binding) -> str:
+        """Write tags, then the settings of what serves, then delete what was kept long enough."""
+        reading = self._writable(binding)
+        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+        name, path = reading.serving, address_in(binding.address).path
+        now = dict(live.settings)
+        differing = {n for n, value in binding.settings if now.get(n, "") != value}
+        steps: list[Callable[[], str]] = []
+
+        def following() -> str:
+            return steps.pop(0)() if steps else ""
+
+        def write(method: str, below: str, what: str, body: Any) -> Callable[[], str]:
+            where, words = f"{path}{below}", f"{what} of {binding.address}"
+            return lambda: self._workspace.write(method, where, words, following, json=body)
+
+        tags = retagged(reading, binding)
+        if tags != texts(reading.endpoint, "tags"):
+            body: Mapping[str, Any] = {"tags": tags}
+            steps.append(write("PATCH", "", "changing the tags", body))
+        if name and any(not setting.startswith("tags.") for setting in differing):
+            body = resettled(reading, name, binding)
+            steps.append(write("PUT", f"/deployments/{name}", f"changing {name}", body))
+        if live.overdue:
+            steps.append(lambda: self._delete_deployment(binding, live.overdue))
+        return following()
+
+    def delete(self, address: Address) -> str:
+        """Delete the endpoint, if it carries our mark and all of its deployments do."""
+        reading = self._reads.reading(address)
+        if reading is None:
+            return ""
+        if not reading.owner.is_of(self._mark):
+            raise RefusedError(f"{address}: {NOT_OURS.message}")
+        if foreign := [n for n in reading.deployments if not reading.is_ours(n)]:
+            raise RefusedError(f"{address}: others made the deployment {foreign[0]} of it")
+        return self._workspace.write("DELETE", address_in(address).path, f"deleting {address}")
+
+    def progress(self, operation: str) -> Progress:
+        """How far an operation is; where a deployment failed, with the last lines of its log."""
+        path = self._workspace.path_of(operation)
+        found = self._workspace.progress(operation)
+        endpoint, deployed, name = path.partition("/deployments/")
+        if found.state is not OperationState.FAILED or not deployed:
+            return found
+        return replace(found, words=found.words + self._scoring.log_of(endpoint, name))
+
+    def _writable(self, binding: Binding) -> Reading:
+        """What is there now, if it may be written and its traffic is as this run saw it last."""
+        before = self._reads.seen.get(binding.address.key)
+        reading = self._reads.reading(binding.address)
+        if reading is None:
+            raise RefusedError(f"{binding.address} is gone; plan again")
+        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+        if live.refusal is not None:
+            raise RefusedError(f"{binding.address}: {live.refusal.message}")
+        if before is not None and before.traffic != reading.traffic:
+            raise ConflictError(f"the traffic of {binding.address} was changed meanwhile")
+        return reading
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def score(self, binding: Binding, *, staged: bool = False) -> Answer:
+        """What the endpoint answers, or the staged deployment, which a header names."""
+        assert binding.probe is not None
+        at, declared = address_in(binding.address), declared_in(binding)
+        candidate = deployment_in(self._wanted(binding)) if staged else ""
+        reading = self._reads.seen.get(at.key) or self._reads.reading(at)
+        if reading is None:
+            raise NotFoundError(f"{at} is gone")
+        refs = {name: reading.ref(name).url for name in reading.deployments}
+        return self._scoring.score(at, declared, binding.probe, candidate, refs)
+
+
+def key_prefix(environment: Environment) -> str:
+    """What the keys of all endpoints of the workspace begin with."""
+    at = azureml_of(environment)
+    return keys_of(at.subscription, at.resource_group, at.workspace)

@@ -1,0 +1,122 @@
+"""What is read of endpoints: one and its deployments, all of them by a list, and an export of one.
+
+Nothing is missing because of one 404: the list must agree.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+from reconciler.model import Live, Witness
+from reconciler.platforms.arm import CloudName
+from reconciler.platforms.arm_marks import tagged
+from reconciler.platforms.azureml.connection import AzureMl
+from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
+from reconciler.platforms.azureml.endpoint_state import Reading, live_of
+from reconciler.platforms.azureml.ids import model_id, ref_of
+from reconciler.platforms.members import objects, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.model import Address, Binding, ModelRef, Version
+    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.soon import Soon
+
+SCHEMA = "reconciler/onlineEndpoint/v1"
+
+
+class Reads:
+    """Readings of the endpoints of one workspace; `seen` are the last ones, by address."""
+
+    def __init__(self, workspace: Workspace, mark: str) -> None:
+        self._workspace = workspace
+        self._mark = mark
+        self._listed: Callable[[], dict[str, dict[str, Any]]] | None = None
+        self.seen: dict[str, Reading] = {}
+
+    def surveyed(self, soon: Soon) -> Reads:
+        """The same with one list of all endpoints, begun now."""
+        surveyed = copy.copy(self)
+        surveyed._listed = soon(self.endpoints)
+        return surveyed
+
+    def reading(self, address: Address) -> Reading | None:
+        """The endpoint with its deployments; None where the service and its list say that there is
+        none."""
+        at, what = address_in(address), f"reading {address}"
+        endpoint = self._listed().get(at.name.lower()) if self._listed else None
+        if endpoint is None:
+            endpoint = self._workspace.find(at.path, what)
+        if endpoint is None and at.name.lower() in (self._listed or self.endpoints)():
+            endpoint = self._workspace.find(at.path, what)  # it may have been made in between
+            if endpoint is None:
+                raise UnreadableError(f"{what}: it is not there, and the list shows it; plan again")
+        if endpoint is None:
+            self.seen.pop(at.key, None)
+            return None
+        found = {}
+        for item in self._workspace.list(f"{at.path}/deployments", f"{what}: its deployments"):
+            if not (name := text(item, "name")):
+                raise UnreadableError(f"{what}: a deployment came without a name")
+            found[name.lower()] = item
+        reading = Reading(self._workspace.at, endpoint, found, self._mark)
+        self.seen[at.key] = reading
+        return reading
+
+    def endpoints(self) -> dict[str, dict[str, Any]]:
+        what = f"listing the endpoints of {self._workspace.at.workspace}"
+        found = {}
+        for item in self._workspace.list("/onlineEndpoints", what):
+            if not (name := text(item, "name")):
+                raise UnreadableError(f"{what}: an endpoint came without a name")
+            found[name.lower()] = item
+        return found
+
+
+def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
+    """What an exported endpoint says; UnreadableError if it is none."""
+    endpoint, deployments = document.get("endpoint"), document.get("deployments")
+    if document.get("schema") != SCHEMA or not isinstance(endpoint, dict):
+        raise UnreadableError(f"it is no export of {binding.address}")
+    if text(endpoint, "name").lower() != address_in(binding.address).name.lower():
+        raise UnreadableError(f"it is the export of {text(endpoint, 'name')}")
+    if not isinstance(deployments, list) or not all(isinstance(d, dict) for d in deployments):
+        raise UnreadableError(f"the export of {binding.address} shows no deployments")
+    where = address_in(binding.address)
+    at = AzureMl(CloudName.AZURE, where.subscription, where.resource_group, where.workspace)
+    mark = tagged(texts(endpoint, "tags")).environment
+    found = {text(each, "name").lower(): each for each in deployments}
+    reading = Reading(at, endpoint, found, mark)
+    wanted = ref_in(at, mark, binding, binding.version)
+    live = live_of(reading, wanted, declared_in(binding), reading.switched_at)
+    return replace(live, witness=Witness.EXPORT)
+
+
+def ref_in(at: AzureMl, mark: str, binding: Binding, version: Version) -> ModelRef:
+    """The deployment that a version has, or will have, with what is declared beside it."""
+    found = model_id(at, mark, binding.recipe, version)
+    return ref_of(at, found, declared_in(binding).name_for(found))
+
+
+def blanked(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """A deployment without the values of its variables."""
+    properties = dict(objects(deployment, "properties"))
+    variables = objects(properties, "environmentVariables")
+    properties["environmentVariables"] = dict.fromkeys(variables, "")
+    return {**deployment, "properties": properties}
+
+
+def address_in(address: Address) -> EndpointAddress:
+    """The address of an endpoint, as what it is."""
+    assert isinstance(address, EndpointAddress)
+    return address
+
+
+def declared_in(binding: Binding) -> Deployed:
+    """What a binding declares of deployments."""
+    assert isinstance(binding.part, Deployed)
+    return binding.part

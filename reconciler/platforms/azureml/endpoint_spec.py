@@ -1,0 +1,208 @@
+"""The spec of an OnlineEndpoint: as values, what people approve of it, and what is wrong with it.
+
+A deployment cannot change its machine, its code or its model, so what is fixed with it is part of
+its name: another value is another deployment, which is staged and proved like another version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ConfigurationError
+from reconciler.model import Address, canonical_json
+from reconciler.platforms.azureml.connection import azureml_of
+from reconciler.platforms.code import digest_seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+
+    from reconciler.errors import Problem
+    from reconciler.model import Environment, SecretName
+    from reconciler.platforms.platform import Block
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_ISO = re.compile(
+    r"P(?:(?P<d>[\d.]+)D)?(?:T(?:(?P<h>[\d.]+)H)?(?:(?P<m>[\d.]+)M)?(?:(?P<s>[\d.]+)S)?)?"
+)
+DURATIONS = ("timeout", "queueWait", "initialDelay", "period")
+FIXED = ("instanceType", "code", "environment")  # settings that are written with a new deployment
+
+
+@dataclass(frozen=True)
+class EndpointAddress(Address):
+    """An online endpoint of a workspace; `uri` is what its references begin with."""
+
+    subscription: str
+    resource_group: str
+    workspace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`onlineEndpoints/prod/fraud`, with the workspace."""
+        return f"onlineEndpoints/{self.workspace}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """It with subscription and group; names differ in more than their case."""
+        return f"{keys_of(self.subscription, self.resource_group, self.workspace)}{self.name}"
+
+    @property
+    def path(self) -> str:
+        """The path below the workspace."""
+        return f"/onlineEndpoints/{self.name}"
+
+
+def keys_of(subscription: str, resource_group: str, workspace: str) -> str:
+    """What the keys of all endpoints of a workspace begin with."""
+    return f"onlineEndpoints/{subscription}/{resource_group}/{workspace}/".lower()
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What the spec declares of deployments besides model and settings.
+
+    `folder` and `digest` are of the code, "" where the model needs none. `variables` pair a name
+    with a text, or with the name of a secret.
+    """
+
+    auth_mode: str
+    instance_type: str
+    environment: str = ""
+    folder: str = ""
+    digest: str = ""
+    script: str = ""
+    variables: tuple[tuple[str, str | SecretName], ...] = ()
+    model_type: str = "custom_model"
+    keep_warm_s: float = 0.0
+    instances: int = 1
+    answer: str = ""
+    names: str = ""
+    protect: bool = False
+
+    @cached_property
+    def fixed(self) -> str:
+        """The text of what makes another deployment where it changes; no secret is in it."""
+        variables = [
+            [name, value if isinstance(value, str) else f"env:{value.variable}"]
+            for name, value in self.variables
+        ]
+        code = [self.digest, self.script]
+        return canonical_json([self.instance_type, self.environment, code, variables])
+
+    def name_for(self, model: str) -> str:
+        """The name of the deployment that serves a model, by its id: at most 32 characters."""
+        digest = hashlib.sha256(f"{model.casefold()}\n{self.fixed}".encode()).hexdigest()
+        return f"rc-{digest[:16]}"
+
+
+def address(spec: Mapping[str, Any], environment: Environment) -> EndpointAddress:
+    """The address that a binding's spec names."""
+    at = azureml_of(environment)
+    return EndpointAddress(at.subscription, at.resource_group, at.workspace, spec["endpoint"])
+
+
+def deployed_of(block: Block) -> Deployed:
+    """What the spec declares of deployments."""
+    spec = block.data
+    verify = spec.get("verify", {})
+    return Deployed(
+        auth_mode=spec.get("authMode", "Key"),
+        instance_type=spec["instanceType"],
+        environment=spec.get("environment", ""),
+        folder=str(_folder(block)) if "code" in spec else "",
+        digest=digest_seen(_folder(block)) if "code" in spec else "",
+        script=spec.get("script", "score.py") if "code" in spec else "",
+        variables=tuple(sorted(_variables(block))),
+        keep_warm_s=seconds(spec.get("keepWarm", "0s")),
+        instances=spec.get("instances", 1),
+        answer=verify.get("answer", ""),
+        names=verify.get("model", ""),
+        protect=spec.get("protect", False),
+    )
+
+
+def _variables(block: Block) -> Iterator[tuple[str, str | SecretName]]:
+    for name, value in block.data.get("variables", {}).items():
+        is_secret = value.startswith("env:")
+        yield name, block.secret("variables", name) if is_secret else value
+
+
+def settings_of(block: Block, written: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings that the spec owns, as the service will show them."""
+    spec, deployed = block.data, deployed_of(block)
+    owned = {name: canonical(name, value) for name, value in written.items()}
+    owned["instanceType"] = deployed.instance_type
+    if "instances" in spec:
+        owned["instances"] = str(spec["instances"])
+    if deployed.digest:
+        owned["code"] = deployed.digest[:12]
+    if deployed.environment:
+        owned["environment"] = deployed.environment
+    return owned
+
+
+def canonical(name: str, value: str) -> str:
+    """A setting in one spelling: `1m` and `60s` are the same."""
+    group, _, last = name.rpartition(".")
+    return f"{seconds(value):g}s" if last in DURATIONS and group != "tags" else value
+
+
+def seconds(text: str) -> float:
+    """A duration as git writes it, `90s` or `1m`."""
+    return float(text[:-1]) * _UNITS[text[-1]]
+
+
+def seconds_of(iso: str) -> str:
+    """A duration as the service writes it, `PT1M30S`, in seconds: `90s`; else as it is."""
+    found = _ISO.fullmatch(iso)
+    if found is None or iso in ("P", "PT"):
+        return iso
+    return f"{sum(float(v) * _UNITS[u] for u, v in found.groupdict().items() if v):g}s"
+
+
+def iso_of(text: str) -> str:
+    """A duration as the service takes it."""
+    return f"PT{seconds(text):g}S"
+
+
+def terms_of(block: Block) -> Mapping[str, str]:
+    """What people approve of a new deployment, and of its proof. Settings are shown by the plan."""
+    spec = block.data
+    verify = spec.get("verify", {})
+    terms = {
+        "how its callers sign in": spec.get("authMode", "Key"),
+        "the script": spec.get("script", "score.py") if "code" in spec else "",
+        "its variables": ", ".join(
+            f"{name}={value}" for name, value in sorted(spec.get("variables", {}).items())
+        ),
+        "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
+        "keepWarm": spec.get("keepWarm", ""),
+    }
+    return {name: term for name, term in terms.items() if term}
+
+
+def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
+    """What could only fail in the workspace."""
+    spec = block.data
+    if "code" in spec:
+        try:
+            digest_seen(_folder(block))
+            script = spec.get("script", "score.py")
+            if not (_folder(block) / script).is_file():
+                yield block.problem(f"{spec['code']} has no {script}; add it", "code")
+        except ConfigurationError as exc:
+            yield block.problem(exc.message, "code")
+        if "environment" not in spec:
+            why = '"environment" is missing, in which the code runs: NAME:VERSION'
+            yield block.problem(why)
+    elif "script" in spec:
+        yield block.problem("there is no code that it could be in; add code", "script")
+
+
+def _folder(block: Block) -> Any:
+    return (block.folder / block.data["code"]).resolve()

@@ -1,0 +1,239 @@
+"""Pure: what an endpoint and its deployments say, as the engine understands it.
+
+What answers is the one deployment that has all of the traffic. While traffic is shared, or none has
+any, no model is said to serve. The service fills in what nobody wrote (probes, limits, variables),
+so only what the binding owns is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+from reconciler.model import Health, HealthCode, Live, ModelRef, Reason, Refusal
+from reconciler.platforms.arm_marks import Mark, tagged
+from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, seconds_of
+from reconciler.platforms.azureml.ids import ref_of, short_id
+from reconciler.platforms.azureml.workspace import BUSY, state_of
+from reconciler.platforms.members import member, objects, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.platforms.azureml.connection import AzureMl
+
+SWITCHED = "reconciler-switched"  # the tag that says when traffic was moved, in seconds
+_CODES = "/codes/rc-"  # how the code asset of a deployment of ours begins
+# Our names of settings by those of the service.
+LIMITS = {
+    "requestTimeout": "requests.timeout",
+    "maxConcurrentRequestsPerInstance": "requests.concurrent",
+    "maxQueueWait": "requests.queueWait",
+}
+_PROBE = {
+    "initialDelay": "initialDelay",
+    "period": "period",
+    "timeout": "timeout",
+    "successThreshold": "successes",
+    "failureThreshold": "failures",
+}
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "requestSettings": LIMITS,
+    "livenessProbe": {wire: f"liveness.{ours}" for wire, ours in _PROBE.items()},
+    "readinessProbe": {wire: f"readiness.{ours}" for wire, ours in _PROBE.items()},
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An endpoint and its deployments by name, as they were read; `mark` is the environment's."""
+
+    at: AzureMl
+    endpoint: Mapping[str, Any]
+    deployments: Mapping[str, Mapping[str, Any]]
+    mark: str
+
+    @cached_property
+    def owner(self) -> Mark:
+        """Which environment the endpoint belongs to."""
+        return tagged(texts(self.endpoint, "tags"))
+
+    @cached_property
+    def traffic(self) -> dict[str, int]:
+        """The percentage of each deployment that has any."""
+        return shares(self.endpoint, "traffic")
+
+    @property
+    def serving(self) -> str:
+        """The deployment that has all of the traffic, or ""."""
+        return next((name for name, share in self.traffic.items() if share == 100), "")
+
+    def model_of(self, name: str) -> str:
+        """The id of the model of a deployment."""
+        return text(objects(self.deployments[name], "properties"), "model")
+
+    def ref(self, name: str) -> ModelRef:
+        """The reference of a deployment that is there."""
+        return ref_of(self.at, self.model_of(name), name)
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a deployment carries this environment's mark."""
+        return tagged(texts(self.deployments[name], "tags")).is_of(self.mark)
+
+    @property
+    def spare(self) -> list[str]:
+        """Our deployments that nobody needs: without traffic, mirrored or not."""
+        busy = {*self.traffic, *shares(self.endpoint, "mirrorTraffic")}
+        gone = (name for name, each in self.deployments.items() if state_of(each) == "deleting")
+        needed = busy.union(gone)
+        return [n for n in self.deployments if n not in needed and self.is_ours(n)]
+
+    @property
+    def switched_at(self) -> float:
+        """When traffic was moved last, in seconds since the epoch; 0.0 where nobody noted it."""
+        noted = texts(self.endpoint, "tags").get(SWITCHED, "")
+        return float(noted) if noted.isdecimal() else 0.0
+
+
+def shares(endpoint: Mapping[str, Any], name: str) -> dict[str, int]:
+    """The shares of traffic that are not 0, by the names of deployments in lower case."""
+    found = {}
+    for deployment, share in objects(objects(endpoint, "properties"), name).items():
+        if isinstance(share, bool) or not isinstance(share, int) or not 0 <= share <= 100:
+            raise UnreadableError(f"the {name} of {deployment} is {share!r}, not 0 to 100")
+        if share:
+            found[deployment.lower()] = share
+    return found
+
+
+def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) -> Live:
+    """What the engine wants to know; `wanted` is how the declared version is referred to."""
+    name = wanted.url.rpartition("/")[2]
+    serving = reading.serving
+    if serving and serving not in reading.deployments:
+        raise UnreadableError(f"all traffic goes to {serving}, which the list does not show")
+    served = reading.ref(serving) if serving else None
+    candidate = reading.deployments.get(name)
+    ready = candidate is not None and state_of(candidate) == "succeeded"
+    staged = ready and name != serving and reading.ref(name) == wanted
+    previous = [n for n in reading.spare if n != name]
+    ours = reading.owner.is_of(reading.mark)
+    shown = ", ".join(f"{n} {share} %" for n, share in sorted(reading.traffic.items()))
+    foreign = [n for n in reading.deployments if not reading.is_ours(n)]
+    return Live(
+        _health(reading),
+        served,
+        staged=wanted if staged else None,
+        retired=reading.ref(previous[0]) if previous else None,
+        model_text="" if serving else shown or "no deployment has traffic",
+        refusal=_refusal(reading, deployed, name),
+        warnings=_costs(reading, deployed, name),
+        place=reading.at.path.lower() + text(reading.endpoint, "name").lower(),
+        settings=_settings(reading, serving or name),
+        ours=ours,
+        protected=reading.owner.protected,
+        keep=_keep(foreign) if ours else NOT_OURS,
+        overdue=_overdue(reading, previous, deployed, now),
+    )
+
+
+NOT_OURS = Refusal(Reason.NOT_OWNED, "the endpoint does not carry this environment's mark")
+
+
+def _keep(foreign: list[str]) -> Refusal | None:
+    if not foreign:
+        return None
+    why = f"others made the deployment {foreign[0]} of it; delete that first"
+    return Refusal(Reason.NOT_OWNED, why)
+
+
+def _health(reading: Reading) -> Health:
+    state = state_of(reading.endpoint)
+    if state in BUSY:
+        return Health(HealthCode.PROGRESSING, f"the endpoint is {state}")
+    for name, deployment in reading.deployments.items():
+        if state_of(deployment) in BUSY - {"deleting"}:
+            return Health(HealthCode.PROGRESSING, f"{name} is {state_of(deployment)}")
+    serving = reading.deployments.get(reading.serving)
+    if state == "failed" or (serving is not None and state_of(serving) == "failed"):
+        return Health(HealthCode.DEGRADED, "its last change failed")
+    return Health(HealthCode.HEALTHY)
+
+
+def _refusal(reading: Reading, deployed: Deployed, name: str) -> Refusal | None:
+    properties, owner = objects(reading.endpoint, "properties"), reading.owner
+    if owner.environment and not owner.is_of(reading.mark):
+        why = (
+            f"the endpoint belongs to the environment {owner.environment}; delete it there, or "
+            "take another name"
+        )
+        return Refusal(Reason.NOT_OWNED, why)
+    kind = text(reading.endpoint, "kind") or "Managed"
+    if kind.casefold() != "managed":
+        why = f"it is of the kind {kind}; only managed endpoints are changed"
+        return Refusal(Reason.REFUSED, why)
+    mode = text(properties, "authMode")
+    if mode.casefold() != deployed.auth_mode.casefold():
+        why = (
+            f"its callers sign in by {mode}, which cannot be changed; write authMode: {mode}, or "
+            "take another name"
+        )
+        return Refusal(Reason.REFUSED, why)
+    region = text(reading.endpoint, "location").replace(" ", "").lower()
+    if reading.at.region and region and region != reading.at.region:
+        why = f"it is in {region}, and azureml.region is {reading.at.region}; correct that"
+        return Refusal(Reason.REFUSED, why)
+    if (total := sum(reading.traffic.values())) not in (0, 100):
+        return Refusal(Reason.REFUSED, f"its traffic adds up to {total} %, not to 100; mend it")
+    if name in reading.deployments and not reading.is_ours(name):
+        why = f"it has a deployment {name} that others made; delete that"
+        return Refusal(Reason.NOT_OWNED, why)
+    return None
+
+
+def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
+    """What a swap costs while two deployments run."""
+    if reading.serving in ("", name):
+        return ()
+    sku = objects(reading.deployments[reading.serving], "sku")
+    kept = member(sku, "capacity") or 1
+    properties = objects(reading.deployments[reading.serving], "properties")
+    how_long = f"for {deployed.keep_warm_s / 3600:g} h after" if deployed.keep_warm_s else "until"
+    return (
+        f"a new deployment of {deployed.instances} × {deployed.instance_type} starts beside the "
+        f"one that serves, whose {kept} × {text(properties, 'instanceType')} are paid for and "
+        f"count as quota {how_long} the proof",
+    )
+
+
+def _overdue(reading: Reading, previous: list[str], deployed: Deployed, now: float) -> str:
+    """The deployment whose time is over, or ""; a failed one is of no use to anybody."""
+    if not previous or not reading.serving:
+        return ""
+    over = now - reading.switched_at >= deployed.keep_warm_s
+    failed = (n for n in previous if state_of(reading.deployments[n]) == "failed")
+    return previous[0] if over else next(failed, "")
+
+
+def _settings(reading: Reading, name: str) -> tuple[tuple[str, str], ...]:
+    tags = texts(reading.endpoint, "tags")
+    found = {f"tags.{tag}": value for tag, value in tags.items()}
+    if name in reading.deployments:
+        deployment = reading.deployments[name]
+        properties = objects(deployment, "properties")
+        found["instances"] = str(member(objects(deployment, "sku"), "capacity") or "")
+        found["instanceType"] = text(properties, "instanceType")
+        found["environment"] = short_id(reading.at, text(properties, "environmentId"))
+        code = text(objects(properties, "codeConfiguration"), "codeId")
+        _, ours, digest = code.partition(_CODES)
+        found["code"] = digest[:12] if ours else code
+        for group, names in GROUPS.items():
+            of_group = objects(properties, group)
+            for wire, setting in names.items():
+                value = member(of_group, wire)
+                shown = "" if value is None else str(value)
+                is_time = setting.rpartition(".")[2] in DURATIONS
+                found[setting] = seconds_of(shown) if is_time else shown
+    return tuple(sorted((setting, value) for setting, value in found.items() if value))

@@ -1,0 +1,102 @@
+"""Pure: what the workspace calls models, and how the program refers to them.
+
+A reference is that of a deployment: the model and the deployment that serves it. So a change of
+what is fixed with a deployment is seen as a change of the reference, and is staged and proved.
+
+    azureml://SUBSCRIPTION/group/workspace/models/fraud/versions/7/deployments/rc-0123456789abcdef
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler.model import ModelRef
+
+if TYPE_CHECKING:
+    from reconciler.model import Recipe, Version
+    from reconciler.platforms.azureml.connection import AzureMl
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_ASSET = re.compile(
+    r"(?:azureml:)?(?P<before>/.*?/workspaces/[^/]+|//registries/[^/]+|)"
+    r"/(?P<kind>models|environments|codes)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)",
+    re.IGNORECASE,
+)
+_SHORT = re.compile(r"(?:azureml:)?(?P<name>[^/:]+):(?P<version>[^/:]+)")
+_DEPLOYMENTS = "/deployments/"
+
+
+def registered_in(recipe: Recipe) -> str:
+    """The registered model of this platform that versions of a recipe are of, or ""."""
+    if (recipe.engine, recipe.place) != ("registry", "azureml"):
+        return ""
+    return dict(recipe.how)["name"]
+
+
+def label_of(version: Version, mark: str) -> str:
+    """What a version that was made elsewhere is called in the workspace: `2026-11-1a2b3c4d`.
+
+    The digits tell environments apart whose versions have one name, and versions whose names are
+    spelled with what the workspace does not take.
+    """
+    digest = hashlib.sha256(f"{mark.casefold()}\n{version.folder}".encode()).hexdigest()[:8]
+    return f"{spelled(version.version)[:200]}-{digest}"
+
+
+def spelled(name: str) -> str:
+    """A name with letters, digits, dashes and underscores only, as assets have it."""
+    return _NOT_IN_A_NAME.sub("-", name).strip("-_")[:240] or "model"
+
+
+def asset_id(at: AzureMl, kind: str, name: str, version: str) -> str:
+    """The ARM id of a version of an asset of the workspace."""
+    return f"{at.path}/{kind}/{quote(name, safe='')}/versions/{quote(version, safe='')}"
+
+
+def whole_id(at: AzureMl, kind: str, written: str) -> str:
+    """The id of an asset that people write as `NAME:VERSION`; any other as it is."""
+    found = _SHORT.fullmatch(written)
+    return asset_id(at, kind, found["name"], found["version"]) if found else written
+
+
+def short_id(at: AzureMl, found: str) -> str:
+    """An id as people write it: `NAME:VERSION` where it is of this workspace, else as it is."""
+    asset = _ASSET.fullmatch(found)
+    if asset and asset["before"].casefold() in ("", at.path.casefold()):
+        return f"{asset['name']}:{asset['version']}"
+    short = _SHORT.fullmatch(found)
+    return f"{short['name']}:{short['version']}" if short else found
+
+
+def model_id(at: AzureMl, mark: str, recipe: Recipe, version: Version) -> str:
+    """The id of a version in the workspace: registered there, or as this environment does that."""
+    name = registered_in(recipe)
+    if name:
+        return asset_id(at, "models", name, version.version)
+    return asset_id(at, "models", spelled(version.model), label_of(version, mark))
+
+
+def ref_of(at: AzureMl, model: str, deployment: str) -> ModelRef:
+    """The reference of a deployment that serves a model, by the id of that."""
+    below = f"{_DEPLOYMENTS}{deployment.lower()}"
+    short = _SHORT.fullmatch(short_id(at, model))
+    if short:
+        name, version = (quote(short[each].lower(), safe="") for each in ("name", "version"))
+        return ModelRef(f"{at.uri}/models/{name}/versions/{version}{below}")
+    text = model.lower().removeprefix("azureml:").lstrip("/")
+    return ModelRef(f"azureml://{quote(text, safe='/')}{below}")
+
+
+def deployment_in(ref: ModelRef) -> str:
+    """The deployment that a reference names, "" where it is no reference of a deployment."""
+    _, found, name = ref.url.rpartition(_DEPLOYMENTS)
+    return name if found and ref.url.startswith("azureml://") else ""
+
+
+def is_one_model(first: ModelRef, second: ModelRef) -> bool:
+    """Whether two references name one model, whichever deployment serves it."""
+    model, found, _ = first.url.rpartition(_DEPLOYMENTS)
+    return first == second or (bool(found) and model == second.url.rpartition(_DEPLOYMENTS)[0])

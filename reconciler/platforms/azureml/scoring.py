@@ -1,0 +1,138 @@
+"""Asking an endpoint, or one of its deployments, which a header names.
+
+The keys of an endpoint are asked for when they are needed, go to its own host alone, and are shown
+nowhere. Keys seldom change: a known one that does not open is asked for again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError, WireError
+from reconciler.http.credentials import Bearer
+from reconciler.http.response import one_line
+from reconciler.platforms.answers import score_of
+from reconciler.platforms.arm import hearing
+from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.members import objects, text
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.http.asking import Credential
+    from reconciler.http.client import Http
+    from reconciler.http.origins import Origins
+    from reconciler.http.urls import Origin
+    from reconciler.model import Probe
+    from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
+    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.platforms.contract import Answer
+
+ML_SCOPE = "https://ml.azure.com/.default"
+DEPLOYMENT = "azureml-model-deployment"
+_HOSTS = re.compile(r"[a-z0-9-]+\.[a-z0-9]+\.inference\.ml\.azure\.com")
+_SHOWN_LINES, _SHOWN_CHARACTERS = 10, 600
+Door = tuple[str, "Credential"]
+
+
+class Scoring:
+    """Where the endpoints of a workspace are asked, and what opens them.
+
+    `token` signs in for the scope of Azure ML, where callers sign in by Entra.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        workspace: Workspace,
+        token: Callable[[str, Origins], Credential],
+        bound: frozenset[Origin] = frozenset(),
+    ) -> None:
+        self._http = http
+        self._workspace = workspace
+        self._token = token
+        self._origins = hearing("a key of an endpoint", workspace.emulator, _HOSTS).also(bound)
+        self._known: dict[str, Door] = {}
+
+    def score(
+        self,
+        at: EndpointAddress,
+        declared: Deployed,
+        probe: Probe,
+        candidate: str,
+        refs: Mapping[str, str],
+    ) -> Answer:
+        """The answer of the deployment that has the traffic, or of the `candidate`, by its name.
+
+        `refs` say how deployments are referred to: the service names the one that answered.
+        """
+        if (door := self._known.pop(at.key, None)) is not None:
+            with contextlib.suppress(UnauthorizedError, NotFoundError):
+                answer = self._asked(at, door, declared, probe, candidate, refs)
+                self._known[at.key] = door
+                return answer
+        door = self._door(at)
+        answer = self._asked(at, door, declared, probe, candidate, refs)
+        self._known[at.key] = door
+        return answer
+
+    def _asked(
+        self,
+        at: EndpointAddress,
+        door: Door,
+        declared: Deployed,
+        probe: Probe,
+        candidate: str,
+        refs: Mapping[str, str],
+    ) -> Answer:
+        headers = {DEPLOYMENT: candidate} if candidate else {}
+        try:
+            answer = self._http.request(
+                *("POST", door[0]),
+                credential=door[1],
+                json=parse_json(probe.request),
+                headers=headers,
+                what=f"scoring the probe at {at}",
+            )
+        except WireError as exc:
+            if exc.status == 424 and candidate:
+                exc.args = (f"{exc.message}{self.log_of(at.path, candidate)}",)
+            raise
+        named = answer.headers.get(DEPLOYMENT, "").lower()
+        found = score_of(answer.json(), declared.answer, declared.names, probe)
+        return replace(found, model=refs.get(named, named)) if named else found
+
+    def _door(self, at: EndpointAddress) -> Door:
+        """The scoring URL and what opens it, as the service tells them now."""
+        what = f"reading the keys of {at}"
+        properties = objects(self._workspace.read(at.path, what), "properties")
+        url = text(properties, "scoringUri")
+        if not url:
+            raise UnreadableError(f"{at} has no scoringUri yet")
+        mode = text(properties, "authMode").casefold()
+        if mode == "aadtoken":
+            return url, self._token(ML_SCOPE, self._origins)
+        question, answer = ("token", "accessToken") if mode == "amltoken" else _KEY
+        secret = text(self._workspace.post(f"{at.path}/{question}", what), answer)
+        if not secret:
+            raise UnreadableError(f"{what}: the answer holds none")
+        return url, Bearer(secret, self._origins)
+
+    def log_of(self, endpoint: str, deployment: str) -> str:
+        """`; its last lines: …` of the container of a deployment; "" where nobody shows them."""
+        path = f"{endpoint}/deployments/{part(deployment)}/getLogs"
+        asked: dict[str, Any] = {"containerType": "InferenceServer", "tail": 100}
+        with contextlib.suppress(WireError):  # of a container that never began
+            content = self._workspace.post(path, f"reading the log of {deployment}", asked)
+            lines = [line for line in text(content, "content").splitlines() if line.strip()]
+            shown = one_line(" | ".join(lines[-_SHOWN_LINES:]), 4 * _SHOWN_CHARACTERS)
+            if shown:
+                return f"; its last lines: {shown[-_SHOWN_CHARACTERS:]}"
+        return ""
+
+
+_KEY = ("listKeys", "primaryKey")

@@ -1,0 +1,207 @@
+"""One workspace, as its part of ARM answers: reads, lists, writes, and operations of minutes.
+
+What was recorded of the service, and what follows for a client:
+
+* A write answers at once and goes on for minutes. `Azure-AsyncOperation` says where it is asked
+  for, or `Location` after a PATCH or DELETE, whose body is `null`. The `Location` of a PUT is the
+  resource itself. These URLs are signed, longer than 4 kB, and may lead to a host of the region:
+  they are followed as they were handed out, to hosts of ARM only, and never shown.
+* An operation that ended well proves nothing yet: the resource is read again.
+* No resource has an ETag, so two writers are kept apart by the environment's lock, by a look just
+  before each write, and by the service, which answers 409 while anything runs on an endpoint.
+* Ids come back in another case, and the last page of a list has no `nextLink`.
+
+An operation is known to the engine by a name of ours, in which nothing is secret. Some have a
+sequel, such as a deletion that must wait for a change: `then` begins it, and the name goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Unpack
+from urllib.parse import quote
+
+from reconciler.errors import NotFoundError, UnreadableError
+from reconciler.http.credentials import AccessToken
+from reconciler.http.urls import named, path_part
+from reconciler.platforms.arm import arm_origins, operation_state, read_list
+from reconciler.platforms.azure import ARM_URL
+from reconciler.platforms.contract import DONE, OperationState, Progress
+from reconciler.platforms.members import check_is_of, objects, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.http.asking import Credential, Sending
+    from reconciler.http.client import Http
+    from reconciler.http.response import Response
+    from reconciler.platforms.azureml.connection import AzureMl
+
+API_VERSION = "2024-04-01"
+STARTED = (200, 201, 202, 204)
+ABSENT = frozenset({"notfound", "resourcenotfound", "usererror"})  # codes of its own 404
+BUSY = frozenset({"creating", "updating", "scaling", "deleting"})
+_POLLED = "Azure-AsyncOperation"
+
+
+@dataclass
+class _Operation:
+    """A write that goes on: where it is asked for, "" where only the resource tells."""
+
+    url: str
+    path: str
+    then: Callable[[], str] | None = None
+
+
+class Workspace:
+    """The resources of one workspace, by their paths below it: `/onlineEndpoints/fraud`.
+
+    `emulator` is the base URL of what stands in for Azure, "" where nothing does.
+    """
+
+    def __init__(self, http: Http, at: AzureMl, token: Credential, emulator: str = "") -> None:
+        self.at = at
+        self.emulator = emulator
+        self._http = http
+        self._token = token
+        self._origins = arm_origins(emulator)
+        self._operations: dict[str, _Operation] = {}
+        self._numbers = itertools.count(1)
+        if isinstance(token, AccessToken):
+            token.check()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def find(self, path: str, what: str) -> dict[str, Any] | None:
+        """A resource; None where the service says that it is not there.
+
+        A 404 without the service's own code, of a proxy, says nothing; nor does one of a workspace
+        or a group that is gone.
+        """
+        try:
+            answer = self._ask("GET", path, what)
+        except NotFoundError as exc:
+            if exc.code.casefold() in ABSENT:
+                return None
+            raise UnreadableError(exc.message, status=exc.status, code=exc.code) from exc
+        return self._checked(answer, path)
+
+    def read(self, path: str, what: str) -> dict[str, Any]:
+        """A resource that must be there."""
+        return self._checked(self._ask("GET", path, what), path)
+
+    def list(self, path: str, what: str, **only: str) -> list[dict[str, Any]]:
+        """Every item of a list, or those that a filter lets through; WireError unless all of it was
+        read."""
+        more = "".join(f"&{name}={quote(value, safe='')}" for name, value in only.items())
+        return read_list(self._http, self._token, self._url(path) + more, what)
+
+    def post(self, path: str, what: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What a question that is asked by POST is answered: keys, tokens, logs."""
+        return self._ask("POST", path, what, json=body or {}).json_object()
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        then: Callable[[], str] | None = None,
+        **sending: Unpack[Sending],
+    ) -> str:
+        """The name of the operation that a write began; "" where it has ended."""
+        answer = self._ask(method, path, what, expect=STARTED, **sending)
+        url = answer.headers.get(_POLLED, "")
+        if not url and answer.status == 202:
+            url = answer.headers.get("Location", "")
+        if not url and answer.status in (200, 204) and method == "DELETE":
+            return then() if then else ""
+        return self.watch(path, url, what, then)
+
+    def watch(self, path: str, url: str, what: str, then: Callable[[], str] | None = None) -> str:
+        """The name of an operation of a resource, also of one that another run began."""
+        name = f"{what} ({next(self._numbers)})"
+        self._operations[name] = _Operation(url, path, then)
+        return name
+
+    def path_of(self, name: str) -> str:
+        """The resource that an operation changes, "" of one that has ended."""
+        return self._operations[name].path if name in self._operations else ""
+
+    def progress(self, name: str) -> Progress:
+        """How far an operation is; where its sequel begins, it is still running."""
+        operation = self._operations.get(name)
+        if operation is None:  # ended, or of another run: what is read says how far it is
+            return DONE
+        found = self._polled(operation, name)
+        if found.state is OperationState.RUNNING:
+            return found
+        del self._operations[name]
+        if found.state is OperationState.DONE and operation.then is not None:
+            following = operation.then()
+            if following:
+                self._operations[name] = self._operations.pop(following)
+                return Progress(OperationState.RUNNING, following)
+        return found
+
+    def _polled(self, operation: _Operation, name: str) -> Progress:
+        what = f"asking how far it is with {name}"
+        if not operation.url:
+            return self._by_resource(operation.path, what)
+        if operation.url not in self._origins:
+            raise UnreadableError(
+                f"{name} was accepted, but its operation is said to be at {named(operation.url)}, "
+                "which must not get a token of Azure Resource Manager; plan again: the resource "
+                "itself shows how it ended"
+            )
+        accepted = (200, 202, 204)
+        try:
+            answer = self._http.request(
+                "GET", operation.url, expect=accepted, credential=self._token, what=what
+            )
+        except NotFoundError:  # forgotten: what became of the resource is still known
+            return self._by_resource(operation.path, what)
+        if answer.status == 202:
+            return Progress(OperationState.RUNNING, "the service is at work")
+        if answer.body.strip() in (b"", b"null"):
+            return DONE
+        return operation_state(answer.json_object())
+
+    def _by_resource(self, path: str, what: str) -> Progress:
+        found = self.find(path, what)
+        return DONE if found is None else operation_state({"properties": found.get("properties")})
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _checked(self, answer: Response, path: str) -> dict[str, Any]:
+        document = answer.json_object()
+        check_is_of(document, answer.what, id=f"{self.at.path}{path}")
+        return document
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        expect: tuple[int, ...] = (200,),
+        **sending: Unpack[Sending],
+    ) -> Response:
+        sending["credential"] = self._token
+        return self._http.request(method, self._url(path), expect=expect, what=what, **sending)
+
+    def _url(self, path: str) -> str:
+        base = self.emulator or ARM_URL
+        return f"{base}{self.at.path}{path}?api-version={API_VERSION}"
+
+
+def part(name: str) -> str:
+    """A name as a part of a path."""
+    return path_part(name, "a name")
+
+
+def state_of(document: Mapping[str, Any]) -> str:
+    """The provisioning state of a resource, in lower case; "" where it says none."""
+    return text(objects(document, "properties"), "provisioningState").casefold()

@@ -1,0 +1,377 @@
+"""Online endpoints: staged at 0 %, proved, switched, kept warm, retired; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.errors import ConflictError, RefusedError, UnreadableError
+from reconciler.model import Action, HealthCode, Model, ModelRef, Reason
+from reconciler.platforms import kinds
+from reconciler.render.text import plan_text
+from tests.azureml.standin import KEY
+from tests.twins.contract import FIRST, SECOND, THIRD
+
+if TYPE_CHECKING:
+    from tests.twins.azureml import Endpoints
+
+NAME = "churn-m"
+
+
+def target_of(twin: Endpoints) -> Any:
+    return twin.world().targets["OnlineEndpoint"]
+
+
+def live_of(twin: Endpoints) -> Any:
+    return target_of(twin).observe(twin.binding())
+
+
+def mine(twin: Endpoints) -> list[str]:
+    return sorted(name for endpoint, name in twin.workspace.deployments if endpoint == NAME)
+
+
+def keep_warm(twin: Endpoints, how_long: str) -> None:
+    twin.edit("all.yaml", "  code: code\n", f"  code: code\n  keepWarm: {how_long}\n")
+
+
+# --- a swap ---------------------------------------------------------------------------------------
+
+
+def test_a_candidate_is_asked_by_name_before_any_traffic_moves(served: Endpoints) -> None:
+    served.workspace.requests.clear()
+    served.workspace.heard.clear()
+    (old,) = mine(served)
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    asked = served.workspace.requests
+    moved = asked.index(f"PUT /onlineEndpoints/{NAME}")
+    staged = next(
+        n for n, line in enumerate(asked) if line.startswith(f"PUT /onlineEndpoints/{NAME}/d")
+    )
+    new = served.workspace.serving(NAME)
+    named = [deployment for _, deployment, _ in served.workspace.heard]
+    assert staged < moved
+    assert new in named
+    assert old != new
+
+
+def test_a_candidate_that_fails_its_probe_never_gets_traffic(served: Endpoints) -> None:
+    old = served.workspace.serving(NAME)
+    served.spoil()
+    served.ask_for(SECOND)
+    served.workspace.requests.clear()
+    (failure,) = served.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert f"PUT /onlineEndpoints/{NAME}" not in served.workspace.requests
+    served.workspace.settle()
+    assert mine(served) == [old]
+
+
+def test_the_old_traffic_that_is_shown_for_a_while_is_waited_out(served: Endpoints) -> None:
+    served.workspace.stale = 4
+    served.ask_for(SECOND)
+    report = served.apply()
+    assert report.failures == ()
+    assert served.serving() == SECOND
+
+
+def test_a_deployment_that_does_not_start_shows_why_and_what_its_container_said(
+    served: Endpoints,
+) -> None:
+    served.workspace.fails = [
+        {"code": "OutOfQuota", "message": "not enough quota", "details": []}
+    ] * 2
+    served.workspace.log = "starting\nModuleNotFoundError: no module sklearn\n"
+    served.ask_for(SECOND)
+    (failure,) = served.apply().failures
+    assert "OutOfQuota: not enough quota" in failure.message
+    assert "ModuleNotFoundError" in failure.message
+    assert served.serving() == FIRST
+
+
+def test_a_container_that_fails_shows_its_log(served: Endpoints) -> None:
+    good = served.workspace.serving(NAME)
+
+    def answers(deployment: str, content: bytes) -> tuple[int, Any]:
+        return (200, {"rows": [{"text": content.decode()}]}) if deployment == good else (424, {})
+
+    served.workspace.answers = answers
+    served.workspace.log = "KeyError: 'x'"
+    served.ask_for(SECOND)
+    (failure,) = served.apply().failures
+    assert "424" in failure.message
+    assert "KeyError: 'x'" in failure.message
+    assert served.serving() == FIRST
+
+
+def test_traffic_that_somebody_moved_meanwhile_is_not_overwritten(served: Endpoints) -> None:
+    target, binding = target_of(served), served.binding()
+    target.observe(binding)
+    served.workspace.add(NAME, "theirs", 0)
+    (ours,) = [name for name in mine(served) if name != "theirs"]
+    served.workspace.endpoints[NAME]["properties"]["traffic"] = {ours: 50, "theirs": 50}
+    model = Model(ModelRef("file:///m"), binding.version)
+    with pytest.raises(ConflictError, match="was changed meanwhile"):
+        target.switch(binding, model)
+
+
+def test_shared_traffic_serves_no_model(served: Endpoints) -> None:
+    served.workspace.add(NAME, "theirs", 0)
+    (ours,) = [name for name in mine(served) if name != "theirs"]
+    served.workspace.endpoints[NAME]["properties"]["traffic"] = {ours: 50, "theirs": 50}
+    live = live_of(served)
+    assert live.served is None
+    assert "50 %" in live.model_text
+
+
+# --- kept warm ------------------------------------------------------------------------------------
+
+
+def test_the_previous_deployment_is_kept_warm_and_retired_by_a_later_run(served: Endpoints) -> None:
+    keep_warm(served, "24h")
+    served.ask_for(SECOND)
+    said = " ".join(plan_text(served.plan()).split())
+    assert "are paid for and count as quota for 24 h after the proof" in said
+    assert served.apply().failures == ()
+    assert len(mine(served)) == 2
+    assert served.plan().converged
+    assert live_of(served).retired is not None
+    tags = served.workspace.endpoints[NAME]["tags"]
+    tags["reconciler-switched"] = str(int(tags["reconciler-switched"]) - 86_400)
+    (change,) = served.plan().changes
+    assert (change.action, change.code) == (Action.UPDATE, Reason.RETIRE)
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    assert mine(served) == [served.workspace.serving(NAME)]
+    assert served.plan().converged
+
+
+def test_the_way_back_is_the_deployment_that_is_still_warm(served: Endpoints) -> None:
+    keep_warm(served, "24h")
+    served.ask_for(SECOND)
+    served.apply()
+    served.workspace.requests.clear()
+    served.ask_for(FIRST)
+    assert served.apply().failures == ()
+    assert served.serving() == FIRST
+    assert not [
+        r for r in served.workspace.requests if r.startswith("PUT") and "/deployments/" in r
+    ]
+
+
+# --- what is fixed, and settings -------------------------------------------------------------------
+
+
+def test_other_code_is_a_new_deployment_which_is_staged_and_proved(served: Endpoints) -> None:
+    old = served.workspace.serving(NAME)
+    (served.folder / "code" / "score.py").write_text("def run(data): return 1\n")
+    (change,) = served.plan().changes
+    assert change.action is Action.BIND
+    assert "settings.code" in [diff.path for diff in change.diffs]
+    assert any("a new deployment of 1 × Standard_DS3_v2 starts" in w for w in change.warnings)
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    assert served.workspace.serving(NAME) != old
+    assert served.serving() == FIRST
+    assert served.plan().converged
+
+
+def test_other_code_that_fails_leaves_the_deployment_of_the_same_version(served: Endpoints) -> None:
+    old = served.workspace.serving(NAME)
+    served.workspace.answers = lambda name, _: (
+        200,
+        {"rows": [{"text" if name == old else "wrong": "x"}]},
+    )
+    (served.folder / "code" / "score.py").write_text("def run(data): return 1\n")
+    (failure,) = served.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    served.workspace.settle()
+    assert mine(served) == [old]
+    assert served.workspace.serving(NAME) == old
+
+
+def test_settings_are_owned_one_by_one_and_nothing_else_is_touched(served: Endpoints) -> None:
+    deployment = served.workspace.deployments[NAME, served.workspace.serving(NAME)]
+    deployment["properties"]["livenessProbe"]["period"] = "PT77S"
+    served.edit("all.yaml", "  instances: 1\n", "  instances: 3\n")
+    settings = "  settings:\n    requests: {timeout: 1m}\n    tags: {team: risk}\n"
+    served.edit("all.yaml", "  code: code\n", f"  code: code\n{settings}")
+    (change,) = served.plan().changes
+    differing = ["settings.instances", "settings.requests.timeout", "settings.tags.team"]
+    assert change.action is Action.UPDATE
+    assert [diff.path for diff in change.diffs] == differing
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    (deployment,) = [d for (e, _), d in served.workspace.deployments.items() if e == NAME]
+    assert deployment["sku"]["capacity"] == 3
+    assert deployment["properties"]["requestSettings"]["requestTimeout"] == "PT60S"
+    assert deployment["properties"]["requestSettings"]["maxConcurrentRequestsPerInstance"] == 1
+    assert deployment["properties"]["livenessProbe"]["period"] == "PT77S"
+    assert served.workspace.endpoints[NAME]["tags"]["team"] == "risk"
+    assert served.plan().converged
+
+
+# --- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"authMode": "AADToken"}, "its callers sign in by AADToken"),
+        ({"traffic": {"theirs": 60}}, "adds up to 60 %"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_ours_is_refused(
+    served: Endpoints, change: dict[str, Any], words: str
+) -> None:
+    served.workspace.endpoints[NAME]["properties"] |= change
+    (change_,) = served.plan().changes
+    assert change_.action is Action.BLOCK
+    assert words in change_.why
+
+
+def test_an_endpoint_of_another_region_is_refused(served: Endpoints) -> None:
+    served.edit("all.yaml", "workspace: prod}", "workspace: prod, region: eastus}")
+    (change,) = served.plan().changes
+    assert change.action is Action.BLOCK
+    assert "it is in westeurope, and azureml.region is eastus" in change.why
+
+
+def test_an_endpoint_of_another_environment_is_refused(served: Endpoints) -> None:
+    served.workspace.endpoints[NAME]["tags"]["reconciler-environment"] = "other@elsewhere"
+    (change,) = served.plan().changes
+    assert change.code == Reason.NOT_OWNED
+    with pytest.raises(RefusedError):
+        target_of(served).delete(served.binding().address)
+
+
+def test_an_endpoint_with_a_deployment_of_others_is_not_deleted(served: Endpoints) -> None:
+    served.workspace.add(NAME, "theirs", 0)
+    with pytest.raises(RefusedError, match="others made the deployment theirs"):
+        target_of(served).delete(served.binding().address)
+
+
+def test_an_absent_endpoint_is_deleted_where_we_made_it(served: Endpoints) -> None:
+    served.edit("all.yaml", "  create: true\n", "  create: true\n  state: absent\n")
+    assert served.apply().failures == ()
+    assert NAME not in served.workspace.endpoints
+    assert "theirs" in served.workspace.endpoints
+
+
+# --- reading, closed --------------------------------------------------------------------------------
+
+
+def test_a_404_of_a_proxy_is_no_missing_endpoint(served: Endpoints) -> None:
+    path = f"/onlineEndpoints/{NAME}"
+    served.workspace.instead = lambda _, asked: (404, {}) if asked == path else None
+    (change,) = served.plan().changes
+    assert change.code == Reason.UNREADABLE
+
+
+def test_a_404_that_the_list_contradicts_is_no_missing_endpoint(served: Endpoints) -> None:
+    path = f"/onlineEndpoints/{NAME}"
+    gone = (404, {"error": {"code": "ResourceNotFound", "message": "gone"}})
+    served.workspace.instead = lambda _, asked: gone if asked == path else None
+    (change,) = served.plan().changes
+    assert change.code == Reason.UNREADABLE
+    assert "the list shows it" in change.why
+
+
+def test_a_list_without_the_serving_deployment_is_unreadable(served: Endpoints) -> None:
+    path = f"/onlineEndpoints/{NAME}/deployments"
+    served.workspace.instead = lambda _, asked: (200, {"value": []}) if asked == path else None
+    (change,) = served.plan().changes
+    assert change.code == Reason.UNREADABLE
+
+
+def test_what_somebody_else_does_to_the_endpoint_is_waited_for(served: Endpoints) -> None:
+    served.workspace.polls = 1_000
+    served.workspace._deployment(
+        NAME, "theirs", {"sku": {}, "tags": {}, "properties": {"model": "m"}}
+    )
+    assert live_of(served).health.code is HealthCode.PROGRESSING
+
+
+def test_a_fleet_is_read_by_one_list_and_the_deployments_of_each(served: Endpoints) -> None:
+    for number in range(25):
+        name = f"churn-{number:02}"
+        text = (served.folder / "all.yaml").read_text().rpartition("---\n")[2]
+        text = text.replace("{name: m}\n", f"{{name: n{number}}}\n", 1).replace(NAME, name)
+        (served.folder / f"{name}.yaml").write_text(text)
+        served.workspace.add(name, "blue")
+    served.workspace.requests.clear()
+    assert len(served.plan().changes) == 26
+    asked = served.workspace.requests
+    assert asked.count("GET /onlineEndpoints") == 1
+    assert len([each for each in asked if each.endswith("/deployments")]) == 26
+    assert len(asked) == 27
+
+
+# --- operations and secrets -------------------------------------------------------------------------
+
+
+def test_signed_operations_are_followed_and_shown_nowhere(
+    served: Endpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    signature = "s" * 4_200
+    served.workspace.signature = f"&t=1&c=2&s={signature}&h=3"
+    served.ask_for(SECOND)
+    report = served.apply()
+    assert report.failures == ()
+    said = caplog.text + repr(report) + repr(served.progress.said)
+    assert signature not in said
+    assert KEY not in said
+
+
+def test_an_operation_elsewhere_gets_no_token(served: Endpoints) -> None:
+    def instead(method: str, path: str) -> Any:
+        if method != "PUT" or "/deployments/" not in path:
+            return None
+        return 201, {}, {"Azure-AsyncOperation": "https://evil.example/operations/1"}
+
+    served.workspace.instead = instead
+    served.ask_for(SECOND)
+    (failure,) = served.apply().failures
+    assert "must not get a token" in failure.message
+    assert "evil.example" in failure.message
+
+
+def test_a_secret_variable_goes_to_the_service_and_into_no_plan(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a-secret-of-the-code"
+    environ = {**served.environ, "CODE_TOKEN": secret}
+    monkeypatch.setattr(type(served), "environ", property(lambda _: environ))
+    served.edit(
+        "all.yaml", "  code: code\n", "  code: code\n  variables: {TOKEN: env:CODE_TOKEN}\n"
+    )
+    assert secret not in plan_text(served.plan())
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    (made,) = [d for (e, _), d in served.workspace.deployments.items() if e == NAME]
+    assert made["properties"]["environmentVariables"]["TOKEN"] == secret
+    exported = target_of(served).export(served.binding())
+    assert secret not in json.dumps(exported)
+
+
+def test_an_export_tells_what_served(served: Endpoints) -> None:
+    binding = served.binding()
+    document = json.loads(json.dumps(target_of(served).export(binding)))
+    module = kinds()["OnlineEndpoint"].module
+    assert module.live_from_export(document, binding).served == live_of(served).served
+    with pytest.raises(UnreadableError):
+        module.live_from_export({**document, "schema": "other"}, binding)
+
+
+def test_a_third_version_follows_a_second_that_somebody_put_there(served: Endpoints) -> None:
+    served.ask_for(SECOND)
+    served.apply()
+    served.put_back(FIRST)
+    served.ask_for(THIRD)
+    assert served.apply().failures == ()
+    assert served.serving() == THIRD
