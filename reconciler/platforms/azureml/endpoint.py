@@ -157,11 +157,15 @@ class OnlineEndpoints(Target):
     def _nameaddress_in(self, binding: Binding, model: Model) -> str:
         return deployment_in(self.ref(binding, model))
 
+    def publishes(self, binding: Binding) -> str:
+        """The registered model of the workspace, unless its versions come from there."""
+        return "" if registered_in(binding.recipe) else spelled(binding.version.model)
+
     def publish(self, binding: Binding, model: Model) -> str:
         """Register a version that was made elsewhere, once."""
-        version = model.version
-        if version is not None and not registered_in(binding.recipe):
-            self._assets.register(spelled(version.model), label_of(version, self._mark), model)
+        version, name = model.version, self.publishes(binding)
+        if version is not None and name:
+            self._assets.register(name, label_of(version, self._mark), model)
         return ""
 
     # --- writing ------------------------------------------------------------------------------
