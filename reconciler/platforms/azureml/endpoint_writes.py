@@ -48,7 +48,7 @@ def moved(endpoint: Mapping[str, Any], traffic: Mapping[str, int], now: float) -
     """The PUT of an endpoint with other traffic, and none mirrored."""
     properties = _kept(objects(endpoint, "properties"))
     properties |= {"traffic": dict(traffic), "mirrorTraffic": {}}
-    tags = {**texts(endpoint, "tags"), SWITCHED: f"{now:.0f}"}
+    tags = {**texts(endpoint, "tags"), SWITCHED: str(int(now))}
     return {**_outside(endpoint), "tags": tags, "properties": properties}
 
 
