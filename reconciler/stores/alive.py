@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS = ".store"  # the folder below a store's root for its lock file, signs and temporary files
+LOCK = f"{OURS}/lock"  # whoever writes to the folder holds it by `flock`
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _SIGN = re.compile(r"([0-9a-f-]{36})/([0-9a-f]{32})")
 

@@ -40,7 +40,7 @@ from reconciler.errors import (
     StoppedError,
     UnavailableError,
 )
-from reconciler.stores.alive import OURS, Signs
+from reconciler.stores.alive import LOCK, OURS, Signs
 from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored, is_name
 from reconciler.stores.files import file_error
 from reconciler.stores.reading import Reading
@@ -261,13 +261,13 @@ class FolderStore(Signs):
         """Remove temporary files of writers that were killed, by the clock of the disk itself."""
         for path in (self.root / OURS).iterdir():
             with contextlib.suppress(OSError):
-                if path.name != "lock" and now - path.stat().st_mtime > LEFTOVER_S:
+                if path != self.root / LOCK and now - path.stat().st_mtime > LEFTOVER_S:
                     path.unlink()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock file inside: no other writer of any process is there."""
-        path = self.root / OURS / "lock"
+        path = self.root / LOCK
         with path.open("ab") as file:
             until = time.monotonic() + LOCKED_S
             while not _locked(file, path):

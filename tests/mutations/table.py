@@ -1590,9 +1590,21 @@ _RAY = [
         "reconciler/platforms/ray/runner.py",
         (
             "an attempt that was given up writes over the next one",
-            "    _check_current(order)\n    for role",
-            "    for role",
+            "        _check_current(order)\n        for temporary",
+            "        for temporary",
             "tests/ray/test_runner.py::test_an_attempt_that_was_given_up_keeps_nothing",
+        ),
+        (
+            "an attempt that was given up writes over the next one between look and write",
+            "            store.put(name, made, mode=seen_as)\n",
+            "            store.put(name, made)\n",
+            "tests/ray/test_runner.py::test_an_attempt_that_is_given_up_while_it_writes_to_a_bucket_keeps_nothing",
+        ),
+        (
+            "an attempt that was given up writes without the lock of the store",
+            "        fcntl.flock(stack.enter_context(lock.open(\"ab\")), fcntl.LOCK_EX)\n        _check_current(order)\n",
+            "        _check_current(order)\n        fcntl.flock(stack.enter_context(lock.open(\"ab\")), fcntl.LOCK_EX)\n",
+            "tests/ray/test_runner.py::test_an_attempt_that_is_given_up_while_it_waits_for_the_store_keeps_nothing",
         ),
     ),
 ]

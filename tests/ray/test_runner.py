@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.model import METRICS, MODEL
+from reconciler.platforms.ray import runner
 from reconciler.stores.contract import Place
 from tests.ray.orders import COMMAND, TRAIN, Home
 from tests.ray.standin import TOKEN, Standin
 from tests.stores.buckets import new_bucket, s3_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from reconciler.platforms.contract import Order
 
@@ -73,6 +76,13 @@ def node_of(folder: Path, train: str = TRAIN, **fields: Any) -> tuple[Home, Node
     return home, Node(folder, home, order)
 
 
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_a_training_runs_in_a_folder_of_its_own(tmp_path: Path) -> None:
     home, node = node_of(tmp_path, f"open('left-behind', 'w').write('x')\n{TRAIN}")
     assert node.run() == (0, "trained\n")
@@ -116,6 +126,23 @@ def test_an_attempt_that_was_given_up_keeps_nothing(tmp_path: Path) -> None:
     code, printed = node.run()
     assert (code, "this attempt was given up" in printed) == (1, True)
     assert not home.made("model.txt").exists()
+
+
+def test_an_attempt_that_is_given_up_while_it_waits_for_the_store_keeps_nothing(
+    tmp_path: Path,
+) -> None:
+    home, node = node_of(tmp_path)
+    folder = home.made("")
+    with home.store._alone():
+        process = node.begin()
+        until(lambda: len(list(folder.glob(".m*"))) == 2)  # the outputs of the attempt, on the disk
+        home.order(2)
+        (folder / "model.txt").write_text("of the next attempt")
+    printed, _ = process.communicate(timeout=60)
+    assert "this attempt was given up" in printed
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["manifest.json", "model.txt"]
+    assert home.made("model.txt").read_text() == "of the next attempt"
 
 
 def test_an_input_that_the_node_does_not_have_says_so(tmp_path: Path) -> None:
@@ -190,6 +217,45 @@ def test_a_node_reaches_a_bucket_by_an_identity_of_its_own(tmp_path: Path, s3: s
     assert node.run() == (0, "trained\n")
     assert bytes(store.get("prod/churn/1/model.txt").bytes()) == b"trained on a,b"
     assert json.loads(bytes(store.get("prod/churn/1/metrics.json").bytes())) == {"AUC": 0.9}
+
+
+def test_an_attempt_that_is_given_up_while_it_writes_to_a_bucket_keeps_nothing(
+    tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the manifest and its write the next attempt begins, and ends."""
+    store, node = in_a_bucket(tmp_path, s3)
+    for name, value in node.environ.items():
+        monkeypatch.setenv(name, value)
+    order = json.loads(shlex.split(node.entrypoint)[2])
+    check, checked = runner._check_current, []
+
+    def late(told: dict[str, Any]) -> None:
+        check(told)
+        checked.append(told["job"])
+        if told["job"] == order["job"]:
+            after = {**order, "job": "the-next"}
+            store.put("prod/churn/1/manifest.json", b'{"attempts": [{"job": "the-next"}]}')
+            runner.publish(after, write("the next"))
+
+    def write(words: str) -> dict[str, Path]:
+        made = {role: tmp_path / f"{role} of {words}" for role in order["outputs"]}
+        for path in made.values():
+            path.write_text(words)
+        return made
+
+    monkeypatch.setattr(runner, "_check_current", late)
+    with pytest.raises(RuntimeError, match="this attempt was given up"):
+        runner.publish(order, write("the first"))
+    assert checked == [order["job"], "the-next", "the-next"]
+    for name in ("model.txt", "metrics.json"):
+        assert bytes(store.get(f"prod/churn/1/{name}").bytes()) == b"the next"
+
+
+def test_an_attempt_writes_over_what_one_before_it_left(tmp_path: Path, s3: str) -> None:
+    store, node = in_a_bucket(tmp_path, s3)
+    store.put("prod/churn/1/model.txt", b"of an attempt before")
+    assert node.run() == (0, "trained\n")
+    assert bytes(store.get("prod/churn/1/model.txt").bytes()) == b"trained on a,b"
 
 
 def test_an_input_that_is_not_in_the_bucket_says_so(tmp_path: Path, s3: str) -> None:

@@ -28,6 +28,7 @@ from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Trainer
 from reconciler.platforms.ray.package import RUNNER, packed, send
 from reconciler.platforms.ray.serve_config import bytes_of
+from reconciler.stores.alive import LOCK
 from reconciler.stores.contract import Place
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ class RayJobs(Trainer):
             "inputs": {name: _place(place) for name, place in order.inputs.items()},
             "outputs": outputs,
             "manifest": _place(order.outputs[MODEL]).rpartition("/")[0] + f"/{MANIFEST_FILE}",
-            "root": _place(Place(self._store)),
+            "root": (root := _place(Place(self._store))),
+            "lock": f"{root}/{LOCK}",
             "timeout_s": order.timeout_s,
         }
         uris = {role: order.outputs[role].uri for role in outputs}

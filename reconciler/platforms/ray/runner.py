@@ -9,12 +9,15 @@ A place is a path, or a file of a bucket. A path must be one that all nodes shar
 job uses the identity of its node (environment variables, instance profile, workload identity)
 through `obstore`, which must be installed there: no grant is ever sent through Ray.
 
-Before it writes, it reads the manifest beside the outputs. An attempt that was given up, as when
-its node was cut off, must not write over the next one.
+An attempt that was given up, as when its node was cut off, must not write over the next one. So
+outputs and manifest are never parted: in a folder the job holds the store's lock while it reads the
+manifest and renames its files; in a bucket it looks at what is in a place, then reads the manifest,
+and then writes on the condition that the place is still as it was. Whoever loses looks again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -28,6 +31,9 @@ from urllib.parse import unquote
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 OVERDUE = 124  # as timeout(1) says it
+MOST_TRIES = 5  # of a write to a bucket whose place another attempt changed
+MOST_BYTES = 5 * 10**9  # of one request to a bucket; more is sent in parts, without a condition
+REQUEST_LASTS = "1h"  # at most
 
 
 def main(text: str) -> int:
@@ -59,10 +65,18 @@ def _run(order: dict[str, Any], folder: Path) -> int:
     if missing:
         names = " and ".join(f"{{outputs.{role}}}" for role in sorted(missing, reverse=True))
         raise ValueError(f"the command ended well, but wrote nothing to {names}")
-    _check_current(order)
-    for role, (_, place) in order["outputs"].items():
-        _put(made[role], place, order["root"])
+    publish(order, made)
     return 0
+
+
+def publish(order: dict[str, Any], made: dict[str, Path]) -> None:
+    """Put the outputs in their places; RuntimeError where another attempt has taken over."""
+    places = {place: made[role] for role, (_, place) in order["outputs"].items()}
+    if _is_path(order["manifest"]):
+        _rename(order, places)
+        return
+    for place, file in places.items():
+        _put(order, place, file)
 
 
 def _ended(words: list[str], folder: Path, timeout_s: float) -> int:
@@ -128,20 +142,53 @@ def _bring(place: str, folder: Path) -> None:
         raise ValueError(f"{place} is not in its bucket") from None
 
 
-def _put(made: Path, place: str, root: str) -> None:
-    if not _is_path(place):
-        store, name = _opened(place)
-        store.put(name, made)
-        return
-    if not Path(root).is_dir():
-        raise ValueError(f"the store {root} is not on this node; mount it there, or use a bucket")
-    target = Path(place)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(made, temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
+def _rename(order: dict[str, Any], places: dict[str, Path]) -> None:
+    """Have all files beside their places first, for nobody may wait for the lock long."""
+    import fcntl
+
+    if not Path(order["root"]).is_dir():
+        raise ValueError(
+            f"the store {order['root']} is not on this node; mount it there, or use a bucket"
+        )
+    with contextlib.ExitStack() as stack:
+        ready = []
+        for place, made in places.items():
+            target = Path(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}")
+            stack.callback(temporary.unlink, missing_ok=True)
+            shutil.copyfile(made, temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            ready.append((temporary, target))
+        lock = Path(order["lock"])
+        lock.parent.mkdir(exist_ok=True)
+        fcntl.flock(stack.enter_context(lock.open("ab")), fcntl.LOCK_EX)
+        _check_current(order)
+        for temporary, target in ready:
+            temporary.replace(target)
+
+
+def _put(order: dict[str, Any], place: str, made: Path) -> None:
+    store, name = _opened(place)
+    from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+    for _ in range(MOST_TRIES):
+        try:
+            seen = store.head(name)
+        except FileNotFoundError:
+            seen = None
+        _check_current(order)  # after the look: whoever takes over now writes after it
+        if made.stat().st_size > MOST_BYTES:
+            store.put(name, made)
+            return
+        seen_as = {n: seen[n] for n in ("e_tag", "version") if seen.get(n)} if seen else "create"
+        try:
+            store.put(name, made, mode=seen_as)
+            return
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            continue
+    raise RuntimeError(f"{place} is written by others all the time")
 
 
 def _opened(place: str) -> tuple[Any, str]:
@@ -157,6 +204,8 @@ def _opened(place: str) -> tuple[Any, str]:
     if scheme == "https":  # https://ACCOUNT.blob.core.windows.net/CONTAINER/NAME
         container, _, name = name.partition("/")
         host += f"/{container}"
+    for cloud in ("AWS", "GOOGLE", "AZURE"):  # options of a client would hide its variables
+        os.environ.setdefault(f"{cloud}_TIMEOUT", REQUEST_LASTS)
     return from_url(f"{scheme}://{host}"), unquote(name)
 
 
