@@ -13,6 +13,7 @@ from reconciler.model import SecretName
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.connection import Ray, credential_of, notice_of
+from reconciler.platforms.ray.serve_config import ServeAddress
 from reconciler.stores.folder import FolderStore
 from tests.ray.standin import PAGE, TOKEN, Standin
 
@@ -42,6 +43,19 @@ def cluster_of(ray: Standin, folder: Path, **fields: Any) -> Cluster:
 def store(tmp_path: Path) -> Path:
     (tmp_path / "store").mkdir()
     return tmp_path / "store"
+
+
+def test_clusters_behind_one_host_share_neither_notes_nor_addresses(store: Path) -> None:
+    hosts = [Ray(f"https://ray.acme.com{path}").host for path in ("", "/a", "/b", "/a/b")]
+    clusters = [
+        Cluster(Client(Http(threads=1), Ray(f"https://{host}"), None), FolderStore(store))
+        for host in hosts
+    ]
+    assert len({cluster.name for cluster in clusters}) == 4
+    prefixes = [ServeAddress(host, "").key for host in hosts]
+    keys = [ServeAddress(host, "churn").key for host in hosts]
+    for prefix in prefixes:
+        assert sum(key.startswith(prefix) for key in keys) == 1
 
 
 def test_reading_notes_nothing_and_the_first_write_notes_the_cluster(

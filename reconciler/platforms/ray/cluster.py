@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
 from reconciler.platforms.ray.client import NO_ROUTE
-from reconciler.platforms.ray.connection import ANY
+from reconciler.platforms.ray.connection import ANY, named
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Cluster:
     @property
     def name(self) -> str:
         """Its file in the store."""
-        return f"{FOLDER}/{self._client.ray.host.replace(':', '-')}.json"
+        return f"{FOLDER}/{named(self._client.ray.host)}.json"
 
     def reading(self) -> Client:
         """The client, once it is sure that the cluster is the known one; RefusedError elsewhere."""

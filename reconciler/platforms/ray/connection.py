@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from reconciler.errors import ConfigurationError
 from reconciler.http.credentials import Bearer
@@ -40,9 +41,9 @@ class Ray:
 
     @property
     def host(self) -> str:
-        """Host and port of the dashboard, as people know the cluster."""
+        """Host, port and path of the dashboard, as people know the cluster."""
         parts = split_url(self.url)
-        return parts.netloc if parts else self.url
+        return parts.netloc + parts.path if parts else self.url
 
     @property
     def is_here(self) -> bool:
@@ -77,6 +78,11 @@ def _problem_of(url: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return f"plain http does not leave this machine; write https://{parts.netloc}"
     return ""
+
+
+def named(host: str) -> str:
+    """A cluster's host, with the path, as one part of a name in the store."""
+    return quote(host.replace(":", "-"), safe="")
 
 
 def ray_of(environment: Environment) -> Ray:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reconciler.model import Address, Model, ModelRef, canonical_json
+from reconciler.platforms.ray.connection import named
 
 BUILDER = "reconciler_serve"  # the module of ours that every package with `code` gets
 BUILT = f"{BUILDER}:build"
@@ -44,7 +45,7 @@ class ServeAddress(Address):
     @property
     def key(self) -> str:
         """Its place among the records of the store."""
-        return f"serve/{quote(self.host.replace(':', '-'))}/{quote(self.application)}"
+        return f"serve/{named(self.host)}/{quote(self.application)}"
 
 
 @dataclass(frozen=True)
