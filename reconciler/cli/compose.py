@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from reconciler.engine.world import Clock
     from reconciler.http.origins import Origins
+    from reconciler.ledger import Ledger
     from reconciler.model import Auth, Binding, Desired, Environment, ModelRef, SecretName, StoreUrl
     from reconciler.platforms.contract import Registry, Target, Trainer
-    from reconciler.platforms.platform import Connected, Platform
+    from reconciler.platforms.platform import Connected, Platform, Turn
     from reconciler.stores.contract import Place, Store
 
     Tokens = Callable[[str, Origins, Auth], AccessToken]
@@ -124,11 +125,9 @@ def connect(
     environment names. `through` replaces each store.
     """
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
-    from reconciler.ledger.lock import Holder
-    from reconciler.ledger.turns import Turns
 
-    environ = os.environ if environ is None else environ
     environment, stop = wanted.environment, stop or Stop()
+    environ = os.environ if environ is None else environ
     secret, clock = _secrets(wanted, environ), clock or SystemClock(stop)
     emulator, bound = emulator_of(environment, environ), bound_origins(environ)
     folder, token = Path(environment.source.path).parent, token or tokens(http, environ)
@@ -138,12 +137,10 @@ def connect(
         return open_store(at, secret(at.key) if at.key else "", how)
 
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
-    if through is not None:
-        store, data = through(store), through(data)
-    http, grant = http.halted_by(stop.halted), _grants(store, data)
-    actor, stopping = actor or Actor(secrets.token_hex(8)), stop.event.is_set
+    store, data = (store, data) if through is None else (through(store), through(data))
+    http, actor = http.halted_by(stop.halted), actor or Actor(secrets.token_hex(8))
     ledger = Ledger(store, opened(environment.store, stop.writing))  # gives back a lost lock too
-    turn = Turns(ledger, clock, Holder(actor, timestamp(clock.now()), "apply"), stopping).of
+    turn, grant = _turn(ledger, clock, actor, stop.event.is_set), _grants(store, data)
     means = Means(http, environ, secret, grant, token, store, turn, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     targets, idle = _targets(wanted, connected)
@@ -158,9 +155,16 @@ def connect(
         data=data,
         clock=clock,
         actor=actor,
-        stopping=stopping,
+        stopping=stop.event.is_set,
         checks={name: each.checks for name, each in connected.items()},
     )
+
+
+def _turn(ledger: Ledger, clock: Clock, actor: Actor, stopping: Callable[[], bool]) -> Turn:
+    from reconciler.ledger.lock import Holder
+    from reconciler.ledger.turns import Turns
+
+    return Turns(ledger, clock, Holder(actor, timestamp(clock.now()), "apply"), stopping).of
 
 
 def _targets(
