@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _STAND_IN = "reconciler-any-version"  # shows where a recipe has the version
 _MOST_OF_A_DAY = 99
+_MOST_OFFERED = 20  # versions of a registry that are looked at
 _DAY_S = 86_400
 
 
@@ -230,13 +231,16 @@ def _by_registry(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Ren
     """The version that an alias leads to, or the newest one that its gates let through."""
     first, where = bindings[0], some(bindings)
     recipe, follow = first.recipe, first.follow
-    for version in opened.world.registries[recipe.trainer].offers(recipe, follow):
+    offered = tuple(opened.world.registries[recipe.trainer].offers(recipe, follow))
+    for version in offered[:_MOST_OFFERED]:
         changed = [age.registered(opened.world, binding, version) for binding in bindings]
         if whys := [why for why in changed if why]:
             say(f"{where}: version {version} is not proposed: {whys[0]}")
             continue
         yield Renewal(bindings, version, f"alias {follow}" if follow else "registered")
         return
+    if len(offered) > _MOST_OFFERED:
+        say(f"{where}: the newest {_MOST_OFFERED} versions were looked at, and none before them")
 
 
 def _by_day(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Renewal]:

@@ -169,6 +169,14 @@ def test_retrain_proposes_the_newest_version_that_its_gates_let_through(
     assert not known.writes
 
 
+def test_retrain_says_when_it_did_not_look_at_every_version(tree: Tree, known: Registry) -> None:
+    for _ in range(20):
+        known.register("churn", {"model.pkl": b"worse"}, auc=0.1)
+    printed = tree.run("retrain")
+    assert "the newest 20 versions were looked at, and none before them" in printed
+    assert printed.count("is not proposed") == 20
+
+
 def test_retrain_proposes_where_an_alias_leads_and_nothing_else(
     tree: Tree, known: Registry
 ) -> None:
