@@ -21,7 +21,6 @@ from reconciler import gates, limits
 from reconciler.model import (
     KEPT_IN,
     READ_FROM,
-    TAKEN,
     TO_DO,
     Action,
     ArtifactState,
@@ -288,8 +287,7 @@ def _of_swap(
         yield _Step(Action.BLOCK, Reason.NO_WAY_BACK, why, diffs, judged)
     adopted = bool(lost)
     if state is ArtifactState.ABSENT:
-        taken = TAKEN & dict(observed.binding.terms).keys()
-        never = f"this version was never {'taken in' if taken else 'trained'}"
+        never = f"this version was never {observed.binding.recipe.made}"
         why = observed.artifact.message or never
         code = Reason.RETRY if observed.artifact.failure else Reason.NOT_TRAINED
         if missing:
@@ -297,13 +295,14 @@ def _of_swap(
             yield _Step(Action.CREATE, code, why, diffs, judged)
         yield _Step(Action.TRAIN, code, why, diffs, judged, adopted)
     if missing:
-        why = "there is no such endpoint; create it with the trained model"
+        why = f"there is no such endpoint; create it with the {_made(observed)}"
         yield _Step(Action.CREATE, Reason.MISSING, why, diffs, judged)
     if observed.newborn:
         why = "nothing was proved here since it was created; swap the declared version in"
         yield _Step(Action.BIND, Reason.CREATED, why, diffs, judged)
     if state is ArtifactState.UNKNOWN:
-        why = "bind it; an offline plan cannot tell whether it must be trained first"
+        made = observed.binding.recipe.made
+        why = f"bind it; an offline plan cannot tell whether it must be {made} first"
         yield _Step(Action.BIND, Reason.OFFLINE, why, diffs, judged, adopted)
     code = Reason.VERSION_CHANGED if observed.live_version else Reason.FOREIGN_MODEL
     yield _Step(Action.BIND, code, _why_bind(observed), diffs, judged, adopted)
@@ -318,11 +317,15 @@ def _rejected(observed: Observed) -> str:
     )
 
 
+def _made(observed: Observed) -> str:
+    return "model that was taken in" if observed.binding.recipe.takes else "trained model"
+
+
 def _why_bind(observed: Observed) -> str:
     if observed.record is not None and observed.record.good == observed.artifact.ref:
         return "swap it back in"
     if observed.live_version:
-        return "the trained model is ready; swap it in"
+        return f"the {_made(observed)} is ready; swap it in"
     if observed.live.hidden:
         return "the service hides its model, and no record names it; bind it to be sure"
     return "this store does not know the live model; swap the declared version in"

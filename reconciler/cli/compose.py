@@ -22,8 +22,8 @@ from reconciler.errors import ReconcilerError, RefusedError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
-from reconciler.model import Actor
-from reconciler.platforms import FILE, REGISTRY, platforms
+from reconciler.model import FILE, REGISTRY, Actor
+from reconciler.platforms import platforms
 from reconciler.platforms.azure import SignIn
 from reconciler.platforms.platform import Means
 from reconciler.stores import Opening, open_store

@@ -102,7 +102,7 @@ def _state(manifest: Manifest) -> tuple[VersionState, str]:
     if manifest.evaluation is not None:
         if manifest.refused:
             return VersionState.NOT_ACCEPTED, manifest.refused
-        return VersionState.TRAINED, ""
+        return VersionState(manifest.recipe.made), ""
     if not manifest.attempts:
         return VersionState.CLAIMED, ""
     failure = manifest.attempts[-1].failure

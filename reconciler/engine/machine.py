@@ -155,7 +155,7 @@ def _begin(state: State, slot: bool, now: float) -> Turn:
     """A visit begins; `slot`: because there is a job slot for it now."""
     if slot and state.claimed and now - state.claimed[1] <= LOOK_LASTS_S:
         words = f"version {state.task.of.version.version}"
-        start = Start(state.claimed[0], phase=state.task.making, detail=words)
+        start = Start(state.claimed[0], phase=state.task.of.recipe.making, detail=words)
         return turn(replace(state, claimed=None), At.START, start)
     if (watch := state.watch) is not None:
         asked = replace(watch, asked_s=now - watch.began_at)
@@ -210,7 +210,7 @@ def _act(state: State, observed: Observed, change: Change, now: float) -> Turn:
         watch = Watch(observed.artifact.job, now - observed.artifact.running_s)
         return _wait_for(state, watch, change.why, now)
     if task.goal is Goal.TRAINED:
-        return Turn(state, (Succeed("trained"),))
+        return Turn(state, (Succeed(task.of.recipe.made),))
     if change.code == Reason.UNPROVED and observed.record is not None:
         return swap.take_up(state, observed, observed.record, now)
     if change.action is Action.WAIT:
@@ -275,8 +275,8 @@ def _wait_for(state: State, watch: Watch, words: str, now: float) -> Turn:
     """Look at the job alone from now on, until it has ended or something is wrong with it."""
     reached = Reached.TRAINING if state.reached is Reached.NOT_BEGUN else state.reached
     watching = replace(state, watch=watch, reached=reached, at=At.BEGIN, troubles=0)
-    step = WaitForJob(watch.job, now - watch.began_at, phase=state.task.making, detail=words)
-    return Turn(watching, (step,))
+    making, age_s = state.task.of.recipe.making, now - watch.began_at
+    return Turn(watching, (WaitForJob(watch.job, age_s, phase=making, detail=words),))
 
 
 def _job_seen(state: State, job: Job, now: float) -> Turn:

@@ -179,11 +179,12 @@ def _changed_inputs(world: World, manifest: Manifest) -> tuple[str, ...]:
     """A warning per input whose content is no longer what the version was trained on."""
     if not manifest.attempts:
         return ()
-    attempt = manifest.attempts[-1]
+    attempt, made = manifest.attempts[-1], manifest.recipe.made
+    made += "" if manifest.recipe.takes else " on it"
     return tuple(
-        f"{path} changed since this version was trained on it; new data needs a new version"
+        f"{path} changed since this version was {made}; new data needs a new version"
         if now is not None
-        else f"{path} is gone since this version was trained on it"
+        else f"{path} is gone since this version was {made}"
         for path, now in attempt.changed(heads(world, attempt.inputs)).items()
     )
 
@@ -359,7 +360,8 @@ def _if_the_file_is_there(
                 artifact, state=ArtifactState.FAILED, code=Reason.NOT_REGISTERED, message=why
             )
     if file is None:
-        why = "the manifest says it was trained, but the model file is gone; declare a new version"
+        made = manifest.recipe.made
+        why = f"the manifest says it was {made}, but the model file is gone; declare a new version"
         return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_MISSING, message=why)
     if evaluated and file.fingerprint != evaluated:
         why = (

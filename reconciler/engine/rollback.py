@@ -62,7 +62,8 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
         raise RefusedError(f"{observed.binding.name} serves version {version} already")
     entry = world.ledger.read(wanted)
     if entry is None or entry.manifest.evaluation is None:
-        raise RefusedError(f"version {version} of {wanted.model} was never trained to its end")
+        made = observed.binding.recipe.made
+        raise RefusedError(f"version {version} of {wanted.model} was never {made} to its end")
     if entry.manifest.rejected:
         raise RefusedError(f"version {version} is rejected: {entry.manifest.rejection}")
     # As its manifest calls its file: what git calls it may have changed since.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.engine.steps import Goal
 from reconciler.errors import ReconcilerError
-from reconciler.model import TAKEN_FROM, Reached
+from reconciler.model import Reached
 from reconciler.platforms.contract import Can
 
 if TYPE_CHECKING:
@@ -75,11 +75,6 @@ class Task:
     def asks(self) -> bool:
         """Whether the endpoint is asked for a proof: it can be, and a probe is declared."""
         return self.can.score and self.of.probe is not None
-
-    @property
-    def making(self) -> str:
-        """The phase in which the version is made."""
-        return "taking in" if TAKEN_FROM in dict(self.of.terms) else "training"
 
 
 class At(Enum):

@@ -70,9 +70,11 @@ from reconciler.model.plan import (
 )
 from reconciler.model.reasons import TO_TRAIN, Reason
 from reconciler.model.versions import (
+    FILE,
     MANIFEST_FILE,
     METRICS,
     MODEL,
+    REGISTRY,
     Judgement,
     Model,
     ModelRef,

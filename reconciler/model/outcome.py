@@ -51,6 +51,7 @@ class VersionState(StrEnum):
     BEGUN = "begun"
     FAILED = "failed"
     TRAINED = "trained"
+    TAKEN_IN = "taken in"  # somebody else made it
     NOT_ACCEPTED = "not accepted"  # by its gates
     REJECTED = "rejected"  # by the proof of a swap
 

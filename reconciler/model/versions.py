@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 MODEL, METRICS = "model", "metrics"  # the roles of what a version is made of
 MANIFEST_FILE = "manifest.json"
+FILE = "file"  # the engine of versions that somebody else makes
+REGISTRY = "registry"  # the engine of versions that a registry has, which is its place
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -108,6 +110,21 @@ class Recipe:
             "how": dict(self.how),
             "code": self.code,
         }
+
+    @property
+    def takes(self) -> bool:
+        """Whether somebody else makes the version, which is not trained but copied."""
+        return self.engine in (FILE, REGISTRY)
+
+    @property
+    def making(self) -> str:
+        """What is done to make the version, for people."""
+        return "taking in" if self.takes else "training"
+
+    @property
+    def made(self) -> str:
+        """The same once it is done."""
+        return "taken in" if self.takes else "trained"
 
     @property
     def trainer(self) -> str:

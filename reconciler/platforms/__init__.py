@@ -12,6 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError
+from reconciler.model import FILE, REGISTRY
 from reconciler.platforms.platform import Platform
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 GROUP = "reconciler.platforms"
 _NAMES = ("studio", "local", "ray", "mlflow", "azureml")
 BUILT_IN = {name: f"reconciler.platforms.{name}" for name in _NAMES}
-FILE = "file"  # the engine of versions that somebody else makes
-REGISTRY = "registry"  # the engine of versions that a registry has, which is its place
 _RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
 
 

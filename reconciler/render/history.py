@@ -13,6 +13,7 @@ from reconciler.render.measures import number
 SCHEMA = "reconciler/history/v1"
 _COLORS = {
     VersionState.TRAINED: "green",
+    VersionState.TAKEN_IN: "green",
     VersionState.REJECTED: "red",
     VersionState.FAILED: "red",
     VersionState.NOT_ACCEPTED: "yellow",

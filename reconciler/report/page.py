@@ -41,6 +41,7 @@ HEALTH = {
 }
 STATES = {
     VersionState.TRAINED: "good",
+    VersionState.TAKEN_IN: "good",
     VersionState.BEGUN: "busy",
     VersionState.CLAIMED: "busy",
     VersionState.NOT_ACCEPTED: "warn",

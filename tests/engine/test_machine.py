@@ -29,7 +29,6 @@ from reconciler.engine.state import (
 )
 from reconciler.engine.steps import Goal
 from reconciler.model import (
-    TAKEN_FROM,
     ArtifactState,
     Creation,
     Event,
@@ -43,6 +42,7 @@ from reconciler.model import (
     Owned,
     Probe,
     Reached,
+    Recipe,
     Record,
     Witness,
 )
@@ -210,7 +210,7 @@ TRAININGS: list[Row] = [
     ("a claimed version stands in line", at(At.CLAIM, ABSENT), ABSENT, "entry", "queue"),
     ("where another started first it looks again", at(At.START, ABSENT), None, "", "wait 0.25"),
     ("a started job is watched", at(At.START, ABSENT), None, "j", "wait for j, 0 s old (training)"),
-    ("a file is taken in, not trained", at(At.START, seen(binding=replace(ASKED, terms=((TAKEN_FROM, "x"),)))), None, "j", "wait for j, 0 s old (taking in)"),
+    ("a file is taken in, not trained", at(At.START, seen(binding=replace(ASKED, recipe=Recipe("file")))), None, "j", "wait for j, 0 s old (taking in)"),
     ("a job of an earlier run is watched", at(At.LOOK, TRAINING), TRAINING, None, "wait for j, 9 s old (training)"),
     ("a job that runs is waited for", at(At.JOB, watch=Watch("j", 990.0, asked_s=10)), None, Job(JobState.RUNNING), "wait for j, 10 s old (training)"),
     ("a job that takes too long is looked at whole", at(At.JOB, watch=Watch("j", 0.0, asked_s=7201)), None, Job(JobState.RUNNING), "wait 0"),

@@ -37,7 +37,7 @@ def test_a_registered_version_is_taken_in_judged_and_bound_by_its_number(
     assert "take the version in, then create" in plan
     assert "version 1 (alias candidate) was never taken in" in plan
     assert not known.writes
-    tree.apply()
+    assert "taking in, version 1" in tree.apply()
     assert known.models["churn"]["aliases"]["champion"] == "1"
     assert len(known.models["churn"]["versions"]) == 3  # nothing was published
     stored = tree.folder / "store" / "churn" / "1"
@@ -92,7 +92,8 @@ def test_a_version_that_was_taken_in_and_deleted_stays_where_it_serves(
 def test_a_version_that_was_archived_is_not_bound_anew(tree: Tree, known: Registry) -> None:
     tree.apply()
     tree.change('version: "1"', 'version: "2"')
-    tree.run("train", "--yes")
+    assert "churn-champion: taken in" in tree.run("train", "--yes")
+    assert "2 taken in" in tree.run("history", "churn-champion")
     known.models["churn"]["versions"]["2"]["current_stage"] = "Archived"
     assert "version 2 of churn is archived" in tree.apply(code=REFUSED)
     assert known.models["churn"]["aliases"]["champion"] == "1"
