@@ -90,7 +90,8 @@ class Standin:
         """The model that a deployment serves."""
         model = self.deployments[endpoint, deployment]["properties"]["model"]
         uri = self.assets[model.removeprefix(WORKSPACE).lower()]["properties"]["modelUri"]
-        return self.blobs[f"mlstorage/workspace/{uri.partition('/paths/')[2]}"]
+        below = f"mlstorage/workspace/{uri.partition('/paths/')[2]}"
+        return next(content for name, content in self.blobs.items() if name.startswith(below))
 
     def add(self, endpoint: str, deployment: str = "", traffic: int = 100, **model: Any) -> None:
         """An endpoint that somebody made, with a deployment."""
@@ -171,16 +172,18 @@ class Standin:
         if path == "/datastores":
             said = {"accountName": "mlstorage", "containerName": "workspace", "isDefault": True}
             return 200, {"value": [{"name": "workspaceblobstore", "properties": said}]}
+        if path == "/datastores/workspaceblobstore":
+            return 200, self._answer("GET", "/datastores", headers, None)[1]["value"][0]
+        if found := re.fullmatch(r"(/models/[^/]+/versions)", path):
+            below = f"{found[1]}/".lower()
+            return 200, {"value": [v for k, v in self.assets.items() if k.startswith(below)]}
         if path == "/onlineEndpoints":
-            return self._page([self._shown(name) for name in sorted(self.endpoints)])
+            return 200, {"value": [self._shown(name) for name in sorted(self.endpoints)]}
         if found := re.fullmatch(r"/onlineEndpoints/([^/]+)(/[^/]+)?", path):
             return self._on_endpoint(method, found[1].lower(), (found[2] or "").lower(), body)
         if found := re.fullmatch(r"/onlineEndpoints/([^/]+)/deployments/([^/]+)(/\w+)?", path):
             return self._on_deployment(method, (found[1].lower(), found[2].lower()), found[3], body)
         return self._on_asset(method, path, body)
-
-    def _page(self, items: list[Any]) -> tuple[int, Any]:
-        return 200, {"value": items}
 
     # --- endpoints ------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class Standin:
             return (204, b"") if method == "DELETE" else _absent(name)
         if below == "/deployments":
             mine = [d for (e, _), d in sorted(self.deployments.items()) if e == name]
-            return self._page(copy.deepcopy(mine))
+            return 200, {"value": copy.deepcopy(mine)}
         if below == "/listkeys":
             return 200, {"primaryKey": KEY, "secondaryKey": KEY}
         if method == "GET":
@@ -352,6 +355,16 @@ class Standin:
         content: bytes | None,
         query: Mapping[str, list[str]],
     ) -> tuple[int, bytes, dict[str, str]]:
+        if query.get("comp") == ["list"]:
+            below = f"{name}/{query['prefix'][0]}"
+            listed = "".join(
+                f"<Blob><Name>{n.removeprefix(name + '/')}</Name><Properties><Etag>1</Etag>"
+                "</Properties></Blob>"
+                for n in sorted(self.blobs)
+                if n.startswith(below)
+            )
+            page = f"<EnumerationResults><Blobs>{listed}</Blobs></EnumerationResults>"
+            return 200, page.encode(), {"Content-Type": "application/xml"}
         assert not query, "no signature: a token opens the storage"
         if method == "PUT":
             self.blobs[name] = content or b""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module, resources
 from typing import TYPE_CHECKING, Any
 
+from reconciler.errors import ConfigurationError
+from reconciler.model import METRICS, MODEL, REGISTERED_AT
 from reconciler.platforms.arm import (
     EMULATOR_VARIABLE,
     CloudName,
@@ -14,7 +17,7 @@ from reconciler.platforms.arm import (
     emulator_base,
 )
 from reconciler.platforms.azureml.connection import NAME, AzureMl, azureml_of, parse
-from reconciler.platforms.platform import Connected, Kind, Platform
+from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
     from reconciler.http.credentials import AccessToken
     from reconciler.http.origins import Origins
     from reconciler.model import Binding, Environment, Recipe, SecretName
+    from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.platforms.contract import Target, Trainer
-    from reconciler.platforms.platform import Means
+    from reconciler.platforms.contract import Registry, Target, Trainer
+    from reconciler.platforms.platform import Block, Means
     from reconciler.stores.contract import Store
 
 KIND = "OnlineEndpoint"
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
@@ -63,20 +68,29 @@ def _connect(environment: Environment, means: Means) -> Connected:
         how = Opening(means.http, time.time, here, emulator, bound, means.token, means.halted)
         return open_store(where, "", how)
 
-    def target(_: str) -> Target:
+    @cache
+    def assets() -> Assets:
         from reconciler.platforms.azureml.assets import Assets
+
+        return Assets(workspace(), means.store, blobs, means.secret)
+
+    def target(_: str) -> Target:
         from reconciler.platforms.azureml.endpoint import OnlineEndpoints
         from reconciler.platforms.azureml.scoring import Scoring
 
-        assets = Assets(workspace(), means.store, blobs, means.secret)
-        return OnlineEndpoints(
-            workspace(), assets, Scoring(http, workspace(), token, means.bound), mark
-        )
+        scoring = Scoring(http, workspace(), token, means.bound)
+        return OnlineEndpoints(workspace(), assets(), scoring, mark)
+
+    def registry() -> Registry:
+        from reconciler.platforms.azureml.registry import AzureMlRegistry, Tracking
+
+        tracking = Tracking(http, workspace(), token)
+        return AzureMlRegistry(workspace(), assets(), tracking, mark)
 
     def trainer(_: Recipe) -> Trainer:
         raise AssertionError("it trains nothing")
 
-    return Connected(target, trainer, {KIND: _key_prefix(environment)})
+    return Connected(target, trainer, {KIND: _key_prefix(environment)}, registry)
 
 
 def _emulator(at: AzureMl, environ: Mapping[str, str]) -> str:
@@ -105,6 +119,27 @@ def _secrets(
             yield from (n for _, n in binding.part.variables if not isinstance(n, str))
 
 
+def _how_registered(registry: Block, environment: Environment) -> How:
+    """Which registered model, and which file of a version: all as one archive, where none is named
+    and there are several."""
+    at, name, path = azureml_of(environment), registry.data[NAME], registry.data.get("path", "")
+    if "follow" in registry.data:
+        why = "its versions have no aliases; without this, retrain proposes the newest"
+        raise ConfigurationError([registry.problem(why, "follow")])
+    return How(
+        place=NAME,
+        settings={"name": name} | ({"path": path} if path else {}),
+        terms={REGISTERED_AT: f"{at.uri} {name}"},
+        files={MODEL: path.rpartition("/")[2] or "model", METRICS: "metrics.json"},
+    )
+
+
+def _bad_version(version: str) -> str:
+    if version.casefold() == "latest" or not _VERSION.fullmatch(version):
+        return 'is no version of a registered model; write one, such as "7" (the latest one moves)'
+    return ""
+
+
 def _asked(name: str) -> Callable[..., Any]:
     """A function of the spec's module, which is read when a binding is declared."""
     path = f"{__name__}.endpoint_spec"
@@ -126,6 +161,7 @@ PLATFORM = Platform(
             problems=_asked("problems_of"),
         )
     },
+    registries={NAME: Engine(_how_registered, bad_version=_bad_version)},
     where=lambda at: "emulator" if at.cloud is CloudName.EMULATOR else f"workspace {at.workspace}",
     place=lambda at: f"{at.cloud} {at.path}",
     secrets=_secrets,

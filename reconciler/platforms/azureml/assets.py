@@ -8,12 +8,13 @@ so registering twice does no harm, and a version that is there with another cont
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from reconciler.errors import RefusedError, UnreadableError
+from reconciler.errors import RefusedError
 from reconciler.platforms.azureml.endpoint_writes import KEY_TAG, MODEL_TAG, SHA256_TAG, code_name
 from reconciler.platforms.azureml.workspace import part
 from reconciler.platforms.code import digest_of, files_of
@@ -21,12 +22,13 @@ from reconciler.platforms.members import objects, text, texts
 from reconciler.stores.contract import copy_file, name_in, url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from reconciler.model import Model, SecretName
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.stores.contract import Store
 
+_NOT_A_TAG = re.compile(r"[^A-Za-z0-9._-]+")
 ROOT = "reconciler"  # the folder of the default datastore that is ours
 
 
@@ -61,9 +63,7 @@ class Assets:
         self._store = store
         self._blobs = blobs
 
-    def register(
-        self, name: str, version: str, model: Model, labels: Mapping[str, str] | None = None
-    ) -> None:
+    def register(self, name: str, version: str, model: Model) -> None:
         """Register a model of the store, once."""
         path = f"/models/{part(name)}/versions/{part(version)}"
         what = f"registering {name} {version}"
@@ -88,7 +88,8 @@ class Assets:
         there = model.sha256 and datastore.files.head(at) is not None
         if not there and not copy_file(self._store, file, datastore.files, at, model.sha256):
             raise RefusedError(f"{model.ref} is gone from the store; it cannot be registered")
-        said = {MODEL_TAG: folder, SHA256_TAG: model.sha256, KEY_TAG: model.key, **(labels or {})}
+        said = {f"reconciler-{_NOT_A_TAG.sub('-', n)}": v for n, v in model.labels.items()}
+        said |= {MODEL_TAG: folder, SHA256_TAG: model.sha256, KEY_TAG: model.key}
         body = {
             "modelType": "custom_model",
             "modelUri": datastore.uri(at),
@@ -115,15 +116,19 @@ class Assets:
         uri = url_of(files.base, below)
         self._workspace.write("PUT", path, what, json={"properties": {"codeUri": uri}})
 
-    def datastore(self) -> Datastore:
-        """The default datastore; UnreadableError where the workspace shows none of blobs."""
-        what = "reading the default datastore"
-        for item in self._workspace.list("/datastores", what, isDefault="true"):
+    def datastore(self, name: str = "") -> Datastore:
+        """A datastore of blobs, by its name, or the default one; RefusedError where it has none."""
+        what = f"reading the datastore {name}" if name else "reading the default datastore"
+        if name:
+            found = [self._workspace.read(f"/datastores/{part(name)}", what)]
+        else:
+            found = self._workspace.list("/datastores", what, isDefault="true")
+        for item in found:
             properties = objects(item, "properties")
             account, container = text(properties, "accountName"), text(properties, "containerName")
             if account and container:
                 return Datastore(text(item, "name"), self._blobs(account, container))
-        raise UnreadableError(f"{what}: the workspace shows none with a container of blobs")
+        raise RefusedError(f"{what}: it is in no container of blobs")
 
 
 def _base(name: str) -> str:

@@ -12,10 +12,10 @@ bucket that the server only points to is refused: this program would need the ke
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
+from reconciler.platforms.artifacts import archive, metrics_of
 from reconciler.platforms.contract import Registered, Registry
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
 
 _NEAR = 5
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that an archive can say
 
 
 class MlflowRegistry(Registry):
@@ -45,7 +44,7 @@ class MlflowRegistry(Registry):
             return Registered(number, self._absent(name, number))
         run = self._mlflow.run(version.run) if version.run else None
         refusal = _refusal(version, run) or self._without_files(recipe, version)
-        metrics = _metrics(run, f"reading run {version.run}") if run and not refusal else {}
+        metrics = metrics_of(run, f"reading run {version.run}") if run and not refusal else {}
         return Registered(number, refusal, metrics, tuple(_notes(version)))
 
     def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:
@@ -78,10 +77,11 @@ class MlflowRegistry(Registry):
             with path.open("wb") as into:
                 self._mlflow.download(f"{uri}/{file}", files[file], what, into)
             return
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for below, size in files.items():
-                with archive.open(zipfile.ZipInfo(below, _EPOCH), "w", force_zip64=True) as into:
-                    self._mlflow.download(f"{uri}/{below}", size, what, into)
+        archive(
+            path,
+            files,
+            lambda below, into: self._mlflow.download(f"{uri}/{below}", files[below], what, into),
+        )
 
     def _absent(self, name: str, number: str) -> str:
         """That there is no such version, with those that are near."""
@@ -164,12 +164,3 @@ def _info(run: Mapping[str, Any], what: str) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise UnreadableError(f"{what}: the run has no info")
     return info
-
-
-def _metrics(run: Mapping[str, Any], what: str) -> dict[str, float]:
-    """The last value of each metric; MLflow writes one that is not finite as a text."""
-    try:
-        listed = run["data"].get("metrics", [])
-        return {str(each["key"]): float(each["value"]) for each in listed}
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise UnreadableError(f"{what}: its metrics are damaged") from exc

@@ -1,0 +1,32 @@
+"""What registries of model versions have in common: artifacts of many files, metrics of runs."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import IO, TYPE_CHECKING, Any
+
+from reconciler.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that an archive can say
+
+
+def archive(path: Path, names: Iterable[str], download: Callable[[str, IO[bytes]], object]) -> None:
+    """Write an archive whose bytes depend on nothing but its files: no times, not compressed."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as made:
+        for name in sorted(names):
+            with made.open(zipfile.ZipInfo(name, _EPOCH), "w", force_zip64=True) as into:
+                download(name, into)
+
+
+def metrics_of(run: Mapping[str, Any], what: str) -> dict[str, float]:
+    """The last value of each metric of a run, as MLflow's REST says it: a text where it is not
+    finite."""
+    try:
+        listed = run["data"].get("metrics", [])
+        return {str(each["key"]): float(each["value"]) for each in listed}
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise UnreadableError(f"{what}: its metrics are damaged") from exc

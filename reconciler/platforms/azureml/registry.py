@@ -1,0 +1,229 @@
+"""Registered models of a workspace as a source of versions, and as a place to publish to.
+
+A version is files in a datastore, and perhaps the job that wrote them. Its metrics are not in ARM:
+they are in the workspace's own MLflow, as those of the run that is called like the job. Only files
+in a datastore of blobs can be taken; of any other place the refusal says what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import NotFoundError, RefusedError, UnreadableError
+from reconciler.http.urls import split_url
+from reconciler.platforms.arm import hearing
+from reconciler.platforms.artifacts import archive, metrics_of
+from reconciler.platforms.azureml.ids import label_of
+from reconciler.platforms.azureml.scoring import ML_SCOPE
+from reconciler.platforms.azureml.workspace import part, state_of
+from reconciler.platforms.contract import Registered, Registry
+from reconciler.platforms.members import member, objects, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from reconciler.http.asking import Credential
+    from reconciler.http.client import Http
+    from reconciler.http.origins import Origins
+    from reconciler.model import Model, Recipe
+    from reconciler.platforms.azureml.assets import Assets
+    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.stores.contract import Store
+
+_NEAR = 5
+_DATASTORE = re.compile(
+    r"azureml:/(?P<workspace>/subscriptions/.+?/workspaces/[^/]+)?/?/datastores/(?P<store>[^/]+)"
+    r"/paths/(?P<path>.+)",
+    re.IGNORECASE,
+)
+_TRACKING_HOSTS = re.compile(r"[a-z0-9]+\.api\.azureml\.ms")
+
+
+class AzureMlRegistry(Registry):
+    """The registered models of one workspace; `mark` decides what published versions are called."""
+
+    def __init__(self, workspace: Workspace, assets: Assets, tracking: Tracking, mark: str) -> None:
+        self._workspace = workspace
+        self._assets = assets
+        self._tracking = tracking
+        self._mark = mark
+
+    def look(self, recipe: Recipe) -> Registered:
+        """The version with the metrics of its run, and why it must not be taken in."""
+        name, number = _asked(recipe)
+        found = self._version(name, number)
+        if found is None:
+            return Registered(number, self._absent(name, number))
+        properties = objects(found, "properties")
+        refusal = _refusal(name, number, found) or self._without_files(recipe, properties)
+        job = text(properties, "jobName")
+        metrics = self._tracking.metrics(job) if job and not refusal else {}
+        return Registered(number, refusal, metrics, tuple(_notes(properties)))
+
+    def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:  # noqa: ARG002
+        """The versions that are newer by their number, the newest first."""
+        name, number = _asked(recipe)
+        newer = (n for n in self._numbers(name) if not number.isdecimal() or int(n) > int(number))
+        return tuple(sorted(newer, key=int, reverse=True))
+
+    def publish(self, name: str, model: Model) -> str:
+        """Register a model of the store, once; what the version is called."""
+        if model.version is None:
+            raise RefusedError(f"{model.ref} is no version that could be published to {name}")
+        called = label_of(model.version, self._mark)
+        self._assets.register(name, called, model)
+        return called
+
+    def fetch(self, recipe: Recipe, path: Path) -> None:
+        """Write the named file of the version, its only one, or all of its files as an archive."""
+        name, number = _asked(recipe)
+        found = self._version(name, number)
+        if found is None:
+            raise NotFoundError(f"version {number} of {name} is gone")
+        store, below = self._place(objects(found, "properties"))
+        files = _files(store, below)
+        wanted = dict(recipe.how).get("path", "")
+        only = wanted or (next(iter(files)) if list(files) == [""] else None)
+        if not files or (only is not None and only not in files):
+            raise NotFoundError(f"the files of version {number} of {name} are gone")
+        if only is not None:
+            with path.open("wb") as into:
+                store.fetch(files[only], into)
+            return
+        archive(path, files, lambda each, into: store.fetch(files[each], into))
+
+    # --- versions and their files ---------------------------------------------------------------
+
+    def _version(self, name: str, number: str) -> dict[str, Any] | None:
+        path = f"/models/{part(name)}/versions/{part(number)}"
+        return self._workspace.find(path, f"reading version {number} of {name}")
+
+    def _numbers(self, name: str) -> list[str]:
+        what = f"listing the versions of {name}"
+        listed = self._workspace.list(f"/models/{part(name)}/versions", what)
+        names = (text(item, "name") for item in listed if not _archived(item))
+        return [each for each in names if each.isdecimal()]
+
+    def _absent(self, name: str, number: str) -> str:
+        """That there is no such version, with those that are near."""
+        if self._workspace.find(f"/models/{part(name)}", f"reading the model {name}") is None:
+            return f'there is no registered model "{name}"; correct spec.registry'
+        known = sorted(map(int, self._numbers(name)))
+        wanted = int(number) if number.isdecimal() else 0
+        near = sorted(sorted(known, key=lambda each: abs(each - wanted))[:_NEAR])
+        there = f"it has {', '.join(map(str, near))}" if near else "it has none with a number"
+        return f"{name} has no version {number} (never registered, or deleted); {there}"
+
+    def _without_files(self, recipe: Recipe, properties: Mapping[str, Any]) -> str:
+        name, number = _asked(recipe)
+        try:
+            store, below = self._place(properties)
+        except RefusedError as exc:
+            return exc.message
+        files = _files(store, below)
+        if not files:
+            return f"the files of version {number} of {name} are gone ({_uri(properties)})"
+        wanted = dict(recipe.how).get("path", "")
+        if wanted and wanted not in files:
+            some = ", ".join(list(files)[:_NEAR])
+            return f"version {number} of {name} has no file {wanted}; it has {some}"
+        return ""
+
+    def _place(self, properties: Mapping[str, Any]) -> tuple[Store, str]:
+        """The container with the files of a version, and what their names begin with."""
+        uri = _uri(properties)
+        found = _DATASTORE.fullmatch(uri)
+        if found is None:
+            raise RefusedError(
+                f"its files are at {uri or 'no place'}, and only those of a datastore can be "
+                "taken; register it from a path of a datastore"
+            )
+        other = found["workspace"] or ""
+        if other and other.casefold() not in _places(self._workspace):
+            raise RefusedError(f"its files are in another workspace ({other}); register it here")
+        return self._assets.datastore(found["store"]).files, found["path"].rstrip("/")
+
+
+class Tracking:
+    """The workspace's own MLflow, for the metrics of jobs; `token` signs in for a scope."""
+
+    def __init__(
+        self, http: Http, workspace: Workspace, token: Callable[[str, Origins], Credential]
+    ) -> None:
+        self._http = http
+        self._workspace = workspace
+        origins = hearing("a token of Azure Machine Learning", workspace.emulator, _TRACKING_HOSTS)
+        self._credential = token(ML_SCOPE, origins)
+        self._known = ""
+
+    def metrics(self, job: str) -> dict[str, float]:
+        """The metrics of the run of a job."""
+        what = f"reading the metrics of job {job}"
+        url = f"{self._base(what)}/api/2.0/mlflow/runs/get?run_id={part(job)}"
+        answer = self._http.request("GET", url, credential=self._credential, what=what)
+        run = answer.json_object().get("run")
+        if not isinstance(run, dict):
+            raise UnreadableError(f"{what}: the answer shows no run")
+        return metrics_of(run, what)
+
+    def _base(self, what: str) -> str:
+        """Where the workspace says that its MLflow is; on the emulator, at its own origin."""
+        if not self._known:
+            properties = objects(self._workspace.read("", "reading the workspace"), "properties")
+            uri = text(properties, "mlFlowTrackingUri")
+            url = f"https://{uri.partition('://')[2].partition('?')[0]}".rstrip("/")
+            parts = split_url(url)
+            if not uri.startswith("azureml://") or parts is None:
+                raise UnreadableError(f"{what}: the workspace does not say where its MLflow is")
+            emulator = self._workspace.emulator
+            self._known = f"{emulator}{parts.path}" if emulator else url
+        return self._known
+
+
+def _asked(recipe: Recipe) -> tuple[str, str]:
+    """The registered model and the version."""
+    return dict(recipe.how)["name"], dict(recipe.parameters)["version"]
+
+
+def _uri(properties: Mapping[str, Any]) -> str:
+    return text(properties, "modelUri")
+
+
+def _places(workspace: Workspace) -> tuple[str, str]:
+    """The workspace as URIs of files name it: with and without its provider."""
+    at = workspace.at
+    short = f"/subscriptions/{at.subscription}/resourcegroups/{at.resource_group}"
+    short += f"/workspaces/{at.workspace}"
+    return short.casefold(), at.path.casefold()
+
+
+def _files(store: Store, below: str) -> dict[str, str]:
+    """The names in the store of the files below a folder, by what they are called there; one file
+    that is the whole is called ""."""
+    if store.head(below) is not None:
+        return {"": below}
+    return {each.name.removeprefix(f"{below}/"): each.name for each in store.list(f"{below}/")}
+
+
+def _archived(found: Mapping[str, Any]) -> bool:
+    return member(objects(found, "properties"), "isArchived") is True
+
+
+def _refusal(name: str, number: str, found: Mapping[str, Any]) -> str:
+    """Why a version that is there must not be taken in; "" where it may."""
+    if _archived(found):
+        return f"version {number} of {name} is archived; declare another version"
+    if (state := state_of(found)) not in ("", "succeeded"):
+        return f"version {number} of {name} is {state}; register it again, or wait"
+    return ""
+
+
+def _notes(properties: Mapping[str, Any]) -> Iterator[str]:
+    if stage := text(properties, "stage"):
+        yield f"stage {stage}"
+    if tags := texts(properties, "tags"):
+        yield f"tags {', '.join(f'{n}={v}' for n, v in sorted(tags.items()))}"[:200]
+    if not text(properties, "jobName"):
+        yield "no job made it, so it has no metrics"
