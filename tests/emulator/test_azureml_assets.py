@@ -82,7 +82,7 @@ def test_versions_are_deleted(wire: Wire) -> None:
         ("codes/a/versions/1", {}),
         ("data/a/versions/1", {"dataUri": f"{STORE}/a", "dataType": "table"}),
         ("environments/a/versions/1", {}),
-        ("models/a/versions/1", {"modelUri": f"{STORE}/a", "tags": {"a": 1}}),
+        ("models/a/versions/1", {"modelUri": f"{STORE}/a", "tags": {"a": []}}),
     ],
 )
 def test_a_version_that_cannot_be_is_refused(wire: Wire, path: str, properties: Any) -> None:

@@ -112,7 +112,7 @@ def test_patch_changes_tags_and_neither_traffic_nor_model(wire: Wire) -> None:
         ("churn", churn(mirrorTraffic={"blue": 60}), "InvalidTraffic"),
         ("churn", churn(traffic={"blue": 100}, mirrorTraffic={"blue": 10}), "InvalidTraffic"),
         ("fresh", {**ENDPOINT, "identity": {"type": "Mine"}}, "BadArgument"),
-        ("fresh", {**ENDPOINT, "tags": {"a": 1}}, "BadArgument"),
+        ("fresh", {**ENDPOINT, "tags": {"a": []}}, "BadArgument"),
         ("fresh", {**ENDPOINT, "properties": []}, "BadArgument"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -107,11 +108,19 @@ def bad(message: str, code: str = "BadArgument") -> Refused:
 
 
 def flat_texts(document: Json, name: str) -> dict[str, str]:
-    """A member that maps names to texts, {} without one."""
+    """A member that maps names to texts, {} without one.
+
+    Microsoft's own client sends a number among them, and null for nothing, so both are taken.
+    """
     value = member(document, name) or {}
-    if not is_object(value) or not all(isinstance(text, str) for text in value.values()):
+    scalars = str | int | float | None
+    if not is_object(value) or not all(isinstance(item, scalars) for item in value.values()):
         raise bad(f"{name} must be an object of texts.")
-    return dict(value)
+    return {
+        key: item if isinstance(item, str) else json.dumps(item)
+        for key, item in value.items()
+        if item is not None
+    }
 
 
 def seconds(duration: Any) -> float:

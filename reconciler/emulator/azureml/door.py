@@ -15,6 +15,7 @@ from reconciler.emulator.azureml import (
     assets,
     deployments,
     endpoints,
+    history,
     jobs,
     operations,
     scoring,
@@ -69,7 +70,7 @@ def route(request: Request) -> str:
         return _PLAIN[request.path.rstrip("/")][0]
     if _OPERATION.fullmatch(request.path):
         return "azureml.operation"
-    if tracked := tracking.route(request):
+    if tracked := tracking.route(request) or history.route(request):
         return tracked
     match = _RESOURCE.fullmatch(request.path)
     if match is None:
@@ -129,6 +130,8 @@ def _handle(core: Core, request: Request) -> Response:
         return _PLAIN[request.path.rstrip("/")][1](request)
     if tracking.route(request):
         return tracking.handle(core, request)
+    if history.route(request):
+        return history.handle(core, request)
     if not request.bearer or tokens.audience(request.bearer) not in ("", *tokens.ARM):
         raise Refused(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
     version = request.parameters.get("api-version", "")

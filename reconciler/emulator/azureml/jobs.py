@@ -244,6 +244,14 @@ def _stop(core: Core, job: Resource, status: str, why: str) -> None:
     job.modified = core.now()
 
 
+def publish_log(core: Core, job: Resource) -> tuple[str, str, str]:
+    """Where the log of a job is; of one that runs, what it has written so far is put there."""
+    place = _artifact(core, job, LOG)
+    if running := core.processes.get(job.id.casefold()):
+        core.blobs.put(*place, running.log)
+    return place
+
+
 def _artifact(core: Core, job: Resource, path: str) -> tuple[str, str, str]:
     store = core.world.resources[f"{job.id.rpartition('/jobs/')[0]}/datastores/{ARTIFACTS}"]
     account, container = (store.properties[name] for name in ("accountName", "containerName"))

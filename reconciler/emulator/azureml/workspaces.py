@@ -96,7 +96,7 @@ def metadata(request: Request) -> Response:
         "acrLoginServer": "azurecr.io",
     }
     cloud = {
-        "name": "AzureCloud",
+        "name": "Emulator",
         "portal": "https://portal.azure.com",
         "authentication": {
             "loginEndpoint": "https://login.microsoftonline.com",
