@@ -37,6 +37,7 @@ from reconciler.model import (
     drifted,
     settings_diffs,
 )
+from reconciler.waves import in_waves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,17 +67,15 @@ def make_plan(
     seen = tuple(observed)
     twins = _by_place(seen)
     undeclared = not_declared or NotDeclared()
-    changes = [
-        _on_terms(environment, one, decide(one, twins.get(one.live.place, ()))) for one in seen
-    ]
-    unread = tuple(f"could not look for undeclared endpoints: {why}" for why in undeclared.unread)
+    decided = ((one, decide(one, twins.get(one.live.place, ()))) for one in seen)
+    changes = in_waves((one, _on_terms(environment, one, change)) for one, change in decided)
+    notes = tuple(f"could not look for undeclared endpoints: {why}" for why in undeclared.unread)
     blind = undeclared.unread or tuple(c.why for c in changes if c.code == Reason.UNREADABLE)
     changes += [_of_undeclared(owned, prune, blind) for owned in undeclared.found]
     changes.sort(key=lambda change: change.address)
-    notes = unread
     if prune and blind:
         why = "undeclared endpoints were not deleted, because not everything could be read"
-        notes = (*unread, f"{why}: {blind[0]}")
+        notes = (*notes, f"{why}: {blind[0]}")
     if undeclared.unrecorded:
         first, *more = undeclared.unrecorded
         named = f"{first} and {len(more):,} more carry" if more else f"{first} carries"
@@ -132,6 +131,7 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
         "training.retry.attempts": str(binding.attempts),
         "adopt": str(binding.adopt).lower(),
         "what it is made of": binding.create.digest if binding.create else "",
+        **({"rollout": str(binding.rollout)} if binding.rollout else {}),
     }
     terms |= binding.create.terms if binding.create else ()
     return replace(change, terms=terms)

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "codec": set(),
     "gates": {"model"},
     "limits": {"model"},
-    "plan": {"model", "gates", "limits"},
+    "waves": {"model"},
+    "plan": {"model", "gates", "limits", "waves"},
     "approval": {"model"},
     "verify": {"model"},
     "render": {"strict_json", "model", "codec", "render"},
@@ -75,6 +76,7 @@ MAY_IMPORT = {
             "soon",
             "gates",
             "limits",
+            "waves",
             "plan",
             "approval",
             "verify",
@@ -105,7 +107,18 @@ ALONE = {
     *("stores.contract", "stores.survey"),  # what is asked of any store, and of a list of it
 }
 
-PURE = {"auth", "codec", "model", "plan", "approval", "gates", "limits", "verify", "render"}
+PURE = {
+    "auth",
+    "codec",
+    "model",
+    "plan",
+    "waves",
+    "approval",
+    "gates",
+    "limits",
+    "verify",
+    "render",
+}
 IMPURE = {
     "requests",
     "urllib3",

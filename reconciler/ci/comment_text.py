@@ -81,7 +81,7 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
         f"## {escaped(plan.environment)} · {escaped(title)}",
         _FORKED if context.forked else "",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
-        "\n".join(bullets([*words.notes(plan), *words.destinations(plan)])),
+        "\n".join(bullets([*words.notes(plan), *words.waves(plan), *words.destinations(plan)])),
     ]
     how = [] if context.forked else _how_to_apply(plan, context.shown.plan)
     body, foot = plan_body(plan, short), _foot(plan, context)

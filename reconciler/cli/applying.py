@@ -208,10 +208,12 @@ def run(
 ) -> dict[str, Ended]:
     """How each binding ended that the plan would change or refuses, by address."""
     from reconciler.engine.run import converge
+    from reconciler.engine.waves import only_wait
 
     plans = opened.world.ledger.plans
     approved = order.approval.used(first, plans)
-    writes = bool(course.changes) or any(map(plans.begun, approved))  # to be ended
+    waits = only_wait(course.changes, opened.world.clock.now())
+    writes = not waits or any(map(plans.begun, approved))  # to be ended
     with (
         stopping.stoppable(opened.stop),
         alone(order, opened, approved) if writes else contextlib.nullcontext(),

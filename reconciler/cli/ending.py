@@ -174,7 +174,8 @@ def make_report(
     """
     outcomes = [ended[address] for address in sorted(ended)]
     failures = [o.failure for o in outcomes if o.failure]
-    failed = {failure.address for failure in failures}
+    held = tuple(o.held for o in outcomes if o.held)
+    failed = {failure.address for failure in failures} | {each.address for each in held}
     if looked:
         failures += [
             Failure(c.name, c.address, f"not converged at the last look: {c.why}", errors.ERROR)
@@ -191,6 +192,7 @@ def make_report(
         elapsed_s=elapsed_s,
         stopped_by=stopped_by,
         unfinished=unfinished,
+        held=held,
     )
 
 

@@ -68,6 +68,12 @@ class _Progress:
         with self._lock:
             self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
 
+    def wave(self, told: str, ended: int = 0) -> None:
+        """A line that stays, about the wave of a version; so many endpoints end with it."""
+        with self._lock:
+            self._ended += ended
+            self._keep("»", "cyan", told)
+
     def _keep(self, sign: str, color: str, text: str) -> None:
         raise NotImplementedError
 

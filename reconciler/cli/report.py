@@ -49,7 +49,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
         at,
         f"reconciler {__version__}",
         repository(os.environ, where.services),
-        (*plan.notes, *words.destinations(plan)),
+        (*plan.notes, *words.waves(plan), *words.destinations(plan)),
         ran,
     )
     note = f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part, secret_name
+from reconciler.desired.rollout import rollout, seconds
 from reconciler.desired.schema import hint_of, is_a
 from reconciler.errors import ConfigurationError
 from reconciler.model import (
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.platforms.platform import Engine, Platform
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 FILE = "file"
 REGISTRY, PUBLISH = "registry", "publish"
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}|\$\{")
@@ -80,6 +80,7 @@ def environment(
         most_deletes_percent=int(limits.get("deletes", "10%").removesuffix("%")),
         most_bindings=limits.get("bindings", MOST_BINDINGS),
         most_retrains=limits.get("retrains", 40),
+        rollout=rollout(document),
         root=root.as_posix(),
         source=document.at("metadata", "name"),
     )
@@ -205,14 +206,13 @@ def attempts(model: Document) -> int:
 
 def timeout_s(model: Document) -> float:
     """How long one training of the model may take."""
-    said: str = training(model).get("timeout", "2h")
-    return int(said[:-1]) * _SECONDS[said[-1]]
+    return seconds(training(model).get("timeout", "2h"))
 
 
 def max_age_s(model: Document) -> float | None:
     """How old a version of the model may become; None where nothing is said."""
     said: str | None = training(model).get("maxAge")
-    return None if said is None else int(said[:-1]) * _SECONDS[said[-1]]
+    return None if said is None else seconds(said)
 
 
 def rules(model: Document) -> tuple[Rule, ...]:

@@ -16,6 +16,7 @@ from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
 from reconciler.desired.probes import probe as probe_of
+from reconciler.desired.rollout import rollout as rollout_of
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
@@ -200,7 +201,8 @@ class Resolver:
             return False
         made = replace(made, terms=(*made.terms, *kind.terms(spec).items()))
         binding = _binding(each, kind, spec, model.document, made, address)
-        site.bindings.append(replace(binding, probe=probe, create=creation))
+        rollout = binding.rollout or (environment.rollout if environment else None)
+        site.bindings.append(replace(binding, probe=probe, create=creation, rollout=rollout))
         return True
 
     def _or_say(self, make: Callable[[], T]) -> T | None:
@@ -349,6 +351,7 @@ def _binding(
         follow=made.follow,
         publish=tuple(sorted(model.data["spec"].get(build.PUBLISH, {}).items())),
         max_age_s=build.max_age_s(model),
+        rollout=rollout_of(model),
         absent=document.data["spec"].get("state") == "absent",
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),

@@ -18,7 +18,7 @@ from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
 from reconciler.engine.world import timestamp, with_event
-from reconciler.errors import ReconcilerError, StoppedError, in_doubt
+from reconciler.errors import ConflictError, ReconcilerError, StoppedError, in_doubt
 from reconciler.model import (
     TOUCHED,
     EventKind,
@@ -205,11 +205,20 @@ class Endpoint:
             case Verb.STAGE:
                 return target.stage(binding, model)
             case Verb.SWITCH:
+                self._refuse_rejected(binding)
                 return target.switch(binding, model)
             case Verb.TAKE_BACK:
                 return target.take_back(binding, model)
         note_create(world, observed)
+        self._refuse_rejected(binding)
         return target.create(binding, model)
+
+    def _refuse_rejected(self, binding: Binding) -> None:
+        """ConflictError where the version was rejected since it was looked at, by anybody: it is
+        given to nobody else."""
+        entry = self._world.ledger.read(binding.version)
+        if entry is not None and entry.manifest.rejected:
+            raise ConflictError(f"version {binding.version.version} was rejected meanwhile")
 
     # --- the engine -----------------------------------------------------------------------------
 

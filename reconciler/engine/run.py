@@ -17,6 +17,7 @@ from reconciler.engine.interpreter import Endpoint
 from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Course, Ended, Goal, Shared, blocked_code
+from reconciler.engine.waves import Waves
 from reconciler.errors import BUG, redact
 from reconciler.model import TO_DO, TOUCHED, Action, Failure, Reason
 from reconciler.soon import beside
@@ -59,13 +60,13 @@ def converge(
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="apply") as pool:
         slots = JobSlots(lambda service: trainers[service].most_jobs)
         shared = Shared(world, goal, progress, slots, beside(pool))
-        schedule = _scheduled(work, shared, course)
+        schedule, waves = _scheduled(work, shared, course)
         for change in changes:
             if change.code == Reason.NOT_DECLARED:
                 removal = Endpoint(lost[change.address], change, shared)
                 course.runs[removal.address] = removal
                 schedule.add(removal)
-        stepping, beaten_at = _Stepping(world, schedule, course.ended), 0.0
+        stepping, beaten_at = _Stepping(world, schedule, waves, course.ended), 0.0
         while stepping.under_way or (schedule and not world.stopping()):
             if not world.stopping():
                 stepping.hand_out(pool, parallel)
@@ -76,19 +77,33 @@ def converge(
     return course.ended
 
 
-def _scheduled(work: list[tuple[Binding, Change]], shared: Shared, course: Course) -> Schedule:
-    """All bindings of the run: those that must be trained in line, the others due at once."""
+def _scheduled(
+    work: list[tuple[Binding, Change]], shared: Shared, course: Course
+) -> tuple[Schedule, Waves]:
+    """All bindings of the run: those that must be trained in line, the others due at once, and
+    those of later waves when their turn comes."""
     schedule = Schedule(shared.slots)
-    for binding, change in work:
+    by_address = {change.address: (binding, change) for binding, change in work}
+
+    def enter(run: Run, at: float = 0.0) -> None:
+        binding, change = by_address[run.address]
         if change.code == Reason.TRAINING:
             shared.slots.hold(binding)
+        if change.trains and not at:
+            schedule.queue(binding.recipe.trainer, run)
+        else:  # an earlier wave made the version
+            schedule.add(run, at)
+
+    waves = Waves(enter, course.ended, shared.progress)
     for binding, change in work:
         run = course.runs[change.address] = Endpoint(binding, change, shared)
-        if change.trains:
-            schedule.queue(binding.recipe.trainer, run)
+        if change.wave is None or shared.goal is not Goal.SERVED:
+            enter(run)
         else:
-            schedule.add(run)
-    return schedule
+            begun = change.code == Reason.UNPROVED
+            waves.add(run, binding.version.folder, change.wave, begun=begun)
+    waves.begin(shared.world.clock.now())
+    return schedule, waves
 
 
 def concerns(goal: Goal, change: Change) -> bool:
@@ -106,8 +121,11 @@ def _refused(change: Change) -> Ended:
 class _Stepping:
     """The steps that are under way, and how bindings ended; used by one thread."""
 
-    def __init__(self, world: World, schedule: Schedule, ended: dict[str, Ended]) -> None:
+    def __init__(
+        self, world: World, schedule: Schedule, waves: Waves, ended: dict[str, Ended]
+    ) -> None:
         self.schedule = schedule
+        self._waves = waves
         self.under_way: dict[Future[Outcome], Run] = {}
         self._world = world
         self._ended = ended
@@ -138,6 +156,7 @@ class _Stepping:
         self.schedule.came_back(run, outcome, self._world.clock.now())
         if isinstance(outcome, Ended):
             self._ended[run.address] = outcome
+            self._waves.came_back(run.address, outcome, self._world.clock.now())
 
 
 def _outcome(run: Run, future: Future[Outcome]) -> Outcome:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Change, Failure, Proof
+    from reconciler.model import Binding, Change, Failure, Held, Proof
     from reconciler.soon import Soon
 
 
@@ -33,6 +33,10 @@ class Progress(Protocol):
 
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging."""
+        ...
+
+    def wave(self, told: str, ended: int = 0) -> None:
+        """A wave of a version begins, or so many endpoints end because none does."""
         ...
 
     def beat(self) -> None:
@@ -79,11 +83,12 @@ class Ready:
 @dataclass(frozen=True)
 class Ended:
     """A binding that needs no more steps: its proof, or its failure; and whether it was changed,
-    or perhaps was."""
+    or perhaps was. `held`: it was left as it is, for the sake of an earlier wave."""
 
     proof: Proof | None = None
     failure: Failure | None = None
     changed: bool = False
+    held: Held | None = None
 
 
 def blocked_code(change: Change) -> int:

@@ -11,6 +11,7 @@ from reconciler.model.desired import (
     Environment,
     Expectation,
     Probe,
+    Rollout,
     SecretName,
     StoreUrl,
 )
@@ -39,6 +40,7 @@ from reconciler.model.observed import (
 from reconciler.model.outcome import (
     TOUCHED,
     Failure,
+    Held,
     History,
     MadeVersion,
     Proof,
@@ -67,6 +69,7 @@ from reconciler.model.plan import (
     FieldDiff,
     Forecast,
     Plan,
+    Wave,
 )
 from reconciler.model.reasons import TO_TRAIN, Reason
 from reconciler.model.versions import (

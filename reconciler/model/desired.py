@@ -64,6 +64,28 @@ class StoreUrl:
         return scheme == "az" and not container
 
 
+@dataclass(frozen=True)
+class Rollout:
+    """How a version reaches its endpoints: `first` of them, then wave after wave.
+
+    A later wave has `then` endpoints, or that share of all (`percent`). It begins when the former
+    is proved, and has been for `soak_s`; a run waits for `pause_s`, and ends for `soak_s`.
+    """
+
+    first: int = 1
+    then: int = 100
+    percent: bool = True
+    pause_s: float = 0.0
+    soak_s: float = 0.0
+
+    def __str__(self) -> str:
+        """`1, then 25%, pause 600 s`: people approve that."""
+        then = f"{self.then}%" if self.percent else f"{self.then}"
+        times = (("pause", self.pause_s), ("soak", self.soak_s))
+        waits = [f"{name} {seconds:g} s" for name, seconds in times if seconds]
+        return ", ".join([f"{self.first}", f"then {then}", *waits])
+
+
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
 
 
@@ -73,7 +95,8 @@ class Environment:
 
     `connections` are by the names of platforms, each a frozen value of that platform's own.
     `where` says in a word what they lead to, for titles, and `places` exactly, for whoever must
-    not confuse two. `data` is the root of all inputs, `root` the folder of the tree.
+    not confuse two. `data` is the root of all inputs, `root` the folder of the tree. `rollout` is
+    how versions are given out whose models do not say that.
     """
 
     name: str
@@ -87,6 +110,7 @@ class Environment:
     most_deletes_percent: int = 10
     most_bindings: int = MOST_BINDINGS
     most_retrains: int = 40
+    rollout: Rollout | None = None
     root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 
@@ -161,7 +185,8 @@ class Binding:
     training job, `attempts` their number. `follow` is what `retrain` follows in the registry that
     has the versions, "" where it proposes the newest. `publish` pairs a registry with the name
     under which versions are published there. `max_age_s` is how old a version may become before
-    `retrain` proposes a newer one. `create` says how to make an endpoint that is not there, None:
+    `retrain` proposes a newer one. `rollout` says how its version is given out, None: in no other
+    way than every version. `create` says how to make an endpoint that is not there, None:
     not at all. `settings` are the owned ones, by dotted name, as text; no other is looked at.
     `absent` wants the endpoint gone. `adopt` accepts a first swap that has no way back; `protect`
     refuses every change unless it is `forced`, and `paused` leaves the endpoint alone. `element`
@@ -181,6 +206,7 @@ class Binding:
     follow: str = ""
     publish: tuple[tuple[str, str], ...] = ()
     max_age_s: float | None = None
+    rollout: Rollout | None = None
     create: Creation | None = None
     settings: tuple[tuple[str, str], ...] = ()
     absent: bool = False

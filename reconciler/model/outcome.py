@@ -99,6 +99,21 @@ class Failure:
     exit_code: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """An endpoint that a run left as it was, because an earlier wave of its version is not proved.
+
+    `until` is when the next run may go on, "" where that takes more than time; then `why` says
+    what went wrong, and the endpoint was spared it.
+    """
+
+    name: str
+    address: str
+    version: str
+    why: str = ""
+    until: str = ""
+
+
 class Reached(StrEnum):
     """The last step that a run reached with a binding that it did not prove."""
 
@@ -125,7 +140,7 @@ class Unfinished:
 class Report:
     """The report of a run: the last plan, what was done, proofs, failures, and what is unfinished.
 
-    `done` are the addresses that were changed, or perhaps were.
+    `done` are the addresses that were changed, or perhaps were; `held` waited for earlier waves.
     """
 
     plan: Plan
@@ -136,3 +151,4 @@ class Report:
     forced: str = ""  # why limits and protection were overridden
     stopped_by: int = 0  # the signal that ended the run early; 0: it ran to its end
     unfinished: tuple[Unfinished, ...] = ()
+    held: tuple[Held, ...] = ()

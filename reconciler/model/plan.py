@@ -76,6 +76,26 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Wave:
+    """The wave in which an endpoint gets a version, from 1 on, and how many endpoints each has.
+
+    The `sizes` count those that serve it already. A wave begins when the former has been proved for
+    `pause_s` and `soak_s`; `not_before` is when that is of the next one, "" before it is known.
+    """
+
+    number: int
+    sizes: tuple[int, ...]
+    pause_s: float = 0.0
+    soak_s: float = 0.0
+    not_before: str = ""
+
+    @property
+    def wait_s(self) -> float:
+        """How long the former wave must have been proved."""
+        return max(self.pause_s, self.soak_s)
+
+
+@dataclass(frozen=True)
 class Change:
     """The one change of one binding, and why.
 
@@ -83,8 +103,8 @@ class Change:
     `after_ref` and `key` say exactly which file and which training, `probe` how it will be proved
     (a digest, "" without a probe), `terms` what else the desired state says of how it is done, by
     the place where it says so. `adopted` says that no way back leads from this swap, as the binding
-    accepts. `why` and `warnings` are sentences, `drift` is why there is something to do; none is
-    part of the digest.
+    accepts. `wave` is None where no endpoint waits for another. `why` and `warnings` are sentences,
+    `drift` is why there is something to do; none of these is part of the digest.
     """
 
     name: str
@@ -106,6 +126,7 @@ class Change:
     forecast: Forecast | None = field(default=None, compare=False)  # of a TRAIN; None: not asked
     drift: Drift | None = None
     adopted: bool = False
+    wave: Wave | None = None
 
     @property
     def trains(self) -> bool:

@@ -245,5 +245,5 @@ def _of_change(change: Change) -> Hashable:
         "" if judged else _gist_of(change) if _is_unread(change) else change.why,
         tuple(diff for diff in change.diffs if diff.path != "model"),
         tuple((str(j.rule), j.passed, j.message) for j in change.gates),
-        *(change.warnings, bool(change.probe)),
+        *(change.warnings, bool(change.probe), change.wave),
     )

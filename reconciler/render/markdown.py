@@ -81,7 +81,8 @@ def plan_markdown(plan: Plan) -> str:
     """The plan: title and counts, refusals first, a table, and the details folded away."""
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
-    told = [*words.excess(plan), *words.notes(plan), *words.destinations(plan)]
+    told = [*words.excess(plan), *words.notes(plan), *words.waves(plan)]
+    told += words.destinations(plan)
     return _document([title, summary, "\n".join(bullets(told)), *plan_body(plan).whole])
 
 

@@ -32,7 +32,7 @@ def plan_text(plan: Plan, look: Look = PLAIN) -> str:
     lines += ["", *look.lines(last)]
     for said in words.excess(plan):
         lines += look.lines(said, color="red", hang=2)
-    for said in words.destinations(plan):
+    for said in (*words.waves(plan), *words.destinations(plan)):
         lines += look.lines(said, hang=2, whole=True)
     for said in words.notes(plan):
         lines += look.lines(said, color="yellow", hang=2)

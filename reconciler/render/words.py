@@ -26,7 +26,7 @@ from reconciler.model import (
     Report,
 )
 from reconciler.render.cells import counted, listed
-from reconciler.render.times import trainings
+from reconciler.render.times import duration, trainings
 
 ORDER = (
     Action.BLOCK,
@@ -48,6 +48,7 @@ COLORS = {
     Action.DELETE: "red",
     Action.NOOP: "dim",
 }
+MOST_HELD = 3  # names of endpoints that wait, or were spared
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
 _COUNTED = {
     Action.TRAIN: "to train and bind",
@@ -70,7 +71,9 @@ def in_order(changes: Iterable[Change]) -> list[Change]:
 def what(change: Change) -> str:
     """The action in words: `train, then bind`, `refused: default_endpoint`, `bind
     (drifted)`."""
-    return f"{_what(change)} (drifted)" if change.drift is not None else _what(change)
+    words = f"{_what(change)} (drifted)" if change.drift is not None else _what(change)
+    wave = change.wave
+    return f"{words}, wave {wave.number} of {len(wave.sizes)}" if wave is not None else words
 
 
 def _what(change: Change) -> str:
@@ -160,6 +163,25 @@ def excess(plan: Plan) -> list[str]:
 def notes(plan: Plan) -> list[str]:
     """The notes of the plan: what could not be looked at, and what follows from that."""
     return [f"note: {note}" for note in listed(plan.notes)]
+
+
+def waves(plan: Plan) -> list[str]:
+    """How each version is given out that goes to one wave of endpoints after the other."""
+    fleets: dict[str, list[Change]] = {}
+    for change in plan.changes:
+        if change.wave is not None:
+            fleets.setdefault(change.key or change.after_ref, []).append(change)
+    return [_waves(fleet) for fleet in fleets.values()]
+
+
+def _waves(fleet: list[Change]) -> str:
+    first, wave = fleet[0], max((c.wave for c in fleet if c.wave), key=lambda each: each.wait_s)
+    names = f"{first.name} and {len(fleet) - 1:,} more" if len(fleet) > 1 else first.name
+    sizes = ", then ".join(f"{size:,}" for size in wave.sizes)
+    words = f"in waves: {first.after} of {names} goes to {sizes} endpoints"
+    words += "; each wave begins when the former is proved"
+    words += f", and was for {duration(wave.wait_s)}" if wave.wait_s else ""
+    return f"{words}; the next not before {wave.not_before}" if wave.not_before else words
 
 
 def destinations(plan: Plan) -> list[str]:
@@ -296,7 +318,25 @@ def left(report: Report, most: int | None = None) -> list[str]:
         + ("." if len(shown[reached]) == len(names[reached]) else ", …")
         for reached, words in REACHED.items()
         if reached in names and reached not in TOUCHED
-    ]
+    ] + _held(report, most or MOST_HELD)
+
+
+def _held(report: Report, most: int) -> list[str]:
+    """`39 endpoints were spared churn/2026-11 (a, b, c, …): top: …`, for each version."""
+    names: dict[tuple[str, str, str], list[str]] = {}
+    for each in report.held:
+        names.setdefault((each.version, each.until, each.why), []).append(each.name)
+    sentences = []
+    for (version, until, why), found in names.items():
+        count = counted(len(found), "endpoint")
+        listed_names = ", ".join([*found[:most], *(["…"] if len(found) > most else [])])
+        if until:
+            waits = "waits" if len(found) == 1 else "wait"
+            sentences.append(f"{count} {waits} for {version} until {until} ({listed_names})")
+        else:
+            were = "was" if len(found) == 1 else "were"
+            sentences.append(f"{count} {were} spared {version} ({listed_names}): {why}")
+    return sentences
 
 
 def after_change(report: Report, address: str) -> str:
@@ -350,4 +390,7 @@ def report_summary(report: Report) -> str:
     changed += [f"{perhaps} perhaps changed"] if perhaps else []
     parts = [*(changed or ["0 changed"]), f"{proved} proved", f"{len(report.failures)} failed"]
     parts += [f"{left} not finished"] if left else []
+    waiting = sum(bool(each.until) for each in report.held)
+    parts += [f"{waiting} waiting"] if waiting else []
+    parts += [f"{len(report.held) - waiting} spared"] if len(report.held) > waiting else []
     return f"{', '.join(parts)}, {unchanged} unchanged in {report.elapsed_s:.1f} s."

@@ -37,7 +37,7 @@ SAMPLED = (
     ("studio", "new"),
     ("studio", "roll back, classic"),
     ("local, folder", "swap"),
-    ("shelves, s3", "roll back"),
+    ("shelves, s3", "waves"),
 )
 EACH = pytest.mark.parametrize(("world", "scenario"), SCENARIOS)
 

@@ -15,11 +15,12 @@ from tests.twins.contract import FIRST, SECOND
 if TYPE_CHECKING:
     from tests.twins.contract import Twin
 
-SCENARIOS = ("create", "swap", "roll back")
+SCENARIOS = ("create", "swap", "roll back", "waves")
 
 
 class TwinStage:
-    """A twin, and a scenario of it: the first version, the next one, or one that must go back."""
+    """A twin, and a scenario of it: the first version, the next one, or one that must go back,
+    from the first endpoint of several."""
 
     command = APPLY
 
@@ -28,11 +29,16 @@ class TwinStage:
         self.folder = twin.services.parent
         self.wanted, self.trained = FIRST, 1
         self.ends: tuple[set[int], set[int]] = ({errors.SUCCESS}, {errors.SUCCESS})
+        self.names, self.reached = [twin.name], set[str]()
+        if scenario == "waves":
+            self.names.append(twin.declare_another())
+            twin.give_out("{first: 1}")
         if scenario != "create":
             assert twin.apply().failures == ()
-            twin.ask_for(SECOND)
+            for name in self.names:
+                twin.ask_for(SECOND, name)
             self.wanted, self.trained = SECOND, 2
-        if scenario == "roll back":
+        if scenario in ("roll back", "waves"):
             twin.spoil()
             self.wanted = FIRST
             self.ends = {errors.UNPROVED}, {errors.UNPROVED, errors.REFUSED}
@@ -43,6 +49,7 @@ class TwinStage:
         process = harness.begin(self.folder, {**self.twin.environ, "KILL": kill}, command)
         code = harness.end(process)
         self._end_the_lock()
+        self.reached.update(name for name in self.names if self.twin.is_told(SECOND, name))
         return code
 
     def points(self) -> list[Point]:
@@ -56,8 +63,11 @@ class TwinStage:
         starts = Counter(self.twin.starts())
         if sorted(starts.values()) != [1] * self.trained:
             return f"trainings were started {sorted(starts.values())} times"
-        if (serving := self.twin.serving()) != self.wanted:
-            return f'it serves "{serving}"'
+        for name in self.names:
+            if (serving := self.twin.serving(name)) != self.wanted:
+                return f'it serves "{serving}"'
+        if len(self.names) > 1 and len(self.reached) > 1:
+            return f"a bad version reached {len(self.reached)} endpoints"
         binding = self.twin.binding()
         record = self.twin.world(read_only=True).ledger.record(binding.address)
         if record is None or not record.proved:

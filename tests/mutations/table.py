@@ -630,8 +630,56 @@ _STEPS = _mutations(
     ),
 )
 
+_WAVES = [
+    *_mutations(
+        "reconciler/engine/waves.py",
+        (
+            "the next wave begins although the former was not proved",
+            "        if fleet.why:\n            self._hold",
+            "        if False:\n            self._hold",
+            "tests/cli/test_rollout.py::test_a_run_says_how_many_were_spared",
+        ),
+        (
+            "a wave begins before it has soaked",
+            "if due > now and any(wave.soak_s",
+            "if False and any(wave.soak_s",
+            "tests/cli/test_rollout.py::test_a_run_that_can_only_wait_says_until_when_and_writes_nothing",
+        ),
+        (
+            "a run that can only wait takes the lock",
+            "        and seconds_since_epoch(change.wave.not_before) > now\n",
+            "        and False\n",
+            "tests/cli/test_rollout.py::test_a_run_that_can_only_wait_says_until_when_and_writes_nothing",
+        ),
+    ),
+    *_mutations(
+        "reconciler/engine/interpreter.py",
+        (
+            "a version is switched to that was rejected since the look",
+            "                self._refuse_rejected(binding)\n                return target.switch",
+            "                return target.switch",
+            "tests/conformance/test_waves.py::test_a_version_is_not_switched_to_that_was_rejected_since_the_look",
+        ),
+    ),
+    *_mutations(
+        "reconciler/waves.py",
+        (
+            "a fleet without a rollout gets a version at once",
+            "if len(fleet) > ALWAYS_AT_ONCE else None)",
+            "if False else None)",
+            "tests/test_waves.py",
+        ),
+    ),
+]
+
 _RUN = _mutations(
     "reconciler/engine/run.py",
+    (
+        "all waves begin at once",
+        "if change.wave is None or shared.goal is not Goal.SERVED:",
+        "if True:",
+        "tests/conformance/test_waves.py",
+    ),
     (
         "what the plan refuses is touched all the same",
         "work = [(by_address[c.address], c) for c in changes if c.code != Reason.NOT_DECLARED]",
@@ -1649,7 +1697,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_GATES,
         *_PLAN,
     ),
-    *(*_REFERENCES, *_STEPS, *_RUN, *_LIMITS, *_APPROVAL, *_APPROVED, *_COVERED, *_ARTIFACTS),
+    *(
+        *_REFERENCES,
+        *_STEPS,
+        *_RUN,
+        *_WAVES,
+        *_LIMITS,
+        *_APPROVAL,
+        *_APPROVED,
+        *_COVERED,
+        *_ARTIFACTS,
+    ),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_CLASSIC_STATE, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
     *(*_RESPONSE, *_HTTP, *_TRIES, *_ASKING, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),

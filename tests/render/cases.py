@@ -14,6 +14,7 @@ from reconciler.model import (
     Forecast,
     Health,
     HealthCode,
+    Held,
     Judgement,
     Live,
     ModelRef,
@@ -28,6 +29,7 @@ from reconciler.model import (
     Score,
     Source,
     Unfinished,
+    Wave,
 )
 
 STORE = "https://store.blob.core.windows.net/models"
@@ -268,7 +270,26 @@ HOSTILE = Plan(
     ),
 )
 
+
+def of_wave(number: int, name: str) -> Change:
+    """One of a fleet that gets a version wave after wave."""
+    wave = Wave(number, (1, 4, 2), soak_s=86_400.0, not_before="2026-11-30T10:00:00Z")
+    why = "the trained model is ready; swap it in"
+    return change(name, Action.BIND, Reason.VERSION_CHANGED, why, wave=wave)
+
+
+WAVES = Plan(
+    "local",
+    "emulator",
+    (
+        *(of_wave(2, f"shop-{number}") for number in range(4)),
+        *(of_wave(3, f"shop-{number}") for number in range(4, 6)),
+        NOOP,
+    ),
+)
+
 PLANS = {
+    "waves": WAVES,
     "empty": EMPTY,
     "no_bindings": NO_BINDINGS,
     "every_action": EVERY_ACTION,
@@ -344,6 +365,20 @@ CUT_OFF = (
 )
 
 REPORTS = {
+    "waves": Report(
+        WAVES,
+        held=(
+            *(
+                Held(c.name, c.address, "shops/2026-11", until="2026-11-30T10:00:00Z")
+                for c in WAVES.changes[:2]
+            ),
+            *(
+                Held(f"spam-{n}", f"spam/{n}", "spam/2026-11", "spam-0: it answers nothing")
+                for n in range(1, 5)
+            ),
+        ),
+        elapsed_s=3.0,
+    ),
     "nothing": Report(EMPTY),
     "all_proved": Report(
         Plan(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli import compose, ending
 from reconciler.cli.stopping import Stop
 from reconciler.engine.forecast import foresee
+from reconciler.engine.models import wanted_ref
 from reconciler.engine.run import converge
 from reconciler.engine.survey import observe_all
 from reconciler.http.client import Http
@@ -45,6 +46,9 @@ class Quiet:
 
     def failed(self, name: str, message: str) -> None:
         self.said.append((name, "failed", message))
+
+    def wave(self, told: str, ended: int = 0) -> None:
+        self.said.append(("wave", told, str(ended)))
 
     def beat(self) -> None:
         pass
@@ -197,6 +201,28 @@ class Twin:
         assert old in text, f"{name} has no {old!r}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
+    def give_out(self, rollout: str) -> None:
+        """Let the environment say how versions are given out."""
+        kind = re.compile(r"kind: Environment\n.*?spec:(?: \{|\n)", re.DOTALL)
+        for path in (self.services / self.environment).glob("*.yaml"):
+            text = re.sub(r" *rollout: \{[^}]*\}(, |\n)", "", path.read_text("utf-8"))
+            if (head := kind.search(text)) is None:
+                continue
+            inline = head[0].endswith("{")
+            line = f"rollout: {rollout}, " if inline else f"  rollout: {rollout}\n"
+            path.write_text(text[: head.end()] + line + text[head.end() :], "utf-8")
+
+    def label(self, name: str, labels: str) -> None:
+        """Give a binding labels."""
+        for path in (self.services / self.environment).glob("*.yaml"):
+            documents = path.read_text("utf-8").split("---\n")
+            for number, text in enumerate(documents):
+                if "kind: Model\n" not in text:
+                    named = rf"^(metadata: \{{name: {re.escape(name)})\}}"
+                    new = re.sub(named, rf"\1, labels: {labels}}}", text, flags=re.MULTILINE)
+                    documents[number] = new
+            path.write_text("---\n".join(documents), "utf-8")
+
     def ask_for(self, version: str, name: str = "") -> None:
         """Let a binding want another version."""
         named = re.compile(rf"\bname: {re.escape(name or self.name)}[,}}\s]")
@@ -218,6 +244,14 @@ class Twin:
             if made is not None and made.sha256 == digest:
                 return version
         return ""
+
+    def is_told(self, version: str, name: str) -> bool:
+        """Whether an endpoint serves a version, or was told to."""
+        binding, world = self.binding(name), self.world(read_only=True)
+        asked = replace(binding, version=replace(binding.version, version=version))
+        live = world.targets[binding.kind].observe(asked)
+        told = wanted_ref(world, asked) in (live.served, live.configured)
+        return told or self.serving(name) == version
 
     def put_back(self, version: str) -> None:
         """Somebody lets another version serve, past git and past this program."""

@@ -1,0 +1,122 @@
+"""Which endpoints of a run wait for an earlier wave of their version, and what becomes of them.
+
+The plan says in which wave each endpoint gets its version. Here the first wave of the plan begins,
+the next one when all of that are proved, and so on. If one is not, all later endpoints are left as
+they are: a version that is no good has reached one wave and no other. A run waits for a `pause`. It
+does not wait for a `soak`: the endpoints are left for a later run, whose plan finds from the
+records how long the wave has been proved.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.engine.steps import Ended
+from reconciler.engine.world import seconds_since_epoch, timestamp
+from reconciler.model import Held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reconciler.engine.steps import Progress, Run
+    from reconciler.model import Change, Wave
+
+
+@dataclass
+class _Fleet:
+    """The endpoints of one version: by address those under way, by wave those to come."""
+
+    version: str
+    under_way: set[str] = field(default_factory=set)
+    to_come: dict[int, list[tuple[Run, Wave]]] = field(default_factory=lambda: defaultdict(list))
+    why: str = ""  # what went wrong
+
+
+class Waves:
+    """The waves of a run; used by one thread. `enter` lets an endpoint be stepped from some time
+    on, and `ended` is kept up to date."""
+
+    def __init__(
+        self, enter: Callable[[Run, float], None], ended: dict[str, Ended], progress: Progress
+    ) -> None:
+        self._enter, self._ended, self._progress = enter, ended, progress
+        self._fleets: dict[str, _Fleet] = {}
+        self._fleet_of: dict[str, _Fleet] = {}  # by address
+
+    def add(self, run: Run, version: str, wave: Wave, *, begun: bool) -> None:
+        """An endpoint whose turn it will be. One that serves the version already has no turn: the
+        others wait until it is proved there."""
+        fleet = self._fleets.setdefault(version, _Fleet(version))
+        self._fleet_of[run.address] = fleet
+        if begun:
+            fleet.under_way.add(run.address)
+            self._enter(run, 0.0)
+        else:
+            fleet.to_come[wave.number].append((run, wave))
+
+    def begin(self, now: float) -> None:
+        """Begin the first wave of each version."""
+        for fleet in self._fleets.values():
+            if fleet.under_way:
+                continue
+            first = fleet.to_come[min(fleet.to_come)]
+            stamps = (wave.not_before for _, wave in first if wave.not_before)
+            self._next(fleet, max(map(seconds_since_epoch, stamps), default=0.0), now)
+
+    def came_back(self, address: str, end: Ended, now: float) -> None:
+        """An endpoint has ended: begin the next wave of its version after the last of its own."""
+        if (fleet := self._fleet_of.get(address)) is None:
+            return
+        fleet.under_way.discard(address)
+        if end.failure is not None:
+            fleet.why = fleet.why or f"{end.failure.name}: {end.failure.message}"
+        if fleet.under_way or not fleet.to_come:
+            return
+        if fleet.why:
+            self._hold(fleet, why=fleet.why)
+        else:
+            following = fleet.to_come[min(fleet.to_come)]
+            self._next(fleet, now + max(wave.wait_s for _, wave in following), now)
+
+    def _next(self, fleet: _Fleet, due: float, now: float) -> None:
+        number = min(fleet.to_come)
+        if due > now and any(wave.soak_s for _, wave in fleet.to_come[number]):
+            self._hold(fleet, until=timestamp(due))
+            return
+        entering = fleet.to_come.pop(number)
+        when = f" at {timestamp(due)}" if due > now else ""
+        count, of = len(entering), len(entering[0][1].sizes)
+        told = f"{fleet.version}: wave {number} of {of} begins{when} ({_counted(count)})"
+        self._progress.wave(told)
+        for run, _ in entering:
+            fleet.under_way.add(run.address)
+            self._enter(run, due)
+
+    def _hold(self, fleet: _Fleet, *, why: str = "", until: str = "") -> None:
+        """Leave all that are to come as they are."""
+        held = [
+            Held(run.name, run.address, fleet.version, why, until)
+            for number in sorted(fleet.to_come)
+            for run, _ in fleet.to_come[number]
+        ]
+        fleet.to_come.clear()
+        self._ended.update({each.address: Ended(held=each) for each in held})
+        count, how = _counted(len(held)), f"must wait until {until}" if until else "will not get it"
+        self._progress.wave(f"{fleet.version}: {count} {how}", ended=len(held))
+
+
+def only_wait(changes: Iterable[Change], now: float) -> bool:
+    """Whether a run could do nothing about these changes but to leave them for a later one."""
+    return all(
+        change.wave is not None
+        and change.wave.soak_s
+        and change.wave.not_before
+        and seconds_since_epoch(change.wave.not_before) > now
+        for change in changes
+    )
+
+
+def _counted(endpoints: int) -> str:
+    return f"{endpoints:,} endpoint{'' if endpoints == 1 else 's'}"

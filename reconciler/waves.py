@@ -1,0 +1,108 @@
+"""Pure: in which wave each endpoint gets its version, so that a bad one reaches few of them.
+
+A fleet are the endpoints of one version. Nothing remembers how far a rollout is: the endpoints that
+serve the version, proved, are its beginning, and the others follow in their order. So a run that
+was killed is continued, and an endpoint that nobody can change holds up no other one.
+
+The order: first those that have the version half, because a run was cut off there; then those
+labelled `canary: "true"`; then by address.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from reconciler.model import Action, EventKind, Reason, Rollout, Wave
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reconciler.model import Change, Observed
+
+ALWAYS_AT_ONCE = 10  # endpoints, where nobody says how a version is to be given out
+CANARY = ("canary", "true")  # a label
+_GIVES_OUT = (Action.TRAIN, Action.BIND, Action.CREATE, Action.WAIT)
+
+
+def in_waves(decided: Iterable[tuple[Observed, Change]]) -> list[Change]:
+    """The changes, each with its wave where it has one."""
+    fleets: dict[str, list[tuple[Observed, Change]]] = defaultdict(list)
+    changes = []
+    for observed, change in decided:
+        if _serves_proved(observed) or _is_to_come(observed, change):
+            fleets[observed.binding.version.folder].append((observed, change))
+        else:
+            changes.append(change)
+    for fleet in fleets.values():
+        changes += _of_fleet(fleet)
+    return changes
+
+
+def _serves_proved(observed: Observed) -> bool:
+    record = observed.record
+    proved = record is not None and observed.swapped_in and record.proved
+    return proved and observed.live.served == observed.artifact.ref
+
+
+def _is_to_come(observed: Observed, change: Change) -> bool:
+    """Whether the version is still to be given to the endpoint, or to be proved there."""
+    if change.action not in _GIVES_OUT or change.code == Reason.ROLL_BACK:
+        return False
+    return observed.live.served != observed.artifact.ref or change.code == Reason.UNPROVED
+
+
+def _of_fleet(fleet: Sequence[tuple[Observed, Change]]) -> list[Change]:
+    proved = [(observed, change) for observed, change in fleet if _serves_proved(observed)]
+    to_come = [(observed, change) for observed, change in fleet if not _serves_proved(observed)]
+    to_come.sort(key=lambda each: _place(*each))
+    rollout = fleet[0][0].binding.rollout or (Rollout() if len(fleet) > ALWAYS_AT_ONCE else None)
+    if rollout is None or not to_come or len(fleet) <= rollout.first:
+        return [change for _, change in fleet]
+    sizes = sizes_of(rollout, len(fleet))
+    numbers = [number for number, size in enumerate(sizes, 1) for _ in range(size)]
+    now, *_ = numbers = numbers[len(proved) :]
+    since = sorted(observed.record.proved_at for observed, _ in proved if observed.record)
+    former = since[sum(sizes[: now - 1]) - 1] if now > 1 else ""
+    due = _after(former, rollout) if former and max(rollout.pause_s, rollout.soak_s) else ""
+    changes = [change for _, change in proved]
+    for (observed, change), number in zip(to_come, numbers, strict=True):
+        if change.code == Reason.UNPROVED:  # it has the version: that is proved, or taken back
+            wave = Wave(now, sizes)
+        elif _was_proved(observed):
+            wave = Wave(number, sizes)
+        else:
+            wave = Wave(number, sizes, rollout.pause_s, rollout.soak_s, due)
+        changes.append(replace(change, wave=wave))
+    return changes
+
+
+def sizes_of(rollout: Rollout, endpoints: int) -> tuple[int, ...]:
+    """How many endpoints each wave has."""
+    step = -(-rollout.then * endpoints // 100) if rollout.percent else rollout.then
+    sizes = [min(rollout.first, endpoints)]
+    while (left := endpoints - sum(sizes)) > 0:
+        sizes.append(min(step, left))
+    return tuple(sizes)
+
+
+def _was_proved(observed: Observed) -> bool:
+    """Whether the version was proved at this endpoint before: to go back to it has no time."""
+    events = observed.record.history if observed.record else ()
+    return any(e.what is EventKind.PROOF and e.model == observed.artifact.ref for e in events)
+
+
+def _place(observed: Observed, change: Change) -> tuple[bool, bool, str]:
+    """What the endpoints are sorted by that do not serve the version, proved, yet."""
+    ref, live, record = observed.artifact.ref, observed.live, observed.record
+    begun = ref in (live.served, live.configured, live.staged)
+    begun |= record is not None and record.wanted == ref and not record.proved
+    return not begun, CANARY not in observed.binding.labels, change.address
+
+
+def _after(former: str, rollout: Rollout) -> str:
+    """When the next wave may begin, where the former one was proved then."""
+    wait = timedelta(seconds=max(rollout.pause_s, rollout.soak_s))
+    return (datetime.fromisoformat(former) + wait).strftime("%Y-%m-%dT%H:%M:%SZ")

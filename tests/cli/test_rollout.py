@@ -1,0 +1,66 @@
+"""Waves on the command line: a run that can only wait writes nothing, and says until when."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from tests.twins import twin_of
+from tests.twins.contract import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.cli.conftest import Ran
+    from tests.twins.contract import Twin
+
+    Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twin]:
+    """Two endpoints that serve the first version, and are to get the second a day apart."""
+    with twin_of("shelves, folder", tmp_path, monkeypatch) as twin:
+        other = twin.declare_another()
+        assert twin.apply().failures == ()
+        twin.give_out("{first: 1, soak: 1d}")
+        for name in (twin.name, other):
+            twin.ask_for(SECOND, name)
+        monkeypatch.chdir(tmp_path)
+        yield twin
+
+
+def test_a_plan_shows_the_waves(fleet: Twin, command: Command) -> None:
+    shown = command("plan")
+    assert "wave 1 of 2" in shown.out
+    assert "wave 2 of 2" in shown.out
+    assert "in waves: 2026-11 of other and 1 more goes to 1, then 1 endpoints" in " ".join(
+        shown.out.split()
+    )
+    plan = json.loads(command("plan", "-o", "json").out)
+    assert [change["wave"]["number"] for change in plan["changes"]] == [1, 2]
+    assert fleet.serving("top") != SECOND
+
+
+def test_a_run_that_can_only_wait_says_until_when_and_writes_nothing(
+    fleet: Twin, command: Command
+) -> None:
+    ran = command("apply", "--yes")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "1 endpoint waits for words/2026-11 until" in ran.out
+    again: list[Ran] = []
+    assert fleet.written_by(lambda: again.append(command("apply", "--yes"))) == []
+    assert again[0].code == errors.SUCCESS
+    assert "1 waiting" in again[0].out
+
+
+def test_a_run_says_how_many_were_spared(fleet: Twin, command: Command) -> None:
+    fleet.spoil()
+    ran = command("apply", "--yes")
+    assert ran.code == errors.UNPROVED
+    assert "1 endpoint was spared words/2026-11" in ran.out
+    assert "1 spared" in ran.out
