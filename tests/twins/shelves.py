@@ -130,7 +130,8 @@ class Shelves(Twin):
         return "other"
 
     def touched(self) -> object:
-        return files_of(self.folder)
+        lock = str(self.shelves / "lock")  # which a read takes, too
+        return {name: how for name, how in files_of(self.folder).items() if name != lock}
 
 
 @contextlib.contextmanager
