@@ -8,9 +8,7 @@ their end. Blobs are kept beside it.
 
 from __future__ import annotations
 
-import base64
 import copy
-import hashlib
 import json
 import re
 import threading
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from reconciler.http.transport import Raw
+from tests.azureml.blobs import blob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,6 +73,8 @@ class Standin:
     heard: list[tuple[str, str, str]] = field(default_factory=list)
     fails: list[dict[str, Any]] = field(default_factory=list)
     log: str = ""
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    again: int = 409  # what a PUT of a job that is there is answered
     instead: Callable[[str, str], tuple[int, Any] | None] = lambda *_: None
     answers: Callable[[str, bytes], tuple[int, Any]] | None = None
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -132,8 +133,8 @@ class Standin:
         path = unquote(parts.path)
         if path.startswith("/blob/"):
             query = parse_qs(parts.query)
-            status, said, more = self._blob(
-                method, path.removeprefix("/blob/"), headers, content, query
+            status, said, more = blob(
+                self.blobs, method, path.removeprefix("/blob/"), headers, content, query
             )
             return Raw(status, more, iter([said]), lambda: None)
         below = path.removeprefix(WORKSPACE)
@@ -177,6 +178,8 @@ class Standin:
         if found := re.fullmatch(r"(/models/[^/]+/versions)", path):
             below = f"{found[1]}/".lower()
             return 200, {"value": [v for k, v in self.assets.items() if k.startswith(below)]}
+        if found := re.fullmatch(r"/jobs/([^/]+)(/cancel)?", path):
+            return self._on_job(method, found[1], found[2], body)
         if path == "/onlineEndpoints":
             return 200, {"value": [self._shown(name) for name in sorted(self.endpoints)]}
         if found := re.fullmatch(r"/onlineEndpoints/([^/]+)(/[^/]+)?", path):
@@ -338,6 +341,20 @@ class Standin:
             {"error": operation.error} if operation.done and operation.error else {}
         )
 
+    def _on_job(self, method: str, name: str, cancel: str | None, body: Any) -> tuple[Any, ...]:
+        if method == "PUT" and name in self.jobs:
+            return self.again, _error("Conflict", "the job exists already")
+        if method == "PUT":
+            said = {**body["properties"], "status": "Starting"}
+            self.jobs[name] = {"id": f"{WORKSPACE}/jobs/{name}", "name": name, "properties": said}
+            return 201, self.jobs[name]
+        if name not in self.jobs:
+            return _absent(name)
+        if cancel:
+            self.jobs[name]["properties"]["status"] = "Canceled"
+            return 202, b"null"
+        return 200, copy.deepcopy(self.jobs[name])
+
     def _on_asset(self, method: str, path: str, body: Any) -> tuple[Any, ...]:
         key = path.lower()
         if method == "PUT":
@@ -346,38 +363,6 @@ class Standin:
             self.assets[key] = {**body, "id": f"{WORKSPACE}{path}"}
             return 201, self.assets[key]
         return (200, self.assets[key]) if key in self.assets else _absent(path)
-
-    def _blob(
-        self,
-        method: str,
-        name: str,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        query: Mapping[str, list[str]],
-    ) -> tuple[int, bytes, dict[str, str]]:
-        if query.get("comp") == ["list"]:
-            below = f"{name}/{query['prefix'][0]}"
-            listed = "".join(
-                f"<Blob><Name>{n.removeprefix(name + '/')}</Name><Properties><Etag>1</Etag>"
-                "</Properties></Blob>"
-                for n in sorted(self.blobs)
-                if n.startswith(below)
-            )
-            page = f"<EnumerationResults><Blobs>{listed}</Blobs></EnumerationResults>"
-            return 200, page.encode(), {"Content-Type": "application/xml"}
-        assert not query, "no signature: a token opens the storage"
-        if method == "PUT":
-            self.blobs[name] = content or b""
-            return 201, b"", {"ETag": '"1"'}
-        if name not in self.blobs:
-            return 404, b"", {"x-ms-error-code": "BlobNotFound"}
-        stored = self.blobs[name]
-        md5 = base64.b64encode(hashlib.md5(stored, usedforsecurity=False).digest()).decode()
-        said = {"ETag": '"1"', "Content-MD5": md5, "Content-Length": str(len(stored))}
-        if asked := headers.get("x-ms-range"):
-            first, last = map(int, asked.removeprefix("bytes=").split("-"))
-            return 206, stored[first : last + 1], {"ETag": '"1"'}
-        return 200, b"" if method == "HEAD" else stored, said
 
 
 def _echo(_: str, content: bytes) -> tuple[int, Any]:

@@ -1650,8 +1650,8 @@ _RAY = [
         ),
         (
             "an attempt that was given up writes without the lock of the store",
-            "        fcntl.flock(stack.enter_context(lock.open(\"ab\")), fcntl.LOCK_EX)\n        _check_current(order)\n",
-            "        _check_current(order)\n        fcntl.flock(stack.enter_context(lock.open(\"ab\")), fcntl.LOCK_EX)\n",
+            '        fcntl.flock(stack.enter_context(lock.open("ab")), fcntl.LOCK_EX)\n        _check_current(order)\n',
+            '        _check_current(order)\n        fcntl.flock(stack.enter_context(lock.open("ab")), fcntl.LOCK_EX)\n',
             "tests/ray/test_runner.py::test_an_attempt_that_is_given_up_while_it_waits_for_the_store_keeps_nothing",
         ),
     ),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
 from functools import cache
 from importlib import import_module, resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import METRICS, MODEL, REGISTERED_AT
+from reconciler.model import METRICS, MODEL, REGISTERED_AT, StoreUrl
 from reconciler.platforms.arm import (
     EMULATOR_VARIABLE,
     CloudName,
@@ -22,6 +25,7 @@ from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from reconciler.errors import Problem
     from reconciler.http.credentials import AccessToken
     from reconciler.http.origins import Origins
     from reconciler.model import Binding, Environment, Recipe, SecretName
@@ -36,6 +40,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
+    from reconciler.stores import Opening, open_store
     from reconciler.stores.azure_hosts import AZURE
 
     at, mark = azureml_of(environment), means.mark_of(environment)
@@ -55,18 +60,16 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
         return Workspace(http, at, token(ARM_SCOPE, arm_origins(emulator)), emulator)
 
+    def open_at(where: StoreUrl, key: str = "") -> Store:
+        folder = Path(environment.source.path).parent
+        how = Opening(
+            means.http, time.time, folder, emulator, means.bound, means.token, means.halted
+        )
+        return open_store(where, key, how)
+
     def blobs(account: str, container: str) -> Store:
         """A container of the workspace's own storage."""
-        import time
-        from pathlib import Path
-
-        from reconciler.model import StoreUrl
-        from reconciler.stores import Opening, open_store
-
-        where = StoreUrl(f"az://{account}/{container}", auth=at.auth)
-        here, bound = Path(at.root), means.bound
-        how = Opening(means.http, time.time, here, emulator, bound, means.token, means.halted)
-        return open_store(where, "", how)
+        return open_at(StoreUrl(f"az://{account}/{container}", auth=at.auth))
 
     @cache
     def assets() -> Assets:
@@ -88,7 +91,11 @@ def _connect(environment: Environment, means: Means) -> Connected:
         return AzureMlRegistry(workspace(), assets(), tracking, mark)
 
     def trainer(_: Recipe) -> Trainer:
-        raise AssertionError("it trains nothing")
+        from reconciler.platforms.azureml.jobs import CommandJobs
+
+        data = environment.data
+        opened = open_at(data, means.secret(data.key) if data.key else "")
+        return CommandJobs(workspace(), assets(), Path(at.root), opened, means.store.uri)
 
     return Connected(target, trainer, {KIND: _key_prefix(environment)}, registry)
 
@@ -134,6 +141,29 @@ def _how_registered(registry: Block, environment: Environment) -> How:
     )
 
 
+def _how_trained(training: Block, environment: Environment) -> How:
+    """What of a Model's training goes into the recipe, and where it runs for people to approve."""
+    from reconciler.platforms.commands import how_of
+
+    names = ("environment", "compute", "instanceType")
+    how = how_of(training, **{n: training.data[n] for n in names if n in training.data})
+    return replace(
+        how, terms={**how.terms, "the workspace of the training": azureml_of(environment).uri}
+    )
+
+
+def _training_problems(training: Block) -> Iterator[Problem]:
+    from reconciler.platforms.azureml.jobs import bad_name
+    from reconciler.platforms.commands import problems_of
+
+    yield from problems_of(training)
+    for name in training.data.get("inputs", {}):
+        if why := bad_name(name):
+            yield training.problem(why, "inputs", name)
+    if ("compute" in training.data) == ("instanceType" in training.data):
+        yield training.problem("name where it runs: either compute, or instanceType (serverless)")
+
+
 def _bad_version(version: str) -> str:
     if version.casefold() == "latest" or not _VERSION.fullmatch(version):
         return 'is no version of a registered model; write one, such as "7" (the latest one moves)'
@@ -161,6 +191,7 @@ PLATFORM = Platform(
             problems=_asked("problems_of"),
         )
     },
+    engines={NAME: Engine(_how_trained, _training_problems)},
     registries={NAME: Engine(_how_registered, bad_version=_bad_version)},
     where=lambda at: "emulator" if at.cloud is CloudName.EMULATOR else f"workspace {at.workspace}",
     place=lambda at: f"{at.cloud} {at.path}",

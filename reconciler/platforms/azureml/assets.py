@@ -8,13 +8,14 @@ so registering twice does no harm, and a version that is there with another cont
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reconciler.errors import RefusedError
+from reconciler.errors import NotFoundError, RefusedError
 from reconciler.platforms.azureml.endpoint_writes import KEY_TAG, MODEL_TAG, SHA256_TAG, code_name
 from reconciler.platforms.azureml.workspace import part
 from reconciler.platforms.code import digest_of, files_of
@@ -22,7 +23,7 @@ from reconciler.platforms.members import objects, text, texts
 from reconciler.stores.contract import copy_file, name_in, url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.model import Model, SecretName
     from reconciler.platforms.azureml.workspace import Workspace
@@ -62,6 +63,7 @@ class Assets:
         self._workspace = workspace
         self._store = store
         self._blobs = blobs
+        self._known: list[Datastore] | None = None
 
     def register(self, name: str, version: str, model: Model) -> None:
         """Register a model of the store, once."""
@@ -116,6 +118,32 @@ class Assets:
         uri = url_of(files.base, below)
         self._workspace.write("PUT", path, what, json={"properties": {"codeUri": uri}})
 
+    def uri_of(self, place: str) -> str:
+        """What the workspace calls a file in one of its datastores, by its URL; "" elsewhere."""
+        for datastore in self._datastores():
+            if name := name_in(datastore.files.base, place):
+                return datastore.uri(name)
+        return ""
+
+    def copied(self, data: Store, place: str) -> str:
+        """What the workspace calls a copy of a file of the data, made once for its content."""
+        name = name_in(data.base, place)
+        known = data.head(name) if name else None
+        if name is None or known is None:
+            raise NotFoundError(f"there is no {place}; put it there")
+        seen = hashlib.sha256(f"{data.uri}\n{name}\n{known.fingerprint}".encode()).hexdigest()[:32]
+        at, datastore = f"{ROOT}/data/{seen}/{_base(name)}", self.datastore()
+        if datastore.files.head(at) is None and not copy_file(data, name, datastore.files, at):
+            raise NotFoundError(f"there is no {place}; put it there")
+        return datastore.uri(at)
+
+    def _datastores(self) -> list[Datastore]:
+        """Every datastore of blobs; read once for a run."""
+        if self._known is None:
+            listed = self._workspace.list("/datastores", "listing the datastores")
+            self._known = [found for item in listed if (found := self._opened(item)) is not None]
+        return self._known
+
     def datastore(self, name: str = "") -> Datastore:
         """A datastore of blobs, by its name, or the default one; RefusedError where it has none."""
         what = f"reading the datastore {name}" if name else "reading the default datastore"
@@ -124,11 +152,17 @@ class Assets:
         else:
             found = self._workspace.list("/datastores", what, isDefault="true")
         for item in found:
-            properties = objects(item, "properties")
-            account, container = text(properties, "accountName"), text(properties, "containerName")
-            if account and container:
-                return Datastore(text(item, "name"), self._blobs(account, container))
+            if (opened := self._opened(item)) is not None:
+                return opened
         raise RefusedError(f"{what}: it is in no container of blobs")
+
+    def _opened(self, item: Mapping[str, Any]) -> Datastore | None:
+        """A datastore as a store; None where it is in no container of blobs."""
+        properties = objects(item, "properties")
+        account, container = text(properties, "accountName"), text(properties, "containerName")
+        if not (account and container):
+            return None
+        return Datastore(text(item, "name"), self._blobs(account, container))
 
 
 def _base(name: str) -> str:

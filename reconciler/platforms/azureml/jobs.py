@@ -1,0 +1,208 @@
+"""The engine `azureml`: a command of the repository, run as a command job of the workspace.
+
+The id of a job follows from its training key, the store and the attempt. A workspace takes an id
+once, so whatever a start answers, the job is asked for by its id, and if it is there it is ours.
+
+The workspace reads and writes datastores only. So the store must be in a container that it has as a
+datastore: there the job writes model and metrics, where the program looks for them. An input that
+lies elsewhere is copied into the default datastore first, once for its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import NotFoundError, RefusedError, UnreadableError, WireError
+from reconciler.http.response import one_line
+from reconciler.model import MODEL
+from reconciler.platforms.azureml.endpoint_writes import code_name
+from reconciler.platforms.azureml.ids import asset_id, spelled, whole_id
+from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.commands import words_of
+from reconciler.platforms.contract import Job, JobState, Trainer
+from reconciler.platforms.members import objects, text
+from reconciler.stores.contract import Place
+from reconciler.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.platforms.azureml.assets import Assets
+    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.platforms.contract import Order
+    from reconciler.stores.contract import Store
+
+MOST_JOBS = 100  # the workspace queues what finds no machine
+OUTPUTS = "reconciler.outputs"  # the property of a job that says where its outputs go
+_ENDED = {
+    "completed": JobState.FINISHED,
+    "failed": JobState.FAILED,
+    "canceled": JobState.CANCELLED,
+}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class CommandJobs(Trainer):
+    """The command jobs of one workspace.
+
+    `root` is what the `code` folders of recipes are relative to. `data` has the inputs, and `store`
+    is the URI of the store.
+    """
+
+    most_jobs = MOST_JOBS
+    forgets = True
+    grants = False  # a workspace shows what a job is told, so it reads and writes by its identity
+
+    def __init__(
+        self, workspace: Workspace, assets: Assets, root: Path, data: Store, store: str
+    ) -> None:
+        self._workspace = workspace
+        self._assets = assets
+        self._root = root
+        self._data = data
+        self._store = store
+
+    def prepare(self, order: Order) -> str:
+        """The id that the job will have; RefusedError where its outputs could not reach the
+        store."""
+        self._outputs(order)
+        _words(order)
+        return job_of(order, self._store)
+
+    def start(self, job: str, order: Order) -> None:
+        """Start the job, unless the workspace has it."""
+        what = f"starting job {job}"
+        if self._found(job, what) is not None:
+            return
+        how = dict(order.recipe.how)
+        if "code" in how:
+            self._assets.send_code(str(self._root / how["code"]), order.recipe.code)
+        body = self._body(order)
+        try:
+            self._workspace.write("PUT", f"/jobs/{part(job)}", what, json=body, once=True)
+        except WireError:
+            # 409 of an id that is taken, and an answer that was lost: the id decides
+            if self._found(job, what) is None:
+                raise
+
+    def look(self, job: str) -> Job:
+        """The job as it is now."""
+        found = self._found(job, f"asking for job {job}")
+        if found is None:
+            return Job(JobState.NOT_STARTED)
+        properties = objects(found, "properties")
+        status = text(properties, "status")
+        state = _ENDED.get(status.casefold(), JobState.RUNNING)
+        if not status:
+            raise UnreadableError(f"asking for job {job}: the answer has no status")
+        if state is JobState.FINISHED:
+            return Job(state, "", _outputs_of(properties, job))
+        if state is JobState.RUNNING:
+            return Job(state, "" if status.casefold() == "running" else f"it is {status}")
+        page = text(objects(objects(properties, "services"), "Studio"), "endpoint")
+        log = f"; its log: {one_line(page.partition('?')[0], 300)}" if page else ""
+        return Job(state, f"the job ended as {status}{log}")
+
+    def cancel(self, job: str) -> None:
+        """End a job that has not ended; a job that is gone is fine."""
+        what = f"cancelling job {job}"
+        found = self._found(job, what)
+        status = text(objects(found or {}, "properties"), "status")
+        if found is not None and status.casefold() not in _ENDED:
+            try:
+                self._workspace.write("POST", f"/jobs/{part(job)}/cancel", what)
+            except NotFoundError:
+                if self._found(job, what) is not None:
+                    raise
+
+    def _found(self, job: str, what: str) -> dict[str, Any] | None:
+        return self._workspace.find(f"/jobs/{part(job)}", what)
+
+    # --- what is sent -----------------------------------------------------------------------------
+
+    def _body(self, order: Order) -> dict[str, Any]:
+        """What the workspace is told, and tells whoever may read jobs: no secret is in it."""
+        at, how = self._workspace.at, dict(order.recipe.how)
+        outputs = self._outputs(order)
+        places = {role: order.outputs[role].uri for role in outputs}
+        serverless = {"instanceType": how["instanceType"]} if "instanceType" in how else {}
+        properties: dict[str, Any] = {
+            "jobType": "Command",
+            "experimentName": spelled(order.labels.get("model", "reconciler")),
+            "displayName": order.labels.get("version", order.job),
+            "command": shlex.join(_words(order)),
+            "environmentId": whole_id(at, "environments", how["environment"]),
+            "inputs": {
+                name: {"jobInputType": "uri_file", "uri": self._input(place), "mode": "Download"}
+                for name, place in order.inputs.items()
+            },
+            "outputs": {
+                role: {"jobOutputType": "uri_file", "uri": uri, "mode": "Upload"}
+                for role, uri in outputs.items()
+            },
+            "resources": {"instanceCount": 1, **serverless},
+            "limits": {"jobLimitsType": "Command", "timeout": f"PT{order.timeout_s:.0f}S"},
+            "tags": {name: value[:256] for name, value in order.labels.items()},
+            "properties": {OUTPUTS: json.dumps(places)},
+        }
+        if "compute" in how:
+            properties["computeId"] = f"{at.path}/computes/{part(how['compute'])}"
+        if "code" in how:
+            properties["codeId"] = asset_id(at, "codes", code_name(order.recipe.code), "1")
+        return {"properties": properties}
+
+    def _outputs(self, order: Order) -> dict[str, str]:
+        """Where the job writes, as the workspace calls it, by role."""
+        found = {}
+        for role, _ in order.recipe.outputs:
+            uri = self._assets.uri_of(order.outputs[role].uri)
+            if not uri:
+                raise RefusedError(
+                    f"{self._store} is in no datastore of the workspace, so its jobs cannot write "
+                    "there; make its container one (az ml datastore create), or keep the store in "
+                    "a container that is one"
+                )
+            found[role] = uri
+        return found
+
+    def _input(self, place: Place) -> str:
+        return self._assets.uri_of(place.uri) or self._assets.copied(self._data, place.uri)
+
+
+def job_of(order: Order, store: str) -> str:
+    """The id of the job that makes a version for this store."""
+    key, _, attempt = order.job.rpartition("-")
+    return f"{key}-{hashlib.sha256(store.encode()).hexdigest()[:8]}-{attempt}"
+
+
+def bad_name(name: str) -> str:
+    """Why an input cannot be called so; "" where it can."""
+    if _NAME.fullmatch(name):
+        return ""
+    return "is no name of an input of a job; use letters, digits and underscores"
+
+
+def _words(order: Order) -> list[str]:
+    """The words of the command, as the workspace completes them."""
+    given = {
+        "inputs": {name: f"${{{{inputs.{name}}}}}" for name in order.inputs},
+        "parameters": dict(order.recipe.parameters),
+        "outputs": {role: f"${{{{outputs.{role}}}}}" for role, _ in order.recipe.outputs},
+    }
+    return words_of(dict(order.recipe.how)["command"], given)
+
+
+def _outputs_of(properties: Mapping[str, Any], job: str) -> dict[str, Place]:
+    noted = text(objects(properties, "properties"), OUTPUTS)
+    try:
+        found = {role: Place(uri) for role, uri in parse_json(noted.encode()).items()}
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise UnreadableError(f"job {job} is not one that this program started") from exc
+    if MODEL not in found:
+        raise UnreadableError(f"job {job} does not say where its model is")
+    return found

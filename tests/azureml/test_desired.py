@@ -1,0 +1,74 @@
+"""What the schema and the platform say of YAML, before anything is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tests.twins.azureml import Endpoints
+
+TRAINED = """\
+apiVersion: reconciler/v1
+kind: Model
+metadata: {name: churn}
+spec:
+  training:
+    engine: azureml
+    command: python train.py {inputs.d} {outputs.model} {outputs.metrics}
+    code: code
+    environment: sklearn:3
+    compute: cpu
+    inputs: {d: "${version}.csv"}
+    outputs: {model: m.joblib, metrics: m.json}
+---
+apiVersion: reconciler/v1
+kind: OnlineEndpoint
+metadata: {name: churn}
+spec:
+  endpoint: churn-prod
+  instanceType: Standard_DS3_v2
+  model: {name: churn, version: "2026-10"}
+"""
+
+
+def test_a_training_of_the_workspace_is_part_of_the_recipe(twin: Endpoints) -> None:
+    (twin.folder / "churn.yaml").write_text(TRAINED)
+    binding = twin.binding("churn")
+    how = dict(binding.recipe.how)
+    assert binding.recipe.engine == "azureml"
+    assert (how["environment"], how["compute"]) == ("sklearn:3", "cpu")
+    assert "the workspace of the training" in dict(binding.terms)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("    compute: cpu\n", "", "either compute, or instanceType"),
+        ("compute: cpu", "compute: cpu\n    instanceType: A", "either compute, or instanceType"),
+        ("{d:", "{a-b:", "is no name of an input of a job"),
+        ("sklearn:3", "sklearn", "is not an environment"),
+        ("endpoint: churn-prod", "endpoint: churn_prod", "is not the name of an online endpoint"),
+        ("  instanceType: Standard_DS3_v2\n", "", "instanceType"),
+        ("  model: {name", "  code: nowhere\n  model: {name", "no folder"),
+        ("  model: {name", "  code: code\n  model: {name", '"environment" is missing'),
+        ("  model: {name", "  script: a.py\n  model: {name", "add code"),
+    ],
+)
+def test_what_could_only_fail_in_the_workspace_is_an_error(
+    twin: Endpoints, old: str, new: str, words: str
+) -> None:
+    assert old in TRAINED
+    (twin.folder / "churn.yaml").write_text(TRAINED.replace(old, new))
+    with pytest.raises(ConfigurationError) as caught:
+        twin.desired()
+    assert words in caught.value.message
+
+
+def test_a_code_folder_without_its_script_is_an_error(twin: Endpoints) -> None:
+    twin.edit("all.yaml", "  code: code\n", "  code: code\n  script: other.py\n")
+    with pytest.raises(ConfigurationError, match=r"code has no other.py"):
+        twin.desired()
