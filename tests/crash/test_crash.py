@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 
     from tests.crash.harness import Point
 
-KILLED_INSIDE = ("local, folder", "shelves, folder", "shelves, s3")
+KILLED_INSIDE = (
+    "local, folder",
+    "shelves, folder",
+    "shelves, s3",
+    "ray, folder",
+    "mlflow, folder",
+)
 SCENARIOS = (
     *(("studio", name) for name in studio.SCENARIOS),
     *((twin, scenario) for twin in KILLED_INSIDE for scenario in twins.SCENARIOS),
 )
-# Of the whole matrix, one point in so many; requests of threads differ from run to run anyway.
+# Of the whole matrix, one point in so many, by scenario or world; requests of threads differ from
+# run to run anyway.
 EVERY = {
+    "ray, folder": 12,
+    "mlflow, folder": 12,
     "two at once": 4,
     "create, new": 4,
     "create, classic": 4,
@@ -38,6 +47,8 @@ SAMPLED = (
     ("studio", "roll back, classic"),
     ("local, folder", "swap"),
     ("shelves, s3", "waves"),
+    ("ray, folder", "swap"),
+    ("mlflow, folder", "swap"),
 )
 EACH = pytest.mark.parametrize(("world", "scenario"), SCENARIOS)
 
@@ -78,7 +89,7 @@ def test_every_crash_point_is_survived(
     figure: Callable[[str], None],
 ) -> None:
     make = partial(stage_of, world, scenario)
-    points = part(points_of(make, tmp_path / "count")[:: EVERY.get(scenario, 1)])
+    points = part(points_of(make, tmp_path / "count")[:: EVERY.get(scenario, EVERY.get(world, 1))])
     broken = survive(make, tmp_path, points)
     figure(f"crash, {world}, {scenario}: {len(points) - len(broken)} of {len(points)} survived")
     assert broken == []
