@@ -280,6 +280,7 @@ def test_a_script_that_fails_to_start_leaves_its_log(wire: Wire) -> None:
     code = {"codeId": "azureml:broken:1", "scoringScript": "score.py"}
     ended = wire.put(GREEN, deployment(codeConfiguration=code))
     assert (ended["status"], ended["error"]["code"]) == ("Failed", "ResourceNotReady")
+    assert wire.cloud._core.containers.made == 1  # and was not started again and again
     logged = wire.send("POST", f"{GREEN}/getLogs", {"tail": 3}).json()["content"]
     assert "RuntimeError: no such weights" in logged
     assert len(logged.splitlines()) == 3

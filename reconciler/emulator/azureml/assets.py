@@ -170,6 +170,7 @@ def _checked(call: Call, kind: str, given: Json) -> Json:
         **{"tags": tags, "properties": free},
     }
     if address := _ADDRESS.get(kind):
+        given[address] = str(given[address])
         place_of(call.core, call.scope, given[address])
         made[address] = long_form(call.core, call.scope, given[address])
     return made

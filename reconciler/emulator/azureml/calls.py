@@ -107,6 +107,14 @@ def bad(message: str, code: str = "BadArgument") -> Refused:
     return Refused(400, "UserError", message, (code, message))
 
 
+def part(document: Json, name: str) -> Json:
+    """A member that is an object, without its nulls; {} without one."""
+    value = document.get(name)
+    if value is not None and not is_object(value):
+        raise bad(f"{name} must be an object.")
+    return {key: item for key, item in (value or {}).items() if item is not None}
+
+
 def flat_texts(document: Json, name: str) -> dict[str, str]:
     """A member that maps names to texts, {} without one.
 

@@ -72,6 +72,7 @@ class Container:
         self._waiting: dict[int, queue.Queue[Scored | None]] = {}
         self._guard = threading.Lock()
         self._started = threading.Event()
+        self._ready = False
         self._process: subprocess.Popen[str] | None = None
         self.failure = image.failure
         if self.failure is None:
@@ -105,6 +106,7 @@ class Container:
         for line in process.stdout:
             answer = json.loads(line)
             if "ready" in answer:
+                self._ready = True
                 self._started.set()
             elif waiting := self._waiting.pop(answer.pop("id"), None):
                 waiting.put(Scored(**answer))
@@ -155,8 +157,8 @@ class Container:
 
     @property
     def ended(self) -> bool:
-        """Whether it had a process, which has ended: it may start again."""
-        return self._process is not None and self._process.poll() is not None
+        """Whether it was ready and has ended since: it may start again. One that failed may not."""
+        return self._ready and self._process is not None and self._process.poll() is not None
 
     @property
     def idle(self) -> bool:
@@ -193,6 +195,7 @@ class Containers:
         self._guard = threading.RLock()
         self._all: dict[tuple[str, str], Container] = {}
         self._latest: dict[str, Container] = {}
+        self.made = 0  # how many there have been
 
     def start(self, deployment: str, revision: str, image: Callable[[], Image]) -> Container:
         """The container of a revision, which is made of its image if it does not run."""
@@ -201,6 +204,7 @@ class Containers:
             container = self._all.pop(key, None)
             if container is None or container.ended:
                 container = Container(image())
+                self.made += 1
                 self._latest[key[0]] = container
             self._all[key] = container  # the latest use comes last
             idle = [k for k, c in self._all.items() if c.idle and k != key]

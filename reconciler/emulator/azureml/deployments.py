@@ -17,6 +17,7 @@ from reconciler.emulator.azureml.calls import (
     flat_texts,
     found_at,
     page,
+    part,
     seconds,
 )
 from reconciler.emulator.azureml.failures import Failure
@@ -157,9 +158,12 @@ def _checked(call: Call, document: Json) -> Json:
         raise bad(f"properties.endpointComputeType must be one of {', '.join(_TYPES)}.")
     if not isinstance(given.get("instanceType"), str) or not given["instanceType"]:
         raise bad("properties.instanceType is missing.")
-    requests = {**_REQUESTS, **_set(given.get("requestSettings"))}
+    requests = {**_REQUESTS, **part(given, "requestSettings")}
     for name in ("requestTimeout", "maxQueueWait"):
         seconds(requests[name])
+    most = requests["maxConcurrentRequestsPerInstance"]
+    if type(most) is not int or most < 1:
+        raise bad("maxConcurrentRequestsPerInstance must be a number.")
     return {
         "location": call.region,
         "tags": flat_texts(document, "tags"),
@@ -177,19 +181,14 @@ def _checked(call: Call, document: Json) -> Json:
             "instanceType": given["instanceType"],
             "appInsightsEnabled": bool(given.get("appInsightsEnabled")),
             "modelMountPath": given.get("modelMountPath"),
-            "scaleSettings": _set(given.get("scaleSettings")) or {"scaleType": "Default"},
+            "scaleSettings": part(given, "scaleSettings") or {"scaleType": "Default"},
             "requestSettings": requests,
-            "livenessProbe": {**_PROBE, **_set(given.get("livenessProbe"))},
-            "readinessProbe": {**_PROBE, **_set(given.get("readinessProbe"))},
+            "livenessProbe": {**_PROBE, **part(given, "livenessProbe")},
+            "readinessProbe": {**_PROBE, **part(given, "readinessProbe")},
             "egressPublicNetworkAccess": given.get("egressPublicNetworkAccess") or "Enabled",
             "dataCollector": given.get("dataCollector"),
         },
     }
-
-
-def _set(value: Any) -> Json:
-    """The members of an object that are not null."""
-    return {name: v for name, v in (value or {}).items() if v is not None}
 
 
 def _sku(given: Any) -> Json:

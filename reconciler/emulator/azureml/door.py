@@ -155,6 +155,8 @@ def answered(call: Call) -> Response:
     handler = _HANDLERS.get(tuple(kind.casefold() for kind in call.kinds))
     if handler is None:
         raise unknown(call.request)
+    if len(call.names) < len(call.kinds) and call.request.method != "GET":
+        raise Refused(405, "MethodNotAllowed", "A collection can only be listed.")
     return handler(call)
 
 

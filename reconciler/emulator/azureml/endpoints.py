@@ -11,9 +11,9 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.azureml import operations
-from reconciler.emulator.azureml.calls import bad, envelope, flat_texts, page
+from reconciler.emulator.azureml.calls import bad, envelope, flat_texts, page, part
 from reconciler.emulator.definitions import new_key
-from reconciler.emulator.messages import Refused, answer, is_object, json_object, member, unknown
+from reconciler.emulator.messages import Refused, answer, json_object, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,7 +180,7 @@ def planted(call: Call, document: Json) -> None:
 
 def _made(call: Call, document: Json, body: Json) -> Resource:
     _refuse_taken(call)
-    given = member(document.get("properties", {}), "keys") or {}
+    given = flat_texts(document["properties"], "keys")
     made = call.new(body, "Creating")
     made.kept = {
         "primaryKey": given.get("primaryKey") or new_key(),
@@ -212,8 +212,8 @@ def _checked(call: Call, document: Json, found: Resource | None) -> Json:
         raise bad(f"properties.authMode must be one of {', '.join(MODES.values())}.")
     if found is not None and mode != found.properties["authMode"]:
         raise bad("properties.authMode cannot be changed.", "AuthModeIsImmutable")
-    identity = document.get("identity") or {"type": "SystemAssigned"}
-    if not is_object(identity) or identity.get("type") not in _IDENTITIES:
+    identity = part(document, "identity") or {"type": "SystemAssigned"}
+    if identity.get("type") not in _IDENTITIES:
         raise bad(f"identity.type must be one of {', '.join(_IDENTITIES)}.")
     traffic, mirror = _shares(call, given, "traffic"), _shares(call, given, "mirrorTraffic")
     _check_shares(traffic, mirror)
@@ -240,15 +240,13 @@ def _checked(call: Call, document: Json, found: Resource | None) -> Json:
 
 def _shares(call: Call, given: Json, name: str) -> dict[str, int]:
     """Percentages by the names of deployments that exist."""
-    shares = given.get(name) or {}
-    if not is_object(shares):
-        raise bad(f"properties.{name} must be an object.")
+    shares = part(given, name)
     for deployment, share in shares.items():
         if type(share) is not int or not 0 <= share <= 100:
             raise bad(f"properties.{name}.{deployment} must be a whole number from 0 to 100.")
         if f"{call.id}/deployments/{deployment}" not in call.core.world.resources:
             raise bad(f"properties.{name}: there is no deployment {deployment}.", "InvalidTraffic")
-    return dict(shares)
+    return shares
 
 
 def _check_shares(traffic: Mapping[str, int], mirror: Mapping[str, int]) -> None:
@@ -298,7 +296,7 @@ def _patch(call: Call, endpoint: Resource) -> Response:
     """Only tags and identity can be patched: neither traffic nor anything else is looked at."""
     operations.refuse_while_busy(call.core, call.id)
     document = json_object(call.request)
-    identity = document.get("identity") or endpoint.body["identity"]
+    identity = part(document, "identity") or endpoint.body["identity"]
     if identity.get("type") not in _IDENTITIES:
         raise bad(f"identity.type must be one of {', '.join(_IDENTITIES)}.")
     if identity["type"] != endpoint.body["identity"]["type"]:
@@ -335,7 +333,7 @@ def _act(call: Call) -> Response:
         name = f"{str(document.get('keyType', '')).casefold()}Key"
         if mode != "Key" or name not in keys:
             raise bad("keyType must be Primary or Secondary, of an endpoint with keys.")
-        endpoint.kept[name] = document.get("keyValue") or new_key()
+        endpoint.kept[name] = str(document.get("keyValue") or new_key())
         return answer(200)
     if call.action == "token":
         return _token(call, endpoint, mode)

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator.azureml import operations, workspaces
 from reconciler.emulator.azureml.assets import NAME, referred
-from reconciler.emulator.azureml.calls import bad, envelope, found_at, page, seconds
+from reconciler.emulator.azureml.calls import (
+    bad,
+    envelope,
+    flat_texts,
+    found_at,
+    page,
+    part,
+    seconds,
+)
 from reconciler.emulator.azureml.failures import Unready
 from reconciler.emulator.azureml.orders import Order, order
 from reconciler.emulator.azureml.processes import Running
 from reconciler.emulator.azureml.storage import ARTIFACTS, Place, place_of
-from reconciler.emulator.messages import answer, is_object, unknown
+from reconciler.emulator.messages import answer, unknown
 
 if TYPE_CHECKING:
     from reconciler.emulator.azureml.calls import Call
@@ -60,7 +68,7 @@ def _wanted(call: Call) -> list[Resource]:
     if kind := parameters.get("jobtype"):
         found = [job for job in found if job.properties["jobType"].casefold() == kind.casefold()]
     if tag := parameters.get("tag"):
-        found = [job for job in found if tag in (job.properties.get("tags") or {})]
+        found = [job for job in found if tag in job.properties["tags"]]
     return found
 
 
@@ -88,10 +96,10 @@ def shown(call: Call, job: Resource) -> Json:
             **given,
             "outputs": outputs,
             "properties": {
-                **(given.get("properties") or {}),
+                **given["properties"],
                 "_azureml.ComputeTargetType": target,
             },
-            "resources": {"instanceCount": 1, "shmSize": "2g", **(given.get("resources") or {})},
+            "resources": {"instanceCount": 1, "shmSize": "2g", **given["resources"]},
             "services": services,
             "status": job.kept["status"],
         },
@@ -118,11 +126,16 @@ def _put(call: Call, document: Json) -> Resource:
     if compute := properties.get("computeId"):
         _check_compute(call, compute)
     environment = referred(call, properties.get("environmentId"), "environments")
-    limits = properties.get("limits") or {}
-    limit = seconds(limits["timeout"]) if is_object(limits) and limits.get("timeout") else None
+    limits, resources = part(properties, "limits"), part(properties, "resources")
+    limit = seconds(limits["timeout"]) if "timeout" in limits else None
+    texts = {
+        name: flat_texts(properties, name)
+        for name in ("tags", "properties", "environmentVariables")
+    }
     made = order(call, properties)
     core = call.core
-    job = call.new({"properties": {**properties, "environmentId": environment}})
+    checked = {**texts, "environmentId": environment, "resources": resources}
+    job = call.new({"properties": {**properties, **checked}})
     job.kept = {
         "status": "Starting",
         "started": core.now(),
@@ -154,7 +167,7 @@ def _started(call: Call, job: Resource, made: Order) -> Running:
     running.start(
         made.command.replace("{root}", root),
         {
-            **(job.properties.get("environmentVariables") or {}),
+            **job.properties["environmentVariables"],
             **variables,
             "AZUREML_RUN_ID": job.name,
             "MLFLOW_RUN_ID": job.name,

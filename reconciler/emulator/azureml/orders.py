@@ -93,7 +93,11 @@ def _output(call: Call, made: Order, name: str, value: Any) -> str:
     if kind not in OUTPUTS:
         raise bad(f"outputs.{name}.jobOutputType must be one of {', '.join(OUTPUTS)}.")
     given = value.get("uri")
-    uri = given or f"azureml://datastores/{DEFAULT}/paths/azureml/{call.names[0]}/{name}"
+    uri = (
+        str(given)
+        if given
+        else f"azureml://datastores/{DEFAULT}/paths/azureml/{call.names[0]}/{name}"
+    )
     place_of(call.core, call.scope, uri)
     uri, single = long_form(call.core, call.scope, uri).rstrip("/"), kind == "uri_file"
     made.uris[name] = uri if single else f"{uri}/"

@@ -60,6 +60,7 @@ class Resources(MutableMapping[str, Resource]):
 
     def __init__(self) -> None:
         self._below: dict[str, dict[str, Resource]] = {}
+        self._of_kind: dict[str, dict[str, dict[str, Resource]]] = {}
 
     def __getitem__(self, ident: str) -> Resource:
         collection, _, name = ident.casefold().rpartition("/")
@@ -67,7 +68,11 @@ class Resources(MutableMapping[str, Resource]):
 
     def __setitem__(self, ident: str, resource: Resource) -> None:
         collection, _, name = ident.casefold().rpartition("/")
-        self._below.setdefault(collection, {})[name] = resource
+        if collection not in self._below:
+            self._below[collection] = {}
+            kind = collection.rpartition("/")[2]
+            self._of_kind.setdefault(kind, {})[collection] = self._below[collection]
+        self._below[collection][name] = resource
 
     def __delitem__(self, ident: str) -> None:
         collection, _, name = ident.casefold().rpartition("/")
@@ -86,7 +91,7 @@ class Resources(MutableMapping[str, Resource]):
 
     def named(self, kind: str, name: str = "") -> list[Resource]:
         """The resources of a kind in all scopes, or those of them with a name."""
-        found = [c for above, c in self._below.items() if above.endswith(f"/{kind.casefold()}")]
+        found = self._of_kind.get(kind.casefold(), {}).values()
         if name:
             return [each[name.casefold()] for each in found if name.casefold() in each]
         return [resource for each in found for resource in each.values()]
@@ -96,3 +101,4 @@ class Resources(MutableMapping[str, Resource]):
         below = f"{ident.casefold()}/"
         for collection in [name for name in self._below if name.startswith(below)]:
             del self._below[collection]
+            del self._of_kind[collection.rpartition("/")[2]][collection]
