@@ -23,6 +23,19 @@ class Shelf(Address):
     key = property(__str__)
 
 
+@contextlib.contextmanager
+def alone(folder):
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def put(path, document):
+    new = path.with_name(f"new {path.name}")
+    new.write_text(json.dumps(document))
+    new.replace(path)
+
+
 class Shelves(c.Target):
     can = c.Can()
 
@@ -31,12 +44,10 @@ class Shelves(c.Target):
 
     def state(self, binding, **changes):
         path = self.folder / f"{binding.address.name}.json"
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.folder):
             state = {**json.loads(path.read_text()), **changes}
             if changes:
-                path.with_suffix(".new").write_text(json.dumps(state))
-                path.with_suffix(".new").replace(path)
+                put(path, state)
         return state
 
     def text(self, url):
@@ -67,18 +78,19 @@ class Copies(c.Trainer):
         self.folder, self.store = folder, store
 
     def start(self, job, order):
-        with contextlib.suppress(FileExistsError), (self.folder / job).open("x") as started:
+        with alone(self.folder):
+            if (self.folder / job).exists():
+                return
             places = {role: order.outputs[role].uri for role in (MODEL, METRICS)}
             content = Path(urlsplit(order.inputs["data"].uri).path).read_bytes()
             for role, written in ((MODEL, content), (METRICS, b'{"AUC": 0.9}')):
                 self.store.put(name_in(self.store.base, places[role]), written)
-            started.write(json.dumps(places))
+            put(self.folder / job, places)
 
     def look(self, job):
-        path = self.folder / job
-        if not path.exists() or not (text := path.read_text()):
-            return c.Job(c.JobState.RUNNING if path.exists() else c.JobState.NOT_STARTED)
-        places = {role: Place(uri) for role, uri in json.loads(text).items()}
+        if not (path := self.folder / job).exists():
+            return c.Job(c.JobState.NOT_STARTED)
+        places = {role: Place(uri) for role, uri in json.loads(path.read_text()).items()}
         return c.Job(c.JobState.FINISHED, outputs=places)
 
 
