@@ -11,11 +11,12 @@ import re
 import threading
 import uuid
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.azureml import endpoints
 from reconciler.emulator.azureml.calls import seconds
-from reconciler.emulator.azureml.containers import Busy
+from reconciler.emulator.azureml.containers import Busy, Scored
 from reconciler.emulator.azureml.deployments import started
 from reconciler.emulator.azureml.failures import Failure
 from reconciler.emulator.azureml.tokens import audience
@@ -24,7 +25,7 @@ from reconciler.emulator.messages import Refused, Response, answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.emulator.azureml.containers import Container, Scored
+    from reconciler.emulator.azureml.containers import Container
     from reconciler.emulator.azureml.records import Resource
     from reconciler.emulator.core import Core
     from reconciler.emulator.messages import Request
@@ -149,27 +150,26 @@ def _target(core: Core, endpoint: Resource, name: str) -> _Target:
 def _asked(target: _Target, request: Request) -> Response:
     """The container's answer as the host passes it on: what is not 200 becomes 424."""
     ids = _ids(request.headers)
-    if any(len(value) > _MOST_ID for value in ids.values()):
-        return _model_error(
-            431, "Request Header Fields Too Large", {"message": "An id is too long."}
-        )
+    if long := [name for name in ids if len(ids[name]) > _MOST_ID]:
+        why = f"{long[0]} must not exceed {_MOST_ID} characters"
+        return _passed_on(Scored(431, json.dumps({"message": why}), failed=False), {})
     try:
         target.container.wait()
         target.container.check()
         text = request.body.decode()
         scored = target.container.score(text, target.timeout_s, target.most_waiting)
     except Failure as exc:
-        return _model_error(503, exc.message, {"message": exc.message})
-    except UnicodeDecodeError:
-        return _model_error(400, "BAD REQUEST", {"message": "The body is not UTF-8."})
+        return _model_error(503, {"message": exc.message})
+    except UnicodeDecodeError as exc:
+        why = f"Input cannot be decoded as UTF-8: {exc}"
+        return _passed_on(Scored(400, json.dumps({"message": why}), failed=False), ids)
     except TimeoutError:
         return Refused(408, "RequestTimeout", "The model took longer than requestTimeout.").response
     except Busy:
         why = "Too many requests wait for this deployment."
         return Refused(429, "TooManyRequests", why).response.with_headers(Retry_After="1")
     if scored is None:
-        why = "The container ended while it scored."
-        return _model_error(502, "BAD GATEWAY", {"message": why})
+        return _model_error(502, {"message": "The container ended while it scored."})
     return _passed_on(scored, ids)
 
 
@@ -182,6 +182,7 @@ def _ids(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _passed_on(scored: Scored, ids: Mapping[str, str]) -> Response:
+    """What the inference server in the container answers, with its headers."""
     headers = {
         "Content-Type": "application/json",
         "x-ms-run-function-failed": str(scored.failed),
@@ -190,17 +191,16 @@ def _passed_on(scored: Scored, ids: Mapping[str, str]) -> Response:
     }
     if scored.ms:
         headers["x-ms-run-fn-exec-ms"] = scored.ms
-    response = Response(200, headers, scored.body.encode())
     if scored.status == 200:
-        return response
-    failed = _model_error(scored.status, "INTERNAL SERVER ERROR", {})
-    return Response(424, {**headers, **failed.headers}, response.body)
+        return Response(200, headers, scored.body.encode())
+    failed = _model_error(scored.status, {})
+    return Response(424, {**headers, **failed.headers}, scored.body.encode())
 
 
-def _model_error(status: int, reason: str, body: Mapping[str, str]) -> Response:
+def _model_error(status: int, body: Mapping[str, str]) -> Response:
     headers = {
         "Content-Type": "application/json",
         "ms-azureml-model-error-statuscode": str(status),
-        "ms-azureml-model-error-reason": reason,
+        "ms-azureml-model-error-reason": HTTPStatus(status).phrase.upper(),
     }
     return Response(424, headers, json.dumps(body).encode())
