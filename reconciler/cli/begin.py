@@ -6,7 +6,6 @@ not valid with it, so a repository is never left worse than it was.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reconciler import git
 from reconciler.cli import compose
+from reconciler.cli.made import Made, repository
 from reconciler.cli.options import CodeHost
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
@@ -40,8 +39,7 @@ _FOLDER = re.compile(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?")
 def init(folder: Path, how: Beginning) -> Outcome:
     """`init`: what is valid afterwards; ConfigurationError, and no file, where nothing is."""
     platform = _chosen(how.platform)
-    sample = compose.shipped(f"services/{platform.example}") if how.example else platform.begin
-    assert sample is not None
+    sample = _sample(platform, example=how.example)
     first = (sample / "environment.yaml").read_text(encoding="utf-8")
     name = _asked("Name of the environment", how.environment, _NAME.findall(first)[0])
     if not _FOLDER.fullmatch(name) or name.isdecimal():
@@ -50,7 +48,7 @@ def init(folder: Path, how: Beginning) -> Outcome:
     host = how.ci or _asked(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)
     if host not in list(CodeHost):
         raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
-    state, made = folder / "services" / name, _Made()
+    state, made = folder / "services" / name, Made()
     try:
         for path, content in _files(sample, name, store):
             made.write(state / path, content)
@@ -71,53 +69,6 @@ def init(folder: Path, how: Beginning) -> Outcome:
     return Outcome(Valid({each: len(found[each].bindings) for each in sorted(found)}))
 
 
-class _Made:
-    """The files that were written, each where there was none, and their folders."""
-
-    def __init__(self) -> None:
-        self._paths: list[Path] = []
-        self._folders: list[Path] = []
-        self._told: tuple[Path, list[str]] | None = None
-
-    def write(self, path: Path, content: bytes) -> None:
-        """Write a file, or say that it is left as it is."""
-        try:
-            self._folders += [each for each in path.parents if not each.exists()]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                self._paths.append(path)
-                file.write(content)
-        except FileExistsError:
-            same = path.is_file() and path.read_bytes() == content
-            say(f"{path} is there{' already' if same else ', and is left as it is'}")
-            return
-        except OSError as exc:
-            why = exc.strerror or str(exc)
-            raise ConfigurationError(f"{path} cannot be written: {why}") from exc
-        say(f"wrote {path}")
-
-    def tell_git(self, folder: Path) -> None:
-        """Let git track what was written, without its content: code that git does not track is no
-        part of how a version is made. What the repository ignores stays as it is."""
-        if self._paths and _repository(folder) is not None:
-            names = [str(path.resolve()) for path in self._paths]
-            git.run(folder, "add", "--intent-to-add", "--", *names)
-            self._told = (folder, names)
-
-    def undo(self) -> None:
-        """Take away what was written: beside it the desired state is not valid."""
-        if self._told is not None:
-            folder, names = self._told
-            git.run(folder, "rm", "--cached", "--quiet", "--ignore-unmatch", "--", *names)
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-        for folder in sorted(self._folders, reverse=True):  # what is below comes first
-            with contextlib.suppress(OSError):  # somebody put something there meanwhile
-                folder.rmdir()
-        if self._paths:
-            say(f"took the {len(self._paths)} written files away again")
-
-
 def _chosen(name: str | None) -> Platform:
     known = {key: each for key, each in platforms().items() if each.begin is not None}
     if name is None and not _can_ask():
@@ -126,6 +77,14 @@ def _chosen(name: str | None) -> Platform:
     if wanted not in known:
         raise typer.BadParameter(f'there is no platform "{wanted}"; there is: {", ".join(known)}')
     return known[wanted]
+
+
+def _sample(platform: Platform, *, example: bool) -> Path:
+    """The folder of the files that are written."""
+    if example and not platform.example:
+        raise typer.BadParameter(f"there is no sample of {platform.name} yet; leave --example out")
+    assert platform.begin is not None
+    return compose.shipped(f"services/{platform.example}") if example else platform.begin
 
 
 def _asked(question: str, given: str | None, default: str) -> str:
@@ -175,7 +134,7 @@ def _of_host(
     """The workflows and owners of the environment."""
     from reconciler.ci import workflows
 
-    root = _repository(folder)
+    root = repository(folder)
     if root not in (None, folder.resolve()):
         raise ConfigurationError(
             f"GitHub reads workflows at the root of a repository only; run init in {root}"
@@ -206,12 +165,6 @@ def _folder_of(store: StoreUrl) -> str:
     return "" if scheme or Path(place).is_absolute() else place
 
 
-def _repository(folder: Path) -> Path | None:
-    """The root of the repository that holds a folder, None where there is none."""
-    here = folder.resolve()
-    return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
-
-
 def _say_next(folder: Path, wanted: Desired) -> None:
     ignored = (folder / ".gitignore").read_text(encoding="utf-8").split()
     if missing := [each for each in IGNORED if each not in ignored]:
@@ -219,7 +172,7 @@ def _say_next(folder: Path, wanted: Desired) -> None:
     if names := compose.secret_variables(wanted):
         say(f"set the secrets that environment.yaml names: {', '.join(dict.fromkeys(names))}")
     state = f" --services {folder / 'services'}" if folder != Path() else ""
-    if _repository(folder) is None:
+    if repository(folder) is None:
         say(f"make it a repository: git -C {folder} init && git -C {folder} add --all")
     else:
         say(f"commit the files: git -C {folder} add --all && git -C {folder} commit")

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Beginning, Part, Printing, Where, command
+from reconciler.cli.options import (
+    Beginning,
+    DryRunOption,
+    Log,
+    Part,
+    Printing,
+    Where,
+    command,
+)
 from reconciler.outcome import Outcome
 
 BEGIN = "Begin"
@@ -42,3 +50,22 @@ def doctor(where: Where, part: Part, printing: Printing) -> Outcome:
     from reconciler.cli.doctor import doctor as looked
 
     return printing.page().deliver(looked(where, part))
+
+
+@command(begin, BEGIN, "reconciler import 'fraud-*' -e production --dry-run", "import")
+def import_(
+    where: Where,
+    log: Log,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[GLOB]...", help="Names or addresses (default: all)."),
+    ] = None,
+    dry_run: DryRunOption = False,
+) -> Outcome:
+    """Write YAML for endpoints that are live and not declared.
+
+    Reads the platforms only, edits no file that is there, and changes no endpoint.
+    """
+    from reconciler.cli.importing import import_ as imported
+
+    return log.page().deliver(imported(where, names or [], dry_run=dry_run))

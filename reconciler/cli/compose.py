@@ -32,6 +32,7 @@ from reconciler.stores.contract import Access, name_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from reconciler.desired.schema import Schema
     from reconciler.engine.world import Clock
     from reconciler.http.origins import Origins
     from reconciler.ledger import Ledger
@@ -62,7 +63,12 @@ def loaded(services: Path, **how: Any) -> dict[str, Desired]:
 
 def schema_text() -> str:
     """The schema of the desired state with the platforms of this installation, for editors."""
-    return composed(tuple((name, each.schema) for name, each in platforms().items())).text
+    return rules().text
+
+
+def rules() -> Schema:
+    """That schema, to check documents by."""
+    return composed(tuple((name, each.schema) for name, each in platforms().items()))
 
 
 def shipped(path: str) -> Path:
@@ -156,7 +162,7 @@ def connect(
         clock=clock,
         actor=actor,
         stopping=stop.event.is_set,
-        checks={name: each.checks for name, each in connected.items()},
+        connected=connected,
     )
 
 
@@ -276,6 +282,12 @@ def _asked(wanted: Desired) -> tuple[Binding, ...]:
 def secret_variables(wanted: Desired) -> list[str]:
     """The environment variables that `connect` reads secrets from."""
     return [name.variable for name in _secret_names(wanted)]
+
+
+def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
+    """Every kind of the connected platforms, and what makes its target, declared or not."""
+    for name, connected in world.connected.items():
+        yield from ((kind, partial(connected.target, kind)) for kind in platforms()[name].kinds)
 
 
 def check_secrets(wanted: Desired, environ: Mapping[str, str]) -> None:

@@ -97,8 +97,8 @@ def _probe(world: World, one: Observed) -> Check:
 def platforms(world: World, bindings: Iterable[Binding]) -> Iterator[Check]:
     """What only platforms know to look at."""
     wanted = tuple(bindings)
-    for name, look in sorted(world.checks.items()):
+    for name, connected in sorted(world.connected.items()):
         try:
-            yield from look(wanted)
+            yield from connected.checks(wanted)
         except ReconcilerError as exc:
             yield Check(f"platform {name}", Level.ERROR, exc.message)

@@ -30,6 +30,20 @@ class Clock(Protocol):
         ...
 
 
+class Offers(Protocol):
+    """What is asked of a connected platform, whatever git declares."""
+
+    @property
+    def target(self) -> Callable[[str], Target]:
+        """The target of a kind."""
+        ...
+
+    @property
+    def checks(self) -> Callable[[Iterable[Binding]], Iterable[Check]]:
+        """What only the platform knows to look at before money is spent."""
+        ...
+
+
 @dataclass(frozen=True)
 class Idle:
     """A kind of endpoint that may be here and of which git declares none.
@@ -48,7 +62,8 @@ class World:
 
     `store` has what the ledger keeps, and the models; `data` what they are trained on. `ended` are
     jobs whose last word is known, so that nobody asks for them again. `registries` are by the
-    trainer of the recipes whose versions they have. `checks` are by platform, for `doctor`.
+    trainer of the recipes whose versions they have. `connected` are the platforms by their names,
+    for what is asked of each of them, whatever git declares.
     """
 
     targets: Mapping[str, Target]
@@ -62,9 +77,7 @@ class World:
     idle: Mapping[str, Idle] = field(default_factory=dict)
     ended: Mapping[str, Job] = field(default_factory=dict)
     registries: Mapping[str, Registry] = field(default_factory=dict)
-    checks: Mapping[str, Callable[[Iterable[Binding]], Iterable[Check]]] = field(
-        default_factory=dict
-    )
+    connected: Mapping[str, Offers] = field(default_factory=dict)
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""

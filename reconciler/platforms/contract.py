@@ -104,6 +104,28 @@ class Answer:
     model: str = ""
 
 
+HOW_MADE = ("how its versions are made",)  # what no endpoint tells
+
+
+@dataclass(frozen=True)
+class Unmanaged:
+    """An endpoint that no environment declares or owns, as `import` writes it.
+
+    `spec` is what a binding says of it below `spec`, without its model; texts, numbers, booleans
+    and objects of these, and no secret. `model` and `version` are what it serves, and `made` is the
+    `spec` of a Model that has this version; {} where nobody can tell how its versions are made, and
+    then the endpoint is left alone until a person says it. `decide` says what that is, in words.
+    """
+
+    name: str
+    address: Address
+    spec: Mapping[str, Any] = field(hash=False)
+    model: str = ""
+    version: str = ""
+    made: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    decide: tuple[str, ...] = ()
+
+
 class Target(Protocol):
     """What the engine asks of a kind of endpoint, from many threads.
 
@@ -140,6 +162,10 @@ class Target(Protocol):
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """What carries our mark and is not declared; WireError unless all was read."""
+        return ()
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
+        """What is live, carries no mark and is not declared; WireError unless all was read."""
         return ()
 
     def export(self, binding: Binding) -> dict[str, Any]:

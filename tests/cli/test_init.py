@@ -43,8 +43,13 @@ def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("sample", [(), ("--example",)], ids=["empty", "example"])
-@pytest.mark.parametrize("platform", platforms())
+@pytest.mark.parametrize(
+    ("platform", "sample"),
+    [
+        *((name, ()) for name in platforms()),
+        *((name, ("--example",)) for name, each in platforms().items() if each.example),
+    ],
+)
 def test_what_is_written_is_valid_and_its_schema_is_there(
     command: Command, platform: str, sample: tuple[str, ...]
 ) -> None:
@@ -154,6 +159,7 @@ def test_without_a_terminal_the_platform_must_be_said(command: Command) -> None:
     assert ran.code == errors.USAGE
     assert "--platform studio|local" in ran.err
     assert command("init", "--platform", "clouds").code == errors.USAGE
+    assert command("init", "--platform", "azureml", "--example").code == errors.USAGE
     assert contents() == {}
 
 
@@ -166,7 +172,7 @@ def test_a_person_is_asked_for_what_no_option_says() -> None:
     said = os.read(ours, 65536).decode()
     os.close(ours)
     os.close(theirs)
-    assert "Platform (studio, local, ray, mlflow) [studio]: " in said
+    assert "Platform (studio, local, ray, mlflow, azureml) [studio]: " in said
     (wanted,) = load(Path("services")).values()
     assert (wanted.environment.name, wanted.environment.store.url) == ("mine", "gs://acme/models")
 

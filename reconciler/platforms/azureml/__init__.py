@@ -197,4 +197,5 @@ PLATFORM = Platform(
     place=lambda at: f"{at.cloud} {at.path}",
     secrets=_secrets,
     emulator=_emulator,
+    begin=Path(__file__).parent / "begin",
 )

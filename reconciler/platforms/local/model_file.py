@@ -39,12 +39,14 @@ from reconciler.model import (
 )
 from reconciler.platforms.contract import (
     DONE,
+    HOW_MADE,
     Answer,
     Can,
     Left,
     OperationState,
     Progress,
     Target,
+    Unmanaged,
 )
 from reconciler.platforms.local.commands import environ_with
 from reconciler.platforms.local.pointer import (
@@ -61,10 +63,10 @@ from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from reconciler.http.client import Http
-    from reconciler.model import Binding, Model
+    from reconciler.model import AddressId, Binding, Model
     from reconciler.stores.contract import Store
 
 READ_ONLY_EXPORTED: tuple[str, ...] = ()
@@ -172,6 +174,19 @@ class ModelFiles(Target):
         if pointer is None:
             raise RefusedError(f"there is no {_of(binding.address).path}")
         return dict(pointer.document)
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
+        """The pointers below the environment's folder that carry no mark."""
+        for path in sorted(self._root.rglob("*.json")):
+            below = path.relative_to(self._root)
+            address = FileAddress(below.as_posix(), home=os.path.realpath(self._root))
+            if address.id in declared or any(part.startswith(".") for part in below.parts):
+                continue
+            pointer = self._pointer(address)
+            said = pointer.document if pointer else {}
+            if isinstance(said.get("path"), str) and "version" in said and not said.get("mark"):
+                spec = {"path": below.as_posix()}
+                yield Unmanaged(below.stem, address, spec, decide=HOW_MADE)
 
     # --- the files --------------------------------------------------------------------------
 

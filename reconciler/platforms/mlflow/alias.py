@@ -34,7 +34,7 @@ from reconciler.model import (
     Witness,
 )
 from reconciler.platforms.answers import Server, server_of
-from reconciler.platforms.contract import Answer, Can, Target
+from reconciler.platforms.contract import Answer, Can, Target, Unmanaged
 from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.rest import called_in, ref_of
 
@@ -204,6 +204,18 @@ class ModelAliases(Target):
                     protected = owner.endswith(_PROTECTED)
                     found.append(Owned("ModelAlias", name, at, protected))
         return tuple(found)
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
+        """The aliases without a mark. Their versions come from the registry that has them."""
+        for registered in self._mlflow.models():
+            made = {"registry": {"mlflow": registered.name}}
+            for alias, number in sorted(registered.aliases.items()):
+                at = AliasAddress(registered.name, alias)
+                if at.id in declared or _owner(registered, at):
+                    continue
+                spec = {"registeredModel": registered.name, "alias": alias}
+                name = f"{registered.name}-{alias}"
+                yield Unmanaged(name, at, spec, registered.name, number, made)
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """What the server at `verify.url` answers to the probe."""

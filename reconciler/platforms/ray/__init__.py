@@ -60,7 +60,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
 
 def _key_prefix(environment: Environment) -> str:
-    from reconciler.platforms.ray.serve_application import key_prefix
+    from reconciler.platforms.ray.serve_spec import key_prefix
 
     return key_prefix(environment)
 

@@ -26,7 +26,6 @@ from reconciler.platforms.answers import part, score_of
 from reconciler.platforms.contract import DONE, Answer, Can, Left, OperationState, Progress, Target
 from reconciler.platforms.ray.builder import MODEL
 from reconciler.platforms.ray.coalesce import Readings, Writer
-from reconciler.platforms.ray.connection import ray_of
 from reconciler.platforms.ray.serve_code import Packages
 from reconciler.platforms.ray.serve_config import (
     PACKAGE,
@@ -53,6 +52,7 @@ from reconciler.platforms.ray.serve_live import (
     progress_of,
     refusal_of,
     served_config,
+    unmanaged_in,
 )
 from reconciler.stores.contract import name_in, sha256_of
 from reconciler.strict_json import parse_json
@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from reconciler.http.client import Http
-    from reconciler.model import Address, AddressId, Binding, Environment, Model
+    from reconciler.model import Address, AddressId, Binding, Model
+    from reconciler.platforms.contract import Unmanaged
     from reconciler.platforms.ray.cluster import Cluster
     from reconciler.platforms.ray.connection import Ray
     from reconciler.soon import Soon
@@ -167,6 +168,10 @@ class ServeApplications(Target):
             if seen.placed.mark == self._mark and address.id not in declared:
                 found.append(Owned(KIND, seen.name, address, seen.placed.protected))
         return tuple(found)
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
+        """The applications without a mark that somebody declared."""
+        return unmanaged_in(self._readings(), self._ray.host, declared)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The configuration, without values of environment variables."""
@@ -367,11 +372,6 @@ class ServeApplications(Target):
             previous = None
         kept = {"candidate": note.candidate, "previous": blanked(previous)}
         self._store.put(_note_name(address), json.dumps(kept, indent=1).encode())
-
-
-def key_prefix(environment: Environment) -> str:
-    """What the keys of all applications of the environment's cluster begin with."""
-    return ServeAddress(ray_of(environment).host, "").key
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:

@@ -15,14 +15,14 @@ application does not run as it is configured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from reconciler.errors import UnreadableError, printable, redact
-from reconciler.model import Health, HealthCode, Live, Reason, Refusal
-from reconciler.platforms.contract import DONE, Left, OperationState, Progress
+from reconciler.model import AddressId, Health, HealthCode, Live, Reason, Refusal
+from reconciler.platforms.contract import DONE, HOW_MADE, Left, OperationState, Progress, Unmanaged
 from reconciler.platforms.ray.serve_config import (
     DEPLOYMENT,
     Application,
@@ -220,6 +220,21 @@ def live_of(
     if served is None:
         live = replace(live, model_text=f"a model of {in_service.get('import_path')!s:.80}")
     return replace(live, served=served, configured=None if configured == served else configured)
+
+
+def unmanaged_in(
+    reading: Reading, host: str, declared: Collection[AddressId]
+) -> Iterator[Unmanaged]:
+    """The applications without a mark that somebody declared. No route says which model they
+    serve, or where their code is kept; their arguments may be secret, and nobody owns them."""
+    for seen in reading.applications.values():
+        address = ServeAddress(host, seen.name)
+        if seen.placed.mark or seen.config is None or address.id in declared:
+            continue
+        spec = {"application": seen.name, "importPath": str(seen.config.get("import_path", ""))}
+        spec |= {"route": seen.route} if seen.route else {}
+        decide = (*HOW_MADE, "whether to take it over (adopt: true)")
+        yield Unmanaged(seen.name, address, spec, decide=decide)
 
 
 def served_config(seen: Seen, note: Note) -> Config | None:

@@ -42,6 +42,11 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
     return ServeAddress(ray.host, spec["application"])
 
 
+def key_prefix(environment: Environment) -> str:
+    """What the keys of all applications of the environment's cluster begin with."""
+    return ServeAddress(ray_of(environment).host, "").key
+
+
 def route_of(spec: Mapping[str, Any]) -> str:
     """Where below the cluster's address the application answers."""
     route: str = spec.get("route", f"/{spec['application']}")

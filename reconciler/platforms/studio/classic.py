@@ -29,7 +29,7 @@ from reconciler.model import (
     Witness,
 )
 from reconciler.platforms.arm_marks import Mark
-from reconciler.platforms.contract import Answer, Can, Target
+from reconciler.platforms.contract import HOW_MADE, Answer, Can, Target, Unmanaged
 from reconciler.platforms.members import flag, member, objects, text
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
@@ -38,6 +38,7 @@ from reconciler.platforms.studio.classic_state import (
     ClassicAddress,
     calls_of,
     exported,
+    is_default,
     keep_of,
     keys_of,
     live_of,
@@ -52,7 +53,7 @@ from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import Described, described
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from reconciler.model import AddressId, Binding, Environment, Model
     from reconciler.soon import Soon
@@ -257,6 +258,23 @@ class ClassicEndpoints(Target):
                         keep = keep_of(service, endpoint)
                         found.append(Owned("ClassicEndpoint", called, at[0], protected, keep))
         return tuple(found)
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
+        """The endpoints without a mark, but for default ones, whose model nobody can replace."""
+        services = self._reads.services()
+        times = Counter(text(service, "Name") for service in services)
+        for service in services:
+            name, ident = text(service, "Name"), text(service, "Id")
+            shown = name if times[name] == 1 else ident
+            for endpoint in self._reads.endpoints_by(service, name, ident):
+                called = text(endpoint, "Name")
+                at = [
+                    ClassicAddress(self._workspace, each, called) for each in (shown, name, ident)
+                ]
+                known = any(where.id in declared for where in at)
+                if not (known or is_default(service, endpoint) or _mark_of(endpoint).environment):
+                    spec = {"webService": shown, "endpoint": called}
+                    yield Unmanaged(f"{name}-{called}", at[0], spec, decide=HOW_MADE)
 
     def _put(
         self,

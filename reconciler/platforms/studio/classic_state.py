@@ -147,12 +147,12 @@ def not_ours(mark: str) -> Refusal:
 
 def keep_of(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> Refusal | None:
     """Why an endpoint must not be deleted, whoever made it."""
-    if _is_default(service, endpoint):
+    if is_default(service, endpoint):
         return Refusal(Refused.DEFAULT_ENDPOINT, "the default endpoint is never deleted")
     return _protected(endpoint)
 
 
-def _is_default(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> bool:
+def is_default(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> bool:
     default = text(service, "DefaultEndpointName") or "default"
     return text(endpoint, "Name").casefold() == default.casefold()
 
@@ -165,7 +165,7 @@ def no_creation(
         most = f"{MOST_ENDPOINTS:,} endpoints, the most it can have"
         why = f"the service has {most}; deploy another service"
         return Refusal(Refused.TOO_MANY_ENDPOINTS, why)
-    default = next((one for one in endpoints if _is_default(service, one)), None)
+    default = next((one for one in endpoints if is_default(service, one)), None)
     if default is None or member(default, "Resources") is None:
         return None  # what the list does not tell is for the service to say
     found = _resource_named(default, holder_of(binding))
@@ -176,7 +176,7 @@ def find_resource(
     service: Mapping[str, Any], endpoint: Mapping[str, Any], wanted: str | None
 ) -> dict[str, Any] | Refusal:
     """The resource whose name is exactly `wanted` (§2.8: read the name, never make it up)."""
-    if _is_default(service, endpoint) and resources_of(endpoint):  # else it is the wrong service
+    if is_default(service, endpoint) and resources_of(endpoint):  # else it is the wrong service
         why = (
             "the default endpoint follows its experiment and its model cannot be replaced; "
             "add another endpoint to the service and bind that"

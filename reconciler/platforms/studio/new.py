@@ -23,7 +23,7 @@ from reconciler.http.urls import named, path_part
 from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Witness
 from reconciler.platforms.arm import operation_state, read_list
 from reconciler.platforms.arm_marks import tagged, with_protection
-from reconciler.platforms.contract import DONE, Answer, Can, Progress, Target
+from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
 from reconciler.platforms.members import check_is_of, text, texts
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import fetch
@@ -219,6 +219,13 @@ class WebServices(Target):
         """Every other service of the resource group."""
         bound = {binding.address.id for binding in bindings}
         return [one for one, _ in self._listed() if one.id not in bound]
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
+        """The services of the resource group whose tags show no mark of any environment."""
+        for one, item in self._listed():
+            if one.id in declared or tagged(texts(item, "tags")).environment:
+                continue
+            yield Unmanaged(one.name, one, {"webService": one.name}, decide=HOW_MADE)
 
     def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
         """The services that the resource group's list shows, each with its item."""

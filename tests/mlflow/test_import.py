@@ -1,0 +1,155 @@
+"""`import`: what was made by hand on an MLflow becomes desired state, and its first plan is empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli.compose import load
+from reconciler.cli.main import run
+from tests.mlflow.standin import Reply
+
+if TYPE_CHECKING:
+    from tests.mlflow.standin import Registry
+
+ENVIRONMENT = """\
+# yaml-language-server: $schema=../../schemas/reconciler.schema.json
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: production}
+spec: {store: .store, mlflow: {url: URL}}
+"""
+HOME = Path("services/production")
+
+
+@pytest.fixture
+def registry(known: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.chdir(tmp_path)
+    (HOME / ".store").mkdir(parents=True)
+    (HOME / "environment.yaml").write_text(ENVIRONMENT.replace("URL", known.url))
+    return known
+
+
+def files() -> dict[str, bytes]:
+    return {p.as_posix(): p.read_bytes() for p in Path("services").rglob("*") if p.is_file()}
+
+
+def imported(*arguments: str, code: int = errors.SUCCESS) -> None:
+    assert run(["import", *arguments]) == code
+
+
+def is_converged() -> bool:
+    return run(["plan", "--detailed-exitcode"]) == errors.SUCCESS
+
+
+def test_what_is_live_is_declared_and_nothing_is_to_be_done(registry: Registry) -> None:
+    registry.add("fraud", {}, {}, champion="2", challenger="1")
+    registry.add("Churn Model", {}, champion="1")
+    imported()
+    (wanted,) = load(Path("services")).values()
+    served = {b.name: (str(b.address), b.version.model, b.version.version) for b in wanted.bindings}
+    assert served == {
+        "fraud-champion": ("aliases/fraud@champion", "fraud", "2"),
+        "fraud-challenger": ("aliases/fraud@challenger", "fraud", "1"),
+        "churn-model-champion": ("aliases/Churn Model@champion", "churn-model", "1"),
+    }
+    assert is_converged()
+    assert registry.writes == []
+    assert list((HOME / ".store").iterdir()) == []
+    text = (HOME / "imported/endpoints-1.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=../../../schemas/")
+
+
+def test_a_second_import_finds_nothing_and_a_later_one_what_is_new(registry: Registry) -> None:
+    registry.add("fraud", {}, champion="1")
+    imported()
+    before = files()
+    imported()
+    assert files() == before
+    registry.add("churn", {}, champion="1")
+    imported()
+    after = files()
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {f"{HOME}/imported/endpoints-2.yaml"}
+    assert is_converged()
+
+
+def test_two_hundred_alike_are_one_document_and_one_table(registry: Registry) -> None:
+    for number in range(200):
+        registry.add(f"demand-{number:03}", {}, {}, champion=str(1 + number % 2))
+    imported()
+    written = files()
+    text = written[f"{HOME}/imported/endpoints-1.yaml"].decode()
+    assert (text.count("kind: ModelAlias"), text.count("kind: Model\n")) == (1, 200)
+    (table,) = [content.decode() for name, content in written.items() if name.endswith(".csv")]
+    assert table.splitlines()[:2] == [
+        "name,registeredModel,model_name,version",
+        "demand-000-champion,demand-000,demand-000,1",
+    ]
+    assert table.count("\n") == 201
+    (wanted,) = load(Path("services")).values()
+    assert len(wanted.bindings) == 200
+    assert is_converged()
+
+
+@pytest.mark.parametrize("name", ["on", "1e3", "0x10", "null", "2026-11-01", "1.10", "~", "é ü"])
+def test_a_name_that_yaml_would_guess_at_stays_what_it_is(registry: Registry, name: str) -> None:
+    fits = name.isascii() and name[0].isalnum()
+    registry.add(name, {}, champion="1")
+    registry.add("fraud", {}, champion="1")
+    imported(code=errors.SUCCESS if fits else errors.PARTIAL)
+    (wanted,) = load(Path("services")).values()
+    addresses = {str(binding.address) for binding in wanted.bindings}
+    assert addresses == {"aliases/fraud@champion"} | (
+        {f"aliases/{name}@champion"} if fits else set()
+    )
+    assert is_converged()
+
+
+def test_one_or_some_are_chosen_by_name_or_address(registry: Registry) -> None:
+    for name in ("fraud-de", "fraud-fr", "churn"):
+        registry.add(name, {}, champion="1")
+    imported("fraud-de-champion")
+    imported("aliases/fraud-f*")
+    (wanted,) = load(Path("services")).values()
+    assert [b.name for b in wanted.bindings] == ["fraud-de-champion", "fraud-fr-champion"]
+
+
+def test_what_another_environment_owns_is_not_imported(registry: Registry) -> None:
+    registry.add("fraud", {}, champion="1", challenger="1")
+    registry.models["fraud"]["tags"]["reconciler.alias.champion"] = "staging@elsewhere"
+    imported()
+    (wanted,) = load(Path("services")).values()
+    assert [binding.name for binding in wanted.bindings] == ["fraud-challenger"]
+
+
+def test_a_secret_is_left_out_and_never_printed(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "ghp_" + "a1" * 18
+    registry.add(secret, {}, champion="1")
+    registry.add("fraud", {}, champion="1")
+    imported(code=errors.PARTIAL)
+    printed = capsys.readouterr()
+    assert "left out" in printed.err
+    assert secret not in printed.err + printed.out + "".join(map(str, files().values()))
+
+
+def test_a_dry_run_prints_and_writes_nothing(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.add("fraud", {}, champion="1")
+    before = files()
+    imported("--dry-run")
+    assert "registeredModel: fraud" in capsys.readouterr().out
+    assert files() == before
+
+
+def test_a_server_that_cannot_be_read_is_an_error_and_writes_nothing(registry: Registry) -> None:
+    registry.instead = lambda *_: Reply(403)
+    before = files()
+    imported(code=errors.ERROR)
+    assert files() == before
