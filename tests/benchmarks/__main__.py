@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import applying, comparing, files, offline, planning, serving
+from tests.benchmarks import applying, comparing, files, offline, planning, registry, serving
 from tests.benchmarks.program import cloud
 from tests.benchmarks.rows import MISSED, Row, Setting
 
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "bucket": files.bucket_files,
     "clusters": serving.clusters,
     "swaps": serving.swaps,
+    "aliases": registry.aliases,
     "growth": planning.growth,
     "apply": applying.classic_endpoints,
     "apply-new": applying.new_services,

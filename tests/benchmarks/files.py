@@ -1,25 +1,28 @@
 """A fleet of model files: in folders, without any network, and with the store in a bucket.
 
-The whole process counts. Lists of a bucket carry no contents, so each record is read by itself.
+The whole process counts. Lists of a bucket carry no contents, so each record is read by itself:
+with so many requests at a time, latency alone takes a time that is known.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.bounds import reads
 from tests.benchmarks.planning import figures
-from tests.benchmarks.program import reconciler, run
+from tests.benchmarks.program import Cost, reconciler, run
 from tests.benchmarks.rows import Row, Setting, judged
-from tests.stores.buckets import KEY, new_bucket, s3_server
+from tests.stores.buckets import KEY, Google, Slow, google_key, new_bucket, s3_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+PARALLEL = 16  # requests at a time, if nothing else is declared
 _DOCUMENTS = """\
 apiVersion: reconciler/v1
 kind: Environment
 metadata: {name: files}
-spec: {store: STORE, data: data, local: {}, limits: {parallel: 16, changes: "100%"}}
+spec: {store: STORE, data: data, local: {}, limits: {changes: "100%"}}
 ---
 apiVersion: reconciler/v1
 kind: Model
@@ -45,42 +48,66 @@ _TAKEN_IN = '{file: "${version}.csv"}'  # the engine local trains into folders o
 
 def model_files(setting: Setting) -> Iterator[Row]:
     """Many pointers of one environment, and their records, in folders of this machine."""
-    yield _planned(setting, ("store", _TRAINED), "a folder store", 1.0)
+    cost = _planned(setting, "folder", "store", _TRAINED)
+    yield judged(
+        f"no-op plan, {setting.small:,} model files in a folder store, whole process",
+        cost.wall_s,
+        1.0,
+        unit=" s",
+        said=f"{cost.cpu_s:.2f} s CPU",
+        figures=figures(cost),
+    )
 
 
 def bucket_files(setting: Setting) -> Iterator[Row]:
-    """The same with the records in a bucket of moto's server, which is in this process."""
-    with s3_server() as url:
-        store = f'{{url: "s3://{new_bucket(url)}/prod", endpoint: "{url}", key: "env:S3_KEY"}}'
-        told = ("/usr/bin/env", f"S3_KEY={KEY}", f"RECONCILER_ORIGINS={url}")
-        yield _planned(setting, (store, _TAKEN_IN), "a store in S3 (moto)", 6.0, told)
+    """The same with the records in buckets, whose servers are in this process."""
+    slow = Slow()
+    with s3_server(slow) as url:
+        yield _in_bucket(setting, slow, "S3 (moto)", url, f"s3://{new_bucket(url)}/prod", KEY)
+    with Google(slow) as google:
+        at, key = f"gs://{google.bucket}/prod", google_key(google.url)
+        yield _in_bucket(setting, slow, "Google's (stand-in)", google.url, at, key)
+
+
+def _in_bucket(setting: Setting, slow: Slow, where: str, url: str, at: str, key: str) -> Row:
+    """Latency comes with the plans: the fleet is made without."""
+    slow.latency_s = 0.0
+    store = f'{{url: "{at}", endpoint: "{url}", key: "env:STORE_KEY"}}'
+    told = ("/usr/bin/env", f"STORE_KEY={key}", f"RECONCILER_ORIGINS={url}")
+
+    def delay() -> None:
+        slow.latency_s = setting.latency_s
+
+    cost = _planned(setting, where, store, _TAKEN_IN, told, delay)
+    floor_s = reads(setting.small, PARALLEL, setting.latency_s)
+    return judged(
+        f"no-op plan, {setting.small:,} model files, store in {where}: wall ÷ floor",
+        cost.wall_s / floor_s,
+        1.5,
+        said=f"{cost.wall_s:.2f} s with the start",
+        figures={"floor_s": floor_s, **figures(cost)},
+    )
 
 
 def _planned(
     setting: Setting,
-    kept: tuple[str, str],
     where: str,
-    most_s: float,
+    store: str,
+    model: str,
     told: tuple[str, ...] = (),
-) -> Row:
-    """The row of a plan; `kept` are the store and the model, as YAML."""
-    (store, model), count, folder = kept, setting.small, setting.folder / where.partition(" ")[2]
+    then: Callable[[], object] = lambda: None,
+) -> Cost:
+    """The cost of a plan of a fleet that was made before; `then` is called between the two."""
+    folder = setting.folder / f"files in {where}"
     for name in ("store", "data"):
         (folder / name).mkdir(parents=True)
     for name in ("d", "1"):
         (folder / "data" / f"{name}.csv").write_text("x")
     documents = _DOCUMENTS.replace("STORE", store).replace("THE_MODEL", model)
-    documents = documents.replace("LAST", f"{count:06}")
+    documents = documents.replace("LAST", f"{setting.small:06}")
     (folder / "all.yaml").write_text(documents, encoding="utf-8")
     run([*told, *reconciler(), "apply", "--yes", "-f", str(folder)])
+    then()
     command = [*told, *reconciler(), "plan", "-f", str(folder), "--detailed-exitcode"]
     costs = sorted((run(command) for _ in range(setting.repeats)), key=lambda cost: cost.wall_s)
-    cost = costs[setting.repeats // 2]
-    return judged(
-        f"no-op plan, {count:,} model files in {where}, whole process",
-        cost.wall_s,
-        most_s,
-        unit=" s",
-        said=f"{cost.cpu_s:.2f} s CPU",
-        figures=figures(cost),
-    )
+    return costs[setting.repeats // 2]

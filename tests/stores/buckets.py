@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,8 +46,15 @@ def opening(http: Http, url: str) -> Opening:
 # --- S3 -----------------------------------------------------------------------------------------
 
 
+@dataclass
+class Slow:
+    """How long each answer of a server is kept back."""
+
+    latency_s: float = 0.0
+
+
 @contextlib.contextmanager
-def s3_server() -> Iterator[str]:
+def s3_server(slow: Slow | None = None) -> Iterator[str]:
     """The URL of moto's server of S3, in threads of this process.
 
     moto looks at a condition and writes without a lock between: writes go one by one here.
@@ -70,6 +78,8 @@ def s3_server() -> Iterator[str]:
                 headers = [each for each in headers if each[0] != "Content-Type"]
             return start(status, headers, *more)
 
+        if slow is not None:
+            time.sleep(slow.latency_s)
         with lock if environ["REQUEST_METHOD"] != "GET" else contextlib.nullcontext():
             return moto(environ, untyped)
 
@@ -100,7 +110,8 @@ class Google:
 
     bucket = "models"
 
-    def __init__(self) -> None:
+    def __init__(self, slow: Slow | None = None) -> None:
+        self.slow = slow or Slow()
         self.files: dict[str, tuple[bytes, int]] = {}
         self.written: dict[int, float] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
@@ -145,6 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {k: v[0] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        time.sleep(self.world.slow.latency_s)
         with self.world.guard:
             self.world.asked.append(f"{self.command} {parts.path}")
             self._answer(*self._reply(unquote(parts.path), query, body))
