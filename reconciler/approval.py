@@ -26,6 +26,7 @@ class Answer(Enum):
     YES = auto()
     ASK = auto()  # nothing was approved yet, and there is something to do
     STALE = auto()  # another plan was approved
+    FROZEN = auto()  # nothing may be changed now, and that is not overridden
     TOO_MUCH = auto()  # it exceeds limits, and they are not overridden
 
 
@@ -77,6 +78,8 @@ class Approval:
             return Verdict(Answer.STALE, stale)
         if fresh.excess and not self.force:
             return Verdict(Answer.TOO_MUCH, "; ".join(fresh.excess))
+        if fresh.frozen and not self.force:
+            return Verdict(Answer.FROZEN, f"{fresh.environment} is {fresh.frozen}")
         approvals = (self.expect, self.plan, self.merged)
         approved = self.yes or any(one is not None for one in approvals)
         return Verdict(Answer.YES if approved or not fresh.to_do else Answer.ASK)
@@ -153,7 +156,7 @@ _COVERS = {
     Action.DELETE: {Action.DELETE, Action.WAIT},
 }
 # Of work on a model that serves already.
-_AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
+AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:
@@ -202,7 +205,7 @@ def _stages(approved: Change) -> set[Action]:
 def _goes_on_from(approved: Change, now: Change) -> bool:
     """Whether the endpoint serves what it did then; or already the approved model, because a run
     was killed between the swap and its proof, or on the way back."""
-    later = now.code in (*_AFTER_THE_SWAP, Reason.UPDATING, Reason.SETTINGS)
+    later = now.code in (*AFTER_THE_SWAP, Reason.UPDATING, Reason.SETTINGS)
     begun = later and now.before == approved.after
     made = not approved.before and now.code in (Reason.CREATED, Reason.UPDATING)
     return now.before == approved.before or begun or made
@@ -240,7 +243,7 @@ def _other_ways(change: Change, approved: Change) -> str:
     if change.probe != approved.probe:
         return f"{change.name}: spec.verify differs from the approved one"
     now, then = _rules(change), _rules(approved)
-    if now == then or change.code in (*_AFTER_THE_SWAP, Reason.SETTINGS):
+    if now == then or change.code in (*AFTER_THE_SWAP, Reason.SETTINGS):
         return ""
     return (
         f"{change.name}: approved was: {', '.join(then) or 'no gate'}; now it would be: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.model import Action, Declared, FieldDiff, Reason
@@ -9,7 +10,7 @@ from reconciler.model import Action, Declared, FieldDiff, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.model import Change, Environment
+    from reconciler.model import Change, Environment, Plan
 
 ALWAYS_ALLOWED = 10  # bindings; below, a share says nothing: two of three are 67 %
 _CHANGING = (Action.TRAIN, Action.BIND, Action.CREATE, Action.UPDATE, Action.DELETE)
@@ -39,6 +40,13 @@ def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> 
     most = environment.most_retrains
     versions = "version" if trainings == 1 else "versions"
     return (f"{trainings} {versions} would be trained, and limits.retrains is {most}",)
+
+
+def overridden(plan: Plan) -> Plan:
+    """The plan of a run with --force: limits and a freeze become notes, and refuse nothing."""
+    notes = [f"over the limit, overridden by --force: {limit}" for limit in plan.excess]
+    notes += [f"{plan.frozen}, overridden by --force"] if plan.frozen else []
+    return replace(plan, excess=(), frozen="", notes=(*plan.notes, *notes))
 
 
 def _of_changes(environment: Environment, changes: tuple[Change, ...], declared: Declared) -> str:

@@ -85,12 +85,6 @@ def make_plan(
     return Plan(environment.name, environment.where, tuple(changes), excess, notes)
 
 
-def overridden(plan: Plan) -> Plan:
-    """The plan of a run with --force: an exceeded limit becomes a note, and refuses nothing."""
-    notes = (f"over the limit, overridden by --force: {limit}" for limit in plan.excess)
-    return replace(plan, excess=(), notes=(*plan.notes, *notes))
-
-
 def _of_undeclared(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) -> Change:
     """The change of an endpoint that this environment made and git no longer declares.
 

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "gates": {"model"},
     "limits": {"model"},
     "waves": {"model"},
+    "freeze": {"model"},
     "plan": {"model", "gates", "limits", "waves"},
     "approval": {"model"},
     "verify": {"model"},
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "outcome": {"model", "errors", "render"},
     "desired": {
         "secrecy",
+        "freeze",
         "strict_json",
         "model",
         "errors",
@@ -113,6 +115,7 @@ PURE = {
     "model",
     "plan",
     "waves",
+    "freeze",
     "approval",
     "gates",
     "limits",

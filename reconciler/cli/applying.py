@@ -17,10 +17,9 @@ from reconciler.console import say
 from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
-from reconciler.limits import excess_of_trainings
+from reconciler.limits import excess_of_trainings, overridden
 from reconciler.model import Failure, Report
 from reconciler.outcome import Outcome
-from reconciler.plan import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -177,7 +176,7 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
                 ending.planned = shown
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.wanted.environment, first.changes)
-            judged = replace(first, excess=too_many)
+            judged = replace(first, excess=too_many, frozen="")
             check(order.approval, judged, opened.world.ledger.plans, trains=True)
         course = _course(first, goal)
 

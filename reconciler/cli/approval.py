@@ -24,6 +24,8 @@ def check(approval: Approval, fresh: Plan, plans: Plans, *, trains: bool = False
     verdict = approval.judge(fresh, plans)
     if verdict.answer is Answer.STALE:
         raise StalePlanError(verdict.why)
+    if verdict.answer is Answer.FROZEN:
+        raise RefusedError(f"{verdict.why}; apply again then, or with --force REASON")
     if verdict.answer is Answer.TOO_MUCH:
         raise RefusedError(f"{verdict.why}; raise the limit, or apply with --force REASON")
     if verdict.answer is Answer.ASK and trains:

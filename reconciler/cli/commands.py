@@ -15,9 +15,9 @@ from reconciler.cli import choose, compose, session
 from reconciler.cli.options import seconds
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
+from reconciler.limits import overridden
 from reconciler.model import TO_DO, Action, Failure, Reason
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
-from reconciler.plan import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

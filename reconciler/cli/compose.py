@@ -19,6 +19,7 @@ from reconciler.desired.schema import composed
 from reconciler.engine.taking import Taking, TakingRegistered
 from reconciler.engine.world import Idle, World, timestamp
 from reconciler.errors import ReconcilerError, RefusedError
+from reconciler.freeze import frozen
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
@@ -163,6 +164,7 @@ def connect(
         actor=actor,
         stopping=stop.event.is_set,
         connected=connected,
+        frozen=lambda: frozen(wanted.environment.freeze, clock.now()),
     )
 
 

@@ -16,6 +16,7 @@ from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
 from reconciler.desired.probes import probe as probe_of
+from reconciler.desired.rollout import freeze as freeze_of
 from reconciler.desired.rollout import rollout as rollout_of
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
@@ -151,6 +152,9 @@ class Resolver:
                 made, problems = build.environment(
                     each.document, self._platforms, self._root, each.folder
                 )
+                windows, more = freeze_of(each.document)
+                problems = [*problems, *more]
+                made = replace(made, freeze=windows) if made else None
             self.problems.extend(problems)
             if problems:
                 self.doubtful.add(each.name)

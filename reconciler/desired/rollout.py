@@ -1,14 +1,19 @@
-"""How a version is given out, as an environment or a model says it."""
+"""How and when versions are given out, as an environment or a model says it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from reconciler.model import Rollout
+from reconciler.desired.nodes import problem
+from reconciler.freeze import parse_cron
+from reconciler.model import Freeze, Rollout
 
 if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
+    from reconciler.errors import Problem
 
+MOST_DAYS = 31  # of one freeze
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -25,6 +30,29 @@ def rollout(document: Document) -> Rollout | None:
         pause_s=seconds(block.get("pause", "0s")),
         soak_s=seconds(block.get("soak", "0s")),
     )
+
+
+def freeze(document: Document) -> tuple[tuple[Freeze, ...], list[Problem]]:
+    """The windows in which the environment must not be changed, and what is wrong with them."""
+    windows, problems = [], []
+    for number, block in enumerate(document.data["spec"].get("freeze", ())):
+        place = ("spec", "freeze", number)
+        try:
+            parse_cron(block["cron"])
+        except ValueError as exc:
+            problems.append(problem(document.at(*place, "cron"), f"spec.freeze.cron: {exc}"))
+        try:
+            ZoneInfo(block.get("timezone", "UTC"))
+        except (ZoneInfoNotFoundError, ValueError):
+            why = f'"{block["timezone"]}" is no time zone; write for example Europe/Berlin'
+            problems.append(
+                problem(document.at(*place, "timezone"), f"spec.freeze.timezone: {why}")
+            )
+        if (length := seconds(block["for"])) > MOST_DAYS * 86_400:
+            why = f"at most {MOST_DAYS}d; write several windows, or protect what must stay"
+            problems.append(problem(document.at(*place, "for"), f"spec.freeze.for: {why}"))
+        windows.append(Freeze(block["cron"], length, block.get("timezone", "UTC")))
+    return tuple(windows), problems
 
 
 def seconds(text: str) -> float:

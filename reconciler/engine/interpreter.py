@@ -18,7 +18,7 @@ from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
 from reconciler.engine.world import timestamp, with_event
-from reconciler.errors import ConflictError, ReconcilerError, StoppedError, in_doubt
+from reconciler.errors import ConflictError, ReconcilerError, RefusedError, StoppedError, in_doubt
 from reconciler.model import (
     TOUCHED,
     EventKind,
@@ -119,6 +119,7 @@ class Endpoint:
 
     def _perform(self, do: Step, observed: Observed | None) -> object:
         """The answer to a step; an Outcome where the visit ends."""
+        self._refuse_frozen(do)
         match do:
             case state.Wait():
                 return Again(do.after_s)
@@ -141,6 +142,14 @@ class Endpoint:
             case state.AskJob() | state.WaitForJob() | state.Queue() | state.FreeSlot():
                 return self._attend_job(do, binding)
         return self._keep(do, binding, observed)
+
+    def _refuse_frozen(self, do: Step) -> None:
+        """RefusedError for what would begin a change of the endpoint in a window of `freeze`. What
+        was begun is proved, or taken back, at any time."""
+        begins = isinstance(do, state.Keep) and do.event is EventKind.SWAP
+        begins |= isinstance(do, state.Write) and do.verb in (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
+        if begins and not self._world.actor.force and (why := self._world.frozen()):
+            raise RefusedError(f"{why}; apply again then, or with --force REASON")
 
     # --- the platform ---------------------------------------------------------------------------
 

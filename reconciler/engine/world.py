@@ -63,7 +63,8 @@ class World:
     `store` has what the ledger keeps, and the models; `data` what they are trained on. `ended` are
     jobs whose last word is known, so that nobody asks for them again. `registries` are by the
     trainer of the recipes whose versions they have. `connected` are the platforms by their names,
-    for what is asked of each of them, whatever git declares.
+    for what is asked of each of them, whatever git declares. `frozen` says until when nothing may
+    be changed.
     """
 
     targets: Mapping[str, Target]
@@ -78,6 +79,7 @@ class World:
     ended: Mapping[str, Job] = field(default_factory=dict)
     registries: Mapping[str, Registry] = field(default_factory=dict)
     connected: Mapping[str, Offers] = field(default_factory=dict)
+    frozen: Callable[[], str] = lambda: ""
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""

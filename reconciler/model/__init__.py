@@ -10,6 +10,7 @@ from reconciler.model.desired import (
     Desired,
     Environment,
     Expectation,
+    Freeze,
     Probe,
     Rollout,
     SecretName,

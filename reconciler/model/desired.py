@@ -86,6 +86,15 @@ class Rollout:
         return ", ".join([f"{self.first}", f"then {then}", *waits])
 
 
+@dataclass(frozen=True)
+class Freeze:
+    """A window in which an environment must not be changed: when it begins, and how long it is."""
+
+    cron: str
+    length_s: float
+    timezone: str = "UTC"
+
+
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
 
 
@@ -111,6 +120,7 @@ class Environment:
     most_bindings: int = MOST_BINDINGS
     most_retrains: int = 40
     rollout: Rollout | None = None
+    freeze: tuple[Freeze, ...] = ()
     root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 

@@ -166,7 +166,8 @@ class Plan:
     """The sorted changes of one environment. Data only.
 
     `excess` says which limits of the environment the changes exceed, `notes` what could not be
-    looked at. `id` tells apart two plans of equal content, so that an approved one is applied once;
+    looked at. `frozen` says until when nothing may be changed, "" where nothing would be. `id`
+    tells apart two plans of equal content, so that an approved one is applied once;
     "" while it is not kept anywhere. `commit` is the planned git commit, "" where it is unknown.
     `world` is the id of the emulated world that was looked at, "" for a real one.
     """
@@ -176,6 +177,7 @@ class Plan:
     changes: tuple[Change, ...]
     excess: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    frozen: str = field(default="", compare=False)
     id: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
     world: str = field(default="", compare=False)

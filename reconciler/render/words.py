@@ -155,9 +155,10 @@ def plan_summary(plan: Plan) -> str:
 
 
 def excess(plan: Plan) -> list[str]:
-    """The limits that the plan exceeds, so that `apply` refuses it, and how to override them."""
+    """Why `apply` refuses the plan as a whole, and how to override that: a freeze, or limits."""
     fix = "apply refuses this without --force REASON"
-    return [f"over the limit: {limit}; {fix}" for limit in plan.excess]
+    frozen = [f"{plan.frozen}; {fix}"] if plan.frozen else []
+    return frozen + [f"over the limit: {limit}; {fix}" for limit in plan.excess]
 
 
 def notes(plan: Plan) -> list[str]:

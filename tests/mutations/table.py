@@ -590,7 +590,7 @@ _COVERED = _mutations(
     ),
     (
         "an approval covers any gates",
-        "if now == then or change.code in (*_AFTER_THE_SWAP, Reason.SETTINGS):",
+        "if now == then or change.code in (*AFTER_THE_SWAP, Reason.SETTINGS):",
         "if True:",
         "tests/studio/test_approval.py::test_gates_that_were_loosened_after_the_approval_are_not_approved",
     ),
@@ -655,10 +655,25 @@ _WAVES = [
     *_mutations(
         "reconciler/engine/interpreter.py",
         (
+            "a run that began before a freeze changes endpoints in it",
+            "(why := self._world.frozen())",
+            "(why := "")",
+            "tests/cli/test_frozen.py::test_a_freeze_that_begins_while_a_run_trains_is_obeyed",
+        ),
+        (
             "a version is switched to that was rejected since the look",
             "                self._refuse_rejected(binding)\n                return target.switch",
             "                return target.switch",
             "tests/conformance/test_waves.py::test_a_version_is_not_switched_to_that_was_rejected_since_the_look",
+        ),
+    ),
+    *_mutations(
+        "reconciler/approval.py",
+        (
+            "a change is approved in a freeze",
+            "        if fresh.frozen and not self.force:",
+            "        if False:",
+            "tests/cli/test_frozen.py::test_a_change_is_refused_until_the_end_of_the_window",
         ),
     ),
     *_mutations(
