@@ -37,6 +37,7 @@ class Core:
         # A clock that can be advanced is: then a delay costs nobody any time.
         self.faults = Faults(wait=getattr(clock, "advance", time.sleep))
         self.containers = Containers()
+        self.budgets: dict[str, tuple[float, float]] = {}  # of ARM: what was left, and when
         self.processes: dict[str, Running] = {}  # of jobs that have not ended, by their ids
         # Without a clock that goes by itself, whoever looks waits for processes to start or end.
         self.patient = options.pace == "looks" or hasattr(clock, "advance")

@@ -48,6 +48,9 @@ class Options:
     create_only: str = "refused"  # or "ignored": another instance type or code of a deployment
     failed_update: str = "before"  # or "configured": what GET shows after an update that failed
     asset_conflict: int = 409  # or 400: a version that exists with another content
+    updated: int = 201  # as recorded, or 200: a PUT that replaces
+    list_s: float = 0.0  # how long lists do not show what is new
+    arm_budget: int = 0  # requests of a kind at once, a tenth of it again per second; 0: no limit
     job_again: int = 200  # or 201, 409: a PUT of a job that exists
     answer_names: bool = True  # whether scoring says which deployment answered
 
@@ -72,6 +75,7 @@ class Options:
             "failed_update": ("before", "configured"),
             "asset_conflict": (409, 400),
             "job_again": (200, 201, 409),
+            "updated": (201, 200),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:

@@ -386,3 +386,43 @@ def test_a_workspace_names_its_other_services(wire: Wire) -> None:
     assert shown["properties"]["mlFlowTrackingUri"] == f"azureml://127.0.0.1:8400/mlflow/v1.0{WS}"
     assert wire.send("GET", shown["properties"]["discoveryUrl"]).status_code == 200
     assert shown["properties"]["workspaceId"]
+
+
+@pytest.mark.parametrize("status", [201, 200])
+def test_replacing_answers_as_the_switch_says(wire_of: WireOf, status: int) -> None:
+    wire = wire_of(updated=status)
+    assert wire.send("PUT", BLUE, deployment()).status_code == status
+    wire.clock.advance(12)
+    body = churn(traffic={"blue": 100})
+    assert wire.send("PUT", "onlineEndpoints/churn", body).status_code == status
+    assert wire.send("PUT", "onlineEndpoints/fresh", ENDPOINT).status_code == 201
+
+
+def test_an_operation_may_be_canceled(wire: Wire) -> None:
+    wire.cloud.faults.play("operation", "Canceled")
+    assert wire.put(BLUE, deployment("churn:2"))["status"] == "Canceled"
+    shown = wire.get(BLUE)["properties"]
+    assert (shown["provisioningState"], shown["model"][-1]) == ("Canceled", "1")
+
+
+def test_lists_may_be_late(wire_of: WireOf) -> None:
+    wire = wire_of(list_s=30.0)
+    wire.clock.advance(30)
+    wire.put("onlineEndpoints/fresh", ENDPOINT)
+    assert wire.get("onlineEndpoints/fresh")["name"] == "fresh"
+    assert [each["name"] for each in wire.get("onlineEndpoints")["value"]] == ["churn"]
+    wire.clock.advance(30)
+    assert len(wire.get("onlineEndpoints")["value"]) == 2
+
+
+def test_a_budget_is_used_up_and_comes_back(wire_of: WireOf) -> None:
+    wire = wire_of(arm_budget=20)
+    left = "x-ms-ratelimit-remaining-subscription-reads"
+    seen = [wire.send("GET", "onlineEndpoints").headers[left] for _ in range(20)]
+    assert seen == [str(number) for number in reversed(range(20))]
+    refused = wire.send("GET", "onlineEndpoints")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json()["error"]["code"] == "TooManyRequests"
+    assert wire.send("PUT", "onlineEndpoints/fresh", ENDPOINT).status_code == 201
+    wire.clock.advance(1)
+    assert wire.send("GET", "onlineEndpoints").headers[left] == "1"

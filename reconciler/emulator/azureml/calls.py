@@ -169,7 +169,8 @@ def page(call: Call, shown: Callable[[Resource], Json], wanted: list[Resource]) 
         if (given := request.parameters.get(name, "")).isdecimal():
             size = max(1, min(size, int(given)))
     after = _unpacked(request.parameters.get("$skip", ""))
-    rest = [resource for resource in wanted if resource.name.casefold() > after]
+    seen = call.core.now() - call.core.options.list_s
+    rest = [each for each in wanted if each.name.casefold() > after and each.created <= seen]
     document: dict[str, Any] = {"value": [shown(resource) for resource in rest[:size]]}
     if len(rest) > size:
         pairs = [(n, v) for n, v in parse_qsl(request.query) if n.casefold() != "$skip"]

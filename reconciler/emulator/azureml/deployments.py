@@ -64,8 +64,9 @@ def handle(call: Call) -> Response:
         operations.look(core, operations.running(core, call.id))
         return answer(200, shown(call, call.there))
     if method == "PUT":
+        created = call.found is None
         work = put(call, call.document())
-        return operations.accepted_put(call, work, shown(call, call.there))
+        return operations.accepted_put(call, work, shown(call, call.there), created=created)
     if method == "PATCH":
         return _patch(call, call.there)
     if method == "DELETE":

@@ -20,6 +20,7 @@ from reconciler.emulator.azureml import (
     operations,
     scoring,
     storage,
+    throttle,
     tokens,
     tracking,
     workspaces,
@@ -93,17 +94,21 @@ def _parsed(below: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
 
 def handle(core: Core, request: Request) -> Response:
     """The answer to a request of this door, with the headers that all answers have."""
+    budget: dict[str, str] = {}
     try:
+        if "/providers/" in request.path and not tracking.route(request):
+            budget = throttle.take(core, request.method)
         response = _handle(core, request)
+    except throttle.Throttled as exc:
+        response = refusal(exc).with_headers(Retry_After=str(exc.retry_after_s))
     except Refused as exc:
         response = refusal(exc)
-    kind = {"GET": "reads", "DELETE": "deletes"}.get(request.method, "writes")
     return response.with_headers(
         Cache_Control="no-cache",
         Pragma="no-cache",
         Strict_Transport_Security="max-age=31536000; includeSubDomains",
         x_ms_correlation_request_id=str(uuid.uuid4()),
-        **{f"x_ms_ratelimit_remaining_subscription_{kind}": "249"},
+        **budget,
     )
 
 

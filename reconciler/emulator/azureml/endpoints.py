@@ -46,7 +46,9 @@ def handle(call: Call) -> Response:
         return answer(200, shown(call, endpoint))
     if method == "PUT":
         work, created = put(call, call.document())
-        return operations.accepted_put(call, work, _slim(call, call.there, created=created))
+        return operations.accepted_put(
+            call, work, _slim(call, call.there, created=created), created=created
+        )
     if method == "PATCH":
         return _patch(call, call.there)
     if method == "DELETE":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.azureml.records import Json
     from reconciler.emulator.core import Core
 
+CANCELED = "Canceled"  # as a trick: the operation ends like this
 _MOST = 20_000  # of the latest operations; those before are asked for no more
 _CODE = re.compile(r"(?P<code>[A-Z][A-Za-z]+)(?:: (?P<message>.*))?", re.DOTALL)
 _LONG = "0123456789abcdef" * 264  # the real signatures are longer than 4 kB
@@ -102,11 +103,11 @@ def conflict(message: str, code: str) -> Refused:
 # --- what a write answers -----------------------------------------------------------------------
 
 
-def accepted_put(call: Call, work: Work, body: Json) -> Response:
+def accepted_put(call: Call, work: Work, body: Json, *, created: bool) -> Response:
     """201, whether it was made or replaced; `Location` is the resource and no operation."""
     request = call.request
     return answer(
-        201,
+        201 if created else call.core.options.updated,
         body,
         Azure_AsyncOperation=url(call.core, request, work, "mfeOperationsStatus"),
         x_ms_async_operation_timeout="PT30M",
@@ -206,11 +207,14 @@ def _end(core: Core, work: Work, ended: float) -> None:
     """Do what the operation is for; whatever goes wrong is this operation's own trouble."""
     resource = core.world.resources.get(work.target)
     try:
-        if work.trick not in ("", "nothing"):
+        if work.trick == CANCELED:
+            work.status, state = CANCELED, CANCELED
+        elif work.trick not in ("", "nothing"):
             raise _scripted(work.trick)
-        if resource is not None and work.trick != "nothing":
-            _EFFECTS[work.what](core, work, resource)
-        work.status, state = "Succeeded", "Succeeded"
+        else:
+            if resource is not None and work.trick != "nothing":
+                _EFFECTS[work.what](core, work, resource)
+            work.status, state = "Succeeded", "Succeeded"
     except Unready:
         if core.patient:
             raise
