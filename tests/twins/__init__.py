@@ -24,6 +24,7 @@ TWINS = {
     "mlflow, folder": "tests.twins.mlflow:aliases",
     "ray, folder": "tests.twins.ray:applications",
     "azureml, folder": "tests.twins.azureml:endpoints",
+    "azureml emulated, folder": "tests.twins.azureml_emulated:endpoints",
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
     "shelves, s3": "tests.twins.shelves:s3",

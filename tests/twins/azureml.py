@@ -1,4 +1,5 @@
-"""The twin of Azure ML: a small workspace, whose endpoints answer with what their models hold."""
+"""The twins of Azure ML: a small workspace of this process, and the one of the emulator, which runs
+what it deploys."""
 
 from __future__ import annotations
 

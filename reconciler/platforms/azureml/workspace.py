@@ -28,7 +28,7 @@ from reconciler.http.urls import named, path_part
 from reconciler.platforms.arm import arm_origins, operation_state, read_list
 from reconciler.platforms.azure import ARM_URL
 from reconciler.platforms.contract import DONE, OperationState, Progress
-from reconciler.platforms.members import check_is_of, objects, text
+from reconciler.platforms.members import check_is_of, objects, text, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,7 +167,8 @@ class Workspace:
             return Progress(OperationState.RUNNING, "the service is at work")
         if answer.body.strip() in (b"", b"null"):
             return DONE
-        return operation_state(answer.json_object())
+        # Its percentage is 0 from the beginning to the end.
+        return operation_state(without(answer.json_object(), ("percentComplete",)))
 
     def _by_resource(self, path: str, what: str) -> Progress:
         found = self.find(path, what)
