@@ -47,6 +47,23 @@ JOB = {
         "properties": {"a": "b"},
     }
 }
+PIPELINE = {
+    "properties": {
+        "jobType": "Pipeline",
+        "componentId": None,
+        "inputs": {"a": {"jobInputType": "literal", "value": "1"}},
+        "outputs": {"b": {"jobOutputType": "uri_folder"}},
+        "jobs": {
+            "step": {
+                "type": "command",
+                "command": "true ${{inputs.a}}",
+                "environmentId": "azureml:python:1",
+                "inputs": {"a": {"value": "${{parent.inputs.a}}"}},
+                "outputs": {"b": "${{parent.outputs.b}}"},
+            }
+        },
+    }
+}
 MODEL = {
     "properties": {
         "modelUri": "azureml://datastores/workspaceblobstore/paths/a",
@@ -88,6 +105,8 @@ def broken(document: Any) -> Iterator[Any]:
             {"properties": {"image": "a", "condaFile": "b"}},
         ),
         ("PUT", "jobs/fresh-{n}", JOB),
+        ("PUT", "jobs/steps-{n}", PIPELINE),
+        ("PUT", "components/fresh/versions/{n}", {"properties": {"componentSpec": {"a": 1}}}),
         ("POST", f"{MLFLOW}/runs/log-metric", METRIC),
         ("POST", f"{MLFLOW}/runs/log-batch", {"run_id": "job-1", "metrics": [METRIC], "tags": []}),
         ("POST", f"{MLFLOW}/runs/search", {"experiment_ids": ["a"], "filter": ""}),

@@ -222,6 +222,94 @@ def test_jobs_are_listed_by_tag_and_type(wire: Wire) -> None:
     assert wire.get("jobs?jobType=Sweep") == {"value": []}
 
 
+# --- pipelines ----------------------------------------------------------------------------------
+
+
+def pipeline(wire: Wire, **properties: Any) -> dict[str, Any]:
+    """The body of a pipeline job whose second step is written first."""
+    job(wire)
+    common = {"type": "command", "environmentId": "azureml:python:1"}
+    fit = {
+        "command": "python train.py ${{inputs.rows}} ${{inputs.rate}} ${{outputs.model}} metrics",
+        "codeId": "azureml:train:1",
+        "inputs": {
+            "rows": {"job_input_type": "literal", "value": "${{parent.jobs.clean.outputs.rows}}/r"},
+            "rate": "${{parent.inputs.rate}}",
+        },
+        "outputs": {"model": {"value": "${{parent.outputs.model}}", "type": "literal"}},
+    }
+    clean = {
+        "command": "head -n 1 ${{inputs.raw}} > ${{outputs.rows}}/r",
+        "inputs": {"raw": {"path": "${{parent.inputs.train}}"}},
+        "outputs": {"rows": {"type": "uri_folder"}},
+    }
+    return {
+        "properties": {
+            "jobType": "Pipeline",
+            "inputs": {
+                "train": {"jobInputType": "uri_file", "uri": "azureml:churn:1"},
+                "rate": {"jobInputType": "literal", "value": "0.2"},
+            },
+            "outputs": {"model": {"jobOutputType": "uri_folder"}},
+            "jobs": {"fit": {**common, **fit}, "clean": {**common, **clean}},
+            **properties,
+        }
+    }
+
+
+def component(wire: Wire, spec: dict[str, Any]) -> None:
+    body = {"properties": {"componentSpec": spec}}
+    assert wire.send("PUT", "components/whole/versions/1", body).status_code == 201
+
+
+def test_a_pipeline_runs_its_steps_in_the_order_of_their_files(wire: Wire) -> None:
+    wire.send("PUT", "jobs/rc-1", pipeline(wire))
+    assert ended(wire)["properties"]["status"] == "Completed", log(wire)
+    assert blob(wire, "workspace/azureml/rc-1/model/model.txt") == b"1 rows at 0.2"
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "command"])
+def test_a_pipeline_runs_by_the_reference_of_a_component(wire: Wire, kind: str) -> None:
+    whole = pipeline(wire)["properties"]
+    declared = {
+        "inputs": {"train": {"type": "uri_file"}, "rate": {"type": "string", "default": "0.3"}},
+        "outputs": {"model": {"type": "uri_folder"}},
+    }
+    if kind == "command":
+        command = "python train.py ${{inputs.train}} ${{inputs.rate}} ${{outputs.model}} metrics"
+        spec = {"command": command, "code": "azureml:train:1", "environment": "azureml:python:1"}
+    else:
+        spec = {"jobs": whole["jobs"]}
+    component(wire, {"name": "whole", "type": kind, **declared, **spec})
+    body = {
+        "jobType": "Pipeline",
+        "componentId": "azureml:whole:1",
+        "inputs": {"train": whole["inputs"]["train"]},
+    }
+    assert wire.send("PUT", "jobs/rc-1", {"properties": body}).status_code == 201
+    assert ended(wire)["properties"]["status"] == "Completed", log(wire)
+    rows = 1 if kind == "pipeline" else 2
+    made = blob(wire, "workspace/azureml/rc-1/model/model.txt")
+    assert made == f"{rows} rows at 0.3".encode()
+
+
+def test_a_pipeline_that_cannot_run_is_refused_at_once(wire: Wire) -> None:
+    steps = pipeline(wire)["properties"]["jobs"]
+    circle = {"raw": "${{parent.jobs.fit.outputs.model}}"}
+    unknown = {"raw": "${{parent.inputs.nothing}}"}
+    for jobs in (
+        {},
+        {"fit": {**steps["fit"], "command": ""}},
+        {"fit": steps["fit"], "clean": {**steps["clean"], "inputs": circle}},
+        {"fit": steps["fit"], "clean": {**steps["clean"], "inputs": unknown}},
+        {"clean": {**steps["clean"], "environmentId": "azureml:none:1"}},
+        {"clean": 1},
+    ):
+        refused = wire.send("PUT", "jobs/rc-1", pipeline(wire, jobs=jobs))
+        assert refused.status_code == 400, jobs
+    assert wire.send("GET", "jobs/rc-1").status_code == 404
+
+
 # --- tracking -----------------------------------------------------------------------------------
 
 

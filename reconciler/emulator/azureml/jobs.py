@@ -1,4 +1,4 @@
-"""Command jobs: begun by a PUT with an id of the client's choice, run as processes, looked at.
+"""Jobs of commands and pipelines: begun by a PUT with an id of the client's choice, run, looked at.
 
 A PUT of an id that exists starts nothing. The command runs in a process of its own, from the files
 of its code and inputs; what it wrote goes to storage when it ends. A job ends no sooner than the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.emulator.azureml import operations, workspaces
+from reconciler.emulator.azureml import operations, pipelines, workspaces
 from reconciler.emulator.azureml.assets import NAME, referred
 from reconciler.emulator.azureml.calls import (
     bad,
@@ -121,18 +121,21 @@ def _put(call: Call, document: Json) -> Resource:
     if not NAME.fullmatch(call.names[0]):
         raise bad(f"{call.names[0]} is no name of a job.")
     properties = document.get("properties", {})
-    if properties.get("jobType") != "Command":
-        raise bad("properties.jobType must be Command; the emulator runs no others.")
+    kind = properties.get("jobType")
+    if kind not in ("Command", "Pipeline"):
+        raise bad("properties.jobType must be Command or Pipeline; the emulator runs no others.")
     if compute := properties.get("computeId"):
         _check_compute(call, compute)
-    environment = referred(call, properties.get("environmentId"), "environments")
+    environment = properties.get("environmentId")
+    if kind == "Command":
+        environment = referred(call, environment, "environments")
     limits, resources = part(properties, "limits"), part(properties, "resources")
     limit = seconds(limits["timeout"]) if "timeout" in limits else None
     texts = {
         name: flat_texts(properties, name)
         for name in ("tags", "properties", "environmentVariables")
     }
-    made = order(call, properties)
+    made = (order if kind == "Command" else pipelines.order)(call, properties)
     core = call.core
     checked = {**texts, "environmentId": environment, "resources": resources}
     job = call.new({"properties": {**properties, **checked}})

@@ -12,12 +12,14 @@ from reconciler.emulator.azureml.storage import DEFAULT, long_form, place_of
 from reconciler.emulator.messages import is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.emulator.azureml.calls import Call
     from reconciler.emulator.azureml.records import Json
 
 INPUTS = ("literal", "uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model")
 OUTPUTS = INPUTS[1:]
-_WORD = re.compile(r"\$\{\{\s*(?P<kind>inputs|outputs)\.(?P<name>[A-Za-z0-9_]+)\s*\}\}")
+WORD = re.compile(r"\$\{\{\s*(?P<name>[A-Za-z0-9_.]+)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSET = re.compile(r"azureml:[^/:]+:[^/:]+|(?:azureml:)?/subscriptions/.+/(?:data|models)/.+")
 
@@ -40,26 +42,44 @@ def order(call: Call, properties: Json) -> Order:
     command = properties.get("command")
     if not isinstance(command, str) or not command:
         raise bad("properties.command is missing.")
-    if code := properties.get("codeId"):
-        ident = referred(call, code, "codes")
-        uri = call.core.world.resources[ident].properties["codeUri"]
-        files = place_of(call.core, call.scope, uri).files(call.core)
-        made.files.update({f"code/{path}": content for path, content in files.items()})
-    words: dict[str, str] = {}
-    for name, value in _named(properties, "inputs").items():
-        words[f"inputs.{name}"] = _input(call, made, name, value)
-        made.variables[f"AZURE_ML_INPUT_{name}"] = words[f"inputs.{name}"]
-    for name, value in _named(properties, "outputs").items():
-        words[f"outputs.{name}"] = _output(call, made, name, value)
-        made.variables[f"AZURE_ML_OUTPUT_{name}"] = words[f"outputs.{name}"]
-    for match in _WORD.finditer(command):
-        if f"{match['kind']}.{match['name']}" not in words:
-            raise bad(f"The command names {match[0]}, which the job does not declare.")
-    made.command = _WORD.sub(lambda match: words[f"{match['kind']}.{match['name']}"], command)
+    take_code(call, made, properties.get("codeId"), "code")
+    words = places(call, made, properties)
+    for place, word in words.items():
+        kind, _, name = place.partition("s.")
+        made.variables[f"AZURE_ML_{kind.upper()}_{name}"] = word
+    made.command = filled(command, words)
     return made
 
 
-def _named(properties: Json, what: str) -> Json:
+def take_code(call: Call, made: Order, code: Any, folder: str) -> None:
+    """Put the files of a code into a folder of the order, if there is one."""
+    if code:
+        ident = referred(call, code, "codes")
+        uri = call.core.world.resources[ident].properties["codeUri"]
+        files = place_of(call.core, call.scope, uri).files(call.core)
+        made.files.update({f"{folder}/{path}": content for path, content in files.items()})
+
+
+def places(call: Call, made: Order, properties: Json) -> dict[str, str]:
+    """What stands for each input and output in a command, by `inputs.NAME` and `outputs.NAME`."""
+    words = {
+        f"inputs.{name}": _input(call, made, name, value)
+        for name, value in named(properties, "inputs").items()
+    }
+    for name, value in named(properties, "outputs").items():
+        words[f"outputs.{name}"] = _output(call, made, name, value)
+    return words
+
+
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """The text with every place in it; Refused with 400 for one that is not declared."""
+    for match in WORD.finditer(text):
+        if match["name"] not in words:
+            raise bad(f"The command names {match[0]}, which the job does not declare.")
+    return WORD.sub(lambda match: words[match["name"]], text)
+
+
+def named(properties: Json, what: str) -> Json:
     found = properties.get(what) or {}
     if not is_object(found) or not all(_NAME.fullmatch(name) for name in found):
         raise bad(f"properties.{what} must be an object whose names are words.")
