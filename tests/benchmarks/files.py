@@ -17,12 +17,12 @@ from tests.stores.buckets import KEY, Google, Slow, google_key, new_bucket, s3_s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PARALLEL = 16  # requests at a time, if nothing else is declared
+PARALLEL = 16  # requests at a time
 _DOCUMENTS = """\
 apiVersion: reconciler/v1
 kind: Environment
 metadata: {name: files}
-spec: {store: STORE, data: data, local: {}, limits: {changes: "100%"}}
+spec: {store: STORE, data: data, local: {}, limits: {parallel: 16, changes: "100%"}}
 ---
 apiVersion: reconciler/v1
 kind: Model
