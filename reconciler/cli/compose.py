@@ -23,7 +23,7 @@ from reconciler.freeze import frozen
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
 from reconciler.http.origins import bound_origins
-from reconciler.model import FILE, REGISTRY, Actor
+from reconciler.model import FILE, REGISTRY, Actor, Declared
 from reconciler.platforms import platforms
 from reconciler.platforms.azure import SignIn
 from reconciler.platforms.platform import Means
@@ -295,6 +295,30 @@ def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
 def check_secrets(wanted: Desired, environ: Mapping[str, str]) -> None:
     """Return where the secrets that `connect` reads are set; ConfigurationError names the rest."""
     resolve_all(_secret_names(wanted), environ)
+
+
+def opened_by(environ: Mapping[str, str], wanted: Desired) -> Desired | None:
+    """The part of an environment whose secrets are set; None where those of its stores are not."""
+    at, kinds = wanted.environment, {binding.kind for binding in _asked(wanted)}
+    if any(store.key and not environ.get(store.key.variable) for store in (at.store, at.data)):
+        return None
+    shut = {
+        platform.name: platform
+        for platform, connection in _connected(at)
+        for name in platform.secrets(connection, wanted.bindings, kinds)
+        if not environ.get(name.variable)
+    }
+    lost = {
+        name for each in shut.values() for name in (*each.kinds, *each.engines, *each.registries)
+    }
+    bindings = tuple(
+        b for b in wanted.bindings if not lost & {b.kind, b.recipe.engine, b.recipe.place}
+    )
+    connections = {name: each for name, each in at.connections.items() if name not in shut}
+    # Never whole: what is left out is declared all the same.
+    declared = Declared(len(wanted.bindings), len(wanted.bindings) + 1)
+    part = replace(wanted, bindings=bindings, declared=declared)
+    return replace(part, environment=replace(at, connections=connections))
 
 
 def _secret_names(wanted: Desired) -> list[SecretName]:

@@ -133,9 +133,12 @@ def _there(wanted: Desired, parallel: int | None) -> Iterator[Check]:
             yield Check("secrets", Level.ERROR, problem.message, "", source)
         if not exc.problems:
             yield Check("secrets", Level.ERROR, exc.message)
-        why = "without its secrets nothing of the environment was asked"
+        why = "what needs these secrets was not asked"
         yield Check("platforms", Level.WARNING, why, "set them, and run doctor again")
-        return
+        part = compose.opened_by(os.environ, wanted)
+        if part is None:
+            return
+        wanted = part
     if names := dict.fromkeys(compose.secret_variables(wanted)):
         yield Check("secrets", Level.FINE, f"set: {', '.join(names)}")
     ear = _Ear()
@@ -156,6 +159,7 @@ def _asked(opened: session.Session) -> Iterator[Check]:
         yield from checkup.engines(world)
     seen = opened.observe()
     yield from _of_plan(opened.plan_of(seen))
+    yield from checkup.registered(world, seen.observed, opened.width)
     yield from checkup.probes(world, seen.observed, opened.width)
 
 

@@ -61,6 +61,28 @@ def engines(world: World) -> Iterator[Check]:
             yield Check(f"engine {name}", Level.FINE, "it answers")
 
 
+def registered(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
+    """Whether versions that serve could be taken in again; a plan looks at those that must be."""
+    serving = [
+        one
+        for one in observed
+        if one.binding.recipe.trainer in world.registries and one.live.served == one.artifact.ref
+    ]
+    with reading(parallel, "doctor") as pool:
+        return [check for check in pool.map(lambda one: _registered(world, one), serving) if check]
+
+
+def _registered(world: World, one: Observed) -> Check | None:
+    binding = one.binding
+    try:
+        why = world.registries[binding.recipe.trainer].look(binding.recipe).refusal
+    except ReconcilerError as exc:
+        why = exc.message
+    fix = "it serves now, and no run could bring it back"
+    names = (binding.name,)
+    return Check("registry", Level.WARNING, why, fix, binding.source, names) if why else None
+
+
 def probes(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
     """What each live endpoint answers to the probe that will prove its next version."""
     serving = [

@@ -188,3 +188,34 @@ def test_clocks_that_differ_by_more_than_a_minute_are_said(
         late = SimpleNamespace(time=lambda late_s=late_s: time.time() + late_s)
         monkeypatch.setattr(doctor, "time", late)
         assert "ahead of" in wrong(command("doctor", "-o", "json"), level)["clock"]["message"]
+
+
+def test_without_one_secret_all_else_is_looked_at(lab: Lab, command: Command) -> None:
+    other = "  ray: {url: http://127.0.0.1:9, token: env:NO_TOKEN}\n  studio:"
+    lab.edit("environment.yaml", "  studio:", other)
+    (lab.services / "local" / "app.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: ServeApplication\nmetadata: {name: app}\n"
+        "spec:\n  application: app\n  importPath: app:app\n"
+        '  model: {name: diabetes, version: "2026-10", with: {slice: young}}\n',
+        "utf-8",
+    )
+    lab.edit("breast-cancer.yaml", "columns: [Scored Labels]", "columns: [Scored Lables]")
+    ran = command("doctor", "-o", "json")
+    assert ran.code == errors.ERROR, ran.err
+    assert "NO_TOKEN is not set" in wrong(ran)["secrets"]["message"]
+    assert wrong(ran)["probe"]["names"] == ["breast-cancer"]
+    assert writes(lab) == []
+
+
+def test_a_server_that_no_secret_is_bound_to_is_found_without_asking_it(
+    home: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home("init", "other", "--platform", "mlflow")
+    environment = Path("other/services/registry/environment.yaml")
+    text = environment.read_text("utf-8").replace("http://127.0.0.1:5000", "https://mlflow.invalid")
+    environment.write_text(text.replace("# token:", "token:"), "utf-8")
+    monkeypatch.setenv("MLFLOW_TOKEN", "a-token-of-mlflow")
+    ran = home("doctor", "-f", "other/services", "-o", "json")
+    assert ran.code == errors.ERROR
+    assert "RECONCILER_ORIGINS" in wrong(ran)["platform mlflow"]["message"]
+    assert "a-token-of-mlflow" not in ran.out + ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 from reconciler import errors
 from reconciler.cli.compose import load
 from reconciler.cli.main import run
+from reconciler.http.client import Http
+from reconciler.platforms.mlflow.rest import Mlflow
 from tests.mlflow.standin import Reply
 
 if TYPE_CHECKING:
@@ -153,3 +156,51 @@ def test_a_server_that_cannot_be_read_is_an_error_and_writes_nothing(registry: R
     before = files()
     imported(code=errors.ERROR)
     assert files() == before
+
+
+def test_a_version_that_serves_and_could_not_be_taken_in_again_is_a_warning(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_of = registry.create_run({})["run"]["info"]["run_id"]
+    version = {"source": "s3://acme/fraud", "run_id": run_of}
+    registry.add("fraud", version, champion="1")
+    imported()
+    capsys.readouterr()
+    assert run(["doctor", "-o", "json"]) == errors.SUCCESS
+    found = {each["what"]: each for each in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["registry"]["level"] == "warning"
+    assert "does not hand out" in found["registry"]["message"]
+    assert found["registry"]["names"] == ["fraud-champion"]
+
+
+@pytest.mark.live
+def test_a_real_registry_is_imported_in_sync_and_a_move_of_its_alias_shows(
+    mlflow_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (HOME / ".store").mkdir(parents=True)
+    (HOME / "environment.yaml").write_text(ENVIRONMENT.replace("URL", mlflow_url))
+    names = [f"imported-{number}" for number in range(6)]
+    with Http(threads=1) as http:
+        mlflow = Mlflow(http, mlflow_url, None)
+        for name in names:
+            mlflow.post("/registered-models/create", "a test", name=name)
+            for _ in range(2):
+                mlflow.post("/model-versions/create", "a test", name=name, source="s3://acme/a")
+            alias = {"name": name, "alias": "champion", "version": "1"}
+            mlflow.post("/registered-models/alias", "a test", **alias)
+        imported("imported-*")
+        assert is_converged()
+        capsys.readouterr()
+        assert run(["doctor"]) == errors.SUCCESS
+        assert "which the server does not hand out" in " ".join(capsys.readouterr().out.split())
+        moved = {"name": names[3], "alias": "champion", "version": "2"}
+        mlflow.post("/registered-models/alias", "a test", **moved)
+    capsys.readouterr()
+    run(["plan"])
+    shown = capsys.readouterr().out
+    assert "imported-3-champion   2 → 1" in shown
+    assert "6 bindings: 1 refused, 5 unchanged." in shown  # its artifact is not handed out
