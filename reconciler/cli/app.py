@@ -24,6 +24,7 @@ from reconciler.cli.options import (
     LockTimeoutOption,
     Log,
     NoColorOption,
+    OnOption,
     OutOption,
     ParallelOption,
     Part,
@@ -387,10 +388,8 @@ def emulator(
 
 
 @command(app, EMULATOR, "reconciler demo")
-def demo(
-    no_color: NoColorOption = False,
-) -> Outcome:
-    """Watch endpoints converge on the emulator, in a minute."""
+def demo(on: OnOption = "", no_color: NoColorOption = False) -> Outcome:
+    """Watch endpoints converge on the emulator, or on a real server."""
     from reconciler.cli.demo import demo as shown
 
-    return shown(no_color=no_color)
+    return shown(on, no_color=no_color)

@@ -18,7 +18,7 @@ from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import composed
 from reconciler.engine.taking import Taking, TakingRegistered
 from reconciler.engine.world import Idle, World, timestamp
-from reconciler.errors import ReconcilerError, RefusedError
+from reconciler.errors import ConfigurationError, ReconcilerError, RefusedError
 from reconciler.freeze import frozen
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.model import Auth, Binding, Desired, Environment, ModelRef, SecretName, StoreUrl
     from reconciler.platforms.contract import Registry, Target, Trainer
-    from reconciler.platforms.platform import Connected, Platform, Turn
+    from reconciler.platforms.platform import Connected, Demo, Platform, Turn
     from reconciler.stores.contract import Place, Store
 
     Tokens = Callable[[str, Origins, Auth], AccessToken]
@@ -70,6 +70,15 @@ def schema_text() -> str:
 def rules() -> Schema:
     """That schema, to check documents by."""
     return composed(tuple((name, each.schema) for name, each in platforms().items()))
+
+
+def demo_of(name: str) -> tuple[Platform, Demo]:
+    """A platform and its demo; ConfigurationError with the names of those that have one."""
+    shown = {each.name: (each, each.demo) for each in platforms().values() if each.demo}
+    if name not in shown:
+        names = " or ".join(f"--on {each}" for each in shown)
+        raise ConfigurationError(f"{name} has no demo; write {names}, or neither for the emulator")
+    return shown[name]
 
 
 def shipped(path: str) -> Path:

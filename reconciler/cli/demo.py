@@ -1,6 +1,8 @@
-"""`reconciler demo`: the whole story on the emulator, told by the commands that people use.
+"""`reconciler demo`: the whole story on a server of this machine, told by the commands that people
+use.
 
-It runs in a temporary folder on a copy of `services/local`, so nothing outside is touched.
+It runs in a temporary folder on a copy of a sample, so nothing outside is touched. The server is
+the emulator, or one that a platform starts for its own sample.
 """
 
 from __future__ import annotations
@@ -28,28 +30,37 @@ from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError
 from reconciler.model import Model, Report
 from reconciler.outcome import Outcome
+from reconciler.platforms.contract import DONE
+from reconciler.platforms.platform import Demo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from reconciler.engine.world import World
     from reconciler.model import Desired, Plan
 
-OLD, NEW = "2026-10", "2026-11"
+    # Runs a server while it is open, to which it lets the sample in a folder lead.
+    Server = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
+
 SERVICES = Path("services")
 SPEED = 15.0  # the emulator's jobs and updates, faster than the recorded ones
-DRIFTING = "diabetes-young"
-MOST_LOOKS = 60
+EMULATED = Demo(
+    path="",
+    environment="local",
+    drifting="diabetes-young",
+    begins="the endpoints still serve what was deployed by hand",
+)
+OLD, NEW = EMULATED.old, EMULATED.new
+MOST_LOOKS = 240
 _VERSION = re.compile(r"""(?<!\w)(version:[ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,}#]+)""")
 
 
-def demo(*, no_color: bool) -> Outcome:
+def demo(on: str, *, no_color: bool) -> Outcome:
     """0 when every step of the story ended as it must; the first step that did not says so."""
-    from reconciler import emulator
-
-    print("This demo talks to an emulator on 127.0.0.1 and touches only a temporary folder:")
-    print(f"{emulator.NAME}")
+    shown, sample, server = _emulator() if not on else _server(on)
+    local = SERVICES / shown.environment
     began = time.monotonic()
     page = Page(no_color=no_color)
     with (
@@ -57,12 +68,27 @@ def demo(*, no_color: bool) -> Outcome:
         tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
         _tidying_up(),
     ):
-        copy_services(compose.shipped("services/local"), Path(folder) / "services" / "local")
+        copy_services(compose.shipped(sample), Path(folder) / local, shown.old)
         # From here on paths are relative, as people who stand in their repository see them.
-        with contextlib.chdir(folder), _emulated(SERVICES / "local"):
-            _story(SERVICES, page)
+        with contextlib.chdir(folder), server(local) as variables, _environ(variables):
+            _Story(shown, page).tell()
     print(f"\nThe demo ended well after {time.monotonic() - began:.0f} s.")
     return Outcome()
+
+
+def _emulator() -> tuple[Demo, str, Server]:
+    from reconciler import emulator
+
+    print("This demo talks to an emulator on 127.0.0.1 and touches only a temporary folder:")
+    print(f"{emulator.NAME}")
+    return EMULATED, "services/local", _emulated
+
+
+def _server(on: str) -> tuple[Demo, str, Server]:
+    """The demo of a platform; ConfigurationError where it has none, or its server cannot run."""
+    platform, shown = compose.demo_of(on)
+    print(f"This demo starts a server of {on} on 127.0.0.1 and touches only a temporary folder.")
+    return shown, f"services/{platform.example}", shown.module.opened
 
 
 @contextlib.contextmanager
@@ -90,7 +116,7 @@ def _tidying_up() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def copy_services(source: Path, to: Path) -> None:
+def copy_services(source: Path, to: Path, old: str = OLD) -> None:
     """A copy of the desired state in which every version is the one that the story begins with.
 
     The source is a checkout that people work in: they may have asked for the new one already.
@@ -98,12 +124,12 @@ def copy_services(source: Path, to: Path) -> None:
     shutil.copytree(source, to)
     for path in to.glob("*.yaml"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(_VERSION.sub(rf'\g<1>"{OLD}"', text), encoding="utf-8")
+        path.write_text(_VERSION.sub(rf'\g<1>"{old}"', text), encoding="utf-8")
 
 
 @contextlib.contextmanager
-def _emulated(local: Path) -> Iterator[None]:
-    """An emulator, seeded with `local`, and the environment variables that lead to it."""
+def _emulated(local: Path) -> Iterator[Mapping[str, str]]:
+    """The environment variables that lead to an emulator, which is seeded with `local`."""
     from reconciler import emulator
 
     with opened(None, local / "_emulator" / "seed.yaml", SPEED) as cloud:
@@ -113,11 +139,10 @@ def _emulated(local: Path) -> Iterator[None]:
             **read_env_file(local / "_emulator" / "emulator.env"),
             compose.EMULATOR_VARIABLE: server.url,
         }
-        with _environ(variables):
-            try:
-                yield
-            finally:
-                server.stop()
+        try:
+            yield variables
+        finally:
+            server.stop()
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -138,32 +163,84 @@ def _environ(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _story(services: Path, page: Page) -> None:
-    _title("1", f"Git says {OLD}; the endpoints still serve what was deployed by hand")
-    _apply(services, page)
+class _Story:
+    """The steps of a demo, printed as they are done."""
 
-    _title("2", f"A pull request asks for {NEW}")
-    for path in sorted((services / "local").glob("*.yaml")):
-        _edit(path)
-    plan = _plan(services, page)
+    def __init__(self, shown: Demo, page: Page) -> None:
+        self._shown = shown
+        self._page = page
+        self._where = Where(SERVICES, shown.environment)
 
-    _title("3", f"It is merged: apply exactly the approved plan {plan.digest}")
-    _apply(services, page, expect=plan.digest)
+    def tell(self) -> None:
+        shown = self._shown
+        _title("1", f"Git says {shown.old}; {shown.begins}")
+        self._apply()
 
-    _title("4", "Look again: a second plan is empty")
-    _must(_plan(services, page).converged, "the second plan is not empty")
+        _title("2", f"A pull request asks for {shown.new}")
+        for path in sorted((SERVICES / shown.environment).glob("*.yaml")):
+            _edit(path, f'version: "{shown.old}"', f'version: "{shown.new}"')
+        plan = self._plan()
 
-    _title("5", f"Somebody changes {DRIFTING} behind git's back")
-    _drift(services)
-    _must(not _plan(services, page).converged, "the drift was not seen")
+        _title("3", f"It is merged: apply exactly the approved plan {plan.digest}")
+        self._apply(expect=plan.digest)
 
-    _title("6", "Heal it, and prove every endpoint")
-    _apply(services, page)
-    print("\n$ reconciler verify -e local\n", flush=True)
-    proved = page.deliver(commands.verify(_where(services), Part()))
-    _must(proved.exit_code == errors.SUCCESS, "an endpoint could not be proved")
-    print("\n$ reconciler status -e local\n", flush=True)
-    page.deliver(commands.status(_where(services), Part()))
+        _title("4", "Look again: a second plan is empty")
+        _must(self._plan().converged, "the second plan is not empty")
+
+        _title("5", f"Somebody changes {shown.drifting} behind git's back")
+        self._drift()
+        _must(not self._plan().converged, "the drift was not seen")
+
+        _title("6", "Heal it, and prove every endpoint")
+        self._apply()
+        self._say("verify", before="\n")
+        proved = self._page.deliver(commands.verify(self._where, Part()))
+        _must(proved.exit_code == errors.SUCCESS, "an endpoint could not be proved")
+        self._say("status", before="\n")
+        self._page.deliver(commands.status(self._where, Part()))
+
+    def _say(self, command: str, how: str = "", before: str = "") -> None:
+        print(f"{before}$ reconciler {command} -e {self._shown.environment}{how}\n", flush=True)
+
+    def _plan(self) -> Plan:
+        self._say("plan")
+        made = commands.plan_now(choose.wanted(self._where), None)
+        self._page.show(made)
+        return made
+
+    def _apply(self, expect: str | None = None) -> Report:
+        self._say("apply", f" --expect {expect}" if expect else " --yes")
+        approval = Approval(expect, yes=True)
+        report = applying.apply_now(
+            applying.Order("demo", choose.wanted(self._where), self._page, approval)
+        )
+        self._page.show(report)
+        if report.stopped_by:
+            raise typer.Exit(128 + report.stopped_by)  # a person stopped it: nothing went wrong
+        _must(ending.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
+        return report
+
+    def _drift(self) -> None:
+        """Patch one endpoint back to the old version, as a person with the portal would.
+
+        Returns when the endpoint answers from it, which may take a moment.
+        """
+        wanted = choose.wanted(self._where)
+        with session.client(wanted.environment, None, stopping.Stop()) as http:
+            self._swap_back(wanted, compose.connect(wanted, http))
+
+    def _swap_back(self, wanted: Desired, world: World) -> None:
+        binding = next(b for b in wanted.bindings if b.name == self._shown.drifting)
+        target = world.targets[binding.kind]
+        before = target.score(binding)
+        old = replace(binding.version, version=self._shown.old)
+        operation = target.switch(binding, Model(world.ledger.ref(old)))
+        for _ in range(MOST_LOOKS):
+            done = not operation or target.progress(operation) == DONE
+            if done and target.score(binding) != before:
+                return
+            world.clock.wait(0.25)
+        raise ReconcilerError("the demo went wrong: the drift never came into effect")
 
 
 def _title(number: str, text: str) -> None:
@@ -175,62 +252,12 @@ def _must(truth: bool, otherwise: str) -> None:
         raise ReconcilerError(f"the demo went wrong: {otherwise}")
 
 
-def _edit(path: Path) -> None:
+def _edit(path: Path, old: str, new: str) -> None:
     """Write the new version into a file, and show the lines as a pull request would."""
     before = path.read_text(encoding="utf-8")
-    after = before.replace(f'version: "{OLD}"', f'version: "{NEW}"')
+    after = before.replace(old, new)
     path.write_text(after, encoding="utf-8")
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
     shown = [f"  {line}" for line in lines[2:] if line[:2] != "@@"]
     if shown:
         print("\n".join([f"  {path}", *shown]), end="\n\n")
-
-
-def _where(services: Path) -> Where:
-    return Where(services, "local")
-
-
-def _wanted(services: Path) -> Desired:
-    return choose.wanted(_where(services))
-
-
-def _plan(services: Path, page: Page) -> Plan:
-    print("$ reconciler plan -e local\n", flush=True)
-    made = commands.plan_now(_wanted(services), None)
-    page.show(made)
-    return made
-
-
-def _apply(services: Path, page: Page, expect: str | None = None) -> Report:
-    how = f"--expect {expect}" if expect else "--yes"
-    print(f"$ reconciler apply -e local {how}\n", flush=True)
-    report = applying.apply_now(
-        applying.Order("demo", _wanted(services), page, Approval(expect, yes=True))
-    )
-    page.show(report)
-    if report.stopped_by:
-        raise typer.Exit(128 + report.stopped_by)  # a person stopped it: nothing went wrong
-    _must(ending.report_exit_code(report) == errors.SUCCESS, "the apply did not converge")
-    return report
-
-
-def _drift(services: Path) -> None:
-    """Patch one endpoint back to the old version, as a person with the portal would.
-
-    Returns when the endpoint answers from it, which may take a moment.
-    """
-    wanted = _wanted(services)
-    with session.client(wanted.environment, None, stopping.Stop()) as http:
-        _swap_back(wanted, compose.connect(wanted, http))
-
-
-def _swap_back(wanted: Desired, world: World) -> None:
-    binding = next(b for b in wanted.bindings if b.name == DRIFTING)
-    target = world.targets[binding.kind]
-    before = target.score(binding)
-    target.switch(binding, Model(world.ledger.ref(replace(binding.version, version=OLD))))
-    for _ in range(MOST_LOOKS):
-        if target.score(binding) != before:
-            return
-        world.clock.wait(0.25)
-    raise ReconcilerError("the demo went wrong: the drift never came into effect")

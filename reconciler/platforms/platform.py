@@ -199,6 +199,30 @@ class Connected:
 
 
 @dataclass(frozen=True)
+class Demo:
+    """How `demo --on` shows the example of a platform, on a server of this machine.
+
+    `path` is a module with `opened(folder)`: a context that runs the server, lets the copy of the
+    example in the folder lead to it, and yields the environment variables that its commands need;
+    ConfigurationError says what must be installed. The example declares `environment`; all that it
+    binds goes from version `old` to `new`, and somebody changes `drifting` behind git's back.
+    `begins` says in words what serves before.
+    """
+
+    path: str
+    environment: str
+    drifting: str
+    begins: str
+    old: str = "2026-10"
+    new: str = "2026-11"
+
+    @property
+    def module(self) -> Any:
+        """The module that runs the server."""
+        return importlib.import_module(self.path)
+
+
+@dataclass(frozen=True)
 class Platform:
     """One platform; `name` is also the key of its block below `spec` of an Environment.
 
@@ -210,7 +234,8 @@ class Platform:
     base URL of what stands in for the cloud, storage included, "" where nothing does. `here` says
     that it is this machine itself: its files are read and not asked for, and no snapshot has them.
     `begin` is a folder with the files that `init` writes: an environment, a model and a binding,
-    which are valid as they are. `example` is the folder below `services/` of a sample that runs.
+    which are valid as they are. `example` is the folder below `services/` of a sample that runs,
+    and `demo` how that is shown.
     """
 
     name: str
@@ -228,3 +253,4 @@ class Platform:
     here: bool = False
     begin: Path | None = None
     example: str = ""
+    demo: Demo | None = None

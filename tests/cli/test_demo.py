@@ -66,3 +66,14 @@ def test_the_demo_says_that_what_was_changed_behind_gits_back_drifted() -> None:
     told = ran.stdout.partition("== 5.")[2].partition("== 6.")[0]
     assert "bind (drifted)" in told
     assert f"drifted from {NEW}, proved here on " in told
+
+
+def test_a_platform_without_a_demo_names_those_that_have_one() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "reconciler", "demo", "--on", "studio"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == errors.CONFIGURATION, ran.stderr
+    assert "studio has no demo; write --on ray" in ran.stderr

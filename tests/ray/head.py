@@ -119,6 +119,13 @@ class RealRay:
             time.sleep(0.1)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def ended(self, within_s: float) -> bool:
+        """Whether all of it ends by itself."""
+        end = time.monotonic() + within_s
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.1)
+        return not self.processes()
+
     def processes(self, *names: str) -> list[int]:
         """The ids of its processes, by its mark in their environment."""
         mark = f"{MARK}={self.mark}".encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model import canonical_json
-from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
+from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
 from reconciler.platforms.ray.connection import (
     NAME,
     Ray,
@@ -123,4 +123,5 @@ PLATFORM = Platform(
     secrets=_secrets,
     begin=Path(__file__).parent / "begin",
     example="_ray",
+    demo=Demo(f"{__name__}.demo", "ray", "wine", "nothing serves on the cluster yet"),
 )
