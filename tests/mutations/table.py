@@ -657,7 +657,7 @@ _WAVES = [
         (
             "a run that began before a freeze changes endpoints in it",
             "(why := self._world.frozen())",
-            "(why := "")",
+            "(why := )",
             "tests/cli/test_frozen.py::test_a_freeze_that_begins_while_a_run_trains_is_obeyed",
         ),
         (
@@ -1596,15 +1596,21 @@ _RAY_WRITES = _mutations(
         "tests/ray/test_serve_application.py::test_a_change_that_another_writer_replaced_is_written_again",
     ),
     (
-        "a cluster that changed while edits were made is written over",
-        "if _configs(self._readings(), client.ray.host) != before:",
-        "if False:",
+        "Ray: a cluster that changed while edits were made is written over",
+        "        if _configs(self._readings(), client.ray.host) != before:\n",
+        "        if False:\n",
         "tests/ray/test_serve_application.py::test_a_cluster_that_changes_while_edits_are_made_is_read_again",
     ),
     (
-        "a change that another writer undid later stays undone",
-        "if made is None or made.again >= MOST_WRITES or not made.is_undone(seen):",
-        "if True:",
+        "Ray: an application is declared on a cluster that has forgotten its code",
+        "            if change.session != session:\n",
+        "            if False:\n",
+        "tests/ray/test_serve_application.py::test_a_cluster_that_restarts_during_a_write_gets_no_application_without_its_code",
+    ),
+    (
+        "Ray: a change that another writer undid later stays undone",
+        "        if made.again >= MOST_WRITES or not made.is_undone(seen):\n",
+        "        if True:\n",
         "tests/ray/test_serve_application.py::test_a_swap_and_a_deletion_that_are_undone_are_made_again",
     ),
 )

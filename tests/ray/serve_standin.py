@@ -117,6 +117,7 @@ class ServeStandin(Standin):
         super().__init__()
         self.serve = serve = Serve()
         self.latency_s = 0.0
+        self.at = f"{self.url}/at"  # its proxy
         standin = self
         base: Any = self._server.RequestHandlerClass
 

@@ -72,15 +72,17 @@ class Place:
         self.target = self.another()
 
     def another(
-        self, mark: str = MARK, pause: Callable[[float], object] | None = None
+        self,
+        mark: str = MARK,
+        pause: Callable[[float], object] | None = None,
+        cluster: str = "",
     ) -> ServeApplications:
         """The target of another run."""
         http = Http(threads=8, sleep=pause or self.paused.append, retries=0)
-        at = f"{self.standin.url}/at"
-        ray = Ray(self.standin.url, SecretName("RAY_TOKEN"), serve=at)
+        ray = Ray(self.standin.url, SecretName("RAY_TOKEN"), self.standin.at, cluster)
         credential = credential_of(ray, lambda _: TOKEN, frozenset())
-        cluster = Cluster(Client(http, ray, credential), self.store)
-        return ServeApplications(ray, cluster, mark, self.store, http, lambda: self.now)
+        known = Cluster(Client(http, ray, credential), self.store)
+        return ServeApplications(ray, known, mark, self.store, http, lambda: self.now)
 
     def model(self, version: str) -> Model:
         self.store.put(f"churn/{version}/model", f"model {version}".encode())
@@ -600,6 +602,31 @@ def test_a_reborn_cluster_is_refused_and_nothing_is_sent_there(place: Place) -> 
     with pytest.raises(RefusedError, match="was restarted and has forgotten"):
         place.another().observe(place.binding())
     assert place.puts == 1
+
+
+def test_a_cluster_that_restarts_during_a_write_gets_no_application_without_its_code(
+    place: Place,
+) -> None:
+    target, binding, two = place.another(cluster="any"), place.binding(), place.model("2")
+    target.switch(binding, place.model("1"))
+    put = place.serve.put
+
+    def restart(_: Any) -> None:
+        place.serve.put = put  # type: ignore[method-assign]
+        place.standin.world.restart()
+        place.serve.applications, place.serve.started = {}, False
+
+    place.serve.put = restart  # type: ignore[method-assign]
+    with pytest.raises(ConflictError, match="was restarted meanwhile"):
+        target.switch(binding, two)
+    assert place.serve.applications == {}
+    operation = target.switch(binding, two)  # as the engine does
+    code = place.serve.applications["churn"].config["runtime_env"]["working_dir"]
+    assert code.removeprefix("gcs://") in place.standin.world.packages
+    place.standin.world.restart()
+    place.serve.applications, place.serve.started = {}, False
+    assert target.progress(operation).state is OperationState.FAILED
+    assert place.serve.applications == {}
 
 
 def test_a_model_that_is_in_no_store_is_refused(place: Place) -> None:

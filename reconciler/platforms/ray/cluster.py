@@ -68,6 +68,11 @@ class Cluster:
         """Its file in the store."""
         return f"{FOLDER}/{named(self._client.ray.host)}.json"
 
+    @property
+    def session(self) -> str:
+        """What Ray calls its life since it was last empty, as it was last seen."""
+        return str(self._client.version.get("session_name"))
+
     def reading(self) -> Client:
         """The client, once it is sure that the cluster is the known one; RefusedError elsewhere."""
         with self._checking:

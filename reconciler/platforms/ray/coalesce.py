@@ -137,9 +137,17 @@ class Writer:
         self._waiting: list[_Change] = []
         self._made: dict[str, _Made] = {}
 
-    def change(self, name: str, edit: Edit) -> Config | None:
-        """The configuration that the application has now by this edit; None where it is gone."""
-        mine = _Change(name, edit)
+    @property
+    def session(self) -> str:
+        """The session of the cluster, as it was last seen."""
+        return self._cluster.session
+
+    def change(self, name: str, edit: Edit, session: str = "") -> Config | None:
+        """The configuration that the application has now by this edit; None where it is gone.
+
+        ConflictError where the cluster has another session by now, and so has forgotten what was
+        made ready for the edit."""
+        mine = _Change(name, edit, session or self.session)
         with self._guard:
             self._waiting.append(mine)
         with self._leading:
@@ -154,7 +162,9 @@ class Writer:
         """Whether another writer undid the last change of an application, going by how it is seen
         now. Then it is made again, a bounded number of times."""
         made = self._made.get(name)
-        if made is None or made.again >= MOST_WRITES or not made.is_undone(seen):
+        if made is None or made.session != self.session:  # it was forgotten, and not undone
+            return False
+        if made.again >= MOST_WRITES or not made.is_undone(seen):
             return False
         made.again += 1
 
@@ -162,7 +172,7 @@ class Writer:
             current = seen.config if seen is not None else None
             return made.after if made.is_undone(seen) else current
 
-        self.change(name, edit)
+        self.change(name, edit, made.session)
         self._made[name] = made  # which counts on
         return True
 
@@ -170,8 +180,8 @@ class Writer:
         """Carry out the changes; whatever goes wrong with all of them is told to each."""
         left = changes
         try:
-            client = self._cluster.writing()
             for _ in range(MOST_WRITES):
+                client = self._cluster.writing()
                 left = self._written(client, left)
                 if not left:
                     return
@@ -190,7 +200,7 @@ class Writer:
         """The changes that were lost to another writer, after one request for all of them."""
         reading = self._readings()
         before = _configs(reading, client.ray.host)
-        after, asked = _edited(reading, before, changes)
+        after, asked = _edited(reading, before, changes, self.session)
         if after == before:
             _answer(asked, after)
             return []
@@ -206,7 +216,8 @@ class Writer:
         shown = self._readings().applications
         there = [change for change in asked if _shows(shown.get(change.name), after, change.name)]
         for change in there:
-            self._made[change.name] = _Made(before.get(change.name), after.get(change.name))
+            was, made = before.get(change.name), after.get(change.name)
+            self._made[change.name] = _Made(change.session, was, made)
         _answer(there, after)
         lost = [change for change in asked if not change.outcome.done()]
         if lost and doubt is not None:
@@ -215,19 +226,21 @@ class Writer:
 
 
 class _Change:
-    """An edit of one application, and what comes of it."""
+    """An edit of one application, made ready in a session of the cluster, and what comes of it."""
 
-    def __init__(self, name: str, edit: Edit) -> None:
+    def __init__(self, name: str, edit: Edit, session: str) -> None:
         self.name = name
         self.edit = edit
+        self.session = session
         self.outcome: Future[Config | None] = Future()
 
 
 @dataclass
 class _Made:
-    """A change that was made: the configuration before and after it, None where there is none, and
-    how often it was made again."""
+    """A change that was made: in which session of the cluster, the configuration before and after
+    it, None where there is none, and how often it was made again."""
 
+    session: str
     before: Config | None
     after: Config | None
     again: int = 0
@@ -261,12 +274,14 @@ def _configs(reading: Reading, host: str) -> dict[str, Config]:
 
 
 def _edited(
-    reading: Reading, before: Mapping[str, Config], changes: Iterable[_Change]
+    reading: Reading, before: Mapping[str, Config], changes: Iterable[_Change], session: str
 ) -> tuple[dict[str, Config], list[_Change]]:
     """All configurations with the changes that may be made; the others are told why not."""
     after, asked = dict(before), []
     for change in changes:
         try:
+            if change.session != session:
+                raise ConflictError("the cluster was restarted meanwhile, and is empty; look again")
             config = change.edit(reading, reading.applications.get(change.name))
             if config is not None:
                 _check_route(config, after)

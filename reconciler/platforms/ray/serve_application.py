@@ -275,7 +275,7 @@ class ServeApplications(Target):
         """Declare what the binding says, with this model or the one that is there; or `exact`."""
         application, settings = _declared(binding), dict(binding.settings)
         planned = settings.get(PACKAGE, "") if verb != "back" else ""  # a way back is not refused
-        packed = application.folder and exact is None
+        session, packed = self._writer.session, application.folder and exact is None
         code = self._packages.place(application, planned) if packed else ""
         before: list[Config | None] = []
 
@@ -298,7 +298,7 @@ class ServeApplications(Target):
             self._keep(_of(binding.address), Note(fingerprint(config), in_service))
             return config
 
-        config = self._writer.change(application.name, edit)
+        config = self._writer.change(application.name, edit, session)
         declared = fingerprint(config or {})
         operation = f"{verb} {application.name} {declared}"
         restores = before[0] if before else None

@@ -40,7 +40,7 @@ class Packages:
         self._now = now
         self._guard = threading.Lock()
         self._packed: dict[tuple[str, bool], Package] = {}
-        self._looked: dict[str, float] = {}
+        self._looked: dict[tuple[str, str], float] = {}  # by the session of the cluster, and URI
 
     def place(self, application: Application, planned: str) -> str:
         """The URI of the application's code on the cluster. `planned` is the short digest that
@@ -54,10 +54,10 @@ class Packages:
                 raise RefusedError(
                     f"the files below {key[0]} changed since this was planned; plan again"
                 )
-            now = self._now()
-            if now - self._looked.get(package.uri, -math.inf) > LOOK_LASTS_S:
+            now, seen = self._now(), (self._cluster.session, package.uri)
+            if now - self._looked.get(seen, -math.inf) > LOOK_LASTS_S:
                 send(self._cluster.writing(), package)
-                self._looked[package.uri] = now
+                self._looked[self._cluster.session, package.uri] = now
         return package.uri
 
     def is_there(self, uri: str) -> bool:
