@@ -27,6 +27,28 @@ def judge_score(probe: Probe, score: Score) -> Health:
     return Health(HealthCode.HEALTHY, f"scored {rows} {'row' if rows == 1 else 'rows'}")
 
 
+def breaking(before: Score, after: Score) -> str:
+    """What a reader of the first answer would miss in the second, in words; "" for nothing: each
+    column is still there, and has numbers, truths or texts as before."""
+    for column in before.columns:
+        if column not in after.columns:
+            return f'the answer lacks the column "{column}", which the previous answer has'
+        was, now = _type(_cells(before, column)), _type(_cells(after, column))
+        if was and now and was != now:
+            return f'the column "{column}" has {now}, and had {was} in the previous answer'
+    return ""
+
+
+def _type(cells: tuple[str, ...]) -> str:
+    """What the cells are that are not empty; "" where all are."""
+    known = [cell for cell in cells if cell not in EMPTY]
+    if not known:
+        return ""
+    if all(cell in ("true", "false", "True", "False") for cell in known):
+        return "truths"
+    return "texts" if any(math.isnan(_number(cell)) for cell in known) else "numbers"
+
+
 def _cells(score: Score, column: str) -> tuple[str, ...]:
     at = score.columns.index(column)
     return tuple(row[at] for row in score.rows)

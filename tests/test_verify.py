@@ -8,9 +8,28 @@ from typing import Any
 import pytest
 
 from reconciler.model import Expectation, HealthCode, Probe, Score
-from reconciler.verify import judge_score
+from reconciler.verify import breaking, judge_score
 
 ANSWER = Score(("label", "p"), (("1", "0.9731582"), ("0", "2e-05"), ("1", "1.0")))
+
+
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        (ANSWER, ""),
+        (Score(("p", "more", "label"), (("0.5", "x", "1"),)), ""),  # order and more are no matter
+        (Score(("label",), (("1",),)), 'lacks the column "p"'),
+        (Score(("label", "p"), (("yes", "0.5"),)), 'the column "label" has texts, and had numbers'),
+        (Score(("label", "p"), (("true", "0.5"),)), "has truths, and had numbers"),
+        (Score(("label", "p"), (("", "0.5"),)), ""),  # nobody knows what an empty one is
+        (Score(("label", "p"), ()), ""),
+    ],
+)
+def test_a_breaking_change_is_a_column_that_is_gone_or_of_another_type(
+    after: Score, why: str
+) -> None:
+    assert why in breaking(ANSWER, after)
+    assert bool(breaking(ANSWER, after)) is bool(why)
 
 
 def said(column: str = "p", **expected: Any) -> str:

@@ -204,6 +204,8 @@ class Resolver:
         if not (model and made and address is not None) or len(self.problems) > before:
             return False
         made = replace(made, terms=(*made.terms, *kind.terms(spec).items()))
+        if spec.data.get("breaking") == "allow":
+            made = replace(made, terms=(*made.terms, ("breaking", "allow")))
         binding = _binding(each, kind, spec, model.document, made, address)
         rollout = binding.rollout or (environment.rollout if environment else None)
         site.bindings.append(replace(binding, probe=probe, create=creation, rollout=rollout))
@@ -357,6 +359,7 @@ def _binding(
         max_age_s=build.max_age_s(model),
         rollout=rollout_of(model),
         absent=document.data["spec"].get("state") == "absent",
+        breaking=document.data["spec"].get("breaking") == "allow",
         adopt=document.data["spec"].get("adopt", False),
         protect=document.data["spec"].get("protect", False),
         paused=document.data["spec"].get("paused", False),

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.engine.prove import judge, names_another, score_before
+from reconciler.engine import swap
+from reconciler.engine.prove import breaks, judge, names_another, score_before
 from reconciler.engine.state import (
     APPEARS_S,
     Ask,
@@ -102,8 +103,18 @@ def heard(state: State, observed: Observed, answer: Heard, now: float) -> Turn:
     health = judge(state.task.of, answer.score)
     why = names_another(answer, observed.artifact.ref, state.task.of.version.version)
     if health.code is HealthCode.HEALTHY and not why:
-        return ask_before(state, observed, now)
+        good = replace(candidate, answer=answer.score)
+        return ask_before(replace(state, candidate=good), observed, now)
     return _to_drop(state, f"the staged candidate is no good: {why or health.message}")
+
+
+def before_heard(state: State, observed: Observed, answer: Heard, now: float) -> Turn:
+    """Keep the way back and switch; unless the candidate's answer would break who reads the live
+    one, which is known before it has traffic."""
+    live = None if isinstance(answer, ReconcilerError) else answer.score
+    if why := breaks(state.task.of, live, state.candidate.answer):
+        return _to_drop(state, f"the staged candidate is no good: {why}")
+    return swap.before_heard(state, observed, answer, now)
 
 
 def live_heard(state: State, heard: Heard) -> Turn:

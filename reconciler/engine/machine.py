@@ -137,7 +137,7 @@ def _heard(state: State, observed: Any, answer: Any, now: float) -> Turn:
         case At.DROP:
             return candidate.drop(state, observed)
         case At.BEFORE:
-            return swap.before_heard(state, observed, answer, now)
+            return candidate.before_heard(state, observed, answer, now)
         case At.RECORD:
             return swap.way_back_kept(state, observed, answer, now)
         case At.WRITE:

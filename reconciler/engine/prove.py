@@ -74,6 +74,16 @@ def names_another(answer: Answer, wanted: ModelRef, version: str) -> str:
     return f"the answer is of {answer.model}, not of {version}"
 
 
+def breaks(binding: Binding, before: Score | None, after: Score | None) -> str:
+    """Why the new answer is a breaking change that the binding does not allow, in words, with the
+    way out; "" where it is none, or nobody knows."""
+    if binding.breaking or before is None or after is None:
+        return ""
+    if not (why := verify.breaking(before, after)):
+        return ""
+    return f"{why}; that breaks who reads it: once they are ready, write `breaking: allow`"
+
+
 def is_declared_only(live: Live, before: Score | None, answer: Answer | None) -> bool:
     """Whether nothing shows that the declared model serves: only the declaration was read, and no
     answer names the model, or is another one than the previous model gave."""

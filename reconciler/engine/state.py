@@ -127,12 +127,13 @@ class Operation:
 @dataclass(frozen=True)
 class Candidate:
     """The candidate before the switch: whether the platform knows it, when it was staged or first
-    seen staged, why it does not answer yet, and why it is to be dropped."""
+    seen staged, why it does not answer yet, why it is to be dropped, and what it answered."""
 
     published: bool = False
     staged_at: float | None = None
     silence: str = ""
     failed: str = ""
+    answer: Score | None = None
 
 
 @dataclass(frozen=True)

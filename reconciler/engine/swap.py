@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.prove import (
+    breaks,
     is_declared_only,
     judge,
     make_proof,
@@ -257,6 +258,9 @@ def _judged(state: State, observed: Observed, after: Answer | None, other: str =
     if binding.probe is not None and state.disproved:
         expected = replace(binding, probe=binding.probe.of_any_model)
     health = Health(HealthCode.DEGRADED, other) if other else judge(expected, score)
+    if health.code is HealthCode.HEALTHY and not state.disproved:
+        why = breaks(binding, before, score)
+        health = Health(HealthCode.DEGRADED, why) if why else health
     proof = replace(
         make_proof(binding, live, health, before=before, after=score),
         model=swap.name,

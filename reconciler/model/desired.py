@@ -198,7 +198,8 @@ class Binding:
     `retrain` proposes a newer one. `rollout` says how its version is given out, None: in no other
     way than every version. `create` says how to make an endpoint that is not there, None:
     not at all. `settings` are the owned ones, by dotted name, as text; no other is looked at.
-    `absent` wants the endpoint gone. `adopt` accepts a first swap that has no way back; `protect`
+    `absent` wants the endpoint gone. `adopt` accepts a first swap that has no way back,
+    `breaking` an answer without a column that the live one has; `protect`
     refuses every change unless it is `forced`, and `paused` leaves the endpoint alone. `element`
     says which one of a `forEach` it is.
     """
@@ -221,6 +222,7 @@ class Binding:
     settings: tuple[tuple[str, str], ...] = ()
     absent: bool = False
     adopt: bool = False
+    breaking: bool = False
     protect: bool = False
     forced: bool = False
     paused: bool = False

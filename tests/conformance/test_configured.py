@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
-from reconciler.model import Action, Health, HealthCode, Live, ModelRef, Report
+from reconciler.approval import beyond
+from reconciler.model import Action, Health, HealthCode, Live, ModelRef, Report, Score
 from reconciler.platforms.contract import DONE, Can, Left, OperationState, Progress
 from tests.conformance.memory import AT, Memory, MemoryTwin
 from tests.twins.contract import FIRST, SECOND
@@ -146,6 +147,43 @@ def test_a_platform_that_calls_models_by_its_own_names_is_compared_by_them(
     assert lab.target.writes[-1] == ("take back", AT, "2026-10")
     assert lab.target.served[AT].url == f"models:/words/{FIRST}"
     assert lab.change.code == "rejected"
+
+
+# --- answers that would break who reads them ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("live", "why"),
+    [
+        (Score(("text", "p"), (("a", "0.5"),)), 'lacks the column "p"'),
+        (Score(("text",), (("0.5",),)), 'the column "text" has texts, and had numbers'),
+    ],
+)
+@pytest.mark.parametrize("stages", [True, False])
+def test_a_version_whose_answer_breaks_its_readers_is_found_and_taken_back(
+    lab_of: Callable[..., MemoryTwin], live: Score, why: str, stages: bool
+) -> None:
+    lab = lab_of(can=Can(stage=stages))
+    lab.target.answers[lab.target.served[AT]] = live
+    (failure,) = lab.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    assert why in failure.message
+    assert "write `breaking: allow`" in failure.message
+    assert "2026-10" in lab.target.served[AT].path
+    switched = "switch" in [verb for verb, _, name in lab.target.writes if name == "2026-11"]
+    assert switched is not stages
+
+
+def test_a_breaking_answer_is_allowed_where_its_readers_are_ready(
+    lab_of: Callable[..., MemoryTwin],
+) -> None:
+    lab = lab_of(can=Can())
+    lab.target.answers[lab.target.served[AT]] = Score(("text", "p"), (("a", "0.5"),))
+    approved = lab.plan()
+    lab.edit("toys.yaml", "  shelf: top", "  breaking: allow\n  shelf: top")
+    assert beyond(lab.plan(), approved)  # people approve that
+    assert lab.apply().failures == ()
+    assert "2026-11" in lab.target.served[AT].path
 
 
 # --- platforms that prove a candidate before it has traffic -------------------------------------

@@ -668,6 +668,15 @@ _WAVES = [
         ),
     ),
     *_mutations(
+        "reconciler/engine/prove.py",
+        (
+            "an answer that breaks its readers is proved",
+            "if binding.breaking or before is None",
+            "if True or before is None",
+            "tests/conformance/test_configured.py::test_a_version_whose_answer_breaks_its_readers_is_found_and_taken_back",
+        ),
+    ),
+    *_mutations(
         "reconciler/approval.py",
         (
             "a change is approved in a freeze",
