@@ -22,7 +22,8 @@ PAGE = b"<!doctype html><title>Sign in</title>"
 
 @dataclass
 class World:
-    """What the cluster knows; `faults` are by method and path, each used once."""
+    """What the cluster knows; `faults` are by method and path, each used once. Of every second
+    request the answer is lost, so many as it still `loses`; `lost` are those."""
 
     version: str = "2.60.0"
     cluster: str = "ab" * 28
@@ -35,6 +36,8 @@ class World:
     packages: dict[str, bytes] = field(default_factory=dict)
     applications: dict[str, Any] = field(default_factory=dict)
     faults: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    loses: int = 0
+    lost: list[tuple[str, str]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     starts: Counter[str] = field(default_factory=Counter)
     runs: bool = False  # a job is done when it is submitted: its output is its input
@@ -108,6 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
             if self.world.token and self.headers["Authorization"] != f"Bearer {self.world.token}":
                 return self._answer(403, b"Forbidden: Invalid authentication token", "text/plain")
             status, answer = self._made(path, body)
+            if self.world.loses and len(self.world.requests) % 2:
+                self.world.loses -= 1
+                fault = "lost"
+            if fault == "lost":
+                self.world.lost.append((self.command, path))
         if fault == "lost":
             self.close_connection = True
             return None
