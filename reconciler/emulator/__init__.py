@@ -1,4 +1,4 @@
-"""The cloud in a box: Azure Machine Learning Studio and the Blob storage that it needs.
+"""The cloud in a box: Azure Machine Learning, Studio and v2, and the Blob storage that it needs.
 
 It imports nothing of the rest of this package: it is met on the wire only, so that a misreading
 of the protocol cannot hide in a shared helper. One core, two doors: `InProcessAdapter` for tests
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cloud", "Fault", "InProcessAdapter", "ManualClock", "Options", "Server", "serve"]
 
-NAME = "Azure Machine Learning Studio (retired 31 Aug 2024)"
+NAME = "Azure Machine Learning: Studio (retired 31 Aug 2024) and v2"
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,7 @@ class Options:
     if_none_match: str = "ignored"  # or "honoured": what a conditional PUT of a service does (§3.2)
     # Azure Machine Learning v2: what nobody recorded, and what differs from answer to answer.
     arm_ids: str = "kept"  # or "varied": ids come back in another case than they were written in
+    registry_ids: str = "short"  # as Microsoft's client wants them, or "arm": ids in a registry
     last_page: str = "omitted"  # or "null", "empty": the nextLink of a last page
     signed_urls: bool = True  # whether operations are polled at addresses longer than 4 kB
     operation_host: str = "same"  # or "regional": the host of operations, called as azure.com
@@ -67,6 +68,7 @@ class Options:
             "async_failure": ("both", "error", "errorInfo"),
             "if_none_match": ("ignored", "honoured"),
             "arm_ids": ("kept", "varied"),
+            "registry_ids": ("short", "arm"),
             "last_page": ("omitted", "null", "empty"),
             "operation_host": ("same", "regional"),
             "traffic_late": ("shown", "both"),

@@ -46,12 +46,16 @@ class Wire:
 
     def __post_init__(self) -> None:
         self.clock = emulator.ManualClock()
-        self.cloud = emulator.Cloud(emulator.Options(**self.options), clock=self.clock)
-        self.cloud.seed(SEED)
+        self.take(emulator.Cloud(emulator.Options(**self.options), clock=self.clock))
+
+    def take(self, cloud: emulator.Cloud) -> None:
+        """Speak to this cloud, seeded if it is empty."""
+        self.cloud = cloud
+        cloud.seed(SEED)
         self.session = requests.Session()
         self.session.trust_env = False
         for prefix in ("http://", "https://"):
-            self.session.mount(prefix, emulator.InProcessAdapter(self.cloud))
+            self.session.mount(prefix, emulator.InProcessAdapter(cloud))
 
     def send(self, method: str, path: str, body: Any = None, **more: Any) -> requests.Response:
         """The answer to a request below the workspace, or at a whole URL or another path."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.azureml import WS, Wire
+from reconciler import emulator
+from reconciler.emulator.azureml import containers
+from tests.emulator.azureml import SEED, WS, Wire, deployment
 
 WireOf = Callable[..., Wire]
 STORE = "azureml://datastores/workspaceblobstore/paths"
@@ -112,36 +114,31 @@ def test_datastores_name_their_containers_and_keys(wire: Wire) -> None:
     assert key not in wire.send("GET", "datastores").text
 
 
-def test_models_of_a_shared_registry_are_deployed_by_their_short_name(wire: Wire) -> None:
-    from reconciler.emulator.azureml.plant import plant
-    from tests.emulator.azureml import deployment
-
-    uri = "https://mlazure.blob.core.windows.net/workspace/models/churn/2/model.json"
-    entry = {
-        "registry": "shared",
-        "subscription": "00000000-0000-4000-8000-000000000002",
-        "resourceGroup": "ml-shared",
-        "region": "westeurope",
-        "storage": "mlazure",
-        "container": "shared",
-        "resources": [{"at": "models/churn/versions/5", "body": {"properties": {"modelUri": uri}}}],
-    }
-    plant(wire.cloud._core, entry)
-    path = "onlineEndpoints/churn/deployments/green"
-    ended = wire.put(path, deployment(model="azureml://registries/shared/models/churn/versions/5"))
-    assert ended["status"] == "Succeeded"
-    assert wire.get(path)["properties"]["model"].endswith(
-        "/registries/shared/models/churn/versions/5"
+@pytest.mark.parametrize("reading", ["short", "arm"])
+def test_models_of_a_shared_registry_are_deployed_by_their_short_name(
+    wire_of: WireOf, reading: str
+) -> None:
+    wire = wire_of(registry_ids=reading)
+    known = wire.send("GET", "/registrymanagement/v1.0/registries/shared/discovery").json()
+    scope = (
+        f"/subscriptions/{known['subscriptionId']}/resourceGroups/{known['resourceGroup']}"
+        "/providers/Microsoft.MachineLearningServices/registries/shared"
     )
+    assert wire.get(f"{scope}/models/churn")["properties"]["latestVersion"] == "5"
+    short = "azureml://registries/shared/models/churn/versions/5"
+    shown = short if reading == "short" else f"{scope}/models/churn/versions/5"
+    assert wire.get(f"/mferp/managementfrontend{scope}/models/churn/versions/5")["id"] == shown
+    nobody = wire.send("GET", "/registrymanagement/v1.0/registries/nobody/discovery")
+    assert nobody.status_code == 404
+    path = "onlineEndpoints/churn/deployments/green"
+    assert wire.put(path, deployment(model=short))["status"] == "Succeeded"
+    assert wire.get(path)["properties"]["model"] == shown
     assert wire.score(deployment="green").json() != wire.score().json()
-    missing = deployment(model="azureml://registries/shared/models/churn/versions/6")
+    missing = deployment(model=short.replace("/5", "/6"))
     assert wire.send("PUT", path, missing).status_code == 400
 
 
 def test_a_world_with_a_workspace_survives_its_process(tmp_path: Any) -> None:
-    from reconciler import emulator
-    from tests.emulator.azureml import SEED
-
     cloud = emulator.Cloud(state=tmp_path)
     cloud.seed(SEED)
     before = cloud.world.dump()
@@ -150,3 +147,39 @@ def test_a_world_with_a_workspace_survives_its_process(tmp_path: Any) -> None:
     assert cloud.world.dump() == before
     assert f"{WS}/onlineEndpoints/churn/deployments/blue" in cloud.world.resources
     cloud.close()
+
+
+def test_deployments_start_again_and_jobs_are_lost_with_the_process(
+    wire: Wire, tmp_path: Any
+) -> None:
+    wire.take(emulator.Cloud(state=tmp_path, clock=wire.clock))
+    body = {"jobType": "Command", "command": "sleep 60", "environmentId": "azureml:python:1"}
+    assert wire.send("PUT", "jobs/rc-1", {"properties": body}).status_code == 201
+    before = wire.score().json()
+    wire.cloud.close()
+    wire.take(emulator.Cloud(state=tmp_path, clock=wire.clock))
+    assert wire.score().json() == before
+    wire.clock.advance(5)
+    assert wire.get("jobs/rc-1")["properties"]["status"] == "Failed"
+
+
+@pytest.mark.parametrize("name", ["../" * 9 + "out.json", "model.json/inner", "a" * 300])
+def test_files_that_no_folder_can_hold_fail_the_deployment(wire: Wire, name: str) -> None:
+    for path in ("odd/model.json", f"odd/{name}"):
+        wire.cloud._core.blobs.put("mlazure", "workspace", path, b"{}")
+    wire.send("PUT", "models/odd/versions/1", model("odd"))
+    ended = wire.put("onlineEndpoints/churn/deployments/green", deployment("odd:1"))
+    assert (ended["status"], ended["error"]["code"]) == ("Failed", "BadArgument")
+    inputs = {"a": {"jobInputType": "uri_folder", "uri": f"{STORE}/odd"}}
+    properties = {"command": "true", "environmentId": "azureml:python:1", "inputs": inputs}
+    wire.send("PUT", "jobs/rc-1", {"properties": {"jobType": "Command", **properties}})
+    assert wire.get("jobs/rc-1")["properties"]["status"] == "Failed"
+
+
+def test_only_so_many_containers_run_at_once(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MOST_RUNNING", 2)
+    for name in ("one", "two", "three"):
+        wire.put(f"onlineEndpoints/churn/deployments/{name}", deployment("churn:2"))
+    answers = [wire.score(deployment=name).status_code for name in ("blue", "one", "two", "three")]
+    assert answers == [200] * 4
+    assert wire.cloud._core.containers.running <= 2

@@ -57,6 +57,7 @@ def client(
     server.start()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     monkeypatch.setenv("ARM_CLOUD_METADATA_URL", f"{server.url}/metadata/endpoints")
+    monkeypatch.setenv("REGISTRY_DISCOVERY_ENDPOINT_URL", f"{server.url}/")
     monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "Emulator")  # which it would leave behind
     monkeypatch.chdir(tmp_path)
     yield MLClient(Anybody(), SUBSCRIPTION, "ml-local", "local")
@@ -129,3 +130,11 @@ def test_the_official_client_trains_and_registers(client: Any, tmp_path: Path) -
     model = Model(name="churn", version="3", path=path, type="custom_model")
     assert client.models.create_or_update(model).path.endswith("/azureml/by-hand/model/")
     assert [each.version for each in client.models.list("churn")] == ["1", "2", "3"]
+
+
+def test_the_official_client_reads_a_shared_registry(client: Any) -> None:
+    from azure.ai.ml import MLClient
+
+    shared = MLClient(Anybody(), registry_name="shared")
+    assert shared.models.get("churn", "5").version == "5"
+    assert [each.version for each in shared.models.list("churn")] == ["5"]

@@ -139,11 +139,19 @@ def seconds(duration: Any) -> float:
     return 60 * int(match["m"] or 0) + float(match["s"] or 0)
 
 
+def shown_id(call: Call, ident: str) -> str:
+    """An id as answers show it: what is in a registry has a short one."""
+    parts = ident.split("/")
+    if parts[7] != "registries" or len(parts) == 9 or call.core.options.registry_ids == "arm":
+        return ident
+    return f"azureml://registries/{'/'.join(parts[8:])}"
+
+
 def envelope(call: Call, resource: Resource) -> Json:
     """What every resource shows around its properties; times differ in shape, as was recorded."""
     segments = resource.id.split("/")
     kinds = "/".join(segments[7::2])
-    ident = resource.id
+    ident = shown_id(call, resource.id)
     if call.core.options.arm_ids == "varied":
         kinds = kinds.lower()
         ident = ident.replace("/resourceGroups/", "/resourcegroups/", 1)

@@ -76,9 +76,12 @@ class Container:
         self._process: subprocess.Popen[str] | None = None
         self.failure = image.failure
         if self.failure is None:
-            write(image.files, self._root)
-            self._start(image)
-        else:
+            try:
+                write(image.files, self._root)
+                self._start(image)
+            except Failure as exc:
+                self.failure = exc
+        if self.failure is not None:
             self._started.set()
 
     def _start(self, image: Image) -> None:
@@ -212,6 +215,12 @@ class Containers:
                 self._all.pop(old).stop()
         return container
 
+    @property
+    def running(self) -> int:
+        """How many there are now."""
+        with self._guard:
+            return len(self._all)
+
     def keep(self, deployment: str, revision: str) -> None:
         """Stop the containers of all other revisions of a deployment."""
         self._stop(lambda key: key[0] == deployment.casefold() and key[1] != revision)
@@ -250,10 +259,13 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write files below a folder; Failure for a name that leads out of it."""
+    """Write files below a folder; Failure for names that no folder can have together."""
     for name, content in files.items():
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise Failure("BadArgument", f"The file {name} would be written outside its folder.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        try:
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder.resolve()):
+                raise Failure("BadArgument", f"The file {name} would be outside its folder.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except (OSError, ValueError) as exc:
+            raise Failure("BadArgument", f"The file {name} cannot be written.") from exc

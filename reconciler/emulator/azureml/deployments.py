@@ -19,6 +19,7 @@ from reconciler.emulator.azureml.calls import (
     page,
     part,
     seconds,
+    shown_id,
 )
 from reconciler.emulator.azureml.failures import Failure
 from reconciler.emulator.azureml.images import image
@@ -77,6 +78,7 @@ def handle(call: Call) -> Response:
 def shown(call: Call, deployment: Resource) -> Json:
     """A deployment as GET and lists show it, with what the service adds to it."""
     properties = dict(deployment.properties)
+    properties["model"] = shown_id(call, properties["model"])
     variables = dict(properties["environmentVariables"])
     *_, model, _, version = properties["model"].split("/")
     variables["AZUREML_MODEL_DIR"] = f"/var/azureml-app/azureml-models/{model}/{version}"

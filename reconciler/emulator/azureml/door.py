@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -48,6 +49,8 @@ _PLAIN = {
     "/metadata/endpoints": ("azureml.metadata", workspaces.metadata),
     "/discovery": ("azureml.discovery", workspaces.discovery),
 }
+_REGISTRY = re.compile(r"/registrymanagement/v1\.0/registries/[^/]+/discovery", re.IGNORECASE)
+_REGIONAL = "/mferp/managementfrontend"  # before an ARM path, at the host of a region
 VERSION = re.compile(r"202[1-9]-[0-9]{2}-[0-9]{2}(-(preview|dataplanepreview|privatepreview))?")
 _ACTIONS = {
     *("listkeys", "regeneratekeys", "token", "getlogs", "skus", "cancel", "listsecrets"),
@@ -69,8 +72,11 @@ def route(request: Request) -> str:
     """The name of the route of a request, "" when it is for another door."""
     if request.path.rstrip("/") in _PLAIN:
         return _PLAIN[request.path.rstrip("/")][0]
+    request = _plain(request)
     if _OPERATION.fullmatch(request.path):
         return "azureml.operation"
+    if _REGISTRY.fullmatch(request.path):
+        return "azureml.registry"
     if tracked := tracking.route(request) or history.route(request):
         return tracked
     match = _RESOURCE.fullmatch(request.path)
@@ -81,6 +87,11 @@ def route(request: Request) -> str:
     listing = request.method == "GET" and len(kinds) > len(names)
     verb = action or ("list" if listing else request.method.casefold())
     return ".".join(("azureml", *named, verb))
+
+
+def _plain(request: Request) -> Request:
+    """The request as ARM would get it, which the host of a region is a second door of."""
+    return replace(request, path=request.path.removeprefix(_REGIONAL))
 
 
 def _parsed(below: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
@@ -94,6 +105,7 @@ def _parsed(below: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
 
 def handle(core: Core, request: Request) -> Response:
     """The answer to a request of this door, with the headers that all answers have."""
+    request = _plain(request)
     budget: dict[str, str] = {}
     try:
         if "/providers/" in request.path and not tracking.route(request):
@@ -139,6 +151,8 @@ def _handle(core: Core, request: Request) -> Response:
         return history.handle(core, request)
     if not request.bearer or tokens.audience(request.bearer) not in ("", *tokens.ARM):
         raise Refused(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
+    if _REGISTRY.fullmatch(request.path):
+        return workspaces.registry(core, request)
     version = request.parameters.get("api-version", "")
     if not version:
         raise Refused(

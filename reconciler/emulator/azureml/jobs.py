@@ -20,11 +20,11 @@ from reconciler.emulator.azureml.calls import (
     part,
     seconds,
 )
-from reconciler.emulator.azureml.failures import Unready
+from reconciler.emulator.azureml.failures import Failure, Unready
 from reconciler.emulator.azureml.orders import Order, order
 from reconciler.emulator.azureml.processes import Running
 from reconciler.emulator.azureml.storage import ARTIFACTS, Place, place_of
-from reconciler.emulator.messages import answer, unknown
+from reconciler.emulator.messages import Refused, answer, unknown
 
 if TYPE_CHECKING:
     from reconciler.emulator.azureml.calls import Call
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.core import Core
     from reconciler.emulator.messages import Response
 
+MOST_RUNNING = 100  # jobs at once; each is a process
 ENDED = ("Completed", "Failed", "Canceled")
 _STAGES = ((0.2, "Starting"), (0.3, "Preparing"), (0.4, "Queued"), (1.0, "Running"))
 LOG = "user_logs/std_log.txt"
@@ -135,6 +136,9 @@ def _put(call: Call, document: Json) -> Resource:
         name: flat_texts(properties, name)
         for name in ("tags", "properties", "environmentVariables")
     }
+    if len(call.core.processes) >= MOST_RUNNING:
+        why = f"{MOST_RUNNING} jobs run already; more would need more machines."
+        raise Refused(429, "TooManyRequests", why)
     made = (order if kind == "Command" else pipelines.order)(call, properties)
     core = call.core
     checked = {**texts, "environmentId": environment, "resources": resources}
@@ -152,7 +156,10 @@ def _put(call: Call, document: Json) -> Resource:
         "run": {"metrics": {}, "params": {}, "tags": {}},
     }
     if not job.kept["trick"]:
-        core.processes[job.id.casefold()] = _started(call, job, made)
+        try:
+            core.processes[job.id.casefold()] = _started(call, job, made)
+        except Failure as exc:
+            _stop(core, job, "Failed", str(exc))
     return job
 
 

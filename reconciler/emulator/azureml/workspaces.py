@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from reconciler.emulator.azureml.calls import PROVIDER, envelope, page
-from reconciler.emulator.messages import answer, unknown
+from reconciler.emulator.messages import Refused, answer, unknown
 
 if TYPE_CHECKING:
     from reconciler.emulator.azureml.calls import Call
     from reconciler.emulator.azureml.records import Json, Resource
+    from reconciler.emulator.core import Core
     from reconciler.emulator.messages import Request, Response
 
 
@@ -79,6 +80,25 @@ def _shown(call: Call) -> Json:
             "v1LegacyMode": False,
         },
     }
+
+
+def registry(core: Core, request: Request) -> Response:
+    """Where a registry is that a client knows by its name only; its region answers for it."""
+    name = unquote(request.path.split("/")[-2])
+    for found in core.world.resources.named("registries", name):
+        _, _, subscription, _, group, *_ = found.id.split("/")
+        return answer(
+            200,
+            {
+                "registryName": found.name,
+                "primaryRegion": found.body["location"],
+                "regions": [found.body["location"]],
+                "primaryRegionResourceProviderUri": f"{request.base}/",
+                "resourceGroup": group,
+                "subscriptionId": subscription,
+            },
+        )
+    raise Refused(404, "UserError", f"There is no registry {name}.")
 
 
 def discovery(request: Request) -> Response:
