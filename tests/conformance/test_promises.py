@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.cli.compose import kinds_of
 from reconciler.engine import checkup
 from reconciler.engine.survey import observe_all
 from reconciler.model import Action, Level, Reason
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from reconciler.platforms.contract import Unmanaged
     from tests.twins.contract import Twin
 
 
@@ -60,6 +62,22 @@ def test_a_checkup_reads_only_and_finds_nothing_wrong(served: Twin) -> None:
     found += checkup.probes(served.world(), observe_all(world, bindings, 2), 2)
     assert {check.what for check in found} >= {"store", "probe"}
     assert [check for check in found if check.level is Level.ERROR] == []
+
+
+def test_looking_for_what_may_be_imported_only_reads_and_shows_nothing_declared(
+    served: Twin,
+) -> None:
+    world = served.world(read_only=True)
+    declared = frozenset(binding.address.id for binding in served.desired().bindings)
+    found: list[Unmanaged] = []
+
+    def look() -> None:
+        for _, target in kinds_of(world):
+            found.extend(target().unmanaged(declared))
+
+    assert served.written_by(look) == []
+    assert not {each.address.id for each in found} & declared
+    assert all(each.name and each.spec for each in found)
 
 
 def test_apply_converges_and_proves_and_the_second_one_writes_nothing(twin: Twin) -> None:

@@ -93,10 +93,12 @@ def test_the_commands_of_the_guide_train_serve_and_prove(home: Home) -> None:
         ["plan", "--services", "services/_ray"],
         ["apply", "--services", "services/_ray"],
     ]
+    assert "✓ engine ray" in home.run("doctor")
     home.run("plan", "--detailed-exitcode", code=errors.CHANGES)
     assert "1 changed, 1 proved" in home.run("apply", "--yes")
     assert home.answer()[0] == "2026-10"
     home.run("plan", "--detailed-exitcode")
+    assert "✓ probe" in home.run("doctor")
 
     home.edit("wine.yaml", 'version: "2026-10"', 'version: "2026-11"')
     assert "1 changed, 1 proved" in home.run("apply", "--yes")

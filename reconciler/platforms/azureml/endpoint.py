@@ -46,11 +46,11 @@ from reconciler.platforms.azureml.ids import (
     spelled,
 )
 from reconciler.platforms.azureml.workspace import BUSY, part, state_of
-from reconciler.platforms.contract import Can, OperationState, Progress, Target
+from reconciler.platforms.contract import HOW_MADE, Can, OperationState, Progress, Target, Unmanaged
 from reconciler.platforms.members import objects, text, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from reconciler.model import Address, AddressId, Binding, Environment, Model, ModelRef
     from reconciler.platforms.azureml.assets import Assets
@@ -127,6 +127,23 @@ class OnlineEndpoints(Target):
             if owner.is_of(self._mark) and at.id not in declared:
                 found.append(Owned(KIND, name, at, owner.protected))
         return tuple(found)
+
+    def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
+        """The endpoints without a mark that have a deployment. People gave that its name, so only
+        a swap would make one of it that can be told to be in sync."""
+        for item in self._reads.endpoints().values():
+            name = text(item, "name")
+            at = self._address(name)
+            if at.id in declared or tagged(texts(item, "tags")).environment:
+                continue
+            reading = self._reads.reading(at)
+            deployments = reading.deployments if reading is not None else {}
+            serving = reading.serving if reading is not None else ""
+            if deployments:
+                found = deployments[serving if serving in deployments else min(deployments)]
+                deployment = objects(found, "properties")
+                spec = {"endpoint": name, "instanceType": text(deployment, "instanceType")}
+                yield Unmanaged(name, at, spec, decide=HOW_MADE)
 
     def _address(self, name: str) -> EndpointAddress:
         at = self._workspace.at
