@@ -23,6 +23,7 @@ from reconciler.cli.options import (
     Grouped,
     LockTimeoutOption,
     Log,
+    MetricsOption,
     NoColorOption,
     OnOption,
     OutOption,
@@ -114,18 +115,20 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, printing: P
     """Train, swap and prove until the world agrees with git."""
     from reconciler.cli import applying
 
-    return applying.apply(how, where, part, writing, printing.page())
+    return applying.apply(how, where, part, writing, writing.page(printing))
 
 
 @command(app, EVERYDAY, "reconciler status -e production")
-def status(where: Where, part: Part, printing: Printing) -> Outcome:
+def status(
+    where: Where, part: Part, printing: Printing, metrics: MetricsOption = None
+) -> Outcome:
     """Show which version each endpoint serves, and how it is doing.
 
     Sends only GET and HEAD.
     """
     from reconciler.cli import commands
 
-    return printing.page().deliver(commands.status(where, part))
+    return printing.page().deliver(commands.status(where, part, metrics))
 
 
 @command(app, EVERYDAY, "reconciler verify -e production -t 'churn-*'")
@@ -145,6 +148,7 @@ def drift(
     part: Part,
     printing: Printing,
     out: OutOption = None,
+    metrics: MetricsOption = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when something drifted.")
     ] = False,
@@ -155,7 +159,7 @@ def drift(
     """
     from reconciler.cli import commands
 
-    found = commands.drift(where, part, out, detailed=detailed_exitcode)
+    found = commands.drift(where, part, out, metrics, detailed=detailed_exitcode)
     return printing.page().deliver(found)
 
 
@@ -196,7 +200,7 @@ def train(
     from reconciler.cli import applying
 
     how = Applying(force=force)
-    return applying.train(how, where, part, writing, printing.page())
+    return applying.train(how, where, part, writing, writing.page(printing))
 
 
 @command(app, VERSIONS, "reconciler history churn -e production")
@@ -228,7 +232,7 @@ def rollback(
     from reconciler.cli import rollback
 
     back = rollback.Back(name, to, reason)
-    return rollback.rollback(back, where, writing, printing.page())
+    return rollback.rollback(back, where, writing, writing.page(printing))
 
 
 @command(app, VERSIONS, "reconciler reinstate churn 2026-10 -e production")

@@ -66,7 +66,7 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         report = ending.report = apply_now(order, ending)
         return Outcome(report, report_exit_code(report), planned=ending.planned)
 
-    return reported("apply", writing.report, page, work)
+    return reported("apply", writing, page, work)
 
 
 def apply_now(order: Order, ending: Ending | None = None) -> Report:
@@ -158,7 +158,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
             say(sentence)
         return Outcome(report.plan, _trained_exit_code(report))
 
-    return reported("train", writing.report, page, work)
+    return reported("train", writing, page, work)
 
 
 def train_now(order: Order, ending: Ending | None = None) -> Report:
@@ -210,6 +210,8 @@ def run(
     from reconciler.engine.waves import only_wait
 
     plans = opened.world.ledger.plans
+    if order.page.events is not None:
+        order.page.events.about(environment=first.environment, run=opened.world.actor.run)
     approved = order.approval.used(first, plans)
     waits = only_wait(course.changes, opened.world.clock.now())
     writes = not waits or any(map(plans.begun, approved))  # to be ended

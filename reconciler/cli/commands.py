@@ -12,6 +12,7 @@ from reconciler import errors
 from reconciler.ci.event import base_of_pull, read_event
 from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import choose, compose, session
+from reconciler.cli.ending import metrics_file
 from reconciler.cli.options import seconds
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -137,8 +138,9 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
         return opened.plan()
 
 
-def status(where: Where, part: Part) -> Outcome:
+def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
+    began = time.time()
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
@@ -150,7 +152,8 @@ def status(where: Where, part: Part) -> Outcome:
     pairs = [(change, by_address[change.address]) for change in made.changes]
     rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
-    return Outcome(Statuses(rows), errors.ERROR if unreadable else errors.SUCCESS)
+    code = errors.ERROR if unreadable else errors.SUCCESS
+    return Outcome(Statuses(rows), code, metrics_file(metrics, made, "status", code, began))
 
 
 def verify(where: Where, part: Part) -> Outcome:
@@ -166,7 +169,9 @@ def verify(where: Where, part: Part) -> Outcome:
     return Outcome(Proofs(proofs, sources), errors.SUCCESS if converged else errors.UNPROVED)
 
 
-def drift(where: Where, part: Part, out: Path | None, *, detailed: bool) -> Outcome:
+def drift(
+    where: Where, part: Part, out: Path | None, metrics: Path | None = None, *, detailed: bool
+) -> Outcome:
     """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable.
 
     What was merged and is not applied yet is no drift: there the endpoint serves what was proved
@@ -174,16 +179,21 @@ def drift(where: Where, part: Part, out: Path | None, *, detailed: bool) -> Outc
     """
     from reconciler.render import plan_json
 
+    began = time.time()
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
         observed = opened.observe().observed
-    found = replace(_without_what_waits(_plan_of(wanted, observed)), commit=wanted.commit)
+    whole = _plan_of(wanted, observed)
+    found = replace(_without_what_waits(whole), commit=wanted.commit)
     drifted = any(change.drift is not None for change in found.changes)
     unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
-    files = (File("plan-file", out, plan_json(found)),) if out is not None else ()
     code = errors.CHANGES if drifted and detailed else errors.SUCCESS
-    return Outcome(found, errors.ERROR if unreadable else code, files, has_changes=drifted)
+    code = errors.ERROR if unreadable else code
+    files = metrics_file(metrics, whole, "drift", code, began)
+    if out is not None:
+        files = (File("plan-file", out, plan_json(found)), *files)
+    return Outcome(found, code, files, has_changes=drifted)
 
 
 def _without_what_waits(made: Plan) -> Plan:

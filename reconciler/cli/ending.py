@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import signal
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from reconciler.cli.options import Writing
     from reconciler.cli.output import Page
     from reconciler.engine.steps import Ended
     from reconciler.model import Plan, Unfinished
@@ -59,20 +61,23 @@ class Ending:
 
 
 def reported(
-    command: str, path: Path | None, page: Page, work: Callable[[Ending], Outcome]
+    command: str, writing: Writing, page: Page, work: Callable[[Ending], Outcome]
 ) -> Outcome:
-    """What became of the work, after that is printed; and written to `path` whatever happens.
+    """What became of the work, after that is printed; and written to files whatever happens.
 
-    Whether `path` can be written, and stdout is read, is tried first: a run that cannot report must
-    not begin. Should `path` fail at the end nevertheless, that is said, and hides neither the run's
-    error nor its code.
+    The events of the page hear when it begins and how it ends. Whether the report can be written,
+    and stdout is read, is tried first: a run that cannot report must not begin. Should it fail at
+    the end nevertheless, that is said, and hides neither the run's error nor its code.
     """
     check_reader()
+    path = writing.report
     if path is not None and (path.is_file() or not path.exists()):
         write_file(path, _document(Ending(command, error="the run has not ended"), _now()))
-    ending, began = Ending(command), _now()
+    ending, began, began_s = Ending(command), _now(), time.time()
+    if page.events is not None:
+        page.events.tell("begin", command=command, version=__version__)
     try:
-        with _ended_by_others(path, ending, began):
+        with _ended_by_others(path, ending, began, page):
             outcome = page.deliver(work(ending))
         ending.exit_code, ending.error = outcome.exit_code, outcome.error
     except BaseException as exc:
@@ -82,13 +87,31 @@ def reported(
     finally:
         if path is not None:
             written = _write(path, ending, began)
+        if ending.report is not None:
+            plan, code = ending.report.plan, ending.exit_code
+            for file in metrics_file(writing.metrics, plan, command, code, began_s):
+                _try(file, ending)
+        _told(ending, page)
     if path is None or not written:
         return replace(outcome, exit_code=ending.exit_code)
     return replace(outcome, files=(*outcome.files, File("report-file", path)))
 
 
+def metrics_file(
+    path: Path | None, plan: Plan, command: str, exit_code: int, began_s: float
+) -> tuple[File, ...]:
+    """The file of `--metrics-file`; () where none is wanted."""
+    if path is None:
+        return ()
+    from reconciler.render.openmetrics import metrics_text
+
+    now = time.time()
+    text = metrics_text(plan, command, exit_code, now - began_s, now)
+    return (File("metrics-file", path, text),)
+
+
 @contextlib.contextmanager
-def _ended_by_others(path: Path | None, ending: Ending, began: str) -> Iterator[None]:
+def _ended_by_others(path: Path | None, ending: Ending, began: str, page: Page) -> Iterator[None]:
     """Let SIGTERM and SIGHUP write the report and end the process, where nothing is being changed:
     while steps are under way, the handler of `stopping.stoppable` takes this one's place, and asks
     it at the second signal of any kind.
@@ -103,6 +126,7 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str) -> Iterator[
             ending.cut_off()
         if path is not None:
             _write(path, ending, began)
+        _told(ending, page)
         with contextlib.suppress(OSError):
             say(ending.error)
         os._exit(ending.exit_code)
@@ -115,10 +139,26 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str) -> Iterator[
             signal.signal(number, handler)
 
 
+def _told(ending: Ending, page: Page) -> None:
+    """Let the events end as the run did."""
+    from reconciler.render.documents import report_json
+
+    if page.events is not None:
+        report = json.loads(report_json(ending.report)) if ending.report else None
+        members = {"exit_code": ending.exit_code, "error": ending.error, "report": report}
+        page.events.tell("end", **members)
+        page.events.close()
+
+
 def _write(path: Path, ending: Ending, began: str) -> bool:
     """Whether the report is written."""
+    return _try(File("report-file", path, _document(ending, began)), ending)
+
+
+def _try(file: File, ending: Ending) -> bool:
+    """Whether a file is written; where it is not, that is said, and hides no other error."""
     try:
-        write_file(path, _document(ending, began))
+        write_file(file.path, file.content or "")
     except ReconcilerError as exc:
         say(f"error: {exc.message}")
         ending.exit_code = ending.exit_code or exc.exit_code

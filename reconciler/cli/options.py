@@ -107,6 +107,13 @@ LockTimeoutOption = Annotated[
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Write what became of the run to this JSON file.")
 ]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option("--events", metavar="FILE|-", help="Write what happens, as JSON lines."),
+]
+MetricsOption = Annotated[
+    Path | None, typer.Option("--metrics-file", help="Write how it is as OpenMetrics.")
+]
 ShardOption = Annotated[
     str,
     typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for N runners."),
@@ -230,7 +237,20 @@ class Writing:
 
     yes: YesOption = False
     report: ReportOption = None
+    events: EventsOption = None
+    metrics: MetricsOption = None
     lock_timeout: LockTimeoutOption = LOCK_TIMEOUT_S
+
+    def page(self, printing: Printing) -> "Page":
+        """Where the command prints, and where its events go; on stdout they are alone."""
+        from dataclasses import replace
+
+        from reconciler.cli.events import STDOUT, events_to
+
+        page = printing.page()
+        if self.events is None:
+            return page
+        return replace(page, events=events_to(self.events), silent=self.events == STDOUT)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
+from reconciler.cli.events import Watched
 from reconciler.console import Out, bare, say, show_kept, speaks_unicode, write_file
 from reconciler.errors import ConfigurationError, redact
 from reconciler.outcome import Kept, Valid, rendered
 
 if TYPE_CHECKING:
+    from reconciler.cli.events import Events
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
     from reconciler.outcome import Document, Outcome
     from reconciler.render import Look
@@ -44,16 +46,21 @@ def log_to_stderr(verbose: int) -> None:
 
 @dataclass(frozen=True)
 class Page:
-    """How documents look: their format, colours, and how much they show."""
+    """How documents look: their format, colours, and how much they show.
+
+    `events` hear of what a run does; a `silent` page prints no document, as stdout is theirs.
+    """
 
     format: str = "text"
     no_color: bool = False
     verbose: int = 0
+    events: Events | None = None
+    silent: bool = False
 
     def deliver(self, outcome: Outcome) -> Outcome:
         """The outcome, after its document is printed and its files are written. A file that cannot
         be written is its error then."""
-        if outcome.document is not None:
+        if outcome.document is not None and not self.silent:
             self.show(outcome.document)
         for file in outcome.files:
             if file.content is None:
@@ -78,8 +85,13 @@ class Page:
         else:
             show_kept(rendered(document, self.format))
 
-    def progress(self, total: int) -> LiveProgress | HeartbeatProgress:
-        """A live display of so many bindings on a terminal, heartbeat lines otherwise."""
+    def progress(self, total: int) -> Watched | LiveProgress | HeartbeatProgress:
+        """The display of so many bindings, which tells the events too."""
+        display = self._display(total)
+        return display if self.events is None else Watched(display, self.events)
+
+    def _display(self, total: int) -> LiveProgress | HeartbeatProgress:
+        """Live on a terminal, heartbeat lines otherwise."""
         from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":

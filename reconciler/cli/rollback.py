@@ -49,7 +49,7 @@ def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
             _say_how_to_keep(order.wanted.bindings[0], done)
         return Outcome(report, code)
 
-    return reported("rollback", writing.report, page, work)
+    return reported("rollback", writing, page, work)
 
 
 def _say_how_to_keep(binding: Binding, done: engine.RollBack) -> None:

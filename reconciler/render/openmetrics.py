@@ -1,0 +1,70 @@
+"""`--metrics-file`: how an environment is, as OpenMetrics text, for a collector of text files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model import Action, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.model import Change, Plan
+
+STATES = ("in_sync", "pending", "refused", "unreadable")
+_BLOCKED = {Reason.UNREADABLE: "unreadable"}
+
+
+def metrics_text(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float) -> str:
+    """The endpoints of the plan that a command ended with, and how it ended, at a Unix time."""
+    return "\n".join([*_lines(plan, command, exit_code, took_s, at_s), "# EOF", ""])
+
+
+def _lines(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float) -> Iterator[str]:
+    environment = {"environment": plan.environment}
+    states = [_state(change) for change in plan.changes]
+    yield from _head("endpoints", "Endpoints that git declares, by state.")
+    for state in STATES:
+        yield _sample("endpoints", {**environment, "state": state}, states.count(state))
+    yield from _head("drifted", "Endpoints that were changed outside git.")
+    drifted = sum(change.drift is not None for change in plan.changes)
+    yield _sample("drifted", environment, drifted)
+    yield from _head(
+        "endpoint", "The version that is served, and the declared one.", "info"
+    )
+    for change, state in zip(plan.changes, states, strict=True):
+        labels = {
+            **environment,
+            **{"name": change.name, "kind": change.kind, "address": change.address},
+            **{"version": change.before, "declared": change.after, "state": state},
+        }
+        yield _sample("endpoint_info", labels, 1)
+    run = {**environment, "command": command}
+    yield from _head("run_exit_code", "How the last run of a command ended.")
+    yield _sample("run_exit_code", run, exit_code)
+    yield from _head("run_duration_seconds", "How long it took.", unit="seconds")
+    yield _sample("run_duration_seconds", run, round(took_s, 3))
+    yield from _head("run_timestamp_seconds", "When it ended.", unit="seconds")
+    yield _sample("run_timestamp_seconds", run, round(at_s, 3))
+
+
+def _state(change: Change) -> str:
+    if change.action is Action.BLOCK:
+        return _BLOCKED.get(change.code, "refused")  # type: ignore[call-overload, no-any-return]
+    return "in_sync" if change.action is Action.NOOP else "pending"
+
+
+def _head(name: str, text: str, kind: str = "gauge", unit: str = "") -> Iterator[str]:
+    yield f"# HELP reconciler_{name} {text}"
+    yield f"# TYPE reconciler_{name} {kind}"
+    if unit:
+        yield f"# UNIT reconciler_{name} {unit}"
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"reconciler_{name}{{{shown}}} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
