@@ -33,8 +33,8 @@ SCENARIOS = (
 # Of the whole matrix, one point in so many, by scenario or world; requests of threads differ from
 # run to run anyway.
 EVERY = {
-    "ray, folder": 12,
-    "mlflow, folder": 12,
+    "ray, folder": 20,
+    "mlflow, folder": 20,
     "two at once": 4,
     "create, new": 4,
     "create, classic": 4,
