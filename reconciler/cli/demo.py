@@ -234,7 +234,7 @@ class _Story:
         target = world.targets[binding.kind]
         before = target.score(binding)
         old = replace(binding.version, version=self._shown.old)
-        operation = target.switch(binding, Model(world.ledger.ref(old)))
+        operation = target.switch(binding, Model(world.ledger.ref(old), old))
         for _ in range(MOST_LOOKS):
             done = not operation or target.progress(operation) == DONE
             if done and target.score(binding) != before:

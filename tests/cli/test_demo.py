@@ -76,4 +76,4 @@ def test_a_platform_without_a_demo_names_those_that_have_one() -> None:
         timeout=60,
     )
     assert ran.returncode == errors.CONFIGURATION, ran.stderr
-    assert "studio has no demo; write --on ray" in ran.stderr
+    assert "studio has no demo; write --on ray or --on mlflow" in ran.stderr

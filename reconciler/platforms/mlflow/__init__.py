@@ -20,7 +20,7 @@ from reconciler.model import (
     Source,
 )
 from reconciler.platforms.answers import server_problems, server_terms
-from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
+from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -166,4 +166,5 @@ PLATFORM = Platform(
     secrets=_secrets,
     begin=Path(__file__).parent / "begin",
     example="_mlflow",
+    demo=Demo(f"{__name__}.demo", "wines", "wine-champion", "nothing is served yet", "1", "2"),
 )
