@@ -1,6 +1,7 @@
 """Scripted trouble, by route: what the wire does wrong, and what the service does wrong behind it.
 
-Wire faults happen to the next `times` requests of a route:
+Wire faults happen to the next `times` requests of a route (`azureml.*` is any that begins so) whose
+path contains `where`: not to the first `after` of them, and of the others to one in `every`:
 `status` (answers `status` with `headers` and `body`), `html`, `truncated` (half of the real
 answer), `reset` (dropped before anything was done), `lost-answer` (done, then dropped), `delay`
 (done, and answered after `delay_s`; a clock that stands still is advanced instead), `stale` (the
@@ -12,6 +13,7 @@ Tricks happen to the next thing that is made: an `operation` that fails with a t
 
 from __future__ import annotations
 
+import fnmatch
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,26 +45,38 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     delay_s: float = 0.0
+    where: str = ""
+    after: int = 0
+    every: int = 1
+    seen: int = field(default=0, init=False, repr=False)
     first: dict[str, Response] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a fault that does not exist, so that no request trips over it."""
         if self.kind not in KINDS:
             raise ValueError(f"fault {self.kind!r} is none of {', '.join(KINDS)}")
-        if type(self.times) is not int or type(self.status) is not int:
-            raise ValueError("times and status are numbers")
+        numbers = (self.times, self.status, self.after, self.every)
+        if any(type(number) is not int for number in numbers):
+            raise ValueError("times, status, after and every are numbers")
+        if self.after < 0 or self.every < 1:
+            raise ValueError("after is 0 or more, every is 1 or more")
         if self.times > MOST_TIMES:
             raise ValueError(f"times is at most {MOST_TIMES}")
         if not 100 <= self.status <= 599:
             raise ValueError(f"there is no status {self.status}")
         if not isinstance(self.delay_s, int | float) or self.delay_s < 0:
             raise ValueError("delay_s is a number of seconds")
-        if not isinstance(self.route, str) or not isinstance(self.body, str):
-            raise ValueError("route and body are text")
+        if not all(isinstance(text, str) for text in (self.route, self.body, self.where)):
+            raise ValueError("route, body and where are text")
         if not isinstance(self.headers, dict) or not all(
             isinstance(part, str) for pair in self.headers.items() for part in pair
         ):
             raise ValueError("headers are texts by name")
+
+    def due(self) -> bool:
+        """Whether this request, which it is about, is one that it happens to."""
+        self.seen += 1
+        return self.seen > self.after and (self.seen - self.after) % self.every == 0
 
 
 class Faults:
@@ -105,7 +119,7 @@ class Faults:
 
     def around(self, route: str, address: str, serve: Callable[[], Response]) -> Response:
         """The answer of `serve`, or what a fault makes of it; Dropped for no answer."""
-        fault = self._next(route)
+        fault = self._next(route, address)
         if fault is None:
             return serve()
         if fault.kind == "status":
@@ -126,10 +140,11 @@ class Faults:
             return response
         return Response(response.status, response.headers, response.body[: len(response.body) // 2])
 
-    def _next(self, route: str) -> Fault | None:
+    def _next(self, route: str, address: str) -> Fault | None:
         with self._guard:
             for fault in self._faults:
-                if fault.route == route and fault.times > 0:
+                meant = fault.where in address and fnmatch.fnmatchcase(route, fault.route)
+                if meant and fault.times > 0 and fault.due():
                     fault.times -= 1
                     return fault
         return None

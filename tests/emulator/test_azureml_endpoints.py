@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from reconciler.emulator import Fault
+from reconciler.emulator.azureml import containers
 from tests.emulator.azureml import ENDPOINT, WS, Wire, deployment
 
 BLUE, GREEN = (f"onlineEndpoints/churn/deployments/{name}" for name in ("blue", "green"))
@@ -426,3 +427,35 @@ def test_a_budget_is_used_up_and_comes_back(wire_of: WireOf) -> None:
     assert wire.send("PUT", "onlineEndpoints/fresh", ENDPOINT).status_code == 201
     wire.clock.advance(1)
     assert wire.send("GET", "onlineEndpoints").headers[left] == "1"
+
+
+def test_a_fault_may_be_of_one_endpoint_and_of_some_requests(wire: Wire) -> None:
+    for name in ("one", "two"):
+        wire.put(f"onlineEndpoints/{name}", ENDPOINT)
+    fault = {"kind": "status", "status": 503, "where": "/one", "after": 1, "every": 2, "times": 2}
+    script = wire.send("POST", "/_emulator/faults", {"route": "azureml.onlineendpoints.*", **fault})
+    assert script.status_code == 204
+    seen = [wire.send("GET", "onlineEndpoints/one").status_code for _ in range(7)]
+    assert seen == [200, 200, 503, 200, 503, 200, 200]
+    assert wire.send("GET", "onlineEndpoints/two").status_code == 200
+
+
+def test_lists_let_traffic_be_seen_too(wire_of: WireOf) -> None:
+    wire = wire_of(pace="looks", traffic_looks=1)
+    wire.put(GREEN, deployment("churn:2"))
+    wire.put("onlineEndpoints/churn", churn(traffic={"green": 100}))
+    seen = [wire.get("onlineEndpoints")["value"][0]["properties"]["traffic"] for _ in range(2)]
+    assert seen == [{"blue": 100}, {"green": 100}]
+
+
+def test_a_container_that_is_never_ready_fails_the_operation(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_START_S", 0.3)
+    script = b"import threading\n\ndef init():\n    threading.Event().wait()\n"
+    wire.cloud._core.blobs.put("mlazure", "workspace", "slow/score.py", script)
+    uri = "azureml://datastores/workspaceblobstore/paths/slow"
+    wire.send("PUT", "codes/slow/versions/1", {"properties": {"codeUri": uri}})
+    code = {"codeId": "azureml:slow:1", "scoringScript": "score.py"}
+    ended = wire.put(GREEN, deployment(codeConfiguration=code))
+    assert (ended["status"], ended["error"]["code"]) == ("Failed", "ResourceNotReady")

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ class Container:
         self._guard = threading.Lock()
         self._started = threading.Event()
         self._ready = False
+        self._until = time.monotonic() + _START_S
         self._process: subprocess.Popen[str] | None = None
         self.failure = image.failure
         if self.failure is None:
@@ -128,15 +130,15 @@ class Container:
     def check(self) -> None:
         """Failure when it did not start, Unready while it has not started yet."""
         if not self._started.is_set():
+            if time.monotonic() > self._until:
+                raise Failure("ResourceNotReady", f"It was not ready after {_START_S} s.")
             raise Unready(self.wait)
         if self.failure is not None:
             raise self.failure
 
     def wait(self) -> None:
         """Return when it has started, or has failed to."""
-        if not self._started.wait(_START_S):
-            self.failure = Failure("ResourceNotReady", f"It was not ready after {_START_S} s.")
-            self._started.set()
+        self._started.wait(max(0.0, self._until - time.monotonic()))
 
     def stop(self) -> None:
         """End the process and forget its files; its log is kept."""

@@ -36,6 +36,8 @@ def handle(call: Call) -> Response:
     if method == "GET" and not call.names:
         wanted = _wanted(call)
         operations.look(core, operations.running_in(core, call.id))
+        for endpoint in wanted:
+            _look(core, endpoint)
         return page(call, lambda endpoint: shown(call, endpoint), wanted)
     if call.action:
         return _act(call)
