@@ -302,9 +302,12 @@ class Resolver:
         return address
 
     def _refuse_second(self, each: Declared, site: _Site, address: Address) -> None:
-        """Complain if the address is bound already, by any environment of the tree."""
+        """Complain if the address is bound already, by any environment of the tree; the platform of
+        the kind says where it is, whatever else an environment connects."""
         assert site.environment is not None
-        where = site.environment.where, address.within, address.id
+        owner = next(name for name, p in self._platforms.items() if each.kind in p.kinds)
+        at = self._platforms[owner].where(site.environment.connections[owner])
+        where = at, address.within, address.id
         other, place = self._addresses.setdefault(where, (site, each.shown))
         if place == each.shown:
             return

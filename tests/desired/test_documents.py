@@ -29,7 +29,7 @@ SHAPES = [
         "an unknown key that resembles none brings those that are free",
         "binding",
         BINDING + "  zzz: 1\n",
-        '12:3: unknown key "zzz"; known: adopt, asset, create, definition, paused, protect, settings, state',
+        '12:3: unknown key "zzz"; known: adopt, asset, breaking, create, definition, paused, protect, settings, state',
     ),
     whole(
         "an unknown key at the top is found",
@@ -129,7 +129,7 @@ SHAPES = [
         "an asset of a Classic endpoint is refused",
         "binding",
         BINDING.replace("WebService", "ClassicEndpoint") + "  endpoint: e\n  asset: x\n",
-        '13:3: unknown key "asset"; known: adopt, create, paused, protect, resource, settings, state',
+        '13:3: unknown key "asset"; known: adopt, breaking, create, paused, protect, resource, settings, state',
     ),
 ]
 

@@ -108,7 +108,7 @@ SECRETS = [
         "a SAS in an unknown place",
         "binding",
         f"{BINDING}  note: https://x/y?sv=1&sig={SECRET}\n",
-        '12:3: unknown key "note"; known: adopt, asset, create, definition, paused, protect, settings, state',
+        '12:3: unknown key "note"; known: adopt, asset, breaking, create, definition, paused, protect, settings, state',
         f"12:9: spec.note looks like a secret; {ENV}",
     ),
     *(

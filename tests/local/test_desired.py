@@ -114,3 +114,14 @@ def test_a_path_is_relative_to_its_own_environment(
             load(tmp_path)
     else:
         assert list(load(tmp_path)) == ["a", "b"]
+
+
+def test_an_environment_that_connects_more_platforms_shares_no_address_either(
+    tmp_path: Path,
+) -> None:
+    for name, more in (("a", ""), ("b", "local: {}, ray: {url: http://127.0.0.1:8265}")):
+        write(tmp_path / name, name, "local: {}", more or "local: {}")
+        file = tmp_path / name / "all.yaml"
+        file.write_text(file.read_text().replace("serving/churn", f"{tmp_path}/churn"))
+    with pytest.raises(ConfigurationError, match="is bound already by the environment"):
+        load(tmp_path)
