@@ -104,6 +104,18 @@ def test_several_files_become_one_archive(registered: Endpoints) -> None:
         assert found.namelist() == ["MLmodel", "model.txt"]
 
 
+@pytest.mark.parametrize("path", ["", "model.txt"])
+def test_a_version_of_one_file_is_that_file(registered: Endpoints, path: str) -> None:
+    add(registered, "7", f"{LONG}/model.txt")
+    named = f"{{azureml: fraud, path: {path}}}" if path else "{azureml: fraud}"
+    registered.edit("fraud.yaml", "{azureml: fraud}", named)
+    world, into = registered.world(), registered.folder / "taken"
+    recipe = registered.binding("fraud").recipe
+    assert world.registries["registry/azureml"].look(recipe).refusal == ""
+    world.registries["registry/azureml"].fetch(recipe, into)
+    assert into.read_bytes() == b"model 7"
+
+
 def test_the_metrics_of_the_run_decide(registered: Endpoints, metrics: dict[str, Any]) -> None:
     metrics["auc"] = 0.5
     registered.apply()

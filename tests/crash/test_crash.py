@@ -25,6 +25,7 @@ KILLED_INSIDE = (
     "shelves, s3",
     "ray, folder",
     "mlflow, folder",
+    "azureml, folder",
 )
 SCENARIOS = (
     *(("studio", name) for name in studio.SCENARIOS),
@@ -35,6 +36,7 @@ SCENARIOS = (
 EVERY = {
     "ray, folder": 20,
     "mlflow, folder": 20,
+    "azureml, folder": 20,
     "two at once": 4,
     "create, new": 4,
     "create, classic": 4,
@@ -49,6 +51,7 @@ SAMPLED = (
     ("shelves, s3", "waves"),
     ("ray, folder", "swap"),
     ("mlflow, folder", "swap"),
+    ("azureml, folder", "swap"),
 )
 EACH = pytest.mark.parametrize(("world", "scenario"), SCENARIOS)
 

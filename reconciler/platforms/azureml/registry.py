@@ -85,12 +85,11 @@ class AzureMlRegistry(Registry):
         store, below = self._place(objects(found, "properties"))
         files = _files(store, below)
         wanted = dict(recipe.how).get("path", "")
-        only = wanted or (next(iter(files)) if list(files) == [""] else None)
-        if not files or (only is not None and only not in files):
+        if not files or (wanted and wanted not in files):
             raise NotFoundError(f"the files of version {number} of {name} are gone")
-        if only is not None:
+        if wanted or below in files.values():
             with path.open("wb") as into:
-                store.fetch(files[only], into)
+                store.fetch(files.get(wanted, below), into)
             return
         archive(path, files, lambda each, into: store.fetch(files[each], into))
 
@@ -200,10 +199,10 @@ def _places(workspace: Workspace) -> tuple[str, str]:
 
 
 def _files(store: Store, below: str) -> dict[str, str]:
-    """The names in the store of the files below a folder, by what they are called there; one file
-    that is the whole is called ""."""
+    """The names in the store of the files below a folder, by what they are called there; or of the
+    one file that is all."""
     if store.head(below) is not None:
-        return {"": below}
+        return {below.rpartition("/")[2]: below}
     return {each.name.removeprefix(f"{below}/"): each.name for each in store.list(f"{below}/")}
 
 
