@@ -177,4 +177,5 @@ def _say_next(folder: Path, wanted: Desired) -> None:
     else:
         say(f"commit the files: git -C {folder} add --all && git -C {folder} commit")
     name = wanted.environment.name
+    say(f"declare endpoints that run already: reconciler import -e {name}{state}")
     say(f"look whether everything is in place: reconciler doctor -e {name}{state}")

@@ -112,6 +112,21 @@ def test_a_name_that_yaml_would_guess_at_stays_what_it_is(registry: Registry, na
     assert is_converged()
 
 
+def test_names_that_look_alike_get_numbers(registry: Registry) -> None:
+    for name in ("Fraud model", "fraud-model", "fraud_model"):
+        registry.add(name, {}, champion="1")
+    imported()
+    (wanted,) = load(Path("services")).values()
+    names = {b.name: str(b.address).partition("@")[0] for b in wanted.bindings}
+    assert names == {
+        "fraud-model-champion": "aliases/Fraud model",
+        "fraud-model-champion-2": "aliases/fraud-model",
+        "fraud-model-champion-3": "aliases/fraud_model",
+    }
+    assert len({b.version.model for b in wanted.bindings}) == 3
+    assert is_converged()
+
+
 def test_one_or_some_are_chosen_by_name_or_address(registry: Registry) -> None:
     for name in ("fraud-de", "fraud-fr", "churn"):
         registry.add(name, {}, champion="1")

@@ -1701,6 +1701,57 @@ _MLFLOW_PUBLISHING = _mutations(
 )
 
 
+# --- what a person begins with -----------------------------------------------------------------
+
+_BEGIN = [
+    *_mutations(
+        "reconciler/cli/made.py",
+        (
+            "init and import write over files that are there",
+            'path.open("xb")',
+            'path.open("wb")',
+            "tests/cli/test_init.py::test_what_exists_is_left_and_said",
+        ),
+    ),
+    *_mutations(
+        "reconciler/cli/begin.py",
+        (
+            "init leaves files beside which nothing is valid",
+            "        made.undo()\n",
+            "",
+            "tests/cli/test_init.py::test_nothing_is_left_where_the_whole_would_not_be_valid",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/mlflow/alias.py",
+        (
+            "import takes what another environment owns",
+            "if at.id in declared or _owner(registered, at):",
+            "if at.id in declared:",
+            "tests/mlflow/test_import.py::test_what_another_environment_owns_is_not_imported",
+        ),
+    ),
+    *_mutations(
+        "reconciler/cli/importing.py",
+        (
+            "import leaves an endpoint of which nobody knows the versions to the next apply",
+            '{**spec, "paused": True}',
+            "spec",
+            "tests/ray/test_import.py::test_applications_are_imported_as_one_fleet_without_a_secret",
+        ),
+    ),
+    *_mutations(
+        "reconciler/engine/checkup.py",
+        (
+            "doctor asks no probe",
+            "        and asks(world.targets[one.binding.kind], one.binding)\n",
+            "        and False\n",
+            "tests/cli/test_doctor.py::test_a_probe_that_no_proof_could_pass_is_found_before_any_training",
+        ),
+    ),
+]
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     *_COMPOSE,
     *_STOPPING,
@@ -1754,5 +1805,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_SNAPSHOT,
     ),
     *_OUTPUTS,
+    *_BEGIN,
     *(*_RAY_LIVE, *_RAY_WRITES, *_RAY_BUILDER, *_MLFLOW_PUBLISHING),
 )
