@@ -119,9 +119,7 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, printing: P
 
 
 @command(app, EVERYDAY, "reconciler status -e production")
-def status(
-    where: Where, part: Part, printing: Printing, metrics: MetricsOption = None
-) -> Outcome:
+def status(where: Where, part: Part, printing: Printing, metrics: MetricsOption = None) -> Outcome:
     """Show which version each endpoint serves, and how it is doing.
 
     Sends only GET and HEAD.

@@ -29,9 +29,7 @@ def _lines(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float)
     yield from _head("drifted", "Endpoints that were changed outside git.")
     drifted = sum(change.drift is not None for change in plan.changes)
     yield _sample("drifted", environment, drifted)
-    yield from _head(
-        "endpoint", "The version that is served, and the declared one.", "info"
-    )
+    yield from _head("endpoint", "The version that is served, and the declared one.", "info")
     for change, state in zip(plan.changes, states, strict=True):
         labels = {
             **environment,

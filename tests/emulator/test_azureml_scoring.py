@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -71,6 +72,11 @@ def test_a_mirror_gets_copies_and_answers_nobody(wire: Wire) -> None:
     }
     assert kept["blue"] == {"served": 10, "mirrored": 0, "failed": 0}
     assert kept["green"] == {"served": 0, "mirrored": 2, "failed": 2}
+    logged = wire.send("POST", f"{GREEN}/getLogs", {}).json()["content"]
+    assert (
+        len(re.findall(r" I \[\d+\] azmlinfsrv - POST /score 500 [\d.]+ms 92\n", logged + "\n"))
+        == 2
+    )
 
 
 @pytest.mark.parametrize(("late", "by"), [("shown", "green"), ("both", "blue")])

@@ -1,8 +1,9 @@
 """The process of a container: runs `init()` and `run()` of a scoring script, or an MLflow model.
 
 It is started by its path and imports nothing of this package. Requests come as JSON lines on
-stdin, answers go as JSON lines to what was stdout; what the script prints goes to the log. When
-stdin ends, whoever started it is gone, and so is it, whatever the script is doing.
+stdin, answers go as JSON lines to what was stdout; what the script prints goes to the log, and so
+do requests and exceptions, in the words of the real inference server. When stdin ends, whoever
+started it is gone, and so is it, whatever the script is doing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def main() -> None:
         run = _script(Path(path)) if kind == "script" else _mlflow(path)
     except BaseException:
         traceback.print_exc()
-        print("User container has crashed or terminated.", file=sys.stderr, flush=True)
+        _log("E", "User container has crashed or terminated.")
         os._exit(1)
     answers.write(json.dumps({"ready": True}) + "\n")
     while True:
@@ -60,9 +61,9 @@ def _script(path: Path) -> Run:
     module = importlib.util.module_from_spec(spec)
     sys.modules["entry_module"] = module
     spec.loader.exec_module(module)
-    print("Invoking user's init function", file=sys.stderr, flush=True)
+    _log("I", "Invoking user's init function")
     module.init()
-    print("Users's init has completed successfully", file=sys.stderr, flush=True)
+    _log("I", "Users's init has completed successfully")
     run: Run = module.run
     return run
 
@@ -90,12 +91,20 @@ def _answered(run: Run, body: str) -> dict[str, Any]:
     try:
         made = run(body)
         content = json.dumps({} if made is None else made)
+        answer = {"status": 200, "failed": False, "body": content}
     except Exception:
-        traceback.print_exc()
-        sys.stderr.flush()
-        return {"status": 500, "failed": True, "body": json.dumps({"message": _FAILED})}
-    spent = (time.perf_counter() - started) * 1000
-    return {"status": 200, "failed": False, "body": content, "ms": f"{spent:.3f}"}
+        _log("E", f"Encountered Exception: {traceback.format_exc()}")
+        answer = {"status": 500, "failed": True, "body": json.dumps({"message": _FAILED})}
+    spent = f"{(time.perf_counter() - started) * 1000:.3f}"
+    _log("I", f"POST /score {answer['status']} {spent}ms {len(str(answer['body']))}")
+    return answer if answer["failed"] else {**answer, "ms": spent}
+
+
+def _log(level: str, text: str) -> None:
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
+    line = f"{stamp},{int(now % 1 * 1000):03} {level} [{os.getpid()}] azmlinfsrv - {text}"
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
