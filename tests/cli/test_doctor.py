@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from reconciler import errors
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Command = Callable[..., Ran]
 
 HOME = Path("services/home")
+SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "checkup.schema.json"
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def edit(name: str, old: str, new: str) -> None:
 def wrong(ran: Ran, level: str = "error") -> dict[str, dict[str, Any]]:
     """The findings of a level, by what they are about."""
     found = json.loads(ran.out)
-    assert found["schema"] == "reconciler/checkup/v1"
+    jsonschema.validate(found, json.loads(SCHEMA.read_text("utf-8")))
     return {check["what"]: check for check in found["checks"] if check["level"] == level}
 
 
@@ -112,6 +114,20 @@ def test_what_would_fail_a_run_is_found(
     assert found["source"]["path"] == (str(place) if place else "")
     assert home("doctor").code == errors.ERROR
     assert f"| ✗ {what} |" in home("doctor", "-o", "markdown").out
+
+
+def test_a_job_shows_findings_on_their_lines_and_counts_them(
+    home: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    break_input()
+    ran = home("doctor")
+    assert "::error file=services/home/wine.yaml,line=20" in ran.err
+    assert '"error": 1' in (tmp_path / "GITHUB_OUTPUT").read_text()
+    assert "## Doctor: home" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
 
 
 def test_a_schema_of_another_version_is_a_warning_with_its_fix(home: Command) -> None:

@@ -91,6 +91,19 @@ def test_a_second_run_writes_nothing(command: Command) -> None:
     assert contents() == before
 
 
+def test_a_second_environment_binds_the_model_of_the_first(command: Command) -> None:
+    assert command("init", "--platform", "local", "-e", "staging").code == errors.SUCCESS
+    ran = command("init", "--platform", "local", "-e", "production")
+    assert ran.code == errors.SUCCESS, ran.err
+    assert "the model churn is there already" in ran.err
+    assert not Path("services/production/models").exists()
+    found = load(Path("services"))
+    assert {name: len(each.bindings) for name, each in found.items()} == {
+        "production": 1,
+        "staging": 1,
+    }
+
+
 def test_what_exists_is_left_and_said(command: Command) -> None:
     workflows = Path(".github/workflows")
     workflows.mkdir(parents=True)
@@ -104,14 +117,14 @@ def test_what_exists_is_left_and_said(command: Command) -> None:
 
 
 def test_nothing_is_left_where_the_whole_would_not_be_valid(command: Command) -> None:
-    theirs = Path("services/theirs/model.yaml")
-    theirs.parent.mkdir(parents=True)
-    theirs.write_bytes((Path(str(platforms()["local"].begin)) / "models/churn.yaml").read_bytes())
+    command("init", "--platform", "local")
+    Path("services/home").rename("services/theirs")
     before = contents()
     ran = command("init", "--platform", "local", *GITHUB)
     assert ran.code == errors.CONFIGURATION
-    assert "churn" in ran.err
+    assert "took the 3 written files away again" in ran.err
     assert contents() == before
+    assert not Path("services/home").exists()
 
 
 def git(*arguments: str) -> str:
