@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from reconciler.emulator import definitions
 from reconciler.emulator.azureml.containers import Containers
 from reconciler.emulator.blob import BlobService
-from reconciler.emulator.blob_auth import SIGNED_VERSION, sas_string, signature
+from reconciler.emulator.blob_auth import mint
 from reconciler.emulator.definitions import ModelError
 from reconciler.emulator.faults import Faults
 from reconciler.emulator.learning import LearningError, load
@@ -84,17 +83,8 @@ class Core:
         """A read-only SAS as each look at a job hands out: for a blob, or "" for the container."""
         if name:
             return self.blobs.sign(account, container, name, lasting_s=SAS_S - 300)
-        now = self.now()
-        sas = {
-            "sv": SIGNED_VERSION,
-            "sr": "c",
-            "st": _stamp(now - 300),
-            "se": _stamp(now - 300 + SAS_S),
-            "sp": "rl",
-        }
-        key = self.blobs.accounts[account].key
-        sas["sig"] = signature(key, sas_string(sas, account, container, ""))
-        return "?" + urlencode(sas)
+        key, begins = self.blobs.accounts[account].key, self.now() - 300
+        return mint(key, (account, container, ""), "rl", begins, begins + SAS_S)
 
     def check_model(self, content: bytes) -> None:
         """ModelError when the bytes are not a model that can be loaded."""
@@ -165,7 +155,3 @@ class Core:
         owner = place.split("/")[2]
         workspace = self.world.workspaces.get(owner)
         return workspace.storage if workspace else sorted(self.blobs.accounts)[0]
-
-
-def _stamp(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,3 +185,25 @@ def test_only_so_many_containers_run_at_once(wire: Wire, monkeypatch: pytest.Mon
     answers = [wire.score(deployment=name).status_code for name in ("blue", "one", "two", "three")]
     assert answers == [200] * 4
     assert wire.cloud._core.containers.running <= 2
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("storage: mlazure", "storage: nobody", "there is no storage 'nobody'"),
+        ("model: azureml:churn:1", "model: azureml:churn:9", "deployments/blue: There is no"),
+        ("authMode: Key, traffic: {blue: 100}", "authMode: Key, traffic: {blue: 90}", "adds up to"),
+        ("at: computes/cpu", "at: toasters/one", "toasters/one: The emulator does not know"),
+        ("region: westeurope", "region: West Europe", "region: not as"),
+        ("quota: {Standard_DS3_v2: 6}", "quota: {Standard_DS3_v2: six}", "Standard_DS3_v2: write"),
+    ],
+)
+def test_a_seed_that_is_wrong_says_where(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    shutil.copytree(SEED.parent, tmp_path / "seed")
+    seed = tmp_path / "seed" / SEED.name
+    text = seed.read_text()
+    assert right in text
+    seed.write_text(text.replace(right, wrong, 1))
+    with pytest.raises(ValueError, match="is not a seed") as refused:
+        emulator.Cloud().seed(seed)
+    assert said in str(refused.value)

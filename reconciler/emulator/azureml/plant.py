@@ -25,6 +25,8 @@ _PLANTED: dict[tuple[str, ...], Callable[[Call, Json], None]] = {
 
 def plant(core: Core, entry: Json) -> None:
     """Make what an entry of the seed describes; ValueError names what is wrong with it."""
+    if (account := entry["storage"]) not in core.blobs.accounts:
+        raise ValueError(f"this is not a seed: azureml: there is no storage {account!r}")
     scope = _scope(core, entry)
     for resource in entry.get("resources", []):
         body = {"location": entry["region"], **resource["body"]}
