@@ -37,10 +37,10 @@ from reconciler.model import (
     drifted,
     settings_diffs,
 )
-from reconciler.waves import in_waves
+from reconciler.waves import hold, in_waves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.model import Binding, Declared, Environment, Owned
 
@@ -58,17 +58,20 @@ def make_plan(
     declared: Declared | None = None,
     not_declared: NotDeclared | None = None,
     prune: Prune | None = None,
+    not_yet: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan of one environment, its changes sorted by address.
 
     `declared` says of how many bindings they are a selection; None: these are all. `not_declared`
-    is what this environment made and git no longer declares; None: not looked for.
+    is what this environment made and git no longer declares; None: not looked for. `not_yet` says
+    by name why a binding must not get its version before that was proved elsewhere.
     """
     seen = tuple(observed)
     twins = _by_place(seen)
     undeclared = not_declared or NotDeclared()
     decided = ((one, decide(one, twins.get(one.live.place, ()))) for one in seen)
-    changes = in_waves((one, _on_terms(environment, one, change)) for one, change in decided)
+    in_time = ((one, hold(one, change, not_yet or {})) for one, change in decided)
+    changes = in_waves((one, _on_terms(environment, one, change)) for one, change in in_time)
     notes = tuple(f"could not look for undeclared endpoints: {why}" for why in undeclared.unread)
     blind = undeclared.unread or tuple(c.why for c in changes if c.code == Reason.UNREADABLE)
     changes += [_of_undeclared(owned, prune, blind) for owned in undeclared.found]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import Action, EventKind, Reason, Rollout, Wave
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.model import Change, Observed
 
@@ -39,6 +39,18 @@ def in_waves(decided: Iterable[tuple[Observed, Change]]) -> list[Change]:
     for fleet in fleets.values():
         changes += _of_fleet(fleet)
     return changes
+
+
+def hold(observed: Observed, change: Change, not_yet: Mapping[str, str]) -> Change:
+    """The change, refused if it gives out a version that was proved neither here nor long enough
+    where it must have been: `not_yet` says by name why, and when it may."""
+    why = not_yet.get(change.name)
+    if change.action not in _GIVES_OUT or not why or observed.binding.forced:
+        return change
+    goes_on = change.code in (Reason.ROLL_BACK, Reason.UNPROVED, Reason.CONFIGURED_OTHERWISE)
+    if goes_on or _was_proved(observed):
+        return change
+    return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)
 
 
 def _serves_proved(observed: Observed) -> bool:

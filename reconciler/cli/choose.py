@@ -69,6 +69,8 @@ def pruning(wanted: Desired, asked: bool, force: str | None) -> Prune | None:
 def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
     """The environment that was asked for, or the only one; `auth` overrides its own."""
     chosen = _chosen(found, name)
+    if chosen.environment.requires is not None:
+        chosen = replace(chosen, there=found.get(chosen.environment.requires.proved))
     if auth is None:
         return chosen
     return replace(chosen, environment=signed_in_by(chosen.environment, auth))

@@ -177,6 +177,23 @@ def connect(
     )
 
 
+def ledger_of(
+    environment: Environment, http: Http, clock: Clock, environ: Mapping[str, str] | None = None
+) -> Ledger:
+    """What is kept in the store of an environment, to be read and nothing else."""
+    from reconciler.ledger import Ledger
+
+    environ, stop = os.environ if environ is None else environ, Stop(reading=True)
+    key = environment.store.key
+    values = resolve_all([key] if key else [], environ)
+    folder, emulator = Path(environment.source.path).parent, emulator_of(environment, environ)
+    how = Opening(
+        *(http.halted_by(stop.writing), clock.now, folder, emulator, bound_origins(environ)),
+        *(tokens(http, environ), stop.writing),
+    )
+    return Ledger(open_store(environment.store, values[key.variable] if key else "", how))
+
+
 def _turn(ledger: Ledger, clock: Clock, actor: Actor, stopping: Callable[[], bool]) -> Turn:
     from reconciler.ledger.lock import Holder
     from reconciler.ledger.turns import Turns

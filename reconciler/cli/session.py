@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from reconciler.cli.compose import (
     connect,
     emulator_of,
     emulator_url,
+    ledger_of,
     notices,
 )
 from reconciler.cli.selection import in_shard
@@ -26,6 +27,7 @@ from reconciler.cli.stopping import Stop
 from reconciler.console import say
 from reconciler.errors import (
     ConfigurationError,
+    ReconcilerError,
     StalePlanError,
     UnreachableError,
     WireError,
@@ -119,6 +121,7 @@ class Seen:
 
     observed: tuple[Observed, ...]
     lost: NotDeclared
+    not_yet: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,25 @@ class Session:
         with self.stop.only_reading():
             observed, lost = survey(self.world, wanted.bindings, self.width, declared)
         mine = tuple(one for one in lost.found if in_shard(one.address, wanted.shard))
-        return Seen(tuple(observed), replace(lost, found=mine))
+        seen = tuple(observed)
+        return Seen(seen, replace(lost, found=mine), self._not_yet(seen))
+
+    def _not_yet(self, seen: tuple[Observed, ...]) -> dict[str, str]:
+        """By name, why a binding must not get its version before it was proved elsewhere."""
+        from reconciler.engine.required import not_yet
+
+        requires, there = self.wanted.environment.requires, self.wanted.there
+        new = [one.binding for one in seen if one.live.served != one.artifact.ref]
+        if requires is None or not new:
+            return {}
+        if there is None:
+            return {b.name: f"{requires.proved} could not be loaded" for b in new}
+        try:
+            ledger = ledger_of(there.environment, self.http, self.world.clock)
+        except ReconcilerError as exc:
+            why = f"the store of {requires.proved} cannot be opened: {exc.message}"
+            return {binding.name: why for binding in new}
+        return not_yet(ledger, there, requires, new, self.world.clock.now(), self.width)
 
     def check_world(self) -> None:
         """Return unless another emulated world answers now than when this was opened."""
@@ -167,7 +188,9 @@ class Session:
         from reconciler.plan import make_plan
 
         wanted = self.wanted
-        made = make_plan(wanted.environment, seen.observed, wanted.declared, seen.lost, self.prune)
+        made = make_plan(
+            wanted.environment, seen.observed, wanted.declared, seen.lost, self.prune, seen.not_yet
+        )
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
         begins = any(change.code not in AFTER_THE_SWAP for change in made.to_do)
         frozen = self.world.frozen() if begins else ""

@@ -109,6 +109,11 @@ def notes(
             f"{source.name} keeps its models in {theirs} and {target.name} in {ours}; what is not "
             f"there yet, {target.name} trains itself"
         )
+    if target.requires is not None:
+        yield (
+            f"{target.name} binds a version once it was proved long enough in "
+            f"{target.requires.proved}; its plan says when"
+        )
     for each in made:
         if others := [o for o in each.origins if by_name[o.name].key != o.key]:
             why = "; ".join(_differences(others[0], by_name[others[0].name]))

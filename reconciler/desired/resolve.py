@@ -16,8 +16,8 @@ from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
 from reconciler.desired.probes import probe as probe_of
-from reconciler.desired.rollout import freeze as freeze_of
 from reconciler.desired.rollout import rollout as rollout_of
+from reconciler.desired.rollout import unknown_proofs, with_times
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
@@ -123,6 +123,11 @@ class Resolver:
         self._refuse_models_alone(ordered)
         self._refuse_too_many()
         found = [site for site in self._sites.values() if site.environment]
+        names = [site.declared.name for site in self._sites.values()]
+        for site in found if self._complete else ():
+            if more := unknown_proofs(site.environment, site.declared.document, names):
+                self.problems += more
+                self.doubtful.add(site.declared.name)
         desired = (_desired(site.environment, site.bindings) for site in found if site.environment)
         return {each.environment.name: each for each in sorted(desired, key=_name)}
 
@@ -152,9 +157,8 @@ class Resolver:
                 made, problems = build.environment(
                     each.document, self._platforms, self._root, each.folder
                 )
-                windows, more = freeze_of(each.document)
-                problems = [*problems, *more]
-                made = replace(made, freeze=windows) if made else None
+                if made is not None:
+                    made, problems = with_times(made, each.document)
             self.problems.extend(problems)
             if problems:
                 self.doubtful.add(each.name)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reconciler.desired.nodes import problem
 from reconciler.freeze import parse_cron
-from reconciler.model import Freeze, Rollout
+from reconciler.model import Freeze, Requires, Rollout
+from reconciler.near import near
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
+    from reconciler.model import Environment
 
 MOST_DAYS = 31  # of one freeze
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -53,6 +58,29 @@ def freeze(document: Document) -> tuple[tuple[Freeze, ...], list[Problem]]:
             problems.append(problem(document.at(*place, "for"), f"spec.freeze.for: {why}"))
         windows.append(Freeze(block["cron"], length, block.get("timezone", "UTC")))
     return tuple(windows), problems
+
+
+def with_times(
+    environment: Environment, document: Document
+) -> tuple[Environment | None, list[Problem]]:
+    """The environment with when it may be changed, and get which versions; None, and why."""
+    windows, problems = freeze(document)
+    block = document.data["spec"].get("requires")
+    requires = Requires(block["proved"], seconds(block.get("for", "0s"))) if block else None
+    timed = replace(environment, freeze=windows, requires=requires)
+    return (None if problems else timed), problems
+
+
+def unknown_proofs(
+    environment: Environment | None, document: Document, names: Iterable[str | None]
+) -> list[Problem]:
+    """What is wrong with a `requires` that names no other of these environments."""
+    requires = environment.requires if environment else None
+    others = [name for name in names if name and environment and name != environment.name]
+    if requires is None or requires.proved in others:
+        return []
+    why = f'"{requires.proved}" is no other environment{near(requires.proved, others)}'
+    return [problem(document.at("spec", "requires", "proved"), f"spec.requires.proved: {why}")]
 
 
 def seconds(text: str) -> float:

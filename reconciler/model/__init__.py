@@ -12,6 +12,7 @@ from reconciler.model.desired import (
     Expectation,
     Freeze,
     Probe,
+    Requires,
     Rollout,
     SecretName,
     StoreUrl,

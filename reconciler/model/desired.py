@@ -95,6 +95,14 @@ class Freeze:
     timezone: str = "UTC"
 
 
+@dataclass(frozen=True)
+class Requires:
+    """That a version is bound only after it was `proved` in another environment, for so long."""
+
+    proved: str
+    for_s: float = 0.0
+
+
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
 
 
@@ -121,6 +129,7 @@ class Environment:
     most_retrains: int = 40
     rollout: Rollout | None = None
     freeze: tuple[Freeze, ...] = ()
+    requires: Requires | None = None
     root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 
@@ -251,6 +260,7 @@ class Desired:
 
     `declared` counts those that a selection was made of; None where these are all. `left_out` are
     the bindings that git declares too and a selection hides; `shard` is the part (`2/4`).
+    `there` is the environment that this one `requires` a proof in, None: no or an unknown one.
     `commit` has it as it is here; "" where none has it, as where files are `uncommitted`.
     """
 
@@ -259,6 +269,7 @@ class Desired:
     declared: Declared | None = None
     left_out: tuple[Binding, ...] = ()
     shard: str = ""
+    there: Desired | None = None
     commit: str = ""
     uncommitted: tuple[str, ...] = ()
 

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     SAME_ENDPOINT = "same_endpoint"  # two bindings lead to one endpoint
     RECIPE_CHANGED = "recipe_changed"
     GATE = "gate"
+    NOT_YET = "not_yet"  # it was not proved long enough in another environment
     REJECTED = "rejected"
     NO_WAY_BACK = "no_way_back"
     TRAINING_FAILED = "training_failed"

@@ -668,6 +668,21 @@ _WAVES = [
         ),
     ),
     *_mutations(
+        "reconciler/engine/required.py",
+        (
+            "a version that was taken back elsewhere counts as proved there",
+            "elif event.what in _SPOILS and (since or same):",
+            "elif False:",
+            "tests/cli/test_requires.py::test_only_a_proof_that_lasted_counts",
+        ),
+        (
+            "a version is bound that was proved nowhere",
+            "    if not since:\n        return f",
+            '    if not since:\n        return "" and f',
+            "tests/cli/test_requires.py::test_a_version_waits_for_its_proof_elsewhere",
+        ),
+    ),
+    *_mutations(
         "reconciler/engine/prove.py",
         (
             "an answer that breaks its readers is proved",
