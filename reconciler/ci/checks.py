@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_ACTION = re.compile(r"(?:^|/)\.github/actions/reconcile(?:@([0-9a-f]{40}))?$|/reconcile@(\S+)$")
+_ACTION = re.compile(r"(?:^|/)\.github/actions/reconcile(?:@(\S+))?$")
 # What the token of a job must be allowed, by the first word that its step runs.
 _NEEDED = {
     "ci comment": {"pull-requests": "write"},
@@ -55,7 +55,7 @@ def _job(
         used = _ACTION.search(str(step.get("uses", ""))) if isinstance(step, dict) else None
         if used is None:
             continue
-        seen[path.name] = used[1] or used[2] or ""
+        seen[path.name] = used[1] or ""
         given = step.get("with") or {}
         needed = dict(_NEEDED.get(str(given.get("command", "")), {}))
         needed |= _COMMENT if str(given.get("comment", "false")) == "true" else {}
