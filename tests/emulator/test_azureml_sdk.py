@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,8 +61,21 @@ def client(
     monkeypatch.setenv("REGISTRY_DISCOVERY_ENDPOINT_URL", f"{server.url}/")
     monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "Emulator")  # which it would leave behind
     monkeypatch.chdir(tmp_path)
+    _resolve_storage(monkeypatch, int(server.url.rpartition(":")[2]))
     yield MLClient(Anybody(), SUBSCRIPTION, "ml-local", "local")
     server.stop()
+
+
+def _resolve_storage(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """It makes the host of a storage account of its name: here that resolves to the emulator."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host: Any, wanted: Any, *more: Any, **named: Any) -> Any:
+        if str(host).endswith(".blob.core.windows.net"):
+            host, wanted = "127.0.0.1", port
+        return resolve(host, wanted, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
 
 def test_the_official_client_deploys_scores_and_deletes(client: Any, tmp_path: Path) -> None:
@@ -138,3 +152,28 @@ def test_the_official_client_reads_a_shared_registry(client: Any) -> None:
     shared = MLClient(Anybody(), registry_name="shared")
     assert shared.models.get("churn", "5").version == "5"
     assert [each.version for each in shared.models.list("churn")] == ["5"]
+
+
+def test_the_official_client_uploads_a_model_and_deploys_it(client: Any, tmp_path: Path) -> None:
+    from azure.ai.ml.entities import CodeConfiguration, ManagedOnlineDeployment, Model
+
+    weights = {"intercept": 0.0, "weights": {"months": 0.0}}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/model.json").write_text(json.dumps(weights))
+    model = Model(name="mine", version="1", path=str(tmp_path / "mine"), type="custom_model")
+    uploaded = client.models.create_or_update(model)
+    assert "/datastores/workspaceblobstore/paths/LocalUpload/" in uploaded.path
+    deployment = ManagedOnlineDeployment(
+        name="green",
+        endpoint_name="churn",
+        model="azureml:mine:1",
+        environment="azureml:python:1",
+        code_configuration=CodeConfiguration(code="azureml:score:1", scoring_script="score.py"),
+        instance_type="Standard_DS3_v2",
+        instance_count=1,
+    )
+    client.online_deployments.begin_create_or_update(deployment).result()
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"rows": [{"months": 1}]}))
+    answer = client.online_endpoints.invoke("churn", request_file=request, deployment_name="green")
+    assert json.loads(answer) == {"predictions": [0.5]}
