@@ -108,23 +108,20 @@ def test_a_model_that_fails_is_424_and_tells_its_log(wire: Wire) -> None:
 
 
 def test_a_container_that_ends_is_424_and_starts_again(wire: Wire) -> None:
-    text = "import json, os\n\ndef init():\n    pass\n\ndef run(text):\n    return os._exit(1) if 'end' in text else 7\n"
+    text = "import json, os\n\ndef init():\n    pass\n\ndef run(text):\n    return os._exit(1) if 'end' in text else None\n"
     green = script(wire, text)
     assert wire.score({"end": 1}, deployment=green).status_code == 424
-    assert wire.score({}, deployment=green).text == "7"
+    assert wire.score({}, deployment=green).text == "{}"
 
 
 def test_a_slow_model_is_408_and_one_with_a_queue_is_429(wire: Wire) -> None:
     text = (
         "import threading\n\ndef init():\n    pass\n\n"
-        "def run(text):\n    threading.Event().wait(60 if 'slow' in text else 0)\n"
+        "def run(text):\n    threading.Event().wait()\n"
     )
     settings = {"requestTimeout": "PT0.3S", "maxConcurrentRequestsPerInstance": 1}
     green = script(wire, text, requestSettings=settings)
-    assert wire.score({}, deployment=green).json() == {}
-    assert [wire.score({"slow": 1}, deployment=green).status_code for _ in range(3)] == [
-        *(408, 408, 429)
-    ]
+    assert [wire.score({}, deployment=green).status_code for _ in range(3)] == [*(408, 408, 429)]
 
 
 def test_what_a_script_prints_and_returns_is_kept_apart(wire: Wire) -> None:
