@@ -63,6 +63,7 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         parallel, timeout_s = part.parallel, writing.lock_timeout
         order = Order("apply", wanted, page, approved, parallel, timeout_s, part.shard, prune)
         session.introduce(wanted.environment)
+        ending.environment = wanted.environment
         report = ending.report = apply_now(order, ending)
         return Outcome(report, report_exit_code(report), planned=ending.planned)
 
@@ -153,6 +154,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         parallel, timeout_s = part.parallel, writing.lock_timeout
         order = Order("train", wanted, page, approved, parallel, timeout_s, part.shard)
         session.introduce(wanted.environment)
+        ending.environment = wanted.environment
         report = ending.report = train_now(order, ending)
         for sentence in left(report):
             say(sentence)

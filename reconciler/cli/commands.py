@@ -13,6 +13,7 @@ from reconciler.ci.event import base_of_pull, read_event
 from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import choose, compose, session
 from reconciler.cli.ending import metrics_file
+from reconciler.cli.notify import notify, of_drift
 from reconciler.cli.options import seconds
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -190,6 +191,7 @@ def drift(
     unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
     code = errors.CHANGES if drifted and detailed else errors.SUCCESS
     code = errors.ERROR if unreadable else code
+    notify(wanted.environment, "drift", of_drift(found))
     files = metrics_file(metrics, whole, "drift", code, began)
     if out is not None:
         files = (File("plan-file", out, plan_json(found)), *files)

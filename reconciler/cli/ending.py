@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.cli.failures import failed
+from reconciler.cli.notify import notify, of_run
 from reconciler.cli.stopping import ending_signals
 from reconciler.console import check_reader, say, write_file
 from reconciler.errors import ReconcilerError, redact
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Writing
     from reconciler.cli.output import Page
     from reconciler.engine.steps import Ended
-    from reconciler.model import Plan, Unfinished
+    from reconciler.model import Environment, Plan, Unfinished
     from reconciler.outcome import Outcome
 
 SCHEMA = "reconciler/run/v1"
@@ -47,6 +48,7 @@ class Ending:
     exit_code: int = errors.BUG
     error: str = ""
     planned: Plan | None = None
+    environment: Environment | None = None
     so_far: Callable[[], Report] | None = None
 
     def cut_off(self) -> None:
@@ -92,9 +94,17 @@ def reported(
             for file in metrics_file(writing.metrics, plan, command, code, began_s):
                 _try(file, ending)
         _told(ending, page)
+        if ending.environment is not None:
+            notify(ending.environment, command, _to_tell(ending, ending.environment))
     if path is None or not written:
         return replace(outcome, exit_code=ending.exit_code)
     return replace(outcome, files=(*outcome.files, File("report-file", path)))
+
+
+def _to_tell(ending: Ending, environment: Environment) -> Iterator[tuple[str, str, str]]:
+    if ending.report is not None:
+        return of_run(ending.report, ending.planned)
+    return iter([("failed", environment.name, ending.error)] if ending.error else [])
 
 
 def metrics_file(

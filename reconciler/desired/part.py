@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.desired.nodes import dotted, problem
 from reconciler.desired.tree import CannotReadError
 from reconciler.errors import ConfigurationError
-from reconciler.model import SecretName
+from reconciler.model import NoticeForm, Notify, SecretName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,3 +80,12 @@ def secret_name(document: Document, *trail: str) -> SecretName:
     """The secret that is named at a place of the document."""
     said = document.text(*trail) or ""
     return SecretName(said.removeprefix("env:"), document.at(*trail))
+
+
+def notify(document: Document) -> Notify | None:
+    """The webhook of an environment; None: it has none."""
+    block = document.data["spec"].get("notify")
+    if block is None:
+        return None
+    form = NoticeForm(block.get("form", NoticeForm.JSON))
+    return Notify(secret_name(document, "spec", "notify", "url"), form)

@@ -15,6 +15,7 @@ from reconciler.desired import build
 from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
+from reconciler.desired.part import notify as notify_of
 from reconciler.desired.probes import probe as probe_of
 from reconciler.desired.rollout import rollout as rollout_of
 from reconciler.desired.rollout import unknown_proofs, with_times
@@ -159,6 +160,7 @@ class Resolver:
                 )
                 if made is not None:
                     made, problems = with_times(made, each.document)
+                    made = replace(made, notify=notify_of(each.document)) if made else None
             self.problems.extend(problems)
             if problems:
                 self.doubtful.add(each.name)

@@ -11,6 +11,8 @@ from reconciler.model.desired import (
     Environment,
     Expectation,
     Freeze,
+    NoticeForm,
+    Notify,
     Probe,
     Requires,
     Rollout,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,22 @@ class Requires:
     for_s: float = 0.0
 
 
+class NoticeForm(StrEnum):
+    """How a message to a webhook looks."""
+
+    JSON = "json"
+    SLACK = "slack"
+    TEAMS = "teams"
+
+
+@dataclass(frozen=True)
+class Notify:
+    """The webhook that hears what went wrong, and how it wants to be told."""
+
+    url: SecretName
+    form: NoticeForm = NoticeForm.JSON
+
+
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
 
 
@@ -130,6 +147,7 @@ class Environment:
     rollout: Rollout | None = None
     freeze: tuple[Freeze, ...] = ()
     requires: Requires | None = None
+    notify: Notify | None = field(default=None, compare=False)
     root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 

@@ -1,0 +1,95 @@
+"""`notify` of an environment: a message to a webhook about what went wrong, or right again.
+
+It never fails a run: a webhook that hangs, redirects or refuses is said on stderr, and that is all.
+The URL is a secret as a whole, and its server must be bound by RECONCILER_ORIGINS beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from reconciler.console import say
+from reconciler.errors import ReconcilerError, redact, remember_secret
+from reconciler.http.client import Http
+from reconciler.http.credentials import resolve_all
+from reconciler.http.origins import Origins, bound_origins
+from reconciler.model import NoticeForm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.model import Environment, Plan, Report
+
+SCHEMA = "reconciler/notice/v1"
+TIMEOUT_S = (5.0, 10.0)
+MOST_LINES = 20
+
+
+def of_run(report: Report, planned: Plan | None) -> Iterator[tuple[str, str, str]]:
+    """What a run has to tell, as what happened, to which binding, and in which words."""
+    failed = {failure.name for failure in report.failures}
+    back = {proof.name: proof for proof in report.proofs if proof.rolled_back}
+    for name, proof in back.items():
+        yield "rolled back", name, f"{proof.model} serves again"
+    for failure in report.failures:
+        yield "failed", failure.name, failure.message
+    for held in report.held:
+        if held.why:
+            yield "spared", held.name, f"{held.version} was not given to it: {held.why}"
+    done = set(report.done)
+    for change in planned.changes if planned is not None else ():
+        if change.drift is not None and change.address in done and change.name not in failed:
+            yield "healed", change.name, f"it had {change.drift}"
+
+
+def of_drift(found: Plan) -> Iterator[tuple[str, str, str]]:
+    """What drifted, likewise."""
+    for change in found.changes:
+        if change.drift is not None:
+            yield "drifted", change.name, str(change.drift)
+
+
+def notify(environment: Environment, command: str, told: Iterable[tuple[str, str, str]]) -> None:
+    """Post the message where the environment wants it and there is something to tell."""
+    events, wanted = list(told), environment.notify
+    if wanted is None or not events:
+        return
+    try:
+        url = resolve_all([wanted.url], os.environ)[wanted.url.variable]
+        remember_secret(urlsplit(url).path)
+        Origins(f"the message of {wanted.url.variable}").also(bound_origins(os.environ)).check(url)
+        with Http(threads=1, retries=1, timeout_s=TIMEOUT_S) as http:
+            body = _BODIES[wanted.form](environment.name, command, events)
+            http.request("POST", url, json=body)
+    except ReconcilerError as exc:
+        say(f"nobody was notified: {exc.message}")
+
+
+def _json(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:
+    told = [{"what": what, "name": name, "message": redact(text)} for what, name, text in events]
+    return {"schema": SCHEMA, "environment": environment, "command": command, "events": told}
+
+
+def _slack(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:
+    text = _text(environment, command, events)
+    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+
+
+def _teams(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:
+    text = _text(environment, command, events).replace("\n", "\n\n")
+    block = {"type": "TextBlock", "text": text, "wrap": True}
+    card = {"type": "AdaptiveCard", "version": "1.4", "body": [block]}
+    kind = "application/vnd.microsoft.card.adaptive"
+    return {"type": "message", "attachments": [{"contentType": kind, "content": card}]}
+
+
+def _text(environment: str, command: str, events: list[tuple[str, str, str]]) -> str:
+    lines = [f"• {name} {what}: {text}" for what, name, text in events[:MOST_LINES]]
+    if len(events) > MOST_LINES:
+        lines.append(f"• and {len(events) - MOST_LINES:,} more")
+    return redact("\n".join([f"{environment}: reconciler {command}", *lines]))
+
+
+_BODIES = {NoticeForm.JSON: _json, NoticeForm.SLACK: _slack, NoticeForm.TEAMS: _teams}

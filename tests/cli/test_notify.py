@@ -1,0 +1,164 @@
+"""`notify`: a webhook hears what went wrong or right again, and never fails a run."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler import errors
+from reconciler.cli import notify
+from reconciler.model import (
+    Action,
+    Change,
+    Drift,
+    Failure,
+    FieldDiff,
+    Health,
+    HealthCode,
+    Held,
+    Plan,
+    Proof,
+    Reason,
+    Report,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+PATH = "/services/T0123/B4567/a-word-that-opens-it"
+
+
+class Hook:
+    """A webhook that keeps what it is sent, and answers with `status`."""
+
+    def __init__(self) -> None:
+        hook, self.status, self.heard = self, 200, list[Any]()
+        self.hanging = threading.Event()
+        self.hanging.set()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                hook.heard.append((self.path, json.loads(self.rfile.read(length))))
+                hook.hanging.wait(60)
+                self.send_response(hook.status)
+                self.send_header("Location", "https://elsewhere.example/")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.hanging.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def hook(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    made = Hook()
+    monkeypatch.setenv("ALERTS_URL", made.origin + PATH)
+    monkeypatch.setenv("RECONCILER_ORIGINS", made.origin)
+    wants(lab, "{url: env:ALERTS_URL}")
+    yield made
+    made.close()
+
+
+def wants(lab: Lab, block: str) -> None:
+    file = lab.services / "local" / "environment.yaml"
+    kept = [line for line in file.read_text().splitlines() if "notify:" not in line]
+    at = kept.index("spec:") + 1
+    file.write_text("\n".join([*kept[:at], f"  notify: {block}", *kept[at:]]) + "\n")
+
+
+def fail(lab: Lab, command: Command) -> Ran:
+    """An apply whose only endpoint is not there."""
+    lab.edit("diabetes.yaml", "endpoint: young", "endpoint: nowhere")
+    return command("apply", "--yes", "-t", "diabetes-young")
+
+
+def test_a_failure_is_posted_and_a_success_is_not(lab: Lab, command: Command, hook: Hook) -> None:
+    assert command("apply", "--yes", "-t", "breast-cancer").code == 0
+    assert hook.heard == []
+    assert fail(lab, command).code != 0
+    ((path, body),) = hook.heard
+    assert path == PATH
+    assert (body["schema"], body["environment"], body["command"]) == (
+        *("reconciler/notice/v1", "local", "apply"),
+    )
+    ((what, name),) = {(event["what"], event["name"]) for event in body["events"]}
+    assert (what, name) == ("failed", "diabetes-young")
+
+
+def test_a_run_tells_of_roll_backs_failures_spared_endpoints_and_healed_drift() -> None:
+    drift = Drift((FieldDiff("model", "2", "1"),), "2026-11-20T10:00:00Z")
+    drifted = Change("b", "Kind", "at/b", Action.BIND, Reason.VERSION_CHANGED, "why", drift=drift)
+    healthy = Health(HealthCode.HEALTHY)
+    report = Report(
+        plan := Plan("e", "cloud", (drifted,)),
+        done=("at/a", "at/b"),
+        proofs=(Proof("a", "at/a", "1", True, healthy, rolled_back=True),),
+        failures=(Failure("a", "at/a", "it answered nonsense", errors.UNPROVED),),
+        held=(Held("c", "at/c", "3", "a failed"), Held("d", "at/d", "3", until="tomorrow")),
+    )
+    told = [(what, name) for what, name, _ in notify.of_run(report, plan)]
+    assert told == [("rolled back", "a"), ("failed", "a"), ("spared", "c"), ("healed", "b")]
+
+
+@pytest.mark.parametrize("form", ["slack", "teams"])
+def test_slack_and_teams_get_their_own_shape(
+    lab: Lab, command: Command, hook: Hook, form: str
+) -> None:
+    wants(lab, f"{{url: env:ALERTS_URL, form: {form}}}")
+    fail(lab, command)
+    ((_, body),) = hook.heard
+    text = body["text"] if form == "slack" else body["attachments"][0]["content"]["body"][0]["text"]
+    assert text.startswith("local: reconciler apply\n")
+    assert "diabetes-young failed: " in text
+    assert "<" not in text
+
+
+@pytest.mark.parametrize("status", [302, 403, 500])
+def test_a_webhook_that_refuses_is_said_and_fails_nothing(
+    lab: Lab, command: Command, hook: Hook, status: int
+) -> None:
+    hook.status = status
+    code = fail(lab, command).code
+    wants(lab, "{url: env:NOBODY_SET_THIS}")
+    again = command("apply", "--yes", "-t", "diabetes-young")
+    assert code == again.code
+    assert "nobody was notified: " in again.err
+    assert "NOBODY_SET_THIS is not set" in again.err
+
+
+def test_a_webhook_that_hangs_holds_a_run_up_for_a_bounded_time(
+    lab: Lab, command: Command, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "TIMEOUT_S", (0.2, 0.2))
+    hook.hanging.clear()
+    ran = fail(lab, command)
+    assert "nobody was notified: " in ran.err
+    assert "a-word-that-opens-it" not in ran.err + ran.out
+
+
+def test_the_message_goes_only_where_that_was_decided_outside_git(
+    lab: Lab, command: Command, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RECONCILER_ORIGINS")
+    ran = fail(lab, command)
+    assert hook.heard == []
+    assert "add it to RECONCILER_ORIGINS" in ran.err
