@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler.cli import compose
+from reconciler.cli.begin_options import CodeHost
 from reconciler.cli.made import Made, repository
-from reconciler.cli.options import CodeHost
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.outcome import Outcome, Valid
@@ -24,7 +24,7 @@ from reconciler.platforms import platforms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.cli.options import Beginning
+    from reconciler.cli.begin_options import Beginning
     from reconciler.model import Desired, StoreUrl
     from reconciler.platforms.platform import Platform
 

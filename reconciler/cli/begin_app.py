@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.begin_options import Beginning
 from reconciler.cli.options import (
-    Beginning,
     DryRunOption,
     Log,
     Part,

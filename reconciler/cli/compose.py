@@ -159,8 +159,7 @@ def connect(
     turn, grant = _turn(ledger, clock, actor, stop.event.is_set), _grants(store, data)
     means = Means(http, environ, secret, grant, token, store, turn, bound, stop.halted)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
-    targets, idle = _targets(wanted, connected)
-    registries = dict(_registries(wanted, connected))
+    registries, (targets, idle) = dict(_registries(wanted, connected)), _targets(wanted, connected)
     return World(
         targets=targets,
         idle=idle,

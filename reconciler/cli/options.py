@@ -39,13 +39,6 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
-class CodeHost(StrEnum):
-    """Where pull requests are made, and whose CI runs commands."""
-
-    GITHUB = "github"
-    NONE = "none"
-
-
 def reason_given(text: str | None) -> str | None:
     """The reason without blanks around it; wrong usage where it says nothing."""
     if text is not None and not text.strip():
@@ -251,34 +244,6 @@ class Writing:
         if self.events is None:
             return page
         return replace(page, events=events_to(self.events), silent=self.events == STDOUT)
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """What a repository begins with. What is not given is asked for on a terminal."""
-
-    platform: Annotated[
-        str | None, typer.Option("--platform", help="Where endpoints are: local, ray, …")
-    ] = None
-    environment: Annotated[
-        str | None, typer.Option("--environment", "-e", help="The name of the environment.")
-    ] = None
-    store: Annotated[
-        str | None,
-        typer.Option("--store", metavar="URL", help="Where models are kept: s3://…, a folder."),
-    ] = None
-    ci: Annotated[CodeHost | None, typer.Option("--ci", help="Whose workflows are written.")] = None
-    action: Annotated[
-        str | None,
-        typer.Option(
-            "--action",
-            metavar="OWNER/REPOSITORY@COMMIT",
-            help="The program that workflows run (default: this one).",
-        ),
-    ] = None
-    example: Annotated[
-        bool, typer.Option("--example", help="Write a sample that runs, with its data.")
-    ] = False
 
 
 @dataclass(frozen=True)
