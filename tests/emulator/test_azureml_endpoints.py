@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from reconciler import emulator
 from reconciler.emulator import Fault
 from reconciler.emulator.azureml import containers
 from tests.emulator.azureml import ENDPOINT, WS, Wire, deployment
@@ -459,3 +463,16 @@ def test_a_container_that_is_never_ready_fails_the_operation(
     code = {"codeId": "azureml:slow:1", "scoringScript": "score.py"}
     ended = wire.put(GREEN, deployment(codeConfiguration=code))
     assert (ended["status"], ended["error"]["code"]) == ("Failed", "ResourceNotReady")
+
+
+def test_the_page_of_the_protocol_names_every_switch() -> None:
+    page = (Path(__file__).parents[2] / ".github/AZUREML_PROTOCOL.md").read_text(encoding="utf-8")
+    names = [each.name for each in fields(emulator.Options)]
+    ours = names[names.index("if_none_match") + 1 :]
+    assert [name for name in ours if f"`{name}`" not in page] == []
+    named = {
+        name
+        for group in re.findall(r"\(((?:`\w+`(?:, )?)+)\)", page)
+        for name in re.findall(r"\w+", group)
+    }
+    assert named <= set(ours)
