@@ -132,7 +132,7 @@ def test_two_environments_and_a_stranger_share_a_cluster(
     )
 
 
-def test_settings_are_owned_and_a_constructor_that_is_slow_is_given_up(serving: Serving) -> None:
+def test_settings_are_owned_and_what_is_slow_or_has_no_load_is_given_up(serving: Serving) -> None:
     serving.versions({"3": {"word": "third", "slow_s": 600}})
     serving.want(churn="1")
     serving.apply()
@@ -153,13 +153,8 @@ def test_settings_are_owned_and_a_constructor_that_is_slow_is_given_up(serving: 
     assert "it is still being deployed" in said
     assert "rolled back, and proved" in said
     assert serving.answer("churn") == "first"
-
-
-def test_code_without_load_is_taken_back_and_says_so(serving: Serving) -> None:
-    serving.want(churn="1")
-    serving.apply()
     (serving.folder / "code" / "serve.py").write_text("lode = 1\n")
-    serving.edit('version: "1"', 'version: "2"')
+    serving.edit('version: "3"', 'version: "2"')
     assert "serve.py has no load(path)" in serving.apply(errors.UNPROVED)
     assert serving.answer("churn") == "first"
 

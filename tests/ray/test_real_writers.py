@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import urllib.error
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.errors import ConflictError, UnreachableError
 from reconciler.platforms.contract import DONE
 from tests.ray.serve_standin import APPLICATIONS
 from tests.ray.serving import SERVE, Serving
@@ -101,9 +103,11 @@ def test_writers_that_meet_lose_no_change_and_no_answer_is_needed(
         (place.root / "code" / "serve.py").write_text(code)
 
     def switch(number: int) -> str:
-        place = places[number]
-        name = f"a{number}"
-        return place.target.switch(place.binding(name), place.model("1"))
+        place, name = places[number], f"a{number}"
+        for _ in range(20):
+            with contextlib.suppress(UnreachableError, ConflictError):  # and again, as the engine
+                return place.target.switch(place.binding(name), place.model("1"))
+        raise AssertionError(f"{name} was never written")
 
     try:
         with ThreadPoolExecutor(2) as pool:
