@@ -144,6 +144,8 @@ def _heard(state: State, observed: Any, answer: Any, now: float) -> Turn:
             return _write_taken(state, observed, answer, now)
         case At.BOUND:
             return swap.bound_kept(state, answer)
+        case At.SHARE:
+            return swap.share_heard(state, observed, answer, now)
         case At.PROOF:
             return swap.proof_heard(state, observed, answer, now)
         case At.UNREJECT:

@@ -95,6 +95,7 @@ class At(Enum):
     RECORD = auto()  # the record with the way back, as it is kept
     WRITE = auto()  # that the platform took the write
     BOUND = auto()  # the record that says what a hiding service was told
+    SHARE = auto()  # the answer of the new model, while it has a share of the traffic
     PROOF = auto()  # the answer after the swap
     UNREJECT = auto()  # whether the rejection for silence could be taken back
 

@@ -198,6 +198,8 @@ def read_back(state: State, observed: Observed, change: Change, now: float) -> T
         return still_updating(state, swap.asked_at, change.why, "swapping", now)
     if live.served == wanted and not live.undecided:
         return _prove(state, observed, now)
+    if live.configured == wanted and live.share:
+        return _ask_for_its_share(state, observed)
     if _in_window(state, swap, now):
         return again(state, "settling", "the endpoint does not show the new model yet")
     if live.health.code is HealthCode.MISSING:  # which says nothing against the model
@@ -210,6 +212,31 @@ def read_back(state: State, observed: Observed, change: Change, now: float) -> T
         f"the service said that the update succeeded, but reading it back shows {shown}{told} "
         f"instead of {wanted}"
     )
+
+
+def _ask_for_its_share(state: State, observed: Observed) -> Turn:
+    """The new model has some of the traffic: it gets more once it answers as it must."""
+    if not state.task.asks:
+        return turn(state, At.WRITE, Write(Verb.SWITCH, wanted_model(observed)))
+    words = f"at {observed.live.share} % of the traffic"
+    return turn(state, At.SHARE, Ask(staged=True, phase="proving", detail=words))
+
+
+def share_heard(state: State, observed: Observed, heard: Heard, now: float) -> Turn:
+    """Give the new model its next share, or take back the one that it has."""
+    swap = state.swap
+    assert swap is not None
+    if isinstance(heard, ReconcilerError):
+        until = swap.asked_at + COLD_START_S
+        if isinstance(heard, UnavailableError | UnreachableError) and now < until:
+            return silent_until(state, "the new model", heard.message, until)
+        return _not_answered(state, swap, heard.message)
+    health = judge(state.task.of, heard.score)
+    why = names_another(heard, swap.record.wanted, swap.name)
+    if why or health.code is not HealthCode.HEALTHY:
+        share = observed.live.share
+        return not_proved(state, f"at {share} % of the traffic, {why or health.message}")
+    return turn(state, At.WRITE, Write(Verb.SWITCH, wanted_model(observed)))
 
 
 def _prove(state: State, observed: Observed, now: float) -> Turn:

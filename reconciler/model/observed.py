@@ -65,10 +65,11 @@ class Live:
     `served` is the model that answers, only where the platform is known to serve it; None when it
     is unknown (hidden, missing, or at no plain URI). `model_text` is then what was found.
     `configured` is the model that the platform is told to serve, where that is another one: it may
-    be on its way, or have failed to start. `staged` is a candidate that answers without traffic,
-    `retired` the previous model while it is still warm, and `overdue` names what runs on for it
-    though its time is over. `hidden` says that the service does not reveal its model. `place` is
-    the service's own name of what was found, where two addresses may lead to the same.
+    be on its way, have failed to start, or have a `share` of the traffic so far, in percent.
+    `staged` is a candidate that answers without traffic, `retired` the previous model while it is
+    still warm, and `overdue` names what runs on for it though its time is over. `hidden` says that
+    the service does not reveal its model. `place` is the service's own name of what was found,
+    where two addresses may lead to the same.
     `settings` are those that can be owned, by dotted name, as text ("" and absent are the same).
     `ours` says that it carries the mark of this environment, which made it; `protected`, that the
     mark says it must be kept. `keep` is any other reason why it must not be deleted.
@@ -77,6 +78,7 @@ class Live:
     health: Health
     served: ModelRef | None = None
     configured: ModelRef | None = None
+    share: int = 0
     staged: ModelRef | None = None
     retired: ModelRef | None = None
     overdue: str = ""

@@ -119,13 +119,15 @@ def test_traffic_that_somebody_moved_meanwhile_is_not_overwritten(served: Endpoi
         target.switch(binding, model)
 
 
-def test_shared_traffic_serves_no_model(served: Endpoints) -> None:
-    served.workspace.add(NAME, "theirs", 0)
-    (ours,) = [name for name in mine(served) if name != "theirs"]
-    served.workspace.endpoints[NAME]["properties"]["traffic"] = {ours: 50, "theirs": 50}
+def test_traffic_that_others_share_serves_no_model(served: Endpoints) -> None:
+    for name in ("blue", "green"):
+        served.workspace.add(NAME, name, 0)
+    served.workspace.endpoints[NAME]["properties"]["traffic"] = {"blue": 50, "green": 50}
     live = live_of(served)
     assert live.served is None
     assert "50 %" in live.model_text
+    assert served.apply().failures == ()
+    assert served.serving() == FIRST
 
 
 # --- kept warm ------------------------------------------------------------------------------------
@@ -375,3 +377,82 @@ def test_a_third_version_follows_a_second_that_somebody_put_there(served: Endpoi
     served.ask_for(THIRD)
     assert served.apply().failures == ()
     assert served.serving() == THIRD
+
+
+# --- in shares ------------------------------------------------------------------------------------
+
+
+def in_shares(twin: Endpoints) -> list[dict[str, int]]:
+    """The traffic that was written, from now on."""
+    twin.edit("all.yaml", "  code: code\n", '  code: code\n  rollout: ["10%", "50%"]\n')
+    written: list[dict[str, int]] = []
+    serve = twin.workspace._endpoint
+
+    def noting(name: str, body: dict[str, Any]) -> Any:
+        written.append(body["properties"].get("traffic", {}))
+        return serve(name, body)
+
+    twin.workspace._endpoint = noting  # type: ignore[method-assign]
+    return written
+
+
+def test_a_new_model_proves_itself_at_each_share_of_the_traffic(served: Endpoints) -> None:
+    old, written = served.workspace.serving(NAME), in_shares(served)
+    served.workspace.stale = 3
+    served.ask_for(SECOND)
+    served.workspace.heard.clear()
+    assert served.apply().failures == ()
+    new = served.workspace.serving(NAME)
+    assert written == [{new: 10, old: 90}, {new: 50, old: 50}, {new: 100}]
+    asked = [deployment for _, deployment, _ in served.workspace.heard]
+    assert asked.count(new) == 3  # staged, at 10 % and at 50 %
+    assert served.serving() == SECOND
+    assert served.plan().converged
+
+
+def test_a_model_that_fails_at_a_share_loses_it(served: Endpoints) -> None:
+    old, written = served.workspace.serving(NAME), in_shares(served)
+    has_share = lambda: len(served.workspace.endpoints[NAME]["properties"]["traffic"]) > 1  # noqa: E731
+
+    def answers(deployment: str, content: bytes) -> tuple[int, Any]:
+        bad = deployment != old and has_share()
+        return 200, {"rows": [{"wrong" if bad else "text": content.decode()}]}
+
+    served.workspace.answers = answers
+    served.ask_for(SECOND)
+    report = served.apply()
+    (failure,) = report.failures
+    assert failure.exit_code == errors.UNPROVED
+    assert "at 10 % of the traffic" in failure.message
+    assert [(proof.model, proof.rolled_back, proof.proved) for proof in report.proofs] == [
+        (FIRST, True, True)
+    ]
+    assert written[-1] == {old: 100}
+    served.workspace.settle()
+    assert mine(served) == [old]
+
+
+def test_a_run_that_was_killed_between_two_shares_is_continued(served: Endpoints) -> None:
+    in_shares(served)
+    served.ask_for(SECOND)
+    written: list[dict[str, int]] = []
+
+    class KilledError(BaseException):
+        pass
+
+    serve = served.workspace._endpoint
+
+    def killing(name: str, body: dict[str, Any]) -> Any:
+        done = serve(name, body)
+        written.append(body["properties"]["traffic"])
+        if len(written) == 1:
+            raise KilledError
+        return done
+
+    served.workspace._endpoint = killing  # type: ignore[method-assign]
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        served.apply()
+    served.workspace.settle()
+    assert served.apply().failures == ()
+    assert served.serving() == SECOND
+    assert [max(traffic.values()) for traffic in written] == [90, 50, 100]

@@ -94,6 +94,7 @@ class OnlineEndpoints(Target):
         self._mark = mark
         self._now = now
         self._reads = Reads(workspace, mark)
+        self._told: dict[str, dict[str, int]] = {}  # by address, the traffic that this run wrote
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -111,7 +112,10 @@ class OnlineEndpoints(Target):
         if reading is None:
             why = f"there is no endpoint {binding.address}; make it with create: true"
             return Live(Health(HealthCode.MISSING, why))
-        return live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+        if live.share and reading.traffic != self._told.get(binding.address.key, reading.traffic):
+            return replace(live, share=0)  # the old traffic is shown for a while
+        return live
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """The other endpoints of the workspace."""
@@ -171,7 +175,7 @@ class OnlineEndpoints(Target):
     def _wanted(self, binding: Binding) -> ModelRef:
         return ref_in(self._workspace.at, self._mark, binding, binding.version)
 
-    def _nameaddress_in(self, binding: Binding, model: Model) -> str:
+    def _name_of(self, binding: Binding, model: Model) -> str:
         return deployment_in(self.ref(binding, model))
 
     def publishes(self, binding: Binding) -> str:
@@ -211,7 +215,7 @@ class OnlineEndpoints(Target):
         model: Model,
         then: Callable[[], str] | None = None,
     ) -> str:
-        name = self._nameaddress_in(binding, model)
+        name = self._name_of(binding, model)
         path, what = f"{address_in(binding.address).path}/deployments/{name}", f"deploying {name}"
         there = reading.deployments.get(name)
         if there is not None and not reading.is_ours(name):
@@ -229,19 +233,28 @@ class OnlineEndpoints(Target):
         return self._workspace.write("PUT", path, what, then, json=body)
 
     def switch(self, binding: Binding, model: Model) -> str:
-        """Move all traffic to the deployment of the model."""
+        """Move all traffic to the deployment of the model, or its next share of it."""
         reading = self._writable(binding)
-        name = self._nameaddress_in(binding, model)
-        return self._move(reading, binding, name)
+        name = self._name_of(binding, model)
+        return self._move(reading, binding, name, declared_in(binding).rollout)
 
-    def _move(self, reading: Reading, binding: Binding, name: str) -> str:
+    def _move(
+        self, reading: Reading, binding: Binding, name: str, rollout: tuple[int, ...] = ()
+    ) -> str:
         """PUT the endpoint as it was just read, with other traffic."""
-        if name not in reading.deployments or state_of(reading.deployments[name]) != "succeeded":
+        there = reading.deployments.get(name)
+        if there is None or state_of(there) != "succeeded":
             raise ConflictError(f"{binding.address} has no deployment {name} that runs; look again")
         if reading.serving == name:
             return ""
-        body = moved(reading.endpoint, {name: 100}, self._now())
-        what = f"moving the traffic of {binding.address} to {name}"
+        traffic = {name: 100}
+        others = [other for other in reading.traffic if other != name]
+        more = [share for share in rollout if share > reading.traffic.get(name, 0)]
+        if more and len(others) == 1:
+            traffic = {name: more[0], others[0]: 100 - more[0]}
+        self._told[binding.address.key] = traffic
+        body = moved(reading.endpoint, traffic, self._now())
+        what = f"moving traffic of {binding.address} to {name}"
         return self._workspace.write("PUT", address_in(binding.address).path, what, json=body)
 
     def take_back(self, binding: Binding, model: Model) -> str:
@@ -257,7 +270,7 @@ class OnlineEndpoints(Target):
             raise RefusedError(
                 f"{binding.address} has no deployment of {model.ref} any more; deploy it by hand"
             )
-        name = self._nameaddress_in(binding, model)
+        name = self._name_of(binding, model)
 
         def move() -> str:
             return self._move(self._writable(binding), binding, name)

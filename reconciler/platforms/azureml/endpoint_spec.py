@@ -66,6 +66,7 @@ def keys_of(subscription: str, resource_group: str, workspace: str) -> str:
 class Deployed:
     """What the spec declares of deployments besides model and settings.
 
+    `rollout` are the shares of the traffic, in percent, that it proves itself at before it has all.
     `folder` and `digest` are of the code, "" where the model needs none. `variables` pair a name
     with a text, or with the name of a secret.
     """
@@ -80,6 +81,7 @@ class Deployed:
     model_type: str = "custom_model"
     keep_warm_s: float = 0.0
     instances: int = 1
+    rollout: tuple[int, ...] = ()
     answer: str = ""
     names: str = ""
     protect: bool = False
@@ -120,6 +122,7 @@ def deployed_of(block: Block) -> Deployed:
         variables=tuple(sorted(_variables(block))),
         keep_warm_s=seconds(spec.get("keepWarm", "0s")),
         instances=spec.get("instances", 1),
+        rollout=tuple(int(share.rstrip("%")) for share in spec.get("rollout", ())),
         answer=verify.get("answer", ""),
         names=verify.get("model", ""),
         protect=spec.get("protect", False),
@@ -182,6 +185,7 @@ def terms_of(block: Block) -> Mapping[str, str]:
         ),
         "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
         "keepWarm": spec.get("keepWarm", ""),
+        "rollout": ", ".join(spec.get("rollout", ())),
     }
     return {name: term for name, term in terms.items() if term}
 
@@ -189,6 +193,9 @@ def terms_of(block: Block) -> Mapping[str, str]:
 def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
     """What could only fail in the workspace."""
     spec = block.data
+    shares = [int(share.rstrip("%")) for share in spec.get("rollout", ())]
+    if shares != sorted(set(shares)):
+        yield block.problem("each share is larger than the one before; sort them", "rollout")
     if "code" in spec:
         try:
             digest_seen(_folder(block))

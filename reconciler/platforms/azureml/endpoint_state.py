@@ -70,6 +70,13 @@ class Reading:
         """The deployment that has all of the traffic, or ""."""
         return next((name for name, share in self.traffic.items() if share == 100), "")
 
+    def begun(self, name: str) -> tuple[int, str]:
+        """The share of a deployment, and the one other that has the rest; else 0 and ""."""
+        others = [each for each in self.traffic if each != name]
+        if name not in self.traffic or len(others) != 1 or others[0] not in self.deployments:
+            return 0, ""
+        return self.traffic[name], others[0]
+
     def model_of(self, name: str) -> str:
         """The id of the model of a deployment."""
         return text(objects(self.deployments[name], "properties"), "model")
@@ -114,7 +121,8 @@ def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
     serving = reading.serving
     if serving and serving not in reading.deployments:
         raise UnreadableError(f"all traffic goes to {serving}, which the list does not show")
-    served = reading.ref(serving) if serving else None
+    begun, old = reading.begun(name)
+    served = reading.ref(serving or old) if serving or old else None
     candidate = reading.deployments.get(name)
     ready = candidate is not None and state_of(candidate) == "succeeded"
     staged = ready and name != serving and reading.ref(name) == wanted
@@ -125,13 +133,15 @@ def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
     return Live(
         _health(reading),
         served,
+        configured=wanted if begun else None,
+        share=begun,
         staged=wanted if staged else None,
         retired=reading.ref(previous[0]) if previous else None,
-        model_text="" if serving else shown or "no deployment has traffic",
+        model_text="" if served else shown or "no deployment has traffic",
         refusal=_refusal(reading, deployed, name),
         warnings=_costs(reading, deployed, name),
         place=reading.at.path.lower() + text(reading.endpoint, "name").lower(),
-        settings=_settings(reading, serving or name),
+        settings=_settings(reading, serving or old or name),
         ours=ours,
         protected=reading.owner.protected,
         keep=_keep(foreign) if ours else NOT_OURS,
