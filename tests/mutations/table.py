@@ -1142,6 +1142,12 @@ _SWAPPING = _mutations(
         "tests/studio/test_switches.py::test_a_success_that_changed_nothing_is_an_error_of_its_own",
     ),
     (
+        "a model that fails at a share of the traffic gets more",
+        "if why or health.code is not HealthCode.HEALTHY:",
+        "if False:",
+        "tests/azureml/test_endpoint.py::test_a_model_that_fails_at_a_share_loses_it",
+    ),
+    (
         "the answer of the model before proves a swap",
         "if (other or unchanged) and in_window:",
         "if False:",
@@ -1767,6 +1773,51 @@ _BEGIN = [
 ]
 
 
+_AZUREML = [
+    *_mutations(
+        "reconciler/platforms/azureml/endpoint.py",
+        (
+            "traffic that somebody moved meanwhile is overwritten",
+            "if before is not None and before.traffic != reading.traffic:",
+            "if False:",
+            "tests/azureml/test_endpoint.py::test_traffic_that_somebody_moved_meanwhile_is_not_overwritten",
+        ),
+        (
+            "an endpoint with a deployment of others is deleted",
+            "if foreign := [n for n in reading.deployments if not reading.is_ours(n)]:",
+            "if foreign := []:",
+            "tests/azureml/test_endpoint.py::test_an_endpoint_with_a_deployment_of_others_is_not_deleted",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/azureml/workspace.py",
+        (
+            "a token goes wherever an operation is said to be",
+            "if operation.url not in self._origins:",
+            "if False:",
+            "tests/azureml/test_endpoint.py::test_an_operation_elsewhere_gets_no_token",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/azureml/endpoint_reads.py",
+        (
+            "an endpoint is missing though the list shows it",
+            "if endpoint is None and at.name.lower() in (self._listed or self.endpoints)():",
+            "if False:",
+            "tests/azureml/test_endpoint.py::test_a_404_that_the_list_contradicts_is_no_missing_endpoint",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/azureml/jobs.py",
+        (
+            "a start does not look whether the job is there",
+            "        if self._found(job, what) is not None:\n            return\n",
+            "",
+            "tests/azureml/test_jobs.py::test_a_job_is_started_once_whatever_a_second_put_would_do",
+        ),
+    ),
+]
+
 MUTATIONS: tuple[Mutation, ...] = (
     *_COMPOSE,
     *_STOPPING,
@@ -1821,5 +1872,5 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     *_OUTPUTS,
     *_BEGIN,
-    *(*_RAY_LIVE, *_RAY_WRITES, *_RAY_BUILDER, *_MLFLOW_PUBLISHING),
+    *(*_RAY_LIVE, *_RAY_WRITES, *_RAY_BUILDER, *_MLFLOW_PUBLISHING, *_AZUREML),
 )
