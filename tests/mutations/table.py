@@ -657,7 +657,7 @@ _WAVES = [
         (
             "a run that began before a freeze changes endpoints in it",
             "(why := self._world.frozen())",
-            "(why := )",
+            "(why := str())",
             "tests/cli/test_frozen.py::test_a_freeze_that_begins_while_a_run_trains_is_obeyed",
         ),
         (
