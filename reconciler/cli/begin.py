@@ -184,10 +184,11 @@ def _say_next(folder: Path, wanted: Desired) -> None:
     if names := compose.secret_variables(wanted):
         say(f"set the secrets that environment.yaml names: {', '.join(dict.fromkeys(names))}")
     state = f" --services {folder / 'services'}" if folder != Path() else ""
+    git = "git" if folder == Path() else f"git -C {folder}"
     if repository(folder) is None:
-        say(f"make it a repository: git -C {folder} init && git -C {folder} add --all")
+        say(f"make it a repository: {git} init && {git} add --all && {git} commit")
     else:
-        say(f"commit the files: git -C {folder} add --all && git -C {folder} commit")
+        say(f"commit the files: {git} add --all && {git} commit")
     name = wanted.environment.name
     say(f"declare endpoints that run already: reconciler import -e {name}{state}")
     say(f"look whether everything is in place: reconciler doctor -e {name}{state}")
