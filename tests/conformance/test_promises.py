@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What one platform keeps over one store it keeps over each; all combinations are in the long run.
 ELSEWHERE = (
     *("studio new, blob", "shelves, folder", "shelves, blob"),
-    "azureml emulated, folder",  # it runs what it deploys
+    *("azureml emulated, folder", "azureml emulated, blob"),  # they run what is deployed
 )
 WORLDS = [
     pytest.param(name, marks=[pytest.mark.long] if name in ELSEWHERE else []) for name in TWINS

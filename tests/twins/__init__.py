@@ -25,6 +25,7 @@ TWINS = {
     "ray, folder": "tests.twins.ray:applications",
     "azureml, folder": "tests.twins.azureml:endpoints",
     "azureml emulated, folder": "tests.twins.azureml_emulated:endpoints",
+    "azureml emulated, blob": "tests.twins.azureml_emulated:trained",
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
     "shelves, s3": "tests.twins.shelves:s3",

@@ -40,6 +40,8 @@ azureml:
     resources:
       - at: environments/sklearn/versions/3
         body: {properties: {image: "mcr.microsoft.com/azureml/minimal-py312-inference:latest"}}
+      - at: computes/cpu
+        body: {properties: {computeType: AmlCompute}}
       - at: onlineEndpoints/theirs
         body: {tags: {team: other}, properties: {authMode: Key}}
 """
@@ -57,6 +59,19 @@ def run(data):
     good = pathlib.Path("HERE/good")
     is_good = not good.exists() or hashlib.sha256(content).hexdigest() in good.read_text()
     return {"rows": [{"text" if is_good else "wrong": content.decode()}]}
+"""
+TRAINING = """\
+    engine: azureml
+    command: sh train.sh {inputs.d} {outputs.model} {outputs.metrics}
+    code: training
+    environment: sklearn:3
+    compute: cpu
+    inputs: {d: "${version}.csv"}
+    parameters: {v: "${version}"}
+"""
+TRAIN = """\
+cp "$1" "$2"
+echo '{"AUC": 0.9}' > "$3"
 """
 API = "?api-version=2024-04-01"
 
@@ -195,6 +210,31 @@ class Emulated(Endpoints):
                 return
             time.sleep(0.05)
         raise AssertionError("an operation has no end")
+
+
+class Trained(Emulated):
+    """The same, trained by jobs of the workspace, which write into a store in its datastore."""
+
+    def __init__(self, folder: Path, *, apart: bool) -> None:
+        super().__init__(folder, apart=apart)
+        path = self.folder / "all.yaml"
+        text = path.read_text().replace("store: store", "store: az://mlstorage/workspace")
+        before, rest = text.split("    engine: local\n")
+        path.write_text(before + TRAINING + "    outputs:" + rest.partition("    outputs:")[2])
+        (self.folder / "training").mkdir()
+        (self.folder / "training" / "train.sh").write_text(TRAIN)
+
+    def starts(self) -> list[str]:
+        listed = self._ask("GET", "/jobs").json()["value"]
+        return [job["properties"]["properties"]["reconciler.outputs"] for job in listed]
+
+
+@contextlib.contextmanager
+def trained(folder: Path, _: object, apart: bool) -> Iterator[Twin]:
+    """With a store in a container of Blob storage."""
+    made = Trained(folder, apart=apart)
+    yield made
+    made.close()
 
 
 @contextlib.contextmanager

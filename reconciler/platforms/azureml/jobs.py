@@ -105,8 +105,8 @@ class CommandJobs(Trainer):
         if state is JobState.RUNNING:
             return Job(state, "" if status.casefold() == "running" else f"it is {status}")
         page = text(objects(objects(properties, "services"), "Studio"), "endpoint")
-        log = f"; its log: {one_line(page.partition('?')[0], 300)}" if page else ""
-        return Job(state, f"the job ended as {status}{log}")
+        log = f"its log is at {one_line(page.partition('?')[0], 300)}" if page else ""
+        return Job(state, log)
 
     def cancel(self, job: str) -> None:
         """End a job that has not ended; a job that is gone is fine."""
