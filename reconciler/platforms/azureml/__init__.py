@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cached_property
 from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,63 +39,74 @@ KIND = "OnlineEndpoint"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
-def _connect(environment: Environment, means: Means) -> Connected:
-    from reconciler.stores import Opening, open_store
-    from reconciler.stores.azure_hosts import AZURE
+class _Reach:
+    """What the kinds, jobs and registry of one environment share; each made when it is needed."""
 
-    at, mark = azureml_of(environment), means.mark_of(environment)
-    emulator, http = _emulator(at, means.environ), means.http.speaking(AZURE)
+    def __init__(self, environment: Environment, means: Means) -> None:
+        from reconciler.stores.azure_hosts import AZURE
 
-    def token(scope: str, origins: Origins) -> AccessToken:
+        self.at = azureml_of(environment)
+        self.mark = means.mark_of(environment)
+        self.http = means.http.speaking(AZURE)
+        self.means = means
+        self._environment = environment
+        self._emulator = _emulator(self.at, means.environ)
+
+    def token(self, scope: str, origins: Origins) -> AccessToken:
         from reconciler.http.credentials import AccessToken
 
-        if emulator:
+        if self._emulator:
             return AccessToken(EmulatorSignIn(), scope, origins)
-        return means.token(scope, origins, at.auth)
+        return self.means.token(scope, origins, self.at.auth)
 
-    @cache  # one for the whole run: it knows which operations are under way
-    def workspace() -> Workspace:
+    @cached_property  # one for the whole run: it knows which operations are under way
+    def workspace(self) -> Workspace:
         from reconciler.platforms.azure import ARM_SCOPE
         from reconciler.platforms.azureml.workspace import Workspace
 
-        return Workspace(http, at, token(ARM_SCOPE, arm_origins(emulator)), emulator)
+        token = self.token(ARM_SCOPE, arm_origins(self._emulator))
+        return Workspace(self.http, self.at, token, self._emulator)
 
-    def open_at(where: StoreUrl, key: str = "") -> Store:
-        folder = Path(environment.source.path).parent
-        how = Opening(
-            means.http, time.time, folder, emulator, means.bound, means.token, means.halted
-        )
-        return open_store(where, key, how)
-
-    def blobs(account: str, container: str) -> Store:
-        """A container of the workspace's own storage."""
-        return open_at(StoreUrl(f"az://{account}/{container}", auth=at.auth))
-
-    @cache
-    def assets() -> Assets:
+    @cached_property
+    def assets(self) -> Assets:
         from reconciler.platforms.azureml.assets import Assets
 
-        return Assets(workspace(), means.store, blobs, means.secret)
+        def blobs(account: str, container: str) -> Store:
+            return self.open_at(StoreUrl(f"az://{account}/{container}", auth=self.at.auth))
+
+        return Assets(self.workspace, self.means.store, blobs, self.means.secret)
+
+    def open_at(self, where: StoreUrl, key: str = "") -> Store:
+        from reconciler.stores import Opening, open_store
+
+        means, folder = self.means, Path(self._environment.source.path).parent
+        reach = self._emulator, means.bound
+        how = Opening(means.http, time.time, folder, *reach, means.token, means.halted)
+        return open_store(where, key, how)
+
+
+def _connect(environment: Environment, means: Means) -> Connected:
+    reach = _Reach(environment, means)
 
     def target(_: str) -> Target:
         from reconciler.platforms.azureml.endpoint import OnlineEndpoints
         from reconciler.platforms.azureml.scoring import Scoring
 
-        scoring = Scoring(http, workspace(), token, means.bound)
-        return OnlineEndpoints(workspace(), assets(), scoring, mark)
+        scoring = Scoring(reach.http, reach.workspace, reach.token, means.bound)
+        return OnlineEndpoints(reach.workspace, reach.assets, scoring, reach.mark)
 
     def registry() -> Registry:
         from reconciler.platforms.azureml.registry import AzureMlRegistry, Tracking
 
-        tracking = Tracking(http, workspace(), token)
-        return AzureMlRegistry(workspace(), assets(), tracking, mark)
+        tracking = Tracking(reach.http, reach.workspace, reach.token)
+        return AzureMlRegistry(reach.workspace, reach.assets, tracking, reach.mark)
 
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.azureml.jobs import CommandJobs
 
-        data = environment.data
-        opened = open_at(data, means.secret(data.key) if data.key else "")
-        return CommandJobs(workspace(), assets(), Path(at.root), opened, means.store.uri)
+        at, root = environment.data, Path(reach.at.root)
+        data = reach.open_at(at, means.secret(at.key) if at.key else "")
+        return CommandJobs(reach.workspace, reach.assets, root, data, means.store.uri)
 
     return Connected(target, trainer, {KIND: _key_prefix(environment)}, registry)
 
