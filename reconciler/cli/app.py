@@ -18,6 +18,7 @@ from reconciler.cli.options import (
     SERVICES,
     SETTINGS,
     Applying,
+    Drifting,
     DryRunOption,
     ForceOption,
     Grouped,
@@ -26,7 +27,6 @@ from reconciler.cli.options import (
     MetricsOption,
     NoColorOption,
     OnOption,
-    OutOption,
     ParallelOption,
     Part,
     Planning,
@@ -141,24 +141,14 @@ def verify(where: Where, part: Part, printing: Printing) -> Outcome:
 
 
 @command(app, EVERYDAY, "reconciler drift -e production --detailed-exitcode")
-def drift(
-    where: Where,
-    part: Part,
-    printing: Printing,
-    out: OutOption = None,
-    metrics: MetricsOption = None,
-    detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 2 when something drifted.")
-    ] = False,
-) -> Outcome:
+def drift(where: Where, part: Part, printing: Printing, how: Drifting) -> Outcome:
     """Show what was changed outside git.
 
     Sends only GET and HEAD.
     """
     from reconciler.cli import commands
 
-    found = commands.drift(where, part, out, metrics, detailed=detailed_exitcode)
-    return printing.page().deliver(found)
+    return printing.page().deliver(commands.drift(where, part, how))
 
 
 @command(app, EVERYDAY, "reconciler unlock -e production --force 'its runner is gone'")

@@ -10,6 +10,7 @@ import typer
 
 from reconciler.cli.options import (
     SETTINGS,
+    Drifting,
     DryRunOption,
     Grouped,
     Log,
@@ -136,7 +137,7 @@ def drift_issue(
 
     page, found = (
         printing.page(),
-        commands.drift(where, Part(parallel=parallel), out, detailed=False),
+        commands.drift(where, Part(parallel=parallel), Drifting(out)),
     )
     return page.deliver(told(found))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from reconciler.cli.options import Part, Planning, Where
+    from reconciler.cli.options import Drifting, Part, Planning, Where
     from reconciler.model import Binding, Change, Desired, Observed, Plan
     from reconciler.plan import Prune
 
@@ -142,10 +142,7 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
 def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
     began = time.time()
-    wanted = choose.wanted(where, part)
-    session.introduce(wanted.environment)
-    with session.opened(wanted, part.parallel) as opened:
-        observed = opened.observe().observed
+    wanted, observed = _seen(where, part)
     made = _plan_of(wanted, observed)
     from reconciler.render import status_row
 
@@ -170,32 +167,39 @@ def verify(where: Where, part: Part) -> Outcome:
     return Outcome(Proofs(proofs, sources), errors.SUCCESS if converged else errors.UNPROVED)
 
 
-def drift(
-    where: Where, part: Part, out: Path | None, metrics: Path | None = None, *, detailed: bool
-) -> Outcome:
+def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     """`drift`: 0, 2 with `--detailed-exitcode` when something drifted, 1 when unreadable.
 
     What was merged and is not applied yet is no drift: there the endpoint serves what was proved
-    last.
+    last. With `--accept`: the diff of the YAML that says what drifted, 7 where it cannot say all.
     """
+    from reconciler.cli.accepting import accept
     from reconciler.render import plan_json
 
     began = time.time()
+    wanted, observed = _seen(where, part)
+    whole = _plan_of(wanted, observed)
+    found = replace(_without_what_waits(whole), commit=wanted.commit)
+    if how.accept:
+        by_address = {str(one.binding.address): one for one in observed}
+        return accept(where.services, found, by_address, dry_run=how.dry_run)
+    drifted = any(change.drift is not None for change in found.changes)
+    unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
+    code = errors.CHANGES if drifted and how.detailed_exitcode else errors.SUCCESS
+    code = errors.ERROR if unreadable else code
+    notify(wanted.environment, "drift", of_drift(found))
+    files = metrics_file(how.metrics, whole, "drift", code, began)
+    if how.out is not None:
+        files = (File("plan-file", how.out, plan_json(found)), *files)
+    return Outcome(found, code, files, has_changes=drifted)
+
+
+def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...]]:
+    """What is wanted, and what is there."""
     wanted = choose.wanted(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
-        observed = opened.observe().observed
-    whole = _plan_of(wanted, observed)
-    found = replace(_without_what_waits(whole), commit=wanted.commit)
-    drifted = any(change.drift is not None for change in found.changes)
-    unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
-    code = errors.CHANGES if drifted and detailed else errors.SUCCESS
-    code = errors.ERROR if unreadable else code
-    notify(wanted.environment, "drift", of_drift(found))
-    files = metrics_file(metrics, whole, "drift", code, began)
-    if out is not None:
-        files = (File("plan-file", out, plan_json(found)), *files)
-    return Outcome(found, code, files, has_changes=drifted)
+        return wanted, tuple(opened.observe().observed)
 
 
 def _without_what_waits(made: Plan) -> Plan:

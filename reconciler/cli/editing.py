@@ -1,4 +1,4 @@
-"""Versions written into the YAML of the desired state: shown, tried, and then written, or not."""
+"""Texts written into the YAML of the desired state: shown, tried, and then written, or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli import compose
 from reconciler.console import say, write_file
-from reconciler.desired.edit import NewVersion, with_versions
+from reconciler.desired.edit import NewText, with_texts
 from reconciler.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.model import Desired
 
 
-def make_edits(wanted: Iterable[NewVersion]) -> list[Edit]:
+def make_edits(wanted: Iterable[NewText]) -> list[Edit]:
     """One edit per file; ConfigurationError where a version cannot be written."""
     by_path = defaultdict(list)
     for each in wanted:
@@ -55,11 +55,11 @@ class Edit:
     path: str
     before: bytes
     after: bytes
-    versions: tuple[NewVersion, ...] = ()
+    texts: tuple[NewText, ...] = ()
 
     def on(self, text: str) -> str:
-        """Another text of the file, with the new versions in it."""
-        return with_versions(self.path, text, self.versions)
+        """Another content of the file, with the new texts in it."""
+        return with_texts(self.path, text, self.texts)
 
     def __str__(self) -> str:
         """The unified diff, as git and patch read it."""
@@ -74,10 +74,10 @@ def _lines(data: bytes) -> list[str]:
     return list(io.StringIO(data.decode(), newline="\n"))
 
 
-def _edit(path: str, wanted: Sequence[NewVersion]) -> Edit:
+def _edit(path: str, wanted: Sequence[NewText]) -> Edit:
     before = _bytes(path)
     try:
-        after = with_versions(path, before.decode(), wanted).encode()
+        after = with_texts(path, before.decode(), wanted).encode()
         return Edit(path, before, after, tuple(wanted))
     except UnicodeDecodeError as exc:
         raise _changed(path) from exc

@@ -225,6 +225,21 @@ class Printing:
 
 
 @dataclass(frozen=True)
+class Drifting:
+    """What is done about drift."""
+
+    out: OutOption = None
+    metrics: MetricsOption = None
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when something drifted.")
+    ] = False
+    accept: Annotated[bool, typer.Option("--accept", help="Write what drifted into the YAML.")] = (
+        False
+    )
+    dry_run: DryRunOption = False
+
+
+@dataclass(frozen=True)
 class Writing:
     """How a command that changes something is let go, and what it leaves behind."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli import compose
 from reconciler.cli.editing import finish, loaded, make_edits
 from reconciler.console import say, show_kept
-from reconciler.desired.edit import NewVersion
+from reconciler.desired.edit import NewText
 from reconciler.desired.promotion import environments, notes, promotions, some
 from reconciler.errors import ConfigurationError
 from reconciler.outcome import Outcome
@@ -34,7 +34,7 @@ def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) ->
     to_do = [each for each in chosen.found if each.old != each.new]
     if not to_do:
         return Outcome()
-    edits = make_edits(NewVersion(each.source, each.old, each.new) for each in to_do)
+    edits = make_edits(NewText(each.source, each.old, each.new) for each in to_do)
     after = loaded(services, edits, from_, to)
     _prove(found, after, target, to_do)
     for note in notes(to_do, source.environment, target.environment, after[to].bindings):

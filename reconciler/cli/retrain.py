@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler import errors
 from reconciler.cli import choose, editing, session
 from reconciler.console import say
-from reconciler.desired.edit import NewVersion
+from reconciler.desired.edit import NewText
 from reconciler.desired.promotion import some
 from reconciler.desired.schema import is_a
 from reconciler.engine import age
@@ -47,9 +47,9 @@ class Renewal:
     why: str
 
     @property
-    def edit(self) -> NewVersion:
+    def edit(self) -> NewText:
         """The edit of the YAML."""
-        return NewVersion(self.bindings[0].source, self.bindings[0].version.version, self.new)
+        return NewText(self.bindings[0].source, self.bindings[0].version.version, self.new)
 
     def __str__(self) -> str:
         """`churn: 2026-10 → 2026-11, new data: …`."""
@@ -195,7 +195,7 @@ def _templates(
     services: Path, wanted: Desired, bindings: Sequence[Binding]
 ) -> tuple[str, ...] | None:
     """The inputs that have the version in their path; None where the version cannot be edited."""
-    said = NewVersion(bindings[0].source, bindings[0].version.version, _STAND_IN)
+    said = NewText(bindings[0].source, bindings[0].version.version, _STAND_IN)
     try:
         name = wanted.environment.name
         after = editing.loaded(services, editing.make_edits([said]), name)[name]

@@ -1,12 +1,13 @@
-"""Versions changed inside the text of a YAML file: the bytes of one scalar, and no others.
+"""Texts changed inside a YAML file: the bytes of one scalar, and no others.
 
 A YAML library that loads and dumps would lose comments and layout. Here the parser only says
 where the scalar begins and ends; then the new text is read again, and must say what the old one
-said but for the version.
+said but for that text.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,18 +32,20 @@ _SHARED = "an anchor or an alias makes this one value with another; write both o
 
 
 @dataclass(frozen=True)
-class NewVersion:
-    """The document whose name is at `source` gets the version `new` instead of `old`."""
+class NewText:
+    """The document whose name is at `source` gets the text `new` instead of `old`: its version, or
+    what is at another trail."""
 
     source: Source
     old: str
     new: str
+    trail: tuple[str, ...] = _VERSION
 
 
-def with_versions(path: str, text: str, wanted: Iterable[NewVersion]) -> str:
-    """The text of a file with other versions, one per document; the rest is as it was.
+def with_texts(path: str, text: str, wanted: Iterable[NewText]) -> str:
+    """The text of a file with other versions or settings; the rest is as it was.
 
-    ConfigurationError with every version that cannot be changed here.
+    ConfigurationError with every text that cannot be changed here.
     """
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     before = text.removeprefix(mark)
@@ -78,7 +81,8 @@ class _Place:
     source: Source
     document: int
     scalar: Scalar
-    new: str
+    wanted: NewText
+    value: Any
 
 
 def _documents(path: str, text: str) -> list[Document]:
@@ -104,58 +108,76 @@ def scalars(text: str) -> dict[Spot, Scalar]:
 def _place(
     documents: list[Document],
     number: int | None,
-    wanted: NewVersion,
+    wanted: NewText,
     known: Mapping[Spot, Scalar],
 ) -> _Place | Problem:
-    """Where the version of a document is written, or why it is not to be written over."""
-    said = None if number is None else documents[number].text(*_VERSION)
-    if number is None or said is None or ("${" not in said and said != wanted.old):
+    """Where the text of a document is written, or why it is not to be written over."""
+    trail = wanted.trail
+    value = None if number is None else _at(documents[number].data, trail)
+    said = str(value)
+    if number is None or value is None or ("${" not in said and said != wanted.old):
         return problem(wanted.source, "the file was changed meanwhile; run this again")
-    source = documents[number].at(*_VERSION)
-    scalar = known.get(documents[number].values.get(_VERSION, (0, 0)))
+    source = documents[number].at(*trail)
+    scalar = known.get(documents[number].values.get(trail, (0, 0)))
     if "${" in said:
-        return _refused(source, f'"{said}" is filled in by forEach; change its elements instead')
+        why = f'"{said}" is filled in by forEach; change its elements instead'
+        return _refused(source, trail, why)
     if scalar is None or scalar.shared:
-        return _refused(source, _SHARED)
+        return _refused(source, trail, _SHARED)
     if scalar.style in ("|", ">"):
-        return _refused(source, f'a block of lines; write "{said}" on the line of the key')
-    return _Place(source, number, scalar, wanted.new)
+        return _refused(source, trail, f'a block of lines; write "{said}" on the line of the key')
+    new = wanted.new if isinstance(value, str) else yaml.load(wanted.new, _Loader)
+    if type(new) is not type(value):
+        return _refused(source, trail, f'"{wanted.new}" is not of the kind of "{said}"')
+    return _Place(source, number, scalar, wanted, new)
 
 
-def _refused(source: Source, why: str) -> Problem:
-    return problem(source, f"{'.'.join(_VERSION)}: {why}")
+def _at(data: Any, trail: tuple[str, ...]) -> Any:
+    """The value at the end of the way; None if there is none."""
+    for step in trail:
+        data = data.get(step) if isinstance(data, dict) else None
+    return data
 
 
-def _written(version: str, style: str) -> str:
-    """The version as YAML: quoted as before, and quoted if it could be taken for no text."""
+def _refused(source: Source, trail: tuple[str, ...], why: str) -> Problem:
+    return problem(source, f"{'.'.join(trail)}: {why}")
+
+
+def _written(value: Any, style: str) -> str:
+    """The value as YAML; a text as it was quoted, and quoted if it could be taken for no text."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    text = value
     if style == "'":
-        return f"'{version}'"
-    if not style and _PLAIN.fullmatch(version) and is_text(version):
-        return version
-    return f'"{version}"'
+        return "'" + text.replace("'", "''") + "'"
+    if not style and _PLAIN.fullmatch(text) and is_text(text):
+        return text
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _spliced(text: str, places: Iterable[_Place]) -> str:
     for place in sorted(places, key=lambda each: each.scalar.begin, reverse=True):
-        scalar, written = place.scalar, _written(place.new, place.scalar.style)
+        scalar, written = place.scalar, _written(place.value, place.scalar.style)
         text = text[: scalar.begin] + written + text[scalar.end :]
     return text
 
 
 def _prove(before: list[Document], after: list[Document], places: Iterable[_Place]) -> None:
-    """Raise unless the documents differ in the versions that were to change, and in no more."""
+    """Raise unless the documents differ in the texts that were to change, and in no more."""
     expected = [document.data for document in before]
     for place in places:
-        expected[place.document] = _with_version(expected[place.document], place.new)
+        data = expected[place.document]
+        expected[place.document] = _with(data, place.wanted.trail, place.value)
     got = [document.data for document in after]
     if got == expected:
         return
     wrong = [place for place in places if got[place.document] != expected[place.document]]
     if not wrong:
-        raise AssertionError("a version was edited, and another document changed")
-    raise ConfigurationError([_refused(place.source, _SHARED) for place in wrong])
+        raise AssertionError("a text was edited, and another document changed")
+    refused = [_refused(place.source, place.wanted.trail, _SHARED) for place in wrong]
+    raise ConfigurationError(refused)
 
 
-def _with_version(data: Any, version: str) -> Any:
-    spec = data["spec"]
-    return {**data, "spec": {**spec, "model": {**spec["model"], "version": version}}}
+def _with(data: Any, trail: tuple[str, ...], value: Any) -> Any:
+    step, *rest = trail
+    return {**data, step: _with(data[step], tuple(rest), value) if rest else value}

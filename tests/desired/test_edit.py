@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.desired.edit import NewVersion, with_versions
+from reconciler.desired.edit import NewText, with_texts
 from reconciler.desired.nodes import read
 from reconciler.errors import ConfigurationError
 from reconciler.model import Source
@@ -27,7 +27,7 @@ spec:
 
 def edited(text: str, new: str, old: str = "2026-10", number: int = 0) -> str:
     place = read(FILE, text.removeprefix("\ufeff"))[0][number].at("metadata", "name")
-    return with_versions(FILE, text, [NewVersion(place, old, new)])
+    return with_texts(FILE, text, [NewText(place, old, new)])
 
 
 def refusal(text: str, new: str = "2026-11", old: str = "2026-10") -> str:
@@ -83,8 +83,8 @@ def test_flow_and_json_layouts_are_kept() -> None:
 def test_many_documents_of_one_file_are_changed_at_once() -> None:
     text = "---\n".join(TEXT.replace("@", v) for v in ('"1"', "'1'", '"1"'))
     sources = [d.at("metadata", "name") for d in read(FILE, text)[0]]
-    wanted = [NewVersion(sources[2], "1", "2"), NewVersion(sources[0], "1", "a-longer-one")]
-    assert with_versions(FILE, text, wanted) == "---\n".join(
+    wanted = [NewText(sources[2], "1", "2"), NewText(sources[0], "1", "a-longer-one")]
+    assert with_texts(FILE, text, wanted) == "---\n".join(
         TEXT.replace("@", v) for v in ('"a-longer-one"', "'1'", '"2"')
     )
 
@@ -137,17 +137,17 @@ def test_a_file_that_was_changed_meanwhile_is_refused(now: str) -> None:
     text = TEXT.replace("@", f'"{now}"')
     elsewhere = Source(FILE, 3, 18 if now == "2026-09" else 17)
     with pytest.raises(ConfigurationError, match=r"3:1[78]: the file was changed meanwhile"):
-        with_versions(FILE, text, [NewVersion(elsewhere, "2026-10", "2026-11")])
+        with_texts(FILE, text, [NewText(elsewhere, "2026-10", "2026-11")])
 
 
 def test_a_file_that_became_unreadable_says_where() -> None:
     with pytest.raises(ConfigurationError, match=r"prod/churn.yaml:1:7: not YAML"):
-        with_versions(FILE, "spec: {", [])
+        with_texts(FILE, "spec: {", [])
 
 
 def test_all_refusals_are_said_at_once() -> None:
     text = "---\n".join([TEXT.replace("@", '&v "1"'), TEXT.replace("@", '"${a}"')])
-    wanted = [NewVersion(d.at("metadata", "name"), "1", "2") for d in read(FILE, text)[0]]
+    wanted = [NewText(d.at("metadata", "name"), "1", "2") for d in read(FILE, text)[0]]
     with pytest.raises(ConfigurationError) as caught:
-        with_versions(FILE, text, wanted)
+        with_texts(FILE, text, wanted)
     assert len(caught.value.problems) == 2

@@ -180,6 +180,7 @@ def test_a_history_with_a_spoiled_version_ends_well() -> None:
 
 def test_a_proof_that_accepts_everything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(swap, "judge", lambda *_: Health(HealthCode.HEALTHY))
+    monkeypatch.setattr(swap, "breaks", lambda *_: "")
     machine = spoiled_history()
     with pytest.raises(AssertionError):
         machine.teardown()

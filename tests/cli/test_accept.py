@@ -1,0 +1,87 @@
+"""`drift --accept`: the YAML says afterwards what is live, and nothing is left to do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler import errors
+from reconciler.model import Model, ModelRef
+from reconciler.platforms.contract import OperationState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.model import Binding
+    from reconciler.platforms.contract import Target
+    from tests.cli.conftest import Ran
+    from tests.lab import Lab
+
+    Command = Callable[..., Ran]
+
+CANCER = ("-t", "breast-cancer")
+
+
+def target_of(lab: Lab) -> tuple[Binding, Target]:
+    (binding,) = (b for b in lab.desired().bindings if b.name == "breast-cancer")
+    return binding, lab.world().targets[binding.kind]
+
+
+def swap_by_hand(lab: Lab, ref: ModelRef) -> None:
+    binding, target = target_of(lab)
+    operation = target.switch(binding, Model(ref))
+    while target.progress(operation).state is OperationState.RUNNING:
+        time.sleep(0.02)  # until then it is under way and no drift
+
+
+def drifted(lab: Lab, command: Command) -> str:
+    """The YAML, while the version before the declared one serves."""
+    assert command("apply", "--yes", *CANCER).code == 0
+    lab.edit("breast-cancer.yaml", "2026-10", "2026-11")
+    assert command("apply", "--yes", *CANCER).code == 0
+    binding, _ = target_of(lab)
+    swap_by_hand(lab, lab.world().ledger.ref(replace(binding.version, version="2026-10")))
+    return (lab.services / "local" / "breast-cancer.yaml").read_text()
+
+
+def test_the_version_that_serves_is_written_and_then_nothing_is_left(
+    lab: Lab, command: Command
+) -> None:
+    before = drifted(lab, command)
+    shown = command("drift", *CANCER, "--accept", "--dry-run")
+    file = lab.services / "local" / "breast-cancer.yaml"
+    assert (shown.code, file.read_text()) == (0, before)
+    ran = command("drift", *CANCER, "--accept")
+    assert (ran.code, ran.out) == (0, shown.out)
+    assert file.read_text() == before.replace("2026-11", "2026-10", 1)
+    assert command("drift", *CANCER, "--detailed-exitcode").code == 0
+    assert command("apply", "--yes", *CANCER).code == 0  # proves what serves
+    assert command("plan", *CANCER, "--detailed-exitcode").code == 0
+    assert command("drift", *CANCER, "--accept").out == ""
+
+
+def test_what_the_yaml_cannot_say_is_said_and_left(lab: Lab, command: Command) -> None:
+    binding, target = target_of(lab)
+    foreign = target.observe(binding).served
+    assert foreign is not None
+    before = drifted(lab, command)
+    swap_by_hand(lab, foreign)
+    ran = command("drift", *CANCER, "--accept")
+    assert (ran.code, ran.out) == (errors.PARTIAL, "")
+    assert "breast-cancer: model cannot be accepted: no version that is known here" in ran.err
+    assert (lab.services / "local" / "breast-cancer.yaml").read_text() == before
+
+
+def test_settings_are_written_as_the_file_writes_them(lab: Lab, command: Command) -> None:
+    settings = 'settings: {title: "Ours", maxConcurrentCalls: 20}'
+    lab.edit("breast-cancer.yaml", "spec:\n", f"spec:\n  {settings}\n")
+    assert command("apply", "--yes", *CANCER).code == 0
+    services = lab.cloud.world.services.values()
+    (service,) = (s for s in services if s.name == "breast-cancer-predictive")
+    service.properties["title"] = 'It is "mine": no'
+    service.properties["realtimeConfiguration"] = {"maxConcurrentCalls": 7}
+    assert command("drift", *CANCER, "--accept").code == 0
+    after = (lab.services / "local" / "breast-cancer.yaml").read_text()
+    assert 'settings: {title: "It is \\"mine\\": no", maxConcurrentCalls: 7}' in after
+    assert command("drift", *CANCER, "--detailed-exitcode").code == 0
