@@ -58,8 +58,8 @@ def notify(environment: Environment, command: str, told: Iterable[tuple[str, str
         return
     try:
         url = resolve_all([wanted.url], os.environ)[wanted.url.variable]
-        remember_secret(urlsplit(url).path)
         Origins(f"the message of {wanted.url.variable}").also(bound_origins(os.environ)).check(url)
+        remember_secret(urlsplit(url).path)  # of what is no URL, this would raise ValueError
         with Http(threads=1, retries=1, timeout_s=TIMEOUT_S) as http:
             body = _BODIES[wanted.form](environment.name, command, events)
             http.request("POST", url, json=body)

@@ -145,6 +145,17 @@ def test_a_webhook_that_refuses_is_said_and_fails_nothing(
     assert "NOBODY_SET_THIS is not set" in again.err
 
 
+def test_a_webhook_whose_address_is_no_url_is_said_and_fails_nothing(
+    lab: Lab, command: Command, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = fail(lab, command).code
+    monkeypatch.setenv("ALERTS_URL", "https://[a-word-that-opens-it/")
+    again = command("apply", "--yes", "-t", "diabetes-young")
+    assert code == again.code
+    assert "nobody was notified: " in again.err
+    assert "a-word-that-opens-it" not in again.err + again.out
+
+
 def test_a_webhook_that_hangs_holds_a_run_up_for_a_bounded_time(
     lab: Lab, command: Command, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
