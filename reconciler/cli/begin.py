@@ -60,6 +60,9 @@ def init(folder: Path, how: Beginning) -> Outcome:
         made.write(folder / ".gitignore", "".join(f"{each}\n" for each in IGNORED).encode())
         made.tell_git(folder)
         found = compose.load(folder / "services")
+        if name not in found:
+            why = f"{state / 'environment.yaml'} names another environment"
+            raise ConfigurationError(f"{why}; write its name, or another one, after -e")
         if keeps := _folder_of(found[name].environment.store):
             # Git keeps the folder, and nothing of what is in it.
             made.write(state / keeps / ".gitignore", b"*\n!.gitignore\n")

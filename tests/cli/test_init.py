@@ -127,6 +127,16 @@ def test_nothing_is_left_where_the_whole_would_not_be_valid(command: Command) ->
     assert not Path("services/home").exists()
 
 
+def test_a_folder_of_another_environment_is_said(command: Command) -> None:
+    command("init", "--platform", "local")
+    file = Path("services/home/environment.yaml")
+    file.write_text(file.read_text().replace("name: home", "name: house"))
+    before = contents()
+    ran = command("init", "--platform", "local", "-e", "home")
+    assert (ran.code, contents()) == (errors.CONFIGURATION, before)
+    assert f"{file} names another environment" in ran.err
+
+
 def git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     return done.stdout
