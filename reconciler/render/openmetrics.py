@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     from reconciler.model import Change, Plan
 
-STATES = ("in_sync", "pending", "refused", "unreadable")
-_BLOCKED = {Reason.UNREADABLE: "unreadable"}
+STATES = ("in_sync", "pending", "paused", "refused", "unreadable")
 
 
 def metrics_text(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float) -> str:
@@ -22,15 +21,16 @@ def metrics_text(plan: Plan, command: str, exit_code: int, took_s: float, at_s: 
 
 def _lines(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float) -> Iterator[str]:
     environment = {"environment": plan.environment}
-    states = [_state(change) for change in plan.changes]
+    changes = [change for change in plan.changes if change.code != Reason.NOT_DECLARED]
+    states = [_state(change) for change in changes]
     yield from _head("endpoints", "Endpoints that git declares, by state.")
     for state in STATES:
         yield _sample("endpoints", {**environment, "state": state}, states.count(state))
     yield from _head("drifted", "Endpoints that were changed outside git.")
-    drifted = sum(change.drift is not None for change in plan.changes)
+    drifted = sum(change.drift is not None for change in changes)
     yield _sample("drifted", environment, drifted)
     yield from _head("endpoint", "The version that is served, and the declared one.", "info")
-    for change, state in zip(plan.changes, states, strict=True):
+    for change, state in zip(changes, states, strict=True):
         labels = {
             **environment,
             **{"name": change.name, "kind": change.kind, "address": change.address},
@@ -48,7 +48,9 @@ def _lines(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float)
 
 def _state(change: Change) -> str:
     if change.action is Action.BLOCK:
-        return _BLOCKED.get(change.code, "refused")  # type: ignore[call-overload, no-any-return]
+        return "unreadable" if change.code == Reason.UNREADABLE else "refused"
+    if change.code == Reason.PAUSED:  # which says nothing about agreement
+        return "paused"
     return "in_sync" if change.action is Action.NOOP else "pending"
 
 

@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from reconciler import errors
-from reconciler.model import Model
+from reconciler.model import Action, Change, Model, Plan, Reason
 from reconciler.platforms.contract import OperationState
+from reconciler.render.openmetrics import metrics_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +120,17 @@ def test_a_collector_reads_what_is_pending_in_sync_and_drifted(
     assert command("drift", *asked, "--detailed-exitcode").code == errors.CHANGES
     assert samples(path)[("reconciler_drifted",)] == 1
     assert samples(path)[("reconciler_run_exit_code",)] == errors.CHANGES
+
+
+def test_a_collector_counts_no_paused_or_undeclared_endpoint_as_in_sync(tmp_path: Path) -> None:
+    seen = [("a", Reason.IN_SYNC), ("b", Reason.PAUSED), ("c", Reason.NOT_DECLARED)]
+    changes = (Change(name, "K", name, Action.NOOP, code, "") for name, code in seen)
+    plan = Plan("e", "cloud", tuple(changes))
+    path = tmp_path / "reconciler.prom"
+    path.write_text(metrics_text(plan, "status", 0, 1.0, 2.0))
+    found = samples(path)
+    assert [found["reconciler_endpoints", state] for state in ("in_sync", "paused")] == [1, 1]
+    assert [key for key in found if "c" in key] == []
 
 
 @pytest.mark.parametrize("name", ["status", "drift"])
