@@ -33,7 +33,7 @@ def workflow_checks(folder: Path) -> Iterator[Check]:
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
             jobs = document["jobs"].items()
-        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError, UnicodeError):
+        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError):
             continue  # what GitHub makes of it, GitHub says
         for name, job in jobs:
             if isinstance(job, dict):
@@ -51,12 +51,14 @@ def _job(
     path: Path, name: str, document: Mapping[str, Any], job: Mapping[str, Any], seen: dict[str, str]
 ) -> Iterator[Check]:
     allowed = job.get("permissions", document.get("permissions"))
-    for step in job.get("steps") or ():
+    steps = job.get("steps")
+    for step in steps if isinstance(steps, list) else ():
         used = _ACTION.search(str(step.get("uses", ""))) if isinstance(step, dict) else None
         if used is None:
             continue
         seen[path.name] = used[1] or ""
-        given = step.get("with") or {}
+        given = step.get("with")
+        given = given if isinstance(given, dict) else {}
         needed = dict(_NEEDED.get(str(given.get("command", "")), {}))
         needed |= _COMMENT if str(given.get("comment", "false")) == "true" else {}
         for right, how in needed.items():

@@ -76,7 +76,7 @@ def _is_top(folder: Path) -> bool:
 def _schemas(services: Path) -> Iterator[Check]:
     """Whether editors check files by the schema of this very program."""
     named: dict[Path, Source] = {}
-    for path in sorted(services.rglob("*.y*ml")):
+    for path in filter(Path.is_file, sorted(services.rglob("*.y*ml"))):
         first = path.open(encoding="utf-8", errors="replace").readline(4096)
         if (found := _SCHEMA.match(first)) and "://" not in found[1]:
             named.setdefault((path.parent / found[1]).resolve(), Source(str(path), 1, 1))
@@ -84,7 +84,7 @@ def _schemas(services: Path) -> Iterator[Check]:
         fix = f"reconciler schema --out {os.path.relpath(schema)}"
         if not schema.is_file():
             yield Check("schema", Level.WARNING, f"there is no {schema}", fix, source)
-        elif schema.read_text(encoding="utf-8") != compose.schema_text():
+        elif schema.read_bytes() != compose.schema_text().encode():
             why = f"{schema} is of another version of this program, or of other platforms"
             yield Check("schema", Level.WARNING, why, fix, source)
         else:
@@ -176,6 +176,8 @@ def _of_plan(plan: Plan) -> Iterator[Check]:
     for limit in plan.excess:
         fix = "raise the limit, or apply with --force REASON"
         yield Check("limits", Level.WARNING, str(limit), fix)
+    if plan.frozen:
+        yield Check("freeze", Level.WARNING, plan.frozen, "apply then, or with --force REASON")
     for note in plan.notes:
         yield Check("plan", Level.WARNING, note)
 

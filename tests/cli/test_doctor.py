@@ -130,6 +130,19 @@ def test_a_job_shows_findings_on_their_lines_and_counts_them(
     assert "## Doctor: home" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
 
 
+def test_a_freeze_in_which_a_run_would_be_refused_is_a_warning(home: Command) -> None:
+    edit("environment.yaml", "spec:\n", 'spec:\n  freeze: [{cron: "* * * * *", for: 1h}]\n')
+    ran = home("doctor", "-o", "json")
+    assert wrong(ran, "warning")["freeze"]["message"].startswith("frozen until 20")
+
+
+def test_a_folder_with_the_name_of_a_file_is_no_file(home: Command) -> None:
+    (HOME / "old.yaml").mkdir()
+    Path("schemas/reconciler.schema.json").write_bytes(b"\xff")
+    ran = home("doctor", "-o", "json")
+    assert (ran.code, "another version" in wrong(ran, "warning")["schema"]["message"]) == (0, True)
+
+
 def test_a_schema_of_another_version_is_a_warning_with_its_fix(home: Command) -> None:
     Path("schemas/reconciler.schema.json").write_text("{}")
     ran = home("doctor", "-o", "json")
