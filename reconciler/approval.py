@@ -10,7 +10,7 @@ that it is taken back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
@@ -157,6 +157,22 @@ _COVERS = {
 }
 # Of work on a model that serves already.
 AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
+ENDS = (Reason.UNPROVED, Reason.ROLL_BACK)  # what was begun, and may be ended in a freeze
+
+
+def only_ends(plan: Plan) -> Plan:
+    """The plan; of one in a freeze, the part that ends swaps which were begun before it: all else
+    is refused. The plan itself where there is no such part."""
+    if not (plan.frozen and any(change.code in ENDS for change in plan.to_do)):
+        return plan
+    why = f"{plan.frozen}; apply again then, or with --force REASON"
+    changes = tuple(
+        replace(change, action=Action.BLOCK, code=Reason.FROZEN, why=why, wave=None)
+        if change.action in TO_DO and change.code not in ENDS
+        else change
+        for change in plan.changes
+    )
+    return replace(plan, changes=changes, frozen="")
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.approval import Approval
+from reconciler.approval import Approval, only_ends
 from reconciler.cli import choose, session, stopping
 from reconciler.cli.approval import approval, check
 from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
@@ -80,16 +80,19 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
         seen = opened.observe()
         first = opened.plan_of(seen)
         first = overridden(first) if force else first
-        order.page.show(first, to=sys.stderr)
+        part = only_ends(first)
+        order.page.show(part, to=sys.stderr)
         if ending is not None:
-            ending.planned = first
+            ending.planned = part
         try:
-            check(order.approval, first, opened.world.ledger.plans)
+            check(order.approval, replace(first, frozen=part.frozen), opened.world.ledger.plans)
         except (RefusedError, StalePlanError) as exc:
             if ending is not None:
                 ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)
             raise
-        return carry_out(order, opened, first, seen.lost, ending)
+        if part is not first:  # approved plans are not used up: the rest of them is still to come
+            order = replace(order, approval=Approval(yes=True, force=force))
+        return carry_out(order, opened, part, seen.lost, ending)
 
 
 def _not_begun(plan: Plan, why: ReconcilerError) -> Report:

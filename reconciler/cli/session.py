@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from reconciler.approval import AFTER_THE_SWAP
+from reconciler.approval import ENDS
 from reconciler.cli.compose import (
     EMULATOR_VARIABLE,
     connect,
@@ -192,7 +192,7 @@ class Session:
             wanted.environment, seen.observed, wanted.declared, seen.lost, self.prune, seen.not_yet
         )
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
-        begins = any(change.code not in AFTER_THE_SWAP for change in made.to_do)
+        begins = any(change.code not in ENDS for change in made.to_do)
         frozen = self.world.frozen() if begins else ""
         made = replace(made, changes=changes, world=self.emulated, frozen=frozen)
         return foresee(self.world, self.wanted.bindings, made)

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     RECIPE_CHANGED = "recipe_changed"
     GATE = "gate"
     NOT_YET = "not_yet"  # it was not proved long enough in another environment
+    FROZEN = "frozen"  # in a freeze a run ends what was begun, and nothing else
     REJECTED = "rejected"
     NO_WAY_BACK = "no_way_back"
     TRAINING_FAILED = "training_failed"

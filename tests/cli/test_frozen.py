@@ -78,23 +78,42 @@ def test_a_freeze_that_begins_while_a_run_trains_is_obeyed(twin: Twin) -> None:
     assert not twin.is_told(SECOND, twin.name)
 
 
+def cut_off(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ended between a swap to a bad version and its proof, before a freeze."""
+    twin.spoil()
+    twin.ask_for(SECOND)
+    world, swapped = twin.world(), list[str]()
+    target = world.targets[twin.binding().kind]
+    switch = target.switch
+    monkeypatch.setattr(target, "switch", lambda *of: swapped.append(switch(*of)) or "")
+    twin.converge(replace(world, stopping=lambda: bool(swapped)), 1)
+    assert twin.serving() == SECOND
+    twin.edit("all.yaml", "spec: {store", f"spec: {{freeze: {ALWAYS}, store")
+    monkeypatch.chdir(twin.services.parent)
+
+
 def test_what_was_swapped_in_is_proved_or_taken_back_in_a_freeze(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     with twin_of("local, folder", tmp_path, monkeypatch) as twin:
         assert twin.apply().failures == ()
-        twin.spoil()
-        twin.ask_for(SECOND)
-        world, swapped = twin.world(), list[str]()
-        target = world.targets[twin.binding().kind]
-        switch = target.switch
-        monkeypatch.setattr(target, "switch", lambda *of: swapped.append(switch(*of)) or "")
-        twin.converge(replace(world, stopping=lambda: bool(swapped)), 1)
-        assert twin.serving() == SECOND
-        twin.edit("all.yaml", "spec: {store", f"spec: {{freeze: {ALWAYS}, store")
-        monkeypatch.chdir(tmp_path)
+        cut_off(twin, monkeypatch)
         assert command("apply", "--yes").code == errors.UNPROVED
         assert twin.serving() == FIRST
+
+
+def test_it_is_taken_back_though_another_endpoint_must_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    with twin_of("local, folder", tmp_path, monkeypatch) as twin:
+        other = twin.declare_another()
+        assert twin.apply().failures == ()
+        cut_off(twin, monkeypatch)
+        twin.ask_for(SECOND, other)
+        ran = command("apply", "--yes")
+        assert ran.code == errors.UNPROVED
+        assert [twin.serving(), twin.serving(other)] == [FIRST, FIRST]
+        assert "frozen until 20" in ran.err
 
 
 @pytest.mark.parametrize(
