@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConflictError, NotFoundError, RefusedError
@@ -29,7 +30,7 @@ from reconciler.platforms.azureml.endpoint_reads import (
     ref_in,
 )
 from reconciler.platforms.azureml.endpoint_spec import EndpointAddress, address, keys_of
-from reconciler.platforms.azureml.endpoint_state import NOT_OURS, live_of
+from reconciler.platforms.azureml.endpoint_state import NOT_OURS, live_of, overdue
 from reconciler.platforms.azureml.endpoint_writes import (
     deployment_body,
     endpoint_body,
@@ -45,7 +46,7 @@ from reconciler.platforms.azureml.ids import (
     registered_in,
     spelled,
 )
-from reconciler.platforms.azureml.workspace import BUSY, part, state_of
+from reconciler.platforms.azureml.workspace import BUSY, in_turn, part, state_of
 from reconciler.platforms.contract import HOW_MADE, Can, OperationState, Progress, Target, Unmanaged
 from reconciler.platforms.members import objects, text, texts
 
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.endpoint_state import Reading
     from reconciler.platforms.azureml.scoring import Scoring
-    from reconciler.platforms.azureml.workspace import Workspace
+    from reconciler.platforms.azureml.workspace import Step, Then, Workspace
     from reconciler.platforms.contract import Answer
     from reconciler.soon import Soon
 
@@ -208,13 +209,7 @@ class OnlineEndpoints(Target):
         reading = self._writable(binding)
         return self._deploy(reading, binding, model)
 
-    def _deploy(
-        self,
-        reading: Reading,
-        binding: Binding,
-        model: Model,
-        then: Callable[[], str] | None = None,
-    ) -> str:
+    def _deploy(self, reading: Reading, binding: Binding, model: Model, then: Then = None) -> str:
         name = self._name_of(binding, model)
         path, what = f"{address_in(binding.address).path}/deployments/{name}", f"deploying {name}"
         there = reading.deployments.get(name)
@@ -309,9 +304,9 @@ class OnlineEndpoints(Target):
         ]
         return self._delete_deployment(binding, unneeded[0]) if unneeded else ""
 
-    def _delete_deployment(self, binding: Binding, name: str) -> str:
+    def _delete_deployment(self, binding: Binding, name: str, then: Then = None) -> str:
         path = f"{address_in(binding.address).path}/deployments/{part(name)}"
-        return self._workspace.write("DELETE", path, f"deleting the deployment {name}")
+        return self._workspace.write("DELETE", path, f"deleting the deployment {name}", then)
 
     def update(self, binding: Binding) -> str:
         """Write tags, then the settings of what serves, then delete what was kept long enough."""
@@ -320,14 +315,11 @@ class OnlineEndpoints(Target):
         name, path = reading.serving, address_in(binding.address).path
         now = dict(live.settings)
         differing = {n for n, value in binding.settings if now.get(n, "") != value}
-        steps: list[Callable[[], str]] = []
+        steps: list[Step] = []
 
-        def following() -> str:
-            return steps.pop(0)() if steps else ""
-
-        def write(method: str, below: str, what: str, body: Any) -> Callable[[], str]:
+        def write(method: str, below: str, what: str, body: Any) -> Step:
             where, words = f"{path}{below}", f"{what} of {binding.address}"
-            return lambda: self._workspace.write(method, where, words, following, json=body)
+            return lambda then: self._workspace.write(method, where, words, then, json=body)
 
         tags = retagged(reading, binding)
         if tags != texts(reading.endpoint, "tags"):
@@ -336,9 +328,9 @@ class OnlineEndpoints(Target):
         if name and any(not setting.startswith("tags.") for setting in differing):
             body = resettled(reading, name, binding)
             steps.append(write("PUT", f"/deployments/{name}", f"changing {name}", body))
-        if live.overdue:
-            steps.append(lambda: self._delete_deployment(binding, live.overdue))
-        return following()
+        for gone in overdue(reading, self._wanted(binding), declared_in(binding), self._now()):
+            steps.append(partial(self._delete_deployment, binding, gone))
+        return in_turn(steps)
 
     def delete(self, address: Address) -> str:
         """Delete the endpoint, if it carries our mark and all of its deployments do."""

@@ -15,7 +15,7 @@ from reconciler.errors import UnreadableError
 from reconciler.model import Health, HealthCode, Live, ModelRef, Reason, Refusal
 from reconciler.platforms.arm_marks import Mark, tagged
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, seconds_of
-from reconciler.platforms.azureml.ids import ref_of, short_id
+from reconciler.platforms.azureml.ids import deployment_in, ref_of, short_id
 from reconciler.platforms.azureml.workspace import BUSY, state_of
 from reconciler.platforms.members import member, objects, text, texts
 
@@ -126,7 +126,7 @@ def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
     candidate = reading.deployments.get(name)
     ready = candidate is not None and state_of(candidate) == "succeeded"
     staged = ready and name != serving and reading.ref(name) == wanted
-    previous = [n for n in reading.spare if n != name]
+    previous = next((n for n in reading.spare if n != name), "")
     ours = reading.owner.is_of(reading.mark)
     shown = ", ".join(f"{n} {share} %" for n, share in sorted(reading.traffic.items()))
     foreign = [n for n in reading.deployments if not reading.is_ours(n)]
@@ -136,7 +136,7 @@ def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
         configured=wanted if begun else None,
         share=begun,
         staged=wanted if staged else None,
-        retired=reading.ref(previous[0]) if previous else None,
+        retired=reading.ref(previous) if previous else None,
         model_text="" if served else shown or "no deployment has traffic",
         refusal=_refusal(reading, deployed, name),
         warnings=_costs(reading, deployed, name),
@@ -145,7 +145,7 @@ def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
         ours=ours,
         protected=reading.owner.protected,
         keep=_keep(foreign) if ours else NOT_OURS,
-        overdue=_overdue(reading, previous, deployed, now),
+        overdue=next(iter(overdue(reading, wanted, deployed, now)), ""),
     )
 
 
@@ -218,13 +218,12 @@ def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
     )
 
 
-def _overdue(reading: Reading, previous: list[str], deployed: Deployed, now: float) -> str:
-    """The deployment whose time is over, or ""; a failed one is of no use to anybody."""
-    if not previous or not reading.serving:
-        return ""
-    over = now - reading.switched_at >= deployed.keep_warm_s
-    failed = (n for n in previous if state_of(reading.deployments[n]) == "failed")
-    return previous[0] if over else next(failed, "")
+def overdue(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) -> list[str]:
+    """Our deployments whose time is over; a failed one is of no use to anybody."""
+    previous = [n for n in reading.spare if n != deployment_in(wanted)] if reading.serving else []
+    if now - reading.switched_at >= deployed.keep_warm_s:
+        return previous
+    return [n for n in previous if state_of(reading.deployments[n]) == "failed"]
 
 
 def _settings(reading: Reading, name: str) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,9 @@ sequel, such as a deletion that must wait for a change: `then` begins it, and th
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import quote
 
@@ -31,7 +33,7 @@ from reconciler.platforms.contract import DONE, OperationState, Progress
 from reconciler.platforms.members import check_is_of, objects, text, without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.http.asking import Credential, Sending
     from reconciler.http.client import Http
@@ -43,6 +45,8 @@ STARTED = (200, 201, 202, 204)
 ABSENT = frozenset({"notfound", "resourcenotfound", "usererror"})  # codes of its own 404
 BUSY = frozenset({"creating", "updating", "scaling", "deleting"})
 _POLLED = "Azure-AsyncOperation"
+Then = Callable[[], str] | None  # begins the sequel of a write, and answers its operation
+Step = Callable[[Then], str]  # begins a write with such a sequel
 
 
 @dataclass
@@ -51,7 +55,7 @@ class _Operation:
 
     url: str
     path: str
-    then: Callable[[], str] | None = None
+    then: Then = None
 
 
 class Workspace:
@@ -108,7 +112,7 @@ class Workspace:
         method: str,
         path: str,
         what: str,
-        then: Callable[[], str] | None = None,
+        then: Then = None,
         **sending: Unpack[Sending],
     ) -> str:
         """The name of the operation that a write began; "" where it has ended."""
@@ -120,7 +124,7 @@ class Workspace:
             return then() if then else ""
         return self.watch(path, url, what, then)
 
-    def watch(self, path: str, url: str, what: str, then: Callable[[], str] | None = None) -> str:
+    def watch(self, path: str, url: str, what: str, then: Then = None) -> str:
         """The name of an operation of a resource, also of one that another run began."""
         name = f"{what} ({next(self._numbers)})"
         self._operations[name] = _Operation(url, path, then)
@@ -131,19 +135,21 @@ class Workspace:
         return self._operations[name].path if name in self._operations else ""
 
     def progress(self, name: str) -> Progress:
-        """How far an operation is; where its sequel begins, it is still running."""
+        """How far an operation is; where its sequel begins, it is still running. A sequel that
+        cannot begin is tried again when the operation is asked for again."""
         operation = self._operations.get(name)
         if operation is None:  # ended, or of another run: what is read says how far it is
             return DONE
         found = self._polled(operation, name)
         if found.state is OperationState.RUNNING:
             return found
-        del self._operations[name]
+        following = ""
         if found.state is OperationState.DONE and operation.then is not None:
             following = operation.then()
-            if following:
-                self._operations[name] = self._operations.pop(following)
-                return Progress(OperationState.RUNNING, following)
+        del self._operations[name]
+        if following:
+            self._operations[name] = self._operations.pop(following)
+            return Progress(OperationState.RUNNING, following)
         return found
 
     def _polled(self, operation: _Operation, name: str) -> Progress:
@@ -196,6 +202,11 @@ class Workspace:
     def _url(self, path: str) -> str:
         base = self.emulator or ARM_URL
         return f"{base}{self.at.path}{path}?api-version={API_VERSION}"
+
+
+def in_turn(steps: Sequence[Step]) -> str:
+    """The operation that begins the first step, whose sequels are the others; "" for no steps."""
+    return steps[0](partial(in_turn, steps[1:])) if steps else ""
 
 
 def part(name: str) -> str:

@@ -1,0 +1,47 @@
+"""Online endpoints in the middle of something: refusals, deletions and hands of others meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.errors import RefusedError
+from reconciler.model import Model, ModelRef
+from tests.azureml.standin import WORKSPACE
+from tests.azureml.test_endpoint import NAME, in_shares, keep_warm, live_of, mine, target_of
+from tests.twins.contract import FIRST, SECOND, THIRD
+
+if TYPE_CHECKING:
+    from tests.twins.azureml import Endpoints
+
+BUSY = (409, {"error": {"code": "Conflict", "message": "an operation is running"}})
+DOWN = (503, {"error": {"code": "ServiceError", "message": "try later"}})
+
+
+def test_all_that_was_kept_long_enough_is_retired_by_one_run(served: Endpoints) -> None:
+    keep_warm(served, "24h")
+    for version in (SECOND, THIRD):
+        served.ask_for(version)
+        assert served.apply().failures == ()
+    assert len(mine(served)) == 3
+    tags = served.workspace.endpoints[NAME]["tags"]
+    tags["reconciler-switched"] = str(int(tags["reconciler-switched"]) - 86_400)
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    assert mine(served) == [served.workspace.serving(NAME)]
+    assert served.plan().converged
+
+
+def test_what_follows_a_write_is_tried_again(served: Endpoints) -> None:
+    served.edit("all.yaml", "  instances: 1\n", "  instances: 3\n")
+    served.edit("all.yaml", "  code: code\n", "  code: code\n  settings: {tags: {team: risk}}\n")
+    answers = [BUSY]
+    served.workspace.instead = lambda method, path: (
+        answers.pop() if answers and method == "PUT" and "/deployments/" in path else None
+    )
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    (deployment,) = [d for (e, _), d in served.workspace.deployments.items() if e == NAME]
+    assert deployment["sku"]["capacity"] == 3
+    assert served.plan().converged
