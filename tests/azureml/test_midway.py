@@ -45,3 +45,36 @@ def test_what_follows_a_write_is_tried_again(served: Endpoints) -> None:
     (deployment,) = [d for (e, _), d in served.workspace.deployments.items() if e == NAME]
     assert deployment["sku"]["capacity"] == 3
     assert served.plan().converged
+
+
+def test_a_version_whose_deployment_is_being_deleted_is_deployed_anew(served: Endpoints) -> None:
+    (name,) = mine(served)
+    properties = served.workspace.deployments[NAME, name]["properties"]
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    served.workspace.add(NAME, name, 0, **properties)
+    deployment = served.workspace.deployments[NAME, name]
+    deployment["tags"] = dict(served.workspace.endpoints[NAME]["tags"])
+    noted = f"{served.workspace.url}{WORKSPACE}/operations/mfeOperationsStatus/1"
+    deployment["properties"]["properties"] = {"AzureAsyncOperationUri": noted}
+    served.workspace.polls = 20
+    served.workspace._answer("DELETE", f"/onlineEndpoints/{NAME}/deployments/{name}", {}, None)
+    served.ask_for(FIRST)
+    assert served.apply().failures == ()
+    assert served.serving() == FIRST
+
+
+def test_a_deployment_that_others_gave_another_model_is_not_taken_for_the_version(
+    served: Endpoints,
+) -> None:
+    (name,) = mine(served)
+    properties = served.workspace.deployments[NAME, name]["properties"]
+    properties["model"] = properties["model"].replace("/models/m/", "/models/other/")
+    served.plan()
+    model = Model(ModelRef("file:///m"), served.binding().version)
+    with pytest.raises(RefusedError, match=f"others gave {name} of .* another model"):
+        target_of(served).stage(served.binding(), model)
+    served.workspace.endpoints[NAME]["properties"]["traffic"] = {}
+    assert served.apply().failures == ()
+    assert served.serving() == FIRST

@@ -215,9 +215,19 @@ class OnlineEndpoints(Target):
         there = reading.deployments.get(name)
         if there is not None and not reading.is_ours(name):
             raise RefusedError(f"{binding.address} has a deployment {name} that others made")
-        if there is not None and state_of(there) == "succeeded":
+        state = state_of(there or {})
+        if state == "deleting":
+            again = lambda: self._deploy(self._writable(binding), binding, model, then)  # noqa: E731
+            return self._workspace.watch(path, "", what, again)
+        is_other = there is not None and reading.ref(name) != self.ref(binding, model)
+        if is_other and name in reading.traffic:
+            raise RefusedError(
+                f"others gave {name} of {binding.address} another model, and it has traffic; move "
+                "that to another deployment by hand, and apply again"
+            )
+        if state == "succeeded" and not is_other:
             return then() if then else ""
-        if there is not None and state_of(there) in BUSY:
+        if there is not None and state in BUSY:
             notes = objects(objects(there, "properties"), "properties")
             return self._workspace.watch(path, text(notes, "AzureAsyncOperationUri"), what, then)
         declared, version = declared_in(binding), model.version
