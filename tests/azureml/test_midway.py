@@ -78,3 +78,31 @@ def test_a_deployment_that_others_gave_another_model_is_not_taken_for_the_versio
     served.workspace.endpoints[NAME]["properties"]["traffic"] = {}
     assert served.apply().failures == ()
     assert served.serving() == FIRST
+
+
+@pytest.mark.parametrize("answers", [[BUSY] * 3, [DOWN] * 12])
+def test_a_share_that_cannot_be_given_now_is_given_later(
+    served: Endpoints, answers: list[tuple[int, Any]]
+) -> None:
+    written = in_shares(served)
+    served.ask_for(SECOND)
+    served.workspace.instead = lambda method, path: (
+        answers.pop()
+        if written and answers and (method, path) == ("PUT", f"/onlineEndpoints/{NAME}")
+        else None
+    )
+    assert served.apply().failures == ()
+    assert answers == []
+    assert served.serving() == SECOND
+
+
+def test_a_deployment_of_others_keeps_the_spelling_of_its_name(served: Endpoints) -> None:
+    old, written = served.workspace.serving(NAME), in_shares(served)
+    deployment = served.workspace.deployments[NAME, old]
+    deployment["name"] = old.upper()
+    properties = served.workspace.endpoints[NAME]["properties"]
+    properties["traffic"] = {old.upper(): 100}
+    served.ask_for(SECOND)
+    assert live_of(served).served is not None
+    assert served.apply().failures == ()
+    assert written[0].get(old.upper()) == 90

@@ -257,10 +257,12 @@ class OnlineEndpoints(Target):
         more = [share for share in rollout if share > reading.traffic.get(name, 0)]
         if more and len(others) == 1:
             traffic = {name: more[0], others[0]: 100 - more[0]}
-        self._told[binding.address.key] = traffic
-        body = moved(reading.endpoint, traffic, self._now())
-        what = f"moving traffic of {binding.address} to {name}"
-        return self._workspace.write("PUT", address_in(binding.address).path, what, json=body)
+        body = moved(reading.endpoint, reading.spelled(traffic), self._now())
+        what, at = f"moving traffic of {binding.address} to {name}", address_in(binding.address)
+        self._told.pop(at.key, None)  # of a write that fails nobody knows what became of it
+        operation = self._workspace.write("PUT", at.path, what, json=body)
+        self._told[at.key] = traffic
+        return operation
 
     def take_back(self, binding: Binding, model: Model) -> str:
         """Move traffic back to what served the model; where it is gone, deploy it again first. A

@@ -89,6 +89,10 @@ class Reading:
         """Whether a deployment carries this environment's mark."""
         return tagged(texts(self.deployments[name], "tags")).is_of(self.mark)
 
+    def spelled(self, traffic: Mapping[str, int]) -> dict[str, int]:
+        """The traffic by the names of deployments as the service spells them."""
+        return {text(self.deployments[name], "name"): share for name, share in traffic.items()}
+
     @property
     def spare(self) -> list[str]:
         """Our deployments that nobody needs: without traffic, mirrored or not."""
