@@ -10,6 +10,7 @@ import pytest
 from reconciler.errors import (
     ConfigurationError,
     RefusedError,
+    UnavailableError,
     UnreadableError,
     WireError,
 )
@@ -222,3 +223,17 @@ def test_code_that_was_changed_since_the_plan_is_not_sent(world: World) -> None:
 def test_a_command_that_names_nothing_known_is_refused(world: World) -> None:
     with pytest.raises(ConfigurationError):
         world.trainer.prepare(world.order(command="python {inputs.other}"))
+
+
+def test_a_job_that_does_not_show_yet_is_not_noted_as_started(world: World) -> None:
+    order = world.order()
+    job = world.trainer.prepare(order)
+    absent = (404, {"error": {"code": "ResourceNotFound", "message": "gone"}})
+    late = [absent] * 2
+    world.standin.instead = lambda method, path: (
+        late.pop() if method == "GET" and path.startswith("/jobs/") and late else None
+    )
+    with pytest.raises(UnavailableError, match="does not show yet"):
+        world.trainer.start(job, order)
+    world.trainer.start(job, order)
+    assert list(world.standin.jobs) == [job]

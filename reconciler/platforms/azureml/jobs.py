@@ -16,7 +16,13 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import NotFoundError, RefusedError, UnreadableError, WireError
+from reconciler.errors import (
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnreadableError,
+    WireError,
+)
 from reconciler.http.response import one_line
 from reconciler.model import MODEL
 from reconciler.platforms.azureml.endpoint_writes import code_name
@@ -89,6 +95,9 @@ class CommandJobs(Trainer):
             # 409 of an id that is taken, and an answer that was lost: the id decides
             if self._found(job, what) is None:
                 raise
+            return
+        if self._found(job, what) is None:  # noted as started, it would be taken for lost
+            raise UnavailableError(f"{what}: it was accepted, and does not show yet")
 
     def look(self, job: str) -> Job:
         """The job as it is now."""
