@@ -106,3 +106,16 @@ def test_a_deployment_of_others_keeps_the_spelling_of_its_name(served: Endpoints
     assert live_of(served).served is not None
     assert served.apply().failures == ()
     assert written[0].get(old.upper()) == 90
+
+
+def test_a_third_version_in_the_middle_of_a_rollout_begins_with_its_own_share(
+    served: Endpoints,
+) -> None:
+    old, written = served.workspace.serving(NAME), in_shares(served)
+    served.workspace.add(NAME, "theirs", 0)
+    properties = served.workspace.endpoints[NAME]["properties"]
+    properties["traffic"] = {"theirs": 10, old: 90}
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    new = served.workspace.serving(NAME)
+    assert written == [{new: 10, old: 90}, {new: 50, old: 50}, {new: 100}]

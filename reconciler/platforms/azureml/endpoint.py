@@ -253,10 +253,10 @@ class OnlineEndpoints(Target):
         if reading.serving == name:
             return ""
         traffic = {name: 100}
-        others = [other for other in reading.traffic if other != name]
+        others = sorted(n for n in reading.traffic if n != name and n in reading.deployments)
         more = [share for share in rollout if share > reading.traffic.get(name, 0)]
-        if more and len(others) == 1:
-            traffic = {name: more[0], others[0]: 100 - more[0]}
+        if more and others:
+            traffic = {name: more[0], max(others, key=reading.traffic.__getitem__): 100 - more[0]}
         body = moved(reading.endpoint, reading.spelled(traffic), self._now())
         what, at = f"moving traffic of {binding.address} to {name}", address_in(binding.address)
         self._told.pop(at.key, None)  # of a write that fails nobody knows what became of it
