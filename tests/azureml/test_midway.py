@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.errors import RefusedError
 from reconciler.model import Model, ModelRef
+from reconciler.render.text import plan_text
 from tests.azureml.standin import WORKSPACE
 from tests.azureml.test_endpoint import NAME, in_shares, keep_warm, live_of, mine, target_of
 from tests.twins.contract import FIRST, SECOND, THIRD
@@ -119,3 +120,15 @@ def test_a_third_version_in_the_middle_of_a_rollout_begins_with_its_own_share(
     assert served.apply().failures == ()
     new = served.workspace.serving(NAME)
     assert written == [{new: 10, old: 90}, {new: 50, old: 50}, {new: 100}]
+
+
+def test_a_new_deployment_has_as_many_machines_where_git_names_no_number(
+    served: Endpoints,
+) -> None:
+    served.workspace.deployments[NAME, served.workspace.serving(NAME)]["sku"]["capacity"] = 4
+    served.edit("all.yaml", "  instances: 1\n", "")
+    served.ask_for(SECOND)
+    assert "a new deployment of 4 × " in " ".join(plan_text(served.plan()).split())
+    assert served.apply().failures == ()
+    new = served.workspace.deployments[NAME, served.workspace.serving(NAME)]
+    assert new["sku"]["capacity"] == 4

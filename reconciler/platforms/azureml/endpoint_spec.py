@@ -68,7 +68,7 @@ class Deployed:
 
     `rollout` are the shares of the traffic, in percent, that it proves itself at before it has all.
     `folder` and `digest` are of the code, "" where the model needs none. `variables` pair a name
-    with a text, or with the name of a secret.
+    with a text, or with the name of a secret. `instances` are 0 where git does not say.
     """
 
     auth_mode: str
@@ -80,7 +80,7 @@ class Deployed:
     variables: tuple[tuple[str, str | SecretName], ...] = ()
     model_type: str = "custom_model"
     keep_warm_s: float = 0.0
-    instances: int = 1
+    instances: int = 0
     rollout: tuple[int, ...] = ()
     answer: str = ""
     names: str = ""
@@ -121,7 +121,7 @@ def deployed_of(block: Block) -> Deployed:
         script=spec.get("script", "score.py") if "code" in spec else "",
         variables=tuple(sorted(_variables(block))),
         keep_warm_s=seconds(spec.get("keepWarm", "0s")),
-        instances=spec.get("instances", 1),
+        instances=spec.get("instances", 0),
         rollout=tuple(int(share.rstrip("%")) for share in spec.get("rollout", ())),
         answer=verify.get("answer", ""),
         names=verify.get("model", ""),

@@ -93,6 +93,12 @@ class Reading:
         """The traffic by the names of deployments as the service spells them."""
         return {text(self.deployments[name], "name"): share for name, share in traffic.items()}
 
+    def instances_of(self, deployed: Deployed) -> int:
+        """How many machines a new deployment gets: it may take over from the one with most."""
+        busy = (self.deployments[name] for name in self.traffic if name in self.deployments)
+        kept = (member(objects(each, "sku"), "capacity") for each in busy)
+        return deployed.instances or max((n for n in kept if isinstance(n, int)), default=1)
+
     @property
     def spare(self) -> list[str]:
         """Our deployments that nobody needs: without traffic, mirrored or not."""
@@ -216,9 +222,9 @@ def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
     properties = objects(reading.deployments[reading.serving], "properties")
     how_long = f"for {deployed.keep_warm_s / 3600:g} h after" if deployed.keep_warm_s else "until"
     return (
-        f"a new deployment of {deployed.instances} × {deployed.instance_type} starts beside the "
-        f"one that serves, whose {kept} × {text(properties, 'instanceType')} are paid for and "
-        f"count as quota {how_long} the proof",
+        f"a new deployment of {reading.instances_of(deployed)} × {deployed.instance_type} starts "
+        f"beside the one that serves, whose {kept} × {text(properties, 'instanceType')} are paid "
+        f"for and count as quota {how_long} the proof",
     )
 
 

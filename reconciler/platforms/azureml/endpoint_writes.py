@@ -96,7 +96,7 @@ def deployment_body(
         properties["codeConfiguration"] = {"codeId": code, "scoringScript": deployed.script}
     body = {
         "location": text(reading.endpoint, "location"),
-        "sku": {"name": "Default", "capacity": deployed.instances},
+        "sku": {"name": "Default", "capacity": reading.instances_of(deployed)},
         "tags": tags,
         "properties": properties,
     }
