@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler import errors
@@ -13,15 +14,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.errors import Problem, ReconcilerError
-    from reconciler.model import Checkup, History, Plan, Proof, Report, Source
+    from reconciler.model import Checkup, History, NotManaged, Plan, Proof, Report, Source
     from reconciler.render import Look, StatusRow
 
 
 @dataclass(frozen=True)
 class Statuses:
-    """How each endpoint is doing."""
+    """How each endpoint is doing; `unmanaged` is None where nobody looked."""
 
     rows: tuple[StatusRow, ...]
+    unmanaged: NotManaged | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ def rendered(document: Shown, form: str, look: Look | None = None) -> str:
     elif isinstance(document, model.Checkup):
         made = render.checkup_text, render.checkup_json, render.checkup_markdown
     elif isinstance(document, Statuses):
-        made, shown = (render.status_text, render.status_json, render.status_markdown), shown.rows
+        forms = render.status_text, render.status_json, render.status_markdown
+        text, json, markdown = (partial(each, unmanaged=shown.unmanaged) for each in forms)
+        made, shown = (text, json, markdown), shown.rows
     else:
         made, shown = (render.proofs_text, render.proofs_json, render.proofs_markdown), shown.proofs
     if form == "text":

@@ -26,13 +26,18 @@ _MOST_UNCOMMITTED = 10
 
 def wanted(where: Where, some: Some | None = None) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
+    return among(where, some)[0]
+
+
+def among(where: Where, some: Some | None = None) -> tuple[Desired, dict[str, Desired]]:
+    """What a command works on, and every environment of the folder by its name."""
     services, selection = where.services, some.selection() if some else None
     found = load(services, *filter(None, [where.environment]))
     chosen = committed(choose(found, where.environment, where.auth), services, os.environ)
-    if selection is None:
-        return chosen
-    chosen = selection.of(chosen)
-    return _since(services, chosen, selection.since) if selection.since else chosen
+    if selection is not None:
+        chosen = selection.of(chosen)
+        chosen = _since(services, chosen, selection.since) if selection.since else chosen
+    return chosen, found
 
 
 def name_of(named: Named) -> str:

@@ -15,10 +15,11 @@ from reconciler.cli import choose, compose, session
 from reconciler.cli.ending import metrics_file
 from reconciler.cli.notify import notify, of_drift
 from reconciler.cli.options import seconds
+from reconciler.cli.selection import Selection
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.limits import overridden
-from reconciler.model import TO_DO, Action, Failure, Reason
+from reconciler.model import TO_DO, Action, Failure, NotManaged, Reason, Unowned
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) 
 def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
     began = time.time()
-    wanted, observed = _seen(where, part)
+    wanted, observed, unmanaged = _seen(where, part)
     made = _plan_of(wanted, observed)
     from reconciler.render import status_row
 
@@ -151,7 +152,8 @@ def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     code = errors.ERROR if unreadable else errors.SUCCESS
-    return Outcome(Statuses(rows), code, metrics_file(metrics, made, "status", code, began))
+    files = metrics_file(metrics, made, "status", code, began)
+    return Outcome(Statuses(rows, unmanaged), code, files)
 
 
 def verify(where: Where, part: Part) -> Outcome:
@@ -177,9 +179,9 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     from reconciler.render import plan_json
 
     began = time.time()
-    wanted, observed = _seen(where, part)
+    wanted, observed, unmanaged = _seen(where, part)
     whole = _plan_of(wanted, observed)
-    found = replace(_without_what_waits(whole), commit=wanted.commit)
+    found = replace(_without_what_waits(whole), commit=wanted.commit, unmanaged=unmanaged)
     if how.accept:
         by_address = {str(one.binding.address): one for one in observed}
         return accept(where.services, found, by_address, dry_run=how.dry_run)
@@ -194,12 +196,20 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     return Outcome(found, code, files, has_changes=drifted)
 
 
-def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...]]:
-    """What is wanted, and what is there."""
-    wanted = choose.wanted(where, part)
+def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
+    """What is wanted, what is there and, of a whole environment, what is unmanaged beside it."""
+    from reconciler.cli.importing import unmanaged
+
+    wanted, every = choose.among(where, part)
     session.introduce(wanted.environment)
     with session.opened(wanted, part.parallel) as opened:
-        return wanted, tuple(opened.observe().observed)
+        observed = tuple(opened.observe().observed)
+        if part.selection() != Selection():
+            return wanted, observed, None
+        with opened.stop.only_reading():
+            found, failed = unmanaged(opened.world, wanted, every.values())
+    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in found)
+    return wanted, observed, NotManaged(tuple(beside), tuple(failed))
 
 
 def _without_what_waits(made: Plan) -> Plan:

@@ -51,11 +51,12 @@ class Found:
 def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     """`import`: 0 when everything that was asked for is declared now, 7 when some could not be, 1
     when nothing could be read."""
-    wanted = choose.wanted(where)
-    every = compose.load(where.services, wanted.environment.name)
+    wanted, every = choose.among(where)
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened, opened.stop.only_reading():
-        found, failed = _unmanaged(opened.world, _declared(wanted, every.values()))
+        found, failed = unmanaged(opened.world, wanted, every.values())
+    for why in failed:
+        say(why)
     chosen = [each for each in found if _fits(each, globs)]
     drafts, left = _drafts(chosen, every.values())
     for why, names in left.items():
@@ -73,15 +74,16 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     return _written(where, wanted, texts, {draft.name for draft in bindings}, code)
 
 
-def _unmanaged(world: World, declared: Collection[AddressId]) -> tuple[list[Found], bool]:
-    """What is live of every kind, and whether some kind could not be read."""
-    found, failed = [], False
+def unmanaged(
+    world: World, wanted: Desired, every: Iterable[Desired]
+) -> tuple[list[Found], list[str]]:
+    """What is live of every kind and declared by no environment; why some could not be listed."""
+    declared, found, failed = _declared(wanted, every), list[Found](), list[str]()
     for kind, target in compose.kinds_of(world):
         try:
             found += [Found(kind, each) for each in target().unmanaged(declared)]
         except ReconcilerError as exc:
-            failed = True
-            say(f"{kind}: {exc.message}")
+            failed.append(f"{kind}: {exc.message}")
     return found, failed
 
 

@@ -72,7 +72,9 @@ from reconciler.model.plan import (
     Drift,
     FieldDiff,
     Forecast,
+    NotManaged,
     Plan,
+    Unowned,
     Wave,
 )
 from reconciler.model.reasons import TO_TRAIN, Reason

@@ -162,6 +162,23 @@ LEAST_RUNS = 3
 
 
 @dataclass(frozen=True)
+class Unowned:
+    """A live endpoint that no environment declares or owns; `name` is what people call it."""
+
+    kind: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class NotManaged:
+    """The unmanaged endpoints of an environment; `unread` says which kinds could not be listed."""
+
+    found: tuple[Unowned, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """The sorted changes of one environment. Data only.
 
@@ -169,7 +186,8 @@ class Plan:
     looked at. `frozen` says until when nothing may be changed, "" where nothing would be. `id`
     tells apart two plans of equal content, so that an approved one is applied once;
     "" while it is not kept anywhere. `commit` is the planned git commit, "" where it is unknown.
-    `world` is the id of the emulated world that was looked at, "" for a real one.
+    `world` is the id of the emulated world that was looked at, "" for a real one. `unmanaged` is
+    what `drift` saw beside the bindings; None where nobody looked.
     """
 
     environment: str
@@ -181,6 +199,7 @@ class Plan:
     id: str = field(default="", compare=False)
     commit: str = field(default="", compare=False)
     world: str = field(default="", compare=False)
+    unmanaged: NotManaged | None = field(default=None, compare=False)
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:

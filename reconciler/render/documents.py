@@ -14,7 +14,17 @@ from decimal import Decimal
 from typing import Any
 
 from reconciler.codec import make_codec, read
-from reconciler.model import Action, Judgement, ModelRef, Plan, Proof, Report, Rule, RuleKind
+from reconciler.model import (
+    Action,
+    Judgement,
+    ModelRef,
+    NotManaged,
+    Plan,
+    Proof,
+    Report,
+    Rule,
+    RuleKind,
+)
 from reconciler.render.cells import is_hidden
 from reconciler.render.findings import Finding
 from reconciler.render.status import StatusRow
@@ -48,9 +58,10 @@ def report_json(report: Report) -> str:
     return json_document({"schema": REPORT, **document, "proofs": proofs, "plan": plan})
 
 
-def status_json(rows: Iterable[StatusRow]) -> str:
-    """The rows as JSON."""
-    return json_document({"schema": STATUS, "bindings": CODEC.unstructure(list(rows))})
+def status_json(rows: Iterable[StatusRow], unmanaged: NotManaged | None = None) -> str:
+    """The rows as JSON, and what is unmanaged where somebody looked."""
+    beside = {"unmanaged": CODEC.unstructure(unmanaged)} if unmanaged is not None else {}
+    return json_document({"schema": STATUS, "bindings": CODEC.unstructure(list(rows)), **beside})
 
 
 def proofs_json(proofs: Iterable[Proof]) -> str:
@@ -87,6 +98,8 @@ def _escaped(char: str) -> str:
 def _plan(plan: Plan) -> dict[str, Any]:
     document = CODEC.unstructure(plan)
     del document["id"], document["world"]
+    if plan.unmanaged is None:
+        del document["unmanaged"]
     changes = document.pop("changes")
     summary = {"digest": plan.digest, "converged": plan.converged, "counts": _counts(plan)}
     return {**document, **summary, "changes": changes}

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model import Action, Change, Failure, FieldDiff, Plan, Proof, Report
+from reconciler.model import Action, Change, Failure, FieldDiff, NotManaged, Plan, Proof, Report
 from reconciler.render import measures, words
 from reconciler.render.cells import cut, listed, visible
 from reconciler.render.fleets import (
@@ -37,6 +37,7 @@ from reconciler.render.status import (
     status_summary,
     worst_first,
 )
+from reconciler.render.unmanaged import unmanaged_sentences
 
 _ENTITIES = {
     "&": "&amp;",
@@ -82,6 +83,7 @@ def plan_markdown(plan: Plan) -> str:
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
     told = [*words.excess(plan), *words.notes(plan), *words.waves(plan)]
+    told += unmanaged_sentences(plan.unmanaged)
     told += words.destinations(plan)
     return _document([title, summary, "\n".join(bullets(told)), *plan_body(plan).whole])
 
@@ -94,8 +96,8 @@ def report_markdown(report: Report) -> str:
     return _document([title, summary, *how_it_ended(report), *report_body(report).whole])
 
 
-def status_markdown(rows: Iterable[StatusRow]) -> str:
-    """A table with a row per binding, and the counts."""
+def status_markdown(rows: Iterable[StatusRow], unmanaged: NotManaged | None = None) -> str:
+    """A table with a row per binding, the counts, and what is unmanaged."""
     shown = worst_first(rows)
     shared = shared_messages(shown)
     heads = ["binding", "sync", "health", "live", "wanted", "message"]
@@ -112,6 +114,7 @@ def status_markdown(rows: Iterable[StatusRow]) -> str:
     ]
     found = [table(heads, cells)] if shown else []
     found += [f"{escaped(', '.join(names))}: {escaped(said)}" for said, names in shared.items()]
+    found += map(escaped, unmanaged_sentences(unmanaged))
     return _document(["## Status", status_summary(shown), *found])
 
 

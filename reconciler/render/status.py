@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.model import Action, Change, Health, HealthCode, Live, Reason
+from reconciler.model import Action, Change, Health, HealthCode, Live, NotManaged, Reason
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
 from reconciler.render.fleets import MOST_EQUAL
+from reconciler.render.unmanaged import unmanaged_text
 from reconciler.render.words import gist
 
 
@@ -91,11 +92,17 @@ _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"
 _HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
 
 
-def status_text(rows: Iterable[StatusRow], look: Look = PLAIN) -> str:
-    """A table, with the reason below each row that has one, and a line that counts the rows."""
+def status_text(
+    rows: Iterable[StatusRow], look: Look = PLAIN, unmanaged: NotManaged | None = None
+) -> str:
+    """A table, with the reason below each row that has one, a line that counts the rows, and what
+    is unmanaged."""
     shown = worst_first(rows)
     lines = _table(look, shown) if shown else []
-    return "".join(f"{line}\n" for line in [*lines, *look.lines(status_summary(shown))])
+    lines += look.lines(status_summary(shown))
+    for line in unmanaged_text(unmanaged, names=look.verbose):
+        lines += look.lines(line, hang=2)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:

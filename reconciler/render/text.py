@@ -21,6 +21,7 @@ from reconciler.render.fleets import (
 )
 from reconciler.render.measures import gate_color, scored
 from reconciler.render.times import about
+from reconciler.render.unmanaged import unmanaged_text
 
 
 def plan_text(plan: Plan, look: Look = PLAIN) -> str:
@@ -36,6 +37,8 @@ def plan_text(plan: Plan, look: Look = PLAIN) -> str:
         lines += look.lines(said, hang=2, whole=True)
     for said in words.notes(plan):
         lines += look.lines(said, color="yellow", hang=2)
+    for said in unmanaged_text(plan.unmanaged, names=look.verbose):
+        lines += look.lines(said, hang=2)
     return _document(lines)
 
 

@@ -173,6 +173,18 @@ def test_a_server_that_cannot_be_read_is_an_error_and_writes_nothing(registry: R
     assert files() == before
 
 
+def test_status_says_what_is_unmanaged_or_could_not_be_listed_and_is_no_error(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.add("fraud", {}, champion="1")
+    assert run(["status", "-o", "json"]) == errors.SUCCESS
+    (found,) = json.loads(capsys.readouterr().out)["unmanaged"]["found"]
+    assert (found["name"], found["address"]) == ("fraud-champion", "aliases/fraud@champion")
+    registry.instead = lambda *_: Reply(403)
+    assert run(["status"]) == errors.SUCCESS
+    assert "could not be listed: ModelAlias: " in capsys.readouterr().out
+
+
 def test_a_version_that_serves_and_could_not_be_taken_in_again_is_a_warning(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
