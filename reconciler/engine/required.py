@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,11 +37,20 @@ def not_yet(
     def why(binding: Binding) -> str:
         if (other := theirs.get(binding.name)) is None:
             return f"{requires.proved} has no binding of this name"
+        version = replace(other.version, version=binding.version.version)
         try:
-            record = ledger.record(other.address)
+            record, entry = ledger.record(other.address), ledger.read(version)
         except ReconcilerError as exc:
             return f"the record of {requires.proved} cannot be read: {exc.message}"
-        return missing(record, binding.version.version, requires, now)
+        lacks = missing(record, version.version, requires, now)
+        if lacks or entry is None:
+            return lacks
+        made = entry.manifest
+        if made.rejected:
+            return f"version {version.version} was rejected in {requires.proved}: {made.rejected}"
+        if version == other.version and made.recipe != other.recipe:
+            return f"version {version.version} was made by another recipe in {requires.proved}"
+        return ""
 
     with reading(parallel, "required") as pool:
         return {b.name: said for b, said in zip(asked, pool.map(why, asked), strict=True) if said}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,30 @@ def test_a_version_waits_for_its_proof_elsewhere(twin: Twin, command: Command) -
     assert command("apply", "-e", "staging", "--yes").code == errors.SUCCESS
     assert command("apply", "-e", "toys", "--yes").code == errors.SUCCESS
     assert twin.serving() == SECOND
+
+
+def test_a_version_that_another_endpoint_there_disproved_is_not_bound(
+    twin: Twin, command: Command
+) -> None:
+    require(twin, "{proved: staging}")
+    assert command("apply", "-e", "staging", "--yes").code == errors.SUCCESS
+    (path,) = (twin.services / "staging" / "store").rglob(f"{SECOND}/manifest.json")
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "rejected": "it answered nonsense"}))
+    ran = command("plan", "-e", "toys")
+    assert ran.code == errors.REFUSED
+    assert "was rejected in staging: it answered nonsense" in " ".join(ran.out.split())
+
+
+def test_a_version_by_another_recipe_than_was_proved_there_is_not_bound(
+    twin: Twin, command: Command
+) -> None:
+    require(twin, "{proved: staging}")
+    assert command("apply", "-e", "staging", "--yes").code == errors.SUCCESS
+    twin.edit("toys.yaml", "metrics: x", "metrics: z")
+    ran = command("plan", "-e", "toys")
+    assert ran.code == errors.REFUSED
+    assert "was made by another recipe in staging" in " ".join(ran.out.split())
 
 
 def test_a_plan_says_from_when_on_it_may_be_bound(twin: Twin, command: Command) -> None:
