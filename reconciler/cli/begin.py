@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from reconciler import desired
 from reconciler.cli import compose
 from reconciler.cli.begin_options import CodeHost
 from reconciler.cli.made import Made, repository
@@ -50,7 +51,7 @@ def init(folder: Path, how: Beginning) -> Outcome:
         raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
     state, made = folder / "services" / name, Made()
     try:
-        known = _models(folder / "services")
+        known = desired.models(folder / "services")
         for path, content in _files(sample, name, store):
             if path.parts[0] == "models" and path.stem in known:
                 say(f"the model {path.stem} is there already: {path.stem}.yaml binds that one")
@@ -122,14 +123,6 @@ def _files(sample: Path, name: str, store: str) -> Iterator[tuple[Path, bytes]]:
             text = _NAME.sub(lambda _: name, content.decode(), count=1)
             content = _with_store(text, store).encode()
         yield below, content
-
-
-def _models(services: Path) -> frozenset[str]:
-    """The models that environments of the tree bind; a model is declared once in a tree."""
-    if not any(services.rglob("*.y*ml")):
-        return frozenset()
-    found = compose.load(services).values()
-    return frozenset(binding.version.model for each in found for binding in each.bindings)
 
 
 def _with_store(text: str, store: str) -> str:

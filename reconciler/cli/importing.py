@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler import errors
+from reconciler import desired, errors
 from reconciler.cli import choose, compose, session
 from reconciler.cli.made import Made
 from reconciler.console import say
@@ -58,7 +58,8 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     for why in failed:
         say(why)
     chosen = [each for each in found if _fits(each, globs)]
-    drafts, left = _drafts(chosen, every.values())
+    taken = {binding.name for each in every.values() for binding in each.bindings}
+    drafts, left = _drafts(chosen, taken, set(desired.models(where.services)))
     for why, names in left.items():
         more = f" and {len(names) - _MOST_SAID:,} more" if len(names) > _MOST_SAID else ""
         say(f"left out: {', '.join(names[:_MOST_SAID])}{more}: {why}")
@@ -107,13 +108,11 @@ def _fits(found: Found, globs: list[str]) -> bool:
 
 
 def _drafts(
-    chosen: Iterable[Found], every: Iterable[Desired]
+    chosen: Iterable[Found], names: set[str], models: set[str]
 ) -> tuple[list[Draft], dict[str, list[str]]]:
-    """Models and bindings, and the names of what can be no document, by the reason."""
+    """Models and bindings, and the names of what can be no document, by the reason. `names` of
+    bindings, and of `models`, are declared already."""
     rules = compose.rules()
-    bindings = [binding for each in every for binding in each.bindings]
-    names = {binding.name for binding in bindings}
-    models = {binding.version.model for binding in bindings}
     made: dict[str, str] = {}  # the model's name, by how its versions are made
     drafts: list[Draft] = []
     left: dict[str, list[str]] = {}

@@ -77,6 +77,14 @@ def load(
     return _unspoilt(desired, resolver, only, summed(problems), files)
 
 
+def models(root: Path) -> frozenset[str]:
+    """The names of the models that a tree declares, whether or not an endpoint binds them."""
+    budget = Budget()
+    documents, _, _ = _documents(read_tree(root, root.as_posix(), budget), budget)
+    named = (d.text("metadata", "name") for _, d in documents if d.text("kind") == "Model")
+    return frozenset(name for name in named if name)
+
+
 def _unspoilt(
     desired: dict[str, Desired],
     resolver: Resolver,

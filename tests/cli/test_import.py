@@ -83,6 +83,22 @@ def test_pointers_that_people_wrote_are_imported_and_nothing_else_is(
     assert {actions[f"shop-{number}"] for number in range(7)} == {"NOOP"}
 
 
+def test_a_model_that_nothing_binds_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("init", "--platform", "local")
+    home = Path("services/home")
+    spec = 'spec: {file: "${version}"}'
+    text = f"apiVersion: reconciler/v1\nkind: Model\nmetadata: {{name: imported}}\n{spec}\n"
+    (home / "mine.yaml").write_text(text)
+    (home / "a.json").write_text('{"path": "/m", "version": "1"}')
+    ran = command("import")
+    assert ran.code == errors.SUCCESS, ran.err
+    written = (home / "imported" / "endpoints-1.yaml").read_text()
+    assert "kind: Model\nmetadata: {name: imported-2}" in written
+
+
 def test_files_that_are_there_are_never_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
