@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.engine.waves import only_wait
+from reconciler.engine.world import seconds_since_epoch
 from reconciler.model import (
     Action,
     ArtifactState,
@@ -103,6 +105,13 @@ def test_the_next_wave_waits_until_the_former_was_proved_for_so_long() -> None:
     found = of_plan(make_plan(ENVIRONMENT, [*first, endpoint("a", slow), endpoint("b", slow)]))
     assert found["a"] == Wave(2, (2, 1, 1), soak_s=3600.0, not_before="2026-11-29T12:30:00Z")
     assert found["b"].not_before == "2026-11-29T12:30:00Z"  # or later, which nobody knows yet
+
+
+def test_a_run_that_may_be_slow_can_do_more_than_wait() -> None:
+    fleet = [proved("z", rollout=Rollout(soak_s=3600.0)), endpoint("a", Rollout(soak_s=3600.0))]
+    waiting = make_plan(ENVIRONMENT, fleet).to_do
+    due = seconds_since_epoch("2026-11-29T11:00:00Z")
+    assert [only_wait(waiting, due - early) for early in (90, 30, 0)] == [True, False, False]
 
 
 def test_there_is_no_waiting_on_the_way_to_what_was_proved_there_before() -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from reconciler.engine.steps import Progress, Run
     from reconciler.model import Change, Wave
 
+SLOW_S = 60.0  # between the decision that nothing can be done and its being so
+
 
 @dataclass
 class _Fleet:
@@ -108,12 +110,13 @@ class Waves:
 
 
 def only_wait(changes: Iterable[Change], now: float) -> bool:
-    """Whether a run could do nothing about these changes but to leave them for a later one."""
+    """Whether a run could do nothing about these changes but to leave them for a later one, also if
+    it is slow: it holds no lock then."""
     return all(
         change.wave is not None
         and change.wave.soak_s
         and change.wave.not_before
-        and seconds_since_epoch(change.wave.not_before) > now
+        and seconds_since_epoch(change.wave.not_before) > now + SLOW_S
         for change in changes
     )
 
