@@ -277,6 +277,8 @@ def test_the_alias_of_another_environment_is_refused_and_never_deleted(world: Wo
     assert "belongs to the environment other@store" in refusal.message
     with pytest.raises(RefusedError, match="does not carry this environment's mark"):
         world.target.delete(binding.address)
+    with pytest.raises(RefusedError, match="belongs to the environment other@store"):
+        world.target.switch(binding, Model(ModelRef("models:/churn/1")))
     assert not world.target.owned(())
     assert not world.known.writes
 

@@ -156,6 +156,8 @@ class ModelAliases(Target):
         registered = self._mlflow.model(at.model)
         if registered is None or at.alias not in registered.aliases:
             raise RefusedError(f"{at} is gone; plan again")
+        if refusal := self._refusal(registered, at):
+            raise RefusedError(f"{at}: {refusal.message}")
         self._set(at, self._number(binding, model))
         return ""
 
