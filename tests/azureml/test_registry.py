@@ -10,7 +10,7 @@ import pytest
 
 from reconciler import errors
 from reconciler.errors import ConfigurationError
-from reconciler.model import Action
+from reconciler.model import Action, Reason
 from tests.azureml.standin import WORKSPACE
 
 if TYPE_CHECKING:
@@ -92,6 +92,20 @@ def test_a_registered_version_is_taken_in_and_served_as_it_is_registered(
 
 def test_the_plan_says_what_else_is_known_of_a_version(registered: Endpoints) -> None:
     assert "stage Production" in registered.changes()["fraud"].why
+
+
+@pytest.mark.parametrize("said", [{"error_code": "RESOURCE_DOES_NOT_EXIST"}, {}])
+def test_a_version_whose_job_is_gone_is_refused_by_mlflows_own_word_only(
+    registered: Endpoints, said: dict[str, str]
+) -> None:
+    instead = registered.workspace.instead
+    registered.workspace.instead = lambda method, path: (
+        (404, said) if path.endswith("/runs/get") else instead(method, path)
+    )
+    change = registered.changes()["fraud"]
+    assert change.action is Action.BLOCK
+    assert (change.code == Reason.NOT_REGISTERED) is bool(said)
+    assert ("the job j7" in change.why and "is gone" in change.why) is bool(said)
 
 
 def test_several_files_become_one_archive(registered: Endpoints) -> None:

@@ -60,7 +60,10 @@ class AzureMlRegistry(Registry):
         refusal = _refusal(name, number, found) or self._without_files(recipe, properties)
         job = text(properties, "jobName")
         metrics = self._tracking.metrics(job) if job and not refusal else {}
-        return Registered(number, refusal, metrics, tuple(_notes(properties)))
+        if metrics is None:
+            refusal = f"the job {job}, which made version {number} of {name}, is gone, and its "
+            refusal += "metrics with it; declare another version"
+        return Registered(number, refusal, metrics or {}, tuple(_notes(properties)))
 
     def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:  # noqa: ARG002
         """The versions that are newer by their number, the newest first."""
@@ -157,12 +160,18 @@ class Tracking:
         self._credential = token(ML_SCOPE, origins)
         self._known = ""
 
-    def metrics(self, job: str) -> dict[str, float]:
-        """The metrics of the run of a job."""
+    def metrics(self, job: str) -> dict[str, float] | None:
+        """The metrics of the run of a job; None where MLflow itself says that there is none."""
         what = f"reading the metrics of job {job}"
         url = f"{self._base(what)}/api/2.0/mlflow/runs/get?run_id={part(job)}"
-        answer = self._http.request("GET", url, credential=self._credential, what=what)
-        run = answer.json_object().get("run")
+        known = (200, 404)
+        answer = self._http.request(
+            "GET", url, credential=self._credential, what=what, expect=known
+        )
+        document = answer.json_object()
+        if answer.status == 404 and document.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        run = document.get("run")
         if not isinstance(run, dict):
             raise UnreadableError(f"{what}: the answer shows no run")
         return metrics_of(run, what)
