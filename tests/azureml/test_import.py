@@ -9,9 +9,9 @@ from reconciler import errors
 from reconciler.cli import compose
 from reconciler.cli.compose import load
 from reconciler.cli.main import run
-from tests.azureml.server import served
+from tests.azureml.server import served as serving
 from tests.azureml.standin import Standin
-from tests.twins.azureml import CONNECTION
+from tests.twins.azureml import CONNECTION, Endpoints
 
 if TYPE_CHECKING:
     import pytest
@@ -35,7 +35,7 @@ def test_endpoints_made_by_hand_are_one_fleet_and_the_first_plan_is_empty(
         (Path("services") / name).mkdir(parents=True)
     text = ENVIRONMENT.replace("CONNECTION", CONNECTION)
     Path("services/environment.yaml").write_text(text)
-    with served(workspace):
+    with serving(workspace):
         monkeypatch.setenv(compose.EMULATOR_VARIABLE, workspace.url)
         assert run(["import"]) == errors.SUCCESS
         assert run(["plan", "--detailed-exitcode"]) == errors.SUCCESS
@@ -44,3 +44,14 @@ def test_endpoints_made_by_hand_are_one_fleet_and_the_first_plan_is_empty(
     assert len(wanted.bindings) == 20
     assert [p.name for p in Path("services/imported").glob("*.yaml")] == ["endpoints-1.yaml"]
     assert [p.name for p in Path("services/imported").glob("*.csv")] == ["fleet-1-1.csv"]
+
+
+def test_an_import_says_how_callers_sign_in_and_leaves_out_what_is_not_managed(
+    served: Endpoints,
+) -> None:
+    workspace = served.workspace
+    workspace.add("by-token", "blue", said={"properties": {"authMode": "AADToken"}})
+    workspace.add("on-kubernetes", "blue", said={"kind": "Kubernetes"})
+    target = served.world().targets["OnlineEndpoint"]
+    modes = {found.name: found.spec.get("authMode", "") for found in target.unmanaged(())}
+    assert modes == {"by-token": "AADToken", "theirs": ""}

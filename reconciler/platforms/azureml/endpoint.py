@@ -139,7 +139,8 @@ class OnlineEndpoints(Target):
         for item in self._reads.endpoints().values():
             name = text(item, "name")
             at = self._address(name)
-            if at.id in declared or tagged(texts(item, "tags")).environment:
+            managed = (text(item, "kind") or "Managed").casefold() == "managed"
+            if not managed or at.id in declared or tagged(texts(item, "tags")).environment:
                 continue
             reading = self._reads.reading(at)
             deployments = reading.deployments if reading is not None else {}
@@ -148,6 +149,8 @@ class OnlineEndpoints(Target):
                 found = deployments[serving if serving in deployments else min(deployments)]
                 deployment = objects(found, "properties")
                 spec = {"endpoint": name, "instanceType": text(deployment, "instanceType")}
+                mode = text(objects(item, "properties"), "authMode")
+                spec |= {"authMode": mode} if mode != "Key" else {}
                 yield Unmanaged(name, at, spec, decide=HOW_MADE)
 
     def _address(self, name: str) -> EndpointAddress:
