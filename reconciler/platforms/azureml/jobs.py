@@ -10,7 +10,6 @@ lies elsewhere is copied into the default datastore first, once for its content.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
@@ -78,7 +77,7 @@ class CommandJobs(Trainer):
         store."""
         self._outputs(order)
         _words(order)
-        return job_of(order, self._store)
+        return order.job_of(self._store)
 
     def start(self, job: str, order: Order) -> None:
         """Start the job, unless the workspace has it."""
@@ -181,12 +180,6 @@ class CommandJobs(Trainer):
 
     def _input(self, place: Place) -> str:
         return self._assets.uri_of(place.uri) or self._assets.copied(self._data, place.uri)
-
-
-def job_of(order: Order, store: str) -> str:
-    """The id of the job that makes a version for this store."""
-    key, _, attempt = order.job.rpartition("-")
-    return f"{key}-{hashlib.sha256(store.encode()).hexdigest()[:8]}-{attempt}"
 
 
 def bad_name(name: str) -> str:
