@@ -5,7 +5,8 @@ serve the version, proved, are its beginning, and the others follow in their ord
 was killed is continued, and an endpoint that nobody can change holds up no other one.
 
 The order: first those that have the version half, because a run was cut off there; then those
-labelled `canary: "true"`; then by address.
+labelled `canary: "true"`; then those that no other update keeps busy, which may be stuck; then by
+address.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def hold(observed: Observed, change: Change, not_yet: Mapping[str, str]) -> Chan
     """The change, refused if it gives out a version that was proved neither here nor long enough
     where it must have been: `not_yet` says by name why, and when it may."""
     why = not_yet.get(change.name)
-    if change.action not in _GIVES_OUT or not why or observed.binding.forced:
+    given = change.action in _GIVES_OUT and not observed.binding.absent
+    if not given or not why or observed.binding.forced:
         return change
     goes_on = change.code in (Reason.ROLL_BACK, Reason.UNPROVED, Reason.CONFIGURED_OTHERWISE)
     if goes_on or _was_proved(observed):
@@ -62,6 +64,8 @@ def _serves_proved(observed: Observed) -> bool:
 def _is_to_come(observed: Observed, change: Change) -> bool:
     """Whether the version is still to be given to the endpoint, or to be proved there."""
     if change.action not in _GIVES_OUT or change.code == Reason.ROLL_BACK:
+        return False
+    if observed.binding.absent:  # an update of it is waited for, and then it is deleted
         return False
     return observed.live.served != observed.artifact.ref or change.code == Reason.UNPROVED
 
@@ -106,12 +110,13 @@ def _was_proved(observed: Observed) -> bool:
     return any(e.what is EventKind.PROOF and e.model == observed.artifact.ref for e in events)
 
 
-def _place(observed: Observed, change: Change) -> tuple[bool, bool, str]:
+def _place(observed: Observed, change: Change) -> tuple[bool, bool, bool, str]:
     """What the endpoints are sorted by that do not serve the version, proved, yet."""
     ref, live, record = observed.artifact.ref, observed.live, observed.record
     begun = ref in (live.served, live.configured, live.staged)
     begun |= record is not None and record.wanted == ref and not record.proved
-    return not begun, CANARY not in observed.binding.labels, change.address
+    other, busy = CANARY not in observed.binding.labels, change.code == Reason.UPDATING
+    return not begun, other, busy, change.address
 
 
 def _after(former: str, rollout: Rollout) -> str:

@@ -13,6 +13,8 @@ from reconciler.model import (
     ArtifactState,
     Event,
     EventKind,
+    Health,
+    HealthCode,
     Live,
     Observed,
     Plan,
@@ -90,6 +92,21 @@ def test_one_that_was_cut_off_is_proved_before_any_other_has_its_turn() -> None:
 def test_one_that_is_left_alone_holds_up_nobody(field: str) -> None:
     fleet = [endpoint("a", **{field: True}), endpoint("b"), endpoint("c")]
     assert waves(*fleet) == {"b": 1, "c": 2}
+
+
+def test_one_that_another_update_keeps_busy_is_the_last() -> None:
+    busy = replace(endpoint("a"), live=Live(Health(HealthCode.PROGRESSING, "busy"), served=OLD))
+    assert waves(busy, endpoint("b"), endpoint("c")) == {"b": 1, "c": 2, "a": 3}
+    canary = replace(busy, binding=endpoint("a", labels=(("canary", "true"),)).binding)
+    assert waves(canary, endpoint("b"))["a"] == 1
+
+
+def test_one_that_is_to_be_deleted_has_no_wave() -> None:
+    doomed = endpoint("a", absent=True)
+    busy = replace(doomed, live=Live(Health(HealthCode.PROGRESSING, "busy"), served=OLD))
+    assert waves(busy, endpoint("b"), endpoint("c")) == {"b": 1, "c": 2}
+    plan = make_plan(ENVIRONMENT, [busy], not_yet={"a": "it was proved nowhere"})
+    assert [change.code for change in plan.changes] == ["updating"]
 
 
 def test_a_rejected_version_has_no_waves() -> None:
