@@ -26,7 +26,10 @@ class Made:
             with path.open("xb") as file:
                 self._paths.append(path)
                 file.write(content)
-        except FileExistsError:
+        except FileExistsError as exc:
+            if not path.exists():  # a file is where a folder must be, or a link leads nowhere
+                why = f"{exc.filename} is there"
+                raise ConfigurationError(f"{path} cannot be written: {why}") from exc
             same = path.is_file() and path.read_bytes() == content
             say(f"{path} is there{' already' if same else ', and is left as it is'}")
             return

@@ -127,6 +127,13 @@ def test_nothing_is_left_where_the_whole_would_not_be_valid(command: Command) ->
     assert not Path("services/home").exists()
 
 
+def test_a_file_where_a_folder_must_be_is_said(command: Command) -> None:
+    Path("schemas").write_text("")
+    ran = command("init", "--platform", "local")
+    assert (ran.code, list(contents())) == (errors.CONFIGURATION, [Path("schemas")])
+    assert "schemas/reconciler.schema.json cannot be written: schemas is there" in ran.err
+
+
 def test_a_folder_of_another_environment_is_said(command: Command) -> None:
     command("init", "--platform", "local")
     file = Path("services/home/environment.yaml")
