@@ -178,8 +178,8 @@ def waves(plan: Plan) -> list[str]:
 def _waves(fleet: list[Change]) -> str:
     first, wave = fleet[0], max((c.wave for c in fleet if c.wave), key=lambda each: each.wait_s)
     names = f"{first.name} and {len(fleet) - 1:,} more" if len(fleet) > 1 else first.name
-    sizes = ", then ".join(f"{size:,}" for size in wave.sizes)
-    words = f"in waves: {first.after} of {names} goes to {sizes} endpoints"
+    sizes = [*map("{:,}".format, wave.sizes[:-1]), counted(wave.sizes[-1], "endpoint")]
+    words = f"in waves: {first.after} of {names} goes to {', then '.join(sizes)}"
     words += "; each wave begins when the former is proved"
     words += f", and was for {duration(wave.wait_s)}" if wave.wait_s else ""
     return f"{words}; the next not before {wave.not_before}" if wave.not_before else words

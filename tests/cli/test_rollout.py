@@ -38,7 +38,7 @@ def test_a_plan_shows_the_waves(fleet: Twin, command: Command) -> None:
     shown = command("plan")
     assert "wave 1 of 2" in shown.out
     assert "wave 2 of 2" in shown.out
-    assert "in waves: 2026-11 of other and 1 more goes to 1, then 1 endpoints" in " ".join(
+    assert "in waves: 2026-11 of other and 1 more goes to 1, then 1 endpoint;" in " ".join(
         shown.out.split()
     )
     plan = json.loads(command("plan", "-o", "json").out)
