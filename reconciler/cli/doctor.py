@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from reconciler import __version__, errors
 from reconciler.ci.checks import workflow_checks
 from reconciler.cli import choose, compose, session
+from reconciler.cli.notify import webhook
 from reconciler.engine import checkup
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.model import Action, Check, Checkup, Level, Source
@@ -141,6 +142,7 @@ def _there(wanted: Desired, parallel: int | None) -> Iterator[Check]:
         wanted = part
     if names := dict.fromkeys(compose.secret_variables(wanted)):
         yield Check("secrets", Level.FINE, f"set: {', '.join(names)}")
+    yield from _notices(wanted)
     ear = _Ear()
     try:
         session.introduce(wanted.environment)
@@ -149,6 +151,19 @@ def _there(wanted: Desired, parallel: int | None) -> Iterator[Check]:
     except ReconcilerError as exc:
         yield Check("platforms", Level.ERROR, exc.message)
     yield from _clocks(ear)
+
+
+def _notices(wanted: Desired) -> Iterator[Check]:
+    """Whether the webhook could be told of a failure; it is not asked."""
+    if wanted.environment.notify is None:
+        return
+    try:
+        webhook(wanted.environment.notify)
+    except ReconcilerError as exc:
+        why = f"nobody would be notified: {exc.message}"
+        yield Check("notify", Level.WARNING, why, "", wanted.environment.source)
+    else:
+        yield Check("notify", Level.FINE, f"set: {wanted.environment.notify.url.variable}")
 
 
 def _asked(opened: session.Session) -> Iterator[Check]:

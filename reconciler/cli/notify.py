@@ -20,7 +20,7 @@ from reconciler.model import NoticeForm
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.model import Environment, Plan, Report
+    from reconciler.model import Environment, Notify, Plan, Report
 
 SCHEMA = "reconciler/notice/v1"
 TIMEOUT_S = (5.0, 10.0)
@@ -57,14 +57,20 @@ def notify(environment: Environment, command: str, told: Iterable[tuple[str, str
     if wanted is None or not events:
         return
     try:
-        url = resolve_all([wanted.url], os.environ)[wanted.url.variable]
-        Origins(f"the message of {wanted.url.variable}").also(bound_origins(os.environ)).check(url)
-        remember_secret(urlsplit(url).path)  # of what is no URL, this would raise ValueError
+        url = webhook(wanted)
         with Http(threads=1, retries=1, timeout_s=TIMEOUT_S) as http:
             body = _BODIES[wanted.form](environment.name, command, events)
             http.request("POST", url, json=body)
     except ReconcilerError as exc:
         say(f"nobody was notified: {exc.message}")
+
+
+def webhook(wanted: Notify) -> str:
+    """The URL of a webhook; ReconcilerError where it is not set, or must not be told."""
+    url = resolve_all([wanted.url], os.environ)[wanted.url.variable]
+    Origins(f"the message of {wanted.url.variable}").also(bound_origins(os.environ)).check(url)
+    remember_secret(urlsplit(url).path)  # of what is no URL, this would raise ValueError
+    return url
 
 
 def _json(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:

@@ -136,6 +136,19 @@ def test_a_freeze_in_which_a_run_would_be_refused_is_a_warning(home: Command) ->
     assert wrong(ran, "warning")["freeze"]["message"].startswith("frozen until 20")
 
 
+def test_a_webhook_that_could_not_be_told_is_a_warning(
+    home: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit("environment.yaml", "spec:\n", "spec:\n  notify: {url: env:ALERTS_URL}\n")
+    monkeypatch.setenv("ALERTS_URL", "https://hooks.example/a-word-that-opens-it")
+    ran = home("doctor", "-o", "json")
+    assert "add it to RECONCILER_ORIGINS" in wrong(ran, "warning")["notify"]["message"]
+    assert "a-word-that-opens-it" not in ran.out + ran.err
+    monkeypatch.delenv("ALERTS_URL")
+    ran = home("doctor", "-o", "json")
+    assert "ALERTS_URL is not set" in wrong(ran, "warning")["notify"]["message"]
+
+
 def test_a_folder_with_the_name_of_a_file_is_no_file(home: Command) -> None:
     (HOME / "old.yaml").mkdir()
     Path("schemas/reconciler.schema.json").write_bytes(b"\xff")
