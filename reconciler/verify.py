@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from reconciler.model import Expectation, Health, HealthCode, Probe, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model import Comparison
 
 EMPTY = frozenset({"", "None", "nan", "NaN"})
 TOLERANCE = 1e-6  # relative: services print numbers with different numbers of digits
@@ -25,6 +32,31 @@ def judge_score(probe: Probe, score: Score) -> Health:
             return Health(HealthCode.DEGRADED, f"{wrong} (spec.verify.expect)")
     rows = len(score.rows)
     return Health(HealthCode.HEALTHY, f"scored {rows} {'row' if rows == 1 else 'rows'}")
+
+
+def disagreement(compare: Comparison, columns: Iterable[str], score: Score, other: Score) -> str:
+    """Where these columns, which both answers have, are not as `compare` wants, in words; "" where
+    they are."""
+    if len(score.rows) != len(other.rows):
+        counts = f"{len(score.rows)}, and in that of {compare.name} {len(other.rows)}"
+        return f"rows in the answer: {counts}"
+    for column in columns:
+        pairs = zip(_cells(score, column), _cells(other, column), strict=True)
+        for number, (cell, its) in enumerate(pairs, 1):
+            if not _agree(cell, its, compare.within):
+                apart = f", more than {compare.within} apart" if compare.within else ""
+                where = f'row {number} of "{column}" is {cell!r}'
+                return f"{where}, and {its!r} in the answer of {compare.name}{apart}"
+    return ""
+
+
+def _agree(cell: str, other: str, within: Decimal) -> bool:
+    """Whether two cells are the same, or numbers that are no further apart; as decimals, because
+    0.31 - 0.3 is more than 0.01 as a float."""
+    try:
+        return cell == other or abs(Decimal(cell) - Decimal(other)) <= within
+    except ArithmeticError:  # a text, or not a number
+        return False
 
 
 def breaking(before: Score, after: Score) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Expectation, HealthCode, Probe, Score
-from reconciler.verify import breaking, judge_score
+from reconciler.model import Comparison, Expectation, HealthCode, Probe, Score
+from reconciler.verify import breaking, disagreement, judge_score
 
 ANSWER = Score(("label", "p"), (("1", "0.9731582"), ("0", "2e-05"), ("1", "1.0")))
 
@@ -30,6 +30,50 @@ def test_a_breaking_change_is_a_column_that_is_gone_or_of_another_type(
 ) -> None:
     assert why in breaking(ANSWER, after)
     assert bool(breaking(ANSWER, after)) is bool(why)
+
+
+AGREEING = [
+    ("1", "1", "0"),
+    ("0.50", "0.5", "0"),  # a service may print another number of digits
+    ("0.31", "0.30", "0.01"),  # which is less than that as floats
+    ("-1", "1e0", "2"),
+    ("yes", "yes", "0"),
+    ("Infinity", "Infinity", "0"),
+]
+DIFFERING = [
+    ("0.3101", "0.30", "0.01"),
+    ("0.5", "0.50000001", "0"),
+    ("yes", "no", "9"),
+    ("yes", "1", "9"),
+    ("Infinity", "1", "9"),
+    ("NaN", "1", "9"),
+    ("Infinity", "-Infinity", "9"),
+]
+
+
+@pytest.mark.parametrize(
+    ("cell", "other", "within", "agree"),
+    [(*each, True) for each in AGREEING] + [(*each, False) for each in DIFFERING],
+)
+def test_two_answers_agree_where_no_cell_is_further_apart_than_allowed(
+    cell: str, other: str, within: str, agree: bool
+) -> None:
+    compare = Comparison("studio", Decimal(within))
+    pair = (Score(("more", "p"), (("x", each),)) for each in (cell, other))
+    why = disagreement(compare, ("p",), *pair)
+    assert (why == "") is agree
+    assert agree or why.startswith(
+        f"row 1 of \"p\" is '{cell}', and '{other}' in the answer of studio"
+    )
+
+
+def test_columns_are_compared_by_their_names_and_rows_must_be_as_many() -> None:
+    exactly = Comparison("studio", Decimal(0))
+    turned = Score(("p", "label"), tuple((p, label) for label, p in ANSWER.rows))
+    assert disagreement(exactly, ("label", "p"), ANSWER, turned) == ""
+    fewer = Score(ANSWER.columns, ANSWER.rows[:2])
+    why = disagreement(exactly, ("p",), ANSWER, fewer)
+    assert why == "rows in the answer: 3, and in that of studio 2"
 
 
 def said(column: str = "p", **expected: Any) -> str:

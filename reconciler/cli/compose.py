@@ -173,6 +173,7 @@ def connect(
         stopping=stop.event.is_set,
         connected=connected,
         frozen=lambda: frozen(wanted.environment.freeze, clock.now()),
+        declared={each.name: each for each in (*wanted.bindings, *wanted.left_out)},
     )
 
 
@@ -302,8 +303,13 @@ def read_here(wanted: Desired) -> tuple[set[str], set[str]]:
 
 
 def _asked(wanted: Desired) -> tuple[Binding, ...]:
-    """Whose kinds are asked: of a whole environment or shard all, for the lost may be of any."""
-    return (*wanted.bindings, *wanted.left_out) if wanted.whole else wanted.bindings
+    """Whose kinds are asked: of a whole environment or shard all, for the lost may be of any; else
+    the chosen, and those that their answers are compared with."""
+    if wanted.whole:
+        return (*wanted.bindings, *wanted.left_out)
+    probes = [binding.probe for binding in wanted.bindings if binding.probe]
+    others = {probe.compare.name for probe in probes if probe.compare}
+    return (*wanted.bindings, *(each for each in wanted.left_out if each.name in others))
 
 
 def secret_variables(wanted: Desired) -> list[str]:
@@ -342,7 +348,8 @@ def opened_by(environ: Mapping[str, str], wanted: Desired) -> Desired | None:
     connections = {name: each for name, each in at.connections.items() if name not in shut}
     # Never whole: what is left out is declared all the same.
     declared = Declared(len(wanted.bindings), len(wanted.bindings) + 1)
-    part = replace(wanted, bindings=bindings, declared=declared)
+    left_out = tuple(b for b in wanted.left_out if b.kind not in lost)
+    part = replace(wanted, bindings=bindings, declared=declared, left_out=left_out)
     return replace(part, environment=replace(at, connections=connections))
 
 

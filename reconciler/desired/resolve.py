@@ -17,6 +17,7 @@ from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
 from reconciler.desired.part import notify as notify_of
 from reconciler.desired.probes import probe as probe_of
+from reconciler.desired.probes import with_compared
 from reconciler.desired.rollout import rollout as rollout_of
 from reconciler.desired.rollout import unknown_proofs, with_times
 from reconciler.errors import ConfigurationError
@@ -125,12 +126,17 @@ class Resolver:
         self._refuse_too_many()
         found = [site for site in self._sites.values() if site.environment]
         names = [site.declared.name for site in self._sites.values()]
-        for site in found if self._complete else ():
-            if more := unknown_proofs(site.environment, site.declared.document, names):
-                self.problems += more
+        for site in found:
+            site.bindings, wrong = with_compared(site.bindings)
+            if wrong and site.declared.name not in self.doubtful and self._complete:
+                self.problems += wrong
+            more = unknown_proofs(site.environment, site.declared.document, names)
+            self.problems += more if self._complete else []
+            if wrong or (more and self._complete):
                 self.doubtful.add(site.declared.name)
-        desired = (_desired(site.environment, site.bindings) for site in found if site.environment)
-        return {each.environment.name: each for each in sorted(desired, key=_name)}
+        made = (_desired(site.environment, site.bindings) for site in found if site.environment)
+        desired = {each.environment.name: each for each in made}
+        return {name: desired[name] for name in sorted(desired)}
 
     @property
     def complete(self) -> bool:
@@ -388,10 +394,6 @@ def _taken(_: Block, environment: Environment) -> How:
 def _named(site: _Site) -> str:
     name = site.declared.name
     return f'the environment "{name}"' if name else "its environment"
-
-
-def _name(desired: Desired) -> str:
-    return desired.environment.name
 
 
 def _desired(environment: Environment, bindings: list[Binding]) -> Desired:

@@ -87,7 +87,8 @@ def _ask_candidate(state: State, observed: Observed, now: float) -> Turn:
     if state.candidate.staged_at is None:  # another run staged it: its time is counted from now
         state = replace(state, candidate=replace(state.candidate, staged_at=now))
     phase = "" if state.candidate.silence else "proving"
-    return turn(state, At.CANDIDATE, Ask(staged=True, phase=phase, detail="the staged candidate"))
+    ask = Ask(staged=True, compare=True, phase=phase, detail="the staged candidate")
+    return turn(state, At.CANDIDATE, ask)
 
 
 def heard(state: State, observed: Observed, answer: Heard, now: float) -> Turn:
@@ -100,7 +101,7 @@ def heard(state: State, observed: Observed, answer: Heard, now: float) -> Turn:
             return silent_until(waiting, "the staged candidate", answer.message, until)
         failed = f"the staged candidate does not answer: {answer.message}"
         return turn(replace(state, candidate=replace(candidate, failed=failed)), At.SILENCE, Ask())
-    health = judge(state.task.of, answer.score)
+    health = judge(state.task.of, answer)
     why = names_another(answer, observed.artifact.ref, state.task.of.version.version)
     if health.code is HealthCode.HEALTHY and not why:
         good = replace(candidate, answer=answer.score)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.engine import state
 from reconciler.engine.machine import next_step
 from reconciler.engine.observe import observe
-from reconciler.engine.prove import answer
+from reconciler.engine.prove import answer, beside_another
 from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
@@ -135,7 +135,7 @@ class Endpoint:
                 ended = dict([self._state.ended] if self._state.ended else [])
                 return observe(replace(self._world, ended=ended), binding)
             case state.Ask():
-                return self._answer(binding, staged=do.staged)
+                return self._answer(binding, do)
             case state.Retire():
                 self._retire(binding)
                 return None
@@ -153,10 +153,11 @@ class Endpoint:
 
     # --- the platform ---------------------------------------------------------------------------
 
-    def _answer(self, binding: Binding, *, staged: bool) -> Answer | ReconcilerError:
+    def _answer(self, binding: Binding, do: state.Ask) -> Answer | ReconcilerError:
         """What the endpoint answers; a run that ends judges nobody by the error that it caused."""
         try:
-            return answer(self._world.targets[binding.kind], binding, staged=staged)
+            heard = answer(self._world.targets[binding.kind], binding, staged=do.staged)
+            return beside_another(self._world, binding, heard) if do.compare else heard
         except ReconcilerError as exc:
             if isinstance(exc, StoppedError) or self._world.stopping():
                 raise StoppedError("a run that ends judges nobody") from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import verify
@@ -15,17 +15,19 @@ from reconciler.errors import (
     ProofError,
     ReconcilerError,
     RefusedError,
+    StoppedError,
     UnauthorizedError,
     redact,
 )
-from reconciler.model import Health, HealthCode, Live, Proof, Score, Witness, served
+from reconciler.model import Health, HealthCode, Live, Probe, Proof, Score, Witness, served
+from reconciler.platforms.contract import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.engine.world import World
     from reconciler.model import Binding, ModelRef
-    from reconciler.platforms.contract import Answer, Target
+    from reconciler.platforms.contract import Target
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +54,13 @@ def prove(world: World, binding: Binding) -> Proof:
     target = world.targets[binding.kind]
     try:
         after = answer(target, binding) if asks(target, binding) else None
+        after = beside_another(world, binding, after) if after else None
     except ReconcilerError as exc:  # it was read back all the same
         return make_proof(binding, live, Health(HealthCode.UNKNOWN, exc.message))
-    health = judge(binding, after.score if after else None)
+    health = judge(binding, after)
     if after and (why := names_another(after, wanted, binding.version.version)):
         health = Health(HealthCode.DEGRADED, why)
-    proof = make_proof(binding, live, health, after=after.score if after else None)
+    proof = make_proof(binding, live, health, after=after)
     before = record.before if record and record.wanted == wanted else None
     return replace(proof, declared_only=is_declared_only(live, before, after))
 
@@ -144,11 +147,65 @@ def _of_absent(binding: Binding, live: Live, health: Health) -> Proof:
     return Proof(name, address, "", read_back=False, health=health)
 
 
-def judge(binding: Binding, after: Score | None) -> Health:
+def judge(binding: Binding, after: Answer | None) -> Health:
     """The health of an endpoint that was read back and answered `after`."""
-    if binding.probe is None or after is None:
+    probe = binding.probe
+    if probe is None or after is None:
         return Health(HealthCode.HEALTHY, "read back; no probe is declared")
-    return verify.judge_score(binding.probe, after)
+    health = verify.judge_score(probe, after.score)
+    other = after.other if isinstance(after, BesideAnother) else None
+    if health.code is not HealthCode.HEALTHY or other is None or probe.compare is None:
+        return health
+    columns = probe.all_columns or after.score.columns
+    why = verify.disagreement(probe.compare, columns, after.score, other)
+    return Health(HealthCode.DEGRADED, f"{why} (spec.verify.compare)") if why else health
+
+
+@dataclass(frozen=True)
+class BesideAnother(Answer):
+    """An answer, and that of the binding which it must agree with; or why that has none."""
+
+    other: Score | None = None
+    unheard: str = ""
+
+
+def beside_another(world: World, binding: Binding, after: Answer) -> Answer:
+    """The answer, and what the binding that `compare` names answers to its own probe.
+
+    Another endpoint's outage, swap on its way or wrong probe is no evidence against this version,
+    which would be rejected for good. So what cannot be had of it fails no proof, and the proof says
+    that nothing was compared.
+    """
+    probe = binding.probe
+    if probe is None or (compare := probe.compare) is None:
+        return after
+    try:
+        columns = probe.all_columns or after.score.columns
+        other = _measure(world, compare.name, Probe(compare.request, columns))
+    except StoppedError:
+        raise
+    except ReconcilerError as exc:
+        unheard = f"the answer was not compared with that of {compare.name}: {exc.message}"
+        log.info("%s: %s", binding.name, unheard)
+        return BesideAnother(after.score, after.model, unheard=unheard)
+    return BesideAnother(after.score, after.model, other)
+
+
+def _measure(world: World, name: str, shape: Probe) -> Score:
+    """What a binding answers, if it is a measure for others: by its declared version, proved, and
+    of this shape. ReconcilerError says why not. It only reads, and asks."""
+    binding = world.declared[name]
+    live, record = observe_live(world, binding)
+    wanted = wanted_ref(world, binding)
+    proved = record is None or (record.proved and not record.declared_only)
+    if live.served != wanted or live.undecided or not proved:
+        raise ProofError(f"it was not proved to serve version {binding.version.version}")
+    heard = answer(world.targets[binding.kind], binding)
+    health = verify.judge_score(shape, heard.score)
+    why = names_another(heard, wanted, binding.version.version)
+    if why or health.code is not HealthCode.HEALTHY:
+        raise ProofError(why or health.message)
+    return heard.score
 
 
 def _of_hidden(before: Score | None, after: Score | None) -> str:
@@ -169,14 +226,16 @@ def make_proof(
     *,
     read_back: bool = True,
     before: Score | None = None,
-    after: Score | None = None,
+    after: Answer | None = None,
 ) -> Proof:
     """The proof of what was read back and scored, with what weakens it."""
-    warnings = []
-    if after is not None and (said := verify.same_answer_warning(before, after)):
+    warnings, score = [], after.score if after else None
+    if score is not None and (said := verify.same_answer_warning(before, score)):
         warnings.append(said)
     if live.witness is Witness.RECORD:
-        warnings.append(_of_hidden(before, after))
+        warnings.append(_of_hidden(before, score))
+    if isinstance(after, BesideAnother) and after.unheard:
+        warnings.append(after.unheard)
     return Proof(
         name=binding.name,
         address=str(binding.address),
@@ -184,6 +243,6 @@ def make_proof(
         read_back=read_back,
         health=health,
         before=before,
-        after=after,
+        after=score,
         warnings=tuple(warnings),
     )

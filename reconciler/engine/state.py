@@ -257,9 +257,11 @@ class AskProgress(Step):
 
 @dataclass(frozen=True)
 class Ask(Step):
-    """Send the probe. Answers Answer, or the error that came instead."""
+    """Send the probe; `compare`: to the binding that the answer must agree with, too. Answers
+    Answer, or the error that came instead."""
 
     staged: bool = False
+    compare: bool = False
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,8 @@ def _ask_for_its_share(state: State, observed: Observed) -> Turn:
     if not state.task.asks:
         return turn(state, At.WRITE, Write(Verb.SWITCH, wanted_model(observed)))
     words = f"at {observed.live.share} % of the traffic"
-    return turn(state, At.SHARE, Ask(staged=True, phase="proving", detail=words))
+    ask = Ask(staged=True, compare=not state.disproved, phase="proving", detail=words)
+    return turn(state, At.SHARE, ask)
 
 
 def share_heard(state: State, observed: Observed, heard: Heard, now: float) -> Turn:
@@ -231,7 +232,7 @@ def share_heard(state: State, observed: Observed, heard: Heard, now: float) -> T
         if isinstance(heard, UnavailableError | UnreachableError) and now < until:
             return silent_until(state, "the new model", heard.message, until)
         return _not_answered(state, swap, heard.message)
-    health = judge(state.task.of, heard.score)
+    health = judge(state.task.of, heard)
     why = names_another(heard, swap.record.wanted, swap.name)
     if why or health.code is not HealthCode.HEALTHY:
         share = observed.live.share
@@ -242,7 +243,8 @@ def share_heard(state: State, observed: Observed, heard: Heard, now: float) -> T
 def _prove(state: State, observed: Observed, now: float) -> Turn:
     assert state.swap is not None
     if state.task.asks:
-        return turn(state, At.PROOF, Ask(phase="" if state.swap.silence else "proving"))
+        phase = "" if state.swap.silence else "proving"
+        return turn(state, At.PROOF, Ask(compare=not state.disproved, phase=phase))
     settle_s = state.task.settles_in_s
     left_s = settle_s - (now - state.swap.asked_at)
     if left_s > 0:  # nothing that could be seen would make it sooner
@@ -284,12 +286,12 @@ def _judged(state: State, observed: Observed, after: Answer | None, other: str =
     expected = binding
     if binding.probe is not None and state.disproved:
         expected = replace(binding, probe=binding.probe.of_any_model)
-    health = Health(HealthCode.DEGRADED, other) if other else judge(expected, score)
+    health = Health(HealthCode.DEGRADED, other) if other else judge(expected, after)
     if health.code is HealthCode.HEALTHY and not state.disproved:
         why = breaks(binding, before, score)
         health = Health(HealthCode.DEGRADED, why) if why else health
     proof = replace(
-        make_proof(binding, live, health, before=before, after=score),
+        make_proof(binding, live, health, before=before, after=after),
         model=swap.name,
         rolled_back=bool(state.disproved),
         declared_only=is_declared_only(live, before, after),

@@ -64,7 +64,7 @@ class World:
     jobs whose last word is known, so that nobody asks for them again. `registries` are by the
     trainer of the recipes whose versions they have. `connected` are the platforms by their names,
     for what is asked of each of them, whatever git declares. `frozen` says until when nothing may
-    be changed.
+    be changed. `declared` are the bindings of git by name, also those that a selection hides.
     """
 
     targets: Mapping[str, Target]
@@ -80,6 +80,7 @@ class World:
     registries: Mapping[str, Registry] = field(default_factory=dict)
     connected: Mapping[str, Offers] = field(default_factory=dict)
     frozen: Callable[[], str] = lambda: ""
+    declared: Mapping[str, Binding] = field(default_factory=dict)
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""

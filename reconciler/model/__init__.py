@@ -5,6 +5,7 @@ from reconciler.model.checkup import Check, Checkup, Level
 from reconciler.model.desired import (
     MOST_BINDINGS,
     Binding,
+    Comparison,
     Creation,
     Declared,
     Desired,

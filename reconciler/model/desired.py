@@ -173,12 +173,29 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The binding whose endpoint must answer alike: numbers no more than `within` apart, anything
+    else the same. `address` and `request` say where that one is, and what it is asked."""
+
+    name: str
+    within: Decimal
+    address: str = ""
+    request: str = ""
+    source: Source = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        """`churn-studio, within 0.01`: people approve that."""
+        return f"{self.name}, {f'within {self.within}' if self.within else 'exactly'}"
+
+
+@dataclass(frozen=True)
 class Probe:
     """A scoring request (JSON text), the columns its answer must have, and what is expected."""
 
     request: str
     columns: tuple[str, ...] = ()
     expect: tuple[Expectation, ...] = ()
+    compare: Comparison | None = None
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -192,12 +209,14 @@ class Probe:
             [e.column, str(e.at_least), str(e.at_most), list(e.one_of), list(e.values)]
             for e in self.expect
         ]
-        said = canonical_json([self.request, list(self.columns), expected])
+        with_ = self.compare
+        other = [[str(with_), with_.address, with_.request]] if with_ else []
+        said = canonical_json([self.request, list(self.columns), expected, *other])
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     @property
     def of_any_model(self) -> Probe:
-        """What the model before must answer too: the columns; its cells may be others."""
+        """What the previous model must answer, too: the columns; its cells may be others."""
         return Probe(self.request, self.all_columns)
 
 

@@ -145,6 +145,25 @@ def test_a_version_that_one_endpoint_rejected_is_bound_by_no_other(served: Twin)
     assert (served.serving(), served.serving(other)) == (FIRST, FIRST)
 
 
+def test_a_version_must_answer_as_the_binding_does_that_it_is_compared_with(served: Twin) -> None:
+    other = served.declare_another()
+    served.ask_for(SECOND, other)
+    assert served.apply().failures == ()
+    served.compare_with(other)
+    assert served.plan().converged
+    served.ask_for(SECOND)
+    (proof,) = served.apply().proofs
+    assert (proof.model, proof.proved, [w for w in proof.warnings if other in w]) == (
+        SECOND,
+        True,
+        [],
+    )
+    served.ask_for(THIRD)
+    (failure,) = served.apply().failures
+    assert f"in the answer of {other}" in failure.message
+    assert (served.serving(), served.serving(other)) == (SECOND, SECOND)
+
+
 def test_what_was_changed_by_hand_is_found_and_repaired(served: Twin) -> None:
     served.ask_for(SECOND)
     served.apply()

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 REQUEST = "churn.yaml:11:14: spec.verify.request:"
 OUTSIDE = "leaves the folder; name a file beside or below this one"
 
+SECOND = (
+    BINDING.split("  verify")[0]
+    .replace("name: churn", "name: second", 1)
+    .replace("churn-predictive", "another")
+)
+
 BINDINGS = [
     binding(
         "an unknown model brings the nearest known one",
@@ -40,6 +46,38 @@ BINDINGS = [
         "request: probe.json\n    expect: {p: {atLeast: 0.5}}",
         '12:27: spec.verify.expect.p.atLeast: 0.5 is a number; write "0.5" '
         "(this is text, or 1.10 becomes 1.1)",
+    ),
+    binding(
+        "a tolerance below zero is none",
+        "request: probe.json",
+        'request: probe.json\n    compare: {with: other, within: "-0.1"}',
+        '12:36: spec.verify.compare.within: "-0.1" is not a tolerance; write for example "0.01"',
+    ),
+    binding(
+        "answers are compared with those of a binding that is there",
+        "request: probe.json",
+        "request: probe.json\n    compare: {with: chrun}",
+        '12:21: spec.verify.compare.with: the environment has no binding "chrun"; did you mean "churn"?',
+    ),
+    binding(
+        "answers are not compared with themselves",
+        "request: probe.json",
+        "request: probe.json\n    compare: {with: churn}",
+        '12:21: spec.verify.compare.with: "churn" is this binding itself; name another one',
+    ),
+    whole(
+        "answers are compared with those of a binding that answers a probe",
+        "binding",
+        f"{BINDING}    compare: {{with: second}}\n---\n{SECOND}",
+        '12:21: spec.verify.compare.with: "second" has no spec.verify, so it answers no probe; '
+        "give it one",
+    ),
+    whole(
+        "answers are compared with those of a binding that stays",
+        "binding",
+        f"{BINDING}    compare: {{with: second}}\n---\n{SECOND}  state: absent\n",
+        '12:21: spec.verify.compare.with: "second" is declared absent, so it will not answer; '
+        "take compare out",
     ),
     binding(
         "an expectation that does not exist brings the nearest known one",

@@ -690,6 +690,27 @@ _WAVES = [
             "if True or before is None",
             "tests/conformance/test_configured.py::test_a_version_whose_answer_breaks_its_readers_is_found_and_taken_back",
         ),
+        (
+            "an answer that does not agree with the other binding's is proved",
+            "or other is None or probe.compare is None:",
+            "or True or other is None or probe.compare is None:",
+            "tests/conformance/test_compared.py::test_a_candidate_that_does_not_agree_is_rejected_and_the_other_endpoint_is_left_alone",
+        ),
+        (
+            "a model that nobody proved is the measure for another endpoint",
+            "if live.served != wanted or live.undecided or not proved:",
+            "if live.served != wanted or live.undecided:",
+            "tests/conformance/test_compared.py::test_what_cannot_be_had_of_the_other_endpoint_fails_no_proof_and_is_said",
+        ),
+    ),
+    *_mutations(
+        "reconciler/model/desired.py",
+        (
+            "nobody approves the request that another binding is compared by",
+            "[[str(with_), with_.address, with_.request]] if with_ else []",
+            "[[str(with_)]] if with_ else []",
+            "tests/conformance/test_compared.py::test_people_approve_what_answers_are_compared_with",
+        ),
     ),
     *_mutations(
         "reconciler/approval.py",

@@ -223,6 +223,19 @@ class Twin:
                     documents[number] = new
             path.write_text("---\n".join(documents), "utf-8")
 
+    def compare_with(self, other: str, within: str = '"0"') -> None:
+        """Let the answers of the binding that the promises are about agree with another's."""
+        named = re.compile(rf"\bname: {re.escape(self.name)}[,}}\s]")
+        said = f"compare: {{with: {other}, within: {within}}}"
+        for path in (self.services / self.environment).glob("*.yaml"):
+            documents = path.read_text("utf-8").split("---\n")
+            for number, text in enumerate(documents):
+                if "kind: Model\n" not in text and named.search(text.partition("spec:")[0]):
+                    inline = re.sub(r"(  verify:\s*\{)", rf"\1{said}, ", text)
+                    block = re.sub(r"(  verify:.*\n    )(\w)", rf"\1{said}\n    \2", text)
+                    documents[number] = inline if inline != text else block
+            path.write_text("---\n".join(documents), "utf-8")
+
     def ask_for(self, version: str, name: str = "") -> None:
         """Let a binding want another version."""
         named = re.compile(rf"\bname: {re.escape(name or self.name)}[,}}\s]")
