@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.errors import Problem, ReconcilerError
-    from reconciler.model import Checkup, History, NotManaged, Plan, Proof, Report, Source
+    from reconciler.model import (
+        Checkup,
+        Comparison,
+        Explanation,
+        History,
+        NotManaged,
+        Plan,
+        Proof,
+        Report,
+        Source,
+    )
     from reconciler.render import Look, StatusRow
 
 
@@ -49,7 +59,9 @@ class Kept:
     page: str = ""
 
 
-Shown: TypeAlias = "Checkup | Plan | Report | History | Statuses | Proofs"
+Shown: TypeAlias = (
+    "Checkup | Plan | Report | History | Explanation | Comparison | Statuses | Proofs"
+)
 Document: TypeAlias = "Shown | Valid | Kept"
 
 
@@ -101,6 +113,10 @@ def rendered(document: Shown, form: str, look: Look | None = None) -> str:
         made = render.report_text, render.report_json, render.report_markdown
     elif isinstance(document, model.History):
         made = render.history_text, render.history_json, render.history_markdown
+    elif isinstance(document, model.Explanation):
+        made = render.explanation_text, render.explanation_json, render.explanation_markdown
+    elif isinstance(document, model.Comparison):
+        made = render.comparison_text, render.comparison_json, render.comparison_markdown
     elif isinstance(document, model.Checkup):
         made = render.checkup_text, render.checkup_json, render.checkup_markdown
     elif isinstance(document, Statuses):

@@ -34,6 +34,7 @@ from reconciler.cli.options import (
     ServicesOption,
     ShardOption,
     Some,
+    TwoVersions,
     UnlockOption,
     Where,
     Writing,
@@ -200,6 +201,17 @@ def history(name: Name, where: Where, printing: Printing) -> Outcome:
     from reconciler.cli import rollback
 
     return printing.page().deliver(rollback.history(where, name))
+
+
+@command(app, VERSIONS, "reconciler explain churn 2026-10 2026-11 -e production")
+def explain(name: Name, where: Where, printing: Printing, two: TwoVersions = None) -> Outcome:
+    """Say why a version serves, or how two of them differ.
+
+    Since when, by which data, commit and job, judged and proved how, by whom.
+    """
+    from reconciler.cli import rollback
+
+    return printing.page().deliver(rollback.explain(where, name, two or []))
 
 
 @command(app, VERSIONS, "reconciler rollback churn -e production --reason 'odd answers'")

@@ -39,6 +39,13 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
+def two_or_none(versions: list[str] | None) -> list[str] | None:
+    """The versions; wrong usage where there is one of them, or more than two."""
+    if len(versions or []) not in (0, 2):
+        raise typer.BadParameter("name two versions, or none")
+    return versions
+
+
 def reason_given(text: str | None) -> str | None:
     """The reason without blanks around it; wrong usage where it says nothing."""
     if text is not None and not text.strip():
@@ -82,6 +89,10 @@ ForceOption = Annotated[
         callback=reason_given,
         help="Override limits and protection; the reason is kept.",
     ),
+]
+TwoVersions = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="A B", callback=two_or_none, help="Versions to compare."),
 ]
 UnlockOption = Annotated[
     str,

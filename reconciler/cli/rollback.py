@@ -1,4 +1,4 @@
-"""`rollback`, `reinstate`, `unlock` and `history`: what people do when something went wrong."""
+"""`rollback`, `reinstate`, `unlock`, `history`, `explain`: for when something went wrong."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from reconciler.cli.output import Page
 from reconciler.cli.selection import shard_of
 from reconciler.console import say
 from reconciler.engine import rollback as engine
+from reconciler.engine.explanation import comparison, explanation
 from reconciler.engine.history import history as history_of
 from reconciler.engine.observe import observe
 from reconciler.engine.world import timestamp
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.cli.ending import Ending
     from reconciler.cli.options import Where, Writing
     from reconciler.cli.session import Session
-    from reconciler.model import Binding, Observed, Report
+    from reconciler.model import Binding, History, Observed, Report
 
 
 @dataclass(frozen=True)
@@ -160,9 +163,20 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
 
 def history(where: Where, name: str) -> Outcome:
     """`history`: the versions of a binding's model, and what was done at its address."""
+    found, _ = _remembered(where, name)
+    return Outcome(found, errors.ERROR if found.unread else errors.SUCCESS)
+
+
+def explain(where: Where, name: str, versions: Sequence[str]) -> Outcome:
+    """`explain`: why a binding serves what it serves, or how two of its versions differ."""
+    found, binding = _remembered(where, name)
+    told = comparison(found, *versions) if versions else explanation(found, binding)
+    return Outcome(told, errors.ERROR if found.unread else errors.SUCCESS)
+
+
+def _remembered(where: Where, name: str) -> tuple[History, Binding]:
     wanted = choose.wanted(where)
     (binding,) = named(wanted, [name])
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened:
-        found = history_of(opened.world, binding)
-    return Outcome(found, errors.ERROR if found.unread else errors.SUCCESS)
+        return history_of(opened.world, binding), binding

@@ -93,6 +93,11 @@ def _made(manifest: Manifest) -> MadeVersion:
         metrics=evaluation.metrics if evaluation else {},
         why=why,
         took_s=manifest.duration_s,
+        run=manifest.claimed_by,
+        recipe=manifest.recipe.as_json(),
+        inputs=manifest.attempts[-1].inputs if manifest.attempts else {},
+        made_at=evaluation.noted_at if evaluation else "",
+        rows=evaluation.rows if evaluation else None,
     )
 
 

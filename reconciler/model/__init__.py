@@ -44,6 +44,8 @@ from reconciler.model.observed import (
 )
 from reconciler.model.outcome import (
     TOUCHED,
+    Comparison,
+    Explanation,
     Failure,
     Held,
     History,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from reconciler.model.observed import Event, Health, HealthCode, Score
-from reconciler.model.plan import Plan
+from reconciler.model.plan import FieldDiff, Plan
+from reconciler.model.versions import Judgement
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class MadeVersion:
 
     `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
     until its end was seen (None: unknown, or it did not end well); `why` says what is wrong.
+    `run` began it, `recipe` is how, as manifests have it, and `inputs` are the fingerprints of what
+    its job was given, by file. It was there at `made_at`, scored on `rows`; "" and None before.
     """
 
     version: str
@@ -72,6 +76,11 @@ class MadeVersion:
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     why: str = ""
     took_s: float | None = None
+    run: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    made_at: str = ""
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,37 @@ class History:
     versions: tuple[MadeVersion, ...]
     events: tuple[Event, ...]
     unread: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an endpoint serves what it serves.
+
+    `made` is the version that serves, None where the store does not know it. `since` brought it in
+    and `proof` ended its last proof; None where nobody noted that. `gates` are those that git
+    declares now, judged against the version that served before. `before` are the other events.
+    """
+
+    name: str
+    address: str
+    live: str
+    declared: str
+    made: MadeVersion | None = None
+    since: Event | None = None
+    proof: Event | None = None
+    gates: tuple[Judgement, ...] = ()
+    before: tuple[Event, ...] = ()
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions of a binding's model, and where they differ."""
+
+    name: str
+    old: MadeVersion
+    new: MadeVersion
+    differences: tuple[FieldDiff, ...]
 
 
 @dataclass(frozen=True)

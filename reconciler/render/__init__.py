@@ -9,6 +9,14 @@ from reconciler.render.documents import (
     report_json,
     status_json,
 )
+from reconciler.render.explanation import (
+    comparison_json,
+    comparison_markdown,
+    comparison_text,
+    explanation_json,
+    explanation_markdown,
+    explanation_text,
+)
 from reconciler.render.history import history_json, history_markdown, history_text
 from reconciler.render.markdown import (
     plan_markdown,
@@ -26,6 +34,12 @@ __all__ = [
     "checkup_json",
     "checkup_markdown",
     "checkup_text",
+    "comparison_json",
+    "comparison_markdown",
+    "comparison_text",
+    "explanation_json",
+    "explanation_markdown",
+    "explanation_text",
     "history_json",
     "history_markdown",
     "history_text",

@@ -1,0 +1,160 @@
+"""Why an endpoint serves what it serves, and how two versions differ: text, Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler.model import Comparison, Event, EventKind, Explanation, MadeVersion, VersionState
+from reconciler.render.cells import PLAIN, Look
+from reconciler.render.documents import CODEC, json_document
+from reconciler.render.markdown import bullets, diff_lines, escaped, fenced
+from reconciler.render.measures import gate, number
+from reconciler.render.times import duration
+
+EXPLANATION = "reconciler/explanation/v1"
+COMPARISON = "reconciler/comparison/v1"
+_MOST_BEFORE = 10
+_HOW = {
+    EventKind.CREATE: "its endpoint was made",
+    EventKind.SWAP: "it was swapped in",
+    EventKind.ROLL_BACK: "it was rolled back to",
+}
+
+
+def explanation_text(why: Explanation, look: Look = PLAIN) -> str:
+    """Sentences: what serves, how it was made, judged and proved, and what happened before."""
+    lines = look.lines(f"{why.name} · {why.address}", color="bold")
+    for sentence in _sentences(why):
+        lines += look.lines(sentence, hang=2)
+    if why.before:
+        lines += ["", *look.lines(_title(why))]
+    for event in why.before[-_MOST_BEFORE:]:
+        lines += look.lines(_event(event), 2, hang=2)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def explanation_markdown(why: Explanation) -> str:
+    """These sentences as a list."""
+    parts = [f"## {escaped(why.name)}", escaped(why.address)]
+    parts.append("\n".join(bullets(_sentences(why))))
+    if why.before:
+        events = bullets(map(_event, why.before[-_MOST_BEFORE:]))
+        parts += [escaped(_title(why)), "\n".join(events)]
+    return "\n\n".join(parts) + "\n"
+
+
+def explanation_json(why: Explanation) -> str:
+    """All that the sentences say, and every event."""
+    since, proof = map(_named, (why.since, why.proof))
+    before = tuple(replace(event, version=event.name) for event in why.before)
+    named = replace(why, since=since, proof=proof, before=before)
+    return json_document({"schema": EXPLANATION, **CODEC.unstructure(named)})
+
+
+def _named(event: Event | None) -> Event | None:
+    return event and replace(event, version=event.name)
+
+
+def comparison_text(found: Comparison, look: Look = PLAIN) -> str:
+    """What goes with the old version, and what comes with the new one."""
+    lines = look.lines(_compared(found), color="bold")
+    for line in diff_lines(found.differences):
+        lines += look.lines(line, 2, "red" if line.startswith("-") else "green", hang=2)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def comparison_markdown(found: Comparison) -> str:
+    """The same as a diff."""
+    diff = "\n".join(fenced(diff_lines(found.differences))) if found.differences else ""
+    return "\n\n".join(filter(None, [escaped(_compared(found)), diff])) + "\n"
+
+
+def comparison_json(found: Comparison) -> str:
+    """Both versions in whole, and each difference."""
+    return json_document({"schema": COMPARISON, **CODEC.unstructure(found)})
+
+
+def _compared(found: Comparison) -> str:
+    old, new = found.old.version, found.new.version
+    none = "" if found.differences else ": nothing that is noted of them differs"
+    return f"{found.name}: from {old} to {new}{none}"
+
+
+# --- sentences ---------------------------------------------------------------------------------
+
+
+def _sentences(why: Explanation) -> Iterator[str]:
+    yield from _serves(why)
+    if why.made is not None:
+        yield from _made(why.made)
+    elif why.live:
+        yield "The store does not know this version, so nobody can say how it was made."
+    if why.gates:
+        yield f"By the gates that git declares now: {'; '.join(map(gate, why.gates))}."
+    if why.proof is not None:
+        declared = why.proof.what is EventKind.DECLARED
+        how = (
+            "and nothing showed which model answers" if declared else "and scored if it has a probe"
+        )
+        proved = "Declared only" if declared else "Proved"
+        yield f"{proved} at {why.proof.at} by {_actor(why.proof)}: read back, {how}."
+    elif why.live:
+        yield "No proof of this version is noted here."
+    if why.unread:
+        yield f"Not all versions could be read: {why.unread}."
+
+
+def _serves(why: Explanation) -> Iterator[str]:
+    if not why.live:
+        yield "It is not known which version serves."
+    elif why.since is None:
+        yield f"Version {why.live} serves; since when is not noted here."
+    else:
+        how = f"{_HOW[why.since.what]} by {_actor(why.since)}"
+        reason = f" ({why.since.why})" if why.since.why else ""
+        yield f"Version {why.live} serves since {why.since.at}: {how}{reason}."
+    if why.live != why.declared:
+        yield f"Git declares {why.declared}."
+
+
+def _made(made: MadeVersion) -> Iterator[str]:
+    commit = f" for commit {made.commit[:12]}" if made.commit else ""
+    yield f"Run {made.run} began this version at {made.at}{commit}."
+    ended_well = made.state in (VersionState.TRAINED, VersionState.TAKEN_IN)
+    if made.made_at:
+        took = f" in {duration(made.took_s)}" if made.took_s is not None else ""
+        job = f" by job {made.job}" if made.job else ""
+        engine = " of ".join(filter(None, (made.recipe.get("place"), made.recipe.get("engine"))))
+        done = made.state if ended_well else "made"
+        yield f"It was {done}{took}{job} ({engine}), and there at {made.made_at}."
+    if not ended_well:
+        why = f": {made.why}" if made.why else ""
+        yield f"It is {made.state}{why}."
+    inputs = made.recipe.get("inputs", {})
+    seen = {path: f" (fingerprint {print_})" for path, print_ in made.inputs.items()}
+    files = [f"{name} {path}{seen.get(path, '')}" for name, path in inputs.items()]
+    if files:
+        yield f"Data: {', '.join(files)}."
+    if parameters := made.recipe.get("parameters"):
+        yield f"Parameters: {', '.join(f'{k} {v}' for k, v in parameters.items())}."
+    if made.metrics:
+        metrics = (f"{name} {number(value)}" for name, value in sorted(made.metrics.items()))
+        yield f"Metrics: {', '.join(metrics)}."
+
+
+def _title(why: Explanation) -> str:
+    earlier = len(why.before) - _MOST_BEFORE
+    more = f" (the last {_MOST_BEFORE} of {len(why.before)})" if earlier > 0 else ""
+    return f"Also noted here, oldest first{more}:"
+
+
+def _event(event: Event) -> str:
+    why = f": {event.why}" if event.why else ""
+    return f"{event.at} {event.what} {event.name}, {_actor(event)}{why}"
+
+
+def _actor(event: Event) -> str:
+    who = f" of {event.who}" if event.who else ""
+    commit = f" for commit {event.commit[:12]}" if event.commit else ""
+    return f"run {event.run}{who}{commit}"
