@@ -132,3 +132,18 @@ def test_a_new_deployment_has_as_many_machines_where_git_names_no_number(
     assert served.apply().failures == ()
     new = served.workspace.deployments[NAME, served.workspace.serving(NAME)]
     assert new["sku"]["capacity"] == 4
+
+
+def test_a_candidate_is_dropped_beside_a_deployment_whose_last_change_failed(
+    served: Endpoints,
+) -> None:
+    (old,) = mine(served)
+    served.workspace.deployments[NAME, old]["properties"]["provisioningState"] = "Failed"
+    served.spoil()
+    served.ask_for(SECOND)
+    served.workspace.requests.clear()
+    (failure,) = served.apply().failures
+    assert "the endpoint was not changed" in failure.message
+    assert f"PUT /onlineEndpoints/{NAME}/deployments/{old}" not in served.workspace.requests
+    served.workspace.settle()
+    assert mine(served) == [old]

@@ -296,8 +296,8 @@ class OnlineEndpoints(Target):
         candidate = deployment_in(self._wanted(binding))
         alike = [n for n in reading.deployments if is_one_model(reading.ref(n), ref)]
         running = [n for n in alike if state_of(reading.deployments[n]) == "succeeded"]
-        if reading.serving in running and reading.serving != candidate:
-            return reading.serving
+        if reading.serving in alike and reading.serving != candidate:
+            return reading.serving  # also where its last change failed: its old container answers
         # With other code it may be the candidate's model as well: then it is the other one.
         running.sort(key=lambda name: (name == candidate, name != deployment_in(ref)))
         return running[0] if running else ""
