@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.errors import RefusedError
-from reconciler.model import Model, ModelRef
+from reconciler.model import Action, Model, ModelRef
 from reconciler.render.text import plan_text
 from tests.azureml.standin import WORKSPACE
 from tests.azureml.test_endpoint import NAME, in_shares, keep_warm, live_of, mine, target_of
@@ -147,3 +147,15 @@ def test_a_candidate_is_dropped_beside_a_deployment_whose_last_change_failed(
     assert f"PUT /onlineEndpoints/{NAME}/deployments/{old}" not in served.workspace.requests
     served.workspace.settle()
     assert mine(served) == [old]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_model_that_brings_no_environment_needs_one_before_it_is_trained(
+    twin: Endpoints, there: bool
+) -> None:
+    twin.edit("all.yaml", "  environment: sklearn:3\n  code: code\n", "")
+    if there:
+        twin.workspace.add(NAME, "blue")
+    (change,) = twin.plan().changes
+    assert change.action is Action.BLOCK
+    assert "write environment: NAME:VERSION" in change.why

@@ -27,6 +27,7 @@ from reconciler.platforms.azureml.endpoint_reads import (
     blanked,
     declared_in,
     live_from_export,
+    no_container,
     ref_in,
 )
 from reconciler.platforms.azureml.endpoint_spec import EndpointAddress, address, keys_of
@@ -112,11 +113,15 @@ class OnlineEndpoints(Target):
         reading = self._reads.reading(binding.address)
         if reading is None:
             why = f"there is no endpoint {binding.address}; make it with create: true"
-            return Live(Health(HealthCode.MISSING, why))
-        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+            return Live(Health(HealthCode.MISSING, why), refusal=no_container(binding))
+        live = self._live(reading, binding)
         if live.share and reading.traffic != self._told.get(binding.address.key, reading.traffic):
             return replace(live, share=0)  # the old traffic is shown for a while
         return live
+
+    def _live(self, reading: Reading, binding: Binding) -> Live:
+        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+        return replace(live, refusal=live.refusal or no_container(binding))
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """The other endpoints of the workspace."""
@@ -209,8 +214,7 @@ class OnlineEndpoints(Target):
 
     def stage(self, binding: Binding, model: Model) -> str:
         """Make the deployment of the model, or wait for one that another run began."""
-        reading = self._writable(binding)
-        return self._deploy(reading, binding, model)
+        return self._deploy(self._writable(binding), binding, model)
 
     def _deploy(self, reading: Reading, binding: Binding, model: Model, then: Then = None) -> str:
         name = self._name_of(binding, model)
@@ -304,9 +308,7 @@ class OnlineEndpoints(Target):
 
     def _drop(self, reading: Reading, binding: Binding) -> str:
         candidate = deployment_in(self._wanted(binding))
-        if candidate not in reading.spare:
-            return ""
-        return self._delete_deployment(binding, candidate)
+        return self._delete_deployment(binding, candidate) if candidate in reading.spare else ""
 
     def retire(self, binding: Binding) -> str:
         """Delete a candidate that failed; and the previous deployment, where none is kept warm."""
@@ -326,9 +328,8 @@ class OnlineEndpoints(Target):
     def update(self, binding: Binding) -> str:
         """Write tags, then the settings of what serves, then delete what was kept long enough."""
         reading = self._writable(binding)
-        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
         name, path = reading.serving, address_in(binding.address).path
-        now = dict(live.settings)
+        now = dict(self._live(reading, binding).settings)
         differing = {n for n, value in binding.settings if now.get(n, "") != value}
         steps: list[Step] = []
 
@@ -373,9 +374,8 @@ class OnlineEndpoints(Target):
         reading = self._reads.reading(binding.address)
         if reading is None:
             raise RefusedError(f"{binding.address} is gone; plan again")
-        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
-        if live.refusal is not None:
-            raise RefusedError(f"{binding.address}: {live.refusal.message}")
+        if (refusal := self._live(reading, binding).refusal) is not None:
+            raise RefusedError(f"{binding.address}: {refusal.message}")
         if before is not None and before.traffic != reading.traffic:
             raise ConflictError(f"the traffic of {binding.address} was changed meanwhile")
         return reading

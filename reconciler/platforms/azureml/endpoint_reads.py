@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.model import Live, Witness
+from reconciler.model import Live, Reason, Refusal, Witness
 from reconciler.platforms.arm import CloudName
 from reconciler.platforms.arm_marks import tagged
 from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
 from reconciler.platforms.azureml.endpoint_state import Reading, live_of
-from reconciler.platforms.azureml.ids import model_id, ref_of
+from reconciler.platforms.azureml.ids import model_id, ref_of, registered_in
 from reconciler.platforms.members import objects, text, texts
 
 if TYPE_CHECKING:
@@ -100,6 +100,18 @@ def ref_in(at: AzureMl, mark: str, binding: Binding, version: Version) -> ModelR
     """The deployment that a version has, or will have, with what is declared beside it."""
     found = model_id(at, mark, binding.recipe, version)
     return ref_of(at, found, declared_in(binding).name_for(found))
+
+
+def no_container(binding: Binding) -> Refusal | None:
+    """Why no container could run a model: only one of MLflow brings its own environment, and no
+    version that is made elsewhere is registered as one."""
+    if declared_in(binding).environment or registered_in(binding.recipe) or binding.absent:
+        return None
+    why = (
+        f"the model {binding.version.model} is made elsewhere, so its container needs an "
+        "environment; write environment: NAME:VERSION"
+    )
+    return Refusal(Reason.REFUSED, why)
 
 
 def blanked(deployment: Mapping[str, Any]) -> dict[str, Any]:
