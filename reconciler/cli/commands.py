@@ -152,7 +152,7 @@ def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     code = errors.ERROR if unreadable else errors.SUCCESS
-    files = metrics_file(metrics, made, "status", code, began)
+    files = metrics_file(metrics, made.environment, made, "status", code, began)
     return Outcome(Statuses(rows, unmanaged), code, files)
 
 
@@ -190,7 +190,7 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     code = errors.CHANGES if drifted and how.detailed_exitcode else errors.SUCCESS
     code = errors.ERROR if unreadable else code
     notify(wanted.environment, "drift", of_drift(found))
-    files = metrics_file(how.metrics, whole, "drift", code, began)
+    files = metrics_file(how.metrics, whole.environment, whole, "drift", code, began)
     if how.out is not None:
         files = (File("plan-file", how.out, plan_json(found)), *files)
     return Outcome(found, code, files, has_changes=drifted)

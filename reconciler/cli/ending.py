@@ -89,9 +89,10 @@ def reported(
     finally:
         if path is not None:
             written = _write(path, ending, began)
-        if ending.report is not None:
-            plan, code = ending.report.plan, ending.exit_code
-            for file in metrics_file(writing.metrics, plan, command, code, began_s):
+        if ending.environment is not None:
+            plan = ending.report.plan if ending.report is not None else None
+            name, code = ending.environment.name, ending.exit_code
+            for file in metrics_file(writing.metrics, name, plan, command, code, began_s):
                 _try(file, ending)
         _told(ending, page)
         if ending.environment is not None:
@@ -108,7 +109,7 @@ def _to_tell(ending: Ending, environment: Environment) -> Iterator[tuple[str, st
 
 
 def metrics_file(
-    path: Path | None, plan: Plan, command: str, exit_code: int, began_s: float
+    path: Path | None, environment: str, plan: Plan | None, command: str, code: int, began_s: float
 ) -> tuple[File, ...]:
     """The file of `--metrics-file`; () where none is wanted."""
     if path is None:
@@ -116,7 +117,7 @@ def metrics_file(
     from reconciler.render.openmetrics import metrics_text
 
     now = time.time()
-    text = metrics_text(plan, command, exit_code, now - began_s, now)
+    text = metrics_text(environment, plan, command, code, now - began_s, now)
     return (File("metrics-file", path, text),)
 
 

@@ -14,12 +14,25 @@ if TYPE_CHECKING:
 STATES = ("in_sync", "pending", "paused", "refused", "unreadable")
 
 
-def metrics_text(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float) -> str:
-    """The endpoints of the plan that a command ended with, and how it ended, at a Unix time."""
-    return "\n".join([*_lines(plan, command, exit_code, took_s, at_s), "# EOF", ""])
+def metrics_text(
+    environment: str, plan: Plan | None, command: str, exit_code: int, took_s: float, at_s: float
+) -> str:
+    """The endpoints of the plan that a command ended with, none where it ended before there was
+    one; and how it ended, at a Unix time."""
+    run = {"environment": environment, "command": command}
+    lines = [
+        *(_endpoints(plan) if plan is not None else ()),
+        *_head("run_exit_code", "How the last run of a command ended."),
+        _sample("run_exit_code", run, exit_code),
+        *_head("run_duration_seconds", "How long it took.", unit="seconds"),
+        _sample("run_duration_seconds", run, round(took_s, 3)),
+        *_head("run_timestamp_seconds", "When it ended.", unit="seconds"),
+        _sample("run_timestamp_seconds", run, round(at_s, 3)),
+    ]
+    return "\n".join([*lines, "# EOF", ""])
 
 
-def _lines(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float) -> Iterator[str]:
+def _endpoints(plan: Plan) -> Iterator[str]:
     environment = {"environment": plan.environment}
     changes = [change for change in plan.changes if change.code != Reason.NOT_DECLARED]
     states = [_state(change) for change in changes]
@@ -37,13 +50,6 @@ def _lines(plan: Plan, command: str, exit_code: int, took_s: float, at_s: float)
             **{"version": change.before, "declared": change.after, "state": state},
         }
         yield _sample("endpoint_info", labels, 1)
-    run = {**environment, "command": command}
-    yield from _head("run_exit_code", "How the last run of a command ended.")
-    yield _sample("run_exit_code", run, exit_code)
-    yield from _head("run_duration_seconds", "How long it took.", unit="seconds")
-    yield _sample("run_duration_seconds", run, round(took_s, 3))
-    yield from _head("run_timestamp_seconds", "When it ended.", unit="seconds")
-    yield _sample("run_timestamp_seconds", run, round(at_s, 3))
 
 
 def _state(change: Change) -> str:

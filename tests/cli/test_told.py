@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,12 +123,26 @@ def test_a_collector_reads_what_is_pending_in_sync_and_drifted(
     assert samples(path)[("reconciler_run_exit_code",)] == errors.CHANGES
 
 
+def test_a_collector_hears_of_a_run_that_ended_before_its_plan(
+    lab: Lab, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "reconciler.prom"
+    asked = ("apply", "--yes", *CANCER, "--metrics-file", str(path))
+    assert command(*asked).code == 0
+    for name in [name for name in os.environ if name.endswith(("_KEY", "_TOKEN", "_STORAGE"))]:
+        monkeypatch.delenv(name)
+    ran = command(*asked)
+    assert ran.code == errors.CONFIGURATION, ran.err
+    assert samples(path)[("reconciler_run_exit_code",)] == errors.CONFIGURATION
+    assert ("reconciler_drifted",) not in samples(path)
+
+
 def test_a_collector_counts_no_paused_or_undeclared_endpoint_as_in_sync(tmp_path: Path) -> None:
     seen = [("a", Reason.IN_SYNC), ("b", Reason.PAUSED), ("c", Reason.NOT_DECLARED)]
     changes = (Change(name, "K", name, Action.NOOP, code, "") for name, code in seen)
     plan = Plan("e", "cloud", tuple(changes))
     path = tmp_path / "reconciler.prom"
-    path.write_text(metrics_text(plan, "status", 0, 1.0, 2.0))
+    path.write_text(metrics_text("e", plan, "status", 0, 1.0, 2.0))
     found = samples(path)
     assert [found["reconciler_endpoints", state] for state in ("in_sync", "paused")] == [1, 1]
     assert [key for key in found if "c" in key] == []
