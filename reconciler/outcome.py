@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem, ReconcilerError
     from reconciler.model import (
         Checkup,
-        Comparison,
+        Compared,
         Explanation,
         History,
         NotManaged,
@@ -59,9 +59,7 @@ class Kept:
     page: str = ""
 
 
-Shown: TypeAlias = (
-    "Checkup | Plan | Report | History | Explanation | Comparison | Statuses | Proofs"
-)
+Shown: TypeAlias = "Checkup | Plan | Report | History | Explanation | Compared | Statuses | Proofs"
 Document: TypeAlias = "Shown | Valid | Kept"
 
 
@@ -115,7 +113,7 @@ def rendered(document: Shown, form: str, look: Look | None = None) -> str:
         made = render.history_text, render.history_json, render.history_markdown
     elif isinstance(document, model.Explanation):
         made = render.explanation_text, render.explanation_json, render.explanation_markdown
-    elif isinstance(document, model.Comparison):
+    elif isinstance(document, model.Compared):
         made = render.comparison_text, render.comparison_json, render.comparison_markdown
     elif isinstance(document, model.Checkup):
         made = render.checkup_text, render.checkup_json, render.checkup_markdown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import gates
 from reconciler.errors import ConfigurationError
-from reconciler.model import Comparison, EventKind, Explanation
+from reconciler.model import Compared, EventKind, Explanation
 from reconciler.model.differences import differences
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def explanation(history: History, binding: Binding) -> Explanation:
     )
 
 
-def comparison(history: History, old: str, new: str) -> Comparison:
+def comparison(history: History, old: str, new: str) -> Compared:
     """Where two versions differ; ConfigurationError if the store does not have one of them."""
     made = {each.version: each for each in history.versions}
     if unknown := [version for version in (old, new) if version not in made]:
@@ -54,7 +54,7 @@ def comparison(history: History, old: str, new: str) -> Comparison:
             f"{history.name} has no version {', '.join(unknown)}; there is: {known}{why}"
         )
     before, after = _compared(made[old]), _compared(made[new])
-    return Comparison(history.name, made[old], made[new], differences(before, after, ""))
+    return Compared(history.name, made[old], made[new], differences(before, after, ""))
 
 
 def _compared(made: MadeVersion) -> dict[str, Any]:

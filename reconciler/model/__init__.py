@@ -44,7 +44,7 @@ from reconciler.model.observed import (
 )
 from reconciler.model.outcome import (
     TOUCHED,
-    Comparison,
+    Compared,
     Explanation,
     Failure,
     Held,

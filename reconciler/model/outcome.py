@@ -120,7 +120,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """Two versions of a binding's model, and where they differ."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler.model import Comparison, Event, EventKind, Explanation, MadeVersion, VersionState
+from reconciler.model import Compared, Event, EventKind, Explanation, MadeVersion, VersionState
 from reconciler.render.cells import PLAIN, Look
 from reconciler.render.documents import CODEC, json_document
 from reconciler.render.markdown import bullets, diff_lines, escaped, fenced
@@ -56,7 +56,7 @@ def _named(event: Event | None) -> Event | None:
     return event and replace(event, version=event.name)
 
 
-def comparison_text(found: Comparison, look: Look = PLAIN) -> str:
+def comparison_text(found: Compared, look: Look = PLAIN) -> str:
     """What goes with the old version, and what comes with the new one."""
     lines = look.lines(_compared(found), color="bold")
     for line in diff_lines(found.differences):
@@ -64,18 +64,18 @@ def comparison_text(found: Comparison, look: Look = PLAIN) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def comparison_markdown(found: Comparison) -> str:
+def comparison_markdown(found: Compared) -> str:
     """The same as a diff."""
     diff = "\n".join(fenced(diff_lines(found.differences))) if found.differences else ""
     return "\n\n".join(filter(None, [escaped(_compared(found)), diff])) + "\n"
 
 
-def comparison_json(found: Comparison) -> str:
+def comparison_json(found: Compared) -> str:
     """Both versions in whole, and each difference."""
     return json_document({"schema": COMPARISON, **CODEC.unstructure(found)})
 
 
-def _compared(found: Comparison) -> str:
+def _compared(found: Compared) -> str:
     old, new = found.old.version, found.new.version
     none = "" if found.differences else ": nothing that is noted of them differs"
     return f"{found.name}: from {old} to {new}{none}"
