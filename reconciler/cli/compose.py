@@ -137,8 +137,7 @@ def connect(
 ) -> World:
     """The world of an environment; every missing secret is named at once, before any request.
 
-    `stop` says what may be written, and when. `token` signs in instead of the way that the
-    environment names. `through` replaces each store.
+    `stop` says what may be written and when, `token` signs in, and `through` replaces each store.
     """
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
 

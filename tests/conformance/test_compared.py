@@ -11,12 +11,14 @@ from reconciler import errors
 from reconciler.approval import beyond
 from reconciler.cli.selection import Selection
 from reconciler.engine.prove import prove
+from reconciler.engine.survey import observe_all
 from reconciler.errors import ReconcilerError, RefusedError, UnavailableError
 from reconciler.model import HealthCode, ModelRef, Score
+from reconciler.plan import make_plan
 from reconciler.platforms.contract import Answer, Can
 from tests.conformance.memory import AT, Memory, MemoryTwin
 from tests.twins.contract import SECOND
-from tests.twins.shelves import registered
+from tests.twins.shelves import Shelves, registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,6 +146,36 @@ def test_what_cannot_be_had_of_the_other_endpoint_fails_no_proof_and_is_said(
     assert proof is not None
     assert proof.proved
     assert proof.warnings == (f"the answer was not compared with that of other: {why}",)
+
+
+FILE = """\
+apiVersion: reconciler/v1
+kind: ModelFile
+metadata: {name: file}
+spec:
+  path: live.json
+  create: true
+  model: {name: words, version: "2026-10"}
+  verify: {url: "http://127.0.0.1:9/", request: probe.json}
+"""
+
+
+def test_a_binding_of_another_platform_is_asked_also_where_a_selection_hides_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registered(tmp_path, monkeypatch):
+        twin = Shelves(tmp_path)
+        twin.begin()
+        twin.edit("toys.yaml", "shelves: {", "local: {}, shelves: {")
+        twin.write("file.yaml", FILE)
+        twin.compare_with("file")
+        only = Selection(targets=("top",)).of(twin.desired())
+        world = twin.world(wanted=only)
+        plan = make_plan(only.environment, observe_all(world, only.bindings, 1))
+        proof = twin.converge(world, 1, plan)[AT].proof
+        assert proof is not None
+        why = "the answer was not compared with that of file: it was not proved to serve version"
+        assert proof.warnings == (f"{why} 2026-10",)
 
 
 def test_an_endpoint_that_does_not_agree_any_more_is_shown_by_verify(
