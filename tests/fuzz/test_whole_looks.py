@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import strategies as st
 
+from reconciler.engine.explanation import explanation
 from reconciler.engine.history import history
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import prove
@@ -21,7 +22,14 @@ from reconciler.errors import ReconcilerError
 from reconciler.ledger.manifest import document_bytes
 from reconciler.ledger.record import record_json
 from reconciler.plan import make_plan
-from reconciler.render import history_json, history_text, proofs_json, proofs_text
+from reconciler.render import (
+    explanation_json,
+    explanation_text,
+    history_json,
+    history_text,
+    proofs_json,
+    proofs_text,
+)
 from tests.fuzz.mutations import every_other_value, foreign
 from tests.fuzz.promise import always, check_types
 from tests.fuzz.test_files import shown
@@ -83,12 +91,15 @@ def exports(town: Town) -> None:
 
 
 def memories(town: Town) -> None:
-    """What `history` does."""
+    """What `history` and `explain` do."""
     for binding in town.bindings.values():
         with contextlib.suppress(ReconcilerError):
             found = history(town.world, binding)
             history_text(found).encode()
             history_json(found).encode()
+            why = explanation(found, binding)
+            explanation_text(why).encode()
+            explanation_json(why).encode()
 
 
 # Whether it is a service's word or the store's, whoever reads it is asked of it.

@@ -26,6 +26,7 @@ from reconciler.model import (
     Judgement,
     Live,
     MadeVersion,
+    NotManaged,
     Plan,
     Proof,
     Report,
@@ -33,6 +34,7 @@ from reconciler.model import (
     RuleKind,
     Score,
     Source,
+    Unowned,
     VersionState,
 )
 from reconciler.render import measures
@@ -78,7 +80,8 @@ changes = st.builds(
     source=sources,
     drift=st.none() | st.builds(Drift, few(diffs), texts),
 )
-plans = st.builds(Plan, texts, texts, few(changes))
+unmanaged = st.builds(NotManaged, few(st.builds(Unowned, texts, texts, texts)), few(texts))
+plans = st.builds(Plan, texts, texts, few(changes), unmanaged=st.none() | unmanaged)
 scores = st.builds(Score, few(texts), few(few(texts)))
 healths = st.builds(Health, st.sampled_from(HealthCode), texts)
 proofs = st.builds(
@@ -170,7 +173,7 @@ def test_colours_change_nothing_but_colour(plan: Plan, look: render.Look) -> Non
 def test_a_plan_comes_back_from_json_as_it_went(plan: Plan) -> None:
     back = render.parse_plan(render.plan_json(plan))
     assert back == plan
-    assert back.digest == plan.digest
+    assert (back.digest, back.unmanaged) == (plan.digest, plan.unmanaged)
     assert [change.source for change in back.changes] == [c.source for c in plan.changes]
     assert render.plan_json(back) == render.plan_json(plan)
 
