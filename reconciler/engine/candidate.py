@@ -20,6 +20,7 @@ from reconciler.engine.state import (
     At,
     Look,
     Reject,
+    Retire,
     Turn,
     Verb,
     Write,
@@ -141,10 +142,13 @@ def drop(state: State, observed: Observed) -> Turn:
 
 
 def dropped(state: State) -> Turn:
-    """The candidate is gone: reject its version."""
+    """The candidate is gone, or has lost the traffic that another run gave it, and then is of no
+    use: reject its version."""
     why = state.candidate.failed
     message = f"{why}; version {state.task.of.version.version} is rejected"
-    return fail(state, f"{message}; the endpoint was not changed", UNPROVED).after(Reject(why))
+    return fail(state, f"{message}; the endpoint was not changed", UNPROVED).after(
+        Reject(why), Retire()
+    )
 
 
 def taken(state: State, observed: Observed, operation: Operation) -> Turn:

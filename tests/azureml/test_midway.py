@@ -159,3 +159,24 @@ def test_a_model_that_brings_no_environment_needs_one_before_it_is_trained(
     (change,) = twin.plan().changes
     assert change.action is Action.BLOCK
     assert "write environment: NAME:VERSION" in change.why
+
+
+def test_a_candidate_that_fails_in_a_later_run_loses_its_share_and_is_dropped(
+    served: Endpoints,
+) -> None:
+    (old,), written = mine(served), in_shares(served)
+    served.ask_for(SECOND)
+    served.workspace.instead = lambda method, path: (
+        BUSY if written and (method, path) == ("PUT", f"/onlineEndpoints/{NAME}") else None
+    )
+    assert served.apply().failures
+    served.workspace.instead = lambda *_: None
+    served.workspace.answers = lambda name, content: (
+        200,
+        {"rows": [{"text" if name in ("", old) else "wrong": content.decode()}]},
+    )
+    (failure,) = served.apply().failures
+    assert "is rejected" in failure.message
+    assert written[-1] == {old: 100}
+    served.workspace.settle()
+    assert mine(served) == [old]

@@ -279,8 +279,8 @@ CANDIDATES: list[Row] = [
     ("a candidate that did not start is dropped", at(At.LOOK, can=STAGING, probed=True, candidate=replace(STAGED, failed="bad")), STANDS, None, "free slot"),
     ("that it did not start is found by its progress", at(At.PROGRESS, can=STAGING, candidate=STAGED, operation=Operation("o", Verb.STAGE, NOW)), None, failed(), "look"),
     ("a drop that runs is waited for before it is rejected", at(At.WRITE, can=STAGING, candidate=replace(STAGED, failed="bad")), SHOWN, Taken(Verb.DROP, "o"), "wait 0.25"),
-    ("a version that was dropped is rejected", at(At.WRITE, can=STAGING, candidate=replace(STAGED, failed="bad")), SHOWN, Taken(Verb.DROP, ""), "reject: bad | fail 8: bad; version 2026-11 is rejected; the endpoint was not changed"),
-    ("also when that took a while", at(At.PROGRESS, can=STAGING, candidate=replace(STAGED, failed="bad"), operation=Operation("o", Verb.DROP, NOW)), None, DONE, "reject: bad | fail 8: bad; version 2026-11 is rejected; the endpoint was not changed"),
+    ("a version that was dropped is rejected", at(At.WRITE, can=STAGING, candidate=replace(STAGED, failed="bad")), SHOWN, Taken(Verb.DROP, ""), "reject: bad | retire | fail 8: bad; version 2026-11 is rejected; the endpoint was not changed"),
+    ("also when that took a while", at(At.PROGRESS, can=STAGING, candidate=replace(STAGED, failed="bad"), operation=Operation("o", Verb.DROP, NOW)), None, DONE, "reject: bad | retire | fail 8: bad; version 2026-11 is rejected; the endpoint was not changed"),
     ("a drop that failed rejects nothing, so that the next run drops it", at(At.PROGRESS, can=STAGING, candidate=replace(STAGED, failed="bad"), operation=Operation("o", Verb.DROP, NOW)), None, failed(), "fail 8: bad; and it is not dropped: it failed; run apply again"),
 ]  # fmt: skip
 

@@ -269,6 +269,7 @@ class OnlineEndpoints(Target):
         self._told.pop(at.key, None)  # of a write that fails nobody knows what became of it
         operation = self._workspace.write("PUT", at.path, what, json=body)
         self._told[at.key] = traffic
+        self._reads.seen.pop(at.key, None)  # it is ours that changed
         return operation
 
     def take_back(self, binding: Binding, model: Model) -> str:
@@ -286,10 +287,9 @@ class OnlineEndpoints(Target):
             )
         name = self._name_of(binding, model)
 
-        def move() -> str:
-            return self._move(self._writable(binding), binding, name)
-
-        return self._deploy(reading, binding, model, move)
+        return self._deploy(
+            reading, binding, model, lambda: self._move(self._writable(binding), binding, name)
+        )
 
     def _previous(self, reading: Reading, binding: Binding, model: Model) -> str:
         """The deployment that serves, or served, a model that is to answer again; "" for none."""
