@@ -45,15 +45,27 @@ def _own_secrets() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("matrices", "of every crash matrix, only a part")
-    group.addoption("--one-in", type=int, default=1, metavar="K", help="every K-th of its points")
+    group = parser.getgroup("part", "of what is long, only a part")
+    group.addoption("--share", type=int, default=1, metavar="K", help="every K-th long test")
+    group.addoption("--one-in", type=int, default=1, metavar="K", help="every K-th point of a crash")
     group.addoption("--first", type=int, default=0, metavar="N", help="begin with the N-th")
+
+
+@pytest.hookimpl(trylast=True)  # of what the markers have left
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    share, first = config.getoption("--share"), config.getoption("--first")
+    long = [item for item in items if item.get_closest_marker("long")]
+    kept = set(long[first % share :: share])
+    left_out = [item for item in long if item not in kept]
+    items[:] = [item for item in items if item not in set(left_out)]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture
 def part(pytestconfig: pytest.Config) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """What is asked for of a matrix: all of it, unless the command line says otherwise."""
-    every, first = pytestconfig.getoption("--one-in"), pytestconfig.getoption("--first")
+    every, share = pytestconfig.getoption("--one-in"), pytestconfig.getoption("--share")
+    first = pytestconfig.getoption("--first") // share  # another one each time this test is run
     return lambda points: points[first % every :: every]
 
 
