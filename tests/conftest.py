@@ -46,7 +46,7 @@ def _own_secrets() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("part", "of what is long, only a part")
-    group.addoption("--share", type=int, default=1, metavar="K", help="every K-th long test")
+    group.addoption("--share", type=int, default=1, metavar="K", help="every K-th long or live test")
     group.addoption("--one-in", type=int, default=1, metavar="K", help="every K-th point of a crash")
     group.addoption("--first", type=int, default=0, metavar="N", help="begin with the N-th")
 
@@ -54,11 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)  # of what the markers have left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     share, first = config.getoption("--share"), config.getoption("--first")
-    long = [item for item in items if item.get_closest_marker("long")]
-    kept = set(long[first % share :: share])
-    left_out = [item for item in long if item not in kept]
-    items[:] = [item for item in items if item not in set(left_out)]
-    config.hook.pytest_deselected(items=left_out)
+    for marker in ("long", "live"):
+        asked = [item for item in items if item.get_closest_marker(marker)]
+        left_out = set(asked) - set(asked[first % share :: share])
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=list(left_out))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def part(pytestconfig: pytest.Config) -> Callable[[Sequence[Any]], Sequence[Any]
     """What is asked for of a matrix: all of it, unless the command line says otherwise."""
     every, share = pytestconfig.getoption("--one-in"), pytestconfig.getoption("--share")
     first = pytestconfig.getoption("--first") // share  # another one each time this test is run
-    return lambda points: points[first % every :: every]
+    return lambda points: points[first % every :: every] or points[first % len(points) :][:1]
 
 
 @pytest.fixture

@@ -44,6 +44,22 @@ def test_who_looks_at_a_part_is_shown_no_others(lab: Lab, command: Command) -> N
         assert "unmanaged" not in json.loads(command("status", "-o", "json", *part).out)
 
 
+def test_an_environment_without_a_workspace_has_no_classic_endpoints(
+    lab: Lab, command: Command
+) -> None:
+    Path("services/local/diabetes.yaml").unlink()
+    file = Path("services/local/environment.yaml")
+    lines = file.read_text().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith("    workspace:"))
+    region = "    region: southcentralus\n"
+    file.write_text("".join([*lines[:at], region, *lines[at + 4 :]]))
+    ran = command("status", "-o", "json")
+    assert ran.code == errors.SUCCESS, ran.err
+    unmanaged = json.loads(ran.out)["unmanaged"]
+    assert unmanaged["unread"] == []
+    assert {each["kind"] for each in unmanaged["found"]} <= {"WebService"}
+
+
 def test_pointers_that_people_wrote_are_unmanaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:

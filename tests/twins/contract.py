@@ -65,6 +65,7 @@ class Twin:
     environment: str
     services: Path
     name: str
+    by_turns = False  # its runs publish, and wait for one another in the time of their store
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []

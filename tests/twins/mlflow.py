@@ -37,6 +37,8 @@ spec:
 class Aliases(Home):
     """Versions that are trained here, published, and led to by an alias."""
 
+    by_turns = True
+
     def __init__(self, folder: Path, known: Registry) -> None:
         super().__init__(folder)
         self.known = known

@@ -44,7 +44,10 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(kind: str) -> Target:
         from reconciler.http.credentials import AccessToken
         from reconciler.platforms.azure import ARM_SCOPE
+        from reconciler.platforms.studio.classic import NoEndpoints
 
+        if kind == "ClassicEndpoint" and studio.workspace is None:
+            return NoEndpoints()
         arm = (
             AccessToken(EmulatorSignIn(), ARM_SCOPE, hosts.arm_origins)
             if hosts.emulator
