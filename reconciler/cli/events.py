@@ -23,12 +23,13 @@ STDOUT = Path("-")
 class Events:
     """A stream of events; `schemas/event.schema.json` says what they hold.
 
-    One that cannot be written is said once, and ends no run.
+    One that cannot be written is said once, and ends no run. A signal may end the run in the middle
+    of a line: its handler tells the end from the same thread.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name = stream, name
-        self._lock, self._about, self._lost = threading.Lock(), dict[str, str](), False
+        self._lock, self._about, self._lost = threading.RLock(), dict[str, str](), False
 
     def about(self, **members: str) -> None:
         """Members of every event from now on: the environment and the run, once they are known."""
@@ -48,7 +49,7 @@ class Events:
         with self._lock:
             try:
                 print(line, file=self._stream, flush=True)
-            except (OSError, ValueError) as exc:  # the disk is full, the reader went away
+            except (OSError, ValueError, RuntimeError) as exc:  # full, gone, or in use below
                 if not self._lost:
                     self._lost = True
                     say(f"events are lost: {self._name} cannot be written: {exc}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from reconciler import errors
+from reconciler.cli.events import Events
 from reconciler.model import Action, Change, Model, Plan, Reason
 from reconciler.platforms.contract import OperationState
 from reconciler.render.openmetrics import metrics_text
@@ -156,3 +159,18 @@ def test_metrics_that_cannot_be_written_are_an_error(
     ran = command(name, *CANCER, "--metrics-file", "file/metrics")
     assert ran.code == errors.CONFIGURATION
     assert "choose another path" in ran.err
+
+
+def test_a_signal_in_the_middle_of_an_event_does_not_wait_for_itself() -> None:
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            if '"step"' in text and '"end"' not in self.getvalue():
+                told.tell("end", exit_code=143)
+            return super().write(text)
+
+    told = Events(stream := Stream(), "a stream")
+    teller = threading.Thread(target=told.tell, args=("step",), daemon=True)
+    teller.start()
+    teller.join(10)
+    assert not teller.is_alive()
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["end", "step"]
