@@ -182,9 +182,6 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     wanted, observed, unmanaged = _seen(where, part)
     whole = _plan_of(wanted, observed)
     found = replace(_without_what_waits(whole), commit=wanted.commit, unmanaged=unmanaged)
-    if how.accept:
-        by_address = {str(one.binding.address): one for one in observed}
-        return accept(where.services, found, by_address, dry_run=how.dry_run)
     drifted = any(change.drift is not None for change in found.changes)
     unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
     code = errors.CHANGES if drifted and how.detailed_exitcode else errors.SUCCESS
@@ -193,6 +190,10 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     files = metrics_file(how.metrics, whole.environment, whole, "drift", code, began)
     if how.out is not None:
         files = (File("plan-file", how.out, plan_json(found)), *files)
+    if how.accept:
+        by_address = {str(one.binding.address): one for one in observed}
+        made = accept(where.services, found, by_address, dry_run=how.dry_run)
+        return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     return Outcome(found, code, files, has_changes=drifted)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.emulator import Fault
 from reconciler.model import Model, ModelRef
 from reconciler.platforms.contract import OperationState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from reconciler.model import Binding
     from reconciler.platforms.contract import Target
@@ -85,3 +88,14 @@ def test_settings_are_written_as_the_file_writes_them(lab: Lab, command: Command
     after = (lab.services / "local" / "breast-cancer.yaml").read_text()
     assert 'settings: {title: "It is \\"mine\\": no", maxConcurrentCalls: 7}' in after
     assert command("drift", *CANCER, "--detailed-exitcode").code == 0
+
+
+def test_what_cannot_be_read_is_not_accepted_as_it_is(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    before = drifted(lab, command)
+    lab.cloud.faults.script(Fault("arm.get", "status", status=403, times=9))
+    ran = command("drift", *CANCER, "--accept", "--out", "drift.json")
+    assert (ran.code, ran.out) == (errors.ERROR, "")
+    assert json.loads((tmp_path / "drift.json").read_text())["counts"]["BLOCK"] == 1
+    assert (lab.services / "local" / "breast-cancer.yaml").read_text() == before
