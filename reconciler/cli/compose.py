@@ -317,9 +317,10 @@ def secret_variables(wanted: Desired) -> list[str]:
 
 
 def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
-    """Every kind of the connected platforms, and what makes its target, declared or not."""
+    """Each kind that connected platforms can hold, and what makes its target, declared or not."""
     for name, connected in world.connected.items():
-        yield from ((kind, partial(connected.target, kind)) for kind in platforms()[name].kinds)
+        kinds = (kind for kind in platforms()[name].kinds if kind not in connected.lacks)
+        yield from ((kind, partial(connected.target, kind)) for kind in kinds)
 
 
 def check_secrets(wanted: Desired, environ: Mapping[str, str]) -> None:

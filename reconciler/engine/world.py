@@ -39,6 +39,11 @@ class Offers(Protocol):
         ...
 
     @property
+    def lacks(self) -> frozenset[str]:
+        """The kinds that it cannot hold as it is connected."""
+        ...
+
+    @property
     def checks(self) -> Callable[[Iterable[Binding]], Iterable[Check]]:
         """What only the platform knows to look at before money is spent."""
         ...

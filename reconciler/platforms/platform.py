@@ -189,6 +189,8 @@ class Connected:
     `prefixes` are of the kinds that may hold what git has stopped declaring: what the keys of all
     addresses of the environment begin with. `checks` is what only the platform knows to look at
     for these bindings before money is spent; it reads, and a ReconcilerError of it is a finding.
+    `lacks` are kinds that this connection cannot hold, as it leaves out what leads to them; no
+    target of theirs is made.
     """
 
     target: Callable[[str], Target]
@@ -196,6 +198,7 @@ class Connected:
     prefixes: Mapping[str, str] = field(default_factory=dict)
     registry: Callable[[], Registry] | None = None
     checks: Callable[[Iterable[Binding]], Iterable[Check]] = lambda _: ()
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def target(kind: str) -> Target:
         from reconciler.http.credentials import AccessToken
         from reconciler.platforms.azure import ARM_SCOPE
-        from reconciler.platforms.studio.classic import NoEndpoints
 
-        if kind == "ClassicEndpoint" and studio.workspace is None:
-            return NoEndpoints()
         arm = (
             AccessToken(EmulatorSignIn(), ARM_SCOPE, hosts.arm_origins)
             if hosts.emulator
@@ -64,7 +61,9 @@ def _connect(environment: Environment, means: Means) -> Connected:
         return BatchExecution(http, hosts, service, means.secret(service.key))
 
     prefixes = {name: kind.module.key_prefix(environment) for name, kind in PLATFORM.kinds.items()}
-    return Connected(target, trainer, {kind: each for kind, each in prefixes.items() if each})
+    prefixed = {kind: each for kind, each in prefixes.items() if each}
+    lacks = frozenset() if studio.workspace else frozenset({"ClassicEndpoint"})
+    return Connected(target, trainer, prefixed, lacks=lacks)
 
 
 def _secrets(

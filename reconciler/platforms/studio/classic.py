@@ -102,24 +102,6 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     return live_of(service, endpoint, binding, Witness.EXPORT)
 
 
-class NoEndpoints(Target):
-    """The Classic endpoints of an environment that names no workspace: nothing binds one."""
-
-    can = Can()
-
-    def observe(self, binding: Binding) -> Live:
-        """Not asked for: `address` refuses such a binding."""
-        raise RefusedError(f"{binding.name}: spec.studio of the environment names no workspace")
-
-    def export(self, binding: Binding) -> dict[str, Any]:
-        """Likewise."""
-        raise RefusedError(f"{binding.name}: spec.studio of the environment names no workspace")
-
-    def switch(self, binding: Binding, model: Model) -> str:  # noqa: ARG002
-        """Likewise."""
-        raise RefusedError(f"{binding.name}: spec.studio of the environment names no workspace")
-
-
 class ClassicEndpoints(Target):
     """The Classic endpoints of one environment's workspace."""
 
