@@ -77,6 +77,8 @@ class Home:
 def home(real_ray: RealRay, tmp_path: Path) -> Iterator[Home]:
     made = Home(tmp_path, real_ray)
     yield made
+    if not real_ray.get("/api/serve/applications/")["applications"]:
+        return  # and Serve, which a request would start on a port of its own, is left alone
     real_ray.put("/api/serve/applications/", {"applications": []})
     until = time.monotonic() + 120
     while real_ray.get("/api/serve/applications/")["applications"]:
