@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from reconciler import secrecy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+_STARTED = pytest.StashKey[float]()
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +49,20 @@ def _own_secrets() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("part", "of what is long, only a part")
-    group.addoption("--share", type=int, default=1, metavar="K", help="every K-th long or live test")
-    group.addoption("--one-in", type=int, default=1, metavar="K", help="every K-th point of a crash")
+    group.addoption(
+        "--share", type=int, default=1, metavar="K", help="every K-th long or live test"
+    )
+    group.addoption(
+        "--one-in", type=int, default=1, metavar="K", help="every K-th point of a crash"
+    )
     group.addoption("--first", type=int, default=0, metavar="N", help="begin with the N-th")
+    group.addoption(
+        "--within", type=float, metavar="S", help="begin no long or live test after S s"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STARTED] = time.monotonic()
 
 
 @pytest.hookimpl(trylast=True)  # of what the markers have left
@@ -59,6 +73,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = set(asked) - set(asked[first % share :: share])
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=list(left_out))
+    if config.getoption("--within") and items:  # another run leaves out other ones
+        first %= len(items)
+        items[:] = items[first:] + items[:first]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    within_s = item.config.getoption("--within")
+    slow = item.get_closest_marker("long") or item.get_closest_marker("live")
+    if within_s and slow and time.monotonic() - item.config.stash[_STARTED] > within_s:
+        pytest.skip("left to another run: the time of --within is over")
 
 
 @pytest.fixture
