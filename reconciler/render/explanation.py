@@ -16,9 +16,9 @@ EXPLANATION = "reconciler/explanation/v1"
 COMPARISON = "reconciler/comparison/v1"
 _MOST_BEFORE = 10
 _HOW = {
-    EventKind.CREATE: "its endpoint was made",
-    EventKind.SWAP: "it was swapped in",
-    EventKind.ROLL_BACK: "it was rolled back to",
+    EventKind.CREATE: "created the endpoint with it",
+    EventKind.SWAP: "swapped it in",
+    EventKind.ROLL_BACK: "rolled back to it",
 }
 
 
@@ -77,7 +77,7 @@ def comparison_json(found: Compared) -> str:
 
 def _compared(found: Compared) -> str:
     old, new = found.old.version, found.new.version
-    none = "" if found.differences else ": nothing that is noted of them differs"
+    none = "" if found.differences else ": no recorded difference"
     return f"{found.name}: from {old} to {new}{none}"
 
 
@@ -89,45 +89,43 @@ def _sentences(why: Explanation) -> Iterator[str]:
     if why.made is not None:
         yield from _made(why.made)
     elif why.live:
-        yield "The store does not know this version, so nobody can say how it was made."
+        yield "The store has no manifest of this version, so its origin is unknown."
     if why.gates:
-        yield f"By the gates that git declares now: {'; '.join(map(gate, why.gates))}."
+        yield f"Gates that git declares now: {'; '.join(map(gate, why.gates))}."
     if why.proof is not None:
         declared = why.proof.what is EventKind.DECLARED
-        how = (
-            "and nothing showed which model answers" if declared else "and scored if it has a probe"
-        )
+        how = "but nothing showed which model answers" if declared else "and any probe scored"
         proved = "Declared only" if declared else "Proved"
         yield f"{proved} at {why.proof.at} by {_actor(why.proof)}: read back, {how}."
     elif why.live:
-        yield "No proof of this version is noted here."
+        yield "No proof of this version is on record."
     if why.unread:
         yield f"Not all versions could be read: {why.unread}."
 
 
 def _serves(why: Explanation) -> Iterator[str]:
     if not why.live:
-        yield "It is not known which version serves."
+        yield "The version that serves is unknown."
     elif why.since is None:
-        yield f"Version {why.live} serves; since when is not noted here."
+        yield f"Version {why.live} serves; the records do not say since when."
     else:
-        how = f"{_HOW[why.since.what]} by {_actor(why.since)}"
         reason = f" ({why.since.why})" if why.since.why else ""
-        yield f"Version {why.live} serves since {why.since.at}: {how}{reason}."
+        how = f"{_actor(why.since)} {_HOW[why.since.what]}{reason}"
+        yield f"Version {why.live} has served since {why.since.at}: {how}."
     if why.live != why.declared:
         yield f"Git declares {why.declared}."
 
 
 def _made(made: MadeVersion) -> Iterator[str]:
-    commit = f" for commit {made.commit[:12]}" if made.commit else ""
-    yield f"Run {made.run} began this version at {made.at}{commit}."
+    commit = f" at commit {made.commit[:12]}" if made.commit else ""
+    yield f"Run {made.run} claimed this version at {made.at}{commit}."
     ended_well = made.state in (VersionState.TRAINED, VersionState.TAKEN_IN)
     if made.made_at:
         took = f" in {duration(made.took_s)}" if made.took_s is not None else ""
         job = f" by job {made.job}" if made.job else ""
         engine = " of ".join(filter(None, (made.recipe.get("place"), made.recipe.get("engine"))))
         done = made.state if ended_well else "made"
-        yield f"It was {done}{took}{job} ({engine}), and there at {made.made_at}."
+        yield f"It was {done}{took}{job} ({engine}), and was ready at {made.made_at}."
     if not ended_well:
         why = f": {made.why}" if made.why else ""
         yield f"It is {made.state}{why}."
@@ -146,7 +144,7 @@ def _made(made: MadeVersion) -> Iterator[str]:
 def _title(why: Explanation) -> str:
     earlier = len(why.before) - _MOST_BEFORE
     more = f" (the last {_MOST_BEFORE} of {len(why.before)})" if earlier > 0 else ""
-    return f"Also noted here, oldest first{more}:"
+    return f"Earlier events, oldest first{more}:"
 
 
 def _event(event: Event) -> str:
@@ -156,5 +154,5 @@ def _event(event: Event) -> str:
 
 def _actor(event: Event) -> str:
     who = f" of {event.who}" if event.who else ""
-    commit = f" for commit {event.commit[:12]}" if event.commit else ""
+    commit = f" at commit {event.commit[:12]}" if event.commit else ""
     return f"run {event.run}{who}{commit}"

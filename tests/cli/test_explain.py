@@ -34,7 +34,8 @@ def test_what_serves_is_told_in_sentences_and_json_and_versions_are_compared(
     said = " ".join(command("explain", NAME).out.split())
     since, proof = why["since"], why["proof"]
     for sentence in (
-        f"Version 2026-11 serves since {since['at']}: it was swapped in by run {since['run']}",
+        f"Version 2026-11 has served since {since['at']}: run {since['run']}",
+        "swapped it in",
         f"by job {why['made']['job']} (breast-cancer-training of studio)",
         f"Data: input1 {data} (fingerprint {why['made']['inputs'][data]})",
         "✓ atLeast 0.9; AUC",

@@ -54,12 +54,12 @@ def test_what_nobody_noted_is_not_claimed(twin: Twin) -> None:
     told = history(twin.world(read_only=True), twin.binding())
     back = explanation(told, twin.binding())
     assert (back.live, back.since) == (FIRST, None)
-    assert f"Version {FIRST} serves; since when is not noted" in render.explanation_text(back)
+    assert f"Version {FIRST} serves; the records do not say" in render.explanation_text(back)
     assert f"Git declares {SECOND}" in render.explanation_text(back)
     foreign = explanation(replace(told, live="theirs.bin"), twin.binding())
     assert (foreign.made, foreign.since, foreign.proof, foreign.gates) == (None, None, None, ())
     for page in (render.explanation_text(foreign), render.explanation_markdown(foreign)):
-        assert "nobody can say how it was made" in page
+        assert "its origin is unknown" in page
         assert "No proof of this version" in page
 
 
@@ -78,6 +78,6 @@ def test_two_versions_differ_in_what_they_were_made_of(twin: Twin) -> None:
     assert not any(path.startswith("outputs.") for path in paths)
     same = comparison(told, FIRST, FIRST)
     assert same.differences == ()
-    assert "nothing that is noted of them differs" in render.comparison_text(same)
+    assert "no recorded difference" in render.comparison_text(same)
     with pytest.raises(ConfigurationError, match=f"no version 1999; there is: {FIRST}, {SECOND}"):
         comparison(told, FIRST, "1999")
