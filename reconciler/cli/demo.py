@@ -59,7 +59,7 @@ _VERSION = re.compile(r"""(?<!\w)(version:[ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,}#]+)
 
 def demo(on: str, *, no_color: bool) -> Outcome:
     """0 when every step of the story ended as it must; the first step that did not says so."""
-    shown, sample, server = _emulator() if not on else _server(on)
+    shown, sample, server = _server(on) if on else _emulator(EMULATED, "services/local")
     local = SERVICES / shown.environment
     began = time.monotonic()
     page = Page(no_color=no_color)
@@ -76,19 +76,22 @@ def demo(on: str, *, no_color: bool) -> Outcome:
     return Outcome()
 
 
-def _emulator() -> tuple[Demo, str, Server]:
+def _emulator(shown: Demo, sample: str) -> tuple[Demo, str, Server]:
     from reconciler import emulator
 
     print("This demo talks to an emulator on 127.0.0.1 and touches only a temporary folder:")
     print(f"{emulator.NAME}")
-    return EMULATED, "services/local", _emulated
+    return shown, sample, _emulated
 
 
 def _server(on: str) -> tuple[Demo, str, Server]:
     """The demo of a platform; ConfigurationError where it has none, or its server cannot run."""
     platform, shown = compose.demo_of(on)
+    sample = f"services/{platform.example}"
+    if not shown.path:
+        return _emulator(shown, sample)
     print(f"This demo starts a server of {on} on 127.0.0.1 and touches only a temporary folder.")
-    return shown, f"services/{platform.example}", shown.module.opened
+    return shown, sample, shown.module.opened
 
 
 @contextlib.contextmanager
@@ -132,11 +135,12 @@ def _emulated(local: Path) -> Iterator[Mapping[str, str]]:
     """The environment variables that lead to an emulator, which is seeded with `local`."""
     from reconciler import emulator
 
+    keys = local / "_emulator" / "emulator.env"
     with opened(None, local / "_emulator" / "seed.yaml", SPEED) as cloud:
         server = emulator.serve(cloud, 0)
         server.start()  # its thread is a daemon: before the `try` it still dies with the process
         variables = {
-            **read_env_file(local / "_emulator" / "emulator.env"),
+            **(read_env_file(keys) if keys.exists() else {}),
             compose.EMULATOR_VARIABLE: server.url,
         }
         try:
@@ -223,7 +227,7 @@ class _Story:
     def _drift(self) -> None:
         """Patch one endpoint back to the old version, as a person with the portal would.
 
-        Returns when the endpoint answers from it, which may take a moment.
+        Returns when the endpoint shows it and answers from it, which may take a moment.
         """
         wanted = choose.wanted(self._where)
         with session.client(wanted.environment, None, stopping.Stop()) as http:
@@ -232,12 +236,13 @@ class _Story:
     def _swap_back(self, wanted: Desired, world: World) -> None:
         binding = next(b for b in wanted.bindings if b.name == self._shown.drifting)
         target = world.targets[binding.kind]
-        before = target.score(binding)
+        before = target.observe(binding).served, target.score(binding)
         old = replace(binding.version, version=self._shown.old)
         operation = target.switch(binding, Model(world.ledger.ref(old), old))
         for _ in range(MOST_LOOKS):
             done = not operation or target.progress(operation) == DONE
-            if done and target.score(binding) != before:
+            served = target.observe(binding).served
+            if done and served != before[0] and target.score(binding) != before[1]:
                 return
             world.clock.wait(0.25)
         raise ReconcilerError("the demo went wrong: the drift never came into effect")

@@ -125,7 +125,7 @@ ShardOption = Annotated[
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write it as JSON too.")]
 NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR works too.")]
 OnOption = Annotated[
-    str, typer.Option(help="Platform whose server is started here; default: the emulator.")
+    str, typer.Option(help="Platform to show; default: the first sample of the emulator.")
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")

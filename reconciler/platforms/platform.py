@@ -207,8 +207,9 @@ class Demo:
 
     `path` is a module with `opened(folder)`: a context that runs the server, lets the copy of the
     example in the folder lead to it, and yields the environment variables that its commands need;
-    ConfigurationError says what must be installed. The example declares `environment`; all that it
-    binds goes from version `old` to `new`, and somebody changes `drifting` behind git's back.
+    ConfigurationError says what must be installed. Without it the server is the bundled emulator,
+    seeded with `_emulator/seed.yaml` of the example. The example declares `environment`; all that
+    it binds goes from version `old` to `new`, and somebody changes `drifting` behind git's back.
     `begins` says in words what serves before.
     """
 

@@ -40,8 +40,6 @@ def test_every_command_of_the_guide_does_what_it_says(tmp_path: Path) -> None:
             words, said = shlex.split(line, comments=True), re.search(r"# exit (\d+)", line)
             if words[0] == "cp":
                 shutil.copytree(ROOT / words[2], tmp_path / words[3])
-            elif words[0] == "mkdir":
-                (tmp_path / words[1]).mkdir()
             elif words[1] == "emulator":
                 cloud.seed(tmp_path / words[3])
             else:

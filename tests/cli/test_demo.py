@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,18 @@ def test_the_demo_says_that_what_was_changed_behind_gits_back_drifted() -> None:
     assert f"drifted from {NEW}, proved here on " in told
 
 
+@pytest.mark.long
+def test_the_demo_of_azure_ml_heals_drift_within_a_minute() -> None:
+    demo = [sys.executable, "-m", "reconciler", "demo", "--on", "azureml"]
+    ran = subprocess.run(demo, capture_output=True, text=True, timeout=180)
+    assert ran.returncode == errors.SUCCESS, ran.stderr
+    assert "drifted from 2, proved here on " in ran.stdout
+    assert "churn  Synced  Healthy  2     2" in ran.stdout
+    took = re.search(r"The demo ended well after (\d+) s", ran.stdout)
+    assert took is not None
+    assert int(took[1]) < 60
+
+
 def test_a_platform_without_a_demo_names_those_that_have_one() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "reconciler", "demo", "--on", "studio"],
@@ -76,4 +89,4 @@ def test_a_platform_without_a_demo_names_those_that_have_one() -> None:
         timeout=60,
     )
     assert ran.returncode == errors.CONFIGURATION, ran.stderr
-    assert "studio has no demo; write --on ray or --on mlflow" in ran.stderr
+    assert "studio has no demo; write --on ray or --on mlflow or --on azureml" in ran.stderr

@@ -68,7 +68,7 @@ def test_what_is_written_is_valid_and_its_schema_is_there(
     assert not Path(".github").exists()
 
 
-@pytest.mark.parametrize("example", ["_home", "_mlflow", "_ray", "local"])
+@pytest.mark.parametrize("example", ["_azureml", "_home", "_mlflow", "_ray", "local"])
 def test_an_example_is_the_shipped_one(command: Command, example: str) -> None:
     (platform,) = (name for name, each in platforms().items() if each.example == example)
     command("init", "--platform", platform, "--example", "-e", "mine")
@@ -189,7 +189,6 @@ def test_without_a_terminal_the_platform_must_be_said(command: Command) -> None:
     assert ran.code == errors.USAGE
     assert "--platform studio|local" in ran.err
     assert command("init", "--platform", "clouds").code == errors.USAGE
-    assert command("init", "--platform", "azureml", "--example").code == errors.USAGE
     assert contents() == {}
 
 

@@ -34,7 +34,13 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     model = FILES / "models/churn/1"
-    command = [program, "--entry_script", FILES / "code/score.py", "--model_dir", model]
+    command = [
+        program,
+        "--entry_script",
+        SEED.parents[1] / "scoring/score.py",
+        "--model_dir",
+        model,
+    ]
     environ = {**os.environ, "AZUREML_MODEL_DIR": str(model)}
     folder = tmp_path_factory.mktemp("peer")
     with (folder / "log").open("wb") as log:

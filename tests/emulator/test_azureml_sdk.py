@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::Warning:azure.ai.ml"),
     pytest.mark.filterwarnings("ignore::Warning:marshmallow"),
 ]
-SUBSCRIPTION, CODE = "00000000-0000-4000-8000-000000000001", SEED.parent / "files/code"
+SUBSCRIPTION, CODE = "00000000-0000-4000-8000-000000000001", SEED.parents[1] / "scoring"
 STORE = "azureml://datastores/workspaceblobstore/paths"
 
 

@@ -20,7 +20,7 @@ from reconciler.platforms.arm import (
     emulator_base,
 )
 from reconciler.platforms.azureml.connection import NAME, AzureMl, azureml_of, parse
-from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
+from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -209,4 +209,6 @@ PLATFORM = Platform(
     secrets=_secrets,
     emulator=_emulator,
     begin=Path(__file__).parent / "begin",
+    example="_azureml",
+    demo=Demo("", "endpoints", "churn", "version 1 was deployed by hand", "1", "2"),
 )
