@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).parent.parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
+OTHERS = r"actions/[a-z-]+|pypa/gh-action-pypi-publish"
 BIN = Path(sys.executable).parent
 USES = re.compile(r"uses: (\S+)( # v\d+\.\d+\.\d+)?$", re.MULTILINE)
 
@@ -57,7 +58,7 @@ def test_what_zizmor_is_told_to_ignore_has_its_reason_on_the_line_above(path: Pa
 def test_what_others_wrote_is_pinned_by_commit_and_says_its_version(path: Path) -> None:
     for uses, version in USES.findall(path.read_text(encoding="utf-8")):
         if not uses.startswith("./"):
-            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", uses), uses
+            assert re.fullmatch(rf"({OTHERS})@[0-9a-f]{{40}}", uses), uses
             assert version, f"{uses} does not say its version"
 
 
