@@ -92,6 +92,7 @@ MAY_IMPORT = {
         *("http", "stores", "stores.contract", "render", "offline", "platforms.platform"),
     },
     "emulator": {"emulator"},
+    "api": {"model", "approval", "outcome", "console", "cli"},
 }
 
 # What still climbs, file by file: this table only shrinks.

@@ -100,7 +100,12 @@ def ending_signals() -> list[signal.Signals]:
 def stoppable(stop: Stop, *, quiet: bool = False) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP set `stop`; steps under way end first. A second signal quits,
     as the handler of SIGTERM outside says: it may have a report to write.
+
+    Python lets only the main thread handle signals; in another one nothing is set up.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.event.is_set():
