@@ -24,6 +24,7 @@ from reconciler.model import (
     TO_DO,
     Action,
     ArtifactState,
+    Cause,
     Change,
     FieldDiff,
     HealthCode,
@@ -33,6 +34,7 @@ from reconciler.model import (
     Plan,
     Reason,
     Witness,
+    cause_of,
     differences,
     drifted,
     settings_diffs,
@@ -102,16 +104,13 @@ def _of_undeclared(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) ->
         action, code, why = Action.BLOCK, owned.keep.code, owned.keep.message
     elif owned.protected and not prune.forced:
         action, code = Action.BLOCK, Reason.PROTECTED
-        why = (
-            "it was declared with `protect: true`; declare it again without that, or delete it "
-            "with --force REASON"
-        )
+        why = "it was declared with `protect: true`; declare it without, or give --force REASON"
     else:
         action = Action.DELETE
         terms = {"the address": owned.address.key}  # people see less of it, and approve all
-    return Change(
-        owned.name, owned.kind, str(owned.address), action=action, code=code, why=why, terms=terms
-    )
+    cause = Cause.NOTHING if action is Action.NOOP else Cause.CHANGE
+    what = (owned.name, owned.kind, str(owned.address))
+    return Change(*what, action, code, why, terms=terms, cause=cause)
 
 
 def _on_terms(environment: Environment, observed: Observed, change: Change) -> Change:
@@ -369,7 +368,8 @@ def _change(observed: Observed, step: _Step) -> Change:
         source=binding.source,
         drift=drift,
     )
-    return _allowed(binding, change)
+    change = _allowed(binding, change)
+    return replace(change, cause=cause_of(observed, change.action, change.code))
 
 
 def _allowed(binding: Binding, change: Change) -> Change:

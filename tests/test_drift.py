@@ -8,6 +8,8 @@ import pytest
 
 from reconciler.model import (
     Action,
+    ArtifactState,
+    Cause,
     Creation,
     Event,
     EventKind,
@@ -15,13 +17,15 @@ from reconciler.model import (
     HealthCode,
     Live,
     ModelRef,
+    Reason,
     Record,
     Refusal,
+    caused_since,
     drifted,
     served,
 )
-from reconciler.plan import decide
-from tests.test_plan import HEALTHY, NEW, OLD, binding, observed
+from reconciler.plan import decide, make_plan
+from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 AT = "2026-11-20T09:00:00Z"
 FOREIGN = ModelRef("https://ws.blob.core.windows.net/assets/abc.ilearner")
@@ -177,3 +181,75 @@ def test_an_endpoint_that_serves_another_model_is_not_healthy(
     assert health.code is code
     assert health.message.startswith(message)
     assert observed(live).health == health
+
+
+DECLARED = replace(PROVED, wanted=NEW, history=(event(EventKind.PROOF, NEW),))
+CAUSES = [
+    ("it is in sync", DECLARED, Live(HEALTHY, served=NEW), ArtifactState.READY, Cause.NOTHING),
+    ("another version is declared", PROVED, None, ArtifactState.READY, Cause.CHANGE),
+    ("nothing was ever done here", None, None, ArtifactState.ABSENT, Cause.CHANGE),
+    (
+        "a foreign model serves",
+        DECLARED,
+        Live(HEALTHY, served=FOREIGN),
+        ArtifactState.READY,
+        Cause.DRIFT,
+    ),
+    ("both changed", PROVED, Live(HEALTHY, served=FOREIGN), ArtifactState.READY, Cause.CHANGE),
+    ("its job failed", PROVED, None, ArtifactState.FAILED, Cause.FAILED),
+    ("it was rejected", PROVED, None, ArtifactState.REJECTED, Cause.FAILED),
+    ("its job runs", PROVED, None, ArtifactState.RUNNING, Cause.BEGUN),
+    ("it was swapped in", CUT_OFF, Live(HEALTHY, served=NEW), ArtifactState.READY, Cause.BEGUN),
+    (
+        "the endpoint became unreadable",
+        DECLARED,
+        Live(Health(HealthCode.UNKNOWN)),
+        ArtifactState.READY,
+        Cause.FAILED,
+    ),
+    (
+        "the platform came to refuse it",
+        DECLARED,
+        Live(HEALTHY, served=OLD, refusal=Refusal("default_endpoint", "no")),
+        ArtifactState.READY,
+        Cause.DRIFT,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "live", "state", "cause"),
+    [row[1:] for row in CAUSES],
+    ids=[row[0] for row in CAUSES],
+)
+def test_what_a_change_comes_from(
+    record: Record | None, live: Live | None, state: ArtifactState, cause: Cause
+) -> None:
+    assert decide(observed(live, of(state), record=record)).cause is cause
+
+
+def test_a_gate_that_refused_it_in_an_earlier_run_is_no_news() -> None:
+    bad = of(ArtifactState.READY, metrics={"AUC": 0.1})
+    assert decide(observed(None, bad, record=PROVED)).cause is Cause.CHANGE
+    assert decide(observed(None, replace(bad, refused="AUC"), record=PROVED)).cause is Cause.FAILED
+
+
+def test_a_base_commit_tells_what_this_change_touches() -> None:
+    waits = observed(binding=binding("waits"))
+    touched = observed(None, of(ArtifactState.REJECTED), binding=binding("touched"))
+    refused = observed(
+        Live(HEALTHY, refusal=Refusal("x", "no")), binding=binding("refused"), record=PROVED
+    )
+    drifts = observed(Live(HEALTHY, served=FOREIGN), record=DECLARED, binding=binding("drifts"))
+    same = observed(Live(HEALTHY, served=NEW), record=DECLARED, binding=binding("same"))
+    plan = make_plan(ENVIRONMENT, [waits, touched, refused, drifts, same])
+    assert plan.changes[-2].code == Reason.REJECTED
+    names = frozenset({"waits", "refused", "drifts", "same"})
+    assert {c.name: c.cause for c in caused_since(plan, names).changes} == {
+        "waits": Cause.BEGUN,
+        "touched": Cause.CHANGE,
+        "refused": Cause.REFUSED,
+        "drifts": Cause.DRIFT,
+        "same": Cause.NOTHING,
+    }
+    assert caused_since(plan, names).digest == plan.digest

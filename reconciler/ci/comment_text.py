@@ -19,6 +19,7 @@ from urllib.parse import quote
 from reconciler.ci.folds import folded, length, short
 from reconciler.model import Action, Plan, Report
 from reconciler.render import words
+from reconciler.render.causes import causes
 from reconciler.render.cells import counted, visible
 from reconciler.render.markdown import (
     Body,
@@ -81,6 +82,7 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
         f"## {escaped(plan.environment)} · {escaped(title)}",
         _FORKED if context.forked else "",
         "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
+        escaped(causes(plan)),
         "\n".join(bullets([*words.notes(plan), *words.waves(plan), *words.destinations(plan)])),
     ]
     how = [] if context.forked else _how_to_apply(plan, context.shown.plan)
@@ -224,7 +226,8 @@ _CUT_PLAN = (
 
 def _fitting(body: Body, room: int, cut: str) -> list[str]:
     """How much is missing, in place of all rows, and of what is wrong as many as fit."""
-    most = counted(len(body.wrong), "reason") + " and " + counted(len(body.rows), "row")
+    count = len(body.rows) + len(body.before)
+    most = counted(len(body.wrong), "reason") + " and " + counted(count, "row")
     room -= length(cut.format(f"{most} are")) + length(body.title) + 6
     fit = 0
     for item in body.wrong:
@@ -234,8 +237,8 @@ def _fitting(body: Body, room: int, cut: str) -> list[str]:
         fit += 1
     left = len(body.wrong) - fit
     missing = [counted(left, "reason")] if left else []
-    missing.append(counted(len(body.rows), "row"))
-    verb = "is" if not left and len(body.rows) == 1 else "are"
+    missing.append(counted(count, "row"))
+    verb = "is" if not left and count == 1 else "are"
     return [cut.format(f"{' and '.join(missing)} {verb}"), headed(body.title, body.wrong[:fit])]
 
 

@@ -19,7 +19,7 @@ from reconciler.cli.selection import Selection
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.limits import overridden
-from reconciler.model import TO_DO, Action, Failure, NotManaged, Reason, Unowned
+from reconciler.model import TO_DO, Action, Failure, NotManaged, Reason, Unowned, caused_since
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     made = replace(made, commit=wanted.commit)
     blind = prune is not None and bool(made.notes)
     made = overridden(made) if how.force else made
-    rest = frozenset() if how.strict else _rest(where.services, wanted, made)
+    untouched = _untouched(where.services, wanted)
+    made = made if untouched is None else caused_since(made, untouched)
+    rest = frozenset() if how.strict or untouched is None else untouched
+    _tell_not_judged(made, rest)
     files = (_plan_file(wanted, made, how.out, how.live),) if how.out is not None else ()
     code = errors.ERROR if blind else plan_exit_code(made, how.detailed_exitcode, rest)
     return Outcome(made, code, files, rest=rest)
@@ -83,14 +86,19 @@ def _plan_file(wanted: Desired, made: Plan, out: Path, live: Path | None) -> Fil
     return File("plan-file", out, plan_json(kept), note)
 
 
-def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
-    """The names of the bindings that the pull request of this job does not touch."""
+def _untouched(services: Path, wanted: Desired) -> frozenset[str] | None:
+    """The names of the bindings that the pull request of this job leaves as they were; None where
+    there is none, or git cannot tell."""
     event = read_event(os.environ)
     if not base_of_pull(event):
-        return frozenset()
+        return None
     from reconciler.cli.since import untouched
 
-    rest = untouched(services, wanted, event)
+    return untouched(services, wanted, event)
+
+
+def _tell_not_judged(made: Plan, rest: AbstractSet[str]) -> None:
+    """Name what is refused and is not judged."""
     left = [c.name for c in made.changes if c.action is Action.BLOCK and c.name in rest]
     if left:
         more = f" and {len(left) - _MOST_NAMES:,} more" if len(left) > _MOST_NAMES else ""
@@ -98,7 +106,6 @@ def _rest(services: Path, wanted: Desired, made: Plan) -> frozenset[str]:
             "in the way, but not touched by this pull request and not judged (--strict judges "
             f"all): {', '.join(left[:_MOST_NAMES])}{more}"
         )
-    return rest
 
 
 def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:

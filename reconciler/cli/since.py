@@ -50,12 +50,12 @@ def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
     return names
 
 
-def untouched(services: Path, wanted: Desired, event: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the bindings that the pull request of an event leaves as they were; none where
+def untouched(services: Path, wanted: Desired, event: Mapping[str, Any]) -> frozenset[str] | None:
+    """The names of the bindings that the pull request of an event leaves as they were; None where
     the event is of none, or git cannot tell.
     """
     if not (base := base_of_pull(event)):
-        return frozenset()
+        return None
     try:
         repository = _repository(services)
         both = ("merge-base", _commit(repository, base), "HEAD")
@@ -63,7 +63,7 @@ def untouched(services: Path, wanted: Desired, event: Mapping[str, Any]) -> froz
         names = since(services, wanted, begin)
     except ConfigurationError as exc:
         say(f"what this pull request touches is not known, so all is judged: {exc.message}")
-        return frozenset()
+        return None
     return frozenset(binding.name for binding in wanted.bindings) - names
 
 

@@ -21,7 +21,14 @@ from reconciler.model.desired import (
     StoreUrl,
 )
 from reconciler.model.differences import differences
-from reconciler.model.drift import drifted, owned_settings, settings_diffs, settings_to_keep
+from reconciler.model.drift import (
+    cause_of,
+    caused_since,
+    drifted,
+    owned_settings,
+    settings_diffs,
+    settings_to_keep,
+)
 from reconciler.model.observed import (
     MOST_EVENTS,
     Actor,
@@ -80,7 +87,7 @@ from reconciler.model.plan import (
     Unowned,
     Wave,
 )
-from reconciler.model.reasons import TO_TRAIN, Reason
+from reconciler.model.reasons import TO_TRAIN, Cause, Reason
 from reconciler.model.versions import (
     FILE,
     MANIFEST_FILE,

@@ -3,20 +3,33 @@
 The evidence is the record of the last proof. A field that differs from it *and* from git was
 changed outside git. A merged change that still waits, an endpoint that this program deleted, and an
 update under way are no drift.
+
+And what a change comes from, drift among other things.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.model.observed import HealthCode
-from reconciler.model.plan import Drift, FieldDiff
+from reconciler.model.plan import Action, Drift, FieldDiff
+from reconciler.model.reasons import Cause, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from reconciler.model.desired import Binding
     from reconciler.model.observed import Live, Observed, Record
+    from reconciler.model.plan import Plan
+
+# What an earlier run began or tried, whatever is declared.
+_BEGUN = (Reason.TRAINING, Reason.UPDATING, Reason.UNPROVED, Reason.CREATED, Reason.RETIRE)
+_FAILED = (
+    *(Reason.UNREADABLE, Reason.ROLL_BACK, Reason.REJECTED, Reason.RETRY),
+    *(Reason.TRAINING_FAILED, Reason.OVERDUE),
+)
 
 
 def drifted(observed: Observed) -> Drift | None:
@@ -72,3 +85,38 @@ def settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
     owned = owned_settings(observed.binding, observed.live)
     differing = ((name, now, wanted) for name, (now, wanted) in owned.items() if now != wanted)
     return tuple(FieldDiff(name, now or None, wanted) for name, now, wanted in differing)
+
+
+# --- what a change comes from ------------------------------------------------------------------
+
+
+def cause_of(observed: Observed, action: Action, code: str) -> Cause:
+    """What a change comes from, as the endpoint's record and the version's manifest show it."""
+    record, drift = observed.record, drifted(observed)
+    proved = record is not None and record.proved_at != "" and record.good == observed.artifact.ref
+    if drift is not None and (proved or action is Action.NOOP):
+        return Cause.DRIFT
+    if action is Action.NOOP:
+        return Cause.NOTHING
+    if code in _FAILED or (code == Reason.GATE and observed.artifact.refused):
+        return Cause.FAILED
+    if code in _BEGUN:
+        return Cause.BEGUN
+    return Cause.REFUSED if proved and action is Action.BLOCK else Cause.CHANGE
+
+
+def caused_since(plan: Plan, untouched: AbstractSet[str]) -> Plan:
+    """The plan with what its changes come from, compared with a base commit: what that does not
+    leave untouched is caused by the change."""
+
+    def caused(name: str, action: Action, cause: Cause) -> Cause:
+        if cause is Cause.NOTHING or action is Action.NOOP:
+            return cause
+        if name not in untouched:
+            return Cause.CHANGE
+        if cause is not Cause.CHANGE:
+            return cause
+        return Cause.REFUSED if action is Action.BLOCK else Cause.BEGUN
+
+    changes = (replace(c, cause=caused(c.name, c.action, c.cause)) for c in plan.changes)
+    return replace(plan, changes=tuple(changes))

@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cached_property
 
 from reconciler.model.places import NOWHERE, Source
-from reconciler.model.reasons import TO_TRAIN
+from reconciler.model.reasons import TO_TRAIN, Cause
 from reconciler.model.versions import Judgement, canonical_json
 
 
@@ -104,7 +104,7 @@ class Change:
     (a digest, "" without a probe), `terms` what else the desired state says of how it is done, by
     the place where it says so. `adopted` says that no way back leads from this swap, as the binding
     accepts. `wave` is None where no endpoint waits for another. `why` and `warnings` are sentences,
-    `drift` is why there is something to do; none of these is part of the digest.
+    `drift` and `cause` say why there is something to do; none of these is part of the digest.
     """
 
     name: str
@@ -127,6 +127,7 @@ class Change:
     drift: Drift | None = None
     adopted: bool = False
     wave: Wave | None = None
+    cause: Cause = Cause.CHANGE
 
     @property
     def trains(self) -> bool:

@@ -62,4 +62,19 @@ class Reason(StrEnum):
     MODEL_CHANGED = "model_changed"
 
 
+class Cause(StrEnum):
+    """What a change comes from: what is declared now, or something before that.
+
+    What is declared is compared with the base commit of a pull request; elsewhere with what earlier
+    runs left behind, which is the record of the endpoint and the manifest of its version.
+    """
+
+    NOTHING = "nothing"  # there is nothing to do
+    CHANGE = "change"  # the declaration is another one: no run has proved or tried it
+    DRIFT = "drift"  # changed outside git after the last proof
+    FAILED = "failed"  # an earlier run tried it, or the endpoint cannot be read
+    REFUSED = "refused"  # of an endpoint whose declaration is as it was
+    BEGUN = "begun"  # an earlier run began it, or an earlier change declared it
+
+
 TO_TRAIN = (Reason.NOT_TRAINED, Reason.RETRY)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.model import Action, Change, Failure, FieldDiff, NotManaged, Plan, Proof, Report
 from reconciler.render import measures, words
+from reconciler.render.causes import BEFORE, by_cause, causes
 from reconciler.render.cells import cut, listed, visible
 from reconciler.render.fleets import (
     Fleet,
@@ -85,7 +86,8 @@ def plan_markdown(plan: Plan) -> str:
     told = [*words.excess(plan), *words.notes(plan), *words.waves(plan)]
     told += unmanaged_sentences(plan.unmanaged)
     told += words.destinations(plan)
-    return _document([title, summary, "\n".join(bullets(told)), *plan_body(plan).whole])
+    parts = [summary, escaped(causes(plan)), "\n".join(bullets(told)), *plan_body(plan).whole]
+    return _document([title, *parts])
 
 
 def report_markdown(report: Report) -> str:
@@ -163,12 +165,14 @@ class Body:
     heads: tuple[str, ...]
     rows: tuple[Sequence[str], ...]
     details: tuple[Details, ...]
+    before: tuple[Sequence[str], ...] = ()  # rows that do not come from this change
 
     @property
     def top(self) -> list[str]:
-        """The refusals or failures, and the table."""
+        """The refusals or failures, and the tables."""
         rows = table(self.heads, self.rows) if self.rows else ""
-        return [headed(self.title, self.wrong), rows]
+        before = f"### {BEFORE.capitalize()}\n\n{table(self.heads, self.before)}"
+        return [headed(self.title, self.wrong), rows, before if self.before else ""]
 
     @property
     def whole(self) -> list[str]:
@@ -186,10 +190,14 @@ CHANGES = ("", "binding", "version", "what", "metrics and gates", "risk")
 
 def plan_body(plan: Plan, short: Callable[[str], str] = str) -> Body:
     """The refusals, a row per fleet, and the details, whose texts `short` may cut."""
-    found = fleets(change for change in plan.changes if words.worth_showing(change))
-    wrong = (_refusal(fleet) for fleet in found if fleet.first.action is Action.BLOCK)
-    rows, details = map(_change_row, found), (_change_details(fleet, short) for fleet in found)
-    return Body("### In the way", tuple(wrong), CHANGES, tuple(rows), tuple(details))
+    now, before = map(fleets, by_cause(filter(words.worth_showing, plan.changes)))
+    found = (*now, *before)
+    wrong = [_refusal(fleet) for fleet in now if fleet.first.action is Action.BLOCK]
+    old_wrong = (_refusal(fleet) for fleet in before if fleet.first.action is Action.BLOCK)
+    wrong += [f"{sentence} ({BEFORE})" for sentence in old_wrong]
+    rows, old = tuple(map(_change_row, now)), tuple(map(_change_row, before))
+    details = tuple(_change_details(fleet, short) for fleet in found)
+    return Body("### In the way", tuple(wrong), CHANGES, rows, details, old)
 
 
 def _refusal(fleet: Fleet[Change]) -> str:

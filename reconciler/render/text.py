@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.model import Change, Failure, FieldDiff, Plan, Proof, Report
 from reconciler.render import words
+from reconciler.render.causes import BEFORE, by_cause, causes
 from reconciler.render.cells import PLAIN, Look, cells, heads, listed
 from reconciler.render.fleets import (
     Fleet,
@@ -28,9 +29,13 @@ def plan_text(plan: Plan, look: Look = PLAIN) -> str:
     """The plan: a heading, the changes with what needs a person first, and their number."""
     shown = [c for c in plan.changes if look.verbose or words.worth_showing(c)]
     lines = look.lines(f"{plan.environment} · plan {plan.digest} · {plan.cloud}", color="bold")
-    lines += ["", *_changes(look, large_fleets(shown, look.verbose))] if shown else []
+    now, before = by_cause(shown)
+    lines += ["", *_changes(look, large_fleets(now, look.verbose))] if now else []
+    if before:
+        lines += ["", *look.lines(f"{BEFORE}:", color="bold")]
+        lines += _changes(look, large_fleets(before, look.verbose))
     last = words.nothing_to_do(plan) or words.plan_summary(plan)
-    lines += ["", *look.lines(last)]
+    lines += ["", *look.lines(last), *look.lines(causes(plan))]
     for said in words.excess(plan):
         lines += look.lines(said, color="red", hang=2)
     for said in (*words.waves(plan), *words.destinations(plan)):

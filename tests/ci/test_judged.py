@@ -56,7 +56,14 @@ def test_a_refusal_that_the_pull_request_does_not_touch_is_shown_and_not_judged(
     assert "not judged (--strict judges all): diabetes-senior" in ran.err
     assert "::error" not in ran.err
     plan = json.loads(Path("plan.json").read_text())
-    assert {each["action"] for each in plan["changes"]} == {"BLOCK", "TRAIN"}
+    assert {each["action"]: each["cause"] for each in plan["changes"]} == {
+        "BLOCK": "refused",
+        "TRAIN": "change",
+    }
+    now, before = ran.out.split("not from this change:")
+    assert "* breast-cancer" in now
+    assert "! diabetes-senior" in before
+    assert "From this change: 1 binding. From before it: 1 refused before, " in ran.out
     assert command("plan", "--detailed-exitcode").code == errors.CHANGES
 
 

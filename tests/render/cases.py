@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from reconciler import render
 from reconciler.model import (
     NOWHERE,
     Action,
+    Cause,
     Change,
     Failure,
     FieldDiff,
@@ -288,7 +290,21 @@ WAVES = Plan(
     ),
 )
 
+CAUSES = Plan(
+    "local",
+    "emulator",
+    (
+        *(replace(c, cause=Cause.FAILED) for c in EVERY_ACTION.changes[1:2]),
+        *(replace(c, cause=Cause.BEGUN) for c in EVERY_ACTION.changes[2:3]),
+        *(replace(c, cause=Cause.DRIFT) for c in EVERY_ACTION.changes[3:4]),
+        EVERY_ACTION.changes[0],
+        EVERY_ACTION.changes[4],
+        replace(NOOP, cause=Cause.NOTHING),
+    ),
+)
+
 PLANS = {
+    "causes": CAUSES,
     "waves": WAVES,
     "empty": EMPTY,
     "no_bindings": NO_BINDINGS,

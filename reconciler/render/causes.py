@@ -1,0 +1,42 @@
+"""What the changes of a plan come from: what is declared now, or something before that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from reconciler.model import Cause
+from reconciler.render.cells import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model import Change, Plan
+
+BEFORE = "not from this change"
+_WORDS = {
+    Cause.DRIFT: "drifted",
+    Cause.FAILED: "failed or unreadable",
+    Cause.REFUSED: "refused before",
+    Cause.BEGUN: "begun before",
+}
+
+
+def by_cause(changes: Iterable[Change]) -> tuple[list[Change], list[Change]]:
+    """The changes that come from this change or from nothing, and those from before it; all of them
+    stand first where none comes from this change."""
+    found = list(changes)
+    before = [change for change in found if change.cause in _WORDS]
+    if not any(change.cause is Cause.CHANGE for change in found):
+        return found, []
+    return [change for change in found if change.cause not in _WORDS], before
+
+
+def causes(plan: Plan) -> str:
+    """`From this change: 2 bindings. From before it: 1 drifted.`; "" where nothing is."""
+    found = Counter(change.cause for change in plan.changes)
+    before = [f"{found[cause]:,} {word}" for cause, word in _WORDS.items() if found[cause]]
+    if not before:
+        return ""
+    now = counted(found[Cause.CHANGE], "binding") if found[Cause.CHANGE] else "nothing"
+    return f"From this change: {now}. From before it: {', '.join(before)}."
