@@ -325,7 +325,8 @@ def _range(said: dict[str, Any], trail: Trail, most: int) -> Iterator[str]:
     first, last = (_text(said[key], (*trail, key)) for key in ("from", "to"))
     for key, text in (("from", first), ("to", last)):
         if not _NUMBER.fullmatch(text):
-            raise _WrongError((*trail, key), f'"{text}" is no whole number; write digits, as "001"')
+            why = f'"{text}" is not a whole number; write digits, as "001"'
+            raise _WrongError((*trail, key), why)
     numbers = range(int(first), int(last) + 1)
     _refuse_too_many(len(numbers), most)
     return (str(number).zfill(len(first)) for number in numbers)

@@ -106,7 +106,7 @@ BINDINGS = [
     ),
 ]
 
-NO_SERVICE = "is not a name of a web service; it holds none of / \\ ? # % and no control character"
+NO_SERVICE = "is not a name of a web service; it must not contain / \\ ? # % or a control character"
 NAMES = [
     binding(
         f"a service called {name!r}",

@@ -116,7 +116,7 @@ ENVIRONMENTS = [
         "an endpoint with a query is refused",
         "key: env:STORE_KEY",
         "key: env:STORE_KEY, endpoint: 'https://minio.example/?a=b'",
-        '5:66: spec.store.endpoint: "https://minio.example/?a=b" is no endpoint; write https://HOST:PORT',
+        '5:66: spec.store.endpoint: "https://minio.example/?a=b" is not an endpoint; write https://HOST:PORT',
     ),
     environment(
         "a bucket whose prefix leads up is refused",

@@ -133,7 +133,7 @@ WRONG = [
     ("{location: [no]}", '4:22: forEach.location[0]: no is no text; write "no"'),
     ("{location: [[a]]}", "4:22: forEach.location[0]: write a text"),
     ('{location: {from: "1"}}', '4:21: forEach.location: "to" is missing'),
-    ('{location: {from: "1", to: "x"}}', '4:37: forEach.location.to: "x" is no whole number; write digits, as "001"'),
+    ('{location: {from: "1", to: "x"}}', '4:37: forEach.location.to: "x" is not a whole number; write digits, as "001"'),
     ('{location: {from: "1", to: "2", stop: a}}', '4:42: forEach.location.stop: unknown key "stop"; did you mean "to"?'),
     ("{location: {file: ../a.csv}}", '4:28: forEach.location.file: "../a.csv" leaves the folder; name a file beside or below this one'),
     (

@@ -120,7 +120,7 @@ def test_the_code_is_part_of_what_is_declared(tmp_path: Path) -> None:
         ("replicas: 2", "replicas: 0", "spec.replicas: 0 is out of range; write 1 to 10000"),
         ("replicas: 2", "route: /churn/", '"/churn/" is not a route'),
         ("replicas: 2", "importPath: app.build", '"app.build" is not MODULE:NAME'),
-        ("replicas: 2", "resources: {memory: 2GB}", '"2GB" is no amount of memory'),
+        ("replicas: 2", "resources: {memory: 2GB}", '"2GB" is not an amount of memory'),
         ("replicas: 2", "startTimeout: soon", "is not a duration"),
         ("replicas: 2", "startTimeout: 2h", "spec.startTimeout: a run waits 1h at most"),
         ("application: churn", "application: a/b", '"a/b" is not the name of an application'),
