@@ -1,4 +1,4 @@
-"""Trains a classifier of wines for each C that is given, and registers it with what it measured."""
+"""Trains a classifier of wines for each C that is given, and registers it with its metrics."""
 
 import csv
 import sys
