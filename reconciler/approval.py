@@ -157,22 +157,27 @@ _COVERS = {
 }
 # Of work on a model that serves already.
 AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
-ENDS = (Reason.UNPROVED, Reason.ROLL_BACK)  # what was begun, and may be ended in a freeze
+# What was begun, and may be ended in a freeze or beyond a limit
+ENDS = (Reason.UNPROVED, Reason.ROLL_BACK)
 
 
 def only_ends(plan: Plan) -> Plan:
-    """The plan; of one in a freeze, the part that ends swaps which were begun before it: all else
-    is refused. The plan itself where there is no such part."""
-    if not (plan.frozen and any(change.code in ENDS for change in plan.to_do)):
+    """The plan; of one in a freeze or beyond a limit, the part that ends swaps which were begun
+    before: all else is refused. The plan itself where there is no such part."""
+    refused = plan.frozen or plan.excess
+    if not (refused and any(change.code in ENDS for change in plan.to_do)):
         return plan
-    why = f"{plan.frozen}; apply again then, or with --force REASON"
+    code, why = Reason.FROZEN, f"{plan.frozen}; apply again then, or with --force REASON"
+    if not plan.frozen:
+        limits = "; ".join(plan.excess)
+        code, why = Reason.OVER_LIMIT, f"{limits}; raise the limit, or apply with --force REASON"
     changes = tuple(
-        replace(change, action=Action.BLOCK, code=Reason.FROZEN, why=why, wave=None)
+        replace(change, action=Action.BLOCK, code=code, why=why, wave=None)
         if change.action in TO_DO and change.code not in ENDS
         else change
         for change in plan.changes
     )
-    return replace(plan, changes=changes, frozen="")
+    return replace(plan, changes=changes, frozen="", excess=())
 
 
 def beyond(fresh: Plan, approved: Plan) -> tuple[str, ...]:

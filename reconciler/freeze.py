@@ -34,6 +34,8 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
 )
 _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([0-9]+))?")
+# In 28 years each date, the 29th of February included, falls on each day of the week.
+_CYCLE, _CYCLE_DAYS = date(2001, 1, 1), 28 * 365 + 7
 _MOST_IN_A_ROW = 100  # windows that follow each other without a gap
 
 
@@ -58,7 +60,8 @@ class Cron:
 
 @lru_cache(maxsize=64)
 def parse_cron(text: str) -> Cron:
-    """The times that the five fields say; ValueError names the field that cannot be read."""
+    """The times that the five fields say; ValueError names the field that cannot be read,
+    or says that there is no such day."""
     fields = text.lower().split()
     if len(fields) != len(_FIELDS):
         raise ValueError(f"has {len(fields)} fields, and cron has five, such as 0 16 * * fri")
@@ -67,7 +70,10 @@ def parse_cron(text: str) -> Cron:
     )
     weekdays = frozenset(number % 7 for number in weekdays)
     either = not fields[2].startswith("*") and not fields[4].startswith("*")
-    return Cron(minutes, hours, days, months, weekdays, either)
+    cron = Cron(minutes, hours, days, months, weekdays, either)
+    if not any(cron.begins_on(_CYCLE + timedelta(days=day)) for day in range(_CYCLE_DAYS)):
+        raise ValueError(f'"{text}" begins on no day of any year; correct the day or the month')
+    return cron
 
 
 def _numbers(

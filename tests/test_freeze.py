@@ -51,6 +51,13 @@ def test_it_begins_once_on_a_day_on_which_clocks_change(now: str, is_frozen: boo
     assert bool(frozen([nightly], at(now))) is is_frozen
 
 
+def test_one_that_never_begins_is_no_cron_and_a_rare_one_is() -> None:
+    with pytest.raises(ValueError, match="begins on no day of any year"):
+        parse_cron("0 0 31 4,6,9,11 *")
+    assert parse_cron("0 0 29 2 *").days == {29}
+    assert parse_cron("0 0 31 4 mon").either
+
+
 def test_windows_that_follow_each_other_are_one() -> None:
     following = Freeze("0 8 * * mon", 3600.0, "Europe/Berlin")
     assert frozen([WEEKEND, following], at("2026-11-28T12:00:00+01:00")).endswith("T09:00+01:00")

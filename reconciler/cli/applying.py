@@ -85,7 +85,11 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
         if ending is not None:
             ending.planned = part
         try:
-            check(order.approval, replace(first, frozen=part.frozen), opened.world.ledger.plans)
+            check(
+                order.approval,
+                replace(first, frozen=part.frozen, excess=part.excess),
+                opened.world.ledger.plans,
+            )
         except (RefusedError, StalePlanError) as exc:
             if ending is not None:
                 ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)

@@ -50,8 +50,9 @@ class Reason(StrEnum):
     SAME_ENDPOINT = "same_endpoint"  # two bindings lead to one endpoint
     RECIPE_CHANGED = "recipe_changed"
     GATE = "gate"
-    NOT_YET = "not_yet"  # it was not proved long enough in another environment
+    NOT_YET = "not_yet"  # it was not proved where it must be before
     FROZEN = "frozen"  # in a freeze a run ends what was begun, and nothing else
+    OVER_LIMIT = "over_limit"  # as in a freeze, where the plan exceeds a limit
     REJECTED = "rejected"
     NO_WAY_BACK = "no_way_back"
     TRAINING_FAILED = "training_failed"

@@ -10,7 +10,7 @@ import pytest
 from reconciler import errors
 from reconciler.model import EventKind
 from tests.twins import twin_of
-from tests.twins.contract import FIRST, SECOND
+from tests.twins.contract import FIRST, SECOND, THIRD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,8 +78,8 @@ def test_a_freeze_that_begins_while_a_run_trains_is_obeyed(twin: Twin) -> None:
     assert not twin.is_told(SECOND, twin.name)
 
 
-def cut_off(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that ended between a swap to a bad version and its proof, before a freeze."""
+def cut_off(twin: Twin, monkeypatch: pytest.MonkeyPatch, then: str = f"freeze: {ALWAYS}") -> None:
+    """A run that ended between a swap to a bad version and its proof, before a freeze or a limit."""
     twin.spoil()
     twin.ask_for(SECOND)
     world, swapped = twin.world(), list[str]()
@@ -88,7 +88,7 @@ def cut_off(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "switch", lambda *of: swapped.append(switch(*of)) or "")
     twin.converge(replace(world, stopping=lambda: bool(swapped)), 1)
     assert twin.serving() == SECOND
-    twin.edit("all.yaml", "spec: {store", f"spec: {{freeze: {ALWAYS}, store")
+    twin.edit("all.yaml", "spec: {store", f"spec: {{{then}, store")
     monkeypatch.chdir(twin.services.parent)
 
 
@@ -116,10 +116,26 @@ def test_it_is_taken_back_though_another_endpoint_must_wait(
         assert "frozen until 20" in ran.err
 
 
+def test_it_is_taken_back_though_the_plan_exceeds_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    with twin_of("local, folder", tmp_path, monkeypatch) as twin:
+        other = twin.declare_another()
+        assert twin.apply().failures == ()
+        cut_off(twin, monkeypatch, "limits: {retrains: 0}")
+        twin.ask_for(THIRD, other)
+        ran = command("apply", "--yes")
+        assert ran.code == errors.UNPROVED
+        assert [twin.serving(), twin.serving(other)] == [FIRST, FIRST]
+        assert "1 version would be trained, and limits.retrains is 0; raise the limit" in ran.err
+        assert command("apply", "--yes").code == errors.REFUSED
+
+
 @pytest.mark.parametrize(
     ("window", "why"),
     [
         ('cron: "0 25 * * *", for: 1h', '7:21: spec.freeze.cron: "25" is no hour from 0 to 23'),
+        ('cron: "0 0 30 2 *", for: 1h', '7:21: spec.freeze.cron: "0 0 30 2 *" begins on no day'),
         ('cron: "0 0 * * *", for: 32d', "spec.freeze.for: at most 31d"),
         ('cron: "0 0 * * *", for: 1h, timezone: Mars/Base', 'spec.freeze.timezone: "Mars/Base"'),
         ('cron: "0 0 * * *", for: forever', '"forever" is not a duration'),
