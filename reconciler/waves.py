@@ -2,7 +2,8 @@
 
 A fleet are the endpoints of one version. Nothing remembers how far a rollout is: the endpoints that
 serve the version, proved, are its beginning, and the others follow in their order. So a run that
-was killed is continued, and an endpoint that nobody can change holds up no other one.
+was killed is continued, and an endpoint that nobody can change holds up no other one; unless it has
+the version already, without a proof: then no other gets it before that endpoint is mended.
 
 The order: first those that have the version half, because a run was cut off there; then those
 labelled `canary: "true"`; then those that no other update keeps busy, which may be stuck; then by
@@ -21,7 +22,7 @@ from reconciler.model import Action, EventKind, Reason, Rollout, Wave
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reconciler.model import Change, Observed
+    from reconciler.model import Binding, Change, Observed
 
 ALWAYS_AT_ONCE = 10  # endpoints, where nobody says how a version is to be given out
 CANARY = ("canary", "true")  # a label
@@ -31,20 +32,35 @@ _GIVES_OUT = (Action.TRAIN, Action.BIND, Action.CREATE, Action.WAIT)
 def in_waves(decided: Iterable[tuple[Observed, Change]]) -> list[Change]:
     """The changes, each with its wave where it has one."""
     fleets: dict[str, list[tuple[Observed, Change]]] = defaultdict(list)
+    doubtful: dict[str, Change] = {}
     changes = []
     for observed, change in decided:
-        if _serves_proved(observed) or _is_to_come(observed, change):
-            fleets[observed.binding.version.folder].append((observed, change))
-        else:
-            changes.append(change)
-    for fleet in fleets.values():
-        changes += _of_fleet(fleet)
+        version = observed.binding.version.folder
+        if serves_proved(observed) or _is_to_come(observed, change):
+            fleets[version].append((observed, change))
+            continue
+        changes.append(change)
+        if _may_serve_unproved(observed):
+            doubtful[version] = change
+    for version, fleet in fleets.items():
+        changes += _of_fleet(fleet, doubtful.get(version))
     return changes
 
 
+def first_of(fleet: Sequence[Binding]) -> Binding | None:
+    """The endpoint that decides for all of a version, in whatever part of them a run is; None where
+    they are not given it in waves. Those that no run may change decide nothing."""
+    declared = [binding for binding in fleet if not binding.absent]
+    if not declared or _rollout_of(declared[0], len(declared)) is None:
+        return None
+    free = [binding for binding in declared if not (binding.paused or binding.protect)]
+    return min(free, key=lambda b: (CANARY not in b.labels, str(b.address)), default=None)
+
+
 def hold(observed: Observed, change: Change, not_yet: Mapping[str, str]) -> Change:
-    """The change, refused if it gives out a version that was proved neither here nor long enough
-    where it must have been: `not_yet` says by name why, and when it may."""
+    """The change, refused if it gives out a version that was proved neither here nor where it must
+    have been before: long enough in another environment, and at the first of its fleet. `not_yet`
+    says by name why, and when it may."""
     why = not_yet.get(change.name)
     given = change.action in _GIVES_OUT and not observed.binding.absent
     if not given or not why or observed.binding.forced:
@@ -55,10 +71,18 @@ def hold(observed: Observed, change: Change, not_yet: Mapping[str, str]) -> Chan
     return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)
 
 
-def _serves_proved(observed: Observed) -> bool:
+def serves_proved(observed: Observed) -> bool:
+    """Whether the endpoint serves the declared version, and that was proved there."""
     record = observed.record
     proved = record is not None and observed.swapped_in and record.proved
     return proved and observed.live.served == observed.artifact.ref
+
+
+def _may_serve_unproved(observed: Observed) -> bool:
+    """Whether the version was swapped in and not proved, at an endpoint that this run may neither
+    prove nor take it back from; what cannot be read may serve it."""
+    begun = observed.begun or (observed.unproved and observed.live.served == observed.artifact.ref)
+    return begun and not observed.binding.absent
 
 
 def _is_to_come(observed: Observed, change: Change) -> bool:
@@ -70,11 +94,21 @@ def _is_to_come(observed: Observed, change: Change) -> bool:
     return observed.live.served != observed.artifact.ref or change.code == Reason.UNPROVED
 
 
-def _of_fleet(fleet: Sequence[tuple[Observed, Change]]) -> list[Change]:
-    proved = [(observed, change) for observed, change in fleet if _serves_proved(observed)]
-    to_come = [(observed, change) for observed, change in fleet if not _serves_proved(observed)]
+def _rollout_of(binding: Binding, endpoints: int) -> Rollout | None:
+    return binding.rollout or (Rollout() if endpoints > ALWAYS_AT_ONCE else None)
+
+
+def _of_fleet(
+    fleet: Sequence[tuple[Observed, Change]], doubtful: Change | None = None
+) -> list[Change]:
+    """The changes of a fleet; `doubtful` is that of an endpoint outside which may have the version
+    without a proof."""
+    proved = [(observed, change) for observed, change in fleet if serves_proved(observed)]
+    to_come = [(observed, change) for observed, change in fleet if not serves_proved(observed)]
     to_come.sort(key=lambda each: _place(*each))
-    rollout = fleet[0][0].binding.rollout or (Rollout() if len(fleet) > ALWAYS_AT_ONCE else None)
+    rollout = _rollout_of(fleet[0][0].binding, len(fleet) + (doubtful is not None))
+    if rollout is not None and doubtful is not None:
+        return [_behind(observed, change, doubtful) for observed, change in fleet]
     if rollout is None or not to_come or len(fleet) <= rollout.first:
         return [change for _, change in fleet]
     sizes = sizes_of(rollout, len(fleet))
@@ -93,6 +127,20 @@ def _of_fleet(fleet: Sequence[tuple[Observed, Change]]) -> list[Change]:
             wave = Wave(number, sizes, rollout.pause_s, rollout.soak_s, due)
         changes.append(replace(change, wave=wave))
     return changes
+
+
+def _behind(observed: Observed, change: Change, doubtful: Change) -> Change:
+    """The change, refused while nobody knows whether the version is good at that endpoint."""
+    if change.code == Reason.UNPROVED or not _is_to_come(observed, change) or _was_proved(observed):
+        return change
+    why = f": {doubtful.why}" if doubtful.why else ""
+    why = f"{doubtful.name} may have this version without a proof, and cannot be proved now{why}"
+    return replace(
+        change,
+        action=Action.BLOCK,
+        code=Reason.NOT_YET,
+        why=f"{why}; mend that endpoint, or declare another version",
+    )
 
 
 def sizes_of(rollout: Rollout, endpoints: int) -> tuple[int, ...]:

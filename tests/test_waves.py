@@ -24,6 +24,7 @@ from reconciler.model import (
     WayBack,
 )
 from reconciler.plan import make_plan
+from reconciler.waves import first_of
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 SLOW = Rollout(1, 25)
@@ -148,3 +149,40 @@ def test_the_digest_knows_the_rollout_and_not_how_far_it_is() -> None:
     assert make_plan(ENVIRONMENT, labelled).digest == plan.digest
     other = [endpoint("a", Rollout(2, 25)), endpoint("b", Rollout(2, 25))]
     assert make_plan(ENVIRONMENT, other).digest != plan.digest
+
+
+def unreadable(name: str, *, begun: bool) -> Observed:
+    """One whose record alone can be read."""
+    lost = Live(Health(HealthCode.UNKNOWN, "503 from the service"))
+    artifact = of(ArtifactState.UNKNOWN)
+    return replace(endpoint(name), live=lost, artifact=artifact, record=None, begun=begun)
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        unreadable("a", begun=True),
+        replace(unproved("a"), binding=endpoint("a", paused=True).binding),
+        replace(unproved("a"), binding=endpoint("a", protect=True).binding),
+    ],
+)
+def test_one_that_may_have_it_without_a_proof_holds_back_the_others(doubtful: Observed) -> None:
+    plan = make_plan(ENVIRONMENT, [doubtful, endpoint("b"), proved("c")])
+    changes = {change.name: change for change in plan.changes}
+    assert (changes["b"].action, changes["b"].code) == (Action.BLOCK, "not_yet")
+    assert "a may have this version without a proof, and cannot be proved now" in changes["b"].why
+    assert changes["c"].action is Action.NOOP
+    assert of_plan(plan) == {}
+
+
+def test_one_that_cannot_be_read_and_never_had_it_holds_up_nobody() -> None:
+    assert waves(unreadable("a", begun=False), endpoint("b"), endpoint("c")) == {"b": 1, "c": 2}
+
+
+def test_the_first_of_the_declared_fleet_is_labelled_or_the_first_by_address() -> None:
+    fleet = [endpoint(name).binding for name in ("c", "a", "b")]
+    assert first_of(fleet) == fleet[1]
+    canary = endpoint("d", labels=(("canary", "true"),)).binding
+    assert first_of([*fleet, canary]) == canary
+    assert first_of([endpoint("a", paused=True).binding, fleet[0]]) == fleet[0]
+    assert first_of([endpoint(name, None).binding for name in ("a", "b")]) is None

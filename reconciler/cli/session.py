@@ -154,19 +154,26 @@ class Session:
 
     def _not_yet(self, seen: tuple[Observed, ...]) -> dict[str, str]:
         """By name, why a binding must not get its version before it was proved elsewhere."""
+        from reconciler.engine.required import behind
+
+        new = [one for one in seen if one.live.served != one.artifact.ref]
+        with self.stop.only_reading():
+            first = behind(self.world, new, self.wanted)
+        return {**first, **self._not_proved_there(new)}
+
+    def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
         from reconciler.engine.required import not_yet
 
         requires, there = self.wanted.environment.requires, self.wanted.there
-        new = [one.binding for one in seen if one.live.served != one.artifact.ref]
         if requires is None or not new:
             return {}
         if there is None:
-            return {b.name: f"{requires.proved} could not be loaded" for b in new}
+            return {o.binding.name: f"{requires.proved} could not be loaded" for o in new}
         try:
             ledger = ledger_of(there.environment, self.http, self.world.clock)
         except ReconcilerError as exc:
             why = f"the store of {requires.proved} cannot be opened: {exc.message}"
-            return {binding.name: why for binding in new}
+            return {observed.binding.name: why for observed in new}
         return not_yet(ledger, there, requires, new, self.world.clock.now(), self.width)
 
     def check_world(self) -> None:

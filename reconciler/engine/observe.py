@@ -77,12 +77,12 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
         refusal = Refusal(Reason.NOT_KNOWN_OFFLINE, exc.message)
         live = Live(Health(HealthCode.HEALTHY), refusal=refusal)
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
-    except WireError as exc:
+    except (WireError, RefusedError) as exc:
         live = Live(Health(HealthCode.UNKNOWN, exc.message))
-        return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
-    except RefusedError as exc:
-        live = Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.REFUSED, exc.message))
-        return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref))
+        if isinstance(exc, RefusedError):
+            live = Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.REFUSED, exc.message))
+        begun = world.ledger.may_have_begun(binding.address, ref)
+        return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref), begun=begun)
     good = record.good if record else None
     proved = (version_name(world, binding, good, record) or good.short_name) if good else ""
     return Observed(binding, live, artifact, metrics, version, record, back, proved)

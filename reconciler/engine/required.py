@@ -1,21 +1,28 @@
-"""Whether versions were proved long enough in another environment, by the records of its store."""
+"""Whether versions were proved where they must be before: long enough in another environment, by
+the records of its store, or at the first endpoint of their fleet, where a run is of another part.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reconciler.engine.observe import observe
 from reconciler.engine.reading import reading
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ReconcilerError
 from reconciler.model import EventKind
+from reconciler.waves import first_of, serves_proved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.engine.world import World
     from reconciler.ledger import Ledger
-    from reconciler.model import Binding, Desired, Record, Requires
+    from reconciler.ledger.manifest import Manifest
+    from reconciler.model import Artifact, Desired, Observed, Record, Requires
 
 _ENDS = (EventKind.SWAP, EventKind.CREATE, EventKind.DELETE)
 _SPOILS = (EventKind.ROLL_BACK, EventKind.REJECTED)
@@ -25,16 +32,17 @@ def not_yet(
     ledger: Ledger,
     there: Desired,
     requires: Requires,
-    bindings: Iterable[Binding],
+    new: Iterable[Observed],
     now: float,
     parallel: int,
 ) -> dict[str, str]:
     """By name, why these bindings must not get their versions yet, and when they may; those that
     may are missing. Who cannot be asked has proved nothing."""
     theirs = {binding.name: binding for binding in there.bindings}
-    asked = list(bindings)
+    asked = list(new)
 
-    def why(binding: Binding) -> str:
+    def why(observed: Observed) -> str:
+        binding = observed.binding
         if (other := theirs.get(binding.name)) is None:
             return f"{requires.proved} has no binding of this name"
         version = replace(other.version, version=binding.version.version)
@@ -50,10 +58,53 @@ def not_yet(
             return f"version {version.version} was rejected in {requires.proved}: {made.rejected}"
         if version == other.version and made.recipe != other.recipe:
             return f"version {version.version} was made by another recipe in {requires.proved}"
+        if differ(observed.artifact, made):
+            return (
+                f"version {version.version} is another model here than the one that was proved in "
+                f"{requires.proved}; declare a version that was made alike"
+            )
         return ""
 
     with reading(parallel, "required") as pool:
-        return {b.name: said for b, said in zip(asked, pool.map(why, asked), strict=True) if said}
+        reasons = zip(asked, pool.map(why, asked), strict=True)
+        return {observed.binding.name: reason for observed, reason in reasons if reason}
+
+
+def differ(here: Artifact, there: Manifest) -> bool:
+    """Whether two models that were made by now, of one name, are known to differ. Two trainings by
+    one recipe are one version, wherever they ran and whatever bytes came out; what was taken from
+    elsewhere has the same bytes."""
+    digest = there.evaluation.sha256 if there.evaluation else ""
+    if not (here.sha256 and digest) or here.sha256 == digest:
+        return False
+    made = here.recipe
+    if made is None or made.takes or there.recipe.takes:
+        return True
+    return replace(made, place="") != replace(there.recipe, place="")
+
+
+def behind(world: World, new: Iterable[Observed], wanted: Desired) -> dict[str, str]:
+    """By name, why a part of a fleet must wait: the endpoint that goes first is in another part,
+    and was not proved. Each such endpoint is read once."""
+    if not wanted.left_out:
+        return {}
+    fleets, reasons = defaultdict(list), dict[str, str]()
+    for binding in (*wanted.bindings, *wanted.left_out):
+        fleets[binding.version.folder].append(binding)
+    others, asked = {binding.name for binding in wanted.left_out}, dict[str, bool]()
+    for observed in new:
+        version = observed.binding.version.folder
+        first = first_of(fleets[version])
+        if first is None or first.name not in others:
+            continue
+        if version not in asked:
+            asked[version] = serves_proved(observe(world, first))
+        if not asked[version]:
+            reasons[observed.binding.name] = (
+                f"{first.name} gets this version first, and was not proved with it; "
+                f"this run leaves it out, so apply {first.name} before"
+            )
+    return reasons
 
 
 def missing(record: Record | None, version: str, requires: Requires, now: float) -> str:

@@ -14,7 +14,7 @@ import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.errors import ConflictError, UnreadableError
+from reconciler.errors import ConflictError, ReconcilerError, UnreadableError
 from reconciler.ledger.lock import Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
 from reconciler.ledger.plans import Plans
@@ -227,6 +227,15 @@ class Ledger:
         """What was last done at an address; None when nothing was."""
         file = self._store.get(self.record_name(address))
         return None if file is None else parse_record(file.content, address, file.etag)
+
+    def may_have_begun(self, address: Address, ref: ModelRef) -> bool:
+        """Whether a model was asked for at an address and not proved there; a record that cannot be
+        read may say so."""
+        try:
+            record = self.record(address)
+        except ReconcilerError:
+            return True
+        return record is not None and record.wanted == ref and not record.proved
 
     def has_records(self, prefix: str) -> bool:
         """Whether anything was ever done at an address whose key begins so."""

@@ -318,7 +318,8 @@ class Observed:
 
     `live_metrics` are those of the model that serves now; None when nobody knows them.
     `live_version` names that model for people, `proved_version` the one that was last proved here.
-    `record` is what was last done here.
+    `record` is what was last done here. Of an endpoint that cannot be read, `begun` says that it
+    may have been swapped to the declared version without a proof.
     """
 
     binding: Binding
@@ -329,6 +330,7 @@ class Observed:
     record: Record | None = None
     way_back: WayBack = WayBack()
     proved_version: str = ""
+    begun: bool = False
 
     @property
     def live_name(self) -> str:

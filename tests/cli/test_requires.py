@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
 from reconciler import errors
-from reconciler.engine.required import missing
-from reconciler.model import Event, EventKind, ModelRef, Record, Requires
+from reconciler.engine.required import differ, missing, not_yet
+from reconciler.ledger import Evaluation, Manifest
+from reconciler.model import (
+    Artifact,
+    ArtifactState,
+    Event,
+    EventKind,
+    ModelRef,
+    Recipe,
+    Record,
+    Requires,
+    Version,
+)
+from tests.test_plan import NEW, binding, observed, of
 from tests.twins import twin_of
 from tests.twins.contract import FIRST, SECOND
 
@@ -108,6 +122,52 @@ def test_what_was_proved_here_before_is_put_back_at_any_time(twin: Twin, command
     twin.put_back(FIRST)
     assert command("apply", "-e", "toys", "--yes").code == errors.SUCCESS
     assert twin.serving() == SECOND
+
+
+TRAINED = Recipe("local", "here", how=(("command", "sh train.sh"),))
+TAKEN = Recipe("registry", "mlflow", how=(("name", "words"),))
+
+
+@pytest.mark.parametrize(
+    ("here", "sha256", "there", "differs"),
+    [
+        (TAKEN, "a", TAKEN, False),
+        (TAKEN, "b", TAKEN, True),
+        (TAKEN, "", TAKEN, False),  # it is not known yet
+        (TRAINED, "b", TAKEN, True),
+        (TRAINED, "b", TRAINED, False),  # trained again, by one recipe
+        (TRAINED, "b", replace(TRAINED, place="there"), False),
+        (TRAINED, "b", replace(TRAINED, code="other"), True),
+        (TRAINED, "a", replace(TRAINED, code="other"), False),
+    ],
+)
+def test_a_model_of_one_name_that_is_another_one_was_not_proved_there(
+    here: Recipe, sha256: str, there: Recipe, differs: bool
+) -> None:
+    made = Manifest(Version("words", SECOND), "key", there, "2026-11-29T10:00:00Z", "run")
+    made = replace(made, evaluation=Evaluation({}, "a", "2026-11-29T10:00:00Z"))
+    artifact = Artifact(ArtifactState.READY, ModelRef("file://m"), recipe=here, sha256=sha256)
+    assert differ(artifact, made) is differs
+    assert not differ(artifact, replace(made, evaluation=None))
+
+
+def test_another_model_of_the_name_is_refused_and_says_so() -> None:
+    wanted = binding("churn")
+    event = Event("2026-11-29T10:00:00Z", EventKind.PROOF, NEW, "run", "", version="2026-11")
+    record = Record(NEW, None, None, True, event.at, history=(event,))
+    made = Manifest(wanted.version, "key", wanted.recipe, "2026-11-29T09:00:00Z", "run")
+    made = replace(made, evaluation=Evaluation({}, "there", "2026-11-29T09:30:00Z"))
+    ledger = Mock(record=Mock(return_value=record), read=Mock(return_value=Mock(manifest=made)))
+    there = Mock(bindings=(wanted,))
+    here = of(ArtifactState.READY, recipe=replace(wanted.recipe, code="other"), sha256="here")
+    seen = [observed(artifact=here, binding=wanted)]
+    reasons = not_yet(ledger, there, Requires("staging"), seen, 1e12, 1)
+    assert reasons == {
+        "churn": f"version {wanted.version.version} is another model here than the "
+        "one that was proved in staging; declare a version that was made alike"
+    }
+    same = [observed(artifact=replace(here, sha256="there"), binding=wanted)]
+    assert not_yet(ledger, there, Requires("staging"), same, 1e12, 1) == {}
 
 
 @pytest.mark.parametrize("name", ["stagin", "toys"])

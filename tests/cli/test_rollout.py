@@ -58,6 +58,21 @@ def test_a_run_that_can_only_wait_says_until_when_and_writes_nothing(
     assert "1 waiting" in again[0].out
 
 
+def test_a_part_of_a_fleet_gets_a_version_when_its_first_endpoint_is_proved(
+    fleet: Twin, command: Command
+) -> None:
+    fleet.give_out("{first: 1}")
+    fleet.label(fleet.name, '{canary: "true"}')
+    refused: list[Ran] = []
+    assert fleet.written_by(lambda: refused.append(command("apply", "--yes", "-t", "other"))) == []
+    assert refused[0].code == errors.REFUSED
+    why = f"{fleet.name} gets this version first, and was not proved with it"
+    assert why in " ".join(refused[0].err.split())
+    assert command("apply", "--yes", "-t", fleet.name).code == errors.SUCCESS
+    assert command("apply", "--yes", "-t", "other").code == errors.SUCCESS
+    assert fleet.serving("other") == SECOND
+
+
 def test_a_run_says_how_many_were_spared(fleet: Twin, command: Command) -> None:
     fleet.spoil()
     ran = command("apply", "--yes")

@@ -725,12 +725,34 @@ _WAVES = [
         "reconciler/waves.py",
         (
             "a fleet without a rollout gets a version at once",
-            "if len(fleet) > ALWAYS_AT_ONCE else None)",
+            "if endpoints > ALWAYS_AT_ONCE else None)",
             "if False else None)",
+            "tests/test_waves.py",
+        ),
+        (
+            "a version goes on beside an endpoint that may have it without a proof",
+            "if rollout is not None and doubtful is not None:",
+            "if False:",
             "tests/test_waves.py",
         ),
     ),
 ]
+
+_PARTS = _mutations(
+    "reconciler/engine/required.py",
+    (
+        "a part of a fleet does not wait for its first endpoint",
+        "if not asked[version]:",
+        "if False:",
+        "tests/cli/test_rollout.py",
+    ),
+    (
+        "a model of one name counts as the one that was proved elsewhere",
+        "if differ(observed.artifact, made):",
+        "if False:",
+        "tests/cli/test_requires.py",
+    ),
+)
 
 _RUN = _mutations(
     "reconciler/engine/run.py",
@@ -1868,6 +1890,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(
         *_REFERENCES,
         *_STEPS,
+        *_PARTS,
         *_RUN,
         *_WAVES,
         *_LIMITS,
