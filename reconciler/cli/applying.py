@@ -62,8 +62,8 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         prune = choose.pruning(wanted, how.prune or approved.prunes, how.force)
         parallel, timeout_s = part.parallel, writing.lock_timeout
         order = Order("apply", wanted, page, approved, parallel, timeout_s, part.shard, prune)
-        session.introduce(wanted.environment)
         ending.environment = wanted.environment
+        session.introduce(wanted.environment)
         report = ending.report = apply_now(order, ending)
         return Outcome(report, report_exit_code(report), planned=ending.planned)
 
@@ -160,8 +160,8 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         wanted = choose.wanted(where, part)
         parallel, timeout_s = part.parallel, writing.lock_timeout
         order = Order("train", wanted, page, approved, parallel, timeout_s, part.shard)
-        session.introduce(wanted.environment)
         ending.environment = wanted.environment
+        session.introduce(wanted.environment)
         report = ending.report = train_now(order, ending)
         for sentence in left(report):
             say(sentence)

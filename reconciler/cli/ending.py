@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
 from reconciler.cli.failures import failed
-from reconciler.cli.notify import notify, of_run
+from reconciler.cli.notify import INTERRUPTED, notify, notify_within, of_interrupted, of_run
 from reconciler.cli.stopping import ending_signals
 from reconciler.console import check_reader, say, write_file
 from reconciler.errors import ReconcilerError, redact
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.outcome import Outcome
 
 SCHEMA = "reconciler/run/v1"
+NOTIFY_WITHIN_S = 5.0  # of a process that a signal ends: who ends it may kill it soon
 
 
 @dataclass
@@ -104,8 +105,11 @@ def reported(
 
 def _to_tell(ending: Ending, environment: Environment) -> Iterator[tuple[str, str, str]]:
     if ending.report is not None:
-        return of_run(ending.report, ending.planned)
-    return iter([("failed", environment.name, ending.error)] if ending.error else [])
+        yield from of_run(ending.report, ending.planned)
+    if ending.exit_code in INTERRUPTED:
+        yield of_interrupted(environment.name, ending.report, ending.error)
+    elif ending.report is None and ending.error:
+        yield "failed", environment.name, ending.error
 
 
 def metrics_file(
@@ -140,6 +144,10 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str, page: Page) 
         _told(ending, page)
         with contextlib.suppress(OSError):
             say(ending.error)
+        if (environment := ending.environment) is not None:
+            told = _to_tell(ending, environment)
+            with contextlib.suppress(OSError):
+                notify_within(NOTIFY_WITHIN_S, environment, ending.command, told)
         os._exit(ending.exit_code)
 
     before = {number: signal.signal(number, on_signal) for number in ending_signals()}

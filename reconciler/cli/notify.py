@@ -7,9 +7,11 @@ The URL is a secret as a whole, and its server must be bound by RECONCILER_ORIGI
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from reconciler import errors
 from reconciler.console import say
 from reconciler.errors import ReconcilerError, redact, remember_secret
 from reconciler.http.client import Http
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 SCHEMA = "reconciler/notice/v1"
 TIMEOUT_S = (5.0, 10.0)
 MOST_LINES = 20
+INTERRUPTED = (errors.HANGUP, errors.INTERRUPTED, errors.TERMINATED)
 
 
 def of_run(report: Report, planned: Plan | None) -> Iterator[tuple[str, str, str]]:
@@ -42,6 +45,17 @@ def of_run(report: Report, planned: Plan | None) -> Iterator[tuple[str, str, str
     for change in planned.changes if planned is not None else ():
         if change.drift is not None and change.address in done and change.name not in failed:
             yield "healed", change.name, f"it had {change.drift}"
+
+
+def of_interrupted(name: str, report: Report | None, error: str) -> tuple[str, str, str]:
+    """What a run has to tell that a signal ended: also what it changed and did not prove."""
+    from reconciler.render import words
+
+    left = words.unproved(report) if report is not None else []
+    named = [f"{binding}: {reached}" for binding, _, reached in left[:MOST_LINES]]
+    more = [f"and {len(left) - MOST_LINES:,} more"] if len(left) > MOST_LINES else []
+    why = (words.stopped(report) if report is not None else "") or f"the run was {error}"
+    return "interrupted", name, "; ".join([why.rstrip("."), *named, *more])
 
 
 def of_drift(found: Plan) -> Iterator[tuple[str, str, str]]:
@@ -63,6 +77,21 @@ def notify(environment: Environment, command: str, told: Iterable[tuple[str, str
             http.request("POST", url, json=body)
     except ReconcilerError as exc:
         say(f"nobody was notified: {exc.message}")
+
+
+def notify_within(
+    seconds: float, environment: Environment, command: str, told: Iterable[tuple[str, str, str]]
+) -> None:
+    """Post the message of a process that a signal ends, for no longer than that.
+
+    Another thread posts it: the one that the signal interrupted may hold what a request needs.
+    """
+    work = (environment, command, list(told))
+    thread = threading.Thread(target=notify, args=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        say(f"nobody was notified: the webhook did not answer within {seconds:g} s")
 
 
 def webhook(wanted: Notify) -> str:

@@ -45,8 +45,8 @@ def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
 
     def work(ending: Ending) -> Outcome:
         order = _order("rollback", back.name, where, writing, page)
-        session.introduce(order.wanted.environment)
         ending.environment = order.wanted.environment
+        session.introduce(order.wanted.environment)
         report, done = _roll_back(order, back, ending)
         ending.report, code = report, report_exit_code(report)
         if code == errors.SUCCESS:

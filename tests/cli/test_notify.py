@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -22,13 +24,18 @@ from reconciler.model import (
     Held,
     Plan,
     Proof,
+    Reached,
     Reason,
     Report,
+    Unfinished,
 )
+from tests.cli.test_process import COMMAND, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from reconciler.emulator.messages import Request, Response
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -175,3 +182,48 @@ def test_the_message_goes_only_where_that_was_decided_outside_git(
     ran = fail(lab, command)
     assert hook.heard == []
     assert "add it to RECONCILER_ORIGINS" in ran.err
+
+
+def test_a_run_that_a_signal_ended_tells_what_it_changed_and_did_not_prove() -> None:
+    change = Change("a", "Kind", "at/a", Action.BIND, Reason.VERSION_CHANGED, "why")
+    left = (Unfinished("a", "at/a", Reached.CHANGED), Unfinished("b", "at/b", Reached.NOT_BEGUN))
+    report = Report(Plan("e", "cloud", (change,)), ("at/a",), unfinished=left, stopped_by=15)
+    what, name, message = notify.of_interrupted("e", report, "")
+    assert (what, name) == ("interrupted", "e")
+    assert message.startswith("Stopped by SIGTERM before the run finished")
+    assert message.endswith("; a: changed, not proved")
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["answers", "hangs"])
+def test_a_signal_that_ends_the_process_is_posted_for_a_bounded_time(
+    lab: Lab, tmp_path: Path, hook: Hook, hangs: bool
+) -> None:
+    asked, released, serve = threading.Event(), threading.Event(), lab.cloud.handle
+
+    def waits(request: Request) -> Response:
+        asked.set()
+        released.wait(60)
+        return serve(request)
+
+    lab.cloud.handle = waits  # type: ignore[method-assign]
+    if hangs:
+        hook.hanging.clear()
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "--yes"],
+        cwd=tmp_path,
+        env=environment(lab),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    finally:
+        released.set()
+    assert process.returncode == errors.TERMINATED
+    ((_, body),) = hook.heard
+    (event,) = body["events"]
+    assert event == {"what": "interrupted", "name": "local", "message": "the run was terminated"}
+    assert ("did not answer within 5 s" in err) is hangs
