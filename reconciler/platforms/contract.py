@@ -115,6 +115,7 @@ class Unmanaged:
     and objects of these, and no secret. `model` and `version` are what it serves, and `made` is the
     `spec` of a Model that has this version; {} where nobody can tell how its versions are made, and
     then the endpoint is left alone until a person says it. `decide` says what that is, in words.
+    `unread` says why this endpoint alone could not be read; "" where it was.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Unmanaged:
     version: str = ""
     made: Mapping[str, Any] = field(default_factory=dict, hash=False)
     decide: tuple[str, ...] = ()
+    unread: str = ""
 
 
 class Target(Protocol):
@@ -165,7 +167,7 @@ class Target(Protocol):
         return ()
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
-        """What is live, carries no mark and is not declared; WireError unless all was read."""
+        """What is live, carries no mark and is not declared; WireError unless all was listed."""
         return ()
 
     def export(self, binding: Binding) -> dict[str, Any]:

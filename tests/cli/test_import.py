@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,14 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli.compose import load
+from reconciler.platforms.contract import Unmanaged
+from reconciler.platforms.local.model_file import ModelFiles
 from tests.cli.test_safety import writes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
+    from reconciler.model import AddressId
     from tests.cli.conftest import Ran
     from tests.lab import Lab
 
@@ -112,3 +116,52 @@ def test_files_that_are_there_are_never_written_over(
     assert command("import").code == errors.SUCCESS
     assert theirs.read_text() == "mine"
     assert (home / "imported" / "endpoints-2.yaml").is_file()
+
+
+def test_training_services_are_no_endpoints_to_be_imported(lab: Lab, command: Command) -> None:
+    without_bindings(lab)
+    yaml = command("import", "--dry-run").out
+    assert "webService: breast-cancer-predictive" in yaml
+    training = {s.name for s in lab.cloud.world.services.values() if "training" in s.name.lower()}
+    assert training, "the world has such a service"
+    assert not any(name in yaml for name in training), yaml
+    shown = json.loads(command("status", "-o", "json").out)["unmanaged"]["found"]
+    assert not training & {each["name"] for each in shown}
+
+
+def test_one_pointer_that_cannot_be_read_is_named_and_the_others_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("init", "--platform", "local")
+    home = Path("services/home")
+    (home / "a.json").write_text('{"path": "/m", "version": "1"}')
+    (home / "loop.json").symlink_to("loop.json")
+    ran = command("import")
+    assert ran.code == errors.PARTIAL, ran.err
+    assert "ModelFile loop: " in ran.err
+    assert "imported 1 endpoint;" in ran.err
+
+
+@pytest.mark.parametrize("others", [2, 7], ids=["alone", "a fleet"])
+def test_an_endpoint_that_no_document_can_declare_is_left_out_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, others: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("init", "--platform", "local")
+    for number in range(others):
+        (Path("services/home") / f"shop-{number}.json").write_text('{"path": "/m", "version": "1"}')
+    listed = ModelFiles.unmanaged
+
+    def with_another(self: ModelFiles, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
+        found = list(listed(self, declared))
+        yield Unmanaged("broken", found[0].address, {"path": "folder/"}, decide=("it",))
+        yield from found
+
+    monkeypatch.setattr(ModelFiles, "unmanaged", with_another)
+    ran = command("import")
+    assert ran.code == errors.PARTIAL, ran.err
+    assert re.search(r'left out: broken: .*"folder/" is a folder', ran.err), ran.err
+    assert f"imported {others} endpoints" in ran.err
+    (wanted,) = load(Path("services")).values()
+    assert len(wanted.bindings) == others + 1

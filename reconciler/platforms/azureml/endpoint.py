@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ConflictError, NotFoundError, RefusedError
+from reconciler.errors import ConflictError, NotFoundError, RefusedError, WireError
 from reconciler.model import Health, HealthCode, Live, Owned
 from reconciler.platforms.arm_marks import tagged
 from reconciler.platforms.azureml.connection import azureml_of
@@ -139,23 +139,23 @@ class OnlineEndpoints(Target):
         return tuple(found)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
-        """The endpoints without a mark that have a deployment. People gave that its name, so only
-        a swap would make one of it that can be told to be in sync."""
+        """The endpoints without a mark that have a deployment, whose name is not ours."""
         for item in self._reads.endpoints().values():
-            name = text(item, "name")
-            at = self._address(name)
-            managed = (text(item, "kind") or "Managed").casefold() == "managed"
-            if not managed or at.id in declared or tagged(texts(item, "tags")).environment:
+            at = self._address(name := text(item, "name"))
+            other = (text(item, "kind") or "Managed").casefold() != "managed"
+            if other or at.id in declared or tagged(texts(item, "tags")).environment:
                 continue
-            reading = self._reads.reading(at)
-            deployments = reading.deployments if reading is not None else {}
-            serving = reading.serving if reading is not None else ""
-            if deployments:
-                found = deployments[serving if serving in deployments else min(deployments)]
-                deployment = objects(found, "properties")
-                spec = {"endpoint": name, "instanceType": text(deployment, "instanceType")}
-                mode = text(objects(item, "properties"), "authMode")
-                spec |= {"authMode": mode} if mode != "Key" else {}
+            try:
+                reading = self._reads.reading(at)
+            except WireError as exc:
+                yield Unmanaged(name, at, {}, unread=exc.message)
+                continue
+            if reading is not None and (deployments := reading.deployments):
+                chosen = reading.serving if reading.serving in deployments else min(deployments)
+                machine = text(objects(deployments[chosen], "properties"), "instanceType")
+                spec = {"endpoint": name, "instanceType": machine}
+                if (mode := text(objects(item, "properties"), "authMode")) != "Key":
+                    spec["authMode"] = mode
                 yield Unmanaged(name, at, spec, decide=HOW_MADE)
 
     def _address(self, name: str) -> EndpointAddress:

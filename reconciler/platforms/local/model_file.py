@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
     ConflictError,
+    ReconcilerError,
     RefusedError,
     StoppedError,
     UnreadableError,
@@ -182,7 +183,11 @@ class ModelFiles(Target):
             address = FileAddress(below.as_posix(), home=os.path.realpath(self._root))
             if address.id in declared or any(part.startswith(".") for part in below.parts):
                 continue
-            pointer = self._pointer(address)
+            try:
+                pointer = self._pointer(address)
+            except ReconcilerError as exc:
+                yield Unmanaged(below.stem, address, {}, unread=exc.message)
+                continue
             said = pointer.document if pointer else {}
             if isinstance(said.get("path"), str) and "version" in said and not said.get("mark"):
                 spec = {"path": below.as_posix()}

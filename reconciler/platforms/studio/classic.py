@@ -115,6 +115,7 @@ class ClassicEndpoints(Target):
         self._grant = connection.grant
         self._mark = connection.environment.mark
         self._workspace = workspace.id
+        self._trains_at = connection.studio.trains_at
         self._token = Bearer(connection.secret(workspace.token), connection.hosts.classic_origins)
         base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
         self._reads = Reads(connection.http, base, self._token)
@@ -260,7 +261,8 @@ class ClassicEndpoints(Target):
         return tuple(found)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
-        """The endpoints without a mark, but for default ones, whose model nobody can replace."""
+        """The endpoints without a mark, but for default ones, whose model nobody can replace, and
+        for those that train."""
         services = self._reads.services()
         times = Counter(text(service, "Name") for service in services)
         for service in services:
@@ -272,6 +274,7 @@ class ClassicEndpoints(Target):
                     ClassicAddress(self._workspace, each, called) for each in (shown, name, ident)
                 ]
                 known = any(where.id in declared for where in at)
+                known = known or self._trains_at(text(endpoint, "ApiLocation"))
                 if not (known or is_default(service, endpoint) or _mark_of(endpoint).environment):
                     spec = {"webService": shown, "endpoint": called}
                     yield Unmanaged(f"{name}-{called}", at[0], spec, decide=HOW_MADE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import METRICS, MODEL, NOWHERE, Auth, SecretName, Source
@@ -61,6 +62,12 @@ class Studio:
     )
     auth: Auth = Auth.DEFAULT
     source: Source = field(default=NOWHERE, compare=False)
+
+    def trains_at(self, url: str) -> bool:
+        """Whether a scoring base is that of a declared training service: it serves no model."""
+        services = (urlsplit(service.url).path for service in self.training_services.values())
+        path = urlsplit(url).path.rstrip("/").casefold()
+        return any(path == service.rstrip("/").casefold() for service in services)
 
 
 def parse(block: Block) -> Studio:

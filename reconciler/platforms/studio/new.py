@@ -24,7 +24,7 @@ from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned,
 from reconciler.platforms.arm import operation_state, read_list
 from reconciler.platforms.arm_marks import tagged, with_protection
 from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
-from reconciler.platforms.members import check_is_of, text, texts
+from reconciler.platforms.members import check_is_of, objects, text, texts
 from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import fetch
 from reconciler.platforms.studio.connection import studio_of
@@ -221,9 +221,13 @@ class WebServices(Target):
         return [one for one, _ in self._listed() if one.id not in bound]
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
-        """The services of the resource group whose tags show no mark of any environment."""
+        """The services of the resource group whose tags show no mark of any environment, and that
+        train for no model."""
         for one, item in self._listed():
             if one.id in declared or tagged(texts(item, "tags")).environment:
+                continue
+            base = text(objects(item, "properties"), "swaggerLocation").removesuffix(SWAGGER)
+            if self._studio.trains_at(base):
                 continue
             yield Unmanaged(one.name, one, {"webService": one.name}, decide=HOW_MADE)
 
