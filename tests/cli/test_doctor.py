@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,8 +34,10 @@ SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "checkup.schema.json"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Command:
-    """The sample of this machine, committed; the command runs there."""
+    """The sample of this machine, committed; the command runs there, and `python` is this one."""
     monkeypatch.chdir(tmp_path)
+    here = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
     subprocess.run(["git", "init", "-q"], check=True)
     assert command("init", "--platform", "local", "--example").code == errors.SUCCESS
     commit = ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "first"]
@@ -42,11 +46,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> C
     return command
 
 
-def edit(name: str, old: str, new: str) -> None:
+def edit(name: str, old: str, new: str, *, once: bool = False) -> None:
     path = HOME / name
     text = path.read_text("utf-8")
     assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
+    path.write_text(text.replace(old, new, 1 if once else -1), "utf-8")
 
 
 def wrong(ran: Ran, level: str = "error") -> dict[str, dict[str, Any]]:
@@ -74,6 +78,14 @@ def break_program() -> None:
     edit("wine.yaml", "command: python", "command: no-such-program")
 
 
+def break_module() -> None:
+    edit("training/train.py", "import ", "import no_such_module.inside\nimport ", once=True)
+
+
+def break_script() -> None:
+    (HOME / "training" / "train.py").write_text("def :", "utf-8")
+
+
 def break_input() -> None:
     (HOME / "data/2026-10.csv").unlink()
 
@@ -97,6 +109,8 @@ def break_secret() -> None:
     [
         (break_yaml, "configuration", "did you mean", HOME / "wine.yaml"),
         (break_program, "program", "no program no-such-program", HOME / "wine.yaml"),
+        (break_module, "modules", "train.py imports no_such_module, which", HOME / "wine.yaml"),
+        (break_script, "modules", "cannot be read as Python", HOME / "wine.yaml"),
         (break_input, "endpoint", "2026-10.csv is not in", HOME / "wine.yaml"),
         (break_store, "store", "mkdir -p", None),
         (break_data, "data", "mkdir -p", None),
