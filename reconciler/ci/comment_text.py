@@ -116,9 +116,13 @@ def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tu
 
 
 def proposal(
-    reasons: Sequence[str], plan: Plan, context: Context, most: int = MOST_CHARACTERS
+    reasons: Sequence[str],
+    plan: Plan,
+    context: Context,
+    word: str = "retrain",
+    most: int = MOST_CHARACTERS,
 ) -> str:
-    """The text of the pull request of `retrain`: why, and what merging would do."""
+    """The text of a pull request that proposes edits: why, and what merging would do."""
     head = [
         headed("### Why", [escaped(reason) for reason in reasons[:MOST_REASONS]]),
         f"- … and {len(reasons) - MOST_REASONS:,} more" if len(reasons) > MOST_REASONS else "",
@@ -126,7 +130,7 @@ def proposal(
         "\n".join(bullets(words.destinations(plan))),
     ]
     foot = _foot(plan, context)
-    return _whole(_mark("retrain", plan), head, plan_body(plan, short), foot, context, most)
+    return _whole(_mark(word, plan), head, plan_body(plan, short), foot, context, most)
 
 
 # --- finding it again ----------------------------------------------------------------------

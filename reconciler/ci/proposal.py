@@ -1,9 +1,13 @@
-"""The one pull request by which `retrain` proposes new versions: opened, changed, or given up."""
+"""The one pull request by which a command proposes edits of the YAML: opened, changed, or given up.
+
+`retrain` proposes new versions so, and `drift --accept --pull-request` what drifted.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
@@ -23,6 +27,20 @@ if TYPE_CHECKING:
     from reconciler.model import Plan
 
 _TRAILER = "Reconciler-Proposal:"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a pull request proposes: the word in its branch and its mark, its title up to the name
+    of the environment, and why it is closed."""
+
+    word: str
+    title: str
+    done: str
+
+
+RETRAINED = Kind("retrain", "Retrain outdated versions in", "no version needs retraining")
+ACCEPTED = Kind("accept-drift", "Accept what drifted in", "nothing drifted that it could accept")
 
 
 class Edited(Protocol):
@@ -50,10 +68,11 @@ def propose(
     reasons: Sequence[str],
     edits: Sequence[Edited],
     make_plan: Callable[[], Plan],
+    kind: Kind = RETRAINED,
 ) -> None:
     """Let the pull request propose the edits and say what they would do; without any, close it."""
     with github.opened_on(base, "--base") as (door, base):
-        proposal = _Proposal(door, base, environment)
+        proposal = _Proposal(door, base, environment, kind)
         if not reasons:
             proposal.give_up()
             return
@@ -63,11 +82,11 @@ def propose(
 
 
 class _Proposal:
-    """The branch and the pull request of one environment."""
+    """The branch and the pull request of one environment, of one kind."""
 
-    def __init__(self, door: GitHub, base: str, environment: str) -> None:
-        self._door, self._base = door, base
-        self.branch = f"reconciler/retrain-{environment}"
+    def __init__(self, door: GitHub, base: str, environment: str, kind: Kind) -> None:
+        self._door, self._base, self._kind = door, base, kind
+        self.branch = f"reconciler/{kind.word}-{environment}"
         self.environment = environment
         self.declined = False
         owner = door.repository.split("/")[0]
@@ -78,7 +97,7 @@ class _Proposal:
         """Close what is proposed, for the world asks for nothing new any more."""
         for pull in list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal")):
             branches.change_pull(self._door, pull, state="closed")
-            say(f"closed: {pull.url}; no version needs retraining")
+            say(f"closed: {pull.url}; {self._kind.done}")
 
     def write(self, edits: Sequence[Edited]) -> None:
         """Let the branch be the base and the edits, unless it is or somebody declined just that."""
@@ -106,7 +125,7 @@ class _Proposal:
         """Open the pull request, or change what it says."""
         context = rendering.Context(rendering.Shown(plan.digest, plan.commit), __version__)
         try:
-            body = rendering.proposal(reasons, plan, context)
+            body = rendering.proposal(reasons, plan, context, self._kind.word)
         except ValueError as exc:
             raise RefusedError(f"{exc}; renew fewer bindings at once: pass --target") from exc
         found = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
@@ -123,7 +142,7 @@ class _Proposal:
 
     @property
     def _title(self) -> str:
-        return f"Retrain outdated versions in {self.environment}"
+        return f"{self._kind.title} {self.environment}"
 
     def _is_declined(self, digest: str) -> bool:
         """Whether people closed a pull request that proposed the same."""

@@ -10,6 +10,7 @@ import typer
 
 from reconciler.cli.options import (
     SETTINGS,
+    BaseOption,
     Drifting,
     DryRunOption,
     Grouped,
@@ -146,12 +147,7 @@ def drift_issue(
 def propose(
     where: Where,
     log: Log,
-    base: Annotated[
-        str,
-        typer.Option(
-            "--base", metavar="BRANCH", help="Branch to change (default: the default branch)."
-        ),
-    ] = "",
+    base: BaseOption = "",
     dry_run: DryRunOption = False,
 ) -> Outcome:
     """Propose what `retrain` would write as one pull request.

@@ -139,7 +139,7 @@ def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozense
     return errors.CHANGES if changes and detailed else errors.SUCCESS
 
 
-def plan_now(wanted: Desired, parallel: int | None, prune: Prune | None = None) -> Plan:
+def plan_now(wanted: Desired, parallel: int | None = None, prune: Prune | None = None) -> Plan:
     """The plan of what is now."""
     from reconciler import render  # noqa: F401 - what shows it is loaded before anything is asked
 
@@ -186,6 +186,11 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     from reconciler.render import plan_json
 
     began = time.time()
+    if how.pull_request and not (how.accept and part.selection() == Selection()):
+        raise ConfigurationError(
+            "--pull-request proposes what --accept writes, of a whole environment; add --accept, "
+            "and leave selections out"
+        )
     wanted, observed, unmanaged = _seen(where, part)
     whole = _plan_of(wanted, observed)
     found = replace(_without_what_waits(whole), commit=wanted.commit, unmanaged=unmanaged)
@@ -199,7 +204,7 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         files = (File("plan-file", how.out, plan_json(found)), *files)
     if how.accept:
         by_address = {str(one.binding.address): one for one in observed}
-        made = accept(where.services, found, by_address, dry_run=how.dry_run)
+        made = accept(where.services, wanted, found, by_address, how, plan_now)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     return Outcome(found, code, files, has_changes=drifted)
 

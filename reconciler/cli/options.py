@@ -130,6 +130,10 @@ OnOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
 ]
+BaseOption = Annotated[
+    str,
+    typer.Option("--base", metavar="BRANCH", help="Branch to change (default: the default one)."),
+]
 SERVICES = Path("services")
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -247,6 +251,10 @@ class Drifting:
     accept: Annotated[bool, typer.Option("--accept", help="Write what drifted into the YAML.")] = (
         False
     )
+    pull_request: Annotated[
+        bool, typer.Option("--pull-request", help="With --accept: propose it on GitHub instead.")
+    ] = False
+    base: BaseOption = ""
     dry_run: DryRunOption = False
 
 

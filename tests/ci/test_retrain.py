@@ -19,6 +19,7 @@ from reconciler.errors import RefusedError, UnreadableError
 from tests.ci.conftest import TOKEN
 from tests.ci.gits import git
 from tests.ci.standin import StandIn, User, turned_away
+from tests.cli.test_accept import drifted
 from tests.lab import LOCAL
 from tests.render import cases
 
@@ -313,6 +314,26 @@ def test_a_pull_request_is_opened_kept_and_closed(
     push(Path.cwd())
     ran = command(*PULL)
     assert "no version needs retraining" in ran.err
+    assert github.pulls[number]["state"] == "closed"
+
+
+def test_what_drifted_is_proposed_by_a_pull_request_of_its_own(
+    lab: Lab, github: StandIn, command: Command, repository: Path
+) -> None:
+    before = drifted(lab, command)
+    push(Path.cwd())
+    proposed = ("drift", "--accept", "--pull-request", "--base", "main")
+    ran = command(*proposed, "--dry-run")
+    assert (ran.code, github.pulls) == (errors.SUCCESS, {})
+    assert command(*proposed).out == ran.out
+    assert CANCER.read_text() == before, "nothing is written here"
+    written = git(repository, "show", f"reconciler/accept-drift-local:{CANCER}")
+    assert written == before.replace("2026-11", "2026-10", 1).strip()
+    ((number, pull),) = github.pulls.items()
+    assert pull["title"] == "Accept what drifted in local"
+    assert "2026-11 → 2026-10, drifted from 2026-11" in pull["body"]
+    assert command("apply", "--yes").code == errors.SUCCESS
+    assert "closed: " in command(*proposed).err
     assert github.pulls[number]["state"] == "closed"
 
 

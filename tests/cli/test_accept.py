@@ -8,13 +8,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.cli.accepting import accept
+from reconciler.cli.commands import plan_now
+from reconciler.cli.options import Drifting
 from reconciler.emulator import Fault
-from reconciler.model import Model, ModelRef
+from reconciler.model import (
+    Action,
+    Artifact,
+    ArtifactState,
+    Change,
+    Drift,
+    FieldDiff,
+    Health,
+    HealthCode,
+    Live,
+    Model,
+    ModelRef,
+    Observed,
+    Plan,
+    Reason,
+)
 from reconciler.platforms.contract import OperationState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from reconciler.model import Binding
     from reconciler.platforms.contract import Target
@@ -99,3 +119,47 @@ def test_what_cannot_be_read_is_not_accepted_as_it_is(
     assert (ran.code, ran.out) == (errors.ERROR, "")
     assert json.loads((tmp_path / "drift.json").read_text())["counts"]["BLOCK"] == 1
     assert (lab.services / "local" / "breast-cancer.yaml").read_text() == before
+
+
+FLEET = (
+    'apiVersion: reconciler/v1\nkind: ClassicEndpoint\nmetadata: {name: "diabetes-${slice}"}\n'
+    "forEach: {slice: [young, middle, senior]}\nspec:\n  webService: Diabetes Scoring\n"
+    '  endpoint: "${slice}"\n  resource: Diabetes [trained model]\n'
+    '  model: {name: diabetes, version: "2026-10", with: {slice: "${slice}"}}\n'
+)
+
+
+def test_a_fleet_is_written_only_where_all_of_it_drifted_to_the_same(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = lab.services / "local" / "diabetes.yaml"
+    file.write_text(FLEET)
+    wanted = lab.desired()
+    drift = Drift((FieldDiff("model", "2026-10", "2026-09"),), "2026-11-20T09:00:00Z")
+    healthy, ready = Live(Health(HealthCode.HEALTHY)), ArtifactState.READY
+    observed, changes = dict[str, Observed](), list[Change]()
+    for one in (b for b in wanted.bindings if b.element):
+        artifact = Artifact(ready, ModelRef("https://x.example/model"))
+        at = str(one.address)
+        observed[at] = Observed(one, healthy, artifact, live_version="2026-09")
+        change = Change(one.name, one.kind, at, Action.BIND, Reason.VERSION_CHANGED, "")
+        changes.append(replace(change, drift=drift))
+    assert len(changes) == 3
+    first = Plan("local", "emulator", tuple(changes[:1]))
+    made = accept(lab.services, wanted, first, observed, Drifting(), plan_now)
+    assert (made.exit_code, made.has_changes, file.read_text()) == (errors.PARTIAL, False, FLEET)
+    told = capsys.readouterr().err
+    assert f"by forEach at {file}:3:" in told
+    assert "slice=" in told
+    assert 'write "2026-09" into this element of forEach' in told
+    whole = Plan("local", "emulator", tuple(changes))
+    made = accept(lab.services, wanted, whole, observed, Drifting(), plan_now)
+    assert made.exit_code == errors.SUCCESS
+    assert file.read_text() == FLEET.replace("2026-10", "2026-09")
+
+
+def test_a_part_is_proposed_by_no_pull_request(lab: Lab, command: Command) -> None:
+    for arguments in (("--accept", *CANCER), ()):
+        ran = command("drift", "--pull-request", *arguments)
+        assert ran.code == errors.CONFIGURATION
+        assert "add --accept, and leave selections out" in ran.err
