@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
+from tests.ray.head import free_ports
 from tests.ray.serving import Serving
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ def test_served_swapped_broken_taken_back_drifted_and_deleted(serving: Serving) 
     assert serving.answer("churn") == "first"
     serving.plan()
     before = serving.applications
+
+    heard, serving.serve = serving.serve, f"http://127.0.0.1:{free_ports(1)[0]}"
+    serving.want(churn="2")  # Serve runs already, and listens at a port that is not declared
+    proxy = heard.removeprefix("http://")
+    assert f"the proxy of Serve listens at {proxy}; correct spec.ray.serve" in serving.apply(
+        errors.REFUSED
+    )
+    declared = [shown["churn"]["deployed_app_config"] for shown in (serving.applications, before)]
+    assert declared[0] == declared[1]
+    serving.serve = heard
 
     serving.want(churn="2")
     prober = Prober(serving, "churn")

@@ -80,9 +80,13 @@ class Place:
         """The target of another run."""
         http = Http(threads=8, sleep=pause or self.paused.append, retries=0)
         ray = Ray(self.standin.url, SecretName("RAY_TOKEN"), self.standin.at, cluster)
-        credential = credential_of(ray, lambda _: TOKEN, frozenset())
-        known = Cluster(Client(http, ray, credential), self.store)
+        known = self.cluster(ray, http)
         return ServeApplications(ray, known, mark, self.store, http, lambda: self.now)
+
+    def cluster(self, ray: Ray, http: Http) -> Cluster:
+        """The cluster as another run knows it."""
+        credential = credential_of(ray, lambda _: TOKEN, frozenset())
+        return Cluster(Client(http, ray, credential), self.store)
 
     def model(self, version: str) -> Model:
         self.store.put(f"churn/{version}/model", f"model {version}".encode())

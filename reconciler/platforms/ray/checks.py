@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError, UnreachableError, WireError
 from reconciler.model import Check, Level
+from reconciler.platforms.ray.coalesce import Readings
 from reconciler.platforms.ray.connection import NAME
 from reconciler.platforms.ray.package import packed
 
@@ -28,7 +29,7 @@ def checks_of(
     yield Check(f"platform {NAME}", Level.FINE, f"{ray.host} runs Ray {version}")
     yield from _packages(ray, wanted)
     if ray.serve and any(binding.probe for binding in wanted):
-        yield _serve(ray, http)
+        yield _serve(ray, cluster, http)
 
 
 def _packages(ray: Ray, bindings: Iterable[Binding]) -> Iterator[Check]:
@@ -44,7 +45,11 @@ def _packages(ray: Ray, bindings: Iterable[Binding]) -> Iterator[Check]:
             yield Check("code", Level.FINE, f"{folder}: {size / 1024:,.0f} KiB")
 
 
-def _serve(ray: Ray, http: Http) -> Check:
+def _serve(ray: Ray, cluster: Cluster, http: Http) -> Check:
+    reading = Readings(cluster, http.pause)()
+    if reading.astray:
+        fix = "let spec.ray.serve name the address of the proxy, or a port that is forwarded to it"
+        return Check("serve", Level.ERROR, reading.astray, fix, ray.source)
     try:
         http.request("GET", f"{ray.serve}/-/healthz", what="asking the proxy of Ray", once=True)
     except UnreachableError as exc:

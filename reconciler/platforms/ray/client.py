@@ -11,7 +11,13 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.errors import RefusedError, UnauthorizedError, UnreadableError
+from reconciler.errors import (
+    RefusedError,
+    UnauthorizedError,
+    UnreachableError,
+    UnreadableError,
+    WireError,
+)
 from reconciler.http.response import error_of
 
 if TYPE_CHECKING:
@@ -59,6 +65,16 @@ class Client:
     def surges(self) -> bool:
         """Whether this Ray can start a new replica before it ends the old one."""
         return _numbers(self.version.get("ray_version")) >= SURGING
+
+    def reaches(self, url: str) -> bool:
+        """Whether any server answers at an address, asked without the token."""
+        try:
+            self._http.request("GET", f"{url}/-/healthz", what="asking the proxy of Ray", once=True)
+        except UnreachableError:
+            return False
+        except WireError:  # whatever it answers, it is there
+            return True
+        return True
 
     def get(self, path: str, what: str, **sending: Any) -> Response:
         """The answer to a read, its body unread."""

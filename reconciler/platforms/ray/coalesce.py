@@ -38,7 +38,7 @@ from reconciler.errors import (
 )
 from reconciler.http.urls import is_loopback, split_url
 from reconciler.platforms.ray.serve_config import fingerprint, hides
-from reconciler.platforms.ray.serve_live import Reading, Seen, Status, reading_of
+from reconciler.platforms.ray.serve_live import Reading, Seen, Status, other_proxy, reading_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -109,7 +109,17 @@ class Readings:
 
     def _asked(self, client: Client) -> Reading:
         answer = client.get(PATH, "listing the applications of Ray")
-        return replace(reading_of(answer.json_object()), surges=client.surges)
+        reading = replace(reading_of(answer.json_object()), surges=client.surges)
+        return replace(reading, astray=self._astray(client, reading))
+
+    def _astray(self, client: Client, reading: Reading) -> str:
+        """Why nothing answers at `spec.ray.serve`; "" where something does: a forwarded port."""
+        serve = client.ray.serve
+        listens = other_proxy(reading, serve)
+        if not listens or client.reaches(serve):
+            return ""
+        why = f"nothing answers at {serve}, for the proxy of Serve listens at {listens}"
+        return f"{why}; correct spec.ray.serve"
 
 
 def _has_controller(client: Client) -> bool:

@@ -67,7 +67,7 @@ def parse(block: Block) -> Ray:
         serve=given.get("serve", "").rstrip("/"),
         cluster=given.get("cluster", ""),
         root=str(block.root),
-        source=block.at("url"),
+        source=block.at("serve" if "serve" in given else "url"),
     )
 
 

@@ -48,6 +48,7 @@ from reconciler.platforms.ray.serve_live import (
     Seen,
     Status,
     Waited,
+    astray_refusal,
     live_of,
     progress_of,
     refusal_of,
@@ -88,8 +89,7 @@ class _Begun:
 class ServeApplications(Target):
     """The applications of one cluster that an environment declares.
 
-    `mark` is what they carry, `store` has models and notes. `now` is a clock that never goes
-    back.
+    `mark` is what they carry, `store` has models and notes. `now` is a monotonic clock.
     """
 
     can = Can(
@@ -136,12 +136,12 @@ class ServeApplications(Target):
     def observe(self, binding: Binding) -> Live:
         """What serves there now."""
         address, application = _of(binding.address), _declared(binding)
-
-        def noted() -> Note:
-            return self._note(address)
-
         reading = self._readings()
-        live = live_of(reading, address, application, self._mark, noted, adopt=binding.adopt)
+        live = live_of(
+            *(reading, address, application, self._mark, lambda: self._note(address)),
+            adopt=binding.adopt,
+            asked=binding.probe is not None,
+        )
         seen = reading.applications.get(address.application)
         if seen is None:
             return live
@@ -162,12 +162,11 @@ class ServeApplications(Target):
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The applications with our mark that are not declared."""
-        found = []
-        for seen in self._readings().applications.values():
-            address = ServeAddress(self._ray.host, seen.name)
-            if seen.placed.mark == self._mark and address.id not in declared:
-                found.append(Owned(KIND, seen.name, address, seen.placed.protected))
-        return tuple(found)
+        ours = [s for s in self._readings().applications.values() if s.placed.mark == self._mark]
+        found = [(seen, ServeAddress(self._ray.host, seen.name)) for seen in ours]
+        return tuple(
+            Owned(KIND, s.name, a, s.placed.protected) for s, a in found if a.id not in declared
+        )
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
         """The applications without a mark that somebody declared."""
@@ -262,10 +261,9 @@ class ServeApplications(Target):
         response = self._http.request("POST", url, json=request, what="scoring the probe")
         document = response.json()
         names = str(part(document, application.names)) if application.names else ""
-        said = response.headers.get(MODEL, "") if application.is_built else ""
-        return replace(
-            score_of(document, application.answer, "", binding.probe), model=said or names
-        )
+        model = response.headers.get(MODEL, "") if application.is_built else ""
+        answer = score_of(document, application.answer, "", binding.probe)
+        return replace(answer, model=model or names)
 
     # --- how a write is made ------------------------------------------------------------------
 
@@ -279,7 +277,9 @@ class ServeApplications(Target):
         code = self._packages.place(application, planned) if packed else ""
         before: list[Config | None] = []
 
-        def edit(_: Reading, seen: Seen | None) -> Config:
+        def edit(reading: Reading, seen: Seen | None) -> Config:
+            if verb != "back" and binding.probe and (refusal := astray_refusal(reading)):
+                raise RefusedError(refusal.message)
             note = self._note(_of(binding.address))
             self._check(verb, binding, seen, note)
             current = seen.config if seen is not None else None

@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any
 
 from reconciler.errors import UnreadableError, printable, redact
+from reconciler.http.urls import is_loopback, origin
 from reconciler.model import AddressId, Health, HealthCode, Live, Reason, Refusal
 from reconciler.platforms.contract import DONE, HOW_MADE, Left, OperationState, Progress, Unmanaged
 from reconciler.platforms.ray.serve_config import (
@@ -35,6 +36,8 @@ from reconciler.platforms.ray.serve_config import (
     settings_of,
 )
 
+NO_PROXY = "Disabled"  # ray.serve.config.ProxyLocation
+EVERYWHERE = ("", "0.0.0.0", "::")  # hosts of a proxy that is heard on loopback, too
 UNHEALTHY_S = 60.0  # how long Ray may take to replace what it lost (measured: 25 s)
 _MOST_SAID = 300
 _RUNNING = "RUNNING"  # also the state of a replica
@@ -76,13 +79,15 @@ class Reading:
     """All applications of a cluster at one moment.
 
     `started` says that Serve runs there. `around` is what else a write must send back. `surges`
-    says that a new replica can be started before the old one ends.
+    says that a new replica can be started before the old one ends. `astray` says why no answer can
+    come from `spec.ray.serve`, "" where one may.
     """
 
     started: bool
     applications: Mapping[str, Seen] = field(default_factory=dict)
     around: Mapping[str, Any] = field(default_factory=dict)
     surges: bool = True
+    astray: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,21 @@ def reading_of(document: Mapping[str, Any]) -> Reading:
     around = {name: document[name] for name in kept if document.get(name) is not None}
     seen = {name: _seen(name, each) for name, each in listed.items()}
     return Reading(bool(document["controller_info"]), seen, around)
+
+
+def other_proxy(reading: Reading, serve: str) -> str:
+    """Where the proxy of a Serve that runs listens, if `serve` names another place of this machine;
+    "" where they agree, and where the cluster cannot tell: an ingress has an address of its own."""
+    wanted, options = origin(serve), reading.around.get("http_options")
+    if wanted is None or not is_loopback(wanted[1]) or not isinstance(options, Mapping):
+        return ""
+    if reading.around.get("proxy_location") == NO_PROXY:
+        return "nowhere"
+    host, port = options.get("host"), options.get("port")
+    if not isinstance(host, str) or not isinstance(port, int):
+        return ""
+    heard = host in EVERYWHERE or is_loopback(host)
+    return "" if heard and port == wanted[2] else f"{host}:{port}"
 
 
 def _seen(name: str, said: Any) -> Seen:
@@ -180,6 +200,11 @@ def surge_refusal(reading: Reading, application: Application) -> Refusal | None:
     return Refusal("ray_too_old", why)
 
 
+def astray_refusal(reading: Reading) -> Refusal | None:
+    """Why what an application answers could not be heard, and so not be proved."""
+    return Refusal("serve_elsewhere", reading.astray) if reading.astray else None
+
+
 def live_of(
     reading: Reading,
     address: ServeAddress,
@@ -188,19 +213,21 @@ def live_of(
     noted: Callable[[], Note],
     *,
     adopt: bool = False,
+    asked: bool = False,
 ) -> Live:
     """What serves at an address, by what the cluster shows; `noted` is asked where that says too
-    little."""
+    little. Of an application that is `asked` for its proof the address must be right."""
     seen = reading.applications.get(address.application)
     taken = route_refusal(reading, application) or surge_refusal(reading, application)
+    taken = taken or (astray_refusal(reading) if asked else None)
     if seen is None:
         missing = f"there is no application {address.application} on {address.host}"
         return Live(Health(HealthCode.MISSING, missing), refusal=taken, place=address.key)
     if seen.status is Status.DELETING:
         deleting = Health(HealthCode.PROGRESSING, "it is being deleted")
         return Live(deleting, place=address.key)
-    asked = not seen.placed.mark or seen.status not in (Status.RUNNING, Status.UNHEALTHY)
-    note = noted() if asked else NO_NOTE
+    unclear = not seen.placed.mark or seen.status not in (Status.RUNNING, Status.UNHEALTHY)
+    note = noted() if unclear else NO_NOTE
     refusal = refusal_of(seen, mark, note, adopt=adopt) or taken
     config = seen.config or {}
     in_service = served_config(seen, note)
