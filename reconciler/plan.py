@@ -260,7 +260,7 @@ def _of_artifact(observed: Observed) -> Iterator[_Step]:
         yield _Step(Action.BLOCK, code, artifact.message, diffs)
     if state is ArtifactState.REJECTED:
         yield _Step(Action.BLOCK, Reason.REJECTED, _rejected(observed), diffs)
-    if state is ArtifactState.READY:
+    if state is ArtifactState.READY or artifact.metrics:  # a registry knows them before the copy
         rules = observed.binding.accept
         judged = gates.judge(rules, artifact.metrics, observed.live_metrics, artifact.rows)
         if not gates.allows(judged):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from math import isfinite, nan
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from reconciler.engine.evaluation import parse_metrics
@@ -145,11 +145,12 @@ def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
 
 
 def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact:
-    """A version that is still to be taken in; FAILED where it must not be, or no gate could judge
-    it: that is seen before anything is copied."""
+    """A version that is still to be taken in, with the metrics of its run, by which its gates judge
+    it before anything is copied; FAILED where it must not be taken in or no gate could judge it."""
     version = registry.look(binding.recipe)
+    finite = {name: value for name, value in version.metrics.items() if isfinite(value)}
     asked = [rule.metric for rule in binding.accept if rule.kind is not RuleKind.MIN_ROWS]
-    unknown = [name for name in asked if not isfinite(version.metrics.get(name, nan))]
+    unknown = [name for name in asked if name not in finite]
     why = version.refusal
     if unknown and not why:
         name, known = unknown[0], ", ".join(sorted(version.metrics)) or "none"
@@ -161,7 +162,7 @@ def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact
         return Artifact(ArtifactState.FAILED, ref, why, code=Reason.NOT_REGISTERED)
     also = f" ({'; '.join(version.notes)})" if version.notes else ""
     why = f"version {version.version}{also} was never taken in"
-    return Artifact(ArtifactState.ABSENT, ref, why)
+    return Artifact(ArtifactState.ABSENT, ref, why, metrics=finite)
 
 
 def heads(world: World, paths: Iterable[str]) -> dict[str, Properties | None]:

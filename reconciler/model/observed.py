@@ -139,7 +139,10 @@ class ArtifactState(StrEnum):
 
 @dataclass(frozen=True)
 class Artifact:
-    """State of the desired model file: where it is or will be, and what is known of it."""
+    """State of the desired model file: where it is or will be, and what is known of it.
+
+    Of a version that is still to be taken in, `metrics` are those that its registry knows.
+    """
 
     state: ArtifactState
     ref: ModelRef

@@ -52,8 +52,25 @@ def test_a_registered_version_is_taken_in_judged_and_bound_by_its_number(
 def test_a_version_whose_metrics_fail_a_gate_is_refused(tree: Tree, known: Registry) -> None:
     tree.apply()
     tree.change('version: "1"', 'version: "3"')
+    known.requests.clear()
     assert "auc is 0.7" in tree.apply(code=REFUSED)
     assert known.models["churn"]["aliases"]["champion"] == "1"
+    assert not known.writes
+    assert not [request for request in known.requests if "/artifacts/" in request]  # no copy
+    assert not (tree.folder / "store" / "churn" / "3").exists()
+
+
+def test_the_plan_judges_a_version_by_the_metrics_of_its_run(tree: Tree, known: Registry) -> None:
+    tree.apply()
+    tree.change('atLeast: "0.8"}', 'atLeast: "0.8"}, {metric: auc, noWorseThanLive: "0.01"}')
+    tree.change('version: "1"', 'version: "2"')
+    plan = tree.run("plan", "--detailed-exitcode", code=CHANGES)
+    assert "take the version in, then bind" in plan
+    assert "auc 0.9 → 0.95 (+0.05) ✓ atLeast 0.8" in plan
+    known.register("churn", {"model.pkl": b"worse"}, auc=0.85)
+    tree.change('version: "2"', 'version: "4"')
+    assert "auc is 0.85 (live 0.9), and must be noWorseThanLive 0.01" in tree.apply(code=REFUSED)
+    assert not (tree.folder / "store" / "churn" / "4").exists()
 
 
 @pytest.mark.parametrize(
