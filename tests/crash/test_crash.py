@@ -24,6 +24,7 @@ KILLED_INSIDE = (
     "shelves, folder",
     "shelves, s3",
     "ray, folder",
+    "ray, s3",
     "mlflow, folder",
     "azureml, folder",
 )
@@ -35,6 +36,7 @@ SCENARIOS = (
 # run to run anyway.
 EVERY = {
     "ray, folder": 20,
+    "ray, s3": 40,
     "mlflow, folder": 20,
     "azureml, folder": 20,
     "two at once": 4,

@@ -11,29 +11,13 @@ import pytest
 from tests.races.test_races import apply_at_once
 from tests.ray.serve_standin import APPLICATIONS, ServeStandin
 from tests.twins.contract import FIRST, SECOND, VERSIONS
-from tests.twins.ray import Applications
+from tests.twins.ray import Trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 JOBS = "/api/jobs/"
-
-
-class Trained(Applications):
-    """Versions that the cluster trains, too: each is what its data is."""
-
-    def __init__(self, folder: Path, cluster: ServeStandin) -> None:
-        super().__init__(folder, cluster)
-        cluster.world.runs = True
-        self.edit("all.yaml", "engine: local", "engine: ray")
-        self.edit("all.yaml", ", metrics: m.json", "")
-        self.edit("all.yaml", f"sh {self.folder}/train.sh", "sh train.sh")
-        self.edit("all.yaml", " {outputs.metrics}", "")
-        self.edit("all.yaml", '  accept: [{metric: AUC, atLeast: "0.8"}]\n', "")
-
-    def starts(self) -> list[str]:
-        return list(self.cluster.world.starts.elements())
 
 
 @pytest.fixture

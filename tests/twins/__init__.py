@@ -23,6 +23,7 @@ TWINS = {
     "local, folder": "tests.twins.local:local",
     "mlflow, folder": "tests.twins.mlflow:aliases",
     "ray, folder": "tests.twins.ray:applications",
+    "ray, s3": "tests.twins.ray:in_bucket",
     "azureml, folder": "tests.twins.azureml:endpoints",
     "azureml emulated, folder": "tests.twins.azureml_emulated:endpoints",
     "azureml emulated, blob": "tests.twins.azureml_emulated:trained",

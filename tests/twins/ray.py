@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from obstore.store import S3Store
+
 from tests.ray.serve_standin import ServeStandin
 from tests.ray.standin import TOKEN
+from tests.stores.buckets import KEY, new_bucket, s3_server
 from tests.twins.local import DOCUMENTS, Home
 
 if TYPE_CHECKING:
@@ -61,7 +64,11 @@ class Applications(Home):
         if shown is None or not shown.serves:
             raise FileNotFoundError(name)
         model = shown.serves["args"]["model"]
-        return model["version"], Path(unquote(urlsplit(model["uri"]).path)).read_bytes()
+        return model["version"], self.model_at(model["uri"])
+
+    def model_at(self, uri: str) -> bytes:
+        """What a replica reads."""
+        return Path(unquote(urlsplit(uri).path)).read_bytes()
 
     def undeclared(self) -> object:
         return copy.deepcopy(self.cluster.serve.applications["theirs"])
@@ -71,6 +78,68 @@ class Applications(Home):
         text = text.replace("application: m\n", "application: other\n")
         (self.folder / "other.yaml").write_text(text)
         return "other"
+
+
+class Trained(Applications):
+    """Versions that the cluster trains, too: each is what its data is."""
+
+    def __init__(self, folder: Path, cluster: ServeStandin) -> None:
+        super().__init__(folder, cluster)
+        cluster.world.runs = True
+        self.edit("all.yaml", "engine: local", "engine: ray")
+        self.edit("all.yaml", ", metrics: m.json", "")
+        self.edit("all.yaml", f"sh {self.folder}/train.sh", "sh train.sh")
+        self.edit("all.yaml", " {outputs.metrics}", "")
+        self.edit("all.yaml", '  accept: [{metric: AUC, atLeast: "0.8"}]\n', "")
+
+    def starts(self) -> list[str]:
+        return list(self.cluster.world.starts.elements())
+
+
+class InBucket(Trained):
+    """With a store in a bucket of S3, which nodes reach by themselves."""
+
+    def __init__(self, folder: Path, cluster: ServeStandin, server: str) -> None:
+        super().__init__(folder, cluster)
+        self._server = server
+        cluster.world.copy = self._copied
+        bucket = new_bucket(server)
+        ident, _, secret = KEY.partition(":")
+        self._bucket = S3Store(
+            bucket,
+            endpoint=server,
+            access_key_id=ident,
+            secret_access_key=secret,
+            region="us-east-1",
+            client_options={"allow_http": True},
+        )
+        at = f"s3://{bucket}/below"
+        store = f'{{url: "{at}", endpoint: "{server}", key: "env:BUCKET_KEY"}}'
+        self.edit("all.yaml", "store: store", f"store: {store}")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        bound = {"BUCKET_KEY": KEY, "RECONCILER_ORIGINS": self._server}
+        return {**super().environ, **bound}
+
+    def model_at(self, uri: str) -> bytes:
+        return bytes(self._bucket.get(urlsplit(uri).path.lstrip("/")).bytes())
+
+    def _copied(self, source: str, uri: str) -> None:
+        self._bucket.put(urlsplit(uri).path.lstrip("/"), Path(source).read_bytes())
+
+
+@contextlib.contextmanager
+def in_bucket(folder: Path, *_: object) -> Iterator[Twin]:
+    """Trained on the cluster, with a store in a bucket of S3."""
+    cluster = ServeStandin()
+    try:
+        with s3_server() as server:
+            made = InBucket(folder, cluster, server)
+            yield made
+            made.close()
+    finally:
+        cluster.close()
 
 
 @contextlib.contextmanager
