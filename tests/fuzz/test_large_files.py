@@ -40,6 +40,18 @@ import resource, subprocess, sys
 subprocess.run([sys.executable, "-c", *sys.argv[1:]], check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
+_COPYING = """
+import sys
+from pathlib import Path
+from reconciler.platforms.ray import builder
+from reconciler.stores.contract import copy_file, sha256_of
+from reconciler.stores.folder import FolderStore
+
+data, store = (FolderStore(Path(sys.argv[1]) / name) for name in ("data", "store"))
+assert copy_file(data, "model", store, "taken")
+digest, _ = sha256_of(store, "taken")
+assert digest == builder.sha256_of(Path(sys.argv[1]) / "store" / "taken")
+"""
 MIB = 1024 * 1024
 BINDING = (LOCAL / "breast-cancer.yaml").read_text(encoding="utf-8")
 MODEL = (LOCAL / "models" / "breast-cancer.yaml").read_text(encoding="utf-8")
@@ -137,3 +149,18 @@ def test_a_large_file_takes_bounded_time_and_memory(
     assert took_s < MOST_SECONDS
     assert peak_mib < MOST_MIB
     assert characters < 20 * MIB, "nobody can read such a message"
+
+
+def test_a_model_larger_than_memory_is_copied_and_verified_in_pieces(tmp_path: Path) -> None:
+    for name in ("data", "store"):
+        (tmp_path / name).mkdir()
+    with (tmp_path / "data" / "model").open("wb") as file:
+        file.truncate(192 * MIB)
+    ran = subprocess.run(
+        [sys.executable, "-c", _MEASURING, _COPYING, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert int(ran.stdout) / (1024 if sys.platform != "darwin" else MIB) < 128

@@ -125,6 +125,14 @@ def test_the_code_is_part_of_what_is_declared(tmp_path: Path) -> None:
         ("replicas: 2", "startTimeout: 2h", "spec.startTimeout: a run waits 1h at most"),
         ("application: churn", "application: a/b", '"a/b" is not the name of an application'),
         (', serve: "http://127.0.0.1:8000"', "", "add spec.ray.serve to the environment"),
+        (
+            "http://127.0.0.1:8265",
+            "127.0.0.1:8265",
+            "is not the URL of a server; write https://HOST:PORT",
+        ),
+        ("http://127.0.0.1:8265", "http://ray.acme:8265", "this machine; write https://ray.acme"),
+        ("http://127.0.0.1:8000", "http://models.acme", "this machine; write https://models.acme"),
+        ("http://127.0.0.1:8000", "https://a@models.acme", "write https://HOST:PORT"),
     ],
 )
 def test_mistakes_have_a_place_and_a_way_out(tmp_path: Path, old: str, new: str, why: str) -> None:
