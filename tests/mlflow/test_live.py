@@ -34,13 +34,30 @@ def aliases(url: str, name: str) -> dict[str, str]:
     return dict(found.aliases)
 
 
-def test_an_alias_without_a_server_is_declared_and_never_proved(
+def test_an_alias_without_a_server_is_declared_gated_pruned_and_deleted(
     tree: Tree, mlflow_url: str
 ) -> None:
     tree.run("plan", "--detailed-exitcode", code=CHANGES)
     assert "declared only" in tree.apply()
     assert aliases(mlflow_url, tree.name) == {"champion": "1"}
     assert "0 changed" in tree.apply()
+
+    tree.change('version: "1"', 'version: "3"')
+    assert "auc" in tree.apply(code=REFUSED)
+    assert aliases(mlflow_url, tree.name) == {"champion": "1"}
+    with Http() as http:  # what fails its gate is not published
+        assert len(Mlflow(http, mlflow_url, None).versions(tree.name)) == 1
+
+    tree.change('version: "3"', 'version: "1"')
+    text = tree.file.read_text()
+    other = text[text.rindex("---") :].replace("champion", "challenger")
+    tree.file.write_text(text[: text.rindex("---")] + other)
+    tree.run("apply", "--yes", "--prune")
+    assert aliases(mlflow_url, tree.name) == {"challenger": "1"}
+
+    tree.change("create: true", "state: absent")
+    assert "gone" in tree.apply()
+    assert aliases(mlflow_url, tree.name) == {}
     tree.run("plan", "--detailed-exitcode", code=SUCCESS)
 
 
@@ -71,29 +88,3 @@ def test_a_swap_that_the_server_does_not_follow_is_taken_back(tree: Tree, mlflow
         assert "rolled back" in tree.apply(code=UNPROVED)
         assert aliases(mlflow_url, tree.name) == {"champion": "1"}
         tree.apply(code=REFUSED)
-
-
-def test_a_version_that_fails_its_gate_is_not_published(tree: Tree, mlflow_url: str) -> None:
-    tree.apply()
-    tree.change('version: "1"', 'version: "3"')
-    assert "auc" in tree.apply(code=REFUSED)
-    assert aliases(mlflow_url, tree.name) == {"champion": "1"}
-    with Http() as http:
-        assert len(Mlflow(http, mlflow_url, None).versions(tree.name)) == 1
-
-
-def test_an_alias_that_is_declared_absent_is_deleted(tree: Tree, mlflow_url: str) -> None:
-    tree.apply()
-    tree.change("create: true", "state: absent")
-    assert "gone" in tree.apply()
-    assert aliases(mlflow_url, tree.name) == {}
-    tree.run("plan", "--detailed-exitcode", code=SUCCESS)
-
-
-def test_an_alias_that_is_no_longer_declared_is_pruned(tree: Tree, mlflow_url: str) -> None:
-    tree.apply()
-    text = tree.file.read_text()
-    other = text[text.rindex("---") :].replace("champion", "challenger")
-    tree.file.write_text(text[: text.rindex("---")] + other)
-    tree.run("apply", "--yes", "--prune")
-    assert aliases(mlflow_url, tree.name) == {"challenger": "1"}

@@ -159,6 +159,8 @@ class Serving:
 
     def clear(self) -> None:
         """Let no application be there."""
+        if not self.applications:
+            return  # and Serve, which a request would start on a port of its own, is left alone
         self.put()
         end = time.monotonic() + 120
         while self.applications:

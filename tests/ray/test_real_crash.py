@@ -115,15 +115,6 @@ def test_a_run_that_is_killed_around_a_submit_trains_each_version_once(
     assert (tmp_path / "serving" / "m.bin").read_text() == "model 2"
 
 
-def test_processes_that_race_train_a_version_once(real_ray: RealRay, tmp_path: Path) -> None:
-    stage = Stage(tmp_path, real_ray)
-    runs = [stage.begin() for _ in range(4)]
-    printed = [run.communicate(timeout=WAIT_S)[0].decode() for run in runs]
-    assert [run.returncode for run in runs] == [errors.SUCCESS] * 4, printed
-    assert stage.ran.read_text().split() == ["1"]
-    assert (tmp_path / "serving" / "m.bin").read_text() == "model 1"
-
-
 def test_a_job_that_the_cluster_forgot_becomes_the_next_attempt(
     real_ray: RealRay, tmp_path: Path
 ) -> None:

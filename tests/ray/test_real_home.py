@@ -102,23 +102,11 @@ def test_the_commands_of_the_guide_train_serve_and_prove(home: Home) -> None:
     home.run("plan", "--detailed-exitcode")
     assert "✓ probe" in home.run("doctor")
 
+    home.edit("wine.yaml", '"0.95"', '"1.1"')
     home.edit("wine.yaml", 'version: "2026-10"', 'version: "2026-11"')
-    assert "1 changed, 1 proved" in home.run("apply", "--yes")
-    version, answer = home.answer()
-    assert version == "2026-11"
-    assert answer["chances"][0]["class_0"] > 0.5
+    home.run("apply", "--yes", code=errors.REFUSED)  # a gate keeps a version out
     for trained in ("2026-10", "2026-11"):
         assert len(home.attempts(trained)) == 1
-
-    home.edit("wine.yaml", '"0.95"', '"1.1"')
-    home.edit("wine.yaml", '"2026-11"', '"2026-10"')
-    home.run("apply", "--yes", code=errors.REFUSED)  # a gate keeps a version out
-    assert home.answer()[0] == "2026-11"
-
-
-def test_a_training_that_fails_is_tried_twice_and_shows_its_last_lines(home: Home) -> None:
-    home.edit("training/train.py", "rows = ", 'raise ValueError("no column y")\nrows = ')
-    said = " ".join(home.run("apply", "--yes", code=errors.REFUSED).split())
-    assert "attempt 2 of 2 failed" in said
-    assert "ValueError: no column y" in said
-    assert [attempt["job"][-3:] for attempt in home.attempts("2026-10")] == ["-a1", "-a2"]
+    version, answer = home.answer()  # the demo swaps it
+    assert version == "2026-10"
+    assert answer["chances"][0]["class_0"] > 0.5

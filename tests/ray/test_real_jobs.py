@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,19 +55,65 @@ def started(home: Home, ray: RealRay, key: str, **fields: Any) -> tuple[RayJobs,
     return jobs, job
 
 
-def test_a_training_runs_and_its_outputs_are_where_they_belong(
-    real_ray: RealRay, tmp_path: Path
-) -> None:
-    home, key = Home(tmp_path), new_key()
-    jobs, job = started(home, real_ray, key)
-    seen = ended(jobs, job)
+@dataclass(frozen=True)
+class Begun:
+    """A job that was started, and the tree that it is of."""
+
+    home: Home
+    key: str
+    jobs: RayJobs
+    job: str
+
+    def ended(self) -> Job:
+        """The job once it has ended."""
+        return ended(self.jobs, self.job)
+
+
+PROGRAMS = {
+    "trains": TRAIN,
+    "fails": "print('reading')\nraise ValueError('no column y')",
+    "writes nothing": "pass",
+}
+
+
+@pytest.fixture(scope="module")
+def begun(real_ray: RealRay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Begun]:
+    """Jobs that nobody disturbs, started together: most of the time of a job is its start."""
+    found = {}
+    for name, program in PROGRAMS.items():
+        home, key = Home(tmp_path_factory.mktemp("home"), program), new_key()
+        found[name] = Begun(home, key, *started(home, real_ray, key))
+    return found
+
+
+def test_a_training_runs_and_its_outputs_are_where_they_belong(begun: dict[str, Begun]) -> None:
+    trained = begun["trains"]
+    seen, home, key = trained.ended(), trained.home, trained.key
     assert seen.state is JobState.FINISHED, seen
     assert seen.outputs["model"].uri == home.made("model.txt", key).as_uri()
     assert home.made("model.txt", key).read_text() == "trained on a,b"
     assert json.loads(home.made("metrics.json", key).read_text()) == {"AUC": 0.9}
     names = sorted(path.name for path in home.made("", key).iterdir())
     assert names == ["manifest.json", "metrics.json", "model.txt"]
-    assert "trained" in jobs.log(job)
+    assert "trained" in trained.jobs.log(trained.job)
+
+
+def test_a_training_that_fails_says_why_with_its_last_lines(begun: dict[str, Begun]) -> None:
+    seen = begun["fails"].ended()
+    assert seen.state is JobState.FAILED
+    assert seen.message.startswith("exit code 1; its last lines: reading | Traceback")
+    assert "ValueError: no column y" in seen.message
+
+
+def test_a_command_that_leaves_no_model_fails(begun: dict[str, Begun]) -> None:
+    idle = begun["writes nothing"]
+    seen = idle.ended()
+    assert seen.state is JobState.FAILED
+    why = "wrote nothing to {outputs.model} and {outputs.metrics}"
+    assert seen.message == (
+        f"exit code 1; its last lines: reconciler: the command ended well, but {why}"
+    )
+    assert not idle.home.made("model.txt", idle.key).exists()
 
 
 def test_eight_runs_that_submit_at_a_time_run_one_job(real_ray: RealRay, tmp_path: Path) -> None:
@@ -83,45 +130,12 @@ def test_eight_runs_that_submit_at_a_time_run_one_job(real_ray: RealRay, tmp_pat
     assert ran.read_text() == "x"
 
 
-def test_a_training_that_fails_says_why_with_its_last_lines(
-    real_ray: RealRay, tmp_path: Path
-) -> None:
-    home = Home(tmp_path, "print('reading')\nraise ValueError('no column y')")
-    jobs, job = started(home, real_ray, new_key())
-    seen = ended(jobs, job)
-    assert seen.state is JobState.FAILED
-    assert seen.message.startswith("exit code 1; its last lines: reading | Traceback")
-    assert "ValueError: no column y" in seen.message
-
-
-def test_a_command_that_leaves_no_model_fails(real_ray: RealRay, tmp_path: Path) -> None:
-    home, key = Home(tmp_path, "pass"), new_key()
-    jobs, job = started(home, real_ray, key)
-    seen = ended(jobs, job)
-    assert seen.state is JobState.FAILED
-    why = "wrote nothing to {outputs.model} and {outputs.metrics}"
-    assert seen.message == (
-        f"exit code 1; its last lines: reconciler: the command ended well, but {why}"
-    )
-    assert not home.made("model.txt", key).exists()
-
-
 def test_a_training_that_is_stopped_leaves_nothing(real_ray: RealRay, tmp_path: Path) -> None:
     home, key = Home(tmp_path, f"import time; time.sleep(600)\n{TRAIN}"), new_key()
     jobs, job = started(home, real_ray, key)
     until_running(real_ray, job)
     jobs.cancel(job)
     assert ended(jobs, job).state is JobState.CANCELLED
-    assert not home.made("model.txt", key).exists()
-
-
-def test_an_attempt_that_was_given_up_keeps_nothing(real_ray: RealRay, tmp_path: Path) -> None:
-    home, key = Home(tmp_path), new_key()
-    jobs, job = started(home, real_ray, key)
-    home.order(2, key=key)  # the manifest names the next attempt
-    seen = ended(jobs, job)
-    assert seen.state is JobState.FAILED
-    assert "this attempt was given up" in seen.message
     assert not home.made("model.txt", key).exists()
 
 

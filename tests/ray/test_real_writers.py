@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler import errors
 from reconciler.errors import ConflictError, UnreachableError
 from reconciler.platforms.contract import DONE
 from tests.ray.serve_standin import APPLICATIONS
@@ -29,13 +30,15 @@ pytestmark = pytest.mark.live
 
 
 class Door:
-    """Passes requests on to a dashboard, with its token. The first PUT of applications may `meet`
-    that of another door before either is passed on; of the first `lost` PUTs no answer comes."""
+    """Passes requests on to a dashboard, with its token, which `expires` after a PUT. The first PUT
+    of applications may `meet` that of another door before either is passed on; of the first `lost`
+    PUTs no answer comes."""
 
     serve: Any = None  # the stand-in's, for `Place`
 
     def __init__(self, ray: RealRay, meet: threading.Barrier | None = None, lost: int = 0) -> None:
         self.puts, self.meet, self.lost = 0, meet, lost
+        self.token, self.expires = ray.token, False
         self.at = f"http://127.0.0.1:{ray.serve_port}"
         door = self
 
@@ -49,7 +52,9 @@ class Door:
                 door.puts += writes
                 if writes and door.puts == 1 and door.meet:
                     door.meet.wait(60)
-                headers = {"Authorization": f"Bearer {ray.token}"}
+                headers = {"Authorization": f"Bearer {door.token}"}
+                if writes and door.expires:
+                    door.token = "expired"
                 if kind := self.headers.get("Content-Type"):
                     headers["Content-Type"] = kind
                 url = ray.url + self.path
@@ -121,3 +126,21 @@ def test_writers_that_meet_lose_no_change_and_no_answer_is_needed(
             door.close()
     assert [cluster.answer(name) for name in ("a0", "a1")] == ["model 1", "model 1"]
     assert sum(door.puts for door in doors) >= 3  # one undid the other, and that was made again
+
+
+def test_a_token_that_expires_in_a_swap_rejects_no_version(
+    real_ray: RealRay, cluster: Serving, tmp_path: Path
+) -> None:
+    with contextlib.closing(Door(real_ray)) as door:
+        serving = Serving(tmp_path / "toys", door.url, real_ray.token, cluster.serve)
+        serving.want(churn="1")
+        serving.apply()
+        door.expires = True
+        serving.want(churn="2")
+        printed = serving.apply(errors.ERROR)
+        assert "the token in RAY_TOKEN is not that of this cluster, or has expired" in printed
+        assert "rejected" not in printed
+        serving.plan(errors.ERROR)  # it cannot be read, which is no absence
+        door.token, door.expires = real_ray.token, False
+        assert "1 proved" in serving.apply()
+        assert serving.answer("churn") == "second"
