@@ -156,7 +156,8 @@ def connect(
     http, actor = http.halted_by(stop.halted), actor or Actor(secrets.token_hex(8))
     ledger = Ledger(store, opened(environment.store, stop.writing))  # gives back a lost lock too
     turn, grant = _turn(ledger, clock, actor, stop.event.is_set), _grants(store, data)
-    means = Means(http, environ, secret, grant, token, store, turn, bound, stop.halted)
+    given = (http, environ, secret, grant, token, store, turn, bound, stop.halted)
+    means = Means(*given, now=clock.now)
     connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
     registries, (targets, idle) = dict(_registries(wanted, connected)), _targets(wanted, connected)
     return World(

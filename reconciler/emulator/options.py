@@ -53,6 +53,7 @@ class Options:
     list_s: float = 0.0  # how long lists do not show what is new
     arm_budget: int = 0  # requests of a kind at once, a tenth of it again per second; 0: no limit
     job_again: int = 200  # or 201, 409: a PUT of a job that exists
+    mirror_metrics: str = "counted"  # or "absent": whether metrics count what was mirrored
     answer_names: bool = True  # whether scoring says which deployment answered
 
     def __post_init__(self) -> None:
@@ -78,6 +79,7 @@ class Options:
             "asset_conflict": (409, 400),
             "job_again": (200, 201, 409),
             "updated": (201, 200),
+            "mirror_metrics": ("counted", "absent"),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:

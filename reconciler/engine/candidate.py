@@ -132,6 +132,12 @@ def _to_drop(state: State, why: str) -> Turn:
     return turn(replace(state, candidate=replace(state.candidate, failed=why)), At.DROP)
 
 
+def unfit(state: State, why: str) -> State:
+    """The platform found a fault of the candidate before it gave it traffic: it is dropped next."""
+    before = state.without_swap()
+    return replace(before, candidate=replace(before.candidate, failed=why))
+
+
 def drop(state: State, observed: Observed) -> Turn:
     """Drop the candidate; the endpoint goes on serving what it did, which need not be the way back.
     The version is rejected when that is done: nobody looks for the candidate of a version that is

@@ -345,6 +345,8 @@ def _progress_seen(state: State, seen: Progress | ReconcilerError, now: float) -
     if seen.state is OperationState.RUNNING:
         return still_updating(state, operation.since, seen.words, verb.value, now)
     if seen.state is OperationState.FAILED:
+        if verb.swaps and seen.left is Left.CANDIDATE_UNFIT:
+            return turn(candidate.unfit(ended, seen.words), At.LOOK, Look())
         if verb.swaps and seen.left is not Left.AS_BEFORE:
             return swap.not_proved(ended, seen.words)
         if verb is Verb.PUBLISH:  # which says nothing of the version

@@ -69,6 +69,7 @@ class Left(StrEnum):
 
     AS_BEFORE = "as before"  # nothing to undo
     CANDIDATE_DECLARED = "candidate declared"  # the old model answers, the new one may start yet
+    CANDIDATE_UNFIT = "candidate unfit"  # the old model answers, and the new one must not
     DOWN = "down"  # nothing answers
 
 

@@ -7,6 +7,7 @@ and whoever connects must know before any of them exists.
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -162,7 +163,8 @@ class Means:
     in one of the ways of Auth; all worlds of a run share it. `bound` are the origins that
     RECONCILER_ORIGINS binds. `store` has the models. `halted` says why nothing may be changed any
     more, "" while it may; the client is told the same. `turn` lets one at a time do what is named,
-    of all threads and runs; what it yields raises ConflictError once that is no longer so.
+    of all threads and runs; what it yields raises ConflictError once that is no longer so. `now` is
+    the clock of the run.
     """
 
     http: Http
@@ -174,6 +176,7 @@ class Means:
     turn: Turn
     bound: frozenset[Origin] = frozenset()
     halted: Callable[[], str] = str
+    now: Callable[[], float] = time.time
 
     def mark_of(self, environment: Environment) -> str:
         """What an environment marks its endpoints with on a server that several machines share: as

@@ -73,6 +73,7 @@ class Standin:
     heard: list[tuple[str, str, str]] = field(default_factory=list)
     fails: list[dict[str, Any]] = field(default_factory=list)
     log: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)  # requests of a minute, by status
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     again: int = 409  # what a PUT of a job that is there is answered
     instead: Callable[[str, str], tuple[int, Any] | None] = lambda *_: None
@@ -180,6 +181,8 @@ class Standin:
             return 200, {"value": [v for k, v in self.assets.items() if k.startswith(below)]}
         if found := re.fullmatch(r"/jobs/([^/]+)(/cancel)?", path):
             return self._on_job(method, found[1], found[2], body)
+        if path.endswith("/providers/Microsoft.Insights/metrics"):
+            return 200, {"value": [{"timeseries": [_series(*m) for m in self.metrics.items()]}]}
         if path == "/onlineEndpoints":
             return 200, {"value": [self._shown(name) for name in sorted(self.endpoints)]}
         if found := re.fullmatch(r"/onlineEndpoints/([^/]+)(/[^/]+)?", path):
@@ -225,6 +228,9 @@ class Standin:
             return 400, _error("BadArgument", "traffic must add up to 0 or 100")
         if any((name, deployment.lower()) not in self.deployments for deployment in wanted):
             return 400, _error("BadArgument", "traffic names no deployment")
+        mirror = body["properties"].get("mirrorTraffic", {})
+        if len(mirror) > 1 or any(share > 50 or wanted.get(n) for n, share in mirror.items()):
+            return 400, _error("BadArgument", "mirrorTraffic takes one without traffic, and 50")
         was = self.endpoints.get(name)
         if was is not None and self.stale:
             self._old[name] = (self.stale, copy.deepcopy(was))
@@ -363,6 +369,11 @@ class Standin:
             self.assets[key] = {**body, "id": f"{WORKSPACE}{path}"}
             return 201, self.assets[key]
         return (200, self.assets[key]) if key in self.assets else _absent(path)
+
+
+def _series(status: str, average: float) -> dict[str, Any]:
+    names = [{"name": {"value": "statuscode"}, "value": status}]
+    return {"metadatavalues": names, "data": [{"timeStamp": "t", "average": average}, {}]}
 
 
 def _echo(_: str, content: bytes) -> tuple[int, Any]:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -172,3 +173,32 @@ def test_answers_can_be_late_and_wrong_by_script(wire: Wire) -> None:
     assert wire.clock() - before == pytest.approx(4.0)
     wire.cloud.faults.script(Fault("azureml.score", "html"))
     assert "<html>" in wire.score().text
+
+
+@pytest.mark.parametrize("counted", ["counted", "absent"])
+def test_metrics_count_answers_by_deployment_and_status(counted: str) -> None:
+    wire = Wire({"mirror_metrics": counted})
+    wire.put("onlineEndpoints/churn/deployments/green", deployment("churn:2"))
+    body = {**ENDPOINT, "properties": {"authMode": "Key", "traffic": {"blue": 100}}}
+    body["properties"]["mirrorTraffic"] = {"green": 50}
+    wire.put("onlineEndpoints/churn", body)
+    wire.clock.advance(5)
+    for _ in range(10):
+        assert wire.score().status_code == 200
+    for thread in [t for t in threading.enumerate() if t.name == "mirror"]:
+        thread.join()
+    asked = {"blue": {"200": 10.0}, "green": {"200": 5.0} if counted == "counted" else {}}
+    for name, statuses in asked.items():
+        now = datetime.fromtimestamp(wire.clock(), UTC)
+        span = f"{now - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}/{now:%Y-%m-%dT%H:%M:%SZ}"
+        only = f"$filter=deployment eq '{name}' and statusCode eq '*'"
+        path = "onlineEndpoints/churn/providers/Microsoft.Insights/metrics?api-version=2018-01-01"
+        path += f"&metricnames=RequestsPerMinute&aggregation=Average&timespan={span}&{only}"
+        (metric,) = wire.get(path)["value"]
+        found = {
+            each["metadatavalues"][1]["value"]: sum(point["average"] for point in each["data"])
+            for each in metric["timeseries"]
+        }
+        assert found == statuses
+    assert wire.send("GET", path.replace("Average", "Total")).status_code == 400
+    wire.close()

@@ -18,6 +18,7 @@ from reconciler.emulator.azureml import (
     endpoints,
     history,
     jobs,
+    metrics,
     operations,
     scoring,
     storage,
@@ -63,6 +64,7 @@ _HANDLERS: dict[tuple[str, ...], Callable[[Call], Response]] = {
     ("computes",): workspaces.computes,
     ("onlineendpoints",): endpoints.handle,
     ("onlineendpoints", "deployments"): deployments.handle,
+    metrics.KINDS: metrics.handle,
     **{(kind,): assets.containers for kind in assets.KINDS},
     **{(kind, "versions"): assets.versions for kind in assets.KINDS},
 }
@@ -158,7 +160,8 @@ def _handle(core: Core, request: Request) -> Response:
         raise Refused(
             400, "MissingApiVersionParameter", "The api-version query parameter is required."
         )
-    if not VERSION.fullmatch(version):
+    of_metrics = request.path.casefold().endswith(metrics.PATH)
+    if not (metrics.VERSION if of_metrics else VERSION).fullmatch(version):
         raise Refused(
             400,
             "NoRegisteredProviderFound",

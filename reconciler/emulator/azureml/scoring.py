@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from reconciler.emulator.azureml import endpoints
+from reconciler.emulator.azureml import endpoints, metrics
 from reconciler.emulator.azureml.calls import seconds
 from reconciler.emulator.azureml.containers import Busy, Scored
 from reconciler.emulator.azureml.deployments import started
@@ -64,6 +64,7 @@ class _Target:
     timeout_s: float
     most_waiting: int
     counts: dict[str, int]
+    series: metrics.Series
 
 
 def admit(core: Core, request: Request) -> Callable[[], Response]:
@@ -87,9 +88,9 @@ def admit(core: Core, request: Request) -> Callable[[], Response]:
     def respond() -> Response:
         if mirrored is not None:  # whoever asked neither waits for a mirror nor hears of it
             threading.Thread(
-                target=_counted, args=(mirrored, request, "mirrored"), name="mirror"
+                target=_counted, args=(core, mirrored, request, "mirrored"), name="mirror"
             ).start()
-        response = _counted(target, request, "served")
+        response = _counted(core, target, request, "served")
         if core.options.answer_names:
             response = response.with_headers(**{DEPLOYMENT: target.name})
         return replace(response, by=target.name)
@@ -97,9 +98,11 @@ def admit(core: Core, request: Request) -> Callable[[], Response]:
     return respond
 
 
-def _counted(target: _Target, request: Request, what: str) -> Response:
+def _counted(core: Core, target: _Target, request: Request, what: str) -> Response:
     response = _asked(target, request)
     with _COUNTING:
+        if what == "served" or core.options.mirror_metrics == "counted":
+            metrics.count(target.series, core.now(), response.status)
         target.counts[what] += 1
         target.counts["failed"] += response.status != 200
     return response
@@ -144,7 +147,8 @@ def _target(core: Core, endpoint: Resource, name: str) -> _Target:
     capacity = deployment.body["sku"]["capacity"]
     most = 2 * settings["maxConcurrentRequestsPerInstance"] * capacity
     counts = kept.setdefault("counts", {"served": 0, "mirrored": 0, "failed": 0})
-    return _Target(deployment.name, container, seconds(settings["requestTimeout"]), most, counts)
+    timeout_s, series = seconds(settings["requestTimeout"]), kept.setdefault("series", {})
+    return _Target(deployment.name, container, timeout_s, most, counts, series)
 
 
 def _asked(target: _Target, request: Request) -> Response:

@@ -93,7 +93,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
         from reconciler.platforms.azureml.scoring import Scoring
 
         scoring = Scoring(reach.http, reach.workspace, reach.token, means.bound)
-        return OnlineEndpoints(reach.workspace, reach.assets, scoring, reach.mark)
+        return OnlineEndpoints(reach.workspace, reach.assets, scoring, reach.mark, means.now)
 
     def registry() -> Registry:
         from reconciler.platforms.azureml.registry import AzureMlRegistry, Tracking

@@ -21,11 +21,10 @@ from reconciler.model import Health, HealthCode, Live, Owned
 from reconciler.platforms.arm_marks import tagged
 from reconciler.platforms.azureml.connection import azureml_of
 from reconciler.platforms.azureml.endpoint_reads import (
-    SCHEMA,
     Reads,
     address_in,
-    blanked,
     declared_in,
+    exported,
     live_from_export,
     no_container,
     ref_in,
@@ -47,12 +46,13 @@ from reconciler.platforms.azureml.ids import (
     registered_in,
     spelled,
 )
+from reconciler.platforms.azureml.mirror import Mirrors
 from reconciler.platforms.azureml.workspace import BUSY, in_turn, part, state_of
 from reconciler.platforms.contract import HOW_MADE, Can, OperationState, Progress, Target, Unmanaged
 from reconciler.platforms.members import objects, text, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from reconciler.model import Address, AddressId, Binding, Environment, Model, ModelRef
     from reconciler.platforms.azureml.assets import Assets
@@ -96,6 +96,7 @@ class OnlineEndpoints(Target):
         self._mark = mark
         self._now = now
         self._reads = Reads(workspace, mark)
+        self._mirrors = Mirrors(workspace, now, self.can.settle_s)
         self._told: dict[str, dict[str, int]] = {}  # by address, the traffic that this run wrote
 
     # --- reading ------------------------------------------------------------------------------
@@ -131,12 +132,11 @@ class OnlineEndpoints(Target):
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The endpoints with our mark that are not declared."""
-        found = []
-        for name, item in self._reads.endpoints().items():
-            at, owner = self._address(name), tagged(texts(item, "tags"))
-            if owner.is_of(self._mark) and at.id not in declared:
-                found.append(Owned(KIND, name, at, owner.protected))
-        return tuple(found)
+        found = {n: tagged(texts(item, "tags")) for n, item in self._reads.endpoints().items()}
+        ours = (
+            (n, self._address(n), owner) for n, owner in found.items() if owner.is_of(self._mark)
+        )
+        return tuple(Owned(KIND, n, at, o.protected) for n, at, o in ours if at.id not in declared)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
         """The endpoints without a mark that have a deployment, whose name is not ours."""
@@ -167,8 +167,7 @@ class OnlineEndpoints(Target):
         reading = self._reads.reading(binding.address)
         if reading is None:
             raise RefusedError(f"there is no endpoint {binding.address} to export")
-        deployments = [blanked(each) for each in reading.deployments.values()]
-        return {"schema": SCHEMA, "endpoint": dict(reading.endpoint), "deployments": deployments}
+        return exported(reading)
 
     # --- versions -----------------------------------------------------------------------------
 
@@ -205,11 +204,7 @@ class OnlineEndpoints(Target):
         at = address_in(binding.address)
         if self._reads.reading(at) is not None:
             raise ConflictError(f"{at} already exists; it was not overwritten")
-        location = self._workspace.at.region
-        if not location:
-            location = text(self._workspace.read("", "reading the workspace"), "location")
-        declared = declared_in(binding)
-        body = endpoint_body(self._workspace.at, location, declared, binding, self._mark)
+        body = endpoint_body(self._workspace.region, declared_in(binding), binding, self._mark)
         return self._workspace.write("PUT", at.path, f"creating {at}", json=body, once=True)
 
     def stage(self, binding: Binding, model: Model) -> str:
@@ -245,10 +240,15 @@ class OnlineEndpoints(Target):
         return self._workspace.write("PUT", path, what, then, json=body)
 
     def switch(self, binding: Binding, model: Model) -> str:
-        """Move all traffic to the deployment of the model, or its next share of it."""
+        """Move all traffic to the deployment of the model, or its next share of it; before that, a
+        copy of it is sent there where that is declared."""
         reading = self._writable(binding)
-        name = self._name_of(binding, model)
-        return self._move(reading, binding, name, declared_in(binding).rollout)
+        name, declared = self._name_of(binding, model), declared_in(binding)
+        at, shares, mirror = address_in(binding.address), declared.rollout, declared.mirror
+        if mirror and reading.traffic and name in reading.spare:
+            then = lambda: self._move(self._writable(binding), binding, name, shares)  # noqa: E731
+            return self._mirrors.begin(reading, at, name, mirror, then)
+        return self._move(reading, binding, name, shares)
 
     def _move(
         self, reading: Reading, binding: Binding, name: str, rollout: tuple[int, ...] = ()
@@ -264,7 +264,7 @@ class OnlineEndpoints(Target):
         more = [share for share in rollout if share > reading.traffic.get(name, 0)]
         if more and others:
             traffic = {name: more[0], max(others, key=reading.traffic.__getitem__): 100 - more[0]}
-        body = moved(reading.endpoint, reading.spelled(traffic), self._now())
+        body = moved(reading, traffic, self._now())
         what, at = f"moving traffic of {binding.address} to {name}", address_in(binding.address)
         self._told.pop(at.key, None)  # of a write that fails nobody knows what became of it
         operation = self._workspace.write("PUT", at.path, what, json=body)
@@ -286,7 +286,6 @@ class OnlineEndpoints(Target):
                 f"{binding.address} has no deployment of {model.ref} any more; deploy it by hand"
             )
         name = self._name_of(binding, model)
-
         return self._deploy(
             reading, binding, model, lambda: self._move(self._writable(binding), binding, name)
         )
@@ -308,7 +307,8 @@ class OnlineEndpoints(Target):
 
     def _drop(self, reading: Reading, binding: Binding) -> str:
         candidate = deployment_in(self._wanted(binding))
-        return self._delete_deployment(binding, candidate) if candidate in reading.spare else ""
+        unneeded = candidate in reading.spare
+        return self._delete_deployment(reading, binding, candidate) if unneeded else ""
 
     def retire(self, binding: Binding) -> str:
         """Delete a candidate that failed; and the previous deployment, where none is kept warm."""
@@ -319,11 +319,15 @@ class OnlineEndpoints(Target):
         unneeded = [
             n for n in reading.spare if n == candidate or not declared_in(binding).keep_warm_s
         ]
-        return self._delete_deployment(binding, unneeded[0]) if unneeded else ""
+        return self._delete_deployment(reading, binding, unneeded[0]) if unneeded else ""
 
-    def _delete_deployment(self, binding: Binding, name: str, then: Then = None) -> str:
-        path = f"{address_in(binding.address).path}/deployments/{part(name)}"
-        return self._workspace.write("DELETE", path, f"deleting the deployment {name}", then)
+    def _delete_deployment(
+        self, reading: Reading, binding: Binding, name: str, then: Then = None
+    ) -> str:
+        at, what = address_in(binding.address), f"deleting the deployment {name}"
+        path = f"{at.path}/deployments/{part(name)}"
+        delete = partial(self._workspace.write, "DELETE", path, what, then)
+        return self._mirrors.end(reading, at, delete) if name in reading.mirrored else delete()
 
     def update(self, binding: Binding) -> str:
         """Write tags, then the settings of what serves, then delete what was kept long enough."""
@@ -332,20 +336,15 @@ class OnlineEndpoints(Target):
         now = dict(self._live(reading, binding).settings)
         differing = {n for n, value in binding.settings if now.get(n, "") != value}
         steps: list[Step] = []
-
-        def write(method: str, below: str, what: str, body: Any) -> Step:
-            where, words = f"{path}{below}", f"{what} of {binding.address}"
-            return lambda then: self._workspace.write(method, where, words, then, json=body)
-
-        tags = retagged(reading, binding)
+        tags, write = retagged(reading, binding), self._workspace.write
         if tags != texts(reading.endpoint, "tags"):
-            body: Mapping[str, Any] = {"tags": tags}
-            steps.append(write("PATCH", "", "changing the tags", body))
+            what = f"changing the tags of {binding.address}"
+            steps.append(partial(write, "PATCH", path, what, json={"tags": tags}))
         if name and any(not setting.startswith("tags.") for setting in differing):
-            body = resettled(reading, name, binding)
-            steps.append(write("PUT", f"/deployments/{name}", f"changing {name}", body))
+            where, what = f"{path}/deployments/{name}", f"changing {name} of {binding.address}"
+            steps.append(partial(write, "PUT", where, what, json=resettled(reading, name, binding)))
         for gone in overdue(reading, self._wanted(binding), declared_in(binding), self._now()):
-            steps.append(partial(self._delete_deployment, binding, gone))
+            steps.append(partial(self._delete_deployment, reading, binding, gone))
         return in_turn(steps)
 
     def delete(self, address: Address) -> str:

@@ -114,8 +114,13 @@ def no_container(binding: Binding) -> Refusal | None:
     return Refusal(Reason.REFUSED, why)
 
 
-def blanked(deployment: Mapping[str, Any]) -> dict[str, Any]:
-    """A deployment without the values of its variables."""
+def exported(reading: Reading) -> dict[str, Any]:
+    """An endpoint and its deployments as a document, without the values of variables."""
+    deployments = [_blanked(each) for each in reading.deployments.values()]
+    return {"schema": SCHEMA, "endpoint": dict(reading.endpoint), "deployments": deployments}
+
+
+def _blanked(deployment: Mapping[str, Any]) -> dict[str, Any]:
     properties = dict(objects(deployment, "properties"))
     variables = objects(properties, "environmentVariables")
     properties["environmentVariables"] = dict.fromkeys(variables, "")

@@ -30,6 +30,7 @@ _ISO = re.compile(
     r"P(?:(?P<d>[\d.]+)D)?(?:T(?:(?P<h>[\d.]+)H)?(?:(?P<m>[\d.]+)M)?(?:(?P<s>[\d.]+)S)?)?"
 )
 DURATIONS = ("timeout", "queueWait", "initialDelay", "period")
+LONGEST_MIRROR_S = 1800.0  # an operation that runs for an hour is given up
 FIXED = ("instanceType", "code", "environment")  # settings that are written with a new deployment
 
 
@@ -63,6 +64,16 @@ def keys_of(subscription: str, resource_group: str, workspace: str) -> str:
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """A copy of so many percent of the live traffic, for so long, of which at most so many percent
+    may fail."""
+
+    share: int
+    for_s: float
+    errors: float
+
+
+@dataclass(frozen=True)
 class Deployed:
     """What the spec declares of deployments besides model and settings.
 
@@ -82,6 +93,7 @@ class Deployed:
     keep_warm_s: float = 0.0
     instances: int = 0
     rollout: tuple[int, ...] = ()
+    mirror: Mirror | None = None
     answer: str = ""
     names: str = ""
     protect: bool = False
@@ -123,10 +135,16 @@ def deployed_of(block: Block) -> Deployed:
         keep_warm_s=seconds(spec.get("keepWarm", "0s")),
         instances=spec.get("instances", 0),
         rollout=tuple(int(share.rstrip("%")) for share in spec.get("rollout", ())),
+        mirror=_mirror(spec["mirror"]) if "mirror" in spec else None,
         answer=verify.get("answer", ""),
         names=verify.get("model", ""),
         protect=spec.get("protect", False),
     )
+
+
+def _mirror(spec: Mapping[str, str]) -> Mirror:
+    share, errors = spec["share"].rstrip("%"), spec.get("errors", "1%").rstrip("%")
+    return Mirror(int(share), seconds(spec["for"]), float(errors))
 
 
 def _variables(block: Block) -> Iterator[tuple[str, str | SecretName]]:
@@ -186,6 +204,7 @@ def terms_of(block: Block) -> Mapping[str, str]:
         "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
         "keepWarm": spec.get("keepWarm", ""),
         "rollout": ", ".join(spec.get("rollout", ())),
+        "mirror": " ".join(f"{name} {value}" for name, value in spec.get("mirror", {}).items()),
     }
     return {name: term for name, term in terms.items() if term}
 
@@ -196,6 +215,8 @@ def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
     shares = [int(share.rstrip("%")) for share in spec.get("rollout", ())]
     if shares != sorted(set(shares)):
         yield block.problem("each share is larger than the one before; sort them", "rollout")
+    if "mirror" in spec and _mirror(spec["mirror"]).for_s > LONGEST_MIRROR_S:
+        yield block.problem("a run waits for it, so it is at most 30m; write less", "mirror", "for")
     if "code" in spec:
         try:
             digest_seen(_folder(block))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.connection import AzureMl
 
 SWITCHED = "reconciler-switched"  # the tag that says when traffic was moved, in seconds
+MIRRORED = "reconciler-mirrored"  # the tag that says to which deployment, and since when
 _CODES = "/codes/rc-"  # how the code asset of a deployment of ours begins
 # Our names of settings by those of the service.
 LIMITS = {
@@ -65,6 +66,11 @@ class Reading:
         """The percentage of each deployment that has any."""
         return shares(self.endpoint, "traffic")
 
+    @cached_property
+    def mirrored(self) -> dict[str, int]:
+        """The percentage of the traffic that is copied, by the deployment that gets it."""
+        return shares(self.endpoint, "mirrorTraffic")
+
     @property
     def serving(self) -> str:
         """The deployment that has all of the traffic, or ""."""
@@ -101,11 +107,16 @@ class Reading:
 
     @property
     def spare(self) -> list[str]:
-        """Our deployments that nobody needs: without traffic, mirrored or not."""
-        busy = {*self.traffic, *shares(self.endpoint, "mirrorTraffic")}
+        """Our deployments that nobody needs: without traffic. A copy of it is ours as well."""
         gone = (name for name, each in self.deployments.items() if state_of(each) == "deleting")
-        needed = busy.union(gone)
+        needed = {*self.traffic, *gone}
         return [n for n in self.deployments if n not in needed and self.is_ours(n)]
+
+    @property
+    def mirrored_by_others(self) -> dict[str, int]:
+        """The mirror to a deployment that is not ours."""
+        ours = {name for name in self.mirrored if name in self.deployments and self.is_ours(name)}
+        return {name: share for name, share in self.mirrored.items() if name not in ours}
 
     @property
     def switched_at(self) -> float:
@@ -207,6 +218,13 @@ def _refusal(reading: Reading, deployed: Deployed, name: str) -> Refusal | None:
         return Refusal(Reason.REFUSED, why)
     if (total := sum(reading.traffic.values())) not in (0, 100):
         return Refusal(Reason.REFUSED, f"its traffic adds up to {total} %, not to 100; mend it")
+    if deployed.mirror and name not in reading.traffic and reading.mirrored_by_others:
+        other = next(iter(reading.mirrored_by_others))
+        why = (
+            f"others mirror its traffic to {other}, and only one deployment can have a copy; "
+            "switch that off, or take mirror out of the spec"
+        )
+        return Refusal(Reason.REFUSED, why)
     if name in reading.deployments and not reading.is_ours(name):
         why = f"it has a deployment {name} that others made; delete that"
         return Refusal(Reason.NOT_OWNED, why)
@@ -233,7 +251,8 @@ def overdue(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
     previous = [n for n in reading.spare if n != deployment_in(wanted)] if reading.serving else []
     if now - reading.switched_at >= deployed.keep_warm_s:
         return previous
-    return [n for n in previous if state_of(reading.deployments[n]) == "failed"]
+    never = [n for n in previous if n in reading.mirrored]  # a candidate of a run that was killed
+    return never or [n for n in previous if state_of(reading.deployments[n]) == "failed"]
 
 
 def _settings(reading: Reading, name: str) -> tuple[tuple[str, str], ...]:

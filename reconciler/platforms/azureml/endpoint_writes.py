@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.platforms.arm_marks import with_mark, with_protection
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, iso_of
-from reconciler.platforms.azureml.endpoint_state import GROUPS, SWITCHED
+from reconciler.platforms.azureml.endpoint_state import GROUPS, MIRRORED, SWITCHED
 from reconciler.platforms.azureml.ids import asset_id, whole_id
 from reconciler.platforms.members import objects, text, texts, without
 
@@ -30,13 +30,11 @@ _SEVERAL = ("concurrent", "successes", "failures")  # settings that are whole nu
 MODEL_TAG, KEY_TAG, SHA256_TAG = (f"reconciler-{n}" for n in ("version", "key", "sha256"))
 
 
-def endpoint_body(
-    at: AzureMl, location: str, deployed: Deployed, binding: Binding, mark: str
-) -> dict[str, Any]:
+def endpoint_body(location: str, deployed: Deployed, binding: Binding, mark: str) -> dict[str, Any]:
     """The PUT that makes an endpoint, still without a deployment."""
     tags = with_mark(_tags_of(binding), mark, protect=binding.protect)
     return {
-        "location": at.region or location,
+        "location": location,
         "kind": "Managed",
         "identity": {"type": "SystemAssigned"},
         "tags": tags,
@@ -44,11 +42,19 @@ def endpoint_body(
     }
 
 
-def moved(endpoint: Mapping[str, Any], traffic: Mapping[str, int], now: float) -> dict[str, Any]:
-    """The PUT of an endpoint with other traffic, and none mirrored."""
-    properties = _kept(objects(endpoint, "properties"))
-    properties |= {"traffic": dict(traffic), "mirrorTraffic": {}}
-    tags = {**texts(endpoint, "tags"), SWITCHED: str(int(now))}
+def moved(reading: Reading, traffic: Mapping[str, int], now: float) -> dict[str, Any]:
+    """The PUT of an endpoint with other traffic. A copy of it goes on to a deployment of others
+    that has none; one that we began ends."""
+    kept = {n: s for n, s in reading.mirrored_by_others.items() if n not in traffic}
+    body = mirrored(reading.endpoint, reading.spelled(kept), "")
+    body["properties"] |= {"traffic": reading.spelled(traffic)}
+    return {**body, "tags": {**body["tags"], SWITCHED: str(int(now))}}
+
+
+def mirrored(endpoint: Mapping[str, Any], mirror: Mapping[str, int], note: str) -> dict[str, Any]:
+    """The PUT of an endpoint with another mirror, and what is noted of it; "" for nothing."""
+    properties = _kept(objects(endpoint, "properties")) | {"mirrorTraffic": dict(mirror)}
+    tags = without(texts(endpoint, "tags"), (MIRRORED,)) | ({MIRRORED: note} if note else {})
     return {**_outside(endpoint), "tags": tags, "properties": properties}
 
 

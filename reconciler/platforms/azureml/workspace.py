@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.http.credentials import AccessToken
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.connection import AzureMl
 
 API_VERSION = "2024-04-01"
+METRICS_VERSION = "2018-01-01"
 STARTED = (200, 201, 202, 204)
 ABSENT = frozenset({"notfound", "resourcenotfound", "usererror"})  # codes of its own 404
 BUSY = frozenset({"creating", "updating", "scaling", "deleting"})
@@ -51,11 +52,12 @@ Step = Callable[[Then], str]  # begins a write with such a sequel
 
 @dataclass
 class _Operation:
-    """A write that goes on: where it is asked for, "" where only the resource tells."""
+    """A write that goes on: where it is asked for, "" where only the resource tells, or `asked`."""
 
     url: str
     path: str
     then: Then = None
+    asked: Callable[[], Progress] | None = None
 
 
 class Workspace:
@@ -76,6 +78,11 @@ class Workspace:
             token.check()
 
     # --- reading ------------------------------------------------------------------------------
+
+    @property
+    def region(self) -> str:
+        """Where new endpoints are made: as declared, or where the workspace is."""
+        return self.at.region or text(self.read("", "reading the workspace"), "location")
 
     def find(self, path: str, what: str) -> dict[str, Any] | None:
         """A resource; None where the service says that it is not there.
@@ -105,6 +112,12 @@ class Workspace:
         """What a question that is asked by POST is answered: keys, tokens, logs."""
         return self._ask("POST", path, what, json=body or {}).json_object()
 
+    def metrics(self, path: str, what: str, **asked: str) -> dict[str, Any]:
+        """What Azure Monitor, which is a part of ARM, counted of a resource."""
+        query = urlencode({"api-version": METRICS_VERSION, **asked})
+        url = f"{self._url(path).partition('?')[0]}/providers/Microsoft.Insights/metrics?{query}"
+        return self._http.request("GET", url, credential=self._token, what=what).json_object()
+
     # --- writing ------------------------------------------------------------------------------
 
     def write(
@@ -128,6 +141,12 @@ class Workspace:
         """The name of an operation of a resource, also of one that another run began."""
         name = f"{what} ({next(self._numbers)})"
         self._operations[name] = _Operation(url, path, then)
+        return name
+
+    def await_(self, path: str, what: str, asked: Callable[[], Progress], then: Then) -> str:
+        """The name of something that is waited for after a write, and says itself how far it is."""
+        name = self.watch(path, "", what, then)
+        self._operations[name].asked = asked
         return name
 
     def path_of(self, name: str) -> str:
@@ -154,6 +173,8 @@ class Workspace:
 
     def _polled(self, operation: _Operation, name: str) -> Progress:
         what = f"asking how far it is with {name}"
+        if operation.asked is not None:
+            return operation.asked()
         if not operation.url:
             return self._by_resource(operation.path, what)
         if operation.url not in self._origins:
