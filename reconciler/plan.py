@@ -233,6 +233,9 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
     if serves and live.undecided:
         why = f"it serves, but {live.configured} is configured and may replace it; declare it again"
         yield _Step(Action.BIND, Reason.CONFIGURED_OTHERWISE, why, settings)
+    if configured and observed.in_shares:
+        why = f"it has {live.share} % of the traffic, and is not proved yet"
+        yield _Step(Action.WAIT, Reason.UNPROVED, why)
     if serves and observed.unproved:
         yield _Step(Action.WAIT, Reason.UNPROVED, "swapped in, and not proved yet")
     if serves and settings:

@@ -186,6 +186,8 @@ def take_up(state: State, observed: Observed, record: Record, now: float) -> Tur
         state = replace(state, disproved="", unheard="")
     # The window is counted from now: the clock of the run that swapped is not ours.
     state = replace(state, reached=Reached.UNPROVED, swap=Swap(now, record))
+    if observed.live.share and observed.live.configured == record.wanted:
+        return _ask_for_its_share(state, observed)
     return _prove(state, observed, now)
 
 

@@ -153,6 +153,12 @@ def one_line(text: str, length: int) -> str:
     return shown if len(shown) <= length else shown[: length - 1] + "…"
 
 
+def last_lines(log: str, lines: int = 10, length: int = 600) -> str:
+    """The end of what somebody's code printed, on one line: "" where it printed nothing."""
+    last = [line for line in log.splitlines() if line.strip()][-lines:]
+    return one_line(" | ".join(last), 4 * length)[-length:]
+
+
 # --- answers that were not wanted -----------------------------------------------------------
 
 

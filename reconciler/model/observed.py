@@ -359,6 +359,14 @@ class Observed:
         return self.record is not None and self.swapped_in and not self.record.proved
 
     @property
+    def in_shares(self) -> bool:
+        """Whether a swap of this program gave the configured model some of the traffic, and was
+        never proved."""
+        live, record = self.live, self.record
+        unproved = record is not None and record.wanted == live.configured and not record.proved
+        return live.share > 0 and unproved
+
+    @property
     def proved(self) -> bool:
         """Whether the live model was swapped in by this program and an answer proved it."""
         record = self.record

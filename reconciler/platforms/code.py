@@ -72,6 +72,15 @@ def files_of(folder: Path) -> list[str]:
     return sorted(found)
 
 
+def why_not_files(folder: Path) -> str:
+    """Why storage, which keeps files only, cannot take the folder, by a link in it; "" where it
+    can."""
+    link = next((name for name in files_of(folder) if (folder / name).is_symlink()), "")
+    return (
+        f"{link} is a symbolic link; put the file itself there, as storage has none" if link else ""
+    )
+
+
 def _tracked(folder: Path) -> list[str] | None:
     """The names that git tracks below the folder; None where it is in no repository.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,3 +74,16 @@ def test_a_code_folder_without_its_script_is_an_error(twin: Endpoints) -> None:
     twin.edit("all.yaml", "  code: code\n", "  code: code\n  script: other.py\n")
     with pytest.raises(ConfigurationError, match=r"code has no other.py"):
         twin.desired()
+
+
+@pytest.mark.parametrize("of", ["endpoint", "training"])
+def test_a_link_in_the_code_is_an_error_with_its_place(twin: Endpoints, of: str) -> None:
+    if of == "training":
+        (twin.folder / "churn.yaml").write_text(TRAINED)
+    code = twin.folder / "code"
+    (code / "link.py").symlink_to("nowhere")
+    for command in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *command], cwd=code, check=True)
+    with pytest.raises(ConfigurationError, match=r"link.py is a symbolic link") as caught:
+        twin.desired()
+    assert re.search(r"yaml:\d+:\d+: spec\.(training\.)?code", str(caught.value))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler import errors
+from reconciler.approval import only_ends
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
 from reconciler.model import Action, HealthCode, Model, ModelRef, Reason
 from reconciler.platforms import kinds
@@ -79,16 +81,15 @@ def test_the_old_traffic_that_is_shown_for_a_while_is_waited_out(served: Endpoin
     assert served.serving() == SECOND
 
 
+@pytest.mark.parametrize("code", ["OutOfQuota", "ImageBuildFailure"])
 def test_a_deployment_that_does_not_start_shows_why_and_what_its_container_said(
-    served: Endpoints,
+    served: Endpoints, code: str
 ) -> None:
-    served.workspace.fails = [
-        {"code": "OutOfQuota", "message": "not enough quota", "details": []}
-    ] * 2
+    served.workspace.fails = [{"code": code, "message": "not enough of it", "details": []}] * 2
     served.workspace.log = "starting\nModuleNotFoundError: no module sklearn\n"
     served.ask_for(SECOND)
     (failure,) = served.apply().failures
-    assert "OutOfQuota: not enough quota" in failure.message
+    assert f"{code}: not enough of it" in failure.message
     assert "ModuleNotFoundError" in failure.message
     assert served.serving() == FIRST
 
@@ -359,6 +360,98 @@ def test_a_secret_variable_goes_to_the_service_and_into_no_plan(
     assert made["properties"]["environmentVariables"]["TOKEN"] == secret
     exported = target_of(served).export(served.binding())
     assert secret not in json.dumps(exported)
+    assert served.plan().converged
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_variable_that_has_another_value_is_written_again_and_shown_nowhere(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    environ = {**served.environ, "CODE_TOKEN": "a-secret-of-the-code"}
+    monkeypatch.setattr(type(served), "environ", property(lambda _: environ))
+    variables = "variables: {TOKEN: env:CODE_TOKEN, LEVEL: low}"
+    served.edit("all.yaml", "  code: code\n", f"  code: code\n  {variables}\n")
+    assert served.apply().failures == ()
+    there = served.workspace.deployments[NAME, served.workspace.serving(NAME)]["properties"]
+    if by_hand:
+        there["environmentVariables"] |= {"TOKEN": "by-hand", "LEVEL": "high", "MORE": "theirs"}
+    else:
+        environ["CODE_TOKEN"] = "a-rotated-secret"
+    (change,) = served.plan().changes
+    assert (change.action, change.code) == (Action.UPDATE, Reason.SETTINGS)
+    differing = ["settings.LEVEL", "settings.TOKEN"] if by_hand else ["settings.TOKEN"]
+    assert [d.path.replace("variables.", "") for d in change.diffs] == differing
+    assert {d.before for d in change.diffs} == {"another value"}
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    there = served.workspace.deployments[NAME, served.workspace.serving(NAME)]["properties"]
+    assert there["environmentVariables"]["TOKEN"] == environ["CODE_TOKEN"]
+    assert there["environmentVariables"]["LEVEL"] == "low"
+    assert ("MORE" in there["environmentVariables"]) == by_hand
+    assert served.plan().converged
+
+
+def test_a_409_is_waited_for(served: Endpoints) -> None:
+    busy = 409, {"error": {"code": "Conflict", "message": "an operation is already running"}}
+    left = [3]
+
+    def instead(method: str, _: str) -> Any:
+        left[0] -= method == "PUT"
+        return busy if method == "PUT" and left[0] >= 0 else None
+
+    served.workspace.instead = instead
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    assert served.serving() == SECOND
+
+
+def test_a_name_that_the_region_has_is_refused_with_the_way_out(served: Endpoints) -> None:
+    said = "The region has an endpoint churn-o already"
+    taken = 400, {"error": {"code": "UserError", "message": said, "details": []}}
+    served.declare_another()
+    path = "/onlineEndpoints/churn-o"
+    served.workspace.instead = lambda m, asked: taken if (m, asked) == ("PUT", path) else None
+    (failure,) = served.apply().failures
+    assert said in failure.message
+    assert "where it is taken, write another endpoint" in failure.message
+    assert "other.yaml:" in failure.message
+
+
+def test_a_deployment_of_that_name_that_somebody_else_made_is_refused(served: Endpoints) -> None:
+    name = served.workspace.serving(NAME)
+    served.workspace.deployments[NAME, name]["tags"] = {}
+    (change,) = served.plan().changes
+    assert change.code == Reason.NOT_OWNED
+    assert f"it has a deployment {name} that others made" in change.why
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"properties": []},
+        {"properties": {"authMode": "Key", "traffic": {"x": "100"}}},
+        {"properties": {"authMode": "Key", "traffic": {"x": 101}}},
+        {"properties": {"authMode": "Key", "traffic": ["x"]}},
+        {"tags": {"a": 1}},
+        {"id": "/subscriptions/other"},
+    ],
+)
+def test_an_answer_of_another_shape_is_unreadable_and_changes_nothing(
+    served: Endpoints, odd: dict[str, Any]
+) -> None:
+    served.workspace.endpoints[NAME] |= odd
+    served.workspace.requests.clear()
+    (change,) = served.plan().changes
+    assert (change.action, change.code) == (Action.BLOCK, Reason.UNREADABLE)
+    assert all(line.startswith("GET") for line in served.workspace.requests)
+
+
+def test_a_token_of_the_wrong_audience_is_named(served: Endpoints) -> None:
+    error = {"code": "InvalidAuthenticationTokenAudience", "message": "the audience is wrong"}
+    served.workspace.instead = lambda *_: (401, {"error": error})
+    (change,) = served.plan().changes
+    assert change.code == Reason.UNREADABLE
+    assert "InvalidAuthenticationTokenAudience" in change.why
 
 
 def test_an_export_tells_what_served(served: Endpoints) -> None:
@@ -456,3 +549,54 @@ def test_a_run_that_was_killed_between_two_shares_is_continued(served: Endpoints
     assert served.apply().failures == ()
     assert served.serving() == SECOND
     assert [max(traffic.values()) for traffic in written] == [90, 50, 100]
+
+
+def killed_at_its_first_share(twin: Endpoints) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def instead(method: str, path: str) -> None:
+        if len(twin.workspace.endpoints[NAME]["properties"]["traffic"]) > 1:
+            raise KilledError
+
+    twin.workspace.instead = instead
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        twin.apply()
+    twin.workspace.instead = lambda *_: None
+    twin.workspace.settle()
+
+
+def test_what_was_begun_in_shares_is_ended_in_a_freeze(served: Endpoints) -> None:
+    in_shares(served)
+    served.ask_for(SECOND)
+    killed_at_its_first_share(served)
+    plan = served.plan()
+    (change,) = plan.changes
+    assert (change.action, change.code) == (Action.WAIT, Reason.UNPROVED)
+    assert "it has 10 % of the traffic" in change.why
+    frozen = only_ends(replace(plan, frozen="until Monday"))
+    assert frozen.changes == plan.changes
+    assert served.apply().failures == ()
+    assert served.serving() == SECOND
+
+
+def test_a_share_that_others_change_rejects_nobody(served: Endpoints) -> None:
+    written = in_shares(served)
+    served.ask_for(SECOND)
+
+    def instead(method: str, path: str) -> None:
+        traffic = served.workspace.endpoints[NAME]["properties"]["traffic"]
+        if len(written) == 1 and len(traffic) > 1:
+            new = next(name for name, share in traffic.items() if share == 10)
+            (old,) = set(traffic) - {new}
+            traffic |= {new: 20, old: 80}
+            written.append({})
+
+    served.workspace.instead = instead
+    (failure,) = served.apply().failures
+    assert "reading it back shows" in failure.message
+    served.workspace.instead = lambda *_: None
+    (change,) = served.plan().changes
+    assert change.code == Reason.UNPROVED
+    assert served.apply().failures == ()
+    assert served.serving() == SECOND

@@ -185,6 +185,30 @@ def test_a_job_is_seen_as_it_is(world: World, status: str, state: JobState) -> N
     assert "s=1" not in seen.message
 
 
+def test_a_job_that_failed_shows_its_last_lines(world: World) -> None:
+    store = {"accountName": "mlstorage", "containerName": "logs"}
+    world.standin.instead = lambda _, path: (
+        (200, {"name": "workspaceartifactstore", "properties": store})
+        if path == "/datastores/workspaceartifactstore"
+        else None
+    )
+    order = world.order()
+    job = world.trainer.prepare(order)
+    world.trainer.start(job, order)
+    log = f"mlstorage/logs/ExperimentRun/dcid.{job}/user_logs/std_log.txt"
+    world.standin.blobs[log] = b"one\n\nTypeError: no\n"
+    world.standin.jobs[job]["properties"]["status"] = "Failed"
+    assert world.trainer.look(job).message == "its last lines: one | TypeError: no"
+    del world.standin.blobs[log]
+    assert world.trainer.look(job).message == ""
+
+
+def test_code_with_a_link_is_refused(world: World) -> None:
+    (world.folder / "training" / "link.py").symlink_to("train.py")
+    with pytest.raises(RefusedError, match=r"link.py is a symbolic link; put the file itself"):
+        world.trainer.start("rc-1-a1", world.order())
+
+
 def test_a_job_that_nobody_started_or_that_is_gone_is_known_as_such(world: World) -> None:
     assert world.trainer.look("rc-nothing-a1").state is JobState.NOT_STARTED
     world.trainer.cancel("rc-nothing-a1")

@@ -165,9 +165,13 @@ def _how_trained(training: Block, environment: Environment) -> How:
 
 def _training_problems(training: Block) -> Iterator[Problem]:
     from reconciler.platforms.azureml.jobs import bad_name
+    from reconciler.platforms.code import why_not_files
     from reconciler.platforms.commands import problems_of
 
     yield from problems_of(training)
+    folder = training.folder / training.data.get("code", "")
+    if "code" in training.data and (why := why_not_files(folder)):
+        yield training.problem(f"{training.data['code']}: {why}", "code")
     for name in training.data.get("inputs", {}):
         if why := bad_name(name):
             yield training.problem(why, "inputs", name)

@@ -8,6 +8,7 @@ so registering twice does no harm, and a version that is there with another cont
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from reconciler.errors import NotFoundError, RefusedError
+from reconciler.errors import NotFoundError, RefusedError, WireError
+from reconciler.http.response import last_lines
 from reconciler.platforms.azureml.endpoint_writes import KEY_TAG, MODEL_TAG, SHA256_TAG, code_name
 from reconciler.platforms.azureml.workspace import part
-from reconciler.platforms.code import digest_of, files_of
+from reconciler.platforms.code import digest_of, files_of, why_not_files
 from reconciler.platforms.members import objects, text, texts
 from reconciler.stores.contract import copy_file, name_in, url_of
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from reconciler.stores.contract import Store
 
 _NOT_A_TAG = re.compile(r"[^A-Za-z0-9._-]+")
+ARTIFACTS = "workspaceartifactstore"  # the datastore of what jobs leave
+LOG = "user_logs/std_log.txt"
 ROOT = "reconciler"  # the folder of the default datastore that is ours
 
 
@@ -112,6 +116,8 @@ class Assets:
             return
         if digest_of(Path(folder)) != digest:
             raise RefusedError(f"{folder} was changed since it was planned; plan again")
+        if why := why_not_files(Path(folder)):
+            raise RefusedError(f"{folder}: {why}")
         files, below = self.datastore().files, f"{ROOT}/code/{digest[:32]}"
         for each in files_of(Path(folder)):
             files.put(f"{below}/{each}", (Path(folder) / each).read_bytes())
@@ -136,6 +142,14 @@ class Assets:
         if datastore.files.head(at) is None and not copy_file(data, name, datastore.files, at):
             raise NotFoundError(f"there is no {place}; put it there")
         return datastore.uri(at)
+
+    def log_of(self, job: str) -> str:
+        """The last lines of what a job wrote, which its workspace keeps as a file; "" where nobody
+        may read it, or none is there."""
+        with contextlib.suppress(WireError, RefusedError):
+            found = self.datastore(ARTIFACTS).files.get(f"ExperimentRun/dcid.{job}/{LOG}")
+            return last_lines(found.content.decode(errors="replace")) if found else ""
+        return ""
 
     def _datastores(self) -> list[Datastore]:
         """Every datastore of blobs; read once for a run."""

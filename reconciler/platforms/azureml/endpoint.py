@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ConflictError, NotFoundError, RefusedError, WireError
 from reconciler.model import Health, HealthCode, Live, Owned
 from reconciler.platforms.arm_marks import tagged
-from reconciler.platforms.azureml.connection import azureml_of
 from reconciler.platforms.azureml.endpoint_reads import (
     Reads,
     address_in,
@@ -29,7 +28,12 @@ from reconciler.platforms.azureml.endpoint_reads import (
     no_container,
     ref_in,
 )
-from reconciler.platforms.azureml.endpoint_spec import EndpointAddress, address, keys_of
+from reconciler.platforms.azureml.endpoint_spec import (
+    EndpointAddress,
+    address,
+    address_at,
+    key_prefix,
+)
 from reconciler.platforms.azureml.endpoint_state import NOT_OURS, live_of, overdue
 from reconciler.platforms.azureml.endpoint_writes import (
     deployment_body,
@@ -54,7 +58,7 @@ from reconciler.platforms.members import objects, text, texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from reconciler.model import Address, AddressId, Binding, Environment, Model, ModelRef
+    from reconciler.model import Address, AddressId, Binding, Model, ModelRef
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.endpoint_state import Reading
     from reconciler.platforms.azureml.scoring import Scoring
@@ -62,10 +66,11 @@ if TYPE_CHECKING:
     from reconciler.platforms.contract import Answer
     from reconciler.soon import Soon
 
-__all__ = ["OnlineEndpoints", "address", "live_from_export"]
+__all__ = ["OnlineEndpoints", "address", "key_prefix", "live_from_export"]
 
 READ_ONLY_EXPORTED: tuple[str, ...] = ()
 KIND = "OnlineEndpoint"
+NAME_TAKEN = "a name is unique in its region; where it is taken, write another endpoint"
 _FEW = 20  # so many endpoints are read one by one
 
 
@@ -117,11 +122,13 @@ class OnlineEndpoints(Target):
             return Live(Health(HealthCode.MISSING, why), refusal=no_container(binding))
         live = self._live(reading, binding)
         if live.share and reading.traffic != self._told.get(binding.address.key, reading.traffic):
-            return replace(live, share=0)  # the old traffic is shown for a while
+            # The old traffic is shown for a while; or others changed it, which is drift.
+            return replace(live, share=0, configured=None)
         return live
 
     def _live(self, reading: Reading, binding: Binding) -> Live:
-        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now())
+        values = declared_in(binding).values(self._assets.secret)
+        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now(), values)
         return replace(live, refusal=live.refusal or no_container(binding))
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
@@ -159,8 +166,7 @@ class OnlineEndpoints(Target):
                 yield Unmanaged(name, at, spec, decide=HOW_MADE)
 
     def _address(self, name: str) -> EndpointAddress:
-        at = self._workspace.at
-        return EndpointAddress(at.subscription, at.resource_group, at.workspace, name)
+        return address_at(self._workspace.at, name)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """Endpoint and deployments, without the values of variables."""
@@ -192,9 +198,8 @@ class OnlineEndpoints(Target):
 
     def publish(self, binding: Binding, model: Model) -> str:
         """Register a version that was made elsewhere, once."""
-        version, name = model.version, self.publishes(binding)
-        if version is not None and name:
-            self._assets.register(name, label_of(version, self._mark), model)
+        if (name := self.publishes(binding)) and model.version is not None:
+            self._assets.register(name, label_of(model.version, self._mark), model)
         return ""
 
     # --- writing ------------------------------------------------------------------------------
@@ -205,7 +210,12 @@ class OnlineEndpoints(Target):
         if self._reads.reading(at) is not None:
             raise ConflictError(f"{at} already exists; it was not overwritten")
         body = endpoint_body(self._workspace.region, declared_in(binding), binding, self._mark)
-        return self._workspace.write("PUT", at.path, f"creating {at}", json=body, once=True)
+        try:
+            return self._workspace.write("PUT", at.path, f"creating {at}", json=body, once=True)
+        except WireError as exc:
+            if exc.status != 400:
+                raise
+            raise RefusedError(f"{exc.message} ({NAME_TAKEN}; {binding.source})") from exc
 
     def stage(self, binding: Binding, model: Model) -> str:
         """Make the deployment of the model, or wait for one that another run began."""
@@ -244,16 +254,15 @@ class OnlineEndpoints(Target):
         copy of it is sent there where that is declared."""
         reading = self._writable(binding)
         name, declared = self._name_of(binding, model), declared_in(binding)
-        at, shares, mirror = address_in(binding.address), declared.rollout, declared.mirror
-        if mirror and reading.traffic and name in reading.spare:
-            then = lambda: self._move(self._writable(binding), binding, name, shares)  # noqa: E731
-            return self._mirrors.begin(reading, at, name, mirror, then)
-        return self._move(reading, binding, name, shares)
+        move = partial(self._move, binding, name, *declared.rollout)
+        if declared.mirror and reading.traffic and name in reading.spare:
+            at = address_in(binding.address)
+            return self._mirrors.begin(reading, at, name, declared.mirror, move)
+        return move(seen=reading)
 
-    def _move(
-        self, reading: Reading, binding: Binding, name: str, rollout: tuple[int, ...] = ()
-    ) -> str:
+    def _move(self, binding: Binding, name: str, *shares: int, seen: Reading | None = None) -> str:
         """PUT the endpoint as it was just read, with other traffic."""
+        reading = seen or self._writable(binding)
         there = reading.deployments.get(name)
         if there is None or state_of(there) != "succeeded":
             raise ConflictError(f"{binding.address} has no deployment {name} that runs; look again")
@@ -261,7 +270,7 @@ class OnlineEndpoints(Target):
             return ""
         traffic = {name: 100}
         others = sorted(n for n in reading.traffic if n != name and n in reading.deployments)
-        more = [share for share in rollout if share > reading.traffic.get(name, 0)]
+        more = [share for share in shares if share > reading.traffic.get(name, 0)]
         if more and others:
             traffic = {name: more[0], max(others, key=reading.traffic.__getitem__): 100 - more[0]}
         body = moved(reading, traffic, self._now())
@@ -280,15 +289,13 @@ class OnlineEndpoints(Target):
         if previous == reading.serving != "":
             return self._drop(reading, binding)
         if previous:
-            return self._move(reading, binding, previous)
+            return self._move(binding, previous, seen=reading)
         if model.version is None:
             raise RefusedError(
                 f"{binding.address} has no deployment of {model.ref} any more; deploy it by hand"
             )
-        name = self._name_of(binding, model)
-        return self._deploy(
-            reading, binding, model, lambda: self._move(self._writable(binding), binding, name)
-        )
+        move = partial(self._move, binding, self._name_of(binding, model))
+        return self._deploy(reading, binding, model, move)
 
     def _previous(self, reading: Reading, binding: Binding, model: Model) -> str:
         """The deployment that serves, or served, a model that is to answer again; "" for none."""
@@ -316,9 +323,8 @@ class OnlineEndpoints(Target):
         candidate = deployment_in(self._wanted(binding))
         if not reading.serving:
             return self._drop(reading, binding)
-        unneeded = [
-            n for n in reading.spare if n == candidate or not declared_in(binding).keep_warm_s
-        ]
+        warm = declared_in(binding).keep_warm_s
+        unneeded = [n for n in reading.spare if n == candidate or not warm]
         return self._delete_deployment(reading, binding, unneeded[0]) if unneeded else ""
 
     def _delete_deployment(
@@ -342,7 +348,8 @@ class OnlineEndpoints(Target):
             steps.append(partial(write, "PATCH", path, what, json={"tags": tags}))
         if name and any(not setting.startswith("tags.") for setting in differing):
             where, what = f"{path}/deployments/{name}", f"changing {name} of {binding.address}"
-            steps.append(partial(write, "PUT", where, what, json=resettled(reading, name, binding)))
+            body = resettled(reading, name, binding, self._assets.secret)
+            steps.append(partial(write, "PUT", where, what, json=body))
         for gone in overdue(reading, self._wanted(binding), declared_in(binding), self._now()):
             steps.append(partial(self._delete_deployment, reading, binding, gone))
         return in_turn(steps)
@@ -362,10 +369,10 @@ class OnlineEndpoints(Target):
         """How far an operation is; where a deployment failed, with the last lines of its log."""
         path = self._workspace.path_of(operation)
         found = self._workspace.progress(operation)
-        endpoint, deployed, name = path.partition("/deployments/")
-        if found.state is not OperationState.FAILED or not deployed:
-            return found
-        return replace(found, words=found.words + self._scoring.log_of(endpoint, name))
+        endpoint, _, name = path.partition("/deployments/")
+        if found.state is OperationState.FAILED and name:
+            found = replace(found, words=found.words + self._scoring.log_of(endpoint, name))
+        return found
 
     def _writable(self, binding: Binding) -> Reading:
         """What is there now, if it may be written and its traffic is as this run saw it last."""
@@ -391,9 +398,3 @@ class OnlineEndpoints(Target):
             raise NotFoundError(f"{at} is gone")
         refs = {name: reading.ref(name).url for name in reading.deployments}
         return self._scoring.score(at, declared, binding.probe, candidate, refs)
-
-
-def key_prefix(environment: Environment) -> str:
-    """What the keys of all endpoints of the workspace begin with."""
-    at = azureml_of(environment)
-    return keys_of(at.subscription, at.resource_group, at.workspace)

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ConfigurationError
 from reconciler.model import Address, canonical_json
 from reconciler.platforms.azureml.connection import azureml_of
-from reconciler.platforms.code import digest_seen
+from reconciler.platforms.code import digest_seen, why_not_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
 
     from reconciler.errors import Problem
     from reconciler.model import Environment, SecretName
+    from reconciler.platforms.azureml.connection import AzureMl
     from reconciler.platforms.platform import Block
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -63,6 +64,12 @@ def keys_of(subscription: str, resource_group: str, workspace: str) -> str:
     return f"onlineEndpoints/{subscription}/{resource_group}/{workspace}/".lower()
 
 
+def key_prefix(environment: Environment) -> str:
+    """What the keys of all endpoints of the workspace begin with."""
+    at = azureml_of(environment)
+    return keys_of(at.subscription, at.resource_group, at.workspace)
+
+
 @dataclass(frozen=True)
 class Mirror:
     """A copy of so many percent of the live traffic, for so long, of which at most so many percent
@@ -98,13 +105,20 @@ class Deployed:
     names: str = ""
     protect: bool = False
 
+    def values(self, secret: Callable[[SecretName], str]) -> dict[str, str]:
+        """The variables as the code gets them."""
+        return {n: v if isinstance(v, str) else secret(v) for n, v in self.variables}
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The variables as git has them: no secret is in it."""
+        pairs = self.variables
+        return {n: v if isinstance(v, str) else f"env:{v.variable}" for n, v in pairs}
+
     @cached_property
     def fixed(self) -> str:
         """The text of what makes another deployment where it changes; no secret is in it."""
-        variables = [
-            [name, value if isinstance(value, str) else f"env:{value.variable}"]
-            for name, value in self.variables
-        ]
+        variables = [[name, value] for name, value in self.shown.items()]
         code = [self.digest, self.script]
         return canonical_json([self.instance_type, self.environment, code, variables])
 
@@ -116,8 +130,12 @@ class Deployed:
 
 def address(spec: Mapping[str, Any], environment: Environment) -> EndpointAddress:
     """The address that a binding's spec names."""
-    at = azureml_of(environment)
-    return EndpointAddress(at.subscription, at.resource_group, at.workspace, spec["endpoint"])
+    return address_at(azureml_of(environment), spec["endpoint"])
+
+
+def address_at(at: AzureMl, name: str) -> EndpointAddress:
+    """The address of an endpoint of a workspace."""
+    return EndpointAddress(at.subscription, at.resource_group, at.workspace, name)
 
 
 def deployed_of(block: Block) -> Deployed:
@@ -164,7 +182,7 @@ def settings_of(block: Block, written: Mapping[str, str]) -> Mapping[str, str]:
         owned["code"] = deployed.digest[:12]
     if deployed.environment:
         owned["environment"] = deployed.environment
-    return owned
+    return owned | {f"variables.{name}": value for name, value in deployed.shown.items()}
 
 
 def canonical(name: str, value: str) -> str:
@@ -220,6 +238,8 @@ def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
     if "code" in spec:
         try:
             digest_seen(_folder(block))
+            if why := why_not_files(_folder(block)):
+                yield block.problem(f"{spec['code']}: {why}", "code")
             script = spec.get("script", "score.py")
             if not (_folder(block) / script).is_file():
                 yield block.problem(f"{spec['code']} has no {script}; add it", "code")

@@ -136,8 +136,15 @@ def shares(endpoint: Mapping[str, Any], name: str) -> dict[str, int]:
     return found
 
 
-def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) -> Live:
-    """What the engine wants to know; `wanted` is how the declared version is referred to."""
+def live_of(
+    reading: Reading,
+    wanted: ModelRef,
+    deployed: Deployed,
+    now: float,
+    values: Mapping[str, str] | None = None,
+) -> Live:
+    """What the engine wants to know; `wanted` is how the declared version is referred to. `values`
+    are those that the variables must have; None where the reading does not show any."""
     name = wanted.url.rpartition("/")[2]
     serving = reading.serving
     if serving and serving not in reading.deployments:
@@ -162,7 +169,7 @@ def live_of(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
         refusal=_refusal(reading, deployed, name),
         warnings=_costs(reading, deployed, name),
         place=reading.at.path.lower() + text(reading.endpoint, "name").lower(),
-        settings=_settings(reading, serving or old or name),
+        settings=_settings(reading, serving or old or name, deployed, values),
         ours=ours,
         protected=reading.owner.protected,
         keep=_keep(foreign) if ours else NOT_OURS,
@@ -255,7 +262,9 @@ def overdue(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
     return never or [n for n in previous if state_of(reading.deployments[n]) == "failed"]
 
 
-def _settings(reading: Reading, name: str) -> tuple[tuple[str, str], ...]:
+def _settings(
+    reading: Reading, name: str, deployed: Deployed, values: Mapping[str, str] | None
+) -> tuple[tuple[str, str], ...]:
     tags = texts(reading.endpoint, "tags")
     found = {f"tags.{tag}": value for tag, value in tags.items()}
     if name in reading.deployments:
@@ -267,6 +276,12 @@ def _settings(reading: Reading, name: str) -> tuple[tuple[str, str], ...]:
         code = text(objects(properties, "codeConfiguration"), "codeId")
         _, ours, digest = code.partition(_CODES)
         found["code"] = digest[:12] if ours else code
+        there = texts(properties, "environmentVariables")
+        for variable, written in deployed.shown.items():
+            # A value may be a secret, so another one than git's is not shown.
+            same = values is None or there.get(variable) == values[variable]
+            other = "another value" if variable in there else ""
+            found[f"variables.{variable}"] = written if same else other
         for group, names in GROUPS.items():
             of_group = objects(properties, group)
             for wire, setting in names.items():

@@ -90,10 +90,7 @@ def deployment_body(
         "model": model_id,
         "instanceType": deployed.instance_type,
         "scaleSettings": {"scaleType": "Default"},
-        "environmentVariables": {
-            name: value if isinstance(value, str) else secret(value)
-            for name, value in deployed.variables
-        },
+        "environmentVariables": deployed.values(secret),
     }
     if deployed.environment:
         properties["environmentId"] = whole_id(at, "environments", deployed.environment)
@@ -114,12 +111,16 @@ def code_name(digest: str) -> str:
     return f"rc-{digest[:32]}"
 
 
-def resettled(reading: Reading, name: str, binding: Binding) -> dict[str, Any]:
-    """The PUT of a deployment as it is, with the settings that the binding owns."""
+def resettled(
+    reading: Reading, name: str, binding: Binding, secret: Callable[[SecretName], str]
+) -> dict[str, Any]:
+    """The PUT of a deployment as it is, with the settings and variables that the binding owns."""
+    deployed: Deployed = binding.part  # type: ignore[assignment]
     deployment = reading.deployments[name]
     properties = _kept(objects(deployment, "properties"))
     variables = objects(properties, "environmentVariables")
-    properties["environmentVariables"] = without(variables, _ITS_VARIABLES)
+    kept = without(variables, _ITS_VARIABLES)
+    properties["environmentVariables"] = kept | deployed.values(secret)
     body = {**_outside(deployment), "properties": properties}
     return with_settings(reading.at, body, dict(binding.settings))
 

@@ -113,8 +113,10 @@ class CommandJobs(Trainer):
         if state is JobState.RUNNING:
             return Job(state, "" if status.casefold() == "running" else f"it is {status}")
         page = text(objects(objects(properties, "services"), "Studio"), "endpoint")
-        log = f"its log is at {one_line(page.partition('?')[0], 300)}" if page else ""
-        return Job(state, log)
+        words = [f"its log is at {one_line(page.partition('?')[0], 300)}"] if page else []
+        if state is JobState.FAILED and (lines := self._assets.log_of(job)):
+            words.append(f"its last lines: {lines}")
+        return Job(state, "; ".join(words))
 
     def cancel(self, job: str) -> None:
         """End a job that has not ended; a job that is gone is fine."""

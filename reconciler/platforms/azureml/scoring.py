@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError, WireError
 from reconciler.http.credentials import Bearer
-from reconciler.http.response import one_line
+from reconciler.http.response import last_lines
 from reconciler.platforms.answers import score_of
 from reconciler.platforms.arm import hearing
 from reconciler.platforms.azureml.workspace import part
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT = "azureml-model-deployment"
 _HOSTS = re.compile(r"[a-z0-9-]+\.[a-z0-9]+\.inference\.ml\.azure\.com")
-_SHOWN_LINES, _SHOWN_CHARACTERS = 10, 600
 Door = tuple[str, "Credential"]
 
 
@@ -128,10 +127,8 @@ class Scoring:
         asked: dict[str, Any] = {"containerType": "InferenceServer", "tail": 100}
         with contextlib.suppress(WireError):  # of a container that never began
             content = self._workspace.post(path, f"reading the log of {deployment}", asked)
-            lines = [line for line in text(content, "content").splitlines() if line.strip()]
-            shown = one_line(" | ".join(lines[-_SHOWN_LINES:]), 4 * _SHOWN_CHARACTERS)
-            if shown:
-                return f"; its last lines: {shown[-_SHOWN_CHARACTERS:]}"
+            if shown := last_lines(text(content, "content")):
+                return f"; its last lines: {shown}"
         return ""
 
 
