@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import jsonschema
 
 from reconciler import errors
 from tests.cli.test_safety import writes
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Ran]
 NAME = "breast-cancer"
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+
+def fits(document: object, name: str) -> None:
+    """Fail unless a document is as its schema says."""
+    jsonschema.validate(document, json.loads((SCHEMAS / f"{name}.schema.json").read_text()))
 
 
 def test_what_serves_is_told_in_sentences_and_json_and_versions_are_compared(
@@ -29,7 +38,10 @@ def test_what_serves_is_told_in_sentences_and_json_and_versions_are_compared(
     assert ran.code == errors.SUCCESS, ran.err
     why = json.loads(ran.out)
     data = "datasets/breast-cancer/2026-11.csv"
-    assert why["schema"] == "reconciler/explanation/v1"
+    fits(why, "explanation")
+    assert all(why[name] is not None for name in ("made", "since", "proof"))
+    assert why["gates"]
+    assert why["before"]
     assert why["made"]["recipe"]["inputs"] == {"input1": data}
     said = " ".join(command("explain", NAME).out.split())
     since, proof = why["since"], why["proof"]

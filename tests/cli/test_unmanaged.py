@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from tests.cli.test_explain import fits
 from tests.cli.test_safety import writes
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def test_endpoints_that_nobody_declares_are_counted_and_named(
     Path("services/local/diabetes.yaml").unlink()
     ran = command(asking, "-o", "json")
     assert ran.code == errors.SUCCESS, ran.err
+    if asking == "status":
+        fits(json.loads(ran.out), "status")
     found = {each["name"] for each in json.loads(ran.out)["unmanaged"]["found"]}
     assert {f"Diabetes Scoring-{n}" for n in ("young", "middle", "senior")} <= found
     short, long = command(asking).out, command(asking, "-v").out

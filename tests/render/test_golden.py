@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from reconciler import render
 from tests.render import cases
 
 GOLDEN = Path(__file__).parent / "golden"
+STATUS = json.loads((Path(__file__).parents[2] / "schemas/status.schema.json").read_text())
 NARROW = render.Look(44, ascii_only=True, verbose=True)
 
 
@@ -48,6 +51,7 @@ def test_a_status_looks_as_it_did_in_every_format(name: str) -> None:
     agrees(f"status_{name}.narrow.txt", render.status_text(rows, NARROW))
     agrees(f"status_{name}.md", render.status_markdown(rows))
     agrees(f"status_{name}.json", render.status_json(rows))
+    jsonschema.validate(json.loads(render.status_json(rows)), STATUS)
 
 
 @pytest.mark.parametrize("name", cases.PROOFS)
