@@ -165,3 +165,20 @@ def test_an_endpoint_that_no_document_can_declare_is_left_out_alone(
     assert f"imported {others} endpoints" in ran.err
     (wanted,) = load(Path("services")).values()
     assert len(wanted.bindings) == others + 1
+
+
+def test_files_with_names_that_yaml_would_guess_at_keep_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("init", "--platform", "local")
+    names = ["no", "1e3", "2024-01-01", "~", "null", "0x10"]
+    for name in names:
+        (Path("services/home") / f"{name}.json").write_text('{"path": "/m", "version": "1"}')
+    ran = command("import")
+    assert ran.code == errors.SUCCESS, ran.err
+    (wanted,) = load(Path("services")).values()
+    paths = {str(binding.address) for binding in wanted.bindings if binding.paused}
+    assert {Path(path).stem for path in paths} == set(names)
+    assert command("import").code == errors.SUCCESS
+    assert len(list(Path("services/home/imported").glob("*.yaml"))) == 1
