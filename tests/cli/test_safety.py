@@ -473,12 +473,15 @@ def test_history_keeps_who_acted_and_why_and_a_rejection_says_the_ways_out(
     told = " ".join(command("history", "breast-cancer").out.split())
     assert "by octocat" in told
     assert "complaints (rejected by octocat at 20" in told
-    refused = " ".join(command("plan").out.split())
-    assert "complaints (rejected by octocat at 20" in refused
-    assert (
-        "declare another version, or take the rejection back: reconciler reinstate breast-cancer "
-        "2026-11" in refused
-    )
+    assert command("report", "--html", "page.html").code == errors.SUCCESS
+    page = Path("page.html").read_text()
+    for text in (command("plan").out, command("status").out, page):
+        refused = " ".join(text.split())
+        assert "complaints (rejected by octocat at 20" in refused
+        assert (
+            "declare another version, or take the rejection back: reconciler reinstate "
+            "breast-cancer 2026-11" in refused
+        )
     assert command("reinstate", "breast-cancer", "2026-11", "--yes").code == errors.SUCCESS
     entry = lab.world().ledger.read(lab.desired().bindings[0].version)
     assert entry is not None
