@@ -64,8 +64,8 @@ app.add_typer(ci)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The binding.")]
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(print_version: bool) -> None:
+    if print_version:
         typer.echo(f"reconciler {__version__}")
         raise typer.Exit
 
@@ -326,7 +326,7 @@ def snapshot(
     from reconciler.cli.snapshot import snapshot as taken
 
     page = log.page()
-    return page.deliver(taken(choose.wanted(where), out, parallel))
+    return page.deliver(taken(choose.desired(where), out, parallel))
 
 
 @command(app, OFFLINE, "reconciler export churn -e production --out exports")

@@ -37,7 +37,7 @@ class Order:
     """What was asked of a command that changes something."""
 
     command: str
-    wanted: Desired
+    desired: Desired
     page: Page
     approval: Approval
     parallel: int | None = None
@@ -48,7 +48,7 @@ class Order:
     @property
     def effective(self) -> Desired:
         """The desired state, without its protection where --force overrides that."""
-        return choose.unprotected(self.wanted) if self.approval.force else self.wanted
+        return choose.unprotected(self.desired) if self.approval.force else self.desired
 
 
 def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page) -> Outcome:
@@ -56,14 +56,14 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
 
     def work(ending: Ending) -> Outcome:
         approved = approval(how.plan_file, how.expect, yes=writing.yes, force=how.force or "")
-        wanted = choose.wanted(where, part)
+        desired = choose.desired(where, part)
         if writing.report is not None:
-            choose.name_uncommitted(wanted, "the report")
-        prune = choose.pruning(wanted, how.prune or approved.prunes, how.force)
+            choose.name_uncommitted(desired, "the report")
+        prune = choose.pruning(desired, how.prune or approved.prunes, how.force)
         parallel, timeout_s = part.parallel, writing.lock_timeout
-        order = Order("apply", wanted, page, approved, parallel, timeout_s, part.shard, prune)
-        ending.environment = wanted.environment
-        session.introduce(wanted.environment)
+        order = Order("apply", desired, page, approved, parallel, timeout_s, part.shard, prune)
+        ending.environment = desired.environment
+        session.introduce(desired.environment)
         report = ending.report = apply_now(order, ending)
         return Outcome(report, report_exit_code(report), planned=ending.planned)
 
@@ -92,7 +92,7 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
             )
         except (RefusedError, StalePlanError) as exc:
             if ending is not None:
-                ending.report = _not_begun(replace(first, commit=order.wanted.commit), exc)
+                ending.report = _not_begun(replace(first, commit=order.desired.commit), exc)
             raise
         if part is not first:  # approved plans are not used up: the rest of them is still to come
             order = replace(order, approval=Approval(yes=True, force=force))
@@ -122,7 +122,7 @@ def carry_out(
     from reconciler.engine.steps import Goal
 
     began, goal = time.monotonic(), Goal.ROLLED_BACK if rolls_back else Goal.SERVED
-    planned = replace(first, commit=order.wanted.commit)
+    planned = replace(first, commit=order.desired.commit)
     course = _course(first, goal)
 
     def so_far(last: Plan = planned, lost: NotDeclared = lost, looked: bool = False) -> Report:
@@ -157,11 +157,11 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
 
     def work(ending: Ending) -> Outcome:
         approved = Approval(yes=writing.yes, force=how.force or "")
-        wanted = choose.wanted(where, part)
+        desired = choose.desired(where, part)
         parallel, timeout_s = part.parallel, writing.lock_timeout
-        order = Order("train", wanted, page, approved, parallel, timeout_s, part.shard)
-        ending.environment = wanted.environment
-        session.introduce(wanted.environment)
+        order = Order("train", desired, page, approved, parallel, timeout_s, part.shard)
+        ending.environment = desired.environment
+        session.introduce(desired.environment)
         report = ending.report = train_now(order, ending)
         for sentence in left(report):
             say(sentence)
@@ -179,17 +179,17 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
         seen = opened.observe()
         first = opened.plan_of(seen)
         if any(change.trains for change in first.changes):
-            shown = overridden(first) if order.approval.force else first
-            order.page.show(shown, to=sys.stderr)
+            allowed = overridden(first) if order.approval.force else first
+            order.page.show(allowed, to=sys.stderr)
             if ending is not None:
-                ending.planned = shown
+                ending.planned = allowed
             # No endpoint is changed, so how many would be is asked of the run that does it.
-            too_many = excess_of_trainings(order.wanted.environment, first.changes)
+            too_many = excess_of_trainings(order.desired.environment, first.changes)
             judged = replace(first, excess=too_many, frozen="")
             check(order.approval, judged, opened.world.ledger.plans, trains=True)
         course = _course(first, goal)
 
-        planned = replace(first, commit=order.wanted.commit)
+        planned = replace(first, commit=order.desired.commit)
 
         def so_far(last: Plan = planned) -> Report:
             took_s, signal = time.monotonic() - began, opened.stop.signal
@@ -231,7 +231,7 @@ def run(
     ):
         return converge(
             opened.world,
-            opened.wanted.bindings,
+            opened.desired.bindings,
             first,
             progress,
             parallel=opened.width,
@@ -251,7 +251,7 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
     opened.check_world()
     world, stop = opened.world, opened.stop
     now = timestamp(world.clock.now())
-    name = opened.wanted.environment.name
+    name = opened.desired.environment.name
     lock = world.ledger.lock(name, world.clock, world.stopping, order.shard)
     holder = Holder(world.actor, now, order.command)
 
@@ -277,7 +277,7 @@ def unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:
     """The failure of a run that was to delete what it could not wholly look for; () for others."""
     if opened.prune is None or not lost.unread:
         return ()
-    name = opened.wanted.environment.name
+    name = opened.desired.environment.name
     unread = "; ".join(lost.unread)
     why = f"undeclared endpoints were not deleted, because not everything could be read: {unread}"
     return (Failure(name, f"environment {name}", why, errors.ERROR),)
@@ -288,7 +288,7 @@ def lock_failures(opened: Session) -> tuple[Failure, ...]:
     lock = opened.stop.lock
     if lock is None or not lock.lost:
         return ()
-    name = opened.wanted.environment.name
+    name = opened.desired.environment.name
     why = (
         f"the lock was lost while this ran: {lock.lost}; the steps under way were ended, "
         "and the next run continues from there"

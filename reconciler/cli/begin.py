@@ -60,31 +60,31 @@ def init(folder: Path, how: Beginning) -> Outcome:
         made.write(folder / SCHEMA, compose.schema_text().encode())
         made.write(folder / ".gitignore", "".join(f"{each}\n" for each in IGNORED).encode())
         made.tell_git(folder)
-        found = compose.load(folder / "services")
-        if name not in found:
+        environments = compose.load(folder / "services")
+        if name not in environments:
             why = f"{state / 'environment.yaml'} names another environment"
             raise ConfigurationError(f"{why}; write its name, or another one, after -e")
-        if keeps := _folder_of(found[name].environment.store):
+        if keeps := _folder_of(environments[name].environment.store):
             # Git keeps the folder, and nothing of what is in it.
             made.write(state / keeps / ".gitignore", b"*\n!.gitignore\n")
         if host == CodeHost.GITHUB:
-            for below, content in _of_host(folder, found[name], platform, how.action):
+            for below, content in _of_host(folder, environments[name], platform, how.action):
                 made.write(folder / ".github" / below, content)
     except BaseException:
         made.undo()
         raise
-    _say_next(folder, found[name])
-    return Outcome(Valid({each: len(found[each].bindings) for each in sorted(found)}))
+    _say_next(folder, environments[name])
+    return Outcome(Valid({each: len(environments[each].bindings) for each in sorted(environments)}))
 
 
 def _chosen(name: str | None) -> Platform:
     known = {key: each for key, each in platforms().items() if each.begin is not None}
     if name is None and not _can_ask():
         raise typer.BadParameter(f"there is no terminal to ask; pass --platform {'|'.join(known)}")
-    wanted = _asked(f"Platform ({', '.join(known)})", name, next(iter(known)))
-    if wanted not in known:
-        raise typer.BadParameter(f'there is no platform "{wanted}"; there is: {", ".join(known)}')
-    return known[wanted]
+    choice = _asked(f"Platform ({', '.join(known)})", name, next(iter(known)))
+    if choice not in known:
+        raise typer.BadParameter(f'there is no platform "{choice}"; there is: {", ".join(known)}')
+    return known[choice]
 
 
 def _sample(platform: Platform, *, example: bool) -> Path:
@@ -115,7 +115,7 @@ def _files(sample: Path, name: str, store: str) -> Iterator[tuple[Path, bytes]]:
     left_out = {"__pycache__", *(line.strip("/") for line in lines)}
     for path in sorted(sample.rglob("*")):
         below = path.relative_to(sample)
-        hidden = any(each.startswith(".") for each in below.parts) and path != ignored
+        hidden = any(part.startswith(".") for part in below.parts) and path != ignored
         if hidden or left_out & set(below.parts) or not path.is_file():
             continue
         content = path.read_bytes()
@@ -137,7 +137,7 @@ def _with_store(text: str, store: str) -> str:
 
 
 def _of_host(
-    folder: Path, wanted: Desired, platform: Platform, action: str | None
+    folder: Path, desired: Desired, platform: Platform, action: str | None
 ) -> Iterator[tuple[str, bytes]]:
     """The workflows and owners of the environment."""
     from reconciler.ci import workflows
@@ -147,18 +147,18 @@ def _of_host(
         raise ConfigurationError(
             f"GitHub reads workflows at the root of a repository only; run init in {root}"
         )
-    name, seed = wanted.environment.name, f"services/{wanted.environment.name}/_emulator"
-    emulated = compose.emulator_of(wanted.environment) and (folder / seed).is_dir()
+    name, seed = desired.environment.name, f"services/{desired.environment.name}/_emulator"
+    emulated = compose.emulator_of(desired.environment) and (folder / seed).is_dir()
     how = workflows.Wanted(
         workflows.action_of(action or ""),
         name,
         seed if emulated else "",
-        tuple(dict.fromkeys(compose.secret_variables(wanted))),
+        tuple(dict.fromkeys(compose.secret_variables(desired))),
         platform.here,
     )
     if how.action.startswith(workflows.OWNER):
         say(f"write the owner of your copy of this program for OWNER in {folder / '.github'}")
-    if place := _folder_of(wanted.environment.store):
+    if place := _folder_of(desired.environment.store):
         say(
             f"jobs do not share {place}: before the first one write a bucket, or a folder outside "
             f"the repository, as the store of {name}"
@@ -173,11 +173,11 @@ def _folder_of(store: StoreUrl) -> str:
     return "" if scheme or Path(place).is_absolute() else place
 
 
-def _say_next(folder: Path, wanted: Desired) -> None:
+def _say_next(folder: Path, desired: Desired) -> None:
     ignored = (folder / ".gitignore").read_text(encoding="utf-8").split()
-    if missing := [each for each in IGNORED if each not in ignored]:
+    if missing := [name for name in IGNORED if name not in ignored]:
         say(f"add to {folder / '.gitignore'}: {' '.join(missing)}")
-    if names := compose.secret_variables(wanted):
+    if names := compose.secret_variables(desired):
         say(f"set the secrets that environment.yaml names: {', '.join(dict.fromkeys(names))}")
     state = f" --services {folder / 'services'}" if folder != Path() else ""
     git = "git" if folder == Path() else f"git -C {folder}"
@@ -185,6 +185,6 @@ def _say_next(folder: Path, wanted: Desired) -> None:
         say(f"make it a repository: {git} init && {git} add --all && {git} commit")
     else:
         say(f"commit the files: {git} add --all && {git} commit")
-    name = wanted.environment.name
+    name = desired.environment.name
     say(f"declare endpoints that run already: reconciler import -e {name}{state}")
     say(f"look whether everything is in place: reconciler doctor -e {name}{state}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_UNCOMMITTED = 10
 
 
-def wanted(where: Where, some: Some | None = None) -> Desired:
+def desired(where: Where, some: Some | None = None) -> Desired:
     """What a command works on: the selected part of the environment that was asked for."""
     return among(where, some)[0]
 
@@ -32,18 +32,18 @@ def wanted(where: Where, some: Some | None = None) -> Desired:
 def among(where: Where, some: Some | None = None) -> tuple[Desired, dict[str, Desired]]:
     """What a command works on, and every environment of the folder by its name."""
     services, selection = where.services, some.selection() if some else None
-    found = load(services, *filter(None, [where.environment]))
-    chosen = committed(choose(found, where.environment, where.auth), services, os.environ)
+    environments = load(services, *filter(None, [where.environment]))
+    chosen = committed(choose(environments, where.environment, where.auth), services, os.environ)
     if selection is not None:
         chosen = selection.of(chosen)
         chosen = _since(services, chosen, selection.since) if selection.since else chosen
-    return chosen, found
+    return chosen, environments
 
 
 def name_of(named: Named) -> str:
     """The name of the environment that was asked for, or of the only one."""
-    found = load(named.services, *filter(None, [named.environment]))
-    return choose(found, named.environment).environment.name
+    environments = load(named.services, *filter(None, [named.environment]))
+    return choose(environments, named.environment).environment.name
 
 
 def _since(services: Path, chosen: Desired, ref: str) -> Desired:
@@ -52,47 +52,51 @@ def _since(services: Path, chosen: Desired, ref: str) -> Desired:
     return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
 
 
-def unprotected(wanted: Desired) -> Desired:
+def unprotected(desired: Desired) -> Desired:
     """The desired state without the protection that --force overrides."""
-    free = tuple(replace(binding, forced=True) for binding in wanted.bindings)
-    return replace(wanted, bindings=free)
+    free = tuple(replace(binding, forced=True) for binding in desired.bindings)
+    return replace(desired, bindings=free)
 
 
-def pruning(wanted: Desired, asked: bool, force: str | None) -> Prune | None:
+def pruning(desired: Desired, prune: bool, force: str | None) -> Prune | None:
     """What is to become of what is not declared; ConfigurationError where a selection hides who
     declares it."""
     from reconciler.plan import Prune
 
-    if asked and not wanted.whole:
+    if prune and not desired.whole:
         raise ConfigurationError(
             "--prune is of a whole environment, or of a shard of it: what a selection leaves out "
             "looks as if nothing declared it; leave the selection out"
         )
-    return Prune(forced=bool(force)) if asked else None
+    return Prune(forced=bool(force)) if prune else None
 
 
-def choose(found: Mapping[str, Desired], name: str | None, auth: Auth | None = None) -> Desired:
+def choose(
+    environments: Mapping[str, Desired], name: str | None, auth: Auth | None = None
+) -> Desired:
     """The environment that was asked for, or the only one; `auth` overrides its own."""
-    chosen = _chosen(found, name)
+    chosen = _chosen(environments, name)
     if chosen.environment.requires is not None:
-        chosen = replace(chosen, there=found.get(chosen.environment.requires.proved))
+        chosen = replace(chosen, there=environments.get(chosen.environment.requires.proved))
     if auth is None:
         return chosen
     return replace(chosen, environment=signed_in_by(chosen.environment, auth))
 
 
-def _chosen(found: Mapping[str, Desired], name: str | None) -> Desired:
-    if name is None and len(found) == 1:
-        return next(iter(found.values()))
-    known = ", ".join(sorted(found))
+def _chosen(environments: Mapping[str, Desired], name: str | None) -> Desired:
+    if name is None and len(environments) == 1:
+        return next(iter(environments.values()))
+    known = ", ".join(sorted(environments))
     if name is None:
-        raise ConfigurationError(f"there are {len(found)} environments; choose one by -e: {known}")
-    if name not in found:
+        raise ConfigurationError(
+            f"there are {len(environments)} environments; choose one by -e: {known}"
+        )
+    if name not in environments:
         raise ConfigurationError(f'there is no environment "{name}"; there is: {known}')
-    return found[name]
+    return environments[name]
 
 
-def committed(wanted: Desired, services: Path, environ: Mapping[str, str]) -> Desired:
+def committed(desired: Desired, services: Path, environ: Mapping[str, str]) -> Desired:
     """The desired state with the commit that it is of, as the repository of its folder says.
 
     For a pull request GitHub checks out a merge that nobody has seen: what people push, and the
@@ -104,19 +108,19 @@ def committed(wanted: Desired, services: Path, environ: Mapping[str, str]) -> De
         here = git.checkout(services)
     except ConfigurationError as exc:
         say(f"the commit of {services} is not known: {exc.message}")
-        return wanted
+        return desired
     if here is None:
         here = git.Checkout(job)
     if here.uncommitted:
-        return replace(wanted, uncommitted=here.uncommitted)
+        return replace(desired, uncommitted=here.uncommitted)
     of_pull = environ.get("GITHUB_EVENT_NAME") == "pull_request" and head
-    return replace(wanted, commit=head if of_pull and here.commit == job else here.commit)
+    return replace(desired, commit=head if of_pull and here.commit == job else here.commit)
 
 
-def name_uncommitted(wanted: Desired, what: str) -> None:
+def name_uncommitted(desired: Desired, what: str) -> None:
     """Say which files keep a document that is written from being of a commit."""
-    if count := len(wanted.uncommitted):
-        names = ", ".join(wanted.uncommitted[:_MOST_UNCOMMITTED])
+    if count := len(desired.uncommitted):
+        names = ", ".join(desired.uncommitted[:_MOST_UNCOMMITTED])
         more = f" and {count - _MOST_UNCOMMITTED:,} more" if count > _MOST_UNCOMMITTED else ""
         say(
             f"{what} is of no commit, for these files are not as the commit has them: {names}{more}"

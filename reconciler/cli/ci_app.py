@@ -136,11 +136,11 @@ def drift_issue(
     from reconciler.ci.drift_issue import told
     from reconciler.cli import commands
 
-    page, found = (
+    page, outcome = (
         printing.page(),
         commands.drift(where, Part(parallel=parallel), Drifting(out)),
     )
-    return page.deliver(told(found))
+    return page.deliver(told(outcome))
 
 
 @command(ci, CODE_HOST, "reconciler ci propose -e production --base main")

@@ -37,13 +37,13 @@ _MOST_NAMES = 10
 def validate(services: Path, sarif: Path | None) -> Outcome:
     """`validate`: one line per environment, or ConfigurationError."""
     with written_sarif(sarif):
-        found = compose.load(services)
-    for name, wanted in sorted(found.items()):
-        made = sum(bool(binding.element) for binding in wanted.bindings)
+        environments = compose.load(services)
+    for name, desired in sorted(environments.items()):
+        made = sum(bool(binding.element) for binding in desired.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
-        are = "binding is" if len(wanted.bindings) == 1 else "bindings are"
-        say(f"{name}: {len(wanted.bindings):,} {are} valid{of_them}")
-    return Outcome(Valid({name: len(found[name].bindings) for name in sorted(found)}))
+        are = "binding is" if len(desired.bindings) == 1 else "bindings are"
+        say(f"{name}: {len(desired.bindings):,} {are} valid{of_them}")
+    return Outcome(Valid({name: len(environments[name].bindings) for name in sorted(environments)}))
 
 
 def plan(where: Where, part: Part, how: Planning) -> Outcome:
@@ -52,33 +52,33 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     In a job of a pull request only what that touches is judged, unless `strict`; all is shown.
     """
     oldest_s = seconds(how.max_age)
-    wanted = choose.wanted(where, part)
+    desired = choose.desired(where, part)
     if how.force:
-        wanted = choose.unprotected(wanted)
-    prune = choose.pruning(wanted, how.prune, how.force)
+        desired = choose.unprotected(desired)
+    prune = choose.pruning(desired, how.prune, how.force)
     if how.live is None:
-        session.introduce(wanted.environment)
-        made = plan_now(wanted, part.parallel, prune)
+        session.introduce(desired.environment)
+        made = plan_now(desired, part.parallel, prune)
     elif prune is not None:
         raise ConfigurationError("--prune reads the live services; leave out --live or --prune")
     else:
-        made = _plan_offline(wanted, how.live, part.parallel, oldest_s)
-    made = replace(made, commit=wanted.commit)
+        made = _plan_offline(desired, how.live, part.parallel, oldest_s)
+    made = replace(made, commit=desired.commit)
     blind = prune is not None and bool(made.notes)
     made = overridden(made) if how.force else made
-    untouched = _untouched(where.services, wanted)
+    untouched = _untouched(where.services, desired)
     made = made if untouched is None else caused_since(made, untouched)
     rest = frozenset() if how.strict or untouched is None else untouched
     _tell_not_judged(made, rest)
-    files = (_plan_file(wanted, made, how.out, how.live),) if how.out is not None else ()
+    files = (_plan_file(desired, made, how.out, how.live),) if how.out is not None else ()
     code = errors.ERROR if blind else plan_exit_code(made, how.detailed_exitcode, rest)
     return Outcome(made, code, files, rest=rest)
 
 
-def _plan_file(wanted: Desired, made: Plan, out: Path, live: Path | None) -> File:
+def _plan_file(desired: Desired, made: Plan, out: Path, live: Path | None) -> File:
     from reconciler.render import plan_json
 
-    choose.name_uncommitted(wanted, "the plan")
+    choose.name_uncommitted(desired, "the plan")
     # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
     kept = replace(made, id="" if live else secrets.token_hex(8))
     offline = "" if kept.id else ", which was made offline and approves nothing"
@@ -86,7 +86,7 @@ def _plan_file(wanted: Desired, made: Plan, out: Path, live: Path | None) -> Fil
     return File("plan-file", out, plan_json(kept), note)
 
 
-def _untouched(services: Path, wanted: Desired) -> frozenset[str] | None:
+def _untouched(services: Path, desired: Desired) -> frozenset[str] | None:
     """The names of the bindings that the pull request of this job leaves as they were; None where
     there is none, or git cannot tell."""
     event = read_event(os.environ)
@@ -94,7 +94,7 @@ def _untouched(services: Path, wanted: Desired) -> frozenset[str] | None:
         return None
     from reconciler.cli.since import untouched
 
-    return untouched(services, wanted, event)
+    return untouched(services, desired, event)
 
 
 def _tell_not_judged(made: Plan, rest: AbstractSet[str]) -> None:
@@ -108,19 +108,19 @@ def _tell_not_judged(made: Plan, rest: AbstractSet[str]) -> None:
         )
 
 
-def _plan_offline(wanted: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
+def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:
     """The plan against a snapshot, or against exported definitions."""
     from reconciler.cli import snapshot
     from reconciler.cli.exporting import observe_exports
 
-    if (taken := snapshot.read(live, wanted, time.time(), max_age_s)) is not None:
+    if (taken := snapshot.read(live, desired, time.time(), max_age_s)) is not None:
         say(f"offline: planning against {live}, {taken.age}")
-        with snapshot.opened_offline(wanted, taken, parallel) as opened:
+        with snapshot.opened_offline(desired, taken, parallel) as opened:
             made = opened.plan()
         return replace(made, notes=(*made.notes, f"from {taken.age}"))
     say(f"offline: planning against {live}; the model store is not read")
-    base = compose.store_base(wanted.environment)
-    return _plan_of(wanted, observe_exports(wanted, live, base))
+    base = compose.store_base(desired.environment)
+    return _plan_of(desired, observe_exports(desired, live, base))
 
 
 def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozenset()) -> int:
@@ -139,24 +139,24 @@ def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozense
     return errors.CHANGES if changes and detailed else errors.SUCCESS
 
 
-def plan_now(wanted: Desired, parallel: int | None = None, prune: Prune | None = None) -> Plan:
+def plan_now(desired: Desired, parallel: int | None = None, prune: Prune | None = None) -> Plan:
     """The plan of what is now."""
     from reconciler import render  # noqa: F401 - what shows it is loaded before anything is asked
 
-    with session.opened(wanted, parallel, prune=prune) as opened:
+    with session.opened(desired, parallel, prune=prune) as opened:
         return opened.plan()
 
 
 def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
     began = time.time()
-    wanted, observed, unmanaged = _seen(where, part)
-    made = _plan_of(wanted, observed)
+    desired, observed, unmanaged = _seen(where, part)
+    made = _plan_of(desired, observed)
     from reconciler.render import status_row
 
-    by_address = {str(one.binding.address): one for one in observed}
+    by_address = {str(seen.binding.address): seen for seen in observed}
     pairs = [(change, by_address[change.address]) for change in made.changes]
-    rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
+    rows = tuple(status_row(change, seen.live, seen.health) for change, seen in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     code = errors.ERROR if unreadable else errors.SUCCESS
     files = metrics_file(metrics, made.environment, made, "status", code, began)
@@ -167,11 +167,11 @@ def verify(where: Where, part: Part) -> Outcome:
     """`verify`: 0 when every endpoint is read back and answers its probe, 8 otherwise."""
     from reconciler.engine.prove import prove_all
 
-    wanted = choose.wanted(where, part)
-    session.introduce(wanted.environment)
-    with session.opened(wanted, part.parallel) as opened:
-        proofs = tuple(prove_all(opened.world, wanted.bindings, opened.width))
-    sources = {str(b.address): b.source for b in wanted.bindings}
+    desired = choose.desired(where, part)
+    session.introduce(desired.environment)
+    with session.opened(desired, part.parallel) as opened:
+        proofs = tuple(prove_all(opened.world, desired.bindings, opened.width))
+    sources = {str(b.address): b.source for b in desired.bindings}
     converged = all(proof.converged for proof in proofs)
     return Outcome(Proofs(proofs, sources), errors.SUCCESS if converged else errors.UNPROVED)
 
@@ -191,50 +191,50 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
             "--pull-request proposes what --accept writes, of a whole environment; add --accept, "
             "and leave selections out"
         )
-    wanted, observed, unmanaged = _seen(where, part)
-    whole = _plan_of(wanted, observed)
-    found = replace(_without_what_waits(whole), commit=wanted.commit, unmanaged=unmanaged)
+    desired, observed, unmanaged = _seen(where, part)
+    whole = _plan_of(desired, observed)
+    found = replace(_without_what_waits(whole), commit=desired.commit, unmanaged=unmanaged)
     drifted = any(change.drift is not None for change in found.changes)
     unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
     code = errors.CHANGES if drifted and how.detailed_exitcode else errors.SUCCESS
     code = errors.ERROR if unreadable else code
-    notify(wanted.environment, "drift", of_drift(found))
+    notify(desired.environment, "drift", of_drift(drift))
     files = metrics_file(how.metrics, whole.environment, whole, "drift", code, began)
     if how.out is not None:
-        files = (File("plan-file", how.out, plan_json(found)), *files)
+        files = (File("plan-file", how.out, plan_json(drift)), *files)
     if how.accept:
         by_address = {str(one.binding.address): one for one in observed}
-        made = accept(where.services, wanted, found, by_address, how, plan_now)
+        made = accept(where.services, desired, found, by_address, how, plan_now)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
-    return Outcome(found, code, files, has_changes=drifted)
+    return Outcome(drift, code, files, has_changes=drifted)
 
 
 def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
-    """What is wanted, what is there and, of a whole environment, what is unmanaged beside it."""
+    """What is desired, what is there and, of a whole environment, what is unmanaged beside it."""
     from reconciler.cli.importing import unmanaged
 
-    wanted, every = choose.among(where, part)
-    session.introduce(wanted.environment)
-    with session.opened(wanted, part.parallel) as opened:
+    desired, every = choose.among(where, part)
+    session.introduce(desired.environment)
+    with session.opened(desired, part.parallel) as opened:
         observed = tuple(opened.observe().observed)
         if part.selection() != Selection():
-            return wanted, observed, None
+            return desired, observed, None
         with opened.stop.only_reading():
-            found, failed = unmanaged(opened.world, wanted, every.values())
-    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in found)
-    return wanted, observed, NotManaged(tuple(beside), tuple(failed))
+            endpoints, failed = unmanaged(opened.world, desired, every.values())
+    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in endpoints)
+    return desired, observed, NotManaged(tuple(beside), tuple(failed))
 
 
 def _without_what_waits(made: Plan) -> Plan:
     """The plan without what only waits to be applied."""
-    shown: list[Change] = []
+    kept: list[Change] = []
     waiting: list[Change] = []
     for change in made.changes:
         as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
-        (shown if as_declared or change.drift is not None else waiting).append(change)
+        (kept if as_declared or change.drift is not None else waiting).append(change)
     if waiting:
         say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
-    return replace(made, changes=tuple(shown), excess=())
+    return replace(made, changes=tuple(kept), excess=())
 
 
 def export(where: Where, names: list[str], out: Path | None) -> Outcome:
@@ -244,12 +244,12 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     """
     from reconciler.cli.exporting import export_document
 
-    wanted = choose.wanted(where)
-    chosen = [b for b in named(wanted, names) if names or not b.absent]
-    session.introduce(wanted.environment)
+    desired = choose.desired(where)
+    chosen = [b for b in named(desired, names) if names or not b.absent]
+    session.introduce(desired.environment)
     documents: dict[str, object] = {}
     failed: list[Failure] = []
-    with session.opened(wanted, None) as opened:
+    with session.opened(desired, None) as opened:
         for binding in chosen:
             try:
                 state = opened.world.targets[binding.kind].export(binding)
@@ -263,7 +263,7 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     if out is None:
         shown = documents if len(chosen) > 1 else next(iter(documents.values()), {})
         return Outcome(Kept(_json(shown)), code)
-    files = [File("", out / f"{name}.json", _json(one)) for name, one in documents.items()]
+    files = [File("", out / f"{name}.json", _json(d)) for name, d in documents.items()]
     return Outcome(exit_code=code, files=tuple(files))
 
 
@@ -284,17 +284,17 @@ def _json(document: object) -> str:
     return redact(json_document(document))
 
 
-def named(wanted: Desired, names: Iterable[str]) -> list[Binding]:
+def named(desired: Desired, names: Iterable[str]) -> list[Binding]:
     """The bindings of these names, or all where none is named; ConfigurationError otherwise."""
-    by_name = {binding.name: binding for binding in wanted.bindings}
+    by_name = {binding.name: binding for binding in desired.bindings}
     unknown = [name for name in names if name not in by_name]
     if unknown:
         known = ", ".join(sorted(by_name))
         raise ConfigurationError(f"there is no binding {', '.join(unknown)}; there is: {known}")
-    return [by_name[name] for name in names] or list(wanted.bindings)
+    return [by_name[name] for name in names] or list(desired.bindings)
 
 
-def _plan_of(wanted: Desired, observed: Iterable[Observed]) -> Plan:
+def _plan_of(desired: Desired, observed: Iterable[Observed]) -> Plan:
     from reconciler.plan import make_plan
 
-    return make_plan(wanted.environment, observed, wanted.declared)
+    return make_plan(desired.environment, observed, desired.declared)

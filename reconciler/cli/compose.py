@@ -69,16 +69,16 @@ def schema_text() -> str:
 
 def rules() -> Schema:
     """That schema, to check documents by."""
-    return composed(tuple((name, each.schema) for name, each in platforms().items()))
+    return composed(tuple((name, platform.schema) for name, platform in platforms().items()))
 
 
 def demo_of(name: str) -> tuple[Platform, Demo]:
     """A platform and its demo; ConfigurationError with the names of those that have one."""
-    shown = {each.name: (each, each.demo) for each in platforms().values() if each.demo}
-    if name not in shown:
-        names = " or ".join(f"--on {each}" for each in shown)
+    demos = {each.name: (each, each.demo) for each in platforms().values() if each.demo}
+    if name not in demos:
+        names = " or ".join(f"--on {each}" for each in demos)
         raise ConfigurationError(f"{name} has no demo; write {names}, or neither for the emulator")
-    return shown[name]
+    return demos[name]
 
 
 def shipped(path: str) -> Path:
@@ -98,14 +98,14 @@ def emulator_url() -> str | None:
 def emulator_of(environment: Environment, environ: Mapping[str, str] | None = None) -> str:
     """The base URL of what stands in for the environment's clouds, "" where nothing does."""
     environ = os.environ if environ is None else environ
-    urls = (each.emulator(connection, environ) for each, connection in _connected(environment))
+    urls = (p.emulator(connection, environ) for p, connection in _connected(environment))
     return next(filter(None, urls), "")
 
 
 def notices(environment: Environment) -> list[str]:
     """What is said before a run talks to the platforms of an environment."""
-    said = (each.notice(connection) for each, connection in _connected(environment))
-    return list(filter(None, said))
+    sentences = (platform.notice(connection) for platform, connection in _connected(environment))
+    return list(filter(None, sentences))
 
 
 def signed_in_by(environment: Environment, auth: Auth) -> Environment:
@@ -114,7 +114,7 @@ def signed_in_by(environment: Environment, auth: Auth) -> Environment:
         platform.name: replace(connection, auth=auth) if hasattr(connection, "auth") else connection
         for platform, connection in _connected(environment)
     }
-    store, data = (replace(each, auth=auth) for each in (environment.store, environment.data))
+    store, data = (replace(place, auth=auth) for place in (environment.store, environment.data))
     return replace(environment, connections=connections, store=store, data=data)
 
 
@@ -125,7 +125,7 @@ def _connected(environment: Environment) -> Iterator[tuple[Platform, Any]]:
 
 
 def connect(
-    wanted: Desired,
+    desired: Desired,
     http: Http,
     *,
     stop: Stop | None = None,
@@ -141,9 +141,9 @@ def connect(
     """
     from reconciler.ledger import Ledger  # with its codec, which `validate` has no use for
 
-    environment, stop = wanted.environment, stop or Stop()
+    environment, stop = desired.environment, stop or Stop()
     environ = os.environ if environ is None else environ
-    secret, clock = _secrets(wanted, environ), clock or SystemClock(stop)
+    secret, clock = _secrets(desired, environ), clock or SystemClock(stop)
     emulator, bound = emulator_of(environment, environ), bound_origins(environ)
     folder, token = Path(environment.source.path).parent, token or tokens(http, environ)
 
@@ -158,12 +158,13 @@ def connect(
     turn, grant = _turn(ledger, clock, actor, stop.event.is_set), _grants(store, data)
     given = (http, environ, secret, grant, token, store, turn, bound, stop.halted)
     means = Means(*given, now=clock.now)
-    connected = {each.name: each.connect(environment, means) for each, _ in _connected(environment)}
-    registries, (targets, idle) = dict(_registries(wanted, connected)), _targets(wanted, connected)
+    connected = {p.name: p.connect(environment, means) for p, _ in _connected(environment)}
+    registries = dict(_registries(desired, connected))
+    targets, idle = _targets(desired, connected)
     return World(
         targets=targets,
         idle=idle,
-        trainers=dict(_trainers(wanted, connected, registries, (data, store))),
+        trainers=dict(_trainers(desired, connected, registries, (data, store))),
         registries=registries,
         ledger=ledger,
         store=store,
@@ -172,8 +173,8 @@ def connect(
         actor=actor,
         stopping=stop.event.is_set,
         connected=connected,
-        frozen=lambda: frozen(wanted.environment.freeze, clock.now()),
-        declared={each.name: each for each in (*wanted.bindings, *wanted.left_out)},
+        frozen=lambda: frozen(desired.environment.freeze, clock.now()),
+        declared={b.name: b for b in (*desired.bindings, *desired.left_out)},
     )
 
 
@@ -202,33 +203,35 @@ def _turn(ledger: Ledger, clock: Clock, actor: Actor, stopping: Callable[[], boo
 
 
 def _targets(
-    wanted: Desired, connected: Mapping[str, Connected]
+    desired: Desired, connected: Mapping[str, Connected]
 ) -> tuple[dict[str, Target], dict[str, Idle]]:
     """The targets of the kinds that are asked; and the other kinds of a whole environment, which
     may hold what git has stopped declaring, reached when somebody asks for them."""
-    used = {binding.kind for binding in _asked(wanted)}
+    used = {binding.kind for binding in _asked(desired)}
     of_kind = {
-        kind: connected[p.name] for p, _ in _connected(wanted.environment) for kind in p.kinds
+        kind: connected[p.name] for p, _ in _connected(desired.environment) for kind in p.kinds
     }
     idle = {
-        kind: Idle(prefix, cache(partial(each.target, kind)))
-        for each in connected.values()
-        for kind, prefix in each.prefixes.items()
-        if wanted.whole and kind not in used
+        kind: Idle(prefix, cache(partial(platform.target, kind)))
+        for platform in connected.values()
+        for kind, prefix in platform.prefixes.items()
+        if desired.whole and kind not in used
     }
     return {kind: of_kind[kind].target(kind) for kind in used}, idle
 
 
 def _trainers(
-    wanted: Desired,
+    desired: Desired,
     connected: Mapping[str, Connected],
     registries: Mapping[str, Registry],
     stores: tuple[Store, Store],
 ) -> Iterator[tuple[str, Trainer]]:
     """Who makes versions, or takes them in, by the trainer of recipes: of a fleet, one or few."""
     data, store = stores
-    of_engine = {e: connected[p.name] for p, _ in _connected(wanted.environment) for e in p.engines}
-    for name, recipe in {b.recipe.trainer: b.recipe for b in wanted.bindings}.items():
+    of_engine = {
+        e: connected[p.name] for p, _ in _connected(desired.environment) for e in p.engines
+    }
+    for name, recipe in {b.recipe.trainer: b.recipe for b in desired.bindings}.items():
         if recipe.engine == REGISTRY:
             yield name, TakingRegistered(registries[name], store)
         elif recipe.engine == FILE:
@@ -238,21 +241,21 @@ def _trainers(
 
 
 def _registries(
-    wanted: Desired, connected: Mapping[str, Connected]
+    desired: Desired, connected: Mapping[str, Connected]
 ) -> Iterator[tuple[str, Registry]]:
     """The registries that versions are taken from or published to, by the trainer of recipes."""
-    used = {b.recipe.place for b in wanted.bindings if b.recipe.engine == REGISTRY}
-    used |= {registry for b in wanted.bindings for registry, _ in b.publish}
-    for platform, _ in _connected(wanted.environment):
+    used = {b.recipe.place for b in desired.bindings if b.recipe.engine == REGISTRY}
+    used |= {registry for b in desired.bindings for registry, _ in b.publish}
+    for platform, _ in _connected(desired.environment):
         for place in used & platform.registries.keys():
             make = connected[platform.name].registry
             assert make is not None
             yield f"{REGISTRY}/{place}", make()
 
 
-def _secrets(wanted: Desired, environ: Mapping[str, str]) -> Callable[[SecretName], str]:
+def _secrets(desired: Desired, environ: Mapping[str, str]) -> Callable[[SecretName], str]:
     """The value of a secret by its name; all that are surely needed are resolved now."""
-    values = resolve_all(_secret_names(wanted), environ)
+    values = resolve_all(_secret_names(desired), environ)
 
     def secret(name: SecretName) -> str:
         if name.variable not in values:  # of a kind that nobody declares, if any of it is left
@@ -266,9 +269,9 @@ def _grants(store: Store, data: Store) -> Callable[[ModelRef], Place]:
     """What gives access to a model, wherever of the two it is kept."""
 
     def grant(ref: ModelRef) -> Place:
-        for each in (store, data):
-            if name := name_in(each.base, ref.url):
-                return each.grant(name, Access.READ, GRANT_S)
+        for root in (store, data):
+            if name := name_in(root.base, ref.url):
+                return root.grant(name, Access.READ, GRANT_S)
         raise RefusedError(
             f"{ref} is neither in {store.uri} nor in {data.uri}; no access can be given"
         )
@@ -296,25 +299,25 @@ def store_base(environment: Environment, emulator: str | None = None) -> str:
         return open_store(environment.store, NO_KEY, opening).base
 
 
-def read_here(wanted: Desired) -> tuple[set[str], set[str]]:
+def read_here(desired: Desired) -> tuple[set[str], set[str]]:
     """The kinds, and the engines, whose files are read on this machine instead of asked for."""
-    here = [platform for platform, _ in _connected(wanted.environment) if platform.here]
+    here = [platform for platform, _ in _connected(desired.environment) if platform.here]
     return {kind for p in here for kind in p.kinds}, {name for p in here for name in p.engines}
 
 
-def _asked(wanted: Desired) -> tuple[Binding, ...]:
+def _asked(desired: Desired) -> tuple[Binding, ...]:
     """Whose kinds are asked: of a whole environment or shard all, for the lost may be of any; else
     the chosen, and those that their answers are compared with."""
-    if wanted.whole:
-        return (*wanted.bindings, *wanted.left_out)
-    probes = [binding.probe for binding in wanted.bindings if binding.probe]
+    if desired.whole:
+        return (*desired.bindings, *desired.left_out)
+    probes = [binding.probe for binding in desired.bindings if binding.probe]
     others = {probe.compare.name for probe in probes if probe.compare}
-    return (*wanted.bindings, *(each for each in wanted.left_out if each.name in others))
+    return (*desired.bindings, *(other for other in desired.left_out if other.name in others))
 
 
-def secret_variables(wanted: Desired) -> list[str]:
+def secret_variables(desired: Desired) -> list[str]:
     """The environment variables that `connect` reads secrets from."""
-    return [name.variable for name in _secret_names(wanted)]
+    return [name.variable for name in _secret_names(desired)]
 
 
 def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
@@ -324,42 +327,42 @@ def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
         yield from ((kind, partial(connected.target, kind)) for kind in kinds)
 
 
-def check_secrets(wanted: Desired, environ: Mapping[str, str]) -> None:
+def check_secrets(desired: Desired, environ: Mapping[str, str]) -> None:
     """Return where the secrets that `connect` reads are set; ConfigurationError names the rest."""
-    resolve_all(_secret_names(wanted), environ)
+    resolve_all(_secret_names(desired), environ)
 
 
-def opened_by(environ: Mapping[str, str], wanted: Desired) -> Desired | None:
+def opened_by(environ: Mapping[str, str], desired: Desired) -> Desired | None:
     """The part of an environment whose secrets are set; None where those of its stores are not."""
-    at, kinds = wanted.environment, {binding.kind for binding in _asked(wanted)}
+    at, kinds = desired.environment, {binding.kind for binding in _asked(desired)}
     if any(store.key and not environ.get(store.key.variable) for store in (at.store, at.data)):
         return None
     shut = {
         platform.name: platform
         for platform, connection in _connected(at)
-        for name in platform.secrets(connection, wanted.bindings, kinds)
+        for name in platform.secrets(connection, desired.bindings, kinds)
         if not environ.get(name.variable)
     }
     lost = {
         name for each in shut.values() for name in (*each.kinds, *each.engines, *each.registries)
     }
     bindings = tuple(
-        b for b in wanted.bindings if not lost & {b.kind, b.recipe.engine, b.recipe.place}
+        b for b in desired.bindings if not lost & {b.kind, b.recipe.engine, b.recipe.place}
     )
     connections = {name: each for name, each in at.connections.items() if name not in shut}
     # Never whole: what is left out is declared all the same.
-    declared = Declared(len(wanted.bindings), len(wanted.bindings) + 1)
-    left_out = tuple(b for b in wanted.left_out if b.kind not in lost)
-    part = replace(wanted, bindings=bindings, declared=declared, left_out=left_out)
+    declared = Declared(len(desired.bindings), len(desired.bindings) + 1)
+    left_out = tuple(b for b in desired.left_out if b.kind not in lost)
+    part = replace(desired, bindings=bindings, declared=declared, left_out=left_out)
     return replace(part, environment=replace(at, connections=connections))
 
 
-def _secret_names(wanted: Desired) -> list[SecretName]:
+def _secret_names(desired: Desired) -> list[SecretName]:
     """The secrets that this environment's bindings need, and no others."""
-    environment = wanted.environment
+    environment = desired.environment
     names = [*filter(None, [environment.store.key, environment.data.key])]
     for platform, connection in _connected(environment):
         names += platform.secrets(
-            connection, wanted.bindings, {each.kind for each in _asked(wanted)}
+            connection, desired.bindings, {each.kind for each in _asked(desired)}
         )
     return names

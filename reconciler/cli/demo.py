@@ -59,8 +59,8 @@ _VERSION = re.compile(r"""(?<!\w)(version:[ \t]*)("[^"\n]*"|'[^'\n]*'|[^\s,}#]+)
 
 def demo(on: str, *, no_color: bool) -> Outcome:
     """0 when every step of the story ended as it must; the first step that did not says so."""
-    shown, sample, server = _server(on) if on else _emulator(EMULATED, "services/local")
-    local = SERVICES / shown.environment
+    story, sample, server = _server(on) if on else _emulator(EMULATED, "services/local")
+    local = SERVICES / story.environment
     began = time.monotonic()
     page = Page(no_color=no_color)
     with (
@@ -68,30 +68,30 @@ def demo(on: str, *, no_color: bool) -> Outcome:
         tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder,
         _tidying_up(),
     ):
-        copy_services(compose.shipped(sample), Path(folder) / local, shown.old)
+        copy_services(compose.shipped(sample), Path(folder) / local, story.old)
         # From here on paths are relative, as people who stand in their repository see them.
         with contextlib.chdir(folder), server(local) as variables, _environ(variables):
-            _Story(shown, page).tell()
+            _Story(story, page).tell()
     print(f"\nThe demo ended well after {time.monotonic() - began:.0f} s.")
     return Outcome()
 
 
-def _emulator(shown: Demo, sample: str) -> tuple[Demo, str, Server]:
+def _emulator(story: Demo, sample: str) -> tuple[Demo, str, Server]:
     from reconciler import emulator
 
     print("This demo talks to an emulator on 127.0.0.1 and touches only a temporary folder:")
     print(f"{emulator.NAME}")
-    return shown, sample, _emulated
+    return story, sample, _emulated
 
 
 def _server(on: str) -> tuple[Demo, str, Server]:
     """The demo of a platform; ConfigurationError where it has none, or its server cannot run."""
-    platform, shown = compose.demo_of(on)
+    platform, story = compose.demo_of(on)
     sample = f"services/{platform.example}"
-    if not shown.path:
-        return _emulator(shown, sample)
+    if not story.path:
+        return _emulator(story, sample)
     print(f"This demo starts a server of {on} on 127.0.0.1 and touches only a temporary folder.")
-    return shown, sample, shown.module.opened
+    return story, sample, story.module.opened
 
 
 @contextlib.contextmanager
@@ -170,19 +170,19 @@ def _environ(variables: Mapping[str, str]) -> Iterator[None]:
 class _Story:
     """The steps of a demo, printed as they are done."""
 
-    def __init__(self, shown: Demo, page: Page) -> None:
-        self._shown = shown
+    def __init__(self, demo: Demo, page: Page) -> None:
+        self._demo = demo
         self._page = page
-        self._where = Where(SERVICES, shown.environment)
+        self._where = Where(SERVICES, demo.environment)
 
     def tell(self) -> None:
-        shown = self._shown
-        _title("1", f"Git says {shown.old}; {shown.begins}")
+        demo = self._demo
+        _title("1", f"Git says {demo.old}; {demo.begins}")
         self._apply()
 
-        _title("2", f"A pull request asks for {shown.new}")
-        for path in sorted((SERVICES / shown.environment).glob("*.yaml")):
-            _edit(path, f'version: "{shown.old}"', f'version: "{shown.new}"')
+        _title("2", f"A pull request asks for {demo.new}")
+        for path in sorted((SERVICES / demo.environment).glob("*.yaml")):
+            _edit(path, f'version: "{demo.old}"', f'version: "{demo.new}"')
         plan = self._plan()
 
         _title("3", f"It is merged: apply exactly the approved plan {plan.digest}")
@@ -191,7 +191,7 @@ class _Story:
         _title("4", "Look again: a second plan is empty")
         _must(self._plan().converged, "the second plan is not empty")
 
-        _title("5", f"Somebody changes {shown.drifting} behind git's back")
+        _title("5", f"Somebody changes {demo.drifting} behind git's back")
         self._drift()
         _must(not self._plan().converged, "the drift was not seen")
 
@@ -204,11 +204,11 @@ class _Story:
         self._page.deliver(commands.status(self._where, Part()))
 
     def _say(self, command: str, how: str = "", before: str = "") -> None:
-        print(f"{before}$ reconciler {command} -e {self._shown.environment}{how}\n", flush=True)
+        print(f"{before}$ reconciler {command} -e {self._demo.environment}{how}\n", flush=True)
 
     def _plan(self) -> Plan:
         self._say("plan")
-        made = commands.plan_now(choose.wanted(self._where), None)
+        made = commands.plan_now(choose.desired(self._where), None)
         self._page.show(made)
         return made
 
@@ -216,7 +216,7 @@ class _Story:
         self._say("apply", f" --expect {expect}" if expect else " --yes")
         approval = Approval(expect, yes=True)
         report = applying.apply_now(
-            applying.Order("demo", choose.wanted(self._where), self._page, approval)
+            applying.Order("demo", choose.desired(self._where), self._page, approval)
         )
         self._page.show(report)
         if report.stopped_by:
@@ -229,15 +229,15 @@ class _Story:
 
         Returns when the endpoint shows it and answers from it, which may take a moment.
         """
-        wanted = choose.wanted(self._where)
-        with session.client(wanted.environment, None, stopping.Stop()) as http:
-            self._swap_back(wanted, compose.connect(wanted, http))
+        desired = choose.desired(self._where)
+        with session.client(desired.environment, None, stopping.Stop()) as http:
+            self._swap_back(desired, compose.connect(desired, http))
 
-    def _swap_back(self, wanted: Desired, world: World) -> None:
-        binding = next(b for b in wanted.bindings if b.name == self._shown.drifting)
+    def _swap_back(self, desired: Desired, world: World) -> None:
+        binding = next(b for b in desired.bindings if b.name == self._demo.drifting)
         target = world.targets[binding.kind]
         before = target.observe(binding).served, target.score(binding)
-        old = replace(binding.version, version=self._shown.old)
+        old = replace(binding.version, version=self._demo.old)
         operation = target.switch(binding, Model(world.ledger.ref(old), old))
         for _ in range(MOST_LOOKS):
             done = not operation or target.progress(operation) == DONE
@@ -263,6 +263,6 @@ def _edit(path: Path, old: str, new: str) -> None:
     after = before.replace(old, new)
     path.write_text(after, encoding="utf-8")
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
-    shown = [f"  {line}" for line in lines[2:] if line[:2] != "@@"]
-    if shown:
-        print("\n".join([f"  {path}", *shown]), end="\n\n")
+    changed = [f"  {line}" for line in lines[2:] if line[:2] != "@@"]
+    if changed:
+        print("\n".join([f"  {path}", *changed]), end="\n\n")

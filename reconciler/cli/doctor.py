@@ -42,7 +42,7 @@ def doctor(where: Where, part: Part) -> Outcome:
     from reconciler.render.checkup import folded
 
     try:
-        wanted = choose.wanted(where, part)
+        desired = choose.desired(where, part)
     except ConfigurationError as exc:
         if not exc.problems:
             raise
@@ -51,20 +51,20 @@ def doctor(where: Where, part: Part) -> Outcome:
             for p in exc.problems
         )
         return Outcome(Checkup(where.environment or "", checks), errors.ERROR)
-    found = folded((*_here(wanted, where.services), *_there(wanted, part.parallel)))
-    shown = Checkup(wanted.environment.name, found)
-    return Outcome(shown, errors.SUCCESS if shown.healthy else errors.ERROR)
+    checks = folded((*_here(desired, where.services), *_there(desired, part.parallel)))
+    checkup = Checkup(desired.environment.name, checks)
+    return Outcome(checkup, errors.SUCCESS if checkup.healthy else errors.ERROR)
 
 
 # --- without a network -------------------------------------------------------------------------
 
 
-def _here(wanted: Desired, services: Path) -> Iterator[Check]:
-    count = len(wanted.bindings)
+def _here(desired: Desired, services: Path) -> Iterator[Check]:
+    count = len(desired.bindings)
     yield Check("program", Level.FINE, f"reconciler {__version__}")
     yield Check("configuration", Level.FINE, f"bindings: {count:,}")
     yield from _schemas(services)
-    yield _commit(wanted)
+    yield _commit(desired)
     root = next((p for p in (services.resolve(), *services.resolve().parents) if _is_top(p)), None)
     if root is not None:
         yield from workflow_checks(root / ".github" / "workflows")
@@ -79,8 +79,8 @@ def _schemas(services: Path) -> Iterator[Check]:
     named: dict[Path, Source] = {}
     for path in filter(Path.is_file, sorted(services.rglob("*.y*ml"))):
         first = path.open(encoding="utf-8", errors="replace").readline(4096)
-        if (found := _SCHEMA.match(first)) and "://" not in found[1]:
-            named.setdefault((path.parent / found[1]).resolve(), Source(str(path), 1, 1))
+        if (named_schema := _SCHEMA.match(first)) and "://" not in named_schema[1]:
+            named.setdefault((path.parent / named_schema[1]).resolve(), Source(str(path), 1, 1))
     for schema, source in named.items():
         fix = f"reconciler schema --out {os.path.relpath(schema)}"
         if not schema.is_file():
@@ -92,13 +92,14 @@ def _schemas(services: Path) -> Iterator[Check]:
             yield Check("schema", Level.FINE, os.path.relpath(schema))
 
 
-def _commit(wanted: Desired) -> Check:
-    if wanted.commit:
-        return Check("repository", Level.FINE, f"commit {wanted.commit[:12]}")
-    if names := wanted.uncommitted:
+def _commit(desired: Desired) -> Check:
+    if desired.commit:
+        return Check("repository", Level.FINE, f"commit {desired.commit[:12]}")
+    if names := desired.uncommitted:
         more = len(names) - _MOST_UNCOMMITTED
-        shown = ", ".join([*names[:_MOST_UNCOMMITTED], *([f"and {more} more"] if more > 0 else [])])
-        why = f"files differ from the commit, so a plan of them is of no commit: {shown}"
+        last = [f"and {more} more"] if more > 0 else []
+        listed = ", ".join([*names[:_MOST_UNCOMMITTED], *last])
+        why = f"files differ from the commit, so a plan of them is of no commit: {listed}"
         return Check("repository", Level.WARNING, why, "commit them before a plan is approved")
     why = "the desired state is in no commit of a repository"
     fix = "commit it with git: pull requests and history begin there"
@@ -125,9 +126,9 @@ class _Ear:
         return store
 
 
-def _there(wanted: Desired, parallel: int | None) -> Iterator[Check]:
+def _there(desired: Desired, parallel: int | None) -> Iterator[Check]:
     try:
-        compose.check_secrets(wanted, os.environ)
+        compose.check_secrets(desired, os.environ)
     except ConfigurationError as exc:
         for problem in exc.problems:
             source = Source(problem.path, problem.line, problem.column)
@@ -136,38 +137,38 @@ def _there(wanted: Desired, parallel: int | None) -> Iterator[Check]:
             yield Check("secrets", Level.ERROR, exc.message)
         why = "what needs these secrets was not asked"
         yield Check("platforms", Level.WARNING, why, "set them, and run doctor again")
-        part = compose.opened_by(os.environ, wanted)
+        part = compose.opened_by(os.environ, desired)
         if part is None:
             return
-        wanted = part
-    if names := dict.fromkeys(compose.secret_variables(wanted)):
+        desired = part
+    if names := dict.fromkeys(compose.secret_variables(desired)):
         yield Check("secrets", Level.FINE, f"set: {', '.join(names)}")
-    yield from _notices(wanted)
+    yield from _notices(desired)
     ear = _Ear()
     try:
-        session.introduce(wanted.environment)
-        with session.opened(wanted, parallel, hearing=ear) as opened:
+        session.introduce(desired.environment)
+        with session.opened(desired, parallel, hearing=ear) as opened:
             yield from _asked(opened)
     except ReconcilerError as exc:
         yield Check("platforms", Level.ERROR, exc.message)
     yield from _clocks(ear)
 
 
-def _notices(wanted: Desired) -> Iterator[Check]:
+def _notices(desired: Desired) -> Iterator[Check]:
     """Whether the webhook could be told of a failure; it is not asked."""
-    if wanted.environment.notify is None:
+    if desired.environment.notify is None:
         return
     try:
-        webhook(wanted.environment.notify)
+        webhook(desired.environment.notify)
     except ReconcilerError as exc:
         why = f"nobody would be notified: {exc.message}"
-        yield Check("notify", Level.WARNING, why, "", wanted.environment.source)
+        yield Check("notify", Level.WARNING, why, "", desired.environment.source)
     else:
-        yield Check("notify", Level.FINE, f"set: {wanted.environment.notify.url.variable}")
+        yield Check("notify", Level.FINE, f"set: {desired.environment.notify.url.variable}")
 
 
 def _asked(opened: session.Session) -> Iterator[Check]:
-    world, bindings = opened.world, opened.wanted.bindings
+    world, bindings = opened.world, opened.desired.bindings
     with opened.stop.only_reading():
         yield from checkup.stores(world, bindings)
         yield from checkup.platforms(world, bindings)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from reconciler.model import Desired
 
 
-def make_edits(wanted: Iterable[NewText]) -> list[Edit]:
+def make_edits(texts: Iterable[NewText]) -> list[Edit]:
     """One edit per file; ConfigurationError where a version cannot be written."""
     by_path = defaultdict(list)
-    for each in wanted:
-        by_path[each.source.path].append(each)
-    return [_edit(path, each) for path, each in by_path.items()]
+    for text in texts:
+        by_path[text.source.path].append(text)
+    return [_edit(path, group) for path, group in by_path.items()]
 
 
 def loaded(services: Path, edits: Iterable[Edit], *only: str) -> dict[str, Desired]:
@@ -74,11 +74,11 @@ def _lines(data: bytes) -> list[str]:
     return list(io.StringIO(data.decode(), newline="\n"))
 
 
-def _edit(path: str, wanted: Sequence[NewText]) -> Edit:
+def _edit(path: str, texts: Sequence[NewText]) -> Edit:
     before = _bytes(path)
     try:
-        after = with_texts(path, before.decode(), wanted).encode()
-        return Edit(path, before, after, tuple(wanted))
+        after = with_texts(path, before.decode(), texts).encode()
+        return Edit(path, before, after, tuple(texts))
     except UnicodeDecodeError as exc:
         raise _changed(path) from exc
 

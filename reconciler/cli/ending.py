@@ -58,7 +58,7 @@ class Ending:
             from reconciler.render import report_text
 
             report = self.report = self.so_far()
-            begun = any(one.reached is not Reached.NOT_BEGUN for one in report.unfinished)
+            begun = any(binding.reached is not Reached.NOT_BEGUN for binding in report.unfinished)
             if begun or report.done or report.proofs or report.failures:
                 say(report_text(report).rstrip("\n"))
 
@@ -234,7 +234,7 @@ def make_report(
     outcomes = [ended[address] for address in sorted(ended)]
     failures = [o.failure for o in outcomes if o.failure]
     held = tuple(o.held for o in outcomes if o.held)
-    failed = {failure.address for failure in failures} | {each.address for each in held}
+    failed = {failure.address for failure in failures} | {binding.address for binding in held}
     if looked:
         failures += [
             Failure(c.name, c.address, f"not converged at the last look: {c.why}", errors.ERROR)

@@ -100,10 +100,10 @@ class Watched:
         self._display.failed(name, message)
         self._events.tell("failed", name=name, message=message)
 
-    def wave(self, told: str, ended: int = 0) -> None:
+    def wave(self, message: str, ended: int = 0) -> None:
         """A wave of a version begins, or so many endpoints end because none does."""
-        self._display.wave(told, ended)
-        self._events.tell("wave", message=told)
+        self._display.wave(message, ended)
+        self._events.tell("wave", message=message)
 
     def beat(self) -> None:
         """Nothing happened."""

@@ -31,14 +31,14 @@ def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, 
     return {MARK: mark, **document}
 
 
-def observe_exports(wanted: Desired, live: Path, base: str) -> tuple[Observed, ...]:
+def observe_exports(desired: Desired, live: Path, base: str) -> tuple[Observed, ...]:
     """One observation per binding of which there is an export, or must be one; nothing is known of
     the models in the store, whose files begin with `base`. Another one than the declared goes by
     its folder there: no manifest is read that would say which version it is."""
-    found = []
-    for binding, state in exported(wanted, live, kinds()):
+    observed = []
+    for binding, state in exported(desired, live, kinds()):
         ref = ModelRef(url_of(base, binding.version.file(MODEL)))
         file = name_in(base, state.served.url) if state.served else None
         name = binding.version.version if state.served == ref else (file or "").rpartition("/")[0]
-        found.append(Observed(binding, state, Artifact(ArtifactState.UNKNOWN, ref), None, name))
-    return tuple(found)
+        observed.append(Observed(binding, state, Artifact(ArtifactState.UNKNOWN, ref), None, name))
+    return tuple(observed)

@@ -21,7 +21,7 @@ class Made:
     def write(self, path: Path, content: bytes) -> None:
         """Write a file, or say that it is left as it is."""
         try:
-            self._folders += [each for each in path.parents if not each.exists()]
+            self._folders += [parent for parent in path.parents if not parent.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 self._paths.append(path)
@@ -63,4 +63,4 @@ class Made:
 def repository(folder: Path) -> Path | None:
     """The root of the repository that holds a folder, None where there is none."""
     here = folder.resolve()
-    return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+    return next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), None)

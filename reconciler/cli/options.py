@@ -334,9 +334,9 @@ class Grouped(TyperGroup):
         for name in self.list_commands(ctx):
             command: Any = self.get_command(ctx, name)
             below = getattr(command, "commands", {})
-            for last, one in below.items() if below else [("", command)]:
-                line = one.get_short_help_str(limit=formatter.width)
-                titled[one.rich_help_panel].append((f"{name} {last}".strip(), line))
+            for last, entry in below.items() if below else [("", command)]:
+                line = entry.get_short_help_str(limit=formatter.width)
+                titled[entry.rich_help_panel].append((f"{name} {last}".strip(), line))
         for title, rows in titled.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -378,12 +378,12 @@ def _flat(function: Callable[..., "Outcome"]) -> Callable[..., "Outcome"]:
         for parameter in signature.parameters.values()
         if is_dataclass(parameter.annotation)
     }
-    shown = []
+    parameters = []
     for parameter in signature.parameters.values():
         if group := groups.get(parameter.name):
-            shown += [_option(field) for field in fields(group)]
+            parameters += [_option(field) for field in fields(group)]
         else:
-            shown.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(function)
     def called(**given: Any) -> "Outcome":
@@ -391,7 +391,7 @@ def _flat(function: Callable[..., "Outcome"]) -> Callable[..., "Outcome"]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         return function(**given)
 
-    vars(called)["__signature__"] = signature.replace(parameters=shown)
+    vars(called)["__signature__"] = signature.replace(parameters=parameters)
     return called
 
 

@@ -68,18 +68,18 @@ class _Progress:
         with self._lock:
             self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
 
-    def wave(self, told: str, ended: int = 0) -> None:
+    def wave(self, message: str, ended: int = 0) -> None:
         """A line that stays, about the wave of a version; so many endpoints end with it."""
         with self._lock:
             self._ended += ended
-            self._keep("»", "cyan", told)
+            self._keep("»", "cyan", message)
 
     def _keep(self, sign: str, color: str, text: str) -> None:
         raise NotImplementedError
 
     def _clean(self, text: str) -> str:
-        shown = visible(redact(text))
-        return ascii_text(shown) if self._ascii else shown
+        text = visible(redact(text))
+        return ascii_text(text) if self._ascii else text
 
     def _enter(self, name: str, phase: str, detail: str) -> bool:
         """Note the phase; whether it is another one than before."""
@@ -151,12 +151,12 @@ class HeartbeatProgress(_Progress):
                 self._say(f"{of_all}still under way: {self._under_way(now)}")
 
     def _under_way(self, now: float) -> str:
-        told = [
-            f"{name} ({one.phase} {now - one.phase_began:.0f} s)"
-            for name, one in list(self._active.items())[:NAMED]
+        names = [
+            f"{name} ({active.phase} {now - active.phase_began:.0f} s)"
+            for name, active in list(self._active.items())[:NAMED]
         ]
-        more = len(self._active) - len(told)
-        return ", ".join(told) + (f", … and {more} more" if more else "")
+        more = len(self._active) - len(names)
+        return ", ".join(names) + (f", … and {more} more" if more else "")
 
     def _keep(self, sign: str, color: str, text: str) -> None:  # noqa: ARG002 - a log has none
         self._say(f"{sign} {text}")
@@ -262,11 +262,11 @@ class LiveProgress(_Progress):
 
     def _lines(self, width: int, height: int) -> list[str]:
         now = self._clock()
-        shown = list(self._active.items())[: max(1, height)]
+        first = list(self._active.items())[: max(1, height)]
         look = Look(width, ascii_only=self._ascii)
-        rows = [_row(look, f"{self._frame(now)} {name}", one, now) for name, one in shown]
+        rows = [_row(look, f"{self._frame(now)} {name}", active, now) for name, active in first]
         lines = _laid_out(look, rows)
-        more = len(self._active) - len(shown)
+        more = len(self._active) - len(first)
         last = ", ".join(listed([f"… and {more} more" if more else "", self._of_all()]))
         return [*lines, self._clean(last)] if last else lines
 
@@ -294,11 +294,11 @@ def _console(stream: TextIO, no_color: bool) -> Console:
     )
 
 
-def _row(look: Look, name: str, one: Active, now: float) -> tuple[str, str, str, str]:
+def _row(look: Look, name: str, active: Active, now: float) -> tuple[str, str, str, str]:
     """The cells of an active line, clean: name, phase, time, detail."""
     name, phase, time, detail = (
         look.clean(redact(text))
-        for text in (name, one.phase, f"{now - one.began:.0f} s", one.detail)
+        for text in (name, active.phase, f"{now - active.began:.0f} s", active.detail)
     )
     return name, phase, time, detail
 

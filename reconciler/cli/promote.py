@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) -> Outcome:
     """`promote`: 0 when the target declares the version, also if it did before."""
-    found = compose.load(services, from_, to)
-    source, target = environments(found, from_, to)
+    both = compose.load(services, from_, to)
+    source, target = environments(both, from_, to)
     chosen = promotions(source, target, name)
     if chosen.left_out:
         say(f"{some(chosen.left_out)}: left out, not in both environments")
-    for each in chosen.found:
-        if each.old == each.new:
-            say(f"{each}: {to} has version {each.new} already")
-    to_do = [each for each in chosen.found if each.old != each.new]
+    for promotion in chosen.found:
+        if promotion.old == promotion.new:
+            say(f"{promotion}: {to} has version {promotion.new} already")
+    to_do = [promotion for promotion in chosen.found if promotion.old != promotion.new]
     if not to_do:
         return Outcome()
-    edits = make_edits(NewText(each.source, each.old, each.new) for each in to_do)
+    edits = make_edits(NewText(p.source, p.old, p.new) for p in to_do)
     after = loaded(services, edits, from_, to)
-    _prove(found, after, target, to_do)
+    _prove(both, after, target, to_do)
     for note in notes(to_do, source.environment, target.environment, after[to].bindings):
         say(note)
     show_kept("".join(map(str, edits)))
@@ -51,7 +51,7 @@ def _prove(
     promotions: Iterable[Promotion],
 ) -> None:
     """Raise unless exactly the promoted bindings changed, in their version and its recipe."""
-    new = {binding.name: each.new for each in promotions for binding in each.bindings}
+    new = {binding.name: p.new for p in promotions for binding in p.bindings}
     name = target.environment.name
     got = after[name].bindings if name in after else ()
     recipes = {binding.name: binding.recipe for binding in got}

@@ -32,20 +32,20 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
     from reconciler.render import words
     from reconciler.report import Overview, page_html
 
-    wanted = choose.wanted(where, part)
-    ran = _run(run, wanted) if run else None
-    session.introduce(wanted.environment)
-    with session.opened(wanted, part.parallel) as opened:
+    desired = choose.desired(where, part)
+    ran = _run(run, desired) if run else None
+    session.introduce(desired.environment)
+    with session.opened(desired, part.parallel) as opened:
         at = timestamp(opened.world.clock.now())
         seen = opened.observe()
         observed = seen.observed
         with opened.stop.only_reading():
-            told = histories(opened.world, observed, opened.width)
+            pasts = histories(opened.world, observed, opened.width)
         plan = opened.plan_of(seen)
-    plan = replace(plan, commit=wanted.commit)
+    plan = replace(plan, commit=desired.commit)
     overview = Overview(
         plan,
-        endpoints(plan, observed, told),
+        endpoints(plan, observed, pasts),
         at,
         f"reconciler {__version__}",
         repository(os.environ, where.services),
@@ -55,12 +55,12 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
     note = f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}"
     file = File("html-file", out, redact(page_html(redacted(overview))), note)
     unreadable = any(change.code == Reason.UNREADABLE for change in plan.changes)
-    unread = unreadable or any(one.unread for one in told)
+    unread = unreadable or any(past.unread for past in pasts)
     return Outcome(exit_code=errors.ERROR if unread else errors.SUCCESS, files=(file,))
 
 
 def endpoints(
-    plan: Plan, observed: Sequence[Observed], told: Sequence[History]
+    plan: Plan, observed: Sequence[Observed], pasts: Sequence[History]
 ) -> tuple[Endpoint, ...]:
     """What the page says of each endpoint, in the order of what was observed."""
     from reconciler import gates
@@ -68,35 +68,36 @@ def endpoints(
     from reconciler.report import Endpoint
 
     changes = {change.address: change for change in plan.changes}
-    found = []
-    for one, history in zip(observed, told, strict=True):
-        binding, change = one.binding, changes[str(one.binding.address)]
-        found.append(
+    members = []
+    for seen, history in zip(observed, pasts, strict=True):
+        binding, change = seen.binding, changes[str(seen.binding.address)]
+        members.append(
             Endpoint(
-                row=status_row(change, one.live, one.health),
+                row=status_row(change, seen.live, seen.health),
                 change=change,
                 history=history,
                 model=binding.version.model,
                 arguments=", ".join(f"{k}={v}" for k, v in binding.version.arguments),
-                bounds=tuple((r, gates.bound(r, one.live_metrics)) for r in binding.accept),
+                bounds=tuple((r, gates.bound(r, seen.live_metrics)) for r in binding.accept),
             )
         )
-    return tuple(found)
+    return tuple(members)
 
 
-def _run(path: Path, wanted: Desired) -> Report:
+def _run(path: Path, desired: Desired) -> Report:
     """The report of a run of this environment; ConfigurationError if the file is none."""
     from reconciler.ci.comment import read_document
 
-    found = read_document(path)
-    if not isinstance(found, Report):
+    document = read_document(path)
+    if not isinstance(document, Report):
         why = "a plan, not a report; `apply --report` writes one"
         raise ConfigurationError([Problem(str(path), 0, 0, why)])
-    name = wanted.environment.name
-    if found.plan.environment != name:
-        why = f"the report of a run in {found.plan.environment}, not in {name}; give that of {name}"
+    name = desired.environment.name
+    if document.plan.environment != name:
+        there = document.plan.environment
+        why = f"the report of a run in {there}, not in {name}; give that of {name}"
         raise ConfigurationError([Problem(str(path), 0, 0, why)])
-    return found
+    return document
 
 
 # --- where commits can be read -------------------------------------------------------------
@@ -109,19 +110,19 @@ def repository(environ: Mapping[str, str], services: Path) -> str:
     try:
         done = git.run(services, "remote", "get-url", "origin")
     except ConfigurationError:
-        found = ""
+        url = ""
     else:
-        found = "" if done.returncode else web_url(os.fsdecode(done.stdout).strip())
+        url = "" if done.returncode else web_url(os.fsdecode(done.stdout).strip())
     name = environ.get("GITHUB_REPOSITORY")
-    if found or not name:
-        return found
+    if url or not name:
+        return url
     return web_url(f"{environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{name}")
 
 
 def web_url(remote: str) -> str:
     """Where people read what a remote of git holds: https, without a user; "" where that is not."""
-    if found := _SCP.fullmatch(remote):
-        remote = f"https://{found[1]}/{found[2]}"
+    if scp := _SCP.fullmatch(remote):
+        remote = f"https://{scp[1]}/{scp[2]}"
     try:
         parts = urlsplit(remote)
         host, port = parts.hostname or "", parts.port

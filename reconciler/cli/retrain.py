@@ -96,64 +96,64 @@ def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
 
     def make_plan() -> Plan:
         """What merging would do, with the metrics of what is trained already."""
-        names = {binding.name for each in renewed.renewals for binding in each.bindings}
+        names = {binding.name for renewal in renewed.renewals for binding in renewal.bindings}
         touched = tuple(b for b in after.bindings if b.name in names)
         return replace(plan_now(replace(after, bindings=touched), None), commit=after.commit)
 
     def work() -> None:
         known = renewed.renewals or not renewed.failed  # or it would be given up in ignorance
         if known and not dry_run:
-            reasons = [str(each) for each in renewed.renewals]
+            reasons = [str(renewal) for renewal in renewed.renewals]
             proposal.propose(name, base, reasons, renewed.edits, make_plan)
 
     return renewed.after_that(work)
 
 
 def _renewed(where: Where, some: Some | None = None) -> Renewed:
-    services, wanted = where.services, choose.wanted(where, some)
-    session.introduce(wanted.environment)
-    name = wanted.environment.name
-    with session.opened(wanted, None) as opened:
-        found, unknown = _renewals(services, wanted, opened)
-    renewals = tuple(_writable(services, name, found))
-    failed = bool(unknown) or len(renewals) < len(found)
-    for each in renewals:
-        say(str(each))
+    services, desired = where.services, choose.desired(where, some)
+    session.introduce(desired.environment)
+    name = desired.environment.name
+    with session.opened(desired, None) as opened:
+        renewable, unknown = _renewals(services, desired, opened)
+    renewals = tuple(_writable(services, name, renewable))
+    failed = bool(unknown) or len(renewals) < len(renewable)
+    for renewal in renewals:
+        say(str(renewal))
     if not renewals:
         say(f"{name}: no version needs retraining")
-    edits = tuple(editing.make_edits(each.edit for each in renewals))
+    edits = tuple(editing.make_edits(renewal.edit for renewal in renewals))
     after = editing.loaded(services, edits, name)[name]
-    after = replace(after, environment=wanted.environment, commit=wanted.commit)  # with --auth
+    after = replace(after, environment=desired.environment, commit=desired.commit)  # with --auth
     return Renewed(renewals, edits, after, failed)
 
 
 def _renewals(
-    services: Path, wanted: Desired, opened: Session
+    services: Path, desired: Desired, opened: Session
 ) -> tuple[list[Renewal], list[tuple[Binding, ...]]]:
     """What is to be made anew, and the documents of which that is not known; the error of one keeps
     no other, but where none can be asked the error is that of them all.
     """
-    found: list[Renewal] = []
+    renewals: list[Renewal] = []
     unknown = []
-    documents = _documents(wanted)
+    documents = _documents(desired)
     for bindings in documents:
         try:
-            found += _renewal(services, wanted, opened, bindings)
+            renewals += _renewal(services, desired, opened, bindings)
         except ReconcilerError as exc:
             unknown.append(bindings)
             if len(unknown) == len(documents):
                 raise
             say(f"{some(bindings)}: {exc.message}")
-    return found, unknown
+    return renewals, unknown
 
 
 def _renewal(
-    services: Path, wanted: Desired, opened: Session, bindings: tuple[Binding, ...]
+    services: Path, desired: Desired, opened: Session, bindings: tuple[Binding, ...]
 ) -> Iterator[Renewal]:
     if bindings[0].recipe.trainer in opened.world.registries:
         yield from _by_registry(opened, bindings)
         return
-    templates = _templates(services, wanted, bindings)
+    templates = _templates(services, desired, bindings)
     if templates is None:
         say(f"{some(bindings)}: its version comes from forEach or an anchor and cannot be edited")
     elif templates:
@@ -162,29 +162,29 @@ def _renewal(
         yield from _by_day(opened, bindings)
 
 
-def _writable(services: Path, name: str, found: Sequence[Renewal]) -> Iterator[Renewal]:
+def _writable(services: Path, name: str, renewals: Sequence[Renewal]) -> Iterator[Renewal]:
     """Those that can be written into the YAML: all at once, or else each that can be by itself."""
     try:
-        editing.loaded(services, editing.make_edits(each.edit for each in found), name)
+        editing.loaded(services, editing.make_edits(renewal.edit for renewal in renewals), name)
     except ConfigurationError:
-        for each in found:
+        for renewal in renewals:
             try:
-                editing.loaded(services, editing.make_edits([each.edit]), name)
+                editing.loaded(services, editing.make_edits([renewal.edit]), name)
             except ConfigurationError as exc:
-                say(f"{some(each.bindings)}: {each.new} cannot be written: {exc.message}")
+                say(f"{some(renewal.bindings)}: {renewal.new} cannot be written: {exc.message}")
             else:
-                yield each
+                yield renewal
     else:
-        yield from found
+        yield from renewals
 
 
-def _documents(wanted: Desired) -> list[tuple[Binding, ...]]:
+def _documents(desired: Desired) -> list[tuple[Binding, ...]]:
     """The bindings that each document makes, without those that nothing is to be done to."""
-    found: dict[Source, list[Binding]] = defaultdict(list)
-    for binding in wanted.bindings:
-        found[binding.source].append(binding)
-    kept = (each for _, each in sorted(found.items()))
-    return [tuple(each) for each in kept if not any(_is_fixed(binding) for binding in each)]
+    by_source: dict[Source, list[Binding]] = defaultdict(list)
+    for binding in desired.bindings:
+        by_source[binding.source].append(binding)
+    kept = (group for _, group in sorted(by_source.items()))
+    return [tuple(group) for group in kept if not any(_is_fixed(binding) for binding in group)]
 
 
 def _is_fixed(binding: Binding) -> bool:
@@ -192,13 +192,13 @@ def _is_fixed(binding: Binding) -> bool:
 
 
 def _templates(
-    services: Path, wanted: Desired, bindings: Sequence[Binding]
+    services: Path, desired: Desired, bindings: Sequence[Binding]
 ) -> tuple[str, ...] | None:
     """The inputs that have the version in their path; None where the version cannot be edited."""
-    said = NewText(bindings[0].source, bindings[0].version.version, _STAND_IN)
+    stand_in = NewText(bindings[0].source, bindings[0].version.version, _STAND_IN)
     try:
-        name = wanted.environment.name
-        after = editing.loaded(services, editing.make_edits([said]), name)[name]
+        name = desired.environment.name
+        after = editing.loaded(services, editing.make_edits([stand_in]), name)[name]
     except ConfigurationError:
         return None
     names = {binding.name for binding in bindings}
@@ -245,7 +245,7 @@ def _by_registry(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Ren
 
 def _by_day(opened: Session, bindings: tuple[Binding, ...]) -> Iterator[Renewal]:
     """A version of the day on which the data changed, or else the model became too old."""
-    for reason, day in sorted(_reasons(opened, bindings), key=lambda each: each[1], reverse=True):
+    for reason, day in sorted(_reasons(opened, bindings), key=lambda pair: pair[1], reverse=True):
         if name := _free(opened, bindings, day.isoformat()):
             yield Renewal(bindings, name, reason)
         else:

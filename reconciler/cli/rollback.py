@@ -45,12 +45,12 @@ def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
 
     def work(ending: Ending) -> Outcome:
         order = _order("rollback", back.name, where, writing, page)
-        ending.environment = order.wanted.environment
-        session.introduce(order.wanted.environment)
+        ending.environment = order.desired.environment
+        session.introduce(order.desired.environment)
         report, done = _roll_back(order, back, ending)
         ending.report, code = report, report_exit_code(report)
         if code == errors.SUCCESS:
-            _say_how_to_keep(order.wanted.bindings[0], done)
+            _say_how_to_keep(order.desired.bindings[0], done)
         return Outcome(report, code)
 
     return reported("rollback", writing, page, work)
@@ -65,17 +65,17 @@ def _say_how_to_keep(binding: Binding, done: engine.RollBack) -> None:
     )
 
 
-def _roll_back(order: Order, asked: Back, ending: Ending) -> tuple[Report, engine.RollBack]:
-    with session.opened(order.wanted, order.parallel) as opened:
-        back = engine.rollback_of(opened.world, _readable(opened), asked.to)
+def _roll_back(order: Order, how: Back, ending: Ending) -> tuple[Report, engine.RollBack]:
+    with session.opened(order.desired, order.parallel) as opened:
+        back = engine.rollback_of(opened.world, _readable(opened), how.to)
         say(
-            f"{asked.name}: roll back from {back.before} to {back.after}, and reject "
+            f"{how.name}: roll back from {back.before} to {back.after}, and reject "
             f"{back.before}, so that no run binds it again"
         )
         confirm(order.approval, "Roll back?")
         with alone(order, opened):
-            seen = _unchanged(opened, back, asked.to)
-            engine.order(opened.world, seen, back, asked.reason or "rolled back by hand")
+            seen = _unchanged(opened, back, how.to)
+            engine.order(opened.world, seen, back, how.reason or "rolled back by hand")
         look = opened.observe()
         plan = opened.plan_of(look)
         report = carry_out(order, opened, plan, look.lost, ending, rolls_back=True)
@@ -91,16 +91,16 @@ def _as_asked(report: Report) -> Report:
 
 def _order(command: str, name: str, where: Where, writing: Writing, page: Page) -> Order:
     """An order for one binding; its protection is no protection from the person who names it."""
-    wanted = choose.wanted(where)
-    (binding,) = named(wanted, [name])
+    desired = choose.desired(where)
+    (binding,) = named(desired, [name])
     free = replace(binding, protect=False, paused=False)
-    wanted = replace(wanted, bindings=(free,))
+    desired = replace(desired, bindings=(free,))
     approval, timeout_s = Approval(yes=writing.yes), writing.lock_timeout
-    return Order(command, wanted, page, approval, lock_timeout_s=timeout_s)
+    return Order(command, desired, page, approval, lock_timeout_s=timeout_s)
 
 
 def _readable(opened: Session) -> Observed:
-    (binding,) = opened.wanted.bindings
+    (binding,) = opened.desired.bindings
     seen = observe(opened.world, binding)
     if seen.live.served is None:
         raise errors.RefusedError(
@@ -121,10 +121,10 @@ def _unchanged(opened: Session, back: engine.RollBack, to: str) -> Observed:
 def reinstate(name: str, version: str, where: Where, writing: Writing, reason: str) -> Outcome:
     """`reinstate`: the version may be bound again."""
     order = _order("reinstate", name, where, writing, Page(no_color=True))
-    session.introduce(order.wanted.environment)
-    with session.opened(order.wanted, order.parallel) as opened:
+    session.introduce(order.desired.environment)
+    with session.opened(order.desired, order.parallel) as opened:
         confirm(order.approval, f"Let version {version} be bound again?")
-        (binding,) = opened.wanted.bindings
+        (binding,) = opened.desired.bindings
         with alone(order, opened):
             seen = observe(opened.world, binding)
             engine.reinstate(opened.world, seen, version, reason or "reinstated by hand")
@@ -136,11 +136,11 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
     """`unlock`: 0 when nobody holds the lock any more; LockError while its run is alive."""
     if shard:
         shard_of(shard)
-    wanted = choose.wanted(where)
-    session.introduce(wanted.environment)
-    with session.opened(wanted, None, reason) as opened:
+    desired = choose.desired(where)
+    session.introduce(desired.environment)
+    with session.opened(desired, None, reason) as opened:
         world = opened.world
-        lock = world.ledger.lock(wanted.environment.name, world.clock, world.stopping, shard)
+        lock = world.ledger.lock(desired.environment.name, world.clock, world.stopping, shard)
         by = lock.holder()
         if not lock.is_held():
             say(f"{lock.what} was not locked")
@@ -163,20 +163,20 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
 
 def history(where: Where, name: str) -> Outcome:
     """`history`: the versions of a binding's model, and what was done at its address."""
-    found, _ = _remembered(where, name)
-    return Outcome(found, errors.ERROR if found.unread else errors.SUCCESS)
+    past, _ = _remembered(where, name)
+    return Outcome(past, errors.ERROR if past.unread else errors.SUCCESS)
 
 
 def explain(where: Where, name: str, versions: Sequence[str]) -> Outcome:
     """`explain`: why a binding serves what it serves, or how two of its versions differ."""
-    found, binding = _remembered(where, name)
-    told = comparison(found, *versions) if versions else explanation(found, binding)
-    return Outcome(told, errors.ERROR if found.unread else errors.SUCCESS)
+    past, binding = _remembered(where, name)
+    answer = comparison(past, *versions) if versions else explanation(past, binding)
+    return Outcome(answer, errors.ERROR if past.unread else errors.SUCCESS)
 
 
 def _remembered(where: Where, name: str) -> tuple[History, Binding]:
-    wanted = choose.wanted(where)
-    (binding,) = named(wanted, [name])
-    session.introduce(wanted.environment)
-    with session.opened(wanted, None) as opened:
+    desired = choose.desired(where)
+    (binding,) = named(desired, [name])
+    session.introduce(desired.environment)
+    with session.opened(desired, None) as opened:
         return history_of(opened.world, binding), binding

@@ -24,7 +24,7 @@ class Selection:
 
     A binding is selected when its name fits one of `targets` and none of `excludes`, when it has
     all `labels` (`key=value`), and when it belongs to the `shard` (`2/4`). What a change `since` a
-    commit touches takes the files and git; `choose.wanted` asks them.
+    commit touches takes the files and git; `choose.desired` asks them.
     """
 
     targets: tuple[str, ...] = ()
@@ -33,27 +33,27 @@ class Selection:
     shard: str = ""
     since: str = ""
 
-    def of(self, wanted: Desired) -> Desired:
+    def of(self, desired: Desired) -> Desired:
         """The selected part; ConfigurationError for a selection that means nothing."""
         if self == Selection():
-            return wanted
-        _refuse_strangers(self.targets, wanted)
+            return desired
+        _refuse_strangers(self.targets, desired)
         pairs = [_pair(label) for label in self.labels]
-        chosen = tuple(b for b in wanted.bindings if self._names(b) and _has(b, pairs))
+        chosen = tuple(b for b in desired.bindings if self._names(b) and _has(b, pairs))
         if not chosen:
             from reconciler.render.cells import counted
 
             raise ConfigurationError(
-                f"no binding of {wanted.environment.name} matches the selection "
-                f"({counted(len(wanted.bindings), 'binding')} declared)"
+                f"no binding of {desired.environment.name} matches the selection "
+                f"({counted(len(desired.bindings), 'binding')} declared)"
             )
-        of_shard = self._of_shard(wanted.bindings)
-        declared = Declared(len(wanted.bindings), len(of_shard))
+        of_shard = self._of_shard(desired.bindings)
+        declared = Declared(len(desired.bindings), len(of_shard))
         chosen = self._of_shard(chosen)
         names = {binding.name for binding in chosen}
-        left_out = tuple(b for b in wanted.bindings if b.name not in names)
+        left_out = tuple(b for b in desired.bindings if b.name not in names)
         return replace(
-            wanted, bindings=chosen, declared=declared, left_out=left_out, shard=self.shard
+            desired, bindings=chosen, declared=declared, left_out=left_out, shard=self.shard
         )
 
     def _of_shard(self, bindings: tuple[Binding, ...]) -> tuple[Binding, ...]:
@@ -66,10 +66,10 @@ class Selection:
 
 def shard_of(text: str) -> tuple[int, int]:
     """Number (from 1) and count of a shard that is written `2/4`; ConfigurationError otherwise."""
-    found = _SHARD.fullmatch(text)
-    if found is None or int(found[1]) > int(found[2]):
+    match = _SHARD.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
         raise ConfigurationError(f"--shard {text}: write NUMBER/COUNT, from 1/4 to 4/4 for example")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def in_shard(address: Address, shard: str) -> bool:
@@ -92,10 +92,10 @@ def _pair(label: str) -> tuple[str, str]:
     return name, value
 
 
-def _refuse_strangers(targets: tuple[str, ...], wanted: Desired) -> None:
-    names = [binding.name for binding in wanted.bindings]
+def _refuse_strangers(targets: tuple[str, ...], desired: Desired) -> None:
+    names = [binding.name for binding in desired.bindings]
     for glob in targets:
         if not any(fnmatchcase(name, glob) for name in names):
             raise ConfigurationError(
-                f"--target {glob} fits no binding of {wanted.environment.name}{near(glob, names)}"
+                f"--target {glob} fits no binding of {desired.environment.name}{near(glob, names)}"
             )

@@ -132,7 +132,7 @@ class Session:
     where there is none.
     """
 
-    wanted: Desired
+    desired: Desired
     http: Http
     world: World
     stop: Stop
@@ -144,11 +144,11 @@ class Session:
         """What is; nothing is written meanwhile."""
         from reconciler.engine.survey import survey
 
-        wanted = self.wanted
-        declared = (*wanted.bindings, *wanted.left_out) if wanted.whole else None
+        desired = self.desired
+        declared = (*desired.bindings, *desired.left_out) if desired.whole else None
         with self.stop.only_reading():
-            observed, lost = survey(self.world, wanted.bindings, self.width, declared)
-        mine = tuple(one for one in lost.found if in_shard(one.address, wanted.shard))
+            observed, lost = survey(self.world, desired.bindings, self.width, declared)
+        mine = tuple(e for e in lost.found if in_shard(e.address, desired.shard))
         seen = tuple(observed)
         return Seen(seen, replace(lost, found=mine), self._not_yet(seen))
 
@@ -158,13 +158,13 @@ class Session:
 
         new = [one for one in seen if one.live.served != one.artifact.ref]
         with self.stop.only_reading():
-            first = behind(self.world, new, self.wanted)
+            first = behind(self.world, new, self.desired)
         return {**first, **self._not_proved_there(new)}
 
     def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
         from reconciler.engine.required import not_yet
 
-        requires, there = self.wanted.environment.requires, self.wanted.there
+        requires, there = self.desired.environment.requires, self.desired.there
         if requires is None or not new:
             return {}
         if there is None:
@@ -178,11 +178,11 @@ class Session:
 
     def check_world(self) -> None:
         """Return unless another emulated world answers now than when this was opened."""
-        now = emulated(self.http, self.wanted.environment)
+        now = emulated(self.http, self.desired.environment)
         if now != self.emulated:
             raise StalePlanError(
                 f"planned in world {self.emulated} of the emulator, but now world {now or '?'} "
-                f"answers at {emulator_of(self.wanted.environment)}; plan again"
+                f"answers at {emulator_of(self.desired.environment)}; plan again"
             )
 
     def plan(self) -> Plan:
@@ -194,15 +194,13 @@ class Session:
         from reconciler.engine.forecast import foresee
         from reconciler.plan import make_plan
 
-        wanted = self.wanted
-        made = make_plan(
-            wanted.environment, seen.observed, wanted.declared, seen.lost, self.prune, seen.not_yet
-        )
+        environment, declared = self.desired.environment, self.desired.declared
+        made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, seen.not_yet)
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
         begins = any(change.code not in ENDS for change in made.to_do)
         frozen = self.world.frozen() if begins else ""
         made = replace(made, changes=changes, world=self.emulated, frozen=frozen)
-        return foresee(self.world, self.wanted.bindings, made)
+        return foresee(self.world, self.desired.bindings, made)
 
     def _with_what_cannot_be_shown(self, change: Change) -> Change:
         """The change, with a warning where nothing will show which model answers after it."""
@@ -217,7 +215,7 @@ class Session:
 
     @cached_property
     def _bindings(self) -> Mapping[str, Binding]:
-        return {str(binding.address): binding for binding in self.wanted.bindings}
+        return {str(binding.address): binding for binding in self.desired.bindings}
 
 
 class Hearing(Protocol):
@@ -234,23 +232,23 @@ class Hearing(Protocol):
 
 @contextlib.contextmanager
 def opened(
-    wanted: Desired,
+    desired: Desired,
     parallel: int | None,
     force: str = "",
     prune: Prune | None = None,
     hearing: Hearing | None = None,
 ) -> Iterator[Session]:
     """The environment, connected in the name of who runs this; closed at the end."""
-    stop, at_once = Stop(), width(wanted.environment, parallel)
-    by = actor(os.environ, wanted.commit, force)
-    with client(wanted.environment, parallel, stop) as http:
-        at = emulated(http, wanted.environment)
+    stop, at_once = Stop(), width(desired.environment, parallel)
+    by = actor(os.environ, desired.commit, force)
+    with client(desired.environment, parallel, stop) as http:
+        at = emulated(http, desired.environment)
         if hearing is None:
-            world = connect(wanted, http, stop=stop, actor=by)
+            world = connect(desired, http, stop=stop, actor=by)
         else:
             heard = http.heard_by(hearing.hear)
-            world = connect(wanted, heard, stop=stop, actor=by, through=hearing.heard)
-        yield Session(wanted, http, world, stop, at_once, prune, at)
+            world = connect(desired, heard, stop=stop, actor=by, through=hearing.heard)
+        yield Session(desired, http, world, stop, at_once, prune, at)
 
 
 def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Actor:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.model import Desired
 
 
-def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
+def since(services: Path, desired: Desired, ref: str) -> frozenset[str]:
     """The names of the bindings of an environment that a change since a commit touches.
 
     Raises ConfigurationError where git cannot tell.
@@ -38,19 +38,17 @@ def since(services: Path, wanted: Desired, ref: str) -> frozenset[str]:
     commit = _commit(repository, ref)
     changed = _changed(repository, commit)
     if changed:
-        name = wanted.environment.name
+        name = desired.environment.name
         before = _before(repository, commit, f"{ref}:{repository.below}", name)
-        names = touched(before.get(name), wanted)
+        names = touched(before.get(name), desired)
     else:
         names = frozenset()
-    say(
-        f"since {ref}: {len(names):,} of {counted(len(wanted.bindings), 'binding')} touched; files "
-        f"changed: {changed:,}"
-    )
+    of_all = f"{len(names):,} of {counted(len(desired.bindings), 'binding')}"
+    say(f"since {ref}: {of_all} touched; files changed: {changed:,}")
     return names
 
 
-def untouched(services: Path, wanted: Desired, event: Mapping[str, Any]) -> frozenset[str] | None:
+def untouched(services: Path, desired: Desired, event: Mapping[str, Any]) -> frozenset[str] | None:
     """The names of the bindings that the pull request of an event leaves as they were; None where
     the event is of none, or git cannot tell.
     """
@@ -60,11 +58,11 @@ def untouched(services: Path, wanted: Desired, event: Mapping[str, Any]) -> froz
         repository = _repository(services)
         both = ("merge-base", _commit(repository, base), "HEAD")
         begin = git.good(git.run(repository.top, *both)).decode().strip()
-        names = since(services, wanted, begin)
+        names = since(services, desired, begin)
     except ConfigurationError as exc:
         say(f"what this pull request touches is not known, so all is judged: {exc.message}")
         return None
-    return frozenset(binding.name for binding in wanted.bindings) - names
+    return frozenset(binding.name for binding in desired.bindings) - names
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ class _Repository:
 
 
 def _repository(services: Path) -> _Repository:
-    asked = ("--show-toplevel", "--show-prefix", "--is-shallow-repository")
-    done = git.run(services, "rev-parse", *asked)
+    questions = ("--show-toplevel", "--show-prefix", "--is-shallow-repository")
+    done = git.run(services, "rev-parse", *questions)
     if git.outside(done):
         raise ConfigurationError(
             f"{services} is in no git repository, so nothing is known since a commit; run this in "
@@ -90,8 +88,8 @@ def _repository(services: Path) -> _Repository:
 
 def _commit(repository: _Repository, ref: str) -> str:
     """The id of the commit that a person named."""
-    wanted = f"{ref}^{{commit}}"
-    done = git.run(repository.top, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    revision = f"{ref}^{{commit}}"
+    done = git.run(repository.top, "rev-parse", "--verify", "--quiet", "--end-of-options", revision)
     if done.returncode == 0:
         return done.stdout.decode().strip()
     if repository.shallow:
@@ -112,7 +110,7 @@ def _changed(repository: _Repository, commit: str) -> int:
     return len({*git.good(other).split(b"\0"), *git.good(new).split(b"\0")} - {b""})
 
 
-def _before(repository: _Repository, commit: str, shown: str, name: str) -> Mapping[str, Desired]:
+def _before(repository: _Repository, commit: str, display: str, name: str) -> Mapping[str, Desired]:
     """The desired state of the commit; nothing where it has none that is valid."""
     with TemporaryDirectory(prefix="reconciler.") as folder:
         if not _check_out(repository, commit, Path(folder)):
@@ -121,7 +119,7 @@ def _before(repository: _Repository, commit: str, shown: str, name: str) -> Mapp
         if not root.resolve().is_relative_to(Path(folder).resolve()):
             return {}  # a link that leaves the commit: nothing of it is read
         try:
-            return compose.loaded(root, only=[name], display=shown)
+            return compose.loaded(root, only=[name], display=display)
         except ConfigurationError as exc:
             say(f"{exc.message.splitlines()[0]} (so every binding counts as touched)")
             return {}

@@ -36,28 +36,28 @@ AHEAD_S = 300.0  # by so much may the clock that took a snapshot have been ahead
 # --- taking one ----------------------------------------------------------------------------
 
 
-def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome:
+def snapshot(desired: Desired, out: Path | None, parallel: int | None) -> Outcome:
     """`snapshot`: 0, or 7 where something could not be read, which plans then do not know."""
     from reconciler.engine.around import read_around
 
-    environment = wanted.environment
-    files = [b for b in wanted.bindings if b.kind in compose.read_here(wanted)[0]]
+    environment = desired.environment
+    files = [b for b in desired.bindings if b.kind in compose.read_here(desired)[0]]
     if files:
         names = ", ".join(sorted({binding.kind for binding in files}))
         many = counted(len(files), "binding")
         say(f"{environment.name}: {many} of kind {names} not in the snapshot: {_OF_THIS_MACHINE}")
-        if len(files) == len(wanted.bindings):
+        if len(files) == len(desired.bindings):
             raise ConfigurationError(f"a snapshot of {environment.name} would be empty")
     session.introduce(environment)
     answers = Answers()
-    with session.opened(wanted, parallel, hearing=answers) as opened:
+    with session.opened(desired, parallel, hearing=answers) as opened:
         at = timestamp(opened.world.clock.now())
         made = opened.plan()
         with opened.stop.only_reading():
-            read_around(opened.world, wanted.bindings, opened.width)
+            read_around(opened.world, desired.bindings, opened.width)
     taken = Snapshot(
         at=at,
-        commit=wanted.commit,
+        commit=desired.commit,
         program=f"reconciler {__version__}",
         place=Place.of(environment),
         emulator=compose.emulator_of(environment),
@@ -69,7 +69,9 @@ def snapshot(wanted: Desired, out: Path | None, parallel: int | None) -> Outcome
     code, text = errors.PARTIAL if unread or files else errors.SUCCESS, snapshot_json(taken)
     if out is None:
         return Outcome(Kept(text), code)
-    note = f"wrote {out}: {counted(len(wanted.bindings), 'binding')} as of {at}, plan {made.digest}"
+    note = (
+        f"wrote {out}: {counted(len(desired.bindings), 'binding')} as of {at}, plan {made.digest}"
+    )
     return Outcome(exit_code=code, files=(File("", out, text, note),))
 
 
@@ -84,7 +86,7 @@ class Taken:
     age: str
 
 
-def read(path: Path, wanted: Desired, now: float, max_age_s: float) -> Taken | None:
+def read(path: Path, desired: Desired, now: float, max_age_s: float) -> Taken | None:
     """The snapshot in a file; None where it is no snapshot, but exports.
 
     ConfigurationError for a damaged one and for that of another place; StalePlanError for one that
@@ -96,36 +98,36 @@ def read(path: Path, wanted: Desired, now: float, max_age_s: float) -> Taken | N
     if not isinstance(document, dict) or not str(document.get("schema", "")).startswith(FAMILY):
         return None
     try:
-        found = snapshot_in(document)
-        _check_place(found, wanted.environment)
-        age_s = now - seconds_since_epoch(found.at)
+        recorded = snapshot_in(document)
+        _check_place(recorded, desired.environment)
+        age_s = now - seconds_since_epoch(recorded.at)
     except ValueError as exc:
         raise ConfigurationError([Problem(str(path), 0, 0, str(exc))]) from exc
-    age = f"a snapshot {_in_words(max(age_s, 0.0))} old, taken {found.at}" + (
-        f" at commit {found.commit[:12]}" if found.commit else ""
+    age = f"a snapshot {_in_words(max(age_s, 0.0))} old, taken {recorded.at}" + (
+        f" at commit {recorded.commit[:12]}" if recorded.commit else ""
     )
     if age_s < -AHEAD_S:
-        why = f"taken at {found.at}, which is in the future; correct the clock, or take it again"
+        why = f"taken at {recorded.at}, which is in the future; correct the clock, or take it again"
         raise ConfigurationError([Problem(str(path), 0, 0, why)])
     if age_s > max_age_s:
         raise StalePlanError(
             f"{path} is {age}: older than {_in_words(max_age_s)}, so the live state may have "
             "changed; take it again with `reconciler snapshot`, or pass --max-age"
         )
-    return Taken(found, age)
+    return Taken(recorded, age)
 
 
-def _check_place(found: Snapshot, environment: Environment) -> None:
+def _check_place(recorded: Snapshot, environment: Environment) -> None:
     """ValueError where the snapshot is of another environment, or of another cloud or store."""
-    if differences := found.place.differences(Place.of(environment)):
+    if differences := recorded.place.differences(Place.of(environment)):
         raise ValueError(
             f"a snapshot of another place ({'; '.join(differences)}); take one of this environment"
         )
     try:
-        compose.emulator_of(environment, {compose.EMULATOR_VARIABLE: found.emulator})
+        compose.emulator_of(environment, {compose.EMULATOR_VARIABLE: recorded.emulator})
     except ConfigurationError as exc:
         raise ValueError(f"snapshot.emulator: {exc.message}") from exc
-    if bool(found.emulator) != bool(compose.emulator_of(environment)):
+    if bool(recorded.emulator) != bool(compose.emulator_of(environment)):
         raise ValueError("snapshot.emulator: must say where the emulator is, if there is one")
 
 
@@ -175,23 +177,23 @@ def _no_token(*_: object) -> NoToken:
 
 @contextlib.contextmanager
 def opened_offline(
-    wanted: Desired, taken: Taken, parallel: int | None
+    desired: Desired, taken: Taken, parallel: int | None
 ) -> Iterator[session.Session]:
     """The environment as it was: a session that asks nobody, and needs no secret."""
-    found, stop = taken.snapshot, stopping.Stop()
-    environ = dict.fromkeys(compose.secret_variables(wanted), compose.NO_KEY)
-    environ[compose.EMULATOR_VARIABLE] = found.emulator
-    clock = _Then(found.at)
-    with Recorded(found.answers) as http:
-        through = found.answers.remembered
+    recorded, stop = taken.snapshot, stopping.Stop()
+    environ = dict.fromkeys(compose.secret_variables(desired), compose.NO_KEY)
+    environ[compose.EMULATOR_VARIABLE] = recorded.emulator
+    clock = _Then(recorded.at)
+    with Recorded(recorded.answers) as http:
+        through = recorded.answers.remembered
         world = compose.connect(
-            wanted, http, stop=stop, environ=environ, clock=clock, token=_no_token, through=through
+            desired, http, stop=stop, environ=environ, clock=clock, token=_no_token, through=through
         )
-        kinds, engines = compose.read_here(wanted)
+        kinds, engines = compose.read_here(desired)
         targets: dict[str, Any] = dict(world.targets)
         targets |= {kind: _NotHeard(targets[kind]) for kind in kinds & set(targets)}
         trainers: dict[str, Any] = dict(world.trainers)
         trainers |= {name: _NotHeard(trainers[name]) for name in engines & set(trainers)}
         world = replace(world, targets=targets, trainers=trainers)
-        width = session.width(wanted.environment, parallel)
-        yield session.Session(wanted, http, world, stop, width)
+        width = session.width(desired.environment, parallel)
+        yield session.Session(desired, http, world, stop, width)

@@ -1559,7 +1559,7 @@ _SNAPSHOT = _mutations(
     "reconciler/cli/snapshot.py",
     (
         "a snapshot of another place is planned against",
-        "_check_place(found, wanted.environment)",
+        "_check_place(recorded, desired.environment)",
         "pass",
         "tests/cli/test_snapshot.py::test_a_damaged_or_foreign_snapshot_is_refused_with_its_place",
     ),
