@@ -81,7 +81,7 @@ class Approval:
         if fresh.frozen and not self.force:
             return Verdict(Answer.FROZEN, f"{fresh.environment} is {fresh.frozen}")
         approvals = (self.expect, self.plan, self.merged)
-        approved = self.yes or any(one is not None for one in approvals)
+        approved = self.yes or any(approval is not None for approval in approvals)
         return Verdict(Answer.YES if approved or not fresh.to_do else Answer.ASK)
 
     def _stale(self, fresh: Plan, marks: Marks) -> str:

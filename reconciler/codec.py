@@ -40,12 +40,12 @@ def make_codec() -> Converter:
     codec.register_structure_hook_func(
         lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _member
     )
-    for applies, kind, said, make in (
+    for applies, kind, description, make in (
         (is_sequence, list, "a list", homogenous_tuple_structure_factory),
         (is_mapping, dict, "an object", mapping_structure_factory),
         (is_dataclass, dict, "an object", make_dict_structure_fn),
     ):
-        codec.register_structure_hook_factory(applies, _only(kind, said, make))
+        codec.register_structure_hook_factory(applies, _only(kind, description, make))
     codec.register_unstructure_hook(float, lambda v: v if math.isfinite(v) else str(float(v)))
     codec.register_unstructure_hook(Decimal, str)
     return codec
@@ -56,8 +56,8 @@ def read(codec: Converter, kind: type[_Value], document: object, place: str) -> 
     try:
         return codec.structure(document, kind)
     except (BaseValidationError, ValueError) as exc:
-        told = transform_error(exc, place, lambda problem, _: _problem(problem))
-        problems = [f"{where}: {what}" for what, _, where in (t.rpartition(" @ ") for t in told)]
+        texts = transform_error(exc, place, lambda problem, _: _problem(problem))
+        problems = [f"{where}: {what}" for what, _, where in (t.rpartition(" @ ") for t in texts)]
         more = [f"and {len(problems) - MOST_PROBLEMS} more"] * (len(problems) > MOST_PROBLEMS)
         raise ValueError("; ".join(problems[:MOST_PROBLEMS] + more)) from None  # a page of groups
 
@@ -66,7 +66,7 @@ def _problem(problem: BaseException) -> str:
     return "is missing" if isinstance(problem, KeyError) else str(problem)
 
 
-def _only(kind: type, said: str, make: Callable[[Any, Converter], Any]) -> Any:
+def _only(kind: type, description: str, make: Callable[[Any, Converter], Any]) -> Any:
     """The hooks that `make` makes, for values of this kind of JSON alone."""
 
     def factory(cls: Any, codec: Converter) -> Callable[[Any, Any], Any]:
@@ -74,7 +74,7 @@ def _only(kind: type, said: str, make: Callable[[Any, Converter], Any]) -> Any:
 
         def hook(value: Any, _: Any) -> Any:
             if type(value) is not kind:
-                raise ValueError(f"must be {said}")
+                raise ValueError(f"must be {description}")
             return structure(value, cls)
 
         return hook

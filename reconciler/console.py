@@ -45,10 +45,10 @@ def redacted(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(redacted, value))
     if isinstance(value, dict):
-        return {redacted(key): redacted(one) for key, one in value.items()}
+        return {redacted(key): redacted(member) for key, member in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        said = {f.name: redacted(getattr(value, f.name)) for f in fields(value) if f.init}
-        return replace(value, **said)
+        members = {f.name: redacted(getattr(value, f.name)) for f in fields(value) if f.init}
+        return replace(value, **members)
     return value
 
 

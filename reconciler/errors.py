@@ -117,8 +117,8 @@ class ConfigurationError(ReconcilerError):
     exit_code = CONFIGURATION
 
     def __init__(self, problems: Iterable[Problem] | str) -> None:
-        each = set() if isinstance(problems, str) else set(problems)
-        self.problems = tuple(sorted(each, key=_ORDER))
+        unique = set() if isinstance(problems, str) else set(problems)
+        self.problems = tuple(sorted(unique, key=_ORDER))
         # Secrets are hidden in all of it at once: there may be many lines.
         super().__init__(problems if isinstance(problems, str) else _listed(self.problems))
 

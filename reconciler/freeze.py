@@ -54,8 +54,8 @@ class Cron:
         """Whether it begins on that day at all."""
         if day.month not in self.months:
             return False
-        found = (day.day in self.days, day.isoweekday() % 7 in self.weekdays)
-        return any(found) if self.either else all(found)
+        matches = (day.day in self.days, day.isoweekday() % 7 in self.weekdays)
+        return any(matches) if self.either else all(matches)
 
 
 @lru_cache(maxsize=64)
@@ -79,7 +79,7 @@ def parse_cron(text: str) -> Cron:
 def _numbers(
     field: str, name: str, least: int, most: int, names: Mapping[str, int]
 ) -> frozenset[int]:
-    found: set[int] = set()
+    chosen: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)
         texts = (match[1], match[2]) if match else ("", "")
@@ -93,8 +93,8 @@ def _numbers(
         end = last[0] if last else most if step > 1 else first
         if match is None or step < 1 or not least <= first <= end <= most:
             raise ValueError(f'"{part}" is no {name} from {least} to {most}')
-        found.update(range(first, end + 1, step))
-    return frozenset(found)
+        chosen.update(range(first, end + 1, step))
+    return frozenset(chosen)
 
 
 def frozen_until(windows: Iterable[Freeze], moment: float) -> datetime | None:
@@ -103,7 +103,7 @@ def frozen_until(windows: Iterable[Freeze], moment: float) -> datetime | None:
     now = until = datetime.fromtimestamp(moment, UTC)
     zone, every = UTC, tuple(windows)
     for _ in range(_MOST_IN_A_ROW):
-        ends = [(end, each.timezone) for each in every if (end := _end(each, until)) is not None]
+        ends = [(end, w.timezone) for w in every if (end := _end(w, until)) is not None]
         if not ends:
             break
         until, name = max(ends)

@@ -43,9 +43,9 @@ def checkout(services: Path) -> Checkout | None:
     """
     if shutil.which("git") is None:
         return None
-    asked = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames")
+    options = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames")
     parts = ("--untracked-files=no", "--ignore-submodules=none", "--", ".")
-    done = run(services, "status", "-z", *asked, *parts)
+    done = run(services, "status", "-z", *options, *parts)
     if outside(done):
         return None
     commit, changed = "", []

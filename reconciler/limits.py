@@ -25,10 +25,10 @@ def excess(
     know what the others change, so its share is one of its own bindings.
     """
     every = tuple(changes)
-    wanted = tuple(change for change in every if change.code != Reason.NOT_DECLARED)
-    declared = declared or Declared(len(wanted), len(wanted))
-    rules = (_of_changes(environment, wanted, declared), _of_deletes(environment, every))
-    return (*filter(None, rules), *excess_of_trainings(environment, wanted))
+    declared_changes = tuple(change for change in every if change.code != Reason.NOT_DECLARED)
+    declared = declared or Declared(len(declared_changes), len(declared_changes))
+    rules = (_of_changes(environment, declared_changes, declared), _of_deletes(environment, every))
+    return (*filter(None, rules), *excess_of_trainings(environment, declared_changes))
 
 
 def excess_of_trainings(environment: Environment, changes: Iterable[Change]) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ _MOST_COMPARED = 100
 _LONGEST_COMPARED = 200
 
 
-def near(wanted: str, known: Iterable[str]) -> str:
+def near(text: str, known: Iterable[str]) -> str:
     """`; did you mean "version"?`, or the names that are known, or nothing if none is."""
     by_case = _by_case(tuple(known))
     # Both the search and the list are made once per mistake, and a file can hold thousands.
     compared = list(by_case)[:_MOST_COMPARED]
-    is_short = len(wanted) <= _LONGEST_COMPARED
-    if is_short and (close := difflib.get_close_matches(wanted.casefold(), compared, 1, 0.6)):
+    is_short = len(text) <= _LONGEST_COMPARED
+    if is_short and (close := difflib.get_close_matches(text.casefold(), compared, 1, 0.6)):
         return f'; did you mean "{short(by_case[close[0]])}"?'
     listed = [short(name) for name in list(by_case.values())[:MOST_HINTS]]
     more = [f"{len(by_case) - len(listed)} more"] if len(by_case) > len(listed) else []

@@ -104,7 +104,7 @@ def rendered(document: Shown, form: str, look: Look | None = None) -> str:
     from reconciler import model, render
 
     made: tuple[Callable[..., str], Callable[..., str], Callable[..., str]]
-    shown: Any = document
+    value: Any = document
     if isinstance(document, model.Plan):
         made = render.plan_text, render.plan_json, render.plan_markdown
     elif isinstance(document, model.Report):
@@ -119,10 +119,10 @@ def rendered(document: Shown, form: str, look: Look | None = None) -> str:
         made = render.checkup_text, render.checkup_json, render.checkup_markdown
     elif isinstance(document, Statuses):
         forms = render.status_text, render.status_json, render.status_markdown
-        text, json, markdown = (partial(each, unmanaged=shown.unmanaged) for each in forms)
-        made, shown = (text, json, markdown), shown.rows
+        text, json, markdown = (partial(f, unmanaged=value.unmanaged) for f in forms)
+        made, value = (text, json, markdown), value.rows
     else:
-        made, shown = (render.proofs_text, render.proofs_json, render.proofs_markdown), shown.proofs
+        made, value = (render.proofs_text, render.proofs_json, render.proofs_markdown), value.proofs
     if form == "text":
-        return made[0](shown, look or render.Look())
-    return made[1](shown) if form == "json" else made[2](shown)
+        return made[0](value, look or render.Look())
+    return made[1](value) if form == "json" else made[2](value)

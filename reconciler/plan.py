@@ -71,9 +71,9 @@ def make_plan(
     seen = tuple(observed)
     twins = _by_place(seen)
     undeclared = not_declared or NotDeclared()
-    decided = ((one, decide(one, twins.get(one.live.place, ()))) for one in seen)
-    in_time = ((one, hold(one, change, not_yet or {})) for one, change in decided)
-    changes = in_waves((one, _on_terms(environment, one, change)) for one, change in in_time)
+    decided = ((o, decide(o, twins.get(o.live.place, ()))) for o in seen)
+    in_time = ((o, hold(o, change, not_yet or {})) for o, change in decided)
+    changes = in_waves((o, _on_terms(environment, o, change)) for o, change in in_time)
     notes = tuple(f"could not look for undeclared endpoints: {why}" for why in undeclared.unread)
     blind = undeclared.unread or tuple(c.why for c in changes if c.code == Reason.UNREADABLE)
     changes += [_of_undeclared(owned, prune, blind) for owned in undeclared.found]
@@ -202,13 +202,13 @@ def _of_address(observed: Observed) -> Iterator[_Step]:
         yield _Step(Action.BLOCK, Reason.MISSING, health.message)
     if health.code is HealthCode.PROGRESSING:
         yield _Step(Action.WAIT, Reason.UPDATING, health.message)
-    claimed, wanted = observed.artifact.recipe, observed.binding.recipe
-    if claimed is not None and claimed != wanted:
+    claimed, declared = observed.artifact.recipe, observed.binding.recipe
+    if claimed is not None and claimed != declared:
         why = (
             f"version {observed.binding.version.version} was made by another recipe, and versions "
             "are immutable; give the new recipe a new version"
         )
-        diffs = differences(claimed.as_json(), wanted.as_json(), "recipe")
+        diffs = differences(claimed.as_json(), declared.as_json(), "recipe")
         yield _Step(Action.BLOCK, Reason.RECIPE_CHANGED, why, diffs)
 
 

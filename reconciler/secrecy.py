@@ -137,7 +137,7 @@ def plain_secrets(document: Any) -> Iterator[tuple[str | int, ...]]:
 
 def _is_filled(value: Any) -> bool:
     if isinstance(value, list):
-        return any(isinstance(one, str) and _is_filled(one) for one in value)
+        return any(isinstance(item, str) and _is_filled(item) for item in value)
     if isinstance(value, str):
         return value.strip().casefold() not in ("", "***", "true", "false")
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -171,8 +171,8 @@ def redact(text: str) -> str:
     return text
 
 
-def _hidden(found: re.Match[str]) -> str:
-    return (found[1] or "" if found.re.groups else "") + "***"
+def _hidden(match: re.Match[str]) -> str:
+    return (match[1] or "" if match.re.groups else "") + "***"
 
 
 def _without_spellings(line: str) -> str:
@@ -186,12 +186,12 @@ def _without_spellings(line: str) -> str:
         shaped = (m for shape in _SHAPES for m in shape.finditer(plain))
         spans += [(m.end(m.re.groups) if m.re.groups else m.start(), m.end()) for m in shaped]
     pieces: list[str] = []
-    shown = 0
+    hidden_to = 0
     for first, end in sorted(spans):
-        if end > shown:
-            pieces += [line[begins[shown] : begins[max(first, shown)]], "***"]
-            shown = end
-    return "".join((*pieces, line[begins[shown] :]))
+        if end > hidden_to:
+            pieces += [line[begins[hidden_to] : begins[max(first, hidden_to)]], "***"]
+            hidden_to = end
+    return "".join((*pieces, line[begins[hidden_to] :]))
 
 
 def _unescaped(line: str) -> tuple[str, Sequence[int]]:

@@ -105,7 +105,7 @@ def _of_fleet(
     without a proof."""
     proved = [(observed, change) for observed, change in fleet if serves_proved(observed)]
     to_come = [(observed, change) for observed, change in fleet if not serves_proved(observed)]
-    to_come.sort(key=lambda each: _place(*each))
+    to_come.sort(key=lambda pair: _place(*pair))
     rollout = _rollout_of(fleet[0][0].binding, len(fleet) + (doubtful is not None))
     if rollout is not None and doubtful is not None:
         return [_behind(observed, change, doubtful) for observed, change in fleet]

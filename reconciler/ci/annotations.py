@@ -47,13 +47,13 @@ def error_command(finding: Finding) -> str:
         "col": str(source.column) if source.line and source.column else "",
         "title": visible(finding.title),
     }
-    told = ",".join(
+    listed = ",".join(
         f"{name}={_data(value).replace(':', '%3A').replace(',', '%2C')}"
         for name, value in properties.items()
         if value
     )
     message = "\n".join(visible(line) for line in finding.message.splitlines())
-    return f"::error {told}::{_data(_shortened(message))}"
+    return f"::error {listed}::{_data(_shortened(message))}"
 
 
 def _shortened(text: str) -> str:
@@ -86,7 +86,7 @@ def changed_lines(environ: Mapping[str, str], root: Path) -> Lines | None:
 
 def parse_diff(diff: str) -> Lines:
     """Path → new lines of a diff without context; text that looks like a header is no header."""
-    found: dict[str, list[range]] = {}
+    ranges_of: dict[str, list[range]] = {}
     path, hunk = "", 0
     for line in diff.split("\n"):
         if hunk and line[:1] in ("+", "-"):
@@ -96,5 +96,5 @@ def parse_diff(diff: str) -> Lines:
         elif path and (counts := _HUNK.match(line)):
             removed, first, added = (int(count or 1) for count in counts.groups())
             hunk = removed + added
-            found.setdefault(path, []).append(range(first, first + added))
-    return {path: tuple(ranges) for path, ranges in found.items()}
+            ranges_of.setdefault(path, []).append(range(first, first + added))
+    return {path: tuple(ranges) for path, ranges in ranges_of.items()}

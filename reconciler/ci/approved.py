@@ -49,9 +49,9 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
         )
     with github.opened_on(branch, "--branch") as (door, branch):
         pulls, older = _merged(door, branch)
-        found = list(_plans(door, environment, pulls, commented=commented))
+        plans = list(_plans(door, environment, pulls, commented=commented))
     out.mkdir(parents=True, exist_ok=True)
-    for pull, plan, text in found:
+    for pull, plan, text in plans:
         path = out / f"{pull.number:08}.json"
         write_file(path, text)
         say(f"pull request {pull.number} approved plan {plan.digest}: {path}")
@@ -60,22 +60,22 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
             f"only the last {MOST_PULLS} merged pull requests were looked at; older ones approve "
             "nothing"
         )
-    say(f"{counted(len(found), 'approved plan')} of {environment}")
+    say(f"{counted(len(plans), 'approved plan')} of {environment}")
     return Outcome()
 
 
 def _merged(door: GitHub, branch: str) -> tuple[list[Pull], bool]:
     """The pull requests that were merged last into the branch, and whether there are older ones."""
     query = f"state=closed&base={quote(branch, safe='')}&sort=updated&direction=desc"
-    found: list[Pull] = []
+    merged: list[Pull] = []
     for pull in door.pulls(query, f"looking for what was merged into {branch}"):
         # A merge is an update, so none of those that follow was merged after this one's update.
-        if len(found) > MOST_PULLS and pull.updated_at < found[MOST_PULLS - 1].merged_at:
+        if len(merged) > MOST_PULLS and pull.updated_at < merged[MOST_PULLS - 1].merged_at:
             break
         if pull.merged and pull.base == branch:
-            found.append(pull)
-            found.sort(key=lambda each: each.merged_at, reverse=True)
-    return found[:MOST_PULLS], len(found) > MOST_PULLS
+            merged.append(pull)
+            merged.sort(key=lambda pull: pull.merged_at, reverse=True)
+    return merged[:MOST_PULLS], len(merged) > MOST_PULLS
 
 
 def _plans(
@@ -85,7 +85,7 @@ def _plans(
     unseen = functools.partial(_unseen, door, functools.cache(door.viewer), commented=commented)
     without = []
     for pull, artifacts_of_it in _artifacts(door, artifact_name(environment), pulls):
-        usable = [each for each in artifacts_of_it if each.own and not each.expired]
+        usable = [a for a in artifacts_of_it if a.own and not a.expired]
         if usable:
             yield from _plan(door, pull, usable[0], environment, unseen)
         elif artifacts_of_it:
@@ -108,10 +108,10 @@ def _artifacts(
     """
     newest = list(itertools.islice(artifacts.artifacts(door, name), PER_PAGE))
     for pull in pulls:
-        found = [each for each in newest if each.commit == pull.head]
-        if not found and len(newest) == PER_PAGE:
-            found = artifacts.artifacts_at(door, pull.head, name)
-        yield pull, sorted(found, key=lambda each: each.id, reverse=True)
+        artifacts_ = [artifact for artifact in newest if artifact.commit == pull.head]
+        if not artifacts_ and len(newest) == PER_PAGE:
+            artifacts_ = artifacts.artifacts_at(door, pull.head, name)
+        yield pull, sorted(artifacts_, key=lambda artifact: artifact.id, reverse=True)
 
 
 def _plan(
@@ -154,7 +154,7 @@ def _unseen(
     approves if a comment could have shown it.
     """
     mark = rendering.mark(plan)
-    marked = [each for each in door.comments(pull.number) if rendering.is_marked(each.body, mark)]
+    marked = [c for c in door.comments(pull.number) if rendering.is_marked(c.body, mark)]
     if not marked and not commented:
         return (
             ""
@@ -163,7 +163,7 @@ def _unseen(
         )
     own = [comment for comment in marked if comment.author == viewer()]
     known = [shown for comment in own for shown in rendering.shown_by(comment.body)]
-    whole = [each.whole for each in known if (each.plan, each.commit) == (plan.digest, plan.commit)]
+    whole = [s.whole for s in known if (s.plan, s.commit) == (plan.digest, plan.commit)]
     if not whole:
         return f"no comment that the owner of GITHUB_TOKEN wrote on it shows plan {plan.digest}"
     return "" if any(whole) else f"plan {plan.digest} was too long for its comment"

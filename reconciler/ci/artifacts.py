@@ -53,33 +53,33 @@ def fetch(name: str, branch: str, out: Path) -> Outcome:
     with opened_on(branch, "--branch") as (door, branch):
         listed = artifacts(door, name)
         kept = (a for a in listed if a.own and a.branch == branch and not a.expired)
-        found = next(kept, None)
-        if found is None:
+        artifact = next(kept, None)
+        if artifact is None:
             raise NotFoundError(
                 f"no run of {branch} has an artifact {name} that is still kept; run the workflow "
                 "that publishes it"
             )
-        content = files(door, found, out.name).get(out.name)
+        content = files(door, artifact, out.name).get(out.name)
     if content is None:
-        raise NotFoundError(f"artifact {name} of run {found.run} holds no {out.name}")
+        raise NotFoundError(f"artifact {name} of run {artifact.run} holds no {out.name}")
     write_file(out, content)
-    say(f"wrote {out}, of run {found.run}")
+    say(f"wrote {out}, of run {artifact.run}")
     return Outcome()
 
 
 def artifacts(github: GitHub, name: str) -> Iterator[UploadedFile]:
     """Every artifact of this name, whatever run it is of, the newest first; asked for by page."""
     path = f"actions/artifacts?name={quote(name, safe='')}"
-    for entry, said in github.pages(path, f"looking for artifacts {name}", READ, "artifacts"):
-        yield _artifact(entry, said)
+    for entry, answer in github.pages(path, f"looking for artifacts {name}", READ, "artifacts"):
+        yield _artifact(entry, answer)
 
 
 def artifacts_of(github: GitHub, run: int, name: str) -> list[UploadedFile]:
     """The artifacts of this name that one run left, the newest first."""
     path = f"actions/runs/{run}/artifacts?name={quote(name, safe='')}"
     listed = github.pages(path, f"looking for the artifacts of run {run}", READ, "artifacts")
-    found = [_artifact(entry, said) for entry, said in listed]
-    return sorted((a for a in found if a.name == name), key=lambda a: a.id, reverse=True)
+    every = [_artifact(entry, answer) for entry, answer in listed]
+    return sorted((a for a in every if a.name == name), key=lambda a: a.id, reverse=True)
 
 
 def artifacts_at(github: GitHub, commit: str, name: str) -> list[UploadedFile]:
@@ -87,11 +87,11 @@ def artifacts_at(github: GitHub, commit: str, name: str) -> list[UploadedFile]:
     path = f"actions/runs?head_sha={quote(commit, safe='')}"
     what = f"looking for the runs of commit {commit[:12]}"
     runs = [
-        Object(e, said).get("id", int)
-        for e, said in github.pages(path, what, READ, "workflow_runs")
+        Object(e, answer).get("id", int)
+        for e, answer in github.pages(path, what, READ, "workflow_runs")
     ]
-    found = [artifact for run in runs for artifact in artifacts_of(github, run, name)]
-    return sorted(found, key=lambda a: a.id, reverse=True)
+    every = [artifact for run in runs for artifact in artifacts_of(github, run, name)]
+    return sorted(every, key=lambda a: a.id, reverse=True)
 
 
 def files(
@@ -101,8 +101,8 @@ def files(
     what = f"reading artifact {artifact.name} of run {artifact.run}"
     if artifact.size > most:
         raise UnreadableError(f"{what}: it is larger than {most >> 20} MiB")
-    said = github.ask("GET", f"actions/artifacts/{artifact.id}/zip", what, None, 302, needs=READ)
-    place = said.headers.get("Location", "")
+    answer = github.ask("GET", f"actions/artifacts/{artifact.id}/zip", what, None, 302, needs=READ)
+    place = answer.headers.get("Location", "")
     _check(github, place, what)
     content = github.http.request("GET", place, what=what, max_bytes=most).body
     try:
@@ -113,15 +113,15 @@ def files(
         raise UnreadableError(f"{what}: it is not a readable zip file") from exc
 
 
-def _artifact(value: object, said: Response) -> UploadedFile:
-    found = Object(value, said)
-    run = found.object("workflow_run")
+def _artifact(value: object, answer: Response) -> UploadedFile:
+    entry = Object(value, answer)
+    run = entry.object("workflow_run")
     home = run.get("repository_id", int)
     return UploadedFile(
-        id=found.get("id", int),
-        name=found.get("name", str),
-        size=found.get("size_in_bytes", int),
-        expired=found.get("expired", bool),
+        id=entry.get("id", int),
+        name=entry.get("name", str),
+        size=entry.get("size_in_bytes", int),
+        expired=entry.get("expired", bool),
         run=run.get("id", int),
         commit=run.get("head_sha", str),
         branch=run.maybe("head_branch", str, ""),
@@ -140,14 +140,14 @@ def _check(github: GitHub, place: str, what: str) -> None:
 def _unpacked(content: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, bytes]:
     if content.count(_ENTRY) > _MOST_FILES:  # before zipfile makes an object of each
         raise UnreadableError(f"{what}: it holds more than {_MOST_FILES} files")
-    found = {}
+    unpacked = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in set(names).intersection(archive.namelist()):
             entry = archive.getinfo(name)
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise UnreadableError(f"{what}: {name} is neither stored nor deflated")
             with archive.open(entry) as file:
-                found[name] = file.read(most + 1)
-            if len(found[name]) > most:
+                unpacked[name] = file.read(most + 1)
+            if len(unpacked[name]) > most:
                 raise UnreadableError(f"{what}: {name} is larger than {most >> 20} MiB")
-    return found
+    return unpacked

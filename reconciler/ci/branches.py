@@ -35,37 +35,37 @@ def head_of(github: GitHub, branch: str) -> str:
     """The commit that a branch is at; "" where there is no such branch."""
     what = f"looking for branch {branch}"
     try:
-        said = github.ask("GET", f"git/ref/heads/{quote(branch)}", what, needs=READ)
+        answer = github.ask("GET", f"git/ref/heads/{quote(branch)}", what, needs=READ)
     except NotFoundError:
         return ""
-    found, ref = Object(said.json_object(), said), f"refs/heads/{branch}"
-    if found.maybe("ref", str, ref) != ref:
-        raise said.unreadable(ref)
-    return found.object("object").get("sha", str)
+    entry, ref = Object(answer.json_object(), answer), f"refs/heads/{branch}"
+    if entry.maybe("ref", str, ref) != ref:
+        raise answer.unreadable(ref)
+    return entry.object("object").get("sha", str)
 
 
 def commit(github: GitHub, ident: str) -> Commit:
     """A commit by its id."""
     path = f"git/commits/{path_id(ident, 'a commit that GitHub named')}"
-    said = github.ask("GET", path, f"reading commit {ident[:12]}", needs=READ)
-    found = Object(said.json_object(), said)
-    if found.maybe("sha", str, ident) != ident:
-        raise said.unreadable(f"commit {ident[:12]}")
-    return Commit(ident, found.object("tree").get("sha", str), found.get("message", str))
+    answer = github.ask("GET", path, f"reading commit {ident[:12]}", needs=READ)
+    entry = Object(answer.json_object(), answer)
+    if entry.maybe("sha", str, ident) != ident:
+        raise answer.unreadable(f"commit {ident[:12]}")
+    return Commit(ident, entry.object("tree").get("sha", str), entry.get("message", str))
 
 
 def content(github: GitHub, path: str, ref: str) -> bytes | None:
     """A file as it is in a commit; None where there is none."""
     what = f"reading {path}"
     try:
-        said = github.ask("GET", f"contents/{quote(path)}?ref={quote(ref)}", what, needs=READ)
+        answer = github.ask("GET", f"contents/{quote(path)}?ref={quote(ref)}", what, needs=READ)
     except NotFoundError:
         return None
-    found = Object(said.json_object(), said)
+    entry = Object(answer.json_object(), answer)
     try:
-        return base64.b64decode(found.get("content", str))
+        return base64.b64decode(entry.get("content", str))
     except binascii.Error as exc:
-        raise said.unreadable("a file in base64") from exc
+        raise answer.unreadable("a file in base64") from exc
 
 
 def write(github: GitHub, branch: str, on: Commit, files: Mapping[str, str], message: str) -> str:
@@ -90,17 +90,17 @@ def write(github: GitHub, branch: str, on: Commit, files: Mapping[str, str], mes
 def open_pull(github: GitHub, title: str, body: str, head: str, base: str) -> Pull:
     """The new pull request of a branch."""
     sent = {"title": title, "body": body, "head": head, "base": base}
-    said = github.ask("POST", "pulls", "opening a pull request", sent, 201)
-    return pull_of(said.json(), said)
+    answer = github.ask("POST", "pulls", "opening a pull request", sent, 201)
+    return pull_of(answer.json(), answer)
 
 
 def change_pull(github: GitHub, pull: Pull, **to: Any) -> Pull:
     """The pull request with another title, body or state."""
     what = f"changing pull request {pull.number}"
-    said = github.ask("PATCH", f"pulls/{pull.number}", what, to)
-    return pull_of(said.json(), said)
+    answer = github.ask("PATCH", f"pulls/{pull.number}", what, to)
+    return pull_of(answer.json(), answer)
 
 
 def _made(github: GitHub, path: str, what: str, sent: Mapping[str, Any]) -> str:
-    said = github.ask("POST", path, what, sent, 201, needs=WRITE)
-    return Object(said.json_object(), said).get("sha", str)
+    answer = github.ask("POST", path, what, sent, 201, needs=WRITE)
+    return Object(answer.json_object(), answer).get("sha", str)

@@ -33,13 +33,13 @@ MOST_BYTES = 64 * 1024 * 1024
 
 def comment(path: Path, number: int | None, *, dry_run: bool) -> Outcome:
     """`comment`: the pull request shows it, also if it did before."""
-    said = _Said.of(read_document(path))
+    draft = _Draft.of(read_document(path))
     if dry_run:
-        text = said.text("")
-        return _shown(text, said, printed=text)
+        text = draft.text("")
+        return _shown(text, draft, printed=text)
     with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
-        pull = github.pull_request(door, os.environ, number, said.shown.commit)
-        return _comment_on(door, pull, said)
+        pull = github.pull_request(door, os.environ, number, draft.shown.commit)
+        return _comment_on(door, pull, draft)
 
 
 def comment_on_fork(artifact: str) -> Outcome:
@@ -56,13 +56,13 @@ def comment_on_fork(artifact: str) -> Outcome:
             "--artifact is for jobs of `on: workflow_run`: GITHUB_EVENT_PATH names no such event"
         )
     with github.opened(os.environ, github.unknown_pull(os.environ, None)) as door:
-        found = artifacts.artifacts_of(door, run["id"], artifact)
-        if not found:
+        uploaded = artifacts.artifacts_of(door, run["id"], artifact)
+        if not uploaded:
             say(f"run {run['id']} has no artifact {artifact}; nothing was commented")
             return Outcome()
-        files = artifacts.files(door, found[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
-        said = _Said(*_plan_of_fork(files, artifact, run))
-        return _comment_on(door, github.pull_request(door, os.environ, None, ""), said)
+        files = artifacts.files(door, uploaded[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
+        draft = _Draft(*_plan_of_fork(files, artifact, run))
+        return _comment_on(door, github.pull_request(door, os.environ, None, ""), draft)
 
 
 def _plan_of_fork(
@@ -88,19 +88,19 @@ def _plan_of_fork(
 
 def fits(plan: Plan) -> bool:
     """Whether a comment can show the plan whole."""
-    said = _Said.of(plan)
+    draft = _Draft.of(plan)
     try:
-        said.check_whole(said.text(""))
+        draft.check_whole(draft.text(""))
     except RefusedError:
         return False
     return True
 
 
-def _shown(text: str, said: _Said, printed: str = "") -> Outcome:
+def _shown(text: str, draft: _Draft, printed: str = "") -> Outcome:
     """The comment for the summary of the job; an error where it does not show a plan whole."""
     outcome = Outcome(Kept(printed, page=text))
     try:
-        said.check_whole(text)
+        draft.check_whole(text)
     except RefusedError as exc:
         return outcome.ended_by(exc)
     return outcome
@@ -110,7 +110,7 @@ def _shown(text: str, said: _Said, printed: str = "") -> Outcome:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Draft:
     """A document without any secret, and the plan that it is of."""
 
     document: Plan | Report
@@ -118,7 +118,7 @@ class _Said:
     forked: bool = False
 
     @classmethod
-    def of(cls, document: Plan | Report) -> _Said:
+    def of(cls, document: Plan | Report) -> _Draft:
         """The digest is that of the document as it was: people approve by it."""
         plan = document if isinstance(document, Plan) else document.plan
         return cls(redacted(document), rendering.Shown(plan.digest, plan.commit))
@@ -172,35 +172,35 @@ def _unusable(path: Path, why: str) -> ConfigurationError:
 # --- where it is said ----------------------------------------------------------------------
 
 
-def _comment_on(github: GitHub, pull: Pull | str, said: _Said) -> Outcome:
+def _comment_on(github: GitHub, pull: Pull | str, draft: _Draft) -> Outcome:
     if isinstance(pull, str):
         say(f"{pull}; nothing was written")
         return Outcome()
-    _check(pull, said)
+    _check(pull, draft)
     comments = github.comments(pull.number)
-    found = github.own(one for one in comments if rendering.is_marked(one.body, said.mark))
-    if not found:
-        text = said.text("")
+    own = github.own(c for c in comments if rendering.is_marked(c.body, draft.mark))
+    if not own:
+        text = draft.text("")
         say(f"commented: {github.create(pull.number, text).url}")
-        return _shown(text, said)
-    kept, *others = found
-    text = said.text(kept.body)
+        return _shown(text, draft)
+    kept, *others = own
+    text = draft.text(kept.body)
     if rendering.is_as(kept.body, text):
         say(f"shown before: {kept.url}")
     else:
         say(f"changed: {github.update(kept, text).url}")
     for other in others:
-        say(f"folded: {github.update(other, rendering.superseded(other.body, said.mark)).url}")
-    return _shown(text, said)
+        say(f"folded: {github.update(other, rendering.superseded(other.body, draft.mark)).url}")
+    return _shown(text, draft)
 
 
-def _check(pull: Pull, said: _Said) -> None:
+def _check(pull: Pull, draft: _Draft) -> None:
     """Raise where the comment would say something about another state of the pull request.
 
     What was applied is told on a merged one too; what would be done, only while it is open.
     """
-    state, shown = "merged" if pull.merged else "closed", said.shown
-    what = "plan" if isinstance(said.document, Plan) else "report"
+    state, shown = "merged" if pull.merged else "closed", draft.shown
+    what = "plan" if isinstance(draft.document, Plan) else "report"
     if not pull.is_open and (what == "plan" or not pull.merged):
         raise RefusedError(f"pull request {pull.number} is {state}, so this {what} was not posted")
     if not shown.commit:

@@ -81,7 +81,7 @@ def plan_comment(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> s
     head = [
         f"## {escaped(plan.environment)} · {escaped(title)}",
         _FORKED if context.forked else "",
-        "\n".join(f"- **{escaped(said)}**" for said in words.excess(plan)),
+        "\n".join(f"- **{escaped(sentence)}**" for sentence in words.excess(plan)),
         escaped(causes(plan)),
         "\n".join(bullets([*words.notes(plan), *words.waves(plan), *words.destinations(plan)])),
     ]
@@ -174,9 +174,9 @@ def superseded(body: str, marked: str) -> str:
 def shown_by(body: str) -> list[Shown]:
     """The plans that a comment of ours shows or has shown, the last one first and each once."""
     lines = body.split("\n")
-    found = _SHOWN.findall(lines[1]) if len(lines) > 1 else []
+    marks = _SHOWN.findall(lines[1]) if len(lines) > 1 else []
     plans: dict[tuple[str, str], Shown] = {}
-    for plan, commit, cut in found:
+    for plan, commit, cut in marks:
         plans.setdefault((plan, commit), Shown(plan, commit, not cut))
     return list(plans.values())
 
@@ -189,7 +189,7 @@ def _earlier(context: Context) -> list[Shown]:
 
 
 def _hidden(shown: Iterable[Shown]) -> str:
-    marks = (f"{each.plan}:{each.commit}{'' if each.whole else ':cut'}" for each in shown)
+    marks = (f"{s.plan}:{s.commit}{'' if s.whole else ':cut'}" for s in shown)
     return f"<!-- reconciler:shown {' '.join(marks)} -->"
 
 
@@ -197,11 +197,11 @@ def _hidden(shown: Iterable[Shown]) -> str:
 
 
 def _foot(plan: Plan, context: Context) -> list[str]:
-    earlier = [f"- plan {one}" for one in _earlier(context)]
+    earlier = [f"- plan {shown}" for shown in _earlier(context)]
     head = f"<details><summary>Superseded: {counted(len(earlier), 'earlier plan')}</summary>"
     fold = [head, "\n".join(earlier), "</details>"] if earlier else []
-    said = f"Plan {context.shown}, on {escaped(plan.cloud)}"
-    return [*fold, f"{said}, written by reconciler {escaped(context.version)}."]
+    source = f"Plan {context.shown}, on {escaped(plan.cloud)}"
+    return [*fold, f"{source}, written by reconciler {escaped(context.version)}."]
 
 
 def _how_to_apply(plan: Plan, digest: str) -> list[str]:
@@ -210,11 +210,11 @@ def _how_to_apply(plan: Plan, digest: str) -> list[str]:
         return []
     environment = visible(shlex.quote(plan.environment))
     command = f"reconciler apply --environment {environment} --expect {digest}"
-    said = (
+    advice = (
         "To apply: merge, where a workflow applies what is merged. By hand, with the options "
         "that selected this plan:"
     )
-    return [said, "\n".join(fenced([command], ""))]
+    return [advice, "\n".join(fenced([command], ""))]
 
 
 _CUT = (

@@ -86,13 +86,13 @@ def _of_run(github: GitHub, event: Mapping[str, Any], run: Mapping[str, Any]) ->
     """
     commit = str(run.get("head_sha", ""))
     if number := pull_number(event):
-        found = [github.pull(number)]
+        candidates = [github.pull(number)]
     elif head := forked(run):
         what = f"looking for the pull request of {head}"
-        found = list(github.pulls(f"state=open&head={head}", what))
+        candidates = list(github.pulls(f"state=open&head={head}", what))
     else:
-        found = []
-    at_it = [pull for pull in found if pull.head == commit]
+        candidates = []
+    at_it = [pull for pull in candidates if pull.head == commit]
     if len(at_it) != 1:
         raise StalePlanError(
             f"no open pull request is at commit {commit or 'unknown'} any more, which the run was "

@@ -25,30 +25,30 @@ WRITE, READ = "issues: write", "issues: read"
 
 def told(outcome: Outcome) -> Outcome:
     """What `drift` found, after the issue says so; or what kept it from saying so."""
-    found = outcome.document
-    assert isinstance(found, Plan)
-    sure = all(change.code != Reason.UNREADABLE for change in found.changes)
+    plan = outcome.document
+    assert isinstance(plan, Plan)
+    sure = all(change.code != Reason.UNREADABLE for change in plan.changes)
     try:
         with github.opened(os.environ) as door:
-            _tell(door, found, drifted=bool(outcome.has_changes), sure=sure)
+            _tell(door, plan, drifted=bool(outcome.has_changes), sure=sure)
     except ReconcilerError as exc:
         return outcome.ended_by(exc)
     return outcome
 
 
-def _tell(door: GitHub, found: Plan, *, drifted: bool, sure: bool) -> None:
+def _tell(door: GitHub, plan: Plan, *, drifted: bool, sure: bool) -> None:
     """Open the issue of the environment, change it, or close it where all is well for certain."""
-    mark = rendering.drift_mark(found)
+    mark = rendering.drift_mark(plan)
     labelled = open_issues(door, LABEL)
     kept = door.own(issue for issue in labelled if rendering.is_marked(issue.body, mark))
     if not drifted:
-        for one in kept if sure else ():
-            why = f"In sync again, as commit {found.commit or 'unknown'} says."
-            say(f"closed: {close_issue(door, one, why).url}")
+        for closing in kept if sure else ():
+            why = f"In sync again, as commit {plan.commit or 'unknown'} says."
+            say(f"closed: {close_issue(door, closing, why).url}")
         return
-    context = rendering.Context(rendering.Shown(found.digest, found.commit), __version__)
+    context = rendering.Context(rendering.Shown(plan.digest, plan.commit), __version__)
     try:
-        title, body = rendering.drift_issue(found, context)
+        title, body = rendering.drift_issue(plan, context)
     except ValueError as exc:
         raise RefusedError(f"{exc}; the summary of the job has everything") from exc
     if not kept:
@@ -82,21 +82,21 @@ def open_issues(github: GitHub, label: str) -> list[Issue]:
     path = f"issues?labels={quote(label)}&state=open&sort=created&direction=asc"
     what = f"looking for issues labelled {label}"
     listed = github.pages(path, what, READ)
-    return [_issue(entry, said) for entry, said in listed if "pull_request" not in entry]
+    return [_issue(entry, answer) for entry, answer in listed if "pull_request" not in entry]
 
 
 def open_issue(github: GitHub, title: str, body: str, label: str) -> Issue:
     """The new issue; GitHub makes the label if there is none."""
     sent = {"title": title, "body": body, "labels": [label]}
-    said = github.ask("POST", "issues", "opening an issue", sent, 201, needs=WRITE)
-    return _issue(said.json(), said)
+    answer = github.ask("POST", "issues", "opening an issue", sent, 201, needs=WRITE)
+    return _issue(answer.json(), answer)
 
 
 def change_issue(github: GitHub, issue: Issue, **to: Any) -> Issue:
     """The issue with another title, body or state."""
     what = f"changing issue {issue.number}"
-    said = github.ask("PATCH", f"issues/{issue.number}", what, to, needs=WRITE)
-    return _issue(said.json(), said)
+    answer = github.ask("PATCH", f"issues/{issue.number}", what, to, needs=WRITE)
+    return _issue(answer.json(), answer)
 
 
 def close_issue(github: GitHub, issue: Issue, why: str) -> Issue:
@@ -107,13 +107,13 @@ def close_issue(github: GitHub, issue: Issue, why: str) -> Issue:
     return change_issue(github, issue, state="closed", state_reason="completed")
 
 
-def _issue(value: object, said: Response) -> Issue:
-    found = Object(value, said)
-    author = found.object("user").get("id", int) if found.maybe("user", dict, {}) else 0
+def _issue(value: object, answer: Response) -> Issue:
+    entry = Object(value, answer)
+    author = entry.object("user").get("id", int) if entry.maybe("user", dict, {}) else 0
     return Issue(
-        found.get("number", int),
+        entry.get("number", int),
         author,
-        found.get("title", str),
-        found.maybe("body", str, ""),
-        found.get("html_url", str),
+        entry.get("title", str),
+        entry.maybe("body", str, ""),
+        entry.get("html_url", str),
     )

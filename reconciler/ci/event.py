@@ -52,8 +52,8 @@ def pull_number(event: Mapping[str, Any], environ: Mapping[str, str] | None = No
     about = [pull, issue if "pull_request" in issue else {}]
     if isinstance(named, list) and len(named) == 1 and isinstance(named[0], dict):
         about += named
-    found = {n for one in about if type(n := one.get("number")) is int and n > 0}
-    return found.pop() if len(found) == 1 else None
+    numbers = {n for p in about if type(n := p.get("number")) is int and n > 0}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def queue_head(event: Mapping[str, Any]) -> str:
@@ -83,5 +83,5 @@ def default_branch(event: Mapping[str, Any]) -> str:
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = value.get(name)
-    return found if isinstance(found, dict) else {}
+    member = value.get(name)
+    return member if isinstance(member, dict) else {}

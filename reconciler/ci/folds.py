@@ -25,12 +25,12 @@ def short(text: str) -> str:
 
 def folded(details: Sequence[Details], room: int) -> list[str]:
     """The folds that fit the room together, and a note in the place of those that do not."""
-    whole = [each.text for each in details]
+    whole = [fold.text for fold in details]
     if length("\n\n".join(whole)) <= room:
         return whole
     share = max(room // min(len(details), _MOST_SHARES), _SMALLEST_SHARE)
     return without_middle(
-        [_shortened(each, share) for each in details],
+        [_shortened(fold, share) for fold in details],
         room,
         lambda n: f"*The details of {n:,} more are left out: {_TOO_MUCH}.*",
     )

@@ -115,8 +115,8 @@ class GitHub:
                 f"would not be safe; unset it for {API_URL}"
             )
         if not _REPOSITORY.fullmatch(self.repository):
-            shown = one_line(self.repository, 100)
-            raise ConfigurationError(f"GITHUB_REPOSITORY is {shown!r}; it must be OWNER/NAME")
+            repository = one_line(self.repository, 100)
+            raise ConfigurationError(f"GITHUB_REPOSITORY is {repository!r}; it must be OWNER/NAME")
 
     def authorization(self, url: str) -> str:
         """`Bearer …`; raises RefusedError for another host than that of the API."""
@@ -127,29 +127,29 @@ class GitHub:
     def pull(self, number: int) -> Pull:
         """A pull request; NotFoundError where there is none."""
         what = f"reading pull request {number}"
-        said = self.ask("GET", f"pulls/{number}", what, needs=READ_PULLS)
-        pull = pull_of(said.json(), said)
+        answer = self.ask("GET", f"pulls/{number}", what, needs=READ_PULLS)
+        pull = pull_of(answer.json(), answer)
         if pull.number != number:
-            raise said.unreadable(f"pull request {number}")
+            raise answer.unreadable(f"pull request {number}")
         return pull
 
     def pulls(self, query: str, what: str) -> Iterator[Pull]:
         """Every pull request of a listing, in its order; asked for page by page."""
-        for entry, said in self.pages(f"pulls?{query}", what, READ_PULLS):
-            yield pull_of(entry, said)
+        for entry, answer in self.pages(f"pulls?{query}", what, READ_PULLS):
+            yield pull_of(entry, answer)
 
     def merged_as(self, commit: str) -> list[Pull]:
         """The pull requests that were merged as this commit: one, or none for a direct push."""
         what = f"looking for the pull request of commit {commit[:12]}"
         listed = self.pages(f"commits/{commit}/pulls?", what, READ_PULLS)
-        found = [pull_of(entry, said) for entry, said in listed]
-        return [pull for pull in found if pull.merged and pull.merge == commit]
+        pulls = [pull_of(entry, answer) for entry, answer in listed]
+        return [pull for pull in pulls if pull.merged and pull.merge == commit]
 
     def comments(self, number: int) -> list[Comment]:
         """Every comment on a pull request, the oldest first."""
         what = f"reading the comments on pull request {number}"
         listed = self.pages(f"issues/{number}/comments?", what, READ_PULLS)
-        return [_comment(entry, said) for entry, said in listed]
+        return [_comment(entry, answer) for entry, answer in listed]
 
     def pages(
         self, path: str, what: str, needs: str, member: str = ""
@@ -161,34 +161,36 @@ class GitHub:
         """
         for page in range(1, MOST_PAGES + 1):
             paged = f"{path}{'' if path.endswith('?') else '&'}per_page={PER_PAGE}&page={page}"
-            said = self.ask("GET", paged, what, needs=needs)
+            answer = self.ask("GET", paged, what, needs=needs)
             listed = (
-                Object(said.json_object(), said).get(member, list) if member else said.json_list()
+                Object(answer.json_object(), answer).get(member, list)
+                if member
+                else answer.json_list()
             )
             for entry in listed:
-                yield entry, said
-            if len(listed) < PER_PAGE and 'rel="next"' not in said.headers.get("Link", ""):
+                yield entry, answer
+            if len(listed) < PER_PAGE and 'rel="next"' not in answer.headers.get("Link", ""):
                 return
         raise UnreadableError(f"{what}: the list has more than {MOST_PAGES} pages")
 
     def create(self, number: int, body: str) -> Comment:
         """The new comment on a pull request."""
         what = f"commenting on pull request {number}"
-        said = self.ask("POST", f"issues/{number}/comments", what, {"body": body}, 201)
-        return _comment(said.json(), said)
+        answer = self.ask("POST", f"issues/{number}/comments", what, {"body": body}, 201)
+        return _comment(answer.json(), answer)
 
     def update(self, comment: Comment, body: str) -> Comment:
         """The comment with another body."""
         what = f"changing comment {comment.id}"
-        said = self.ask("PATCH", f"issues/comments/{comment.id}", what, {"body": body})
-        return _comment(said.json(), said)
+        answer = self.ask("PATCH", f"issues/comments/{comment.id}", what, {"body": body})
+        return _comment(answer.json(), answer)
 
     def viewer(self) -> int:
         """The id of the user or bot whose token this is, as comments name their authors."""
         query = {"query": "query { viewer { databaseId } }"}
         what = "asking GitHub whose token this is"
-        said = self._send("POST", self.graphql, what, query, (200,), READ_PULLS)
-        data = Object(said.json_object(), said).object("data")
+        answer = self._send("POST", self.graphql, what, query, (200,), READ_PULLS)
+        data = Object(answer.json_object(), answer).object("data")
         return data.object("viewer").get("databaseId", int)
 
     @property
@@ -200,7 +202,7 @@ class GitHub:
         """What the owner of the token wrote of it; anybody can write our marks."""
         texts = list(written)
         viewer = self.viewer() if texts else 0
-        return [each for each in texts if each.author == viewer]
+        return [text for text in texts if text.author == viewer]
 
     def ask(
         self,
@@ -224,7 +226,7 @@ class GitHub:
         """The answer; "not now" is waited for, a little while, and every other one explained."""
         tries = MOST_TRIES
         while True:
-            said = self.http.request(
+            answer = self.http.request(
                 method,
                 url,
                 credential=self,
@@ -233,27 +235,27 @@ class GitHub:
                 expect=(*status, 401, 403, 404, 429),
                 what=what,
             )
-            if said.status in status:
-                return said
+            if answer.status in status:
+                return answer
             tries -= 1
-            wait_s = _wait_s(said, self.now())
-            tried = said.status == 429 and method in RETRIED_METHODS  # by the client itself
+            wait_s = _wait_s(answer, self.now())
+            tried = answer.status == 429 and method in RETRIED_METHODS  # by the client itself
             if wait_s is None or wait_s > LONGEST_PAUSE_S or tried or not tries:
-                raise _explained(said, wait_s, needs)
+                raise _explained(answer, wait_s, needs)
             self.http.pause(wait_s)
 
 
-def _wait_s(said: Response, now: float) -> float | None:
+def _wait_s(answer: Response, now: float) -> float | None:
     """How many seconds GitHub asks to wait; None for an answer that means something else."""
-    if said.status not in (403, 429):
+    if answer.status not in (403, 429):
         return None
-    asked = _whole(said.headers, "Retry-After")
-    if asked is not None:
-        return float(asked)
-    until = _whole(said.headers, "x-ratelimit-reset")
-    if said.headers.get("x-ratelimit-remaining") == "0" and until is not None:
+    after_s = _whole(answer.headers, "Retry-After")
+    if after_s is not None:
+        return float(after_s)
+    until = _whole(answer.headers, "x-ratelimit-reset")
+    if answer.headers.get("x-ratelimit-remaining") == "0" and until is not None:
         return max(until - now, 1.0)
-    return _UNSAID_PAUSE_S if said.status == 429 or b"rate limit" in said.body else None
+    return _UNSAID_PAUSE_S if answer.status == 429 or b"rate limit" in answer.body else None
 
 
 def _whole(headers: Mapping[str, str], name: str) -> int | None:
@@ -261,55 +263,55 @@ def _whole(headers: Mapping[str, str], name: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
 
 
-def _explained(said: Response, wait_s: float | None, needs: str) -> WireError:
+def _explained(answer: Response, wait_s: float | None, needs: str) -> WireError:
     """The error in GitHub's words, with what helps."""
-    error = error_of(said)
+    error = error_of(answer)
     if wait_s is not None:
         fix = f"GitHub's rate limit was reached; run this again in {wait_s:.0f} seconds"
-        return UnavailableError(f"{error.message}; {fix}", status=said.status)
-    if said.status == 401:
+        return UnavailableError(f"{error.message}; {fix}", status=answer.status)
+    if answer.status == 401:
         fix = "GITHUB_TOKEN is not valid for this GitHub, or has expired"
-        return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
-    if said.status == 403 and b"not permitted to create" in said.body:
+        return UnauthorizedError(f"{error.message}; {fix}", status=answer.status)
+    if answer.status == 403 and b"not permitted to create" in answer.body:
         fix = (
             "let Actions create pull requests: in the settings of the repository, below Actions, "
             "General, Workflow permissions; or use the token of an app"
         )
-        return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
-    if said.status == 403 and b"locked" not in said.body:
+        return UnauthorizedError(f"{error.message}; {fix}", status=answer.status)
+    if answer.status == 403 and b"locked" not in answer.body:
         fix = _PERMISSION.format(needs)
-        return UnauthorizedError(f"{error.message}; {fix}", status=said.status)
-    if said.status == 404:
+        return UnauthorizedError(f"{error.message}; {fix}", status=answer.status)
+    if answer.status == 404:
         fix = "the number or GITHUB_REPOSITORY is wrong, or the token may not see it"
-        return NotFoundError(f"{error.message}; {fix}", status=said.status)
+        return NotFoundError(f"{error.message}; {fix}", status=answer.status)
     return error
 
 
-def pull_of(value: object, said: Response) -> Pull:
+def pull_of(value: object, answer: Response) -> Pull:
     """A pull request as GitHub shows it alone, or in a list."""
-    found = Object(value, said)
+    entry = Object(value, answer)
     return Pull(
-        number=found.get("number", int),
-        head=found.object("head").get("sha", str),
-        merge=found.maybe("merge_commit_sha", str, ""),
-        is_open=found.get("state", str) == "open",
-        merged_at=found.maybe("merged_at", str, ""),
-        updated_at=found.maybe("updated_at", str, ""),
-        base=found.object("base").get("ref", str),
-        title=found.maybe("title", str, ""),
-        body=found.maybe("body", str, ""),
-        url=found.maybe("html_url", str, ""),
+        number=entry.get("number", int),
+        head=entry.object("head").get("sha", str),
+        merge=entry.maybe("merge_commit_sha", str, ""),
+        is_open=entry.get("state", str) == "open",
+        merged_at=entry.maybe("merged_at", str, ""),
+        updated_at=entry.maybe("updated_at", str, ""),
+        base=entry.object("base").get("ref", str),
+        title=entry.maybe("title", str, ""),
+        body=entry.maybe("body", str, ""),
+        url=entry.maybe("html_url", str, ""),
     )
 
 
 class Object:
     """A JSON object of an answer; what is not as documented is an UnreadableError."""
 
-    def __init__(self, value: object, said: Response) -> None:
+    def __init__(self, value: object, answer: Response) -> None:
         if not isinstance(value, dict):
-            raise said.unreadable("a JSON object")
+            raise answer.unreadable("a JSON object")
         self._value: dict[str, Any] = value
-        self._said = said
+        self._said = answer
 
     def get(self, name: str, kind: type[_Kind]) -> _Kind:
         """The member of exactly this type."""
@@ -327,9 +329,9 @@ class Object:
         return Object(self._value.get(name), self._said)
 
 
-def _comment(value: object, said: Response) -> Comment:
-    found = Object(value, said)
-    author = found.object("user").get("id", int) if found.maybe("user", dict, {}) else 0
+def _comment(value: object, answer: Response) -> Comment:
+    entry = Object(value, answer)
+    author = entry.object("user").get("id", int) if entry.maybe("user", dict, {}) else 0
     return Comment(
-        found.get("id", int), author, found.maybe("body", str, ""), found.get("html_url", str)
+        entry.get("id", int), author, entry.maybe("body", str, ""), entry.get("html_url", str)
     )

@@ -108,8 +108,8 @@ def _findings(outcome: Outcome) -> list[Finding]:
 def _placed(finding: Finding, root: Path) -> Finding:
     """The finding with its path from the root, and without a secret."""
     source = replace(finding.source, path=_below(root, finding.source.path))
-    said = redact(finding.title), redact(finding.message)
-    return replace(finding, source=source, title=said[0], message=said[1])
+    texts = redact(finding.title), redact(finding.message)
+    return replace(finding, source=source, title=texts[0], message=texts[1])
 
 
 def _root(environ: Mapping[str, str]) -> Path:
@@ -147,13 +147,13 @@ def sarif(path: Path | None) -> Iterator[None]:
         _write_sarif(path, [])
 
 
-def _write_sarif(path: Path, found: Iterable[Finding]) -> None:
+def _write_sarif(path: Path, findings: Iterable[Finding]) -> None:
     from reconciler import __version__
     from reconciler.ci.sarif import sarif_json
     from reconciler.console import write_file
 
     root = _root(os.environ)
-    write_file(path, sarif_json([_placed(finding, root) for finding in found], __version__))
+    write_file(path, sarif_json([_placed(finding, root) for finding in findings], __version__))
 
 
 # --- the page and the outputs ------------------------------------------------------------------

@@ -66,7 +66,7 @@ def _counts(outcome: Outcome) -> str:
         counts = {"proved": proved, "unproved": len(document.proofs) - proved - declared}
         counts["declared"] = declared
     elif isinstance(document, Checkup):
-        counts = {each.value: 0 for each in Level}
+        counts = {level.value: 0 for level in Level}
         for check in document.checks:
             counts[check.level.value] += 1
     elif isinstance(document, Plan):

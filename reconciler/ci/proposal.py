@@ -128,12 +128,12 @@ class _Proposal:
             body = rendering.proposal(reasons, plan, context, self._kind.word)
         except ValueError as exc:
             raise RefusedError(f"{exc}; renew fewer bindings at once: pass --target") from exc
-        found = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
-        if not found:
+        open_pulls = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
+        if not open_pulls:
             made = branches.open_pull(self._door, self._title, body, self.branch, self._base)
             say(f"opened: {made.url}")
             return
-        pull = found[0]
+        pull = open_pulls[0]
         if pull.title == self._title and rendering.is_as(pull.body, body):
             say(f"shown before: {pull.url}")
         else:

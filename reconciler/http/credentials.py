@@ -41,15 +41,15 @@ def resolve(name: SecretName, environ: Mapping[str, str]) -> str:
 
 def resolve_all(names: Iterable[SecretName], environ: Mapping[str, str]) -> dict[str, str]:
     """The values by variable; raises one ConfigurationError with everything that is missing."""
-    wanted = tuple(names)
-    problems = [problem for name in wanted if (problem := _problem(name, environ))]
+    listed = tuple(names)
+    problems = [problem for name in listed if (problem := _problem(name, environ))]
     if problems:
         if all(problem.path for problem in problems):
             raise ConfigurationError(problems)
         raise ConfigurationError("\n".join(sorted({p.message for p in problems})))
-    for name in wanted:
+    for name in listed:
         remember_secret(environ[name.variable])
-    return {name.variable: environ[name.variable] for name in wanted}
+    return {name.variable: environ[name.variable] for name in listed}
 
 
 def _problem(name: SecretName, environ: Mapping[str, str]) -> Problem | None:
@@ -184,15 +184,15 @@ class AccessToken:
         just_asked = answered and 0 <= self._clock() - self._asked_at < PAUSE_S
         if just_asked or self._lasts(self._kept, RENEW_BEFORE_S):
             return
-        found = self._sign_in.token(self._scope)
+        token = self._sign_in.token(self._scope)
         self._asked_at = self._clock()
-        self._failure = found if isinstance(found, NoToken) else None
-        if isinstance(found, Token):
-            self._kept = found
-            left_s = found.expires_on - self._clock()
+        self._failure = token if isinstance(token, NoToken) else None
+        if isinstance(token, Token):
+            self._kept = token
+            left_s = token.expires_on - self._clock()
             log.info("%r: signed in; the access token lasts %.0f minutes", self, left_s / 60)
         elif self._lasts(self._kept, 0):
-            log.warning("the old access token is used until it expires: %s", found.message)
+            log.warning("the old access token is used until it expires: %s", token.message)
 
     def _lasts(self, token: Token, seconds: float) -> bool:
         return self._clock() < token.expires_on - seconds

@@ -81,11 +81,11 @@ def causes_of(exc: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting = [exc]
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+        cause = waiting.pop()
+        if id(cause) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        hidden = (getattr(one, name, None) for name in ("reason", "inner_exception"))
-        below = (one.__cause__, one.__context__, *hidden, *one.args)
+        seen.add(id(cause))
+        yield cause
+        hidden = (getattr(cause, name, None) for name in ("reason", "inner_exception"))
+        below = (cause.__cause__, cause.__context__, *hidden, *cause.args)
         waiting += [b for b in below if isinstance(b, BaseException)]

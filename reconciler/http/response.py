@@ -148,9 +148,9 @@ def _is_page(text: str, content_type: str) -> bool:
 def one_line(text: str, length: int) -> str:
     """Printable text on one line. Redacted before it is cut, or half a secret would escape."""
     text = redact(text)
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    shown = " ".join(redact(shown).split())
-    return shown if len(shown) <= length else shown[: length - 1] + "…"
+    line = "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(redact(line).split())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def last_lines(log: str, lines: int = 10, length: int = 600) -> str:
@@ -163,7 +163,7 @@ def last_lines(log: str, lines: int = 10, length: int = 600) -> str:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Explanation:
     """The service's own words: code, message, and `code: message` per detail; `codes` alone."""
 
     code: str = ""
@@ -182,18 +182,20 @@ def error_of(response: Response) -> WireError:
     if 300 <= response.status < 400:
         return _redirect(response)
     kind = _kind(response.status)
-    said = _said_in_json(response.body) or _said_in_xml(response.body) or _Said()
-    if not said.code:
+    explanation = (
+        _explained_in_json(response.body) or _explained_in_xml(response.body) or _Explanation()
+    )
+    if not explanation.code:
         code = one_line(response.headers.get(response.dialect.error_code, ""), 80)
-        said = replace(said, code=code)
-    words = str(said) or response.describe()
+        explanation = replace(explanation, code=code)
+    words = str(explanation) or response.describe()
     if clock := _clock(response):
         words = f"{words.rstrip('.')}; {clock}"
     return kind(
         f"{response.what}: {response.place}: {response.status} {words}",
         status=response.status,
-        code=said.code,
-        details=said.codes,
+        code=explanation.code,
+        details=explanation.codes,
         request_id=response.request_id,
     )
 
@@ -244,7 +246,7 @@ def _redirect(response: Response) -> UnreadableError:
     )
 
 
-def _said_in_json(body: bytes) -> _Said | None:
+def _explained_in_json(body: bytes) -> _Explanation | None:
     try:
         value = parse_json(body)
     except ValueError:
@@ -252,11 +254,13 @@ def _said_in_json(body: bytes) -> _Said | None:
     error = _member(value, "error") or value
     details = _member(error, "details")
     listed = details[:_SHOWN_DETAILS] if isinstance(details, list) else []
-    code, *codes = (_text(each, "code", 80) for each in (error, *listed))
-    message, *more = (_text(each, "message", _SHOWN_MESSAGE) for each in (error, *listed))
+    code, *codes = (_text(part, "code", 80) for part in (error, *listed))
+    message, *more = (_text(part, "message", _SHOWN_MESSAGE) for part in (error, *listed))
     lines = (": ".join(filter(None, pair)) for pair in zip(codes, more, strict=True))
-    said = _Said(code, message, tuple(filter(None, lines)), tuple(filter(None, codes)))
-    return said if str(said) else None
+    explanation = _Explanation(
+        code, message, tuple(filter(None, lines)), tuple(filter(None, codes))
+    )
+    return explanation if str(explanation) else None
 
 
 def _member(value: object, name: str) -> Any:
@@ -267,11 +271,11 @@ def _member(value: object, name: str) -> Any:
 
 
 def _text(value: object, name: str, length: int) -> str:
-    found = _member(value, name)
-    return one_line(found, length) if isinstance(found, str) else ""
+    member = _member(value, name)
+    return one_line(member, length) if isinstance(member, str) else ""
 
 
-def _said_in_xml(body: bytes) -> _Said | None:
+def _explained_in_xml(body: bytes) -> _Explanation | None:
     root = parse_xml(body)
     if root is None or root.tag != "Error":
         return None
@@ -279,7 +283,7 @@ def _said_in_xml(body: bytes) -> _Said | None:
     message = (root.findtext("Message") or "").partition("\n")[0]
     # Why a SAS does not hold: its times and the service's, or what it should have signed.
     detail = (root.findtext("AuthenticationErrorDetail") or "").partition("Server used")[0]
-    return _Said(
+    return _Explanation(
         one_line(root.findtext("Code") or "", 80),
         one_line(message, _SHOWN_MESSAGE),
         tuple(filter(None, [one_line(detail, _SHOWN_MESSAGE)])),

@@ -163,8 +163,8 @@ class Ledger:
                 return None
 
         listed = [file for file in self._store.list(f"{model}/") if _is_manifest(file.name)]
-        found = [entry.manifest for entry in each(undamaged, listed) if entry is not None]
-        return found, sorted(damaged)
+        manifests = [entry.manifest for entry in each(undamaged, listed) if entry is not None]
+        return manifests, sorted(damaged)
 
     def around(self, models: Collection[str], each: Each = map) -> list[Manifest]:
         """The manifests of these models; reads whatever else a plan could ask the store for too.
@@ -174,8 +174,8 @@ class Ledger:
         every = list(self._store.list())
         records = [file for file in every if file.name.startswith(f"{RECORDS}/")]
         manifests = [f for f in every if _is_manifest(f.name) and f.name.split("/")[0] in models]
-        found = each(self._whole, [*records, *manifests])
-        return [entry.manifest for entry in found if entry is not None]
+        entries = each(self._whole, [*records, *manifests])
+        return [entry.manifest for entry in entries if entry is not None]
 
     def _entry_of(self, file: Listed) -> Entry | None:
         if file.content is None:
@@ -197,13 +197,13 @@ class Ledger:
         """How many seconds the trainings of a model took, by its last `most` manifests in the order
         of their folders' names; those that did not end well are left out."""
         listed = [file for file in self._store.list(f"{model}/") if _is_manifest(file.name)]
-        found: list[float] = []
+        times: list[float] = []
         for file in listed[-most:]:
             with contextlib.suppress(UnreadableError):  # a damaged one tells nothing
                 entry = self._entry_of(file)
                 seconds = entry.manifest.duration_s if entry is not None else None
-                found += [] if seconds is None else [seconds]
-        return found
+                times += [] if seconds is None else [seconds]
+        return times
 
     def beside(self, ref: ModelRef) -> Manifest | None:
         """The manifest beside a model file of this store; None for any other file."""

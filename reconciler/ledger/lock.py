@@ -232,9 +232,9 @@ class Lock:
 
     def _acquire(self, holder: Holder, timeout_s: float, waiting: Callable[[str], None]) -> bool:
         """Whether the lock is ours; False when the run is asked to stop before it is."""
-        began, told = self.clock.now(), False
+        began, announced = self.clock.now(), False
         while True:
-            locked, by = (self, found) if (found := self._try(holder)) else self._rival()
+            locked, by = (self, held_by) if (held_by := self._try(holder)) else self._rival()
             if not by or self.stopping():
                 return not by
             if self.clock.now() - began >= timeout_s:
@@ -244,8 +244,8 @@ class Lock:
                     f"`reconciler unlock -e {locked.environment}{shard} --force REASON`, which "
                     "sees whether that run is dead"
                 )
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 waiting(f"{locked.what} is locked by {by}; waiting")
             self.clock.wait(LOOK_S * random.uniform(0.5, 1.5))
 
@@ -324,10 +324,10 @@ class Lock:
 
     def _lock_of(self, name: str) -> Lock | None:
         """The lock of this environment, or of a shard of it, that a file is; None for any other."""
-        found = re.fullmatch(r"(?:/(\d+)-of-(\d+))?\.json", name.removeprefix(self._prefix))
-        if found is None:
+        match = re.fullmatch(r"(?:/(\d+)-of-(\d+))?\.json", name.removeprefix(self._prefix))
+        if match is None:
             return None
-        return replace(self, shard=f"{found[1]}/{found[2]}" if found[1] else "")
+        return replace(self, shard=f"{match[1]}/{match[2]}" if match[1] else "")
 
     def _excludes(self, other: Lock) -> bool:
         """Whether the two may have a binding in common."""

@@ -75,7 +75,7 @@ def _content(plan: Plan, actor: Actor, at: str, ended: str | None) -> bytes:
 def _ended(content: bytes, plan: Plan) -> str:
     """When and by which run, in words; "" while no run of it has ended."""
     try:
-        found = parse_json(content)
-        return f"by run {found['run']} at {found['ended']}" if found["ended"] else ""
+        mark = parse_json(content)
+        return f"by run {mark['run']} at {mark['ended']}" if mark["ended"] else ""
     except (ValueError, KeyError, TypeError) as exc:
         raise UnreadableError(f"the mark of plan {plan.digest} in the store is damaged") from exc

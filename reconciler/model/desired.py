@@ -200,7 +200,7 @@ class Probe:
     @property
     def all_columns(self) -> tuple[str, ...]:
         """Every column that the answer must have, each once."""
-        return tuple(dict.fromkeys((*self.columns, *(each.column for each in self.expect))))
+        return tuple(dict.fromkeys((*self.columns, *(e.column for e in self.expect))))
 
     @property
     def digest(self) -> str:
@@ -211,8 +211,8 @@ class Probe:
         ]
         with_ = self.compare
         other = [[str(with_), with_.address, with_.request]] if with_ else []
-        said = canonical_json([self.request, list(self.columns), expected, *other])
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        text = canonical_json([self.request, list(self.columns), expected, *other])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def of_any_model(self) -> Probe:

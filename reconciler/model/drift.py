@@ -57,8 +57,8 @@ def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDif
     if live.refusal is not None and live.refusal.flag:  # it was writable when it was proved
         yield FieldDiff(live.refusal.flag, "false", "true")
     proved = dict(record.settings)
-    for name, (now, wanted) in owned_settings(observed.binding, live).items():
-        if now not in (wanted, proved.get(name, now)):
+    for name, (now, declared) in owned_settings(observed.binding, live).items():
+        if now not in (declared, proved.get(name, now)):
             yield FieldDiff(name, proved[name], now)
 
 
@@ -68,10 +68,10 @@ def owned_settings(binding: Binding, live: Live) -> dict[str, tuple[str, str]]:
     now = {f"settings.{name}": value for name, value in live.settings}
     if live.ours:
         now["protect"] = str(live.protected).lower()
-    wanted = {f"settings.{name}": value for name, value in binding.settings}
+    declared = {f"settings.{name}": value for name, value in binding.settings}
     if binding.create is not None and "protect" in now:
-        wanted["protect"] = str(binding.protect).lower()
-    return {name: (now.get(name, ""), value) for name, value in sorted(wanted.items())}
+        declared["protect"] = str(binding.protect).lower()
+    return {name: (now.get(name, ""), value) for name, value in sorted(declared.items())}
 
 
 def settings_to_keep(binding: Binding, live: Live) -> tuple[tuple[str, str], ...]:
@@ -83,8 +83,11 @@ def settings_to_keep(binding: Binding, live: Live) -> tuple[tuple[str, str], ...
 def settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
     """By name, the owned settings that differ from what is declared."""
     owned = owned_settings(observed.binding, observed.live)
-    differing = ((name, now, wanted) for name, (now, wanted) in owned.items() if now != wanted)
-    return tuple(FieldDiff(name, now or None, wanted) for name, now, wanted in differing)
+    return tuple(
+        FieldDiff(name, now or None, declared)
+        for name, (now, declared) in owned.items()
+        if now != declared
+    )
 
 
 # --- what a change comes from ------------------------------------------------------------------

@@ -388,8 +388,8 @@ def served(binding: Binding, live: Live, ref: ModelRef) -> Health:
         return live.health
     if live.refusal is not None:
         return Health(HealthCode.DEGRADED, live.refusal.message)
-    shown = live.served.url if live.served else live.model_text or "a hidden model"
+    model = live.served.url if live.served else live.model_text or "a hidden model"
     if live.undecided:
-        why = f"it is configured for {live.configured}, and serves {shown}"
+        why = f"it is configured for {live.configured}, and serves {model}"
         return Health(HealthCode.DEGRADED, why)
-    return Health(HealthCode.DEGRADED, f"it serves {shown}, not the declared version")
+    return Health(HealthCode.DEGRADED, f"it serves {model}, not the declared version")

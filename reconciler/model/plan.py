@@ -205,8 +205,8 @@ class Plan:
     @cached_property
     def counts(self) -> Mapping[Action, int]:
         """The number of changes by action; every action is present, and they add up."""
-        found = Counter(change.action for change in self.changes)
-        return {action: found[action] for action in Action}
+        counts = Counter(change.action for change in self.changes)
+        return {action: counts[action] for action in Action}
 
     @cached_property
     def to_do(self) -> tuple[Change, ...]:

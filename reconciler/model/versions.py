@@ -200,8 +200,8 @@ def _escaped(text: str) -> str:
 
 def training_key(version: Version, recipe: Recipe) -> str:
     """The digest (64 hex) under which a training happens exactly once."""
-    said = [version.model, version.version, dict(version.arguments), recipe.as_json()]
-    return hashlib.sha256(canonical_json(said).encode()).hexdigest()
+    parts = [version.model, version.version, dict(version.arguments), recipe.as_json()]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 
 class RuleKind(StrEnum):

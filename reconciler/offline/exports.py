@@ -26,23 +26,23 @@ MOST_SEPARATORS = 8_000_000  # half a gigabyte once it is read; a thousand expor
 
 
 def exported(
-    wanted: Desired, live: Path, kinds: Mapping[str, Kind]
+    desired: Desired, live: Path, kinds: Mapping[str, Kind]
 ) -> Iterator[tuple[Binding, Live]]:
     """Each binding and what its export says, from a file or a folder of files.
 
     A single file speaks of one binding and the others are left out; in a folder, a binding
     without a file is refused. ConfigurationError: unreadable files, or a file of no binding.
     """
-    documents = _by_binding(wanted, _files(live))
+    documents = _by_binding(desired, _files(live))
     single = not live.is_dir()
     if single and not documents:
-        names = ", ".join(binding.name for binding in wanted.bindings)
+        names = ", ".join(binding.name for binding in desired.bindings)
         why = (
             "this export is of no binding in the environment; its file name or its name must be "
             f"one of: {names}"
         )
         raise ConfigurationError([Problem(str(live), 0, 0, why)])
-    for binding in wanted.bindings:
+    for binding in desired.bindings:
         if not single or binding.name in documents:
             yield binding, _live(binding, documents.get(binding.name), kinds)
 
@@ -50,7 +50,7 @@ def exported(
 def _files(live: Path) -> list[Path]:
     try:
         if live.is_dir():
-            found = sorted(path for path in live.iterdir() if path.name.endswith(".json"))
+            files = sorted(path for path in live.iterdir() if path.name.endswith(".json"))
         else:
             live.stat()
             return [live]
@@ -60,42 +60,42 @@ def _files(live: Path) -> list[Path]:
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}; correct the path or its permissions"
         raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
-    if not found:
+    if not files:
         why = "the folder holds no .json file; `reconciler export --out` writes one per binding"
         raise ConfigurationError([Problem(str(live), 0, 0, why)])
-    return found
+    return files
 
 
-def _by_binding(wanted: Desired, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+def _by_binding(desired: Desired, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """The documents by the name of their binding; ConfigurationError with every file that is none,
     and where two are of one binding."""
-    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    by_name: dict[str, tuple[Path, dict[str, Any]]] = {}
     problems: list[Problem] = []
     for path in paths:
         document = read_document(path)
         if isinstance(document, Problem):
             problems.append(document)
             continue
-        binding = _binding_of(wanted, path, document)
+        binding = _binding_of(desired, path, document)
         if binding is None:
             continue
-        if binding.name in found:
-            other = found[binding.name][0]
+        if binding.name in by_name:
+            other = by_name[binding.name][0]
             problems.append(
                 _wrong(path, f"{other} is an export of {binding.name} too; keep one of them")
             )
-        found[binding.name] = (path, document)
+        by_name[binding.name] = (path, document)
     if problems:
         raise ConfigurationError(problems)
-    return {name: document for name, (_, document) in found.items()}
+    return {name: document for name, (_, document) in by_name.items()}
 
 
-def _binding_of(wanted: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
+def _binding_of(desired: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
     mark = document.get(MARK)
-    said = mark.get("name") if isinstance(mark, dict) else None
-    names = [said] if said else [document.get("name"), path.stem]
+    marked = mark.get("name") if isinstance(mark, dict) else None
+    names = [marked] if marked else [document.get("name"), path.stem]
     for name in filter(None, names):
-        for binding in wanted.bindings:
+        for binding in desired.bindings:
             if name in (binding.name, getattr(binding.address, "name", None)):
                 return binding
     return None

@@ -31,7 +31,7 @@ _PAGING = {"nextlink", "odata.nextlink"}
 def kept_json(value: Any, name: str = "") -> Any:
     """The JSON without secrets: same shape, the same names, hidden values."""
     if isinstance(value, list):
-        return [kept_json(one) for one in value]
+        return [kept_json(item) for item in value]
     if isinstance(value, dict):
         return _kept_members(value, name)
     if not isinstance(value, str):
@@ -52,7 +52,7 @@ def _kept_members(value: dict[str, Any], name: str) -> dict[str, Any]:
         by_name = holds_secret(key) and not isinstance(value[key], dict)
         return (key.casefold() in hidden or by_name) and not is_id
 
-    return {k: _hidden(one) if is_hidden(k) else kept_json(one, k) for k, one in value.items()}
+    return {k: _hidden(v) if is_hidden(k) else kept_json(v, k) for k, v in value.items()}
 
 
 def _hidden(value: Any) -> Any:

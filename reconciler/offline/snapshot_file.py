@@ -42,9 +42,9 @@ class Place:
         """The place of an environment."""
         return cls(environment.name, environment.places, environment.store.url)
 
-    def differences(self, wanted: Place) -> list[str]:
+    def differences(self, other: Place) -> list[str]:
         """`store s3://a/b, not s3://a/c` for each member that is another."""
-        own, others = asdict(self), asdict(wanted)
+        own, others = asdict(self), asdict(other)
         return [
             f"{name} {own[name] or '(none)'}, not {others[name] or '(none)'}"
             for name in own
@@ -97,8 +97,8 @@ def _claims(taken: Snapshot) -> Iterator[tuple[str, object, str]]:
     for uri, store in taken.answers.stores.items():
         for name, file in store.files.items():
             place = f"answers.stores[{uri!r}].files[{name!r}]:"
-            told = (name, file.etag, file.fingerprint)
-            yield place, "".join(told).isprintable(), "must be without control characters"
+            texts = (name, file.etag, file.fingerprint)
+            yield place, "".join(texts).isprintable(), "must be without control characters"
             yield place, file.size >= 0, "must not have a negative size"
 
 

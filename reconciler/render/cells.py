@@ -236,8 +236,8 @@ def _stacked(look: Look, row: list[str]) -> list[str]:
 
 
 def _aligned(look: Look, row: list[str], widths: list[int], gap: int) -> str:
-    told = (pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
-    return (" " * gap).join(told).rstrip()
+    padded = (pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
+    return (" " * gap).join(padded).rstrip()
 
 
 def shrink(widths: list[int], room: int) -> None:

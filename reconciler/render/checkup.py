@@ -22,15 +22,15 @@ def folded(checks: Iterable[Check]) -> tuple[Check, ...]:
     """The checks with the worst first; those that say the same of several bindings are one."""
     alike: dict[tuple[str, Level, str], list[Check]] = {}
     for check in checks:
-        said = gist(check.message, *check.names)
-        alike.setdefault((check.what, check.level, said), []).append(check)
-    merged = [_of_all(said, group) for (_, _, said), group in alike.items()]
+        message = gist(check.message, *check.names)
+        alike.setdefault((check.what, check.level, message), []).append(check)
+    merged = [_of_all(message, group) for (_, _, message), group in alike.items()]
     return tuple(sorted(merged, key=lambda check: list(Level).index(check.level)))
 
 
-def _of_all(said: str, group: list[Check]) -> Check:
+def _of_all(message: str, group: list[Check]) -> Check:
     names = tuple(name for check in group for name in check.names)
-    return group[0] if len(group) == 1 else replace(group[0], message=said, names=names)
+    return group[0] if len(group) == 1 else replace(group[0], message=message, names=names)
 
 
 def checkup_text(checkup: Checkup, look: Look = PLAIN) -> str:
@@ -51,8 +51,8 @@ def _of(check: Check) -> str:
     """Of which bindings it is; of what is fine and of none, how it is."""
     if check.level is Level.FINE and not check.names:
         return check.message
-    shown, more = check.names[:MOST_EQUAL], len(check.names) - MOST_EQUAL
-    return ", ".join([*shown, f"and {more:,} more"] if more > 0 else shown)
+    names, more = check.names[:MOST_EQUAL], len(check.names) - MOST_EQUAL
+    return ", ".join([*names, f"and {more:,} more"] if more > 0 else names)
 
 
 def _place(check: Check) -> str:
@@ -80,9 +80,9 @@ def checkup_markdown(checkup: Checkup) -> str:
         for check in checkup.checks
         if check.level is not Level.FINE
     ]
-    found = table(["check", "of", "finding", "place"], rows) if rows else ""
+    findings = table(["check", "of", "finding", "place"], rows) if rows else ""
     title = f"## Doctor: {escaped(checkup.environment)}" if checkup.environment else "## Doctor"
-    return "\n\n".join(filter(None, [title, _summary(checkup), found])) + "\n"
+    return "\n\n".join(filter(None, [title, _summary(checkup), findings])) + "\n"
 
 
 def checkup_json(checkup: Checkup) -> str:

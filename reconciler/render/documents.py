@@ -66,9 +66,9 @@ def status_json(rows: Iterable[StatusRow], unmanaged: NotManaged | None = None) 
 
 def proofs_json(proofs: Iterable[Proof]) -> str:
     """The proofs as JSON."""
-    shown = tuple(proofs)
-    proved = all(proof.proved for proof in shown)
-    return json_document({"schema": PROOFS, "proved": proved, "proofs": list(map(_proof, shown))})
+    every = tuple(proofs)
+    proved = all(proof.proved for proof in every)
+    return json_document({"schema": PROOFS, "proved": proved, "proofs": list(map(_proof, every))})
 
 
 def error_json(exit_code: int, error: str, findings: Iterable[Finding]) -> str:
@@ -86,7 +86,7 @@ def error_json(exit_code: int, error: str, findings: Iterable[Finding]) -> str:
 def json_document(value: object, indent: int = 2) -> str:
     """The value as JSON that can be shown in a terminal."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    return _UNUSUAL.sub(lambda found: _escaped(found[0]), text) + "\n"
+    return _UNUSUAL.sub(lambda match: _escaped(match[0]), text) + "\n"
 
 
 def _escaped(char: str) -> str:

@@ -56,29 +56,29 @@ def _named(event: Event | None) -> Event | None:
     return event and replace(event, version=event.name)
 
 
-def comparison_text(found: Compared, look: Look = PLAIN) -> str:
+def comparison_text(compared: Compared, look: Look = PLAIN) -> str:
     """What goes with the old version, and what comes with the new one."""
-    lines = look.lines(_compared(found), color="bold")
-    for line in diff_lines(found.differences):
+    lines = look.lines(_compared(compared), color="bold")
+    for line in diff_lines(compared.differences):
         lines += look.lines(line, 2, "red" if line.startswith("-") else "green", hang=2)
     return "".join(f"{line}\n" for line in lines)
 
 
-def comparison_markdown(found: Compared) -> str:
+def comparison_markdown(compared: Compared) -> str:
     """The same as a diff."""
-    diff = "\n".join(fenced(diff_lines(found.differences))) if found.differences else ""
-    return "\n\n".join(filter(None, [escaped(_compared(found)), diff])) + "\n"
+    diff = "\n".join(fenced(diff_lines(compared.differences))) if compared.differences else ""
+    return "\n\n".join(filter(None, [escaped(_compared(compared)), diff])) + "\n"
 
 
-def comparison_json(found: Compared) -> str:
+def comparison_json(compared: Compared) -> str:
     """Both versions in whole, and each difference."""
-    return json_document({"schema": COMPARISON, **CODEC.unstructure(found)})
+    return json_document({"schema": COMPARISON, **CODEC.unstructure(compared)})
 
 
-def _compared(found: Compared) -> str:
-    old, new = found.old.version, found.new.version
-    none = "" if found.differences else ": no recorded difference"
-    return f"{found.name}: from {old} to {new}{none}"
+def _compared(compared: Compared) -> str:
+    old, new = compared.old.version, compared.new.version
+    none = "" if compared.differences else ": no recorded difference"
+    return f"{compared.name}: from {old} to {new}{none}"
 
 
 # --- sentences ---------------------------------------------------------------------------------

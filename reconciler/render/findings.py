@@ -86,17 +86,17 @@ def proof_findings(proofs: Iterable[Proof], sources: Mapping[str, Source]) -> li
 def checkup_findings(checkup: Checkup) -> list[Finding]:
     """The errors that `doctor` found."""
     return [
-        Finding(each.source, "doctor", each.what, "; ".join(filter(None, [each.message, each.fix])))
-        for each in checkup.checks
-        if each.level is Level.ERROR
+        Finding(c.source, "doctor", c.what, "; ".join(filter(None, [c.message, c.fix])))
+        for c in checkup.checks
+        if c.level is Level.ERROR
     ]
 
 
-def _once(found: Iterable[tuple[Change | Failure | Proof, Finding]]) -> list[Finding]:
+def _once(pairs: Iterable[tuple[Change | Failure | Proof, Finding]]) -> list[Finding]:
     """The findings with the names of their bindings; one of several that say the same of a line,
     as of a fleet that one document declares: GitHub shows ten in all."""
     alike: dict[Finding, list[tuple[str, Finding]]] = {}
-    for of, finding in found:
+    for of, finding in pairs:
         message = words.gist(finding.message, of.name, of.address)
         alike.setdefault(replace(finding, message=message), []).append((of.name, finding))
     return [_of_all(finding, group) for finding, group in alike.items()]

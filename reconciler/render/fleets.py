@@ -84,11 +84,11 @@ def fleets(changes: Iterable[Change]) -> list[Fleet[Change]]:
     """The changes in groups of the same action, versions, reason, gates and recipe change; what
     needs a person first. Models that serve before may differ where there are more than a few: when
     a fleet is planned first, each endpoint has one of its own."""
-    found = []
+    grouped = []
     for fleet in _grouped(words.in_order(changes), lambda c: _of_change(replace(c, before=""))):
         alike = _grouped(fleet.members, _of_change)
-        found += alike if len(alike) <= MOST_BEFORE else [fleet]
-    return found
+        grouped += alike if len(alike) <= MOST_BEFORE else [fleet]
+    return grouped
 
 
 def large_fleets(changes: Sequence[Change], verbose: bool = False) -> list[Fleet[Change]]:
@@ -114,8 +114,8 @@ def work_of(fleet: Fleet[Change]) -> str:
 
 def before_of(fleet: Fleet[Change]) -> str:
     """The version or model that all serve before, or how many different ones there are."""
-    found = {change.before for change in fleet.members}
-    return fleet.first.before if len(found) == 1 else f"{len(found):,} different"
+    versions = {change.before for change in fleet.members}
+    return fleet.first.before if len(versions) == 1 else f"{len(versions):,} different"
 
 
 def gates_of(fleet: Fleet[Change]) -> list[str]:
@@ -131,14 +131,14 @@ def diffs_of(fleet: Fleet[Change]) -> list[tuple[str, FieldDiff]]:
 
 def why_of(fleet: Fleet[Change]) -> str:
     """The reason, where all have the same; of what could not be read, that without its places."""
-    if len({each.why for each in fleet.members}) == 1:
+    if len({change.why for change in fleet.members}) == 1:
         return fleet.first.why
     return _gist_of(fleet.first) if _is_unread(fleet.first) else ""
 
 
 def whys_of(fleet: Fleet[Change]) -> list[str]:
     """The one reason of all, or each with its name."""
-    own = [f"{each.name}: {each.why}" for each in fleet.members if each.why]
+    own = [f"{change.name}: {change.why}" for change in fleet.members if change.why]
     return listed([why_of(fleet)]) or own
 
 
@@ -200,21 +200,21 @@ def _shared(first: str, last: str, most: int) -> int:
 def proof_fleets(proofs: Iterable[Proof], verbose: bool = False) -> list[Fleet[Proof]]:
     """The proofs, or groups of the same outcome where they are many and not everything is to be
     told; what is not proved first."""
-    shown = sorted(proofs, key=lambda proof: proof.proved)
+    ordered = sorted(proofs, key=lambda proof: proof.proved)
     if verbose:
-        return [Fleet((proof,)) for proof in shown]
-    alone = len(shown) <= MOST_ALONE
-    return _grouped(shown, lambda p: p.address if alone and not words.ailing(p) else _of_proof(p))
+        return [Fleet((proof,)) for proof in ordered]
+    alone = len(ordered) <= MOST_ALONE
+    return _grouped(ordered, lambda p: p.address if alone and not words.ailing(p) else _of_proof(p))
 
 
 def _of_proof(proof: Proof) -> Hashable:
-    said = words.gist(words.ailing(proof), proof.name, proof.address)
+    trouble = words.gist(words.ailing(proof), proof.name, proof.address)
     return (
         proof.model,
         proof.read_back,
         proof.rolled_back,
         words.verdict(proof),
-        said,
+        trouble,
         proof.warnings,
     )
 
@@ -231,10 +231,10 @@ def failure_fleets(failures: Iterable[Failure], done: Iterable[str]) -> list[Fle
 def _grouped(
     members: Iterable[_Member], key: Callable[[_Member], Hashable]
 ) -> list[Fleet[_Member]]:
-    found: dict[Hashable, list[_Member]] = {}
+    groups: dict[Hashable, list[_Member]] = {}
     for member in members:
-        found.setdefault(key(member), []).append(member)
-    return [Fleet(tuple(group)) for group in found.values()]
+        groups.setdefault(key(member), []).append(member)
+    return [Fleet(tuple(group)) for group in groups.values()]
 
 
 def _of_change(change: Change) -> Hashable:

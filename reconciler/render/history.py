@@ -70,13 +70,13 @@ def history_markdown(history: History) -> str:
 
 
 def _version_row(made: MadeVersion) -> list[str]:
-    said = [made.version, made.state, _when(made.at, made.commit), _metrics(made)]
-    return [escaped(cell) for cell in (*said, made.job, made.why)]
+    cells = [made.version, made.state, _when(made.at, made.commit), _metrics(made)]
+    return [escaped(cell) for cell in (*cells, made.job, made.why)]
 
 
 def _event_row(event: Event) -> list[str]:
-    said = [event.at, event.what, event.name, event.run, event.who]
-    return [escaped(cell) for cell in (*said, event.commit[:12], event.why)]
+    cells = [event.at, event.what, event.name, event.run, event.who]
+    return [escaped(cell) for cell in (*cells, event.commit[:12], event.why)]
 
 
 def _actor(event: Event) -> str:

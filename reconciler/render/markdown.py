@@ -62,8 +62,8 @@ MOST_NAME = 100  # characters of a name in a title
 
 def escaped(text: str) -> str:
     """The text as Markdown that shows exactly it, on one line, anywhere but at a line's start."""
-    shown = "".join(_ESCAPED.get(char, char) for char in _plain(text))
-    return _WWW.sub(r"\1&#46;", shown.replace("://", "&#58;//"))
+    markdown = "".join(_ESCAPED.get(char, char) for char in _plain(text))
+    return _WWW.sub(r"\1&#46;", markdown.replace("://", "&#58;//"))
 
 
 def html(text: str) -> str:
@@ -73,7 +73,7 @@ def html(text: str) -> str:
 
 def _plain(text: str) -> str:
     """The text with what is hidden shown, and an invisible space in all that GitHub replaces."""
-    return _SUBSTITUTED.sub(lambda found: f"{found[0]}\u200b", visible(text).strip())
+    return _SUBSTITUTED.sub(lambda match: f"{match[0]}\u200b", visible(text).strip())
 
 
 # --- documents -----------------------------------------------------------------------------
@@ -83,10 +83,10 @@ def plan_markdown(plan: Plan) -> str:
     """The plan: title and counts, refusals first, a table, and the details folded away."""
     title = f"## {escaped(plan.environment)}: plan {plan.digest} ({escaped(plan.cloud)})"
     summary = words.nothing_to_do(plan) or words.plan_summary(plan)
-    told = [*words.excess(plan), *words.notes(plan), *words.waves(plan)]
-    told += unmanaged_sentences(plan.unmanaged)
-    told += words.destinations(plan)
-    parts = [summary, escaped(causes(plan)), "\n".join(bullets(told)), *plan_body(plan).whole]
+    sentences = [*words.excess(plan), *words.notes(plan), *words.waves(plan)]
+    sentences += unmanaged_sentences(plan.unmanaged)
+    sentences += words.destinations(plan)
+    parts = [summary, escaped(causes(plan)), "\n".join(bullets(sentences)), *plan_body(plan).whole]
     return _document([title, *parts])
 
 
@@ -100,8 +100,8 @@ def report_markdown(report: Report) -> str:
 
 def status_markdown(rows: Iterable[StatusRow], unmanaged: NotManaged | None = None) -> str:
     """A table with a row per binding, the counts, and what is unmanaged."""
-    shown = worst_first(rows)
-    shared = shared_messages(shown)
+    ordered = worst_first(rows)
+    shared = shared_messages(ordered)
     heads = ["binding", "sync", "health", "live", "wanted", "message"]
     cells = [
         [
@@ -112,19 +112,19 @@ def status_markdown(rows: Iterable[StatusRow], unmanaged: NotManaged | None = No
             escaped(row.wanted),
             "" if gist_of(row) in shared else escaped(row.message),
         ]
-        for row in shown
+        for row in ordered
     ]
-    found = [table(heads, cells)] if shown else []
-    found += [f"{escaped(', '.join(names))}: {escaped(said)}" for said, names in shared.items()]
-    found += map(escaped, unmanaged_sentences(unmanaged))
-    return _document(["## Status", status_summary(shown), *found])
+    parts = [table(heads, cells)] if ordered else []
+    parts += [f"{escaped(', '.join(names))}: {escaped(text)}" for text, names in shared.items()]
+    parts += map(escaped, unmanaged_sentences(unmanaged))
+    return _document(["## Status", status_summary(ordered), *parts])
 
 
 def proofs_markdown(proofs: Iterable[Proof]) -> str:
     """A table with a row per proof, and the details folded away."""
-    shown = list(proofs)
-    body = _proofs_body(shown, (), str)
-    return _document(["## Proofs", words.proofs_summary(shown), *body.whole])
+    every = list(proofs)
+    body = _proofs_body(every, (), str)
+    return _document(["## Proofs", words.proofs_summary(every), *body.whole])
 
 
 def _document(parts: Iterable[str]) -> str:
@@ -133,8 +133,8 @@ def _document(parts: Iterable[str]) -> str:
 
 def how_it_ended(report: Report, most: int | None = None) -> list[str]:
     """A paragraph for each way in which a run did less, or more, than it should; `most` names."""
-    told = [words.stopped(report), *words.left(report, most), words.forced(report)]
-    return [escaped(said) for said in told]
+    sentences = [words.stopped(report), *words.left(report, most), words.forced(report)]
+    return [escaped(sentence) for sentence in sentences]
 
 
 # --- their body: what is wrong, a row per fleet, and details -------------------------------
@@ -177,7 +177,7 @@ class Body:
     @property
     def whole(self) -> list[str]:
         """Everything."""
-        return [*self.top, *(each.text for each in self.details)]
+        return [*self.top, *(fold.text for fold in self.details)]
 
 
 def headed(head: str, items: Sequence[str]) -> str:
@@ -220,23 +220,23 @@ def _change_row(fleet: Fleet[Change]) -> list[str]:
 def _change_details(fleet: Fleet[Change], short: Callable[[str], str]) -> Details:
     """Where each member is, why, what to be warned of, and every field that differs."""
     members = fleet.members
-    sources = (f" ({each.source})" if each.source.path else "" for each in members)
+    sources = (f" ({change.source})" if change.source.path else "" for change in members)
     items = [
-        _place(each.name, f"{each.address}{source}", short)
-        for each, source in zip(members, sources, strict=True)
+        _place(change.name, f"{change.address}{source}", short)
+        for change, source in zip(members, sources, strict=True)
     ]
     items += bullets(map(short, whys_of(fleet)), "why: ")
     items += bullets(map(short, fleet.first.warnings), "warning: ")
     items += bullets(map(short, _own_gates(fleet)), "gate: ")
-    diffs = listed(line for each in members for line in diff_lines(each.diffs))
+    diffs = listed(line for change in members for line in diff_lines(change.diffs))
     return Details(_title(fleet), tuple(items), tuple(map(short, diffs)))
 
 
 def _own_gates(fleet: Fleet[Change]) -> list[str]:
     """The gates of each member, where the row has no more than ranges."""
-    if len({each.gates for each in fleet.members}) == 1:
+    if len({change.gates for change in fleet.members}) == 1:
         return []
-    return [f"{each.name}: {measures.gate(j)}" for each in fleet.members for j in each.gates]
+    return [f"{change.name}: {measures.gate(j)}" for change in fleet.members for j in change.gates]
 
 
 PROOFS = ("", "binding", "version", "read back", "scored")
@@ -253,17 +253,17 @@ def report_body(report: Report, short: Callable[[str], str] = str) -> Body:
         for name, address, reached in words.unproved(report)
     ]
     body = _proofs_body(report.proofs, failed, short)
-    told = [short(f"{name}: {said}") for name, said in words.report_warnings(report)]
-    warnings = [Details("warnings", bullets(told, "warning: "))] if told else []
+    texts = [short(f"{name}: {warning}") for name, warning in words.report_warnings(report)]
+    warnings = [Details("warnings", bullets(texts, "warning: "))] if texts else []
     return replace(body, details=(*body.details, *warnings))
 
 
 def _proofs_body(
     proofs: Iterable[Proof], wrong: Iterable[str], short: Callable[[str], str]
 ) -> Body:
-    found = proof_fleets(proofs)
-    details = (_proof_details(fleet, short) for fleet in found)
-    rows = map(_proof_row, found)
+    grouped = proof_fleets(proofs)
+    details = (_proof_details(fleet, short) for fleet in grouped)
+    rows = map(_proof_row, grouped)
     return Body("### Failed or not proved", tuple(wrong), PROOFS, tuple(rows), tuple(details))
 
 
@@ -282,8 +282,8 @@ def _proof_details(fleet: Fleet[Proof], short: Callable[[str], str]) -> Details:
     """Where each member is, what it scored, and how they all are."""
     health = fleet.first.health
     items = [
-        _place(each.name, ", ".join(listed([each.address, measures.scored(each)])), short)
-        for each in fleet.members
+        _place(proof.name, ", ".join(listed([proof.address, measures.scored(proof)])), short)
+        for proof in fleet.members
     ]
     items += bullets([short(": ".join(listed([health.code.value, health.message])))], "health: ")
     items += bullets(map(short, fleet.first.warnings), "warning: ")
@@ -305,8 +305,8 @@ def named(fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> str:
     """`**a**`, or `**a, b, … z** ×26`."""
     *names, last = map(shown_name, fleet.names)
     gap = ", … " if len(fleet.members) > len(fleet.names) else ", "
-    said = gap.join(part for part in [", ".join(names), last] if part)
-    return f"**{said}** {fleet.count}".rstrip()
+    text = gap.join(part for part in [", ".join(names), last] if part)
+    return f"**{text}** {fleet.count}".rstrip()
 
 
 def shown_name(name: str) -> str:

@@ -40,30 +40,30 @@ def gate(judgement: Judgement) -> str:
     if judgement.pending:
         return f"{rule.metric}  known after training   {bound}"
     measured = _measured(judgement)
-    said = " ".join(listed([rule.metric, measured, _SIGNS[judgement.passed], bound]))
-    return f"{said}: {judgement.message}" if judgement.message else said
+    text = " ".join(listed([rule.metric, measured, _SIGNS[judgement.passed], bound]))
+    return f"{text}: {judgement.message}" if judgement.message else text
 
 
 def fleet_gate(judgements: Sequence[Judgement]) -> str:
     """One gate of several bindings: its words where they are equal, or the range of its values."""
-    told = listed(map(gate, judgements))
-    if len(told) == 1:
-        return told[0]
+    texts = listed(map(gate, judgements))
+    if len(texts) == 1:
+        return texts[0]
     rule = judgements[0].rule
-    found = [(j.candidate, j.live) for j in judgements if j.candidate is not None]
-    deltas = [candidate - live for candidate, live in found if live is not None]
+    pairs = [(j.candidate, j.live) for j in judgements if j.candidate is not None]
+    deltas = [candidate - live for candidate, live in pairs if live is not None]
     signs = listed(_SIGNS[judgement.passed] for judgement in judgements)
-    measured = _span([candidate for candidate, _ in found])
+    measured = _span([candidate for candidate, _ in pairs])
     change = _span(deltas, _difference)
     bound = f"{rule.kind} {rule.bound}"
     delta = f"({change})" if change else ""
     return " ".join(listed([rule.metric, measured, delta, "".join(signs), bound]))
 
 
-def _span(values: Iterable[float], shown: Callable[[float], str] = number) -> str:
+def _span(values: Iterable[float], as_text: Callable[[float], str] = number) -> str:
     """`0.91…0.95`; "" without a number."""
     finite = [value for value in values if math.isfinite(value)]
-    return "…".join(listed([shown(min(finite)), shown(max(finite))])) if finite else ""
+    return "…".join(listed([as_text(min(finite)), as_text(max(finite))])) if finite else ""
 
 
 def gate_color(judgement: Judgement) -> str:
@@ -97,8 +97,8 @@ def scored(proof: Proof) -> str:
     if proof.before is None:
         return "scored " + " ".join(_figures(after, after))
     before = _telling(proof.before)
-    told = " ".join(_figures(before, after)), " ".join(_figures(after, before))
-    return f"scored {told[0] or 'no rows'} → {told[1] or 'no rows'}"
+    columns = " ".join(_figures(before, after)), " ".join(_figures(after, before))
+    return f"scored {columns[0] or 'no rows'} → {columns[1] or 'no rows'}"
 
 
 def _telling(score: Score) -> list[str]:

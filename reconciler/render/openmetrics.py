@@ -68,8 +68,8 @@ def _head(name: str, text: str, kind: str = "gauge", unit: str = "") -> Iterator
 
 
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-    return f"reconciler_{name}{{{shown}}} {value}"
+    pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"reconciler_{name}{{{pairs}}} {value}"
 
 
 def _escaped(text: str) -> str:

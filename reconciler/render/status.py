@@ -68,12 +68,12 @@ def _sync(change: Change, live: Live) -> Sync:
 
 def status_summary(rows: Iterable[StatusRow]) -> str:
     """`3 bindings: 1 Synced, 1 OutOfSync, 1 Unknown.`"""
-    shown = list(rows)
-    found = Counter(row.sync for row in shown)
-    parts = [f"{found[sync]} {sync}" for sync in Sync if found[sync]]
-    if drifted := sum(row.drifted for row in shown):
+    ordered = list(rows)
+    counts = Counter(row.sync for row in ordered)
+    parts = [f"{counts[sync]} {sync}" for sync in Sync if counts[sync]]
+    if drifted := sum(row.drifted for row in ordered):
         parts.append(f"{drifted} drifted")
-    return f"{counted(len(shown), 'binding')}{': ' if parts else ''}{', '.join(parts)}."
+    return f"{counted(len(ordered), 'binding')}{': ' if parts else ''}{', '.join(parts)}."
 
 
 _WORST = [
@@ -97,19 +97,19 @@ def status_text(
 ) -> str:
     """A table, with the reason below each row that has one, a line that counts the rows, and what
     is unmanaged."""
-    shown = worst_first(rows)
-    lines = _table(look, shown) if shown else []
-    lines += look.lines(status_summary(shown))
+    ordered = worst_first(rows)
+    lines = _table(look, ordered) if ordered else []
+    lines += look.lines(status_summary(ordered))
     for line in unmanaged_text(unmanaged, names=look.verbose):
         lines += look.lines(line, hang=2)
     return "".join(f"{line}\n" for line in lines)
 
 
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:
-    top, *told = heads(look, [_HEADS, *(_cells(look, row) for row in rows)], gap=2)
+    top, *below = heads(look, [_HEADS, *(_cells(look, row) for row in rows)], gap=2)
     lines = [look.paint(line, "bold") for line in top]
     shared = shared_messages(rows)
-    for head, row in zip(told, rows, strict=True):
+    for head, row in zip(below, rows, strict=True):
         lines += [look.paint(line, _COLORS[row.sync]) for line in head]
         lines += look.lines(f"{row.kind} · {row.address}", 4, "dim") if look.verbose else []
         lines += look.lines("" if gist_of(row) in shared else row.message, 4)

@@ -27,30 +27,30 @@ from reconciler.render.unmanaged import unmanaged_text
 
 def plan_text(plan: Plan, look: Look = PLAIN) -> str:
     """The plan: a heading, the changes with what needs a person first, and their number."""
-    shown = [c for c in plan.changes if look.verbose or words.worth_showing(c)]
+    changes = [c for c in plan.changes if look.verbose or words.worth_showing(c)]
     lines = look.lines(f"{plan.environment} · plan {plan.digest} · {plan.cloud}", color="bold")
-    now, before = by_cause(shown)
+    now, before = by_cause(changes)
     lines += ["", *_changes(look, large_fleets(now, look.verbose))] if now else []
     if before:
         lines += ["", *look.lines(f"{BEFORE}:", color="bold")]
         lines += _changes(look, large_fleets(before, look.verbose))
     last = words.nothing_to_do(plan) or words.plan_summary(plan)
     lines += ["", *look.lines(last), *look.lines(causes(plan))]
-    for said in words.excess(plan):
-        lines += look.lines(said, color="red", hang=2)
-    for said in (*words.waves(plan), *words.destinations(plan)):
-        lines += look.lines(said, hang=2, whole=True)
-    for said in words.notes(plan):
-        lines += look.lines(said, color="yellow", hang=2)
-    for said in unmanaged_text(plan.unmanaged, names=look.verbose):
-        lines += look.lines(said, hang=2)
+    for sentence in words.excess(plan):
+        lines += look.lines(sentence, color="red", hang=2)
+    for sentence in (*words.waves(plan), *words.destinations(plan)):
+        lines += look.lines(sentence, hang=2, whole=True)
+    for sentence in words.notes(plan):
+        lines += look.lines(sentence, color="yellow", hang=2)
+    for sentence in unmanaged_text(plan.unmanaged, names=look.verbose):
+        lines += look.lines(sentence, hang=2)
     return _document(lines)
 
 
-def _changes(look: Look, found: list[Fleet[Change]]) -> list[str]:
+def _changes(look: Look, grouped: list[Fleet[Change]]) -> list[str]:
     lines: list[str] = []
-    rows = [_change_row(look, fleet) for fleet in found]
-    for head, fleet in zip(heads(look, rows), found, strict=True):
+    rows = [_change_row(look, fleet) for fleet in grouped]
+    for head, fleet in zip(heads(look, rows), grouped, strict=True):
         lines += [look.paint(line, words.COLORS[fleet.first.action]) for line in head]
         lines += _details(look, fleet)
     return lines
@@ -83,7 +83,7 @@ def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
 
 def _place(look: Look, fleet: Fleet[Change]) -> list[str]:
     """Address and source on one line, or on two where they do not fit one."""
-    sources = listed(str(each.source) for each in fleet.members if each.source.path)
+    sources = listed(str(change.source) for change in fleet.members if change.source.path)
     if not sources:
         return look.lines(fleet.address, 4, "dim")
     address, source = fleet.address, common(sources)
@@ -113,8 +113,8 @@ def _diff(diff: FieldDiff) -> str:
 
 
 def _warnings(look: Look, warnings: Iterable[str]) -> list[str]:
-    told = (f"warning: {warning}" for warning in listed(warnings))
-    return [line for text in told for line in look.lines(text, 4, "yellow", hang=2)]
+    texts = (f"warning: {warning}" for warning in listed(warnings))
+    return [line for text in texts for line in look.lines(text, 4, "yellow", hang=2)]
 
 
 def report_text(report: Report, look: Look = PLAIN) -> str:
@@ -130,21 +130,21 @@ def report_text(report: Report, look: Look = PLAIN) -> str:
         for line in look.lines(f"warning: {name}: {warning}", 0, "yellow", hang=2)
     )
     lines += _block(look.lines(words.stopped(report), color="yellow"))
-    lines += _block(line for said in words.left(report) for line in look.lines(said, hang=2))
+    lines += _block(line for text in words.left(report) for line in look.lines(text, hang=2))
     lines += _block(look.lines(words.forced(report), color="yellow"))
     return _document([*lines, "", *look.lines(words.report_summary(report))])
 
 
 def _block(lines: Iterable[str]) -> list[str]:
-    found = list(lines)
-    return ["", *found] if found else []
+    block = list(lines)
+    return ["", *block] if block else []
 
 
 def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -> list[str]:
-    found = proof_fleets(proofs, look.verbose)
-    rows = [_proof_row(look, fleet, report) for fleet in found]
+    grouped = proof_fleets(proofs, look.verbose)
+    rows = [_proof_row(look, fleet, report) for fleet in grouped]
     lines: list[str] = []
-    for head, fleet in zip(heads(look, rows), found, strict=True):
+    for head, fleet in zip(heads(look, rows), grouped, strict=True):
         proof = fleet.first
         lines += [look.paint(line, "green" if proof.converged else "red") for line in head]
         lines += look.lines(fleet.address, 4, "dim")
@@ -193,9 +193,9 @@ def _failures(look: Look, report: Report) -> list[str]:
 
 def proofs_text(proofs: Iterable[Proof], look: Look = PLAIN) -> str:
     """The proofs: the model and answer of each endpoint, and how many are proved."""
-    shown = tuple(proofs)
-    lines = [*_proofs(look, shown), ""] if shown else []
-    return _document([*lines, *look.lines(words.proofs_summary(shown))])
+    every = tuple(proofs)
+    lines = [*_proofs(look, every), ""] if every else []
+    return _document([*lines, *look.lines(words.proofs_summary(every))])
 
 
 def _document(lines: Iterable[str]) -> str:

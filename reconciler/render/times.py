@@ -12,24 +12,24 @@ from reconciler.render.cells import counted
 
 def trainings(changes: Iterable[Change]) -> str:
     """`1,000 trainings, about 50 min`, `4 trainings: 3 about 8 s, 1 known after 3 runs`, or ""."""
-    found = _by_service(changes)
-    every = [forecast for group in found.values() for forecast in group]
+    by_service = _by_service(changes)
+    every = [forecast for group in by_service.values() for forecast in group]
     if not every:
         return ""
-    said = counted(len(every), "training")
+    all_of_them = counted(len(every), "training")
     if None in every:
-        return said  # nobody asked: an offline plan
+        return all_of_them  # nobody asked: an offline plan
     known = {
         service: [f for f in group if f is not None and f.seconds is not None]
-        for service, group in found.items()
+        for service, group in by_service.items()
     }
     seconds = _all_together({service: group for service, group in known.items() if group})
     if seconds is None:
-        return f"{said}, how long is {_known_after(every)}"
+        return f"{all_of_them}, how long is {_known_after(every)}"
     took, count = f"about {duration(seconds)}", sum(map(len, known.values()))
     if count == len(every):
-        return f"{said}, {took}"
-    return f"{said}: {count:,} {took}, {len(every) - count:,} {_known_after(every)}"
+        return f"{all_of_them}, {took}"
+    return f"{all_of_them}: {count:,} {took}, {len(every) - count:,} {_known_after(every)}"
 
 
 def _known_after(every: Iterable[Forecast | None]) -> str:
@@ -47,12 +47,12 @@ def about(changes: Iterable[Change]) -> str:
 
 def _by_service(changes: Iterable[Change]) -> dict[str, list[Forecast | None]]:
     """The forecast of each training, by service; two endpoints of one version are one training."""
-    found: dict[str, dict[str, Forecast | None]] = {}
+    forecasts: dict[str, dict[str, Forecast | None]] = {}
     for change in changes:
         if change.trains and not change.takes:
             service = change.forecast.service if change.forecast else ""
-            found.setdefault(service, {})[change.key] = change.forecast
-    return {service: list(by_key.values()) for service, by_key in found.items()}
+            forecasts.setdefault(service, {})[change.key] = change.forecast
+    return {service: list(by_key.values()) for service, by_key in forecasts.items()}
 
 
 def _all_together(by_service: Mapping[str, Sequence[Forecast | None]]) -> float | None:

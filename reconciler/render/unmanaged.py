@@ -12,7 +12,7 @@ def unmanaged_text(seen: NotManaged | None, *, names: bool) -> list[str]:
     """How many they are and, with `names`, a line for each; and what could not be listed."""
     if seen is None:
         return []
-    lines = [f"{each.name}: {each.kind} · {each.address}" for each in seen.found if names]
+    lines = [f"{e.name}: {e.kind} · {e.address}" for e in seen.found if names]
     if seen.found:
         how = "" if names else "-v names them, and "
         many = counted(len(seen.found), "endpoint")
@@ -26,7 +26,7 @@ def unmanaged_sentences(seen: NotManaged | None) -> list[str]:
         return []
     lines = _unread(seen)
     if seen.found:
-        names = ", ".join(each.name for each in seen.found[:MOST])
+        names = ", ".join(endpoint.name for endpoint in seen.found[:MOST])
         more = f" and {len(seen.found) - MOST:,} more" if len(seen.found) > MOST else ""
         lines.insert(0, f"{counted(len(seen.found), 'endpoint')} unmanaged: {names}{more}")
     return lines

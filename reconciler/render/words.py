@@ -176,7 +176,7 @@ def waves(plan: Plan) -> list[str]:
 
 
 def _waves(fleet: list[Change]) -> str:
-    first, wave = fleet[0], max((c.wave for c in fleet if c.wave), key=lambda each: each.wait_s)
+    first, wave = fleet[0], max((c.wave for c in fleet if c.wave), key=lambda w: w.wait_s)
     names = f"{first.name} and {len(fleet) - 1:,} more" if len(fleet) > 1 else first.name
     sizes = [*map("{:,}".format, wave.sizes[:-1]), counted(wave.sizes[-1], "endpoint")]
     words = f"in waves: {first.after} of {names} goes to {', then '.join(sizes)}"
@@ -267,10 +267,10 @@ def ailing(proof: Proof) -> str:
 
 def proofs_summary(proofs: Iterable[Proof]) -> str:
     """`3 endpoints: 1 proved, 1 declared only, 1 not proved.`"""
-    found = Counter(verdict(proof) for proof in proofs)
-    shown = [f"{found[one]} {one}" for one in ("declared only", "not proved") if found[one]]
-    proved = f"{counted(found.total(), 'endpoint')}: {found['proved']} proved"
-    return ", ".join([proved, *shown]) + "."
+    verdicts = Counter(verdict(proof) for proof in proofs)
+    others = [f"{verdicts[v]} {v}" for v in ("declared only", "not proved") if verdicts[v]]
+    proved = f"{counted(verdicts.total(), 'endpoint')}: {verdicts['proved']} proved"
+    return ", ".join([proved, *others]) + "."
 
 
 def verdict(proof: Proof) -> str:
@@ -299,7 +299,7 @@ def unproved(report: Report) -> list[tuple[str, str, str]]:
     failed; and which of the two."""
     names = {change.address: change.name for change in report.plan.changes}
     ended = {proof.address for proof in report.proofs} | {f.address for f in report.failures}
-    reached = {one.address: one.reached for one in report.unfinished}
+    reached = {binding.address: binding.reached for binding in report.unfinished}
     return [
         (names.get(address, address), address, REACHED[reached.get(address, Reached.CHANGED)])
         for address in report.done
@@ -311,12 +311,12 @@ def left(report: Report, most: int | None = None) -> list[str]:
     """A sentence for each way in which bindings were left unchanged by a run that was cut off:
     `Not started (2): a, b.`; it names `most` of them."""
     names: dict[Reached, list[str]] = {}
-    for one in report.unfinished:
-        names.setdefault(one.reached, []).append(one.name)
-    shown = {reached: found[:most] for reached, found in names.items()}
+    for binding in report.unfinished:
+        names.setdefault(binding.reached, []).append(binding.name)
+    first = {reached: members[:most] for reached, members in names.items()}
     return [
-        f"{words[0].upper()}{words[1:]} ({len(names[reached]):,}): {', '.join(shown[reached])}"
-        + ("." if len(shown[reached]) == len(names[reached]) else ", …")
+        f"{words[0].upper()}{words[1:]} ({len(names[reached]):,}): {', '.join(first[reached])}"
+        + ("." if len(first[reached]) == len(names[reached]) else ", …")
         for reached, words in REACHED.items()
         if reached in names and reached not in TOUCHED
     ] + _held(report, most or MOST_HELD)
@@ -325,17 +325,17 @@ def left(report: Report, most: int | None = None) -> list[str]:
 def _held(report: Report, most: int) -> list[str]:
     """`39 endpoints were spared churn/2026-11 (a, b, c, …): top: …`, for each version."""
     names: dict[tuple[str, str, str], list[str]] = {}
-    for each in report.held:
-        names.setdefault((each.version, each.until, each.why), []).append(each.name)
+    for binding in report.held:
+        names.setdefault((binding.version, binding.until, binding.why), []).append(binding.name)
     sentences = []
-    for (version, until, why), found in names.items():
-        count = counted(len(found), "endpoint")
-        listed_names = ", ".join([*found[:most], *(["…"] if len(found) > most else [])])
+    for (version, until, why), spared in names.items():
+        count = counted(len(spared), "endpoint")
+        listed_names = ", ".join([*spared[:most], *(["…"] if len(spared) > most else [])])
         if until:
-            waits = "waits" if len(found) == 1 else "wait"
+            waits = "waits" if len(spared) == 1 else "wait"
             sentences.append(f"{count} {waits} for {version} until {until} ({listed_names})")
         else:
-            were = "was" if len(found) == 1 else "were"
+            were = "was" if len(spared) == 1 else "were"
             sentences.append(f"{count} {were} spared {version} ({listed_names}): {why}")
     return sentences
 
@@ -344,8 +344,8 @@ def after_change(report: Report, address: str) -> str:
     """`, after it was changed`, of a failure; "" where nothing was."""
     if address not in report.done:
         return ""
-    asked = {one.address for one in report.unfinished if one.reached is Reached.ASKED}
-    return f",{' perhaps' if address in asked else ''} after it was changed"
+    unanswered = {b.address for b in report.unfinished if b.reached is Reached.ASKED}
+    return f",{' perhaps' if address in unanswered else ''} after it was changed"
 
 
 def report_warnings(report: Report) -> list[tuple[str, str]]:
@@ -385,13 +385,13 @@ def report_summary(report: Report) -> str:
         for change in report.plan.changes
     )
     proved = sum(proof.proved for proof in report.proofs)
-    left = sum(one.address not in touched for one in report.unfinished)
-    perhaps = sum(one.reached is Reached.ASKED for one in report.unfinished)
+    left = sum(binding.address not in touched for binding in report.unfinished)
+    perhaps = sum(binding.reached is Reached.ASKED for binding in report.unfinished)
     changed = [f"{len(report.done) - perhaps} changed"] if len(report.done) != perhaps else []
     changed += [f"{perhaps} perhaps changed"] if perhaps else []
     parts = [*(changed or ["0 changed"]), f"{proved} proved", f"{len(report.failures)} failed"]
     parts += [f"{left} not finished"] if left else []
-    waiting = sum(bool(each.until) for each in report.held)
+    waiting = sum(bool(held.until) for held in report.held)
     parts += [f"{waiting} waiting"] if waiting else []
     parts += [f"{len(report.held) - waiting} spared"] if len(report.held) > waiting else []
     return f"{', '.join(parts)}, {unchanged} unchanged in {report.elapsed_s:.1f} s."

@@ -38,32 +38,32 @@ def figures(model: ModelOf, id: str) -> list[Figure]:
     made = [version for version in model.versions if version.made]
     gated = [m for m in model.metrics if any(rule.metric == m for rule, _ in model.bounds)]
     chosen = (gated or model.metrics)[:MOST_CHARTS]
-    found = [_metric(model, made, metric, f"{id}-{at}") for at, metric in enumerate(chosen)]
+    metrics = [_metric(model, made, metric, f"{id}-{at}") for at, metric in enumerate(chosen)]
     jobs = _jobs(model, made, f"{id}-jobs")
-    return [figure for figure in [*found, jobs] if figure]
+    return [figure for figure in [*metrics, jobs] if figure]
 
 
 def _metric(model: ModelOf, versions: Sequence[VersionOf], metric: str, id: str) -> Figure | None:
-    shown = [(v, f) for v in versions if (f := v.figures(metric))]
+    values = [(v, f) for v in versions if (f := v.figures(metric))]
     bounds = [(rule, value) for rule, value in model.bounds if rule.metric == metric]
     bounds = [(rule, value) for rule, value in bounds if math.isfinite(value)]
-    if not shown:
+    if not values:
         return None
-    spread = any(len(set(f.values)) > 1 for _, f in shown)
-    main = tuple(_point(v, f.middle) for v, f in shown)
+    spread = any(len(set(f.values)) > 1 for _, f in values)
+    main = tuple(_point(v, f.middle) for v, f in values)
     lines = [Line("main", main)]
     if spread:
-        lines.append(Line("edge", tuple(Point(v.version, f.high) for v, f in shown)))
-        lines.append(Line("edge", tuple(Point(v.version, f.low) for v, f in shown)))
+        lines.append(Line("edge", tuple(Point(v.version, f.high) for v, f in values)))
+        lines.append(Line("edge", tuple(Point(v.version, f.low) for v, f in values)))
     lines += [Line(_kind(rule), (Point(str(rule), value),)) for rule, value in bounds]
     title = f"{metric} of {model.name} by version"
-    chart = Chart(id, title, _described(model, shown, bounds), tuple(lines))
+    chart = Chart(id, title, _described(model, values, bounds), tuple(lines))
     return Figure(svg(chart), title, tuple(_legends(metric, main, bounds, spread)))
 
 
 def _point(version: VersionOf, value: float) -> Point:
     refused = bool(version.made) and all(
-        one.state in (VersionState.REJECTED, VersionState.NOT_ACCEPTED) for one in version.made
+        made.state in (VersionState.REJECTED, VersionState.NOT_ACCEPTED) for made in version.made
     )
     return Point(version.version, value, live=version.serves > 0, refused=refused)
 
@@ -87,22 +87,22 @@ def _kind(rule: Rule) -> str:
 
 
 def _gate(rule: Rule, value: float) -> str:
-    said = str(rule)
-    shown = number(value)
-    return f"gate: {said}" if said.endswith(f" {shown}") else f"gate: {said}, now {shown}"
+    text = str(rule)
+    now = number(value)
+    return f"gate: {text}" if text.endswith(f" {now}") else f"gate: {text}, now {now}"
 
 
 def _described(
     model: ModelOf,
-    shown: Sequence[tuple[VersionOf, Figures]],
+    values: Sequence[tuple[VersionOf, Figures]],
     bounds: Sequence[tuple[Rule, float]],
 ) -> str:
-    told = [
+    parts = [
         f"{version.version}: {spanned(figure)}{' (serves now)' if version.serves else ''}"
-        for version, figure in shown
+        for version, figure in values
     ]
     gates = [_gate(rule, value) for rule, value in bounds]
-    return f"{'; '.join([*told, *gates])}. The table of versions of {model.name} has all figures."
+    return f"{'; '.join([*parts, *gates])}. The table of versions of {model.name} has all figures."
 
 
 def spanned(figure: Figures | None) -> str:
@@ -116,16 +116,16 @@ def spanned(figure: Figures | None) -> str:
 
 
 def _jobs(model: ModelOf, versions: Sequence[VersionOf], id: str) -> Figure | None:
-    shown = [(v, f) for v in versions if (f := v.took_s)]
-    if not shown:
+    values = [(v, f) for v in versions if (f := v.took_s)]
+    if not values:
         return None
-    longest_s = max(f.middle for _, f in shown)
-    unit, in_s = next(each for each in _UNITS if longest_s >= 2 * each[1] or each[1] == 1.0)
+    longest_s = max(f.middle for _, f in values)
+    unit, in_s = next(u for u in _UNITS if longest_s >= 2 * u[1] or u[1] == 1.0)
     title = f"How long training {model.name} took"
     # Times are kept in whole seconds: what took less than one is shown as one, as in words.
-    points = tuple(_point(v, max(f.middle, 1.0) / in_s) for v, f in shown)
-    told = "; ".join(f"{v.version}: {duration(f.middle)}" for v, f in shown)
-    chart = Chart(id, title, f"{told}. In {unit}.", (Line("bar", points),))
-    many = any(len(f.values) > 1 for _, f in shown)
-    said = f"{'median of the jobs' if many else 'the job'}, in {unit}"
-    return Figure(svg(chart), title, (Legend("bar", said),))
+    points = tuple(_point(v, max(f.middle, 1.0) / in_s) for v, f in values)
+    times = "; ".join(f"{v.version}: {duration(f.middle)}" for v, f in values)
+    chart = Chart(id, title, f"{times}. In {unit}.", (Line("bar", points),))
+    many = any(len(f.values) > 1 for _, f in values)
+    caption = f"{'median of the jobs' if many else 'the job'}, in {unit}"
+    return Figure(svg(chart), title, (Legend("bar", caption),))

@@ -70,23 +70,23 @@ class Group:
     @property
     def counts(self) -> dict[Sync, int]:
         """How many there are of each state that occurs."""
-        found = Counter(member.row.sync for member in self.members)
-        return {sync: found[sync] for sync in Sync if found[sync]}
+        counts = Counter(member.row.sync for member in self.members)
+        return {sync: counts[sync] for sync in Sync if counts[sync]}
 
 
 def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]:
     """The endpoints by model, what needs attention first; together no more than `most` shown."""
     by_model: dict[str, list[Endpoint]] = {}
-    for one in sorted(
-        endpoints, key=lambda one: (FARTHEST.index(one.row.sync), one.model, one.row.address)
+    for endpoint in sorted(
+        endpoints, key=lambda e: (FARTHEST.index(e.row.sync), e.model, e.row.address)
     ):
-        by_model.setdefault(one.model, []).append(one)
-    left, found = most, []
+        by_model.setdefault(endpoint.model, []).append(endpoint)
+    left, groups = most, []
     for model, members in by_model.items():
-        shown = members[: max(left, 0)]
-        left -= len(shown)
-        found.append(Group(model, tuple(members), tuple(shown)))
-    return found
+        first = members[: max(left, 0)]
+        left -= len(first)
+        groups.append(Group(model, tuple(members), tuple(first)))
+    return groups
 
 
 # --- models --------------------------------------------------------------------------------
@@ -126,26 +126,26 @@ class VersionOf:
     @property
     def states(self) -> dict[str, int]:
         """How many were trained, rejected and so on, the most frequent first."""
-        return dict(Counter(one.state for one in self.made).most_common())
+        return dict(Counter(made.state for made in self.made).most_common())
 
     @property
     def began(self) -> str:
         """When the first of them was begun."""
-        return min((one.at for one in self.made), default="")
+        return min((made.at for made in self.made), default="")
 
     @property
     def whys(self) -> list[str]:
         """The reasons why some of them cannot be used, each once."""
-        return list(dict.fromkeys(one.why for one in self.made if one.why))
+        return list(dict.fromkeys(made.why for made in self.made if made.why))
 
     def figures(self, metric: str) -> Figures | None:
         """The metric of each that has it."""
-        return _figures(one.metrics.get(metric) for one in self.made)
+        return _figures(made.metrics.get(metric) for made in self.made)
 
     @property
     def took_s(self) -> Figures | None:
         """How long the jobs ran."""
-        return _figures(one.took_s for one in self.made)
+        return _figures(made.took_s for made in self.made)
 
 
 def _figures(values: Iterable[float | None]) -> Figures | None:
@@ -168,15 +168,15 @@ class ModelOf:
     def metrics(self) -> list[str]:
         """Every metric that is known, those that a gate asks for first."""
         gated = dict.fromkeys(rule.metric for rule, _ in self.bounds)
-        every = {name for each in self.versions for one in each.made for name in one.metrics}
+        every = {name for v in self.versions for made in v.made for name in made.metrics}
         return [name for name in gated if name in every] + sorted(every - set(gated))
 
 
 def models(endpoints: Iterable[Endpoint]) -> list[ModelOf]:
     """The models of the endpoints by name."""
     by_name: dict[str, list[Endpoint]] = {}
-    for one in endpoints:
-        by_name.setdefault(one.model, []).append(one)
+    for endpoint in endpoints:
+        by_name.setdefault(endpoint.model, []).append(endpoint)
     return [_model(name, by_name[name]) for name in sorted(by_name)]
 
 
@@ -202,13 +202,13 @@ def _model(name: str, endpoints: Sequence[Endpoint]) -> ModelOf:
 
 def _bounds(endpoints: Sequence[Endpoint]) -> tuple[tuple[Rule, float], ...]:
     """The rules whose value is the same for every endpoint."""
-    found: dict[Rule, set[float | None]] = {}
-    for one in endpoints:
-        for rule, value in one.bounds:
-            found.setdefault(rule, set()).add(value)
+    values_of: dict[Rule, set[float | None]] = {}
+    for endpoint in endpoints:
+        for rule, value in endpoint.bounds:
+            values_of.setdefault(rule, set()).add(value)
     return tuple(
         (rule, value)
-        for rule, values in found.items()
+        for rule, values in values_of.items()
         if len(values) == 1 and (value := next(iter(values))) is not None
     )
 
@@ -231,30 +231,30 @@ class Done:
 
 def done(endpoints: Iterable[Endpoint]) -> list[Done]:
     """The work of all runs, newest first; alike things of one run are one line."""
-    found: dict[Done, tuple[str, list[str]]] = {}
-    for one in endpoints:
-        for line in _done_at(one):
+    merged: dict[Done, tuple[str, list[str]]] = {}
+    for endpoint in endpoints:
+        for line in _done_at(endpoint):
             same = replace(line, at="", names=())
-            at, names = found.get(same, ("", []))
-            found[same] = (max(at, line.at), [*names, *line.names])
-    lines = [replace(line, at=at, names=tuple(names)) for line, (at, names) in found.items()]
+            at, names = merged.get(same, ("", []))
+            merged[same] = (max(at, line.at), [*names, *line.names])
+    lines = [replace(line, at=at, names=tuple(names)) for line, (at, names) in merged.items()]
     return sorted(lines, key=lambda line: line.at, reverse=True)
 
 
-def _done_at(one: Endpoint) -> Iterator[Done]:
+def _done_at(endpoint: Endpoint) -> Iterator[Done]:
     """The work at one endpoint, a line for each run and model."""
     alike: dict[tuple[str, str, str], list[tuple[str, Event]]] = {}
-    for what, event in _told(one.history.events):
+    for what, event in _told(endpoint.history.events):
         alike.setdefault((event.run, event.commit, event.name), []).append((what, event))
-    for (run, commit, model), told in alike.items():
+    for (run, commit, model), group in alike.items():
         yield Done(
-            at=told[-1][1].at,
-            what=tuple(dict.fromkeys(what for what, _ in told)),
-            model=f"{one.model} {model}",
-            names=(one.row.name,),
+            at=group[-1][1].at,
+            what=tuple(dict.fromkeys(what for what, _ in group)),
+            model=f"{endpoint.model} {model}",
+            names=(endpoint.row.name,),
             run=run,
             commit=commit,
-            whys=tuple(dict.fromkeys(event.why for _, event in told if event.why)),
+            whys=tuple(dict.fromkeys(event.why for _, event in group if event.why)),
         )
 
 
@@ -268,16 +268,16 @@ def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
     Where this program did nothing after a proof, a swap to the model that was proved undid a drift,
     and so did the creation of an endpoint that was there.
     """
-    proved, told = "", []
+    proved, labelled = "", []
     for event in events:
         undone = event.what is EventKind.SWAP and event.model.url == proved
         undone |= event.what is EventKind.CREATE and bool(proved)
-        told.append((DRIFT if undone else event.what, event))
+        labelled.append((DRIFT if undone else event.what, event))
         if event.what in (EventKind.PROOF, EventKind.DECLARED):
             proved = event.model.url
         elif event.what in _UNPROVES:
             proved = ""
-    return told
+    return labelled
 
 
 def last_proof(history: History) -> Event | None:
@@ -288,5 +288,5 @@ def last_proof(history: History) -> Event | None:
 
 def counts_of(endpoints: Iterable[Endpoint]) -> Mapping[Sync, int]:
     """How many endpoints are in each state, every state present."""
-    found = Counter(one.row.sync for one in endpoints)
-    return {sync: found[sync] for sync in Sync}
+    counts = Counter(endpoint.row.sync for endpoint in endpoints)
+    return {sync: counts[sync] for sync in Sync}

@@ -69,7 +69,7 @@ def page_html(overview: Overview) -> str:
             groups=parts.grouped(overview.endpoints),
             models=parts.models(overview.endpoints),
             done=parts.done(overview.endpoints),
-            drifted=[one.row.name for one in overview.endpoints if one.row.drifted],
+            drifted=[endpoint.row.name for endpoint in overview.endpoints if endpoint.row.drifted],
             run=overview.run,
             limits={"done": parts.MOST_DONE, "charted": MOST_CHARTED, "listed": MOST_LISTED},
         )
@@ -146,10 +146,10 @@ _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 def _moment(stamp: str) -> Markup:
     """A moment for people and for programs; anything else as it is."""
-    found = _STAMP.fullmatch(stamp)
-    if not found:
+    match = _STAMP.fullmatch(stamp)
+    if not match:
         return escape(visible(stamp))
-    text = f"{found[1]} {found[2]}"
+    text = f"{match[1]} {match[2]}"
     return Markup('<time datetime="{}">{}&nbsp;UTC</time>').format(stamp, text)
 
 

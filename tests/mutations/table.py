@@ -466,7 +466,7 @@ _PLAN = _mutations(
     ),
     (
         "a version is trained anew by another recipe",
-        "if claimed is not None and claimed != wanted:",
+        "if claimed is not None and claimed != declared:",
         "if False:",
         "tests/test_plan.py",
     ),
@@ -838,8 +838,8 @@ _APPROVED = _mutations(
     ),
     (
         "the plan of a fork approves",
-        "usable = [each for each in artifacts_of_it if each.own and not each.expired]",
-        "usable = [each for each in artifacts_of_it if not each.expired]",
+        "usable = [a for a in artifacts_of_it if a.own and not a.expired]",
+        "usable = [a for a in artifacts_of_it if not a.expired]",
         "tests/ci/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
     ),
     (
@@ -872,7 +872,7 @@ _ARTIFACTS = _mutations(
     "reconciler/ci/artifacts.py",
     (
         "a file in an artifact may be of any size",
-        "if len(found[name]) > most:",
+        "if len(unpacked[name]) > most:",
         "if False:",
         "tests/ci/test_approved.py::test_a_plan_that_is_not_what_people_saw_approves_nothing",
     ),
@@ -1062,8 +1062,8 @@ _RESPONSE = _mutations(
     ),
     (
         "a message of a service holds secrets",
-        '    text = redact(text)\n    shown = "".join(c if c.isprintable() else " " for c in text)\n    shown = " ".join(redact(shown).split())\n',
-        '    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())\n',
+        '    text = redact(text)\n    line = "".join(c if c.isprintable() else " " for c in text)\n    line = " ".join(redact(line).split())\n',
+        '    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())\n',
         "tests/secrets/test_layers.py",
     ),
 )
@@ -1603,7 +1603,7 @@ _MARKDOWN = _mutations(
     "reconciler/render/markdown.py",
     (
         "GitHub replaces emoji and commits in texts of others",
-        'return _SUBSTITUTED.sub(lambda found: f"{found[0]}\\u200b", visible(text).strip())',
+        'return _SUBSTITUTED.sub(lambda match: f"{match[0]}\\u200b", visible(text).strip())',
         "return visible(text).strip()",
         "tests/render/test_comment.py::test_github_replaces_nothing_in_text_of_others",
     ),
