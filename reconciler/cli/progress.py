@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler import console
 from reconciler.errors import redact
-from reconciler.render.cells import Look, ascii_text, cells, listed, pad, visible
+from reconciler.render.cells import Look, ascii_text, cells, cut, listed, pad, visible
 from reconciler.render.words import gist
 
 if TYPE_CHECKING:
@@ -313,25 +313,7 @@ def _laid_out(look: Look, rows: Sequence[tuple[str, str, str, str]]) -> list[str
     for row in rows:
         left = (look.cut(row[0], name), row[1], row[2])
         texts = [pad(text, width) for text, width in zip(left, (name, phase, time), strict=True)]
-        texts.append(_end_kept(row[3], room - name, look.sign))
+        # A message has its reason at its end, so that gets most of the room.
+        texts.append(cut(row[3], max(0, room - name), look.sign, end=2 / 3))
         lines.append(look.line((" " * GAP).join(texts)))
     return lines
-
-
-def _end_kept(text: str, room: int, sign: str) -> str:
-    """The text, cut so that most of what stays is its end, where a message has its reason."""
-    if cells(text) <= room:
-        return text
-    left = max(0, room - cells(sign))
-    tail = _taken(reversed(text), left - left // 3)[::-1]
-    return _taken(text, left - cells(tail)) + sign + tail
-
-
-def _taken(chars: Iterable[str], room: int) -> str:
-    taken = ""
-    for char in chars:
-        room -= cells(char)
-        if room < 0:
-            break
-        taken += char
-    return taken

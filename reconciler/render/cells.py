@@ -109,14 +109,15 @@ def pad(text: str, room: int) -> str:
     return text + " " * max(0, room - cells(text))
 
 
-def cut(text: str, room: int, sign: str = "…") -> str:
-    """The text when it fits the room; else its beginning and end around the sign."""
+def cut(text: str, room: int, sign: str = "…", end: float = 0.5) -> str:
+    """The text when it fits the room; else its beginning and end around the sign. `end` is the
+    share of the room that the end gets."""
     if cells(text) <= room:
         return text
     left = room - cells(sign)
     if left <= 0:
         return _beginning(text, room)
-    tail = _beginning(text[::-1], left // 2)[::-1]
+    tail = _beginning(text[::-1], int(left * end))[::-1]
     return _beginning(text, left - cells(tail)) + sign + tail
 
 

@@ -251,7 +251,7 @@ class TestOnATerminal:
             live.beat()
             drawn = [line for line in plain(stream.getvalue()).splitlines() if line.strip()]
         assert drawn == [
-            "⠋ the-chur…outh-east  waiting   0 s  lookin… disk is full",
+            "⠋ the-chur…outh-east  waiting   0 s  looking…disk is full",
             "⠋ b                   training  0 s  5 %",
         ]
 
