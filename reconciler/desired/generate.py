@@ -3,6 +3,16 @@
 A generator is a list of texts, a range, or the rows of a CSV or YAML file; several make their
 cross product. What a document becomes is a Document again: it keeps the places of its template,
 and `element` says which of the many it is.
+
+At the whiteboard: the template is parsed once, and its texts are filled in. To fill in the file
+itself and parse it again for each element looks simpler. But then a value of a table with a colon
+or a bracket in it becomes structure, every element costs a parse, and an error is placed in a text
+that nobody wrote. Here a value stays inside the text that names it. Only where the schema wants a
+number or a boolean is the filled text read as one, and the schema refuses whatever is neither.
+
+A few lines of YAML can stand for a product of millions. So lengths are multiplied before anything
+is made: `_size` knows what all documents will hold from one walk through the template, and the
+budget of the whole tree is asked for that much first.
 """
 
 from __future__ import annotations

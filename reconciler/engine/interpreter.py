@@ -1,7 +1,19 @@
 """Performs the steps of the machine: touches the target, the engine, the ledger and the clock.
 
-It decides nothing. What it remembers beside the machine's state is how far its writes came, which
-must be known of a run that is cut off in the middle of one.
+It decides nothing. Beside the machine's state it remembers how far its writes came, which must be
+known of a run that is cut off in the middle of one.
+
+At the whiteboard: a visit is a dialogue. `next_step` hands over a turn, which is a few steps and
+the state that holds after them. The steps are performed in their order, the answer to the last one
+goes into the next turn, and the visit ends with the first answer that is an Outcome. The new state
+is taken over only when every step of its turn has succeeded. A step that raises leaves the state as
+it was, and the error is the next answer. So what an error means is decided in the pure machine,
+where a table tests it; handlers around each step would spread that decision over this file.
+
+A write ends in one of three ways: done, refused, or without an answer. It counts as asked from the
+moment at which it is sent, and only an error that rules out a change (see `in_doubt`) takes that
+back. This is right whether or not the platform got the request: the report says "perhaps changed",
+and the next look reads which of the two it was.
 """
 
 from __future__ import annotations

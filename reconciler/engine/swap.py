@@ -1,10 +1,15 @@
 """Pure: one swap, as turns of the machine: the switch, its proof, and the way back.
 
 Promise 5 rests on the order: score, keep the way back, switch, read back, score again, keep the
-proof. An answer proves nothing while another model is configured than serves, or if it names
-another version, or if it is the one from before while the old model may still answer. Silence is
-blamed on a version only while the previous model answers: an outage, or a wrong probe, silences
-both.
+proof. The way back is kept first because a switch without an answer may have been taken or not: the
+next look finds the old model and switches again, or finds the new one and proves it.
+
+That a platform reports success is no proof. One that declares the candidate, fails to start it and
+goes on answering with the old model reports just that. So two things are asked apart: which model
+is read back as the one that serves, and which model gave the answer. An answer proves nothing while
+another model is configured than serves, or if it names another version, or if it is the one from
+before while the old model may still answer. Silence is blamed on a version only while the previous
+model answers: an outage, or a wrong probe, silences both.
 """
 
 from __future__ import annotations

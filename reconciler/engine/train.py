@@ -1,7 +1,19 @@
 """What is written of a model version. Any crash between two lines is continued by the next run.
 
-The order is what makes a training happen exactly once: claim, submit, note the job's id, start
-after reading the job's state. A job that was submitted and not noted never runs and costs nothing.
+At the whiteboard: two runs at once, or one that is killed and begun again, must start one job. No
+training engine promises that, so the store does, by compare-and-swap on the version's manifest:
+
+    claim the version ─ prepare a job ─ note its id ─ start it ─ note the start
+
+A run that is killed after the claim leaves a version without a job, and the next run prepares one.
+Killed after `prepare`, it leaves a job that nobody noted: it never runs and costs nothing. Killed
+after the note, it leaves an id that the next run looks up and starts, and a start names its id, so
+the engine takes it once. Of two runs that prepared a job each, one loses the swap of the note, and
+its job stays unstarted.
+
+To start first and note afterwards would save a step, and fail: a run that is killed between the two
+leaves a job that runs and that no run knows, and the next one starts a second. A job that an engine
+forgot after its start may have run, so its id is never started again; the next attempt has another.
 """
 
 from __future__ import annotations
