@@ -53,7 +53,7 @@ def load(
     """
     display = root.as_posix() if display is None else display
     budget = Budget()
-    rules = schema.composed(tuple((name, each.schema) for name, each in platforms.items()))
+    rules = schema.composed(tuple((name, platform.schema) for name, platform in platforms.items()))
     files = read_tree(root, display, budget)
     files.texts.update(instead or {})
     templates, problems, complete = _documents(files, budget)
@@ -61,15 +61,15 @@ def load(
     problems.extend(more)
     declared = []
     for folder, document in documents:
-        found = _check(document, rules)
-        problems.extend(found)
-        declared.append(Declared(document, folder, valid=not found and not document.partial))
+        wrong = _check(document, rules)
+        problems.extend(wrong)
+        declared.append(Declared(document, folder, valid=not wrong and not document.partial))
     if not declared and not problems:
         raise ConfigurationError([_nothing(display, rules.kinds)])
     complete = complete and expanded
     resolver = Resolver(platforms, root, budget, today, complete=complete)
     desired = resolver.resolve(declared)
-    problems.extend(each.under("unresolved") for each in resolver.problems)
+    problems.extend(p.under("unresolved") for p in resolver.problems)
     if not problems:
         return desired
     if not only:
@@ -97,14 +97,14 @@ def _unspoilt(
     A problem belongs to the environment that applies to its folder, and to those that need what is
     wrong. One that could not be read at all may be the one that is asked for.
     """
-    owners = [resolver.environment_of(files.below(each.path).parent) for each in problems]
+    owners = [resolver.environment_of(files.below(p.path).parent) for p in problems]
     spoilt = {*owners, *resolver.doubtful}
-    wanted = [name for name in only if name in spoilt]
+    named_spoilt = [name for name in only if name in spoilt]
     missing = [name for name in only if name not in desired and not resolver.complete]
-    if wanted or missing:
-        theirs = [each for each, owner in zip(problems, owners, strict=True) if owner in wanted]
+    if named_spoilt or missing:
+        theirs = [p for p, owner in zip(problems, owners, strict=True) if owner in named_spoilt]
         raise ConfigurationError(problems if missing or not theirs else theirs)
-    return {name: each for name, each in desired.items() if name not in spoilt}
+    return {name: d for name, d in desired.items() if name not in spoilt}
 
 
 def _generated(
@@ -116,47 +116,47 @@ def _generated(
         for folder, document in templates
         if document.text("kind") == "Environment"
     }
-    found: list[tuple[PurePosixPath, Document]] = []
+    expanded: list[tuple[PurePosixPath, Document]] = []
     problems: list[Problem] = []
     for folder, template in templates:
         most = most_bindings(environments, folder)
         made, more = generators.expand(template, folder, most)
-        found.extend((folder, document) for document in made)
-        problems.extend(each.under("for-each") for each in more)
-    return found, problems, not problems
+        expanded.extend((folder, document) for document in made)
+        problems.extend(p.under("for-each") for p in more)
+    return expanded, problems, not problems
 
 
 def _documents(
     files: Files, budget: Budget
 ) -> tuple[list[tuple[PurePosixPath, Document]], list[Problem], bool]:
     """Folder and document of everything that could be read, problems, and whether all could."""
-    found: list[tuple[PurePosixPath, Document]] = []
-    problems = [each.under("file") for each in files.problems]
+    parsed: list[tuple[PurePosixPath, Document]] = []
+    problems = [p.under("file") for p in files.problems]
     complete = not problems
     for below, text in files.texts.items():
-        shown = files.shown(below)
-        documents, more, understood = read(shown, text)
+        path = files.shown(below)
+        documents, more, understood = read(path, text)
         # A value keeps its place and may be wrong; a document is more than its values.
         values = sum(20 + 3 * len(document.values) for document in documents)
-        budget.take(Source(shown, 1, 1), values + 5 * len(more))
+        budget.take(Source(path, 1, 1), values + 5 * len(more))
         if not documents and not more:
             message = "the file declares nothing; write a document, or delete it"
-            problems.append(Problem(shown, 0, 0, message, rule="file"))
-        secrets = leaks.check_comments(shown, text, understood=understood)
-        problems.extend(each.under("secret") for each in secrets)
-        found.extend((below.parent, document) for document in documents)
-        problems.extend(each.under("yaml") for each in more)
+            problems.append(Problem(path, 0, 0, message, rule="file"))
+        secrets = leaks.check_comments(path, text, understood=understood)
+        problems.extend(p.under("secret") for p in secrets)
+        parsed.extend((below.parent, document) for document in documents)
+        problems.extend(p.under("yaml") for p in more)
         complete &= understood
-    return found, problems, complete
+    return parsed, problems, complete
 
 
 def _check(document: Document, rules: Schema) -> list[Problem]:
     """What is wrong with the document by itself; a secret is only said to be one."""
-    secrets = [each.under("secret") for each in leaks.check(document)]
-    places = {(each.line, each.column) for each in secrets}
+    secrets = [p.under("secret") for p in leaks.check(document)]
+    places = {(p.line, p.column) for p in secrets}
     others = rules.check(document)
-    found = secrets + [each for each in others if (each.line, each.column) not in places]
-    return [replace(each, element=document.element) for each in found]
+    own = secrets + [p for p in others if (p.line, p.column) not in places]
+    return [replace(p, element=document.element) for p in own]
 
 
 def _nothing(display: str, kinds: Iterable[str]) -> Problem:

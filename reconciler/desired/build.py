@@ -56,8 +56,8 @@ def environment(
             except ConfigurationError as exc:
                 problems += exc.problems
     store, data = _store(document, "store"), _store(document, "data")
-    for trail, said in (("store", store), ("data", data)):
-        for part, why in _needless(said) if said is not None else ():
+    for trail, declared in (("store", store), ("data", data)):
+        for part, why in _needless(declared) if declared is not None else ():
             written = document.data["spec"][trail]
             if isinstance(written, dict) and part in written:
                 place = document.at_key("spec", trail, part)
@@ -103,23 +103,23 @@ def _needless(store: StoreUrl) -> Iterator[tuple[str, str]]:
 
 def _store(document: Document, name: str) -> StoreUrl | None:
     """The store of that name; what is in the account or bucket of `store` is opened as it is."""
-    said = document.data["spec"].get(name)
-    if said is None:
+    store = document.data["spec"].get(name)
+    if store is None:
         return None
-    if isinstance(said, dict):
-        key = secret_name(document, "spec", name, "key") if "key" in said else None
-        auth = Auth(said.get("auth", Auth.DEFAULT))
-        return StoreUrl(said["url"], key, said.get("endpoint", ""), said.get("region", ""), auth)
+    if isinstance(store, dict):
+        key = secret_name(document, "spec", name, "key") if "key" in store else None
+        auth = Auth(store.get("auth", Auth.DEFAULT))
+        return StoreUrl(store["url"], key, store.get("endpoint", ""), store.get("region", ""), auth)
     home = _store(document, "store") if name != "store" else None
-    made = StoreUrl(said)
+    made = StoreUrl(store)
     alike = home is not None and home.parts[:2] == made.parts[:2]
-    return replace(home, url=said) if home is not None and alike else made
+    return replace(home, url=store) if home is not None and alike else made
 
 
 def version(document: Document) -> Version:
     """The version that a binding wants."""
-    said = document.data["spec"]["model"]
-    return Version(said["name"], said["version"], tuple(said.get("with", {}).items()))
+    model = document.data["spec"]["model"]
+    return Version(model["name"], model["version"], tuple(model.get("with", {}).items()))
 
 
 def labels(document: Document) -> tuple[tuple[str, str], ...]:
@@ -132,8 +132,8 @@ def settings(document: Document) -> dict[str, str]:
     return dict(_flat(document.data["spec"].get("settings", {}), ""))
 
 
-def _flat(said: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
-    for name, value in said.items():
+def _flat(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{above}{name}.")
         else:
@@ -147,8 +147,8 @@ def training(model: Document) -> Mapping[str, Any]:
         outputs = {MODEL: MODEL, METRICS: f"{METRICS}.json"}
         return {"engine": REGISTRY, "parameters": {"version": "${version}"}, "outputs": outputs}
     if FILE not in spec:
-        found: Mapping[str, Any] = spec["training"]
-        return found
+        block: Mapping[str, Any] = spec["training"]
+        return block
     inputs = {MODEL: spec[FILE], **({METRICS: spec[METRICS]} if METRICS in spec else {})}
     return {"engine": FILE, "inputs": inputs, "outputs": {name: name for name in inputs}}
 
@@ -200,8 +200,8 @@ def source_problems(model: Document, registries: Collection[str]) -> list[Proble
 
 def attempts(model: Document) -> int:
     """How many jobs may be tried for one version."""
-    said: int = training(model).get("retry", {}).get("attempts", 2)
-    return said
+    count: int = training(model).get("retry", {}).get("attempts", 2)
+    return count
 
 
 def timeout_s(model: Document) -> float:
@@ -211,24 +211,24 @@ def timeout_s(model: Document) -> float:
 
 def max_age_s(model: Document) -> float | None:
     """How old a version of the model may become; None where nothing is said."""
-    said: str | None = training(model).get("maxAge")
-    return None if said is None else seconds(said)
+    age: str | None = training(model).get("maxAge")
+    return None if age is None else seconds(age)
 
 
 def rules(model: Document) -> tuple[Rule, ...]:
     """The gates of a model, in the order in which they were written."""
     return tuple(
-        Rule(said["metric"], kind, Decimal(said[kind]))
-        for said in model.data["spec"].get("accept", ())
+        Rule(rule["metric"], kind, Decimal(rule[kind]))
+        for rule in model.data["spec"].get("accept", ())
         for kind in RuleKind
-        if kind in said
+        if kind in rule
     )
 
 
 def training_problems(block: Part, engine: Engine) -> list[Problem]:
     """What the schema cannot say about the inputs and outputs of a model."""
     model = block.document
-    found = [
+    problems = [
         block.problem(why, "inputs", name)
         for name, template in block.data.get("inputs", {}).items()
         if not template.endswith("}") and (why := engine.bad_input(template))
@@ -236,8 +236,8 @@ def training_problems(block: Part, engine: Engine) -> list[Problem]:
     if model.data["spec"].get("accept") and "metrics" not in block.data["outputs"]:
         # Without it every gate stays inconclusive: hours of training that can never be bound.
         message = "spec.accept: gates are judged by the metrics; name them in spec.training.outputs"
-        found.append(problem(model.at_key("spec", "accept"), message))
-    return [*found, *engine.problems(block)]
+        problems.append(problem(model.at_key("spec", "accept"), message))
+    return [*problems, *engine.problems(block)]
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def recipe(
     block: Part, binding: Document, budget: Budget, engine: Engine, environment: Environment
 ) -> tuple[Made | None, list[Problem]]:
     """How the binding's version is made; None, and why, if the two do not fit together."""
-    model, said = block.document, training(block.document)
+    model, spec = block.document, training(block.document)
     making = _Making(model, binding)
     gates = len(model.data["spec"].get("accept", ()))
     budget.take(binding.at("spec", "model"), gates + making.values, making.characters)
@@ -272,15 +272,15 @@ def recipe(
     if making.problems:
         return None, making.problems
     recipe = Recipe(
-        engine=said["engine"],
+        engine=spec["engine"],
         place=how.place,
         inputs=inputs,
         parameters=parameters,
-        outputs=tuple(said["outputs"].items()),
+        outputs=tuple(spec["outputs"].items()),
         how=tuple(how.settings.items()),
         code=how.code,
     )
-    files = how.files or {r: name for r, name in said["outputs"].items() if "/" not in name}
+    files = how.files or {r: name for r, name in spec["outputs"].items() if "/" not in name}
     if problems := _file_problems(block, files):
         return None, problems
     return Made(recipe, tuple(how.terms.items()), tuple(files.items()), how.follow), []
@@ -288,24 +288,24 @@ def recipe(
 
 def _file_problems(block: Part, files: Mapping[str, str]) -> list[Problem]:
     """Outputs lie in the folder of their version, beside its manifest: no two share a file."""
-    taken, found = {MANIFEST_FILE: "the manifest"}, []
+    taken, problems = {MANIFEST_FILE: "the manifest"}, []
     for role, name in files.items():
         if other := taken.get(name.casefold()):
             why = f'"{name}" is {other} already; give the {role} a file of its own'
-            found.append(block.problem(why, "outputs", role))
+            problems.append(block.problem(why, "outputs", role))
         taken[name.casefold()] = f"the {role}"
-    return found
+    return problems
 
 
 class _Making:
     """One model's templates, filled with what one binding says."""
 
     def __init__(self, model: Document, binding: Document) -> None:
-        said = binding.data["spec"]["model"]
+        choice = binding.data["spec"]["model"]
         self._model = model
         self._binding = binding
-        self._arguments: dict[str, str] = said.get("with", {})
-        self._known: dict[str, str] = {**self._arguments, "version": said["version"]}
+        self._arguments: dict[str, str] = choice.get("with", {})
+        self._known: dict[str, str] = {**self._arguments, "version": choice["version"]}
         self._used: set[str] = set()
         self._refused: set[tuple[str, ...]] = set()
         self.problems: list[Problem] = []
@@ -336,30 +336,30 @@ class _Making:
         """The pairs of `inputs` or `parameters` without placeholders."""
         for name, template in training(self._model).get(group, {}).items():
 
-            def fill(found: re.Match[str], name: str = name) -> str:
-                return self._value(found, (group, name))
+            def fill(match: re.Match[str], name: str = name) -> str:
+                return self._value(match, (group, name))
 
             yield name, PLACEHOLDER.sub(fill, template)
 
-    def _value(self, found: re.Match[str], where: tuple[str, str]) -> str:
-        name = found[1]
+    def _value(self, match: re.Match[str], where: tuple[str, str]) -> str:
+        name = match[1]
         if name in self._known:
             self._used.add(name)
             return self._known[name]
-        if (*where, found[0]) not in self._refused:  # a template may repeat one very often
-            self._refused.add((*where, found[0]))
-            self._refuse(found, where)
+        if (*where, match[0]) not in self._refused:  # a template may repeat one very often
+            self._refused.add((*where, match[0]))
+            self._refuse(match, where)
         return ""
 
-    def _refuse(self, found: re.Match[str], where: tuple[str, str]) -> None:
-        name, trail = found[1], _trail(self._model, *where)
+    def _refuse(self, match: re.Match[str], where: tuple[str, str]) -> None:
+        name, trail = match[1], _trail(self._model, *where)
         if name is None:
             message = "${ has no } behind it; write ${version} or ${argument}"
         else:
             hint = near(name, self._known)
-            message = f"unknown placeholder {found[0]} for {self._who()}{hint}"
-        said = f"{'.'.join(trail)}: {message}"
-        self.problems.append(problem(self._model.at(*trail), said))
+            message = f"unknown placeholder {match[0]} for {self._who()}{hint}"
+        text = f"{'.'.join(trail)}: {message}"
+        self.problems.append(problem(self._model.at(*trail), text))
 
     def refuse_bad_paths(
         self, inputs: tuple[tuple[str, str], ...], engine: Engine, data: StoreUrl
@@ -374,11 +374,11 @@ class _Making:
                 self.problems.append(problem(place, message + hint_of("dataPath")))
             elif data.has_containers and not (rest and is_a("container", first)):
                 why = hint_of("container") if rest else "names no file in a container"
-                said = f'{".".join(trail)}: "{first}" {why}'
-                self.problems.append(problem(self._model.at(*trail), said))
+                text = f'{".".join(trail)}: "{first}" {why}'
+                self.problems.append(problem(self._model.at(*trail), text))
             elif why := engine.bad_input(path):
-                said = f'{".".join(trail)}: for {self._who()} it becomes "{path}"; {why}'
-                self.problems.append(problem(self._model.at(*trail), said))
+                text = f'{".".join(trail)}: for {self._who()} it becomes "{path}"; {why}'
+                self.problems.append(problem(self._model.at(*trail), text))
 
     def refuse_bad_version(self, engine: Engine) -> None:
         """Complain about a version that there cannot be."""

@@ -42,7 +42,7 @@ class NewText:
     trail: tuple[str, ...] = _VERSION
 
 
-def with_texts(path: str, text: str, wanted: Iterable[NewText]) -> str:
+def with_texts(path: str, text: str, edits: Iterable[NewText]) -> str:
     """The text of a file with other versions or settings; the rest is as it was.
 
     ConfigurationError with every text that cannot be changed here.
@@ -51,13 +51,13 @@ def with_texts(path: str, text: str, wanted: Iterable[NewText]) -> str:
     before = text.removeprefix(mark)
     documents = _documents(path, before)
     known = scalars(before)
-    by_place = {each.at("metadata", "name"): n for n, each in enumerate(documents)}
-    places = [_place(documents, by_place.get(each.source), each, known) for each in wanted]
+    by_place = {document.at("metadata", "name"): n for n, document in enumerate(documents)}
+    places = [_place(documents, by_place.get(edit.source), edit, known) for edit in edits]
     if problems := [place for place in places if isinstance(place, Problem)]:
         raise ConfigurationError(problems)
-    found = [place for place in places if isinstance(place, _Place)]
-    after = _spliced(before, found)
-    _prove(documents, _documents(path, after), found)
+    usable = [place for place in places if isinstance(place, _Place)]
+    after = _spliced(before, usable)
+    _prove(documents, _documents(path, after), usable)
     return mark + after
 
 
@@ -94,42 +94,43 @@ def _documents(path: str, text: str) -> list[Document]:
 
 def scalars(text: str) -> dict[Spot, Scalar]:
     """Where the scalars and aliases are in a text that `read` understands, by line and column."""
-    found = {}
+    by_place = {}
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)):
             begin: Any = event.start_mark
             end: Any = event.end_mark
             shared = event.anchor is not None  # an alias has the anchor that it names
             style = getattr(event, "style", None) or ""  # libyaml says "" where PyYAML says None
-            found[begin.line + 1, begin.column + 1] = Scalar(begin.index, end.index, style, shared)
-    return found
+            spot = begin.line + 1, begin.column + 1
+            by_place[spot] = Scalar(begin.index, end.index, style, shared)
+    return by_place
 
 
 def _place(
     documents: list[Document],
     number: int | None,
-    wanted: NewText,
+    edit: NewText,
     known: Mapping[Spot, Scalar],
 ) -> _Place | Problem:
     """Where the text of a document is written, or why it is not to be written over."""
-    trail = wanted.trail
+    trail = edit.trail
     value = None if number is None else _at(documents[number].data, trail)
-    said = str(value)
-    if number is None or value is None or ("${" not in said and said != wanted.old):
-        return problem(wanted.source, "the file was changed meanwhile; run this again")
+    text = str(value)
+    if number is None or value is None or ("${" not in text and text != edit.old):
+        return problem(edit.source, "the file was changed meanwhile; run this again")
     source = documents[number].at(*trail)
     scalar = known.get(documents[number].values.get(trail, (0, 0)))
-    if "${" in said:
-        why = f'"{said}" is filled in by forEach; change its elements instead'
+    if "${" in text:
+        why = f'"{text}" is filled in by forEach; change its elements instead'
         return _refused(source, trail, why)
     if scalar is None or scalar.shared:
         return _refused(source, trail, _SHARED)
     if scalar.style in ("|", ">"):
-        return _refused(source, trail, f'a block of lines; write "{said}" on the line of the key')
-    new = wanted.new if isinstance(value, str) else yaml.load(wanted.new, _Loader)
+        return _refused(source, trail, f'a block of lines; write "{text}" on the line of the key')
+    new = edit.new if isinstance(value, str) else yaml.load(edit.new, _Loader)
     if type(new) is not type(value):
-        return _refused(source, trail, f'"{wanted.new}" is not of the kind of "{said}"')
-    return _Place(source, number, scalar, wanted, new)
+        return _refused(source, trail, f'"{edit.new}" is not of the kind of "{text}"')
+    return _Place(source, number, scalar, edit, new)
 
 
 def _at(data: Any, trail: tuple[str, ...]) -> Any:
@@ -156,7 +157,7 @@ def _written(value: Any, style: str) -> str:
 
 
 def _spliced(text: str, places: Iterable[_Place]) -> str:
-    for place in sorted(places, key=lambda each: each.scalar.begin, reverse=True):
+    for place in sorted(places, key=lambda place: place.scalar.begin, reverse=True):
         scalar, written = place.scalar, _written(place.value, place.scalar.style)
         text = text[: scalar.begin] + written + text[scalar.end :]
     return text

@@ -37,26 +37,26 @@ class JsonFiles:
         self._made: dict[tuple[PurePosixPath, Maker], Any] = {}
         self._texts: dict[str, str] = {}
 
-    def read(self, source: Source, folder: PurePosixPath, name: str, wanted: Wanted) -> Any:
+    def read(self, source: Source, folder: PurePosixPath, name: str, kind: Wanted) -> Any:
         """What is made of the object in a file; CannotReadError says why there is none."""
         below = beside(folder, name)
-        key = below, wanted.make
+        key = below, kind.make
         if key not in self._made:
             try:
-                self._made[key] = self._read(source, below, wanted)
+                self._made[key] = self._read(source, below, kind)
             except CannotReadError as exc:
                 self._made[key] = exc
-        if isinstance(found := self._made[key], CannotReadError):
-            raise found
-        return found
+        if isinstance(made := self._made[key], CannotReadError):
+            raise made
+        return made
 
-    def _read(self, source: Source, below: PurePosixPath, wanted: Wanted) -> Any:
-        text = read_text(self._root / below, self._inside, wanted.most_mib)
+    def _read(self, source: Source, below: PurePosixPath, kind: Wanted) -> Any:
+        text = read_text(self._root / below, self._inside, kind.most_mib)
         self._budget.take_json(source, text)
         if looks_secret(text):
-            raise CannotReadError(f"holds what looks like a secret; {wanted.no_secrets}")
+            raise CannotReadError(f"holds what looks like a secret; {kind.no_secrets}")
         try:
-            return wanted.make(read_object(text, wanted.beginning))
+            return kind.make(read_object(text, kind.beginning))
         except ValueError as exc:
             raise CannotReadError(str(exc)) from exc
 
@@ -114,15 +114,15 @@ def _check_header(header: list[str]) -> None:
         raise CannotReadError(f'the column "{twice}" is there twice', 1)
 
 
-def yaml_rows(shown: str, text: str, name: str) -> Iterator[Row]:
+def yaml_rows(path: str, text: str, name: str) -> Iterator[Row]:
     """A list of texts, or of mappings of texts."""
-    documents, problems, _ = read(shown, text)
+    documents, problems, _ = read(path, text)
     if problems:
         raise CannotReadError(problems[0].message, problems[0].line, problems[0].column)
     if len(documents) != 1 or not isinstance(documents[0].data, list):
         raise CannotReadError("must be one list, of texts or of mappings of texts", 1)
-    for index, each in enumerate(documents[0].data):
-        row = {name: each} if isinstance(each, (str, int, Guess)) else each
+    for index, item in enumerate(documents[0].data):
+        row = {name: item} if isinstance(item, (str, int, Guess)) else item
         if not isinstance(row, dict) or not all(isinstance(v, str) for v in row.values()):
             line = documents[0].at(index).line
             raise CannotReadError("must be a text, or a mapping of texts; quote numbers", line)

@@ -97,11 +97,11 @@ class Generators:
         """What the placeholders stand for, element by element; None without `forEach`."""
         if "forEach" not in document.data:
             return None
-        said = document.data["forEach"]
-        if not isinstance(said, dict) or not said:
+        generators = document.data["forEach"]
+        if not isinstance(generators, dict) or not generators:
             raise _WrongError(("forEach",), "a name with a generator is needed: {location: […]}")
         sources = []
-        for name in said:
+        for name in generators:
             sources.append(rows := self._rows(document, folder, name, most))
             self._budget.take(document.at("forEach"), sum(map(len, rows)))
         _refuse_too_many(math.prod(map(len, sources)), most)
@@ -116,24 +116,24 @@ class Generators:
         if not _NAME.fullmatch(name):
             message = f'"{name}" is no name; use letters, digits and underscores'
             raise _WrongError(trail, message, is_key=True)
-        said = document.data["forEach"][name]
-        if isinstance(said, list):
-            rows = [{name: _text(each, (*trail, i))} for i, each in enumerate(said)]
-        elif isinstance(said, dict) and "file" in said:
-            rows = self._of_file(said, trail, folder)
-        elif isinstance(said, dict) and "from" in said:
-            rows = [{name: value} for value in _range(said, trail, most)]
+        generator = document.data["forEach"][name]
+        if isinstance(generator, list):
+            rows = [{name: _text(item, (*trail, i))} for i, item in enumerate(generator)]
+        elif isinstance(generator, dict) and "file" in generator:
+            rows = self._of_file(generator, trail, folder)
+        elif isinstance(generator, dict) and "from" in generator:
+            rows = [{name: value} for value in _range(generator, trail, most)]
         else:
             raise _WrongError(trail, f"this is no generator; {_SHAPES}")
-        if not rows and not (isinstance(said, dict) and said.get("allowEmpty") is True):
+        if not rows and not (isinstance(generator, dict) and generator.get("allowEmpty") is True):
             raise _WrongError(trail, "there are no elements; add some, or say allowEmpty: true")
         _refuse_twice(rows, trail)
         return rows
 
-    def _of_file(self, said: dict[str, Any], trail: Trail, folder: PurePosixPath) -> list[Row]:
-        _refuse_keys(said, ("file", "column", "allowEmpty"), trail)
-        name, column = str(trail[-1]), said.get("column", trail[-1])
-        below = _text(said["file"], (*trail, "file"))
+    def _of_file(self, generator: dict[str, Any], trail: Trail, folder: PurePosixPath) -> list[Row]:
+        _refuse_keys(generator, ("file", "column", "allowEmpty"), trail)
+        name, column = str(trail[-1]), generator.get("column", trail[-1])
+        below = _text(generator["file"], (*trail, "file"))
         try:
             path = beside(folder, below)
         except CannotReadError as exc:
@@ -157,12 +157,12 @@ class Generators:
 
 def most_bindings(documents: Mapping[PurePosixPath, Any], folder: PurePosixPath) -> int:
     """`limits.bindings` of the nearest environment; `documents` are their data by folder."""
-    for each in (folder, *folder.parents):
-        if each in documents:
-            spec = documents[each].get("spec")
+    for above in (folder, *folder.parents):
+        if above in documents:
+            spec = documents[above].get("spec")
             limits = spec.get("limits") if isinstance(spec, dict) else None
-            said = limits.get("bindings") if isinstance(limits, dict) else None
-            return said if type(said) is int and said > 0 else MOST_BINDINGS
+            most = limits.get("bindings") if isinstance(limits, dict) else None
+            return most if type(most) is int and most > 0 else MOST_BINDINGS
     return MOST_BINDINGS
 
 
@@ -172,12 +172,12 @@ def summed(problems: list[Problem]) -> list[Problem]:
     A thousand sentences about one line help nobody.
     """
     elements: defaultdict[Source, dict[str, None]] = defaultdict(dict)  # in their order
-    for each in problems:
-        elements[_place(each)][each.element] = None
+    for p in problems:
+        elements[_place(p)][p.element] = None
     return [
-        _and_more(each, len(elements[_place(each)]) - 1) if each.element else each
-        for each in problems
-        if each.element == next(iter(elements[_place(each)])) or not each.element
+        _and_more(p, len(elements[_place(p)]) - 1) if p.element else p
+        for p in problems
+        if p.element == next(iter(elements[_place(p)])) or not p.element
     ]
 
 
@@ -210,15 +210,15 @@ def _size(document: Document, sources: list[list[Row]]) -> tuple[int, int]:
     level = [value for key, value in document.data.items() if key != "forEach"]
     while level:
         below: list[Any] = []
-        for each in level:
+        for value in level:
             values += 1
-            if isinstance(each, str):
-                characters += len(each) if "${" in each else 0
-                filled += sum(lengths[m[1]] for m in PLACEHOLDER.finditer(each) if m[1])
-            elif isinstance(each, dict):
-                below.extend(each.values())
-            elif isinstance(each, list):
-                below.extend(each)
+            if isinstance(value, str):
+                characters += len(value) if "${" in value else 0
+                filled += sum(lengths[m[1]] for m in PLACEHOLDER.finditer(value) if m[1])
+            elif isinstance(value, dict):
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
         level = below
     return count * values, count * characters + filled
 
@@ -265,10 +265,10 @@ def _unknown(document: Document, known: Row) -> list[Problem]:
     if not known and not _any_placeholder(document.data):
         return []
     return [
-        problem(document.at(*trail), _why_unknown(found, known))
+        problem(document.at(*trail), _why_unknown(match, known))
         for trail, text in _texts_with_placeholders(document.data, ())
-        for found in PLACEHOLDER.finditer(text)
-        if found[1] is None or found[1] not in known
+        for match in PLACEHOLDER.finditer(text)
+        if match[1] is None or match[1] not in known
     ]
 
 
@@ -281,20 +281,20 @@ def _any_placeholder(value: Any) -> bool:
     return isinstance(value, list) and any(map(_any_placeholder, value))
 
 
-def _why_unknown(found: re.Match[str], known: Row) -> str:
-    if found[1] is None:
+def _why_unknown(match: re.Match[str], known: Row) -> str:
+    if match[1] is None:
         return "${ has no } behind it; write ${name}"
-    hint = near(found[1], known) or "; declare it under forEach"
-    return f"unknown placeholder {found[0]}{hint}"
+    hint = near(match[1], known) or "; declare it under forEach"
+    return f"unknown placeholder {match[0]}{hint}"
 
 
 def _unused(document: Document, known: Row) -> list[Problem]:
     """One problem per generator that no placeholder uses: its elements would be all the same."""
     used = {
-        found[1].partition(".")[0]
+        match[1].partition(".")[0]
         for _, text in _texts_with_placeholders(document.data, ())
-        for found in PLACEHOLDER.finditer(text)
-        if found[1]
+        for match in PLACEHOLDER.finditer(text)
+        if match[1]
     }
     return [
         problem(document.at_key("forEach", name), f"forEach.{name}: nothing uses ${{{name}}}")
@@ -327,12 +327,12 @@ def _refuse_too_many(count: int, most: int) -> None:
         raise _WrongError(("forEach",), message)
 
 
-def _range(said: dict[str, Any], trail: Trail, most: int) -> Iterator[str]:
+def _range(generator: dict[str, Any], trail: Trail, most: int) -> Iterator[str]:
     """Both ends included; as wide as its beginning is written. Too long a one is never made."""
-    _refuse_keys(said, ("from", "to", "allowEmpty"), trail)
-    if "to" not in said:
+    _refuse_keys(generator, ("from", "to", "allowEmpty"), trail)
+    if "to" not in generator:
         raise _WrongError(trail, '"to" is missing')
-    first, last = (_text(said[key], (*trail, key)) for key in ("from", "to"))
+    first, last = (_text(generator[key], (*trail, key)) for key in ("from", "to"))
     for key, text in (("from", first), ("to", last)):
         if not _NUMBER.fullmatch(text):
             why = f'"{text}" is not a whole number; write digits, as "001"'
@@ -358,8 +358,8 @@ def _refuse_twice(rows: list[Row], trail: Trail) -> None:
         raise _WrongError(trail, f'"{twice}" comes {counted[twice]} times; elements are unique')
 
 
-def _refuse_keys(said: dict[str, Any], known: tuple[str, ...], trail: Trail) -> None:
-    for key in said:
+def _refuse_keys(generator: dict[str, Any], known: tuple[str, ...], trail: Trail) -> None:
+    for key in generator:
         if key not in known:
             message = f'unknown key "{key}"{near(key, known)}'
             raise _WrongError((*trail, key), message, is_key=True)

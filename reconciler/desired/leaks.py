@@ -46,9 +46,9 @@ def check_comments(path: str, text: str, *, understood: bool) -> list[Problem]:
         return []
     what, part = ("a comment", _COMMENT) if understood else ("this line", re.compile(".*"))
     return [
-        Problem(path, number, found.start() + 1, f"{what} {_OUT}")
+        Problem(path, number, match.start() + 1, f"{what} {_OUT}")
         for number, line in enumerate(text.split("\n"), 1)
-        if (found := part.search(line)) and looks_secret(found[0])
+        if (match := part.search(line)) and looks_secret(match[0])
     ]
 
 

@@ -78,21 +78,21 @@ def promotions(source: Desired, target: Desired, name: str) -> Promotions:
     origins = {binding.name: binding for binding in _chosen(source, target, name)}
     chosen = {binding.name: binding for binding in _chosen(target, source, name)}
     left_out = [b for n, b in (origins | chosen).items() if n not in origins or n not in chosen]
-    found: list[Promotion] = []
+    made: list[Promotion] = []
     problems: list[Problem] = []
     for bindings in _by_document(target).values():
-        same = tuple(origins[each.name] for each in bindings if each.name in origins)
+        same = tuple(origins[b.name] for b in bindings if b.name in origins)
         if not same:
             continue
-        found.append(Promotion(bindings, same))
+        made.append(Promotion(bindings, same))
         problems.extend(_unlike(bindings, chosen, same))
     if problems:
         raise ConfigurationError(problems)
-    if not found:
+    if not made:
         known = near(name, [b.name for b in source.bindings])
         raise ConfigurationError(f'no name that matches "{name}" is in both environments{known}')
-    followers = {b.name for each in found for b in each.bindings}
-    return Promotions(tuple(found), tuple(b for b in left_out if b.name not in followers))
+    followers = {b.name for p in made for b in p.bindings}
+    return Promotions(tuple(made), tuple(b for b in left_out if b.name not in followers))
 
 
 def notes(
@@ -103,7 +103,7 @@ def notes(
     `after` are the bindings of the target as the promotions leave them.
     """
     by_name = {binding.name: binding for binding in after}
-    theirs, ours = (each.store.named for each in (source, target))
+    theirs, ours = (d.store.named for d in (source, target))
     if theirs != ours:
         yield (
             f"{source.name} keeps its models in {theirs} and {target.name} in {ours}; what is not "
@@ -114,11 +114,11 @@ def notes(
             f"{target.name} binds a version once it was proved long enough in "
             f"{target.requires.proved}; its plan says when"
         )
-    for each in made:
-        if others := [o for o in each.origins if by_name[o.name].key != o.key]:
+    for p in made:
+        if others := [o for o in p.origins if by_name[o.name].key != o.key]:
             why = "; ".join(_differences(others[0], by_name[others[0].name]))
             yield (
-                f"{some(others)}: {target.name} does not take the {each.new} of {source.name} but "
+                f"{some(others)}: {target.name} does not take the {p.new} of {source.name} but "
                 f"trains its own, for the recipes differ: {why}"
             )
 
@@ -131,9 +131,9 @@ def some(bindings: Sequence[Binding]) -> str:
 
 def _chosen(here: Desired, there: Desired, name: str) -> list[Binding]:
     """The bindings of an environment that a name or a pattern means, at least one."""
-    found = [binding for binding in here.bindings if fnmatchcase(binding.name, name)]
-    if found:
-        return found
+    matches = [binding for binding in here.bindings if fnmatchcase(binding.name, name)]
+    if matches:
+        return matches
     also = any(fnmatchcase(binding.name, name) for binding in there.bindings)
     only = f" ({there.environment.name} has)" if also else ""
     known = near(name, [binding.name for binding in here.bindings])
@@ -141,17 +141,17 @@ def _chosen(here: Desired, there: Desired, name: str) -> list[Binding]:
 
 
 def _by_document(target: Desired) -> dict[Source, tuple[Binding, ...]]:
-    found = defaultdict(list)
+    by_source = defaultdict(list)
     for binding in target.bindings:
-        found[binding.source].append(binding)
-    return {place: tuple(found[place]) for place in sorted(found)}
+        by_source[binding.source].append(binding)
+    return {place: tuple(by_source[place]) for place in sorted(by_source)}
 
 
 def _unlike(
     bindings: Sequence[Binding], chosen: Mapping[str, Binding], origins: Sequence[Binding]
 ) -> Iterator[Problem]:
     """What keeps the bindings of one document from getting one version."""
-    if rest := [each for each in bindings if each.name not in chosen]:
+    if rest := [b for b in bindings if b.name not in chosen]:
         yield problem(
             bindings[0].source,
             f"forEach makes {some(rest)} of this version too; name them all by a pattern, or "

@@ -96,10 +96,10 @@ class Resolver:
         complete: bool,
     ) -> None:
         self._platforms = platforms
-        self._kinds = {name: k for each in platforms.values() for name, k in each.kinds.items()}
-        self._engines = {name: e for each in platforms.values() for name, e in each.engines.items()}
+        self._kinds = {name: k for p in platforms.values() for name, k in p.kinds.items()}
+        self._engines = {name: e for p in platforms.values() for name, e in p.engines.items()}
         self._engines[build.FILE] = Engine(_taken)
-        self._registries = {n: r for each in platforms.values() for n, r in each.registries.items()}
+        self._registries = {n: r for p in platforms.values() for n, r in p.registries.items()}
         self._root = root
         self._files = JsonFiles(root, budget)
         self._budget = budget
@@ -116,17 +116,17 @@ class Resolver:
         """Environment name → what it must look like; meaningless if there are problems."""
         ordered = list(declared)
         known = (*CORE_KINDS, *self._kinds)
-        self._complete &= all(each.kind in known and each.name for each in ordered)
-        self._collect_environments(each for each in ordered if each.kind == "Environment")
-        self._collect_models(each for each in ordered if each.kind == "Model")
-        for each in ordered:
-            if each.kind in self._kinds:
-                self._bind(each)
+        self._complete &= all(d.kind in known and d.name for d in ordered)
+        self._collect_environments(d for d in ordered if d.kind == "Environment")
+        self._collect_models(d for d in ordered if d.kind == "Model")
+        for d in ordered:
+            if d.kind in self._kinds:
+                self._bind(d)
         self._refuse_models_alone(ordered)
         self._refuse_too_many()
-        found = [site for site in self._sites.values() if site.environment]
+        sites = [site for site in self._sites.values() if site.environment]
         names = [site.declared.name for site in self._sites.values()]
-        for site in found:
+        for site in sites:
             site.bindings, wrong = with_compared(site.bindings)
             if wrong and site.declared.name not in self.doubtful and self._complete:
                 self.problems += wrong
@@ -134,9 +134,8 @@ class Resolver:
             self.problems += more if self._complete else []
             if wrong or (more and self._complete):
                 self.doubtful.add(site.declared.name)
-        made = (_desired(site.environment, site.bindings) for site in found if site.environment)
-        desired = {each.environment.name: each for each in made}
-        return {name: desired[name] for name in sorted(desired)}
+        made = (_desired(site.environment, site.bindings) for site in sites if site.environment)
+        return {d.environment.name: d for d in sorted(made, key=lambda d: d.environment.name)}
 
     @property
     def complete(self) -> bool:
@@ -150,65 +149,65 @@ class Resolver:
 
     def _collect_environments(self, environments: Iterable[Declared]) -> None:
         names: dict[str, str] = {}
-        for each in environments:
-            if not self._once(names, each, f'the environment "{each.name}"'):
-                self.doubtful.add(each.name)
-            if (other := self._sites.get(each.folder)) is not None:
+        for declared in environments:
+            if not self._once(names, declared, f'the environment "{declared.name}"'):
+                self.doubtful.add(declared.name)
+            if (other := self._sites.get(declared.folder)) is not None:
                 message = f"this folder has an environment already ({other.declared.place})"
-                self._say(each.place, f"{message}; give each its own folder")
-                self.doubtful.add(each.name)
+                self._say(declared.place, f"{message}; give each its own folder")
+                self.doubtful.add(declared.name)
                 continue
             made: Environment | None = None
             problems: list[Problem] = []
-            if each.valid:
+            if declared.valid:
                 made, problems = build.environment(
-                    each.document, self._platforms, self._root, each.folder
+                    declared.document, self._platforms, self._root, declared.folder
                 )
                 if made is not None:
-                    made, problems = with_times(made, each.document)
-                    made = replace(made, notify=notify_of(each.document)) if made else None
+                    made, problems = with_times(made, declared.document)
+                    made = replace(made, notify=notify_of(declared.document)) if made else None
             self.problems.extend(problems)
             if problems:
-                self.doubtful.add(each.name)
-            self._sites[each.folder] = _Site(each, made)
+                self.doubtful.add(declared.name)
+            self._sites[declared.folder] = _Site(declared, made)
 
     def _collect_models(self, models: Iterable[Declared]) -> None:
         names: dict[str, str] = {}
-        for each in models:
-            once = self._once(names, each, f'the model "{each.name}"')
-            if each.name:
-                self._models.setdefault(each.name, each)
+        for declared in models:
+            once = self._once(names, declared, f'the model "{declared.name}"')
+            if declared.name:
+                self._models.setdefault(declared.name, declared)
             more: list[Problem] = []
-            if each.valid:
-                more = build.source_problems(each.document, self._registries)
-            if each.valid and not more and "training" in each.document.data["spec"]:
-                engine = self._engines[build.training(each.document)["engine"]]
-                more = build.training_problems(self._training(each), engine)
+            if declared.valid:
+                more = build.source_problems(declared.document, self._registries)
+            if declared.valid and not more and "training" in declared.document.data["spec"]:
+                engine = self._engines[build.training(declared.document)["engine"]]
+                more = build.training_problems(self._training(declared), engine)
             self.problems.extend(more)
-            if each.name and (more or not once):
-                self._doubtful_models.add(each.name)
+            if declared.name and (more or not once):
+                self._doubtful_models.add(declared.name)
 
-    def _bind(self, each: Declared) -> None:
+    def _bind(self, declared: Declared) -> None:
         """Bind, and say of every problem to which element of a `forEach` it belongs."""
         before = len(self.problems)
-        site = self._site(each)
-        bound = self._check_and_bind(each, site)
-        element = each.document.element
+        site = self._site(declared)
+        bound = self._check_and_bind(declared, site)
+        element = declared.document.element
         self.problems[before:] = [replace(p, element=element) for p in self.problems[before:]]
         if site is not None and (not bound or len(self.problems) > before):
             self.doubtful.add(site.declared.name)
 
-    def _check_and_bind(self, each: Declared, site: _Site | None) -> bool:
+    def _check_and_bind(self, declared: Declared, site: _Site | None) -> bool:
         """Check everything about a binding; whether it was added to its environment."""
-        model = self._model(each)
-        if site is None or not each.valid:
+        model = self._model(declared)
+        if site is None or not declared.valid:
             return False
-        self._once(site.names, each, f'the binding "{each.name}" of {_named(site)}')
+        self._once(site.names, declared, f'the binding "{declared.name}" of {_named(site)}')
         before = len(self.problems)
-        spec = Part(each.document, ("spec",), self._root, each.folder, self._files)
-        kind, environment = self._kinds[each.kind or ""], site.environment
-        address = self._address(each, site)
-        made = self._recipe(each, model, site) if model else None
+        spec = Part(declared.document, ("spec",), self._root, declared.folder, self._files)
+        kind, environment = self._kinds[declared.kind or ""], site.environment
+        address = self._address(declared, site)
+        made = self._recipe(declared, model, site) if model else None
         probe, creation = self._or_say(lambda: probe_of(spec)), Creation() if kind.makes else None
         if environment is not None and not kind.makes:
             creation = self._or_say(lambda: kind.creation(spec, environment))
@@ -218,7 +217,7 @@ class Resolver:
         made = replace(made, terms=(*made.terms, *kind.terms(spec).items()))
         if spec.data.get("breaking") == "allow":
             made = replace(made, terms=(*made.terms, ("breaking", "allow")))
-        binding = _binding(each, kind, spec, model.document, made, address)
+        binding = _binding(declared, kind, spec, model.document, made, address)
         rollout = binding.rollout or (environment.rollout if environment else None)
         site.bindings.append(replace(binding, probe=probe, create=creation, rollout=rollout))
         return True
@@ -231,7 +230,7 @@ class Resolver:
             self.problems.extend(exc.problems)
             return None
 
-    def _recipe(self, each: Declared, model: Declared, site: _Site) -> build.Made | None:
+    def _recipe(self, declared: Declared, model: Declared, site: _Site) -> build.Made | None:
         if site.environment is None:
             return None
         document, block = model.document, self._training(model)
@@ -248,7 +247,8 @@ class Resolver:
             connected &= self._connects(site, "registries", name, place)
         if not connected:
             return None
-        made, problems = build.recipe(block, each.document, self._budget, engine, site.environment)
+        document, environment = declared.document, site.environment
+        made, problems = build.recipe(block, document, self._budget, engine, environment)
         self.problems.extend(problems)
         if made is None or not named:
             return made
@@ -269,70 +269,70 @@ class Resolver:
         self._say(place, f"{_SINGLE[group]}: {message}")
         return False
 
-    def _site(self, each: Declared) -> _Site | None:
-        site = self._nearest(each.folder)
+    def _site(self, declared: Declared) -> _Site | None:
+        site = self._nearest(declared.folder)
         if site is None and self._complete:
             message = "no environment applies here; add a document of kind Environment"
-            self._say(each.place, f"{message} to this folder or one above it")
+            self._say(declared.place, f"{message} to this folder or one above it")
         return site
 
     def _nearest(self, folder: PurePosixPath) -> _Site | None:
         """The nearest environment that encloses a folder."""
-        above = (self._sites.get(each) for each in (folder, *folder.parents))
+        above = (self._sites.get(at) for at in (folder, *folder.parents))
         return next(filter(None, above), None)
 
-    def _model(self, each: Declared) -> Declared | None:
+    def _model(self, declared: Declared) -> Declared | None:
         """The model that the binding names, if it is usable."""
-        name = each.document.text("spec", "model", "name")
+        name = declared.document.text("spec", "model", "name")
         if not name:
             return None
         if name not in self._models:
             if self._complete:
                 message = f'spec.model.name: there is no model "{name}"'
                 hint = near(name, self._models) or "; declare it (kind: Model)"
-                self._say(each.document.at("spec", "model", "name"), message + hint)
+                self._say(declared.document.at("spec", "model", "name"), message + hint)
             return None
-        found = self._models[name]
-        return found if found.valid and name not in self._doubtful_models else None
+        model = self._models[name]
+        return model if model.valid and name not in self._doubtful_models else None
 
-    def _address(self, each: Declared, site: _Site) -> Address | None:
-        name = each.kind or ""
+    def _address(self, declared: Declared, site: _Site) -> Address | None:
+        name = declared.kind or ""
         if site.environment is None or not self._connects(
-            site, "kinds", name, each.document.at("kind")
+            site, "kinds", name, declared.document.at("kind")
         ):
             return None
-        place, kind = each.document.at_key("spec"), self._kinds[name]
+        place, kind = declared.document.at_key("spec"), self._kinds[name]
         try:
-            address = kind.address(each.document.data["spec"], site.environment)
+            address = kind.address(declared.document.data["spec"], site.environment)
         except ValueError as exc:
             self._say(place, f"spec: {exc}")
             return None
         except ConfigurationError as exc:
             self.problems.extend(exc.problems or [problem(place, f"spec: {exc.message}")])
             return None
-        self._refuse_second(each, site, address)
+        self._refuse_second(declared, site, address)
         return address
 
-    def _refuse_second(self, each: Declared, site: _Site, address: Address) -> None:
+    def _refuse_second(self, declared: Declared, site: _Site, address: Address) -> None:
         """Complain if the address is bound already, by any environment of the tree; the platform of
         the kind says where it is, whatever else an environment connects."""
         assert site.environment is not None
-        owner = next(name for name, p in self._platforms.items() if each.kind in p.kinds)
+        owner = next(name for name, p in self._platforms.items() if declared.kind in p.kinds)
         at = self._platforms[owner].where(site.environment.connections[owner])
         where = at, address.within, address.id
-        other, place = self._addresses.setdefault(where, (site, each.shown))
-        if place == each.shown:
+        other, place = self._addresses.setdefault(where, (site, declared.shown))
+        if place == declared.shown:
             return
         by = "" if other is site else f" by {_named(other)}"
         why = "an address serves one model" if other is site else "one of them must own it"
-        self._say(each.place, f"{address} is bound already{by} ({place}); {why}")
+        self._say(declared.place, f"{address} is bound already{by} ({place}); {why}")
         self.doubtful.add(other.declared.name)
 
     def _refuse_models_alone(self, ordered: list[Declared]) -> None:
-        if self._complete and all(each.kind == "Model" for each in ordered):
-            for each in ordered:
+        if self._complete and all(declared.kind == "Model" for declared in ordered):
+            for declared in ordered:
                 message = "models alone change nothing; add an Environment and a binding"
-                self._say(each.place, message)
+                self._say(declared.place, message)
 
     def _refuse_too_many(self) -> None:
         for site in self._sites.values():
@@ -341,14 +341,14 @@ class Resolver:
                 message = f"{len(site.bindings):,} bindings, and limits.bindings is {most:,}"
                 self._say(site.declared.place, f"{message}; declare fewer, or raise the limit")
 
-    def _once(self, names: dict[str, str], each: Declared, what: str) -> bool:
+    def _once(self, names: dict[str, str], declared: Declared, what: str) -> bool:
         """Whether the name was not seen before; complain if it was."""
-        if each.name in names:
-            already = f"is declared already ({names[each.name]})"
-            self._say(each.place, f"{what} {already}; names are unique")
+        if declared.name in names:
+            already = f"is declared already ({names[declared.name]})"
+            self._say(declared.place, f"{what} {already}; names are unique")
             return False
-        if each.name:
-            names[each.name] = each.shown
+        if declared.name:
+            names[declared.name] = declared.shown
         return True
 
     def _say(self, source: Source, message: str) -> None:
@@ -356,12 +356,12 @@ class Resolver:
 
 
 def _binding(
-    each: Declared, kind: Kind, spec: Block, model: Document, made: build.Made, address: Address
+    declared: Declared, kind: Kind, spec: Block, model: Document, made: build.Made, address: Address
 ) -> Binding:
-    document = each.document
+    document = declared.document
     return Binding(
-        name=each.name or "",
-        kind=each.kind or "",
+        name=declared.name or "",
+        kind=declared.kind or "",
         address=address,
         version=replace(build.version(document), files=made.files),
         recipe=made.recipe,
@@ -382,7 +382,7 @@ def _binding(
         labels=build.labels(document),
         terms=made.terms,
         element=document.element,
-        source=each.place,
+        source=declared.place,
     )
 
 
@@ -397,4 +397,4 @@ def _named(site: _Site) -> str:
 
 
 def _desired(environment: Environment, bindings: list[Binding]) -> Desired:
-    return Desired(environment, tuple(sorted(bindings, key=lambda each: str(each.address))))
+    return Desired(environment, tuple(sorted(bindings, key=lambda b: str(b.address))))

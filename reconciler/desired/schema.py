@@ -41,31 +41,31 @@ class Schema:
         """Everything that the schema refuses in the document."""
         if self.accepts(document.data):
             return []
-        found: list[Problem] = []
+        problems: list[Problem] = []
         unsaid = _ABSENCES if document.partial else ()
         for error in self._validator.iter_errors(document.data):
             if error.validator in unsaid:
                 continue
             trail = tuple(error.absolute_path)
-            said = _WORDS.get(error.validator, _other)(document, trail, error)
+            in_words = _WORDS.get(error.validator, _other)(document, trail, error)
             rule = _RULES.get(error.validator, "invalid-value")
-            found.extend(each.under(rule) for each in said)
-        return found
+            problems.extend(p.under(rule) for p in in_words)
+        return problems
 
     @cached_property
     def filled(self) -> dict[str, Any]:
         """The schema of documents in which every placeholder is filled."""
-        found: dict[str, Any] = _filled(json.loads(self.text))
-        return found
+        schema: dict[str, Any] = _filled(json.loads(self.text))
+        return schema
 
     @cached_property
     def not_text(self) -> dict[str, dict[Trail, str]]:
         """By kind, the ways in a document to what is no text: "integer" or "boolean"."""
-        found: dict[str, dict[Trail, str]] = {}
+        ways_of: dict[str, dict[Trail, str]] = {}
         for case in self.filled["allOf"]:
-            ways = found.setdefault(case["if"]["properties"]["kind"]["const"], {})
+            ways = ways_of.setdefault(case["if"]["properties"]["kind"]["const"], {})
             _walk(self.filled["$defs"], case["then"], (), ways)
-        return found
+        return ways_of
 
     def accepts(self, data: Any) -> bool:
         """Whether the schema accepts it, without a word of why not."""
@@ -86,8 +86,8 @@ class Schema:
         """The one validator; building it costs as much as a hundred documents."""
         from jsonschema import Draft202012Validator, ValidationError, validators
 
-        def matches(_: Any, wanted: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-            if isinstance(instance, str) and not pattern(wanted).search(instance):
+        def matches(_: Any, regex: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+            if isinstance(instance, str) and not pattern(regex).search(instance):
                 yield ValidationError("does not match")
 
         extend: Any = validators.extend
@@ -119,25 +119,25 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
             "description": fragment["connection"]["description"],
             "$ref": f"#/$defs/{name}",
         }
-        for kind, said in fragment.get("kinds", {}).items():
+        for kind, part in fragment.get("kinds", {}).items():
             kinds.append(kind)
-            definitions[kind] = _joined(said, common["binding"])
-            whole["allOf"].append(_case("kind", kind, said, f"#/$defs/{kind}", "spec"))
+            definitions[kind] = _joined(part, common["binding"])
+            whole["allOf"].append(_case("kind", kind, part, f"#/$defs/{kind}", "spec"))
         registry = definitions["model"]["properties"]["registry"]["properties"]
-        for known, said in fragment.get("registries", {}).items():
-            registry[known] = said["name"]
-            definitions["model"]["properties"]["publish"]["properties"][known] = said["publish"]
-            registry |= said.get("properties", {})
-        for engine, said in fragment.get("engines", {}).items():
+        for known, part in fragment.get("registries", {}).items():
+            registry[known] = part["name"]
+            definitions["model"]["properties"]["publish"]["properties"][known] = part["publish"]
+            registry |= part.get("properties", {})
+        for engine, part in fragment.get("engines", {}).items():
             engines.append(engine)
             definitions[f"{engine}-training"] = _joined(
-                said,
+                part,
                 common["training"],
                 {"engine": {"description": "The engine.", "const": engine}},
             )
             training = definitions["model"]["properties"]["training"]
             training.setdefault("allOf", []).append(
-                _case("engine", engine, said, f"#/$defs/{engine}-training")
+                _case("engine", engine, part, f"#/$defs/{engine}-training")
             )
     whole["properties"]["kind"]["enum"] += kinds
     definitions["model"]["properties"]["training"]["properties"]["engine"]["enum"] = engines
@@ -154,24 +154,24 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def _joined(
-    said: Mapping[str, Any], common: Mapping[str, Any], more: Mapping[str, Any] | None = None
+    part: Mapping[str, Any], common: Mapping[str, Any], more: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The schema of an object with the properties of both and no others."""
     return {
-        "description": said["description"],
+        "description": part["description"],
         "type": "object",
-        "required": [*common["required"], *said.get("required", ())],
+        "required": [*common["required"], *part.get("required", ())],
         "additionalProperties": False,
-        "properties": {**common["properties"], **(more or {}), **said.get("properties", {})},
+        "properties": {**common["properties"], **(more or {}), **part.get("properties", {})},
     }
 
 
-def _case(key: str, name: str, said: Mapping[str, Any], ref: str, *below: str) -> dict[str, Any]:
+def _case(key: str, name: str, entry: Mapping[str, Any], ref: str, *below: str) -> dict[str, Any]:
     """`if` the key says the name, `then` what is `below` is as `ref` says."""
     then: dict[str, Any] = {"$ref": ref}
     for part in below:
-        then = {"properties": {part: {"description": said["description"], **then}}}
-    condition = {"description": said["description"], "const": name}
+        then = {"properties": {part: {"description": entry["description"], **then}}}
+    condition = {"description": entry["description"], "const": name}
     return {"if": {"required": [key], "properties": {key: condition}}, "then": then}
 
 
@@ -180,14 +180,14 @@ def core() -> dict[str, Any]:
     from importlib import resources
 
     text = (resources.files("reconciler.desired") / "schema.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def _filled(value: Any) -> Any:
     """The schema without the choice that editors have: what is wanted, or a placeholder."""
     if isinstance(value, list):
-        return [_filled(each) for each in value]
+        return [_filled(item) for item in value]
     if not isinstance(value, dict):
         return value
     if value.get("anyOf", [])[1:] == [_PLACEHOLDER]:
@@ -208,19 +208,19 @@ def hint_of(definition: str) -> str:
 
 @cache
 def _definition(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = _filled(core())["$defs"][name]
-    return found["properties"]["version"] if name == "version" else found
+    definition: dict[str, Any] = _filled(core())["$defs"][name]
+    return definition["properties"]["version"] if name == "version" else definition
 
 
 def _walk(
-    definitions: Mapping[str, Any], below: dict[str, Any], trail: Trail, found: dict[Trail, str]
+    definitions: Mapping[str, Any], below: dict[str, Any], trail: Trail, types: dict[Trail, str]
 ) -> None:
     if "$ref" in below:
-        _walk(definitions, definitions[below["$ref"].removeprefix("#/$defs/")], trail, found)
+        _walk(definitions, definitions[below["$ref"].removeprefix("#/$defs/")], trail, types)
     if below.get("type") in ("integer", "boolean"):
-        found[trail] = below["type"]
-    for name, each in below.get("properties", {}).items():
-        _walk(definitions, each, (*trail, name), found)
+        types[trail] = below["type"]
+    for name, property_ in below.get("properties", {}).items():
+        _walk(definitions, property_, (*trail, name), types)
 
 
 # --- one function per keyword: document, way to the value, error → problems ------------------
@@ -251,10 +251,10 @@ def _bounds(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
 
 def _choice(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     known = error.validator_value if error.validator == "enum" else [error.validator_value]
-    said = _said(trail, error.instance)
-    message = f"{said} is not one of {', '.join(known)}"
+    value = _said(trail, error.instance)
+    message = f"{value} is not one of {', '.join(known)}"
     if len(known) == 1:
-        message = f"{said} is not known; write {known[0]}"
+        message = f"{value} is not known; write {known[0]}"
     elif isinstance(error.instance, str):
         hint = near(error.instance, known)
         message += hint if "did you mean" in hint else ""
@@ -288,25 +288,25 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
     return f'{written} is {what}; write "{written}" ({why})'
 
 
-def _other_wanted(trail: Trail, value: Any, wanted: str) -> str:
+def _other_wanted(trail: Trail, value: Any, kind: str) -> str:
     kinds = {
         "object": "a mapping (key: value)",
         "array": "a list",
         "integer": "a whole number",
         "boolean": "true or false",
     }
-    wish = kinds[wanted]
+    wish = kinds[kind]
     if isinstance(value, Guess) and value.what == "null":
         return _null(value, wish)
-    if wanted == "integer" and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+    if kind == "integer" and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return f'"{value}" is text; write {value}'
     return f"{_said(trail, value)} is {_kind(value)}; write {wish}"
 
 
 def _pattern(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     hint = error.schema["patternErrorMessage"]
-    said = "the value" if _is_secret(trail) else _said(trail, error.instance)
-    yield problem(document.at(*trail), f"{_where(trail)}{said} {hint}")
+    value = "the value" if _is_secret(trail) else _said(trail, error.instance)
+    yield problem(document.at(*trail), f"{_where(trail)}{value} {hint}")
 
 
 def _empty(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:

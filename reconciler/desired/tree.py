@@ -50,9 +50,9 @@ class Files:
         """
         return (PurePosixPath(self.display) / below).as_posix()
 
-    def below(self, shown: str) -> PurePosixPath:
+    def below(self, path: str) -> PurePosixPath:
         """The path below the root that messages name so."""
-        return PurePosixPath(shown).relative_to(self.display)
+        return PurePosixPath(path).relative_to(self.display)
 
 
 class CannotReadError(Exception):
@@ -138,12 +138,12 @@ def _text(path: Path, most_mib: int = 1) -> str:
     """The text of a file that is known to be inside the tree."""
     most = most_mib * MAX_BYTES
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise CannotReadError("not a file")
-        if found.st_size > most:
+        if status.st_size > most:
             limit = f"{most_mib} MiB ({most:,}) is the limit"
-            message = f"{found.st_size:,} bytes; {limit}; make it smaller, or split it"
+            message = f"{status.st_size:,} bytes; {limit}; make it smaller, or split it"
             raise CannotReadError(message)
         return _decoded(path.read_bytes())
     except CannotReadError:
@@ -175,14 +175,14 @@ def forbidden(text: str) -> tuple[int, int, str] | None:
 
     Lines are counted as git does.
     """
-    found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None
-    if found is None:
+    match = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None
+    if match is None:
         return None
-    before = text[: found.start()]
-    line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
-    if found[0] == "\r":
+    before = text[: match.start()]
+    line, column = before.count("\n") + 1, match.start() - before.rfind("\n")
+    if match[0] == "\r":
         return line, column, "a carriage return alone ends no line for git; end lines with LF"
-    return line, column, f"the character U+{ord(found[0]):04X} is not allowed; take it out"
+    return line, column, f"the character U+{ord(match[0]):04X} is not allowed; take it out"
 
 
 def _names(
@@ -191,8 +191,8 @@ def _names(
     """The paths to read and whether each is a link, sorted: what the operating system lists first
     must not matter. Folders that are links are not entered, so all else is inside the tree."""
     try:
-        with os.scandir(files.root / folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(files.root / folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
     except OSError as exc:
         message = f"cannot be read: {exc.strerror}"
         files.problems.append(Problem(files.shown(folder), 0, 0, message))

@@ -77,10 +77,10 @@ def folded(drafts: Iterable[Draft]) -> list[Draft]:
         shape = sorted((trail, _constant(value)) for trail, value in _leaves(draft.spec))
         key = json.dumps([draft.kind, draft.comments, shape])
         alike.setdefault(key, []).append(draft)
-    found: list[Draft] = []
+    merged: list[Draft] = []
     for group in alike.values():
-        found += [_fleet(group)] if len(group) >= FEWEST else group
-    return found
+        merged += [_fleet(group)] if len(group) >= FEWEST else group
+    return merged
 
 
 def _constant(value: Any) -> str:

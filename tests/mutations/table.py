@@ -1593,8 +1593,8 @@ _TREE = _mutations(
     "reconciler/desired/tree.py",
     (
         "a reviewer reads another text than the program",
-        "found = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None",
-        "found = None",
+        "match = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None",
+        "match = None",
         "tests/desired/test_strict_yaml.py",
     ),
 )
