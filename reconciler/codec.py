@@ -1,7 +1,7 @@
 """Frozen values as JSON and back, strictly: nothing is guessed, and damage is named by its place.
 
 A value's members are the members of its object; enums stand there by value, decimals and numbers
-that JSON does not have (nan, inf) as text. What reads a file of others trusts none of it: `true` is
+that JSON does not have (nan, inf) as text. A reader of foreign files trusts nothing: `true` is
 no number, a text no list, and every problem of a document is told at once.
 """
 

@@ -1,4 +1,4 @@
-"""What is printed, and where it goes: the document to stdout, everything else to stderr.
+"""Output, and where it goes: the document to stdout, everything else to stderr.
 
 There is one way out for all of it, errors included. Whatever a file, a service or a traceback
 holds, none of it moves a cursor, forges a line, makes a runner obey, or fails for want of an

@@ -86,7 +86,7 @@ class Problem:
     rule: str = field(default="configuration", compare=False)
 
     def under(self, rule: str) -> Problem:
-        """The same problem as one of a rule."""
+        """This problem as one of a rule."""
         return replace(self, rule=rule)
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """The same before what is secret in it is hidden."""
+        """The message before its secrets are hidden."""
         path = printable(self.path)
         place = f"{path}:{self.line}:{self.column}" if self.line else path
         return f"{place}: {self.message}"

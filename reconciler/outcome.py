@@ -1,4 +1,4 @@
-"""What a command returns. One place prints it, and one tells it to the CI job."""
+"""The value that a command returns. One place prints it, and one tells it to the CI job."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class File:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a command.
+    """The outcome of a command.
 
     `planned` is the plan that a run began with, which was shown before it was approved. Bindings
     in `rest` are shown and not judged. `has_changes` is for what neither plan nor report says.

@@ -1,4 +1,4 @@
-"""What a secret looks like, and how it is hidden: the one place that knows.
+"""The look of a secret, and how it is hidden: the one place that knows.
 
 A secret is known by its value, once it was read from a variable or an answer; by its shape,
 wherever it stands; or by the name of what holds it. `redact` hides the first two in whatever this

@@ -39,7 +39,7 @@ def beside(pool: Executor) -> Soon:
 
 
 class Once(Generic[T]):
-    """What was asked for once, for all the threads that want it: its answer, or what it raised."""
+    """Work done once for all threads that want it: its answer, or what it raised."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -1,1 +1,1 @@
-"""What only makes sense inside a code host: comment, approved plan, drift issue, proposal."""
+"""Commands for use inside a code host: comment, approved plan, drift issue, proposal."""

@@ -1,6 +1,6 @@
 """Artifacts of GitHub's workflow runs: which there are, and the files in them.
 
-What a run of a fork uploaded was made by whoever wrote the fork. So an artifact says whether it is
+An artifact of a fork's run was made by whoever wrote the fork. So an artifact says whether it is
 of this repository, is read into memory up to a size, and is unpacked by the names that are asked
 for and up to a size again: nothing in it decides where anything is written. Only files that are
 stored or deflated are unpacked: Python expands those piece by piece, and the others wholly at once.

@@ -1,4 +1,4 @@
-"""What the workflows of a repository lack to run this program, as far as their files show it."""
+"""Checks of what a repository's workflows lack to run this program, as far as their files show."""
 
 from __future__ import annotations
 

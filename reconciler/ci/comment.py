@@ -197,7 +197,7 @@ def _comment_on(github: GitHub, pull: Pull | str, draft: _Draft) -> Outcome:
 def _check(pull: Pull, draft: _Draft) -> None:
     """Raise where the comment would say something about another state of the pull request.
 
-    What was applied is told on a merged one too; what would be done, only while it is open.
+    A report is posted on a merged one too; what would be done, only while it is open.
     """
     state, shown = "merged" if pull.merged else "closed", draft.shown
     what = "plan" if isinstance(draft.document, Plan) else "report"

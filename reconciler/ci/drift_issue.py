@@ -24,7 +24,7 @@ WRITE, READ = "issues: write", "issues: read"
 
 
 def told(outcome: Outcome) -> Outcome:
-    """What `drift` found, after the issue says so; or what kept it from saying so."""
+    """The outcome of `drift`, after the issue tells of it; or what kept it from saying so."""
     plan = outcome.document
     assert isinstance(plan, Plan)
     sure = all(change.code != Reason.UNREADABLE for change in plan.changes)

@@ -199,7 +199,7 @@ class GitHub:
         return f"{self.api.rstrip('/').removesuffix('/v3')}/graphql"
 
     def own(self, written: Iterable[_Authored]) -> list[_Authored]:
-        """What the owner of the token wrote of it; anybody can write our marks."""
+        """Those of the texts that the owner of the token wrote; anybody can write our marks."""
         texts = list(written)
         viewer = self.viewer() if texts else 0
         return [text for text in texts if text.author == viewer]

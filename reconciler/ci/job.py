@@ -1,4 +1,4 @@
-"""What a command tells the CI job that it runs in, besides what it prints.
+"""Annotations, summary and outputs: how a command informs the CI job that it runs in.
 
 Under GitHub Actions: errors on the lines of the YAML, a page in the summary of the job, outputs
 for later steps. Page and outputs go where GITHUB_STEP_SUMMARY and GITHUB_OUTPUT say, so another
@@ -60,7 +60,7 @@ def problem_findings(problems: Iterable[Problem]) -> list[Finding]:
 
 
 def error_findings(outcome: Outcome) -> list[Finding]:
-    """What ended a command: every problem in its place, or the one sentence."""
+    """Findings about the end of a command: every problem in its place, or the one sentence."""
     if not outcome.error or outcome.problems:
         return problem_findings(outcome.problems)
     from reconciler.model import NOWHERE
@@ -86,7 +86,7 @@ def _annotate(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> None:
 
 
 def _findings(outcome: Outcome) -> list[Finding]:
-    """What the document says is wrong."""
+    """Findings about the faults that the document lists."""
     if (document := outcome.document or outcome.planned) is None:
         return []
     from reconciler.model import Checkup, Plan, Report

@@ -57,6 +57,6 @@ def _location(source: Source) -> dict[str, Any]:
 
 
 def _fingerprint(finding: Finding) -> str:
-    """The same wherever the line moves to, so that a finding is not shown as a new one."""
+    """A digest without the line number, so that a finding that moved is not shown as a new one."""
     said = canonical_json([finding.source.path, finding.rule, finding.message])
     return hashlib.sha256(said.encode()).hexdigest()[:32]

@@ -134,7 +134,7 @@ def _refusal(text: NewText, others: AbstractSet[str]) -> str:
 
 
 def _text(observed: Observed, field: FieldDiff) -> NewText | str:
-    """What is to be written; or why nothing is."""
+    """The text to write; or why nothing is."""
     binding, live = observed.binding, observed.live_version
     if field.path == "model":
         if not live:

@@ -263,7 +263,7 @@ def promote(
     from_: Annotated[
         str, typer.Option("--from", metavar="ENVIRONMENT", help="Where the version is now.")
     ],
-    to: Annotated[str, typer.Option("--to", metavar="ENVIRONMENT", help="Where it is to be.")],
+    to: Annotated[str, typer.Option("--to", metavar="ENVIRONMENT", help="Where it is to go.")],
     services: ServicesOption = SERVICES,
     dry_run: DryRunOption = False,
 ) -> Outcome:

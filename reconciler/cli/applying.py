@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked of a command that changes something."""
+    """The request to a command that changes something."""
 
     command: str
     desired: Desired
@@ -73,7 +73,7 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
 def apply_now(order: Order, ending: Ending | None = None) -> Report:
     """The report of one apply, with its plan shown and approved on the way.
 
-    What is not approved is told in the ending, with the plan that would have been.
+    If it is not approved, the ending has the reason and the plan.
     """
     force = order.approval.force
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:

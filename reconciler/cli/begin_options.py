@@ -19,7 +19,7 @@ class CodeHost(StrEnum):
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a repository begins with. What is not given is asked for on a terminal."""
+    """The choices with which a repository begins. A terminal is asked for the missing ones."""
 
     platform: Annotated[
         str | None, typer.Option("--platform", help="Where endpoints are: local, ray, …")

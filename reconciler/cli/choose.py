@@ -30,7 +30,7 @@ def desired(where: Where, some: Some | None = None) -> Desired:
 
 
 def among(where: Where, some: Some | None = None) -> tuple[Desired, dict[str, Desired]]:
-    """What a command works on, and every environment of the folder by its name."""
+    """The environment that a command works on, and every one of the folder by its name."""
     services, selection = where.services, some.selection() if some else None
     environments = load(services, *filter(None, [where.environment]))
     chosen = committed(choose(environments, where.environment, where.auth), services, os.environ)

@@ -37,13 +37,13 @@ _MOST_NAMES = 10
 def validate(services: Path, sarif: Path | None) -> Outcome:
     """`validate`: one line per environment, or ConfigurationError."""
     with written_sarif(sarif):
-        environments = compose.load(services)
-    for name, desired in sorted(environments.items()):
+        found = compose.load(services)
+    for name, desired in sorted(found.items()):
         made = sum(bool(binding.element) for binding in desired.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
         are = "binding is" if len(desired.bindings) == 1 else "bindings are"
         say(f"{name}: {len(desired.bindings):,} {are} valid{of_them}")
-    return Outcome(Valid({name: len(environments[name].bindings) for name in sorted(environments)}))
+    return Outcome(Valid({name: len(found[name].bindings) for name in sorted(found)}))
 
 
 def plan(where: Where, part: Part, how: Planning) -> Outcome:
@@ -154,9 +154,9 @@ def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     made = _plan_of(desired, observed)
     from reconciler.render import status_row
 
-    by_address = {str(seen.binding.address): seen for seen in observed}
+    by_address = {str(one.binding.address): one for one in observed}
     pairs = [(change, by_address[change.address]) for change in made.changes]
-    rows = tuple(status_row(change, seen.live, seen.health) for change, seen in pairs)
+    rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     code = errors.ERROR if unreadable else errors.SUCCESS
     files = metrics_file(metrics, made.environment, made, "status", code, began)
@@ -198,19 +198,19 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
     code = errors.CHANGES if drifted and how.detailed_exitcode else errors.SUCCESS
     code = errors.ERROR if unreadable else code
-    notify(desired.environment, "drift", of_drift(drift))
+    notify(desired.environment, "drift", of_drift(found))
     files = metrics_file(how.metrics, whole.environment, whole, "drift", code, began)
     if how.out is not None:
-        files = (File("plan-file", how.out, plan_json(drift)), *files)
+        files = (File("plan-file", how.out, plan_json(found)), *files)
     if how.accept:
         by_address = {str(one.binding.address): one for one in observed}
         made = accept(where.services, desired, found, by_address, how, plan_now)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
-    return Outcome(drift, code, files, has_changes=drifted)
+    return Outcome(found, code, files, has_changes=drifted)
 
 
 def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
-    """What is desired, what is there and, of a whole environment, what is unmanaged beside it."""
+    """What is wanted, what is there and, of a whole environment, what is unmanaged beside it."""
     from reconciler.cli.importing import unmanaged
 
     desired, every = choose.among(where, part)
@@ -220,21 +220,21 @@ def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotM
         if part.selection() != Selection():
             return desired, observed, None
         with opened.stop.only_reading():
-            endpoints, failed = unmanaged(opened.world, desired, every.values())
-    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in endpoints)
+            found, failed = unmanaged(opened.world, desired, every.values())
+    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in found)
     return desired, observed, NotManaged(tuple(beside), tuple(failed))
 
 
 def _without_what_waits(made: Plan) -> Plan:
     """The plan without what only waits to be applied."""
-    kept: list[Change] = []
+    shown: list[Change] = []
     waiting: list[Change] = []
     for change in made.changes:
         as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
-        (kept if as_declared or change.drift is not None else waiting).append(change)
+        (shown if as_declared or change.drift is not None else waiting).append(change)
     if waiting:
         say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
-    return replace(made, changes=tuple(kept), excess=())
+    return replace(made, changes=tuple(shown), excess=())
 
 
 def export(where: Where, names: list[str], out: Path | None) -> Outcome:
@@ -263,7 +263,7 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     if out is None:
         shown = documents if len(chosen) > 1 else next(iter(documents.values()), {})
         return Outcome(Kept(_json(shown)), code)
-    files = [File("", out / f"{name}.json", _json(d)) for name, d in documents.items()]
+    files = [File("", out / f"{name}.json", _json(one)) for name, one in documents.items()]
     return Outcome(exit_code=code, files=tuple(files))
 
 

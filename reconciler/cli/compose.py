@@ -58,7 +58,7 @@ def load(services: Path, *only: str) -> dict[str, Desired]:
 
 
 def loaded(services: Path, **how: Any) -> dict[str, Desired]:
-    """What `desired.load` answers with the platforms of this installation."""
+    """The answer of `desired.load` with the platforms of this installation."""
     return desired.load(services, platforms(), **how)
 
 
@@ -103,7 +103,7 @@ def emulator_of(environment: Environment, environ: Mapping[str, str] | None = No
 
 
 def notices(environment: Environment) -> list[str]:
-    """What is said before a run talks to the platforms of an environment."""
+    """The sentences to print before a run talks to the platforms of an environment."""
     sentences = (platform.notice(connection) for platform, connection in _connected(environment))
     return list(filter(None, sentences))
 
@@ -181,7 +181,7 @@ def connect(
 def ledger_of(
     environment: Environment, http: Http, clock: Clock, environ: Mapping[str, str] | None = None
 ) -> Ledger:
-    """What is kept in the store of an environment, to be read and nothing else."""
+    """The ledger in the store of an environment, for reading only."""
     from reconciler.ledger import Ledger
 
     environ, stop = os.environ if environ is None else environ, Stop(reading=True)
@@ -266,7 +266,7 @@ def _secrets(desired: Desired, environ: Mapping[str, str]) -> Callable[[SecretNa
 
 
 def _grants(store: Store, data: Store) -> Callable[[ModelRef], Place]:
-    """What gives access to a model, wherever of the two it is kept."""
+    """A function that grants access to a model, in whichever of the two stores it is."""
 
     def grant(ref: ModelRef) -> Place:
         for root in (store, data):
@@ -280,7 +280,7 @@ def _grants(store: Store, data: Store) -> Callable[[ModelRef], Place]:
 
 
 def tokens(http: Http, environ: Mapping[str, str] | None = None) -> Tokens:
-    """What signs in, once per way and scope."""
+    """A function that signs in, once per way and scope."""
     known = os.environ if environ is None else environ
 
     @cache

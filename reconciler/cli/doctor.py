@@ -180,7 +180,7 @@ def _asked(opened: session.Session) -> Iterator[Check]:
 
 
 def _of_plan(plan: Plan) -> Iterator[Check]:
-    """What a run would be refused, could not read, or is warned of."""
+    """Checks of what a run would be refused, could not read, or is warned of."""
     for change in plan.changes:
         names = (change.name,)
         if change.action is Action.BLOCK:

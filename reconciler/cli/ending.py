@@ -39,7 +39,7 @@ NOTIFY_WITHIN_S = 5.0  # of a process that a signal ends: who ends it may kill i
 
 @dataclass
 class Ending:
-    """What is known of a run so far; the report is None until there is one.
+    """The state of a run so far; the report is None until there is one.
 
     `so_far` makes one of a run that did not come to its end.
     """
@@ -66,7 +66,7 @@ class Ending:
 def reported(
     command: str, writing: Writing, page: Page, work: Callable[[Ending], Outcome]
 ) -> Outcome:
-    """What became of the work, after that is printed; and written to files whatever happens.
+    """The outcome of the work, after it is printed; and written to files whatever happens.
 
     The events of the page hear when it begins and how it ends. Whether the report can be written,
     and stdout is read, is tried first: a run that cannot report must not begin. Should it fail at
@@ -227,7 +227,7 @@ def make_report(
     *,
     looked: bool = True,
 ) -> Report:
-    """What a run did, sorted by address; a binding that came undone at the last look failed.
+    """The report of a run, sorted by address; a binding that came undone at the last look failed.
 
     `looked` says that `last` is that look, and not what was planned before.
     """

@@ -1,4 +1,4 @@
-"""What ends a command before it has done what it was asked for."""
+"""Exceptions that end a command before its work is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ISSUES = "this is a bug of ours; please report it with the text above"
 
 
 def failed(exc: BaseException) -> Outcome:
-    """What an exception makes of a command. The traceback of a bug is printed here, and only here;
+    """The outcome of a failed command. The traceback of a bug is printed here, and only here;
     that of an error that we foresaw is for the log."""
     if isinstance(exc, BrokenPipeError):
         return reader_gone()

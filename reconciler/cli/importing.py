@@ -66,7 +66,7 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     code = errors.PARTIAL if left or failed else errors.SUCCESS
     if not drafts:
         if not left:
-            say("nothing is to be imported: all that was found is declared")
+            say("nothing to import: every live endpoint is declared")
         return Outcome(exit_code=errors.ERROR if failed and not found else code)
     if dry_run:
         return Outcome(Kept("".join(text for _, text in _texts(wanted, _arranged(drafts)))), code)
@@ -83,7 +83,7 @@ def _say_left(left: Mapping[str, list[str]]) -> None:
 def unmanaged(
     world: World, wanted: Desired, every: Iterable[Desired]
 ) -> tuple[list[Found], list[str]]:
-    """What is live of every kind and declared by no environment; why some could not be listed."""
+    """The live endpoints that no environment declares; why some could not be listed."""
     declared, found, failed = _declared(wanted, every), list[Found](), list[str]()
     for kind, target in compose.kinds_of(world):
         try:

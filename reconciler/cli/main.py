@@ -61,7 +61,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _show_error(outcome: Outcome) -> None:
-    """What ended the command, as the document that was to be on stdout."""
+    """Print the error that ended the command in place of its document."""
     from reconciler.ci.job import error_findings
     from reconciler.console import redacted
     from reconciler.render.documents import error_json
@@ -84,7 +84,7 @@ def _not_begun(exc: console.UnwritableError) -> int:
 
 
 def _run(arguments: list[str] | None) -> Outcome:
-    """What became of the command, whatever escapes it."""
+    """The outcome of the command, whatever escapes it."""
     from reconciler.cli.app import app
 
     try:

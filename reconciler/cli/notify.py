@@ -59,7 +59,7 @@ def of_interrupted(name: str, report: Report | None, error: str) -> tuple[str, s
 
 
 def of_drift(found: Plan) -> Iterator[tuple[str, str, str]]:
-    """What drifted, likewise."""
+    """The events of a drift, likewise."""
     for change in found.changes:
         if change.drift is not None:
             yield "drifted", change.name, str(change.drift)

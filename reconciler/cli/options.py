@@ -109,7 +109,7 @@ LockTimeoutOption = Annotated[
     typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for the lock."),
 ]
 ReportOption = Annotated[
-    Path | None, typer.Option("--report", help="Write what became of the run to this JSON file.")
+    Path | None, typer.Option("--report", help="Write the report of the run to this JSON file.")
 ]
 EventsOption = Annotated[
     Path | None,
@@ -241,7 +241,7 @@ class Printing:
 
 @dataclass(frozen=True)
 class Drifting:
-    """What is done about drift."""
+    """What to do about drift."""
 
     out: OutOption = None
     metrics: MetricsOption = None
@@ -306,7 +306,7 @@ class Planning:
 
 @dataclass(frozen=True)
 class Applying:
-    """What `apply` may do."""
+    """The limits of what `apply` may do."""
 
     plan_file: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""What a run says while it works: a live display on a terminal, or now and then a line.
+"""Progress of a run while it works: a live display on a terminal, or now and then a line.
 
 Both are told from worker threads and draw from whichever thread calls; neither has a thread of
 its own for heartbeats: `beat` is called by the main thread a few times a second.
@@ -46,7 +46,7 @@ class Active:
 
 
 class _Progress:
-    """What both displays remember: the active bindings in the order in which they began."""
+    """The part that both displays share: the active bindings in the order in which they began."""
 
     def __init__(self, stream: TextIO, clock: Clock, total: int) -> None:
         self._stream = stream

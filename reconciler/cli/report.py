@@ -62,7 +62,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
 def endpoints(
     plan: Plan, observed: Sequence[Observed], pasts: Sequence[History]
 ) -> tuple[Endpoint, ...]:
-    """What the page says of each endpoint, in the order of what was observed."""
+    """The endpoints of the page, in the order in which they were observed."""
     from reconciler import gates
     from reconciler.render.status import status_row
     from reconciler.report import Endpoint

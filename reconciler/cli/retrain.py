@@ -58,7 +58,7 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Renewed:
-    """What is to be made anew in an environment: the renewals, the edits of its YAML, the desired
+    """The renewals of an environment: the renewals, the edits of its YAML, the desired
     state after them; and whether something is not known, or could not be written."""
 
     renewals: tuple[Renewal, ...]
@@ -95,7 +95,7 @@ def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
     after, name = renewed.after, renewed.after.environment.name
 
     def make_plan() -> Plan:
-        """What merging would do, with the metrics of what is trained already."""
+        """The plan of the merge, with the metrics of versions that are trained already."""
         names = {binding.name for renewal in renewed.renewals for binding in renewal.bindings}
         touched = tuple(b for b in after.bindings if b.name in names)
         return replace(plan_now(replace(after, bindings=touched), None), commit=after.commit)
@@ -130,7 +130,7 @@ def _renewed(where: Where, some: Some | None = None) -> Renewed:
 def _renewals(
     services: Path, desired: Desired, opened: Session
 ) -> tuple[list[Renewal], list[tuple[Binding, ...]]]:
-    """What is to be made anew, and the documents of which that is not known; the error of one keeps
+    """The renewals, and the documents that could not be judged; the error of one keeps
     no other, but where none can be asked the error is that of them all.
     """
     renewals: list[Renewal] = []

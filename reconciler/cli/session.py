@@ -117,7 +117,7 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look at an environment showed: its bindings, and what git declares no more."""
+    """The result of one look at an environment: its bindings, and what git declares no more."""
 
     observed: tuple[Observed, ...]
     lost: NotDeclared

@@ -151,7 +151,7 @@ def _documents(
 
 
 def _check(document: Document, rules: Schema) -> list[Problem]:
-    """What is wrong with the document by itself; a secret is only said to be one."""
+    """The problems of the document by itself; a secret is only said to be one."""
     secrets = [p.under("secret") for p in leaks.check(document)]
     places = {(p.line, p.column) for p in secrets}
     others = rules.check(document)

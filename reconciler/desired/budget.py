@@ -23,7 +23,7 @@ _WHY = (
 
 
 class Budget:
-    """What is left of it for one tree."""
+    """The rest of the budget for one tree."""
 
     def __init__(self) -> None:
         self._values = MOST_VALUES

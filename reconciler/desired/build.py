@@ -167,7 +167,7 @@ def registry_of(model: Document, known: Iterable[str]) -> str:
 
 
 def source_problems(model: Document, registries: Collection[str]) -> list[Problem]:
-    """What is wrong where a model says several, or none, of where its versions come from."""
+    """The problems of a model that names several sources of its versions, or none."""
     spec = model.data["spec"]
     sources = [name for name in ("training", FILE, REGISTRY) if name in spec]
     if len(sources) != 1:
@@ -226,7 +226,7 @@ def rules(model: Document) -> tuple[Rule, ...]:
 
 
 def training_problems(block: Part, engine: Engine) -> list[Problem]:
-    """What the schema cannot say about the inputs and outputs of a model."""
+    """The problems of a model's inputs and outputs that the schema cannot see."""
     model = block.document
     problems = [
         block.problem(why, "inputs", name)

@@ -73,7 +73,7 @@ class Generators:
     def expand(
         self, document: Document, folder: PurePosixPath, most: int
     ) -> tuple[list[Document], list[Problem]]:
-        """What the document stands for, itself where it has no `forEach`; and what is wrong.
+        """The documents that it stands for, itself where it has no `forEach`; and the problems.
 
         `most` is how many it may stand for.
         """
@@ -94,7 +94,7 @@ class Generators:
         return [_filled(document, element, typed) for element in elements], []
 
     def _elements(self, document: Document, folder: PurePosixPath, most: int) -> list[Row] | None:
-        """What the placeholders stand for, element by element; None without `forEach`."""
+        """The values of the placeholders, element by element; None without `forEach`."""
         if "forEach" not in document.data:
             return None
         generators = document.data["forEach"]

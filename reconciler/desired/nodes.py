@@ -361,7 +361,7 @@ def _scalar(event: Any) -> str | int | bool | Guess:
 
 @lru_cache(maxsize=4096)
 def _plain(written: str) -> str | int | bool | Guess:
-    """What a plain scalar is read as. Only `true` and `false` are booleans: `no` is a guess."""
+    """The value of a plain scalar. Only `true` and `false` are booleans: `no` is a guess."""
     if written in _BOOLEANS:
         return _BOOLEANS[written]
     resolved = _RESOLVER.resolve(yaml.ScalarNode, written, (True, False))

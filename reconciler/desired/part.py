@@ -38,7 +38,7 @@ class Part:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What is written there."""
+        """The value that is written there."""
         said: Any = self.document.data
         for step in self.trail:
             said = said[step]
@@ -72,7 +72,7 @@ class Part:
         return self.files.keep(self.at(*trail), text)
 
     def problem(self, message: str, *trail: str) -> Problem:
-        """What is wrong there."""
+        """A problem with its place there."""
         return problem(self.at(*trail), f"{dotted((*self.trail, *trail))}: {message}")
 
 

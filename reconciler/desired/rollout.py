@@ -74,7 +74,7 @@ def with_times(
 def unknown_proofs(
     environment: Environment | None, document: Document, names: Iterable[str | None]
 ) -> list[Problem]:
-    """What is wrong with a `requires` that names no other of these environments."""
+    """The problem of a `requires` that names no other of these environments."""
     requires = environment.requires if environment else None
     others = [name for name in names if name and environment and name != environment.name]
     if requires is None or requires.proved in others:

@@ -1,4 +1,4 @@
-"""What can be known of a world before money is spent. Only reads, and asks live endpoints probes.
+"""Checks of a world before money is spent. Only reads, and asks live endpoints probes.
 
 A plan says what stands in the way of a change; here is what a plan does not ask: whether the store
 can be listed and written, whether engines answer that have nothing to do today, and whether an
@@ -84,7 +84,7 @@ def _registered(world: World, one: Observed) -> Check | None:
 
 
 def probes(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
-    """What each live endpoint answers to the probe that will prove its next version."""
+    """Checks of the answer of each live endpoint to the probe that will prove its next version."""
     serving = [
         one
         for one in observed
@@ -117,7 +117,7 @@ def _probe(world: World, one: Observed) -> Check:
 
 
 def platforms(world: World, bindings: Iterable[Binding]) -> Iterator[Check]:
-    """What only platforms know to look at."""
+    """Checks that only the platforms know."""
     wanted = tuple(bindings)
     for name, connected in sorted(world.connected.items()):
         try:

@@ -1,4 +1,4 @@
-"""What was made of a model and done at an address, as the store remembers it. Only reads."""
+"""The versions of a model and the events at an address, as the store remembers them. Only reads."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class Endpoint:
     # --- the platform ---------------------------------------------------------------------------
 
     def _answer(self, binding: Binding, do: state.Ask) -> Answer | ReconcilerError:
-        """What the endpoint answers; a run that ends judges nobody by the error that it caused."""
+        """The endpoint's answer; a run that ends judges nobody by the error that it caused."""
         try:
             heard = answer(self._world.targets[binding.kind], binding, staged=do.staged)
             return beside_another(self._world, binding, heard) if do.compare else heard

@@ -104,7 +104,7 @@ _VERBS = {Action.CREATE: Verb.CREATE, Action.UPDATE: Verb.UPDATE, Action.DELETE:
 
 
 def next_step(state: State, observed: Observed | None, answer: Any, now: float) -> Turn:
-    """What comes next, and the state once that is done."""
+    """The next steps, and the state once they are done."""
     try:
         if isinstance(answer, Trouble):
             raise answer.error

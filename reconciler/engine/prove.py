@@ -1,4 +1,4 @@
-"""What an endpoint answers, before and after a change and on demand, and what that proves."""
+"""Answers of an endpoint, before and after a change and on demand, and what they prove."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def is_declared_only(live: Live, before: Score | None, answer: Answer | None) ->
 
 
 def answer(target: Target, binding: Binding, *, staged: bool = False) -> Answer:
-    """What the endpoint, or its staged candidate, answers to the probe.
+    """The answer of the endpoint, or of its staged candidate, to the probe.
 
     Whatever goes wrong is a ReconcilerError, a bug of ours too: it must neither leave an unproved
     model in service nor hide other endpoints.

@@ -1,4 +1,4 @@
-"""What a run remembers of one endpoint, and what it may do next: frozen values of the machine.
+"""The memory of a run about one endpoint, and its next steps: frozen values of the machine.
 
 `machine.py` tells how they follow each other.
 """

@@ -1,4 +1,4 @@
-"""What a step of a binding answers, what it shares with the others, and whom it tells."""
+"""Answers of a binding's step, what the bindings of a run share, and whom they tell."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Goal(Enum):
 
 @dataclass(frozen=True)
 class Shared:
-    """What the bindings of one run share."""
+    """The things that the bindings of one run share."""
 
     world: World
     goal: Goal

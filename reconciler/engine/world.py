@@ -31,7 +31,7 @@ class Clock(Protocol):
 
 
 class Offers(Protocol):
-    """What is asked of a connected platform, whatever git declares."""
+    """A question to a connected platform, whatever git declares."""
 
     @property
     def target(self) -> Callable[[str], Target]:

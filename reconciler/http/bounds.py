@@ -1,4 +1,4 @@
-"""What an answer may be: how long it takes, how much may come before its body, and what follows.
+"""Bounds of an answer: how long it takes, how much may come before its body, and what follows.
 
 HTTP/1.1 pairs answers with requests by their position alone. So whatever was received beyond the
 end of an answer would be taken for the answer to the next request, and a connection on which
@@ -109,7 +109,7 @@ class _Heard(io.RawIOBase):
         self._over = False
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
-        """What reads of it."""
+        """A reader of it."""
         return _Reader(self)
 
     def readable(self) -> bool:

@@ -1,6 +1,6 @@
 """One HTTP client for everything: pooled, patient, bounded, and deaf to redirects.
 
-The pool is as large as the number of threads. What is tried again says tries.py.
+The pool is as large as the number of threads. tries.py has the rule for what is tried again.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Http:
         return halting
 
     def speaking(self, dialect: Dialect) -> Http:
-        """The same client, for services that name their headers in this way."""
+        """This client, for services that name their headers in this way."""
         speaking = copy.copy(self)
         speaking._dialect = dialect
         return speaking

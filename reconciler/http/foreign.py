@@ -13,7 +13,7 @@ from socket import gaierror
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """What urllib3 and everything below it raise; ValueError covers URLs and header values."""
+    """All that urllib3 and below may raise; ValueError covers URLs and header values."""
     import urllib3
 
     return urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError
@@ -28,7 +28,7 @@ class Unexpected(HTTPException):
 
 
 def phrase_of(exc: BaseException) -> tuple[str, bool]:
-    """What went wrong, in a few words without any secret, and whether trying again may help."""
+    """The cause in a few words without any secret, and whether trying again may help."""
     import urllib3
 
     causes = list(causes_of(exc))

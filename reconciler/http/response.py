@@ -1,4 +1,4 @@
-"""What a service answered, as our own frozen value, and what an unwanted answer means.
+"""Answers of services as our own frozen values, and the meaning of an unwanted one.
 
 The bodies are those of STUDIO_PROTOCOL.md §2.10 and §3.11 (JSON) and of Blob storage
 (XML, and a header with the code). An answer that is none of them is still told to people: status,
@@ -56,7 +56,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Response:
-    """What came back, read to its end. Bodies and headers can hold keys: repr shows neither.
+    """An answer, read to its end. Bodies and headers can hold keys: repr shows neither.
 
     `what` is what the request was for, and `place` its method and URL without query: both go
     into messages.

@@ -49,7 +49,7 @@ class Raw:
 
 
 class Transport(Protocol):
-    """What sends a request once. Whatever it raises is foreign: see `foreign_errors`."""
+    """A sender of single requests. Whatever it raises is foreign: see `foreign_errors`."""
 
     def send(
         self,

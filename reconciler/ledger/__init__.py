@@ -169,7 +169,7 @@ class Ledger:
     def around(self, models: Collection[str], each: Each = map) -> list[Manifest]:
         """The manifests of these models; reads whatever else a plan could ask the store for too.
 
-        For a snapshot: the whole list, and every record. What is damaged is left out.
+        For a snapshot: the whole list, and every record. Damaged manifests are left out.
         """
         every = list(self._store.list())
         records = [file for file in every if file.name.startswith(f"{RECORDS}/")]

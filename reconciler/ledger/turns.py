@@ -1,4 +1,4 @@
-"""What the runs of one store do by turns, though each holds a lock of its own.
+"""Work that the runs of one store do by turns, though each holds a lock of its own.
 
 Shards of an environment work side by side, and their locks let them. Some things they have in
 common, such as a version that both publish, where two equal requests would make two of it. Such a

@@ -1,4 +1,4 @@
-"""What `doctor` looked at, and how each of it is."""
+"""The checks of `doctor`, and the result of each."""
 
 from __future__ import annotations
 

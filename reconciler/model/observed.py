@@ -59,7 +59,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Live:
-    """What the platform said about one address. Configured is not served: four fields keep apart
+    """The platform's word about one address. Configured is not served: four fields keep apart
     what answers now and what the platform was told.
 
     `served` is the model that answers, only where the platform is known to serve it; None when it
@@ -219,7 +219,7 @@ class Event:
 
     @property
     def name(self) -> str:
-        """What people call the model, whoever made it."""
+        """The model's name for people, whoever made it."""
         return self.version or self.model.short_name
 
 
@@ -230,7 +230,7 @@ _SWAPS = (EventKind.SWAP, EventKind.ROLL_BACK)
 
 @dataclass(frozen=True)
 class Record:
-    """What this program last did at one address, kept in the store.
+    """The last deed of this program at one address, kept in the store.
 
     `wanted` was asked for at `at`, when the endpoint answered the probe with `before` (None: it did
     not, or a swap before it was not proved); `proved` says that it was read back and answered as it
@@ -337,7 +337,7 @@ class Observed:
 
     @property
     def live_name(self) -> str:
-        """What people call the live model, whoever made it."""
+        """The live model's name for people, whoever made it."""
         live = self.live
         if self.live_version or live.served is not None:
             return self.live_version or (live.served.short_name if live.served else "")

@@ -118,12 +118,12 @@ class Recipe:
 
     @property
     def making(self) -> str:
-        """What is done to make the version, for people."""
+        """The verb for how the version is made, for people."""
         return "taking in" if self.takes else "training"
 
     @property
     def made(self) -> str:
-        """The same once it is done."""
+        """The verb once it is done."""
         return "taken in" if self.takes else "trained"
 
     @property
@@ -205,7 +205,7 @@ def training_key(version: Version, recipe: Recipe) -> str:
 
 
 class RuleKind(StrEnum):
-    """What an `accept` rule compares with."""
+    """The bound that an `accept` rule compares with."""
 
     AT_LEAST = "atLeast"
     AT_MOST = "atMost"

@@ -38,7 +38,7 @@ class Server:
     names: str = ""
 
     def score(self, http: Http, probe: Probe) -> Answer:
-        """What it answers to the probe."""
+        """Its answer to the probe."""
         request = parse_json(probe.request)
         what = "scoring the probe"
         answer = http.request("POST", self.url, json=request, what=what).json()

@@ -1,4 +1,4 @@
-"""What registries of model versions have in common: artifacts of many files, metrics of runs."""
+"""The common part of registries of model versions: artifacts of many files, metrics of runs."""
 
 from __future__ import annotations
 

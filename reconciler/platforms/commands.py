@@ -43,7 +43,7 @@ def how_of(training: Block, **settings: str) -> How:
 
 
 def problems_of(training: Block) -> Iterator[Problem]:
-    """What the schema cannot say of the command of a Model's training."""
+    """The problems of a training's command that the schema cannot see."""
     given = training.data
     if why := problem_of(given["command"]):
         yield training.problem(why, "command")

@@ -130,7 +130,7 @@ class Unmanaged:
 
 
 class Target(Protocol):
-    """What the engine asks of a kind of endpoint, from many threads.
+    """The questions and orders of the engine to a kind of endpoint, from many threads.
 
     A write is idempotent, reads again just before it writes, and answers the operation to ask for
     progress, "" where there is none. That it was accepted proves nothing yet. A platform inherits
@@ -232,7 +232,7 @@ class Target(Protocol):
         return DONE
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:
-        """What the endpoint, or its staged candidate, answers to the binding's probe."""
+        """The answer of the endpoint, or of its staged candidate, to the binding's probe."""
         raise _cannot("be scored")
 
 
@@ -252,7 +252,7 @@ ENDED = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.FINISHED})
 
 @dataclass(frozen=True)
 class Job:
-    """What an engine says of one job.
+    """An engine's word about one job.
 
     `outputs` are by role, `MODEL` and `METRICS`, and empty until it is finished. `message` says why
     it failed, with the last lines of its log, or why a finished one left no model.
@@ -367,7 +367,7 @@ def _cannot(do: str) -> RefusedError:
 
 
 class TargetModule(Protocol):
-    """What a module of this package offers."""
+    """A module of this package."""
 
     READ_ONLY_EXPORTED: tuple[str, ...]
 
@@ -384,5 +384,5 @@ class TargetModule(Protocol):
         ...
 
     def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
-        """What an exported document says of the binding's address."""
+        """The state of the binding's address in an exported document."""
         ...

@@ -67,7 +67,7 @@ class Block(Protocol):
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What is written there."""
+        """The value that is written there."""
         ...
 
     def at(self, *trail: str) -> Source:
@@ -87,7 +87,7 @@ class Block(Protocol):
         ...
 
     def problem(self, message: str, *trail: str) -> Problem:
-        """What is wrong there."""
+        """A problem with its place there."""
         ...
 
 
@@ -156,7 +156,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Means:
-    """What a platform may use to reach its world.
+    """The means by which a platform reaches its world.
 
     `secret` is the value of a secret by its name. `grant` gives access to a model of the store for
     a while. `token` signs in to Azure: a credential for a scope that is told to these origins only,

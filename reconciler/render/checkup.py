@@ -1,4 +1,4 @@
-"""What `doctor` found: text, Markdown and JSON; what is wrong stands first."""
+"""The findings of `doctor`: text, Markdown and JSON; what is wrong stands first."""
 
 from __future__ import annotations
 

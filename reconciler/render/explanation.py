@@ -57,7 +57,7 @@ def _named(event: Event | None) -> Event | None:
 
 
 def comparison_text(compared: Compared, look: Look = PLAIN) -> str:
-    """What goes with the old version, and what comes with the new one."""
+    """The lines that go with the old version and come with the new one."""
     lines = look.lines(_compared(compared), color="bold")
     for line in diff_lines(compared.differences):
         lines += look.lines(line, 2, "red" if line.startswith("-") else "green", hang=2)
@@ -65,7 +65,7 @@ def comparison_text(compared: Compared, look: Look = PLAIN) -> str:
 
 
 def comparison_markdown(compared: Compared) -> str:
-    """The same as a diff."""
+    """The comparison as a diff."""
     diff = "\n".join(fenced(diff_lines(compared.differences))) if compared.differences else ""
     return "\n\n".join(filter(None, [escaped(_compared(compared)), diff])) + "\n"
 

@@ -44,7 +44,7 @@ class _Nobody:
 
 @dataclass(frozen=True)
 class Opening:
-    """What stores are opened with: a client, a clock, and where things are on this machine.
+    """The means to open stores: a client, a clock, and where things are on this machine.
 
     A path that is not absolute begins at `folder`. `emulator` is the base URL of the emulator, ""
     where stores are in their clouds. `bound` are the origins that secrets may go to beside the

@@ -45,7 +45,7 @@ class Access(Protocol):
         ...
 
     def sas(self, path: str, permissions: str, lasting_s: float) -> str:
-        """What lets a bearer into one blob, with its `?`."""
+        """The query that lets a bearer into one blob, with its `?`."""
         ...
 
 

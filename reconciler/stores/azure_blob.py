@@ -211,7 +211,7 @@ class AzureBlob:
         )
 
     def reading(self) -> Reading:
-        """The same store, which refuses to write."""
+        """This store, but refusing to write."""
         return Reading(self)
 
     def _found(self, method: str, name: str) -> Response | None:
@@ -343,7 +343,7 @@ def checked(answer: Response) -> Response:
 
 
 def _properties(answer: Response) -> Properties:
-    """What the headers say. The fingerprint is the MD5 where the storage keeps one.
+    """The properties in the headers. The fingerprint is the MD5 where the storage keeps one.
 
     It does for blobs that were written in one go. Elsewhere it is the ETag, which also changes
     when the same bytes are written again.

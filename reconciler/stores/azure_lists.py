@@ -1,4 +1,4 @@
-"""What a list of Azure Blob storage shows of a blob, and the copy of its content that it may carry.
+"""A blob as a list of Azure Blob storage shows it, and the copy of its content in there.
 
 A small JSON file carries a compressed copy of itself in its metadata, written by the same PUT, so
 that one list answers for thousands of files. The copy is believed only where its MD5 is the one

@@ -94,7 +94,7 @@ class Bucket(ABC):
         return f"{self.uri}/"
 
     def reading(self) -> Reading:
-        """The same bucket, which refuses to write."""
+        """This bucket, but refusing to write."""
         return Reading(self)
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:
@@ -144,7 +144,7 @@ class Bucket(ABC):
         return Stored(answer.body, self._properties(answer, len(answer.body)))
 
     def head(self, name: str) -> Properties | None:
-        """What is known of the file, or None when the bucket has none of this name."""
+        """The properties of the file, or None when the bucket has none of this name."""
         try:
             answer = self._found("HEAD", name)
         except NotFoundError:

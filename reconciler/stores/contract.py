@@ -1,4 +1,4 @@
-"""What every store owes: the verbs that exactly-once, records and the lock rest on.
+"""The duties of every store: the verbs that exactly-once, records and the lock rest on.
 
 A store is a flat set of named files below one URI. Two promises make it a ledger: a name is created
 by one of any number of writers, and a file is replaced only by whoever names the ETag that is there
@@ -32,7 +32,7 @@ PIECE_BYTES = 8 * 1024 * 1024  # of a large file that is in memory at a time
 
 
 class Access(Enum):
-    """What a grant lets its bearer do with one file."""
+    """The right that a grant gives its bearer to one file."""
 
     READ = "read"
     WRITE = "write"
@@ -58,7 +58,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Properties:
-    """What a store says of a file without its content.
+    """A store's word about a file, without its content.
 
     `fingerprint` changes when the content does, and only then where the store can tell (an MD5);
     in a list it is "" where the list does not show it. `etag` names this very write; in S3 it names
@@ -120,7 +120,7 @@ class Store(Protocol):
         ...
 
     def head(self, name: str) -> Properties | None:
-        """What the store says of the file, None as in `get`."""
+        """The properties of the file, None as in `get`."""
         ...
 
     def fetch(self, name: str, into: Sink) -> Properties | None:

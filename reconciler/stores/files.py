@@ -1,4 +1,4 @@
-"""What the file system of this machine says, as errors of ours."""
+"""Errors of this machine's file system, as errors of ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def file_error(what: str, exc: OSError) -> ReconcilerError:
-    """What the file system said, as an error of ours with its fix."""
+    """The file system's error as one of ours, with its fix."""
     reason = os.strerror(exc.errno).lower() if exc.errno else str(exc)
     if exc.errno in _FULL:
         return UnavailableError(f"{what}: {reason}; free some space there and run again")

@@ -93,7 +93,7 @@ class FolderStore(Signs):
         return f"{self.uri}/"
 
     def reading(self) -> Reading:
-        """The same folder, which refuses to write."""
+        """This folder, but refusing to write."""
         return Reading(self)
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:  # noqa: ARG002
@@ -112,7 +112,7 @@ class FolderStore(Signs):
             return Stored(content, _properties(os.fstat(file.fileno()), digest))
 
     def head(self, name: str) -> Properties | None:
-        """What is known of the file, or None; its content is read once while it stays as it is."""
+        """The properties of the file, or None; its content is read once while it stays as it is."""
         with self._opened(name) as file:
             return None if file is None else self._properties_of(file)
 

@@ -87,7 +87,7 @@ class _Unforeseen:
         self._lists: dict[str, Future[Mapping[str, Listed]]] = {}
 
     def look_up(self, name: str) -> Listed | None:
-        """What a list shows of the name, if there is one by now."""
+        """The list's answer about the name, if there is one by now."""
         folder = "/".join(name.split("/")[:2]) + "/"
         with self._guard:
             self._asked[folder] += 1

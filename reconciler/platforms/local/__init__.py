@@ -92,7 +92,7 @@ def _jobs(local: Local, store: str) -> Path:
 
 
 def _how(training: Block, _: Environment) -> How:
-    """What of a Model's training goes into the recipe."""
+    """The part of a Model's training that goes into the recipe."""
     from reconciler.platforms.commands import how_of
 
     return how_of(training)
@@ -105,7 +105,7 @@ def _problems(training: Block) -> Iterable[Problem]:
 
 
 def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
-    """What could only fail after a training, or after the pointer was written."""
+    """Problems that would show only after a training, or after the pointer was written."""
     from reconciler.platforms.commands import problem_of
 
     path = spec.data["path"]

@@ -165,7 +165,7 @@ class ModelFiles(Target):
         return Progress(OperationState.FAILED, operation, Left.CANDIDATE_DECLARED)
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
-        """What the server at `verify.url` answers to the probe."""
+        """The answer of the server at `verify.url` to the probe."""
         assert binding.probe is not None
         return _of(binding.address).serving.server.score(self._http, binding.probe)
 

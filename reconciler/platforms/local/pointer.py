@@ -99,7 +99,7 @@ class Pointer:
         return ModelRef(before) if before else None
 
     def __str__(self) -> str:
-        """What it says, for people."""
+        """The pointer in words, for people."""
         if not self.document:
             return "a file that is no pointer"
         return f"version {self.document.get('version')!s:.60} at {self.document.get('path')!s:.200}"
@@ -126,7 +126,7 @@ def address(spec: Mapping[str, Any], folder: Path, store: str) -> FileAddress:
 
 
 def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
-    """What a pointer says of its address. Somebody's own edit is told apart by its check."""
+    """The state by the pointer. Somebody's own edit is told apart by its check."""
     health, ours = Health(HealthCode.HEALTHY), pointer.document.get("mark") == mark
     live = Live(health, witness=Witness.DECLARATION, ours=ours, place=str(address))
     if not ours:

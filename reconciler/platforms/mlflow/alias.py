@@ -108,7 +108,7 @@ class ModelAliases(Target):
         return reader
 
     def observe(self, binding: Binding) -> Live:
-        """What the alias leads to now."""
+        """The version that the alias leads to now."""
         at = _of(binding.address)
         registered = self._listed().get(at.model) or self._mlflow.model(at.model)
         if registered is None:
@@ -195,7 +195,7 @@ class ModelAliases(Target):
         return ""
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
-        """What carries our mark, the alias or only its tag, and is not declared."""
+        """The endpoints that carry our mark, by alias or only by tag, and are not declared."""
         found = []
         for registered in self._mlflow.models():
             for tag, owner in registered.tags.items():
@@ -220,7 +220,7 @@ class ModelAliases(Target):
                 yield Unmanaged(name, at, spec, registered.name, number, made)
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
-        """What the server at `verify.url` answers to the probe."""
+        """The answer of the server at `verify.url` to the probe."""
         assert binding.probe is not None
         answer = _of(binding.address).server.score(self._http, binding.probe)
         return replace(answer, model=self._named(binding, answer.model))
@@ -236,7 +236,7 @@ class ModelAliases(Target):
     # --- versions and marks -------------------------------------------------------------------
 
     def _named(self, binding: Binding, model: str) -> str:
-        """What we call the version that a server says it serves. A server that follows an alias
+        """Our name for the version that a server says it serves. A server that follows an alias
         knows a version that we published by its number only."""
         name = _of(binding.address).model
         number = model.removeprefix(ref_of(name, "").url)

@@ -276,7 +276,7 @@ class Mlflow:
         return None
 
     def post(self, path: str, what: str, **body: Any) -> dict[str, Any]:
-        """What a write answers. It is sent once: MLflow's writes are not all idempotent."""
+        """The answer to a write. It is sent once: MLflow's writes are not all idempotent."""
         return self._http.request(
             "POST",
             f"{self.url}{API}{path}",

@@ -161,7 +161,7 @@ def _settings(_: Block, written: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _expiry_problems(spec: Block, today: date | None) -> Iterator[Problem]:
-    """What is wrong with the end of the diagnostics, which the service refuses after the swap."""
+    """The problem of the end of the diagnostics, which the service refuses after the swap."""
     said = spec.data.get("settings", {}).get("diagnostics", {}).get("expiry")
     if said is None:
         return

@@ -128,7 +128,7 @@ class ClassicEndpoints(Target):
         return reader
 
     def observe(self, binding: Binding) -> Live:
-        """What the endpoint and its service say now."""
+        """The state of the endpoint and its service now."""
         where = _address(binding)
         service = self._reads.service(where)
         if isinstance(service, Live):

@@ -140,7 +140,7 @@ class WebServices(Target):
         self._token.check()
 
     def observe(self, binding: Binding) -> Live:
-        """What the service's definition says now."""
+        """The state by the service's definition now."""
         definition = self._definition(binding.address)
         if definition is None:
             return Live(Health(HealthCode.MISSING, _missing(_of(binding.address))))
