@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from reconciler import __version__, errors
 from reconciler.ci.checks import workflow_checks
 from reconciler.cli import choose, compose, session
+from reconciler.cli.made import repository
 from reconciler.cli.notify import webhook
 from reconciler.engine import checkup
 from reconciler.errors import ConfigurationError, ReconcilerError
@@ -65,13 +66,8 @@ def _here(desired: Desired, services: Path) -> Iterator[Check]:
     yield Check("configuration", Level.FINE, f"bindings: {count:,}")
     yield from _schemas(services)
     yield _commit(desired)
-    root = next((p for p in (services.resolve(), *services.resolve().parents) if _is_top(p)), None)
-    if root is not None:
+    if (root := repository(services)) is not None:
         yield from workflow_checks(root / ".github" / "workflows")
-
-
-def _is_top(folder: Path) -> bool:
-    return (folder / ".git").exists()
 
 
 def _schemas(services: Path) -> Iterator[Check]:

@@ -40,7 +40,7 @@ class Made:
 
     def tell_git(self, folder: Path) -> None:
         """Let git track what was written, without its content: code that git does not track is no
-        part of how a version is made. Lines that are ignored already stay."""
+        part of how a version is made. Files that git ignores stay so."""
         if self._paths and repository(folder) is not None:
             names = [str(path.resolve()) for path in self._paths]
             git.run(folder, "add", "--intent-to-add", "--", *names)

@@ -8,7 +8,6 @@ their path; else the day on which the data changed, or the model became too old.
 from __future__ import annotations
 
 import datetime
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from reconciler import errors
 from reconciler.cli import choose, editing, session
 from reconciler.console import say
 from reconciler.desired.edit import NewText
-from reconciler.desired.promotion import some
+from reconciler.desired.promotion import by_document, some
 from reconciler.desired.schema import is_a
 from reconciler.engine import age
 from reconciler.errors import ConfigurationError, ReconcilerError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.options import Some, Where
     from reconciler.cli.session import Session
-    from reconciler.model import Binding, Desired, Plan, Source
+    from reconciler.model import Binding, Desired, Plan
 
 _STAND_IN = "reconciler-any-version"  # shows where a recipe has the version
 _MOST_OF_A_DAY = 99
@@ -58,7 +57,7 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Renewed:
-    """The renewals of an environment: the renewals, the edits of its YAML, the desired
+    """The work on an environment: the renewals, the edits of its YAML, the desired
     state after them; and whether something is not known, or could not be written."""
 
     renewals: tuple[Renewal, ...]
@@ -179,16 +178,12 @@ def _writable(services: Path, name: str, renewals: Sequence[Renewal]) -> Iterato
 
 
 def _documents(desired: Desired) -> list[tuple[Binding, ...]]:
-    """The bindings that each document makes, without those that nothing is to be done to."""
-    by_source: dict[Source, list[Binding]] = defaultdict(list)
-    for binding in desired.bindings:
-        by_source[binding.source].append(binding)
-    kept = (group for _, group in sorted(by_source.items()))
-    return [tuple(group) for group in kept if not any(_is_fixed(binding) for binding in group)]
-
-
-def _is_fixed(binding: Binding) -> bool:
-    return binding.paused or binding.protect or binding.absent
+    """The bindings of each document in which nothing is paused, protected or absent."""
+    return [
+        group
+        for group in by_document(desired)
+        if not any(binding.paused or binding.protect or binding.absent for binding in group)
+    ]
 
 
 def _templates(

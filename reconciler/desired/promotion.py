@@ -80,7 +80,7 @@ def promotions(source: Desired, target: Desired, name: str) -> Promotions:
     left_out = [b for n, b in (origins | chosen).items() if n not in origins or n not in chosen]
     made: list[Promotion] = []
     problems: list[Problem] = []
-    for bindings in _by_document(target).values():
+    for bindings in by_document(target):
         same = tuple(origins[b.name] for b in bindings if b.name in origins)
         if not same:
             continue
@@ -140,11 +140,12 @@ def _chosen(here: Desired, there: Desired, name: str) -> list[Binding]:
     raise ConfigurationError(f'{here.environment.name} has no binding "{name}"{only}{known}')
 
 
-def _by_document(target: Desired) -> dict[Source, tuple[Binding, ...]]:
-    by_source = defaultdict(list)
-    for binding in target.bindings:
+def by_document(desired: Desired) -> list[tuple[Binding, ...]]:
+    """The bindings that each document makes, document by document."""
+    by_source: dict[Source, list[Binding]] = defaultdict(list)
+    for binding in desired.bindings:
         by_source[binding.source].append(binding)
-    return {place: tuple(by_source[place]) for place in sorted(by_source)}
+    return [tuple(by_source[place]) for place in sorted(by_source)]
 
 
 def _unlike(
