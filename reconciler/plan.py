@@ -274,8 +274,8 @@ def _of_artifact(observed: Observed) -> Iterator[_Step]:
 def _of_swap(
     observed: Observed, diffs: tuple[FieldDiff, ...], judged: tuple[Judgement, ...]
 ) -> Iterator[_Step]:
-    """The model may be swapped in, or trained for that. A swap needs a way back (promise 4), but
-    where nothing was ever proved to serve, nothing is lost."""
+    """The model may be swapped in, or trained for that, where a way back leads from it (promise 4)
+    or nothing was ever proved to serve."""
     state = observed.artifact.state
     missing = observed.live.health.code is HealthCode.MISSING
     lost = "" if missing or observed.newborn else observed.way_back.missing
@@ -309,11 +309,9 @@ def _of_swap(
 
 def _rejected(observed: Observed) -> str:
     """Why it was rejected, and the ways out."""
-    name, version = observed.binding.name, observed.binding.version.version
-    return (
-        f"{observed.artifact.message}; declare another version, or take the rejection back: "
-        f"reconciler reinstate {name} {version}"
-    )
+    command = f"reconciler reinstate {observed.binding.name} {observed.binding.version.version}"
+    fix = f"declare another version, or take the rejection back: {command}"
+    return f"{observed.artifact.message}; {fix}"
 
 
 def _made(observed: Observed) -> str:
@@ -331,8 +329,8 @@ def _why_bind(observed: Observed) -> str:
 
 
 def _model_diff(observed: Observed) -> tuple[FieldDiff, ...]:
-    live = observed.live
-    before = live.served.url if live.served else live.model_text or None
+    served = observed.live.served
+    before = served.url if served else observed.live.model_text or None
     return (FieldDiff("model", before, observed.artifact.ref.url),)
 
 
@@ -397,7 +395,6 @@ def _warnings(observed: Observed, step: _Step) -> tuple[str, ...]:
     if observed.live.witness is Witness.RECORD:
         warnings.append("the service does not reveal its model; the record in the store names it")
     if step.adopted:
-        warnings.append(
-            f"there is no way back, as `adopt: true` accepts: {observed.way_back.missing}"
-        )
+        missing = observed.way_back.missing
+        warnings.append(f"there is no way back, as `adopt: true` accepts: {missing}")
     return tuple(warnings)

@@ -156,14 +156,12 @@ def connect(
     http, actor = http.halted_by(stop.halted), actor or Actor(secrets.token_hex(8))
     ledger = Ledger(store, opened(environment.store, stop.writing))  # gives back a lost lock too
     turn, grant = _turn(ledger, clock, actor, stop.event.is_set), _grants(store, data)
-    given = (http, environ, secret, grant, token, store, turn, bound, stop.halted)
-    means = Means(*given, now=clock.now)
+    given = (http, environ, secret, grant, token, store, turn, bound, stop.halted, clock.now)
+    means = Means(*given)
     connected = {p.name: p.connect(environment, means) for p, _ in _connected(environment)}
     registries = dict(_registries(desired, connected))
-    targets, idle = _targets(desired, connected)
     return World(
-        targets=targets,
-        idle=idle,
+        *_targets(desired, connected),
         trainers=dict(_trainers(desired, connected, registries, (data, store))),
         registries=registries,
         ledger=ledger,

@@ -325,8 +325,7 @@ def _write_taken(state: State, observed: Observed, taken: Taken, now: float) -> 
         return candidate.taken(state, observed, begun)
     if state.task.undeclared is not None and not name:
         return _removed(state)
-    after = replace(state, written=(verb, now), operation=begun if name else None)
-    return again(after)
+    return again(replace(state, written=(verb, now), operation=begun if name else None))
 
 
 def _progress_seen(state: State, seen: Progress | ReconcilerError, now: float) -> Turn:
@@ -384,11 +383,10 @@ def _trouble(state: State, exc: ReconcilerError) -> Turn:
         passes = passes or isinstance(exc, UnreadableError)
     if not passes or state.troubles >= MOST_TROUBLES:
         return _give_up(state, exc)
-    troubles = state.troubles + 1
-    pause_s = 2.0**troubles / 2
-    words = f"looking again in {pause_s:g} s: {exc.message}"
-    tried = replace(state, at=At.BEGIN, troubles=troubles)
-    return Turn(tried, (Wait(pause_s, phase="waiting", detail=words),))
+    tried = replace(state, at=At.BEGIN, troubles=state.troubles + 1)
+    pause_s = 2.0**tried.troubles / 2
+    detail = f"looking again in {pause_s:g} s: {exc.message}"
+    return Turn(tried, (Wait(pause_s, phase="waiting", detail=detail),))
 
 
 def _give_up(state: State, exc: ReconcilerError) -> Turn:

@@ -73,6 +73,7 @@ class World:
     """
 
     targets: Mapping[str, Target]
+    idle: Mapping[str, Idle]
     trainers: Mapping[str, Trainer]
     ledger: Ledger
     store: Store
@@ -80,7 +81,6 @@ class World:
     clock: Clock
     actor: Actor
     stopping: Callable[[], bool] = lambda: False
-    idle: Mapping[str, Idle] = field(default_factory=dict)
     ended: Mapping[str, Job] = field(default_factory=dict)
     registries: Mapping[str, Registry] = field(default_factory=dict)
     connected: Mapping[str, Offers] = field(default_factory=dict)
