@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from reconciler.model import (
+    Action,
+    Cause,
     Change,
     Event,
     EventKind,
     History,
     MadeVersion,
     Plan,
+    Reason,
     Report,
     Rule,
 )
-from reconciler.render.status import FARTHEST, StatusRow, Sync
+from reconciler.render.status import FARTHEST, StatusRow, Sync, gist_of
 
+MOST_REASONS = 3  # of one kind of trouble; the others are counted
 MOST_ROWS = 2_000  # endpoints on one page; what needs attention comes first
 MOST_DONE = 150  # lines of what was done
 MOST_VERSIONS = 40  # of one model, the newest
@@ -56,6 +62,74 @@ class Overview:
     run: Report | None = None
 
 
+# --- what is wrong -------------------------------------------------------------------------
+
+
+class Wrong(StrEnum):
+    """What is wrong at an endpoint, the most urgent first."""
+
+    FAILED = "failed"
+    DRIFTED = "drifted"
+    UNREADABLE = "unreadable"
+    REFUSED = "refused"
+    WAITING = "waiting"
+    TO_APPLY = "to apply"
+
+
+def wrong_at(endpoint: Endpoint) -> Wrong | None:
+    """What is wrong at an endpoint; None where it serves what git declares, or is paused."""
+    change = endpoint.change
+    if change.code == Reason.UNREADABLE:
+        return Wrong.UNREADABLE
+    if change.drift is not None:
+        return Wrong.DRIFTED
+    if change.cause is Cause.FAILED:
+        return Wrong.FAILED
+    if change.action is Action.NOOP:
+        return None
+    by_action = {Action.BLOCK: Wrong.REFUSED, Action.WAIT: Wrong.WAITING}
+    return by_action.get(change.action, Wrong.TO_APPLY)
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Endpoints at which one thing is wrong for one reason, and the next command to type."""
+
+    what: Wrong
+    why: str
+    names: tuple[str, ...]
+    command: str
+
+
+def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
+    """What is wrong now, the most urgent first; of one kind no more than a few reasons apart."""
+    by_kind: dict[Wrong, dict[str, list[Endpoint]]] = {what: {} for what in Wrong}
+    for endpoint in endpoints:
+        if (what := wrong_at(endpoint)) is not None:
+            by_kind[what].setdefault(gist_of(endpoint.row), []).append(endpoint)
+    found = []
+    for what, by_reason in by_kind.items():
+        groups = sorted(by_reason.items(), key=lambda group: -len(group[1]))
+        if rest := [e for _, group in groups[MOST_REASONS:] for e in group]:
+            groups = [*groups[:MOST_REASONS], ("for other reasons, listed below", rest)]
+        for why, group in groups:
+            why = group[0].row.message if len(group) == 1 else why
+            names = tuple(endpoint.row.name for endpoint in group)
+            found.append(Alarm(what, why, names, _command(what, environment, group)))
+    return found
+
+
+def _command(what: Wrong, environment: str, group: Sequence[Endpoint]) -> str:
+    """The command that mends it, or shows what to mend."""
+    if what is Wrong.UNREADABLE:
+        return f"reconciler doctor -e {environment}"
+    if what is Wrong.FAILED and group[0].change.action is Action.BLOCK:
+        return f"reconciler explain {shlex.quote(group[0].row.name)} -e {environment}"
+    verb = "plan" if what is Wrong.REFUSED else "apply"
+    target = f" -t {shlex.quote(group[0].row.name)}" if len(group) == 1 else ""
+    return f"reconciler {verb} -e {environment}{target}"
+
+
 # --- endpoints -----------------------------------------------------------------------------
 
 
@@ -66,6 +140,11 @@ class Group:
     model: str
     members: tuple[Endpoint, ...]
     shown: tuple[Endpoint, ...]
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is wrong at any of them."""
+        return all(wrong_at(member) is None for member in self.members)
 
     @property
     def counts(self) -> dict[Sync, int]:
@@ -225,6 +304,7 @@ class Done:
     model: str
     names: tuple[str, ...]
     run: str
+    who: str
     commit: str
     whys: tuple[str, ...]
 
@@ -243,16 +323,18 @@ def done(endpoints: Iterable[Endpoint]) -> list[Done]:
 
 def _done_at(endpoint: Endpoint) -> Iterator[Done]:
     """The work at one endpoint, a line for each run and model."""
-    alike: dict[tuple[str, str, str], list[tuple[str, Event]]] = {}
+    alike: dict[tuple[str, str, str, str], list[tuple[str, Event]]] = {}
     for what, event in _told(endpoint.history.events):
-        alike.setdefault((event.run, event.commit, event.name), []).append((what, event))
-    for (run, commit, model), group in alike.items():
+        by = (event.run, event.who, event.commit, event.name)
+        alike.setdefault(by, []).append((what, event))
+    for (run, who, commit, model), group in alike.items():
         yield Done(
             at=group[-1][1].at,
             what=tuple(dict.fromkeys(what for what, _ in group)),
             model=f"{endpoint.model} {model}",
             names=(endpoint.row.name,),
             run=run,
+            who=who,
             commit=commit,
             whys=tuple(dict.fromkeys(event.why for _, event in group if event.why)),
         )
@@ -284,9 +366,3 @@ def last_proof(history: History) -> Event | None:
     """The last time the endpoint was proved."""
     proofs = (event for event in reversed(history.events) if event.what is EventKind.PROOF)
     return next(proofs, None)
-
-
-def counts_of(endpoints: Iterable[Endpoint]) -> Mapping[Sync, int]:
-    """How many endpoints are in each state, every state present."""
-    counts = Counter(endpoint.row.sync for endpoint in endpoints)
-    return {sync: counts[sync] for sync in Sync}

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import importlib.resources
 import re
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -19,13 +20,14 @@ from markupsafe import Markup, escape
 from reconciler.model import HealthCode, VersionState
 from reconciler.render import fleets as walk
 from reconciler.render import words
+from reconciler.render.causes import BEFORE, by_cause, causes
 from reconciler.render.cells import counted, visible
 from reconciler.render.risk import risk
 from reconciler.render.status import Sync
 from reconciler.render.times import duration
 from reconciler.report import overview as parts
 from reconciler.report.figures import figures, spanned
-from reconciler.report.overview import Overview
+from reconciler.report.overview import Overview, Wrong
 
 SYNC = {
     Sync.SYNCED: ("good", "✓", "in sync"),
@@ -46,6 +48,14 @@ STATES = {
     VersionState.CLAIMED: "busy",
     VersionState.NOT_ACCEPTED: "warn",
 }
+WRONG = {
+    Wrong.FAILED: ("bad", "✗"),
+    Wrong.DRIFTED: ("warn", "↯"),
+    Wrong.UNREADABLE: ("bad", "?"),
+    Wrong.REFUSED: ("bad", "!"),
+    Wrong.WAITING: ("busy", "…"),
+    Wrong.TO_APPLY: ("busy", "≠"),
+}
 MOST_LISTED = 30  # members or fields of one change
 MOST_CHARTED = 40  # models
 TONES = {"red": "bad", "cyan": "busy", "green": "good", "yellow": "warn", "dim": "calm"}
@@ -55,6 +65,8 @@ DONE = {"proof": "good", "swap": "busy", "roll back": "bad", parts.DRIFT: "warn"
 def page_html(overview: Overview) -> str:
     """The page of an environment."""
     css, js = _file("page.css"), _file("page.js")
+    now, before = by_cause(filter(words.worth_showing, overview.plan.changes))
+    alarms = parts.alarms(overview.plan.environment, overview.endpoints)
     return (
         _environment()
         .get_template("page.html")
@@ -64,8 +76,13 @@ def page_html(overview: Overview) -> str:
             policy=_policy(css, js),
             overview=overview,
             plan=overview.plan,
-            counts=parts.counts_of(overview.endpoints),
-            planned=walk.fleets(filter(words.worth_showing, overview.plan.changes)),
+            in_sync=sum(
+                e.row.sync is Sync.SYNCED and parts.wrong_at(e) is None for e in overview.endpoints
+            ),
+            planned=[("", walk.fleets(now)), (BEFORE, walk.fleets(before))],
+            causes=causes(overview.plan),
+            alarms=alarms,
+            wrong=Counter(alarm.what for alarm in alarms for _ in alarm.names),
             groups=parts.grouped(overview.endpoints),
             models=parts.models(overview.endpoints),
             done=parts.done(overview.endpoints),
@@ -127,6 +144,8 @@ def _environment() -> Environment:
             (figure, Markup(figure.svg)) for figure in figures(model, id)
         ],
         "last_proof": parts.last_proof,
+        "wrong_at": parts.wrong_at,
+        "wrongs": WRONG,
         "sync": SYNC,
         "health": HEALTH,
         "state_tones": STATES,

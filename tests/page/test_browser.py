@@ -158,7 +158,7 @@ def test_the_keyboard_reaches_everything_in_the_order_of_the_page(
         ]
         assert tops[2:] == sorted(tops[2:])
         assert ("INPUT", "name") in reached
-        assert ("INPUT", "attention") in reached
+        assert ("SELECT", "what") in reached
 
         shown.page.keyboard.press("Tab")  # out of the page
         shown.ask("document.querySelector('.skip').focus()")
@@ -175,8 +175,29 @@ def test_endpoints_are_found_by_name_and_by_what_needs_attention(
         assert shown.ask(visible) == 1
         assert shown.ask("document.getElementById('found').textContent") == "1 of 65 shown"
         shown.page.fill("#name", "")
-        shown.page.check("#attention")
+        shown.page.select_option("#what", "any")
         assert shown.ask(visible) == 5
-        shown.page.uncheck("#attention")
-        assert shown.ask(visible) == 65
+        shown.page.click("a[data-what='drifted']")  # its tile
+        assert shown.ask(visible) == 1
+        shown.page.click("a[data-what='']")
+        assert shown.ask("document.querySelectorAll('tr[data-name]:not([hidden])').length") == 65
         assert shown.noise == []
+
+
+@pytest.mark.parametrize("name", ["few", "fleet", "large"])
+def test_the_first_screen_says_what_is_wrong_where_and_what_to_type(
+    chromium: Any, tmp_path: Path, name: str
+) -> None:
+    pages = {**PAGES, "large": cases.fleet(1_000)}
+    file = written(tmp_path, pages[name])
+    for width in WIDTHS.values():
+        with Shown(chromium, file, width, "light") as shown:
+            ends = shown.ask(
+                "[...document.querySelectorAll('.alarm')].slice(0, 1)"
+                ".map(a => a.getBoundingClientRect().bottom)"
+            )
+            assert ends
+            assert ends[0] < 900, (width, ends)
+            assert "reconciler " in shown.ask("document.querySelector('.alarm code').textContent")
+            calm = "[...document.querySelectorAll('details.group')].filter(g => g.open && ![...g.querySelectorAll('tr[data-what]')].some(r => r.dataset.what)).length"
+            assert shown.ask(calm) == 0

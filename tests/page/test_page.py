@@ -15,14 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import redact
-from reconciler.model import Action, Event, EventKind, History, RuleKind
+from reconciler.model import Action, Cause, Event, EventKind, History, Reason, RuleKind
 from reconciler.render.cells import visible
 from reconciler.report import Overview, page_html
 from reconciler.report import overview as parts
 from reconciler.report.figures import figures
-from reconciler.report.overview import DRIFT, done, grouped, models
+from reconciler.report.overview import DRIFT, Wrong, alarms, done, grouped, models, wrong_at
 from tests.page import cases
 from tests.page.tree import Tag, tree
+from tests.render.cases import change as change_of
 
 PAGES = {
     "empty": cases.EMPTY,
@@ -182,6 +183,55 @@ def test_the_plan_says_what_a_plan_says() -> None:
         assert word in said
 
 
+def test_what_is_wrong_stands_first_with_the_command_to_type() -> None:
+    names = {
+        alarm.what: (alarm.names, alarm.command) for alarm in alarms("prod", cases.FEW.endpoints)
+    }
+    assert list(names) == sorted(names, key=list(Wrong).index)
+    drifted, command = names[Wrong.DRIFTED]
+    assert command == f"reconciler apply -e prod -t {drifted[0]}"
+    refused, command = names[Wrong.REFUSED]
+    assert command == f"reconciler plan -e prod -t {refused[0]}"
+    text = tree(page_html(cases.FEW)).said
+    assert text.index("Needs attention") < text.index(
+        f"reconciler apply -e {cases.FEW.plan.environment}"
+    )
+
+
+def test_many_reasons_of_one_kind_are_counted_together() -> None:
+    refused = [a for a in alarms("prod", cases.fleet(1_000).endpoints) if a.what is Wrong.REFUSED]
+    assert [len(alarm.names) for alarm in refused] == [1, 1, 1, 8]
+    assert refused[-1].command == "reconciler plan -e prod"
+
+
+def test_where_nothing_is_wrong_that_is_said_first() -> None:
+    calm = tuple(e for e in cases.FEW.endpoints if wrong_at(e) is None)
+    assert calm
+    text = tree(page_html(replace(cases.FEW, endpoints=calm))).said
+    assert "Every endpoint serves the version that git declares" in text
+
+
+def test_an_unreadable_a_failed_and_an_old_refusal_are_told_apart() -> None:
+    endpoint = cases.FEW.endpoints[0]
+    for change, what in (
+        (change_of("a", Action.BLOCK, Reason.UNREADABLE, "why"), Wrong.UNREADABLE),
+        (change_of("a", Action.BLOCK, Reason.REJECTED, "why", cause=Cause.FAILED), Wrong.FAILED),
+        (change_of("a", Action.BLOCK, "code", "why", cause=Cause.REFUSED), Wrong.REFUSED),
+        (change_of("a", Action.WAIT, "code", "why"), Wrong.WAITING),
+        (change_of("a", Action.TRAIN, "code", "why"), Wrong.TO_APPLY),
+        (change_of("a", Action.NOOP, "code", "why", cause=Cause.NOTHING), None),
+    ):
+        assert wrong_at(replace(endpoint, change=change)) is what
+
+
+def test_a_plan_sets_apart_what_does_not_come_from_this_change() -> None:
+    old = change_of("old", Action.BLOCK, "code", "why", cause=Cause.REFUSED)
+    plan = replace(cases.FEW.plan, changes=(change_of("new", Action.BIND, "code", "why"), old))
+    text = tree(page_html(replace(cases.FEW, plan=plan))).said
+    assert "From this change: 1 binding. From before it: 1 refused before." in text
+    assert text.index("Not from this change:") > text.index("From this change: 1")
+
+
 def test_the_run_is_told_where_there_was_one() -> None:
     said = tree(page_html(cases.AFTER_A_RUN)).said
     assert "1 changed, 1 proved, 1 failed" in said
@@ -307,5 +357,5 @@ def test_an_event_without_a_known_name_is_called_by_its_file() -> None:
 
 def test_the_number_of_endpoints_agrees_with_its_noun() -> None:
     one = replace(cases.FEW, endpoints=cases.FEW.endpoints[:1])
-    assert "<b>1</b> endpoint</li>" in page_html(one)
-    assert "<b>0</b> endpoints</li>" in page_html(cases.EMPTY)
+    assert "<b>1</b> endpoint</a></li>" in page_html(one)
+    assert "<b>0</b> endpoints</a></li>" in page_html(cases.EMPTY)

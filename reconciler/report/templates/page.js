@@ -13,7 +13,7 @@
   const groups = [...document.querySelectorAll("details.group")];
   const opened = new Map(groups.map((group) => [group, group.open]));
   const name = document.getElementById("name");
-  const attention = document.getElementById("attention");
+  const what = document.getElementById("what");
   const found = document.getElementById("found");
   form.hidden = rows.length < 2;
   const filter = () => {
@@ -21,10 +21,11 @@
     let count = 0;
     for (const row of rows) {
       const fits = row.dataset.name.toLowerCase().includes(wanted);
-      row.hidden = !fits || (attention.checked && "calm" in row.dataset);
+      const left = what.value === "any" ? row.dataset.what === "" : what.value !== row.dataset.what;
+      row.hidden = !fits || (what.value !== "" && left);
       count += row.hidden ? 0 : 1;
     }
-    const filtering = wanted !== "" || attention.checked;
+    const filtering = wanted !== "" || what.value !== "";
     for (const group of groups) {
       const left = group.querySelector("tr[data-name]:not([hidden])") !== null;
       group.hidden = filtering && !left;
@@ -33,6 +34,13 @@
     found.textContent = filtering ? `${count} of ${rows.length} shown` : "";
   };
   name.addEventListener("input", filter);
-  attention.addEventListener("change", filter);
+  what.addEventListener("change", filter);
+  for (const tile of document.querySelectorAll("a[data-what]")) {
+    tile.addEventListener("click", () => {
+      name.value = "";
+      what.value = tile.dataset.what;
+      filter();
+    });
+  }
   form.addEventListener("submit", (event) => event.preventDefault());
 })();
