@@ -33,6 +33,7 @@ from reconciler.render.fleets import (
 from reconciler.render.risk import risk
 from reconciler.render.status import (
     StatusRow,
+    folded,
     gist_of,
     shared_messages,
     status_summary,
@@ -99,7 +100,7 @@ def report_markdown(report: Report) -> str:
 
 
 def status_markdown(rows: Iterable[StatusRow], unmanaged: NotManaged | None = None) -> str:
-    """A table with a row per binding, the counts, and what is unmanaged."""
+    """A table with a row per binding or fleet in sync, the counts, and what is unmanaged."""
     ordered = worst_first(rows)
     shared = shared_messages(ordered)
     heads = ["binding", "sync", "health", "live", "wanted", "message"]
@@ -112,7 +113,7 @@ def status_markdown(rows: Iterable[StatusRow], unmanaged: NotManaged | None = No
             escaped(row.wanted),
             "" if gist_of(row) in shared else escaped(row.message),
         ]
-        for row in ordered
+        for row in folded(ordered)
     ]
     parts = [table(heads, cells)] if ordered else []
     parts += [f"{escaped(', '.join(names))}: {escaped(text)}" for text, names in shared.items()]

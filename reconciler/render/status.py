@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.model import Action, Change, Health, HealthCode, Live, NotManaged, Reason
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
-from reconciler.render.fleets import MOST_EQUAL
+from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.unmanaged import unmanaged_text
 from reconciler.render.words import gist
 
@@ -88,6 +88,26 @@ def worst_first(rows: Iterable[StatusRow]) -> list[StatusRow]:
     return sorted(rows, key=lambda r: (_WORST.index(r.health), FARTHEST.index(r.sync)))
 
 
+def folded(rows: Iterable[StatusRow]) -> list[StatusRow]:
+    """The rows, with one for more than a few that are in sync, healthy and alike but for their
+    names: `bike-rental-… ×964`."""
+    alike: dict[StatusRow, list[StatusRow]] = {}
+    for row in rows:
+        calm = row.sync is Sync.SYNCED and row.health is HealthCode.HEALTHY
+        calm = calm and not row.message and not row.drifted
+        key = replace(row, name="", address="") if calm else row
+        alike.setdefault(key, []).append(row)
+    few = []
+    for group in alike.values():
+        if len(group) <= MOST_EQUAL:
+            few += group
+        else:
+            names, addresses = zip(*((row.name, row.address) for row in group), strict=True)
+            name = f"{common(names)} ×{len(group):,}"
+            few.append(replace(group[0], name=name, address=common(addresses)))
+    return few
+
+
 _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"}
 _HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
 
@@ -95,10 +115,10 @@ _HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
 def status_text(
     rows: Iterable[StatusRow], look: Look = PLAIN, unmanaged: NotManaged | None = None
 ) -> str:
-    """A table, with the reason below each row that has one, a line that counts the rows, and what
-    is unmanaged."""
+    """A table with the worst first, the reason below each row that has one, a line that counts the
+    rows, and what is unmanaged. Fleets in sync are folded unless `look` is verbose."""
     ordered = worst_first(rows)
-    lines = _table(look, ordered) if ordered else []
+    lines = _table(look, ordered if look.verbose else folded(ordered)) if ordered else []
     lines += look.lines(status_summary(ordered))
     for line in unmanaged_text(unmanaged, names=look.verbose):
         lines += look.lines(line, hang=2)

@@ -9,6 +9,7 @@ import pytest
 from reconciler import render
 from reconciler.model import Action, Failure, Forecast, HealthCode, Plan, Reason, Report
 from reconciler.render import StatusRow, Sync
+from reconciler.render.cells import Look
 from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.words import plan_summary
 from tests.render import cases
@@ -193,6 +194,21 @@ def test_status_says_once_what_a_whole_fleet_has_in_common() -> None:
         assert text.count("was never trained") == 1
         assert "b0, b1, b2," in text
     assert render.status_markdown(few).count("somebody else") == MOST_EQUAL
+
+
+def test_status_shows_what_is_wrong_first_and_folds_a_fleet_in_sync() -> None:
+    calm = [
+        StatusRow(f"b{n}", "WebService", f"a/b{n}", Sync.SYNCED, HealthCode.HEALTHY, "2", "2")
+        for n in range(1_000)
+    ]
+    drifted = replace(calm[7], name="theirs", drifted=True)
+    late = replace(calm[7], name="late", sync=Sync.OUT_OF_SYNC, live="1")
+    for text in (render.status_text([*calm, drifted, late]), render.status_markdown([*calm, late])):
+        assert text.count("\n") < 12
+        assert text.index("late") < text.index("b… ×1,000")
+        assert "1 OutOfSync" in text
+    assert "theirs" in render.status_text([*calm, drifted])
+    assert render.status_text(calm, Look(verbose=True)).count("a/b") == 1_000
 
 
 def test_a_fleet_in_trouble_is_named_whole() -> None:

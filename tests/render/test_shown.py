@@ -47,7 +47,8 @@ def test_status_shows_the_worst_first() -> None:
     rows[40] = row(40, Sync.SYNCED, HealthCode.DEGRADED)
     rows[50] = row(50, Sync.UNKNOWN, HealthCode.UNKNOWN)
     for text in (render.status_text(rows), render.status_markdown(rows)):
-        assert re.findall(r"\bb\d\d\b", text)[:5] == ["b40", "b50", "b30", "b00", "b01"]
+        assert re.findall(r"\bb\d\d\b", text) == ["b40", "b50", "b30"]
+        assert "b… ×58" in text
 
 
 def test_history_cuts_no_time_and_no_run_at_any_width() -> None:
