@@ -32,15 +32,21 @@ _TRAILER = "Reconciler-Proposal:"
 @dataclass(frozen=True)
 class Kind:
     """What a pull request proposes: the word in its branch and its mark, its title up to the name
-    of the environment, and why it is closed."""
+    of the environment, why it is closed, and the command that writes such an edit."""
 
     word: str
     title: str
     done: str
+    command: str
 
 
-RETRAINED = Kind("retrain", "Retrain outdated versions in", "no version needs retraining")
-ACCEPTED = Kind("accept-drift", "Accept what drifted in", "nothing drifted that it could accept")
+RETRAINED = Kind(
+    "retrain", "Retrain outdated versions in", "no version needs retraining", "retrain"
+)
+ACCEPTED = Kind(
+    *("accept-drift", "Accept what drifted in", "nothing drifted that it could accept"),
+    "drift --accept",
+)
 
 
 class Edited(Protocol):
@@ -127,7 +133,8 @@ class _Proposal:
         try:
             body = rendering.proposal(reasons, plan, context, self._kind.word)
         except ValueError as exc:
-            raise RefusedError(f"{exc}; renew fewer bindings at once: pass --target") from exc
+            why = f"{exc}; write and merge a part first: reconciler {self._kind.command} -t GLOB"
+            raise RefusedError(why) from exc
         open_pulls = list(self._door.pulls(f"state=open&{self._query}", "looking for the proposal"))
         if not open_pulls:
             made = branches.open_pull(self._door, self._title, body, self.branch, self._base)

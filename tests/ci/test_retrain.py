@@ -364,7 +364,7 @@ def test_commits_of_others_on_the_branch_are_not_thrown_away(
 def test_a_checkout_that_is_not_the_head_of_main_proposes_nothing(
     lab: Lab, github: StandIn, command: Command
 ) -> None:
-    lab.edit("breast-cancer.yaml", "# request changes.", "# request changes. Here only.")
+    lab.edit("breast-cancer.yaml", "# Its model", "# Here only: its model")
     ran = command(*PULL)
     assert (ran.code, github.writes) == (errors.STALE, [])
     assert "differs between the head of main" in ran.err
@@ -439,5 +439,6 @@ def test_a_repository_whose_jobs_may_open_no_pull_request_says_where_to_allow_it
 
 def test_a_proposal_that_no_pull_request_can_hold_is_refused() -> None:
     door = cast("GitHub", SimpleNamespace(repository="octo/endpoints"))
-    with pytest.raises(RefusedError, match="renew fewer bindings at once: pass --target"):
-        proposal._Proposal(door, "main", "local").show(["x" * 70_000], cases.EMPTY)
+    for kind, command in ((proposal.RETRAINED, "retrain"), (proposal.ACCEPTED, "drift --accept")):
+        with pytest.raises(RefusedError, match=f"merge a part first: reconciler {command} -t GLOB"):
+            proposal._Proposal(door, "main", "local", kind).show(["x" * 70_000], cases.EMPTY)

@@ -199,8 +199,8 @@ def test_only_so_many_containers_run_at_once(wire: Wire, monkeypatch: pytest.Mon
     ],
 )
 def test_a_seed_that_is_wrong_says_where(tmp_path: Path, right: str, wrong: str, said: str) -> None:
-    shutil.copytree(SEED.parent, tmp_path / "seed")
-    seed = tmp_path / "seed" / SEED.name
+    shutil.copytree(SEED.parent.parent, tmp_path / "sample")
+    seed = tmp_path / "sample" / SEED.parent.name / SEED.name
     text = seed.read_text()
     assert right in text
     seed.write_text(text.replace(right, wrong, 1))
