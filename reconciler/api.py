@@ -1,7 +1,8 @@
 """The package for programs: load the desired state, plan, and apply a plan that was approved.
 
-The functions speak in values of `reconciler.model`, raise only errors of `reconciler.errors`, ask
-nobody and print nothing: what commands would say on stderr goes to the logger `reconciler.api`.
+The functions take and return values of `reconciler.model` and raise only errors of
+`reconciler.errors`. They ask no questions and print nothing: the messages of commands go to the
+logger `reconciler.api`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def load(services: str | os.PathLike[str] = "services") -> dict[str, Desired]:
     """
     folder = Path(services)
     with _logged():
-        found = compose.load(folder)
+        every = compose.load(folder)
         return {
-            name: choose.committed(choose.choose(found, name), folder, os.environ) for name in found
+            name: choose.committed(choose.choose(every, name), folder, os.environ) for name in every
         }
 
 
@@ -55,7 +56,7 @@ def plan(wanted: Desired) -> Plan:
 
 
 def apply(wanted: Desired, approved: Plan, *, lock_timeout_s: float = 90.0) -> Report:
-    """What became of bringing about an approved plan of `plan`, or what is left of it.
+    """The report of applying an approved plan of `plan`, or the rest of one that was interrupted.
 
     A fresh plan is made first: StalePlanError where it does more than the approved one, or that was
     applied before; RefusedError where a limit or a freeze forbids it; LockError where another run

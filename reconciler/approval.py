@@ -157,7 +157,7 @@ _COVERS = {
 }
 # Of work on a model that serves already.
 AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
-# What was begun, and may be ended in a freeze or beyond a limit
+# Work in progress: it may be completed in a freeze, and beyond a limit.
 ENDS = (Reason.UNPROVED, Reason.ROLL_BACK)
 
 

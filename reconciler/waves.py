@@ -2,8 +2,8 @@
 
 A fleet are the endpoints of one version. Nothing remembers how far a rollout is: the endpoints that
 serve the version, proved, are its beginning, and the others follow in their order. So a run that
-was killed is continued, and an endpoint that nobody can change holds up no other one; unless it has
-the version already, without a proof: then no other gets it before that endpoint is mended.
+was killed is continued. An endpoint that no run may change does not hold up the others, unless it
+may already serve the version without a proof: then they wait until that endpoint is mended.
 
 The order: first those that have the version half, because a run was cut off there; then those
 labelled `canary: "true"`; then those that no other update keeps busy, which may be stuck; then by

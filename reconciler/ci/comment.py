@@ -199,7 +199,7 @@ def _check(pull: Pull, draft: _Draft) -> None:
 
     A report is posted on a merged one too; what would be done, only while it is open.
     """
-    state, shown = "merged" if pull.merged else "closed", draft.shown
+    shown, state = draft.shown, "merged" if pull.merged else "closed"
     what = "plan" if isinstance(draft.document, Plan) else "report"
     if not pull.is_open and (what == "plan" or not pull.merged):
         raise RefusedError(f"pull request {pull.number} is {state}, so this {what} was not posted")

@@ -94,7 +94,7 @@ def settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
 
 
 def cause_of(observed: Observed, action: Action, code: str) -> Cause:
-    """What a change comes from, as the endpoint's record and the version's manifest show it."""
+    """The cause of a change, as the endpoint's record and the version's manifest show it."""
     record, drift = observed.record, drifted(observed)
     proved = record is not None and record.proved_at != "" and record.good == observed.artifact.ref
     if drift is not None and (proved or action is Action.NOOP):

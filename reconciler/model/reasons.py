@@ -64,7 +64,7 @@ class Reason(StrEnum):
 
 
 class Cause(StrEnum):
-    """What a change comes from: what is declared now, or something before that.
+    """The cause of a change: the declaration of now, or something before it.
 
     What is declared is compared with the base commit of a pull request; elsewhere with what earlier
     runs left behind, which is the record of the endpoint and the manifest of its version.
