@@ -69,7 +69,7 @@ MAY_IMPORT = {
         ),
         *("platforms", "platforms.platform"),
     },
-    "ledger": {"strict_json", "model", "errors", "codec", "stores.contract", "ledger"},
+    "ledger": {"strict_json", "model", "errors", "codec", "soon", "stores.contract", "ledger"},
     "engine": {
         *(
             "strict_json",

@@ -105,7 +105,7 @@ def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
     store = Survey(world.store, groups, soon)
     inputs = [path for binding in bindings for _, path in binding.recipe.inputs]
     data = Survey(world.data, [inputs] if world.data.lists_fingerprints else (), soon)
-    return replace(world, targets=targets, store=store, data=data, ledger=Ledger(store))
+    return replace(world, targets=targets, store=store, data=data, ledger=Ledger(store).glance())
 
 
 def _groups(ledger: Ledger, bindings: tuple[Binding, ...]) -> list[list[str]]:

@@ -20,6 +20,7 @@ from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_j
 from reconciler.ledger.plans import Plans
 from reconciler.ledger.record import parse_record, record_json
 from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version, folded
+from reconciler.soon import Once
 from reconciler.stores.contract import name_in, url_of
 
 if TYPE_CHECKING:
@@ -70,13 +71,19 @@ class Ledger:
     def __init__(self, store: Store, locks: Store | None = None) -> None:
         self._store = store
         self._locks = locks or store
-        self._seen: dict[str, Entry | None] | None = None
+        self._seen: Once[Entry | None] | None = None
         self.plans = Plans(store)
 
     def glance(self) -> Ledger:
-        """The same for one look, which asks for each manifest once."""
+        """A ledger for one look, of one binding or of a fleet: it reads each manifest once.
+
+        A thousand endpoints may serve one version. Where a store's lists carry no contents, a
+        read for each of them would be half of all requests of a plan.
+        """
+        if self._seen is not None:
+            return self
         reader = copy.copy(self)
-        reader._seen = {}
+        reader._seen = Once()
         return reader
 
     def lock(
@@ -254,15 +261,11 @@ class Ledger:
         return replace(record, etag=etag)
 
     def _read(self, name: str) -> Entry | None:
-        if self._seen is None:
-            return self._read_now(name)
-        if name not in self._seen:
-            self._seen[name] = self._read_now(name)
-        return self._seen[name]
+        def read() -> Entry | None:
+            file = self._store.get(name)
+            return None if file is None else Entry(parse_manifest(file.content, name), file.etag)
 
-    def _read_now(self, name: str) -> Entry | None:
-        file = self._store.get(name)
-        return None if file is None else Entry(parse_manifest(file.content, name), file.etag)
+        return self._seen(name, read) if self._seen is not None else read()
 
 
 def _is_manifest(name: str) -> bool:

@@ -64,7 +64,7 @@ def bucket_files(setting: Setting) -> Iterator[Row]:
     slow = Slow()
     with s3_server(slow) as url:
         yield _in_bucket(setting, slow, "S3 (moto)", url, f"s3://{new_bucket(url)}/prod", KEY)
-    with Google(slow) as google:
+    with Google(slow, page=1_000) as google:  # as the real one
         at, key = f"gs://{google.bucket}/prod", google_key(google.url)
         yield _in_bucket(setting, slow, "Google's (stand-in)", google.url, at, key)
 

@@ -33,7 +33,7 @@ from reconciler.stores import Opening
 
 KEY = "test-id:test+secret/of=S3"
 TOKEN = "ya29.token-of-the-stand-in"
-PAGE = 3  # files that a list of the stand-in shows
+PAGE = 3  # files that a list of the stand-in shows, unless it is told otherwise
 
 
 def opening(http: Http, url: str) -> Opening:
@@ -110,8 +110,9 @@ class Google:
 
     bucket = "models"
 
-    def __init__(self, slow: Slow | None = None) -> None:
+    def __init__(self, slow: Slow | None = None, page: int = PAGE) -> None:
         self.slow = slow or Slow()
+        self.page = page
         self.files: dict[str, tuple[bytes, int]] = {}
         self.written: dict[int, float] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
@@ -220,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         prefix = query.get("prefix", "")
         names = [n for n in sorted(self.world.files) if n.startswith(prefix)]
         rest = [n for n in names if n > query.get("continuation-token", "")]
-        shown, more = rest[:PAGE], len(rest) > PAGE
+        shown, more = rest[: self.world.page], len(rest) > self.world.page
         entries = "".join(
             f"<Contents><Key>{escape(quote(n))}</Key><Generation>{self.world.files[n][1]}"
             f"</Generation><Size>{len(self.world.files[n][0])}</Size></Contents>"

@@ -106,6 +106,18 @@ def test_a_fleet_that_serves_the_version_before_is_read_by_lists_too(tmp_path: P
     assert lab.plan() == alone(lab)
 
 
+def test_a_version_that_many_endpoints_serve_is_read_once_where_lists_show_no_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AzureBlob, "lists_contents", False)
+    lab = make_fleet(tmp_path, 12)
+    lab.edit("fleet.yaml", ', with: {slice: "${slice}"}', ', with: {slice: "001"}')
+    lab.cloud.log.clear()
+    assert len(lab.plan().changes) == 12
+    manifests = [e.path for e in lab.cloud.log if e.path.endswith("/manifest.json")]
+    assert len(manifests) == 1
+
+
 def test_endpoints_of_one_service_are_read_by_one_request(tmp_path: Path) -> None:
     few, many = (asked(make_fleet(tmp_path / str(n), n)) for n in (3, 9))
     for route in ("classic.services.get", "classic.endpoints.get"):
