@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.model import TO_DO, Action, Change, FieldDiff, Plan, Reason
+from reconciler.model import TO_DO, Action, Change, Plan, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -234,11 +234,11 @@ def _goes_on_from(approved: Change, now: Change) -> bool:
 
 def _owned(change: Change) -> set[tuple[str, str | None]]:
     """The settings that a change writes, whatever they are now."""
-    return {(diff.path, diff.after) for diff in change.diffs if not _of_the_model(diff)}
-
-
-def _of_the_model(diff: FieldDiff) -> bool:
-    return diff.path == "model" or diff.path.startswith("recipe.")
+    return {
+        (diff.path, diff.after)
+        for diff in change.diffs
+        if not (diff.path == "model" or diff.path.startswith("recipe."))
+    }
 
 
 def _beyond(change: Change, approved: Change | None) -> str:

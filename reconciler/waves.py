@@ -40,7 +40,12 @@ def in_waves(decided: Iterable[tuple[Observed, Change]]) -> list[Change]:
             fleets[version].append((observed, change))
             continue
         changes.append(change)
-        if _may_serve_unproved(observed):
+        # Swapped in and not proved, at an endpoint that this run may neither prove nor take it
+        # back from; what cannot be read may serve it.
+        begun = observed.begun or (
+            observed.unproved and observed.live.served == observed.artifact.ref
+        )
+        if begun and not observed.binding.absent:
             doubtful[version] = change
     for version, fleet in fleets.items():
         changes += _of_fleet(fleet, doubtful.get(version))
@@ -76,13 +81,6 @@ def serves_proved(observed: Observed) -> bool:
     record = observed.record
     proved = record is not None and observed.swapped_in and record.proved
     return proved and observed.live.served == observed.artifact.ref
-
-
-def _may_serve_unproved(observed: Observed) -> bool:
-    """Whether the version was swapped in and not proved, at an endpoint that this run may neither
-    prove nor take it back from; what cannot be read may serve it."""
-    begun = observed.begun or (observed.unproved and observed.live.served == observed.artifact.ref)
-    return begun and not observed.binding.absent
 
 
 def _is_to_come(observed: Observed, change: Change) -> bool:

@@ -125,11 +125,16 @@ def _heard(state: State, observed: Any, answer: Any, now: float) -> Turn:
         case At.NOTE:
             return _noted(state, observed, now)
         case At.PROBE:
-            return _probe_heard(state, observed, answer, now)
+            # No version could be proved here where the probe is wrong; asked once.
+            if why := swap.probed(state, observed, answer):
+                return fail(state, why, REFUSED)
+            return _act(replace(state, probed=True), observed, decide(observed), now)
         case At.CLAIM:
             return _claimed(state, answer, now)
         case At.START:
-            return _started(state, answer, now)
+            if not answer:
+                return again(state)
+            return _wait_for(state, Watch(answer, now), f"job {answer} is running", now)
         case At.CANDIDATE:
             return candidate.heard(state, observed, answer, now)
         case At.SILENCE:
@@ -224,13 +229,6 @@ def _act(state: State, observed: Observed, change: Change, now: float) -> Turn:
     return candidate.begin(state, observed, change, now).after(FreeSlot())
 
 
-def _probe_heard(state: State, observed: Observed, heard: swap.Heard, now: float) -> Turn:
-    """No version could be proved here where the probe is wrong; asked once."""
-    if why := swap.probed(state, observed, heard):
-        return fail(state, why, REFUSED)
-    return _act(replace(state, probed=True), observed, decide(observed), now)
-
-
 def _lost_by_our_settings(state: State, change: Change) -> bool:
     """Whether the model went with the settings that this run wrote: a service may have one request
     for both to create and to change, and nobody knows that it leaves the model."""
@@ -265,12 +263,6 @@ def _claimed(state: State, entry: Entry | None, now: float) -> Turn:
     ready = replace(state, claimed=(entry, now), at=At.BEGIN)
     words = f"for a job slot of {state.task.of.recipe.trainer}"
     return Turn(ready, (Queue(phase="queued", detail=words),))
-
-
-def _started(state: State, job: str, now: float) -> Turn:
-    if not job:
-        return again(state)
-    return _wait_for(state, Watch(job, now), f"job {job} is running", now)
 
 
 def _wait_for(state: State, watch: Watch, words: str, now: float) -> Turn:

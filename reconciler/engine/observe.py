@@ -104,21 +104,15 @@ def observe_live(
         live = replace(live, served=said, configured=None, witness=Witness.DECLARATION)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
-        ref = _witnessed(world, binding, record, record.bound)
+        # An endpoint that hides its model has the one that it accepted last. Whether a swap that
+        # was cut off came through is not known: then an endpoint that must have the model before
+        # it is taken to have the other, or nobody would swap back.
+        begun = not record.proved and record.wanted != record.bound
+        back = begun and record.bound == wanted_ref(world, binding)
+        back = back and not is_rejected(world, binding, record.bound, record)
+        ref = record.wanted if back else record.bound
         live = replace(live, served=ref, witness=Witness.RECORD)
     return live, record
-
-
-def _witnessed(world: World, binding: Binding, record: Record, bound: ModelRef) -> ModelRef:
-    """The model of an endpoint that hides it: the one that it accepted last.
-
-    Whether a swap that was cut off came through is not known. Then an endpoint that must have the
-    model before it is taken to have the other, or nobody would swap back.
-    """
-    begun = not record.proved and record.wanted != bound
-    back = begun and bound == wanted_ref(world, binding)
-    back = back and not is_rejected(world, binding, bound, record)
-    return record.wanted if back else bound
 
 
 def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
@@ -126,22 +120,18 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
     ref = wanted_ref(world, binding)
     entry = world.ledger.read(binding.version)
     if entry is None or (entry.manifest.vacant and entry.manifest.recipe != binding.recipe):
-        return _unclaimed(world, binding, ref)
+        if (registry := world.registries.get(binding.recipe.trainer)) is not None:
+            return _registered(registry, binding, ref)
+        for port, path in binding.recipe.inputs:
+            if world.data.head(path) is None:
+                why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
+                return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
+        return Artifact(ArtifactState.ABSENT, ref)
     manifest = entry.manifest
     artifact = _by_manifest(world, binding, manifest, ref)
     if artifact.state is ArtifactState.READY and live.served != ref:
         return _if_the_file_is_there(world, binding, manifest, artifact)
     return artifact
-
-
-def _unclaimed(world: World, binding: Binding, ref: ModelRef) -> Artifact:
-    if (registry := world.registries.get(binding.recipe.trainer)) is not None:
-        return _registered(registry, binding, ref)
-    for port, path in binding.recipe.inputs:
-        if world.data.head(path) is None:
-            why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
-            return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
-    return Artifact(ArtifactState.ABSENT, ref)
 
 
 def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact:

@@ -45,7 +45,10 @@ def prove(world: World, binding: Binding) -> Proof:
         wanted = wanted_ref(world, binding)
         health = served(binding, live, wanted)
         if binding.absent:
-            return _of_absent(binding, live, health)
+            name, address = binding.name, str(binding.address)
+            if live.health.code is HealthCode.MISSING:
+                return gone(name, address)
+            return Proof(name, address, "", read_back=False, health=health)
         if live.served != wanted or live.undecided:
             return make_proof(binding, live, health, read_back=False)
     except ReconcilerError as exc:
@@ -138,13 +141,6 @@ def gone(name: str, address: str) -> Proof:
     """The proof that nothing is there any more."""
     health = Health(HealthCode.HEALTHY, "it is not there any more")
     return Proof(name, address, "", read_back=True, health=health, gone=True)
-
-
-def _of_absent(binding: Binding, live: Live, health: Health) -> Proof:
-    name, address = binding.name, str(binding.address)
-    if live.health.code is HealthCode.MISSING:
-        return gone(name, address)
-    return Proof(name, address, "", read_back=False, health=health)
 
 
 def judge(binding: Binding, after: Answer | None) -> Health:

@@ -19,7 +19,7 @@ from reconciler.model import ArtifactState, EventKind, Record
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
-    from reconciler.ledger import Entry, Evaluation
+    from reconciler.ledger import Entry
     from reconciler.model import Binding, ModelRef, Observed
 
 
@@ -68,27 +68,17 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
         raise RefusedError(f"version {version} is rejected: {entry.manifest.rejection}")
     # As its manifest calls its file: what git calls it may have changed since.
     ref = wanted_ref(world, replace(observed.binding, version=entry.manifest.version))
-    if not _proved_here(observed, ref):
-        _check_gates(observed, version, entry.manifest.evaluation)
-    return ref
-
-
-def _proved_here(observed: Observed, ref: ModelRef) -> bool:
     events = observed.record.history if observed.record else ()
-    return any(event.what is EventKind.PROOF and event.model == ref for event in events)
-
-
-def _check_gates(observed: Observed, version: str, made: Evaluation) -> None:
-    """RefusedError for a version that never served here and that its gates do not accept.
-
-    What serves now is no measure: it is what a person wants to be rid of.
-    """
-    judged = gates.judge(observed.binding.accept, made.metrics, None, made.rows)
-    if lost := [str(one.rule) for one in judged if not one.passed]:
-        raise RefusedError(
-            f"version {version} was never proved here, and its gates do not accept it: "
-            f"{', '.join(lost)}; roll back to another version"
-        )
+    if not any(event.what is EventKind.PROOF and event.model == ref for event in events):
+        # What serves now is no measure: it is what a person wants to be rid of.
+        evaluation = entry.manifest.evaluation
+        judged = gates.judge(observed.binding.accept, evaluation.metrics, None, evaluation.rows)
+        if lost := [str(judgement.rule) for judgement in judged if not judgement.passed]:
+            raise RefusedError(
+                f"version {version} was never proved here, and its gates do not accept it: "
+                f"{', '.join(lost)}; roll back to another version"
+            )
+    return ref
 
 
 def _before(world: World, observed: Observed) -> ModelRef:
@@ -97,14 +87,6 @@ def _before(world: World, observed: Observed) -> ModelRef:
     if before is not None and not is_rejected(world, observed.binding, before, record):
         return before
     why = "is known" if before is None else "that is not rejected is known"
-    others = _trained(world, observed)
-    fix = f"name a version by --to: {others}" if others else "and there is no other version"
-    raise RefusedError(
-        f"no previous model of {observed.binding.name} {why}{'; ' if others else ', '}{fix}"
-    )
-
-
-def _trained(world: World, observed: Observed) -> str:
     wanted = observed.binding.version
     found = (
         manifest.version.version
@@ -114,7 +96,11 @@ def _trained(world: World, observed: Observed) -> str:
         and not manifest.rejected
         and manifest.version != wanted
     )
-    return ", ".join(found)
+    others = ", ".join(found)
+    fix = f"name a version by --to: {others}" if others else "and there is no other version"
+    raise RefusedError(
+        f"no previous model of {observed.binding.name} {why}{'; ' if others else ', '}{fix}"
+    )
 
 
 def order(world: World, observed: Observed, back: RollBack, reason: str) -> None:

@@ -47,7 +47,9 @@ def claim(world: World, binding: Binding) -> Entry | None:
     A claim of which no job came, as when the service refused it, is taken over: nothing was made.
     The write names the claim that was read, so whoever meanwhile noted a job for it keeps it.
     """
-    ours = _manifest(world, binding)
+    now, actor = timestamp(world.clock.now()), world.actor
+    key, recipe, run = binding.key, binding.recipe, actor.run
+    ours = Manifest(binding.version, key, recipe, now, run, commit=actor.commit, forced=actor.force)
     entry = world.ledger.claim(ours)
     if entry.manifest.key == binding.key:
         return entry
@@ -60,7 +62,7 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
     The state of a new job may be read while its id is noted: before that nobody else can start it.
     """
     trainer, attempts = world.trainers[binding.recipe.trainer], entry.manifest.attempts
-    if not _needs_a_job(entry, binding):
+    if attempts and not (attempts[-1].failure and len(attempts) < binding.attempts):
         last = attempts[-1]
         if last.failure or (last.started_at and trainer.forgets):
             return ""  # it ran; a look says how it ended, and a forgotten one is never run again
@@ -85,31 +87,12 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
     return job
 
 
-def _needs_a_job(entry: Entry, binding: Binding) -> bool:
-    attempts = entry.manifest.attempts
-    return not attempts or (bool(attempts[-1].failure) and len(attempts) < binding.attempts)
-
-
 def _note_start(world: World, entry: Entry) -> None:
     """From here on the job's time counts; a run that is killed before this notes it later."""
     try:
         world.ledger.note_start(entry, timestamp(world.clock.now()))
     except ConflictError:
         log.debug("another run noted the start first")
-
-
-def _manifest(world: World, binding: Binding) -> Manifest:
-    now = timestamp(world.clock.now())
-    actor = world.actor
-    return Manifest(
-        binding.version,
-        binding.key,
-        binding.recipe,
-        now,
-        actor.run,
-        commit=actor.commit,
-        forced=actor.force,
-    )
 
 
 def _order(world: World, binding: Binding, attempt: int) -> Order:
@@ -150,7 +133,9 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
         return artifact
     try:
         if artifact.failure:
-            _note_failure(world, binding, entry, artifact)
+            if artifact.code == Reason.OVERDUE:
+                world.trainers[binding.recipe.trainer].cancel(artifact.job)
+            world.ledger.note_failure(entry, artifact.failure)
         elif artifact.state is ArtifactState.READY:
             made = _evaluation(world, binding, artifact)
             world.ledger.note_evaluation(entry, made, refused)
@@ -169,12 +154,6 @@ def _is_about(entry: Entry, artifact: Artifact) -> bool:
         return False
     last = manifest.attempts[-1]
     return last.job == artifact.job and not last.failure
-
-
-def _note_failure(world: World, binding: Binding, entry: Entry, artifact: Artifact) -> None:
-    if artifact.code == Reason.OVERDUE:
-        world.trainers[binding.recipe.trainer].cancel(artifact.job)
-    world.ledger.note_failure(entry, artifact.failure)
 
 
 def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:

@@ -20,31 +20,23 @@ def observe_way_back(
     world: World, binding: Binding, live: Live, artifact: Artifact, record: Record | None
 ) -> WayBack:
     """The way back of the swap that is in sight, forward or back; empty when there is none."""
-    if not _swap_in_sight(live, artifact):
+    readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
+    there = live.served == artifact.ref and not live.undecided
+    wanted = not there or artifact.state is ArtifactState.REJECTED
+    if not (readable and live.refusal is None and wanted):
         return WayBack()
     for ref in _candidates(live, record):
         if ref is not None and ref != artifact.ref and not is_rejected(world, binding, ref, record):
             return way_back_to(world, binding, ref, record)
-    if _is_last_good(artifact, record):
+    # Whether the wanted model is the way back itself, from one that is known to be no good.
+    if artifact.state is not ArtifactState.REJECTED and last_good(record) == artifact.ref:
         return way_back_to(world, binding, artifact.ref, record)
     return WayBack(missing=_why_none(live))
-
-
-def _is_last_good(artifact: Artifact, record: Record | None) -> bool:
-    """Whether the wanted model is the way back itself, from one that is known to be no good."""
-    return artifact.state is not ArtifactState.REJECTED and last_good(record) == artifact.ref
 
 
 def last_good(record: Record | None) -> ModelRef | None:
     """The model that was last known to be good at an address."""
     return record.good if record else None
-
-
-def _swap_in_sight(live: Live, artifact: Artifact) -> bool:
-    readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
-    there = live.served == artifact.ref and not live.undecided
-    wanted = not there or artifact.state is ArtifactState.REJECTED
-    return readable and live.refusal is None and wanted
 
 
 def _candidates(live: Live, record: Record | None) -> tuple[ModelRef | None, ...]:

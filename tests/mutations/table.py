@@ -336,8 +336,8 @@ _TRAIN = _mutations(
     ),
     (
         "there is no end of attempts",
-        "(bool(attempts[-1].failure) and len(attempts) < binding.attempts)",
-        "bool(attempts[-1].failure)",
+        "not (attempts[-1].failure and len(attempts) < binding.attempts)",
+        "not attempts[-1].failure",
         "tests/engine/test_run.py::test_a_step_that_comes_after_the_last_attempt_of_another_run_begins_no_other",
     ),
     (
