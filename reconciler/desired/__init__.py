@@ -20,7 +20,7 @@ from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from datetime import date
     from pathlib import Path, PurePosixPath
 
@@ -65,7 +65,11 @@ def load(
         problems.extend(wrong)
         declared.append(Declared(document, folder, valid=not wrong and not document.partial))
     if not declared and not problems:
-        raise ConfigurationError([_nothing(display, rules.kinds)])
+        message = (
+            "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
+            f"(kind: Model) and NAME.yaml (kind: {' or '.join(rules.kinds)})"
+        )
+        raise ConfigurationError([Problem(display, 0, 0, message, rule="file")])
     complete = complete and expanded
     resolver = Resolver(platforms, root, budget, today, complete=complete)
     desired = resolver.resolve(declared)
@@ -157,11 +161,3 @@ def _check(document: Document, rules: Schema) -> list[Problem]:
     others = rules.check(document)
     own = secrets + [p for p in others if (p.line, p.column) not in places]
     return [replace(p, element=document.element) for p in own]
-
-
-def _nothing(display: str, kinds: Iterable[str]) -> Problem:
-    message = (
-        "no documents here; create environment.yaml (kind: Environment), models/NAME.yaml "
-        f"(kind: Model) and NAME.yaml (kind: {' or '.join(kinds)})"
-    )
-    return Problem(display, 0, 0, message, rule="file")

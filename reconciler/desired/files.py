@@ -88,7 +88,13 @@ def csv_rows(text: str) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text.replace("\r\n", "\n"), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_header(header)
+        if not any(header):
+            raise CannotReadError("the file is empty; its first line must name the columns", 1)
+        if "" in header:
+            raise CannotReadError("a column has no name", 1)
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise CannotReadError(f'the column "{twice}" is there twice', 1)
         for row in reader:
             if not row:
                 continue
@@ -102,16 +108,6 @@ def csv_rows(text: str) -> Iterator[Row]:
             yield dict(zip(header, row, strict=True))
     except csv.Error as exc:
         raise CannotReadError(f"not CSV: {exc}", reader.line_num) from exc
-
-
-def _check_header(header: list[str]) -> None:
-    if not any(header):
-        raise CannotReadError("the file is empty; its first line must name the columns", 1)
-    if "" in header:
-        raise CannotReadError("a column has no name", 1)
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise CannotReadError(f'the column "{twice}" is there twice', 1)
 
 
 def yaml_rows(path: str, text: str, name: str) -> Iterator[Row]:

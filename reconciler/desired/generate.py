@@ -127,7 +127,10 @@ class Generators:
             raise _WrongError(trail, f"this is no generator; {_SHAPES}")
         if not rows and not (isinstance(generator, dict) and generator.get("allowEmpty") is True):
             raise _WrongError(trail, "there are no elements; add some, or say allowEmpty: true")
-        _refuse_twice(rows, trail)
+        name = str(trail[-1])
+        counted = Counter(row[name] for row in rows)
+        if twice := next((value for value, count in counted.items() if count > 1), None):
+            raise _WrongError(trail, f'"{twice}" comes {counted[twice]} times; elements are unique')
         return rows
 
     def _of_file(self, generator: dict[str, Any], trail: Trail, folder: PurePosixPath) -> list[Row]:
@@ -349,13 +352,6 @@ def _named(row: Row, name: str, column: str, trail: Trail, below: str) -> Row:
         message = f'{below} has no column "{column}"{hint}; name it by column: NAME'
         raise _WrongError((*trail, "file"), message)
     return {name: row[column], **{f"{name}.{key}": value for key, value in row.items()}}
-
-
-def _refuse_twice(rows: list[Row], trail: Trail) -> None:
-    name = str(trail[-1])
-    counted = Counter(row[name] for row in rows)
-    if twice := next((value for value, count in counted.items() if count > 1), None):
-        raise _WrongError(trail, f'"{twice}" comes {counted[twice]} times; elements are unique')
 
 
 def _refuse_keys(generator: dict[str, Any], known: tuple[str, ...], trail: Trail) -> None:

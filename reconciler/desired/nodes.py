@@ -196,7 +196,15 @@ class _Reader:
         if event.tag is not None:
             self._complain(mark, "a tag (!); write the value without it")
         if event.anchor is not None:
-            return self._anchored(event, trail, depth)
+            # The value; its size and height are kept, to know what an alias would stand for.
+            outside, size = self._deepest, self._size
+            self._deepest = depth
+            self._open.add(event.anchor)
+            value = self._content(event, trail, depth)
+            self._open.discard(event.anchor)
+            self._anchors[event.anchor] = (value, self._size - size + 1, self._deepest - depth)
+            self._deepest = max(outside, self._deepest)
+            return value
         return self._content(event, trail, depth)
 
     def _content(self, event: Any, trail: Trail, depth: int) -> Any:
@@ -204,18 +212,10 @@ class _Reader:
             return _scalar(event)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(trail, depth + 1)
-        return self._sequence(trail, depth + 1)
-
-    def _anchored(self, event: Any, trail: Trail, depth: int) -> Any:
-        """The value; its size and height are kept, to know what an alias would stand for."""
-        outside, size = self._deepest, self._size
-        self._deepest = depth
-        self._open.add(event.anchor)
-        value = self._content(event, trail, depth)
-        self._open.discard(event.anchor)
-        self._anchors[event.anchor] = (value, self._size - size + 1, self._deepest - depth)
-        self._deepest = max(outside, self._deepest)
-        return value
+        found: list[Any] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            found.append(self._value(event, (*trail, len(found)), depth + 1))
+        return found
 
     def _grow(self, mark: Any, size: int, depth: int) -> None:
         """Count values and depth; what is too large ends the file while it is still small."""
@@ -242,7 +242,11 @@ class _Reader:
                 else:
                     here = f'"{key}" is in line {lines[key]} and again in line {mark.line + 1}'
                     self._complain(mark, f"{here}; keep one")
-                self._skip(trail, depth)
+                # Read a value that is not wanted, without leaving its places behind.
+                values, keys = self._values, self._keys
+                self._values, self._keys = {}, {}
+                self._value(self._next(), trail, depth)
+                self._values, self._keys = values, keys
                 continue
             below = (*trail, key)
             lines[key] = mark.line + 1
@@ -275,19 +279,6 @@ class _Reader:
         else:
             self._complain(mark, "a key must be text")
         return None
-
-    def _skip(self, trail: Trail, depth: int) -> None:
-        """Read a value that is not wanted, without leaving its places behind."""
-        values, keys = self._values, self._keys
-        self._values, self._keys = {}, {}
-        self._value(self._next(), trail, depth)
-        self._values, self._keys = values, keys
-
-    def _sequence(self, trail: Trail, depth: int) -> list[Any]:
-        found: list[Any] = []
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            found.append(self._value(event, (*trail, len(found)), depth))
-        return found
 
     def _alias(self, event: Any, depth: int) -> Any:
         mark, name = event.start_mark, event.anchor

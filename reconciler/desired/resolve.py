@@ -122,7 +122,10 @@ class Resolver:
         for d in ordered:
             if d.kind in self._kinds:
                 self._bind(d)
-        self._refuse_models_alone(ordered)
+        if self._complete and all(d.kind == "Model" for d in ordered):
+            for d in ordered:
+                message = "models alone change nothing; add an Environment and a binding"
+                self._say(d.place, message)
         self._refuse_too_many()
         sites = [site for site in self._sites.values() if site.environment]
         names = [site.declared.name for site in self._sites.values()]
@@ -134,7 +137,11 @@ class Resolver:
             self.problems += more if self._complete else []
             if wrong or (more and self._complete):
                 self.doubtful.add(site.declared.name)
-        made = (_desired(site.environment, site.bindings) for site in sites if site.environment)
+        made = (
+            Desired(site.environment, tuple(sorted(site.bindings, key=lambda b: str(b.address))))
+            for site in sites
+            if site.environment
+        )
         return {d.environment.name: d for d in sorted(made, key=lambda d: d.environment.name)}
 
     @property
@@ -190,7 +197,10 @@ class Resolver:
     def _bind(self, declared: Declared) -> None:
         """Bind, and say of every problem to which element of a `forEach` it belongs."""
         before = len(self.problems)
-        site = self._site(declared)
+        site = self._nearest(declared.folder)
+        if site is None and self._complete:
+            message = "no environment applies here; add a document of kind Environment"
+            self._say(declared.place, f"{message} to this folder or one above it")
         bound = self._check_and_bind(declared, site)
         element = declared.document.element
         self.problems[before:] = [replace(p, element=element) for p in self.problems[before:]]
@@ -269,13 +279,6 @@ class Resolver:
         self._say(place, f"{_SINGLE[group]}: {message}")
         return False
 
-    def _site(self, declared: Declared) -> _Site | None:
-        site = self._nearest(declared.folder)
-        if site is None and self._complete:
-            message = "no environment applies here; add a document of kind Environment"
-            self._say(declared.place, f"{message} to this folder or one above it")
-        return site
-
     def _nearest(self, folder: PurePosixPath) -> _Site | None:
         """The nearest environment that encloses a folder."""
         above = (self._sites.get(at) for at in (folder, *folder.parents))
@@ -327,12 +330,6 @@ class Resolver:
         why = "an address serves one model" if other is site else "one of them must own it"
         self._say(declared.place, f"{address} is bound already{by} ({place}); {why}")
         self.doubtful.add(other.declared.name)
-
-    def _refuse_models_alone(self, ordered: list[Declared]) -> None:
-        if self._complete and all(declared.kind == "Model" for declared in ordered):
-            for declared in ordered:
-                message = "models alone change nothing; add an Environment and a binding"
-                self._say(declared.place, message)
 
     def _refuse_too_many(self) -> None:
         for site in self._sites.values():
@@ -394,7 +391,3 @@ def _taken(_: Block, environment: Environment) -> How:
 def _named(site: _Site) -> str:
     name = site.declared.name
     return f'the environment "{name}"' if name else "its environment"
-
-
-def _desired(environment: Environment, bindings: list[Binding]) -> Desired:
-    return Desired(environment, tuple(sorted(bindings, key=lambda b: str(b.address))))

@@ -207,15 +207,13 @@ def _names(
             continue
         is_folder = os.path.isdir(entry)  # noqa: PTH112 - DirEntry.is_dir raises on loops
         if is_folder and entry.is_symlink():
-            files.problems.append(_linked(files, inside, below))
+            # A link inside the tree would declare everything twice, or lead round in circles.
+            leaves = not (files.root / below).resolve().is_relative_to(inside)
+            what = "a link that leaves the tree" if leaves else "a link to a folder"
+            files.problems.append(
+                Problem(files.shown(below), 0, 0, f"{what}; put the folder itself here")
+            )
         elif is_folder:
             yield from _names(files, inside, below)
         elif entry.name.lower().endswith(_SUFFIXES):
             yield below, entry.is_symlink()
-
-
-def _linked(files: Files, inside: Path, below: PurePosixPath) -> Problem:
-    # A link inside the tree would declare everything twice, or lead round in circles.
-    leaves = not (files.root / below).resolve().is_relative_to(inside)
-    what = "a link that leaves the tree" if leaves else "a link to a folder"
-    return Problem(files.shown(below), 0, 0, f"{what}; put the folder itself here")

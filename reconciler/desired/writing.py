@@ -74,18 +74,16 @@ def folded(drafts: Iterable[Draft]) -> list[Draft]:
     """The drafts, those that differ by texts alone as one fleet each."""
     alike: dict[str, list[Draft]] = {}
     for draft in drafts:
-        shape = sorted((trail, _constant(value)) for trail, value in _leaves(draft.spec))
+        shape = sorted(  # a text may differ between members of a fleet
+            (trail, "" if isinstance(value, str) else json.dumps(value))
+            for trail, value in _leaves(draft.spec)
+        )
         key = json.dumps([draft.kind, draft.comments, shape])
         alike.setdefault(key, []).append(draft)
     merged: list[Draft] = []
     for group in alike.values():
         merged += [_fleet(group)] if len(group) >= FEWEST else group
     return merged
-
-
-def _constant(value: Any) -> str:
-    """What all members of a fleet must share of a value: a text may differ."""
-    return "" if isinstance(value, str) else json.dumps(value)
 
 
 def _fleet(members: list[Draft]) -> Draft:
