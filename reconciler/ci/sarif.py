@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.model import Source, canonical_json
+from reconciler.model import canonical_json
 from reconciler.render.cells import visible
 from reconciler.render.documents import json_document
 from reconciler.render.findings import RULES, Finding
@@ -33,30 +33,23 @@ def sarif_json(findings: Sequence[Finding], version: str) -> str:
 
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:
+    # A digest without the line number, so that a finding that moved is not shown as a new one.
+    identity = canonical_json([finding.source.path, finding.rule, finding.message])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
     result = {
         "ruleId": finding.rule,
         "ruleIndex": rule,
         "level": "error",
         "message": {"text": visible(finding.message)},
-        "partialFingerprints": {"reconciler/v1": _fingerprint(finding)},
+        "partialFingerprints": {"reconciler/v1": digest},
     }
     if finding.source.path:
-        result["locations"] = [{"physicalLocation": _location(finding.source)}]
+        place = {"uri": quote(finding.source.path), "uriBaseId": ROOT}
+        if finding.source.path.startswith("/"):
+            place = {"uri": f"file://{quote(finding.source.path)}"}
+        # Code scanning wants a line of everything, also of what is about a whole file.
+        region = {"startLine": max(finding.source.line, 1)}
+        if finding.source.line and finding.source.column:
+            region["startColumn"] = finding.source.column
+        result["locations"] = [{"physicalLocation": {"artifactLocation": place, "region": region}}]
     return result
-
-
-def _location(source: Source) -> dict[str, Any]:
-    place = {"uri": quote(source.path), "uriBaseId": ROOT}
-    if source.path.startswith("/"):
-        place = {"uri": f"file://{quote(source.path)}"}
-    # Code scanning wants a line of everything, also of what is about a whole file.
-    region = {"startLine": max(source.line, 1)}
-    if source.line and source.column:
-        region["startColumn"] = source.column
-    return {"artifactLocation": place, "region": region}
-
-
-def _fingerprint(finding: Finding) -> str:
-    """A digest without the line number, so that a finding that moved is not shown as a new one."""
-    said = canonical_json([finding.source.path, finding.rule, finding.message])
-    return hashlib.sha256(said.encode()).hexdigest()[:32]

@@ -56,19 +56,14 @@ def run(arguments: list[str] | None = None) -> int:
             and not stdout.written
             and _JSON.search("\0".join(arguments or sys.argv[1:]))
         ):
-            _show_error(outcome)
+            from reconciler.ci.job import error_findings
+            from reconciler.console import redacted
+            from reconciler.render.documents import error_json
+
+            findings = tuple(redacted(finding) for finding in error_findings(outcome))
+            with contextlib.suppress(OSError):
+                console.show_kept(error_json(outcome.exit_code, redacted(outcome.error), findings))
         return tell(outcome, os.environ, stderr)
-
-
-def _show_error(outcome: Outcome) -> None:
-    """Print the error that ended the command in place of its document."""
-    from reconciler.ci.job import error_findings
-    from reconciler.console import redacted
-    from reconciler.render.documents import error_json
-
-    findings = tuple(redacted(finding) for finding in error_findings(outcome))
-    with contextlib.suppress(OSError):
-        console.show_kept(error_json(outcome.exit_code, redacted(outcome.error), findings))
 
 
 def _not_begun(exc: console.UnwritableError) -> int:
@@ -91,7 +86,11 @@ def _run(arguments: list[str] | None) -> Outcome:
         outcome = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # or a reader that went away is met after we can answer for it
     except typer.TyperException as exc:
-        return _misused(exc)
+        # Typer's own exit code for this is 2, which means "changes are present" here.
+        command = getattr(getattr(exc, "ctx", None), "command_path", "reconciler")
+        message = exc.format_message()
+        print(redact(f"error: {message}\ntry: {command} --help"), file=sys.stderr)
+        return Outcome(exit_code=errors.USAGE, error=message)
     except typer.Abort:
         return failed(KeyboardInterrupt())
     except SystemExit as exc:
@@ -103,11 +102,3 @@ def _run(arguments: list[str] | None) -> Outcome:
     if outcome == errors.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
         return failed(KeyboardInterrupt())
     return outcome if isinstance(outcome, Outcome) else Outcome(exit_code=outcome or 0)
-
-
-def _misused(exc: typer.TyperException) -> Outcome:
-    """Typer's own exit code for this is 2, which means "changes are present" here."""
-    command = getattr(getattr(exc, "ctx", None), "command_path", "reconciler")
-    message = exc.format_message()
-    print(redact(f"error: {message}\ntry: {command} --help"), file=sys.stderr)
-    return Outcome(exit_code=errors.USAGE, error=message)

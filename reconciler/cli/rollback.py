@@ -50,19 +50,14 @@ def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
         report, done = _roll_back(order, back, ending)
         ending.report, code = report, report_exit_code(report)
         if code == errors.SUCCESS:
-            _say_how_to_keep(order.desired.bindings[0], done)
+            keep = f"{done.after} is no version of this model, so declare a new one"
+            if done.version:
+                file = order.desired.bindings[0].source.path
+                keep = f'write version "{done.version}" in {file}, or declare a new one'
+            say(f"to keep it, {keep}; until then plans refuse {done.before} as rejected")
         return Outcome(report, code)
 
     return reported("rollback", writing, page, work)
-
-
-def _say_how_to_keep(binding: Binding, done: engine.RollBack) -> None:
-    keep = f'write version "{done.version}" in {binding.source.path}, or declare a new one'
-    foreign = f"{done.after} is no version of this model, so declare a new one"
-    say(
-        f"to keep it, {keep if done.version else foreign}; until then plans refuse "
-        f"{done.before} as rejected"
-    )
 
 
 def _roll_back(order: Order, how: Back, ending: Ending) -> tuple[Report, engine.RollBack]:
@@ -74,19 +69,18 @@ def _roll_back(order: Order, how: Back, ending: Ending) -> tuple[Report, engine.
         )
         confirm(order.approval, "Roll back?")
         with alone(order, opened):
-            seen = _unchanged(opened, back, how.to)
+            seen = _readable(opened)
+            if engine.rollback_of(opened.world, seen, how.to) != back:
+                raise errors.StalePlanError(
+                    "the endpoint was changed meanwhile; look, and roll back again"
+                )
             engine.order(opened.world, seen, back, how.reason or "rolled back by hand")
         look = opened.observe()
         plan = opened.plan_of(look)
         report = carry_out(order, opened, plan, look.lost, ending, rolls_back=True)
-        return _as_asked(report), back
-
-
-def _as_asked(report: Report) -> Report:
-    """The report without the failures that are what was asked for: a version that is rejected."""
-    done = {p.address for p in report.proofs if p.rolled_back and p.converged}
-    failures = tuple(f for f in report.failures if f.address not in done)
-    return replace(report, failures=failures)
+        done = {p.address for p in report.proofs if p.rolled_back and p.converged}
+        failures = tuple(f for f in report.failures if f.address not in done)
+        return replace(report, failures=failures), back
 
 
 def _order(command: str, name: str, where: Where, writing: Writing, page: Page) -> Order:
@@ -107,14 +101,6 @@ def _readable(opened: Session) -> Observed:
             f"{binding.name}: which model serves is not known: "
             f"{seen.live.health.message or 'the service hides it'}; nothing was changed"
         )
-    return seen
-
-
-def _unchanged(opened: Session, back: engine.RollBack, to: str) -> Observed:
-    """What is, now that nobody else changes it; StalePlanError if that leads elsewhere."""
-    seen = _readable(opened)
-    if engine.rollback_of(opened.world, seen, to) != back:
-        raise errors.StalePlanError("the endpoint was changed meanwhile; look, and roll back again")
     return seen
 
 

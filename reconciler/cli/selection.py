@@ -37,7 +37,13 @@ class Selection:
         """The selected part; ConfigurationError for a selection that means nothing."""
         if self == Selection():
             return desired
-        _refuse_strangers(self.targets, desired)
+        names = {binding.name for binding in desired.bindings}
+        for glob in self.targets:
+            if not any(fnmatchcase(name, glob) for name in names):
+                where = desired.environment.name
+                raise ConfigurationError(
+                    f"--target {glob} fits no binding of {where}{near(glob, names)}"
+                )
         pairs = [_pair(label) for label in self.labels]
         chosen = tuple(b for b in desired.bindings if self._names(b) and _has(b, pairs))
         if not chosen:
@@ -90,12 +96,3 @@ def _pair(label: str) -> tuple[str, str]:
     if not (name and equals):
         raise ConfigurationError(f"--label {label}: write KEY=VALUE")
     return name, value
-
-
-def _refuse_strangers(targets: tuple[str, ...], desired: Desired) -> None:
-    names = [binding.name for binding in desired.bindings]
-    for glob in targets:
-        if not any(fnmatchcase(name, glob) for name in names):
-            raise ConfigurationError(
-                f"--target {glob} fits no binding of {desired.environment.name}{near(glob, names)}"
-            )

@@ -75,7 +75,12 @@ class Asked:
 
 def asking(method: str, url: str, what: str, max_bytes: int, sending: Sending) -> Asked:
     """The request; RefusedError for a URL that must not be asked."""
-    _check_url(url, what)
+    # Refuse what no service of ours hands out: a user name in a URL even replaces our token.
+    parts = split_url(url)
+    if parts is None:
+        raise RefusedError(f"{what}: not a plain http(s) URL: {without_query(url)!r}")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise RefusedError(f"{what}: plain http leaves this machine only as https: {parts.netloc}")
     body, typed = _encoded(sending.get("json"), sending.get("content"))
     return Asked(
         method,
@@ -92,15 +97,6 @@ def asking(method: str, url: str, what: str, max_bytes: int, sending: Sending) -
 def without_query(url: str) -> str:
     """The URL up to its query: what may be shown."""
     return url.partition("?")[0].partition("#")[0]
-
-
-def _check_url(url: str, what: str) -> None:
-    """Refuse what no service of ours hands out: a user name in a URL even replaces our token."""
-    parts = split_url(url)
-    if parts is None:
-        raise RefusedError(f"{what}: not a plain http(s) URL: {without_query(url)!r}")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise RefusedError(f"{what}: plain http leaves this machine only as https: {parts.netloc}")
 
 
 def _encoded(json: Any, content: bytes | Path | None) -> tuple[bytes | Path | None, dict[str, str]]:

@@ -180,7 +180,15 @@ class _Explanation:
 def error_of(response: Response) -> WireError:
     """The error of a status that was not expected, in the service's own words."""
     if 300 <= response.status < 400:
-        return _redirect(response)
+        # A redirect is never followed: it could carry a token to a host we do not know.
+        parts = split_url(response.headers.get("Location", ""))
+        where = f"to {parts.netloc}" if parts else "to nowhere readable"
+        return UnreadableError(
+            f"{response.what}: {response.place}: {response.status} redirects {where};"
+            " redirects are not followed",
+            status=response.status,
+            request_id=response.request_id,
+        )
     kind = _kind(response.status)
     explanation = (
         _explained_in_json(response.body) or _explained_in_xml(response.body) or _Explanation()
@@ -232,18 +240,6 @@ def _kind(status: int) -> type[WireError]:
         412: ConflictError,
     }
     return kinds.get(status, RejectedError)
-
-
-def _redirect(response: Response) -> UnreadableError:
-    """A redirect is never followed: it could carry a token to a host we do not know."""
-    parts = split_url(response.headers.get("Location", ""))
-    where = f"to {parts.netloc}" if parts else "to nowhere readable"
-    return UnreadableError(
-        f"{response.what}: {response.place}: {response.status} redirects {where};"
-        " redirects are not followed",
-        status=response.status,
-        request_id=response.request_id,
-    )
 
 
 def _explained_in_json(body: bytes) -> _Explanation | None:

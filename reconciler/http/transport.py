@@ -75,16 +75,26 @@ class Pooled:
     """Connections that `threads` share; `trusted` is a CA file or folder, or True for certifi's."""
 
     def __init__(self, threads: int, timeout_s: tuple[float, float], trusted: bool | str) -> None:
+        import certifi
         from urllib3 import Retry, Timeout
         from urllib3.connection import HTTPConnection
 
+        options = list(HTTPConnection.default_socket_options)
+        # Where the system can: bytes that nobody acknowledges in time are never sent again, not
+        # even after their connection was given up. A write must not arrive when another run has
+        # the lock.
+        if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is not None:
+            options.append((socket.IPPROTO_TCP, option, UNHEARD_MS))
+        path = trusted if isinstance(trusted, str) else certifi.where()
+        kind = "ca_cert_dir" if Path(path).is_dir() else "ca_certs"
         self._settings: dict[str, Any] = {
             "num_pools": 16,
             "maxsize": max(threads, 1),
             "timeout": Timeout(connect=timeout_s[0], read=timeout_s[1]),
             "retries": Retry(0, read=False),  # the loop of tries is not urllib3's
-            "socket_options": [*HTTPConnection.default_socket_options, *_socket_options()],
-            **_trust(trusted),
+            "socket_options": options,
+            "cert_reqs": "CERT_REQUIRED",
+            kind: path,
         }
         self._managers: dict[str, PoolManager] = {}  # by proxy
         self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}  # by origin
@@ -190,22 +200,6 @@ def _new_manager(proxy: str, settings: Mapping[str, Any]) -> PoolManager:
     user, _, place = rest.rpartition("@")  # a password may hold an "@" itself
     headers = make_headers(proxy_basic_auth=unquote(user)) if user else None
     return ProxyManager(f"{scheme}://{place}", proxy_headers=headers, **settings)
-
-
-def _trust(trusted: bool | str) -> dict[str, str]:
-    """How urllib3 is told which certificates to believe."""
-    import certifi
-
-    path = trusted if isinstance(trusted, str) else certifi.where()
-    kind = "ca_cert_dir" if Path(path).is_dir() else "ca_certs"
-    return {"cert_reqs": "CERT_REQUIRED", kind: path}
-
-
-def _socket_options() -> list[tuple[int, int, int]]:
-    """Where the system can: bytes that nobody acknowledges in time are never sent again, not even
-    after their connection was given up. A write must not arrive when another run has the lock."""
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    return [] if option is None else [(socket.IPPROTO_TCP, option, UNHEARD_MS)]
 
 
 def _redacted(record: logging.LogRecord) -> bool:

@@ -117,7 +117,16 @@ def read_document(path: Path) -> dict[str, Any] | Problem:
     try:
         # Asked of first: opening a pipe that nobody writes to would wait for ever.
         if not path.is_file():
-            return _unopened(path)
+            if path.is_dir():
+                return _wrong(
+                    path, "a folder, not an exported definition; rename it or move it away"
+                )
+            if path.is_symlink() and not path.exists():
+                target = path.readlink()
+                return _wrong(
+                    path, f"a link to {target}, which is not there; correct it or remove it"
+                )
+            return _wrong(path, "not a file; remove it, or give the file that was exported")
         if path.stat().st_size > MOST_BYTES:
             return _wrong(path, "the file is larger than 64 MiB; export the definition again")
         content = path.read_bytes()
@@ -139,15 +148,6 @@ def read_document(path: Path) -> dict[str, Any] | Problem:
         why = "not an exported definition: it is no JSON object; export the definition again"
         return Problem(str(path), 1, 1, why)
     return document
-
-
-def _unopened(path: Path) -> Problem:
-    if path.is_dir():
-        return _wrong(path, "a folder, not an exported definition; rename it or move it away")
-    if path.is_symlink() and not path.exists():
-        target = path.readlink()
-        return _wrong(path, f"a link to {target}, which is not there; correct it or remove it")
-    return _wrong(path, "not a file; remove it, or give the file that was exported")
 
 
 def _wrong(path: Path, why: str) -> Problem:

@@ -18,7 +18,6 @@ from reconciler.http.urls import named, origin
 
 if TYPE_CHECKING:
     from reconciler.http.client import Http
-    from reconciler.http.response import Response
 
 ID_TOKEN_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
 ID_TOKEN_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
@@ -47,7 +46,13 @@ class GitHubIdToken:
             what="asking GitHub for an ID token",
             max_bytes=MAX_ANSWER_BYTES,
         )
-        return _id_token(answer)
+        value = answer.json_object().get("value")
+        if not isinstance(value, str) or not _JWT.fullmatch(value):
+            raise UnreadableError(
+                f"{answer.what}: {answer.place}: the answer holds no ID token", status=answer.status
+            )
+        remember_secret(value)
+        return value
 
     def authorization(self, url: str) -> str:
         """`Bearer …`; raises RefusedError for a host that is not GitHub's."""
@@ -72,16 +77,6 @@ def is_actions_host(url: str, server_url: str) -> bool:
     if server is None or (scheme, port) != ("https", server[2]) or server[0] != "https":
         return False
     return host == server[1] or host.endswith(f".{server[1]}")
-
-
-def _id_token(answer: Response) -> str:
-    value = answer.json_object().get("value")
-    if not isinstance(value, str) or not _JWT.fullmatch(value):
-        raise UnreadableError(
-            f"{answer.what}: {answer.place}: the answer holds no ID token", status=answer.status
-        )
-    remember_secret(value)
-    return value
 
 
 def missing_id_token(environ: Mapping[str, str]) -> str:

@@ -134,7 +134,11 @@ class SignIn:
     @functools.cached_property
     def _credential(self) -> TokenCredential:
         self.check()
-        _quiet()
+        # Keep the libraries from telling failures twice, and unredacted, on stderr.
+        for name in ("azure", "msal"):
+            logger = logging.getLogger(name)
+            logger.propagate = False
+            logger.handlers = [logging.NullHandler()]
         try:
             return _credential(self.auth, self._environ, self._http, self._transport)
         except ValueError as exc:  # azure-identity's words on a tenant that cannot be one
@@ -221,14 +225,6 @@ def _words(text: str) -> str:
         first = words.removeprefix(f"{name} ").partition(". ")[0]
         told.append(f"{name}: {one_line(first, 160).rstrip('.')}.")
     return one_line(" ".join([*lines[:1], *told]) or "no reason was given", 1000)
-
-
-def _quiet() -> None:
-    """Keep the libraries from telling failures twice, and unredacted, on stderr."""
-    for name in ("azure", "msal"):
-        logger = logging.getLogger(name)
-        logger.propagate = False
-        logger.handlers = [logging.NullHandler()]
 
 
 # --- the ways ---------------------------------------------------------------------------------

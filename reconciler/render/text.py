@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.model import Change, Failure, FieldDiff, Plan, Proof, Report
+from reconciler.model import Change, Failure, Plan, Proof, Report
 from reconciler.render import words
 from reconciler.render.causes import BEFORE, by_cause, causes
 from reconciler.render.cells import PLAIN, Look, cells, heads, listed
@@ -77,7 +77,9 @@ def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
         color = gate_color(judgement)
         lines += _on_one_line(look, gate, color) or look.lines(gate, 4, color, hang=2)
     for diff in words.shown_diffs(change, look.verbose):
-        lines += look.lines(_diff(diff), 4, hang=2)
+        before = "absent" if diff.before is None else diff.before or '""'
+        after = "absent" if diff.after is None else diff.after or '""'
+        lines += look.lines(f"{diff.path}: {before} → {after}", 4, hang=2)
     return lines + _warnings(look, change.warnings)
 
 
@@ -104,12 +106,6 @@ def _on_one_line(look: Look, text: str, color: str) -> list[str]:
     """The text with its own blanks, where one line has room for it; else nothing."""
     line = " " * 4 + look.clean(text)
     return [look.paint(line, color)] if cells(line) <= look.width else []
-
-
-def _diff(diff: FieldDiff) -> str:
-    before = "absent" if diff.before is None else diff.before or '""'
-    after = "absent" if diff.after is None else diff.after or '""'
-    return f"{diff.path}: {before} → {after}"
 
 
 def _warnings(look: Look, warnings: Iterable[str]) -> list[str]:

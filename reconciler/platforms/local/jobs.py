@@ -90,7 +90,11 @@ class LocalJobs(Trainer):
             return
         self._check(f"starting job {job}")
         try:
-            self._lay_out(order, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            document = self._document(order, folder)
+            temporary = folder / f".{uuid.uuid4().hex}"
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+            temporary.replace(folder / "order.json")
         except OSError as exc:
             raise file_error(f"making job {job} in {folder}", exc) from exc
         command = [sys.executable, "-I", runner.__file__, str(folder)]
@@ -108,14 +112,6 @@ class LocalJobs(Trainer):
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise UnavailableError(f"job {job} could not be begun in {folder}: {said}")
-
-    def _lay_out(self, order: Order, folder: Path) -> None:
-        """Make the folder of the job with its order; again and again, if need be."""
-        folder.mkdir(parents=True, exist_ok=True)
-        document = self._document(order, folder)
-        temporary = folder / f".{uuid.uuid4().hex}"
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        temporary.replace(folder / "order.json")
 
     def look(self, job: str) -> Job:
         """The job as it is now, by its folder."""

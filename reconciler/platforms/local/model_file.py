@@ -225,7 +225,13 @@ class ModelFiles(Target):
                 folder.mkdir(parents=True, exist_ok=True)
         document = self._document(address, model, before)
         if address.serving.copy:
-            document["copied"] = self._copy(model, files, name)
+            stored = name_in(self._store.base, model.ref.url)
+            etag = copy_file(self._store, stored, files, name, model.sha256) if stored else None
+            if etag is None:
+                raise RefusedError(
+                    f"{model.ref} is not in the store {self._store.uri}; nothing to copy"
+                )
+            document["copied"] = etag
         name, content = _pointer_name(address, name), content_of(document)
         if before is None:
             etag = files.put_if_absent(name, content)
@@ -260,16 +266,6 @@ class ModelFiles(Target):
         name = name_in(self._store.base, model.ref.url)
         known = sha256_of(self._store, name) if name else None
         return known[0] if known else ""
-
-    def _copy(self, model: Model, files: Store, name: str) -> str:
-        """The ETag of a copy of the model; RefusedError where the store does not have it."""
-        stored = name_in(self._store.base, model.ref.url)
-        etag = copy_file(self._store, stored, files, name, model.sha256) if stored else None
-        if etag is None:
-            raise RefusedError(
-                f"{model.ref} is not in the store {self._store.uri}; nothing to copy"
-            )
-        return etag
 
     def _place(self, address: FileAddress) -> str:
         """The one name of the file, however bindings spell its path."""

@@ -48,7 +48,9 @@ def main(folder: Path) -> int:
     os.setsid()
     if (lock := _claimed()) is not None:
         _tell(tell)
-        _silence()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
         _run(lock)
     else:
         _tell(tell)
@@ -74,12 +76,6 @@ def _tell(pipe: int) -> None:
     with contextlib.suppress(OSError):
         os.write(pipe, b".")
     os.close(pipe)
-
-
-def _silence() -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nothing, stream)
 
 
 def _run(lock: int) -> None:
