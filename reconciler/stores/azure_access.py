@@ -1,4 +1,5 @@
-"""Two ways into a storage account: by its key, or by a token of whoever runs the program.
+"""Ways into a storage account: by its key, by a token of whoever runs the program, or by a
+signature.
 
 The key signs each request for one blob and for minutes. A token of Microsoft Entra needs no key at
 all; where a job needs access to one blob, storage lends a key that signs as this identity for an
@@ -74,6 +75,27 @@ class ByKey:
             expires_in_s=lasting_s,
             https_only=self._url.startswith("https:"),
         )
+
+    sas = query
+
+
+class BySas:
+    """By a signature that somebody else made, for reading what it opens and nothing else.
+
+    `sas` is "" where the container is open to all; `url` is the account's.
+    """
+
+    credential: Credential | None = None
+
+    def __init__(self, sas: str, url: str, origins: Origins) -> None:
+        self._sas = sas
+        self._url = url
+        self._origins = origins
+
+    def query(self, path: str, permissions: str, lasting_s: float) -> str:  # noqa: ARG002
+        """The signature, whatever is asked for."""
+        self._origins.check(self._url)
+        return f"?{self._sas}" if self._sas else ""
 
     sas = query
 

@@ -28,7 +28,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.response import Response, parse_xml
-from reconciler.stores.azure_access import SCOPE, AnyToken, ByKey, ByToken, missing_role
+from reconciler.stores.azure_access import SCOPE, AnyToken, ByKey, BySas, ByToken, missing_role
 from reconciler.stores.azure_hosts import AZURE, BlobHosts
 from reconciler.stores.azure_lists import copy_of, listed, md5_of
 from reconciler.stores.azure_sas import VERSION
@@ -79,14 +79,15 @@ class AzureBlob:
         http: Http,
         hosts: BlobHosts,
         account: str,
-        key: str | Credential,
+        key: str | Credential | BySas,
         root: str = "",
         clock: Callable[[], float] = time.time,
         bound: frozenset[Origin] = frozenset(),
     ) -> None:
         """Nothing is asked yet. ConfigurationError for a key that is none.
 
-        In its place there may be what has tokens; `bound` are further origins for a signature.
+        In its place there may be what has tokens, or a signature; `bound` are further origins for
+        one.
         """
         self._http = http.speaking(AZURE)
         self._account = account
@@ -95,6 +96,8 @@ class AzureBlob:
         self._access: Way
         if isinstance(key, str):
             self._access = ByKey(account, key, url, hosts.origins.also(bound), clock)
+        elif isinstance(key, BySas):
+            self._access = key
         else:
             self._access = ByToken(account, key, url, self._http, clock)
 

@@ -108,6 +108,24 @@ def test_a_version_whose_job_is_gone_is_refused_by_mlflows_own_word_only(
     assert ("the job j7" in change.why and "is gone" in change.why) is bool(said)
 
 
+def test_a_version_that_no_job_made_has_the_metrics_that_are_noted_with_it(
+    registered: Endpoints,
+) -> None:
+    noted = {"metric.auc": "0.7", "metric.date": "monday", "owner": "anna"}
+    add(registered, "7", LONG, jobName=None, properties=noted)
+    look = registered.world(read_only=True).registries["registry/azureml"].look
+    assert look(registered.binding("fraud").recipe).metrics == {"auc": 0.7}
+    assert registered.changes()["fraud"].code == Reason.GATE
+
+
+def test_a_model_that_is_not_registered_is_refused_with_the_near_ones(
+    registered: Endpoints,
+) -> None:
+    registered.workspace.assets["/models"] = {"value": [{"name": "fraud"}]}
+    registered.edit("fraud.yaml", "{azureml: fraud}", "{azureml: freud}")
+    assert '"freud"; did you mean "fraud"?' in registered.changes()["fraud"].why
+
+
 def test_several_files_become_one_archive(registered: Endpoints) -> None:
     registered.workspace.blobs[f"{FOLDER}/MLmodel"] = b"flavors: {}"
     add(registered, "7", LONG, modelType="mlflow_model")

@@ -1842,6 +1842,30 @@ _AZUREML = [
         ),
     ),
     *_mutations(
+        "reconciler/platforms/azureml/workspace.py",
+        (
+            "any 404 says that a resource is not there",
+            "if missing.code.casefold() not in ABSENT:",
+            "if False:",
+            "tests/azureml/test_shared.py::test_only_its_own_word_says_that_there_is_no_registry",
+        ),
+    ),
+    *_mutations(
+        "reconciler/platforms/azureml/shared.py",
+        (
+            "a token goes wherever a registry is said to be",
+            r'r"[a-z0-9]+\.api\.azureml\.ms|cert-[a-z0-9]+\.experiments\.azureml\.net"',
+            'r".*"',
+            "tests/azureml/test_shared.py::test_a_registry_that_is_said_to_be_elsewhere_gets_no_token",
+        ),
+        (
+            "a signature that opens no container of Azure is used",
+            "if hosts.of(account) != base or not below:",
+            "if False:",
+            "tests/azureml/test_shared.py::test_a_signature_for_anything_but_a_container_of_azure_is_not_used",
+        ),
+    ),
+    *_mutations(
         "reconciler/platforms/azureml/endpoint_reads.py",
         (
             "an endpoint is missing though the list shows it",

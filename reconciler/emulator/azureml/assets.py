@@ -9,7 +9,7 @@ from reconciler.emulator import blob_auth
 from reconciler.emulator.azureml.calls import above, bad, envelope, flat_texts, page
 from reconciler.emulator.azureml.records import Resource
 from reconciler.emulator.azureml.storage import DEFAULT, long_form, place_of
-from reconciler.emulator.messages import Refused, answer, unknown
+from reconciler.emulator.messages import Refused, answer, json_object, unknown
 from reconciler.emulator.world import blob_base
 
 if TYPE_CHECKING:
@@ -216,26 +216,41 @@ def referred(call: Call, reference: Any, kind: str) -> str:
     return resource.id
 
 
+def references(call: Call) -> Response:
+    """The answer to who asks a registry for the files of a version: a SAS of their container."""
+    if call.request.method != "POST" or len(call.names) != 2:
+        raise unknown(call.request)
+    document, (name, version) = json_object(call.request), call.names
+    path = f"models/{name}/versions/{version}"
+    asset = call.core.world.resources.get(f"{call.scope.id}/{path}")
+    uri = str(document.get("blobUri") or "")
+    if asset is None or document.get("assetId") != f"azureml://registries/{call.scope.name}/{path}":
+        raise bad(f"There is no {document.get('assetId')}.", "ResourceNotFound")
+    if uri != asset.properties["modelUri"]:
+        raise bad(f"{uri.partition('?')[0]} is not where the files of {path} are.")
+    place = place_of(call.core, call.scope, uri)
+    return _lent(call, place.account, place.container, "rl")
+
+
 def _pending(call: Call) -> Response:
     """Where the files of a version are to be uploaded, with a SAS of the container."""
     store = call.core.world.resources.get(f"{call.scope.id}/datastores/{DEFAULT}")
     account = call.scope.kept["storage"] if store is None else store.properties["accountName"]
     container = f"{call.core.world.id}-{call.scope.kept['guid']}"[:63]
     call.core.blobs.add_container(account, container)
+    names = {"pendingUploadId": "/".join(call.names), "pendingUploadType": "TemporaryBlobReference"}
+    return _lent(call, account, container, "racwl", **names)
+
+
+def _lent(call: Call, account: str, container: str, permissions: str, **names: str) -> Response:
     now = call.core.now()
     key = call.core.blobs.accounts[account].key
     place = (account, container, "")
-    sas = blob_auth.mint(key, place, "racwl", now - 300, now + _PENDING_S)
+    sas = blob_auth.mint(key, place, permissions, now - 300, now + _PENDING_S)
     uri = f"{blob_base(account, call.request)}{container}"
-    return answer(
-        200,
-        {
-            "pendingUploadId": "/".join(call.names),
-            "pendingUploadType": "TemporaryBlobReference",
-            "blobReferenceForConsumption": {
-                "blobUri": uri,
-                "storageAccountArmId": account,
-                "credential": {"credentialType": "SAS", "sasUri": f"{uri}{sas}"},
-            },
-        },
-    )
+    lent = {
+        "blobUri": uri,
+        "storageAccountArmId": account,
+        "credential": {"credentialType": "SAS", "sasUri": f"{uri}{sas}"},
+    }
+    return answer(200, {**names, "blobReferenceForConsumption": lent})

@@ -51,6 +51,10 @@ _PLAIN = {
     "/discovery": ("azureml.discovery", workspaces.discovery),
 }
 _REGISTRY = re.compile(r"/registrymanagement/v1\.0/registries/[^/]+/discovery", re.IGNORECASE)
+_REGISTRIES = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/providers/microsoft\.machinelearningservices/registries",
+    re.IGNORECASE,
+)
 _REGIONAL = "/mferp/managementfrontend"  # before an ARM path, at the host of a region
 VERSION = re.compile(r"202[1-9]-[0-9]{2}-[0-9]{2}(-(preview|dataplanepreview|privatepreview))?")
 _ACTIONS = {
@@ -64,6 +68,7 @@ _HANDLERS: dict[tuple[str, ...], Callable[[Call], Response]] = {
     ("computes",): workspaces.computes,
     ("onlineendpoints",): endpoints.handle,
     ("onlineendpoints", "deployments"): deployments.handle,
+    ("datareferences", "versions"): assets.references,
     metrics.KINDS: metrics.handle,
     **{(kind,): assets.containers for kind in assets.KINDS},
     **{(kind, "versions"): assets.versions for kind in assets.KINDS},
@@ -79,6 +84,8 @@ def route(request: Request) -> str:
         return "azureml.operation"
     if _REGISTRY.fullmatch(request.path):
         return "azureml.registry"
+    if _REGISTRIES.fullmatch(request.path):
+        return "azureml.registries.list"
     if tracked := tracking.route(request) or history.route(request):
         return tracked
     match = _RESOURCE.fullmatch(request.path)
@@ -169,6 +176,8 @@ def _handle(core: Core, request: Request) -> Response:
         )
     if match := _OPERATION.fullmatch(request.path):
         return operations.look_at(core, request, match["what"].casefold(), unquote(match["id"]))
+    if match := _REGISTRIES.fullmatch(request.path):
+        return workspaces.registries(core, match["subscription"])
     return answered(call_of(core, request))
 
 

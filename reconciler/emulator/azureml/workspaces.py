@@ -101,6 +101,15 @@ def registry(core: Core, request: Request) -> Response:
     raise Refused(404, "UserError", f"There is no registry {name}.")
 
 
+def registries(core: Core, subscription: str) -> Response:
+    """The registries of a subscription."""
+    found = core.world.resources.named("registries")
+    mine = [each for each in found if each.id.split("/")[2].casefold() == subscription.casefold()]
+    kind = f"{PROVIDER}/registries"
+    listed = [{"id": each.id, "name": each.name, "type": kind, **each.body} for each in mine]
+    return answer(200, {"value": listed})
+
+
 def discovery(request: Request) -> Response:
     """What the address of a workspace's discovery says: where its other services are."""
     names = ("api", "experimentation", "history", "hyperdrive", "labeling", "modelmanagement")

@@ -97,9 +97,14 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
     def registry() -> Registry:
         from reconciler.platforms.azureml.registry import AzureMlRegistry, Tracking
+        from reconciler.platforms.azureml.shared import SharedRegistry
 
         tracking = Tracking(reach.http, reach.workspace, reach.token)
-        return AzureMlRegistry(reach.workspace, reach.assets, tracking, reach.mark)
+
+        def shared(name: str) -> SharedRegistry:
+            return SharedRegistry(name, reach.http, reach.token, reach.workspace.emulator)
+
+        return AzureMlRegistry(reach.workspace, reach.assets, tracking, reach.mark, shared)
 
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.azureml.jobs import CommandJobs
@@ -140,6 +145,8 @@ def _secrets(
 def _how_registered(registry: Block, environment: Environment) -> How:
     """Which registered model, and which file of a version: all as one archive, where none is named
     and there are several."""
+    from reconciler.platforms.azureml.ids import shared_in
+
     at, name, path = azureml_of(environment), registry.data[NAME], registry.data.get("path", "")
     if "follow" in registry.data:
         why = "its versions have no aliases; without this, retrain proposes the newest"
@@ -147,7 +154,7 @@ def _how_registered(registry: Block, environment: Environment) -> How:
     return How(
         place=NAME,
         settings={"name": name} | ({"path": path} if path else {}),
-        terms={REGISTERED_AT: f"{at.uri} {name}"},
+        terms={REGISTERED_AT: name if shared_in(name)[0] else f"{at.uri} {name}"},
         files={MODEL: path.rpartition("/")[2] or "model", METRICS: "metrics.json"},
     )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _NOT_A_TAG = re.compile(r"[^A-Za-z0-9._-]+")
 ARTIFACTS = "workspaceartifactstore"  # the datastore of what jobs leave
 LOG = "user_logs/std_log.txt"
+METRIC = "metric."  # what the properties of a version begin with that are its metrics
 ROOT = "reconciler"  # the folder of the default datastore that is ours
 
 
@@ -100,7 +101,7 @@ class Assets:
             "modelType": "custom_model",
             "modelUri": datastore.uri(at),
             "tags": {tag: value[:256] for tag, value in said.items() if value},
-            "properties": {f"metric.{n}": f"{v:g}" for n, v in sorted(model.metrics.items())},
+            "properties": {f"{METRIC}{n}": repr(v) for n, v in sorted(model.metrics.items())},
             "flavors": {},
             "isAnonymous": False,
         }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.platform import Block
 
 NAME = "azureml"
+PROVIDER = "Microsoft.MachineLearningServices"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class AzureMl:
         group = quote(self.resource_group, safe="()")
         return (
             f"/subscriptions/{self.subscription}/resourceGroups/{group}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
+            f"/providers/{PROVIDER}/workspaces/{self.workspace}"
         )
 
     @cached_property

@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ASSET = re.compile(
-    r"(?:azureml:)?(?P<before>/.*?/workspaces/[^/]+|//registries/[^/]+|)"
+    r"(?:azureml:)?(?P<before>/.*?/workspaces/[^/]+|/.*?/registries/[^/]+|)"
     r"/(?P<kind>models|environments|codes)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)",
     re.IGNORECASE,
 )
 _SHORT = re.compile(r"(?:azureml:)?(?P<name>[^/:]+):(?P<version>[^/:]+)")
 _DEPLOYMENTS = "/deployments/"
+
+
+_SHARED = re.compile(r"azureml://registries/(?P<registry>[^/]+)/models/(?P<model>[^/]+)")
+
+
+def shared_in(name: str) -> tuple[str, str]:
+    """The shared registry and the model there that a registered model names, such as
+    `azureml://registries/acme/models/fraud`; the registry is "" of one of the workspace."""
+    found = _SHARED.fullmatch(name)
+    return (found["registry"], found["model"]) if found else ("", name)
 
 
 def registered_in(recipe: Recipe) -> str:
@@ -63,10 +73,15 @@ def whole_id(at: AzureMl, kind: str, written: str) -> str:
 
 
 def short_id(at: AzureMl, found: str) -> str:
-    """An id as people write it: `NAME:VERSION` where it is of this workspace, else as it is."""
+    """An id as people write it: `NAME:VERSION` where it is of this workspace, else as it is. One
+    of a shared registry comes back by the registry's name, or by its place in ARM."""
     asset = _ASSET.fullmatch(found)
     if asset and asset["before"].casefold() in ("", at.path.casefold()):
         return f"{asset['name']}:{asset['version']}"
+    if asset and "/registries/" in asset["before"].casefold():
+        registry = asset["before"].rpartition("/")[2]
+        named = f"{asset['kind']}/{asset['name']}/versions/{asset['version']}"
+        return f"azureml://registries/{registry}/{named}"
     short = _SHORT.fullmatch(found)
     return f"{short['name']}:{short['version']}" if short else found
 
@@ -74,6 +89,8 @@ def short_id(at: AzureMl, found: str) -> str:
 def model_id(at: AzureMl, mark: str, recipe: Recipe, version: Version) -> str:
     """The id of a version in the workspace: registered there, or as this environment does that."""
     name = registered_in(recipe)
+    if shared_in(name)[0]:
+        return f"{name}/versions/{quote(version.version, safe='')}"
     if name:
         return asset_id(at, "models", name, version.version)
     return asset_id(at, "models", spelled(version.model), label_of(version, mark))
@@ -86,7 +103,7 @@ def ref_of(at: AzureMl, model: str, deployment: str) -> ModelRef:
     if short:
         name, version = (quote(short[each].lower(), safe="") for each in ("name", "version"))
         return ModelRef(f"{at.uri}/models/{name}/versions/{version}{below}")
-    text = model.lower().removeprefix("azureml:").lstrip("/")
+    text = short_id(at, model).lower().removeprefix("azureml:").lstrip("/")
     return ModelRef(f"azureml://{quote(text, safe='/')}{below}")
 
 

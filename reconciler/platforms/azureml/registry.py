@@ -1,21 +1,28 @@
-"""Registered models of a workspace as a source of versions, and as a place to publish to.
+"""Registered models of a workspace or of a shared registry as a source of versions; and those of
+the workspace as a place to publish to.
 
-A version is files in a datastore, and perhaps the job that wrote them. Its metrics are not in ARM:
-they are in the workspace's own MLflow, as those of the run that is called like the job. Only files
-in a datastore of blobs can be taken; of any other place the refusal says what to do.
+A version is files, and perhaps the job that wrote them. Its metrics are not in ARM: they are in the
+workspace's own MLflow, as those of the run that is called like the job. A version without a job has
+those that are noted with it. Only files in a datastore of blobs can be taken, or those of a shared
+registry; of any other place the refusal says what to do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.errors import NotFoundError, RefusedError, UnreadableError
+from reconciler.errors import NotFoundError, RefusedError, UnreadableError, WireError
 from reconciler.http.urls import split_url
+from reconciler.near import near
 from reconciler.platforms.arm import hearing
 from reconciler.platforms.artifacts import archive, metrics_of
-from reconciler.platforms.azureml.ids import label_of
+from reconciler.platforms.azureml.assets import METRIC
+from reconciler.platforms.azureml.ids import label_of, shared_in
 from reconciler.platforms.azureml.scoring import ML_SCOPE
+from reconciler.platforms.azureml.shared import UnknownRegistryError
 from reconciler.platforms.azureml.workspace import part, state_of
 from reconciler.platforms.contract import Registered, Registry
 from reconciler.platforms.members import member, objects, text, texts
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.http.origins import Origins
     from reconciler.model import Model, Recipe
     from reconciler.platforms.azureml.assets import Assets
+    from reconciler.platforms.azureml.shared import SharedRegistry
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.stores.contract import Store
 
@@ -41,29 +49,56 @@ _DATASTORE = re.compile(
 _TRACKING_HOSTS = re.compile(r"[a-z0-9]+\.api\.azureml\.ms")
 
 
-class AzureMlRegistry(Registry):
-    """The registered models of one workspace; `mark` decides what published versions are called."""
+class Shelf(Protocol):
+    """Where registered models are: a workspace, or a shared registry."""
 
-    def __init__(self, workspace: Workspace, assets: Assets, tracking: Tracking, mark: str) -> None:
+    def find(self, path: str, what: str) -> dict[str, Any] | None:
+        """A resource below it; None where it says itself that there is none."""
+        ...
+
+    def list(self, path: str, what: str) -> list[dict[str, Any]]:
+        """Every item of a list."""
+        ...
+
+
+class AzureMlRegistry(Registry):
+    """The registered models of one workspace, and those of shared registries.
+
+    `mark` decides what published versions are called; `shared` leads to a registry by its name.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        assets: Assets,
+        tracking: Tracking,
+        mark: str,
+        shared: Callable[[str], SharedRegistry],
+    ) -> None:
         self._workspace = workspace
         self._assets = assets
         self._tracking = tracking
         self._mark = mark
+        self._shared = cache(shared)
 
     def look(self, recipe: Recipe) -> Registered:
         """The version with the metrics of its run, and why it must not be taken in."""
         name, number = _asked(recipe)
-        found = self._version(name, number)
+        try:
+            found = self._version(name, number)
+        except UnknownRegistryError as exc:
+            return Registered(number, self._no_registry(name, exc.message))
         if found is None:
             return Registered(number, self._absent(name, number))
         properties = objects(found, "properties")
         refusal = _refusal(name, number, found) or self._without_files(recipe, properties)
-        job = text(properties, "jobName")
-        metrics = self._tracking.metrics(job) if job and not refusal else {}
+        # A shared registry has no runs: what it was told of a job is of some workspace.
+        job = "" if shared_in(name)[0] else text(properties, "jobName")
+        metrics = self._tracking.metrics(job) if job and not refusal else _noted(properties)
         if metrics is None:
             refusal = f"the job {job}, which made version {number} of {name}, is gone, and its "
             refusal += "metrics with it; declare another version"
-        return Registered(number, refusal, metrics or {}, tuple(_notes(properties)))
+        return Registered(number, refusal, metrics or {}, tuple(_notes(properties, job)))
 
     def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:  # noqa: ARG002
         """The versions that are newer by their number, the newest first."""
@@ -85,11 +120,14 @@ class AzureMlRegistry(Registry):
         found = self._version(name, number)
         if found is None:
             raise NotFoundError(f"version {number} of {name} is gone")
-        store, below = self._place(objects(found, "properties"))
+        (registry, model), uri = shared_in(name), _uri(objects(found, "properties"))
+        store, below = (
+            self._shared(registry).opened(model, number, uri) if registry else (self._place(uri))
+        )
         files = _files(store, below)
         wanted = dict(recipe.how).get("path", "")
         if not files or (wanted and wanted not in files):
-            raise NotFoundError(f"the files of version {number} of {name} are gone")
+            raise NotFoundError(_gone(name, number, wanted, files))
         if wanted or below in files.values():
             with path.open("wb") as into:
                 store.fetch(files.get(wanted, below), into)
@@ -98,44 +136,59 @@ class AzureMlRegistry(Registry):
 
     # --- versions and their files ---------------------------------------------------------------
 
+    def _shelf(self, name: str) -> tuple[Shelf, str]:
+        """Where a registered model is, and its path there."""
+        registry, model = shared_in(name)
+        shelf: Shelf = self._shared(registry) if registry else self._workspace
+        return shelf, f"/models/{part(model)}"
+
     def _version(self, name: str, number: str) -> dict[str, Any] | None:
-        path = f"/models/{part(name)}/versions/{part(number)}"
-        return self._workspace.find(path, f"reading version {number} of {name}")
+        shelf, path = self._shelf(name)
+        return shelf.find(f"{path}/versions/{part(number)}", f"reading version {number} of {name}")
 
     def _numbers(self, name: str) -> list[str]:
-        what = f"listing the versions of {name}"
-        listed = self._workspace.list(f"/models/{part(name)}/versions", what)
+        shelf, path = self._shelf(name)
+        listed = shelf.list(f"{path}/versions", f"listing the versions of {name}")
         names = (text(item, "name") for item in listed if not _archived(item))
         return [each for each in names if each.isdecimal()]
 
+    def _no_registry(self, name: str, why: str) -> str:
+        """That there is no such registry, with those of the workspace's subscription."""
+        with contextlib.suppress(WireError):  # who may not list them is told the rest
+            why += near(shared_in(name)[0], self._workspace.registries())
+        return f"{why}; correct spec.registry"
+
     def _absent(self, name: str, number: str) -> str:
         """That there is no such version, with those that are near."""
-        if self._workspace.find(f"/models/{part(name)}", f"reading the model {name}") is None:
-            return f'there is no registered model "{name}"; correct spec.registry'
-        known = sorted(map(int, self._numbers(name)))
+        shelf, path = self._shelf(name)
+        if shelf.find(path, f"reading the model {name}") is None:
+            listed = shelf.list("/models", "listing the registered models")
+            known = near(shared_in(name)[1], (text(item, "name") for item in listed))
+            return f'there is no registered model "{name}"{known}; correct spec.registry'
+        numbers = sorted(map(int, self._numbers(name)))
         wanted = int(number) if number.isdecimal() else 0
-        near = sorted(sorted(known, key=lambda each: abs(each - wanted))[:_NEAR])
-        there = f"it has {', '.join(map(str, near))}" if near else "it has none with a number"
+        close = sorted(sorted(numbers, key=lambda each: abs(each - wanted))[:_NEAR])
+        there = f"it has {', '.join(map(str, close))}" if close else "it has none with a number"
         return f"{name} has no version {number} (never registered, or deleted); {there}"
 
     def _without_files(self, recipe: Recipe, properties: Mapping[str, Any]) -> str:
-        name, number = _asked(recipe)
+        """Why the files of a version cannot be taken; of one in a shared registry, which must not
+        be asked for them while nothing is changed, only what its address says."""
+        (name, number), uri = _asked(recipe), _uri(properties)
+        if shared_in(name)[0]:
+            return "" if uri.startswith("https://") else f"its files are at {uri or 'no place'}"
         try:
-            store, below = self._place(properties)
+            store, below = self._place(uri)
         except RefusedError as exc:
             return exc.message
         files = _files(store, below)
-        if not files:
-            return f"the files of version {number} of {name} are gone ({_uri(properties)})"
         wanted = dict(recipe.how).get("path", "")
-        if wanted and wanted not in files:
-            some = ", ".join(list(files)[:_NEAR])
-            return f"version {number} of {name} has no file {wanted}; it has {some}"
-        return ""
+        if files and (not wanted or wanted in files):
+            return ""
+        return f"{_gone(name, number, wanted, files)} ({uri})"
 
-    def _place(self, properties: Mapping[str, Any]) -> tuple[Store, str]:
+    def _place(self, uri: str) -> tuple[Store, str]:
         """The container with the files of a version, and what their names begin with."""
-        uri = _uri(properties)
         found = _DATASTORE.fullmatch(uri)
         if found is None:
             raise RefusedError(
@@ -215,6 +268,25 @@ def _files(store: Store, below: str) -> dict[str, str]:
     return {each.name.removeprefix(f"{below}/"): each.name for each in store.list(f"{below}/")}
 
 
+def _gone(name: str, number: str, wanted: str, files: Iterable[str]) -> str:
+    some = ", ".join(list(files)[:_NEAR])
+    if some and wanted:
+        return f"version {number} of {name} has no file {wanted}; it has {some}"
+    return f"the files of version {number} of {name} are gone"
+
+
+def _noted(properties: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that a version says of itself, as `Assets.register` writes them: of one that no
+    job of the workspace made."""
+    found = texts(properties, "properties").items()
+    pairs = ((n.removeprefix(METRIC), v) for n, v in found if n.startswith(METRIC))
+    metrics = {}
+    for name, value in pairs:
+        with contextlib.suppress(ValueError):  # a property of somebody else's
+            metrics[name] = float(value)
+    return metrics
+
+
 def _archived(found: Mapping[str, Any]) -> bool:
     return member(objects(found, "properties"), "isArchived") is True
 
@@ -228,10 +300,10 @@ def _refusal(name: str, number: str, found: Mapping[str, Any]) -> str:
     return ""
 
 
-def _notes(properties: Mapping[str, Any]) -> Iterator[str]:
+def _notes(properties: Mapping[str, Any], job: str) -> Iterator[str]:
     if stage := text(properties, "stage"):
         yield f"stage {stage}"
     if tags := texts(properties, "tags"):
         yield f"tags {', '.join(f'{n}={v}' for n, v in sorted(tags.items()))}"[:200]
-    if not text(properties, "jobName"):
+    if not job and not _noted(properties):
         yield "no job made it, so it has no metrics"

@@ -29,6 +29,7 @@ from reconciler.http.credentials import AccessToken
 from reconciler.http.urls import named, path_part
 from reconciler.platforms.arm import arm_origins, operation_state, read_list
 from reconciler.platforms.azure import ARM_URL
+from reconciler.platforms.azureml.connection import PROVIDER
 from reconciler.platforms.contract import DONE, OperationState, Progress
 from reconciler.platforms.members import check_is_of, objects, text, without
 
@@ -85,17 +86,12 @@ class Workspace:
         return self.at.region or text(self.read("", "reading the workspace"), "location")
 
     def find(self, path: str, what: str) -> dict[str, Any] | None:
-        """A resource; None where the service says that it is not there.
-
-        A 404 without the service's own code, of a proxy, says nothing; nor does one of a workspace
-        or a group that is gone.
-        """
+        """A resource; None where the service says that it is not there."""
         try:
             answer = self._ask("GET", path, what)
         except NotFoundError as exc:
-            if exc.code.casefold() in ABSENT:
-                return None
-            raise UnreadableError(exc.message, status=exc.status, code=exc.code) from exc
+            proves_absence(exc)
+            return None
         return self._checked(answer, path)
 
     def read(self, path: str, what: str) -> dict[str, Any]:
@@ -107,6 +103,13 @@ class Workspace:
         read."""
         more = "".join(f"&{name}={quote(value, safe='')}" for name, value in only.items())
         return read_list(self._http, self._token, self._url(path) + more, what)
+
+    def registries(self) -> tuple[str, ...]:
+        """The names of the shared registries of the workspace's subscription."""
+        base = f"{self.emulator or ARM_URL}/subscriptions/{self.at.subscription}"
+        url = f"{base}/providers/{PROVIDER}/registries?api-version={API_VERSION}"
+        listed = read_list(self._http, self._token, url, "listing the shared registries")
+        return tuple(text(item, "name") for item in listed)
 
     def post(self, path: str, what: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What a question that is asked by POST is answered: keys, tokens, logs."""
@@ -223,6 +226,17 @@ class Workspace:
     def _url(self, path: str) -> str:
         base = self.emulator or ARM_URL
         return f"{base}{self.at.path}{path}?api-version={API_VERSION}"
+
+
+def proves_absence(missing: NotFoundError) -> None:
+    """Raise UnreadableError unless the service itself says that a resource is not there.
+
+    A 404 without the service's own code, of a proxy, says nothing; nor does one of a workspace or
+    a group that is gone.
+    """
+    if missing.code.casefold() not in ABSENT:
+        why = missing.message
+        raise UnreadableError(why, status=missing.status, code=missing.code) from missing
 
 
 def in_turn(steps: Sequence[Step]) -> str:
