@@ -11,7 +11,7 @@ import traceback
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler.emulator import arm, classic, jobs, operations, served
+from reconciler.emulator import arm, classic, jobs, operations, rights, served
 from reconciler.emulator.azureml import door, scoring
 from reconciler.emulator.azureml.failures import Unready
 from reconciler.emulator.blob_xml import BlobError
@@ -222,6 +222,9 @@ class Cloud:
         return any(settled)
 
     def _dispatch(self, route: str, request: Request) -> Response:
+        rights.check(self._core, request, route)
+        if route == rights.ROUTE:
+            return rights.handle(self._core, request)
         if route.startswith("arm."):
             return arm.handle(self._core, request)
         if route.startswith("azureml."):
@@ -253,7 +256,7 @@ class Cloud:
         if self._blob_place(request)[0]:
             listing = request.method == "GET" and request.parameters.get("comp") == "list"
             return "blob.list" if listing else f"blob.{request.method.casefold()}"
-        doors = (door, arm, served, classic)
+        doors = (rights, door, arm, served, classic)
         return next((route for each in doors if (route := each.route(request))), "")
 
     def _blob_place(self, request: Request) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from reconciler.emulator.azureml import operations
+from reconciler.emulator.azureml import capacity, operations
 from reconciler.emulator.azureml.assets import referred
 from reconciler.emulator.azureml.calls import (
     bad,
@@ -271,15 +271,7 @@ def _check_quota(core: Core, work: Work, deployment: Resource, body: Json) -> No
     most = core.world.resources[work.workspace].kept["quota"].get(kind)
     if most is None:
         return
-    used = sum(
-        other.body["sku"]["capacity"]
-        for ident, other in core.world.resources.items()
-        if ident.startswith(f"{work.workspace}/onlineendpoints/")
-        and "/deployments/" in ident
-        and ident != deployment.id.casefold()
-        and other.properties["instanceType"] == kind
-        and "serving" in other.kept
-    )
+    used = capacity.used(core, work.workspace, kind, but=deployment.id)
     wanted = body["sku"]["capacity"]
     if used + wanted > most:
         raise Failure(

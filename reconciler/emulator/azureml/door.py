@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from reconciler.emulator.azureml import (
     assets,
+    capacity,
     deployments,
     endpoints,
     history,
@@ -86,6 +87,8 @@ def route(request: Request) -> str:
         return "azureml.registry"
     if _REGISTRIES.fullmatch(request.path):
         return "azureml.registries.list"
+    if match := capacity.PATH.fullmatch(request.path):
+        return f"azureml.{match['what'].casefold()}"
     if tracked := tracking.route(request) or history.route(request):
         return tracked
     match = _RESOURCE.fullmatch(request.path)
@@ -174,6 +177,8 @@ def _handle(core: Core, request: Request) -> Response:
             "NoRegisteredProviderFound",
             f"No registered resource provider for api-version '{version}'.",
         )
+    if capacity.PATH.fullmatch(request.path):
+        return capacity.handle(core, request)
     if match := _OPERATION.fullmatch(request.path):
         return operations.look_at(core, request, match["what"].casefold(), unquote(match["id"]))
     if match := _REGISTRIES.fullmatch(request.path):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.http.credentials import AccessToken
     from reconciler.http.origins import Origins
-    from reconciler.model import Binding, Environment, Recipe, SecretName
+    from reconciler.model import Binding, Check, Environment, Recipe, SecretName
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.platforms.contract import Registry, Target, Trainer
@@ -59,13 +59,17 @@ class _Reach:
             return AccessToken(EmulatorSignIn(), scope, origins)
         return self.means.token(scope, origins, self.at.auth)
 
+    @cached_property
+    def arm(self) -> AccessToken:
+        from reconciler.platforms.azure import ARM_SCOPE
+
+        return self.token(ARM_SCOPE, arm_origins(self._emulator))
+
     @cached_property  # one for the whole run: it knows which operations are under way
     def workspace(self) -> Workspace:
-        from reconciler.platforms.azure import ARM_SCOPE
         from reconciler.platforms.azureml.workspace import Workspace
 
-        token = self.token(ARM_SCOPE, arm_origins(self._emulator))
-        return Workspace(self.http, self.at, token, self._emulator)
+        return Workspace(self.http, self.at, self.arm, self._emulator)
 
     @cached_property
     def assets(self) -> Assets:
@@ -113,7 +117,13 @@ def _connect(environment: Environment, means: Means) -> Connected:
         data = reach.open_at(at, means.secret(at.key) if at.key else "")
         return CommandJobs(reach.workspace, reach.assets, root, data, means.store.uri)
 
-    return Connected(target, trainer, {KIND: _key_prefix(environment)}, registry)
+    def checks(bindings: Iterable[Binding]) -> Iterator[Check]:
+        from reconciler.platforms.azureml.checks import Checks
+
+        given = reach.http, reach.arm, reach.workspace, reach.assets, means.store
+        return Checks(*given).of(bindings)
+
+    return Connected(target, trainer, {KIND: _key_prefix(environment)}, registry, checks)
 
 
 def _emulator(at: AzureMl, environ: Mapping[str, str]) -> str:
