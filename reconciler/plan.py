@@ -69,7 +69,10 @@ def make_plan(
     by name why a binding must not get its version before that was proved elsewhere.
     """
     seen = tuple(observed)
-    twins = _by_place(seen)
+    twins: dict[str, list[Observed]] = {}  # by the platform's own name of their endpoint
+    for observation in seen:
+        if observation.live.place:
+            twins.setdefault(observation.live.place, []).append(observation)
     undeclared = not_declared or NotDeclared()
     decided = ((o, decide(o, twins.get(o.live.place, ()))) for o in seen)
     in_time = ((o, hold(o, change, not_yet or {})) for o, change in decided)
@@ -131,15 +134,6 @@ def _on_terms(environment: Environment, observed: Observed, change: Change) -> C
     }
     terms |= binding.create.terms if binding.create else ()
     return replace(change, terms=terms)
-
-
-def _by_place(observed: Iterable[Observed]) -> dict[str, list[Observed]]:
-    """The bindings by the platform's own name of their endpoint."""
-    by_place: dict[str, list[Observed]] = {}
-    for seen in observed:
-        if seen.live.place:
-            by_place.setdefault(seen.live.place, []).append(seen)
-    return by_place
 
 
 # --- the table -------------------------------------------------------------------------------
@@ -252,7 +246,9 @@ def _of_artifact(observed: Observed) -> Iterator[_Step]:
     """By the state of the desired model; it is trained and accepted before an endpoint is created
     for it."""
     artifact, state = observed.artifact, observed.artifact.state
-    diffs = _model_diff(observed)
+    served = observed.live.served
+    before = served.url if served else observed.live.model_text or None
+    diffs = (FieldDiff("model", before, observed.artifact.ref.url),)
     both = (*diffs, *settings_diffs(observed))
     judged = gates.pending(observed.binding.accept)
     if state is ArtifactState.RUNNING:
@@ -326,12 +322,6 @@ def _why_bind(observed: Observed) -> str:
     if observed.live.hidden:
         return "the service hides its model, and no record names it; bind it to be sure"
     return "this store does not know the live model; swap the declared version in"
-
-
-def _model_diff(observed: Observed) -> tuple[FieldDiff, ...]:
-    served = observed.live.served
-    before = served.url if served else observed.live.model_text or None
-    return (FieldDiff("model", before, observed.artifact.ref.url),)
 
 
 # --- the change ------------------------------------------------------------------------------

@@ -105,29 +105,26 @@ class Endpoint:
     def _guarded(self, *, slot: bool) -> Outcome:
         """A visit; a bug of ours ends it without its job slot, which others may be waiting for."""
         try:
-            return self._visit(slot=slot)
+            observed: Observed | None = None
+            heard: object = slot
+            while True:
+                turn = next_step(self._state, observed, heard, self._world.clock.now())
+                try:
+                    for do in turn.steps:
+                        if do.phase:
+                            self._shared.progress.phase(self.name, do.phase, do.detail)
+                        heard = self._perform(do, observed)
+                except ReconcilerError as exc:
+                    heard = Trouble(exc)
+                    continue
+                self._state = turn.state
+                if isinstance(heard, Again | Ready | Ended):
+                    return heard
+                if isinstance(heard, Observed):
+                    observed = heard
         except Exception:
             self._give_slot_back()
             raise
-
-    def _visit(self, *, slot: bool) -> Outcome:
-        observed: Observed | None = None
-        heard: object = slot
-        while True:
-            turn = next_step(self._state, observed, heard, self._world.clock.now())
-            try:
-                for do in turn.steps:
-                    if do.phase:
-                        self._shared.progress.phase(self.name, do.phase, do.detail)
-                    heard = self._perform(do, observed)
-            except ReconcilerError as exc:
-                heard = Trouble(exc)
-                continue
-            self._state = turn.state
-            if isinstance(heard, Again | Ready | Ended):
-                return heard
-            if isinstance(heard, Observed):
-                observed = heard
 
     def _perform(self, do: Step, observed: Observed | None) -> object:
         """The answer to a step; an Outcome where the visit ends."""

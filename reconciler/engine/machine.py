@@ -374,19 +374,15 @@ def _trouble(state: State, exc: ReconcilerError) -> Turn:
     if state.watch is not None or state.at is At.PROGRESS:  # a read, long after the last one
         passes = passes or isinstance(exc, UnreadableError)
     if not passes or state.troubles >= MOST_TROUBLES:
-        return _give_up(state, exc)
+        # A failure; on the way back it is one of the proof, whatever was in the way.
+        if state.disproved:
+            why = f"{state.disproved}; and it is not rolled back: {exc.message}; run apply again"
+            return fail(state, why, UNPROVED)
+        if state.candidate.failed:
+            why = f"{state.candidate.failed}; and it is not dropped: {exc.message}; run apply again"
+            return fail(state, why, UNPROVED)
+        return fail(state, exc.message, exc.exit_code)
     tried = replace(state, at=At.BEGIN, troubles=state.troubles + 1)
     pause_s = 2.0**tried.troubles / 2
     detail = f"looking again in {pause_s:g} s: {exc.message}"
     return Turn(tried, (Wait(pause_s, phase="waiting", detail=detail),))
-
-
-def _give_up(state: State, exc: ReconcilerError) -> Turn:
-    """A failure; on the way back it is one of the proof, whatever was in the way."""
-    if state.disproved:
-        why = f"{state.disproved}; and it is not rolled back: {exc.message}; run apply again"
-        return fail(state, why, UNPROVED)
-    if state.candidate.failed:
-        why = f"{state.candidate.failed}; and it is not dropped: {exc.message}; run apply again"
-        return fail(state, why, UNPROVED)
-    return fail(state, exc.message, exc.exit_code)

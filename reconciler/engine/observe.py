@@ -197,13 +197,9 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
         return replace(ready, state=ArtifactState.READY)
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
-    base = replace(base, job=manifest.attempts[-1].job)
-    return _by_attempt(world, binding, manifest, base)
-
-
-def _by_attempt(world: World, binding: Binding, manifest: Manifest, base: Artifact) -> Artifact:
-    """What the last job says; a failure leaves the version to be tried again, or failed."""
+    # The last job says how far it is; a failure leaves the version to be tried again, or failed.
     last = manifest.attempts[-1]
+    base = replace(base, job=last.job)
     if last.failure:
         seen = replace(base, failure=last.failure)
     else:

@@ -116,13 +116,11 @@ class Course:
         return tuple(
             Unfinished(change.name, change.address, reached)
             for change in sorted(self.changes, key=lambda change: change.address)
-            for reached in [self._reached(change.address)]
+            for run in [self.runs.get(change.address)]
+            for reached in [run.reached if run else Reached.NOT_BEGUN]
             if change.address not in self.ended
             or (reached is Reached.ASKED and self.ended[change.address].failure is not None)
         )
-
-    def _reached(self, address: str) -> Reached:
-        return self.runs[address].reached if address in self.runs else Reached.NOT_BEGUN
 
 
 class Goal(Enum):

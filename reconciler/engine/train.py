@@ -137,7 +137,17 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
                 world.trainers[binding.recipe.trainer].cancel(artifact.job)
             world.ledger.note_failure(entry, artifact.failure)
         elif artifact.state is ArtifactState.READY:
-            made = _evaluation(world, binding, artifact)
+            name = world.ledger.model_name(binding.version)
+            model, place = sha256_of(world.store, name), world.ledger.ref(binding.version)
+            if model is None:
+                raise NotFoundError(
+                    f"job {artifact.job} is finished, but there is no model at {place}"
+                )
+            digest, known = model
+            now = timestamp(world.clock.now())
+            made = Evaluation(
+                artifact.metrics, digest, now, known.fingerprint, artifact.rows, place
+            )
             world.ledger.note_evaluation(entry, made, refused)
             return replace(artifact, sha256=made.sha256, location=made.ref)
         else:
@@ -154,16 +164,6 @@ def _is_about(entry: Entry, artifact: Artifact) -> bool:
         return False
     last = manifest.attempts[-1]
     return last.job == artifact.job and not last.failure
-
-
-def _evaluation(world: World, binding: Binding, artifact: Artifact) -> Evaluation:
-    name = world.ledger.model_name(binding.version)
-    model, place = sha256_of(world.store, name), world.ledger.ref(binding.version)
-    if model is None:
-        raise NotFoundError(f"job {artifact.job} is finished, but there is no model at {place}")
-    digest, known = model
-    now = timestamp(world.clock.now())
-    return Evaluation(artifact.metrics, digest, now, known.fingerprint, artifact.rows, place)
 
 
 def refuse(world: World, binding: Binding, why: str) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 OURS = ".store"  # the folder below a store's root for its lock file, signs and temporary files
 LOCK = f"{OURS}/lock"  # whoever writes to the folder holds it by `flock`
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _SIGN = re.compile(r"([0-9a-f-]{36})/([0-9a-f]{32})")
 
 
@@ -71,6 +70,6 @@ def _remove(path: Path) -> None:
 @cache
 def _boot() -> str:
     try:
-        return _BOOT.read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""

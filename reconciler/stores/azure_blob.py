@@ -62,7 +62,6 @@ MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024
 _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
 _READ, _WRITE, _LIST = "r", "cw", "l"
-_PERMISSIONS = {Access.READ: _READ, Access.WRITE: _WRITE}
 
 
 class AzureBlob:
@@ -210,7 +209,8 @@ class AzureBlob:
         """The blob's URL, with a SAS that may read or write this one blob."""
         path = _checked_path(f"{self._root}{name}")
         return Place(
-            url_of(self.base, name), self._access.sas(path, _PERMISSIONS[access], lasting_s)
+            url_of(self.base, name),
+            self._access.sas(path, _READ if access is Access.READ else _WRITE, lasting_s),
         )
 
     def reading(self) -> Reading:

@@ -62,7 +62,6 @@ MOST_PARTS = 9_000  # of one upload; the services allow 10,000
 MOST_COLLISIONS = 5  # of writes at one time, of which the service lets none through
 _AGAIN = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
-_EXPECTED = (200, 204, 206)
 _ELSEWHERE = (301, 307, 400)  # may say where the bucket is
 
 
@@ -333,7 +332,7 @@ class Bucket(ABC):
                 url,
                 content=content,
                 headers=sent,
-                expect=_EXPECTED + _ELSEWHERE,
+                expect=(200, 204, 206, *_ELSEWHERE),
                 what=what,
                 max_bytes=MOST_FILE_BYTES,
             )

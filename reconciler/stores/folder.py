@@ -252,17 +252,16 @@ class FolderStore(Signs):
                 os.fsync(file.fileno())
             if not self._tidy:
                 self._tidy = True
-                self._remove_leftovers(path.stat().st_mtime)
+                # Temporary files of writers that were killed, by the clock of the disk itself.
+                now = path.stat().st_mtime
+                for leftover in path.parent.iterdir():
+                    with contextlib.suppress(OSError):
+                        is_old = now - leftover.stat().st_mtime > LEFTOVER_S
+                        if is_old and leftover != self.root / LOCK:
+                            leftover.unlink()
             yield path, digest
         finally:
             path.unlink(missing_ok=True)
-
-    def _remove_leftovers(self, now: float) -> None:
-        """Remove temporary files of writers that were killed, by the clock of the disk itself."""
-        for path in (self.root / OURS).iterdir():
-            with contextlib.suppress(OSError):
-                if path != self.root / LOCK and now - path.stat().st_mtime > LEFTOVER_S:
-                    path.unlink()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

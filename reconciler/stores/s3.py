@@ -33,7 +33,6 @@ ANYWHERE = "https://s3.amazonaws.com"  # says of every bucket where it is
 DEFAULT_REGION = "us-east-1"  # what services other than Amazon's take, where they take any
 _REGION_HEADER = "x-amz-bucket-region"
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
-_METHODS = {Access.READ: "GET", Access.WRITE: "PUT"}
 
 
 class S3(Bucket):
@@ -110,7 +109,7 @@ class S3(Bucket):
 
     def _presigned(self, url: str, access: Access, lasting_s: float) -> str:
         self._origins.check(url)
-        now, method = self._clock(), _METHODS[access]
+        now, method = self._clock(), "GET" if access is Access.READ else "PUT"
         grant = presigned(self._keys(), self._where(), method, url, lasting_s, now)
         remember_secret(grant.rpartition("=")[2])
         return grant

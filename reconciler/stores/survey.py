@@ -98,14 +98,11 @@ class _Unforeseen:
         if listed is None:
             return None
         if begin:
-            self._list(folder, listed)
+            try:
+                listed.set_result(_first(self._store, folder, MOST_UNFORESEEN))
+            except BaseException as exc:
+                listed.set_exception(exc)
         return listed.result().get(name)
-
-    def _list(self, folder: str, listed: Future[Mapping[str, Listed]]) -> None:
-        try:
-            listed.set_result(_first(self._store, folder, MOST_UNFORESEEN))
-        except BaseException as exc:
-            listed.set_exception(exc)
 
 
 def beside(names: Collection[str]) -> list[frozenset[str]]:
