@@ -38,7 +38,6 @@ Spot = tuple[int, int]
 
 # Only parsers are needed; a loader would bring a constructor of its own for every file.
 _Parser: Any = getattr(getattr(yaml, "cyaml", None), "CParser", yaml.SafeLoader)
-_TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 # A sign or a base stands before what YAML 1.2 and its parsers take for a number and 1.1 does not.
@@ -356,7 +355,7 @@ def _plain(written: str) -> str | int | bool | Guess:
     if written in _BOOLEANS:
         return _BOOLEANS[written]
     resolved = _RESOLVER.resolve(yaml.ScalarNode, written, (True, False))
-    tag = resolved.removeprefix(_TAG)
+    tag = resolved.removeprefix("tag:yaml.org,2002:")
     if tag in ("str", "value", "merge"):
         if _BOOLEAN.fullmatch(written):
             return Guess(_NAMES["bool"], written)

@@ -116,7 +116,11 @@ def notes(
         )
     for p in made:
         if others := [o for o in p.origins if by_name[o.name].key != o.key]:
-            why = "; ".join(_differences(others[0], by_name[others[0].name]))
+            was, now = _made_of(others[0]), _made_of(by_name[others[0].name])
+            why = "; ".join(
+                f"{diff.path} is {diff.after or 'nothing'} and not {diff.before or 'nothing'}"
+                for diff in differences(was, now, "")
+            )
             yield (
                 f"{some(others)}: {target.name} does not take the {p.new} of {source.name} but "
                 f"trains its own, for the recipes differ: {why}"
@@ -167,12 +171,6 @@ def _unlike(
                 f"and {other.name} has {other.version.version}; promote when they agree",
             )
             return
-
-
-def _differences(source: Binding, target: Binding) -> Iterator[str]:
-    """`inputs.train is a and not b`, for everything that a training depends on."""
-    for diff in differences(_made_of(source), _made_of(target), ""):
-        yield f"{diff.path} is {diff.after or 'nothing'} and not {diff.before or 'nothing'}"
 
 
 def _made_of(binding: Binding) -> dict[str, object]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"
 _PLACEHOLDER = {"$ref": "#/$defs/placeholder"}
-_SECRET_KEYS = ("key", "token")
 _ABSENCES = ("required", "minProperties")  # what a partial document may seem to lack
 
 
@@ -351,7 +350,7 @@ def _where(trail: Trail) -> str:
 
 
 def _is_secret(trail: Trail) -> bool:
-    return bool(trail) and trail[-1] in _SECRET_KEYS
+    return bool(trail) and trail[-1] in ("key", "token")
 
 
 def _null(value: Guess, wish: str) -> str:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1024 * 1024
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_SUFFIXES = (".yaml", ".yml")
 # One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
 # another text than this program. Joiners are letters' business where they join letters.
 _HIDDEN = (
@@ -215,5 +214,5 @@ def _names(
             )
         elif is_folder:
             yield from _names(files, inside, below)
-        elif entry.name.lower().endswith(_SUFFIXES):
+        elif entry.name.lower().endswith((".yaml", ".yml")):
             yield below, entry.is_symlink()

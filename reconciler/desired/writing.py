@@ -22,7 +22,6 @@ FEWEST = 5  # documents that are alike before they are folded
 _EACH = "each"  # what a member of a fleet is called in its template
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
-_COLUMN = re.compile(r"[^A-Za-z0-9_]")
 _API = "reconciler/v1"
 
 Trail = tuple[str, ...]
@@ -91,7 +90,7 @@ def _fleet(members: list[Draft]) -> Draft:
     differing = [t for t in of_each[0] if len({json.dumps(values[t]) for values in of_each}) > 1]
     columns: dict[Trail, str] = {}
     for trail in differing:
-        last, *more = reversed([_COLUMN.sub("_", part) for part in trail])
+        last, *more = reversed([re.sub(r"[^A-Za-z0-9_]", "_", part) for part in trail])
         taken = {"name", *columns.values()}
         columns[trail] = last if last not in taken else "_".join([*reversed(more), last])
     rows = tuple(

@@ -25,23 +25,18 @@ if TYPE_CHECKING:
 GROUP = "reconciler.platforms"
 _NAMES = ("studio", "local", "ray", "mlflow", "azureml")
 BUILT_IN = {name: f"reconciler.platforms.{name}" for name in _NAMES}
-_RESERVED = ("store", "data", "limits")  # what else stands below spec of an Environment
 
 
 @cache
 def platforms() -> Mapping[str, Platform]:
     """Every platform by its name; ConfigurationError if they contradict each other."""
-    return registry([*_built_in(), *_installed()])
+    built_in = ((name, module, partial(_offered, module)) for name, module in BUILT_IN.items())
+    return registry([*built_in, *_installed()])
 
 
 def kinds() -> dict[str, Kind]:
     """Every kind of endpoint by its name."""
     return {name: kind for each in platforms().values() for name, kind in each.kinds.items()}
-
-
-def _built_in() -> Iterable[Loader]:
-    for name, module in BUILT_IN.items():
-        yield name, module, partial(_offered, module)
 
 
 def _offered(module: str) -> Any:
@@ -62,7 +57,7 @@ def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
     offered = {("engine", name): "reconciler" for name in (FILE, REGISTRY)}  # which none may take
     for name, place, load in loaders:
         platform = _loaded(name, place, load)
-        if name in _RESERVED or name in found:
+        if name in ("store", "data", "limits") or name in found:
             raise ConfigurationError(
                 f'the platform name "{name}" ({place}) is taken; uninstall that package, or rename '
                 "its entry point"

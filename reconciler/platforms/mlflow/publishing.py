@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "reconciler"
 _NOT_TAKEN = re.compile(r"[^\w/.: -]")  # nor one that is no plain path
-_MOST_OF_A_NAME = 250
 VERSION, SHA256, KEY, MARK = (f"reconciler.{n}" for n in ("version", "sha256", "key", "mark"))
 
 
@@ -139,6 +138,6 @@ class Publisher:
 
 def _taken(name: str) -> str:
     """The name of a metric or tag as MLflow takes it: `precision_10` for `precision@10`."""
-    name = _NOT_TAKEN.sub("_", name)[:_MOST_OF_A_NAME]
+    name = _NOT_TAKEN.sub("_", name)[:250]
     plain = posixpath.normpath(name) == name and name[:1] not in (".", "/")
     return name if plain else name.replace("/", "_").lstrip(".") or "_"

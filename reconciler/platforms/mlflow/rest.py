@@ -193,7 +193,11 @@ class Mlflow:
                 _check_absent(answer)
                 continue
             for each in _objects(answer.json_object(), "files", what):
-                name = below + _part(_text(each, "path", what), what)
+                name = _text(each, "path", what)
+                part = name.rstrip("/").rpartition("/")[2]  # MLflow names files from their root
+                if part in ("", ".", "..") or "\\" in part or not part.isprintable():
+                    raise UnreadableError(f"{what}: a file is called {name!r:.100}")
+                name = below + part
                 if each.get("is_dir"):
                     folders.append(f"{name}/")
                 else:
@@ -360,14 +364,6 @@ def called_in(name: str, ref: ModelRef) -> str:
     """The number or name of a version of this registered model; "" of any other model."""
     head, ours = ref_of(name, "").url, ref.url
     return unquote(ours.removeprefix(head)) if ours.startswith(head) else ""
-
-
-def _part(name: str, what: str) -> str:
-    """The name of a file, which is one part of a path; of a longer path the last part."""
-    part = name.rstrip("/").rpartition("/")[2]
-    if part in ("", ".", "..") or "\\" in part or not part.isprintable():
-        raise UnreadableError(f"{what}: a file is called {name!r:.100}")
-    return part
 
 
 def _size(found: Mapping[str, Any], what: str) -> int:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from reconciler.platforms.platform import Block, Means
 
 # STUDIO_PROTOCOL.md §4.8: a job with any other input is refused (InvalidBlobExtension)
-_TABLES = (".csv", ".tsv", ".arff")
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
@@ -119,7 +118,7 @@ def _training_problems(training: Block) -> Iterator[Problem]:
 
 
 def _bad_input(path: str) -> str:
-    if path.casefold().endswith(_TABLES):
+    if path.casefold().endswith((".csv", ".tsv", ".arff")):
         return ""
     return "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
 

@@ -71,7 +71,14 @@ class Reads:
     ) -> dict[str, Any] | Live:
         """The service that an address names, by its id, or by its name among `every` one."""
         if _HEX_ID.fullmatch(where.service):
-            return self._service_by_id(where.service)
+            try:
+                what = f"reading Classic web service {where.service}"
+                answer = self._read(f"{self._base}/{where.service}", what)
+            except NotFoundError as exc:
+                return no_service(exc.message)
+            service = answer.json_object()
+            check_is_of(service, answer.what, WorkspaceId=self._workspace, Id=where.service)
+            return service
         return _service_by_name(every(), where)
 
     def endpoint(self, service: Mapping[str, Any], where: ClassicAddress) -> dict[str, Any]:
@@ -136,16 +143,6 @@ class Reads:
             name = text(service, "Name")
             raise UnreadableError(f'Classic web service "{name}" came without an Id')
         return f"{self._base}/{path_id(service_id, 'the Id of a Classic web service')}"
-
-    def _service_by_id(self, service_id: str) -> dict[str, Any] | Live:
-        try:
-            what = f"reading Classic web service {service_id}"
-            answer = self._read(f"{self._base}/{service_id}", what)
-        except NotFoundError as exc:
-            return no_service(exc.message)
-        service = answer.json_object()
-        check_is_of(service, answer.what, WorkspaceId=self._workspace, Id=service_id)
-        return service
 
 
 class Listed:

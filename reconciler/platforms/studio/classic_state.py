@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 MOST_ENDPOINTS = 10_000  # §2.5: of one web service of a standard workspace
 _TOLD = frozenset({"description", "throttlelevel", "maxconcurrentcalls"})
-_EXPORTED_SERVICE = ("Id", "Name", "Description", "DefaultEndpointName")
 _EXPORTED_ENDPOINT = (
     "Name",
     "Description",
@@ -236,7 +235,7 @@ def exported(service: Mapping[str, Any], endpoint: Mapping[str, Any]) -> dict[st
     """The endpoint and its service without keys and SAS tokens."""
     resources = [_without_sas(resource) for resource in resources_of(endpoint)]
     return {
-        "webService": _kept(service, _EXPORTED_SERVICE),
+        "webService": _kept(service, ("Id", "Name", "Description", "DefaultEndpointName")),
         "endpoint": {**_kept(endpoint, _EXPORTED_ENDPOINT), "Resources": resources},
     }
 
