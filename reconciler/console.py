@@ -93,7 +93,6 @@ def _replace(path: Path, data: bytes, mode: int) -> None:
 
 # Most texts, in which nothing is hidden; and what is printed as it is in the others.
 _PLAIN = re.compile(r"[\n -~]*\Z")
-_LINE_ENDS = re.compile(r"(\r?\n|\t)")
 
 
 class UnwritableError(ReconcilerError, OSError):
@@ -151,7 +150,7 @@ class Out:
 def _with_hidden_shown(text: str) -> str:
     from reconciler.render.cells import shown
 
-    parts = enumerate(_LINE_ENDS.split(text))
+    parts = enumerate(re.split(r"(\r?\n|\t)", text))
     return "".join(part if at % 2 else shown(part) for at, part in parts)
 
 

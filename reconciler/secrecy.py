@@ -54,7 +54,6 @@ _WRITTEN = re.compile(
     )
 )
 _HEX_TOKEN = re.compile(r"[0-9a-fA-F]{32}")
-_USER = re.compile(r"(//)[^/?#@\s\"']*@")
 
 
 def looks_secret(text: str) -> bool:
@@ -76,7 +75,7 @@ def is_hex_token(text: str) -> bool:
 
 def without_users(text: str, instead: str = "") -> str:
     """The text without `user:password@` in any URI."""
-    return _USER.sub(rf"\1{instead}", text)
+    return re.sub(r"(//)[^/?#@\s\"']*@", rf"\1{instead}", text)
 
 
 # How a service may spell a character that it repeats: in URLs, HTML and JSON, also one in another.

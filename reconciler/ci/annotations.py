@@ -20,7 +20,6 @@ MOST = 10  # so many errors of one step does GitHub show
 MOST_CHARACTERS = 4_000  # of one message: GitHub keeps 4096 at most
 
 Lines = Mapping[str, tuple[range, ...]]
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _NEW = re.compile(r'\+\+\+ (?:"?b/(.*?)"?\t?|/dev/null)')
 _DIFF = (
     *("-c", "core.quotePath=false", "diff", "--unified=0", "--relative", "--no-color"),
@@ -93,7 +92,7 @@ def parse_diff(diff: str) -> Lines:
             hunk -= 1
         elif header := _NEW.fullmatch(line):
             path = header[1] or ""
-        elif path and (counts := _HUNK.match(line)):
+        elif path and (counts := re.match(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", line)):
             removed, first, added = (int(count or 1) for count in counts.groups())
             hunk = removed + added
             ranges_of.setdefault(path, []).append(range(first, first + added))

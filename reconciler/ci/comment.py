@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.ci import comment_text as rendering
@@ -22,7 +22,6 @@ from reconciler.outcome import Kept, Outcome
 from reconciler.render.documents import parse_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from reconciler.ci.github import GitHub, Pull
@@ -61,29 +60,23 @@ def comment_on_fork(artifact: str) -> Outcome:
             say(f"run {run['id']} has no artifact {artifact}; nothing was commented")
             return Outcome()
         files = artifacts.files(door, uploaded[0], PLAN_FILE, most=artifacts.MOST_OF_FORKS)
-        draft = _Draft(*_plan_of_fork(files, artifact, run))
+        place = f"artifact {artifact} of run {run['id']}"
+        if PLAN_FILE not in files:
+            raise ConfigurationError(f"{place}: it holds no {PLAN_FILE}")
+        try:
+            document = parse_document(files[PLAN_FILE].decode())
+        except ValueError as exc:
+            raise ConfigurationError(f"{place}: not a plan of `plan --out`: {exc}") from exc
+        if not isinstance(document, Plan):
+            raise ConfigurationError(f"{place}: it holds a report instead of a plan")
+        if document.commit != run.get("head_sha"):
+            raise StalePlanError(
+                f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
+            )
+        # Not shown as whole, so it approves nothing.
+        shown = rendering.Shown(document.digest, document.commit, whole=False)
+        draft = _Draft(redacted(document), shown, forked=True)
         return _comment_on(door, github.pull_request(door, os.environ, None, ""), draft)
-
-
-def _plan_of_fork(
-    files: Mapping[str, bytes], artifact: str, run: Mapping[str, Any]
-) -> tuple[Plan, rendering.Shown, bool]:
-    """The plan, redacted; ConfigurationError unless it is one, and of the commit of the run."""
-    place = f"artifact {artifact} of run {run['id']}"
-    if PLAN_FILE not in files:
-        raise ConfigurationError(f"{place}: it holds no {PLAN_FILE}")
-    try:
-        document = parse_document(files[PLAN_FILE].decode())
-    except ValueError as exc:
-        raise ConfigurationError(f"{place}: not a plan of `plan --out`: {exc}") from exc
-    if not isinstance(document, Plan):
-        raise ConfigurationError(f"{place}: it holds a report instead of a plan")
-    if document.commit != run.get("head_sha"):
-        raise StalePlanError(
-            f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
-        )
-    shown = rendering.Shown(document.digest, document.commit, whole=False)  # it approves nothing
-    return redacted(document), shown, True
 
 
 def fits(plan: Plan) -> bool:

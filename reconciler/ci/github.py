@@ -38,7 +38,6 @@ MOST_TRIES = 4
 LONGEST_PAUSE_S = 120.0
 _UNSAID_PAUSE_S = 60.0  # what GitHub asks for where it does not say how long
 _REPOSITORY = re.compile(r"(?!\.{1,2}/)[\w.-]+/(?!\.{1,2}$)[\w.-]+", re.ASCII)
-_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 _PERMISSION = (
     "the token must be allowed to: add the line `{}` below `permissions:` of the job. Jobs of pull "
     "requests from forks get a token that only reads: comment on those from a workflow of "
@@ -231,7 +230,10 @@ class GitHub:
                 url,
                 credential=self,
                 json=json,
-                headers=_HEADERS,
+                headers={
+                    "Accept": "application/vnd.github+json",
+                    "X-GitHub-Api-Version": "2022-11-28",
+                },
                 expect=(*status, 401, 403, 404, 429),
                 what=what,
             )

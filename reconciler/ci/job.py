@@ -38,7 +38,18 @@ _TITLES = {
 def tell(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> int:
     """The exit code, after everything is said; another one if all went well but the saying."""
     if environ.get("GITHUB_ACTIONS") == "true":  # a runner reads what is printed, and obeys it
-        _annotate(outcome, environ, to)
+        from reconciler.ci.annotations import MOST, by_importance, changed_lines, error_command
+
+        root = _root(environ)
+        findings = [*error_findings(outcome), *_findings(outcome)]
+        placed = [_placed(finding, root) for finding in findings]
+        changed = changed_lines(environ, root) if len(placed) > MOST else None
+        for finding in by_importance(placed, changed)[:MOST]:
+            print(error_command(finding), file=to)
+        if len(placed) > MOST:
+            are = "error is" if len(placed) == MOST + 1 else "errors are"
+            print(f"{len(placed) - MOST} more {are} in the summary of the job", file=to)
+        to.flush()
     wrong = [_summarize(outcome, environ), _put_out(outcome, environ)]
     for message in filter(None, wrong):
         print(f"error: {message}", file=to)
@@ -68,21 +79,6 @@ def error_findings(outcome: Outcome) -> list[Finding]:
 
     title = _TITLES.get(outcome.exit_code, "error")
     return [Finding(NOWHERE, "error", title, outcome.error)]
-
-
-def _annotate(outcome: Outcome, environ: Mapping[str, str], to: TextIO) -> None:
-    from reconciler.ci.annotations import MOST, by_importance, changed_lines, error_command
-
-    root = _root(environ)
-    findings = [*error_findings(outcome), *_findings(outcome)]
-    placed = [_placed(finding, root) for finding in findings]
-    changed = changed_lines(environ, root) if len(placed) > MOST else None
-    for finding in by_importance(placed, changed)[:MOST]:
-        print(error_command(finding), file=to)
-    if len(placed) > MOST:
-        are = "error is" if len(placed) == MOST + 1 else "errors are"
-        print(f"{len(placed) - MOST} more {are} in the summary of the job", file=to)
-    to.flush()
 
 
 def _findings(outcome: Outcome) -> list[Finding]:

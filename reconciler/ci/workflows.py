@@ -25,7 +25,6 @@ OWNERS = """\
 """
 _ACTION = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
 _REMOTE = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
-_JOB = re.compile(r"^(?=  [a-z]+:\n)", re.MULTILINE)
 # The step that starts an emulator, with the comment above it.
 _STEP = re.compile(
     r"(?:^      # .*\n)*^      - uses: \./\.github/actions/emulator.*\n", re.MULTILINE
@@ -52,7 +51,7 @@ class Wanted:
 
 def workflow(text: str, wanted: Wanted) -> str:
     """A workflow of this program's repository, for another repository."""
-    head, *jobs = _JOB.split(text)
+    head, *jobs = re.split(r"^(?=  [a-z]+:\n)", text, flags=re.MULTILINE)
     text = head + "".join(_job(job, wanted) for job in jobs)
     # A function, because a name such as 1 behind a group would be another group.
     text = _ENVIRONMENT.sub(lambda _: wanted.environment, text)

@@ -34,7 +34,6 @@ SCHEMA = Path("schemas") / "reconciler.schema.json"
 _NAME = re.compile(r"(?<=^metadata: \{name: )[^,}]+", re.MULTILINE)
 _STORE = re.compile(r"(?<=^  store: )(?:\{.*?\}|\S+)", re.MULTILINE)
 _STORE_URL = re.compile(r"[A-Za-z0-9_.~/:-]+")  # no reader of YAML takes these for anything else
-_FOLDER = re.compile(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?")
 
 
 def init(folder: Path, how: Beginning) -> Outcome:
@@ -43,7 +42,7 @@ def init(folder: Path, how: Beginning) -> Outcome:
     sample = _sample(platform, example=how.example)
     first = (sample / "environment.yaml").read_text(encoding="utf-8")
     name = _asked("Name of the environment", how.environment, _NAME.findall(first)[0])
-    if not _FOLDER.fullmatch(name) or name.isdecimal():
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?", name) or name.isdecimal():
         raise ConfigurationError(f'"{name}" is no name of an environment; write one such as home')
     store = _asked("Store for models (empty: as in the sample)", how.store, "")
     host = how.ci or _asked(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)

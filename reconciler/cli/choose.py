@@ -36,7 +36,9 @@ def among(where: Where, some: Some | None = None) -> tuple[Desired, dict[str, De
     chosen = committed(choose(environments, where.environment, where.auth), services, os.environ)
     if selection is not None:
         chosen = selection.of(chosen)
-        chosen = _since(services, chosen, selection.since) if selection.since else chosen
+        if selection.since:  # nothing may be left of it
+            names = since(services, chosen, selection.since)
+            chosen = replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
     return chosen, environments
 
 
@@ -44,12 +46,6 @@ def name_of(named: Named) -> str:
     """The name of the environment that was asked for, or of the only one."""
     environments = load(named.services, *filter(None, [named.environment]))
     return choose(environments, named.environment).environment.name
-
-
-def _since(services: Path, chosen: Desired, ref: str) -> Desired:
-    """The part that a change since a commit touches; it may be nothing."""
-    names = since(services, chosen, ref)
-    return replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
 
 
 def unprotected(desired: Desired) -> Desired:

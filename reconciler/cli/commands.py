@@ -69,7 +69,13 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     untouched = _untouched(where.services, desired)
     made = made if untouched is None else caused_since(made, untouched)
     rest = frozenset() if how.strict or untouched is None else untouched
-    _tell_not_judged(made, rest)
+    left = [c.name for c in made.changes if c.action is Action.BLOCK and c.name in rest]
+    if left:
+        more = f" and {len(left) - _MOST_NAMES:,} more" if len(left) > _MOST_NAMES else ""
+        say(
+            "in the way, but not touched by this pull request and not judged (--strict judges "
+            f"all): {', '.join(left[:_MOST_NAMES])}{more}"
+        )
     files = (_plan_file(desired, made, how.out, how.live),) if how.out is not None else ()
     code = errors.ERROR if blind else plan_exit_code(made, how.detailed_exitcode, rest)
     return Outcome(made, code, files, rest=rest)
@@ -95,17 +101,6 @@ def _untouched(services: Path, desired: Desired) -> frozenset[str] | None:
     from reconciler.cli.since import untouched
 
     return untouched(services, desired, event)
-
-
-def _tell_not_judged(made: Plan, rest: AbstractSet[str]) -> None:
-    """Name what is refused and is not judged."""
-    left = [c.name for c in made.changes if c.action is Action.BLOCK and c.name in rest]
-    if left:
-        more = f" and {len(left) - _MOST_NAMES:,} more" if len(left) > _MOST_NAMES else ""
-        say(
-            "in the way, but not touched by this pull request and not judged (--strict judges "
-            f"all): {', '.join(left[:_MOST_NAMES])}{more}"
-        )
 
 
 def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s: float) -> Plan:

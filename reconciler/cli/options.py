@@ -378,12 +378,17 @@ def _flat(function: Callable[..., "Outcome"]) -> Callable[..., "Outcome"]:
         for parameter in signature.parameters.values()
         if is_dataclass(parameter.annotation)
     }
-    parameters = []
+    parameters, by_name = [], inspect.Parameter.KEYWORD_ONLY
     for parameter in signature.parameters.values():
         if group := groups.get(parameter.name):
-            parameters += [_option(field) for field in fields(group)]
+            parameters += [
+                inspect.Parameter(
+                    option.name, by_name, default=option.default, annotation=option.type
+                )
+                for option in fields(group)
+            ]
         else:
-            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            parameters.append(parameter.replace(kind=by_name))
 
     @functools.wraps(function)
     def called(**given: Any) -> "Outcome":
@@ -393,8 +398,3 @@ def _flat(function: Callable[..., "Outcome"]) -> Callable[..., "Outcome"]:
 
     vars(called)["__signature__"] = signature.replace(parameters=parameters)
     return called
-
-
-def _option(field: Any) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field.name, kind, default=field.default, annotation=field.type)

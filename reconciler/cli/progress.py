@@ -264,15 +264,13 @@ class LiveProgress(_Progress):
         now = self._clock()
         first = list(self._active.items())[: max(1, height)]
         look = Look(width, ascii_only=self._ascii)
-        rows = [_row(look, f"{self._frame(now)} {name}", active, now) for name, active in first]
+        frames = ASCII_SPINNER if self._ascii else SPINNER
+        frame = frames[int(now * FRAMES_PER_S) % len(frames)]
+        rows = [_row(look, f"{frame} {name}", active, now) for name, active in first]
         lines = _laid_out(look, rows)
         more = len(self._active) - len(first)
         last = ", ".join(listed([f"… and {more} more" if more else "", self._of_all()]))
         return [*lines, self._clean(last)] if last else lines
-
-    def _frame(self, now: float) -> str:
-        frames = ASCII_SPINNER if self._ascii else SPINNER
-        return frames[int(now * FRAMES_PER_S) % len(frames)]
 
 
 def _console(stream: TextIO, no_color: bool) -> Console:

@@ -102,8 +102,6 @@ def _run(path: Path, desired: Desired) -> Report:
 
 # --- where commits can be read -------------------------------------------------------------
 
-_SCP = re.compile(r"(?:[^@/\s]+@)?([A-Za-z0-9.-]+):(?!/)(\S+)")  # git@host:owner/name.git
-
 
 def repository(environ: Mapping[str, str], services: Path) -> str:
     """The https URL of the repository around the services, else of the job's; "" if none."""
@@ -121,7 +119,7 @@ def repository(environ: Mapping[str, str], services: Path) -> str:
 
 def web_url(remote: str) -> str:
     """Where people read what a remote of git holds: https, without a user; "" where that is not."""
-    if scp := _SCP.fullmatch(remote):
+    if scp := re.fullmatch(r"(?:[^@/\s]+@)?([A-Za-z0-9.-]+):(?!/)(\S+)", remote):
         remote = f"https://{scp[1]}/{scp[2]}"
     try:
         parts = urlsplit(remote)

@@ -15,8 +15,6 @@ from reconciler.near import near
 if TYPE_CHECKING:
     from reconciler.model import Address, Binding, Desired
 
-_SHARD = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -72,7 +70,7 @@ class Selection:
 
 def shard_of(text: str) -> tuple[int, int]:
     """Number (from 1) and count of a shard that is written `2/4`; ConfigurationError otherwise."""
-    match = _SHARD.fullmatch(text)
+    match = re.fullmatch(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", text)
     if match is None or int(match[1]) > int(match[2]):
         raise ConfigurationError(f"--shard {text}: write NUMBER/COUNT, from 1/4 to 4/4 for example")
     return int(match[1]), int(match[2])

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from reconciler.stores.contract import Store
 
 SEED = "services/local/_emulator/seed.yaml"
-_WORLD = re.compile(r"[0-9a-f]{1,64}")
 
 
 def introduce(environment: Environment) -> None:
@@ -94,7 +93,7 @@ def world_at(http: Http, url: str) -> str | None:
         return None
     except WireError:
         return ""
-    return world if isinstance(world, str) and _WORLD.fullmatch(world) else ""
+    return world if isinstance(world, str) and re.fullmatch(r"[0-9a-f]{1,64}", world) else ""
 
 
 def width(environment: Environment, parallel: int | None) -> int:
@@ -150,16 +149,12 @@ class Session:
             observed, lost = survey(self.world, desired.bindings, self.width, declared)
         mine = tuple(e for e in lost.found if in_shard(e.address, desired.shard))
         seen = tuple(observed)
-        return Seen(seen, replace(lost, found=mine), self._not_yet(seen))
-
-    def _not_yet(self, seen: tuple[Observed, ...]) -> dict[str, str]:
-        """By name, why a binding must not get its version before it was proved elsewhere."""
         from reconciler.engine.required import behind
 
-        new = [one for one in seen if one.live.served != one.artifact.ref]
+        new = [o for o in seen if o.live.served != o.artifact.ref]
         with self.stop.only_reading():
             first = behind(self.world, new, self.desired)
-        return {**first, **self._not_proved_there(new)}
+        return Seen(seen, replace(lost, found=mine), {**first, **self._not_proved_there(new)})
 
     def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
         from reconciler.engine.required import not_yet

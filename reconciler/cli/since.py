@@ -113,8 +113,15 @@ def _changed(repository: _Repository, commit: str) -> int:
 def _before(repository: _Repository, commit: str, display: str, name: str) -> Mapping[str, Desired]:
     """The desired state of the commit; nothing where it has none that is valid."""
     with TemporaryDirectory(prefix="reconciler.") as folder:
-        if not _check_out(repository, commit, Path(folder)):
+        # With an index of its own, so that what the person has staged stays as it is.
+        index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        top, below = repository.top, repository.below or "."
+        git.good(git.run(top, "read-tree", commit, environ=index))
+        paths = git.good(git.run(top, "ls-files", "-z", "--", below, environ=index))
+        if not paths:
             return {}
+        checkout = ("checkout-index", "--quiet", f"--prefix={Path(folder, 'tree')}/", "-z")
+        git.good(git.run(top, *checkout, "--stdin", environ=index, given=paths))
         root = Path(folder, "tree", repository.below)
         if not root.resolve().is_relative_to(Path(folder).resolve()):
             return {}  # a link that leaves the commit: nothing of it is read
@@ -123,18 +130,3 @@ def _before(repository: _Repository, commit: str, display: str, name: str) -> Ma
         except ConfigurationError as exc:
             say(f"{exc.message.splitlines()[0]} (so every binding counts as touched)")
             return {}
-
-
-def _check_out(repository: _Repository, commit: str, folder: Path) -> bool:
-    """Whether the commit has the services; they are then below `tree` in the folder."""
-    index = {"GIT_INDEX_FILE": str(folder / "index")}
-    top, below = repository.top, repository.below or "."
-    git.good(git.run(top, "read-tree", commit, environ=index))
-    paths = git.good(git.run(top, "ls-files", "-z", "--", below, environ=index))
-    where = f"--prefix={folder / 'tree'}/"
-    git.good(
-        git.run(
-            top, "checkout-index", "--quiet", where, "-z", "--stdin", environ=index, given=paths
-        )
-    )
-    return bool(paths)

@@ -30,7 +30,6 @@ from reconciler.strict_json import parse_json
 
 _SHOWN_CHARACTERS = 80
 _SHOWN_MESSAGE = 400
-_SHOWN_DETAILS = 5
 _CLOCK_OFF_S = 120.0
 _READ_FOR_SHOWING = 64 * 1024
 
@@ -249,7 +248,7 @@ def _explained_in_json(body: bytes) -> _Explanation | None:
         return None
     error = _member(value, "error") or value
     details = _member(error, "details")
-    listed = details[:_SHOWN_DETAILS] if isinstance(details, list) else []
+    listed = details[:5] if isinstance(details, list) else []
     code, *codes = (_text(part, "code", 80) for part in (error, *listed))
     message, *more = (_text(part, "message", _SHOWN_MESSAGE) for part in (error, *listed))
     lines = (": ".join(filter(None, pair)) for pair in zip(codes, more, strict=True))

@@ -24,7 +24,6 @@ _SECRETS = {
 _BY_ID = {"assets", "nodes"}  # whose members go by ids that somebody chose
 # Each begins where it cannot begin anew: a text of one service is read in one pass.
 _WORD = re.compile(r"[^\s\"'<>]+")
-_QUERY = re.compile(r"[?#].+")
 _PAGING = {"nextlink", "odata.nextlink"}
 
 
@@ -33,26 +32,22 @@ def kept_json(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [kept_json(item) for item in value]
     if isinstance(value, dict):
-        return _kept_members(value, name)
+        are_ids = name.casefold() in _BY_ID
+        hidden = set(_SECRETS)
+        if holds_secret(name) or any(
+            key.casefold() == "certificatethumbprint" and value[key] for key in value
+        ):
+            hidden |= {"value", "defaultvalue", "default"}
+
+        def is_hidden(key: str) -> bool:
+            is_id = are_ids and isinstance(value[key], dict)
+            by_name = holds_secret(key) and not isinstance(value[key], dict)
+            return (key.casefold() in hidden or by_name) and not is_id
+
+        return {k: _hidden(v) if is_hidden(k) else kept_json(v, k) for k, v in value.items()}
     if not isinstance(value, str):
         return value
     return redact(value if name.casefold() in _PAGING else without_users(value))
-
-
-def _kept_members(value: dict[str, Any], name: str) -> dict[str, Any]:
-    are_ids = name.casefold() in _BY_ID
-    hidden = set(_SECRETS)
-    if holds_secret(name) or any(
-        key.casefold() == "certificatethumbprint" and value[key] for key in value
-    ):
-        hidden |= {"value", "defaultvalue", "default"}
-
-    def is_hidden(key: str) -> bool:
-        is_id = are_ids and isinstance(value[key], dict)
-        by_name = holds_secret(key) and not isinstance(value[key], dict)
-        return (key.casefold() in hidden or by_name) and not is_id
-
-    return {k: _hidden(v) if is_hidden(k) else kept_json(v, k) for k, v in value.items()}
 
 
 def _hidden(value: Any) -> Any:
@@ -71,7 +66,7 @@ def without_users(text: str) -> str:
 
 def _without_query(word: re.Match[str]) -> str:
     before, scheme, after = word[0].partition("://")
-    return before + scheme + _QUERY.sub(f"?{HIDDEN}", after) if scheme else word[0]
+    return before + scheme + re.sub(r"[?#].+", f"?{HIDDEN}", after) if scheme else word[0]
 
 
 def kept_text(path: str, content: bytes) -> str:

@@ -93,20 +93,16 @@ def _claims(taken: Snapshot) -> Iterator[tuple[str, object, str]]:
     for url, answer in taken.answers.management.items():
         place = f"answers.management[{url!r}]:"
         yield place, answer.status in KEPT_STATUSES, "must have status 200 or 404"
-        yield place, _is_flat(answer.body), f"is nested deeper than {MOST_LEVELS} levels"
+        level = [answer.body]
+        for _ in range(MOST_LEVELS):
+            level = [below for value in level for below in _below(value)]
+        yield place, (not level), f"is nested deeper than {MOST_LEVELS} levels"
     for uri, store in taken.answers.stores.items():
         for name, file in store.files.items():
             place = f"answers.stores[{uri!r}].files[{name!r}]:"
             texts = (name, file.etag, file.fingerprint)
             yield place, "".join(texts).isprintable(), "must be without control characters"
             yield place, file.size >= 0, "must not have a negative size"
-
-
-def _is_flat(body: Any) -> bool:
-    level = [body]
-    for _ in range(MOST_LEVELS):
-        level = [below for value in level for below in _below(value)]
-    return not level
 
 
 def _below(value: Any) -> Iterable[Any]:

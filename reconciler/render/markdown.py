@@ -50,7 +50,6 @@ _ENTITIES = {
     "\u200b": "&#8203;",
 }
 _ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]|~$^!"} | _ENTITIES
-_WWW = re.compile(r"(www)\.", re.IGNORECASE)
 _SUBSTITUTED = re.compile(
     r":(?=[\w+-]+(?::|\Z))"  # :bug:, whose last colon may follow in our words
     r"|\bgh(?=-\d)"  # GH-12 is #12
@@ -64,7 +63,7 @@ MOST_NAME = 100  # characters of a name in a title
 def escaped(text: str) -> str:
     """The text as Markdown that shows exactly it, on one line, anywhere but at a line's start."""
     markdown = "".join(_ESCAPED.get(char, char) for char in _plain(text))
-    return _WWW.sub(r"\1&#46;", markdown.replace("://", "&#58;//"))
+    return re.sub(r"(www)\.", r"\1&#46;", markdown.replace("://", "&#58;//"), flags=re.IGNORECASE)
 
 
 def html(text: str) -> str:

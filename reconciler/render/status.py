@@ -109,7 +109,6 @@ def folded(rows: Iterable[StatusRow]) -> list[StatusRow]:
 
 
 _COLORS = {Sync.SYNCED: "green", Sync.OUT_OF_SYNC: "yellow", Sync.UNKNOWN: "red"}
-_HEADS = ["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"]
 
 
 def status_text(
@@ -126,7 +125,11 @@ def status_text(
 
 
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:
-    top, *below = heads(look, [_HEADS, *(_cells(look, row) for row in rows)], gap=2)
+    top, *below = heads(
+        look,
+        [["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"], *(_cells(look, row) for row in rows)],
+        gap=2,
+    )
     lines = [look.paint(line, "bold") for line in top]
     shared = shared_messages(rows)
     for head, row in zip(below, rows, strict=True):
