@@ -27,6 +27,14 @@ class Shown:
     status: str = "RUNNING"
     message: str = ""
     source: str = "declarative"
+    looks: int = 0  # how many it takes until its replicas run
+
+    def look(self) -> None:
+        """Let its replicas come closer to running."""
+        if self.looks:
+            self.looks -= 1
+            if not self.looks:
+                self.status, self.serves = "RUNNING", self.config
 
     def as_json(self, name: str) -> dict[str, Any]:
         replicas = [{"state": "RUNNING", "node_id": "n"}] if self.serves else []
@@ -49,7 +57,8 @@ class Shown:
 @dataclass
 class Serve:
     """The applications of a cluster. `breaks` and `slow` say of a configuration that its replicas
-    do not start, or not yet; `between` is what another writer does before the next request."""
+    do not start, or not yet, and `looks` how many it takes until they run; `between` is what another
+    writer does before the next request."""
 
     applications: dict[str, Shown] = field(default_factory=dict)
     started: bool = False
@@ -57,6 +66,7 @@ class Serve:
     dead: int = 0  # controllers of Serve that ran before, and that Ray still lists
     breaks: Callable[[Any], bool] = lambda _: False
     slow: Callable[[Any], bool] = lambda _: False
+    looks: int = 0
     between: list[Callable[[], None]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     around: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +74,8 @@ class Serve:
     def show(self) -> Any:
         if self.hidden or not self.started:
             return {"controller_info": {}, "proxies": {}, "applications": {}}
+        for each in self.applications.values():
+            each.look()
         shown = {name: each.as_json(name) for name, each in self.applications.items()}
         return {"controller_info": {"node_id": "n"}, "applications": shown, **self.around}
 
@@ -107,7 +119,9 @@ class Serve:
         if self.breaks(config):
             why = "Error:\nTraceback …\nValueError: the model is broken"
             return Shown(config, serves, "DEPLOY_FAILED", why)
-        return Shown(config, serves, "DEPLOYING") if self.slow(config) else Shown(config, config)
+        if self.looks or self.slow(config):
+            return Shown(config, serves, "DEPLOYING", looks=self.looks)
+        return Shown(config, config)
 
 
 class ServeStandin(Standin):
@@ -149,3 +163,12 @@ class ServeStandin(Standin):
                 return found
 
         self._server.RequestHandlerClass = Handler
+
+    def restart(self, *, kept: bool = False, down: int = 0) -> None:
+        """A new head, which refuses some requests first. Without the state of the old one it has no
+        application, and Serve does not run; with it, all replicas start again."""
+        self.world.restart(kept=kept, down=down)
+        if not kept:
+            self.serve.applications, self.serve.started = {}, False
+        for shown in self.serve.applications.values():
+            shown.status, shown.serves, shown.looks = "DEPLOYING", None, self.serve.looks or 1

@@ -43,17 +43,29 @@ class World:
     lost: list[tuple[str, str]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     starts: Counter[str] = field(default_factory=Counter)
-    runs: bool = False  # a job is done when it is submitted: its output is its input
+    runs: bool = False  # a job is done when it is looked at: its output is its input
+    busy: int = 0  # how many looks at such a job show it running first
+    looks: Counter[str] = field(default_factory=Counter)
+    down: int = 0  # how many requests a head that is starting still refuses
     copy: Callable[[str, str], object] = lambda source, place: _copy(source, place)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def restart(self, *, kept: bool = False) -> None:
+    def restart(self, *, kept: bool = False, down: int = 0) -> None:
         """A new head; without a state that is kept outside, everything is new and empty."""
-        self.head = self.head[2:] + "ff"
+        self.head, self.down = self.head[2:] + "ff", down
         if not kept:
             self.cluster = self.cluster[2:] + "ff"
             self.session += "x"
             self.jobs, self.packages, self.applications = {}, {}, {}
+
+    def look_at(self, job: str) -> None:
+        """Let a job that runs by itself come to its end."""
+        if not self.runs or self.jobs[job]["status"] != "RUNNING":
+            return
+        self.looks[job] += 1
+        if self.looks[job] > self.busy:
+            _run(self.jobs[job]["entrypoint"], self.copy)
+            self.end(job, "SUCCEEDED", code=0)
 
     def end(self, job: str, status: str, message: str = "", code: int | None = None) -> None:
         """Let a job have ended."""
@@ -104,6 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         with self.world.lock:
             self.world.requests.append(f"{self.command} {path}")
+            if self.world.down:
+                self.world.down -= 1
+                self.close_connection = True
+                return None
             faults = self.world.faults.get((self.command, path), [])
             fault = faults.pop(0) if faults else None
             if isinstance(fault, tuple):
@@ -199,9 +215,6 @@ class _Handler(BaseHTTPRequestHandler):
                 "driver_exit_code": None,
                 **said,
             }
-            if world.runs:
-                _run(said["entrypoint"], world.copy)
-                world.end(ident, "SUCCEEDED", code=0)
             return 200, {"job_id": ident, "submission_id": ident}
         ident = rest[0]
         if ident not in world.jobs:
@@ -211,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         if rest[1:] == ["stop"]:
             world.end(ident, "STOPPED", "Job was intentionally stopped.")
             return 200, {"stopped": True}
+        world.look_at(ident)
         return 200, world.jobs[ident]
 
 

@@ -132,7 +132,7 @@ def test_a_job_that_the_cluster_forgot_becomes_the_next_attempt(
     assert stage.apply() == errors.SUCCESS
     first, second = stage.attempts("1")
     assert "the engine knows it no more" in first["failure"]
-    assert second["job"] == job.replace("-a1", "-a2")
+    assert second["job"] == f"{job.removesuffix('-a1')}-a2"
     assert (tmp_path / "serving" / "m.bin").read_text() == "model 1"
 
 

@@ -49,6 +49,6 @@ def test_a_training_whose_node_is_killed_is_tried_again_on_another(
                 os.kill(process, signal.SIGKILL)
     first, second = stage.attempts("1")
     assert "the cluster failed, not the command" in first["failure"]
-    assert second["job"] == job.replace("-a1", "-a2")
+    assert second["job"] == f"{job.removesuffix('-a1')}-a2"
     assert stage.ran.read_text().split() == ["1", "1"]
     assert (tmp_path / "serving" / "m.bin").read_text() == "model 1"

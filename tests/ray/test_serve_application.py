@@ -600,9 +600,7 @@ def test_an_answer_that_cannot_be_read_is_never_absence(place: Place, fault: Any
 
 def test_a_reborn_cluster_is_refused_and_nothing_is_sent_there(place: Place) -> None:
     place.target.switch(place.binding(), place.model("1"))
-    place.standin.world.restart()
-    place.serve.applications.clear()
-    place.serve.started = False
+    place.standin.restart()
     with pytest.raises(RefusedError, match="was restarted and has forgotten"):
         place.another().observe(place.binding())
     assert place.puts == 1
@@ -617,8 +615,7 @@ def test_a_cluster_that_restarts_during_a_write_gets_no_application_without_its_
 
     def restart(_: Any) -> None:
         place.serve.put = put  # type: ignore[method-assign]
-        place.standin.world.restart()
-        place.serve.applications, place.serve.started = {}, False
+        place.standin.restart()
 
     place.serve.put = restart  # type: ignore[method-assign]
     with pytest.raises(ConflictError, match="was restarted meanwhile"):
@@ -627,8 +624,7 @@ def test_a_cluster_that_restarts_during_a_write_gets_no_application_without_its_
     operation = target.switch(binding, two)  # as the engine does
     code = place.serve.applications["churn"].config["runtime_env"]["working_dir"]
     assert code.removeprefix("gcs://") in place.standin.world.packages
-    place.standin.world.restart()
-    place.serve.applications, place.serve.started = {}, False
+    place.standin.restart()
     assert target.progress(operation).state is OperationState.FAILED
     assert place.serve.applications == {}
 
