@@ -232,6 +232,8 @@ def make_proof(
         warnings.append(_of_hidden(before, score))
     if isinstance(after, BesideAnother) and after.unheard:
         warnings.append(after.unheard)
+    compare = binding.probe.compare if binding.probe else None
+    agreed = health.code is HealthCode.HEALTHY and isinstance(after, BesideAnother) and after.other
     return Proof(
         name=binding.name,
         address=str(binding.address),
@@ -241,4 +243,5 @@ def make_proof(
         before=before,
         after=score,
         warnings=tuple(warnings),
+        agrees_with=compare.name if compare and agreed else "",
     )

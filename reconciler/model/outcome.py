@@ -20,7 +20,8 @@ class Proof:
     failed, the one before (`rolled_back`), or "" where the endpoint had to go and is `gone`.
     `after` is None when the binding declares no probe; `before` is None when the endpoint was
     already converged or could not be asked before the change. `declared_only` says that the
-    declaration was read back, and nothing shows which model answers.
+    declaration was read back, and nothing shows which model answers. `agrees_with` names the
+    binding whose answer was compared with this one and agreed.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Proof:
     rolled_back: bool = False
     gone: bool = False
     declared_only: bool = False
+    agrees_with: str = ""
 
     @property
     def converged(self) -> bool:

@@ -94,11 +94,12 @@ def scored(proof: Proof) -> str:
     if proof.after is None:
         return ""
     after = _telling(proof.after)
+    beside = f", in agreement with {proof.agrees_with}" if proof.agrees_with else ""
     if proof.before is None:
-        return "scored " + " ".join(_figures(after, after))
+        return f"scored {' '.join(_figures(after, after))}{beside}"
     before = _telling(proof.before)
     columns = " ".join(_figures(before, after)), " ".join(_figures(after, before))
-    return f"scored {columns[0] or 'no rows'} → {columns[1] or 'no rows'}"
+    return f"scored {columns[0] or 'no rows'} → {columns[1] or 'no rows'}{beside}"
 
 
 def _telling(score: Score) -> list[str]:

@@ -16,6 +16,7 @@ from reconciler.errors import ReconcilerError, RefusedError, UnavailableError
 from reconciler.model import HealthCode, ModelRef, Score
 from reconciler.plan import make_plan
 from reconciler.platforms.contract import Answer, Can
+from reconciler.render.measures import scored
 from tests.conformance.memory import AT, Memory, MemoryTwin
 from tests.twins.contract import SECOND
 from tests.twins.shelves import Shelves, registered
@@ -84,7 +85,9 @@ def test_a_candidate_that_agrees_is_proved(pair_of: Callable[..., Pair], stages:
     pair.answers("0.3", "0.31")
     (proof,) = pair.apply().proofs
     assert (proof.model, proof.proved, proof.warnings) == (SECOND, True, ())
-    assert prove(pair.world(read_only=True), pair.binding()).proved
+    assert "0.31, in agreement with other" in scored(proof)
+    again = prove(pair.world(read_only=True), pair.binding())
+    assert (again.proved, again.agrees_with) == (True, "other")
 
 
 def hears(heard: Answer | ReconcilerError) -> Callable[..., None]:
@@ -186,9 +189,9 @@ def test_an_endpoint_that_does_not_agree_any_more_is_shown_by_verify(
     assert pair.apply().failures == ()
     pair.answers("0.3", "0.9")
     pair.target.answers[pair.target.served[OTHER]] = Score(("text",), (("0.3",),))
-    health = prove(pair.world(read_only=True), pair.binding()).health
-    assert health.code is HealthCode.DEGRADED
-    assert "in the answer of other" in health.message
+    proof = prove(pair.world(read_only=True), pair.binding())
+    assert (proof.health.code, proof.agrees_with) == (HealthCode.DEGRADED, "")
+    assert "in the answer of other" in proof.health.message
 
 
 def test_people_approve_what_answers_are_compared_with(pair_of: Callable[..., Pair]) -> None:

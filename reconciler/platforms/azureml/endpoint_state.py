@@ -165,7 +165,7 @@ def live_of(
         share=begun,
         staged=wanted if staged else None,
         retired=reading.ref(previous) if previous else None,
-        model_text="" if served else shown or "no deployment has traffic",
+        model_text="" if served else shown or "no model",
         refusal=_refusal(reading, deployed, name),
         warnings=_costs(reading, deployed, name),
         place=reading.at.path.lower() + text(reading.endpoint, "name").lower(),
