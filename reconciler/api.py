@@ -49,8 +49,8 @@ def load(services: str | os.PathLike[str] = "services") -> dict[str, Desired]:
 
 
 def plan(wanted: Desired) -> Plan:
-    """What `apply` would do now; only reads. An endpoint that cannot be changed is in the plan as a
-    BLOCK with its reason, and is no error."""
+    """The changes that `apply` would make now; only reads. An endpoint that cannot be changed is in
+    the plan as a BLOCK with its reason, and is no error."""
     with _logged(), session.opened(wanted, None) as opened, opened.stop.only_reading():
         return replace(opened.plan(), commit=wanted.commit, id=secrets.token_hex(8))
 

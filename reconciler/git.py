@@ -36,8 +36,8 @@ class Checkout:
 
 
 def checkout(services: Path) -> Checkout | None:
-    """What is checked out at a folder of services; None where that is in no repository, or no git
-    is installed.
+    """The commit that is checked out at a folder of services; None where that is in no repository,
+    or no git is installed.
 
     Raises ConfigurationError where git cannot tell.
     """
@@ -99,7 +99,7 @@ def outside(done: subprocess.CompletedProcess[bytes]) -> bool:
 def run(
     folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, given: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """What git answers; paths among the arguments stand for themselves and are no patterns, unless
+    """The answer of git; paths among the arguments stand for themselves and are no patterns, unless
     `environ` says otherwise.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED}
@@ -123,7 +123,7 @@ def run(
 
 
 def good(done: subprocess.CompletedProcess[bytes]) -> bytes:
-    """What git printed; ConfigurationError with its own words where it failed."""
+    """The bytes that git printed; ConfigurationError with its own words where it failed."""
     if done.returncode:
         lines = [line.strip() for line in os.fsdecode(done.stderr).split("\n") if line.strip()]
         words = lines[:_MOST_LINES] or [f"exit code {done.returncode}, and no word why"]

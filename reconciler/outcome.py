@@ -38,7 +38,7 @@ class Statuses:
 
 @dataclass(frozen=True)
 class Proofs:
-    """What `verify` found; `sources` says by address where each binding is written."""
+    """The proofs of `verify`; `sources` says by address where each binding is written."""
 
     proofs: tuple[Proof, ...]
     sources: Mapping[str, Source]

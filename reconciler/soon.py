@@ -21,7 +21,7 @@ class Soon(Protocol):
     """
 
     def __call__(self, work: Callable[[], T], /) -> Callable[[], T]:
-        """What returns, or raises, as `work` did; as often as it is called."""
+        """A call that returns or raises as `work` did, as often as it is made."""
         ...
 
 
@@ -46,7 +46,7 @@ class Once(Generic[T]):
         self._asked: dict[str, Future[T]] = {}
 
     def __call__(self, what: str, ask: Callable[[], T]) -> T:
-        """What `ask` returns or raises the first time that somebody wants this."""
+        """The result of `ask`, which is called the first time that somebody wants it."""
         with self._guard:
             first = what not in self._asked
             answer = self._asked.setdefault(what, Future())

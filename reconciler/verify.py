@@ -60,7 +60,7 @@ def _agree(cell: str, other: str, within: Decimal) -> bool:
 
 
 def breaking(before: Score, after: Score) -> str:
-    """What a reader of the first answer would miss in the second, in words; "" for nothing: each
+    """The losses of a reader of the first answer in the second, in words; "" for none: each
     column is still there, and has numbers, truths or texts as before."""
     for column in before.columns:
         if column not in after.columns:
@@ -72,7 +72,7 @@ def breaking(before: Score, after: Score) -> str:
 
 
 def _type(cells: tuple[str, ...]) -> str:
-    """What the cells are that are not empty; "" where all are."""
+    """The type of the cells that are not empty; "" where all are."""
     known = [cell for cell in cells if cell not in EMPTY]
     if not known:
         return ""

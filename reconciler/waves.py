@@ -157,7 +157,7 @@ def _was_proved(observed: Observed) -> bool:
 
 
 def _place(observed: Observed, change: Change) -> tuple[bool, bool, bool, str]:
-    """What the endpoints are sorted by that do not serve the version, proved, yet."""
+    """The sort key of endpoints that do not serve the version, proved, yet."""
     ref, live, record = observed.artifact.ref, observed.live, observed.record
     begun = ref in (live.served, live.configured, live.staged)
     begun |= record is not None and record.wanted == ref and not record.proved

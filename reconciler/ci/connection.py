@@ -52,7 +52,8 @@ def opened_on(branch: str, option: str) -> Iterator[tuple[GitHub, str]]:
 
 
 def unknown_pull(environ: Mapping[str, str], number: int | None) -> list[str]:
-    """What is missing to know a pull request; nothing where it is known, or GitHub can say it."""
+    """The settings that are missing to know a pull request; empty where it is known, or GitHub can
+    say it."""
     event = read_event(environ)
     known = number or pull_number(event, environ) or forked(workflow_run(event))
     if known or environ.get("GITHUB_EVENT_NAME") == "push":

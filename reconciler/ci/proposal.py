@@ -31,7 +31,7 @@ _TRAILER = "Reconciler-Proposal:"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a pull request proposes: the word in its branch and its mark, its title up to the name
+    """A subject of pull requests: the word in its branch and its mark, its title up to the name
     of the environment, why it is closed, and the command that writes such an edit."""
 
     word: str
@@ -58,11 +58,11 @@ class Edited(Protocol):
 
     @property
     def before(self) -> bytes:
-        """What was read."""
+        """The content that was read."""
 
     @property
     def after(self) -> bytes:
-        """What is proposed."""
+        """The content that is proposed."""
 
     def on(self, text: str) -> str:
         """Another text of the file, with the new versions in it."""

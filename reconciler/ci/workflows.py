@@ -95,7 +95,8 @@ def action_of(given: str) -> str:
 
 
 def _installed() -> str:
-    """Of a program that was installed from a repository (PEP 610)."""
+    """`OWNER/NAME@COMMIT` of a program that was installed from a repository (PEP 610); ""
+    otherwise."""
     try:
         text = distribution("endpoint-reconciler").read_text("direct_url.json")
     except PackageNotFoundError:
@@ -106,7 +107,7 @@ def _installed() -> str:
 
 
 def _checked_out() -> str:
-    """Of a program that runs in a clone of its repository."""
+    """`OWNER/NAME@COMMIT` of a program that runs in a clone of its repository; "" otherwise."""
     root = Path(__file__).parent.parent.parent
     if not (root / ".github" / "actions" / "reconcile").is_dir():
         return ""

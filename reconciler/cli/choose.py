@@ -1,4 +1,5 @@
-"""What a command works on: which environment, which of its bindings, and of which commit."""
+"""The choice that a command works on: which environment, which of its bindings, and of which
+commit."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _MOST_UNCOMMITTED = 10
 
 
 def desired(where: Where, some: Some | None = None) -> Desired:
-    """What a command works on: the selected part of the environment that was asked for."""
+    """The part that a command works on: the selected bindings of the environment that was asked
+    for."""
     return among(where, some)[0]
 
 
@@ -55,7 +57,7 @@ def unprotected(desired: Desired) -> Desired:
 
 
 def pruning(desired: Desired, prune: bool, force: str | None) -> Prune | None:
-    """What is to become of what is not declared; ConfigurationError where a selection hides who
+    """The order to prune, None where nothing is; ConfigurationError where a selection hides who
     declares it."""
     from reconciler.plan import Prune
 

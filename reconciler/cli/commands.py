@@ -1,4 +1,4 @@
-"""What each command does: gather, call, print, and say which exit code that is."""
+"""The body of each command: gather, call, print, and say which exit code that is."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s:
 
 
 def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozenset()) -> int:
-    """What a plan says as an exit code: unreadable before refused before changes.
+    """The exit code of a plan: unreadable before refused before changes.
 
     Nothing is refused because of the bindings in `rest`. A limit that is exceeded counts where
     something beside the rest would be changed.
@@ -205,7 +205,8 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
 
 
 def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
-    """What is wanted, what is there and, of a whole environment, what is unmanaged beside it."""
+    """The desired state, the observed state and, of a whole environment, what is unmanaged beside
+    it."""
     from reconciler.cli.importing import unmanaged
 
     desired, every = choose.among(where, part)
@@ -263,7 +264,7 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
 
 
 def _tell_left_out(failed: Sequence[Failure]) -> None:
-    """What several have in common is said once, with their names."""
+    """Say which bindings are left out, once for those that share a reason."""
     if not failed:
         return
     from reconciler.render.fleets import failure_fleets, message_of

@@ -56,7 +56,8 @@ def serve(
 
 
 def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> Iterator[str]:
-    """What a person would miss otherwise: an empty world, a seed not planted, how to get here."""
+    """Lines for what a person would miss otherwise: an empty world, a seed not planted, how to get
+    here."""
     if cloud.world.empty:
         yield f"this world is empty; --seed FILE plants one, such as {session.SEED}"
     elif seed is not None and state is not None and not cloud.planted:

@@ -31,7 +31,7 @@ INTERRUPTED = (errors.HANGUP, errors.INTERRUPTED, errors.TERMINATED)
 
 
 def of_run(report: Report, planned: Plan | None) -> Iterator[tuple[str, str, str]]:
-    """What a run has to tell, as what happened, to which binding, and in which words."""
+    """The events of a run worth a message: what happened, the binding, and the words."""
     failed = {failure.name for failure in report.failures}
     back = {proof.name: proof for proof in report.proofs if proof.rolled_back}
     for name, proof in back.items():
@@ -48,7 +48,7 @@ def of_run(report: Report, planned: Plan | None) -> Iterator[tuple[str, str, str
 
 
 def of_interrupted(name: str, report: Report | None, error: str) -> tuple[str, str, str]:
-    """What a run has to tell that a signal ended: also what it changed and did not prove."""
+    """The event of a run that a signal ended: also what it changed and did not prove."""
     from reconciler.render import words
 
     left = words.unproved(report) if report is not None else []

@@ -182,7 +182,7 @@ class Some:
     ] = None
 
     def selection(self) -> "Selection":
-        """What `cli.selection` makes of it."""
+        """The options as a selection of bindings."""
         from reconciler.cli.selection import Selection
 
         targets, excludes = tuple(self.target or ()), tuple(self.exclude or ())
@@ -201,7 +201,7 @@ class Part(Some):
     parallel: ParallelOption = None
 
     def selection(self) -> "Selection":
-        """What `cli.selection` makes of it."""
+        """The options as a selection of bindings."""
         from dataclasses import replace
 
         return replace(super().selection(), shard=self.shard, since=self.since)
@@ -241,7 +241,7 @@ class Printing:
 
 @dataclass(frozen=True)
 class Drifting:
-    """What to do about drift."""
+    """Where drift is written to, and what to do about it."""
 
     out: OutOption = None
     metrics: MetricsOption = None
@@ -282,7 +282,7 @@ class Writing:
 
 @dataclass(frozen=True)
 class Planning:
-    """What `plan` plans against, what it writes, and how strictly it judges."""
+    """Against what `plan` plans, where it writes, and how strictly it judges."""
 
     out: Annotated[Path | None, typer.Option("--out", help="Write the plan as JSON too.")] = None
     detailed_exitcode: Annotated[

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for; nothing means everything.
+    """The bindings that were asked for; nothing means everything.
 
     A binding is selected when its name fits one of `targets` and none of `excludes`, when it has
     all `labels` (`key=value`), and when it belongs to the `shard` (`2/4`). What a change `since` a

@@ -140,7 +140,7 @@ class Session:
     emulated: str = ""
 
     def observe(self) -> Seen:
-        """What is; nothing is written meanwhile."""
+        """The observed state; nothing is written meanwhile."""
         from reconciler.engine.survey import survey
 
         desired = self.desired

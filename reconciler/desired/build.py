@@ -88,7 +88,7 @@ def environment(
 
 
 def _needless(store: StoreUrl) -> Iterator[tuple[str, str]]:
-    """What may stand beside the URL of no such store, and why."""
+    """Each key that may not stand beside the URL of such a store, with the reason."""
     scheme = store.parts[0]
     if scheme in ("", "file"):
         for part in ("key", "endpoint", "region", "auth"):

@@ -38,7 +38,7 @@ class JsonFiles:
         self._texts: dict[str, str] = {}
 
     def read(self, source: Source, folder: PurePosixPath, name: str, kind: Wanted) -> Any:
-        """What is made of the object in a file; CannotReadError says why there is none."""
+        """The value made of the object in a file; CannotReadError says why there is none."""
         below = beside(folder, name)
         key = below, kind.make
         if key not in self._made:

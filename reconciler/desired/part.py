@@ -56,7 +56,7 @@ class Part:
         return secret_name(self.document, *self.trail, *trail)
 
     def json_file(self, wanted: Wanted, *trail: str) -> Any:
-        """What is made of the file that is named below it; ConfigurationError with its place."""
+        """The value made of the file that is named below it; ConfigurationError with its place."""
         assert self.files is not None
         name: Any = self.data
         for step in trail:

@@ -25,8 +25,8 @@ COMPARED = "verify.compare"  # among the terms that people approve
 
 
 def probe(spec: Part) -> Probe | None:
-    """What the `verify` of a binding's spec says; None if it has none. ConfigurationError where
-    the file is not usable."""
+    """The probe that `verify` of a binding's spec declares; None if it has none. ConfigurationError
+    where the file is not usable."""
     verify = spec.data.get("verify")
     if verify is None:
         return None

@@ -56,7 +56,7 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Promotions:
-    """What a name or a pattern stands for; `left_out` is in one of the environments only."""
+    """The promotions that a name or a pattern stands for; `left_out` is in one environment only."""
 
     found: tuple[Promotion, ...]
     left_out: tuple[Binding, ...]
@@ -74,7 +74,7 @@ def environments(found: Mapping[str, Desired], from_: str, to: str) -> tuple[Des
 
 
 def promotions(source: Desired, target: Desired, name: str) -> Promotions:
-    """What to promote for a name or a pattern; ConfigurationError if that cannot be said."""
+    """The promotions for a name or a pattern; ConfigurationError if that cannot be said."""
     origins = {binding.name: binding for binding in _chosen(source, target, name)}
     chosen = {binding.name: binding for binding in _chosen(target, source, name)}
     left_out = [b for n, b in (origins | chosen).items() if n not in origins or n not in chosen]
@@ -155,7 +155,7 @@ def by_document(desired: Desired) -> list[tuple[Binding, ...]]:
 def _unlike(
     bindings: Sequence[Binding], chosen: Mapping[str, Binding], origins: Sequence[Binding]
 ) -> Iterator[Problem]:
-    """What keeps the bindings of one document from getting one version."""
+    """The problems that keep the bindings of one document from getting one version."""
     if rest := [b for b in bindings if b.name not in chosen]:
         yield problem(
             bindings[0].source,

@@ -233,7 +233,7 @@ class Resolver:
         return True
 
     def _or_say(self, make: Callable[[], T]) -> T | None:
-        """What is made, or None, after what is wrong was said."""
+        """The value that `make` returns; None where it raised, after its problems were noted."""
         try:
             return make()
         except ConfigurationError as exc:

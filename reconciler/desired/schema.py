@@ -1,4 +1,4 @@
-"""What the schema says about a document, in words that name the place and the fix.
+"""Problems that the schema finds in a document, in words that name the place and the fix.
 
 Nearly every document is right, so jsonschema-rs says yes or no first, in a hundredth of the time of
 jsonschema. Only what it does not accept is given to jsonschema, which finds the mistakes that words

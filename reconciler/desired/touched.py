@@ -1,4 +1,5 @@
-"""What a change of the desired state touches: bindings that mean something else than before.
+"""The bindings that a change of the desired state touches: those that mean something else than
+before.
 
 Values are compared, not texts. A binding is built of everything that it refers to: its model, the
 rows of its generator, its probe. So one that is only written differently is not touched, and one

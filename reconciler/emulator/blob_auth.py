@@ -48,7 +48,7 @@ def signature(key: bytes, text: str) -> str:
 
 @dataclass(frozen=True)
 class Need:
-    """What an operation asks of a SAS: one of the permissions at a level.
+    """The need of an operation for a SAS: one of the permissions at a level.
 
     The level is that of an account SAS: "s"ervice, "c"ontainer or "o"bject. An operation that is
     not `delegable` can only be allowed by an account SAS or a key.
@@ -60,7 +60,7 @@ class Need:
 
 
 def need(request: Request, container: str, name: str, exists: bool) -> Need:
-    """What the request asks of a SAS, by Microsoft's table ("Create an account SAS").
+    """The need of a request for a SAS, by Microsoft's table ("Create an account SAS").
 
     "c" puts a whole blob that is not there yet, and nothing else; blocks and their list take "w".
     """

@@ -1,4 +1,4 @@
-"""What Blob storage writes and reads on the wire: errors, lists, conditions, ranges."""
+"""The wire format of Blob storage: errors, lists, conditions, ranges."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def md5(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Version:
-    """What conditions look at; `etag` is "" for what does not exist."""
+    """The state that conditions look at; `etag` is "" for what does not exist."""
 
     etag: str
     modified: float

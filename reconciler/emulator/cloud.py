@@ -92,12 +92,12 @@ class Cloud:
 
     @property
     def faults(self) -> Faults:
-        """What will go wrong."""
+        """The faults that are to come."""
         return self._core.faults
 
     @property
     def world(self) -> World:
-        """What exists, for tests to look at."""
+        """The records of all that exists, for tests to look at."""
         return self._core.world
 
     def seed(self, path: Path) -> bool:

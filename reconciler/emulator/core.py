@@ -1,4 +1,4 @@
-"""What the doors of the cloud share: the world, its storage, its clock."""
+"""The core that the doors of the cloud share: the world, its storage, its clock."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Core:
     # --- scoring bases ---
 
     def served_at(self, place: str) -> Served:
-        """What answers at a scoring base; Refused with 404 when nothing does."""
+        """The model or experiment at a scoring base; Refused with 404 when there is none."""
         _, kind, owner, _, ident = place.split("/")[:5]
         found = self._new(owner, ident) if kind == "subscriptions" else self._classic(owner, ident)
         if found is None:

@@ -1,4 +1,4 @@
-"""What New web services are made of: checking, merging and showing definitions (§3.3-§3.7)."""
+"""Definitions of New web services: checking, merging and showing definitions (§3.3-§3.7)."""
 
 from __future__ import annotations
 

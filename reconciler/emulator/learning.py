@@ -30,12 +30,12 @@ LARGEST = 1e100  # beyond it, squares overflow and the fit yields NaN
 
 
 class LearningError(Exception):
-    """What the failing module says, as a job's or a request's details would show it."""
+    """The words of a failing module, as a job's or a request's details would show it."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is learnt from which column, and how it is judged."""
+    """A kind of learning: from which column, what is learnt, and how it is judged."""
 
     name: str
     task: str  # TWO_CLASS or REGRESSION
@@ -449,7 +449,7 @@ def _model(document: Any) -> Model:
 
 
 def _problems(model: Model) -> Iterator[str]:
-    """What is wrong with the model as a whole."""
+    """Problems of the model as a whole."""
     if model.task not in (TWO_CLASS, REGRESSION):
         yield "its task is unknown"
     if len(model.classes) != (2 if model.task == TWO_CLASS else 0):

@@ -1,4 +1,4 @@
-"""What the caller of ARM may do: the list that it can ask for, and the refusal of all else.
+"""Rights of the caller of ARM: the list that it can ask for, and the refusal of all else.
 
 The switch `rights` lists the actions of the one role that every caller has, such as
 `Microsoft.MachineLearningServices/workspaces/onlineEndpoints/*`. The action of a request follows

@@ -37,7 +37,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True)
 class Served:
-    """What answers at a scoring base: its keys, and either a model or an experiment."""
+    """A scoring base: its keys, and either a model or an experiment."""
 
     title: str
     endpoint: str
@@ -95,7 +95,8 @@ def _execute(core: Core, request: Request, served: Served) -> Response:
 
 
 def _input(body: Json, port: str) -> Any:
-    """What was sent for the input port; its name is case-sensitive. Refused for anything else."""
+    """The value that was sent for the input port; its name is case-sensitive. Refused for anything
+    else."""
     inputs = member(body, "Inputs")
     if not is_object(inputs) or not inputs:
         raise bad_argument("MissingRequestInput", f"Input {port} is missing.")

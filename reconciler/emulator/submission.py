@@ -1,4 +1,4 @@
-"""What a batch job may ask for: argument errors come at submit, execution errors later (§4.2)."""
+"""The request of a batch job: argument errors come at submit, execution errors later (§4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What exists in the emulated cloud: plain records that can be written to a folder and read back.
+"""Records of the emulated cloud: plain records that can be written to a folder and read back.
 
 URLs of blobs are kept as `blob://account/path` and get the caller's scheme and host on the way
 out, so a world that was made behind one port is the same world behind another.
@@ -30,7 +30,7 @@ _BLOB_HOST = re.compile(r"(?P<account>[a-z0-9]+)\.blob\.core\.[a-z.]+$")
 
 @dataclass
 class Experiment:
-    """What a training service was deployed from: how it fits, and its ports."""
+    """The experiment that a training service was deployed from: how it fits, and its ports."""
 
     name: str
     task: str

@@ -1,4 +1,4 @@
-"""What decides whether a version is to be made anew: its age, its data, and newer data beside it.
+"""Reasons for which a version is to be made anew: its age, its data, and newer data beside it.
 
 Only reads. The name of a file is a template here: what stands for the version is `{}`.
 """

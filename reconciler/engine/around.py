@@ -1,4 +1,5 @@
-"""What a plan of a *changed* desired state would ask: read now, for a snapshot to hold. Only reads.
+"""Reads that a plan of a *changed* desired state would need: made now, for a snapshot to hold. Only
+reads.
 
 A pull request may want another version, take back a change of a recipe, or bind anew. What its plan
 would ask of the store and of training engines is read here besides what today's plan asks; who

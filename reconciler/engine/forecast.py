@@ -38,7 +38,8 @@ def foresee(world: World, bindings: Iterable[Binding], plan: Plan) -> Plan:
 
 
 def _durations(world: World, model: str) -> list[float]:
-    """What is remembered; a plan is worth showing also where that cannot be read."""
+    """The seconds of earlier trainings; empty where unreadable, for a plan is worth showing also
+    where that cannot be read."""
     try:
         return world.ledger.durations(model, MOST_RUNS)
     except ReconcilerError as exc:

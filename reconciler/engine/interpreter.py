@@ -259,7 +259,8 @@ class Endpoint:
     # --- the store ------------------------------------------------------------------------------
 
     def _keep(self, do: Step, binding: Binding, observed: Observed | None) -> object:
-        """What is kept of the endpoint, or with its version; versions are shared by bindings."""
+        """Note in the record of the endpoint, or with its version; versions are shared by
+        bindings."""
         if isinstance(do, state.Keep):
             record = do.record
             if do.event:

@@ -114,7 +114,8 @@ def next_step(state: State, observed: Observed | None, answer: Any, now: float) 
 
 
 def _heard(state: State, observed: Any, answer: Any, now: float) -> Turn:
-    """What an answer leads to; `observed` is None in a visit that asks one thing and looks not."""
+    """The turn that an answer leads to; `observed` is None in a visit that asks one thing and looks
+    not."""
     match state.at:
         case At.JOB:
             return _job_seen(state, answer, now)
@@ -178,7 +179,7 @@ def _begin(state: State, slot: bool, now: float) -> Turn:
 
 
 def _looked(state: State, observed: Observed, now: float) -> Turn:
-    """What was observed of a job is noted first, with the gates' verdict on it."""
+    """A turn that first notes what was observed of a job, with the gates' verdict on it."""
     change = decide(observed)
     if observed.artifact.noted:
         return _act(state, observed, change, now)

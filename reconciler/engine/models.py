@@ -48,8 +48,8 @@ def manifest_of(
 def version_name(
     world: World, binding: Binding, ref: ModelRef | None, record: Record | None
 ) -> str:
-    """What people call a model: its version, where only that differs from the declared one, else
-    model, version and arguments; "" for a model that the store does not know."""
+    """The name that people know a model by: its version, where only that differs from the declared
+    one, else model, version and arguments; "" for a model that the store does not know."""
     if ref is None:
         return ""
     if ref == wanted_ref(world, binding):
@@ -61,7 +61,7 @@ def version_name(
 
 
 def model_of(manifest: Manifest | None, ref: ModelRef) -> Model:
-    """What is known of a model: where it is and what it is, by its manifest; else the reference."""
+    """The model with what its manifest says of it; without a manifest only its reference."""
     if manifest is None or manifest.evaluation is None:
         return Model(ref)
     made = manifest.evaluation

@@ -44,7 +44,8 @@ GRACE_S = 24 * 3600.0
 
 
 def look(world: World, binding: Binding) -> Callable[[], Live]:
-    """What serves at the address, asked for now; what the service said instead is raised later."""
+    """A call that returns the live state, asked for now; it raises what the service said
+    instead."""
     try:
         live = world.targets[binding.kind].observe(binding)
     except (RefusedError, WireError) as exc:
@@ -58,7 +59,7 @@ def look(world: World, binding: Binding) -> Callable[[], Live]:
 
 
 def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = None) -> Observed:
-    """What is: at the address, and of the model. A failed read becomes health UNKNOWN.
+    """The observed state of the address and of the model. A failed read becomes health UNKNOWN.
 
     The address is asked for here, unless somebody has `looked` just before.
     """
@@ -91,7 +92,7 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
 def observe_live(
     world: World, binding: Binding, looked: Callable[[], Live] | None = None
 ) -> tuple[Live, Record | None]:
-    """What serves at the address, and the record; where the service hides it, the record says.
+    """The live state and the record; where the service hides its model, the record names it.
 
     Where only a declaration can be read, it counts as served, with the declaration as witness;
     unless the target is that witness itself, and says that nobody was told of the model yet.
@@ -156,7 +157,7 @@ def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact
 
 
 def heads(world: World, paths: Iterable[str]) -> dict[str, Properties | None]:
-    """What the store says of each input; None where it is absent."""
+    """The properties of each input in the store; None where it is absent."""
     return {path: world.data.head(path) for path in paths}
 
 

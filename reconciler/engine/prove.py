@@ -39,7 +39,7 @@ def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple
 
 
 def prove(world: World, binding: Binding) -> Proof:
-    """What the endpoint shows now; a failed read is a proof with health UNKNOWN."""
+    """The proof by what the endpoint shows now; a failed read gives health UNKNOWN."""
     try:
         live, record = observe_live(world, binding)
         wanted = wanted_ref(world, binding)
@@ -188,7 +188,7 @@ def beside_another(world: World, binding: Binding, after: Answer) -> Answer:
 
 
 def _measure(world: World, name: str, shape: Probe) -> Score:
-    """What a binding answers, if it is a measure for others: by its declared version, proved, and
+    """The answer of a binding, if it is a measure for others: by its declared version, proved, and
     of this shape. ReconcilerError says why not. It only reads, and asks."""
     binding = world.declared[name]
     live, record = observe_live(world, binding)

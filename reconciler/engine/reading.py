@@ -40,7 +40,7 @@ def each(
     items: Sequence[S],
     ready: Callable[[], bool] = lambda: True,
 ) -> tuple[T, ...]:
-    """What `end` makes of each item and of what `begin` made of it, in the order of the items.
+    """The results of `end` for each item and its result of `begin`, in the order of the items.
 
     `parallel` threads work. Until what the ends wait for is `ready` they begin others instead, and
     only when none is left do they wait. There is no future for each of thousands: those wake the

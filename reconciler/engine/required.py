@@ -108,7 +108,8 @@ def behind(world: World, new: Iterable[Observed], wanted: Desired) -> dict[str, 
 
 
 def missing(record: Record | None, version: str, requires: Requires, now: float) -> str:
-    """What a version still lacks there, in words; "" where it was proved for long enough."""
+    """The proof that a version still lacks there, in words; "" where it was proved for long
+    enough."""
     since, proved_s = "", 0.0
     lasted = partial(_seconds, now=now)
     for event in record.history if record else ():

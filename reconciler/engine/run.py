@@ -160,7 +160,8 @@ class _Stepping:
 
 
 def _outcome(run: Run, future: Future[Outcome]) -> Outcome:
-    """What a step said; a bug of ours ends its own binding, with its traceback, and no other."""
+    """The outcome of a step; a bug of ours ends its own binding, with its traceback, and no
+    other."""
     try:
         return future.result()
     except Exception as exc:

@@ -48,7 +48,7 @@ class Verb(Enum):
 
 @dataclass(frozen=True)
 class Task:
-    """What a run is to do at one endpoint; it never changes.
+    """The task of a run at one endpoint; it never changes.
 
     `approved` is the change that was shown and approved: nothing else is done. `undeclared` is an
     endpoint that git does not declare any more, in place of a `binding`. A swap is in effect after
@@ -152,13 +152,13 @@ class Swap:
 
     @property
     def name(self) -> str:
-        """What people call the model that was swapped in."""
+        """The name that people know the swapped-in model by."""
         return self.record.version_of(self.record.wanted) or self.record.wanted.short_name
 
 
 @dataclass(frozen=True)
 class State:
-    """What a run remembers of one endpoint between two looks: for patience and for words only. A
+    """The memory of a run about one endpoint between two looks: for patience and for words only. A
     run that is killed loses nothing that the next look would not find."""
 
     task: Task
@@ -359,7 +359,7 @@ class Trouble:
 
 
 class Turn(NamedTuple):
-    """What to do next, in this order, and the state once all of it is done."""
+    """The next steps, in this order, and the state once all of them are done."""
 
     state: State
     steps: tuple[Step, ...]

@@ -52,7 +52,8 @@ class Again:
 
 
 class Run(Protocol):
-    """What is stepped until it ends: a binding, or an endpoint that is not declared any more."""
+    """One course of steps until it ends: of a binding, or of an endpoint that is not declared any
+    more."""
 
     name: str
     address: str
@@ -112,7 +113,8 @@ class Course:
 
     @property
     def unfinished(self) -> tuple[Unfinished, ...]:
-        """What did not end, and what failed while nobody knows whether it was changed."""
+        """The runs that did not end, and those that failed while nobody knows whether they changed
+        it."""
         return tuple(
             Unfinished(change.name, change.address, reached)
             for change in sorted(self.changes, key=lambda change: change.address)

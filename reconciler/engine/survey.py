@@ -41,7 +41,7 @@ def survey(
     parallel: int,
     declared: Iterable[Binding] | None = None,
 ) -> tuple[tuple[Observed, ...], NotDeclared]:
-    """The same, and what is at none of the addresses of `declared`; None: nobody looks for that."""
+    """The observed state of all, and what is at no address of `declared`; None: not looked for."""
     wanted = tuple(bindings)
     with reading(parallel, "observe") as pool:
         lists: list[Future[Any]] = []
@@ -65,7 +65,7 @@ def survey(
 
 
 def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclared:
-    """What carries our mark and is at none of the addresses of `declared`, all of the environment.
+    """Endpoints with our mark at none of the addresses of `declared`, which are all of them.
 
     A kind of which nothing is declared is asked where the store has records of it. A list that
     cannot be read to its end shows nothing. None: nobody wants to know.

@@ -1,4 +1,4 @@
-"""What is written of a model version. Any crash between two lines is continued by the next run.
+"""The steps that make a model version. Any crash between two lines is continued by the next run.
 
 At the whiteboard: two runs at once, or one that is killed and begun again, must start one job. No
 training engine promises that, so the store does, by compare-and-swap on the version's manifest:
@@ -96,8 +96,8 @@ def _note_start(world: World, entry: Entry) -> None:
 
 
 def _order(world: World, binding: Binding, attempt: int) -> Order:
-    """What makes the version: where its inputs are and its outputs must be, with access to them
-    where the engine needs it. A grant may cost a right and a request, and is a secret."""
+    """The order that makes the version: where its inputs are and its outputs must be, with access
+    to them where the engine needs it. A grant may cost a right and a request, and is a secret."""
     version, lasting_s = binding.version, access_s(binding)
     grants = world.trainers[binding.recipe.trainer].grants
 

@@ -1,4 +1,4 @@
-"""What a run acts on: targets, training engines, the store, and a clock."""
+"""The world that a run acts on: targets, training engines, the store, and a clock."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Offers(Protocol):
 
     @property
     def checks(self) -> Callable[[Iterable[Binding]], Iterable[Check]]:
-        """What only the platform knows to look at before money is spent."""
+        """Checks that only the platform knows to make before money is spent."""
         ...
 
 

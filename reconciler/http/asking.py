@@ -39,8 +39,8 @@ PLAIN = Dialect()
 
 
 class Sending(TypedDict, total=False):
-    """What is sent, and how: a body as JSON, as it is, or from a file of this machine, piece by
-    piece; headers beside those of every request.
+    """The parts of a request beside its URL: a body as JSON, as it is, or from a file of this
+    machine, piece by piece; headers beside those of every request.
 
     `max_bytes` bounds the answer. `once` sends it a single time, for what may only follow a look:
     what was not there before the first try may be there before the second.

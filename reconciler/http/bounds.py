@@ -144,8 +144,8 @@ class _Heard(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """What http.client reads an answer from: its lines, of which all but few are a head, and the
-    body between them, which is for others to bound."""
+    """The file that http.client reads an answer from: its lines, of which all but few are a head,
+    and the body between them, which is for others to bound."""
 
     def __init__(self, heard: _Heard) -> None:
         self._heard = heard

@@ -102,13 +102,14 @@ class Http:
             transport.close()
 
     def heard_by(self, hear: Callable[[str, str, Response], None]) -> Http:
-        """The same client; `hear` is told method, URL and answer of every read, secrets and all."""
+        """This client, after which `hear` is told method, URL and answer of every read, secrets and
+        all."""
         heard = copy.copy(self)
         heard._hear = hear
         return heard
 
     def halted_by(self, why: Callable[[], str]) -> Http:
-        """The same client; before each try of a write it asks `why` that must not leave any more:
+        """This client, which before each try of a write asks `why` that must not leave any more:
         "" while it may."""
         halting = copy.copy(self)
         halting._halted = why

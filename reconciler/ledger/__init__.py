@@ -231,7 +231,7 @@ class Ledger:
         return self.write(entry, replace(entry.manifest, refused=reason))
 
     def record(self, address: Address) -> Record | None:
-        """What was last done at an address; None when nothing was."""
+        """The record of an address; None where nothing was done there."""
         file = self._store.get(self.record_name(address))
         return None if file is None else parse_record(file.content, address, file.etag)
 

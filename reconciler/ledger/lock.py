@@ -226,7 +226,7 @@ class Lock:
 
     @property
     def what(self) -> str:
-        """What is locked: `environment prod`, or `shard 2/4 of environment prod`."""
+        """The name of what it locks: `environment prod`, or `shard 2/4 of environment prod`."""
         of = f"shard {self.shard} of " if self.shard else ""
         return f"{of}environment {self.environment}"
 

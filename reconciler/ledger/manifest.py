@@ -51,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was made of a version: metrics, the model file's SHA-256 (hex), and when we looked.
+    """The result of a version: metrics, the model file's SHA-256 (hex), and when we looked.
 
     `ref` is the URI of the model file.
 

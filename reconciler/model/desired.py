@@ -153,14 +153,14 @@ class Environment:
 
     @property
     def mark(self) -> str:
-        """What it marks an endpoint with that it made: the environment, and the store whose lock
+        """The mark on an endpoint that it made: the environment, and the store whose lock
         it takes, so that two repositories with an environment of one name stay apart."""
         return f"{self.name}@{self.store.named}"
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the cells of one column of an answer must be; None and () ask for nothing.
+    """Bounds on the cells of one column of an answer; None and () ask for nothing.
 
     `values` says one cell after the other, from the first row on.
     """
@@ -216,7 +216,8 @@ class Probe:
 
     @property
     def of_any_model(self) -> Probe:
-        """What the previous model must answer, too: the columns; its cells may be others."""
+        """The part that the previous model must answer, too: the columns; its cells may be
+        others."""
         return Probe(self.request, self.all_columns)
 
 
@@ -293,7 +294,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Desired:
-    """What one environment must look like; bindings sorted by address.
+    """The declared state of one environment; bindings sorted by address.
 
     `declared` counts those that a selection was made of; None where these are all. `left_out` are
     the bindings that git declares too and a selection hides; `shard` is the part (`2/4`).

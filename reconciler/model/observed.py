@@ -1,4 +1,4 @@
-"""What is: at an address, of a model, and in the records of the store."""
+"""The observed state: at an address, of a model, and in the records of the store."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class Actor:
 
 
 class EventKind(StrEnum):
-    """What was done at an address; a write is noted before it is sent."""
+    """Kinds of events at an address; a write is noted before it is sent."""
 
     CREATE = "create"
     SWAP = "swap"
@@ -276,7 +276,7 @@ class Record:
         return next(good, None)
 
     def version_of(self, ref: ModelRef | None) -> str:
-        """What people call a model, as it was noted here; "" where it was not."""
+        """The name that people know a model by, as noted here; "" where it was not."""
         return next((e.version for e in reversed(self.history) if e.model == ref), "")
 
     @property

@@ -164,7 +164,7 @@ class Version:
         return f"{self.folder}/{dict(self.files).get(role, role)}"
 
     def called_beside(self, wanted: Version) -> str:
-        """What people call it where `wanted` is declared: the version, if only that differs."""
+        """Its name where `wanted` is declared: the version, if only that differs."""
         same = (self.model, self.arguments) == (wanted.model, wanted.arguments)
         return self.version if same else self.folder
 
@@ -175,7 +175,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of one model: where it is, and what its manifest says of it.
+    """One model as far as it is known: where it is, and what its manifest says of it.
 
     Of a model that somebody else made only `ref` is known; the rest is then empty. `labels` say
     where it comes from: the git `commit`, and as `data.PATH` the fingerprint of each input.
@@ -190,7 +190,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What people call it: its version, or its file name."""
+        """The name that people know it by: its version, or its file name."""
         return self.version.version if self.version else self.ref.short_name
 
 
@@ -229,7 +229,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate said: the rule, the candidate's and the live value (None: unknown).
+    """The verdict of a gate: the rule, the candidate's and the live value (None: unknown).
 
     `passed` is None where the gate is inconclusive; `message` then says why, "" while the model is
     not trained yet.

@@ -31,7 +31,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 @dataclass(frozen=True)
 class Place:
-    """Of what a snapshot was taken: an environment, and where it is."""
+    """The subject of a snapshot: an environment, and where it is."""
 
     environment: str
     platforms: str

@@ -82,7 +82,8 @@ def score_of(document: Any, rows: str, names: str, probe: Probe) -> Answer:
 
 
 def part(document: Any, pointer: str) -> Any:
-    """What a JSON pointer (RFC 6901) leads to; "" is the whole. UnreadableError: nothing."""
+    """The value that a JSON pointer (RFC 6901) leads to; "" is the whole. UnreadableError:
+    nothing."""
     found = document
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")

@@ -1,4 +1,4 @@
-"""What the signed-in identity may do in Azure Resource Manager: asked for, never tried.
+"""Rights of the signed-in identity in Azure Resource Manager: asked for, never tried.
 
 `GET {scope}/providers/Microsoft.Authorization/permissions` lists the roles of whoever asks, also
 those of scopes above [D]. Each allows its `actions` without its `notActions`. It shows no deny

@@ -149,7 +149,7 @@ class SignIn:
 
 
 def _wrong(auth: Auth, environ: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong with the variables that a way needs"""
+    """Problems of the variables that a way needs"""
     for variable in _NEEDS.get(auth, ()):
         value = environ.get(variable, "")
         if bad := unsendable(variable, value):
@@ -192,7 +192,7 @@ def _unusable(token: Token) -> str:
 
 
 def _reason(exc: Exception, status: int) -> tuple[type[ReconcilerError], str]:
-    """What a foreign exception means, without its URLs and objects; status 0: nothing answered."""
+    """Our kind of error and words for a foreign exception, without URLs; status 0: no answer."""
     from azure.core.exceptions import (
         AzureError,
         DecodeError,

@@ -25,7 +25,8 @@ _PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
 
 
 def how_of(training: Block, **settings: str) -> How:
-    """What of a Model's training goes into the recipe: command, code and the engine's settings."""
+    """The part of a Model's training that goes into the recipe: command, code and the engine's
+    settings."""
     command = {"command": training.data["command"], **settings}
     if "code" not in training.data:
         return How(settings=command)

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Can:
-    """What a kind of endpoint can do: shown in the plan, and decides which way the engine goes.
+    """The abilities of a kind of endpoint: shown in the plan, and decides which way the engine
+    goes.
 
     `stage`: a candidate can be scored before it has traffic. `keep_warm`: the previous model runs
     on after a switch until it is retired. `shows_served`: reading tells which model answers, and
@@ -83,7 +84,8 @@ class OperationState(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """What the platform says of an operation: its state, in words, and how a failure left things.
+    """The progress of an operation, as the platform reports it: its state, in words, and how a
+    failure left things.
 
     Done is not proved: what is read back afterwards says what serves.
     """
@@ -98,7 +100,7 @@ DONE = Progress(OperationState.DONE)
 
 @dataclass(frozen=True)
 class Answer:
-    """What an endpoint answered to the probe, and which model it says it was: the reference or
+    """The answer of an endpoint to the probe, and which model it says it was: the reference or
     the version of it, "" where it does not say."""
 
     score: Score
@@ -153,22 +155,23 @@ class Target(Protocol):
         return self
 
     def observe(self, binding: Binding) -> Live:
-        """What is at the address now; raises WireError when that cannot be read."""
+        """The live state of the address; raises WireError when that cannot be read."""
         ...
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
-        """What lists show beside the addresses of these bindings: what git could bind as well.
+        """Addresses that lists show beside those of these bindings, and that git could bind as
+        well.
 
         Only a snapshot asks, so that it knows what a pull request binds anew.
         """
         return ()
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
-        """What carries our mark and is not declared; WireError unless all was read."""
+        """Endpoints with our mark that are not declared; WireError unless all was read."""
         return ()
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
-        """What is live, carries no mark and is not declared; WireError unless all was listed."""
+        """Live endpoints without a mark that are not declared; WireError unless all was listed."""
         return ()
 
     def export(self, binding: Binding) -> dict[str, Any]:
@@ -285,14 +288,14 @@ class Order:
         return f"rc-{self.key[:32]}-a{self.attempt}"
 
     def job_of(self, store: str) -> str:
-        """The same where stores may share the place of jobs: a version that is promoted has one key
-        in both, and each makes it for itself."""
+        """The id of the job, where stores may share the place of jobs: a version that is promoted
+        has one key in both, and each makes it for itself."""
         key, _, attempt = self.job.rpartition("-")
         return f"{key}-{hashlib.sha256(store.encode()).hexdigest()[:8]}-{attempt}"
 
 
 class Trainer(Protocol):
-    """What the engine of this program asks of a training engine, from many threads.
+    """A training engine as the engine of this program calls it, from many threads.
 
     A job is observed like everything else: nobody waits inside a call, so a run that is killed
     loses nothing. The ledger notes the job's id between `prepare` and `start`; of any number of
@@ -340,7 +343,7 @@ class Registered:
 
 
 class Registry(Protocol):
-    """What the engine of this program asks of a registry of model versions, from many threads.
+    """A registry of model versions as the engine of this program calls it, from many threads.
 
     A recipe names the registered model and, as its parameter `version`, the version.
     """
@@ -376,7 +379,7 @@ class TargetModule(Protocol):
         ...
 
     def key_prefix(self, environment: Environment) -> str | None:
-        """What the keys of an environment's addresses begin with; None where it can have none."""
+        """The beginning of the keys of an environment's addresses; None where it can have none."""
         ...
 
     def connect(self, connection: Any) -> Target:

@@ -1,4 +1,4 @@
-"""What a platform offers: its block of an Environment, its kinds of endpoints, its engines.
+"""The offer of a platform: its block of an Environment, its kinds of endpoints, its engines.
 
 What the engine asks of a target and a trainer is in contract.py; here is what the desired state
 and whoever connects must know before any of them exists.
@@ -41,7 +41,7 @@ Secrets = Callable[[Any, Iterable["Binding"], Collection[str]], Iterable[SecretN
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is made of a JSON file that a block names: `make` is asked once for each file.
+    """A way to make a value of a JSON file that a block names: `make` is called once per file.
 
     `beginning` is how a right one begins, and `no_secrets` what to do about one in it.
     """
@@ -79,7 +79,7 @@ class Block(Protocol):
         ...
 
     def json_file(self, wanted: Wanted, *trail: str) -> Any:
-        """What is made of the file that is named below it; ConfigurationError with its place."""
+        """The value made of the file that is named below it; ConfigurationError with its place."""
         ...
 
     def keep(self, text: str, *trail: str) -> str:
@@ -179,14 +179,14 @@ class Means:
     now: Callable[[], float] = time.time
 
     def mark_of(self, environment: Environment) -> str:
-        """What an environment marks its endpoints with on a server that several machines share: as
+        """The mark of an environment on a server that several machines share: as
         `Environment.mark`, but a folder is named by its whole path."""
         return f"{environment.name}@{self.store.uri}"
 
 
 @dataclass(frozen=True)
 class Connected:
-    """What a platform gives a run, each made when it is asked for: the target of a kind, the
+    """The parts that a platform gives a run, each made on demand: the target of a kind, the
     trainer of a recipe, by its place and nothing else of it, and its registry of versions.
 
     `prefixes` are of the kinds that may hold what git has stopped declaring: what the keys of all

@@ -1,4 +1,4 @@
-"""What the changes of a plan come from: what is declared now, or something before that."""
+"""Causes of the changes of a plan: what is declared now, or something before that."""
 
 from __future__ import annotations
 

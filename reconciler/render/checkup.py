@@ -48,7 +48,7 @@ def checkup_text(checkup: Checkup, look: Look = PLAIN) -> str:
 
 
 def _of(check: Check) -> str:
-    """Of which bindings it is; of what is fine and of none, how it is."""
+    """The bindings that a check is about; for one that is fine and of none, how it is."""
     if check.level is Level.FINE and not check.names:
         return check.message
     names, more = check.names[:MOST_EQUAL], len(check.names) - MOST_EQUAL

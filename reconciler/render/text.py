@@ -94,7 +94,7 @@ def _place(look: Look, fleet: Fleet[Change]) -> list[str]:
 
 
 def _members(look: Look, fleet: Fleet[Change] | Fleet[Proof] | Fleet[Failure]) -> list[str]:
-    """Of whom the line speaks, where it is more than one."""
+    """The names that a line speaks of, where it is more than one."""
     if not fleet.count:
         return []
     *names, last = fleet.names

@@ -66,7 +66,7 @@ class Overview:
 
 
 class Wrong(StrEnum):
-    """What is wrong at an endpoint, the most urgent first."""
+    """Kinds of trouble at an endpoint, the most urgent first."""
 
     FAILED = "failed"
     DRIFTED = "drifted"
@@ -77,7 +77,7 @@ class Wrong(StrEnum):
 
 
 def wrong_at(endpoint: Endpoint) -> Wrong | None:
-    """What is wrong at an endpoint; None where it serves what git declares, or is paused."""
+    """The trouble at an endpoint; None where it serves what git declares, or is paused."""
     change = endpoint.change
     if change.code == Reason.UNREADABLE:
         return Wrong.UNREADABLE
@@ -102,7 +102,7 @@ class Alarm:
 
 
 def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
-    """What is wrong now, the most urgent first; of one kind no more than a few reasons apart."""
+    """Alarms, the most urgent first; of one kind no more than a few reasons apart."""
     by_kind: dict[Wrong, dict[str, list[Endpoint]]] = {what: {} for what in Wrong}
     for endpoint in endpoints:
         if (what := wrong_at(endpoint)) is not None:

@@ -42,7 +42,7 @@ class Access(Protocol):
     credential: Credential | None
 
     def query(self, path: str, permissions: str, lasting_s: float) -> str:
-        """What stands behind the URL of a request of ours, with its `?`; "" where nothing does."""
+        """The query that signs a request of ours, with its `?`; "" where a header does."""
         ...
 
     def sas(self, path: str, permissions: str, lasting_s: float) -> str:
@@ -168,7 +168,7 @@ class ByToken:
 
 
 class AnyToken:
-    """What the emulator takes from whoever signs in: any word."""
+    """A credential of the emulator, which takes any word from whoever signs in."""
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
@@ -180,6 +180,6 @@ class AnyToken:
 
 
 def missing_role(error: UnauthorizedError, role: str) -> UnauthorizedError:
-    """The same error with the role that such an identity needs."""
+    """The error with the role that such an identity needs."""
     why = f'{error.message}; give the identity the role "{role}" on the account or container'
     return UnauthorizedError(why, status=error.status, code=error.code)

@@ -123,11 +123,12 @@ class Bucket(ABC):
 
     @abstractmethod
     def _properties(self, answer: Response, size: int) -> Properties:
-        """What the headers of an answer say; UnreadableError where they are not the service's."""
+        """The properties in the headers of an answer; UnreadableError where they are not the
+        service's."""
 
     @abstractmethod
     def _shown(self, entry: Element) -> Properties | None:
-        """What a list shows of a file; None where it lacks what each has."""
+        """The properties that a list shows of a file; None where it lacks what each has."""
 
     def _elsewhere(self, answer: Response) -> ReconcilerError:
         """The error of a redirect, or of a request that the service does not understand."""
@@ -364,7 +365,7 @@ def moment(text: str) -> datetime | None:
 
 
 def shown_text(entry: Element, name: str) -> str:
-    """What an element says below a name, whatever its namespace; "" where nothing."""
+    """The text of an element below a name, whatever its namespace; "" where there is none."""
     return next((child.text or "" for child in entry if _tag(child) == name), "")
 
 
@@ -373,7 +374,7 @@ def _tag(element: Element) -> str:
 
 
 def _of_xml(answer: Response, root: str, name: str) -> str:
-    """What an answer says; S3 can say 200 and an error in the body."""
+    """The XML of an answer; S3 can answer 200 with an error in the body."""
     page = parse_xml(answer.body)
     if page is None or _tag(page) != root or not (text := shown_text(page, name)):
         raise answer.unreadable(f"{root} with {name}")

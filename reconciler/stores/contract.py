@@ -52,7 +52,7 @@ class Place:
 
     @property
     def url(self) -> str:
-        """What the bearer asks: it holds the grant, and is as secret."""
+        """The URL that the bearer asks: it holds the grant, and is as secret."""
         return self.grant if "://" in self.grant.partition("?")[0] else f"{self.uri}{self.grant}"
 
 
@@ -174,13 +174,13 @@ class Store(Protocol):
         ...
 
     def reading(self) -> Store:
-        """The same store, which refuses to write: RuntimeError, for it is a bug of ours."""
+        """This store, refusing every write: RuntimeError, for it is a bug of ours."""
         ...
 
 
 @runtime_checkable
 class ShowsLife(Protocol):
-    """What a store may offer besides: to know at once that a process of this machine has died."""
+    """An ability of some stores: to know at once that a process of this machine has died."""
 
     def alive(self) -> AbstractContextManager[str]:
         """A sign of this process that ends with it, however it ends; "" where there is none."""
@@ -193,7 +193,7 @@ class ShowsLife(Protocol):
 
 @runtime_checkable
 class KnowsRights(Protocol):
-    """What a store may offer besides: to know without a write whether one would be allowed."""
+    """An ability of some stores: to know without a write whether one would be allowed."""
 
     def why_not_writable(self) -> str:
         """Why nothing can be written, with the fix; "" where it can, or nobody can tell."""

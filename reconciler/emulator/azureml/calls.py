@@ -148,7 +148,8 @@ def shown_id(call: Call, ident: str) -> str:
 
 
 def envelope(call: Call, resource: Resource) -> Json:
-    """What every resource shows around its properties; times differ in shape, as was recorded."""
+    """The envelope that every resource shows around its properties; times differ in shape, as was
+    recorded."""
     segments = resource.id.split("/")
     kinds = "/".join(segments[7::2])
     ident = shown_id(call, resource.id)

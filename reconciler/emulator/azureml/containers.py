@@ -33,7 +33,7 @@ _KEPT_LOG = 256 * 1024
 
 @dataclass(frozen=True)
 class Scored:
-    """What a container answered; `ms` is the time of `run()`, "" where it failed."""
+    """The answer of a container; `ms` is the time of `run()`, "" where it failed."""
 
     status: int
     body: str
@@ -47,7 +47,8 @@ class Busy(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """What a container is made of. `arguments` are the worker's, its last one below the root.
+    """The parts that a container is made of. `arguments` are the worker's, its last one below the
+    root.
 
     `failure` says why there can be no container; `downloads` is the log of its files.
     """
@@ -150,7 +151,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        """What it has written so far."""
+        """The text that it has written so far."""
         try:
             with self._log.open("rb") as file:
                 file.seek(max(0, self._log.stat().st_size - _KEPT_LOG))
@@ -245,7 +246,8 @@ class Containers:
                 self._all.pop(key).stop()
 
     def log(self, deployment: str, *, downloads: bool) -> str:
-        """What the latest container of a deployment wrote, or what was downloaded for it."""
+        """The text that the latest container of a deployment wrote, or what was downloaded for
+        it."""
         container = self._latest.get(deployment.casefold())
         if container is None:
             return ""

@@ -145,7 +145,7 @@ def started(
 
 
 def _serving(body: Json) -> Json:
-    """What of a deployment its container is made of."""
+    """The parts of a deployment that its container is made of."""
     names = ("model", "environmentId", "codeConfiguration", "environmentVariables")
     return {name: body["properties"][name] for name in names}
 

@@ -187,7 +187,7 @@ def _handle(core: Core, request: Request) -> Response:
 
 
 def answered(call: Call) -> Response:
-    """What the file of a kind of resource answers to a call."""
+    """The answer to a call by the file of its kind of resource."""
     handler = _HANDLERS.get(tuple(kind.casefold() for kind in call.kinds))
     if handler is None:
         raise unknown(call.request)

@@ -1,4 +1,4 @@
-"""What a container is made of: the files of model and code, and what runs them."""
+"""Images of containers: the files of model and code, and what runs them."""
 
 from __future__ import annotations
 

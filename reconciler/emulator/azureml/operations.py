@@ -37,7 +37,7 @@ _EFFECTS: dict[str, Effect] = {}
 
 
 def ends(what: str) -> Callable[[Effect], Effect]:
-    """What carries out the operations of one kind; it raises Failure or Unready."""
+    """A decorator for what ends the operations of one kind; that raises Failure or Unready."""
 
     def keep(effect: Effect) -> Effect:
         _EFFECTS[what] = effect

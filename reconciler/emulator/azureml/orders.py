@@ -1,4 +1,4 @@
-"""What a command job is made of: its files, its folders, and its command with every place in it."""
+"""The order of a command job: its files, its folders, and its command with every place in it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def take_code(call: Call, made: Order, code: Any, folder: str) -> None:
 
 
 def places(call: Call, made: Order, properties: Json) -> dict[str, str]:
-    """What stands for each input and output in a command, by `inputs.NAME` and `outputs.NAME`."""
+    """The texts for inputs and outputs in a command, by `inputs.NAME` and `outputs.NAME`."""
     words = {
         f"inputs.{name}": _input(call, made, name, value)
         for name, value in named(properties, "inputs").items()
@@ -87,7 +87,7 @@ def named(properties: Json, what: str) -> Json:
 
 
 def _input(call: Call, made: Order, name: str, value: Any) -> str:
-    """What stands for an input in the command: its text, or where its files are."""
+    """The text for an input in the command: its value, or where its files are."""
     kind = str(value.get("jobInputType", "")).casefold() if is_object(value) else ""
     if kind not in INPUTS:
         raise bad(f"inputs.{name}.jobInputType must be one of {', '.join(INPUTS)}.")

@@ -80,7 +80,7 @@ def _whole_step(call: Call, step: Json) -> Json:
 
 
 def _binding(value: Any) -> str:
-    """What an input or an output of a step is bound to, "" for nothing."""
+    """The name that an input or an output of a step is bound to, "" for nothing."""
     if is_object(value):
         value = value.get("value") or value.get("path") or value.get("uri")
     return str(value) if value is not None else ""

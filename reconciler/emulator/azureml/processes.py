@@ -77,7 +77,7 @@ class Running:
 
     @property
     def log(self) -> bytes:
-        """What it has written to its output so far."""
+        """The bytes that it has written to its output so far."""
         return self._log.read_bytes() if self._log.exists() else b""
 
     def files(self, path: str) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What exists in a workspace of Azure Machine Learning v2: resources by their ARM ids."""
+"""Records of a workspace of Azure Machine Learning v2: resources by their ARM ids."""
 
 from __future__ import annotations
 

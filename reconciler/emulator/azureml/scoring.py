@@ -68,7 +68,7 @@ class _Target:
 
 
 def admit(core: Core, request: Request) -> Callable[[], Response]:
-    """What answers a request, to be called without the lock of the world; Refused at once."""
+    """A call that answers a request, to be made without the lock of the world; Refused at once."""
     found = _found(request)
     assert found is not None
     region, name, below = found
@@ -186,7 +186,7 @@ def _ids(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _passed_on(scored: Scored, ids: Mapping[str, str]) -> Response:
-    """What the inference server in the container answers, with its headers."""
+    """The answer of the inference server in the container, with its headers."""
     headers = {
         "Content-Type": "application/json",
         "x-ms-run-function-failed": str(scored.failed),

@@ -1,4 +1,4 @@
-"""What can be told of a bearer token: for whom it is, if it is a JWT. Any other text is for all."""
+"""Claims of bearer tokens: for whom it is, if it is a JWT. Any other text is for all."""
 
 from __future__ import annotations
 

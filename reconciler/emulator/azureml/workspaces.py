@@ -111,7 +111,7 @@ def registries(core: Core, subscription: str) -> Response:
 
 
 def discovery(request: Request) -> Response:
-    """What the address of a workspace's discovery says: where its other services are."""
+    """The answer of a workspace's discovery: where its other services are."""
     names = ("api", "experimentation", "history", "hyperdrive", "labeling", "modelmanagement")
     return answer(200, dict.fromkeys(names, request.base))
 

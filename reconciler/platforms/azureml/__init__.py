@@ -40,7 +40,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
 class _Reach:
-    """What the kinds, jobs and registry of one environment share; each made when it is needed."""
+    """Parts that the kinds, jobs and registry of one environment share; made when needed."""
 
     def __init__(self, environment: Environment, means: Means) -> None:
         from reconciler.stores.azure_hosts import AZURE
@@ -170,7 +170,8 @@ def _how_registered(registry: Block, environment: Environment) -> How:
 
 
 def _how_trained(training: Block, environment: Environment) -> How:
-    """What of a Model's training goes into the recipe, and where it runs for people to approve."""
+    """The part of a Model's training that goes into the recipe, and where it runs for people to
+    approve."""
     from reconciler.platforms.commands import how_of
 
     names = ("environment", "compute", "instanceType")

@@ -46,7 +46,7 @@ class Datastore:
     files: Store
 
     def uri(self, path: str) -> str:
-        """What the workspace calls a file in it."""
+        """The URI of a file in the workspace's own spelling."""
         return f"azureml://datastores/{self.name}/paths/{path}"
 
 
@@ -126,14 +126,14 @@ class Assets:
         self._workspace.write("PUT", path, what, json={"properties": {"codeUri": uri}})
 
     def uri_of(self, place: str) -> str:
-        """What the workspace calls a file in one of its datastores, by its URL; "" elsewhere."""
+        """The workspace's URI of a file in one of its datastores, by its URL; "" elsewhere."""
         for datastore in self._datastores():
             if name := name_in(datastore.files.base, place):
                 return datastore.uri(name)
         return ""
 
     def copied(self, data: Store, place: str) -> str:
-        """What the workspace calls a copy of a file of the data, made once for its content."""
+        """The workspace's URI of a copy of a file of the data, made once for its content."""
         name = name_in(data.base, place)
         known = data.head(name) if name else None
         if name is None or known is None:

@@ -1,4 +1,4 @@
-"""What `spec.azureml` of an environment says: which workspace, and how to sign in."""
+"""The meaning of `spec.azureml` of an environment: which workspace, and how to sign in."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AzureMl:
 
     @cached_property
     def uri(self) -> str:
-        """What the references to its models begin with: short, and in one case."""
+        """The beginning of references to its models: short, and in one case."""
         group = quote(self.resource_group.lower(), safe="()")
         return f"azureml://{self.subscription.lower()}/{group}/{self.workspace.lower()}"
 

@@ -115,7 +115,7 @@ class OnlineEndpoints(Target):
         return surveyed
 
     def observe(self, binding: Binding) -> Live:
-        """What has the traffic there now."""
+        """The live state: which deployment has the traffic now."""
         reading = self._reads.reading(binding.address)
         if reading is None:
             why = f"there is no endpoint {binding.address}; make it with create: true"
@@ -375,7 +375,7 @@ class OnlineEndpoints(Target):
         return found
 
     def _writable(self, binding: Binding) -> Reading:
-        """What is there now, if it may be written and its traffic is as this run saw it last."""
+        """The endpoint now, if it may be written and its traffic is as this run saw it last."""
         before = self._reads.seen.get(binding.address.key)
         reading = self._reads.reading(binding.address)
         if reading is None:
@@ -389,7 +389,7 @@ class OnlineEndpoints(Target):
     # --- asking -------------------------------------------------------------------------------
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:
-        """What the endpoint answers, or the staged deployment, which a header names."""
+        """The answer of the endpoint, or of the staged deployment, which a header names."""
         assert binding.probe is not None
         at, declared = address_in(binding.address), declared_in(binding)
         candidate = deployment_in(self._wanted(binding)) if staged else ""

@@ -1,4 +1,4 @@
-"""What is read of endpoints: one and its deployments, all of them by a list, and an export of one.
+"""Reads of endpoints: of one and its deployments, all of them by a list, and an export of one.
 
 Nothing is missing because of one 404: the list must agree.
 """
@@ -39,7 +39,7 @@ class Reads:
         self.seen: dict[str, Reading] = {}
 
     def surveyed(self, soon: Soon) -> Reads:
-        """The same with one list of all endpoints, begun now."""
+        """These reads with one list of all endpoints, begun now."""
         surveyed = copy.copy(self)
         surveyed._listed = soon(self.endpoints)
         return surveyed
@@ -78,7 +78,7 @@ class Reads:
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported endpoint says; UnreadableError if it is none."""
+    """The live state that an exported endpoint shows; UnreadableError if it is none."""
     endpoint, deployments = document.get("endpoint"), document.get("deployments")
     if document.get("schema") != SCHEMA or not isinstance(endpoint, dict):
         raise UnreadableError(f"it is no export of {binding.address}")
@@ -134,6 +134,6 @@ def address_in(address: Address) -> EndpointAddress:
 
 
 def declared_in(binding: Binding) -> Deployed:
-    """What a binding declares of deployments."""
+    """The deployment that a binding declares."""
     assert isinstance(binding.part, Deployed)
     return binding.part

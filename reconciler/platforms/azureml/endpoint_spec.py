@@ -60,12 +60,12 @@ class EndpointAddress(Address):
 
 
 def keys_of(subscription: str, resource_group: str, workspace: str) -> str:
-    """What the keys of all endpoints of a workspace begin with."""
+    """The beginning of the keys of all endpoints of a workspace."""
     return f"onlineEndpoints/{subscription}/{resource_group}/{workspace}/".lower()
 
 
 def key_prefix(environment: Environment) -> str:
-    """What the keys of all endpoints of the workspace begin with."""
+    """The beginning of the keys of all endpoints of the workspace."""
     at = azureml_of(environment)
     return keys_of(at.subscription, at.resource_group, at.workspace)
 
@@ -82,7 +82,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What the spec declares of deployments besides model and settings.
+    """The declared part of deployments besides model and settings.
 
     `rollout` are the shares of the traffic, in percent, that it proves itself at before it has all.
     `folder` and `digest` are of the code, "" where the model needs none. `variables` pair a name
@@ -139,7 +139,7 @@ def address_at(at: AzureMl, name: str) -> EndpointAddress:
 
 
 def deployed_of(block: Block) -> Deployed:
-    """What the spec declares of deployments."""
+    """The deployment that the spec declares."""
     spec = block.data
     verify = spec.get("verify", {})
     return Deployed(
@@ -210,7 +210,8 @@ def iso_of(text: str) -> str:
 
 
 def terms_of(block: Block) -> Mapping[str, str]:
-    """What people approve of a new deployment, and of its proof. Settings are shown by the plan."""
+    """The terms that people approve of a new deployment, and of its proof. Settings are shown by
+    the plan."""
     spec = block.data
     verify = spec.get("verify", {})
     terms = {
@@ -228,7 +229,7 @@ def terms_of(block: Block) -> Mapping[str, str]:
 
 
 def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
-    """What could only fail in the workspace."""
+    """Problems that would otherwise show only in the workspace."""
     spec = block.data
     shares = [int(share.rstrip("%")) for share in spec.get("rollout", ())]
     if shares != sorted(set(shares)):

@@ -143,8 +143,8 @@ def live_of(
     now: float,
     values: Mapping[str, str] | None = None,
 ) -> Live:
-    """What the engine wants to know; `wanted` is how the declared version is referred to. `values`
-    are those that the variables must have; None where the reading does not show any."""
+    """The live state, as the engine wants it; `wanted` is how the declared version is referred to.
+    `values` are those that the variables must have; None where the reading does not show any."""
     name = wanted.url.rpartition("/")[2]
     serving = reading.serving
     if serving and serving not in reading.deployments:
@@ -239,7 +239,7 @@ def _refusal(reading: Reading, deployed: Deployed, name: str) -> Refusal | None:
 
 
 def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
-    """What a swap costs while two deployments run."""
+    """Warnings of what a swap costs while two deployments run."""
     if reading.serving in ("", name):
         return ()
     sku = objects(reading.deployments[reading.serving], "sku")

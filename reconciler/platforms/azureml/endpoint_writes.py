@@ -107,7 +107,7 @@ def deployment_body(
 
 
 def code_name(digest: str) -> str:
-    """What the code asset of a digest is called."""
+    """The name of the code asset of a digest."""
     return f"rc-{digest[:32]}"
 
 
@@ -149,7 +149,7 @@ def _wired(setting: str, value: str) -> str | int:
 
 
 def _outside(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands beside the properties and may be written."""
+    """The members beside the properties that may be written."""
     found: dict[str, Any] = {"location": text(document, "location")}
     found["tags"] = texts(document, "tags")
     for name in ("kind", "sku"):

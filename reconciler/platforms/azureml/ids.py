@@ -47,7 +47,7 @@ def registered_in(recipe: Recipe) -> str:
 
 
 def label_of(version: Version, mark: str) -> str:
-    """What a version that was made elsewhere is called in the workspace: `2026-11-1a2b3c4d`.
+    """The workspace's name for a version that was made elsewhere: `2026-11-1a2b3c4d`.
 
     The digits tell environments apart whose versions have one name, and versions whose names are
     spelled with what the workspace does not take.

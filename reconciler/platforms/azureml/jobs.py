@@ -136,7 +136,7 @@ class CommandJobs(Trainer):
     # --- what is sent -----------------------------------------------------------------------------
 
     def _body(self, order: Order) -> dict[str, Any]:
-        """What the workspace is told, and tells whoever may read jobs: no secret is in it."""
+        """The body of a job, which whoever may read jobs can see: no secret is in it."""
         at, how = self._workspace.at, dict(order.recipe.how)
         outputs = self._outputs(order)
         places = {role: order.outputs[role].uri for role in outputs}

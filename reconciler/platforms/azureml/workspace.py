@@ -112,11 +112,11 @@ class Workspace:
         return tuple(text(item, "name") for item in listed)
 
     def post(self, path: str, what: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What a question that is asked by POST is answered: keys, tokens, logs."""
+        """The answer to a question that is asked by POST: keys, tokens, logs."""
         return self._ask("POST", path, what, json=body or {}).json_object()
 
     def metrics(self, path: str, what: str, **asked: str) -> dict[str, Any]:
-        """What Azure Monitor, which is a part of ARM, counted of a resource."""
+        """The counts of Azure Monitor, which is a part of ARM, for a resource."""
         query = urlencode({"api-version": METRICS_VERSION, **asked})
         url = f"{self._url(path).partition('?')[0]}/providers/Microsoft.Insights/metrics?{query}"
         return self._http.request("GET", url, credential=self._token, what=what).json_object()

@@ -1,4 +1,4 @@
-"""What the commands of a repository may know of this process: no secret but those it names."""
+"""The environment of a repository's commands: no secret of this process but those it names."""
 
 from __future__ import annotations
 

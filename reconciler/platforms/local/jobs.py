@@ -182,7 +182,7 @@ class LocalJobs(Trainer):
         return f"{why}; its last lines: {shown} (all of {self._of(job) / 'log'})" if last else why
 
     def _document(self, order: Order, folder: Path) -> dict[str, Any]:
-        """What the runner is told; the code that it runs is copied beside it."""
+        """The order as the runner reads it; the code that it runs is copied beside it."""
         outputs = {
             role: {"made": made, "place": str(_path(order.outputs[role]))}
             for role, made in _made(order, folder).items()

@@ -104,7 +104,7 @@ class ModelFiles(Target):
         self._variables = variables
 
     def observe(self, binding: Binding) -> Live:
-        """What the pointer says now; a copy is looked at too."""
+        """The live state by the pointer; a copy is looked at too."""
         address = _of(binding.address)
         pointer = self._pointer(address)
         if pointer is None:
@@ -262,7 +262,7 @@ class ModelFiles(Target):
         }
 
     def _sha256_of(self, model: Model) -> str:
-        """Of a model that was only just made; "" where it is in no store of ours."""
+        """The SHA-256 of a model that was only just made; "" where it is in no store of ours."""
         name = name_in(self._store.base, model.ref.url)
         known = sha256_of(self._store, name) if name else None
         return known[0] if known else ""
@@ -337,7 +337,7 @@ class ModelFiles(Target):
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported pointer says; UnreadableError if it is none."""
+    """The live state that an exported pointer shows; UnreadableError if it is none."""
     if document.get("schema") != SCHEMA:
         raise UnreadableError(f"it is no pointer: its schema is not {SCHEMA}")
     live = live_of(Pointer(document, ""), _of(binding.address), str(document.get("mark", "")))

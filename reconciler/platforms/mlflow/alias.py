@@ -98,7 +98,7 @@ class ModelAliases(Target):
         self._listed: Callable[[], dict[str, RegisteredModel]] = dict
 
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> ModelAliases:
-        """The same, with many registered models read by lists, and the rest one by one."""
+        """This target with many registered models read by lists, and the rest one by one."""
         names = {_of(binding.address).model for binding in bindings}
         if len(names) <= _FEW:
             return self
@@ -306,7 +306,7 @@ def _owner(registered: RegisteredModel, at: AliasAddress) -> str:
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported alias says; UnreadableError if it is none."""
+    """The live state that an exported alias shows; UnreadableError if it is none."""
     at = _of(binding.address)
     expected = {"schema": SCHEMA, "registeredModel": at.model, "alias": at.alias}
     if any(document.get(name) != value for name, value in expected.items()):

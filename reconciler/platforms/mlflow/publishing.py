@@ -42,7 +42,7 @@ class Publisher:
         self._turn = turn
 
     def folder_of(self, version: ModelVersion) -> str:
-        """What we call a version that this environment published; "" of any other."""
+        """Our name of a version that this environment published; "" of any other."""
         ours = version.tags.get(MARK) == self._mark
         return version.tags.get(VERSION, "") if ours else ""
 

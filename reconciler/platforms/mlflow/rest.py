@@ -83,7 +83,7 @@ class Basic:
 
 
 def credential_of(url: str, secret: str, user: str, bound: frozenset[Origin]) -> Credential | None:
-    """What signs in at the server; None where nothing does.
+    """The credential that signs in at the server; None where none is needed.
 
     A server of this machine may hear the secret; any other must be bound outside git.
     """
@@ -264,12 +264,12 @@ class Mlflow:
     # --- requests -----------------------------------------------------------------------------
 
     def get(self, path: str, what: str, **query: str) -> dict[str, Any]:
-        """What a read answers: an object."""
+        """The answer of a read: an object."""
         url = f"{self.url}{API}{path}?{urlencode(query)}"
         return self._http.request("GET", url, what=what, credential=self._credential).json_object()
 
     def find(self, path: str, what: str, **query: str) -> dict[str, Any] | None:
-        """The same; None where MLflow itself says that there is no such thing."""
+        """The answer of a read; None where MLflow itself says that there is no such thing."""
         url = f"{self.url}{API}{path}?{urlencode(query)}"
         answer = self._http.request(
             "GET", url, what=what, credential=self._credential, expect=(200, 404)

@@ -84,7 +84,8 @@ def _serve_kind() -> Kind:
 
 
 def _how(training: Block, environment: Environment) -> How:
-    """What of a Model's training goes into the recipe, and where it runs for people to approve."""
+    """The part of a Model's training that goes into the recipe, and where it runs for people to
+    approve."""
     from reconciler.platforms.commands import how_of
 
     resources = dict(training.data.get("resources", {}))

@@ -53,7 +53,7 @@ class Served:
 
 
 def loaded(uri: str, sha256: str, folder: Path) -> Any:
-    """What serve.py makes of the model; ValueError if that is not the declared one."""
+    """The model as serve.py loads it; ValueError if it is not the declared one."""
     path = fetched(uri, folder)
     found = sha256_of(path)
     if found != sha256:

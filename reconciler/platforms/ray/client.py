@@ -35,7 +35,7 @@ _E = TypeVar("_E", UnauthorizedError, UnreadableError)
 
 
 class Client:
-    """What asks one cluster, from many threads. Paths begin with a slash, below the dashboard."""
+    """A client of one cluster, for many threads. Paths begin with a slash, below the dashboard."""
 
     def __init__(self, http: Http, ray: Ray, credential: Bearer | None) -> None:
         self.ray = ray
@@ -46,7 +46,7 @@ class Client:
 
     @property
     def version(self) -> dict[str, Any]:
-        """What the cluster says of itself, asked once: `ray_version`, `session_name`.
+        """The cluster's answer about itself, asked once: `ray_version`, `session_name`.
 
         RefusedError for a Ray that is too old, UnreadableError for what is no Ray.
         """
@@ -56,7 +56,7 @@ class Client:
         return self._version
 
     def asked_again(self) -> dict[str, Any]:
-        """The same, as it is now."""
+        """The cluster's answer about itself, asked again."""
         with self._known:
             self._version = {}
         return self.version

@@ -38,7 +38,7 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells a cluster from all others; `head` is the id of its head node.
+    """The identity that tells a cluster from all others; `head` is the id of its head node.
 
     `id` is "" where Ray has no such route; then the session alone decides.
     """
@@ -70,7 +70,7 @@ class Cluster:
 
     @property
     def session(self) -> str:
-        """What Ray calls its life since it was last empty, as it was last seen."""
+        """Ray's name of its life since it was last empty, as it was last seen."""
         return str(self._client.version.get("session_name"))
 
     def reading(self) -> Client:
@@ -81,7 +81,8 @@ class Cluster:
         return self._client
 
     def reading_again(self) -> Client:
-        """The same, by a look from now: what is missing there is missing in the known cluster."""
+        """The client, after a look from now: what is missing there is missing in the known
+        cluster."""
         with self._checking:
             self._seen = self._checked()[0]
         return self._client

@@ -63,7 +63,7 @@ MOST_WRITES = 3  # of one edit, where others write over it
 
 
 class Readings:
-    """What the cluster shows, asked from many threads: those who ask at one time share an answer,
+    """Readings of the cluster for many threads: those who ask at one time share an answer,
     which began after all of them had asked."""
 
     def __init__(self, cluster: Cluster, pause: Callable[[float], object]) -> None:

@@ -1,4 +1,4 @@
-"""What `spec.ray` of an environment says: where the cluster is, and whose token opens it."""
+"""The meaning of `spec.ray` of an environment: where the cluster is, and whose token opens it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def credential_of(
 
 
 def notice_of(ray: Ray) -> str:
-    """What is said before a run talks to a cluster that anybody can command; "" for a safe one."""
+    """The notice before a run talks to a cluster that anybody can command; "" for a safe one."""
     if ray.token is not None or ray.is_here:
         return ""
     return (

@@ -145,7 +145,8 @@ class RayJobs(Trainer):
             return self._packages[order.recipe.code]
 
     def _submission(self, job: str, order: Order, package: Package) -> dict[str, Any]:
-        """What Ray is told, and tells whoever asks: no grant and no other secret is in it."""
+        """The body of a job, which Ray shows to whoever asks: no grant and no other secret is in
+        it."""
         outputs = {role: (name, _place(order.outputs[role])) for role, name in order.recipe.outputs}
         told = {
             "job": job,
@@ -249,7 +250,7 @@ def _words(order: Order) -> list[str]:
 
 
 def _place(place: Place) -> str:
-    """What a node is told: the path of a file that all share, or a URI without its grant."""
+    """The place as a node is told it: the path of a file that all share, or a URI without grant."""
     parts = urlsplit(place.uri)
     return unquote(parts.path) if parts.scheme == "file" else place.uri
 
@@ -259,7 +260,7 @@ def _base(place: str) -> str:
 
 
 def _resources(how: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    """What a job reserves, for Ray and in words. Without any, Ray runs each on the head."""
+    """The reservation of a job, for Ray and in words. Without any, Ray runs each on the head."""
     cpus, gpus, memory = how.get("cpus", "1"), how.get("gpus", "0"), how.get("memory", "")
     custom = json.loads(how.get("custom", "{}"))
     reserved: dict[str, Any] = {

@@ -46,12 +46,12 @@ class Package:
 
     @property
     def name(self) -> str:
-        """What it is called in the store of the cluster."""
+        """Its name in the store of the cluster."""
         return f"_ray_pkg_{hashlib.sha256(self.content).hexdigest()}.zip"
 
     @property
     def uri(self) -> str:
-        """What a job calls it."""
+        """Its URI, as a job names it."""
         return f"gcs://{self.name}"
 
 

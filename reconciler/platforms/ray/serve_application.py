@@ -134,7 +134,7 @@ class ServeApplications(Target):
         return surveyed
 
     def observe(self, binding: Binding) -> Live:
-        """What serves there now."""
+        """The live state of the application."""
         address, application = _of(binding.address), _declared(binding)
         reading = self._readings()
         live = live_of(
@@ -253,7 +253,7 @@ class ServeApplications(Target):
         return found
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
-        """What the application answers, and which model it says it has."""
+        """The answer of the application, and which model it says it has."""
         application = _declared(binding)
         assert binding.probe is not None
         request = parse_json(binding.probe.request)
@@ -307,7 +307,7 @@ class ServeApplications(Target):
         return operation
 
     def _check(self, verb: str, binding: Binding, seen: Seen | None, note: Note) -> None:
-        """What forbids the write, found just before it."""
+        """Look just before a write; RefusedError for what forbids it."""
         if seen is None:
             if verb == "update":
                 raise RefusedError(f"{binding.address} is gone; plan again")
@@ -339,7 +339,7 @@ class ServeApplications(Target):
         return placed(model, sha256, self._mark, protect=_declared(binding).protect)
 
     def _sha256_of(self, model: Model) -> str:
-        """Of a model that was only just made, or was made before digests were noted."""
+        """The SHA-256 of a model that was only just made, or made before digests were noted."""
         name = name_in(self._store.base, model.ref.url)
         known = sha256_of(self._store, name) if name else None
         if known is None:
@@ -375,7 +375,7 @@ class ServeApplications(Target):
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported configuration says; UnreadableError if it is none."""
+    """The live state that an exported configuration shows; UnreadableError if it is none."""
     if not isinstance(document.get("import_path"), str):
         raise UnreadableError("it is no configuration of an application: it has no import_path")
     config = {name: value for name, value in document.items() if not name.startswith("$")}

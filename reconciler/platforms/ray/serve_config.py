@@ -50,7 +50,7 @@ class ServeAddress(Address):
 
 @dataclass(frozen=True)
 class Application:
-    """What a binding declares of its application, besides model and settings.
+    """The declared part of an application besides model and settings.
 
     `folder` has the code that is sent to the cluster, "" where the application is there already;
     `deployment` is the one that settings are of. The probe is asked at `path` below the route;
@@ -120,7 +120,7 @@ def text_of(name: str, value: object) -> str:
 
 
 def settings_of(config: Mapping[str, Any], deployment: str) -> tuple[tuple[str, str], ...]:
-    """What can be owned of a configuration, by dotted name, as text."""
+    """The fields of a configuration that can be owned, by dotted name, as text."""
     options = _options(config, deployment)
     found = {name: _at(options, setting.trail) for name, setting in _SETTINGS.items()}
     found["route"] = config.get("route_prefix")
@@ -138,7 +138,7 @@ def package_of(config: Mapping[str, Any]) -> str:
 
 
 def short_name(package: str) -> str:
-    """What people see of the URI of a package: 12 hex of its digest."""
+    """The part of a package's URI that people see: 12 hex of its digest."""
     name = package.rpartition("/")[2]
     return name.removeprefix("_ray_pkg_").removesuffix(".zip")[:12]
 
@@ -148,7 +148,7 @@ def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options(config: Mapping[str, Any], deployment: str) -> Mapping[str, Any]:
-    """What a configuration says of one deployment."""
+    """The part of a configuration about one deployment."""
     listed = config.get("deployments")
     every = listed if isinstance(listed, list) else []
     return next((_mapping(o) for o in every if _mapping(o).get("name") == deployment), {})
@@ -189,7 +189,7 @@ class Placed:
 
 
 def placed_of(config: Mapping[str, Any]) -> Placed:
-    """What the arguments of an application say of its model."""
+    """The model that the arguments of an application name."""
     model = _mapping(_mapping(config.get("args")).get("model"))
     texts = {n: model.get(n) for n in ("uri", "name", "version", "sha256", "mark")}
     said = {name: text for name, text in texts.items() if isinstance(text, str)}
@@ -197,7 +197,7 @@ def placed_of(config: Mapping[str, Any]) -> Placed:
 
 
 def placed(model: Model, sha256: str, mark: str, *, protect: bool) -> Placed:
-    """What the arguments are to say of a model."""
+    """The model as the arguments are to name it."""
     version = model.version
     name = version.model if version else ""
     return Placed(model.ref.url, name, version.version if version else "", sha256, mark, protect)
@@ -292,7 +292,7 @@ def _even(value: Any) -> Any:
 
 
 def blanked(value: Any) -> Any:
-    """What a configuration says, without the values of environment variables."""
+    """A configuration without the values of environment variables."""
     if isinstance(value, Mapping):
         return {
             name: dict.fromkeys(each, "")

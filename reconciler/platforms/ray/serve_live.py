@@ -1,4 +1,4 @@
-"""What a cluster says of its applications, and what that means: pure.
+"""Live states of applications, by what a cluster says of them: pure.
 
 Configured is not served. Ray shows the configuration that it was given last, also while it starts
 the replicas of it, and after it gave that up: then the replicas of the previous configuration go on
@@ -92,7 +92,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Note:
-    """What the store says of the last write to an application: the fingerprint of what was
+    """A note in the store about the last write to an application: the fingerprint of what was
     declared, and the configuration that was in service before, None where there was none. The
     values of environment variables, which may be secret, are in the cluster only."""
 
@@ -215,7 +215,7 @@ def live_of(
     adopt: bool = False,
     asked: bool = False,
 ) -> Live:
-    """What serves at an address, by what the cluster shows; `noted` is asked where that says too
+    """The live state of an address, by what the cluster shows; `noted` is asked where that says too
     little. Of an application that is `asked` for its proof the address must be right."""
     seen = reading.applications.get(address.application)
     taken = route_refusal(reading, application) or surge_refusal(reading, application)

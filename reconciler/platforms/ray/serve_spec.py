@@ -43,7 +43,7 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
 
 
 def key_prefix(environment: Environment) -> str:
-    """What the keys of all applications of the environment's cluster begin with."""
+    """The beginning of the keys of all applications of the environment's cluster."""
     return ServeAddress(ray_of(environment).host, "").key
 
 
@@ -54,7 +54,7 @@ def route_of(spec: Mapping[str, Any]) -> str:
 
 
 def application_of(block: Block) -> Application:
-    """What the spec declares, besides model and settings."""
+    """The application that the spec declares, besides model and settings."""
     spec = block.data
     verify = spec.get("verify", {})
     return Application(
@@ -104,7 +104,7 @@ def _canonical(name: str, value: object) -> str:
 
 
 def terms_of(block: Block) -> Mapping[str, str]:
-    """What is run on the cluster, and what is asked for the proof: people approve that. The digest
+    """The terms that people approve: what runs on the cluster, and how it is proved. The digest
     of the code is a setting, which is part of what they approve."""
     spec = block.data
     verify = spec.get("verify", {})
@@ -118,7 +118,7 @@ def terms_of(block: Block) -> Mapping[str, str]:
 
 
 def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
-    """What could only fail on the cluster."""
+    """Problems that would otherwise show only on the cluster."""
     spec = block.data
     if "code" not in spec and "importPath" not in spec:
         yield block.problem('"code" is missing: the folder with serve.py (or "importPath")')

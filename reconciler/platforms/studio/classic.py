@@ -63,7 +63,7 @@ READ_ONLY_EXPORTED = ("webService", "endpoint.Name", "endpoint.PreventUpdate")
 
 
 def key_prefix(environment: Environment) -> str | None:
-    """What the keys of the workspace's endpoints begin with; None without a workspace."""
+    """The beginning of the keys of the workspace's endpoints; None without a workspace."""
     workspace = studio_of(environment).workspace
     return keys_of(workspace.id) if workspace else None
 
@@ -91,7 +91,8 @@ def connect(connection: Connection) -> ClassicEndpoints:
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported endpoint says; UnreadableError if it is none, or of another name."""
+    """The live state that an exported endpoint shows; UnreadableError if it is none, or of another
+    name."""
     endpoint, service = objects(document, "endpoint"), objects(document, "webService")
     if not endpoint:
         raise UnreadableError('not an exported Classic endpoint: it has no object "endpoint"')
@@ -122,7 +123,7 @@ class ClassicEndpoints(Target):
         self._doors = scoring.Doors(connection.http)
 
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> ClassicEndpoints:
-        """The same, reading the endpoints of each service by one list (§2.4 row 5)."""
+        """This target, reading the endpoints of each service by one list (§2.4 row 5)."""
         reader = copy.copy(self)
         reader._reads = self._reads.surveyed(map(_address, bindings), soon)
         return reader

@@ -1,4 +1,4 @@
-"""What a Classic workspace says of its services and endpoints: one at a time, or by lists.
+"""Reads of the services and endpoints of a Classic workspace: one at a time, or by lists.
 
 Facts: STUDIO_PROTOCOL.md §2.4 (rows 1, 2, 5, 6), §2.6 (objects; names are not unique).
 """
@@ -42,7 +42,7 @@ class Reads:
         self._lists: Lists | None = None
 
     def surveyed(self, addresses: Iterable[ClassicAddress], soon: Soon) -> Reads:
-        """The same reads, answered by one list per service that the addresses name.
+        """These reads, answered by one list per service that the addresses name.
 
         What a list does not show is not believed to be absent: `listed` then says None, and the
         endpoint is asked for by a request of its own.
@@ -157,7 +157,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Lists:
-    """What was read at one moment: each service once, and its endpoints by one list.
+    """Lists that were read at one moment: each service once, and its endpoints by one list.
 
     Each member waits for its answer when it is called. A list is None where there is none, and
     its endpoints can be asked for one by one.
@@ -174,7 +174,7 @@ class Lists:
 
 
 def read_all(reads: Reads, addresses: Iterable[ClassicAddress], soon: Soon) -> Lists:
-    """What lists say of the services that the addresses name; their reading begins now."""
+    """The lists of the services that the addresses name; their reading begins now."""
     firsts = {where.service: where for where in addresses}
     by_name = any(not _HEX_ID.fullmatch(name) for name in firsts)
     every = soon(reads.services) if by_name else reads.services

@@ -57,7 +57,7 @@ class ClassicAddress(Address):
 
     @property
     def key(self) -> str:
-        """The same with the workspace."""
+        """Its id with the workspace: unique in the world."""
         return f"{keys_of(self.workspace)}{self.service}/{self.endpoint}"
 
 
@@ -95,7 +95,8 @@ def live_of(
     witness: Witness,
     mark: str = "",
 ) -> Live:
-    """What an endpoint says; whose it is only where `mark` says what ours would be."""
+    """The live state of an endpoint; its owner is told only where `mark` says what ours would
+    be."""
     resource = find_resource(service, endpoint, holder_of(binding))
     place = f"{text(service, 'Id')}/{text(endpoint, 'Name')}".casefold()  # a name leads to an id
     now = described(text(endpoint, "Description"))

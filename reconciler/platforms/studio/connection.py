@@ -1,4 +1,5 @@
-"""What `spec.studio` of an environment says: where Studio's services are, and whose secrets."""
+"""The meaning of `spec.studio` of an environment: where Studio's services are, and whose
+secrets."""
 
 from __future__ import annotations
 

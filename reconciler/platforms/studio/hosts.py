@@ -109,7 +109,7 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Connection:
-    """What Studio's targets need of the world: HTTP, hosts, secrets by name, access to a model.
+    """The things that Studio's targets need: HTTP, hosts, secrets by name, access to a model.
 
     `arm` is the token of Azure Resource Manager, which only New web services need; `grant` turns a
     model of the store into a URL with a short-lived read-only SAS.

@@ -72,7 +72,7 @@ class WebServiceAddress(Address):
 
     @property
     def key(self) -> str:
-        """The same with the subscription."""
+        """Its id with the subscription: unique in the world."""
         return f"{_keys_of(self.subscription, self.resource_group)}{self.name}"
 
     @cached_property
@@ -92,7 +92,7 @@ def group_path(subscription: str, resource_group: str) -> str:
 
 
 def key_prefix(environment: Environment) -> str:
-    """What the keys of the resource group's services begin with."""
+    """The beginning of the keys of the resource group's services."""
     studio = studio_of(environment)
     return _keys_of(studio.subscription, studio.resource_group)
 
@@ -113,7 +113,8 @@ def connect(connection: Connection) -> WebServices:
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
-    """What an exported definition says; UnreadableError if it is none, or of another service."""
+    """The live state that an exported definition shows; UnreadableError if it is none, or of
+    another service."""
     name, wanted = text(document, "name"), _of(binding.address).name
     if name and name.casefold() != wanted.casefold():
         raise UnreadableError(f'the definition of web service "{name}", not of "{wanted}"')
@@ -280,7 +281,8 @@ class WebServices(Target):
         return without_secrets(document)
 
     def _writable(self, binding: Binding) -> tuple[Definition, Live]:
-        """What is there now, if it may be written; RefusedError with the reason otherwise."""
+        """The service as it is now, if it may be written; RefusedError with the reason
+        otherwise."""
         definition = self._there(binding)
         live = live_of(definition, binding, self._environment)
         if live.refusal is not None:

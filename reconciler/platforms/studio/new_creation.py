@@ -59,14 +59,14 @@ _FILE = ("definition",)
 
 @dataclass(frozen=True)
 class NewService:
-    """What a service is made of: the `template` of its definition as JSON, and the secrets that are
-    missing in its properties, by the names that lead there."""
+    """The parts that a service is made of: the `template` of its definition as JSON, and the
+    secrets that are missing in its properties, by the names that lead there."""
 
     template: str
     secrets: tuple[tuple[tuple[str, ...], SecretName], ...] = ()
 
     def creation(self, file: str) -> Creation:
-        """What people approve: the file that the definition came from, and where secrets go."""
+        """The creation that people approve: the file of the definition, and where secrets go."""
         named = [[path, name.variable] for path, name in self.secrets]
         digest = hashlib.sha256(canonical_json([self.template, named]).encode()).hexdigest()[:12]
         given = (f"env:{name.variable} as {'/'.join(path)}" for path, name in self.secrets)

@@ -33,7 +33,8 @@ def live_of(
     *,
     witness: Witness = Witness.SERVICE,
 ) -> Live:
-    """What the service is; without an environment, as in an export, nobody is said to own it."""
+    """The live state of a service; without an environment, as in an export, nobody is said to own
+    it."""
     key = find_model_asset(definition, holder_of(binding))
     refusal = _refusal(definition, key, environment)
     uri = "" if isinstance(key, Refusal) else asset_uri(definition.assets[key])
