@@ -112,7 +112,7 @@ def nothing_to_do(plan: Plan) -> str:
     if not plan.converged:
         return ""
     if not plan.changes:
-        return "Nothing to do: there are no bindings."
+        return "Nothing to do."  # no bindings, or `drift` has left out those that wait for `apply`
     paused, undeclared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
     in_sync = len(plan.changes) - paused - undeclared
     are = "is" if in_sync == 1 else "are"
