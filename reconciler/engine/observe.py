@@ -315,6 +315,8 @@ def _data_rows(path: str, content: bytes) -> int:
 
 def _metrics(world: World, job: Job) -> dict[str, float]:
     """The metrics that the job left; {} where it left none: gates are then inconclusive."""
+    if job.metrics is not None:
+        return parse_metrics(job.metrics)
     if METRICS not in job.outputs:
         return {}
     ref = _ref(job.outputs[METRICS], METRICS)
@@ -347,6 +349,8 @@ def _if_the_file_is_there(
             return replace(
                 artifact, state=ArtifactState.FAILED, code=Reason.NOT_REGISTERED, message=why
             )
+    if manifest.evaluation is None and world.trainers[binding.recipe.trainer].collects:
+        return artifact  # its file is collected before it is noted
     if file is None:
         made = manifest.recipe.made
         why = f"the manifest says it was {made}, but the model file is gone; declare a new version"

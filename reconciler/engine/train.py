@@ -137,6 +137,10 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
                 world.trainers[binding.recipe.trainer].cancel(artifact.job)
             world.ledger.note_failure(entry, artifact.failure)
         elif artifact.state is ArtifactState.READY:
+            trainer = world.trainers[binding.recipe.trainer]
+            if trainer.collects:
+                order = _order(world, binding, len(entry.manifest.attempts))
+                trainer.collect(artifact.job, order)
             name = world.ledger.model_name(binding.version)
             model, place = sha256_of(world.store, name), world.ledger.ref(binding.version)
             if model is None:

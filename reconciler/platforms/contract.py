@@ -258,12 +258,14 @@ class Job:
     """An engine's word about one job.
 
     `outputs` are by role, `MODEL` and `METRICS`, and empty until it is finished. `message` says why
-    it failed, with the last lines of its log, or why a finished one left no model.
+    it failed, with the last lines of its log, or why a finished one left no model. `metrics` is the
+    file of the metrics where the outputs are still to be collected, None where they are in place.
     """
 
     state: JobState
     message: str = ""
     outputs: Mapping[str, Place] = field(default_factory=dict, hash=False)
+    metrics: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -304,11 +306,13 @@ class Trainer(Protocol):
     `most_jobs` may be unfinished at a time. `forgets` says that the engine may lose a job that was
     started, and then knows nothing of it: such a job is lost, and the next attempt has another id.
     `grants` says that its jobs reach files by the grants of an order; else the order has none.
+    `collects` says that jobs may leave their outputs elsewhere, until they are collected.
     """
 
     most_jobs: int = 16
     forgets: bool = False
     grants: bool = True
+    collects: bool = False
 
     def prepare(self, order: Order) -> str:
         """The id of a job that runs nothing until it is started. Never retried."""
@@ -325,6 +329,10 @@ class Trainer(Protocol):
     def cancel(self, job: str) -> None:
         """End a job; a job that is gone is fine."""
         ...
+
+    def collect(self, job: str, order: Order) -> None:
+        """Bring the outputs of a finished job to where the order says; nothing where they are."""
+        return
 
 
 @dataclass(frozen=True)

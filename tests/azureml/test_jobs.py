@@ -114,7 +114,7 @@ def test_a_job_is_told_its_command_code_data_and_outputs_and_no_secret(world: Wo
 
 def test_a_job_without_a_cluster_runs_serverless(world: World) -> None:
     order = world.order(instanceType="Standard_DS3_v2")
-    told = world.trainer._body(order)["properties"]
+    told = world.trainer._body("rc-1-a1", order)["properties"]
     assert told["resources"]["instanceType"] == "Standard_DS3_v2"
 
 
@@ -231,10 +231,35 @@ def test_a_job_is_cancelled_unless_it_has_ended(world: World) -> None:
     assert world.trainer.look(job).state is JobState.CANCELLED
 
 
-def test_a_store_that_the_workspace_cannot_write_is_refused_before_anything(world: World) -> None:
-    with pytest.raises(RefusedError, match="in no datastore of the workspace"):
-        world.trainer.prepare(world.order(at="file:///store"))
-    assert world.standin.jobs == {}
+def test_where_the_workspace_cannot_write_into_the_store_a_job_writes_below_its_own_id(
+    world: World,
+) -> None:
+    order = world.order(at=f"{world.data.base}store")
+    job = world.trainer.prepare(order)
+    world.trainer.start(job, order)
+    told = world.standin.jobs[job]["properties"]
+    left = f"azureml://datastores/workspaceblobstore/paths/reconciler/jobs/{job}"
+    assert told["outputs"][MODEL]["uri"] == f"{left}/model.joblib"
+    told["status"] = "Completed"
+    assert world.trainer.look(job).outputs == {}
+    assert f"it left no files at {left}/m" in world.trainer.look(job).message
+    there = f"mlstorage/workspace/reconciler/jobs/{job}"
+    world.standin.blobs[f"{there}/model.joblib"] = b"a model"
+    world.standin.blobs[f"{there}/metrics.json"] = b'{"auc": 0.9}'
+    seen = world.trainer.look(job)
+    assert (seen.outputs, seen.metrics) == (order.outputs, b'{"auc": 0.9}')
+    world.trainer.collect(job, order)
+    assert (world.folder / "data/store/m/1/model.joblib").read_bytes() == b"a model"
+    assert (world.folder / "data/store/m/1/metrics.json").read_bytes() == b'{"auc": 0.9}'
+
+
+def test_nothing_is_collected_of_a_job_that_writes_into_the_store(world: World) -> None:
+    order = world.order()
+    job = world.trainer.prepare(order)
+    world.trainer.start(job, order)
+    before = dict(world.standin.blobs)
+    world.trainer.collect(job, order)
+    assert world.standin.blobs == before
 
 
 def test_code_that_was_changed_since_the_plan_is_not_sent(world: World) -> None:

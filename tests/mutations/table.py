@@ -1875,7 +1875,22 @@ _AZUREML = [
         ),
     ),
     *_mutations(
+        "reconciler/engine/train.py",
+        (
+            "the outputs that a job left elsewhere are not collected",
+            "if trainer.collects:",
+            "if False:",
+            "tests/azureml/test_trained.py::test_a_job_of_the_workspace_trains_for_a_store_that_it_cannot_reach",
+        ),
+    ),
+    *_mutations(
         "reconciler/platforms/azureml/jobs.py",
+        (
+            "a job that left no model counts as one that did",
+            "if not files or (role == METRICS and len(files) > 1):",
+            "if False:",
+            "tests/azureml/test_jobs.py::test_where_the_workspace_cannot_write_into_the_store_a_job_writes_below_its_own_id",
+        ),
         (
             "a start does not look whether the job is there",
             "        if self._found(job, what) is not None:\n            return\n",

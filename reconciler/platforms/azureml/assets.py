@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, RefusedError, WireError
 from reconciler.http.response import last_lines
+from reconciler.platforms.artifacts import archive
 from reconciler.platforms.azureml.endpoint_writes import KEY_TAG, MODEL_TAG, SHA256_TAG, code_name
 from reconciler.platforms.azureml.workspace import part
 from reconciler.platforms.code import digest_of, files_of, why_not_files
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.stores.contract import Store
 
+_DATASTORE = re.compile(
+    r"azureml:/(?P<workspace>/subscriptions/.+?/workspaces/[^/]+)?/?/datastores/(?P<store>[^/]+)"
+    r"/paths/(?P<path>.+)",
+    re.IGNORECASE,
+)
 _NOT_A_TAG = re.compile(r"[^A-Za-z0-9._-]+")
 ARTIFACTS = "workspaceartifactstore"  # the datastore of what jobs leave
 LOG = "user_logs/std_log.txt"
@@ -132,6 +139,36 @@ class Assets:
                 return datastore.uri(name)
         return ""
 
+    def opened(self, uri: str) -> tuple[Store, str]:
+        """The container that an address of files in a datastore of the workspace leads to, and what
+        their names begin with."""
+        found = _DATASTORE.fullmatch(uri)
+        if found is None:
+            raise RefusedError(
+                f"its files are at {uri or 'no place'}, and only those of a datastore can be "
+                "taken; register it from a path of a datastore"
+            )
+        other, at = (found["workspace"] or "").casefold(), self._workspace.at
+        group = f"/subscriptions/{at.subscription}/resourcegroups/{at.resource_group}"
+        here = f"{group}/workspaces/{at.workspace}".casefold(), at.path.casefold()
+        if other and other not in here:
+            raise RefusedError(
+                f"its files are in another workspace ({found['workspace']}); register it here"
+            )
+        return self.datastore(found["store"]).files, found["path"].rstrip("/")
+
+    def collect(self, uri: str, place: str) -> None:
+        """Bring a file below such an address into the store, or all of them as one archive."""
+        name = name_in(self._store.base, place)
+        source, below = self.opened(uri)
+        files = files_below(source, below)
+        if name is None or not files:
+            raise NotFoundError(f"there are no files at {uri} that could be taken into the store")
+        with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
+            path = Path(folder) / "output"
+            take(source, files, path)
+            self._store.put_file(name, path)
+
     def copied(self, data: Store, place: str) -> str:
         """The workspace's URI of a copy of a file of the data, made once for its content."""
         name = name_in(data.base, place)
@@ -178,6 +215,24 @@ class Assets:
         if not (account and container):
             return None
         return Datastore(text(item, "name"), self._blobs(account, container))
+
+
+def files_below(store: Store, below: str) -> dict[str, str]:
+    """The names in a store of the files below a folder, by what they are called there; or of the
+    one file that is all."""
+    if store.head(below) is not None:
+        return {below.rpartition("/")[2]: below}
+    return {each.name.removeprefix(f"{below}/"): each.name for each in store.list(f"{below}/")}
+
+
+def take(store: Store, files: Mapping[str, str], path: Path) -> None:
+    """Write the only one of these files, or all of them as one archive, to a file."""
+    if len(files) > 1:
+        archive(path, files, lambda name, into: store.fetch(files[name], into))
+        return
+    (name,) = files.values()
+    with path.open("wb") as into:
+        store.fetch(name, into)
 
 
 def _base(name: str) -> str:

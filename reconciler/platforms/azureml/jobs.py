@@ -3,9 +3,11 @@
 The id of a job follows from its training key, the store and the attempt. A workspace takes an id
 once, so whatever a start answers, the job is asked for by its id, and if it is there it is ours.
 
-The workspace reads and writes datastores only. So the store must be in a container that it has as a
-datastore: there the job writes model and metrics, where the program looks for them. An input that
-lies elsewhere is copied into the default datastore first, once for its content.
+The workspace reads and writes datastores only. Where the store is in a container that it has as a
+datastore, the job writes model and metrics there itself, where the program looks for them. Else it
+writes them below its own id in the default datastore, and the program copies them into the store
+once it is finished. An input that lies elsewhere is copied into the default datastore first, once
+for its content.
 """
 
 from __future__ import annotations
@@ -15,15 +17,10 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import (
-    NotFoundError,
-    RefusedError,
-    UnavailableError,
-    UnreadableError,
-    WireError,
-)
+from reconciler.errors import NotFoundError, UnavailableError, UnreadableError, WireError
 from reconciler.http.response import one_line
-from reconciler.model import MODEL
+from reconciler.model import METRICS, MODEL
+from reconciler.platforms.azureml.assets import ROOT, files_below
 from reconciler.platforms.azureml.endpoint_writes import code_name
 from reconciler.platforms.azureml.ids import asset_id, spelled, whole_id
 from reconciler.platforms.azureml.workspace import part
@@ -44,6 +41,7 @@ if TYPE_CHECKING:
 
 MOST_JOBS = 100  # the workspace queues what finds no machine
 OUTPUTS = "reconciler.outputs"  # the property of a job that says where its outputs go
+LEFT = "reconciler.left"  # the property that says where it leaves them first, where not there
 _ENDED = {
     "completed": JobState.FINISHED,
     "failed": JobState.FAILED,
@@ -61,6 +59,7 @@ class CommandJobs(Trainer):
 
     most_jobs = MOST_JOBS
     forgets = True
+    collects = True
     grants = False  # a workspace shows what a job is told, so it reads and writes by its identity
 
     def __init__(
@@ -73,9 +72,7 @@ class CommandJobs(Trainer):
         self._store = store
 
     def prepare(self, order: Order) -> str:
-        """The id that the job will have; RefusedError where its outputs could not reach the
-        store."""
-        self._outputs(order)
+        """The id that the job will have."""
         _words(order)
         return order.job_of(self._store)
 
@@ -87,7 +84,7 @@ class CommandJobs(Trainer):
         how = dict(order.recipe.how)
         if "code" in how:
             self._assets.send_code(str(self._root / how["code"]), order.recipe.code)
-        body = self._body(order)
+        body = self._body(job, order)
         try:
             self._workspace.write("PUT", f"/jobs/{part(job)}", what, json=body, once=True)
         except WireError:
@@ -109,7 +106,7 @@ class CommandJobs(Trainer):
         if not status:
             raise UnreadableError(f"asking for job {job}: the answer has no status")
         if state is JobState.FINISHED:
-            return Job(state, "", _outputs_of(properties, job))
+            return self._finished(job, objects(properties, "properties"))
         if state is JobState.RUNNING:
             return Job(state, "" if status.casefold() == "running" else f"it is {status}")
         page = text(objects(objects(properties, "services"), "Studio"), "endpoint")
@@ -130,16 +127,41 @@ class CommandJobs(Trainer):
                 if self._found(job, what) is not None:
                     raise
 
+    def collect(self, job: str, order: Order) -> None:
+        """Copy what the job left below its own id into the store."""
+        what = f"collecting the outputs of job {job}"
+        properties = objects(self._workspace.read(f"/jobs/{part(job)}", what), "properties")
+        for role, uri in _noted(objects(properties, "properties"), LEFT, job).items():
+            self._assets.collect(uri, order.outputs[role].uri)
+
+    def _finished(self, job: str, properties: Mapping[str, Any]) -> Job:
+        """A job that ended well, with its metrics where they are still to be collected."""
+        places = {role: Place(uri) for role, uri in _noted(properties, OUTPUTS, job).items()}
+        if MODEL not in places:
+            raise UnreadableError(f"job {job} does not say where its model is")
+        metrics = None
+        for role, uri in _noted(properties, LEFT, job).items():
+            store, below = self._assets.opened(uri)
+            files = files_below(store, below)
+            if not files or (role == METRICS and len(files) > 1):
+                why = f"it left {len(files) or 'no'} files at {uri}, where its {role} should be"
+                return Job(JobState.FINISHED, why)
+            if role == METRICS:
+                found = store.get(*files.values())
+                metrics = found.content if found else None
+        return Job(JobState.FINISHED, "", places, metrics)
+
     def _found(self, job: str, what: str) -> dict[str, Any] | None:
         return self._workspace.find(f"/jobs/{part(job)}", what)
 
     # --- what is sent -----------------------------------------------------------------------------
 
-    def _body(self, order: Order) -> dict[str, Any]:
+    def _body(self, job: str, order: Order) -> dict[str, Any]:
         """The body of a job, which whoever may read jobs can see: no secret is in it."""
         at, how = self._workspace.at, dict(order.recipe.how)
-        outputs = self._outputs(order)
-        places = {role: order.outputs[role].uri for role in outputs}
+        direct = self._outputs(order)
+        left = {} if direct else self._left(job, order)
+        places = {role: order.outputs[role].uri for role, _ in order.recipe.outputs}
         serverless = {"instanceType": how["instanceType"]} if "instanceType" in how else {}
         properties: dict[str, Any] = {
             "jobType": "Command",
@@ -153,12 +175,12 @@ class CommandJobs(Trainer):
             },
             "outputs": {
                 role: {"jobOutputType": "uri_file", "uri": uri, "mode": "Upload"}
-                for role, uri in outputs.items()
+                for role, uri in (direct or left).items()
             },
             "resources": {"instanceCount": 1, **serverless},
             "limits": {"jobLimitsType": "Command", "timeout": f"PT{order.timeout_s:.0f}S"},
             "tags": {name: value[:256] for name, value in order.labels.items()},
-            "properties": {OUTPUTS: json.dumps(places)},
+            "properties": {OUTPUTS: json.dumps(places), LEFT: json.dumps(left)},
         }
         if "compute" in how:
             properties["computeId"] = f"{at.path}/computes/{part(how['compute'])}"
@@ -167,18 +189,16 @@ class CommandJobs(Trainer):
         return {"properties": properties}
 
     def _outputs(self, order: Order) -> dict[str, str]:
-        """Where the job writes, as the workspace calls it, by role."""
-        found = {}
-        for role, _ in order.recipe.outputs:
-            uri = self._assets.uri_of(order.outputs[role].uri)
-            if not uri:
-                raise RefusedError(
-                    f"{self._store} is in no datastore of the workspace, so its jobs cannot write "
-                    "there; make its container one (az ml datastore create), or keep the store in "
-                    "a container that is one"
-                )
-            found[role] = uri
-        return found
+        """Where the job writes in the store, as the workspace calls it, by role; {} where the store
+        is in none of its datastores."""
+        roles = [role for role, _ in order.recipe.outputs]
+        found = {role: self._assets.uri_of(order.outputs[role].uri) for role in roles}
+        return found if all(found.values()) else {}
+
+    def _left(self, job: str, order: Order) -> dict[str, str]:
+        """Where the job leaves its outputs below its own id, by role."""
+        datastore, folder = self._assets.datastore(), f"{ROOT}/jobs/{job}"
+        return {role: datastore.uri(f"{folder}/{name}") for role, name in order.recipe.outputs}
 
     def _input(self, place: Place) -> str:
         return self._assets.uri_of(place.uri) or self._assets.copied(self._data, place.uri)
@@ -201,12 +221,10 @@ def _words(order: Order) -> list[str]:
     return words_of(dict(order.recipe.how)["command"], given)
 
 
-def _outputs_of(properties: Mapping[str, Any], job: str) -> dict[str, Place]:
-    noted = text(objects(properties, "properties"), OUTPUTS)
+def _noted(properties: Mapping[str, Any], name: str, job: str) -> dict[str, str]:
+    """The places by role that this program noted with a job, and that nobody else notes."""
+    noted = text(properties, name) or ("{}" if name == LEFT else "")
     try:
-        found = {role: Place(uri) for role, uri in parse_json(noted.encode()).items()}
-    except (ValueError, TypeError, AttributeError) as exc:
+        return {str(role): str(uri) for role, uri in parse_json(noted.encode()).items()}
+    except (ValueError, AttributeError) as exc:
         raise UnreadableError(f"job {job} is not one that this program started") from exc
-    if MODEL not in found:
-        raise UnreadableError(f"job {job} does not say where its model is")
-    return found

@@ -18,8 +18,8 @@ from reconciler.errors import NotFoundError, RefusedError, UnreadableError, Wire
 from reconciler.http.urls import split_url
 from reconciler.near import near
 from reconciler.platforms.arm import hearing
-from reconciler.platforms.artifacts import archive, metrics_of
-from reconciler.platforms.azureml.assets import METRIC
+from reconciler.platforms.artifacts import metrics_of
+from reconciler.platforms.azureml.assets import METRIC, files_below, take
 from reconciler.platforms.azureml.ids import label_of, shared_in
 from reconciler.platforms.azureml.scoring import ML_SCOPE
 from reconciler.platforms.azureml.shared import UnknownRegistryError
@@ -38,14 +38,8 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.shared import SharedRegistry
     from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.stores.contract import Store
 
 _NEAR = 5
-_DATASTORE = re.compile(
-    r"azureml:/(?P<workspace>/subscriptions/.+?/workspaces/[^/]+)?/?/datastores/(?P<store>[^/]+)"
-    r"/paths/(?P<path>.+)",
-    re.IGNORECASE,
-)
 _TRACKING_HOSTS = re.compile(r"[a-z0-9]+\.api\.azureml\.ms")
 
 
@@ -121,18 +115,15 @@ class AzureMlRegistry(Registry):
         if found is None:
             raise NotFoundError(f"version {number} of {name} is gone")
         (registry, model), uri = shared_in(name), _uri(objects(found, "properties"))
-        store, below = (
-            self._shared(registry).opened(model, number, uri) if registry else (self._place(uri))
-        )
-        files = _files(store, below)
+        if registry:
+            store, below = self._shared(registry).opened(model, number, uri)
+        else:
+            store, below = self._assets.opened(uri)
+        files = files_below(store, below)
         wanted = dict(recipe.how).get("path", "")
         if not files or (wanted and wanted not in files):
             raise NotFoundError(_gone(name, number, wanted, files))
-        if wanted or below in files.values():
-            with path.open("wb") as into:
-                store.fetch(files.get(wanted, below), into)
-            return
-        archive(path, files, lambda each, into: store.fetch(files[each], into))
+        take(store, {wanted: files[wanted]} if wanted else files, path)
 
     # --- versions and their files ---------------------------------------------------------------
 
@@ -178,27 +169,14 @@ class AzureMlRegistry(Registry):
         if shared_in(name)[0]:
             return "" if uri.startswith("https://") else f"its files are at {uri or 'no place'}"
         try:
-            store, below = self._place(uri)
+            store, below = self._assets.opened(uri)
         except RefusedError as exc:
             return exc.message
-        files = _files(store, below)
+        files = files_below(store, below)
         wanted = dict(recipe.how).get("path", "")
         if files and (not wanted or wanted in files):
             return ""
         return f"{_gone(name, number, wanted, files)} ({uri})"
-
-    def _place(self, uri: str) -> tuple[Store, str]:
-        """The container with the files of a version, and what their names begin with."""
-        found = _DATASTORE.fullmatch(uri)
-        if found is None:
-            raise RefusedError(
-                f"its files are at {uri or 'no place'}, and only those of a datastore can be "
-                "taken; register it from a path of a datastore"
-            )
-        other = found["workspace"] or ""
-        if other and other.casefold() not in _places(self._workspace):
-            raise RefusedError(f"its files are in another workspace ({other}); register it here")
-        return self._assets.datastore(found["store"]).files, found["path"].rstrip("/")
 
 
 class Tracking:
@@ -250,22 +228,6 @@ def _asked(recipe: Recipe) -> tuple[str, str]:
 
 def _uri(properties: Mapping[str, Any]) -> str:
     return text(properties, "modelUri")
-
-
-def _places(workspace: Workspace) -> tuple[str, str]:
-    """The workspace as URIs of files name it: with and without its provider."""
-    at = workspace.at
-    short = f"/subscriptions/{at.subscription}/resourcegroups/{at.resource_group}"
-    short += f"/workspaces/{at.workspace}"
-    return short.casefold(), at.path.casefold()
-
-
-def _files(store: Store, below: str) -> dict[str, str]:
-    """The names in the store of the files below a folder, by what they are called there; or of the
-    one file that is all."""
-    if store.head(below) is not None:
-        return {below.rpartition("/")[2]: below}
-    return {each.name.removeprefix(f"{below}/"): each.name for each in store.list(f"{below}/")}
 
 
 def _gone(name: str, number: str, wanted: str, files: Iterable[str]) -> str:
