@@ -171,6 +171,7 @@ def _asked(opened: session.Session) -> Iterator[Check]:
         yield from checkup.engines(world)
     seen = opened.observe()
     yield from _of_plan(opened.plan_of(seen))
+    yield from checkup.data(world, seen.observed, opened.width)
     yield from checkup.registered(world, seen.observed, opened.width)
     yield from checkup.probes(world, seen.observed, opened.width)
 

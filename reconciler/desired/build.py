@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from reconciler.desired.columns import column_problems
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part, secret_name
 from reconciler.desired.rollout import rollout, seconds
@@ -200,8 +201,7 @@ def source_problems(model: Document, registries: Collection[str]) -> list[Proble
 
 def attempts(model: Document) -> int:
     """How many jobs may be tried for one version."""
-    count: int = training(model).get("retry", {}).get("attempts", 2)
-    return count
+    return int(training(model).get("retry", {}).get("attempts", 2))
 
 
 def timeout_s(model: Document) -> float:
@@ -237,7 +237,7 @@ def training_problems(block: Part, engine: Engine) -> list[Problem]:
         # Without it every gate stays inconclusive: hours of training that can never be bound.
         message = "spec.accept: gates are judged by the metrics; name them in spec.training.outputs"
         problems.append(problem(model.at_key("spec", "accept"), message))
-    return [*problems, *engine.problems(block)]
+    return [*problems, *column_problems(block), *engine.problems(block)]
 
 
 @dataclass(frozen=True)

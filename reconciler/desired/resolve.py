@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.desired import build
+from reconciler.desired.columns import columns_of
 from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
@@ -366,6 +367,7 @@ def _binding(
         accept=build.rules(model),
         timeout_s=build.timeout_s(model),
         attempts=build.attempts(model),
+        columns=columns_of(build.training(model)),
         follow=made.follow,
         publish=tuple(sorted(model.data["spec"].get(build.PUBLISH, {}).items())),
         max_age_s=build.max_age_s(model),

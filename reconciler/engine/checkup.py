@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import verify
+from reconciler.engine import tables
+from reconciler.engine.models import manifest_of
 from reconciler.engine.prove import answer, asks
 from reconciler.engine.reading import reading
 from reconciler.errors import ReconcilerError
-from reconciler.model import Check, HealthCode, Level
-from reconciler.stores.contract import KnowsRights
+from reconciler.model import ArtifactState, Check, HealthCode, Level
+from reconciler.stores.contract import KnowsRights, beginning_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,6 +61,47 @@ def engines(world: World) -> Iterator[Check]:
             yield Check(f"engine {name}", Level.ERROR, exc.message)
         else:
             yield Check(f"engine {name}", Level.FINE, "it answers")
+
+
+def data(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
+    """Checks of the heads of tables that versions are still to be trained on."""
+    wanted = [
+        (one, port, path)
+        for one in observed
+        if one.artifact.state is ArtifactState.ABSENT and not one.binding.recipe.takes
+        for port, path in one.binding.recipe.inputs
+        if tables.is_table(path)
+    ]
+    before = {(one.binding.name, port): _before(world, one, port) for one, port, _ in wanted}
+    paths = sorted({path for _, _, path in wanted} | set(filter(None, before.values())))
+    with reading(parallel, "doctor") as pool:
+        heads = dict(zip(paths, pool.map(lambda path: _head(world, path), paths), strict=True))
+    checks = []
+    for one, port, path in wanted:
+        binding, head, other = one.binding, heads[path], before[one.binding.name, port]
+        known = tables.columns_of(other, heads[other] or b"") if other else ()
+        declared, about = dict(binding.columns).get(port, ()), (binding.source, (binding.name,))
+        wrong = [] if head is None else list(tables.flaws(path, head, declared, known))
+        fix = "correct the file, or declare what it holds"
+        checks += [Check("data", level, f"{path}: {why}", fix, *about) for level, why in wrong]
+        if head is not None and not wrong:
+            checks.append(Check("data", Level.FINE, "", "", *about))
+    return checks
+
+
+def _before(world: World, one: Observed, port: str) -> str:
+    """The path of the data that the serving version was trained on, "" where nobody knows it."""
+    manifest = manifest_of(world, one.binding, one.live.served, one.record)
+    path = dict(manifest.recipe.inputs).get(port, "") if manifest else ""
+    return path if tables.is_table(path) else ""
+
+
+def _head(world: World, path: str) -> bytes | None:
+    """The first bytes of a table; None where they cannot be read, of which the plan tells."""
+    try:
+        return beginning_of(world.data, path, tables.MOST_HEAD)
+    except ReconcilerError:
+        return None
 
 
 def registered(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from reconciler.engine import tables
 from reconciler.engine.evaluation import parse_metrics
 from reconciler.engine.models import manifest_of, version_name, wanted_ref
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
@@ -20,6 +19,7 @@ from reconciler.model import (
     ArtifactState,
     Health,
     HealthCode,
+    Level,
     Live,
     ModelRef,
     Observed,
@@ -29,6 +29,7 @@ from reconciler.model import (
     Witness,
 )
 from reconciler.platforms.contract import Job, JobState
+from reconciler.stores.contract import beginning_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -127,12 +128,28 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
             if world.data.head(path) is None:
                 why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
                 return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
+        if why := _lacks(world, path, dict(binding.columns).get(port, ())):
+            why = f"input {port}: {path}: {why}; correct it, or spec.training.columns"
+            return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_UNFIT)
         return Artifact(ArtifactState.ABSENT, ref)
     manifest = entry.manifest
     artifact = _by_manifest(world, binding, manifest, ref)
     if artifact.state is ArtifactState.READY and live.served != ref:
         return _if_the_file_is_there(world, binding, manifest, artifact)
     return artifact
+
+
+def _lacks(world: World, path: str, declared: tuple[str, ...]) -> str:
+    """Why a table has not the columns that it must have; nobody reads one for which none are
+    declared, and a snapshot does not keep any."""
+    if not declared:
+        return ""
+    try:
+        head = beginning_of(world.data, path, tables.MOST_HEAD)
+    except NotKnownError:
+        return ""
+    wrong = tables.flaws(path, head or b"", declared, ())
+    return "; ".join(why for level, why in wrong if level is Level.ERROR)
 
 
 def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact:
@@ -298,19 +315,10 @@ def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
     properties = {path: file.properties if file else None for path, file in files.items()}
     if files.keys() != attempt.inputs.keys() or attempt.changed(properties):
         return None
-    counts = [_data_rows(path, file.content) for path, file in files.items() if file is not None]
+    counts = [
+        tables.data_rows(path, file.content) for path, file in files.items() if file is not None
+    ]
     return min(counts, default=None)
-
-
-def _data_rows(path: str, content: bytes) -> int:
-    """The rows below the header that hold something; none where the quotes end nowhere."""
-    text = io.StringIO(content.decode("utf-8", "replace"), newline="")
-    delimiter = "\t" if path.casefold().endswith(".tsv") else ","
-    try:
-        rows = csv.reader(text, delimiter=delimiter)
-        return max(sum(any(map(str.strip, row)) for row in rows) - 1, 0)
-    except csv.Error:
-        return 0
 
 
 def _metrics(world: World, job: Job) -> dict[str, float]:

@@ -239,7 +239,8 @@ class Binding:
     """Desired: this model version serves at this address.
 
     `part` is what only the platform understands, a frozen value of its own. `timeout_s` bounds one
-    training job, `attempts` their number. `follow` is what `retrain` follows in the registry that
+    training job, `attempts` their number. `columns` are those that a table must have, by the name
+    of the input. `follow` is what `retrain` follows in the registry that
     has the versions, "" where it proposes the newest. `publish` pairs a registry with the name
     under which versions are published there. `max_age_s` is how old a version may become before
     `retrain` proposes a newer one. `rollout` says how its version is given out, None: in no other
@@ -261,6 +262,7 @@ class Binding:
     probe: Probe | None = None
     timeout_s: float = 7200.0
     attempts: int = 2
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     follow: str = ""
     publish: tuple[tuple[str, str], ...] = ()
     max_age_s: float | None = None

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     TRAINING_FAILED = "training_failed"
     OVERDUE = "overdue"  # the job must be cancelled before its failure is noted
     INPUT_MISSING = "input_missing"
+    INPUT_UNFIT = "input_unfit"
     NOT_REGISTERED = "not_registered"  # the registry has no such version, or none to be taken in
     MODEL_MISSING = "model_missing"
     MODEL_CHANGED = "model_changed"

@@ -218,6 +218,34 @@ def sha256_of(store: Store, name: str) -> tuple[str, Properties] | None:
     return None if known is None else (sink.sha256.hexdigest(), known)
 
 
+class _EnoughError(Exception):
+    """A sink has what it wants."""
+
+
+class _Beginning:
+    """A sink that stops the transfer of a file once it has its first bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.content = b""
+        self._most = most
+
+    def write(self, piece: bytes, /) -> None:
+        """Take the next piece."""
+        self.content = (self.content + piece)[: self._most]
+        if len(self.content) == self._most:
+            raise _EnoughError
+
+
+def beginning_of(store: Store, name: str, most: int) -> bytes | None:
+    """The first bytes of a file, without a transfer of more than one piece; None where it is
+    absent."""
+    sink = _Beginning(most)
+    try:
+        return sink.content if store.fetch(name, sink) is not None else None
+    except _EnoughError:
+        return sink.content
+
+
 def copy_file(source: Store, name: str, to: Store, as_name: str, sha256: str = "") -> str | None:
     """The ETag of the copy of a file in another store; None where there is no such file.
 

@@ -94,6 +94,20 @@ def break_store() -> None:
     shutil.rmtree(HOME / ".reconciler")
 
 
+def break_columns() -> None:
+    edit(
+        "wine.yaml", "    parameters:", "    columns: {train: [proline, alcohole]}\n    parameters:"
+    )
+
+
+def empty_input() -> None:
+    (HOME / "data/2026-10.csv").write_bytes(b"")
+
+
+def zip_input() -> None:
+    (HOME / "data/2026-10.csv").write_bytes(b"PK\x03\x04\x14\x00\xff\xfe")
+
+
 def break_data() -> None:
     edit("environment.yaml", "data: data", "data: dat")
 
@@ -112,6 +126,9 @@ def break_secret() -> None:
         (break_module, "modules", "train.py imports no_such_module, which", HOME / "wine.yaml"),
         (break_script, "modules", "cannot be read as Python", HOME / "wine.yaml"),
         (break_input, "endpoint", "2026-10.csv is not in", HOME / "wine.yaml"),
+        (break_columns, "endpoint", 'no column "alcohole"; did you mean', HOME / "wine.yaml"),
+        (empty_input, "data", "2026-10.csv: it is empty", HOME / "wine.yaml"),
+        (zip_input, "data", "it is no table of text in UTF-8", HOME / "wine.yaml"),
         (break_store, "store", "mkdir -p", None),
         (break_data, "data", "mkdir -p", None),
         (break_secret, "secrets", "NO_SUCH_KEY is not set", HOME / "environment.yaml"),
@@ -128,6 +145,26 @@ def test_what_would_fail_a_run_is_found(
     assert found["source"]["path"] == (str(place) if place else "")
     assert home("doctor").code == errors.ERROR
     assert f"| ✗ {what} |" in home("doctor", "-o", "markdown").out
+
+
+def test_data_unlike_that_of_the_serving_version_is_a_warning(home: Command) -> None:
+    assert home("apply", "--yes").code == errors.UNPROVED
+    edit("wine.yaml", '"2026-10"', '"2026-11"')
+    edit("data/2026-11.csv", "alcohol,malic_acid", "alcohol,acid", once=True)
+    data = wrong(home("doctor", "-o", "json"), "warning")["data"]
+    lost = 'it lacks "malic_acid" and has the new "acid"'
+    assert data["message"] == f"2026-11.csv: unlike the data of the version that serves, {lost}"
+
+
+def test_a_plan_refuses_to_train_on_a_table_without_a_declared_column(home: Command) -> None:
+    break_columns()
+    ran = home("plan", "-o", "json")
+    (change,) = json.loads(ran.out)["changes"]
+    assert change["action"] == "BLOCK"
+    assert 'input train: 2026-10.csv: it has no column "alcohole"' in change["why"]
+    edit("wine.yaml", "alcohole", "alcohol")
+    (change,) = json.loads(home("plan", "-o", "json").out)["changes"]
+    assert change["action"] == "CREATE"
 
 
 def test_a_job_shows_findings_on_their_lines_and_counts_them(

@@ -47,6 +47,19 @@ MODELS = [
         '8:14: spec.training.timeout: "90" is not a duration; write for example 90s, 30m or 2h',
     ),
     model(
+        "columns of an input that is not there are refused",
+        "    outputs",
+        "    columns: {input2: [age]}\n    outputs",
+        '8:23: spec.training.columns.input2: there is no such input; did you mean "input1"?',
+    ),
+    model(
+        "columns of a file that is no table are refused",
+        '${version}.csv"}\n    outputs',
+        '${version}.arff"}\n    columns: {input1: [age]}\n    outputs',
+        "8:23: spec.training.columns.input1: datasets/churn/${version}.arff is no table; columns are "
+        "of a .csv or .tsv file",
+    ),
+    model(
         "outputs without the model are refused",
         "model: output1, ",
         "",

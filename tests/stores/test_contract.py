@@ -23,7 +23,7 @@ from reconciler.http.client import Http
 from reconciler.model import StoreUrl
 from reconciler.offline.stores import Heard, Memory
 from reconciler.stores import Opening, azure_blob, bucket, contract, folder, open_store
-from reconciler.stores.contract import Access, name_in, url_of
+from reconciler.stores.contract import Access, beginning_of, name_in, url_of
 from reconciler.stores.survey import MOST_ALONE, Survey
 
 if TYPE_CHECKING:
@@ -141,6 +141,14 @@ def test_a_file_that_is_not_there_is_not_fetched(store: Store) -> None:
     into = io.BytesIO()
     assert store.fetch("a", into) is None
     assert into.getvalue() == b""
+
+
+def test_the_beginning_of_a_file_is_read_and_no_more(store: Store) -> None:
+    store.put("long", b"x" * 2_000_000)
+    store.put("short", b"abc")
+    assert beginning_of(store, "long", 1000) == b"x" * 1000
+    assert beginning_of(store, "short", 1000) == b"abc"
+    assert beginning_of(store, "none", 1000) is None
 
 
 def test_a_list_is_sorted_and_by_the_beginning_of_names(store: Store) -> None:
