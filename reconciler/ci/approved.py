@@ -162,7 +162,7 @@ def _unseen(
             else f"plan {plan.digest} was too long for a comment, so nobody was shown it"
         )
     own = [comment for comment in marked if comment.author == viewer()]
-    known = [shown for comment in own for shown in rendering.shown_by(comment.body)]
+    known = [plan_shown for comment in own for plan_shown in rendering.shown_by(comment.body)]
     whole = [s.whole for s in known if (s.plan, s.commit) == (plan.digest, plan.commit)]
     if not whole:
         return f"no comment that the owner of GITHUB_TOKEN wrote on it shows plan {plan.digest}"

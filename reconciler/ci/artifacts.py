@@ -52,8 +52,8 @@ def fetch(name: str, branch: str, out: Path) -> Outcome:
     """`fetch`: 0 when the file of that name, from the newest artifact, is written."""
     with opened_on(branch, "--branch") as (door, branch):
         listed = artifacts(door, name)
-        kept = (a for a in listed if a.own and a.branch == branch and not a.expired)
-        artifact = next(kept, None)
+        usable = (a for a in listed if a.own and a.branch == branch and not a.expired)
+        artifact = next(usable, None)
         if artifact is None:
             raise NotFoundError(
                 f"no run of {branch} has an artifact {name} that is still kept; run the workflow "

@@ -176,12 +176,12 @@ def _comment_on(github: GitHub, pull: Pull | str, draft: _Draft) -> Outcome:
         text = draft.text("")
         say(f"commented: {github.create(pull.number, text).url}")
         return _shown(text, draft)
-    kept, *others = own
-    text = draft.text(kept.body)
-    if rendering.is_as(kept.body, text):
-        say(f"shown before: {kept.url}")
+    comment, *others = own
+    text = draft.text(comment.body)
+    if rendering.is_as(comment.body, text):
+        say(f"shown before: {comment.url}")
     else:
-        say(f"changed: {github.update(kept, text).url}")
+        say(f"changed: {github.update(comment, text).url}")
     for other in others:
         say(f"folded: {github.update(other, rendering.superseded(other.body, draft.mark)).url}")
     return _shown(text, draft)

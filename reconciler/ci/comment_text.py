@@ -166,9 +166,9 @@ def is_marked(body: str, marked: str) -> bool:
 def superseded(body: str, marked: str) -> str:
     """A comment that another one took the place of, folded away and not to be found again."""
     rest = body.removeprefix(marked).strip()
-    kept = rest if length(rest) <= MOST_CHARACTERS else ""
+    fitting = rest if length(rest) <= MOST_CHARACTERS else ""
     head = "<details><summary>Superseded by another comment</summary>"
-    return "\n\n".join(part for part in [head, kept, "</details>"] if part) + "\n"
+    return "\n\n".join(part for part in [head, fitting, "</details>"] if part) + "\n"
 
 
 def shown_by(body: str) -> list[Shown]:
@@ -197,7 +197,7 @@ def _hidden(shown: Iterable[Shown]) -> str:
 
 
 def _foot(plan: Plan, context: Context) -> list[str]:
-    earlier = [f"- plan {shown}" for shown in _earlier(context)]
+    earlier = [f"- plan {former}" for former in _earlier(context)]
     head = f"<details><summary>Superseded: {counted(len(earlier), 'earlier plan')}</summary>"
     fold = [head, "\n".join(earlier), "</details>"] if earlier else []
     source = f"Plan {context.shown}, on {escaped(plan.cloud)}"

@@ -40,9 +40,9 @@ def _tell(door: GitHub, plan: Plan, *, drifted: bool, sure: bool) -> None:
     """Open the issue of the environment, change it, or close it where all is well for certain."""
     mark = rendering.drift_mark(plan)
     labelled = open_issues(door, LABEL)
-    kept = door.own(issue for issue in labelled if rendering.is_marked(issue.body, mark))
+    issues = door.own(issue for issue in labelled if rendering.is_marked(issue.body, mark))
     if not drifted:
-        for closing in kept if sure else ():
+        for closing in issues if sure else ():
             why = f"In sync again, as commit {plan.commit or 'unknown'} says."
             say(f"closed: {close_issue(door, closing, why).url}")
         return
@@ -51,10 +51,10 @@ def _tell(door: GitHub, plan: Plan, *, drifted: bool, sure: bool) -> None:
         title, body = rendering.drift_issue(plan, context)
     except ValueError as exc:
         raise RefusedError(f"{exc}; the summary of the job has everything") from exc
-    if not kept:
+    if not issues:
         say(f"opened: {open_issue(door, title, body, LABEL).url}")
         return
-    first, *others = kept
+    first, *others = issues
     if first.title == title and rendering.is_as(first.body, body):
         say(f"shown before: {first.url}")
     else:

@@ -86,8 +86,8 @@ def action_of(given: str) -> str:
         raise ConfigurationError(
             f'"{given}" is no action; write OWNER/REPOSITORY@ and the 40 digits of a commit'
         )
-    if found := given or _installed() or _checked_out():
-        return found
+    if action := given or _installed() or _checked_out():
+        return action
     raise ConfigurationError(
         "the commit of the running program is not known, and workflows use it by its commit; pass "
         "--action OWNER/REPOSITORY@COMMIT"
@@ -119,8 +119,8 @@ def _checked_out() -> str:
 
 
 def _repository(url: str) -> str:
-    found = _REMOTE.search(url)
-    return found[1] if found else OWNER
+    match = _REMOTE.search(url)
+    return match[1] if match else OWNER
 
 
 def texts(folder: Path, wanted: Wanted) -> Iterable[tuple[str, str]]:

@@ -81,13 +81,13 @@ def _propose(
     """Let one pull request propose the edits, and say what merging them would do."""
     from reconciler.ci import proposal
 
-    names = {each.change.name for each in accepted}
+    names = {edit.change.name for edit in accepted}
     touched = tuple(binding for binding in after.bindings if binding.name in names)
 
     def make_plan() -> Plan:
         return replace(plan_now(replace(after, bindings=touched)), commit=after.commit)
 
-    reasons = [str(each) for each in accepted]
+    reasons = [str(edit) for edit in accepted]
     name, what = after.environment.name, proposal.ACCEPTED
     proposal.propose(name, how.base, reasons, edits, make_plan, what)
 
@@ -99,8 +99,8 @@ def _accepted(whole: Desired, observed: Mapping[str, Observed], found: Plan) -> 
     all of them drifted to the same.
     """
     made, alike = defaultdict[Source, set[str]](set), defaultdict[NewText, set[str]](set)
-    for each in whole.bindings:
-        made[each.source].add(each.name)
+    for declared in whole.bindings:
+        made[declared.source].add(declared.name)
     wanted = []
     for change in found.changes:
         for field in change.drift.fields if change.drift is not None else ():

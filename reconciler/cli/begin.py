@@ -77,7 +77,7 @@ def init(folder: Path, how: Beginning) -> Outcome:
 
 
 def _chosen(name: str | None) -> Platform:
-    known = {key: each for key, each in platforms().items() if each.begin is not None}
+    known = {key: platform for key, platform in platforms().items() if platform.begin is not None}
     if name is None and not _can_ask():
         raise typer.BadParameter(f"there is no terminal to ask; pass --platform {'|'.join(known)}")
     choice = _asked(f"Platform ({', '.join(known)})", name, next(iter(known)))

@@ -37,13 +37,13 @@ _MOST_NAMES = 10
 def validate(services: Path, sarif: Path | None) -> Outcome:
     """`validate`: one line per environment, or ConfigurationError."""
     with written_sarif(sarif):
-        found = compose.load(services)
-    for name, desired in sorted(found.items()):
+        environments = compose.load(services)
+    for name, desired in sorted(environments.items()):
         made = sum(bool(binding.element) for binding in desired.bindings)
         of_them = f", {made:,} of them made by forEach" if made else ""
         are = "binding is" if len(desired.bindings) == 1 else "bindings are"
         say(f"{name}: {len(desired.bindings):,} {are} valid{of_them}")
-    return Outcome(Valid({name: len(found[name].bindings) for name in sorted(found)}))
+    return Outcome(Valid({name: len(environments[name].bindings) for name in sorted(environments)}))
 
 
 def plan(where: Where, part: Part, how: Planning) -> Outcome:
@@ -86,10 +86,10 @@ def _plan_file(desired: Desired, made: Plan, out: Path, live: Path | None) -> Fi
 
     choose.name_uncommitted(desired, "the plan")
     # Without a name of its own a plan file approves nothing: nobody looked at the cloud.
-    kept = replace(made, id="" if live else secrets.token_hex(8))
-    offline = "" if kept.id else ", which was made offline and approves nothing"
-    note = f"wrote {out}: plan {kept.digest}{offline}"
-    return File("plan-file", out, plan_json(kept), note)
+    named = replace(made, id="" if live else secrets.token_hex(8))
+    offline = "" if named.id else ", which was made offline and approves nothing"
+    note = f"wrote {out}: plan {named.digest}{offline}"
+    return File("plan-file", out, plan_json(named), note)
 
 
 def _untouched(services: Path, desired: Desired) -> frozenset[str] | None:
@@ -188,20 +188,20 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         )
     desired, observed, unmanaged = _seen(where, part)
     whole = _plan_of(desired, observed)
-    found = replace(_without_what_waits(whole), commit=desired.commit, unmanaged=unmanaged)
-    drifted = any(change.drift is not None for change in found.changes)
-    unreadable = any(change.code == Reason.UNREADABLE for change in found.changes)
+    report = replace(_without_what_waits(whole), commit=desired.commit, unmanaged=unmanaged)
+    drifted = any(change.drift is not None for change in report.changes)
+    unreadable = any(change.code == Reason.UNREADABLE for change in report.changes)
     code = errors.CHANGES if drifted and how.detailed_exitcode else errors.SUCCESS
     code = errors.ERROR if unreadable else code
-    notify(desired.environment, "drift", of_drift(found))
+    notify(desired.environment, "drift", of_drift(report))
     files = metrics_file(how.metrics, whole.environment, whole, "drift", code, began)
     if how.out is not None:
-        files = (File("plan-file", how.out, plan_json(found)), *files)
+        files = (File("plan-file", how.out, plan_json(report)), *files)
     if how.accept:
         by_address = {str(one.binding.address): one for one in observed}
-        made = accept(where.services, desired, found, by_address, how, plan_now)
+        made = accept(where.services, desired, report, by_address, how, plan_now)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
-    return Outcome(found, code, files, has_changes=drifted)
+    return Outcome(report, code, files, has_changes=drifted)
 
 
 def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
@@ -257,8 +257,8 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     _tell_left_out(failed)
     code = errors.SUCCESS if not failed else errors.PARTIAL if documents else errors.ERROR
     if out is None:
-        shown = documents if len(chosen) > 1 else next(iter(documents.values()), {})
-        return Outcome(Kept(_json(shown)), code)
+        document = documents if len(chosen) > 1 else next(iter(documents.values()), {})
+        return Outcome(Kept(_json(document)), code)
     files = [File("", out / f"{name}.json", _json(one)) for name, one in documents.items()]
     return Outcome(exit_code=code, files=tuple(files))
 

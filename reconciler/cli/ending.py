@@ -145,9 +145,9 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str, page: Page) 
         with contextlib.suppress(OSError):
             say(ending.error)
         if (environment := ending.environment) is not None:
-            told = _to_tell(ending, environment)
+            events = _to_tell(ending, environment)
             with contextlib.suppress(OSError):
-                notify_within(NOTIFY_WITHIN_S, environment, ending.command, told)
+                notify_within(NOTIFY_WITHIN_S, environment, ending.command, events)
         os._exit(ending.exit_code)
 
     before = {number: signal.signal(number, on_signal) for number in ending_signals()}
@@ -242,7 +242,7 @@ def make_report(
             if c.action is not Action.NOOP and c.address not in failed
         ]
     done = {address for address in ended if ended[address].changed}
-    done |= {one.address for one in unfinished if one.reached in TOUCHED}
+    done |= {run.address for run in unfinished if run.reached in TOUCHED}
     return Report(
         plan=last,
         done=tuple(sorted(done)),

@@ -103,8 +103,8 @@ def webhook(wanted: Notify) -> str:
 
 
 def _json(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:
-    told = [{"what": what, "name": name, "message": redact(text)} for what, name, text in events]
-    return {"schema": SCHEMA, "environment": environment, "command": command, "events": told}
+    entries = [{"what": what, "name": name, "message": redact(text)} for what, name, text in events]
+    return {"schema": SCHEMA, "environment": environment, "command": command, "events": entries}
 
 
 def _slack(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:

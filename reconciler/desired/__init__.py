@@ -106,8 +106,8 @@ def _unspoilt(
     named_spoilt = [name for name in only if name in spoilt]
     missing = [name for name in only if name not in desired and not resolver.complete]
     if named_spoilt or missing:
-        theirs = [p for p, owner in zip(problems, owners, strict=True) if owner in named_spoilt]
-        raise ConfigurationError(problems if missing or not theirs else theirs)
+        of_spoilt = [p for p, owner in zip(problems, owners, strict=True) if owner in named_spoilt]
+        raise ConfigurationError(problems if missing or not of_spoilt else of_spoilt)
     return {name: d for name, d in desired.items() if name not in spoilt}
 
 

@@ -101,8 +101,8 @@ class Document:
 
 def dotted(trail: Trail) -> str:
     """`spec.accept[0].metric`."""
-    said = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail)
-    return said.removeprefix(".")
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail)
+    return steps.removeprefix(".")
 
 
 def problem(source: Source, message: str) -> Problem:
@@ -115,8 +115,8 @@ def problem(source: Source, message: str) -> Problem:
 
 @functools.lru_cache(maxsize=256)  # what is wrong a hundred thousand times is said alike
 def _shown(message: str) -> str:
-    said = redact(printable(message))
-    return said if len(said) <= MAX_MESSAGE else f"{said[: MAX_MESSAGE - 1]}…"
+    clean = redact(printable(message))
+    return clean if len(clean) <= MAX_MESSAGE else f"{clean[: MAX_MESSAGE - 1]}…"
 
 
 def read(path: str, text: str) -> tuple[list[Document], list[Problem], bool]:
@@ -153,8 +153,8 @@ class _Reader:
 
     def documents(self) -> Iterator[Document]:
         """Every document that is not empty."""
-        if found := forbidden(self._text):
-            raise _HopelessError(Problem(self._path, *found))
+        if character := forbidden(self._text):
+            raise _HopelessError(Problem(self._path, *character))
         try:
             self._parser = _Parser(self._text)
         except yaml.YAMLError as exc:
@@ -211,10 +211,10 @@ class _Reader:
             return _scalar(event)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(trail, depth + 1)
-        found: list[Any] = []
+        items: list[Any] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            found.append(self._value(event, (*trail, len(found)), depth + 1))
-        return found
+            items.append(self._value(event, (*trail, len(items)), depth + 1))
+        return items
 
     def _grow(self, mark: Any, size: int, depth: int) -> None:
         """Count values and depth; what is too large ends the file while it is still small."""
@@ -228,16 +228,16 @@ class _Reader:
             raise self._hopeless(mark, message)
 
     def _mapping(self, trail: Trail, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             mark = event.start_mark
             key = self._key(event, trail, depth)
-            if key is None or key in found:
+            if key is None or key in members:
                 if key is None:
                     self._partial = True
                     if _COMMA.match(self._text, mark.index - 1):
-                        found.pop(next(reversed(found), ""), None)  # half of a value
+                        members.pop(next(reversed(members), ""), None)  # half of a value
                 else:
                     here = f'"{key}" is in line {lines[key]} and again in line {mark.line + 1}'
                     self._complain(mark, f"{here}; keep one")
@@ -250,8 +250,8 @@ class _Reader:
             below = (*trail, key)
             lines[key] = mark.line + 1
             self._keys[below] = (mark.line + 1, mark.column + 1)
-            found[key] = self._value(self._next(), below, depth)
-        return found
+            members[key] = self._value(self._next(), below, depth)
+        return members
 
     def _key(self, event: Any, trail: Trail, depth: int) -> str | None:
         """The key, or None after a complaint."""
@@ -273,8 +273,8 @@ class _Reader:
             )
         elif isinstance(event, yaml.ScalarEvent):
             what = key.what if isinstance(key, Guess) else "a number"
-            said = f'{event.value} is {what}; write "{event.value}"'
-            self._complain(mark, f"the key {said}" if event.value else "a key is missing here")
+            why = f'{event.value} is {what}; write "{event.value}"'
+            self._complain(mark, f"the key {why}" if event.value else "a key is missing here")
         else:
             self._complain(mark, "a key must be text")
         return None

@@ -78,8 +78,8 @@ class Part:
 
 def secret_name(document: Document, *trail: str) -> SecretName:
     """The secret that is named at a place of the document."""
-    said = document.text(*trail) or ""
-    return SecretName(said.removeprefix("env:"), document.at(*trail))
+    reference = document.text(*trail) or ""
+    return SecretName(reference.removeprefix("env:"), document.at(*trail))
 
 
 def notify(document: Document) -> Notify | None:

@@ -32,9 +32,11 @@ def probe(spec: Part) -> Probe | None:
         return None
     request = spec.json_file(_REQUEST, "verify", "request")
     expected, compare = tuple(_expected(verify)), None
-    if (said := verify.get("compare")) is not None:
+    if (comparison := verify.get("compare")) is not None:
         place = spec.at("verify", "compare", "with")
-        compare = Comparison(said["with"], Decimal(said.get("within", "0")), source=place)
+        compare = Comparison(
+            comparison["with"], Decimal(comparison.get("within", "0")), source=place
+        )
     return Probe(request, tuple(verify.get("columns", ())), expected, compare)
 
 
@@ -73,9 +75,9 @@ def _not_comparable(binding: Binding, compare: Comparison, known: Mapping[str, B
 
 
 def _expected(verify: Mapping[str, Any]) -> Iterator[Expectation]:
-    for column, said in sorted(verify.get("expect", {}).items()):
-        low, high = (Decimal(said[k]) if k in said else None for k in ("atLeast", "atMost"))
-        one_of, values = tuple(said.get("oneOf", ())), tuple(said.get("values", ()))
+    for column, bounds in sorted(verify.get("expect", {}).items()):
+        low, high = (Decimal(bounds[k]) if k in bounds else None for k in ("atLeast", "atMost"))
+        one_of, values = tuple(bounds.get("oneOf", ())), tuple(bounds.get("values", ()))
         yield Expectation(column, low, high, one_of, values)
 
 

@@ -66,8 +66,8 @@ def environments(found: Mapping[str, Desired], from_: str, to: str) -> tuple[Des
     """The two environments of these names; ConfigurationError if they are not two."""
     unknown = [name for name in dict.fromkeys((from_, to)) if name not in found]
     if unknown:
-        said = (f'there is no environment "{name}"{near(name, found)}' for name in unknown)
-        raise ConfigurationError("\n".join(said))
+        problems = (f'there is no environment "{name}"{near(name, found)}' for name in unknown)
+        raise ConfigurationError("\n".join(problems))
     if from_ == to:
         raise ConfigurationError(f'"{to}" is both --from and --to; name two environments')
     return found[from_], found[to]
@@ -103,11 +103,11 @@ def notes(
     `after` are the bindings of the target as the promotions leave them.
     """
     by_name = {binding.name: binding for binding in after}
-    theirs, ours = (d.store.named for d in (source, target))
-    if theirs != ours:
+    source_store, target_store = (d.store.named for d in (source, target))
+    if source_store != target_store:
         yield (
-            f"{source.name} keeps its models in {theirs} and {target.name} in {ours}; what is not "
-            f"there yet, {target.name} trains itself"
+            f"{source.name} keeps its models in {source_store} and {target.name} in "
+            f"{target_store}; what is not there yet, {target.name} trains itself"
         )
     if target.requires is not None:
         yield (

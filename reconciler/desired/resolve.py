@@ -273,7 +273,9 @@ class Resolver:
     def _connects(self, site: _Site, group: str, name: str, place: Source) -> bool:
         """Whether the environment connects the platform that offers a kind, engine or registry."""
         assert site.environment is not None
-        owner = next(p for p, each in self._platforms.items() if name in getattr(each, group))
+        owner = next(
+            p for p, platform in self._platforms.items() if name in getattr(platform, group)
+        )
         if owner in site.environment.connections:
             return True
         message = f"{_named(site)} does not connect the platform of {name}; add spec.{owner} to it"

@@ -80,10 +80,10 @@ def registered(world: World, binding: Binding, version: str) -> str:
     if is_refused(world, replace(binding.version, version=version)):
         return "it was refused"
     recipe = replace(binding.recipe, parameters=(("version", version),))
-    found = world.registries[recipe.trainer].look(recipe)
-    if found.refusal:
-        return found.refusal
-    finite = {name: value for name, value in found.metrics.items() if isfinite(value)}
+    offered = world.registries[recipe.trainer].look(recipe)
+    if offered.refusal:
+        return offered.refusal
+    finite = {name: value for name, value in offered.metrics.items() if isfinite(value)}
     now = made(world, binding)
     judged = gates.judge(binding.accept, finite, now.metrics if now else None)
     return "" if gates.allows(judged) else gates.verdict(judged)

@@ -50,8 +50,8 @@ def read_around(world: World, bindings: Iterable[Binding], parallel: int) -> Non
 def _folder(binding: Binding, path: str) -> str:
     """The folder of an input, as far as it is the same for every version and argument."""
     *folders, _ = path.split("/")
-    told = [binding.version.version, *(value for _, value in binding.version.arguments)]
-    same = takewhile(lambda name: not any(one in name for one in told), folders)
+    names = [binding.version.version, *(value for _, value in binding.version.arguments)]
+    same = takewhile(lambda name: not any(part in name for part in names), folders)
     return "".join(f"{name}/" for name in same)
 
 
@@ -89,8 +89,8 @@ def _beside(world: World, wanted: tuple[Binding, ...]) -> Iterator[Binding]:
     for kind, target in world.targets.items():
         bound = [binding for binding in wanted if binding.kind == kind]
         try:
-            found = list(islice(target.neighbours(bound), MOST_BESIDE))
+            addresses = list(islice(target.neighbours(bound), MOST_BESIDE))
         except ReconcilerError as exc:
             log.info("what is beside the endpoints of kind %s: %s", kind, exc.message)
             continue
-        yield from (replace(bound[0], address=address) for address in found)
+        yield from (replace(bound[0], address=address) for address in addresses)

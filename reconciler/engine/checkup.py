@@ -107,16 +107,21 @@ def _head(world: World, path: str) -> bytes | None:
 def registered(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
     """Whether versions that serve could be taken in again; a plan looks at those that must be."""
     serving = [
-        one
-        for one in observed
-        if one.binding.recipe.trainer in world.registries and one.live.served == one.artifact.ref
+        observation
+        for observation in observed
+        if observation.binding.recipe.trainer in world.registries
+        and observation.live.served == observation.artifact.ref
     ]
     with reading(parallel, "doctor") as pool:
-        return [check for check in pool.map(lambda one: _registered(world, one), serving) if check]
+        return [
+            check
+            for check in pool.map(lambda observation: _registered(world, observation), serving)
+            if check
+        ]
 
 
-def _registered(world: World, one: Observed) -> Check | None:
-    binding = one.binding
+def _registered(world: World, observation: Observed) -> Check | None:
+    binding = observation.binding
     try:
         why = world.registries[binding.recipe.trainer].look(binding.recipe).refusal
     except ReconcilerError as exc:
@@ -129,19 +134,19 @@ def _registered(world: World, one: Observed) -> Check | None:
 def probes(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
     """Checks of the answer of each live endpoint to the probe that will prove its next version."""
     serving = [
-        one
-        for one in observed
-        if one.live.served is not None
-        and one.live.health.code is not HealthCode.MISSING
-        and not one.binding.absent
-        and asks(world.targets[one.binding.kind], one.binding)
+        observation
+        for observation in observed
+        if observation.live.served is not None
+        and observation.live.health.code is not HealthCode.MISSING
+        and not observation.binding.absent
+        and asks(world.targets[observation.binding.kind], observation.binding)
     ]
     with reading(parallel, "doctor") as pool:
-        return list(pool.map(lambda one: _probe(world, one), serving))
+        return list(pool.map(lambda observation: _probe(world, observation), serving))
 
 
-def _probe(world: World, one: Observed) -> Check:
-    binding, level = one.binding, Level.ERROR
+def _probe(world: World, observation: Observed) -> Check:
+    binding, level = observation.binding, Level.ERROR
     try:
         given = answer(world.targets[binding.kind], binding)
     except ReconcilerError as exc:
@@ -149,14 +154,14 @@ def _probe(world: World, one: Observed) -> Check:
     else:
         assert binding.probe is not None
         # Another model than the declared one has the columns; its cells may be others.
-        declared = one.live.served == one.artifact.ref
+        declared = observation.live.served == observation.artifact.ref
         asked = binding.probe if declared else binding.probe.of_any_model
         health = verify.judge_score(asked, given.score)
         why = "" if health.code is HealthCode.HEALTHY else health.message
         level = Level.ERROR if why else Level.FINE
     fix = "correct spec.verify or the server: the next swap would be rolled back" if why else ""
-    said = why or "it answers as the proof will ask"
-    return Check("probe", level, said, fix, binding.source, (binding.name,))
+    words = why or "it answers as the proof will ask"
+    return Check("probe", level, words, fix, binding.source, (binding.name,))
 
 
 def platforms(world: World, bindings: Iterable[Binding]) -> Iterator[Check]:

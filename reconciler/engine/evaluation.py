@@ -24,15 +24,15 @@ def parse_metrics(content: bytes) -> dict[str, float]:
     if not content[:MOST_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return parse_evaluation(content)
     try:
-        found = parse_json(content, unique=True)
+        document = parse_json(content, unique=True)
     except ValueError as exc:
         raise UnreadableError(f"its metrics are not JSON: {exc}") from exc
-    for name, value in found.items():
+    for name, value in document.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UnreadableError(f'its metric "{name}" is not a number')
-    if not found:
+    if not document:
         raise UnreadableError("its metrics hold no number")
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in document.items()}
 
 
 def parse_evaluation(content: bytes) -> dict[str, float]:
@@ -56,10 +56,10 @@ def parse_evaluation(content: bytes) -> dict[str, float]:
             f"the evaluation has {len(rows[0])} columns and {len(rows[1])} values"
         )
     metrics = {name.strip(): _number(cell) for name, cell in zip(rows[0], rows[1], strict=True)}
-    found = {name: value for name, value in metrics.items() if value is not None}
-    if not found:
+    numbers = {name: value for name, value in metrics.items() if value is not None}
+    if not numbers:
         raise UnreadableError("the evaluation holds no number")
-    return found
+    return numbers
 
 
 def _number(cell: str) -> float | None:

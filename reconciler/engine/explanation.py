@@ -20,7 +20,7 @@ _COMPARED = ("engine", "place", "parameters", "how", "outputs", "code")
 
 def explanation(history: History, binding: Binding) -> Explanation:
     """Which version serves, since when, and how it came to that."""
-    events, made = history.events, {each.version: each for each in history.versions}
+    events, made = history.events, {version.version: version for version in history.versions}
     served = made.get(history.live)
     since = next((e for e in reversed(events) if e.what in _BROUGHT), None)
     if since is not None and since.name != history.live:
@@ -46,7 +46,7 @@ def explanation(history: History, binding: Binding) -> Explanation:
 
 def comparison(history: History, old: str, new: str) -> Compared:
     """Where two versions differ; ConfigurationError if the store does not have one of them."""
-    made = {each.version: each for each in history.versions}
+    made = {entry.version: entry for entry in history.versions}
     if unknown := [version for version in (old, new) if version not in made]:
         known = ", ".join(made) or "none"
         why = f"; not all could be read: {history.unread}" if history.unread else ""

@@ -33,25 +33,25 @@ def histories(world: World, observed: Sequence[Observed], parallel: int) -> tupl
     made: dict[str, dict[object, list[Manifest]]] = {}
     unread: dict[str, str] = {}
     with reading(parallel, "history") as pool:
-        for model in dict.fromkeys(one.binding.version.model for one in observed):
+        for model in dict.fromkeys(observation.binding.version.model for observation in observed):
             by_arguments = made.setdefault(model, {})
             try:
-                found, damaged = world.ledger.versions(model, pool.map)
+                manifests, damaged = world.ledger.versions(model, pool.map)
                 unread[model] = "; ".join(damaged)
-                for manifest in found:
+                for manifest in manifests:
                     by_arguments.setdefault(manifest.version.arguments, []).append(manifest)
             except WireError as exc:
                 unread[model] = exc.message
     return tuple(
         _history(
             world,
-            one.binding,
-            one.live,
-            one.record,
-            made[one.binding.version.model].get(one.binding.version.arguments, ()),
-            unread.get(one.binding.version.model, ""),
+            observation.binding,
+            observation.live,
+            observation.record,
+            made[observation.binding.version.model].get(observation.binding.version.arguments, ()),
+            unread.get(observation.binding.version.model, ""),
         )
-        for one in observed
+        for observation in observed
     )
 
 

@@ -329,8 +329,8 @@ def note_update(world: World, observed: Observed | None) -> None:
     if (record := observed.record) is None:
         return
     changing = {diff.path for diff in settings_diffs(observed)}
-    kept = tuple(pair for pair in record.settings if pair[0] not in changing)
-    noted = replace(record, settings=kept)
+    unchanged = tuple(pair for pair in record.settings if pair[0] not in changing)
+    noted = replace(record, settings=unchanged)
     noted = with_event(world, noted, EventKind.SETTINGS, world.actor.force)
     world.ledger.keep_record(observed.binding.address, noted)
 

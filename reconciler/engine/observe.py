@@ -50,10 +50,10 @@ def look(world: World, binding: Binding) -> Callable[[], Live]:
     try:
         live = world.targets[binding.kind].observe(binding)
     except (RefusedError, WireError) as exc:
-        said = exc
+        error = exc
 
         def fail() -> Live:
-            raise said
+            raise error
 
         return fail
     return lambda: live
@@ -100,10 +100,15 @@ def observe_live(
     """
     target = world.targets[binding.kind]
     live = looked() if looked else target.observe(binding)
-    told = live.witness is Witness.DECLARATION
-    if live.served is None and live.configured and not target.can.shows_served and not told:
-        said = live.configured
-        live = replace(live, served=said, configured=None, witness=Witness.DECLARATION)
+    declared_only = live.witness is Witness.DECLARATION
+    if (
+        live.served is None
+        and live.configured
+        and not target.can.shows_served
+        and not declared_only
+    ):
+        declared = live.configured
+        live = replace(live, served=declared, configured=None, witness=Witness.DECLARATION)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
         # An endpoint that hides its model has the one that it accepted last. Whether a swap that
@@ -228,10 +233,10 @@ def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelR
         seen = _by_job(world, binding, replace(base, noted=bool(last.started_at)), job, last)
     if not seen.failure:
         return seen
-    said = f"attempt {len(manifest.attempts)} of {binding.attempts} failed: {seen.failure}"
+    failure = f"attempt {len(manifest.attempts)} of {binding.attempts} failed: {seen.failure}"
     if len(manifest.attempts) < binding.attempts:
-        return replace(seen, state=ArtifactState.ABSENT, message=said)
-    why = f"{said}; mend the cause and declare a new version"
+        return replace(seen, state=ArtifactState.ABSENT, message=failure)
+    why = f"{failure}; mend the cause and declare a new version"
     return replace(seen, state=ArtifactState.FAILED, message=why)
 
 

@@ -206,13 +206,13 @@ def _measure(world: World, name: str, shape: Probe) -> Score:
 
 def _of_hidden(before: Score | None, after: Score | None) -> str:
     """The record says what was asked for; only an answer that changed says that it was done."""
-    said = "the service hides its model: read back from the record in the store"
+    witness = "the service hides its model: read back from the record in the store"
     if after is None or before == after:
         return (
-            f"{said}, and no answer changed, so nothing but the service's word shows the swap; "
+            f"{witness}, and no answer changed, so nothing but the service's word shows the swap; "
             "declare what the new model answers as spec.verify.expect.values"
         )
-    return said
+    return witness
 
 
 def make_proof(

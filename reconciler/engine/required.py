@@ -38,12 +38,12 @@ def not_yet(
 ) -> dict[str, str]:
     """By name, why these bindings must not get their versions yet, and when they may; those that
     may are missing. Who cannot be asked has proved nothing."""
-    theirs = {binding.name: binding for binding in there.bindings}
+    bindings_there = {binding.name: binding for binding in there.bindings}
     asked = list(new)
 
     def why(observed: Observed) -> str:
         binding = observed.binding
-        if (other := theirs.get(binding.name)) is None:
+        if (other := bindings_there.get(binding.name)) is None:
             return f"{requires.proved} has no binding of this name"
         version = replace(other.version, version=binding.version.version)
         try:

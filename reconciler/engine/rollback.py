@@ -88,7 +88,7 @@ def _before(world: World, observed: Observed) -> ModelRef:
         return before
     why = "is known" if before is None else "that is not rejected is known"
     wanted = observed.binding.version
-    found = (
+    versions = (
         manifest.version.version
         for manifest in world.ledger.versions(wanted.model)[0]
         if manifest.version.arguments == wanted.arguments
@@ -96,7 +96,7 @@ def _before(world: World, observed: Observed) -> ModelRef:
         and not manifest.rejected
         and manifest.version != wanted
     )
-    others = ", ".join(found)
+    others = ", ".join(versions)
     fix = f"name a version by --to: {others}" if others else "and there is no other version"
     raise RefusedError(
         f"no previous model of {observed.binding.name} {why}{'; ' if others else ', '}{fix}"
@@ -109,9 +109,9 @@ def order(world: World, observed: Observed, back: RollBack, reason: str) -> None
     if entry is None:
         raise RefusedError(f"there is no manifest of version {back.before}; nothing was changed")
     record = observed.record or _first_record(world, observed)
-    kept = replace(record, previous=back.target, proved=False)
-    kept = with_event(world, kept, EventKind.REJECTED, reason, back.before)
-    world.ledger.keep_record(observed.binding.address, kept)
+    rejected = replace(record, previous=back.target, proved=False)
+    rejected = with_event(world, rejected, EventKind.REJECTED, reason, back.before)
+    world.ledger.keep_record(observed.binding.address, rejected)
     if observed.artifact.state is not ArtifactState.REJECTED:
         world.ledger.reject(entry, reason, timestamp(world.clock.now()), str(world.actor))
 
@@ -132,6 +132,8 @@ def reinstate(world: World, observed: Observed, version: str, reason: str) -> En
     if observed.record is not None:
         ref = wanted_ref(world, replace(observed.binding, version=entry.manifest.version))
         record, about = observed.record, replace(observed.record, wanted=ref)
-        told = with_event(world, about, EventKind.REINSTATED, reason, version)
-        world.ledger.keep_record(observed.binding.address, replace(told, wanted=record.wanted))
+        reinstated = with_event(world, about, EventKind.REINSTATED, reason, version)
+        world.ledger.keep_record(
+            observed.binding.address, replace(reinstated, wanted=record.wanted)
+        )
     return world.ledger.reject(entry, "")

@@ -76,12 +76,12 @@ class Schedule:
             self._release_followers(line, now)
             self._hand_out_slots(line, now)
             self._make_ready(service, line, now)
-        found: list[tuple[Run, Callable[[], Outcome]]] = []
+        visits: list[tuple[Run, Callable[[], Outcome]]] = []
         for heap in (self._urgent, self._others):
-            while heap and heap[0][0] <= now and len(found) < most:
+            while heap and heap[0][0] <= now and len(visits) < most:
                 _, _, run, step = heapq.heappop(heap)
-                found.append((run, step))
-        return found
+                visits.append((run, step))
+        return visits
 
     def seconds_to_next(self, now: float) -> float:
         """How long nothing will be due, as far as time alone decides."""

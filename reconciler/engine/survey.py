@@ -59,7 +59,7 @@ def survey(
             lambda binding: look(seen, binding),
             lambda binding, live: observe(seen, binding, live),
             wanted,
-            ready=lambda: all(one.done() for one in lists),
+            ready=lambda: all(listed.done() for listed in lists),
         )
         return observed, lost.result()
 
@@ -77,7 +77,7 @@ def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclar
     if declared is None:
         return NotDeclared()
     known = frozenset(binding.address.id for binding in declared)
-    found: list[Owned] = []
+    ours: list[Owned] = []
     unread: list[str] = []
     unrecorded: list[str] = []
     # The store's word of the idle kinds comes while the lists of the others are on their way.
@@ -88,11 +88,11 @@ def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclar
                     if world.ledger.record(owned.address) is None:
                         unrecorded.append(str(owned.address))
                     else:
-                        found.append(owned)
+                        ours.append(owned)
         except ReconcilerError as exc:
             unread.append(f"{kind}: {exc.message}")
-    found.sort(key=lambda owned: str(owned.address))
-    return NotDeclared(tuple(found), tuple(unread), tuple(sorted(unrecorded)))
+    ours.sort(key=lambda owned: str(owned.address))
+    return NotDeclared(tuple(ours), tuple(unread), tuple(sorted(unrecorded)))
 
 
 def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:

@@ -211,13 +211,13 @@ def read_back(state: State, observed: Observed, change: Change, now: float) -> T
         return again(state, "settling", "the endpoint does not show the new model yet")
     if live.health.code is HealthCode.MISSING:  # which says nothing against the model
         raise ProofError(f"{live.health.message} any more; it was deleted during the swap")
-    shown = live.served.url if live.served else live.model_text or "no model"
+    serving = live.served.url if live.served else live.model_text or "no model"
     if live.configured == wanted:
-        return not_proved(state, f"it did not start: the endpoint serves {shown}")
-    told = f", and is configured for {live.configured}," if live.undecided else ""
+        return not_proved(state, f"it did not start: the endpoint serves {serving}")
+    configured = f", and is configured for {live.configured}," if live.undecided else ""
     raise ProofError(
-        f"the service said that the update succeeded, but reading it back shows {shown}{told} "
-        f"instead of {wanted}"
+        f"the service said that the update succeeded, but reading it back shows "
+        f"{serving}{configured} instead of {wanted}"
     )
 
 

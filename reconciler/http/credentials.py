@@ -164,19 +164,19 @@ class AccessToken:
         return f"Bearer {self._current().value}"
 
     def _current(self) -> Token:
-        kept = self._kept
-        if self._lasts(kept, RENEW_BEFORE_S):
-            return kept
+        token = self._kept
+        if self._lasts(token, RENEW_BEFORE_S):
+            return token
         # Who finds the lock taken waits for the answer, but not with a token that still lives.
-        if self._renewing.acquire(blocking=not self._lasts(kept, USABLE_S)):
+        if self._renewing.acquire(blocking=not self._lasts(token, USABLE_S)):
             try:
                 self._renew()
             finally:
                 self._renewing.release()
-        kept, failure = self._kept, self._failure
-        if failure is not None and not self._lasts(kept, 0):
+        token, failure = self._kept, self._failure
+        if failure is not None and not self._lasts(token, 0):
             raise failure.error()
-        return kept
+        return token
 
     def _renew(self) -> None:
         """Ask for a token, unless another thread just did."""

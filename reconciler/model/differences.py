@@ -18,10 +18,10 @@ def differences(before: Any, after: Any, root: str) -> tuple[FieldDiff, ...]:
         return ()
     from deepdiff import DeepDiff
 
-    found = DeepDiff(before, after, view="tree", verbose_level=2)
+    tree = DeepDiff(before, after, view="tree", verbose_level=2)
     diffs = [
         FieldDiff(_path(root, node), _text(node.t1), _text(node.t2))
-        for nodes in found.values()
+        for nodes in tree.values()
         for node in nodes
     ]
     return tuple(sorted(diffs, key=lambda diff: diff.path))

@@ -116,5 +116,5 @@ class NoToken(AccessToken):
 def key_of(url: str) -> str:
     """The URL with only those parts of its query that choose the answer; a SAS is none."""
     pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
-    kept = urlencode([(name, value) for name, value in pairs if name.lower() in _KEPT_QUERY])
-    return f"{without_query(url)}?{kept}" if kept else without_query(url)
+    query = urlencode([(name, value) for name, value in pairs if name.lower() in _KEPT_QUERY])
+    return f"{without_query(url)}?{query}" if query else without_query(url)

@@ -36,7 +36,9 @@ def platforms() -> Mapping[str, Platform]:
 
 def kinds() -> dict[str, Kind]:
     """Every kind of endpoint by its name."""
-    return {name: kind for each in platforms().values() for name, kind in each.kinds.items()}
+    return {
+        name: kind for platform in platforms().values() for name, kind in platform.kinds.items()
+    }
 
 
 def _offered(module: str) -> Any:
@@ -53,16 +55,16 @@ def _installed() -> Iterable[Loader]:
 
 def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
     """The loaded platforms by name, each kind and engine offered once."""
-    found: dict[str, Platform] = {}
+    registered: dict[str, Platform] = {}
     offered = {("engine", name): "reconciler" for name in (FILE, REGISTRY)}  # which none may take
     for name, place, load in loaders:
         platform = _loaded(name, place, load)
-        if name in ("store", "data", "limits") or name in found:
+        if name in ("store", "data", "limits") or name in registered:
             raise ConfigurationError(
                 f'the platform name "{name}" ({place}) is taken; uninstall that package, or rename '
                 "its entry point"
             )
-        found[name] = platform
+        registered[name] = platform
         claims = [("kind", kind) for kind in platform.kinds]
         claims += [("engine", engine) for engine in platform.engines]
         for claim in claims + [("registry", registry) for registry in platform.registries]:
@@ -72,7 +74,7 @@ def registry(loaders: Iterable[Loader]) -> dict[str, Platform]:
                     f'the platforms "{other}" and "{name}" ({place}) both offer the {claim[0]} '
                     f"{claim[1]}; uninstall one of them"
                 )
-    return found
+    return registered
 
 
 def _loaded(name: str, place: str, load: Callable[[], Any]) -> Platform:

@@ -84,16 +84,16 @@ def score_of(document: Any, rows: str, names: str, probe: Probe) -> Answer:
 def part(document: Any, pointer: str) -> Any:
     """The value that a JSON pointer (RFC 6901) leads to; "" is the whole. UnreadableError:
     nothing."""
-    found = document
+    value = document
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and name in found:
-            found = found[name]
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
         else:
             raise UnreadableError(f"the answer to the probe has no {pointer}")
-    return found
+    return value
 
 
 def _table(value: Any, pointer: str, probe: Probe) -> Score:

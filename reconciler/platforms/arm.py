@@ -43,7 +43,7 @@ def read_list(http: Http, credential: Credential, url: str, what: str) -> list[d
 
     The credential refuses a `nextLink` that leads to another host.
     """
-    found: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
     seen: set[str] = set()
     firsts: set[str] = set()
     while url:
@@ -63,9 +63,9 @@ def read_list(http: Http, credential: Credential, url: str, what: str) -> list[d
         if first in firsts:
             raise UnreadableError(f"{what}: page {len(seen):,} repeats an earlier page")
         firsts.update(filter(None, [first]))
-        found.extend(items)
+        values.extend(items)
         url = text(page, "nextLink")
-    return found
+    return values
 
 
 def operation_state(document: Mapping[str, Any]) -> Progress:

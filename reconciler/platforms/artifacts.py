@@ -27,6 +27,6 @@ def metrics_of(run: Mapping[str, Any], what: str) -> dict[str, float]:
     finite."""
     try:
         listed = run["data"].get("metrics", [])
-        return {str(each["key"]): float(each["value"]) for each in listed}
+        return {str(metric["key"]): float(metric["value"]) for metric in listed}
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableError(f"{what}: its metrics are damaged") from exc

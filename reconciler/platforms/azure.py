@@ -101,13 +101,13 @@ class SignIn:
 
     def token(self, scope: str) -> Token | NoToken:
         """A token for a scope that lives now; azure-identity may have it from its own cache."""
-        found = self._asked(scope)
-        if isinstance(found, NoToken):
-            return found
-        if unusable := _unusable(found):
+        token = self._asked(scope)
+        if isinstance(token, NoToken):
+            return token
+        if unusable := _unusable(token):
             return self._no_token(UnreadableError, unusable)
-        remember_secret(found.value)
-        return replace(found, expires_on=min(found.expires_on, int(time.time()) + LONGEST_LIFE_S))
+        remember_secret(token.value)
+        return replace(token, expires_on=min(token.expires_on, int(time.time()) + LONGEST_LIFE_S))
 
     def _asked(self, scope: str) -> Token | NoToken:
         try:
@@ -124,8 +124,8 @@ class SignIn:
     def _no_token(self, kind: type[ReconcilerError], why: str) -> NoToken:
         where = f" at {_authority(self._environ)}" if self.auth in _NEEDS else ""
         fix = f"; {_FIXES[self.auth]}" if kind is UnauthorizedError else ""
-        told = f"signing in to Azure{where} (auth: {self.auth.value}): {why}{fix}"
-        return NoToken(kind, one_line(told, 1200))
+        message = f"signing in to Azure{where} (auth: {self.auth.value}): {why}{fix}"
+        return NoToken(kind, one_line(message, 1200))
 
     @functools.cached_property
     def _transport(self) -> _Transport:
@@ -210,8 +210,8 @@ def _reason(exc: Exception, status: int) -> tuple[type[ReconcilerError], str]:
         return UnavailableError, f"it answers {status}; try again later"
     if isinstance(exc, OSError) and exc.filename:  # the token that Kubernetes mounts
         return ConfigurationError, f"{exc.filename} cannot be read: {exc.strerror}"
-    told = isinstance(exc, AzureError) and not caused_by(DecodeError, json.JSONDecodeError)
-    if isinstance(exc, CredentialUnavailableError) or (told and not 0 < status < 400):
+    by_azure = isinstance(exc, AzureError) and not caused_by(DecodeError, json.JSONDecodeError)
+    if isinstance(exc, CredentialUnavailableError) or (by_azure and not 0 < status < 400):
         return UnauthorizedError, _words(str(exc))
     return UnreadableError, "the answer is not that of a token endpoint"
 
@@ -219,12 +219,12 @@ def _reason(exc: Exception, status: int) -> tuple[type[ReconcilerError], str]:
 def _words(text: str) -> str:
     """The first line of what was said; of a chain also why each of its members failed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    members = [found for line in lines[1:] if (found := re.match(r"(\w+Credential): (.*)", line))]
-    told = []
+    members = [match for line in lines[1:] if (match := re.match(r"(\w+Credential): (.*)", line))]
+    reasons = []
     for name, words in (member.groups() for member in members):
         first = words.removeprefix(f"{name} ").partition(". ")[0]
-        told.append(f"{name}: {one_line(first, 160).rstrip('.')}.")
-    return one_line(" ".join([*lines[:1], *told]) or "no reason was given", 1000)
+        reasons.append(f"{name}: {one_line(first, 160).rstrip('.')}.")
+    return one_line(" ".join([*lines[:1], *reasons]) or "no reason was given", 1000)
 
 
 # --- the ways ---------------------------------------------------------------------------------

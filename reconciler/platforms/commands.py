@@ -48,10 +48,11 @@ def problems_of(training: Block) -> Iterator[Problem]:
     given = training.data
     if why := problem_of(given["command"]):
         yield training.problem(why, "command")
-    for found in _PLACEHOLDER.finditer(given["command"]):
-        known = given.get(found[1], {})
-        if found[2] not in known:
-            why = f'{found[0]} stands for nothing; declare "{found[2]}" below {found[1]}'
+    for placeholder in _PLACEHOLDER.finditer(given["command"]):
+        known = given.get(placeholder[1], {})
+        if placeholder[2] not in known:
+            fix = f'declare "{placeholder[2]}" below {placeholder[1]}'
+            why = f"{placeholder[0]} stands for nothing; {fix}"
             yield training.problem(why, "command")
     if "{outputs.model}" not in given["command"]:
         why = "it is not told where the model goes; write {outputs.model}"
@@ -73,12 +74,12 @@ def words_of(command: str, given: Mapping[str, Mapping[str, str]]) -> list[str]:
     ConfigurationError where it stands for nothing.
     """
 
-    def value(found: re.Match[str]) -> str:
-        if found[2] not in given[found[1]]:
+    def value(match: re.Match[str]) -> str:
+        if match[2] not in given[match[1]]:
             raise ConfigurationError(
-                f"spec.training.command: there is nothing that {found[0]} stands for; declare "
-                f'"{found[2]}" below {found[1]}'
+                f"spec.training.command: there is nothing that {match[0]} stands for; declare "
+                f'"{match[2]}" below {match[1]}'
             )
-        return given[found[1]][found[2]]
+        return given[match[1]][match[2]]
 
     return [_PLACEHOLDER.sub(value, word) for word in shlex.split(command)]

@@ -50,8 +50,8 @@ def objects(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def texts(value: Mapping[str, Any], name: str) -> dict[str, str]:
     """The object member `name`, whose members are texts; {} when it is absent or null."""
-    found = objects(value, name)
-    return {key: text(found, key) for key in found}
+    members = objects(value, name)
+    return {key: text(members, key) for key in members}
 
 
 def lists(value: Mapping[str, Any], name: str) -> list[Any]:
@@ -60,23 +60,23 @@ def lists(value: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _typed(value: Mapping[str, Any], name: str, kind: Callable[[], _Kind], words: str) -> _Kind:
-    found = member(value, name)
-    if found is None:
+    item = member(value, name)
+    if item is None:
         return kind()
-    if not isinstance(found, cast("type[_Kind]", kind)):
-        raise UnreadableError(f"{name} is {type(found).__name__}, not {words}")
-    return found
+    if not isinstance(item, cast("type[_Kind]", kind)):
+        raise UnreadableError(f"{name} is {type(item).__name__}, not {words}")
+    return item
 
 
-def whole(found: str, name: str) -> str:
+def whole(content: str, name: str) -> str:
     """The text; UnreadableError if it holds half a character, which no plan could be made of."""
-    if found.isascii():
-        return found
+    if content.isascii():
+        return content
     try:
-        found.encode()
+        content.encode()
     except UnicodeEncodeError as exc:
         raise UnreadableError(f"{name} holds half a character") from exc
-    return found
+    return content
 
 
 def check_is_of(value: Mapping[str, Any], what: str, **names: str) -> None:
@@ -96,8 +96,8 @@ def check_is_of(value: Mapping[str, Any], what: str, **names: str) -> None:
 
 def flag(value: Mapping[str, Any], name: str) -> bool:
     """Whether member `name` is true; definition files also write "true" as text (§3.1)."""
-    found = member(value, name)
-    return found is True or (isinstance(found, str) and found.casefold() == "true")
+    item = member(value, name)
+    return item is True or (isinstance(item, str) and item.casefold() == "true")
 
 
 def near(wanted: str, known: Iterable[str]) -> str:

@@ -25,18 +25,18 @@ _WORDS = {
 def by_cause(changes: Iterable[Change]) -> tuple[list[Change], list[Change]]:
     """The changes that come from this change or from nothing, and those from before it; all of them
     stand first where none comes from this change."""
-    found = list(changes)
-    before = [change for change in found if change.cause in _WORDS]
-    if not any(change.cause is Cause.CHANGE for change in found):
-        return found, []
-    return [change for change in found if change.cause not in _WORDS], before
+    ordered = list(changes)
+    before = [change for change in ordered if change.cause in _WORDS]
+    if not any(change.cause is Cause.CHANGE for change in ordered):
+        return ordered, []
+    return [change for change in ordered if change.cause not in _WORDS], before
 
 
 def causes(plan: Plan) -> str:
     """`From this change: 2 bindings. From before it: 1 drifted.`; "" where nothing is."""
-    found = Counter(change.cause for change in plan.changes)
-    before = [f"{found[cause]:,} {word}" for cause, word in _WORDS.items() if found[cause]]
+    counts = Counter(change.cause for change in plan.changes)
+    before = [f"{counts[cause]:,} {word}" for cause, word in _WORDS.items() if counts[cause]]
     if not before:
         return ""
-    now = counted(found[Cause.CHANGE], "binding") if found[Cause.CHANGE] else "nothing"
+    now = counted(counts[Cause.CHANGE], "binding") if counts[Cause.CHANGE] else "nothing"
     return f"From this change: {now}. From before it: {', '.join(before)}."

@@ -191,12 +191,12 @@ CHANGES = ("", "binding", "version", "what", "metrics and gates", "risk")
 def plan_body(plan: Plan, short: Callable[[str], str] = str) -> Body:
     """The refusals, a row per fleet, and the details, whose texts `short` may cut."""
     now, before = map(fleets, by_cause(filter(words.worth_showing, plan.changes)))
-    found = (*now, *before)
+    grouped = (*now, *before)
     wrong = [_refusal(fleet) for fleet in now if fleet.first.action is Action.BLOCK]
     old_wrong = (_refusal(fleet) for fleet in before if fleet.first.action is Action.BLOCK)
     wrong += [f"{sentence} ({BEFORE})" for sentence in old_wrong]
     rows, old = tuple(map(_change_row, now)), tuple(map(_change_row, before))
-    details = tuple(_change_details(fleet, short) for fleet in found)
+    details = tuple(_change_details(fleet, short) for fleet in grouped)
     return Body("### In the way", tuple(wrong), CHANGES, rows, details, old)
 
 

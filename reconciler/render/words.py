@@ -209,10 +209,10 @@ def destinations(plan: Plan) -> list[str]:
 
 
 def _data_of(terms: Mapping[str, str]) -> str:
-    kept, read = terms.get(KEPT_IN), terms.get(READ_FROM)
-    if read in (None, kept):
-        return f"data, models and evaluations in {kept}"
-    return f"data in {read}, and to models and evaluations in {kept}"
+    stored, read = terms.get(KEPT_IN), terms.get(READ_FROM)
+    if read in (None, stored):
+        return f"data, models and evaluations in {stored}"
+    return f"data in {read}, and to models and evaluations in {stored}"
 
 
 _PATH = re.compile(r"(https?://[^/\s]+)/\S*?(?=:?(?:\s|$))")

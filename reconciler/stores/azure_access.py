@@ -154,16 +154,16 @@ class ByToken:
         except UnauthorizedError as exc:
             raise missing_role(exc, "Storage Blob Delegator") from exc
         page = parse_xml(answer.body)
-        told = {child.tag: child.text or "" for child in page} if page is not None else {}
+        members = {child.tag: child.text or "" for child in page} if page is not None else {}
         try:
-            key = base64.b64decode(told.get("Value", ""), validate=True)
+            key = base64.b64decode(members.get("Value", ""), validate=True)
         except binascii.Error:
             key = b""
-        if not key or not all(told.get(name) for name in TERMS):
+        if not key or not all(members.get(name) for name in TERMS):
             raise answer.unreadable("a user delegation key")
-        remember_secret(told["Value"])
+        remember_secret(members["Value"])
         names = ("skoid", "sktid", "skt", "ske", "sks", "skv")
-        terms = dict(zip(names, (told[name] for name in TERMS), strict=True))
+        terms = dict(zip(names, (members[name] for name in TERMS), strict=True))
         return DelegationKey(self._account, key, terms, ends)
 
 

@@ -261,18 +261,18 @@ class AzureBlob:
         if page is None or page.tag != "EnumerationResults":
             raise answer.unreadable("a list of blobs")
         blobs = [listed(element) for element in page.iterfind("./Blobs/Blob")]
-        found = tuple(blob for blob in blobs if blob is not None)
-        if len(found) != len(blobs):
+        named = tuple(blob for blob in blobs if blob is not None)
+        if len(named) != len(blobs):
             raise answer.unreadable("a list of blobs with a name and an ETag each")
         of = page.get("ContainerName", container).rpartition("/")[2]
-        if of != container or not all(blob.name.startswith(prefix) for blob in found):
+        if of != container or not all(blob.name.startswith(prefix) for blob in named):
             raise answer.unreadable(f"a list of the blobs below {container}/{prefix}")
         # A store in a folder of a container calls them less, one of a whole account more.
         less = max(len(self._root) - len(container) - 1, 0)
         more = "" if self._root else f"{container}/"
         if less or more:
-            found = tuple(replace(blob, name=more + blob.name[less:]) for blob in found)
-        return found, page.findtext("NextMarker") or ""
+            named = tuple(replace(blob, name=more + blob.name[less:]) for blob in named)
+        return named, page.findtext("NextMarker") or ""
 
     def _request(
         self,

@@ -43,12 +43,12 @@ def listed(element: Element) -> Listed | None:
     The fingerprint is "" where the list shows no MD5: then it may not tell all.
     """
     named = element.find("Name")
-    shown = {child.tag: child.text or "" for child in element.iterfind("./Properties/*")}
-    etag = shown.get("Etag", "").strip('"')  # lists show it without the quotes of the header
+    members = {child.tag: child.text or "" for child in element.iterfind("./Properties/*")}
+    etag = members.get("Etag", "").strip('"')  # lists show it without the quotes of the header
     if named is None or not named.text or not etag:
         return None
     name = unquote(named.text) if named.get("Encoded") == "true" else named.text
-    length, md5 = shown.get("Content-Length", ""), shown.get("Content-MD5", "")
+    length, md5 = members.get("Content-Length", ""), members.get("Content-MD5", "")
     size = int(length) if length.isdecimal() else 0
     properties = Properties(f'"{etag}"', f"md5:{md5}" if md5 else "", size)
     copies = (c.text or "" for c in element.iterfind("./Metadata/*") if c.tag.lower() == COPY)

@@ -193,8 +193,8 @@ class Bucket(ABC):
         page = parse_xml(answer.body)
         if page is None or _tag(page) != "ListBucketResult":
             raise answer.unreadable("a list of a bucket")
-        told = {_tag(child): child.text or "" for child in page}
-        decoded = unquote_plus if told.get("EncodingType") == "url" else str
+        members = {_tag(child): child.text or "" for child in page}
+        decoded = unquote_plus if members.get("EncodingType") == "url" else str
         files = []
         for entry in (child for child in page if _tag(child) == "Contents"):
             name, properties = decoded(shown_text(entry, "Key")), self._shown(entry)
@@ -202,9 +202,9 @@ class Bucket(ABC):
                 raise answer.unreadable(f"a list of the files below {prefix!r}")
             if not name.endswith("/"):  # a folder, as consoles make them
                 files.append(Listed(name[len(self._root) :], properties))
-        more = told.get("NextContinuationToken", "")
-        if told.get("IsTruncated") not in ("true", "false") or (
-            (told["IsTruncated"] == "true") != bool(more)
+        more = members.get("NextContinuationToken", "")
+        if members.get("IsTruncated") not in ("true", "false") or (
+            (members["IsTruncated"] == "true") != bool(more)
         ):
             raise answer.unreadable("a list of a bucket that says whether it goes on")
         return files, more

@@ -140,7 +140,7 @@ class FolderStore(Signs):
 
     def why_not_writable(self) -> str:
         """Why this user may not write below the folder, or may not make it."""
-        there = next(each for each in (self.root, *self.root.parents) if each.exists())
+        there = next(path for path in (self.root, *self.root.parents) if path.exists())
         if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
             return ""
         return f"this user cannot write to {there}; change its owner, or name another folder"

@@ -180,17 +180,17 @@ class _Chain:
             try:
                 if self._found is None:
                     self._found = botocore.session.get_session().get_credentials()
-                found = self._found and self._found.get_frozen_credentials()
+                credentials = self._found and self._found.get_frozen_credentials()
             except botocore.exceptions.BotoCoreError as exc:
                 raise UnauthorizedError(
                     f"looking up the credentials of this machine for S3: {type(exc).__name__}; "
                     "sign in again (aws sso login), or name a key: {url: …, key: env:NAME}"
                 ) from None
-        if not found or not found.access_key or not found.secret_key:
+        if not credentials or not credentials.access_key or not credentials.secret_key:
             raise UnauthorizedError(
                 "this machine has no credentials for S3; sign in (aws configure, aws sso login), "
                 "give it a role, or name a key: {url: …, key: env:NAME}"
             )
-        for secret in (found.secret_key, found.token or ""):
+        for secret in (credentials.secret_key, credentials.token or ""):
             remember_secret(secret)
-        return Keys(found.access_key, found.secret_key, found.token or "")
+        return Keys(credentials.access_key, credentials.secret_key, credentials.token or "")

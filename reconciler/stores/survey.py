@@ -52,26 +52,26 @@ class Survey(Reading):
         self._unforeseen = _Unforeseen(store)
         self._lists: dict[str, Callable[[], Mapping[str, Listed]]] = {}
         for names in [names for group in groups for names in beside(set(group))]:
-            shown = soon(_reading(store, names))
-            self._lists.update(dict.fromkeys(names, shown))
+            reading = soon(_reading(store, names))
+            self._lists.update(dict.fromkeys(names, reading))
 
     def get(self, name: str) -> Stored | None:
         """The file, by a list where one shows all of it."""
-        shown = self._shown(name) if self.lists_contents else None
-        if shown is not None and shown.content is not None:
-            return Stored(shown.content, shown.properties)
+        file = self._shown(name) if self.lists_contents else None
+        if file is not None and file.content is not None:
+            return Stored(file.content, file.properties)
         return self._store.get(name)
 
     def head(self, name: str) -> Properties | None:
         """Its properties, by a list where one shows the fingerprint."""
-        shown = self._shown(name) if self.lists_fingerprints else None
-        if shown is not None and shown.properties.fingerprint:
-            return shown.properties
+        file = self._shown(name) if self.lists_fingerprints else None
+        if file is not None and file.properties.fingerprint:
+            return file.properties
         return self._heads(name, lambda: self._store.head(name))
 
     def _shown(self, name: str) -> Listed | None:
-        shown = self._lists.get(name)
-        return shown().get(name) if shown else self._unforeseen.look_up(name)
+        listed = self._lists.get(name)
+        return listed().get(name) if listed else self._unforeseen.look_up(name)
 
 
 class _Unforeseen:
@@ -115,7 +115,7 @@ def beside(names: Collection[str]) -> list[frozenset[str]]:
             folders.setdefault(tuple(above[:depth]), set()).add(name)
         if len(folders) <= MOST_LISTS:
             break
-    return [frozenset(found) for found in folders.values()] if names else []
+    return [frozenset(folder) for folder in folders.values()] if names else []
 
 
 def _reading(store: Store, names: frozenset[str]) -> Callable[[], Mapping[str, Listed]]:
@@ -135,16 +135,16 @@ def _first(
     A list that the store does not give shows nothing: of a whole account, or one that an offline
     plan does not know. The files themselves may be known.
     """
-    found: dict[str, Listed] = {}
+    files: dict[str, Listed] = {}
     try:
         for listed in islice(store.list(prefix), most):
             if wanted is None or listed.name in wanted:
-                found[listed.name] = listed
-                if wanted is not None and len(found) == len(wanted):
+                files[listed.name] = listed
+                if wanted is not None and len(files) == len(wanted):
                     break
     except (NotKnownError, RefusedError):
         pass
-    return found
+    return files
 
 
 def _beginning(first: str, last: str) -> str:

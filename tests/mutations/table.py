@@ -190,7 +190,7 @@ _BLOB = _mutations(
     ),
     (
         "a list with nameless blobs is believed",
-        "if len(found) != len(blobs):",
+        "if len(named) != len(blobs):",
         "if False:",
         "tests/http/test_wire_blob.py::test_a_list_that_is_none_is_unreadable",
     ),
@@ -946,7 +946,7 @@ _CLASSIC = _mutations(
     "reconciler/platforms/studio/classic.py",
     (
         "a 404 alone makes an endpoint",
-        'if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):',
+        'if where.endpoint.casefold() in names:',
         "if False:",
         "tests/studio/test_lifecycle.py::test_a_step_believes_no_404_of_an_endpoint_that_the_service_lists",
     ),
@@ -1808,7 +1808,7 @@ _BEGIN = [
         "reconciler/engine/checkup.py",
         (
             "doctor asks no probe",
-            "        and asks(world.targets[one.binding.kind], one.binding)\n",
+            "        and asks(world.targets[observation.binding.kind], observation.binding)\n",
             "        and False\n",
             "tests/cli/test_doctor.py::test_a_probe_that_no_proof_could_pass_is_found_before_any_training",
         ),

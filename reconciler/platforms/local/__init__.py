@@ -44,10 +44,10 @@ class Local:
 
 
 def _connection(block: Block) -> Local:
-    said = block.data
-    variables = tuple(said.get("variables", ()))
+    spec = block.data
+    variables = tuple(spec.get("variables", ()))
     places = str(block.folder), str(block.root)
-    return Local(*places, said.get("jobs", ""), said.get("atOnce", 2), variables, block.at())
+    return Local(*places, spec.get("jobs", ""), spec.get("atOnce", 2), variables, block.at())
 
 
 def _connect(environment: Environment, means: Means) -> Connected:

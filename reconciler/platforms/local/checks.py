@@ -41,12 +41,12 @@ def checks_of(
         for what, command, place in _commands(folder, root, binding):
             program = shlex.split(command)[0]
             # A path leads there from the folder that the command runs in.
-            if found := shutil.which(
+            if program_path := shutil.which(
                 str(place / program) if "/" in program else program, path=path
             ):
                 if (command, place) not in asked:
                     asked.add((command, place))
-                    yield from _modules(found, command, place, environ, binding)
+                    yield from _modules(program_path, command, place, environ, binding)
                 continue
             why = f"{what}: this machine has no program {program}"
             fix = "install it, or correct the command"

@@ -110,8 +110,8 @@ class LocalJobs(Trainer):
         except subprocess.TimeoutExpired as exc:
             raise UnavailableError(f"job {job} did not begin within {START_S:g} s") from exc
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise UnavailableError(f"job {job} could not be begun in {folder}: {said}")
+            why = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise UnavailableError(f"job {job} could not be begun in {folder}: {why}")
 
     def look(self, job: str) -> Job:
         """The job as it is now, by its folder."""
@@ -132,7 +132,7 @@ class LocalJobs(Trainer):
             state = JobState.CANCELLED if cancelled else JobState.FAILED
             return Job(state, self._with_log(job, why))
         outputs = _read(folder / "order.json")["outputs"]
-        places = {role: Place(Path(each["place"]).as_uri()) for role, each in outputs.items()}
+        places = {role: Place(Path(output["place"]).as_uri()) for role, output in outputs.items()}
         return Job(JobState.FINISHED, "", places)
 
     def cancel(self, job: str) -> None:
@@ -178,8 +178,8 @@ class LocalJobs(Trainer):
 
     def _with_log(self, job: str, why: str) -> str:
         last = self.log(job)
-        shown = last.replace("\n", " | ")  # a reason stands on one line, wherever it is shown
-        return f"{why}; its last lines: {shown} (all of {self._of(job) / 'log'})" if last else why
+        line = last.replace("\n", " | ")  # a reason stands on one line, wherever it is shown
+        return f"{why}; its last lines: {line} (all of {self._of(job) / 'log'})" if last else why
 
     def _document(self, order: Order, folder: Path) -> dict[str, Any]:
         """The order as the runner reads it; the code that it runs is copied beside it."""

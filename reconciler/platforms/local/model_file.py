@@ -188,8 +188,12 @@ class ModelFiles(Target):
             except ReconcilerError as exc:
                 yield Unmanaged(below.stem, address, {}, unread=exc.message)
                 continue
-            said = pointer.document if pointer else {}
-            if isinstance(said.get("path"), str) and "version" in said and not said.get("mark"):
+            document = pointer.document if pointer else {}
+            if (
+                isinstance(document.get("path"), str)
+                and "version" in document
+                and not document.get("mark")
+            ):
                 spec = {"path": below.as_posix()}
                 yield Unmanaged(below.stem, address, spec, decide=HOW_MADE)
 
@@ -309,7 +313,7 @@ class ModelFiles(Target):
         The command may leave a server behind: it writes to a file, for a pipe would stay open as
         long as that lives. It has a session of its own, so that Ctrl-C does not end it half-way.
         """
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as output:
             try:
                 code = subprocess.run(
                     shlex.split(command),
@@ -317,7 +321,7 @@ class ModelFiles(Target):
                     env=environ_with(self._variables),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    stderr=said,
+                    stderr=output,
                     start_new_session=True,
                     timeout=RELOAD_S,
                     check=False,
@@ -326,8 +330,8 @@ class ModelFiles(Target):
                 return f"the command {shlex.split(command)[0]} is not there; correct spec.reload"
             except (OSError, subprocess.TimeoutExpired) as exc:
                 return f"{command}: {exc}"
-            said.seek(max(said.seek(0, os.SEEK_END) - MOST_SAID_BYTES, 0))
-            last = said.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
+            output.seek(max(output.seek(0, os.SEEK_END) - MOST_SAID_BYTES, 0))
+            last = output.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
         why = f"{command}: exit code {code}{f' ({redact(printable(last))})' if last else ''}"
         return why if code else ""
 

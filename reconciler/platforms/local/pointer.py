@@ -138,8 +138,8 @@ def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
     if ref.url.startswith("file:") and not Path(unquote(urlsplit(ref.url).path)).exists():
         why = f"{address.path} leads to {pointer.document['path']}, which is gone"
         live = replace(live, health=Health(HealthCode.DEGRADED, why))
-    told = pointer.served == ref
-    return replace(live, served=pointer.served, configured=None if told else ref)
+    serves = pointer.served == ref
+    return replace(live, served=pointer.served, configured=None if serves else ref)
 
 
 def path_of(ref: ModelRef) -> str:

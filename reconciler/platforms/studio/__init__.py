@@ -60,7 +60,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
         return BatchExecution(http, hosts, service, means.secret(service.key))
 
     prefixes = {name: kind.module.key_prefix(environment) for name, kind in PLATFORM.kinds.items()}
-    prefixed = {kind: each for kind, each in prefixes.items() if each}
+    prefixed = {kind: prefix for kind, prefix in prefixes.items() if prefix}
     lacks = frozenset() if studio.workspace else frozenset({"ClassicEndpoint"})
     return Connected(target, trainer, prefixed, lacks=lacks)
 
@@ -70,7 +70,9 @@ def _secrets(
 ) -> Iterator[SecretName]:
     used = tuple(bindings)
     services = {b.recipe.place for b in used if b.recipe.engine == NAME}
-    yield from (each.key for name, each in studio.training_services.items() if name in services)
+    yield from (
+        service.key for name, service in studio.training_services.items() if name in services
+    )
     for binding in used:
         if binding.create is not None and binding.create.part is not None:
             yield from (name for _, name in binding.create.part.secrets)
@@ -161,17 +163,17 @@ def _settings(_: Block, written: Mapping[str, str]) -> Mapping[str, str]:
 
 def _expiry_problems(spec: Block, today: date | None) -> Iterator[Problem]:
     """The problem of the end of the diagnostics, which the service refuses after the swap."""
-    said = spec.data.get("settings", {}).get("diagnostics", {}).get("expiry")
-    if said is None:
+    expiry = spec.data.get("settings", {}).get("diagnostics", {}).get("expiry")
+    if expiry is None:
         return
     try:
-        day = datetime.fromisoformat(said).date()
+        day = datetime.fromisoformat(expiry).date()
         over = today is not None and day < today
         why = "this date has passed; write a later one, or remove it" if over else ""
     except ValueError:
         why = "no such day; correct it"
     if why:
-        yield spec.problem(f'"{said}": {why}', "settings", "diagnostics", "expiry")
+        yield spec.problem(f'"{expiry}": {why}', "settings", "diagnostics", "expiry")
 
 
 PLATFORM = Platform(

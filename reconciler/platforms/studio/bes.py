@@ -158,8 +158,8 @@ def _finished(results: object) -> Job:
 
 
 def _of_kind(places: list[Place], endings: tuple[str, ...], ours: str) -> list[Place]:
-    found = [place for place in places if place.uri.casefold().endswith(endings)]
-    return [place for place in found if place.uri.rpartition("/")[2] == ours] or found
+    fitting = [place for place in places if place.uri.casefold().endswith(endings)]
+    return [place for place in fitting if place.uri.rpartition("/")[2] == ours] or fitting
 
 
 def _place(port: str, result: object) -> Place:

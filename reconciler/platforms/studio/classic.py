@@ -97,9 +97,9 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     if not endpoint:
         raise UnreadableError('not an exported Classic endpoint: it has no object "endpoint"')
     where, names = _address(binding), (text(service, "Name"), text(service, "Id"))
-    said = text(endpoint, "Name") or where.endpoint
-    if said != where.endpoint or (any(names) and where.service not in names):
-        raise UnreadableError(f'endpoint "{said}" of "{names[0]}", not {where}')
+    name = text(endpoint, "Name") or where.endpoint
+    if name != where.endpoint or (any(names) and where.service not in names):
+        raise UnreadableError(f'endpoint "{name}" of "{names[0]}", not {where}')
     return live_of(service, endpoint, binding, Witness.EXPORT)
 
 
@@ -152,10 +152,11 @@ class ClassicEndpoints(Target):
         missing = Live(Health(HealthCode.MISSING, no_endpoint(where)))
         if binding.create is None and not binding.absent:
             return missing
-        found = self._reads.endpoints_by(service, where.service)
-        if any(text(one, "Name").casefold() == where.endpoint.casefold() for one in found):
+        endpoints = self._reads.endpoints_by(service, where.service)
+        names = [text(endpoint, "Name").casefold() for endpoint in endpoints]
+        if where.endpoint.casefold() in names:
             raise UnreadableError(f"{where} is not found, though the service lists it; plan again")
-        refusal = None if binding.absent else no_creation(service, found, binding)
+        refusal = None if binding.absent else no_creation(service, endpoints, binding)
         return replace(missing, refusal=refusal)
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[ClassicAddress]:
@@ -166,9 +167,9 @@ class ClassicEndpoints(Target):
             if isinstance(service, Live):
                 continue
             for endpoint in self._reads.endpoints(service):
-                one = replace(where, endpoint=text(endpoint, "Name"))
-                if one not in bound:
-                    yield one
+                neighbour = replace(where, endpoint=text(endpoint, "Name"))
+                if neighbour not in bound:
+                    yield neighbour
 
     def switch(self, binding: Binding, model: Model) -> str:
         """PATCH the endpoint's one resource with the model and a short-lived read-only SAS."""
@@ -247,13 +248,13 @@ class ClassicEndpoints(Target):
             if member(service, "EndpointCount") in (0, 1):  # the default one is nobody's
                 continue
             name, ident = text(service, "Name"), text(service, "Id")
-            shown = name if times[name] == 1 else ident
+            label = name if times[name] == 1 else ident
             for endpoint in self._reads.endpoints_by(service, name, ident):
                 if _mark_of(endpoint).is_of(self._mark):
                     called = text(endpoint, "Name")
                     at = [
-                        ClassicAddress(self._workspace, each, called)
-                        for each in (shown, name, ident)
+                        ClassicAddress(self._workspace, spelling, called)
+                        for spelling in (label, name, ident)
                     ]
                     if not any(where.id in declared for where in at):
                         protected = _mark_of(endpoint).protected
@@ -268,16 +269,17 @@ class ClassicEndpoints(Target):
         times = Counter(text(service, "Name") for service in services)
         for service in services:
             name, ident = text(service, "Name"), text(service, "Id")
-            shown = name if times[name] == 1 else ident
+            label = name if times[name] == 1 else ident
             for endpoint in self._reads.endpoints_by(service, name, ident):
                 called = text(endpoint, "Name")
                 at = [
-                    ClassicAddress(self._workspace, each, called) for each in (shown, name, ident)
+                    ClassicAddress(self._workspace, spelling, called)
+                    for spelling in (label, name, ident)
                 ]
                 known = any(where.id in declared for where in at)
                 known = known or self._trains_at(text(endpoint, "ApiLocation"))
                 if not (known or is_default(service, endpoint) or _mark_of(endpoint).environment):
-                    spec = {"webService": shown, "endpoint": called}
+                    spec = {"webService": label, "endpoint": called}
                     yield Unmanaged(f"{name}-{called}", at[0], spec, decide=HOW_MADE)
 
     def _put(

@@ -100,7 +100,7 @@ class Reads:
         what = f'listing the endpoints of Classic web service "{text(service, "Name")}"'
         answer = self._read(f"{self._service_url(service)}/endpoints", what)
         found = answer.json_list()
-        if not all(isinstance(one, dict) and text(one, "Name") for one in found):
+        if not all(isinstance(item, dict) and text(item, "Name") for item in found):
             raise answer.unreadable("a list of endpoints with a Name each")
         for endpoint in found:
             self._check_is_of(service, endpoint, answer.what)
@@ -116,10 +116,10 @@ class Reads:
         if self._lists is not None:
             return self._lists.every()
         answer = self._read(self._base, "listing the Classic web services")
-        found = [service for service in answer.json_list() if isinstance(service, dict)]
-        for service in found:
+        services = [service for service in answer.json_list() if isinstance(service, dict)]
+        for service in services:
             check_is_of(service, answer.what, WorkspaceId=self._workspace)
-        return found
+        return services
 
     def endpoints_by(self, service: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
         """Every endpoint of a service that addresses call by one of `names`."""

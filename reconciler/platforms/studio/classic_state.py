@@ -133,8 +133,8 @@ def _settings(endpoint: Mapping[str, Any], now: Described) -> tuple[tuple[str, s
 
 
 def calls_of(endpoint: Mapping[str, Any]) -> str:
-    found = member(endpoint, "MaxConcurrentCalls")
-    return "" if found is None else str(found)
+    calls = member(endpoint, "MaxConcurrentCalls")
+    return "" if calls is None else str(calls)
 
 
 def not_ours(mark: str) -> Refusal:
@@ -165,11 +165,11 @@ def no_creation(
         most = f"{MOST_ENDPOINTS:,} endpoints, the most it can have"
         why = f"the service has {most}; deploy another service"
         return Refusal(Refused.TOO_MANY_ENDPOINTS, why)
-    default = next((one for one in endpoints if is_default(service, one)), None)
+    default = next((endpoint for endpoint in endpoints if is_default(service, endpoint)), None)
     if default is None or member(default, "Resources") is None:
         return None  # what the list does not tell is for the service to say
-    found = _resource_named(default, holder_of(binding))
-    return found if isinstance(found, Refusal) else None
+    resource = _resource_named(default, holder_of(binding))
+    return resource if isinstance(resource, Refusal) else None
 
 
 def find_resource(
@@ -213,10 +213,10 @@ def _protected(endpoint: Mapping[str, Any]) -> Refusal | None:
 
 
 def resources_of(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = member(endpoint, "Resources") or []
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+    resources = member(endpoint, "Resources") or []
+    if not isinstance(resources, list) or not all(isinstance(item, dict) for item in resources):
         raise UnreadableError("Resources of the endpoint is not a list of objects")
-    return found
+    return resources
 
 
 def _model(resource: Mapping[str, Any]) -> tuple[ModelRef | None, str]:

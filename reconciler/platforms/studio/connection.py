@@ -73,12 +73,12 @@ class Studio:
 
 def parse(block: Block) -> Studio:
     """The connection that a block declares, which the schema accepts."""
-    said = block.data
+    spec = block.data
     workspace = None
-    if "workspace" in said:
-        of = said["workspace"]
+    if "workspace" in spec:
+        of = spec["workspace"]
         workspace = Workspace(of["id"], of["region"], block.secret("workspace", "token"))
-    region = said.get("region") or (workspace.region if workspace else "")
+    region = spec.get("region") or (workspace.region if workspace else "")
     named = ("workspace", "region") if workspace else ("region",)
     if not region:
         why = '"region" is missing (there is no workspace to take it from)'
@@ -90,16 +90,16 @@ def parse(block: Block) -> Studio:
             block.secret("trainingServices", name, "key"),
             block.at("trainingServices", name),
         )
-        for name, service in said.get("trainingServices", {}).items()
+        for name, service in spec.get("trainingServices", {}).items()
     }
     return Studio(
-        cloud=CloudName(said.get("cloud", "emulator")),
-        subscription=said["subscription"],
-        resource_group=said["resourceGroup"],
+        cloud=CloudName(spec.get("cloud", "emulator")),
+        subscription=spec["subscription"],
+        resource_group=spec["resourceGroup"],
         region=region,
         workspace=workspace,
         training_services=services,
-        auth=Auth(said.get("auth", "default")),
+        auth=Auth(spec.get("auth", "default")),
         source=block.at(*named),
     )
 

@@ -36,8 +36,8 @@ class Described:
 
 def described(description: str) -> Described:
     """The parts of a description."""
-    found = _MARK.search(description)
-    if found is None:
+    match = _MARK.search(description)
+    if match is None:
         return Described(description.strip())
-    mark = Mark(found["mark"], bool(found["protected"]))
-    return Described(description[: found.start()].strip(), mark)
+    mark = Mark(match["mark"], bool(match["protected"]))
+    return Described(description[: match.start()].strip(), mark)

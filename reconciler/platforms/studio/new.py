@@ -204,33 +204,33 @@ class WebServices(Target):
 
         Whether the items of a list show tags is not known (§3.2), so each is read before it counts.
         """
-        mark, found = self._environment.mark, []
-        for one, item in self._listed():
+        mark, owned = self._environment.mark, []
+        for address, item in self._listed():
             listed = texts(item, "tags")
             foreign = listed and not tagged(listed).is_of(mark)
-            if foreign or one.id in declared:
+            if foreign or address.id in declared:
                 continue
-            definition = self._definition(one)
+            definition = self._definition(address)
             if definition is not None and (tags := tagged(definition.tags)).is_of(mark):
-                why, protected = keep(definition, one.path, mark), tags.protected
-                found.append(Owned(KIND, one.name, one, protected, why))
-        return tuple(found)
+                why, protected = keep(definition, address.path, mark), tags.protected
+                owned.append(Owned(KIND, address.name, address, protected, why))
+        return tuple(owned)
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[WebServiceAddress]:
         """Every other service of the resource group."""
         bound = {binding.address.id for binding in bindings}
-        return [one for one, _ in self._listed() if one.id not in bound]
+        return [address for address, _ in self._listed() if address.id not in bound]
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
         """The services of the resource group whose tags show no mark of any environment, and that
         train for no model."""
-        for one, item in self._listed():
-            if one.id in declared or tagged(texts(item, "tags")).environment:
+        for address, item in self._listed():
+            if address.id in declared or tagged(texts(item, "tags")).environment:
                 continue
             base = text(objects(item, "properties"), "swaggerLocation").removesuffix(SWAGGER)
             if self._studio.trains_at(base):
                 continue
-            yield Unmanaged(one.name, one, {"webService": one.name}, decide=HOW_MADE)
+            yield Unmanaged(address.name, address, {"webService": address.name}, decide=HOW_MADE)
 
     def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
         """The services that the resource group's list shows, each with its item."""

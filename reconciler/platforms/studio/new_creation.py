@@ -227,12 +227,12 @@ def _encrypted(
     """
     package = objects(properties, "package")
     above = (spelled(properties, "package"), spelled(package, "nodes"))
-    for node, said in objects(package, "nodes").items():
-        if not isinstance(said, dict):
+    for node, members in objects(package, "nodes").items():
+        if not isinstance(members, dict):
             raise UnreadableError(f"node {node} of the package is not an object")
-        for name, value in objects(said, "parameters").items():
+        for name, value in objects(members, "parameters").items():
             if _is_hidden(name, value, may_be=f"{node}/{name}" in named):
-                yield f"{node}/{name}", (*above, node, spelled(said, "parameters"), name)
+                yield f"{node}/{name}", (*above, node, spelled(members, "parameters"), name)
     for name, value in objects(properties, "parameters").items():
         if _is_hidden(name, value, may_be=name in named):
             yield name, (spelled(properties, "parameters"), name)

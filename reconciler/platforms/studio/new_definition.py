@@ -189,14 +189,14 @@ def _feeding_a_score_model(definition: Definition, resources: Mapping[str, Any])
     scorers = {
         name for name, key in asset_of.items() if "score" in _name(definition.assets.get(key, {}))
     }
-    found = {
+    sources = {
         asset_of.get(text(edge, "sourceNodeId"), "")
         for edge in lists(definition.package, "edges")
         if isinstance(edge, dict)
         and text(edge, "targetNodeId") in scorers
         and "model" in text(edge, "targetPortId").casefold()
     }
-    return sorted(found & set(resources))
+    return sorted(sources & set(resources))
 
 
 def _name(asset: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ def settings_of(properties: Mapping[str, Any]) -> Settings:
         "title": text(properties, "title"),
         "description": text(properties, "description"),
         CALLS: _number(member(objects(properties, _CONFIGURATION), CALLS)),
-        LEVEL: next((each for each in LEVELS if each.casefold() == level.casefold()), level),
+        LEVEL: next((known for known in LEVELS if known.casefold() == level.casefold()), level),
         EXPIRY: _moment(text(diagnostics, "expiry")),
     }
     return tuple(sorted(found.items()))
@@ -59,19 +59,19 @@ def with_settings(properties: Mapping[str, Any], settings: Settings) -> dict[str
     return body
 
 
-def _number(found: Any) -> str:
-    if found is None:
+def _number(value: Any) -> str:
+    if value is None:
         return ""
-    if isinstance(found, bool) or not isinstance(found, int | str):
-        raise UnreadableError(f"{CALLS} is {type(found).__name__}, not a number")
-    return str(found)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise UnreadableError(f"{CALLS} is {type(value).__name__}, not a number")
+    return str(value)
 
 
-def _moment(found: str) -> str:
+def _moment(text: str) -> str:
     """As git writes it, `2027-01-31T00:00:00Z`; the service adds seven digits to the second."""
     try:
-        moment = datetime.fromisoformat(found)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        return found
+        return text
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

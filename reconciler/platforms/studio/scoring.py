@@ -51,9 +51,9 @@ class Doors:
                 answer = score(self._http, *known, binding.probe)
                 self._known[place] = known
                 return answer
-        found = find()
-        answer = score(self._http, *found, binding.probe)
-        self._known[place] = found
+        service = find()
+        answer = score(self._http, *service, binding.probe)
+        self._known[place] = service
         return answer
 
 
