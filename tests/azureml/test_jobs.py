@@ -20,7 +20,7 @@ from reconciler.model import METRICS, MODEL, Recipe
 from reconciler.platforms.arm import CloudName, EmulatorSignIn, arm_origins
 from reconciler.platforms.azureml.assets import Assets
 from reconciler.platforms.azureml.connection import AzureMl
-from reconciler.platforms.azureml.jobs import CommandJobs
+from reconciler.platforms.azureml.jobs import WorkspaceJobs
 from reconciler.platforms.azureml.workspace import Workspace
 from reconciler.platforms.code import digest_of
 from reconciler.platforms.contract import JobState, Order
@@ -51,7 +51,7 @@ class World:
         self.data = FolderStore(folder / "data")
         self.trainer = self.make(STORE)
 
-    def make(self, store: str) -> CommandJobs:
+    def make(self, store: str) -> WorkspaceJobs:
         http = Http(threads=2, backoff_s=0, retries=0)
         http.mount(URL, self.standin)
         at = AzureMl(CloudName.EMULATOR, SUBSCRIPTION, "ml", "prod")
@@ -63,7 +63,7 @@ class World:
             return AzureBlob(http, hosts, account, AnyToken(hosts.origins), container)
 
         assets = Assets(workspace, self.data, blobs, lambda _: "")
-        return CommandJobs(workspace, assets, self.folder, self.data, store)
+        return WorkspaceJobs(workspace, assets, self.folder, self.data, store)
 
     def order(self, attempt: int = 1, *, at: str = "", **more: Any) -> Order:
         at = at or f"{URL}/blob/mlstorage/workspace/store"

@@ -1,4 +1,4 @@
-"""Versions that the emulated workspace trains for a store that it cannot reach."""
+"""Versions that the emulated workspace trains, by a command or a pipeline, for a store elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.engine import train
-from reconciler.errors import UnavailableError
+from reconciler.errors import ConfigurationError, UnavailableError
 from reconciler.model import Action
 from tests.azureml.emulated import Emulated
 
@@ -91,3 +91,109 @@ def test_metrics_that_are_still_to_be_collected_are_judged(world: Emulated) -> N
     world.edit("churn.yaml", 'atLeast: "0.8"', 'atLeast: "0.95"')
     world.apply()
     assert world.changes()["churn"].code == "gate"
+
+
+# --- pipelines ------------------------------------------------------------------------------------
+
+STEP = {
+    "type": "command",
+    "code": "azureml:steps:1",
+    "environment": "azureml:python:1",
+    "command": "python train.py ${{inputs.data}} ${{inputs.c}} ${{outputs.fitted}}/model.json "
+    "${{outputs.scores}}",
+    "inputs": {"data": "${{parent.inputs.data}}", "c": "${{parent.inputs.c}}"},
+    "outputs": {"fitted": "${{parent.outputs.fitted}}", "scores": "${{parent.outputs.scores}}"},
+}
+COMPONENT = {
+    "name": "retrain",
+    "type": "pipeline",
+    "inputs": {"data": {"type": "uri_file"}, "c": {"type": "number", "default": "0.1"}},
+    "outputs": {"fitted": {"type": "uri_folder"}, "scores": {"type": "uri_file"}},
+    "jobs": {"fit": STEP},
+}
+PIPELINE = """\
+  training:
+    engine: azureml
+    pipeline: retrain:3
+    compute: cpu
+    inputs: {data: "${version}.csv"}
+    parameters: {c: "0.5"}
+    outputs: {model: fitted, metrics: scores}
+"""
+
+
+def piped(folder: Path, **changed: object) -> Emulated:
+    """The sample, whose version is made by a pipeline of the workspace."""
+    made = trained(folder)
+    command, accept = TRAINING.split("  accept", 1)
+    assert accept
+    made.edit("churn.yaml", command, PIPELINE)
+    script = made.files / "scoring/score.py"  # the store keeps an output under its own name
+    script.write_text(script.read_text().replace('"model.json"', '"fitted"'))
+    uri = "https://mlazure.blob.core.windows.net/code/steps/"
+    made.cloud._core.blobs.put("mlazure", "code", "steps/train.py", TRAIN.encode())
+    made.put("codes/steps/versions/1", {"codeUri": uri})
+    made.put("components/retrain/versions/3", {"componentSpec": {**COMPONENT, **changed}})
+    return made
+
+
+def test_a_pipeline_of_the_workspace_makes_a_version_once(tmp_path: Path) -> None:
+    world = piped(tmp_path)
+    assert world.apply().failures == ()
+    (url,) = jobs(world)
+    told = world.get(f"jobs/{url.partition('?')[0].rpartition('/')[2]}")["properties"]
+    assert told["jobType"] == "Pipeline"
+    assert told["componentId"].endswith("/components/retrain/versions/3")
+    assert told["settings"]["force_rerun"] is True
+    assert told["settings"]["default_compute"].endswith("/computes/cpu")
+    assert b'"intercept": 0.5' in (world.files / ".reconciler/churn/2/fitted").read_bytes()
+    assert b'"auc": 0.9' in (world.files / ".reconciler/churn/2/scores").read_bytes()
+    assert world.plan().converged
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"type": "command"}, 'it is of the type "command"; only a pipeline can be run by itself'),
+        ({"inputs": {"date": {"type": "uri_file"}, "c": {"type": "number"}}}, 'mean "date"'),
+        ({"inputs": {**COMPONENT["inputs"], "data": {"type": "mltable"}}}, '"data" is a mltable'),
+        ({"inputs": {**COMPONENT["inputs"], "n": {"type": "integer"}}}, '"n" has no default'),
+        ({"outputs": {"fitted": {"type": "uri_folder"}}}, 'it has no output "scores"'),
+    ],
+)
+def test_a_pipeline_that_does_not_fit_is_refused_before_it_is_started(
+    tmp_path: Path, changed: dict[str, object], words: str
+) -> None:
+    world = piped(tmp_path, **changed)
+    (failure,) = world.apply().failures
+    assert words in failure.message
+    assert jobs(world) == []
+    world.close()
+
+
+def test_a_component_that_is_not_there_is_refused_with_the_near_ones(tmp_path: Path) -> None:
+    world = piped(tmp_path)
+    world.edit("churn.yaml", "retrain:3", "retrain:4")
+    (failure,) = world.apply().failures
+    assert "there is no component retrain:4; known: 3; correct training.pipeline" in failure.message
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("    pipeline: retrain:3\n", "", "name what runs: either command, or pipeline"),
+        ("compute: cpu", "environment: python:1", "is of a command; a pipeline brings its own"),
+        ("model: fitted", "model: fitted.pkl", '"fitted.pkl" is no output of a pipeline'),
+        ("retrain:3", "retrain", "is not a component; write NAME:VERSION"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_declared_is_refused(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    world = piped(tmp_path)
+    world.edit("churn.yaml", old, new)
+    with pytest.raises(ConfigurationError, match=words):
+        world.desired()
+    world.close()

@@ -1866,6 +1866,21 @@ _AZUREML = [
         ),
     ),
     *_mutations(
+        "reconciler/platforms/azureml/pipelines.py",
+        (
+            "a pipeline is run without what it needs",
+            'if why := "; ".join(_problems(spec, recipe)):',
+            'if why := "":',
+            "tests/azureml/test_trained.py::test_a_pipeline_that_does_not_fit_is_refused_before_it_is_started",
+        ),
+        (
+            "steps of a pipeline that are not run count as done",
+            '"force_rerun": True',
+            '"force_rerun": False',
+            "tests/azureml/test_trained.py::test_a_pipeline_of_the_workspace_makes_a_version_once",
+        ),
+    ),
+    *_mutations(
         "reconciler/platforms/azureml/endpoint_reads.py",
         (
             "an endpoint is missing though the list shows it",

@@ -111,11 +111,11 @@ def _connect(environment: Environment, means: Means) -> Connected:
         return AzureMlRegistry(reach.workspace, reach.assets, tracking, reach.mark, shared)
 
     def trainer(_: Recipe) -> Trainer:
-        from reconciler.platforms.azureml.jobs import CommandJobs
+        from reconciler.platforms.azureml.jobs import WorkspaceJobs
 
         at, root = environment.data, Path(reach.at.root)
         data = reach.open_at(at, means.secret(at.key) if at.key else "")
-        return CommandJobs(reach.workspace, reach.assets, root, data, means.store.uri)
+        return WorkspaceJobs(reach.workspace, reach.assets, root, data, means.store.uri)
 
     def checks(bindings: Iterable[Binding]) -> Iterator[Check]:
         from reconciler.platforms.azureml.checks import Checks
@@ -174,8 +174,10 @@ def _how_trained(training: Block, environment: Environment) -> How:
     approve."""
     from reconciler.platforms.commands import how_of
 
-    names = ("environment", "compute", "instanceType")
-    how = how_of(training, **{n: training.data[n] for n in names if n in training.data})
+    given = training.data
+    names = ("pipeline", "environment", "compute", "instanceType")
+    settings = {name: given[name] for name in names if name in given}
+    how = How(settings=settings) if "pipeline" in given else how_of(training, **settings)
     return replace(
         how, terms={**how.terms, "the workspace of the training": azureml_of(environment).uri}
     )
@@ -186,13 +188,27 @@ def _training_problems(training: Block) -> Iterator[Problem]:
     from reconciler.platforms.code import why_not_files
     from reconciler.platforms.commands import problems_of
 
-    yield from problems_of(training)
-    folder = training.folder / training.data.get("code", "")
-    if "code" in training.data and (why := why_not_files(folder)):
-        yield training.problem(f"{training.data['code']}: {why}", "code")
+    if ("pipeline" in training.data) == ("command" in training.data):
+        yield training.problem("name what runs: either command, or pipeline (a component)")
+        return
     for name in training.data.get("inputs", {}):
         if why := bad_name(name):
             yield training.problem(why, "inputs", name)
+    if "pipeline" in training.data:
+        for name in ("code", "environment", "instanceType"):
+            if name in training.data:
+                yield training.problem("is of a command; a pipeline brings its own", name)
+        for role, output in training.data["outputs"].items():
+            if bad_name(output):
+                why = f'"{output}" is no output of a pipeline; write the name that it has there'
+                yield training.problem(why, "outputs", role)
+        return
+    yield from problems_of(training)
+    if "environment" not in training.data:
+        yield training.problem('"environment" is missing, in which the command runs: NAME:VERSION')
+    folder = training.folder / training.data.get("code", "")
+    if "code" in training.data and (why := why_not_files(folder)):
+        yield training.problem(f"{training.data['code']}: {why}", "code")
     if ("compute" in training.data) == ("instanceType" in training.data):
         yield training.problem("name where it runs: either compute, or instanceType (serverless)")
 

@@ -1,4 +1,4 @@
-"""The engine `azureml`: a command of the repository, run as a command job of the workspace.
+"""The engine `azureml`: jobs of a workspace, which run a command of the repository or a pipeline.
 
 The id of a job follows from its training key, the store and the attempt. A workspace takes an id
 once, so whatever a start answers, the job is asked for by its id, and if it is there it is ours.
@@ -7,7 +7,8 @@ The workspace reads and writes datastores only. Where the store is in a containe
 datastore, the job writes model and metrics there itself, where the program looks for them. Else it
 writes them below its own id in the default datastore, and the program copies them into the store
 once it is finished. An input that lies elsewhere is copied into the default datastore first, once
-for its content.
+for its content. How a pipeline calls its outputs, and of which type they are, its author decided,
+so they are always copied.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from reconciler.model import METRICS, MODEL
 from reconciler.platforms.azureml.assets import ROOT, files_below
 from reconciler.platforms.azureml.endpoint_writes import code_name
 from reconciler.platforms.azureml.ids import asset_id, spelled, whole_id
+from reconciler.platforms.azureml.pipelines import component_of, pipeline_body
 from reconciler.platforms.azureml.workspace import part
 from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Trainer
@@ -50,8 +52,8 @@ _ENDED = {
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class CommandJobs(Trainer):
-    """The command jobs of one workspace.
+class WorkspaceJobs(Trainer):
+    """The jobs of one workspace.
 
     `root` is what the `code` folders of recipes are relative to. `data` has the inputs, and `store`
     is the URI of the store.
@@ -72,8 +74,11 @@ class CommandJobs(Trainer):
         self._store = store
 
     def prepare(self, order: Order) -> str:
-        """The id that the job will have."""
-        _words(order)
+        """The id that the job will have; RefusedError where its pipeline could not be run."""
+        if "pipeline" in dict(order.recipe.how):
+            component_of(self._workspace, order.recipe)
+        else:
+            _words(order)
         return order.job_of(self._store)
 
     def start(self, job: str, order: Order) -> None:
@@ -158,35 +163,49 @@ class CommandJobs(Trainer):
 
     def _body(self, job: str, order: Order) -> dict[str, Any]:
         """The body of a job, which whoever may read jobs can see: no secret is in it."""
-        at, how = self._workspace.at, dict(order.recipe.how)
-        direct = self._outputs(order)
+        recipe, is_pipeline = order.recipe, "pipeline" in dict(order.recipe.how)
+        direct = {} if is_pipeline else self._outputs(order)
         left = {} if direct else self._left(job, order)
-        places = {role: order.outputs[role].uri for role, _ in order.recipe.outputs}
+        places = {role: order.outputs[role].uri for role, _ in recipe.outputs}
+        inputs = {name: self._input(place) for name, place in order.inputs.items()}
+        if is_pipeline:
+            properties = pipeline_body(self._workspace, recipe, inputs, left)
+        else:
+            properties = self._command(order, inputs, direct or left)
+        properties |= {
+            "experimentName": spelled(order.labels.get("model", "reconciler")),
+            "displayName": order.labels.get("version", order.job),
+            "tags": {name: value[:256] for name, value in order.labels.items()},
+            "properties": {OUTPUTS: json.dumps(places), LEFT: json.dumps(left)},
+        }
+        return {"properties": properties}
+
+    def _command(
+        self, order: Order, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """The part of a body that only the job of a command has."""
+        at, how = self._workspace.at, dict(order.recipe.how)
         serverless = {"instanceType": how["instanceType"]} if "instanceType" in how else {}
         properties: dict[str, Any] = {
             "jobType": "Command",
-            "experimentName": spelled(order.labels.get("model", "reconciler")),
-            "displayName": order.labels.get("version", order.job),
             "command": shlex.join(_words(order)),
             "environmentId": whole_id(at, "environments", how["environment"]),
             "inputs": {
-                name: {"jobInputType": "uri_file", "uri": self._input(place), "mode": "Download"}
-                for name, place in order.inputs.items()
+                name: {"jobInputType": "uri_file", "uri": uri, "mode": "Download"}
+                for name, uri in inputs.items()
             },
             "outputs": {
                 role: {"jobOutputType": "uri_file", "uri": uri, "mode": "Upload"}
-                for role, uri in (direct or left).items()
+                for role, uri in outputs.items()
             },
             "resources": {"instanceCount": 1, **serverless},
             "limits": {"jobLimitsType": "Command", "timeout": f"PT{order.timeout_s:.0f}S"},
-            "tags": {name: value[:256] for name, value in order.labels.items()},
-            "properties": {OUTPUTS: json.dumps(places), LEFT: json.dumps(left)},
         }
         if "compute" in how:
             properties["computeId"] = f"{at.path}/computes/{part(how['compute'])}"
         if "code" in how:
             properties["codeId"] = asset_id(at, "codes", code_name(order.recipe.code), "1")
-        return {"properties": properties}
+        return properties
 
     def _outputs(self, order: Order) -> dict[str, str]:
         """Where the job writes in the store, as the workspace calls it, by role; {} where the store
