@@ -56,7 +56,7 @@ CUT_OFF = replace(
 DELETED = replace(PROVED, history=(*PROVED.history, event(EventKind.DELETE)))
 GONE = Live(Health(HealthCode.MISSING, "it is not there"))
 LOCKED = Refusal("prevent_update", "PreventUpdate is set", flag="PreventUpdate")
-TITLED = {"settings": SET}
+TITLED, TITLE = {"settings": SET}, "settings.title"
 
 TABLE = [
     ("what was proved serves", PROVED, Live(HEALTHY, served=OLD), {}, ()),
@@ -133,6 +133,39 @@ def test_what_differs_from_record_and_git_drifted(
     assert decide(one).drift == drift
     if drift is not None:
         assert drift.proved_at == AT
+
+
+UNTITLED = Live(HEALTHY, served=FOREIGN)
+LEFT_ALONE = [
+    ("what git says is live", Live(HEALTHY, served=FOREIGN, settings=SET), "2026-11", {}, ()),
+    ("nobody can tell the version", Live(HEALTHY, served=FOREIGN, settings=SET), "", {}, ()),
+    ("another version serves", Live(HEALTHY, served=OTHER), "2026-08", {}, ("model", TITLE)),
+    ("a setting was changed", UNTITLED, "", {}, (TITLE,)),
+    ("the model is hidden", Live(HEALTHY, hidden=True), "", {}, (TITLE,)),
+    ("nobody can tell what serves", Live(HEALTHY), "", {}, ()),
+    ("it was deleted", GONE, "", {}, ("model",)),
+    ("it may wait to be made", GONE, "", {"create": Creation()}, ()),
+    ("it cannot be read", Live(Health(HealthCode.UNKNOWN)), "", {}, ()),
+    ("it is not paused", UNTITLED, "2026-08", {"paused": False}, ()),
+]
+
+
+@pytest.mark.parametrize(
+    ("live", "version", "declared", "fields"),
+    [row[1:] for row in LEFT_ALONE],
+    ids=[r[0] for r in LEFT_ALONE],
+)
+def test_of_what_is_paused_and_was_never_touched_git_is_the_evidence(
+    live: Live, version: str, declared: dict[str, object], fields: tuple[str, ...]
+) -> None:
+    declared = {"paused": True, "settings": SET, **declared}
+    one = observed(live, binding=binding(**declared), record=None, live_version=version)
+    drift = drifted(one)
+    assert tuple(field.path for field in (drift.fields if drift else ())) == fields
+    assert decide(one).drift == drift
+    if drift is not None:
+        assert decide(one).action is Action.NOOP
+        assert "declared in git" in str(drift)
 
 
 def test_a_plan_says_that_a_model_drifted_from_what_and_when_that_was_proved() -> None:

@@ -1,9 +1,9 @@
 """`reconciler import`: what is live and nobody declares, as files of desired state.
 
 The world is only read. A file is written where there was none, so what people wrote is never
-edited; and what is declared is left out, so a second import finds nothing. An endpoint whose
-versions nobody can tell how they are made is `paused` until a person says it: the first plan is
-empty either way.
+edited; and what is declared is left out, so a second import finds nothing. Every endpoint is
+`paused` until a person lets git own it, so the first plan is empty; until then `drift` compares it
+with what was imported.
 """
 
 from __future__ import annotations
@@ -11,28 +11,31 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler import desired, errors
 from reconciler.cli import choose, compose, session
 from reconciler.cli.made import Made
 from reconciler.console import say
-from reconciler.desired.writing import Draft, folded, wrong
+from reconciler.desired.writing import MOST_LENGTH, Draft, folded, wrong
+from reconciler.engine.reading import each, reading
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.model import Action
 from reconciler.outcome import Kept, Outcome, Valid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable
 
     from reconciler.cli.options import Where
+    from reconciler.desired.schema import Schema
     from reconciler.engine.world import World
     from reconciler.errors import Problem
     from reconciler.model import AddressId, Desired
-    from reconciler.platforms.contract import Unmanaged
+    from reconciler.platforms.contract import Target, Unmanaged
 
 FOLDER = "imported"
 MODEL = "Model"
@@ -40,14 +43,23 @@ UNKNOWN = "unknown"  # the version of an endpoint whose model nobody can tell
 _NO_NAME = re.compile(r"[^a-z0-9.-]+")
 _MOST_NAMED = 120
 _MOST_SAID = 10
+_IS_PLACEHOLDER = "a text in it looks like a placeholder (${…}); declare it by hand"
 
 
 @dataclass(frozen=True)
 class Found:
-    """An endpoint that nobody declares, and its kind."""
+    """An endpoint that nobody declares, its kind, and who tells more of it."""
 
     kind: str
     endpoint: Unmanaged
+    target: Target
+
+    def described(self) -> Found:
+        """It with all that a binding may say of it."""
+        try:
+            return replace(self, endpoint=self.target.described(self.endpoint))
+        except ReconcilerError as exc:
+            return replace(self, endpoint=replace(self.endpoint, unread=exc.message))
 
 
 def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
@@ -56,21 +68,28 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     wanted, every = choose.among(where)
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened, opened.stop.only_reading():
-        found, failed = unmanaged(opened.world, wanted, every.values())
+        listed, failed = unmanaged(opened.world, wanted, every.values())
+        chosen = [found for found in listed if _fits(found, globs)]
+        with reading(opened.width, "describe") as pool:
+            read = each(pool, opened.width, Found.described, lambda _, found: found, chosen)
+    unread = [found for found in read if found.endpoint.unread]
+    failed += [f"{found.kind} {found.endpoint.name}: {found.endpoint.unread}" for found in unread]
     for why in failed:
         say(why)
-    chosen = [each for each in found if _fits(each, globs)]
-    taken = {binding.name for each in every.values() for binding in each.bindings}
-    drafts, left = _drafts(chosen, _Names(taken), _Names(desired.models(where.services)))
-    _say_left(left)
+    taken = {binding.name for declared in every.values() for binding in declared.bindings}
+    names, models = _Names(taken), _Names(desired.models(where.services))
+    drafts, left = _drafts([found for found in read if not found.endpoint.unread], names, models)
     code = errors.PARTIAL if left or failed else errors.SUCCESS
     if not drafts:
+        _say_left(left)
         if not left:
             say("nothing to import: every live endpoint is declared")
-        return Outcome(exit_code=errors.ERROR if failed and not found else code)
+        return Outcome(exit_code=errors.ERROR if failed and not listed else code)
     if dry_run:
-        return Outcome(Kept("".join(text for _, text in _texts(wanted, _arranged(drafts)))), code)
-    return _written(where, wanted, drafts, code)
+        _say_left(left)
+        texts = _sheets(wanted, _arranged(drafts))
+        return Outcome(Kept("".join(sheet.text for sheet in texts)), code)
+    return _written(where, wanted, drafts, left, code)
 
 
 def _say_left(left: Mapping[str, list[str]]) -> None:
@@ -87,11 +106,12 @@ def unmanaged(
     declared, found, failed = _declared(wanted, every), list[Found](), list[str]()
     for kind, target in compose.kinds_of(world):
         try:
-            for each in target().unmanaged(declared):
-                if each.unread:
-                    failed.append(f"{kind} {each.name}: {each.unread}")
+            connected = target()
+            for endpoint in connected.unmanaged(declared):
+                if endpoint.unread:
+                    failed.append(f"{kind} {endpoint.name}: {endpoint.unread}")
                 else:
-                    found.append(Found(kind, each))
+                    found.append(Found(kind, endpoint, connected))
         except ReconcilerError as exc:
             failed.append(f"{kind}: {exc.message}")
     return found, failed
@@ -102,9 +122,9 @@ def _declared(wanted: Desired, every: Iterable[Desired]) -> frozenset[AddressId]
     here = wanted.environment.places
     return frozenset(
         binding.address.id
-        for each in every
-        if each.environment.places == here
-        for binding in each.bindings
+        for declared in every
+        if declared.environment.places == here
+        for binding in declared.bindings
     )
 
 
@@ -128,11 +148,11 @@ def _drafts(
     for found in chosen:
         endpoint = found.endpoint
         model = _model(endpoint, models, made)
-        binding = _binding(found, names.free(endpoint.name), model.name)
+        binding = _binding(found, names.free(endpoint.name), model.name, rules)
         is_new = model.name not in models.taken
         why = (wrong(model, rules) if is_new else "") or wrong(binding, rules)
         if "${" in repr((endpoint.spec, endpoint.made)):
-            why = "a name in it looks like a placeholder (${…}); declare it by hand"
+            why = _IS_PLACEHOLDER
         if why:
             left.setdefault(why, []).append(endpoint.name)
             continue
@@ -158,15 +178,47 @@ def _model(endpoint: Unmanaged, models: _Names, made: dict[str, str]) -> Draft:
     return Draft(MODEL, known or models.free("imported"), spec, comments)
 
 
-def _binding(found: Found, name: str, model: str) -> Draft:
+def _binding(found: Found, name: str, model: str, rules: Schema) -> Draft:
     endpoint = found.endpoint
-    version = endpoint.version if endpoint.made else UNKNOWN
-    spec: dict[str, Any] = {**endpoint.spec, "model": {"name": model, "version": version}}
-    if endpoint.made:
-        return Draft(found.kind, name, spec, tuple(f"Decide {each}." for each in endpoint.decide))
-    comments = (*endpoint.decide, "which model and version it serves")
-    said = f"Decide {', '.join(comments)}; then take out paused."
-    return Draft(found.kind, name, {**spec, "paused": True}, (said,))
+    version = {"name": model, "version": endpoint.version if endpoint.made else UNKNOWN}
+
+    def draft(settings: Mapping[str, Any], comments: Iterable[str] = ()) -> Draft:
+        spec = {**endpoint.spec, **settings, "model": version, "paused": True}
+        return Draft(found.kind, name, spec, tuple(comments))
+
+    def why_not(settings: Mapping[str, Any]) -> str:
+        return _IS_PLACEHOLDER if "${" in repr(settings) else wrong(draft(settings), rules)
+
+    settings, lost = _fitting(endpoint.settings, why_not)
+    left = [f"Not declared, and left as it is: {why}." for why in dict.fromkeys(lost)]
+    serves = () if endpoint.made else ("which model and version it serves",)
+    decide = ", ".join((*endpoint.decide, *serves))
+    first = f"Decide {decide}; then take" if decide else "Take"
+    return draft(settings, (f"{first} out paused to let git own this endpoint.", *left))
+
+
+def _fitting(
+    settings: Mapping[str, Any], why_not: Callable[[Mapping[str, Any]], str]
+) -> tuple[Mapping[str, Any], list[str]]:
+    """The settings that a document can have, and why not each of the others, such as a secret."""
+    if not settings or not why_not(settings):
+        return settings, []
+    fitting: dict[str, Any] = {}
+    lost: list[str] = []
+    for name, value in settings.items():
+        if not (why := why_not({name: value})):
+            fitting[name] = value
+        elif isinstance(value, Mapping):
+
+            def why_below(part: Mapping[str, Any], name: str = name) -> str:
+                return why_not({name: part})
+
+            below, more = _fitting(value, why_below)
+            fitting |= {name: below} if below else {}
+            lost += more
+        else:
+            lost.append(why)
+    return fitting, lost
 
 
 class _Names:
@@ -191,18 +243,43 @@ class _Names:
 # --- files -------------------------------------------------------------------------------------
 
 
-def _texts(wanted: Desired, drafts: list[Draft]) -> Iterator[tuple[Path, str]]:
-    """The files: one of all documents, and a table for each fleet."""
-    folder = Path(wanted.environment.source.path).parent / FOLDER
-    number = 1
+@dataclass(frozen=True)
+class _Sheet:
+    """A file to be written, and the drafts in it; none of a table."""
+
+    path: Path
+    text: str
+    drafts: tuple[Draft, ...] = ()
+
+    @property
+    def ends(self) -> list[int]:
+        """The lines that end its documents."""
+        return [number for number, line in enumerate(self.text.splitlines(), 1) if line == "---"]
+
+
+def _sheets(wanted: Desired, drafts: Iterable[Draft]) -> list[_Sheet]:
+    """The files: the documents, in as many as there must be, and a table for each fleet."""
+    folder, number = Path(wanted.environment.source.path).parent / FOLDER, 1
     while any(folder.glob(f"endpoints-{number}*")) or any(folder.glob(f"fleet-{number}-*")):
         number += 1
-    fleets = [draft for draft in drafts if draft.rows]
-    tables = {draft.name: f"fleet-{number}-{n}.csv" for n, draft in enumerate(fleets, 1)}
-    for draft in fleets:
-        yield folder / tables[draft.name], draft.table
-    documents = [draft.text(tables.get(draft.name, "") if draft.rows else "") for draft in drafts]
-    yield folder / f"endpoints-{number}.yaml", _schema(wanted, folder) + "---\n".join(documents)
+    sheets, head, length = list[_Sheet](), _schema(wanted, folder), MOST_LENGTH
+    texts: list[tuple[list[Draft], list[str]]] = []
+    for draft in drafts:
+        table = ""
+        if draft.rows:
+            table = f"fleet-{number}-{len(sheets) + 1}.csv"
+            sheets.append(_Sheet(folder / table, draft.table))
+        text = draft.text(table)
+        length += len(text)
+        if length > MOST_LENGTH:
+            texts.append(([], []))
+            length = len(text)
+        texts[-1][0].append(draft)
+        texts[-1][1].append(text)
+    for part, (some, documents) in enumerate(texts, 1):
+        path = folder / f"endpoints-{number}{f'-{part}' if part > 1 else ''}.yaml"
+        sheets.append(_Sheet(path, head + "---\n".join(documents), tuple(some)))
+    return sheets
 
 
 def _schema(wanted: Desired, folder: Path) -> str:
@@ -222,73 +299,74 @@ def _arranged(drafts: Iterable[Draft]) -> list[Draft]:
     return [*models, *folded(draft for draft in every if draft.kind != MODEL)]
 
 
-def _written(where: Where, wanted: Desired, drafts: list[Draft], code: int) -> Outcome:
-    name = wanted.environment.name
-    drafts, left, found = _accepted(where, wanted, drafts)
+def _written(
+    where: Where, wanted: Desired, drafts: list[Draft], left: dict[str, list[str]], code: int
+) -> Outcome:
+    name, made = wanted.environment.name, Made()
+    drafts, sheets, after = _accepted(where, wanted, drafts, left)
     _say_left(left)
-    if found is None:
+    if after is None:
         return Outcome(exit_code=errors.ERROR)
+    try:
+        for sheet in sheets:
+            made.write(sheet.path, sheet.text.encode())
+    except BaseException:
+        made.undo()
+        raise
     names = {draft.name for draft in drafts if draft.kind != MODEL}
-    with session.opened(found, None) as opened:
+    with session.opened(after, None) as opened:
         plan = opened.plan()
     moved = [c.name for c in plan.changes if c.name in names and c.action is not Action.NOOP]
     if moved:
         say(f"a plan would change what was imported; look at {', '.join(moved[:_MOST_SAID])}")
-    paused = sum(binding.paused for binding in found.bindings if binding.name in names)
-    waits = f"; {paused:,} of them are paused until a person decides" if paused else ""
-    say(f"imported {_endpoints(len(found.bindings) - len(wanted.bindings))}{waits}")
+    count = len(after.bindings) - len(wanted.bindings)
+    endpoints = "1 endpoint, which is" if count == 1 else f"{count:,} endpoints, which are"
+    say(f"imported {endpoints} left alone until you take out paused")
     code = errors.PARTIAL if left else code
-    return Outcome(Valid({name: len(found.bindings)}), errors.ERROR if moved else code)
-
-
-def _endpoints(count: int) -> str:
-    return f"{count:,} {'endpoint' if count == 1 else 'endpoints'}"
+    return Outcome(Valid({name: len(after.bindings)}), errors.ERROR if moved else code)
 
 
 def _accepted(
-    where: Where, wanted: Desired, drafts: list[Draft]
-) -> tuple[list[Draft], dict[str, list[str]], Desired | None]:
-    """The drafts with which the desired state is valid, the names of the others by the reason, and
-    that state: the files are written then. None where no draft is left.
+    where: Where, wanted: Desired, drafts: list[Draft], left: dict[str, list[str]]
+) -> tuple[list[Draft], list[_Sheet], Desired | None]:
+    """The drafts with which the desired state is valid, their files, and that state, None where no
+    draft is left; `left` gets the names of the others by the reason.
 
-    Some rules hold for all documents together, so only a load of what is written shows whom they
-    refuse. A line of a fleet belongs to all its members: those are then tried one by one.
+    Some rules hold for all documents together, so only a load of all files shows whom they refuse.
+    A line of a fleet belongs to all its members: those are then tried one by one.
     """
-    left, name = dict[str, list[str]](), wanted.environment.name
+    name = wanted.environment.name
     arranged = _arranged(drafts)
     while any(draft.kind != MODEL for draft in drafts):
-        made, texts = Made(), dict(_texts(wanted, arranged))
+        sheets = _sheets(wanted, arranged)
+        paths = (PurePosixPath(sheet.path.as_posix()) for sheet in sheets)
+        below = (path.relative_to(where.services.as_posix()) for path in paths)
+        instead = {path: sheet.text for path, sheet in zip(below, sheets, strict=True)}
         try:
-            for path, text in texts.items():
-                made.write(path, text.encode())
-            return drafts, left, compose.load(where.services, name)[name]
+            after = compose.loaded(where.services, only=[name], instead=instead)[name]
+            return drafts, sheets, after
         except ConfigurationError as exc:
-            made.undo()
             if any(draft.rows for draft in arranged):
                 arranged = drafts
                 continue
-            bad = _refused(exc.problems, texts, arranged)
+            bad = _refused(exc.problems, sheets)
             if not bad:
                 raise
-            for draft, why in bad:
-                left.setdefault(why, []).append(draft.name)
-            lost = {id(draft) for draft, _ in bad}
-            drafts = [draft for draft in arranged if id(draft) not in lost]
-            arranged = _arranged(drafts)
-        except BaseException:
-            made.undo()
-            raise
-    return drafts, left, None
+        for draft, why in bad:
+            left.setdefault(why, []).append(draft.name)
+        lost = {id(draft) for draft, _ in bad}
+        drafts = [draft for draft in arranged if id(draft) not in lost]
+        arranged = _arranged(drafts)
+    return drafts, [], None
 
 
-def _refused(
-    problems: Iterable[Problem], texts: Mapping[Path, str], drafts: list[Draft]
-) -> list[tuple[Draft, str]]:
+def _refused(problems: Iterable[Problem], sheets: Iterable[_Sheet]) -> list[tuple[Draft, str]]:
     """The drafts in whose lines problems are, each with the first of them."""
-    ((path, text),) = texts.items()
-    ends = [number for number, line in enumerate(text.splitlines(), 1) if line == "---"]
-    bad: dict[int, str] = {}
+    by_path = {sheet.path: (sheet, sheet.ends) for sheet in sheets}
+    bad: dict[int, tuple[Draft, str]] = {}
     for problem in problems:
-        if Path(problem.path) == path:
-            bad.setdefault(bisect_left(ends, problem.line), problem.message)
-    return [(drafts[index], why) for index, why in bad.items()]
+        if Path(problem.path) in by_path:
+            sheet, ends = by_path[Path(problem.path)]
+            draft = sheet.drafts[bisect_left(ends, problem.line)]
+            bad.setdefault(id(draft), (draft, problem.message))
+    return list(bad.values())

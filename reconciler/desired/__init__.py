@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
 from reconciler.desired.budget import Budget
-from reconciler.desired.generate import Generators, most_bindings, summed
+from reconciler.desired.generate import Generators, is_table, most_bindings, summed
 from reconciler.desired.nodes import read
 from reconciler.desired.resolve import Declared, Resolver
 from reconciler.desired.tree import read_tree
@@ -48,16 +48,17 @@ def load(
     `platforms` offer the kinds of endpoints and the engines, by their names.
     `today` is the day in UTC, before which nothing can end any more; None: that is not looked at.
     `display` is what messages and sources call the root; None: as it was typed.
-    `instead` is what YAML files below the root are taken to hold, before they are written.
+    `instead` is what YAML and CSV files below the root are taken to hold, before they are written.
     Raises ConfigurationError with everything that is wrong.
     """
     display = root.as_posix() if display is None else display
     budget = Budget()
     rules = schema.composed(tuple((name, platform.schema) for name, platform in platforms.items()))
     files = read_tree(root, display, budget)
-    files.texts.update(instead or {})
+    tables = {path: text for path, text in (instead or {}).items() if is_table(path)}
+    files.texts |= {path: text for path, text in (instead or {}).items() if path not in tables}
     templates, problems, complete = _documents(files, budget)
-    documents, more, expanded = _generated(Generators(root, budget, rules), templates)
+    documents, more, expanded = _generated(Generators(root, budget, rules, tables), templates)
     problems.extend(more)
     declared = []
     for folder, document in documents:

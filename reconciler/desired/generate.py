@@ -61,14 +61,17 @@ class _WrongError(Exception):
 
 
 class Generators:
-    """The generators of one tree. Each file is read once, however many documents name it."""
+    """The generators of one tree. Each file is read once, however many documents name it; `texts`
+    are those of files that are taken to hold something else."""
 
-    def __init__(self, root: Path, budget: Budget, rules: Schema) -> None:
+    def __init__(
+        self, root: Path, budget: Budget, rules: Schema, texts: Mapping[PurePosixPath, str]
+    ) -> None:
         self._root = root
         self._budget = budget
         self._rules = rules
         self._inside = root.resolve()
-        self._texts: dict[PurePosixPath, str] = {}
+        self._texts = dict(texts)
 
     def expand(
         self, document: Document, folder: PurePosixPath, most: int
@@ -151,11 +154,16 @@ class Generators:
         if below not in self._texts:
             self._texts[below] = read_text(self._root / below, self._inside)
         text = self._texts[below]
-        if below.suffix.lower() == ".csv":
+        if is_table(below):
             return list(csv_rows(text))
         if below.suffix.lower() in (".yaml", ".yml"):
             return list(yaml_rows(str(below), text, name))
         raise CannotReadError("is neither .csv nor .yaml")
+
+
+def is_table(path: PurePosixPath) -> bool:
+    """Whether a file is a CSV table, by its name."""
+    return path.suffix.lower() == ".csv"
 
 
 def most_bindings(documents: Mapping[PurePosixPath, Any], folder: PurePosixPath) -> int:

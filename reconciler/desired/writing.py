@@ -1,7 +1,8 @@
 """Documents as YAML text that this very loader reads; and many alike as one with `forEach`.
 
 Texts are quoted wherever some reader of YAML could take them for something else. What differs
-between the members of a fleet becomes a column of a CSV file, as long as it is text.
+between the members of a fleet becomes a column of a CSV file: texts, and numbers and booleans,
+which the loader reads back out of texts by the schema.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import Any
 from reconciler.desired import leaks
 from reconciler.desired.nodes import read
 from reconciler.desired.schema import Schema
+from reconciler.desired.tree import MAX_BYTES, forbidden
+from reconciler.errors import printable
 
 FEWEST = 5  # documents that are alike before they are folded
 _EACH = "each"  # what a member of a fleet is called in its template
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 _API = "reconciler/v1"
+MOST_LENGTH = MAX_BYTES // 4  # of a file that is written: a quarter of what may be read
 
 Trail = tuple[str, ...]
 
@@ -45,7 +49,7 @@ class Draft:
     def text(self, table: str = "") -> str:
         """The YAML; of a fleet, `table` is the name of the CSV file beside it."""
         name = f"${{{_EACH}}}" if self.rows else self.name
-        lines = [f"# {line}" for line in self.comments]
+        lines = [f"# {printable(line)}" for line in self.comments]
         lines += [f"apiVersion: {_API}", f"kind: {self.kind}", f"metadata: {{name: {_text(name)}}}"]
         if self.rows:
             lines += ["forEach:", f"  {_EACH}: {{file: {_text(table)}, column: name}}"]
@@ -63,26 +67,43 @@ class Draft:
 
 def wrong(draft: Draft, rules: Schema) -> str:
     """Why a draft can be no document, such as a secret in it; "" where it can be one."""
-    documents, problems, _ = read("", draft.text())
+    text = draft.text()
+    if hidden := forbidden(text):
+        return hidden[2]
+    documents, problems, _ = read("", text)
+    problems = [*problems, *leaks.check_comments("", text, understood=True)]
     for document in documents:
         problems = [*problems, *leaks.check(document), *rules.check(document)]
     return problems[0].message if problems else ""
 
 
 def folded(drafts: Iterable[Draft]) -> list[Draft]:
-    """The drafts, those that differ by texts alone as one fleet each."""
+    """The drafts, those that differ by values alone as one fleet each, or several large ones."""
     alike: dict[str, list[Draft]] = {}
     for draft in drafts:
-        shape = sorted(  # a text may differ between members of a fleet
-            (trail, "" if isinstance(value, str) else json.dumps(value))
+        shape = sorted(  # values may differ between members of a fleet, but a table has no lines
+            (trail, type(value).__name__ if str(value).isprintable() else json.dumps(value))
             for trail, value in _leaves(draft.spec)
         )
         key = json.dumps([draft.kind, draft.comments, shape])
         alike.setdefault(key, []).append(draft)
     merged: list[Draft] = []
     for group in alike.values():
-        merged += [_fleet(group)] if len(group) >= FEWEST else group
+        merged += map(_fleet, _batches(group)) if len(group) >= FEWEST else group
     return merged
+
+
+def _batches(members: list[Draft]) -> Iterator[list[Draft]]:
+    """The members, so many at a time as one table has room for."""
+    batch, room = list[Draft](), MOST_LENGTH
+    for member in members:
+        length = len(member.name) + sum(len(str(value)) + 3 for _, value in _leaves(member.spec))
+        if length > room and batch:
+            yield batch
+            batch, room = [], MOST_LENGTH
+        batch.append(member)
+        room -= length
+    yield batch
 
 
 def _fleet(members: list[Draft]) -> Draft:
@@ -94,12 +115,16 @@ def _fleet(members: list[Draft]) -> Draft:
         taken = {"name", *columns.values()}
         columns[trail] = last if last not in taken else "_".join([*reversed(more), last])
     rows = tuple(
-        (member.name, *(values[trail] for trail in columns))
+        (member.name, *(_cell(values[trail]) for trail in columns))
         for member, values in zip(members, of_each, strict=True)
     )
     first = members[0]
     spec = _with(first.spec, {trail: f"${{{_EACH}.{name}}}" for trail, name in columns.items()})
     return Draft(first.kind, first.name, spec, first.comments, columns, rows)
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _leaves(value: Mapping[str, Any], trail: Trail = ()) -> Iterator[tuple[Trail, Any]]:

@@ -49,15 +49,21 @@ def version_name(
     world: World, binding: Binding, ref: ModelRef | None, record: Record | None
 ) -> str:
     """The name that people know a model by: its version, where only that differs from the declared
-    one, else model, version and arguments; "" for a model that the store does not know."""
+    one, else model, version and arguments; "" for a model that the store does not know.
+
+    Of an endpoint that is left alone the platform is asked as well. Elsewhere a version counts only
+    once it was taken in, for what serves must be a way back.
+    """
     if ref is None:
         return ""
     if ref == wanted_ref(world, binding):
         return binding.version.version
     if noted := record.version_of(ref) if record else "":
         return noted
-    manifest = manifest_of(world, binding, ref, record)
-    return manifest.version.called_beside(binding.version) if manifest else ""
+    if manifest := manifest_of(world, binding, ref, record):
+        return manifest.version.called_beside(binding.version)
+    left_alone = binding.paused and record is None
+    return world.targets[binding.kind].version_of(binding, ref) if left_alone else ""
 
 
 def model_of(manifest: Manifest | None, ref: ModelRef) -> Model:

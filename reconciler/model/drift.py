@@ -2,7 +2,8 @@
 
 The evidence is the record of the last proof. A field that differs from it *and* from git was
 changed outside git. A merged change that still waits, an endpoint that this program deleted, and an
-update under way are no drift.
+update under way are no drift. Where this program never did anything there is no record. Of such an
+endpoint that is paused, git is the evidence: `import` wrote what was live, and no apply changes it.
 
 And what a change comes from, drift among other things.
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.model.observed import Live, Observed, Record
     from reconciler.model.plan import Plan
 
+SETTINGS = "settings."  # how the names of a binding's own settings begin
 # What an earlier run began or tried, whatever is declared.
 _BEGUN = (Reason.TRAINING, Reason.UPDATING, Reason.UNPROVED, Reason.CREATED, Reason.RETIRE)
 _FAILED = (
@@ -35,12 +37,30 @@ _FAILED = (
 def drifted(observed: Observed) -> Drift | None:
     """The drift at an address, and since which proof; None where there is none."""
     record, live, binding = observed.record, observed.live, observed.binding
-    if record is None or not record.proved_at or record.deleted or binding.absent:
+    if binding.absent or live.health.code in (HealthCode.UNKNOWN, HealthCode.PROGRESSING):
         return None
-    if live.health.code in (HealthCode.UNKNOWN, HealthCode.PROGRESSING):
+    if record is None:
+        fields = tuple(_left_alone(observed)) if binding.paused else ()
+        return Drift(fields, "") if fields else None
+    if not record.proved_at or record.deleted:
         return None
     fields = tuple(_fields(observed, record, live))
     return Drift(fields, record.proved_at, record.declared_only) if fields else None
+
+
+def _left_alone(observed: Observed) -> Iterator[FieldDiff]:
+    """The fields that differ from git, as far as the platform tells: the version that serves, and
+    settings of it."""
+    binding, live, now = observed.binding, observed.live, observed.live_version
+    if live.health.code is HealthCode.MISSING:
+        if binding.create is None:  # else it may wait to be made
+            yield FieldDiff("model", binding.version.version, None)
+        return
+    if now not in ("", binding.version.version):
+        yield FieldDiff("model", binding.version.version, now)
+    if live.served is not None or live.hidden:
+        settings = (field for field in settings_diffs(observed) if field.path.startswith(SETTINGS))
+        yield from (FieldDiff(field.path, field.after, field.before) for field in settings)
 
 
 def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDiff]:
@@ -65,10 +85,10 @@ def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDif
 def owned_settings(binding: Binding, live: Live) -> dict[str, tuple[str, str]]:
     """By name, each setting that git owns: as it is, and as it is declared; also the protection
     that our own mark keeps."""
-    now = {f"settings.{name}": value for name, value in live.settings}
+    now = {f"{SETTINGS}{name}": value for name, value in live.settings}
     if live.ours:
         now["protect"] = str(live.protected).lower()
-    declared = {f"settings.{name}": value for name, value in binding.settings}
+    declared = {f"{SETTINGS}{name}": value for name, value in binding.settings}
     if binding.create is not None and "protect" in now:
         declared["protect"] = str(binding.protect).lower()
     return {name: (now.get(name, ""), value) for name, value in sorted(declared.items())}

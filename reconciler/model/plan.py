@@ -42,7 +42,8 @@ class FieldDiff:
 @dataclass(frozen=True)
 class Drift:
     """A change that was made outside git: each field from its proved value to the live one (None:
-    gone), and when it was proved, or `declared_only`."""
+    gone), and when it was proved, or `declared_only`. `proved_at` is "" of an endpoint that this
+    program leaves alone and never proved: the values before are those of git."""
 
     fields: tuple[FieldDiff, ...]
     proved_at: str
@@ -51,7 +52,7 @@ class Drift:
     def __str__(self) -> str:
         """`drifted from 2026-10, proved here on 2026-11-20`; by day, for one line per fleet."""
         how = "declared" if self.declared_only else "proved"
-        proved = f"{how} here on {self.proved_at[:10]}"
+        proved = f"{how} here on {self.proved_at[:10]}" if self.proved_at else "declared in git"
         fields = {field.path: field for field in self.fields}
         model = fields.pop("model", None)
         if model is not None and model.after is None:

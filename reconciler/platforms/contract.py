@@ -114,21 +114,35 @@ HOW_MADE = ("how its versions are made",)  # what no endpoint tells
 class Unmanaged:
     """An endpoint that no environment declares or owns, as `import` writes it.
 
-    `spec` is what a binding says of it below `spec`, without its model; texts, numbers, booleans
-    and objects of these, and no secret. `model` and `version` are what it serves, and `made` is the
+    `spec` is what a binding must say of it below `spec`, without its model, and `settings` what it
+    may say beside that, where it differs from the platform's default. Both are texts, numbers,
+    booleans and objects of these. `model` and `version` are what it serves, and `made` is the
     `spec` of a Model that has this version; {} where nobody can tell how its versions are made, and
     then the endpoint is left alone until a person says it. `decide` says what that is, in words.
-    `unread` says why this endpoint alone could not be read; "" where it was.
+    `unread` says why this endpoint alone could not be read, or not be declared; "" where it was.
     """
 
     name: str
     address: Address
     spec: Mapping[str, Any] = field(hash=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     model: str = ""
     version: str = ""
     made: Mapping[str, Any] = field(default_factory=dict, hash=False)
     decide: tuple[str, ...] = ()
     unread: str = ""
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted name as the objects that git writes: `{"a.b": 1}` is `{"a": {"b": 1}}`."""
+    made: dict[str, Any] = {}
+    for name, value in settings.items():
+        *above, last = name.split(".")
+        place = made
+        for step in above:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return made
 
 
 class Target(Protocol):
@@ -171,8 +185,16 @@ class Target(Protocol):
         return ()
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
-        """Live endpoints without a mark that are not declared; WireError unless all was listed."""
+        """Live endpoints without a mark that are not declared; WireError unless all was listed.
+
+        It costs no request for each: `status` counts them. `described` is asked for the rest.
+        """
         return ()
+
+    def described(self, endpoint: Unmanaged) -> Unmanaged:
+        """One of `unmanaged` with all that a binding may say of it; WireError where that cannot be
+        read. Only `import` asks, from many threads."""
+        return endpoint
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The live state as a document to keep and to plan against, without secrets."""
@@ -181,6 +203,11 @@ class Target(Protocol):
     def ref(self, binding: Binding, model: Model) -> ModelRef:
         """How this platform calls a model, so that it compares with what `observe` shows; pure."""
         return model.ref
+
+    def version_of(self, binding: Binding, ref: ModelRef) -> str:
+        """Which version of the binding's own model a reference names; "" where it does not say;
+        pure."""
+        return ""
 
     def publishes(self, binding: Binding) -> str:
         """The registered model that `publish` adds a version to; "" where it adds none."""

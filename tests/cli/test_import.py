@@ -50,6 +50,34 @@ def test_a_workspace_of_two_kinds_is_imported_and_its_first_plan_is_empty(
     assert "# Decide how its versions are made, which model and version it serves" in text
 
 
+def test_settings_of_services_are_imported_and_a_secret_among_them_is_not(
+    lab: Lab, command: Command
+) -> None:
+    without_bindings(lab)
+    secret = "ghp_" + "a1" * 18
+    services = lab.cloud.world.services.values()
+    (service,) = (s for s in services if s.name == "breast-cancer-predictive")
+    service.properties["title"] = f"Ours {secret}"
+    service.properties["description"] = "no: 1.10\nsecond line"
+    service.properties["realtimeConfiguration"] = {"maxConcurrentCalls": 7}
+    service.properties["diagnostics"] = {"level": "Error", "expiry": "2027-01-31T00:00:00.0000000Z"}
+    (classic,) = (s for s in lab.cloud.world.classic.values() if s.name == "Diabetes Scoring")
+    classic.endpoints["young"].throttle = "High"
+    classic.endpoints["young"].max_calls = 30
+    ran = command("import")
+    assert ran.code == errors.SUCCESS, ran.err
+    text = Path("services/local/imported/endpoints-1.yaml").read_text()
+    assert (
+        '    description: "no: 1.10\\nsecond line"\n    diagnostics:\n'
+        '      expiry: "2027-01-31T00:00:00Z"\n      level: Error\n    maxConcurrentCalls: 7\n'
+    ) in text
+    assert "    maxConcurrentCalls: 30\n    throttleLevel: High\n" in text
+    assert "spec.settings.title looks like a secret" in text
+    assert secret not in text + ran.out + ran.err
+    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+    assert command("drift", "--detailed-exitcode").code == errors.SUCCESS
+
+
 def test_what_is_declared_is_left_out(lab: Lab, command: Command) -> None:
     before = {p: p.read_bytes() for p in lab.services.rglob("*") if p.is_file()}
     command("import")
@@ -76,7 +104,7 @@ def test_pointers_that_people_wrote_are_imported_and_nothing_else_is(
     before = {p: p.read_bytes() for p in Path("services").rglob("*") if p.is_file()}
     ran = command("import")
     assert ran.code == errors.SUCCESS, ran.err
-    assert "imported 7 endpoints; 7 of them are paused" in ran.err
+    assert "imported 7 endpoints, which are left alone until you take out paused" in ran.err
     assert {path: path.read_bytes() for path in before} == before
     table = Path("services/home/imported/fleet-1-1.csv").read_text()
     assert table.splitlines()[:2] == ["name,path", "shop-0,live/shop-0.json"]
@@ -140,7 +168,7 @@ def test_one_pointer_that_cannot_be_read_is_named_and_the_others_are_imported(
     ran = command("import")
     assert ran.code == errors.PARTIAL, ran.err
     assert "ModelFile loop: " in ran.err
-    assert "imported 1 endpoint;" in ran.err
+    assert "imported 1 endpoint, which is left alone" in ran.err
 
 
 @pytest.mark.parametrize("others", [2, 7], ids=["alone", "a fleet"])

@@ -1798,9 +1798,9 @@ _BEGIN = [
     *_mutations(
         "reconciler/cli/importing.py",
         (
-            "import leaves an endpoint of which nobody knows the versions to the next apply",
-            '{**spec, "paused": True}',
-            "spec",
+            "import leaves an endpoint to the next apply",
+            '"model": version, "paused": True}',
+            '"model": version}',
             "tests/ray/test_import.py::test_applications_are_imported_as_one_fleet_without_a_secret",
         ),
     ),

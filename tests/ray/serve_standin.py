@@ -45,7 +45,7 @@ class Shown:
         }
         return {
             "name": name,
-            "route_prefix": (self.config or {}).get("route_prefix"),
+            "route_prefix": (self.config or {}).get("route_prefix", "/"),
             "status": self.status,
             "message": "Failed to update the deployments." if self.message else "",
             "deployed_app_config": self.config,
@@ -106,7 +106,7 @@ class Serve:
     def answer(self, route: str) -> tuple[int, Any, dict[str, str]]:
         """What the replicas behind a route answer, with the header that names their model."""
         for shown in self.applications.values():
-            if shown.serves and shown.config["route_prefix"] == route:
+            if shown.serves and shown.config.get("route_prefix", "/") == route:
                 model = shown.serves["args"]["model"]
                 rows = [{"version": model["version"]}]
                 return 200, {"rows": rows}, {"X-Reconciler-Model": model["uri"]}

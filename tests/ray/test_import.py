@@ -70,3 +70,39 @@ def test_what_a_program_deployed_cannot_be_declared_and_is_left_out(cluster: Ser
     cluster.serve.applications["app"].source = "imperative"
     assert run(["import"]) == errors.SUCCESS
     assert not Path("services/imported").exists()
+
+
+def test_what_a_configuration_says_of_its_deployment_is_imported(cluster: ServeStandin) -> None:
+    options = {
+        "name": "Model",
+        "num_replicas": 3,
+        "ray_actor_options": {"num_cpus": 0.5, "memory": 2**31},
+        "user_config": {"password": "hunter4"},
+    }
+    scaled = {"name": "Ranker", "autoscaling_config": {"min_replicas": 1, "max_replicas": 4}}
+    one = by_hand("one") | {"deployments": [options]}
+    two = by_hand("two") | {"deployments": [scaled], "route_prefix": "/v1/two"}
+    several = by_hand("several") | {"deployments": [options, scaled]}
+    bare = {"name": "bare", "import_path": "theirs:app"}
+    cluster.serve.declare([one, two, several, bare])
+    assert run(["import"]) == errors.SUCCESS
+    text = Path("services/imported/endpoints-1.yaml").read_text()
+    assert (
+        '  deployment: Model\n  replicas: 3\n  maxSurge: 0\n  resources:\n    cpus: "0.5"\n'
+        '    memory: "2Gi"\n'
+    ) in text
+    assert '  route: "/v1/two"\n  deployment: Ranker\n  maxSurge: 0\n  autoscaling:\n' in text
+    assert "git owns, in spec.deployment (Model, Ranker)" in text
+    assert "hunter" not in text
+    assert run(["plan", "--detailed-exitcode"]) == errors.SUCCESS
+    assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+
+
+def test_one_without_a_route_is_left_out_and_named(
+    cluster: ServeStandin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.serve.declare([by_hand("app"), by_hand("inner") | {"route_prefix": None}])
+    assert run(["import"]) == errors.PARTIAL
+    assert "left out: inner: spec.route" in capsys.readouterr().err
+    (wanted,) = load(Path("services")).values()
+    assert [binding.name for binding in wanted.bindings] == ["app"]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ConflictError, NotFoundError, RefusedError, WireError
 from reconciler.model import Health, HealthCode, Live, Owned
 from reconciler.platforms.arm_marks import tagged
+from reconciler.platforms.azureml.endpoint_import import described_by, unmanaged_in
 from reconciler.platforms.azureml.endpoint_reads import (
     Reads,
     address_in,
@@ -49,10 +50,11 @@ from reconciler.platforms.azureml.ids import (
     model_id,
     registered_in,
     spelled,
+    version_in,
 )
 from reconciler.platforms.azureml.mirror import Mirrors
 from reconciler.platforms.azureml.workspace import BUSY, in_turn, part, state_of
-from reconciler.platforms.contract import HOW_MADE, Can, OperationState, Progress, Target, Unmanaged
+from reconciler.platforms.contract import Can, OperationState, Progress, Target, Unmanaged
 from reconciler.platforms.members import objects, text, texts
 
 if TYPE_CHECKING:
@@ -146,24 +148,15 @@ class OnlineEndpoints(Target):
         return tuple(Owned(KIND, n, at, o.protected) for n, at, o in ours if at.id not in declared)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
-        """The endpoints without a mark that have a deployment, whose name is not ours."""
-        for item in self._reads.endpoints().values():
-            at = self._address(name := text(item, "name"))
-            other = (text(item, "kind") or "Managed").casefold() != "managed"
-            if other or at.id in declared or tagged(texts(item, "tags")).environment:
-                continue
-            try:
-                reading = self._reads.reading(at)
-            except WireError as exc:
-                yield Unmanaged(name, at, {}, unread=exc.message)
-                continue
-            if reading is not None and (deployments := reading.deployments):
-                chosen = reading.serving if reading.serving in deployments else min(deployments)
-                machine = text(objects(deployments[chosen], "properties"), "instanceType")
-                spec = {"endpoint": name, "instanceType": machine}
-                if (mode := text(objects(item, "properties"), "authMode")) != "Key":
-                    spec["authMode"] = mode
-                yield Unmanaged(name, at, spec, decide=HOW_MADE)
+        """The endpoints without a mark."""
+        return unmanaged_in(self._workspace.at, self._reads.endpoints(), declared)
+
+    def described(self, endpoint: Unmanaged) -> Unmanaged:
+        """It with the settings of its deployment."""
+        reading = self._reads.reading(endpoint.address)
+        if reading is None:
+            return replace(endpoint, unread="it is gone")
+        return described_by(reading, endpoint)
 
     def _address(self, name: str) -> EndpointAddress:
         return address_at(self._workspace.at, name)
@@ -185,6 +178,13 @@ class OnlineEndpoints(Target):
     def is_one_model(self, first: ModelRef, second: ModelRef) -> bool:
         """Whether they name one registered version, whichever deployment serves it."""
         return is_one_model(first, second)
+
+    def version_of(self, binding: Binding, ref: ModelRef) -> str:
+        """The registered version, where the binding's versions are registered."""
+        named = replace(binding.version, version=version_in(ref))
+        known = ref_in(self._workspace.at, self._mark, binding, named)
+        of_ours = bool(registered_in(binding.recipe)) and is_one_model(known, ref)
+        return named.version if of_ours else ""
 
     def _wanted(self, binding: Binding) -> ModelRef:
         return ref_in(self._workspace.at, self._mark, binding, binding.version)

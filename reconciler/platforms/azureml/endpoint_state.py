@@ -169,7 +169,7 @@ def live_of(
         refusal=_refusal(reading, deployed, name),
         warnings=_costs(reading, deployed, name),
         place=reading.at.path.lower() + text(reading.endpoint, "name").lower(),
-        settings=_settings(reading, serving or old or name, deployed, values),
+        settings=settings_shown(reading, serving or old or name, deployed.shown, values),
         ours=ours,
         protected=reading.owner.protected,
         keep=_keep(foreign) if ours else NOT_OURS,
@@ -262,9 +262,16 @@ def overdue(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) 
     return never or [n for n in previous if state_of(reading.deployments[n]) == "failed"]
 
 
-def _settings(
-    reading: Reading, name: str, deployed: Deployed, values: Mapping[str, str] | None
+def settings_shown(
+    reading: Reading,
+    name: str,
+    variables: Mapping[str, str],
+    values: Mapping[str, str] | None = None,
 ) -> tuple[tuple[str, str], ...]:
+    """The settings of the endpoint and of a deployment of it that is there, but for empty ones.
+
+    `variables` are declared, as git has them; `values` as of `live_of`.
+    """
     tags = texts(reading.endpoint, "tags")
     found = {f"tags.{tag}": value for tag, value in tags.items()}
     if name in reading.deployments:
@@ -277,7 +284,7 @@ def _settings(
         _, ours, digest = code.partition(_CODES)
         found["code"] = digest[:12] if ours else code
         there = texts(properties, "environmentVariables")
-        for variable, written in deployed.shown.items():
+        for variable, written in variables.items():
             # A value may be a secret, so another one than git's is not shown.
             same = values is None or there.get(variable) == values[variable]
             other = "another value" if variable in there else ""

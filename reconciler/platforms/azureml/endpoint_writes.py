@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 # What the service says beside what was written (§ "server noise" of the guide).
 _SERVERS = ("provisioningState", "scoringUri", "swaggerUri", "keys")
-_ITS_VARIABLES = ("AZUREML_MODEL_DIR", "AZUREML_ENTRY_SCRIPT", "AML_APP_ROOT")
+ITS_VARIABLES = ("AZUREML_MODEL_DIR", "AZUREML_ENTRY_SCRIPT", "AML_APP_ROOT")
 _ITS_NOTES = ("AzureAsyncOperationUri", "azureml.onlineendpointid")
-_SEVERAL = ("concurrent", "successes", "failures")  # settings that are whole numbers
+SEVERAL = ("concurrent", "successes", "failures")  # settings that are whole numbers
 MODEL_TAG, KEY_TAG, SHA256_TAG = (f"reconciler-{n}" for n in ("version", "key", "sha256"))
 
 
@@ -119,7 +119,7 @@ def resettled(
     deployment = reading.deployments[name]
     properties = _kept(objects(deployment, "properties"))
     variables = objects(properties, "environmentVariables")
-    kept = without(variables, _ITS_VARIABLES)
+    kept = without(variables, ITS_VARIABLES)
     properties["environmentVariables"] = kept | deployed.values(secret)
     body = {**_outside(deployment), "properties": properties}
     return with_settings(reading.at, body, dict(binding.settings))
@@ -145,7 +145,7 @@ def _wired(setting: str, value: str) -> str | int:
     last = setting.rpartition(".")[2]
     if last in DURATIONS:
         return iso_of(value)
-    return int(value) if last in _SEVERAL else value
+    return int(value) if last in SEVERAL else value
 
 
 def _outside(document: Mapping[str, Any]) -> dict[str, Any]:

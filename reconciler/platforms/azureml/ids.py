@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from reconciler.model import ModelRef
 
@@ -105,6 +105,11 @@ def ref_of(at: AzureMl, model: str, deployment: str) -> ModelRef:
         return ModelRef(f"{at.uri}/models/{name}/versions/{version}{below}")
     text = short_id(at, model).lower().removeprefix("azureml:").lstrip("/")
     return ModelRef(f"azureml://{quote(text, safe='/')}{below}")
+
+
+def version_in(ref: ModelRef) -> str:
+    """The version of the registered model that a deployment serves, "" where it serves another."""
+    return unquote(ref.url.rpartition(_DEPLOYMENTS)[0].rpartition("/versions/")[2])
 
 
 def deployment_in(ref: ModelRef) -> str:

@@ -141,6 +141,10 @@ class ModelAliases(Target):
         assert version is not None
         return ref_of(name, version.version if _is_there(binding) else version.folder)
 
+    def version_of(self, binding: Binding, ref: ModelRef) -> str:
+        """The number in the registry that the binding's versions come from."""
+        return called_in(_of(binding.address).model, ref) if _is_there(binding) else ""
+
     def publishes(self, binding: Binding) -> str:
         """The alias' own registered model, unless its versions come from there."""
         return "" if _is_there(binding) else _of(binding.address).model
@@ -217,7 +221,7 @@ class ModelAliases(Target):
                     continue
                 spec = {"registeredModel": registered.name, "alias": alias}
                 name = f"{registered.name}-{alias}"
-                yield Unmanaged(name, at, spec, registered.name, number, made)
+                yield Unmanaged(name, at, spec, model=registered.name, version=number, made=made)
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer of the server at `verify.url` to the probe."""

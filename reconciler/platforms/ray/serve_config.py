@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reconciler.model import Address, Model, ModelRef, canonical_json
+from reconciler.platforms.contract import nested
 from reconciler.platforms.ray.connection import named
 
 BUILDER = "reconciler_serve"  # the module of ours that every package with `code` gets
@@ -121,14 +122,35 @@ def text_of(name: str, value: object) -> str:
 
 def settings_of(config: Mapping[str, Any], deployment: str) -> tuple[tuple[str, str], ...]:
     """The fields of a configuration that can be owned, by dotted name, as text."""
-    options = _options(config, deployment)
-    found = {name: _at(options, setting.trail) for name, setting in _SETTINGS.items()}
+    found = _values(config, deployment)
     found["route"] = config.get("route_prefix")
     found["importPath"] = config.get("import_path")
     found[PACKAGE] = package_of(config)
     found |= {f"{_ARGUMENTS}{name}": value for name, value in _arguments(config).items()}
     texts = {name: text_of(name, value) for name, value in found.items()}
     return tuple(sorted((name, text) for name, text in texts.items() if text))
+
+
+def configured_deployments(config: Mapping[str, Any]) -> list[str]:
+    """The names of the deployments that a configuration says something of."""
+    listed = config.get("deployments")
+    names = [_mapping(each).get("name") for each in listed] if isinstance(listed, list) else []
+    return [name for name in names if isinstance(name, str)]
+
+
+def spec_of(config: Mapping[str, Any], deployment: str) -> dict[str, Any]:
+    """The part of a spec that a configuration says of a deployment, as git writes it."""
+    whole = {name for name, setting in _SETTINGS.items() if setting.value is int}
+    found = {n: v for n, v in _values(config, deployment).items() if v is not None}
+    said = {name: v if name in whole else text_of(name, v) for name, v in found.items()}
+    return nested({"deployment": deployment, **said})
+
+
+def _values(config: Mapping[str, Any], deployment: str) -> dict[str, Any]:
+    """The settings of a deployment by their names, as Ray has them."""
+    options = _options(config, deployment)
+    found = {name: _at(options, setting.trail) for name, setting in _SETTINGS.items()}
+    return found | {SURGE: found[SURGE] or 0}  # which is Ray's default
 
 
 def package_of(config: Mapping[str, Any]) -> str:

@@ -30,10 +30,12 @@ from reconciler.platforms.ray.serve_config import (
     Config,
     Placed,
     ServeAddress,
+    configured_deployments,
     fingerprint,
     placed_of,
     refilled,
     settings_of,
+    spec_of,
 )
 
 NO_PROXY = "Disabled"  # ray.serve.config.ProxyLocation
@@ -235,7 +237,7 @@ def live_of(
         _health(seen),
         refusal=refusal,
         model_text="" if in_service else "none",
-        settings=settings_of(in_service or config, application.deployment),
+        settings=settings_of(_routed(in_service or config, seen), application.deployment),
         ours=seen.placed.mark == mark,
         protected=seen.placed.protected,
         place=address.key,
@@ -249,6 +251,11 @@ def live_of(
     return replace(live, served=served, configured=None if configured == served else configured)
 
 
+def _routed(config: Config, seen: Seen) -> Config:
+    """A configuration with the route that Ray gives an application which names none."""
+    return {"route_prefix": seen.route, **config}
+
+
 def unmanaged_in(
     reading: Reading, host: str, declared: Collection[AddressId]
 ) -> Iterator[Unmanaged]:
@@ -259,9 +266,14 @@ def unmanaged_in(
         if seen.placed.mark or seen.config is None or address.id in declared:
             continue
         spec = {"application": seen.name, "importPath": str(seen.config.get("import_path", ""))}
-        spec |= {"route": seen.route} if seen.route else {}
-        decide = (*HOW_MADE, "whether to take it over (adopt: true)")
-        yield Unmanaged(seen.name, address, spec, decide=decide)
+        spec |= {"route": seen.route} if seen.route != f"/{seen.name}" else {}
+        decide = [*HOW_MADE, "whether to take it over (adopt: true)"]
+        deployment, *more = configured_deployments(seen.config) or [""]
+        if more:
+            names = ", ".join([deployment, *more])
+            decide.append(f"whose replicas and resources git owns, in spec.deployment ({names})")
+        settings = spec_of(seen.config, deployment) if deployment and not more else {}
+        yield Unmanaged(seen.name, address, spec, settings, decide=tuple(decide))
 
 
 def served_config(seen: Seen, note: Note) -> Config | None:

@@ -26,6 +26,7 @@ from reconciler.model import (
     HealthCode,
     Live,
     Owned,
+    Refusal,
     Witness,
 )
 from reconciler.platforms.arm_marks import Mark
@@ -35,9 +36,11 @@ from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.studio.classic_reads import Reads
 from reconciler.platforms.studio.classic_state import (
+    HIGH,
     ClassicAddress,
     calls_of,
     exported,
+    find_resource,
     is_default,
     keep_of,
     keys_of,
@@ -45,12 +48,14 @@ from reconciler.platforms.studio.classic_state import (
     no_creation,
     no_endpoint,
     not_ours,
+    spec_of,
     tells_all,
     why_no_service,
 )
 from reconciler.platforms.studio.connection import studio_of
 from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import Described, described
+from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -77,7 +82,7 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress
             "add spec.studio.workspace to it"
         )
     settings = spec.get("settings", {})
-    if "maxConcurrentCalls" in settings and settings.get("throttleLevel") != "High":
+    if "maxConcurrentCalls" in settings and settings.get("throttleLevel") != HIGH:
         raise ValueError(
             "settings.maxConcurrentCalls needs throttleLevel: High; an endpoint with Low always "
             "has 4 concurrent calls"
@@ -214,7 +219,7 @@ class ClassicEndpoints(Target):
         mark = Mark(owner, binding.protect if owner else False)
         new = Described(owned.get("description", now.text), mark)
         throttle = owned.get("throttleLevel") or text(endpoint, "ThrottleLevel") or "Low"
-        stays = throttle == text(endpoint, "ThrottleLevel") == "High"
+        stays = throttle == text(endpoint, "ThrottleLevel") == HIGH
         calls = owned.get("maxConcurrentCalls") or (calls_of(endpoint) if stays else None)
         prevent = flag(endpoint, "PreventUpdate")
         self._put(service, where, new, throttle, calls, prevent=prevent)
@@ -281,6 +286,19 @@ class ClassicEndpoints(Target):
                 if not (known or is_default(service, endpoint) or _mark_of(endpoint).environment):
                     spec = {"webService": label, "endpoint": called}
                     yield Unmanaged(f"{name}-{called}", at[0], spec, decide=HOW_MADE)
+
+    def described(self, endpoint: Unmanaged) -> Unmanaged:
+        """It with what it says itself: whether a list shows every member is not known (§2.6)."""
+        where = endpoint.address
+        assert isinstance(where, ClassicAddress)
+        service = self._reads.service(where)
+        if isinstance(service, Live):
+            return replace(endpoint, unread=why_no_service(service))
+        shown, decide = self._reads.endpoint(service, where), endpoint.decide
+        resource = find_resource(service, shown, None)
+        if isinstance(resource, Refusal) and resource.code == Refused.AMBIGUOUS_RESOURCE:
+            decide = (*decide, "which resource holds the model, in spec.resource")
+        return replace(endpoint, settings=spec_of(shown), decide=decide)
 
     def _put(
         self,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.model import Binding
 
+HIGH = "High"  # the throttle level
 MOST_ENDPOINTS = 10_000  # §2.5: of one web service of a standard workspace
 _TOLD = frozenset({"description", "throttlelevel", "maxconcurrentcalls"})
 _EXPORTED_ENDPOINT = (
@@ -130,6 +131,17 @@ def _settings(endpoint: Mapping[str, Any], now: Described) -> tuple[tuple[str, s
         ("maxConcurrentCalls", calls_of(endpoint)),
         ("throttleLevel", text(endpoint, "ThrottleLevel")),
     )
+
+
+def spec_of(endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the service's defaults, as git writes them."""
+    said: dict[str, Any] = dict(_settings(endpoint, described(text(endpoint, "Description"))))
+    if said["throttleLevel"] != HIGH:  # a low one always has four calls
+        said = {"description": said["description"]}
+    elif said["maxConcurrentCalls"].isdecimal():
+        said["maxConcurrentCalls"] = int(said["maxConcurrentCalls"])
+    made = {name: value for name, value in said.items() if value}
+    return {"settings": made} if made else {}
 
 
 def calls_of(endpoint: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from reconciler.errors import (
 )
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
-from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Witness
+from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Refusal, Witness
 from reconciler.platforms.arm import operation_state, read_list
 from reconciler.platforms.arm_marks import tagged, with_protection
 from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
@@ -33,13 +33,15 @@ from reconciler.platforms.studio.new_creation import creation_body
 from reconciler.platforms.studio.new_definition import (
     Definition,
     assets_with_model,
+    find_model_asset,
     parse_definition,
     payloads_location,
     with_payload,
     without_secrets,
 )
-from reconciler.platforms.studio.new_settings import with_settings
+from reconciler.platforms.studio.new_settings import spec_of, with_settings
 from reconciler.platforms.studio.new_state import keep, live_of
+from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -231,6 +233,17 @@ class WebServices(Target):
             if self._studio.trains_at(base):
                 continue
             yield Unmanaged(address.name, address, {"webService": address.name}, decide=HOW_MADE)
+
+    def described(self, endpoint: Unmanaged) -> Unmanaged:
+        """It with what its definition says, which no list shows (§3.2)."""
+        definition = self._definition(endpoint.address)
+        if definition is None:
+            return replace(endpoint, unread="it is gone")
+        settings, decide = spec_of(definition.configured), endpoint.decide
+        asset = find_model_asset(definition, None)
+        if isinstance(asset, Refusal) and asset.code == Refused.AMBIGUOUS_ASSET:
+            decide = (*decide, "which asset holds the model, in spec.asset")
+        return replace(endpoint, settings=settings, decide=decide)
 
     def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
         """The services that the resource group's list shows, each with its item."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
+from reconciler.platforms.contract import nested
 from reconciler.platforms.members import member, objects, spelled, text
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def settings_of(properties: Mapping[str, Any]) -> Settings:
         EXPIRY: _moment(text(diagnostics, "expiry")),
     }
     return tuple(sorted(found.items()))
+
+
+def spec_of(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the service's defaults, as git writes them."""
+    said = {name: value for name, value in settings_of(properties) if value}
+    if said.get(LEVEL, LEVELS[0]) == LEVELS[0]:
+        said = {name: said[name] for name in said if name not in (LEVEL, EXPIRY)}
+    calls = {CALLS: int(said[CALLS])} if said.get(CALLS, "").isdecimal() else {}
+    return {"settings": made} if (made := nested(said | calls)) else {}
 
 
 def with_settings(properties: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
