@@ -6,8 +6,26 @@ are Sunday). Each is `*`, or a list of numbers, names (`mon`, `jan`) and ranges,
 where needed. If both days are restricted, either is enough. Nothing else of cron is known here: no
 `@daily`, no seconds, no `L`, `W` or `#`.
 
-When clocks go forward, a window that would begin in the hour that is left out begins so much later;
-when they go back, it begins in the first of the two hours of one name.
+At the whiteboard: people mean the wall clock when they say when a freeze begins, and a duration
+when they say how long it lasts. On two nights of the year these disagree. So the beginning is
+computed on the wall and turned into UTC at once; the length is added there, and every comparison is
+made there. Adding the length on the wall instead would end a window of eight hours after seven on
+one of the nights, and after nine on the other. Comparing wall clocks would be worse: in autumn a
+window from 02:00 to 02:30 would end, and come back half an hour later.
+
+    clocks go forward   02:30 is left out: a window of 02:30 begins when the wall shows 03:30
+    clocks go back      02:30 comes twice: a window of 02:30 begins at the first of them
+
+Whether a moment is frozen is answered backwards: by the last beginning before it. All windows of
+one cron are equally long, so the one that began last also ends last, and older ones need no look.
+The search goes back by the length and two days more: a beginning `length` ago can fall on the day
+before, and its zone may have been on the other side of a change of clocks. It ends at the first day
+with a beginning that has come.
+
+Windows that meet are told as one. Whoever reads "frozen until 18:00" plans for 18:00, and would
+meet the next window there. So the end is looked up again at each end, a hundred times at most:
+windows that never leave a gap are a freeze without an end, and that shows in the time that is
+named.
 """
 
 from __future__ import annotations

@@ -1,4 +1,21 @@
-"""Pure: how much one run may change before a person must say that it is meant."""
+"""Pure: how much one run may change before a person must say that it is meant.
+
+A limit guards against one thing: an edit of one line that reaches everything. A renamed model or a
+changed store turns a plan of three endpoints into one of three hundred, and each of its changes is
+right by itself. So of changes and deletions a share is counted: 30 % means the same in a fleet of
+fifty and of five thousand. Up to ten endpoints no share of changes is counted: it would say
+nothing.
+
+Three counts, three kinds of damage. *Changes* are endpoints that people use and that would serve
+something else; to bring back what was proved there and was lost is none, or a cluster that forgot
+everything could not be filled again by one run. *Trainings* cost money, so they have a number of
+their own, and two endpoints of one version share one. *Deletions* count only what nobody wrote
+down: an endpoint that git declares `absent` was reviewed by name, one that merely vanished from git
+may be a file that was moved.
+
+A shard sees its own endpoints only. Its share of changes is taken of those, so that N shards
+together allow no more than one run of all would.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,18 @@
-"""Pure: what was asked of an endpoint and what came back -> Health."""
+"""Pure: what was asked of an endpoint and what came back -> Health.
+
+Services print numbers as they like: `0.5`, `0.50`, `5e-1`. So a cell is compared as text first, and
+as a number second. Expected values may differ by a relative millionth, which is what printing
+loses. Two endpoints may differ by as much as `within` says, and that is counted in decimals: 0.31 -
+0.3 is more than 0.01 in floats, and a person who wrote 0.01 would not understand why.
+
+A cell that is no number is in no range: `atLeast: 0` refuses a text, an empty cell and NaN. Were
+NaN compared as numbers are, every comparison with it would be false, and a check that asks "is it
+below?" would let it through. So each check asks whether the cell is inside, never whether it is
+out.
+
+A change of an answer breaks its readers if a column goes away or has another type. New columns and
+other values break nobody: readers find columns by name, and other values are what a model is for.
+"""
 
 from __future__ import annotations
 

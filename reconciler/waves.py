@@ -8,6 +8,28 @@ may already serve the version without a proof: then they wait until that endpoin
 The order: first those that have the version half, because a run was cut off there; then those
 labelled `canary: "true"`; then those that no other update keeps busy, which may be stuck; then by
 address.
+
+At the whiteboard, `first: 1, then: 4` for nine endpoints, and a run that is killed in its second
+wave:
+
+    sizes      1 │ 4       │ 4          what `sizes_of` says, always for the whole fleet
+    proved     a │ b c     │            by their records: the first three places are taken
+    begun        │     d   │            swapped, and killed before its proof: it sorts first
+    to come      │       e │ f g h i    the places that are left, in order
+
+The next run finds the three proved, gives the fourth place to `d` and the fifth to `e`, and is in
+the second wave again. A counter in the store would say "second wave" too, until somebody rolls back
+`c` by hand, removes `b` from git or labels another canary: then it counts endpoints that are not
+there. Counting what is proved cannot disagree with the world, because it is read from the world.
+
+The same rule bounds the damage. At any moment the endpoints that may have an unproved version are
+those of one wave, for no place of a later wave is given out before all earlier ones are proved.
+Places are taken by number and not by name, so an endpoint that was proved early, by hand or by a
+run of a part of the fleet, takes a place at the front and makes no wave larger.
+
+`pause` and `soak` count from the proof that completed the former wave: proofs are sorted by time,
+and that of the last place of the wave is taken. An endpoint proved there before has no time to
+wait, for going back to a known version is not giving out a new one.
 """
 
 from __future__ import annotations

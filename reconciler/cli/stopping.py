@@ -1,4 +1,20 @@
-"""How a run is asked to stop, and what it may still do then; and its clock, which hears of it."""
+"""How a run is asked to stop, and what it may still do then; and its clock, which hears of it.
+
+Three things can forbid a write, and they forbid different writes:
+
+    only reading    a plan is made              any write is a bug of ours, and raises as one
+    lock lost       another run may be at it    nothing is written, not even a note
+    asked to stop   Ctrl-C, SIGTERM             no endpoint is changed and no job begins, but notes
+                                                are written: what was done must be found again
+
+Each write asks just before it leaves, in the client or in the store, and not where it was decided:
+between the two may lie a sign-in of a minute, a retry or a queue. The one store that is asked for
+less is that of the lock itself, because a lock that is lost must still be given back.
+
+A first signal lets the steps under way end, since a swap that is cut off costs the next run a look
+and people an answer. A second one ends the process at once. Nothing depends on being asked nicely:
+SIGKILL leaves what the next run finds by looking.
+"""
 
 from __future__ import annotations
 

@@ -100,15 +100,9 @@ def observe_live(
     """
     target = world.targets[binding.kind]
     live = looked() if looked else target.observe(binding)
-    declared_only = live.witness is Witness.DECLARATION
-    if (
-        live.served is None
-        and live.configured
-        and not target.can.shows_served
-        and not declared_only
-    ):
-        declared = live.configured
-        live = replace(live, served=declared, configured=None, witness=Witness.DECLARATION)
+    configured = None if target.can.shows_served else live.configured
+    if live.served is None and configured and live.witness is not Witness.DECLARATION:
+        live = replace(live, served=configured, configured=None, witness=Witness.DECLARATION)
     record = world.ledger.record(binding.address)
     if live.hidden and live.refusal is None and record is not None and record.bound is not None:
         # An endpoint that hides its model has the one that it accepted last. Whether a swap that
@@ -320,9 +314,7 @@ def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
     properties = {path: file.properties if file else None for path, file in files.items()}
     if files.keys() != attempt.inputs.keys() or attempt.changed(properties):
         return None
-    counts = [
-        tables.data_rows(path, file.content) for path, file in files.items() if file is not None
-    ]
+    counts = (tables.data_rows(path, file.content) for path, file in files.items() if file)
     return min(counts, default=None)
 
 

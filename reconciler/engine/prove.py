@@ -1,4 +1,24 @@
-"""Answers of an endpoint, before and after a change and on demand, and what they prove."""
+"""Answers of an endpoint, before and after a change and on demand, and what they prove.
+
+At the whiteboard: "it works" is three claims, and each needs a witness of its own.
+
+    the model is there     it is read back, as serving and not merely as configured
+    the model works        it answers the probe, and the answer is as `verify` says
+    the change made it so  the answer names the model, or differs from the one before the swap
+
+The third is why the probe is scored *before* the switch as well. Without that score, an endpoint
+that took the request, failed to start the new model and goes on with the old one would look proved:
+the declaration names the new model, and the old one answers well. So the score from before is part
+of the record, and `is_declared_only` says where a declaration stands alone: no proof is claimed
+there.
+
+An answer is evidence against a version only if nothing else explains it. A probe with a wrong
+column fails on every model, so it is tried on the present one first (`wrong_probe`): found out
+afterwards, the slip would cost a good version its life, for a rejected version is never bound
+again. An outage of another endpoint that `compare` names is no fault of this version either
+(`beside_another`): then nothing is compared, and the proof says so. A bug of this program while it
+asks counts as silence of the endpoint: it must not leave an unproved model in service.
+"""
 
 from __future__ import annotations
 

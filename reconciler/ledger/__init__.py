@@ -1,10 +1,27 @@
 """Manifests kept beside the models: what makes a training happen exactly once.
 
-Per version the store holds the model, its metrics, and `manifest.json`. A manifest is
-claimed by a conditional create and changed only by compare-and-swap, so of any number of runs
-one wins each step and the others read what it wrote.
-Below names that begin with an underscore it holds a record per address, the marks of plans that
-were applied, and the lock of an environment. Files go by their names in the store.
+Per version the store holds the model, its metrics, and `manifest.json`. A manifest is claimed by a
+conditional create and changed only by compare-and-swap, so of any number of runs one wins each step
+and the others read what it wrote. Below names that begin with an underscore it holds a record per
+address, the marks of plans that were applied, and the lock of an environment. Files go by their
+names in the store.
+
+At the whiteboard: a manifest only grows. Claimed, it names the recipe and its key; then attempts
+are added with a job id each; then the evaluation; then perhaps a rejection. Taken back is only what
+nothing was built on: a claim that no job came of, the verdict of gates whose rules have changed,
+and a rejection by a person who reinstates the version. So a run that lost a race needs no protocol:
+it reads again and is further along the same road.
+
+The environment's lock does not make the swaps needless. It is held by a process that may be frozen
+for an hour after its last look at the clock, and shards of one environment hold different locks
+while they share a version. The lock keeps people from seeing two runs at once; the swap of each
+file keeps the files right even then. Nor do the swaps make the lock needless: they guard one file
+each, and a platform whose write has no condition is guarded by nothing but the lock and a look just
+before it.
+
+A record is written before the deed that it notes. A run that is killed between the two leaves a
+record of something that did not happen, and the next look at the endpoint finds that out. In the
+other order it would leave a deed that no record knows: a swap whose way back nobody remembers.
 """
 
 from __future__ import annotations

@@ -2,6 +2,13 @@
 
 A plan is marked before the first change and marked again when its run has ended. A run that was
 killed in between may be continued with the same plan; one that has ended may not be repeated.
+
+Why two marks: with one at the beginning alone, a killed run would use up an approval for work that
+it never did. With one at the end alone, an approval of several merged pull requests could stay open
+for ever: if a run was killed after the last change of one of them, the next fresh plan has none of
+its changes any more, and only the first mark tells that its approval is used up (`Approval.used`).
+The first mark is a conditional create, so it overwrites no end; a run that meets one with an end
+stops.
 """
 
 from __future__ import annotations

@@ -3,6 +3,15 @@
 Everything above asks the same questions as ever, so there is no second notion of what is. Answers
 of the management APIs are kept by URL; those of stores as `stores.py` says. Whatever is not known
 raises NotKnownError: no answer is ever made up.
+
+The recording stands below the planner and not beside it. To write down what the planner concluded
+would be shorter, and it would be another planner: a pull request that changes an `accept` rule
+needs the metrics, not yesterday's verdict on them. As it is, the plan of tomorrow's YAML is
+computed from yesterday's answers by the very code that computes it online.
+
+Only 200 and 404 are kept. Every other status says something of the moment (busy, signed out), and
+replayed weeks later it would be an outage that is long over. A URL is known by the parts of its
+query that choose the answer; a signature in it would make each recording unique, and is a secret.
 """
 
 from __future__ import annotations

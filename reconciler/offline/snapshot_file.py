@@ -1,4 +1,16 @@
-"""A snapshot as a file: JSON that anybody may read, and that nobody who reads it trusts."""
+"""A snapshot as a file: JSON that anybody may read, and that nobody who reads it trusts.
+
+It is written where credentials are and read where there are none: by the job of a pull request,
+perhaps of a fork. So two borders meet here. On the way out `redact` takes known secrets from the
+whole text once more, after redaction.py kept only what plans ask for. On the way in everything is
+checked like foreign input: the types by the codec, and by `_claims` what types cannot say. Names
+that are printed must be printable, sizes must not be negative, and bodies must be no deeper than
+what plans read, because definitions are read recursively.
+
+Equal snapshots are equal files: mappings and sets are sorted, and times of files, which no plan
+asks for, are left out. So two of them can be compared. A file of another schema is refused by its
+version before anything in it is read.
+"""
 
 from __future__ import annotations
 

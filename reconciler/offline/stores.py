@@ -3,6 +3,11 @@
 Kept are the properties of files, and our own small documents. A list, and a file that is not there,
 are answered where the list that would show it was heard to its end. Whatever is not known so raises
 NotKnownError: no answer is ever made up.
+
+Absence is the dangerous answer. "There is no manifest" leads to a training, so a file counts as
+absent only if a read of it said so, or if a list of its folder was heard to the end and did not
+show it. A list that was broken off says nothing of the names it did not reach: `listed` is added to
+after the last one, so a caller that stopped early leaves no claim behind.
 """
 
 from __future__ import annotations
