@@ -84,6 +84,7 @@ def _name(world: World, binding: Binding, live: Live, record: Record | None) -> 
 def _made(manifest: Manifest) -> MadeVersion:
     state, why = _state(manifest)
     evaluation = manifest.evaluation
+    spent = evaluation.spent if evaluation else None
     return MadeVersion(
         version=manifest.version.version,
         state=state,
@@ -98,6 +99,8 @@ def _made(manifest: Manifest) -> MadeVersion:
         inputs=manifest.attempts[-1].inputs if manifest.attempts else {},
         made_at=evaluation.noted_at if evaluation else "",
         rows=evaluation.rows if evaluation else None,
+        queued_s=spent.queued_s if spent else None,
+        machines=spent.machines if spent else "",
     )
 
 

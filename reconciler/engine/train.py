@@ -149,9 +149,9 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
                 )
             digest, known = model
             now = timestamp(world.clock.now())
-            made = Evaluation(
-                artifact.metrics, digest, now, known.fingerprint, artifact.rows, place
-            )
+            rows, spent = artifact.rows, trainer.spent(artifact.job)
+            metrics, seen = artifact.metrics, known.fingerprint
+            made = Evaluation(metrics, digest, now, seen, rows, place, spent)
             world.ledger.note_evaluation(entry, made, refused)
             return replace(artifact, sha256=made.sha256, location=made.ref)
         else:

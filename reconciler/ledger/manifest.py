@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import UnreadableError
-from reconciler.model import MANIFEST_FILE, ModelRef, Recipe, Version
+from reconciler.model import MANIFEST_FILE, ModelRef, Recipe, Spent, Version
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Evaluation:
     `ref` is the URI of the model file.
 
     `fingerprint` is what a HEAD of the model file showed then: another one later means that the
-    file is not the one that was evaluated. `rows` is None where no rule asked for them.
+    file is not the one that was evaluated. `rows` is None where no rule asked for them. `spent` is
+    what the engine told of its job, None where it told nothing.
     """
 
     metrics: Mapping[str, float] = field(hash=False)
@@ -65,6 +66,7 @@ class Evaluation:
     fingerprint: str = ""
     rows: int | None = None
     ref: ModelRef | None = None
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,11 @@ class Manifest:
 
     @property
     def duration_s(self) -> float | None:
-        """From when its job was seen started to when its end was seen; None before that.
-
-        The service's own times would be better, but it is not known to tell them (§4.3 [U]).
-        """
+        """How long its job ran, as the engine tells; else from when it was seen started to when its
+        end was seen. None before that."""
+        spent = self.evaluation.spent if self.evaluation else None
+        if spent is not None and spent.ran_s is not None:
+            return spent.ran_s
         if self.evaluation is None or not self.attempts or not self.attempts[-1].started_at:
             return None
         took = _moment(self.evaluation.noted_at) - _moment(self.attempts[-1].started_at)

@@ -100,6 +100,7 @@ from reconciler.model.versions import (
     Recipe,
     Rule,
     RuleKind,
+    Spent,
     Version,
     canonical_json,
     training_key,

@@ -65,7 +65,9 @@ class MadeVersion:
     """One model version, and what became of it.
 
     `at` is when it was begun, for git `commit`; `job` is its last, and `took_s` how long that ran
-    until its end was seen (None: unknown, or it did not end well); `why` says what is wrong.
+    until its end was seen (None: unknown, or it did not end well); `why` says what is wrong. Where
+    the engine tells, `took_s` is its word, `queued_s` how long the job waited before, and
+    `machines` what it ran on.
     `run` began it, `recipe` is how, as manifests have it, and `inputs` are the fingerprints of what
     its job was given, by file. It was there at `made_at`, scored on `rows`; "" and None before.
     """
@@ -83,6 +85,8 @@ class MadeVersion:
     inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
     made_at: str = ""
     rows: int | None = None
+    queued_s: float | None = None
+    machines: str = ""
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,16 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What an engine tells of a job that ended: how many seconds it waited for a machine and then
+    ran, None where it does not tell; and the machines that it had, in words, or ""."""
+
+    queued_s: float | None = None
+    ran_s: float | None = None
+    machines: str = ""
+
+
+@dataclass(frozen=True)
 class Model:
     """One model as far as it is known: where it is, and what its manifest says of it.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Owned,
         Recipe,
         Score,
+        Spent,
     )
     from reconciler.soon import Soon
     from reconciler.stores.contract import Place
@@ -356,6 +357,10 @@ class Trainer(Protocol):
     def cancel(self, job: str) -> None:
         """End a job; a job that is gone is fine."""
         ...
+
+    def spent(self, job: str) -> Spent | None:
+        """How long a job that ended waited and ran; None where the engine does not tell."""
+        return None
 
     def collect(self, job: str, order: Order) -> None:
         """Bring the outputs of a finished job to where the order says; nothing where they are."""

@@ -10,7 +10,7 @@ from reconciler.render.cells import PLAIN, Look
 from reconciler.render.documents import CODEC, json_document
 from reconciler.render.markdown import bullets, diff_lines, escaped, fenced
 from reconciler.render.measures import gate, number
-from reconciler.render.times import duration
+from reconciler.render.times import duration, spent
 
 EXPLANATION = "reconciler/explanation/v1"
 COMPARISON = "reconciler/comparison/v1"
@@ -126,6 +126,8 @@ def _made(made: MadeVersion) -> Iterator[str]:
         engine = " of ".join(filter(None, (made.recipe.get("place"), made.recipe.get("engine"))))
         done = made.state if ended_well else "made"
         yield f"It was {done}{took}{job} ({engine}), and was ready at {made.made_at}."
+        if waited := spent(made):
+            yield f"Its job {waited}."
     if not ended_well:
         why = f": {made.why}" if made.why else ""
         yield f"It is {made.state}{why}."

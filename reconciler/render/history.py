@@ -9,6 +9,7 @@ from reconciler.render.cells import PLAIN, Look, heads
 from reconciler.render.documents import CODEC, json_document
 from reconciler.render.markdown import escaped, table
 from reconciler.render.measures import number
+from reconciler.render.times import spent
 
 SCHEMA = "reconciler/history/v1"
 _COLORS = {
@@ -40,7 +41,7 @@ def _versions(look: Look, history: History) -> list[str]:
     for head, made in zip(heads(look, rows, whole=True), history.versions, strict=True):
         lines += [look.paint(line, _COLORS.get(made.state, "dim")) for line in head]
         lines += look.lines(_metrics(made), 4, hang=2)
-        lines += look.lines(f"job {made.job}" if made.job else "", 4, "dim")
+        lines += look.lines(_job(made), 4, "dim")
         lines += look.lines(made.why, 4, "yellow")
     return lines
 
@@ -71,7 +72,7 @@ def history_markdown(history: History) -> str:
 
 def _version_row(made: MadeVersion) -> list[str]:
     cells = [made.version, made.state, _when(made.at, made.commit), _metrics(made)]
-    return [escaped(cell) for cell in (*cells, made.job, made.why)]
+    return [escaped(cell) for cell in (*cells, _job(made).removeprefix("job "), made.why)]
 
 
 def _event_row(event: Event) -> list[str]:
@@ -95,6 +96,11 @@ def _unread(history: History) -> str:
 
 def _when(at: str, commit: str) -> str:
     return f"{at} for commit {commit[:12]}" if commit else at
+
+
+def _job(made: MadeVersion) -> str:
+    waited = spent(made)
+    return f"job {made.job}{f' {waited}' if waited else ''}" if made.job else ""
 
 
 def _metrics(made: MadeVersion) -> str:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.model import LEAST_RUNS, Change, Forecast
+from reconciler.model import LEAST_RUNS, Change, Forecast, MadeVersion
 from reconciler.render.cells import counted
 
 
@@ -69,6 +69,16 @@ def _one_service(forecasts: Sequence[Forecast | None]) -> float | None:
         return None
     rounds = math.ceil(len(known) / known[0][1])
     return rounds * statistics.fmean(seconds for seconds, _ in known)
+
+
+def spent(made: MadeVersion) -> str:
+    """`waited 34 s, then ran 10 min on 1 × Standard_DS3_v2`, where the engine tells; else ""."""
+    if made.queued_s is None and not made.machines:
+        return ""
+    waited = f"waited {duration(made.queued_s)}" if made.queued_s is not None else ""
+    ran = f"ran {duration(made.took_s)}" if made.took_s is not None else "ran"
+    on = f" on {made.machines}" if made.machines else ""
+    return ", then ".join(filter(None, (waited, f"{ran}{on}")))
 
 
 def duration(seconds: float) -> str:

@@ -226,6 +226,11 @@ class VersionOf:
         """How long the jobs ran."""
         return _figures(made.took_s for made in self.made)
 
+    @property
+    def queued_s(self) -> Figures | None:
+        """How long the jobs waited before, where their engine tells."""
+        return _figures(made.queued_s for made in self.made)
+
 
 def _figures(values: Iterable[float | None]) -> Figures | None:
     known = tuple(value for value in values if value is not None and value - value == 0)

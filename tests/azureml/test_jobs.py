@@ -63,7 +63,7 @@ class World:
             return AzureBlob(http, hosts, account, AnyToken(hosts.origins), container)
 
         assets = Assets(workspace, self.data, blobs, lambda _: "")
-        return WorkspaceJobs(workspace, assets, self.folder, self.data, store)
+        return WorkspaceJobs(workspace, assets, lambda _: None, self.folder, self.data, store)
 
     def order(self, attempt: int = 1, *, at: str = "", **more: Any) -> Order:
         at = at or f"{URL}/blob/mlstorage/workspace/store"

@@ -7,13 +7,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.engine import train
+from reconciler.engine.explanation import explanation
+from reconciler.engine.history import history
 from reconciler.errors import ConfigurationError, UnavailableError
-from reconciler.model import Action
+from reconciler.http.client import Http
+from reconciler.http.credentials import AccessToken
+from reconciler.model import Action, Spent
+from reconciler.platforms.arm import CloudName, EmulatorSignIn, arm_origins
+from reconciler.platforms.azureml.connection import AzureMl
+from reconciler.platforms.azureml.tracking import Tracking
+from reconciler.platforms.azureml.workspace import Workspace
+from reconciler.render.explanation import explanation_text
+from reconciler.render.history import history_text
+from reconciler.render.times import duration
 from tests.azureml.emulated import Emulated
+from tests.azureml.standin import SUBSCRIPTION, URL, WORKSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.twins.azureml import Endpoints
 
 TRAINING = """\
   training:
@@ -35,6 +49,14 @@ weights = {"intercept": float(c), "weights": {"months": 0.1, "calls": 0.2}}
 json.dump(weights, open(model, "w"))
 json.dump({"auc": 0.9, "rows": len(rows)}, open(metrics, "w"))
 """
+
+
+TOLD = {
+    "createdTimeUtc": "2024-02-23T15:08:32.8845306+00:00",
+    "startTimeUtc": "2024-02-23T15:09:06.984Z",
+    "endTimeUtc": "2024-02-23T15:18:26.583Z",
+    "compute": {"vmSize": "Standard_DS3_v2", "instanceType": None, "instanceCount": 2},
+}
 
 
 def trained(folder: Path) -> Emulated:
@@ -70,6 +92,54 @@ def test_a_job_of_the_workspace_trains_for_a_store_that_it_cannot_reach(world: E
     assert b'"intercept": 0.5' in (kept / "model.json").read_bytes()
     assert b'"auc": 0.9' in (kept / "metrics.json").read_bytes()
     assert world.plan().converged
+
+
+def test_what_the_run_history_tells_of_a_job_is_kept_and_shown(world: Emulated) -> None:
+    world.edit("churn.yaml", "compute: cpu", "instanceType: Standard_DS3_v2")
+    assert world.apply().failures == ()
+    (made,) = history(world.world(read_only=True), world.binding()).versions
+    assert (made.queued_s, made.machines) == (2.0, "1 × Standard_DS3_v2")
+    assert made.took_s is not None
+    assert made.took_s >= 3.0
+    waited = f"waited 2 s, then ran {duration(made.took_s)} on 1 × Standard_DS3_v2"
+    shown = history(world.world(read_only=True), world.binding())
+    assert f"job {made.job} {waited}" in " ".join(history_text(shown).split())
+    assert f"Its job {waited}." in explanation_text(explanation(shown, world.binding()))
+
+
+@pytest.mark.parametrize(
+    ("status", "run", "spent"),
+    [
+        (200, TOLD, Spent(34.1, 559.6, "2 × Standard_DS3_v2")),
+        (200, {**TOLD, "compute": None, "startTimeUtc": None}, Spent()),
+        (
+            200,
+            {**TOLD, "endTimeUtc": "2024-02-23T15:00:00Z"},
+            Spent(34.1, None, "2 × Standard_DS3_v2"),
+        ),
+        (200, {**TOLD, "createdTimeUtc": "yesterday"}, Spent(None, 559.6, "2 × Standard_DS3_v2")),
+        (403, {}, None),
+        (200, [], None),
+    ],
+)
+def test_the_times_of_a_job_are_taken_as_far_as_they_are_told(
+    twin: Endpoints, status: int, run: object, spent: Spent | None
+) -> None:
+    def instead(method: str, path: str) -> tuple[int, object] | None:
+        assert method in ("GET", "PUT")
+        if path == "":
+            uri = f"azureml://westeurope.api.azureml.ms/mlflow/v1.0{WORKSPACE}"
+            return 200, {"id": WORKSPACE, "properties": {"mlFlowTrackingUri": uri}}
+        of_job = path == f"/history/v1.0{WORKSPACE}/runs/rc-1-a1/details"
+        return (status, run) if of_job else None
+
+    twin.workspace.instead = instead
+    http = Http(threads=2, backoff_s=0, retries=0)
+    http.mount(URL, twin.workspace)
+    token = AccessToken(EmulatorSignIn(), "", arm_origins(URL))
+    at = AzureMl(CloudName.EMULATOR, SUBSCRIPTION, "ml", "prod")
+    tracking = Tracking(http, Workspace(http, at, token, URL), lambda *_: token)
+    assert tracking.spent("rc-1-a1") == spent
 
 
 def test_a_run_that_is_killed_before_it_notes_what_it_collected_trains_nothing_anew(

@@ -946,7 +946,7 @@ _CLASSIC = _mutations(
     "reconciler/platforms/studio/classic.py",
     (
         "a 404 alone makes an endpoint",
-        'if where.endpoint.casefold() in names:',
+        "if where.endpoint.casefold() in names:",
         "if False:",
         "tests/studio/test_lifecycle.py::test_a_step_believes_no_404_of_an_endpoint_that_the_service_lists",
     ),

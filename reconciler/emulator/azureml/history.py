@@ -12,7 +12,7 @@ from reconciler.emulator.messages import Refused, answer
 from reconciler.emulator.world import blob_base, iso
 
 if TYPE_CHECKING:
-    from reconciler.emulator.azureml.records import Json
+    from reconciler.emulator.azureml.records import Json, Resource
     from reconciler.emulator.core import Core
     from reconciler.emulator.messages import Request, Response
 
@@ -39,13 +39,21 @@ def handle(core: Core, request: Request) -> Response:
     job = found_at(core, f"{unquote(match['scope'])}/jobs/{unquote(match['run'])}")
     account, container, name = jobs.publish_log(core, job)
     sas = core.blobs.sign(account, container, name, lasting_s=_LASTING_S)
-    kept = job.kept
+    kept, resources = job.kept, job.properties["resources"]
+    machine = resources.get("instanceType") or _machine(core, job)
     document: Json = {
         "runId": job.name,
         "target": "serverless" if not job.properties.get("computeId") else "amlcompute",
         "status": kept["status"],
-        "startTimeUtc": iso(kept["started"]),
+        "createdTimeUtc": iso(kept["started"]),
+        "startTimeUtc": iso(began) if (began := _began(kept)) else None,
         "endTimeUtc": iso(kept["ended"]) if kept["ended"] else None,
+        "compute": {
+            "vmSize": machine,
+            "instanceType": machine,
+            "instanceCount": resources.get("instanceCount", 1),
+        },
+        "jobCost": {"chargedNodeUtilizationSeconds": None},
         "services": {},
         "properties": {},
         "inputDatasets": [],
@@ -54,3 +62,17 @@ def handle(core: Core, request: Request) -> Response:
         "logFiles": {jobs.LOG: f"{blob_base(account, request)}{container}/{name}{sas}"},
     }
     return answer(200, document)
+
+
+def _began(kept: Json) -> float | None:
+    """When the job got its machine: what a pipeline's steps had is not said of the pipeline."""
+    began = kept["started"] + jobs.QUEUED * (kept["due"] - kept["started"])
+    running = kept["status"] in ("Running", *jobs.ENDED)
+    return min(began, kept["ended"] or began) if running else None
+
+
+def _machine(core: Core, job: Resource) -> str | None:
+    """The size of the machines of the job's cluster."""
+    cluster = core.world.resources.get(str(job.properties.get("computeId")))
+    size = (cluster.properties.get("properties") or {}).get("vmSize") if cluster else None
+    return str(size) if size else None

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 MOST_RUNNING = 100  # jobs at once; each is a process
 ENDED = ("Completed", "Failed", "Canceled")
-_STAGES = ((0.2, "Starting"), (0.3, "Preparing"), (0.4, "Queued"), (1.0, "Running"))
+QUEUED = 0.4  # so much of the time of a job passes before it has a machine
+_STAGES = ((0.2, "Starting"), (0.3, "Preparing"), (QUEUED, "Queued"), (1.0, "Running"))
 LOG = "user_logs/std_log.txt"
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.http.origins import Origins
     from reconciler.model import Binding, Check, Environment, Recipe, SecretName
     from reconciler.platforms.azureml.assets import Assets
+    from reconciler.platforms.azureml.tracking import Tracking
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.platforms.platform import Block, Means
@@ -80,6 +81,12 @@ class _Reach:
 
         return Assets(self.workspace, self.means.store, blobs, self.means.secret)
 
+    @cached_property
+    def tracking(self) -> Tracking:
+        from reconciler.platforms.azureml.tracking import Tracking
+
+        return Tracking(self.http, self.workspace, self.token)
+
     def open_at(self, where: StoreUrl, key: str = "") -> Store:
         from reconciler.stores import Opening, open_store
 
@@ -100,22 +107,21 @@ def _connect(environment: Environment, means: Means) -> Connected:
         return OnlineEndpoints(reach.workspace, reach.assets, scoring, reach.mark, means.now)
 
     def registry() -> Registry:
-        from reconciler.platforms.azureml.registry import AzureMlRegistry, Tracking
+        from reconciler.platforms.azureml.registry import AzureMlRegistry
         from reconciler.platforms.azureml.shared import SharedRegistry
-
-        tracking = Tracking(reach.http, reach.workspace, reach.token)
 
         def shared(name: str) -> SharedRegistry:
             return SharedRegistry(name, reach.http, reach.token, reach.workspace.emulator)
 
-        return AzureMlRegistry(reach.workspace, reach.assets, tracking, reach.mark, shared)
+        return AzureMlRegistry(reach.workspace, reach.assets, reach.tracking, reach.mark, shared)
 
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.azureml.jobs import WorkspaceJobs
 
         at, root = environment.data, Path(reach.at.root)
         data = reach.open_at(at, means.secret(at.key) if at.key else "")
-        return WorkspaceJobs(reach.workspace, reach.assets, root, data, means.store.uri)
+        spent = reach.tracking.spent
+        return WorkspaceJobs(reach.workspace, reach.assets, spent, root, data, means.store.uri)
 
     def checks(bindings: Iterable[Binding]) -> Iterator[Check]:
         from reconciler.platforms.azureml.checks import Checks

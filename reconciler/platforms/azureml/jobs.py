@@ -33,9 +33,10 @@ from reconciler.stores.contract import Place
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from reconciler.model import Spent
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.platforms.contract import Order
@@ -55,8 +56,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class WorkspaceJobs(Trainer):
     """The jobs of one workspace.
 
-    `root` is what the `code` folders of recipes are relative to. `data` has the inputs, and `store`
-    is the URI of the store.
+    `spent` asks the run history for a job. `root` is what the `code` folders of recipes are
+    relative to. `data` has the inputs, and `store` is the URI of the store.
     """
 
     most_jobs = MOST_JOBS
@@ -65,10 +66,17 @@ class WorkspaceJobs(Trainer):
     grants = False  # a workspace shows what a job is told, so it reads and writes by its identity
 
     def __init__(
-        self, workspace: Workspace, assets: Assets, root: Path, data: Store, store: str
+        self,
+        workspace: Workspace,
+        assets: Assets,
+        spent: Callable[[str], Spent | None],
+        root: Path,
+        data: Store,
+        store: str,
     ) -> None:
         self._workspace = workspace
         self._assets = assets
+        self._spent = spent
         self._root = root
         self._data = data
         self._store = store
@@ -138,6 +146,10 @@ class WorkspaceJobs(Trainer):
         properties = objects(self._workspace.read(f"/jobs/{part(job)}", what), "properties")
         for role, uri in _noted(objects(properties, "properties"), LEFT, job).items():
             self._assets.collect(uri, order.outputs[role].uri)
+
+    def spent(self, job: str) -> Spent | None:
+        """What the run history tells of it."""
+        return self._spent(job)
 
     def _finished(self, job: str, properties: Mapping[str, Any]) -> Job:
         """A job that ended well, with its metrics where they are still to be collected."""

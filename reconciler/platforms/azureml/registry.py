@@ -10,18 +10,13 @@ registry; of any other place the refusal says what to do.
 from __future__ import annotations
 
 import contextlib
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.errors import NotFoundError, RefusedError, UnreadableError, WireError
-from reconciler.http.urls import split_url
+from reconciler.errors import NotFoundError, RefusedError, WireError
 from reconciler.near import near
-from reconciler.platforms.arm import hearing
-from reconciler.platforms.artifacts import metrics_of
 from reconciler.platforms.azureml.assets import METRIC, files_below, take
 from reconciler.platforms.azureml.ids import label_of, shared_in
-from reconciler.platforms.azureml.scoring import ML_SCOPE
 from reconciler.platforms.azureml.shared import UnknownRegistryError
 from reconciler.platforms.azureml.workspace import part, state_of
 from reconciler.platforms.contract import Registered, Registry
@@ -31,16 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
-    from reconciler.http.origins import Origins
     from reconciler.model import Model, Recipe
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.shared import SharedRegistry
+    from reconciler.platforms.azureml.tracking import Tracking
     from reconciler.platforms.azureml.workspace import Workspace
 
 _NEAR = 5
-_TRACKING_HOSTS = re.compile(r"[a-z0-9]+\.api\.azureml\.ms")
 
 
 class Shelf(Protocol):
@@ -177,48 +169,6 @@ class AzureMlRegistry(Registry):
         if files and (not wanted or wanted in files):
             return ""
         return f"{_gone(name, number, wanted, files)} ({uri})"
-
-
-class Tracking:
-    """The workspace's own MLflow, for the metrics of jobs; `token` signs in for a scope."""
-
-    def __init__(
-        self, http: Http, workspace: Workspace, token: Callable[[str, Origins], Credential]
-    ) -> None:
-        self._http = http
-        self._workspace = workspace
-        origins = hearing("a token of Azure Machine Learning", workspace.emulator, _TRACKING_HOSTS)
-        self._credential = token(ML_SCOPE, origins)
-        self._known = ""
-
-    def metrics(self, job: str) -> dict[str, float] | None:
-        """The metrics of the run of a job; None where MLflow itself says that there is none."""
-        what = f"reading the metrics of job {job}"
-        url = f"{self._base(what)}/api/2.0/mlflow/runs/get?run_id={part(job)}"
-        known = (200, 404)
-        answer = self._http.request(
-            "GET", url, credential=self._credential, what=what, expect=known
-        )
-        document = answer.json_object()
-        if answer.status == 404 and document.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        run = document.get("run")
-        if not isinstance(run, dict):
-            raise UnreadableError(f"{what}: the answer shows no run")
-        return metrics_of(run, what)
-
-    def _base(self, what: str) -> str:
-        """Where the workspace says that its MLflow is; on the emulator, at its own origin."""
-        if not self._known:
-            properties = objects(self._workspace.read("", "reading the workspace"), "properties")
-            uri = text(properties, "mlFlowTrackingUri")
-            url = f"https://{uri.partition('://')[2].partition('?')[0]}".rstrip("/")
-            parts = split_url(url)
-            if not uri.startswith("azureml://") or parts is None:
-                raise UnreadableError(f"{what}: the workspace does not say where its MLflow is")
-            emulator = self._workspace.emulator
-            self._known = f"{emulator}{parts.path}" if emulator else url
-        return self._known
 
 
 def _asked(recipe: Recipe) -> tuple[str, str]:
