@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from reconciler.model import Binding, Change, Desired, Observed, Plan
     from reconciler.plan import Prune
 
-_MOST_NAMES = 10
-
 
 def validate(services: Path, sarif: Path | None) -> Outcome:
     """`validate`: one line per environment, or ConfigurationError."""
@@ -69,13 +67,6 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     untouched = _untouched(where.services, desired)
     made = made if untouched is None else caused_since(made, untouched)
     rest = frozenset() if how.strict or untouched is None else untouched
-    left = [c.name for c in made.changes if c.action is Action.BLOCK and c.name in rest]
-    if left:
-        more = f" and {len(left) - _MOST_NAMES:,} more" if len(left) > _MOST_NAMES else ""
-        say(
-            "in the way, but not touched by this pull request and not judged (--strict judges "
-            f"all): {', '.join(left[:_MOST_NAMES])}{more}"
-        )
     files = (_plan_file(desired, made, how.out, how.live),) if how.out is not None else ()
     code = errors.ERROR if blind else plan_exit_code(made, how.detailed_exitcode, rest)
     return Outcome(made, code, files, rest=rest)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.model import Action, Change, Health, HealthCode, Live, NotManaged, Reason
+from reconciler.model import Action, Cause, Change, Health, HealthCode, Live, NotManaged, Reason
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
 from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.unmanaged import unmanaged_text
@@ -20,6 +20,31 @@ class Sync(StrEnum):
     SYNCED = "Synced"
     OUT_OF_SYNC = "OutOfSync"
     UNKNOWN = "Unknown"
+
+
+class Wrong(StrEnum):
+    """Kinds of trouble at an endpoint, the most urgent first: `status` and the page sort by it."""
+
+    FAILED = "failed"
+    DRIFTED = "drifted"
+    UNREADABLE = "unreadable"
+    REFUSED = "refused"
+    WAITING = "waiting"
+    TO_APPLY = "to apply"
+
+
+def wrong_with(change: Change) -> Wrong | None:
+    """The trouble at an endpoint; None where it serves what git declares, or is paused."""
+    if change.code == Reason.UNREADABLE:
+        return Wrong.UNREADABLE
+    if change.drift is not None:
+        return Wrong.DRIFTED
+    if change.cause is Cause.FAILED:
+        return Wrong.FAILED
+    if change.action is Action.NOOP:
+        return None
+    by_action = {Action.BLOCK: Wrong.REFUSED, Action.WAIT: Wrong.WAITING}
+    return by_action.get(change.action, Wrong.TO_APPLY)
 
 
 @dataclass(frozen=True)
@@ -35,6 +60,7 @@ class StatusRow:
     wanted: str
     message: str = ""
     drifted: bool = False
+    wrong: Wrong | None = None
 
 
 def status_row(change: Change, live: Live, health: Health) -> StatusRow:
@@ -50,6 +76,7 @@ def status_row(change: Change, live: Live, health: Health) -> StatusRow:
         wanted=change.after,
         message=_message(change, live),
         drifted=change.drift is not None,
+        wrong=wrong_with(change),
     )
 
 
@@ -80,12 +107,17 @@ _WORST = [
     *(HealthCode.MISSING, HealthCode.DEGRADED, HealthCode.UNKNOWN),
     *(HealthCode.PROGRESSING, HealthCode.HEALTHY),
 ]
-FARTHEST = [Sync.UNKNOWN, Sync.OUT_OF_SYNC, Sync.SYNCED]
+
+
+def urgency(row: StatusRow) -> tuple[int, int, bool]:
+    """What rows are sorted by, the most urgent first: the trouble, then how the endpoint does."""
+    trouble = list(Wrong).index(row.wrong) if row.wrong else len(Wrong)
+    return trouble, _WORST.index(row.health), row.sync is Sync.SYNCED
 
 
 def worst_first(rows: Iterable[StatusRow]) -> list[StatusRow]:
     """The rows with what needs a person first; in their order where they are as bad."""
-    return sorted(rows, key=lambda r: (_WORST.index(r.health), FARTHEST.index(r.sync)))
+    return sorted(rows, key=urgency)
 
 
 def folded(rows: Iterable[StatusRow]) -> list[StatusRow]:

@@ -7,22 +7,19 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from reconciler.model import (
     Action,
-    Cause,
     Change,
     Event,
     EventKind,
     History,
     MadeVersion,
     Plan,
-    Reason,
     Report,
     Rule,
 )
-from reconciler.render.status import FARTHEST, StatusRow, Sync, gist_of
+from reconciler.render.status import StatusRow, Sync, Wrong, gist_of, urgency
 
 MOST_REASONS = 3  # of one kind of trouble; the others are counted
 MOST_ROWS = 2_000  # endpoints on one page; what needs attention comes first
@@ -65,32 +62,6 @@ class Overview:
 # --- what is wrong -------------------------------------------------------------------------
 
 
-class Wrong(StrEnum):
-    """Kinds of trouble at an endpoint, the most urgent first."""
-
-    FAILED = "failed"
-    DRIFTED = "drifted"
-    UNREADABLE = "unreadable"
-    REFUSED = "refused"
-    WAITING = "waiting"
-    TO_APPLY = "to apply"
-
-
-def wrong_at(endpoint: Endpoint) -> Wrong | None:
-    """The trouble at an endpoint; None where it serves what git declares, or is paused."""
-    change = endpoint.change
-    if change.code == Reason.UNREADABLE:
-        return Wrong.UNREADABLE
-    if change.drift is not None:
-        return Wrong.DRIFTED
-    if change.cause is Cause.FAILED:
-        return Wrong.FAILED
-    if change.action is Action.NOOP:
-        return None
-    by_action = {Action.BLOCK: Wrong.REFUSED, Action.WAIT: Wrong.WAITING}
-    return by_action.get(change.action, Wrong.TO_APPLY)
-
-
 @dataclass(frozen=True)
 class Alarm:
     """Endpoints at which one thing is wrong for one reason, and the next command to type."""
@@ -105,7 +76,7 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
     """Alarms, the most urgent first; of one kind no more than a few reasons apart."""
     by_kind: dict[Wrong, dict[str, list[Endpoint]]] = {what: {} for what in Wrong}
     for endpoint in endpoints:
-        if (what := wrong_at(endpoint)) is not None:
+        if (what := endpoint.row.wrong) is not None:
             by_kind[what].setdefault(gist_of(endpoint.row), []).append(endpoint)
     found = []
     for what, by_reason in by_kind.items():
@@ -144,7 +115,7 @@ class Group:
     @property
     def calm(self) -> bool:
         """Whether nothing is wrong at any of them."""
-        return all(wrong_at(member) is None for member in self.members)
+        return all(member.row.wrong is None for member in self.members)
 
     @property
     def counts(self) -> dict[Sync, int]:
@@ -155,17 +126,18 @@ class Group:
 
 def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]:
     """The endpoints by model, what needs attention first; together no more than `most` shown."""
-    by_model: dict[str, list[Endpoint]] = {}
-    for endpoint in sorted(
-        endpoints, key=lambda e: (FARTHEST.index(e.row.sync), e.model, e.row.address)
-    ):
-        by_model.setdefault(endpoint.model, []).append(endpoint)
-    left, groups = most, []
-    for model, members in by_model.items():
-        first = members[: max(left, 0)]
-        left -= len(first)
-        groups.append(Group(model, tuple(members), tuple(first)))
-    return groups
+    ordered = sorted(endpoints, key=lambda e: (urgency(e.row), e.model, e.row.address))
+    by_model: dict[str, list[tuple[int, Endpoint]]] = {}
+    for place, endpoint in enumerate(ordered):
+        by_model.setdefault(endpoint.model, []).append((place, endpoint))
+    return [
+        Group(
+            model,
+            tuple(endpoint for _, endpoint in members),
+            tuple(endpoint for place, endpoint in members if place < most),
+        )
+        for model, members in by_model.items()
+    ]
 
 
 # --- models --------------------------------------------------------------------------------

@@ -23,11 +23,11 @@ from reconciler.render import words
 from reconciler.render.causes import BEFORE, by_cause, causes
 from reconciler.render.cells import counted, visible
 from reconciler.render.risk import risk
-from reconciler.render.status import Sync
+from reconciler.render.status import Sync, Wrong
 from reconciler.render.times import duration
 from reconciler.report import overview as parts
 from reconciler.report.figures import figures, spanned
-from reconciler.report.overview import Overview, Wrong
+from reconciler.report.overview import Overview
 
 SYNC = {
     Sync.SYNCED: ("good", "✓", "in sync"),
@@ -82,7 +82,7 @@ def page_html(overview: Overview) -> str:
             overview=overview,
             plan=overview.plan,
             in_sync=sum(
-                e.row.sync is Sync.SYNCED and parts.wrong_at(e) is None for e in overview.endpoints
+                e.row.sync is Sync.SYNCED and e.row.wrong is None for e in overview.endpoints
             ),
             planned=[("", walk.fleets(now)), (BEFORE, walk.fleets(before))],
             causes=causes(overview.plan),
@@ -135,7 +135,6 @@ def _environment() -> Environment:
             (figure, Markup(figure.svg)) for figure in figures(model, id)
         ],
         "last_proof": parts.last_proof,
-        "wrong_at": parts.wrong_at,
         "wrongs": WRONG,
         "sync": SYNC,
         "health": HEALTH,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonschema
 
 from reconciler import errors
+from reconciler.engine.explanation import comparison
+from reconciler.model import History, MadeVersion, VersionState
+from reconciler.render.explanation import comparison_json
 from tests.cli.test_safety import writes
 
 if TYPE_CHECKING:
@@ -57,10 +61,44 @@ def test_what_serves_is_told_in_sentences_and_json_and_versions_are_compared(
         assert sentence in said
     assert f"input1 {data}" in command("explain", NAME, "-o", "markdown").out
     compared = json.loads(command("explain", NAME, "2026-10", "2026-11", "-o", "json").out)
+    fits(compared, "comparison")
+    assert (compared["old"]["version"], compared["new"]["version"]) == ("2026-10", "2026-11")
     paths = {each["path"] for each in compared["differences"]}
     assert {"data.input1.file", "data.input1.fingerprint", "metrics.AUC"} <= paths
     assert f"+ data.input1.file: {data}" in command("explain", NAME, "2026-10", "2026-11").out
     assert writes(lab) == before
+
+
+def test_recipe_data_metrics_and_code_are_compared() -> None:
+    recipe = {"engine": "local", "place": "", "parameters": {"c": "1"}, "how": {}, "outputs": {}}
+    old = MadeVersion(
+        *("1", VersionState.TRAINED, "2026-11-01T00:00:00Z", "a" * 40, "job-1"),
+        metrics={"AUC": 0.9},
+        recipe={**recipe, "inputs": {"train": "1.csv"}, "code": "0" * 64},
+        inputs={"1.csv": "md5:1"},
+    )
+    changed = {"parameters": {"c": "2", "d": "3"}, "inputs": {"train": "2.csv"}, "code": "f" * 64}
+    new = replace(
+        old,
+        version="2",
+        commit="b" * 40,
+        metrics={"AUC": 0.91},
+        recipe={**recipe, **changed},
+        inputs={"2.csv": "md5:2"},
+    )
+    history = History("m", "files/m", "2", (old, new), ())
+    document = json.loads(comparison_json(comparison(history, "1", "2")))
+    fits(document, "comparison")
+    assert {each["path"]: (each["before"], each["after"]) for each in document["differences"]} == {
+        "code": ("0" * 64, "f" * 64),
+        "commit": ("a" * 40, "b" * 40),
+        "data.train.file": ("1.csv", "2.csv"),
+        "data.train.fingerprint": ("md5:1", "md5:2"),
+        "metrics.AUC": ("0.9", "0.91"),
+        "parameters.c": ("1", "2"),
+        "parameters.d": (None, "3"),
+    }
+    fits(json.loads(comparison_json(comparison(history, "1", "1"))), "comparison")
 
 
 def test_versions_to_compare_are_two_that_exist(lab: Lab, command: Command) -> None:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from reconciler.errors import redact
 from reconciler.model import Action, Cause, Event, EventKind, History, Reason, RuleKind
 from reconciler.render.cells import visible
+from reconciler.render.status import Wrong, urgency, wrong_with
 from reconciler.report import Overview, page_html
 from reconciler.report import overview as parts
 from reconciler.report.figures import figures
-from reconciler.report.overview import DRIFT, Wrong, alarms, done, grouped, models, wrong_at
+from reconciler.report.overview import DRIFT, alarms, done, grouped, models
 from tests.page import cases
 from tests.page.tree import Tag, tree
 from tests.render.cases import change as change_of
@@ -205,14 +206,13 @@ def test_many_reasons_of_one_kind_are_counted_together() -> None:
 
 
 def test_where_nothing_is_wrong_that_is_said_first() -> None:
-    calm = tuple(e for e in cases.FEW.endpoints if wrong_at(e) is None)
+    calm = tuple(e for e in cases.FEW.endpoints if e.row.wrong is None)
     assert calm
     text = tree(page_html(replace(cases.FEW, endpoints=calm))).said
     assert "Every endpoint serves the version that git declares" in text
 
 
 def test_an_unreadable_a_failed_and_an_old_refusal_are_told_apart() -> None:
-    endpoint = cases.FEW.endpoints[0]
     for change, what in (
         (change_of("a", Action.BLOCK, Reason.UNREADABLE, "why"), Wrong.UNREADABLE),
         (change_of("a", Action.BLOCK, Reason.REJECTED, "why", cause=Cause.FAILED), Wrong.FAILED),
@@ -221,7 +221,7 @@ def test_an_unreadable_a_failed_and_an_old_refusal_are_told_apart() -> None:
         (change_of("a", Action.TRAIN, "code", "why"), Wrong.TO_APPLY),
         (change_of("a", Action.NOOP, "code", "why", cause=Cause.NOTHING), None),
     ):
-        assert wrong_at(replace(endpoint, change=change)) is what
+        assert wrong_with(change) is what
 
 
 def test_a_plan_sets_apart_what_does_not_come_from_this_change() -> None:
@@ -319,8 +319,10 @@ def test_what_needs_attention_comes_first_and_a_page_has_room_for_so_many() -> N
     groups = grouped(overview.endpoints, most=10)
     assert sum(len(group.shown) for group in groups) == 10
     assert sum(len(group.members) for group in groups) == 125
-    first = groups[0].shown
-    assert [one.row.sync.value for one in first[:4]] == ["OutOfSync"] * 4
+    shown = [one.row for group in groups for one in group.shown]
+    left = [one.row for group in groups for one in group.members if one not in group.shown]
+    assert urgency(shown[0]) == min(map(urgency, [*shown, *left]))
+    assert max(map(urgency, shown)) <= min(map(urgency, left))
 
 
 def test_a_thousand_endpoints_are_a_page_that_a_browser_likes() -> None:

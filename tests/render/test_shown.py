@@ -25,6 +25,7 @@ from reconciler.model import (
     VersionState,
 )
 from reconciler.render import Look, StatusRow, Sync
+from reconciler.render.status import Wrong
 
 QUIET = Change("quiet", "WebService", "webServices/g/quiet", Action.NOOP, "in_sync", "")
 WARNED = replace(QUIET, name="warned", address="webServices/g/warned", warnings=("data changed",))
@@ -49,6 +50,11 @@ def test_status_shows_the_worst_first() -> None:
     for text in (render.status_text(rows), render.status_markdown(rows)):
         assert re.findall(r"\bb\d\d\b", text) == ["b40", "b50", "b30"]
         assert "b… ×58" in text
+    for number, trouble in enumerate(Wrong):  # declared in the order of alarm
+        rows[number] = replace(row(number, Sync.OUT_OF_SYNC, HealthCode.HEALTHY), wrong=trouble)
+    for text in (render.status_text(rows[::-1]), render.status_markdown(rows[::-1])):
+        shown = re.findall(r"\bb\d\d\b", text)
+        assert shown[: len(Wrong)] == [f"b{number:02}" for number in range(len(Wrong))]
 
 
 def test_history_cuts_no_time_and_no_run_at_any_width() -> None:
