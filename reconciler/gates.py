@@ -1,9 +1,18 @@
 """Pure: the metrics of a candidate and the `accept` rules of its model -> judgements.
 
-A rule that cannot be judged is inconclusive (`passed` is None), never passed: a missing
-metric must not let a model through. One exception is meant: a rule that compares with the
-live model passes while the live metrics are unknown, as for the first version
-that this program binds; the absolute rules beside it still hold.
+A rule that cannot be judged is inconclusive (`passed` is None), never passed: a missing metric must
+not let a model through. One exception is meant: a rule that compares with the live model passes
+while the live metrics are unknown, as for the first version that this program binds; the absolute
+rules beside it still hold.
+
+Three verdicts and not two, because they ask people for different things. A failed rule says that
+the model is worse than agreed: train a better one. An inconclusive one says nothing of the model:
+the evaluation lacks a metric, or was made on too few rows to mean anything. Mend the evaluation.
+
+Numbers are compared as the decimals that people wrote. A metric of 0.85 and a rule `atLeast: 0.85`
+are equal here whatever a float makes of either, and `0.31 - 0.3` is a gain of exactly 0.01. Whether
+less is better follows from the name of the metric (`rmse`, `loss`); a rule that names a bound needs
+no such knowledge, and is the safer one for a metric with a name of its own.
 """
 
 from __future__ import annotations

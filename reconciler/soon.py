@@ -1,4 +1,10 @@
-"""Work that begins now, and whose outcome is waited for where it is needed."""
+"""Work that begins now, and whose outcome is waited for where it is needed.
+
+The danger of waiting inside a pool is that all of its threads wait for work which stands in line
+behind them. `beside` cannot come to that: who wants an outcome first tries to take the work back,
+and does it itself if no thread has begun it. So there is always somebody who works, however small
+the pool.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,20 @@
-"""The commands that change something: plan afresh, get it approved, lock, act, look again."""
+"""The commands that change something: plan afresh, get it approved, lock, act, look again.
+
+At the whiteboard, why in this order:
+
+    plan      always afresh: an approved plan file is compared with it and never carried out itself,
+              because the world has moved on since the file was written
+    approve   before the lock: a person may think for an hour, and locks nobody out by that
+    lock      only if something is to be written: an `apply` of a world that agrees sends no write
+    act       each step looks again and stays within what was approved, so the gap between plan and
+              lock needs no second plan: whatever changed in it ends that binding as stale
+    look      once more, for the report: converged means that this last plan is empty, and no list
+              of deeds could say that
+
+Locking first would look safer. But it would make every `apply` of a quiet repository write to the
+store, would hold the lock while people read, and would still not cover what others change without
+this program, which is what the look before each step is for.
+"""
 
 from __future__ import annotations
 

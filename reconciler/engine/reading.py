@@ -1,4 +1,11 @@
-"""Threads that only read, and that nobody has to wait for."""
+"""Threads that only read, and that nobody has to wait for.
+
+A plan of a thousand endpoints is a thousand small questions, and its time is the number of them
+divided by the threads. Two things would spoil that. A thread that waits for a list which another
+one reads does nothing meanwhile, so `each` begins other looks first and comes back for the ends.
+And Ctrl-C must not wait for a service that is silent, which is possible for one reason only:
+nothing here writes, so nothing can be left half done.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,18 @@
 """Many bindings at once: each is stepped when it is due, and none waits for another.
 
-Threads are only borrowed for a step, which is one look and at most one write; a training of an
-hour holds none. The main thread hands out steps, keeps the display alive and sees a stop.
+Threads are only borrowed for a step, which is one look and at most one write; a training of an hour
+holds none. The main thread hands out steps, keeps the display alive and sees a stop.
+
+With a thread per binding a fleet of a thousand would need a thousand, nearly all asleep. With a
+loop over all bindings the slowest answer would set the pace of everybody. Here the unit is the
+visit: it ends with "again in so many seconds", "ready for a job slot" or "ended", and the schedule
+knows when the next one is due. A stop needs no cooperation from a visit: no new one is handed out,
+those that are under way end by themselves, and what they left is found by the next run like the
+work of any crash.
+
+A bug of this program in one visit ends that binding as failed, with its traceback in the log. Were
+it to end the run, one odd answer of one service could keep a thousand endpoints from their
+versions.
 """
 
 from __future__ import annotations

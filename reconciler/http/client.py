@@ -1,6 +1,27 @@
 """One HTTP client for everything: pooled, patient, bounded, and deaf to redirects.
 
 The pool is as large as the number of threads. tries.py has the rule for what is tried again.
+
+At the whiteboard: a request has three outcomes, not two. It was answered; it was never sent; or it
+was sent and nobody knows. The third decides how this program treats a write. A connection that
+breaks after the last byte may have broken before or after the service acted, so the error of a
+write carries `in_doubt`, and the engine reports "perhaps changed" and looks again. Doubt adds up
+over the tries of one request: if the first was cut off and the second is refused, the first may
+still have been taken.
+
+That is why a write is repeated only where a repetition is harmless. PUT, PATCH and DELETE name the
+state that they want, and a store's conditional write that meets its own first attempt finds its own
+content. POST makes something new each time, so it is sent once. `once` does that for a write that
+only follows from a look: what was not there before the first try may be there before the second.
+
+Waiting is bounded from both sides. The timeouts bound one try, `bounds.py` bounds the bytes and the
+time of one answer, and when all tries together have taken twice the time for an answer, the last
+outcome counts: a service that answers 503 after a minute each time must not hold a thread for an
+hour.
+
+Foreign exceptions never cross this file. They end in `_attempt` as values, because an exception of
+urllib3 holds the URL, a URL holds a SAS, and `from exc` would print it in a traceback. For the same
+reason the errors are raised outside any `except`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,20 @@
 """Secrets by name, and Authorization headers for the hosts that may see them.
 
-Desired state names secrets; only here do the names become values, which `errors.redact`
-knows from then on. A credential is asked per URL and refuses servers that are not bound to it
-(origins.py), so neither a pull request nor a service's answer can send a token elsewhere.
+Desired state names secrets; only here do the names become values, which `errors.redact` knows from
+then on. A credential is asked per URL and refuses servers that are not bound to it (origins.py), so
+neither a pull request nor a service's answer can send a token elsewhere.
+
+A token that a thousand endpoints share has three ages, counted from its end:
+
+    fresh         used as it is, without any lock
+    soon too old  one thread signs in, the others go on with the token that still lives
+    dead          everybody waits for the one that signs in
+
+To renew only when it is dead would be simpler, and all threads would stand still once an hour,
+behind a sign-in that may take seconds. To let each thread renew for itself would ask the sign-in
+service a thousand times. A failure is shared as well, for a while: where signing in does not work,
+a run of a thousand bindings would otherwise wait for a thousand timeouts, and tell the same reason
+each time.
 """
 
 from __future__ import annotations

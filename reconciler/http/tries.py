@@ -5,6 +5,10 @@ repeated here, because each submit makes a job. urllib3's `Retry` is the policy,
 ours: inside urllib3 it would not see a body that breaks off, would warn with the whole URL in the
 log, and would hide attempts from `on_request`, which must count every request that leaves the
 process.
+
+Whether to try again and whether something may have happened are two questions. A 429 is tried again
+and did nothing; a 503 of a gateway is tried again and may hide a write that went through.
+`may_repeat` answers the first, `in_doubt` the second, and no caller derives one from the other.
 """
 
 from __future__ import annotations

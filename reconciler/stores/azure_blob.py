@@ -1,11 +1,17 @@
 """Azure Blob storage by REST: a store in a container, or over a whole storage account.
 
-By hand and not by azure-storage-blob, because a small client gives the few verbs we need with
-our retries, redaction and error tree, at 95 ms of import instead of 223 (STUDIO_PROTOCOL.md
-§6.3). The behaviour relied on is in §6.2 there.
+By hand and not by azure-storage-blob, because a small client gives the few verbs we need with our
+retries, redaction and error tree, at 95 ms of import instead of 223 (STUDIO_PROTOCOL.md §6.3). The
+behaviour relied on is in §6.2 there.
 
-Two things are peculiar to this store. Each request carries a signature of its own, which opens
-one blob for minutes. And lists carry copies of small JSON files (azure_lists.py).
+Two things are peculiar to this store. Each request carries a signature of its own, which opens one
+blob for minutes. And lists carry copies of small JSON files (azure_lists.py).
+
+Compare-and-swap is `If-Match` and `If-None-Match: *`. Its hard case is a write whose answer is
+lost: it is sent again and meets itself, as a conflict. Taken at its word, a claim would then be
+lost to nobody, and no run would ever train the version. So after a conflict the blob is read, and
+if it holds the very bytes that were to be written, the write is a success. That is right even if
+another run wrote them: equal bytes are equal claims, and those name the run, so they are ours.
 """
 
 from __future__ import annotations

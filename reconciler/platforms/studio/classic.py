@@ -2,6 +2,16 @@
 
 Facts: STUDIO_PROTOCOL.md §2.4 (verbs), §2.5 (creation), §2.8 (PATCH: effective after about 30
 seconds).
+
+Studio stages nothing and says nothing about progress: a PATCH is answered at once and takes effect
+within half a minute (`SETTLE_S`), and during that time the endpoint may answer with either model.
+So a proof waits for the time to pass, and an answer counts as evidence only if it could not be the
+one from before. The model is handed over as a URL with a read-only SAS that ends soon; Studio
+copies the file, so nothing of ours must stay readable afterwards.
+
+Names of services are not unique (§2.6), and anything on the way can answer 404. So an endpoint
+counts as absent only if the list of its service does not show it either, and as ours only by the
+mark in its description, read again just before each write: its name proves nothing.
 """
 
 from __future__ import annotations

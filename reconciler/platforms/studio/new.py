@@ -1,7 +1,18 @@
 """New web services: ARM resources whose definition is read, patched and read back.
 
-Facts: STUDIO_PROTOCOL.md §3.2 (operations), §3.6 (long-running operations),
-§3.7 (PATCH). An existing service is never written with PUT, which overwrites without warning.
+Facts: STUDIO_PROTOCOL.md §3.2 (operations), §3.6 (long-running operations), §3.7 (PATCH). An
+existing service is never written with PUT, which overwrites without warning.
+
+A PATCH carries the complete `assets` map, or the service would lose what the map does not name
+(§3.7). So each write starts from the definition as it is at that moment, with one URI changed in
+it, and what people edited in the portal since the plan survives. No condition goes with it, so of
+two writers in the same second one can undo the other's edit; the read after the operation finds out
+for the model, and the next plan for everything else that git owns.
+
+Creation is the one PUT. It is sent once, under a condition that the service may or may not honour,
+after a look that found nothing. The answer tells which it was: 201 created the service, and 200
+means that somebody else's was there in that second, which is said loudly instead of being counted
+as success.
 """
 
 from __future__ import annotations
