@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import zipfile
@@ -105,12 +106,16 @@ class Serving:
             text += BINDING.format(name=name, version=version, start=start)
         (self.folder / "toys.yaml").write_text(text)
 
-    def edit(self, old: str, new: str) -> None:
-        """Change the declaration."""
+    def edit(self, old: str, new: str, of: str = "") -> None:
+        """Change the declaration, or that of one application only."""
         path = self.folder / "toys.yaml"
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
+        documents = path.read_text().split("---\n")
+        edited = [
+            text.replace(old, new) if not of or f"name: {of}}}" in text else text
+            for text in documents
+        ]
+        assert edited != documents
+        path.write_text("---\n".join(edited))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What a command of the program does there."""
@@ -192,3 +197,30 @@ class Serving:
         with urllib.request.urlopen(asked, timeout=60) as answer:
             content: bytes = answer.read()
         return content
+
+
+class Prober:
+    """Asks an application all the time while it is open, and keeps what it answered, each answer once
+    in a row. It counts all of them, and those that failed."""
+
+    def __init__(self, serving: Serving, name: str) -> None:
+        self.heard: list[str] = []
+        self.asked = self.failed = 0
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask, args=(serving, name))
+
+    def __enter__(self) -> Prober:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _ask(self, serving: Serving, name: str) -> None:
+        while not self._end.wait(0.05):
+            answer = serving.answer(name)
+            self.asked += 1
+            self.failed += not answer
+            if self.heard[-1:] != [answer]:
+                self.heard.append(answer)

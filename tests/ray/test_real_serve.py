@@ -1,18 +1,23 @@
-"""ServeApplication on a real Ray: proved, taken back, restored, and beside what others run."""
+"""ServeApplication on a real Ray: proved, taken back, restored, and beside what others run.
+
+Most of the time of a swap is that of Ray, so what can share a swap does: two environments write to
+one cluster at a time, and all that can go wrong goes wrong in one run.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler import errors
 from tests.ray.head import free_ports
-from tests.ray.serving import Serving
+from tests.ray.serving import SERVE, Prober, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +38,32 @@ class Theirs:
 
 app = Theirs.options(ray_actor_options={"num_cpus": 0.1}).bind()
 """
+OWN = """\
+import json
+from urllib.parse import unquote, urlsplit
+
+from ray import serve
+
+
+@serve.deployment
+class Own:
+    def __init__(self, model, greeting):
+        with open(unquote(urlsplit(model["uri"]).path)) as file:
+            self.words = json.load(file)
+        self.version, self.greeting = model["version"], greeting
+
+    def check_health(self):
+        if self.words.get("sick"):
+            raise RuntimeError("it does not feel well")
+
+    async def __call__(self, request):
+        word = f"{self.greeting} {self.words['word']}"
+        return {"rows": [{"word": word}], "version": self.version}
+
+
+def build(args):
+    return Own.bind(args["model"], args["greeting"])
+"""
 
 
 @pytest.fixture
@@ -43,34 +74,25 @@ def serving(real_ray: RealRay, tmp_path: Path) -> Iterator[Serving]:
     made.clear()
 
 
-class Prober:
-    """Asks an application all the time, and keeps what it answered, each answer once in a row."""
-
-    def __init__(self, serving: Serving, name: str) -> None:
-        self.heard: list[str] = []
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._ask, args=(serving, name))
-        self._thread.start()
-
-    def _ask(self, serving: Serving, name: str) -> None:
-        while not self._end.wait(0.05):
-            answer = serving.answer(name)
-            if self.heard[-1:] != [answer]:
-                self.heard.append(answer)
-
-    def stop(self) -> list[str]:
-        self._end.set()
-        self._thread.join()
-        return self.heard
-
-
-def test_served_swapped_broken_taken_back_and_deleted(serving: Serving) -> None:
-    serving.versions({"3": {"word": "third", "broken": True}})
+def test_served_swapped_and_deleted_beside_what_others_run(
+    serving: Serving, real_ray: RealRay, tmp_path: Path
+) -> None:
+    theirs = {
+        "name": "theirs",
+        "route_prefix": "/theirs",
+        "import_path": "theirs:app",
+        "runtime_env": {
+            "working_dir": serving.package({"theirs.py": THEIRS}),
+            "env_vars": {"PASSWORD": "hunter2"},
+        },
+    }
+    serving.put(theirs)
     serving.want(churn="1")
     assert "1 changed, 1 proved" in serving.apply()
     assert serving.answer("churn") == "first"
     serving.plan()
-    before = serving.applications
+    serving.until_running("theirs")
+    alone, before = serving.applications["theirs"], serving.applications["churn"]
 
     heard, serving.serve = serving.serve, f"http://127.0.0.1:{free_ports(1)[0]}"
     serving.want(churn="2")  # Serve runs already, and listens at a port that is not declared
@@ -78,23 +100,19 @@ def test_served_swapped_broken_taken_back_and_deleted(serving: Serving) -> None:
     assert f"the proxy of Serve listens at {proxy}; correct spec.ray.serve" in serving.apply(
         errors.REFUSED
     )
-    declared = [shown["churn"]["deployed_app_config"] for shown in (serving.applications, before)]
-    assert declared[0] == declared[1]
+    assert serving.applications["churn"]["deployed_app_config"] == before["deployed_app_config"]
     serving.serve = heard
 
     serving.want(churn="2")
-    prober = Prober(serving, "churn")
-    assert "1 changed, 1 proved" in serving.apply()
-    serving.want(churn="3")
-    said = serving.apply(errors.UNPROVED)
-    assert "ValueError: the words are broken" in said
-    assert "rolled back, and proved" in said
-    assert prober.stop() == ["first", "second"]  # no request failed, and no other model answered
-
-    serving.apply(errors.REFUSED)  # and no later run proves what was rejected
-    assert serving.answer("churn") == "second"
-    serving.want(churn="2")
-    serving.plan()  # the demo shows drift
+    other = Serving.on(real_ray, tmp_path / "others", "others")
+    other.want(also="2", churn="1")
+    with ThreadPoolExecutor(1) as pool, Prober(serving, "churn") as prober:
+        beside = pool.submit(other.apply, errors.PARTIAL)
+        assert "1 changed, 1 proved" in serving.apply()
+        assert "belongs to toys@" in beside.result()
+    assert prober.heard == ["first", "second"]  # no request failed, and no other model answered
+    serving.plan()
+    assert other.answer("also") == "second"
 
     (replica,) = replicas(serving.applications["churn"])
     os.kill(replica_process(serving.applications["churn"]), signal.SIGKILL)
@@ -107,74 +125,72 @@ def test_served_swapped_broken_taken_back_and_deleted(serving: Serving) -> None:
 
     serving.edit("  application: churn", "  state: absent\n  application: churn")
     serving.apply()
-    assert "churn" not in serving.applications
-    assert serving.answer("churn") == ""
-    serving.plan()
-
-
-def test_two_environments_and_a_stranger_share_a_cluster(
-    serving: Serving, real_ray: RealRay, tmp_path: Path
-) -> None:
-    package = serving.package({"theirs.py": THEIRS})
-    theirs = {
-        "name": "theirs",
-        "route_prefix": "/theirs",
-        "import_path": "theirs:app",
-        "runtime_env": {"working_dir": package, "env_vars": {"PASSWORD": "hunter2"}},
-    }
-    serving.put(theirs)
-    serving.until_running("theirs")
-    alone = serving.applications["theirs"]
-    other = Serving.on(real_ray, tmp_path / "others", "others")
-    serving.want(ours="1")
-    serving.apply()
-    other.want(also="2")
-    other.apply()
-    other.want(ours="2")
-    assert "belongs to toys@" in other.apply(errors.REFUSED)
+    assert (serving.answer("churn"), serving.answer("theirs")) == ("", "theirs")
+    other.want()
+    other.run("apply", "--yes", "--prune")
+    assert set(serving.applications) == {"theirs"}
     shown = serving.applications["theirs"]
     assert shown["deployed_app_config"] == theirs
     assert replicas(shown) == replicas(alone)
-    assert [serving.answer(each) for each in ("theirs", "ours", "also")] == [
-        "theirs",
-        "first",
-        "second",
-    ]
-    serving.want()
-    serving.run("apply", "--yes", "--prune")
-    assert "hunter2" not in "".join(
-        path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()
+    kept = [path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    assert "hunter2" not in "".join(kept)
+
+
+def test_what_does_not_start_is_taken_back_and_only_that(serving: Serving) -> None:
+    """One run: a constructor that raises, an import that fails, a node that is not there, a start
+    that takes too long, a replica that is not healthy, and one swap that nothing hinders."""
+    declare_all(serving)
+    assert "6 changed, 6 proved" in serving.apply()
+    serving.plan()
+    assert serving.answer("sick") == "hello first"
+    serving.edit("replicas: 1", "replicas: 2", of="good")
+    assert "settings.replicas: 1 → 2" in serving.plan(errors.CHANGES)
+
+    for version, name in enumerate(("good", "raises", "imports", "slow", "sick"), 2):
+        serving.edit('version: "1"', f'version: "{version}"', of=name)
+    (serving.folder / "other" / "serve.py").write_text("import no_such_library\n")
+    serving.edit('cpus: "0.1"', 'cpus: "999"', of="hungry")
+    for name in ("slow", "hungry"):
+        serving.edit("startTimeout: 10m", "startTimeout: 5s", of=name)
+    printed = serving.apply(errors.UNPROVED)
+    for why in (
+        "ValueError: the words are broken",
+        "No module named 'no_such_library'",
+        "it is still being deployed",
+        "its previous settings are declared again",
+        "it does not feel well",
+    ):
+        assert why in printed
+    back = set(re.findall(r"✓ (\w+) 1 rolled back", printed))
+    assert back == {"raises", "imports", "slow", "sick"}, printed
+    names = ("good", "raises", "imports", "slow", "sick", "hungry")
+    answers = [serving.answer(name) for name in names]
+    assert answers == ["second", "first", "first", "first", "hello first", "first"]
+    assert len(replicas(serving.applications["good"])) == 2
+    serving.edit('cpus: "999"', 'cpus: "0.1"', of="hungry")
+    assert "rejected" in serving.apply(errors.REFUSED)  # and no later run proves what was rejected
+
+
+def declare_all(serving: Serving) -> None:
+    """Six applications that serve a version each of which would be their own."""
+    for folder, file, text in (("other", "serve.py", SERVE), ("own", "own.py", OWN)):
+        (serving.folder / folder).mkdir()
+        (serving.folder / folder / file).write_text(text)
+    serving.versions(
+        {
+            "3": {"word": "third", "broken": True},
+            "4": {"word": "fourth"},
+            "5": {"word": "fifth", "slow_s": 600},
+            "6": {"word": "sixth", "sick": True},
+        }
     )
-
-
-def test_settings_are_owned_and_what_is_slow_or_does_not_import_is_given_up(
-    serving: Serving,
-) -> None:
-    serving.versions({"3": {"word": "third", "slow_s": 600}})
-    serving.want(churn="1")
-    serving.apply()
-    serving.edit('resources: {cpus: "0.1"}', 'replicas: 2\n  resources: {cpus: "0.1"}')
-    assert "settings.replicas: absent → 2" in serving.plan(errors.CHANGES)
-    serving.apply()
-    assert len(replicas(serving.applications["churn"])) == 2
-    serving.edit("replicas: 2", "replicas: 1")
-    serving.edit('cpus: "0.1"', 'cpus: "999"')
-    serving.edit("startTimeout: 10m", "startTimeout: 5s")
-    said = serving.apply(errors.UNPROVED)
-    assert "its previous settings are declared again" in said
-    assert serving.answer("churn") == "first"
-    serving.until_running("churn")
-    serving.edit('cpus: "999"', 'cpus: "0.1"')
-    serving.edit('version: "1"', 'version: "3"')
-    said = serving.apply(errors.UNPROVED)
-    assert "it is still being deployed" in said
-    assert "rolled back, and proved" in said
-    assert serving.answer("churn") == "first"
-    serving.edit("startTimeout: 5s", "startTimeout: 10m")
-    (serving.folder / "code" / "serve.py").write_text("import no_such_library\n")
-    serving.edit('version: "3"', 'version: "2"')
-    assert "No module named 'no_such_library'" in serving.apply(errors.UNPROVED)
-    assert serving.answer("churn") == "first"
+    serving.want(**dict.fromkeys(("good", "raises", "imports", "slow", "sick", "hungry"), "1"))
+    serving.edit("data: data", 'data: data\n  limits: {changes: "100%"}')
+    serving.edit("resources:", "replicas: 1\n  resources:", of="good")
+    serving.edit("code: code", "code: other", of="imports")
+    own = "code: own\n  importPath: own:build\n  deployment: Own\n  args: {greeting: hello}"
+    serving.edit("code: code", own, of="sick")
+    serving.edit("answer: /rows", "answer: /rows, model: /version", of="sick")
 
 
 def replica_process(shown: Any) -> int:
