@@ -65,6 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STARTED] = time.monotonic()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let one process have the real Ray, and another all that needs none."""
+    if item.get_closest_marker("live"):
+        ray = "real_ray" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if ray else "others"))
+
+
 @pytest.hookimpl(trylast=True)  # of what the markers have left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     share, first = config.getoption("--share"), config.getoption("--first")
