@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash import studio, twins
 from tests.crash.harness import NOWHERE, Stage, points_of, survive, survives
-from tests.twins import twin_of
+from tests.twins import LIVE, twin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ SAMPLED = (
     ("studio", "roll back, classic"),
     ("local, folder", "swap"),
     ("shelves, s3", "waves"),
-    ("ray, folder", "swap"),
+    ("ray, s3", "swap"),
     ("mlflow, folder", "swap"),
     ("azureml, folder", "swap"),
 )
@@ -72,7 +72,10 @@ def stage_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stage]]:
         yield make
 
 
-@pytest.mark.parametrize(("world", "scenario"), SAMPLED)
+@pytest.mark.parametrize(
+    ("world", "scenario"),
+    [*SAMPLED, *(pytest.param(name, "swap", marks=pytest.mark.live) for name in LIVE)],
+)
 def test_a_sample_of_the_crash_points_is_survived(
     stage_of: Callable[..., Stage], world: str, scenario: str, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from reconciler import errors
 from tests.crash import harness
 from tests.lab import APART, Lab
-from tests.twins import TWINS, twin_of
+from tests.twins import LIVE, TWINS, twin_of
 from tests.twins.contract import FIRST, SECOND
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 USUAL = ("local, folder", "shelves, s3")  # in the ordinary run; the others take a minute
-WORLDS = [pytest.param(name, marks=[] if name in USUAL else [pytest.mark.long]) for name in TWINS]
+WORLDS = [
+    *(pytest.param(name, marks=[] if name in USUAL else [pytest.mark.long]) for name in TWINS),
+    *(pytest.param(name, marks=pytest.mark.live) for name in LIVE),
+]
 
 
 @pytest.fixture(params=WORLDS)

@@ -31,13 +31,15 @@ TWINS = {
     "shelves, blob": "tests.twins.shelves:blob",
     "shelves, s3": "tests.twins.shelves:s3",
 }
+# Those whose server only live tests have.
+LIVE = {"shelves, azurite": "tests.twins.shelves:azure"}
 
 
 def twin_of(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, apart: bool = False
 ) -> AbstractContextManager[Twin]:
     """A world of this name, until the context ends. `apart`: other processes reach it, in real time."""
-    module, _, make = TWINS[name].partition(":")
+    module, _, make = (TWINS | LIVE)[name].partition(":")
     opened: AbstractContextManager[Twin] = getattr(importlib.import_module(module), make)(
         folder, monkeypatch, apart
     )

@@ -8,10 +8,12 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from reconciler.platforms import platforms
 from reconciler.stores.contract import url_of
 from tests.lab import APART, Lab
+from tests.stores.azurite import ACCOUNT, azurite
 from tests.stores.buckets import KEY, new_bucket, s3_server
 from tests.twins.contract import VERSIONS, QuickClock, Twin, files_of, sha256
 
@@ -205,16 +207,16 @@ def blob(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator
 
 
 class InBucket(Shelves):
-    """With a store in a bucket of S3."""
+    """With a store of a real server, which hears its key."""
 
-    def __init__(self, folder: Path, server: str) -> None:
-        self._server = server
-        at = f"s3://{new_bucket(server)}/below"
-        super().__init__(folder, f'{{url: "{at}", endpoint: "{server}", key: "env:BUCKET_KEY"}}')
+    def __init__(self, folder: Path, at: str, endpoint: str, key: str) -> None:
+        self._endpoint, self._key = endpoint, key
+        super().__init__(folder, f'{{url: "{at}", endpoint: "{endpoint}", key: "env:BUCKET_KEY"}}')
 
     @property
     def environ(self) -> dict[str, str]:
-        mine = {"BUCKET_KEY": KEY, "RECONCILER_ORIGINS": self._server}
+        url = urlsplit(self._endpoint)
+        mine = {"BUCKET_KEY": self._key, "RECONCILER_ORIGINS": f"{url.scheme}://{url.netloc}"}
         return {**super().environ, **mine}
 
 
@@ -222,6 +224,16 @@ class InBucket(Shelves):
 def s3(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator[Twin]:
     """With a store in a bucket of S3."""
     with registered(folder, monkeypatch), s3_server() as server:
-        made = InBucket(folder, server)
+        made = InBucket(folder, f"s3://{new_bucket(server)}/below", server, KEY)
+        made.begin()
+        yield made
+
+
+@contextlib.contextmanager
+def azure(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator[Twin]:
+    """With a store in Azurite."""
+    with registered(folder, monkeypatch), azurite(folder) as server:
+        at = f"az://{ACCOUNT}/{server.new_container()}"
+        made = InBucket(folder, at, server.url, server.key)
         made.begin()
         yield made
