@@ -155,6 +155,7 @@ _COVERS = {
     Action.UPDATE: {Action.UPDATE, Action.WAIT},
     Action.DELETE: {Action.DELETE, Action.WAIT},
 }
+_NO_SWAP = (Reason.SETTINGS, Reason.UNMARKED)
 # Of work on a model that serves already.
 AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
 # Work in progress: it may be completed in a freeze, and beyond a limit.
@@ -226,7 +227,7 @@ def _stages(approved: Change) -> set[Action]:
 def _goes_on_from(approved: Change, now: Change) -> bool:
     """Whether the endpoint serves what it did then; or already the approved model, because a run
     was killed between the swap and its proof, or on the way back."""
-    later = now.code in (*AFTER_THE_SWAP, Reason.UPDATING, Reason.SETTINGS)
+    later = now.code in (*AFTER_THE_SWAP, *_NO_SWAP, Reason.UPDATING)
     begun = later and now.before == approved.after
     made = not approved.before and now.code in (Reason.CREATED, Reason.UPDATING)
     return now.before == approved.before or begun or made
@@ -264,7 +265,7 @@ def _other_ways(change: Change, approved: Change) -> str:
     if change.probe != approved.probe:
         return f"{change.name}: spec.verify differs from the approved one"
     now, then = _rules(change), _rules(approved)
-    if now == then or change.code in (*AFTER_THE_SWAP, Reason.SETTINGS):
+    if now == then or change.code in (*AFTER_THE_SWAP, *_NO_SWAP):
         return ""
     return (
         f"{change.name}: approved was: {', '.join(then) or 'no gate'}; now it would be: "

@@ -83,8 +83,10 @@ def _changes(change: Change) -> bool:
     """Whether the endpoint would change: a run that waits for a job swaps when it is done.
 
     To make what was proved there again, where the platform lost it, changes nothing that people
-    use: a cluster that forgot all of its endpoints is filled by one run.
+    use: a cluster that forgot all of its endpoints is filled by one run. Neither does a mark.
     """
+    if change.code == Reason.UNMARKED:
+        return False
     if change.action is Action.CREATE and not change.trains and change.drift is not None:
         lost = FieldDiff("model", change.after, None)
         return lost not in change.drift.fields

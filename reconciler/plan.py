@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from reconciler import gates, limits
 from reconciler.model import (
     KEPT_IN,
+    OWNER,
     READ_FROM,
     TO_DO,
     Action,
@@ -101,7 +102,10 @@ def _of_undeclared(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) ->
     """
     action, code, terms = Action.NOOP, str(Reason.NOT_DECLARED), dict[str, str]()
     why = "this environment made it, and git no longer declares it"
-    if prune is None or blind:
+    if owned.adopted:
+        why = "git no longer declares it; it was made by hand, so `--prune` leaves it: declare "
+        why += "`state: absent` to delete it"
+    elif prune is None or blind:
         why += "; declare it again, or delete it with `--prune`"
     elif owned.keep is not None:
         action, code, why = Action.BLOCK, owned.keep.code, owned.keep.message
@@ -232,6 +236,9 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
         yield _Step(Action.WAIT, Reason.UNPROVED, why)
     if serves and observed.unproved:
         yield _Step(Action.WAIT, Reason.UNPROVED, "swapped in, and not proved yet")
+    if serves and [diff.path for diff in settings] == [OWNER]:
+        why = "it was made by hand and carries no mark; mark it as owned by this environment"
+        yield _Step(Action.UPDATE, Reason.UNMARKED, why, settings)
     if serves and settings:
         why = "settings differ from what is declared"
         yield _Step(Action.UPDATE, Reason.SETTINGS, why, settings)
@@ -370,7 +377,8 @@ def _allowed(binding: Binding, change: Change) -> Change:
     if binding.paused:
         why = f"it would {change}: {change.why}"
         return replace(change, action=Action.NOOP, code=Reason.PAUSED, why=why)
-    only_protects = change.action is Action.UPDATE and [d.path for d in change.diffs] == ["protect"]
+    marks = {diff.path for diff in change.diffs} <= {"protect", OWNER}
+    only_protects = change.action is Action.UPDATE and bool(change.diffs) and marks
     if binding.protect and not binding.forced and change.action in TO_DO and not only_protects:
         why = (
             f"spec.protect is true, so nothing is changed here (it would {change}: {change.why}); "

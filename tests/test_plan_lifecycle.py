@@ -31,7 +31,7 @@ from reconciler.model import (
 from reconciler.plan import Prune, decide, make_plan
 from reconciler.platforms.studio.classic_state import ClassicAddress
 from reconciler.platforms.studio.new_creation import NewService
-from reconciler.render.words import destinations
+from reconciler.render.words import destinations, what
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 MISSING = Live(Health(HealthCode.MISSING, "no endpoint"))
@@ -247,6 +247,60 @@ def test_prune_keeps_what_is_protected_unless_it_is_forced() -> None:
     assert (change.action, change.code) == (Action.BLOCK, "protected")
     (change,) = make_plan(ENVIRONMENT, [], not_declared=found, prune=Prune(forced=True)).changes
     assert change.action is Action.DELETE
+
+
+@pytest.mark.parametrize("prune", [None, Prune(), Prune(forced=True)])
+def test_what_was_made_by_hand_is_never_pruned_and_the_plan_says_how_to_delete_it(
+    prune: Prune | None,
+) -> None:
+    found = NotDeclared((owned(1, adopted=True),))
+    plan = make_plan(ENVIRONMENT, in_sync(1), not_declared=found, prune=prune)
+    change = plan.changes[-1]
+    assert (change.action, change.code) == (Action.NOOP, Reason.NOT_DECLARED)
+    assert "declare `state: absent` to delete it" in change.why
+    assert "`--prune` leaves it" in change.why
+
+
+# --- the mark of an owner -------------------------------------------------------------------------
+
+BY_HAND = Live(HEALTHY, served=NEW, unmarked=True)
+
+
+def test_an_endpoint_that_was_made_by_hand_is_marked_and_nothing_else_is_done() -> None:
+    change = decide(observed(BY_HAND))
+    assert (change.action, change.code) == (Action.UPDATE, Reason.UNMARKED)
+    assert [(d.path, d.before, d.after) for d in change.diffs] == [
+        ("owner", None, "this environment")
+    ]
+    assert what(change) == "mark as owned"
+    assert decide(observed(replace(BY_HAND, unmarked=False, ours=True))).action is Action.NOOP
+
+
+def test_a_mark_goes_with_a_swap_or_settings_where_these_are_planned() -> None:
+    swap = decide(observed(replace(BY_HAND, served=OLD), of(ArtifactState.READY)))
+    assert swap.action is Action.BIND
+    assert "owner" in [diff.path for diff in swap.diffs]
+    assert covers(swap, decide(observed(BY_HAND)))  # of a platform that needs a second write
+    settings = decide(observed(BY_HAND, binding=binding(settings=(("title", "Churn"),))))
+    assert settings.code == Reason.SETTINGS
+    assert [diff.path for diff in settings.diffs] == ["owner", "settings.title"]
+
+
+def test_a_paused_binding_gets_no_mark_and_a_protected_one_does() -> None:
+    paused = decide(observed(BY_HAND, binding=binding(paused=True)))
+    assert (paused.action, paused.code) == (Action.NOOP, Reason.PAUSED)
+    assert decide(observed(BY_HAND, binding=binding(protect=True))).code == Reason.UNMARKED
+
+
+def test_the_mark_of_another_environment_is_a_refusal() -> None:
+    theirs = replace(BY_HAND, unmarked=False, refusal=Refusal(Reason.NOT_OWNED, "staging has it"))
+    assert decide(observed(theirs)).code == Reason.NOT_OWNED
+
+
+def test_marks_count_as_no_changes_in_the_limits() -> None:
+    by_hand = [observed(BY_HAND, binding=binding(f"churn-{n}")) for n in range(40)]
+    plan = make_plan(ENVIRONMENT, by_hand)
+    assert (plan.counts[Action.UPDATE], plan.excess) == (40, ())
 
 
 def test_prune_keeps_what_the_platform_keeps_though_it_is_forced() -> None:

@@ -246,10 +246,13 @@ def _nothing_to_do(state: State, observed: Observed) -> Turn:
         return Turn(state, (Succeed("unchanged"),))
     if binding.absent:
         return Turn(state, (Succeed("deleted", gone(binding.name, str(binding.address))),))
-    health = Health(HealthCode.HEALTHY, "the settings were read back")
-    proof = state.proof or make_proof(binding, observed.live, health)
+    marked = state.task.approved.code == Reason.UNMARKED
+    words = "the mark was read back" if marked else "the settings were read back"
+    proof = state.proof or make_proof(binding, observed.live, Health(HealthCode.HEALTHY, words))
     how = "declared only" if proof.declared_only else "proved"
-    return Turn(state, (KeepSettings(), Succeed(how, proof)))
+    # A mark alone says nothing of the model, so it makes no record that would call it proved.
+    keep = () if marked and observed.record is None else (KeepSettings(),)
+    return Turn(state, (*keep, Succeed(how, proof)))
 
 
 # --- training ---------------------------------------------------------------------------------

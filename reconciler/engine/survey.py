@@ -72,7 +72,7 @@ def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclar
 
     A mark alone is no proof of who made an endpoint: two clones with a store of their own at equal
     relative paths have one mark. The record is written before an endpoint is made, so whatever this
-    environment made has one in its store.
+    environment made has one in its store. An adopted endpoint needs none, for it is not deleted.
     """
     if declared is None:
         return NotDeclared()
@@ -85,7 +85,7 @@ def _not_declared(world: World, declared: Iterable[Binding] | None) -> NotDeclar
         try:
             if kind in world.targets or world.ledger.has_records(world.idle[kind].prefix):
                 for owned in world.target(kind).owned(known):
-                    if world.ledger.record(owned.address) is None:
+                    if not owned.adopted and world.ledger.record(owned.address) is None:
                         unrecorded.append(str(owned.address))
                     else:
                         ours.append(owned)

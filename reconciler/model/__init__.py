@@ -22,6 +22,7 @@ from reconciler.model.desired import (
 )
 from reconciler.model.differences import differences
 from reconciler.model.drift import (
+    OWNER,
     cause_of,
     caused_since,
     drifted,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
 
 SETTINGS = "settings."  # how the names of a binding's own settings begin
+OWNER, OURS = "owner", "this environment"  # the mark, as people see it beside the settings
 # What an earlier run began or tried, whatever is declared.
 _BEGUN = (Reason.TRAINING, Reason.UPDATING, Reason.UNPROVED, Reason.CREATED, Reason.RETIRE)
 _FAILED = (
@@ -83,14 +84,16 @@ def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDif
 
 
 def owned_settings(binding: Binding, live: Live) -> dict[str, tuple[str, str]]:
-    """By name, each setting that git owns: as it is, and as it is declared; also the protection
-    that our own mark keeps."""
+    """By name, each setting that git owns: as it is, and as it is declared; also the mark that is
+    missing, and the protection that our own mark keeps."""
     now = {f"{SETTINGS}{name}": value for name, value in live.settings}
     if live.ours:
         now["protect"] = str(live.protected).lower()
     declared = {f"{SETTINGS}{name}": value for name, value in binding.settings}
     if binding.create is not None and "protect" in now:
         declared["protect"] = str(binding.protect).lower()
+    if live.unmarked:
+        declared[OWNER] = OURS
     return {name: (now.get(name, ""), value) for name, value in sorted(declared.items())}
 
 

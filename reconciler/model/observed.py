@@ -71,8 +71,9 @@ class Live:
     the service does not reveal its model. `place` is the service's own name of what was found,
     where two addresses may lead to the same.
     `settings` are those that can be owned, by dotted name, as text ("" and absent are the same).
-    `ours` says that it carries the mark of this environment, which made it; `protected`, that the
-    mark says it must be kept. `keep` is any other reason why it must not be deleted.
+    `ours` says that it carries the mark of this environment, which made it or took it over;
+    `protected`, that the mark says it must be kept. `unmarked` says that it carries the mark of
+    nobody, and that an update writes ours. `keep` is any other reason why it must not be deleted.
     """
 
     health: Health
@@ -92,6 +93,7 @@ class Live:
     settings: tuple[tuple[str, str], ...] = ()
     ours: bool = False
     protected: bool = False
+    unmarked: bool = False
     keep: Refusal | None = None
 
     @property
@@ -104,7 +106,8 @@ class Live:
 class Owned:
     """An endpoint that carries this environment's mark and is not declared any more.
 
-    `name` is what people call it; `protected` and `keep` as in `Live`.
+    `name` is what people call it; `protected` and `keep` as in `Live`. `adopted` says that somebody
+    else had made it before this environment marked it.
     """
 
     kind: str
@@ -112,6 +115,7 @@ class Owned:
     address: Address
     protected: bool = False
     keep: Refusal | None = None
+    adopted: bool = False
 
 
 @dataclass(frozen=True)

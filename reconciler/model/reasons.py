@@ -31,6 +31,7 @@ class Reason(StrEnum):
     ROLL_BACK = "roll_back"  # a rejected version serves; the previous model returns
     OFFLINE = "offline"  # the store was not read
     SETTINGS = "settings"
+    UNMARKED = "unmarked"  # made by hand, and bound: it gets the mark of its owner
     RETIRE = "retire"  # the previous model is still there, and its time is over
 
     # wait

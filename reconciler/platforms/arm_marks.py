@@ -1,7 +1,8 @@
 """Pure: the mark that says which environment a resource of ARM belongs to.
 
-Only what this program made carries one, and only what carries one is ever deleted by it. It stands
-in tags, whose names ARM matches in any case.
+Only what carries one is ever deleted by this program. What somebody else had made is marked as
+adopted as well, and is deleted by name only. The mark stands in tags, whose names ARM matches in
+any case.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
 MANAGER, MANAGED_BY = "reconciler", "managed-by"
 ENVIRONMENT = "reconciler-environment"
 PROTECT = "reconciler-protect"
+ADOPTED = "reconciler-adopted"
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Which environment something belongs to, "" for none, and whether it is protected."""
+    """Which environment something belongs to, "" for none; whether it is protected, and whether
+    somebody else had made it."""
 
     environment: str = ""
     protected: bool = False
+    adopted: bool = False
 
     def is_of(self, environment: str) -> bool:
         """Whether it is this environment's; case does not tell marks apart."""
@@ -34,12 +38,24 @@ def tagged(tags: Mapping[str, str]) -> Mark:
     """The mark that tags make."""
     known = {name.casefold(): value.casefold() for name, value in tags.items()}
     ours = known.get(MANAGED_BY) == MANAGER
-    return Mark(known.get(ENVIRONMENT, "") if ours else "", known.get(PROTECT) == "true")
+    protected, adopted = (known.get(tag) == "true" for tag in (PROTECT, ADOPTED))
+    return Mark(known.get(ENVIRONMENT, "") if ours else "", protected, adopted)
 
 
-def with_mark(tags: Mapping[str, str], environment: str, *, protect: bool) -> dict[str, str]:
+def with_mark(
+    tags: Mapping[str, str], environment: str, *, protect: bool, adopted: bool = False
+) -> dict[str, str]:
     """The tags, and that it belongs to this environment, whoever it belonged to."""
-    return with_protection(_with(tags, _tags_of(environment)), protect=protect)
+    ours = {**_tags_of(environment), **({ADOPTED: "true"} if adopted else {})}
+    return with_protection(_with(tags, ours), protect=protect)
+
+
+def owned_by(tags: Mapping[str, str], environment: str, *, protect: bool) -> dict[str, str]:
+    """The tags of what is there, with our mark and its protection; another's mark stays."""
+    owner = tagged(tags)
+    if not owner.environment:
+        return with_mark(tags, environment, protect=protect, adopted=True)
+    return with_protection(tags, protect=protect) if owner.is_of(environment) else dict(tags)
 
 
 def with_protection(tags: Mapping[str, str], *, protect: bool) -> dict[str, str]:

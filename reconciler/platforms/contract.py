@@ -248,7 +248,10 @@ class Target(Protocol):
         raise _cannot("be created")
 
     def update(self, binding: Binding) -> str:
-        """Write the declared settings, and into our own mark whether it is protected."""
+        """Write the declared settings, our mark, and into it whether the endpoint is protected.
+
+        One that was `unmarked` is marked as adopted, for good: only its name deletes it.
+        """
         raise _cannot("have settings")
 
     def delete(self, address: Address) -> str:

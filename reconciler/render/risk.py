@@ -14,6 +14,8 @@ def risk(change: Change) -> str:
         case Action.NOOP:
             left = change.code in (Reason.PAUSED, Reason.NOT_DECLARED)
             return "none: left as it is" if left else "none"
+        case Action.UPDATE if change.code == Reason.UNMARKED:
+            return "low: the endpoint gets a mark, the model stays"
         case Action.UPDATE:
             return "low: settings change, the model does not"
         case Action.DELETE:

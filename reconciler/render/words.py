@@ -87,7 +87,7 @@ def _what(change: Change) -> str:
         case Action.CREATE:
             return f"{_made(change)}, then create" if change.trains else "create"
         case Action.UPDATE:
-            return "update settings"
+            return "mark as owned" if change.code == Reason.UNMARKED else "update settings"
         case Action.NOOP:
             return _LEFT.get(change.code, "in sync")
         case action:

@@ -101,6 +101,29 @@ def test_a_new_version_is_trained_once_and_a_revert_trains_nothing(served: Twin)
     assert sorted(Counter(served.starts()).values()) == [1, 1]
 
 
+def test_an_endpoint_without_a_mark_is_marked_as_adopted_and_nothing_else_is_changed(
+    served: Twin,
+) -> None:
+    if "shelves" in type(served).__module__ or served.binding().kind == "ClassicEndpoint":
+        pytest.skip("it carries no mark, or none that can be written without a doubt")
+    served.unmark()
+    before = served.undeclared()
+    (change,) = served.plan().changes
+    assert (change.action, change.code) == (Action.UPDATE, Reason.UNMARKED)
+    assert [diff.path for diff in change.diffs] == ["owner"]
+    assert served.apply().failures == ()
+    assert served.plan().converged
+    assert served.serving() == FIRST
+    assert served.undeclared() == before
+    assert served.written_by(served.apply) == []
+    target = served.world(read_only=True).targets[served.binding().kind]
+    if served.binding().kind != "ModelFile":  # which nothing lists
+        assert [owned.adopted for owned in target.owned(frozenset())] == [True]
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    assert all(owned.adopted for owned in target.owned(frozenset()))
+
+
 def test_what_is_not_declared_survives(served: Twin) -> None:
     before = served.undeclared()
     served.ask_for(SECOND)

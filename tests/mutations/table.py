@@ -441,6 +441,12 @@ _GATES = _mutations(
 _PLAN = _mutations(
     "reconciler/plan.py",
     (
+        "what was made by hand is pruned",
+        "if owned.adopted:",
+        "if False:",
+        "tests/test_plan_lifecycle.py::test_what_was_made_by_hand_is_never_pruned_and_the_plan_says_how_to_delete_it",
+    ),
+    (
         "the plan binds what its gates refuse",
         "if not gates.allows(judged):",
         "if False:",
@@ -590,7 +596,7 @@ _COVERED = _mutations(
     ),
     (
         "an approval covers any gates",
-        "if now == then or change.code in (*AFTER_THE_SWAP, Reason.SETTINGS):",
+        "if now == then or change.code in (*AFTER_THE_SWAP, *_NO_SWAP):",
         "if True:",
         "tests/studio/test_approval.py::test_gates_that_were_loosened_after_the_approval_are_not_approved",
     ),
@@ -986,7 +992,7 @@ _NOT_DECLARED = _mutations(
     "reconciler/engine/survey.py",
     (
         "an equal mark is enough to delete what another clone made",
-        "if world.ledger.record(owned.address) is None:",
+        "if not owned.adopted and world.ledger.record(owned.address) is None:",
         "if False:",
         "tests/cli/test_prune.py::test_an_endpoint_that_only_carries_an_equal_mark_is_not_pruned",
     ),
@@ -1790,7 +1796,7 @@ _BEGIN = [
         "reconciler/platforms/mlflow/alias.py",
         (
             "import takes what another environment owns",
-            "if at.id in declared or _owner(registered, at):",
+            "if at.id in declared or _owner(registered, at).environment:",
             "if at.id in declared:",
             "tests/mlflow/test_import.py::test_what_another_environment_owns_is_not_imported",
         ),

@@ -469,6 +469,7 @@ def test_an_application_that_was_there_is_taken_over_only_by_adoption(place: Pla
     assert place.target.observe(adopting).refusal is None
     place.target.switch(adopting, place.model("1"))
     assert place.served() == "1"
+    assert [(o.name, o.adopted) for o in place.target.owned(frozenset())] == [("churn", True)]
     assert "hunter2" not in "".join(path.read_text() for path in place.root.rglob("*.json"))
 
 

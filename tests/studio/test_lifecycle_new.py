@@ -189,9 +189,20 @@ def test_absence_of_what_never_was_is_nothing_to_do(lab: Lab) -> None:
     well(lab)
 
 
-def test_a_service_that_somebody_deployed_is_never_deleted(lab: Lab) -> None:
+def test_a_service_that_somebody_deployed_is_deleted_only_by_name_once_it_was_bound(
+    lab: Lab,
+) -> None:
     alone(lab, FRESH.replace(SERVICE, "breast-cancer-predictive"))
     well(lab)
+    assert service_of(lab, "breast-cancer-predictive").tags["reconciler-adopted"] == "true"  # type: ignore[union-attr]
+    (owned,) = lab.world().targets["WebService"].owned(frozenset())
+    assert owned.adopted
+    lab.edit("fresh.yaml", "spec:\n", "spec:\n  state: absent\n")
+    assert change(lab).action is Action.DELETE
+
+
+def test_a_service_that_somebody_deployed_and_nobody_bound_is_never_deleted(lab: Lab) -> None:
+    alone(lab, FRESH.replace(SERVICE, "breast-cancer-predictive"))
     lab.edit("fresh.yaml", "spec:\n", "spec:\n  state: absent\n")
     planned = change(lab)
     assert (planned.action, planned.code) == (Action.BLOCK, "not_owned")

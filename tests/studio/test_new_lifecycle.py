@@ -229,14 +229,15 @@ def test_protection_is_written_onto_the_service_and_taken_back(
         assert service_of(lab).tags["team"] == "risk"  # type: ignore[union-attr]
 
 
-def test_a_service_that_git_did_not_make_gets_no_tags(make: Callable[..., Lab]) -> None:
+def test_a_service_that_git_did_not_make_is_marked_as_adopted(make: Callable[..., Lab]) -> None:
     lab = make()
     declare(lab, FRESH.replace(SERVICE, "breast-cancer-predictive") + "  protect: true\n")
     (lab.services / "local" / "breast-cancer.yaml").unlink()
     finish(lab, target(lab).update(binding_of(lab)))
     found = service_of(lab, "breast-cancer-predictive")
     assert found is not None
-    assert (found.tags, found.properties["title"]) == ({}, "Fresh")
+    adopted = {**TAGS, "reconciler-adopted": "true", "reconciler-protect": "true"}
+    assert (found.tags, found.properties["title"]) == (adopted, "Fresh")
 
 
 def not_ours(lab: Lab) -> None:

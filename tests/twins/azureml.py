@@ -91,6 +91,11 @@ class Endpoints(Home):
             [self.workspace.endpoints["theirs"], self.workspace.deployments["theirs", "blue"]]
         )
 
+    def unmark(self) -> None:
+        tags = self.workspace.endpoints["churn-m"]["tags"]
+        tags.pop("managed-by")
+        tags.pop("reconciler-environment")
+
     def declare_another(self) -> str:
         text = ENDPOINT.replace("{name: m}\n", "{name: other}\n", 1).replace("churn-m", "churn-o")
         (self.folder / "other.yaml").write_text(text)

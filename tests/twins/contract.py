@@ -123,6 +123,10 @@ class Twin:
         """Declare another endpoint of the same version, and say how its binding is called."""
         raise NotImplementedError
 
+    def unmark(self) -> None:
+        """Take the mark off the endpoint, as if somebody else had made it."""
+        raise NotImplementedError
+
     def touched(self) -> object:
         """What changes with every write that neither `sent` nor `stored` shows."""
         return None

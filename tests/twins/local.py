@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.platforms.local.pointer import content_of
 from tests.twins.contract import VERSIONS, QuickClock, Twin, files_of, sha256
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class Home(Twin):
         text = self.file.replace("name: m}", "name: other}").replace("serving/m", "serving/other")
         (self.folder / "other.yaml").write_text(text.replace('/m"', '/other"'))
         return "other"
+
+    def unmark(self) -> None:
+        path = self.folder / "serving" / "m.json"
+        path.write_bytes(content_of({**json.loads(path.read_text()), "mark": ""}))
 
     def touched(self) -> object:
         return files_of(self.folder)

@@ -63,6 +63,9 @@ class Aliases(Home):
         theirs = self.known.models["models"]["aliases"]["theirs"]
         return theirs, copy.deepcopy(self.known.models["somebody's"])
 
+    def unmark(self) -> None:
+        self.known.models["models"]["tags"].clear()
+
     def declare_another(self) -> str:
         text = self.file.replace("name: m}\nspec", "name: other}\nspec")
         text = text.replace("alias: m\n", "alias: other\n").replace('/m"', '/other"')

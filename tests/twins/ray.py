@@ -73,6 +73,11 @@ class Applications(Home):
     def undeclared(self) -> object:
         return copy.deepcopy(self.cluster.serve.applications["theirs"])
 
+    def unmark(self) -> None:
+        shown = self.cluster.serve.applications["m"]
+        shown.config["args"]["model"].pop("mark")
+        shown.serves = copy.deepcopy(shown.config)
+
     def declare_another(self) -> str:
         text = APPLICATION.replace("{name: m}\n", "{name: other}\n")
         text = text.replace("application: m\n", "application: other\n")

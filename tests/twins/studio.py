@@ -71,6 +71,10 @@ class StudioTwin(Lab, Twin):
         binding = self.binding()
         return _blank(self.world(read_only=True).targets[binding.kind].export(binding))
 
+    def unmark(self) -> None:
+        for service in self.cloud.world.services.values():
+            service.tags.clear()
+
     def declare_another(self) -> str:
         if self.name == NEW:
             fresh.declare(self)

@@ -145,7 +145,11 @@ class OnlineEndpoints(Target):
         ours = (
             (n, self._address(n), owner) for n, owner in found.items() if owner.is_of(self._mark)
         )
-        return tuple(Owned(KIND, n, at, o.protected) for n, at, o in ours if at.id not in declared)
+        return tuple(
+            Owned(KIND, n, at, o.protected, adopted=o.adopted)
+            for n, at, o in ours
+            if at.id not in declared
+        )
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
         """The endpoints without a mark."""
@@ -336,7 +340,8 @@ class OnlineEndpoints(Target):
         return self._mirrors.end(reading, at, delete) if name in reading.mirrored else delete()
 
     def update(self, binding: Binding) -> str:
-        """Write tags, then the settings of what serves, then delete what was kept long enough."""
+        """Write tags and our mark, then the settings of what serves, then delete what was kept long
+        enough."""
         reading = self._writable(binding)
         name, path = reading.serving, address_in(binding.address).path
         now = dict(self._live(reading, binding).settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.platforms.arm_marks import with_mark, with_protection
+from reconciler.platforms.arm_marks import owned_by, with_mark
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, iso_of
 from reconciler.platforms.azureml.endpoint_state import GROUPS, MIRRORED, SWITCHED
 from reconciler.platforms.azureml.ids import asset_id, whole_id
@@ -43,12 +43,13 @@ def endpoint_body(location: str, deployed: Deployed, binding: Binding, mark: str
 
 
 def moved(reading: Reading, traffic: Mapping[str, int], now: float) -> dict[str, Any]:
-    """The PUT of an endpoint with other traffic. A copy of it goes on to a deployment of others
-    that has none; one that we began ends."""
+    """The PUT of an endpoint with other traffic and our mark. A copy of the traffic goes on to a
+    deployment of others that has none; one that we began ends."""
     kept = {n: s for n, s in reading.mirrored_by_others.items() if n not in traffic}
     body = mirrored(reading.endpoint, reading.spelled(kept), "")
     body["properties"] |= {"traffic": reading.spelled(traffic)}
-    return {**body, "tags": {**body["tags"], SWITCHED: str(int(now))}}
+    tags = owned_by(body["tags"], reading.mark, protect=reading.owner.protected)
+    return {**body, "tags": {**tags, SWITCHED: str(int(now))}}
 
 
 def mirrored(endpoint: Mapping[str, Any], mirror: Mapping[str, int], note: str) -> dict[str, Any]:
@@ -59,10 +60,9 @@ def mirrored(endpoint: Mapping[str, Any], mirror: Mapping[str, int], note: str) 
 
 
 def retagged(reading: Reading, binding: Binding) -> dict[str, str]:
-    """The tags of an endpoint with those that the binding owns, and its protection."""
+    """The tags of an endpoint with those that the binding owns, our mark and its protection."""
     tags = {**texts(reading.endpoint, "tags"), **_tags_of(binding)}
-    ours = reading.owner.is_of(reading.mark)
-    return with_protection(tags, protect=binding.protect) if ours else tags
+    return owned_by(tags, reading.mark, protect=binding.protect)
 
 
 def _tags_of(binding: Binding) -> dict[str, str]:

@@ -58,6 +58,7 @@ from reconciler.platforms.local.pointer import (
     content_of,
     live_of,
     path_of,
+    refusal_of,
 )
 from reconciler.stores.contract import copy_file, name_in, sha256_of
 from reconciler.stores.folder import FolderStore
@@ -121,10 +122,33 @@ class ModelFiles(Target):
 
     def switch(self, binding: Binding, model: Model) -> str:
         """Let the pointer lead to the model, and tell the server."""
-        pointer = self._pointer(_of(binding.address))
+        return self._write(binding, model, self._writable(binding))
+
+    def update(self, binding: Binding) -> str:
+        """Write our mark into a pointer that carries none; nothing is reloaded for it."""
+        address, pointer = _of(binding.address), self._writable(binding)
+        if not pointer.is_ours:
+            raise ConflictError(f"{address} was edited meanwhile; plan again")
+        self._check_writing(address)
+        files, name = self._at(address)
+        marked = content_of({**pointer.document, **self._marks(pointer)})
+        files.replace(_pointer_name(address, name), marked, pointer.etag)
+        return ""
+
+    def _writable(self, binding: Binding) -> Pointer:
+        """The pointer that is there; RefusedError where it is gone or another environment's."""
+        address = _of(binding.address)
+        pointer = self._pointer(address)
         if pointer is None:
-            raise RefusedError(f"{binding.address} is gone; plan again")
-        return self._write(binding, model, pointer)
+            raise RefusedError(f"{address} is gone; plan again")
+        if refusal := refusal_of(pointer, self._mark):
+            raise RefusedError(f"{address}: {refusal.message}")
+        return pointer
+
+    def _marks(self, before: Pointer | None) -> dict[str, Any]:
+        """Whose the pointer is, and whether somebody else had made it."""
+        made = before is None or (before.document.get("mark") and not before.is_adopted)
+        return {"mark": self._mark, **({} if made else {"adopted": True})}
 
     def create(self, binding: Binding, model: Model) -> str:
         """Make the pointer, with our mark; ConflictError where there is one by now.
@@ -147,7 +171,7 @@ class ModelFiles(Target):
         pointer = self._pointer(of)
         if pointer is None:
             return ""
-        if not (pointer.is_ours and pointer.document.get("mark") == self._mark):
+        if not (pointer.is_ours and pointer.mark == self._mark):
             raise RefusedError(f"{address}: {NOT_OURS.message}")
         if of.path.startswith(IN_STORE):
             raise RefusedError(f"{address}: a store keeps what it has; remove the file yourself")
@@ -188,12 +212,8 @@ class ModelFiles(Target):
             except ReconcilerError as exc:
                 yield Unmanaged(below.stem, address, {}, unread=exc.message)
                 continue
-            document = pointer.document if pointer else {}
-            if (
-                isinstance(document.get("path"), str)
-                and "version" in document
-                and not document.get("mark")
-            ):
+            document = pointer.document if pointer and not pointer.mark else {}
+            if isinstance(document.get("path"), str) and "version" in document:
                 spec = {"path": below.as_posix()}
                 yield Unmanaged(below.stem, address, spec, decide=HOW_MADE)
 
@@ -252,7 +272,6 @@ class ModelFiles(Target):
         self, address: FileAddress, model: Model, before: Pointer | None
     ) -> dict[str, Any]:
         version = model.version
-        mark = self._mark if before is None else str(before.document.get("mark", ""))
         served = before.served if before is not None and before.is_ours else None
         return {
             "schema": SCHEMA,
@@ -260,7 +279,7 @@ class ModelFiles(Target):
             "version": model.name,
             "path": path_of(model.ref),
             "sha256": model.sha256 or self._sha256_of(model),
-            "mark": mark,
+            **self._marks(before),
             **({"reload": "due"} if address.serving.reload else {}),
             **({"previous": served.url} if served and address.serving.reload else {}),
         }

@@ -98,6 +98,16 @@ class Pointer:
         before = self.document.get("previous")
         return ModelRef(before) if before else None
 
+    @property
+    def mark(self) -> str:
+        """The environment that owns it, "" for none."""
+        return str(self.document.get("mark") or "")
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether somebody else had made it before it was marked."""
+        return self.document.get("adopted") is True
+
     def __str__(self) -> str:
         """The pointer in words, for people."""
         if not self.document:
@@ -127,10 +137,15 @@ def address(spec: Mapping[str, Any], folder: Path, store: str) -> FileAddress:
 
 def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
     """The state by the pointer. Somebody's own edit is told apart by its check."""
-    health, ours = Health(HealthCode.HEALTHY), pointer.document.get("mark") == mark
-    live = Live(health, witness=Witness.DECLARATION, ours=ours, place=str(address))
-    if not ours:
-        live = replace(live, keep=NOT_OURS)
+    live = Live(
+        Health(HealthCode.HEALTHY),
+        witness=Witness.DECLARATION,
+        refusal=refusal_of(pointer, mark),
+        place=str(address),
+        ours=pointer.mark == mark != "",
+        unmarked=not pointer.mark,
+        keep=None if pointer.mark == mark else NOT_OURS,
+    )
     ref = pointer.ref
     if not pointer.is_ours or ref is None:
         why = f"{address.path} was edited by hand: it says {pointer}; a swap rewrites it"
@@ -140,6 +155,14 @@ def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
         live = replace(live, health=Health(HealthCode.DEGRADED, why))
     serves = pointer.served == ref
     return replace(live, served=pointer.served, configured=None if serves else ref)
+
+
+def refusal_of(pointer: Pointer, mark: str) -> Refusal | None:
+    """Why a pointer of another environment is left alone."""
+    if pointer.mark in ("", mark):
+        return None
+    why = f"the pointer belongs to the environment {pointer.mark}; delete it there, or take another"
+    return Refusal(Reason.NOT_OWNED, f"{why} path")
 
 
 def path_of(ref: ModelRef) -> str:

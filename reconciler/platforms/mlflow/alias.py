@@ -9,8 +9,8 @@ Model that is registered there is `models:/fraud/7`. A version that was made els
 first (publishing.py), gets the next free number, and is known by its tags, not by the number:
 `models:/fraud/churn/2026-11`. That way the reference is known before there is a number.
 
-An alias that this program made is marked by a tag of the registered model, which names the
-environment. The tag is written before the alias and deleted after it, so whatever is cut off in
+An alias is marked by a tag of the registered model, which names the environment. Of an alias that
+this program made, the tag is written before it and deleted after it. So whatever is cut off in
 between is found again: as an alias to be made, or as one to be deleted.
 """
 
@@ -52,6 +52,7 @@ READ_ONLY_EXPORTED: tuple[str, ...] = ()
 SCHEMA = "reconciler/alias/v1"
 TAG = "reconciler.alias."  # and the alias: the mark of the environment that made it
 _PROTECTED = " (protected)"  # ends a mark whose alias must be kept
+_ADOPTED = " (adopted)"  # ends, before that, a mark whose alias somebody else had made
 _FEW = 20  # so many registered models are read one by one
 NOT_OURS = Refusal(Reason.NOT_OWNED, "the alias does not carry this environment's mark")
 
@@ -114,8 +115,7 @@ class ModelAliases(Target):
         if registered is None:
             why = f'there is no registered model "{at.model}"; make it with create: true'
             return Live(Health(HealthCode.MISSING, why), place=str(at))
-        owner = _owner(registered, at)
-        mark, refusal = owner.removesuffix(_PROTECTED), self._refusal(registered, at)
+        mark, refusal = _owner(registered, at), self._refusal(registered, at)
         if at.alias not in registered.aliases:
             why = f'"{at.model}" has no alias {at.alias}; make it with create: true'
             return Live(Health(HealthCode.MISSING, why), refusal=refusal, place=str(at))
@@ -126,9 +126,10 @@ class ModelAliases(Target):
             witness=Witness.DECLARATION,
             refusal=refusal,
             place=str(at),
-            ours=mark == self._mark,
-            protected=owner != mark,
-            keep=None if mark == self._mark else NOT_OURS,
+            ours=mark.environment == self._mark,
+            protected=mark.protected,
+            unmarked=not mark.environment,
+            keep=None if mark.environment == self._mark else NOT_OURS,
         )
 
     def settles_in_s(self, binding: Binding) -> float:
@@ -155,13 +156,11 @@ class ModelAliases(Target):
         return ""
 
     def switch(self, binding: Binding, model: Model) -> str:
-        """Let the alias lead to the version."""
+        """Let the alias lead to the version; one that nobody owns is marked first."""
         at = _of(binding.address)
-        registered = self._mlflow.model(at.model)
-        if registered is None or at.alias not in registered.aliases:
-            raise RefusedError(f"{at} is gone; plan again")
-        if refusal := self._refusal(registered, at):
-            raise RefusedError(f"{at}: {refusal.message}")
+        registered = self._there(at)
+        if not _owner(registered, at).environment:
+            self.update(binding)
         self._set(at, self._number(binding, model))
         return ""
 
@@ -173,24 +172,32 @@ class ModelAliases(Target):
             raise ConflictError(f"{at} is there by now; it is not overwritten")
         if registered is not None and (refusal := self._refusal(registered, at)):
             raise RefusedError(f"{at}: {refusal.message}")
-        self._write_mark(binding)
-        self._check_ours(self._mlflow.model(at.model), at)  # two may have marked it at a time
+        self._write_mark(binding, adopted=False)
         self._set(at, number)
         return ""
 
     def update(self, binding: Binding) -> str:
-        """Write into our own mark whether the alias is protected."""
+        """Write our mark, and whether the alias is protected."""
         at = _of(binding.address)
-        self._check_ours(self._mlflow.model(at.model), at)
-        self._write_mark(binding)
+        mark = _owner(self._there(at), at)
+        self._write_mark(binding, adopted=mark.adopted or not mark.environment)
         return ""
+
+    def _there(self, at: AliasAddress) -> RegisteredModel:
+        """The registered model that has the alias, which may be written; else RefusedError."""
+        registered = self._mlflow.model(at.model)
+        if registered is None or at.alias not in registered.aliases:
+            raise RefusedError(f"{at} is gone; plan again")
+        if refusal := self._refusal(registered, at):
+            raise RefusedError(f"{at}: {refusal.message}")
+        return registered
 
     def delete(self, address: Address) -> str:
         """Delete the alias and then its mark, if that is ours."""
         at, what = _of(address), f"deleting {address}"
         registered = self._mlflow.model(at.model)
         there = registered is not None and at.alias in registered.aliases
-        if not there and (registered is None or not _owner(registered, at)):
+        if not there and (registered is None or not _owner(registered, at).environment):
             return ""
         self._check_ours(registered, at)
         self._mlflow.delete("/registered-models/alias", what, name=at.model, alias=at.alias)
@@ -202,13 +209,15 @@ class ModelAliases(Target):
         """The endpoints that carry our mark, by alias or only by tag, and are not declared."""
         found = []
         for registered in self._mlflow.models():
-            for tag, owner in registered.tags.items():
+            for tag in registered.tags:
                 at = AliasAddress(registered.name, tag.removeprefix(TAG))
-                ours = tag.startswith(TAG) and owner.removesuffix(_PROTECTED) == self._mark
+                mark = _owner(registered, at)
+                ours = tag.startswith(TAG) and mark.environment == self._mark
                 if ours and at.id not in declared:
                     name = f"{at.model}@{at.alias}"
-                    protected = owner.endswith(_PROTECTED)
-                    found.append(Owned("ModelAlias", name, at, protected))
+                    found.append(
+                        Owned("ModelAlias", name, at, mark.protected, adopted=mark.adopted)
+                    )
         return tuple(found)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
@@ -217,7 +226,7 @@ class ModelAliases(Target):
             made = {"registry": {"mlflow": registered.name}}
             for alias, number in sorted(registered.aliases.items()):
                 at = AliasAddress(registered.name, alias)
-                if at.id in declared or _owner(registered, at):
+                if at.id in declared or _owner(registered, at).environment:
                     continue
                 spec = {"registeredModel": registered.name, "alias": alias}
                 name = f"{registered.name}-{alias}"
@@ -235,7 +244,7 @@ class ModelAliases(Target):
         if live.served is None:
             raise RefusedError(live.health.message)
         model = {"registeredModel": at.model, "alias": at.alias, "model": live.served.url}
-        return {"schema": SCHEMA, **model}
+        return {"schema": SCHEMA, **model, "marked": not live.unmarked}
 
     # --- versions and marks -------------------------------------------------------------------
 
@@ -278,23 +287,25 @@ class ModelAliases(Target):
         alias = {"name": at.model, "alias": at.alias, "version": number}
         self._mlflow.post("/registered-models/alias", f"setting {at}", **alias)
 
-    def _write_mark(self, binding: Binding) -> None:
+    def _write_mark(self, binding: Binding, *, adopted: bool) -> None:
+        """Mark the alias, and read that back: two may have marked it at a time."""
         at = _of(binding.address)
-        mark = self._mark + (_PROTECTED if binding.protect else "")
+        mark = self._mark + (_ADOPTED if adopted else "") + (_PROTECTED if binding.protect else "")
         tag = {"name": at.model, "key": f"{TAG}{at.alias}", "value": mark}
         self._mlflow.post("/registered-models/set-tag", f"marking {at}", **tag)
+        self._check_ours(self._mlflow.model(at.model), at)
 
     def _refusal(self, registered: RegisteredModel, at: AliasAddress) -> Refusal | None:
         """Why an alias with the mark of another environment is left alone, whether or not it is
         there: its own run may be about to make it, or to delete the mark."""
-        mark = _owner(registered, at).removesuffix(_PROTECTED)
+        mark = _owner(registered, at).environment
         if mark in ("", self._mark):
             return None
         why = f"the alias belongs to the environment {mark}; delete it there, or take another alias"
         return Refusal(Reason.NOT_OWNED, why)
 
     def _check_ours(self, registered: RegisteredModel | None, at: AliasAddress) -> None:
-        if registered is None or _owner(registered, at).removesuffix(_PROTECTED) != self._mark:
+        if registered is None or _owner(registered, at).environment != self._mark:
             raise RefusedError(f"{at}: {NOT_OURS.message}")
 
 
@@ -304,9 +315,21 @@ def _is_there(binding: Binding) -> bool:
     return (recipe.engine, recipe.place) == ("registry", "mlflow") and ("name", name) in recipe.how
 
 
-def _owner(registered: RegisteredModel, at: AliasAddress) -> str:
-    """Whose mark the alias carries, with its protection; "" where it carries none."""
-    return registered.tags.get(f"{TAG}{at.alias}", "")
+@dataclass(frozen=True)
+class _Mark:
+    """Whose an alias is, "" for nobody's; whether it is kept, and was made by somebody else."""
+
+    environment: str
+    protected: bool
+    adopted: bool
+
+
+def _owner(registered: RegisteredModel, at: AliasAddress) -> _Mark:
+    """The mark of an alias."""
+    tag = registered.tags.get(f"{TAG}{at.alias}", "")
+    mark = tag.removesuffix(_PROTECTED)
+    owner = mark.removesuffix(_ADOPTED)
+    return _Mark(owner, mark != tag, owner != mark)
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
@@ -319,7 +342,9 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
         served = ModelRef(str(document.get("model")))
     except ValueError as exc:
         raise UnreadableError(f"it names no version: {exc}") from exc
-    return Live(Health(HealthCode.HEALTHY), served, witness=Witness.EXPORT, place=str(at))
+    unmarked = document.get("marked") is False
+    healthy = Health(HealthCode.HEALTHY)
+    return Live(healthy, served, witness=Witness.EXPORT, place=str(at), unmarked=unmarked)
 
 
 def _of(address: Address) -> AliasAddress:

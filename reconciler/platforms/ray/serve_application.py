@@ -165,7 +165,9 @@ class ServeApplications(Target):
         ours = [s for s in self._readings().applications.values() if s.placed.mark == self._mark]
         found = [(seen, ServeAddress(self._ray.host, seen.name)) for seen in ours]
         return tuple(
-            Owned(KIND, s.name, a, s.placed.protected) for s, a in found if a.id not in declared
+            Owned(KIND, s.name, a, s.placed.protected, adopted=s.placed.adopted)
+            for s, a in found
+            if a.id not in declared
         )
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
@@ -283,7 +285,7 @@ class ServeApplications(Target):
             note = self._note(_of(binding.address))
             self._check(verb, binding, seen, note)
             current = seen.config if seen is not None else None
-            wanted = model or replace(placed_of(current or {}), protected=application.protect)
+            wanted = self._owned(current, model or placed_of(current or {}), application)
             config = refilled(exact, current) or merged(
                 current, application, settings, wanted, code
             )
@@ -305,6 +307,13 @@ class ServeApplications(Target):
         with self._guard:
             self._begun[operation] = _Begun(application, declared, self._now(), restores)
         return operation
+
+    def _owned(self, current: Config | None, model: Placed, application: Application) -> Placed:
+        """What the arguments are to say of the model, with our mark. An application that was there
+        without one stays an adopted one, whatever is served there later."""
+        there = placed_of(current or {})
+        adopted = there.adopted or (current is not None and not there.mark)
+        return replace(model, mark=self._mark, protected=application.protect, adopted=adopted)
 
     def _check(self, verb: str, binding: Binding, seen: Seen | None, note: Note) -> None:
         """Look just before a write; RefusedError for what forbids it."""

@@ -192,7 +192,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Placed:
-    """The model that a configuration names, and whose it is; all "" where it names none."""
+    """The model that a configuration names, and whose it is; all "" where it names none. `adopted`
+    says that somebody else had made the application."""
 
     uri: str = ""
     name: str = ""
@@ -200,6 +201,7 @@ class Placed:
     sha256: str = ""
     mark: str = ""
     protected: bool = False
+    adopted: bool = False
 
     @property
     def ref(self) -> ModelRef | None:
@@ -215,7 +217,8 @@ def placed_of(config: Mapping[str, Any]) -> Placed:
     model = _mapping(_mapping(config.get("args")).get("model"))
     texts = {n: model.get(n) for n in ("uri", "name", "version", "sha256", "mark")}
     said = {name: text for name, text in texts.items() if isinstance(text, str)}
-    return Placed(**said, protected=model.get("protected") is True)
+    protected, adopted = (model.get(name) is True for name in ("protected", "adopted"))
+    return Placed(**said, protected=protected, adopted=adopted)
 
 
 def placed(model: Model, sha256: str, mark: str, *, protect: bool) -> Placed:
@@ -267,7 +270,8 @@ def _as_argument(model: Placed) -> dict[str, Any]:
         "sha256": model.sha256,
         "mark": model.mark,
     }
-    return {**said, "protected": True} if model.protected else said
+    flags = {"protected": model.protected, "adopted": model.adopted}
+    return {**said, **{name: True for name, holds in flags.items() if holds}}
 
 
 def _overlaid(options: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:

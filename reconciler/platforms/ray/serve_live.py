@@ -238,8 +238,9 @@ def live_of(
         refusal=refusal,
         model_text="" if in_service else "none",
         settings=settings_of(_routed(in_service or config, seen), application.deployment),
-        ours=seen.placed.mark == mark,
+        ours=seen.placed.mark == mark != "",
         protected=seen.placed.protected,
+        unmarked=seen.placed.mark == "" and seen.placed.ref is not None,
         place=address.key,
     )
     configured = seen.placed.ref

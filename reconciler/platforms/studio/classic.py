@@ -215,7 +215,8 @@ class ClassicEndpoints(Target):
         return ""
 
     def update(self, binding: Binding) -> str:
-        """PUT what is declared, and what is not as it is: one request takes them all (§2.5).
+        """PUT what is declared, and what is not as it is: one request takes them all (§2.5), and
+        with them our mark. For the mark alone nothing is written: it is not worth the doubt.
 
         Whether a PUT of an endpoint that exists is taken is not known [U]; that it leaves the
         model, neither. The look after it shows both.
@@ -226,7 +227,7 @@ class ClassicEndpoints(Target):
         owner = now.mark.environment
         if owner and not now.mark.is_of(self._mark):
             raise RefusedError(f"{where}: {not_ours(owner).message}")
-        mark = Mark(owner, binding.protect if owner else False)
+        mark = Mark(self._mark, binding.protect, adopted=now.mark.adopted or not owner)
         new = Described(owned.get("description", now.text), mark)
         throttle = owned.get("throttleLevel") or text(endpoint, "ThrottleLevel") or "Low"
         stays = throttle == text(endpoint, "ThrottleLevel") == HIGH
@@ -272,9 +273,9 @@ class ClassicEndpoints(Target):
                         for spelling in (label, name, ident)
                     ]
                     if not any(where.id in declared for where in at):
-                        protected = _mark_of(endpoint).protected
-                        keep = keep_of(service, endpoint)
-                        found.append(Owned("ClassicEndpoint", called, at[0], protected, keep))
+                        mark, keep = _mark_of(endpoint), keep_of(service, endpoint)
+                        flags = (mark.protected, keep, mark.adopted)
+                        found.append(Owned("ClassicEndpoint", called, at[0], *flags))
         return tuple(found)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:

@@ -1,8 +1,8 @@
 """Pure: the mark in a description, where a resource has no tags.
 
-Only what this program made carries a mark, and only what carries one is ever deleted by it. A New
-web service carries it in tags (arm_marks.py); a Classic endpoint has none (§2.6), so its mark
-stands at the end of its description, where everybody can see it:
+Only what carries a mark is ever deleted by this program; what somebody else had made is `adopted`,
+and deleted by name only. A New web service carries its mark in tags (arm_marks.py). A Classic
+endpoint has none (§2.6), so its mark stands at the end of its description, where everybody sees it:
 
     Rental location 1
     [reconciler: production@mlproduction/models, protected]
@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from reconciler.platforms.arm_marks import Mark
 
-_MARK = re.compile(r"(?<!\s)\s*\[reconciler: (?P<mark>[^\],\s]+)(?P<protected>, protected)?\]\s*\Z")
+_FLAGS = r"(?P<adopted>, adopted)?(?P<protected>, protected)?"
+_MARK = re.compile(rf"(?<!\s)\s*\[reconciler: (?P<mark>[^\],\s]+){_FLAGS}\]\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Described:
         """The description as the service keeps it."""
         if not self.mark.environment:
             return self.text
-        protected = ", protected" if self.mark.protected else ""
-        mark = f"[reconciler: {self.mark.environment}{protected}]"
+        words = {"adopted": self.mark.adopted, "protected": self.mark.protected}
+        mark = ", ".join([self.mark.environment, *(word for word, holds in words.items() if holds)])
+        mark = f"[reconciler: {mark}]"
         return f"{self.text}\n{mark}" if self.text else mark
 
 
@@ -39,5 +41,5 @@ def described(description: str) -> Described:
     match = _MARK.search(description)
     if match is None:
         return Described(description.strip())
-    mark = Mark(match["mark"], bool(match["protected"]))
+    mark = Mark(match["mark"], bool(match["protected"]), bool(match["adopted"]))
     return Described(description[: match.start()].strip(), mark)

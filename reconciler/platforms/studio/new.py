@@ -33,7 +33,7 @@ from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
 from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Refusal, Witness
 from reconciler.platforms.arm import operation_state, read_list
-from reconciler.platforms.arm_marks import tagged, with_protection
+from reconciler.platforms.arm_marks import owned_by, tagged
 from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
 from reconciler.platforms.members import check_is_of, objects, text, texts
 from reconciler.platforms.studio import scoring
@@ -163,11 +163,14 @@ class WebServices(Target):
         return replace(live, keep=keep(definition, path, self._environment.mark))
 
     def switch(self, binding: Binding, model: Model) -> str:
-        """PATCH the definition, read again just before, with one asset's URI changed."""
+        """PATCH the definition, read again just before, with one asset's URI changed, and with our
+        mark where it carries none."""
         definition, live = self._writable(binding)
         if not live.asset:
             raise UnavailableError(f"{binding.address} is just being created")
-        return self._patch(binding, patched_model(definition, live.asset, model.ref))
+        body = patched_model(definition, live.asset, model.ref)
+        protect = tagged(definition.tags).protected
+        return self._patch(binding, self._marked(body, definition, protect=protect))
 
     def create(self, binding: Binding, model: Model) -> str:
         """PUT a definition where there is none; ConflictError where there is one by now.
@@ -195,12 +198,17 @@ class WebServices(Target):
         return _operation(answer, binding.address)
 
     def update(self, binding: Binding) -> str:
-        """PATCH the settings that git owns, and whether the service is protected."""
-        definition, live = self._writable(binding)
+        """PATCH the settings that git owns, our mark, and whether the service is protected."""
+        definition, _ = self._writable(binding)
         body = patched(definition, with_settings(definition.configured, binding.settings))
-        if live.ours and live.protected != binding.protect:
-            body["tags"] = with_protection(definition.tags, protect=binding.protect)
-        return self._patch(binding, body)
+        return self._patch(binding, self._marked(body, definition, protect=binding.protect))
+
+    def _marked(
+        self, body: dict[str, Any], definition: Definition, *, protect: bool
+    ) -> dict[str, Any]:
+        """The body, with the tags where our mark is not there yet or says something else."""
+        tags = owned_by(definition.tags, self._environment.mark, protect=protect)
+        return body if tags == definition.tags else {**body, "tags": tags}
 
     def delete(self, address: Address) -> str:
         """DELETE what carries this environment's mark and may go; "" if it is gone already."""
@@ -225,8 +233,8 @@ class WebServices(Target):
                 continue
             definition = self._definition(address)
             if definition is not None and (tags := tagged(definition.tags)).is_of(mark):
-                why, protected = keep(definition, address.path, mark), tags.protected
-                owned.append(Owned(KIND, address.name, address, protected, why))
+                why = keep(definition, address.path, mark)
+                owned.append(Owned(KIND, address.name, address, tags.protected, why, tags.adopted))
         return tuple(owned)
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[WebServiceAddress]:
