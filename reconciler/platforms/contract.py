@@ -1,11 +1,8 @@
-"""One module per kind of endpoint, and the seam they stand behind.
+"""The seam for platforms: what the engine asks of a target, a trainer and a registry.
 
-A module offers:
-
-* `address(spec, environment)`: the frozen address of a binding's spec (ValueError: cannot be);
-* `key_prefix(environment)`: what the keys of all its addresses there begin with; None: it has none;
-* `connect(connection)`: its `Target`;
-* `live_from_export(document, binding)`: what an exported document says, without any network.
+Each answers with values and never waits: a swap or a job goes on at the platform unseen,
+and a run that is killed finds it again by asking. A write says only that it was accepted, so each
+has its counterpart among the reads, and the engine believes the read.
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
         Address,
         AddressId,
         Binding,
-        Environment,
         Live,
         Model,
         ModelRef,
@@ -132,18 +128,6 @@ class Unmanaged:
     made: Mapping[str, Any] = field(default_factory=dict, hash=False)
     decide: tuple[str, ...] = ()
     unread: str = ""
-
-
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted name as the objects that git writes: `{"a.b": 1}` is `{"a": {"b": 1}}`."""
-    made: dict[str, Any] = {}
-    for name, value in settings.items():
-        *above, last = name.split(".")
-        place = made
-        for step in above:
-            place = place.setdefault(step, {})
-        place[last] = value
-    return made
 
 
 class Target(Protocol):
@@ -410,25 +394,3 @@ class Registry(Protocol):
 
 def _cannot(do: str) -> RefusedError:
     return RefusedError(f"this kind of endpoint cannot {do}")
-
-
-class TargetModule(Protocol):
-    """A module of this package."""
-
-    READ_ONLY_EXPORTED: tuple[str, ...]
-
-    def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
-        """The address that a binding's spec names."""
-        ...
-
-    def key_prefix(self, environment: Environment) -> str | None:
-        """The beginning of the keys of an environment's addresses; None where it can have none."""
-        ...
-
-    def connect(self, connection: Any) -> Target:
-        """The target, ready to be asked."""
-        ...
-
-    def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
-        """The state of the binding's address in an exported document."""
-        ...

@@ -110,3 +110,15 @@ def near(wanted: str, known: Iterable[str]) -> str:
     by_case = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wanted.casefold(), by_case, n=1, cutoff=0.6)
     return f"it has {listed}" + (f'; did you mean "{by_case[close[0]]}"?' if close else "")
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted name as the objects that git writes: `{"a.b": 1}` is `{"a": {"b": 1}}`."""
+    made: dict[str, Any] = {}
+    for name, value in settings.items():
+        *above, last = name.split(".")
+        place = made
+        for step in above:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return made

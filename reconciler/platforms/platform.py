@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from reconciler.http.credentials import AccessToken
     from reconciler.http.origins import Origins
     from reconciler.http.urls import Origin
-    from reconciler.model import Auth, Binding, ModelRef, Recipe, Source
-    from reconciler.platforms.contract import Registry, Target, TargetModule, Trainer
+    from reconciler.model import Auth, Binding, Live, ModelRef, Recipe, Source
+    from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.stores.contract import Place, Store
 
     Turn = Callable[[str], AbstractContextManager[Callable[[], None]]]
@@ -88,6 +88,28 @@ class Block(Protocol):
 
     def problem(self, message: str, *trail: str) -> Problem:
         """A problem with its place there."""
+        ...
+
+
+class TargetModule(Protocol):
+    """The module of a kind of endpoint, imported when the kind is first needed."""
+
+    READ_ONLY_EXPORTED: tuple[str, ...]
+
+    def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
+        """The frozen address that a binding's spec names; ValueError where none can be."""
+        ...
+
+    def key_prefix(self, environment: Environment) -> str | None:
+        """The beginning of the keys of an environment's addresses; None where it can have none."""
+        ...
+
+    def connect(self, connection: Any) -> Target:
+        """The target, ready to be asked."""
+        ...
+
+    def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
+        """The state of the binding's address in an exported document."""
         ...
 
 

@@ -16,8 +16,8 @@ from reconciler.platforms.azureml.endpoint_spec import address_at
 from reconciler.platforms.azureml.endpoint_state import MIRRORED, SWITCHED, settings_shown
 from reconciler.platforms.azureml.endpoint_writes import ITS_VARIABLES, SEVERAL
 from reconciler.platforms.azureml.ids import short_id
-from reconciler.platforms.contract import HOW_MADE, Unmanaged, nested
-from reconciler.platforms.members import objects, text, texts
+from reconciler.platforms.contract import HOW_MADE, Unmanaged
+from reconciler.platforms.members import nested, objects, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reconciler.model import Address, Model, ModelRef, canonical_json
-from reconciler.platforms.contract import nested
+from reconciler.platforms.members import nested
 from reconciler.platforms.ray.connection import named
 
 BUILDER = "reconciler_serve"  # the module of ours that every package with `code` gets

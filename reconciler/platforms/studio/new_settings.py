@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.platforms.contract import nested
-from reconciler.platforms.members import member, objects, spelled, text
+from reconciler.platforms.members import member, nested, objects, spelled, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
