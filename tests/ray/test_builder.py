@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
+import tracemalloc
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,18 @@ def test_a_file_with_another_hash_is_not_loaded(
     code.load = lambda _: pytest.fail("it was loaded")  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="has the SHA-256"):
         loaded(model["uri"], wrong, tmp_path)
+
+
+def test_a_model_larger_than_memory_is_compared_in_pieces(code: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20)
+    tracemalloc.start()
+    try:
+        loaded(path.as_uri(), sha256_of(path), tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_code_that_cannot_serve_is_named(
