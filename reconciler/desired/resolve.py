@@ -19,8 +19,8 @@ from reconciler.desired.part import Part
 from reconciler.desired.part import notify as notify_of
 from reconciler.desired.probes import probe as probe_of
 from reconciler.desired.probes import with_compared
+from reconciler.desired.rollout import mixed_rollouts, rollout_for, unknown_proofs, with_times
 from reconciler.desired.rollout import rollout as rollout_of
-from reconciler.desired.rollout import unknown_proofs, with_times
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
@@ -135,6 +135,7 @@ class Resolver:
             if wrong and site.declared.name not in self.doubtful and self._complete:
                 self.problems += wrong
             more = unknown_proofs(site.environment, site.declared.document, names)
+            more += mixed_rollouts(site.bindings)
             self.problems += more if self._complete else []
             if wrong or (more and self._complete):
                 self.doubtful.add(site.declared.name)
@@ -229,7 +230,7 @@ class Resolver:
         if spec.data.get("breaking") == "allow":
             made = replace(made, terms=(*made.terms, ("breaking", "allow")))
         binding = _binding(declared, kind, spec, model.document, made, address)
-        rollout = binding.rollout or (environment.rollout if environment else None)
+        rollout = rollout_for(environment, binding)
         site.bindings.append(replace(binding, probe=probe, create=creation, rollout=rollout))
         return True
 

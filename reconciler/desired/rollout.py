@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reconciler.desired.nodes import problem
@@ -12,11 +12,11 @@ from reconciler.model import Freeze, Requires, Rollout
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reconciler.desired.nodes import Document
     from reconciler.errors import Problem
-    from reconciler.model import Environment
+    from reconciler.model import Binding, Environment
 
 MOST_DAYS = 31  # of one freeze
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -25,8 +25,10 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 def rollout(document: Document) -> Rollout | None:
     """The rollout that the document declares; None where it says nothing."""
     block = document.data["spec"].get("rollout")
-    if block is None:
-        return None
+    return None if block is None else _rollout(block)
+
+
+def _rollout(block: Mapping[str, Any]) -> Rollout:
     then = block.get("then", "100%")
     return Rollout(
         first=block.get("first", 1),
@@ -35,6 +37,34 @@ def rollout(document: Document) -> Rollout | None:
         pause_s=seconds(block.get("pause", "0s")),
         soak_s=seconds(block.get("soak", "0s")),
     )
+
+
+def rollout_for(environment: Environment | None, binding: Binding) -> Rollout | None:
+    """How the binding's version is given out: as its labels say, else its model, else the
+    environment."""
+    if environment is None:
+        return binding.rollout
+    has = set(binding.labels)
+    by_label = (rollout for labels, rollout in environment.rollouts if has.issuperset(labels))
+    return next(by_label, binding.rollout or environment.rollout)
+
+
+def mixed_rollouts(bindings: Iterable[Binding]) -> list[Problem]:
+    """The problem of each version that labels give out in two ways at once: its first endpoint
+    must be one for all of them."""
+    firsts: dict[str, Binding] = {}
+    problems: dict[str, Problem] = {}
+    for binding in bindings:
+        version = binding.version
+        other = binding if binding.absent else firsts.setdefault(version.folder, binding)
+        if other.rollout != binding.rollout and version.folder not in problems:
+            why = (
+                f"{version} goes out as {binding.rollout or 'every version'} here, and as "
+                f"{other.rollout or 'every version'} at {other.name} ({other.source}); let one "
+                "entry of the environment's rollouts fit both, or none"
+            )
+            problems[version.folder] = problem(binding.source, f"metadata.labels: {why}")
+    return list(problems.values())
 
 
 def freeze(document: Document) -> tuple[tuple[Freeze, ...], list[Problem]]:
@@ -67,7 +97,9 @@ def with_times(
     windows, problems = freeze(document)
     block = document.data["spec"].get("requires")
     requires = Requires(block["proved"], seconds(block.get("for", "0s"))) if block else None
-    timed = replace(environment, freeze=windows, requires=requires)
+    blocks = document.data["spec"].get("rollouts", ())
+    rollouts = tuple((tuple(block["labels"].items()), _rollout(block)) for block in blocks)
+    timed = replace(environment, freeze=windows, requires=requires, rollouts=rollouts)
     return (None if problems else timed), problems
 
 

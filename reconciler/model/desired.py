@@ -130,7 +130,7 @@ class Environment:
     `connections` are by the names of platforms, each a frozen value of that platform's own.
     `where` says in a word what they lead to, for titles, and `places` exactly, for whoever must
     not confuse two. `data` is the root of all inputs, `root` the folder of the tree. `rollout` is
-    how versions are given out whose models do not say that.
+    how versions are given out whose models do not say that; `rollouts` come before both, by labels.
     """
 
     name: str
@@ -145,6 +145,7 @@ class Environment:
     most_bindings: int = MOST_BINDINGS
     most_retrains: int = 40
     rollout: Rollout | None = None
+    rollouts: tuple[tuple[tuple[tuple[str, str], ...], Rollout], ...] = ()
     freeze: tuple[Freeze, ...] = ()
     requires: Requires | None = None
     notify: Notify | None = field(default=None, compare=False)
