@@ -11,12 +11,7 @@ from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.event import queue_head, read_event, workflow_run
 from reconciler.console import redacted, say
-from reconciler.errors import (
-    ConfigurationError,
-    Problem,
-    RefusedError,
-    StalePlanError,
-)
+from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
 from reconciler.model import Plan, Report
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.documents import parse_document

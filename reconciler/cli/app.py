@@ -159,8 +159,7 @@ def unlock(
     force: UnlockOption,
     shard: ShardOption = "",
     even_if_alive: Annotated[
-        bool,
-        typer.Option("--even-if-alive", help="Take the lock from a run that still renews it."),
+        bool, typer.Option("--even-if-alive", help="Take the lock from a run that still renews it.")
     ] = False,
 ) -> Outcome:
     """End the lock of a run that died.
@@ -179,11 +178,7 @@ def unlock(
 
 @command(app, VERSIONS, "reconciler train -e production --since origin/main --yes")
 def train(
-    where: Where,
-    part: Part,
-    writing: Writing,
-    printing: Printing,
-    force: ForceOption = None,
+    where: Where, part: Part, writing: Writing, printing: Printing, force: ForceOption = None
 ) -> Outcome:
     """Train and judge what is missing; touch no endpoint."""
     from reconciler.cli import applying

@@ -9,14 +9,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.begin_options import Beginning
-from reconciler.cli.options import (
-    DryRunOption,
-    Log,
-    Part,
-    Printing,
-    Where,
-    command,
-)
+from reconciler.cli.options import DryRunOption, Log, Part, Printing, Where, command
 from reconciler.outcome import Outcome
 
 BEGIN = "Begin"

@@ -50,8 +50,7 @@ def comment(
         typer.Option("--report", help="The plan of `plan --out`, or a report of `apply --report`."),
     ] = None,
     artifact: Annotated[
-        str,
-        typer.Option("--artifact", help="Artifact with a fork's plan, instead of --report."),
+        str, typer.Option("--artifact", help="Artifact with a fork's plan, instead of --report.")
     ] = "",
     pr: Annotated[
         int | None,
@@ -89,8 +88,7 @@ def approved(
         ),
     ] = "",
     commented: Annotated[
-        bool,
-        typer.Option("--commented", help="A plan that no comment shows approves nothing."),
+        bool, typer.Option("--commented", help="A plan that no comment shows approves nothing.")
     ] = False,
 ) -> Outcome:
     """Fetch the plans that merged pull requests showed.
@@ -124,10 +122,7 @@ def fetch(
 
 @command(ci, CODE_HOST, "reconciler ci drift-issue -e production", "drift-issue")
 def drift_issue(
-    where: Where,
-    printing: Printing,
-    out: OutOption = None,
-    parallel: ParallelOption = None,
+    where: Where, printing: Printing, out: OutOption = None, parallel: ParallelOption = None
 ) -> Outcome:
     """Say in one issue what was changed outside git.
 
@@ -136,19 +131,13 @@ def drift_issue(
     from reconciler.ci.drift_issue import told
     from reconciler.cli import commands
 
-    page, outcome = (
-        printing.page(),
-        commands.drift(where, Part(parallel=parallel), Drifting(out)),
-    )
+    page, outcome = (printing.page(), commands.drift(where, Part(parallel=parallel), Drifting(out)))
     return page.deliver(told(outcome))
 
 
 @command(ci, CODE_HOST, "reconciler ci propose -e production --base main")
 def propose(
-    where: Where,
-    log: Log,
-    base: BaseOption = "",
-    dry_run: DryRunOption = False,
+    where: Where, log: Log, base: BaseOption = "", dry_run: DryRunOption = False
 ) -> Outcome:
     """Propose what `retrain` would write as one pull request.
 

@@ -119,8 +119,7 @@ MetricsOption = Annotated[
     Path | None, typer.Option("--metrics-file", help="Write how it is as OpenMetrics.")
 ]
 ShardOption = Annotated[
-    str,
-    typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for N runners."),
+    str, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts, for N runners.")
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Write it as JSON too.")]
 NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR works too.")]
@@ -195,8 +194,7 @@ class Part(Some):
 
     shard: ShardOption = ""
     since: Annotated[
-        str,
-        typer.Option("--since", metavar="REF", help="Only what changed after this git commit."),
+        str, typer.Option("--since", metavar="REF", help="Only what changed after this git commit.")
     ] = ""
     parallel: ParallelOption = None
 

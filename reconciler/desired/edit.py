@@ -107,10 +107,7 @@ def scalars(text: str) -> dict[Spot, Scalar]:
 
 
 def _place(
-    documents: list[Document],
-    number: int | None,
-    edit: NewText,
-    known: Mapping[Spot, Scalar],
+    documents: list[Document], number: int | None, edit: NewText, known: Mapping[Spot, Scalar]
 ) -> _Place | Problem:
     """Where the text of a document is written, or why it is not to be written over."""
     trail = edit.trail

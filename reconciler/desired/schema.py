@@ -339,10 +339,7 @@ _WORDS: dict[str, Callable[[Document, Trail, Any], Iterator[Problem]]] = {
     "maximum": _range,
 }
 
-_RULES = {
-    "additionalProperties": "unknown-key",
-    "required": "missing-key",
-}
+_RULES = {"additionalProperties": "unknown-key", "required": "missing-key"}
 
 
 def _where(trail: Trail) -> str:

@@ -106,10 +106,7 @@ def _order(world: World, binding: Binding, attempt: int) -> Order:
             return store.grant(name, access, lasting_s)
         return Place(url_of(store.base, name))
 
-    names = {
-        MODEL: world.ledger.model_name(version),
-        METRICS: world.ledger.metrics_name(version),
-    }
+    names = {MODEL: world.ledger.model_name(version), METRICS: world.ledger.metrics_name(version)}
     reads, writes = binding.recipe.inputs, names.items()
     return Order(
         key=binding.key,

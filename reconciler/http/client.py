@@ -309,7 +309,5 @@ def _error_of_broken(asked: Asked, broken: Broken, local_hint: str) -> WireError
         why += f"; {local_hint}"
     kind = UnreachableError if broken.status is None else UnreadableError
     return kind(
-        f"{asked.what}: {asked.place}: {why}",
-        status=broken.status,
-        request_id=broken.request_id,
+        f"{asked.what}: {asked.place}: {why}", status=broken.status, request_id=broken.request_id
     )

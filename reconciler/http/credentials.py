@@ -147,11 +147,7 @@ class AccessToken:
     """
 
     def __init__(
-        self,
-        sign_in: SignIn,
-        scope: str,
-        origins: Origins,
-        clock: Callable[[], float] = time.time,
+        self, sign_in: SignIn, scope: str, origins: Origins, clock: Callable[[], float] = time.time
     ) -> None:
         self._sign_in = sign_in
         self._scope = scope

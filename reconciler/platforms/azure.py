@@ -286,11 +286,7 @@ def _credential(
     authority = _authority(environ)
     loopback = is_loopback((origin(authority) or ("", "", 0))[1])
     # MSAL asks the public authority about any other that it is given.
-    entra = {
-        "authority": authority,
-        "disable_instance_discovery": loopback,
-        "transport": transport,
-    }
+    entra = {"authority": authority, "disable_instance_discovery": loopback, "transport": transport}
     tenant, client = environ.get("AZURE_TENANT_ID", ""), environ.get("AZURE_CLIENT_ID", "")
     if auth is Auth.AZURE_CLI:
         return identity.AzureCliCredential(process_timeout=CLI_TIMEOUT_S)

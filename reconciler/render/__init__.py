@@ -2,13 +2,7 @@
 
 from reconciler.render.cells import Look
 from reconciler.render.checkup import checkup_json, checkup_markdown, checkup_text
-from reconciler.render.documents import (
-    parse_plan,
-    plan_json,
-    proofs_json,
-    report_json,
-    status_json,
-)
+from reconciler.render.documents import parse_plan, plan_json, proofs_json, report_json, status_json
 from reconciler.render.explanation import (
     comparison_json,
     comparison_markdown,

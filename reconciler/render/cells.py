@@ -29,14 +29,7 @@ _ASCII = {
     "–": "-",
     "—": "-",
 }
-_COLORS = {
-    "red": "31",
-    "green": "32",
-    "yellow": "33",
-    "cyan": "36",
-    "dim": "2",
-    "bold": "1",
-}
+_COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _UNUSUAL = re.compile(r"[^ -~]")
 _PRINTABLE_ASCII = re.compile(r"[ -~]*\Z")
 

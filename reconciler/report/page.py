@@ -118,12 +118,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    made.filters |= {
-        "moment": _moment,
-        "commit": _commit,
-        "spanned": spanned,
-        "duration": duration,
-    }
+    made.filters |= {"moment": _moment, "commit": _commit, "spanned": spanned, "duration": duration}
     made.globals |= {
         "words": words,
         "walk": walk,

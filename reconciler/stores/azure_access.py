@@ -104,12 +104,7 @@ class ByToken:
     """By tokens; the delegation key is kept while it lasts."""
 
     def __init__(
-        self,
-        account: str,
-        credential: Credential,
-        url: str,
-        http: Http,
-        clock: Callable[[], float],
+        self, account: str, credential: Credential, url: str, http: Http, clock: Callable[[], float]
     ) -> None:
         """Nothing is asked yet; `url` is the account's."""
         self.credential: Credential | None = credential

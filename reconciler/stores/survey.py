@@ -120,10 +120,7 @@ def beside(names: Collection[str]) -> list[frozenset[str]]:
 
 def _reading(store: Store, names: frozenset[str]) -> Callable[[], Mapping[str, Listed]]:
     return lambda: _first(
-        store,
-        _beginning(min(names), max(names)),
-        (2 + len(names) // WORTH_A_PAGE) * PAGE,
-        names,
+        store, _beginning(min(names), max(names)), (2 + len(names) // WORTH_A_PAGE) * PAGE, names
     )
 
 

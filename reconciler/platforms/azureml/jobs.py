@@ -45,11 +45,7 @@ if TYPE_CHECKING:
 MOST_JOBS = 100  # the workspace queues what finds no machine
 OUTPUTS = "reconciler.outputs"  # the property of a job that says where its outputs go
 LEFT = "reconciler.left"  # the property that says where it leaves them first, where not there
-_ENDED = {
-    "completed": JobState.FINISHED,
-    "failed": JobState.FAILED,
-    "canceled": JobState.CANCELLED,
-}
+_ENDED = {"completed": JobState.FINISHED, "failed": JobState.FAILED, "canceled": JobState.CANCELLED}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

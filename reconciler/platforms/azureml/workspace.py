@@ -124,12 +124,7 @@ class Workspace:
     # --- writing ------------------------------------------------------------------------------
 
     def write(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        then: Then = None,
-        **sending: Unpack[Sending],
+        self, method: str, path: str, what: str, then: Then = None, **sending: Unpack[Sending]
     ) -> str:
         """The name of the operation that a write began; "" where it has ended."""
         answer = self._ask(method, path, what, expect=STARTED, **sending)

@@ -26,13 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from reconciler.errors import (
-    RefusedError,
-    StoppedError,
-    UnavailableError,
-    printable,
-    redact,
-)
+from reconciler.errors import RefusedError, StoppedError, UnavailableError, printable, redact
 from reconciler.platforms.code import copy_to
 from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Trainer

@@ -31,13 +31,7 @@ from reconciler.errors import (
     printable,
     redact,
 )
-from reconciler.model import (
-    Address,
-    Health,
-    HealthCode,
-    Live,
-    Witness,
-)
+from reconciler.model import Address, Health, HealthCode, Live, Witness
 from reconciler.platforms.contract import (
     DONE,
     HOW_MADE,

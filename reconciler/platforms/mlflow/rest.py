@@ -282,11 +282,7 @@ class Mlflow:
     def post(self, path: str, what: str, **body: Any) -> dict[str, Any]:
         """The answer to a write. It is sent once: MLflow's writes are not all idempotent."""
         return self._http.request(
-            "POST",
-            f"{self.url}{API}{path}",
-            what=what,
-            credential=self._credential,
-            json=body,
+            "POST", f"{self.url}{API}{path}", what=what, credential=self._credential, json=body
         ).json_object()
 
     def delete(self, path: str, what: str, **body: Any) -> None:

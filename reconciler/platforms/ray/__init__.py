@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model import canonical_json
 from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
-from reconciler.platforms.ray.connection import (
-    NAME,
-    Ray,
-    credential_of,
-    notice_of,
-    parse,
-    ray_of,
-)
+from reconciler.platforms.ray.connection import NAME, Ray, credential_of, notice_of, parse, ray_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

@@ -117,13 +117,7 @@ class Client:
         return about
 
     def _request(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        *,
-        expect: Container[int] = (200,),
-        **sending: Any,
+        self, method: str, path: str, what: str, *, expect: Container[int] = (200,), **sending: Any
     ) -> Response:
         try:
             answer = self._http.request(

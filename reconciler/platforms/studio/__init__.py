@@ -13,13 +13,7 @@ from reconciler.model import TRAINED_AT, TRAINED_WITH
 from reconciler.near import near
 from reconciler.platforms.arm import EMULATOR_VARIABLE, CloudName, EmulatorSignIn
 from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
-from reconciler.platforms.studio.connection import (
-    FILES,
-    NAME,
-    Studio,
-    parse,
-    studio_of,
-)
+from reconciler.platforms.studio.connection import FILES, NAME, Studio, parse, studio_of
 from reconciler.platforms.studio.hosts import Connection, hosts_of
 from reconciler.stores.azure_hosts import AZURE
 
@@ -105,10 +99,7 @@ def _how(training: Block, environment: Environment) -> How:
         hint = near(name, services) or "; add it to studio.trainingServices"
         raise ConfigurationError([training.problem(why + hint, "service")])
     service = services[name]
-    terms = {
-        TRAINED_AT: service.url,
-        TRAINED_WITH: f"env:{service.key.variable}",
-    }
+    terms = {TRAINED_AT: service.url, TRAINED_WITH: f"env:{service.key.variable}"}
     return How(place=name, terms=terms, files=FILES)
 
 
@@ -181,10 +172,7 @@ PLATFORM = Platform(
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=parse,
     connect=_connect,
-    kinds={
-        "WebService": _kind("new", creation=_creation),
-        "ClassicEndpoint": _kind("classic"),
-    },
+    kinds={"WebService": _kind("new", creation=_creation), "ClassicEndpoint": _kind("classic")},
     engines={NAME: Engine(_how, _training_problems, _bad_input)},
     where=lambda studio: studio.cloud.value,
     place=_place_of,

@@ -30,15 +30,7 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.credentials import Bearer
-from reconciler.model import (
-    Address,
-    Health,
-    HealthCode,
-    Live,
-    Owned,
-    Refusal,
-    Witness,
-)
+from reconciler.model import Address, Health, HealthCode, Live, Owned, Refusal, Witness
 from reconciler.platforms.arm_marks import Mark
 from reconciler.platforms.contract import HOW_MADE, Answer, Can, Target, Unmanaged
 from reconciler.platforms.members import flag, member, objects, text

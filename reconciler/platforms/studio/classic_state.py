@@ -10,16 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.model import (
-    Address,
-    Health,
-    HealthCode,
-    Live,
-    ModelRef,
-    Reason,
-    Refusal,
-    Witness,
-)
+from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Reason, Refusal, Witness
 from reconciler.platforms.members import flag, member, near, objects, text
 from reconciler.platforms.studio.connection import holder_of
 from reconciler.platforms.studio.marks import Described, described

@@ -125,9 +125,7 @@ class Connection:
 
 
 def hosts_of(
-    studio: Studio,
-    emulator_url: str = "",
-    bound: frozenset[Origin] = frozenset(),
+    studio: Studio, emulator_url: str = "", bound: frozenset[Origin] = frozenset()
 ) -> Hosts:
     """The hosts of a connection; `emulator_url` counts only where its cloud is the emulator.
 

@@ -121,10 +121,7 @@ _DEFINITION = Wanted(
 
 
 def make_creation(
-    document: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    environment: Environment,
-    secret: SecretAt,
+    document: Mapping[str, Any], spec: Mapping[str, Any], environment: Environment, secret: SecretAt
 ) -> NewService | list[Misfit]:
     """How the service of a binding's spec is made; or why it cannot be, all of it at once."""
     try:
@@ -148,10 +145,7 @@ def make_creation(
 
 
 def creation_body(
-    binding: Binding,
-    ref: ModelRef,
-    environment: Environment,
-    secret: Callable[[SecretName], str],
+    binding: Binding, ref: ModelRef, environment: Environment, secret: Callable[[SecretName], str]
 ) -> dict[str, Any]:
     """The PUT that makes the service with its model, its settings and the environment's tags."""
     assert binding.create is not None
