@@ -43,11 +43,9 @@ class Marks(Protocol):
 
     def ended(self, plan: Plan) -> str:
         """By which run and when it was applied, in words; "" while no run of it has ended."""
-        ...
 
     def begun(self, plan: Plan) -> bool:
         """Whether a run of it was begun, which may have been killed before its end."""
-        ...
 
 
 @dataclass(frozen=True)

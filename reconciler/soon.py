@@ -28,7 +28,6 @@ class Soon(Protocol):
 
     def __call__(self, work: Callable[[], T], /) -> Callable[[], T]:
         """A call that returns or raises as `work` did, as often as it is made."""
-        ...
 
 
 def beside(pool: Executor) -> Soon:

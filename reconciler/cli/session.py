@@ -218,11 +218,9 @@ class Hearing(Protocol):
 
     def hear(self, method: str, url: str, answer: Response) -> None:
         """The answer to a read."""
-        ...
 
     def heard(self, store: Store) -> Store:
         """The store, whose answers are kept."""
-        ...
 
 
 @contextlib.contextmanager

@@ -25,23 +25,18 @@ class Progress(Protocol):
 
     def phase(self, name: str, phase: str, detail: str = "") -> None:
         """A binding entered, or is still in, a phase."""
-        ...
 
     def done(self, name: str, outcome: str) -> None:
         """A binding converged."""
-        ...
 
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging."""
-        ...
 
     def wave(self, told: str, ended: int = 0) -> None:
         """A wave of a version begins, or so many endpoints end because none does."""
-        ...
 
     def beat(self) -> None:
         """Called a few times a second from the main thread."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -61,16 +56,13 @@ class Run(Protocol):
     @property
     def training(self) -> bool:
         """Whether a job is being waited for."""
-        ...
 
     @property
     def reached(self) -> Reached:
         """How far it came."""
-        ...
 
     def step(self) -> Outcome:
         """Look, do one thing, say when to look again. Never raises a ReconcilerError."""
-        ...
 
 
 @dataclass(frozen=True)

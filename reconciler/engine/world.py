@@ -23,11 +23,9 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        ...
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` pass, or less if the run is asked to stop."""
-        ...
 
 
 class Offers(Protocol):
@@ -36,17 +34,14 @@ class Offers(Protocol):
     @property
     def target(self) -> Callable[[str], Target]:
         """The target of a kind."""
-        ...
 
     @property
     def lacks(self) -> frozenset[str]:
         """The kinds that it cannot hold as it is connected."""
-        ...
 
     @property
     def checks(self) -> Callable[[Iterable[Binding]], Iterable[Check]]:
         """Checks that only the platform knows to make before money is spent."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ class Credential(Protocol):
 
     def authorization(self, url: str) -> str:
         """The header's value; raises RefusedError for a URL that must not have it."""
-        ...
 
 
 @dataclass(frozen=True)

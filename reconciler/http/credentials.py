@@ -131,11 +131,9 @@ class SignIn(Protocol):
 
     def check(self) -> None:
         """Raise what is known to be missing before any request."""
-        ...
 
     def token(self, scope: str) -> Token | NoToken:
         """A token for a scope that lives now."""
-        ...
 
 
 class AccessToken:

@@ -64,11 +64,9 @@ class Transport(Protocol):
         `check` is called when a connection had to be made, which may take half a minute; where it
         raises, nothing is sent.
         """
-        ...
 
     def close(self) -> None:
         """Close the connections."""
-        ...
 
 
 class Pooled:

@@ -68,7 +68,6 @@ class Each(Protocol):
         self, read: Callable[[Listed], Entry | None], files: Iterable[Listed], /
     ) -> Iterator[Entry | None]:
         """The entries."""
-        ...
 
 
 @dataclass(frozen=True)

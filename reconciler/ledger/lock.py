@@ -66,11 +66,9 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        ...
 
     def wait(self, seconds: float) -> None:
         """Let `seconds` pass, or less if the run is asked to stop."""
-        ...
 
 
 @dataclass(frozen=True)

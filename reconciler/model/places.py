@@ -56,12 +56,10 @@ class Address(Protocol):
 
     def __str__(self) -> str:
         """The id that people see and plans sort by; unique within an environment."""
-        ...
 
     @property
     def key(self) -> str:
         """The id that a store files by; unique also where environments share the store."""
-        ...
 
     @property
     def within(self) -> str:

@@ -155,7 +155,6 @@ class Target(Protocol):
 
     def observe(self, binding: Binding) -> Live:
         """The live state of the address; raises WireError when that cannot be read."""
-        ...
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """Addresses that lists show beside those of these bindings, and that git could bind as
@@ -183,7 +182,6 @@ class Target(Protocol):
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """The live state as a document to keep and to plan against, without secrets."""
-        ...
 
     def ref(self, binding: Binding, model: Model) -> ModelRef:
         """How this platform calls a model, so that it compares with what `observe` shows; pure."""
@@ -212,7 +210,6 @@ class Target(Protocol):
 
     def switch(self, binding: Binding, model: Model) -> str:
         """Let the endpoint serve the model."""
-        ...
 
     def take_back(self, binding: Binding, model: Model) -> str:
         """Undo a failed switch: declare the model again that was proved, and drop the candidate."""
@@ -335,15 +332,12 @@ class Trainer(Protocol):
 
     def start(self, job: str, order: Order) -> None:
         """Start the job; one that was started before is left alone."""
-        ...
 
     def look(self, job: str) -> Job:
         """The job as it is now."""
-        ...
 
     def cancel(self, job: str) -> None:
         """End a job; a job that is gone is fine."""
-        ...
 
     def spent(self, job: str) -> Spent | None:
         """How long a job that ended waited and ran; None where the engine does not tell."""
@@ -377,19 +371,15 @@ class Registry(Protocol):
 
     def look(self, recipe: Recipe) -> Registered:
         """The version; where there is none, the refusal says so."""
-        ...
 
     def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:
         """Versions that may come after this one, the best first: the newest, or the followed."""
-        ...
 
     def publish(self, name: str, model: Model) -> str:
         """Register a model that was made elsewhere, with its labels, once; the number it has."""
-        ...
 
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the version's artifact to a file that is not there; the same bytes each time."""
-        ...
 
 
 def _cannot(do: str) -> RefusedError:

@@ -58,37 +58,29 @@ class Block(Protocol):
     @property
     def root(self) -> Path:
         """The folder of the whole tree."""
-        ...
 
     @property
     def folder(self) -> Path:
         """The folder of the document's file, which names other files relative to itself."""
-        ...
 
     @property
     def data(self) -> Mapping[str, Any]:
         """The value that is written there."""
-        ...
 
     def at(self, *trail: str) -> Source:
         """Where a value below it is written; without a trail, the block itself."""
-        ...
 
     def secret(self, *trail: str) -> SecretName:
         """The secret that is named (`env:NAME`) at a place below it."""
-        ...
 
     def json_file(self, wanted: Wanted, *trail: str) -> Any:
         """The value made of the file that is named below it; ConfigurationError with its place."""
-        ...
 
     def keep(self, text: str, *trail: str) -> str:
         """A text that is made of it, kept once for all blocks that lead to the same one."""
-        ...
 
     def problem(self, message: str, *trail: str) -> Problem:
         """A problem with its place there."""
-        ...
 
 
 class TargetModule(Protocol):
@@ -98,19 +90,15 @@ class TargetModule(Protocol):
 
     def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
         """The frozen address that a binding's spec names; ValueError where none can be."""
-        ...
 
     def key_prefix(self, environment: Environment) -> str | None:
         """The beginning of the keys of an environment's addresses; None where it can have none."""
-        ...
 
     def connect(self, connection: Any) -> Target:
         """The target, ready to be asked."""
-        ...
 
     def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
         """The state of the binding's address in an exported document."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -43,11 +43,9 @@ class Access(Protocol):
 
     def query(self, path: str, permissions: str, lasting_s: float) -> str:
         """The query that signs a request of ours, with its `?`; "" where a header does."""
-        ...
 
     def sas(self, path: str, permissions: str, lasting_s: float) -> str:
         """The query that lets a bearer into one blob, with its `?`."""
-        ...
 
 
 class ByKey:

@@ -99,7 +99,6 @@ class Sink(Protocol):
 
     def write(self, piece: bytes, /) -> object:
         """Take the next piece."""
-        ...
 
 
 class Store(Protocol):
@@ -108,74 +107,60 @@ class Store(Protocol):
     @property
     def uri(self) -> str:
         """`az://account/container`, `s3://bucket/prefix` or `file:///…`: its identity."""
-        ...
 
     @property
     def base(self) -> str:
         """How the URLs of its files begin, slash at the end, as platforms are told them."""
-        ...
 
     def get(self, name: str) -> Stored | None:
         """The file; None only where the store itself said that it is absent."""
-        ...
 
     def head(self, name: str) -> Properties | None:
         """The properties of the file, None as in `get`."""
-        ...
 
     def fetch(self, name: str, into: Sink) -> Properties | None:
         """Write the file to an open file, piece by piece; None as in `get`.
 
         For models, which may be larger than memory. ConflictError where it was replaced meanwhile.
         """
-        ...
 
     def put(self, name: str, content: bytes) -> str:
         """Write, whatever is there; the new ETag."""
-        ...
 
     def put_file(self, name: str, path: Path) -> str:
         """Write a file of this machine, whatever is there; the new ETag.
 
         Piece by piece: readers see the old file or the whole new one.
         """
-        ...
 
     def put_if_absent(self, name: str, content: bytes) -> str:
         """Create; the ETag. ConflictError where the name is taken by another content.
 
         A write whose answer was lost is sent again; meeting its own content counts as done.
         """
-        ...
 
     def replace(self, name: str, content: bytes, etag: str) -> str:
         """Replace what has this ETag; the new one. ConflictError where it has another.
 
         A lost answer as in `put_if_absent`.
         """
-        ...
 
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """Every file whose name begins with the prefix, sorted by name."""
-        ...
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:
         """Where the file is or will be, with access to it for so many seconds."""
-        ...
 
     @property
     def lists_contents(self) -> bool:
         """Whether its lists show the contents of small files, so that one answers for many."""
-        ...
 
     @property
     def lists_fingerprints(self) -> bool:
         """Whether its lists show the fingerprints of files."""
-        ...
 
     def reading(self) -> Store:
         """This store, refusing every write: RuntimeError, for it is a bug of ours."""
-        ...
 
 
 @runtime_checkable
@@ -184,11 +169,9 @@ class ShowsLife(Protocol):
 
     def alive(self) -> AbstractContextManager[str]:
         """A sign of this process that ends with it, however it ends; "" where there is none."""
-        ...
 
     def has_died(self, sign: str) -> bool:
         """Whether the process of a sign has ended for certain; False where nobody can tell."""
-        ...
 
 
 @runtime_checkable
@@ -197,7 +180,6 @@ class KnowsRights(Protocol):
 
     def why_not_writable(self) -> str:
         """Why nothing can be written, with the fix; "" where it can, or nobody can tell."""
-        ...
 
 
 def is_name(text: str) -> bool:

@@ -40,11 +40,9 @@ class Shelf(Protocol):
 
     def find(self, path: str, what: str) -> dict[str, Any] | None:
         """A resource below it; None where it says itself that there is none."""
-        ...
 
     def list(self, path: str, what: str) -> list[dict[str, Any]]:
         """Every item of a list."""
-        ...
 
 
 class AzureMlRegistry(Registry):

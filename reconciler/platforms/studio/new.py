@@ -4,15 +4,13 @@ Facts: STUDIO_PROTOCOL.md §3.2 (operations), §3.6 (long-running operations), �
 existing service is never written with PUT, which overwrites without warning.
 
 A PATCH carries the complete `assets` map, or the service would lose what the map does not name
-(§3.7). So each write starts from the definition as it is at that moment, with one URI changed in
-it, and what people edited in the portal since the plan survives. No condition goes with it, so of
-two writers in the same second one can undo the other's edit; the read after the operation finds out
-for the model, and the next plan for everything else that git owns.
+(§3.7). So each write starts from the definition as it is then, with one URI changed in it, and
+edits in the portal survive. No condition goes with it: of two writers in one second one can undo
+the other's edit, which the read after the operation, or the next plan, finds out.
 
-Creation is the one PUT. It is sent once, under a condition that the service may or may not honour,
-after a look that found nothing. The answer tells which it was: 201 created the service, and 200
-means that somebody else's was there in that second, which is said loudly instead of being counted
-as success.
+Creation is the one PUT (§3.2), and nobody knows whether it honours a condition. So a look comes
+just before, the condition is sent as well, and it is sent once: a second try could meet what
+somebody made after the first. 201 says "created"; 200, that it met another's: no success.
 """
 
 from __future__ import annotations
@@ -173,12 +171,7 @@ class WebServices(Target):
         return self._patch(binding, self._marked(body, definition, protect=protect))
 
     def create(self, binding: Binding, model: Model) -> str:
-        """PUT a definition where there is none; ConflictError where there is one by now.
-
-        PUT overwrites without warning (§3.2), and whether a condition is honoured is not known. So
-        it is looked once more just before, the condition is sent as well, and it is sent once: a
-        second try could meet what somebody else made after the first.
-        """
+        """PUT a definition where there is none; ConflictError where there is one by now."""
         if self._definition(binding.address) is not None:
             raise ConflictError(f"{binding.address} already exists; it was not overwritten")
         answer = self._ask(
