@@ -11,14 +11,18 @@ import pytest
 
 from reconciler import errors
 from reconciler.approval import only_ends
+from reconciler.engine.survey import survey
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
 from reconciler.model import Action, HealthCode, Model, ModelRef, Reason
 from reconciler.platforms import kinds
 from reconciler.render.text import plan_text
+from tests.azureml.emulated import Emulated
 from tests.azureml.standin import KEY
 from tests.twins.contract import FIRST, SECOND, THIRD
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.twins.azureml import Endpoints
 
 NAME = "churn-m"
@@ -312,6 +316,16 @@ def test_a_fleet_is_read_by_one_list_and_the_deployments_of_each(served: Endpoin
     assert asked.count("GET /onlineEndpoints") == 1
     assert len([each for each in asked if each.endswith("/deployments")]) == 26
     assert len(asked) == 27
+    asked.clear()
+    wanted = served.desired().bindings
+    survey(served.world(read_only=True), wanted, 8, wanted)  # with what is not declared
+    assert len(asked) == 27
+
+
+def test_a_plan_waits_for_the_budget_of_reads_and_comes_to_its_end(tmp_path: Path) -> None:
+    world = Emulated(tmp_path, arm_budget=3)
+    assert world.plan().changes[0].action is Action.TRAIN
+    world.close()
 
 
 # --- operations and secrets -------------------------------------------------------------------------

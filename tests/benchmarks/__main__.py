@@ -12,7 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import applying, comparing, files, offline, planning, registry, serving
+from tests.benchmarks import (
+    applying,
+    comparing,
+    files,
+    offline,
+    online,
+    planning,
+    registry,
+    serving,
+)
 from tests.benchmarks.program import cloud
 from tests.benchmarks.rows import MISSED, Row, Setting
 
@@ -26,9 +35,11 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "classic": planning.classic_endpoints,
     "files": files.model_files,
     "bucket": files.bucket_files,
+    "blob": files.blob_files,
     "clusters": serving.clusters,
     "swaps": serving.swaps,
     "aliases": registry.aliases,
+    "online": online.endpoints,
     "growth": planning.growth,
     "apply": applying.classic_endpoints,
     "apply-new": applying.new_services,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.bounds import reads
+from tests.benchmarks.fleets import ACCOUNT, CONTAINER
 from tests.benchmarks.planning import figures
-from tests.benchmarks.program import Cost, reconciler, run
+from tests.benchmarks.program import CloudProcess, Cost, reconciler, run
 from tests.benchmarks.rows import Row, Setting, judged
 from tests.stores.buckets import KEY, Google, Slow, google_key, new_bucket, s3_server
 
@@ -69,6 +70,28 @@ def bucket_files(setting: Setting) -> Iterator[Row]:
         yield _in_bucket(setting, slow, "Google's (stand-in)", google.url, at, key)
 
 
+def blob_files(setting: Setting) -> Iterator[Row]:
+    """The same with the records in Azure Blob storage, whose lists carry them."""
+    cloud = setting.cloud
+    cloud.control("world", {"host": cloud.url})
+    at, key = f"az://{ACCOUNT}/{CONTAINER}", "env:BENCH_STORE_KEY"
+    store = f'{{url: "{at}", endpoint: "{cloud.url}/blob/{ACCOUNT}", key: "{key}"}}'
+    told = ("/usr/bin/env", f"RECONCILER_ORIGINS={cloud.url}")
+
+    def delay() -> None:
+        cloud.control("latency", {"latency_s": setting.latency_s})
+
+    cost = _planned(setting, "Azure Blob", store, _TAKEN_IN, told, delay, cloud)
+    yield judged(
+        f"no-op plan, {setting.small:,} model files, store in Azure Blob, whole process",
+        cost.wall_s,
+        1.5,
+        unit=" s",
+        said=f"{cost.asked:,} requests",
+        figures=figures(cost),
+    )
+
+
 def _in_bucket(setting: Setting, slow: Slow, where: str, url: str, at: str, key: str) -> Row:
     """Latency comes with the plans: the fleet is made without."""
     slow.latency_s = 0.0
@@ -96,6 +119,7 @@ def _planned(
     model: str,
     told: tuple[str, ...] = (),
     then: Callable[[], object] = lambda: None,
+    at: CloudProcess | None = None,
 ) -> Cost:
     """The cost of a plan of a fleet that was made before; `then` is called between the two."""
     folder = setting.folder / f"files in {where}"
@@ -106,8 +130,8 @@ def _planned(
     documents = _DOCUMENTS.replace("STORE", store).replace("THE_MODEL", model)
     documents = documents.replace("LAST", f"{setting.small:06}")
     (folder / "all.yaml").write_text(documents, encoding="utf-8")
-    run([*told, *reconciler(), "apply", "--yes", "-f", str(folder)])
+    run([*told, *reconciler(), "apply", "--yes", "-f", str(folder)], at)
     then()
     command = [*told, *reconciler(), "plan", "-f", str(folder), "--detailed-exitcode"]
-    costs = sorted((run(command) for _ in range(setting.repeats)), key=lambda cost: cost.wall_s)
+    costs = sorted((run(command, at) for _ in range(setting.repeats)), key=lambda cost: cost.wall_s)
     return costs[setting.repeats // 2]

@@ -68,6 +68,10 @@ class Reads:
         return reading
 
     def endpoints(self) -> dict[str, dict[str, Any]]:
+        """Every endpoint of the workspace by its name in lower case; by the list of a survey, where
+        this is one."""
+        if self._listed:
+            return self._listed()
         what = f"listing the endpoints of {self._workspace.at.workspace}"
         found = {}
         for item in self._workspace.list("/onlineEndpoints", what):

@@ -12,6 +12,7 @@ from tests.benchmarks.cloud.blobs import Blobs
 from tests.benchmarks.cloud.definitions import HOST, NAME, URI, definition
 from tests.benchmarks.cloud.door import Answer, Cloud, Request, Seen, as_json
 from tests.benchmarks.cloud.jobs import TrainingService
+from tests.benchmarks.cloud.online import PROVIDER, Online
 
 _ARM = "/providers/Microsoft.MachineLearning/"
 _PAGE = 1_000
@@ -35,6 +36,7 @@ class World(Cloud):
         self._endpoint_ids = {endpoint_id(name): name for name in self._classic}
         self._training: dict[str, TrainingService] = {}
         self._listed: bytes | None = None
+        self._online = Online(world.get("online", {}), self._host)
         self._blobs = Blobs()
         for path, text in sorted(world.get("blobs", {}).items()):
             self._blobs.put(path, text.encode())
@@ -44,6 +46,8 @@ class World(Cloud):
         path = request.path
         if path.startswith("/blob/"):
             return self._blobs.answer(request, path.split("/", 3)[3])
+        if PROVIDER in path:
+            return self._online.answer(request)
         if _ARM in path:
             return self._arm(request, path.partition(_ARM)[2].split("/"))
         way = path.strip("/").split("/")
