@@ -188,7 +188,8 @@ def _web_service(core: Core, entry: Json, folder: Path) -> None:
         service.model = core.world.keep_model(model)
         service.properties = _predictive(entry, account, path, features)
     else:
-        service.properties = _training(entry, account, features)
+        experiment = core.world.experiments[entry["experiment"]]
+        service.properties = _training(entry, account, features, experiment)
     key = service_key(service.subscription, service.group, service.name)
     core.world.services[key] = service
 
@@ -281,11 +282,17 @@ def _edge(source: str, target: str, source_port: str, target_port: str) -> Json:
     return edge
 
 
-def _training(entry: Json, account: str, features: list[str]) -> Json:
-    """The definition of a training graph: no trained model among its assets."""
+def _training(entry: Json, account: str, features: list[str], experiment: Experiment) -> Json:
+    """The definition of a training graph: no trained model among its assets. A parameter without a
+    default has no value (§3.3)."""
+    outputs = (experiment.model_output, experiment.evaluation_output)
+    defaults = {name: {"value": value} for name, value in experiment.parameters.items()}
+    common = _common(entry, account, features)
     return {
-        **_common(entry, account, features),
-        "output": _port("output1", {}),
+        **common,
+        "input": _port(experiment.input, common["input"]["properties"]["input1"]["properties"]),
+        "parameters": {**defaults, **{name: {} for name in experiment.required}},
+        "output": {"type": "object", "properties": {name: {"type": "object"} for name in outputs}},
         "assets": {
             "asset1": _asset("Train Model", "Module", MODULE.format(family="5cc7053e6d5d4a13")),
             "asset2": _asset("Evaluate Model", "Module", MODULE.format(family="927d65ac3b504694")),

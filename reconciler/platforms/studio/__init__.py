@@ -7,6 +7,7 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import TRAINED_AT, TRAINED_WITH
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from datetime import date
 
     from reconciler.errors import Problem
-    from reconciler.model import Address, Binding, Creation, Environment, Recipe, SecretName
+    from reconciler.http.credentials import AccessToken
+    from reconciler.model import (
+        Address,
+        Binding,
+        Check,
+        Creation,
+        Environment,
+        Recipe,
+        SecretName,
+    )
     from reconciler.platforms.contract import Target, Trainer
     from reconciler.platforms.platform import Block, Means
 
@@ -34,17 +44,17 @@ def _connect(environment: Environment, means: Means) -> Connected:
     hosts = hosts_of(studio, means.environ.get(EMULATOR_VARIABLE, ""), means.bound)
     http = means.http.speaking(AZURE)
 
-    def target(kind: str) -> Target:
+    def arm() -> AccessToken:
         from reconciler.http.credentials import AccessToken
         from reconciler.platforms.azure import ARM_SCOPE
 
-        arm = (
-            AccessToken(EmulatorSignIn(), ARM_SCOPE, hosts.arm_origins)
-            if hosts.emulator
-            else means.token(ARM_SCOPE, hosts.arm_origins, studio.auth)
-        )
+        if hosts.emulator:
+            return AccessToken(EmulatorSignIn(), ARM_SCOPE, hosts.arm_origins)
+        return means.token(ARM_SCOPE, hosts.arm_origins, studio.auth)
+
+    def target(kind: str) -> Target:
         return PLATFORM.kinds[kind].module.connect(
-            Connection(http, hosts, environment, studio, means.secret, means.grant, arm)
+            Connection(http, hosts, environment, studio, means.secret, means.grant, arm())
         )
 
     def trainer(recipe: Recipe) -> Trainer:
@@ -56,7 +66,23 @@ def _connect(environment: Environment, means: Means) -> Connected:
     prefixes = {name: kind.module.key_prefix(environment) for name, kind in PLATFORM.kinds.items()}
     prefixed = {kind: prefix for kind, prefix in prefixes.items() if prefix}
     lacks = frozenset() if studio.workspace else frozenset({"ClassicEndpoint"})
-    return Connected(target, trainer, prefixed, lacks=lacks)
+
+    def checks(bindings: Iterable[Binding]) -> Iterator[Check]:
+        from reconciler.platforms.studio.checks import rights_of, trainings
+        from reconciler.platforms.studio.new import KIND, WebServices
+
+        wanted, at = tuple(bindings), (studio.subscription, quote(studio.resource_group, safe="()"))
+        group = f"{hosts.arm}/subscriptions/{at[0]}/resourceGroups/{at[1]}"
+        yield from rights_of(http, arm, group, KIND, wanted)
+
+        def behind(base: str) -> dict[str, Any] | None:
+            services = target(KIND)
+            assert isinstance(services, WebServices)
+            return services.behind(base)
+
+        yield from trainings(studio, behind, wanted)
+
+    return Connected(target, trainer, prefixed, checks=checks, lacks=lacks)
 
 
 def _secrets(

@@ -257,6 +257,15 @@ class WebServices(Target):
             decide = (*decide, "which asset holds the model, in spec.asset")
         return replace(endpoint, settings=settings, decide=decide)
 
+    def behind(self, base: str) -> dict[str, Any] | None:
+        """The definition of the service of the group that scores at a base; None: another's."""
+        wanted = urlsplit(base).path.rstrip("/").casefold()
+        for one, item in self._listed():
+            swagger = text(objects(item, "properties"), "swaggerLocation").removesuffix(SWAGGER)
+            if urlsplit(swagger).path.casefold() == wanted:
+                return self._document(one)
+        return None
+
     def _listed(self) -> Iterator[tuple[WebServiceAddress, dict[str, Any]]]:
         """The services that the resource group's list shows, each with its item."""
         group = self._studio.subscription, self._studio.resource_group
