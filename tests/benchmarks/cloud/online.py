@@ -16,7 +16,8 @@ PAGE = 50
 
 
 class Online:
-    """`serving` has the name, model and tags of the deployment with all the traffic, by endpoint."""
+    """`serving` has the name and model of the deployment with all the traffic, and its tags and the
+    endpoint's, by endpoint."""
 
     def __init__(self, serving: Mapping[str, Mapping[str, Any]], host: str) -> None:
         self._serving = serving
@@ -25,10 +26,12 @@ class Online:
     def answer(self, request: Request) -> Answer:
         below = request.path.partition("/onlineEndpoints")[2].strip("/").split("/")
         scope = request.path.partition("/onlineEndpoints")[0]
-        if request.method != "GET" or (below[0] and below[1:] != ["deployments"]):
+        if request.method != "GET" or below[1:] not in ([], ["deployments"]):
             return Answer("unknown", 501, f"501: {request.method} {request.path}".encode())
-        if below[0]:
+        if below[1:]:
             return as_json("deployments", {"value": self._deployments(scope, below[0])})
+        if below[0]:
+            return as_json("endpoint", self._endpoint(scope, below[0]))
         begin = int(request.parameters.get("$skip", "0"))
         names = list(self._serving)[begin : begin + PAGE]
         page: dict[str, Any] = {"value": [self._endpoint(scope, name) for name in names]}
@@ -42,6 +45,7 @@ class Online:
         more = {"authMode": "Key", "provisioningState": "Succeeded", "mirrorTraffic": {}}
         return {
             **_envelope(f"{scope}/onlineEndpoints/{name}"),
+            "tags": self._serving[name]["tags"],
             "kind": "Managed",
             "identity": {"type": "SystemAssigned"},
             "properties": {**more, "traffic": traffic, "publicNetworkAccess": "Enabled"},
