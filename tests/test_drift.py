@@ -143,6 +143,7 @@ LEFT_ALONE = [
     ("a setting was changed", UNTITLED, "", {}, (TITLE,)),
     ("the model is hidden", Live(HEALTHY, hidden=True), "", {}, (TITLE,)),
     ("nobody can tell what serves", Live(HEALTHY), "", {}, ()),
+    ("a setting of it shows", Live(HEALTHY, settings=(("title", "Mine"),)), "", {}, (TITLE,)),
     ("it was deleted", GONE, "", {}, ("model",)),
     ("it may wait to be made", GONE, "", {"create": Creation()}, ()),
     ("it cannot be read", Live(Health(HealthCode.UNKNOWN)), "", {}, ()),

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli.editing import finish, loaded, make_edits
+from reconciler.cli.editing import content_of, finish, loaded, make_edits
 from reconciler.console import say
-from reconciler.desired.edit import NewText
-from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.model import Source
+from reconciler.desired.cells import NewCell, Table
+from reconciler.desired.edit import NewText, Page
+from reconciler.errors import ConfigurationError, Problem, ReconcilerError
+from reconciler.model import SETTINGS, UNSHOWN, Source
 from reconciler.outcome import Kept, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Drifting
     from reconciler.model import Change, Desired, FieldDiff, Observed, Plan
 
-_SETTINGS = "settings."
-
 
 @dataclass(frozen=True)
 class _Accepted:
-    """A field whose live value can be written into the YAML."""
+    """A field whose live value can be written into the YAML, or a table that it names.
+
+    `respelled` says that git spells the declared value otherwise than the platform shows it.
+    """
 
     change: Change
     field: FieldDiff
-    text: NewText
+    text: NewText | NewCell
+    respelled: bool
 
     def __str__(self) -> str:
         """`churn: 2026-11 → 2026-10, drifted from 2026-11, proved here on 2026-11-20`."""
@@ -54,16 +57,14 @@ def accept(
     """
     fields = [(c, field) for c in found.changes if c.drift is not None for field in c.drift.fields]
     whole = loaded(services, (), found.environment)[found.environment]
-    accepted = list(_accepted(whole, observed, found))
-    edits = make_edits(dict.fromkeys(each.text for each in accepted))
-    after = loaded(services, edits, found.environment)  # or the error of a tree not valid so
+    accepted, edits, after = _tried(services, whole, list(_accepted(whole, observed, found)))
     failed = len(accepted) < len(fields)
     code = errors.PARTIAL if failed else errors.SUCCESS
     outcome = Outcome(Kept("".join(map(str, edits))), code, has_changes=bool(edits))
     if not how.pull_request:
         finish(edits, dry_run=how.dry_run)
     elif not how.dry_run and (edits or not failed):  # or it would be given up in ignorance
-        proposed = replace(wanted, bindings=after[found.environment].bindings)
+        proposed = replace(wanted, bindings=after.bindings)
         try:
             _propose(proposed, accepted, edits, how, plan_now)
         except ReconcilerError as exc:
@@ -92,43 +93,120 @@ def _propose(
     proposal.propose(name, how.base, reasons, edits, make_plan, what)
 
 
+def _tried(
+    services: Path, whole: Desired, accepted: list[_Accepted]
+) -> tuple[list[_Accepted], list[Edit], Desired]:
+    """The fields with whose edits git declares what is live, and nothing else changes; the edits,
+    and the desired state with them.
+
+    Only a load shows what an edit means. A value that git spells otherwise may not stand there as
+    it is shown, as the digest of a folder: where the load fails, those are left out.
+    """
+    name, refused = whole.environment.name, ""
+    edits = make_edits(dict.fromkeys(field.text for field in accepted))
+    try:
+        after = loaded(services, edits, name)[name]
+        if not (others := _changed_beside(whole, after, accepted)):
+            return accepted, edits, after
+        more = f" and {len(others) - 1:,} more" if others[1:] else ""
+        refused = f"this would also change {others[0]}{more}; change the files by hand"
+    except ConfigurationError:
+        if not any(field.respelled for field in accepted):
+            raise
+    for field in accepted:
+        if field.respelled:
+            why = "it is spelled otherwise in git; change it by hand"
+            say(f"{field.change.name}: {field.field.path} cannot be accepted: {why}")
+    kept = [field for field in accepted if not field.respelled]
+    if len(kept) == len(accepted):
+        raise ConfigurationError(refused)
+    return _tried(services, whole, kept)
+
+
+def _changed_beside(whole: Desired, after: Desired, accepted: Iterable[_Accepted]) -> list[str]:
+    """The names of bindings that do not declare what they did, but for the accepted fields."""
+    expected = {
+        binding.name: (binding.address.id, binding.version.version, dict(binding.settings))
+        for binding in whole.bindings
+    }
+    for field in accepted:
+        address, version, settings = expected[field.change.name]
+        if field.field.path == "model":
+            version = field.text.new
+        else:
+            settings[field.field.path.removeprefix(SETTINGS)] = field.text.new
+        expected[field.change.name] = address, version, settings
+    return [
+        binding.name
+        for binding in after.bindings
+        if (binding.address.id, binding.version.version, dict(binding.settings))
+        != expected.get(binding.name)
+    ]
+
+
+class _Files:
+    """The files that are to be changed, each read once."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, Page] = {}
+        self._tables: dict[str, Table] = {}
+
+    def target(self, text: NewText, element: str) -> NewText | NewCell | str:
+        """The text itself, or the cell that it comes from; or why neither can be written."""
+        path = text.source.path
+        if path not in self._pages:
+            self._pages[path] = Page(path, content_of(path).decode())
+        page = self._pages[path]
+        if element and (column := page.column(text, element)):
+            if column.path not in self._tables:
+                self._tables[column.path] = Table(column.path, content_of(column.path).decode())
+            table = self._tables[column.path]
+            if cell := table.cell(column.key, column.row, column.name, text.new):
+                return cell
+        place = page.place(text)
+        return str(place) if isinstance(place, Problem) else replace(text, old=place.text)
+
+
 def _accepted(whole: Desired, observed: Mapping[str, Observed], found: Plan) -> Iterator[_Accepted]:
     """The fields that can be written; of the others it is said why they cannot.
 
     One text of the YAML may be that of many bindings that forEach makes: it is written only where
     all of them drifted to the same.
     """
-    made, alike = defaultdict[Source, set[str]](set), defaultdict[NewText, set[str]](set)
+    made, alike = defaultdict[Source, list[str]](list), defaultdict[NewText, set[str]](set)
     for declared in whole.bindings:
-        made[declared.source].add(declared.name)
-    wanted = []
+        made[declared.source].append(declared.name)
+    files = _Files()
+    wanted: list[tuple[Change, FieldDiff, NewText | NewCell | str]] = []
     for change in found.changes:
-        for field in change.drift.fields if change.drift is not None else ():
-            wanted.append((change, field, text := _text(observed[change.address], field)))
-            if isinstance(text, NewText):
-                alike[text].add(change.name)
-    for change, field, text in wanted:
-        why = text if isinstance(text, str) else _refusal(text, made[text.source] - alike[text])
-        if isinstance(text, NewText) and not why:
-            yield _Accepted(change, field, text)
-            continue
         binding = observed[change.address].binding
-        by = f" (by forEach at {binding.source}: {binding.element})" if binding.element else ""
-        say(f"{change.name}{by}: {field.path} cannot be accepted: {why}")
+        for field in change.drift.fields if change.drift is not None else ():
+            text = _text(observed[change.address], field)
+            target = text if isinstance(text, str) else files.target(text, binding.element)
+            wanted.append((change, field, target))
+            if isinstance(target, NewText):
+                alike[target].add(change.name)
+    for change, field, target in wanted:
+        binding = observed[change.address].binding
+        why = target if isinstance(target, str) else ""
+        if isinstance(target, NewText):
+            why = _shared(target, made[target.source], alike[target])
+        if why or isinstance(target, str):
+            by = f" (by forEach at {binding.source}: {binding.element})" if binding.element else ""
+            say(f"{change.name}{by}: {field.path} cannot be accepted: {why}")
+            continue
+        spelled = dict(binding.settings).get(field.path.removeprefix(SETTINGS), target.old)
+        yield _Accepted(change, field, target, target.old != spelled)
 
 
-def _refusal(text: NewText, others: AbstractSet[str]) -> str:
-    """Why a text cannot be written; "" where it can."""
-    try:
-        make_edits([text])
-    except ConfigurationError as exc:
-        return exc.message
-    if not others:
+def _shared(text: NewText, made: Sequence[str], alike: AbstractSet[str]) -> str:
+    """Why a text cannot be written that other bindings have, too; "" where none has."""
+    if len(made) == len(alike):
         return ""
-    names = sorted(others)
-    more = f" and {len(names) - 1:,} more" if names[1:] else ""
+    first = next(name for name in made if name not in alike)
+    more = f" and {count:,} more" if (count := len(made) - len(alike) - 1) else ""
     return (
-        f'it is also that of {names[0]}{more}, without this drift; put "${{…}}" there and write '
+        f'it is also that of {first}{more}, without this drift; put "${{…}}" there and write '
         f'"{text.new}" into this element of forEach, or let apply put it back'
     )
 
@@ -136,12 +214,15 @@ def _refusal(text: NewText, others: AbstractSet[str]) -> str:
 def _text(observed: Observed, field: FieldDiff) -> NewText | str:
     """The text to write; or why nothing is."""
     binding, live = observed.binding, observed.live_version
+    healed = "; until it is not paused, apply leaves it" if binding.paused else ""
+    healed = healed or ", or let apply put it back"
     if field.path == "model":
         if not live:
-            return "no version that is known here; apply puts the declared one back"
+            return f"no version that is known here; declare one{healed}"
         return NewText(binding.source, binding.version.version, live)
-    declared = dict(binding.settings).get(field.path.removeprefix(_SETTINGS))
-    if not field.path.startswith(_SETTINGS) or declared is None or field.after is None:
-        return "no text of the YAML; change it by hand, or let apply put it back"
-    trail = ("spec", *field.path.split("."))
-    return NewText(binding.source, declared, field.after, trail)
+    setting = field.path.removeprefix(SETTINGS)
+    declared = dict(binding.settings).get(setting)
+    hidden = field.after in (None, UNSHOWN)
+    if not field.path.startswith(SETTINGS) or declared is None or field.after is None or hidden:
+        return f"no text of the YAML; change it by hand{healed}"
+    return NewText(binding.source, declared, field.after, setting)

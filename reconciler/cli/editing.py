@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli import compose
 from reconciler.console import say, write_file
+from reconciler.desired.cells import NewCell, Table
 from reconciler.desired.edit import NewText, with_texts
 from reconciler.errors import ConfigurationError, Problem
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.model import Desired
 
 
-def make_edits(texts: Iterable[NewText]) -> list[Edit]:
+def make_edits(texts: Iterable[NewText | NewCell]) -> list[Edit]:
     """One edit per file; ConfigurationError where a version cannot be written."""
     by_path = defaultdict(list)
     for text in texts:
@@ -40,7 +41,7 @@ def loaded(services: Path, edits: Iterable[Edit], *only: str) -> dict[str, Desir
 def finish(edits: Sequence[Edit], *, dry_run: bool) -> None:
     """Write every file, or none if one of them is not what was read."""
     for edit in edits:
-        if _bytes(edit.path) != edit.before:
+        if content_of(edit.path) != edit.before:
             raise _changed(edit.path)
     for edit in edits:
         if not dry_run:
@@ -55,11 +56,11 @@ class Edit:
     path: str
     before: bytes
     after: bytes
-    texts: tuple[NewText, ...] = ()
+    texts: tuple[NewText | NewCell, ...] = ()
 
     def on(self, text: str) -> str:
         """Another content of the file, with the new texts in it."""
-        return with_texts(self.path, text, self.texts)
+        return _with(self.path, text, self.texts)
 
     def __str__(self) -> str:
         """The unified diff, as git and patch read it."""
@@ -74,16 +75,25 @@ def _lines(data: bytes) -> list[str]:
     return list(io.StringIO(data.decode(), newline="\n"))
 
 
-def _edit(path: str, texts: Sequence[NewText]) -> Edit:
-    before = _bytes(path)
+def _with(path: str, text: str, texts: Iterable[NewText | NewCell]) -> str:
+    every = list(texts)
+    cells = [each for each in every if isinstance(each, NewCell)]
+    if cells:  # the file is a table
+        return Table(path, text).edited(cells)
+    return with_texts(path, text, [each for each in every if isinstance(each, NewText)])
+
+
+def _edit(path: str, texts: Sequence[NewText | NewCell]) -> Edit:
+    before = content_of(path)
     try:
-        after = with_texts(path, before.decode(), texts).encode()
+        after = _with(path, before.decode(), texts).encode()
         return Edit(path, before, after, tuple(texts))
     except UnicodeDecodeError as exc:
         raise _changed(path) from exc
 
 
-def _bytes(path: str) -> bytes:
+def content_of(path: str) -> bytes:
+    """The bytes of a file of the tree; ConfigurationError where it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as exc:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.nodes import is_text, problem, read
 from reconciler.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from reconciler.desired.nodes import Document, Spot
     from reconciler.model import Source
@@ -34,12 +36,12 @@ _SHARED = "an anchor or an alias makes this one value with another; write both o
 @dataclass(frozen=True)
 class NewText:
     """The document whose name is at `source` gets the text `new` instead of `old`: its version, or
-    what is at another trail."""
+    a setting by its dotted name. A setting may be spelled otherwise than `old`: `1m` for `60s`."""
 
     source: Source
     old: str
     new: str
-    trail: tuple[str, ...] = _VERSION
+    setting: str = ""
 
 
 def with_texts(path: str, text: str, edits: Iterable[NewText]) -> str:
@@ -47,18 +49,82 @@ def with_texts(path: str, text: str, edits: Iterable[NewText]) -> str:
 
     ConfigurationError with every text that cannot be changed here.
     """
-    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
-    before = text.removeprefix(mark)
-    documents = _documents(path, before)
-    known = scalars(before)
-    by_place = {document.at("metadata", "name"): n for n, document in enumerate(documents)}
-    places = [_place(documents, by_place.get(edit.source), edit, known) for edit in edits]
+    page = Page(path, text)
+    places = [page.place(edit) for edit in edits]
     if problems := [place for place in places if isinstance(place, Problem)]:
         raise ConfigurationError(problems)
-    usable = [place for place in places if isinstance(place, _Place)]
-    after = _spliced(before, usable)
-    _prove(documents, _documents(path, after), usable)
-    return mark + after
+    return page.edited(place for place in places if isinstance(place, Place))
+
+
+class Page:
+    """The documents of a YAML file, and where their texts can be written over."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self._mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+        self._path, self._text = path, text.removeprefix(self._mark)
+        self._documents = _documents(path, self._text)
+        self._known = scalars(self._text)
+        self._numbers = {d.at("metadata", "name"): n for n, d in enumerate(self._documents)}
+
+    def place(self, edit: NewText) -> Place | Problem:
+        """Where the text of a document is written, or why it is not to be written over."""
+        number = self._numbers.get(edit.source)
+        data = self._documents[number].data if number is not None else {}
+        trail = _trail(data.get("spec"), edit.setting)
+        value = _at(data, trail)
+        if edit.setting and number is not None and value is None:
+            return problem(edit.source, f"{edit.setting} is not written here; add it below spec")
+        text = str(value)
+        spelled = edit.setting or "${" in text or text == edit.old
+        if number is None or value is None or not spelled:
+            return problem(edit.source, "the file was changed meanwhile; run this again")
+        document = self._documents[number]
+        source = document.at(*trail)
+        scalar = self._known.get(document.values.get(trail, (0, 0)))
+        if "${" in text:
+            why = f'"{text}" is filled in by forEach; change its elements instead'
+            return _refused(source, trail, why)
+        if scalar is None or scalar.shared:
+            return _refused(source, trail, _SHARED)
+        if scalar.style in ("|", ">"):
+            why = f'a block of lines; write "{text}" on the line of the key'
+            return _refused(source, trail, why)
+        new = edit.new if isinstance(value, str) else yaml.load(edit.new, _Loader)
+        if type(new) is not type(value):
+            return _refused(source, trail, f'"{edit.new}" is not of the kind of "{text}"')
+        return Place(source, number, scalar, edit, trail, text, new)
+
+    def column(self, edit: NewText, element: str) -> Column | None:
+        """The cell that the text is for one element of forEach; None where it is no whole cell."""
+        number = self._numbers.get(edit.source)
+        data = self._documents[number].data if number is not None else {}
+        whole = PLACEHOLDER.fullmatch(str(_at(data, _trail(data.get("spec"), edit.setting))))
+        generators = data.get("forEach", {})
+        if whole is None or len(generators) != 1:  # each element of one has a row of its own
+            return None
+        ((name, generator),) = generators.items()
+        column = (whole[1] or "").partition(".")[2]
+        if not (isinstance(generator, dict) and "file" in generator and column):
+            return None
+        path = PurePosixPath(self._path).parent / str(generator["file"])
+        key = str(generator.get("column", name))
+        return Column(path.as_posix(), key, element.removeprefix(f"{name}="), column)
+
+    def edited(self, places: Iterable[Place]) -> str:
+        """The text with what is wanted at places of it."""
+        usable = list(places)
+        after = _spliced(self._text, usable)
+        _prove(self._documents, _documents(self._path, after), usable)
+        return self._mark + after
+
+
+class Column(NamedTuple):
+    """A cell of a table: in the row whose column `key` has `row`."""
+
+    path: str
+    key: str
+    row: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +141,16 @@ class Scalar:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """The scalar to write over: whose it is, where in the text, and what to write there."""
+class Place:
+    """The scalar to write over: whose it is, where in the text, what it says now, and what to write
+    there."""
 
     source: Source
     document: int
     scalar: Scalar
     wanted: NewText
+    trail: tuple[str, ...]
+    text: str
     value: Any
 
 
@@ -106,32 +175,31 @@ def scalars(text: str) -> dict[Spot, Scalar]:
     return by_place
 
 
-def _place(
-    documents: list[Document], number: int | None, edit: NewText, known: Mapping[Spot, Scalar]
-) -> _Place | Problem:
-    """Where the text of a document is written, or why it is not to be written over."""
-    trail = edit.trail
-    value = None if number is None else _at(documents[number].data, trail)
-    text = str(value)
-    if number is None or value is None or ("${" not in text and text != edit.old):
-        return problem(edit.source, "the file was changed meanwhile; run this again")
-    source = documents[number].at(*trail)
-    scalar = known.get(documents[number].values.get(trail, (0, 0)))
-    if "${" in text:
-        why = f'"{text}" is filled in by forEach; change its elements instead'
-        return _refused(source, trail, why)
-    if scalar is None or scalar.shared:
-        return _refused(source, trail, _SHARED)
-    if scalar.style in ("|", ">"):
-        return _refused(source, trail, f'a block of lines; write "{text}" on the line of the key')
-    new = edit.new if isinstance(value, str) else yaml.load(edit.new, _Loader)
-    if type(new) is not type(value):
-        return _refused(source, trail, f'"{edit.new}" is not of the kind of "{text}"')
-    return _Place(source, number, scalar, edit, new)
+def _trail(spec: Any, setting: str) -> tuple[str, ...]:
+    """The way to a setting, which stands below `settings` or in the spec itself; () where it is not
+    written. To the version where none is named."""
+    if not setting:
+        return _VERSION
+    settings = spec.get("settings") if isinstance(spec, dict) else None
+    for above, below in ((("spec", "settings"), settings), (("spec",), spec)):
+        if trail := _way(below, setting):
+            return (*above, *trail)
+    return ()
+
+
+def _way(data: Any, name: str) -> tuple[str, ...]:
+    """The keys that make a dotted name; a key may have dots itself."""
+    for key, below in data.items() if isinstance(data, dict) else ():
+        if key == name and not isinstance(below, dict):
+            return (key,)
+        if name.startswith(f"{key}.") and (way := _way(below, name[len(key) + 1 :])):
+            return (key, *way)
+    return ()
 
 
 def _at(data: Any, trail: tuple[str, ...]) -> Any:
     """The value at the end of the way; None if there is none."""
+    data = data if trail else None
     for step in trail:
         data = data.get(step) if isinstance(data, dict) else None
     return data
@@ -153,26 +221,26 @@ def _written(value: Any, style: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _spliced(text: str, places: Iterable[_Place]) -> str:
+def _spliced(text: str, places: Iterable[Place]) -> str:
     for place in sorted(places, key=lambda place: place.scalar.begin, reverse=True):
         scalar, written = place.scalar, _written(place.value, place.scalar.style)
         text = text[: scalar.begin] + written + text[scalar.end :]
     return text
 
 
-def _prove(before: list[Document], after: list[Document], places: Iterable[_Place]) -> None:
+def _prove(before: list[Document], after: list[Document], places: Iterable[Place]) -> None:
     """Raise unless the documents differ in the texts that were to change, and in no more."""
     expected = [document.data for document in before]
     for place in places:
         data = expected[place.document]
-        expected[place.document] = _with(data, place.wanted.trail, place.value)
+        expected[place.document] = _with(data, place.trail, place.value)
     got = [document.data for document in after]
     if got == expected:
         return
     wrong = [place for place in places if got[place.document] != expected[place.document]]
     if not wrong:
         raise AssertionError("a text was edited, and another document changed")
-    refused = [_refused(place.source, place.wanted.trail, _SHARED) for place in wrong]
+    refused = [_refused(place.source, place.trail, _SHARED) for place in wrong]
     raise ConfigurationError(refused)
 
 

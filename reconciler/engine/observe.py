@@ -72,7 +72,13 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
             name = version_name(world, binding, live.served, record)
             unasked = Artifact(ArtifactState.UNKNOWN, ref)
             return Observed(binding, live, unasked, live_version=name, record=record)
-        artifact = observe_artifact(world, binding, live)
+        try:
+            artifact = observe_artifact(world, binding, live)
+        except (WireError, RefusedError) as exc:
+            if not binding.paused or isinstance(exc, NotKnownError):
+                raise
+            # What serves is shown and compared all the same: nobody has said yet how it is made.
+            artifact = Artifact(ArtifactState.FAILED, ref, exc.message)
         metrics, version = _of_live(world, binding, live, artifact, record)
         back = observe_way_back(world, binding, live, artifact, record)
     except NotKnownError as exc:

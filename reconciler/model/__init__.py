@@ -23,6 +23,8 @@ from reconciler.model.desired import (
 from reconciler.model.differences import differences
 from reconciler.model.drift import (
     OWNER,
+    SETTINGS,
+    UNSHOWN,
     cause_of,
     caused_since,
     drifted,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings."  # how the names of a binding's own settings begin
 OWNER, OURS = "owner", "this environment"  # the mark, as people see it beside the settings
+UNSHOWN = "another value"  # than git's, of a setting whose value may be a secret
 # What an earlier run began or tried, whatever is declared.
 _BEGUN = (Reason.TRAINING, Reason.UPDATING, Reason.UNPROVED, Reason.CREATED, Reason.RETIRE)
 _FAILED = (
@@ -59,9 +60,10 @@ def _left_alone(observed: Observed) -> Iterator[FieldDiff]:
         return
     if now not in ("", binding.version.version):
         yield FieldDiff("model", binding.version.version, now)
-    if live.served is not None or live.hidden:
-        settings = (field for field in settings_diffs(observed) if field.path.startswith(SETTINGS))
-        yield from (FieldDiff(field.path, field.after, field.before) for field in settings)
+    unclear = live.served is None and not live.hidden  # then settings of no model are shown
+    for field in settings_diffs(observed):
+        if field.path.startswith(SETTINGS) and (field.before or not unclear):
+            yield FieldDiff(field.path, field.after, field.before)
 
 
 def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDiff]:

@@ -122,3 +122,19 @@ def test_one_whose_traffic_is_shared_is_imported_without_the_settings_of_a_deplo
     assert "which deployment gets all traffic (blue, green)" in text
     assert "instances" not in text
     assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+
+
+def test_what_git_spells_otherwise_is_accepted_where_it_means_what_is_live(
+    home: Standin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_hand(home, "fraud", instances=3)
+    assert run(["import"]) == errors.SUCCESS
+    file = Path("services/imported/endpoints-1.yaml")
+    added = '  variables: {API_KEY: "plain"}  # ours\n  settings:\n'
+    file.write_text(file.read_text().replace('"90s"', "1.5m").replace("  settings:\n", added))
+    home.deployments["fraud", "blue"]["properties"]["requestSettings"]["requestTimeout"] = "PT45S"
+    assert run(["drift", "--accept"]) == errors.PARTIAL
+    assert 'timeout: "45s"' in file.read_text()
+    assert 'API_KEY: "plain"}  # ours' in file.read_text()
+    said = capsys.readouterr().err
+    assert "settings.variables.API_KEY cannot be accepted: no text of the YAML" in said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -106,3 +106,61 @@ def test_one_without_a_route_is_left_out_and_named(
     assert "left out: inner: spec.route" in capsys.readouterr().err
     (wanted,) = load(Path("services")).values()
     assert [binding.name for binding in wanted.bindings] == ["app"]
+
+
+def replicated(counts: dict[str, int]) -> list[dict[str, object]]:
+    return [
+        by_hand(name) | {"deployments": [{"name": "Model", "num_replicas": count}]}
+        for name, count in counts.items()
+    ]
+
+
+def test_of_a_fleet_the_cell_of_the_one_that_drifted_is_accepted(cluster: ServeStandin) -> None:
+    counts = {f"app-{number}": number + 1 for number in range(6)}
+    cluster.serve.declare(replicated(counts))
+    assert run(["import"]) == errors.SUCCESS
+    table = Path("services/imported/fleet-1-1.csv")
+    before = table.read_text()
+    assert before.splitlines()[:2] == ["name,application,replicas", "app-0,app-0,1"]
+    assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+    cluster.serve.declare(replicated(counts | {"app-3": 9}))
+    assert run(["drift", "--detailed-exitcode"]) == errors.CHANGES
+    assert run(["drift", "--accept"]) == errors.SUCCESS
+    assert table.read_text() == before.replace("app-3,app-3,4", "app-3,app-3,9")
+    assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+
+
+def test_a_cell_that_means_more_than_what_drifted_is_not_accepted(
+    cluster: ServeStandin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {f"app-{number}": number + 1 for number in range(6)}
+    configs: list[Any] = replicated(counts)
+    for config in configs:
+        (options,) = config["deployments"]
+        options["max_surge_percent"] = options["num_replicas"]
+    cluster.serve.declare(configs)
+    assert run(["import"]) == errors.SUCCESS
+    file, table = (Path(f"services/imported/{n}") for n in ("endpoints-1.yaml", "fleet-1-1.csv"))
+    text, before = file.read_text(), table.read_text()
+    file.write_text(text.replace("${each.maxSurge}", "${each.replicas}"))
+    assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+    (options,) = configs[3]["deployments"]
+    options["num_replicas"] = 14
+    cluster.serve.declare(configs)
+    capsys.readouterr()
+    assert run(["drift", "--accept"]) == errors.CONFIGURATION
+    assert "would also change app-3; change the files by hand" in capsys.readouterr().err
+    options["max_surge_percent"] = 5
+    cluster.serve.declare(configs)
+    assert run(["drift", "--accept"]) == errors.CONFIGURATION
+    assert "also that of another field, which drifted otherwise" in capsys.readouterr().err
+    table.write_text(before.replace("app-3,4,", "app-3,1,"))
+    file.write_text(text.replace("${each.replicas}", "1${each.replicas}"))
+    options["num_replicas"], options["max_surge_percent"] = 12, 4
+    cluster.serve.declare(configs)
+    capsys.readouterr()
+    assert run(["drift", "--accept", "-t", "app-3"]) == errors.PARTIAL
+    said = capsys.readouterr().err
+    assert "by forEach at services/imported/endpoints-1.yaml:" in said
+    assert "each=app-3" in said
+    assert '"1${each.replicas}" is filled in by forEach; change its elements instead' in said

@@ -96,6 +96,10 @@ class Endpoints(Home):
         tags.pop("managed-by")
         tags.pop("reconciler-environment")
 
+    def set_by_hand(self, number: int) -> str:
+        self.workspace.deployments["theirs", "blue"]["sku"]["capacity"] = number
+        return "settings.instances"
+
     def declare_another(self) -> str:
         text = ENDPOINT.replace("{name: m}\n", "{name: other}\n", 1).replace("churn-m", "churn-o")
         (self.folder / "other.yaml").write_text(text)

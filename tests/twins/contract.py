@@ -119,6 +119,11 @@ class Twin:
         """What lives beside what is declared, and must stay as it is."""
         raise NotImplementedError
 
+    def set_by_hand(self, number: int) -> str:
+        """Somebody sets something that `import` can declare of what lives beside, and says which
+        field that is; "" where the platform has no such thing."""
+        raise NotImplementedError
+
     def declare_another(self) -> str:
         """Declare another endpoint of the same version, and say how its binding is called."""
         raise NotImplementedError

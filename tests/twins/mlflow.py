@@ -43,7 +43,7 @@ class Aliases(Home):
         super().__init__(folder)
         self.known = known
         known.add("models", {}, theirs="1")
-        known.add("somebody's", {}, m="1")
+        known.add("somebody", {}, m="1")
         self.file = ALIAS.replace("PORT", str(self.server.server_port))
         connected = DOCUMENTS.replace("local: {}", f"local: {{}}, mlflow: {{url: {known.url}}}")
         text = (connected + self.file).replace("HERE", str(self.folder))
@@ -61,7 +61,14 @@ class Aliases(Home):
 
     def undeclared(self) -> object:
         theirs = self.known.models["models"]["aliases"]["theirs"]
-        return theirs, copy.deepcopy(self.known.models["somebody's"])
+        return theirs, copy.deepcopy(self.known.models["somebody"])
+
+    def set_by_hand(self, number: int) -> str:
+        theirs = self.known.models["somebody"]
+        while len(theirs["versions"]) < number:
+            self.known.add("somebody", {})
+        theirs["aliases"]["m"] = str(number)
+        return "model"
 
     def unmark(self) -> None:
         self.known.models["models"]["tags"].clear()

@@ -78,6 +78,13 @@ class Applications(Home):
         shown.config["args"]["model"].pop("mark")
         shown.serves = copy.deepcopy(shown.config)
 
+    def set_by_hand(self, number: int) -> str:
+        options = {"name": "Theirs", "num_replicas": number}
+        shown = self.cluster.serve.applications
+        ours = [a.config for n, a in shown.items() if n != "theirs" and a.config]
+        self.cluster.serve.declare([*ours, {**THEIRS, "deployments": [options]}])
+        return "settings.replicas"
+
     def declare_another(self) -> str:
         text = APPLICATION.replace("{name: m}\n", "{name: other}\n")
         text = text.replace("application: m\n", "application: other\n")

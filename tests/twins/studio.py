@@ -75,6 +75,17 @@ class StudioTwin(Lab, Twin):
         for service in self.cloud.world.services.values():
             service.tags.clear()
 
+    def set_by_hand(self, number: int) -> str:
+        world = self.cloud.world
+        if self.name == CLASSIC:
+            (service,) = (s for s in world.classic.values() if s.name == "Diabetes Scoring")
+            service.endpoints["senior"].throttle = "High"
+            service.endpoints["senior"].max_calls = number
+        else:
+            (of,) = (s for s in world.services.values() if s.name == "breast-cancer-predictive")
+            of.properties["realtimeConfiguration"] = {"maxConcurrentCalls": number}
+        return "settings.maxConcurrentCalls"
+
     def declare_another(self) -> str:
         if self.name == NEW:
             fresh.declare(self)

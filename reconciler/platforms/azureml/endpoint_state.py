@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
-from reconciler.model import Health, HealthCode, Live, ModelRef, Reason, Refusal
+from reconciler.model import UNSHOWN, Health, HealthCode, Live, ModelRef, Reason, Refusal
 from reconciler.platforms.arm_marks import Mark, tagged
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, seconds_of
 from reconciler.platforms.azureml.ids import deployment_in, ref_of, short_id
@@ -288,7 +288,7 @@ def settings_shown(
         for variable, written in variables.items():
             # A value may be a secret, so another one than git's is not shown.
             same = values is None or there.get(variable) == values[variable]
-            other = "another value" if variable in there else ""
+            other = UNSHOWN if variable in there else ""
             found[f"variables.{variable}"] = written if same else other
         for group, names in GROUPS.items():
             of_group = objects(properties, group)
