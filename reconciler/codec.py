@@ -3,6 +3,12 @@
 A value's members are the members of its object; enums stand there by value, decimals and numbers
 that JSON does not have (nan, inf) as text. A reader of foreign files trusts nothing: `true` is
 no number, a text no list, and every problem of a document is told at once.
+
+Leniency is what makes formats rot. A reader that takes `"5"` for 5 or `1` for true makes the next
+writer careless, and two programs then disagree about one file. So each hook asks for the one kind
+of JSON that its type is written as, and converts nothing but the numbers that JSON cannot write.
+Problems are gathered and told with the path to each, a few at a time: a snapshot with a thousand
+damaged answers is one mistake, not a thousand.
 """
 
 from __future__ import annotations

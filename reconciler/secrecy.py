@@ -3,6 +3,24 @@
 A secret is known by its value, once it was read from a variable or an answer; by its shape,
 wherever it stands; or by the name of what holds it. `redact` hides the first two in whatever this
 program writes, however a service spells them. Files of people are checked for the last two.
+
+At the whiteboard, the hard case is a secret that comes back in another dress. A service that
+refuses a key may quote it in its error: in a URL (`%2B` for `+`), in HTML, in JSON within JSON, in
+the other alphabet of base64, or cut off in the middle. A search for the value finds none of these.
+So:
+
+    known values    replaced as they are, the longest first, before anything else
+    spellings       a line is read without its escapes, up to three layers deep, and what is found
+                    there is hidden in the line as it stands, by a map of characters to places
+    parts           any eight characters of a known key are looked up, and the match is grown to
+                    both sides as far as the key goes: a key that was cut is hidden too
+    shapes          keys, tokens and signatures that nobody has told us of, by their form
+
+A part of eight characters could be a word of a text, so it must hold a digit or a change of case.
+Below eight characters a value is taken for prose: to hide each `test` would make messages
+unreadable and would hide nothing. What is hidden is always shown as `***`, also in logs, tracebacks
+and files: the root exception redacts itself, so a message cannot be built around this module by
+mistake.
 """
 
 from __future__ import annotations

@@ -2,6 +2,11 @@
 
 Python's own reader takes more than JSON is: NaN, half a character, an object that names a member
 twice. Each of these could be read here and then neither shown, nor sent, nor stored again.
+
+Two checks are there for the way back. A number like 1e999 is JSON and becomes infinity, which
+cannot be written as JSON again; and half a character, which `\ud83d` alone is, can be held in a
+text and never be encoded. Both would fail much later, in a place that cannot name the file. The
+check for halves costs a pass over the text, so it is made only where such an escape is in it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,13 @@
 The commit's tree is checked out into a folder of its own, by an index of its own: neither the
 working tree nor the index of the repository is written to. What is not committed counts too, for
 the present tree is the folder as it is.
+
+Why the tree of the commit is read at all, and not the names of the files that changed: a binding is
+made of its own document, the model it names, the defaults of its environment, the rows of its
+generator and its probe. A comment touches none of them, and one row of a CSV touches one of a
+thousand. Both desired states are therefore built, and compared binding by binding
+(desired/touched.py). A commit whose state is not valid any more counts as one where everything is
+touched: to judge too much costs a minute, to judge too little lets a mistake pass.
 """
 
 from __future__ import annotations

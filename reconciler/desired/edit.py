@@ -3,6 +3,17 @@
 A YAML library that loads and dumps would lose comments and layout. Here the parser only says
 where the scalar begins and ends; then the new text is read again, and must say what the old one
 said but for that text.
+
+Three ways to write a version into a file, and why this is the third. Loading and dumping loses
+every comment, and turns the review of one line into that of a whole file. Searching for the old
+text finds the wrong one: `"3"` is a version here and a number of rows there. A parser that keeps
+places knows exactly which characters are the scalar that the planner read, so only these are
+replaced, from the end of the file to its beginning, for then the places of the others stay right.
+
+The proof comes last and trusts nothing of the above. The new text is read as any file is, and must
+equal the old values with the new ones put in. An anchor on a mapping around the value fails just
+there: it shares the value between two places, and both would change. It is then refused, with the
+advice to write both out.
 """
 
 from __future__ import annotations

@@ -1,5 +1,14 @@
 """Whether versions were proved where they must be before: long enough in another environment, by
 the records of its store, or at the first endpoint of their fleet, where a run is of another part.
+
+"Proved for two days" is read from events and not from a flag, because a flag cannot tell how long.
+The events of an address are walked once, in order: a proof of the version begins a span; a swap to
+another version ends it, and the longest span counts; a roll-back from it, or its rejection, takes
+all that was gathered away, for a version that had to be taken back has not been proved by the time
+before.
+
+The clock of the other environment's runs wrote these times, and the clock of this one reads them.
+They may differ by minutes, and nobody requires a proof of minutes.
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 It is an engine like any other, whose job is to copy. So such a version is claimed, judged by its
 gates, rejected and rolled back as one that was trained; and once it is taken in, nothing that
 happens to the original changes it.
+
+Copying can be cut off anywhere, and a half copy must not look whole. So the note that a job is done
+is written last, after every file, and a job without it has not happened: it is started again and
+writes the same files over. Several files must also be of one moment. Their fingerprints are
+compared before and after: a producer that replaces data and labels while they are copied would
+otherwise leave the data of one day beside the labels of the next, and no gate would notice.
 """
 
 from __future__ import annotations

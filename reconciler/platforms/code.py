@@ -1,6 +1,15 @@
 """The files that a training or an application runs: what git tracks in a folder, as it lies there.
 
 Outside of a repository, and without git, it is every file that is not hidden.
+
+The digest is part of the training key, so it must say what runs and nothing else. Names, contents
+and execute bits count, since each changes what a command does. Times, owners and the order of a
+directory do not: two clones of one commit would be two versions, and each would train.
+
+Tracked files and not all files, because a folder in use fills up. A `__pycache__`, a notebook's
+checkpoint or a data set that is only ignored would make each machine's version another one. What is
+read is the working tree and not the commit: a person who tries a change must be able to train it,
+and whoever plans from a tree with uncommitted changes is told so elsewhere.
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 A small JSON file carries a compressed copy of itself in its metadata, written by the same PUT, so
 that one list answers for thousands of files. The copy is believed only where its MD5 is the one
 that the service keeps for the content: whoever rewrites the one without the other is found out.
+
+Why a copy at all: a plan of a thousand endpoints reads a thousand records and as many manifests,
+and lists of Blob storage show everything of a blob but its content. With the copy a page of five
+thousand blobs replaces as many requests. Why it can be trusted: metadata and content change in one
+PUT and never apart by this program, and of a blob that others rewrote the MD5 tells. A blob without
+an MD5 is simply read.
 """
 
 from __future__ import annotations

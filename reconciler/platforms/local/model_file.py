@@ -8,6 +8,15 @@ A pointer declares. Whether anybody follows it, only an answer at `verify.url` c
 one the change is shown as declared only, never as proved. The pointer is written twice where there
 is a `reload`: as due before the command runs, and as done after it. So a run that is killed in
 between is found by the next one, as a model that is configured and not served.
+
+Two files cannot change at once, and a server may read at any moment. So the order is fixed: the
+copy first, the pointer second. A server that follows the pointer then finds a model that is there;
+one that follows the copy sees a model that is whole, for a store shows a file at once or not at
+all. A run that is killed between the two leaves a new copy beside an old pointer. To the next look
+that is a file that was changed by hand, and the swap that is still due writes both again.
+
+The pointer is read just before, and replaced only as it was read (compare-and-swap). So of two
+writers in one moment one is refused, and looks again.
 """
 
 from __future__ import annotations

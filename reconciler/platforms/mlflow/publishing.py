@@ -6,6 +6,18 @@ environment. Its file goes into a run of its own through the server's artifact p
 metrics, and the version links to the run. A publication that was cut off goes on with the run that
 it left. Threads, and runs of other shards, publish a version by turns, so nobody else makes it
 meanwhile.
+
+At the whiteboard, what a crash leaves at each step, and what the next run makes of it:
+
+    model created            it is there, and is not created again
+    run created, nothing in  the search by tags finds the run, and it is filled
+    file uploaded            it is uploaded again to the same path, with the same bytes
+    version created          the search by tags finds it, and nothing is made
+
+The tags are written together with the run and with the version, so there is no moment at which
+either exists and cannot be recognised. A number could not do that: MLflow draws it in the answer,
+and the answer is what a crash loses. The turn is taken before the second search, because of two
+runs that both found nothing each would make a version.
 """
 
 from __future__ import annotations
