@@ -71,7 +71,7 @@ class Scenario:
     `upgrade` begins with 2026-10 served and proved, and asks for 2026-11. `broken` says what the
     new model answers, so that it must be rolled back. `by_hand` begins with 2026-11 served too,
     and a person who rolls it back. `shared` makes two bindings want one and the same version.
-    `created` declares an endpoint that is not there; with `deleted` it was made and proved, and
+    `waves` gives that to one of them first. `created` declares an endpoint that is not there; with `deleted` it was made and proved, and
     git says that it must go.
     """
 
@@ -82,6 +82,7 @@ class Scenario:
     shared: bool = False
     created: bool = False
     deleted: bool = False
+    waves: bool = False
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -109,6 +110,9 @@ SCENARIOS = {
     "two bindings, one recipe": Scenario(("diabetes-young", "diabetes-middle"), shared=True),
     "create, classic": Scenario(("diabetes-young",), created=True),
     "delete, classic": Scenario(("diabetes-young",), created=True, deleted=True),
+    "waves, classic": Scenario(
+        ("diabetes-middle", "diabetes-young"), upgrade=True, broken=WRONG, shared=True, waves=True
+    ),
     "two at once": Scenario(("diabetes-young", "diabetes-middle")),
 }
 
@@ -175,6 +179,10 @@ class Stage:
         self._server: Server = serve(self.cloud, 0)
         self._server.start()
         self._good = ""
+        self.reached: set[str] = set()  # endpoints that ever served another model than the good one
+        if scenario.waves:
+            path = self.local / "environment.yaml"
+            path.write_text(f"{path.read_text('utf-8')}  rollout: {{first: 1}}\n", "utf-8")
         if scenario.created:
             self._edit("endpoint: young\n", CLASSIC_ENDPOINT)
             self._edit('"2026-10"', '"2026-11"')  # a made endpoint serves the former already
@@ -236,10 +244,19 @@ class Stage:
 
     def _handle(self, request: Request) -> Response:
         scoring = request.path.endswith(("/execute", "/score"))
-        if scoring and self.scenario.broken and self._good and self._models()[0] != self._good:
+        if scoring and self.scenario.broken and self._good and self._bad():
             status, body = ANSWERS[self.scenario.broken]
             return Response(status, {"Content-Type": "application/json"}, body)
-        return self.killer.handle(request)
+        try:
+            return self.killer.handle(request)
+        finally:
+            if request.method == "PATCH" and self._good:
+                self.reached |= self._bad()
+
+    def _bad(self) -> set[str]:
+        """The endpoints that serve another model than the good one."""
+        pairs = zip(self.scenario.bindings, self._models(), strict=True)
+        return {name for name, model in pairs if model != self._good}
 
     def _models(self) -> list[str]:
         """The digests of the bytes that serve now at the scenario's endpoints."""
@@ -266,8 +283,11 @@ class Stage:
         models = self._models()
         if not self.scenario.deleted and (why := self._unproved(models)):
             return why
+        if self.scenario.waves and len(self.reached) != 1:
+            return f"a bad version reached {len(self.reached)} endpoints"
         if self.scenario.broken:
-            return "" if models == [self._good] else "it does not serve the last good model"
+            is_good = set(models) == {self._good}
+            return "" if is_good else "it does not serve the last good model"
         if self.scenario.deleted:
             names = {service.name for service in self.cloud.world.services.values()}
             gone = MADE not in names and not self._grown()

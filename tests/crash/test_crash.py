@@ -31,6 +31,11 @@ KILLED_INSIDE = (
 SCENARIOS = (
     *(("studio", name) for name in studio.SCENARIOS),
     *((twin, scenario) for twin in KILLED_INSIDE for scenario in twins.SCENARIOS),
+    *(
+        ("azureml emulated, folder", scenario)
+        for scenario in twins.SCENARIOS
+        if "waves" in scenario
+    ),
 )
 # Of the whole matrix, one point in so many, by scenario or world; requests of threads differ from
 # run to run anyway.
@@ -39,6 +44,7 @@ EVERY = {
     "ray, s3": 40,
     "mlflow, folder": 20,
     "azureml, folder": 20,
+    "azureml emulated, folder": 40,
     "two at once": 4,
     "create, new": 4,
     "create, classic": 4,
@@ -51,6 +57,8 @@ SAMPLED = (
     ("studio", "roll back, classic"),
     ("local, folder", "swap"),
     ("shelves, s3", "waves"),
+    ("local, folder", "waves, two runs"),
+    ("studio", "waves, classic"),
     ("ray, s3", "swap"),
     ("mlflow, folder", "swap"),
     ("azureml, folder", "swap"),

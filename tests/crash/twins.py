@@ -7,20 +7,24 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from reconciler import errors
+from reconciler.model import EventKind
 from reconciler.stores.contract import ShowsLife
 from tests.crash import harness
 from tests.crash.harness import APPLY, Point
 from tests.twins.contract import FIRST, SECOND
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tests.twins.contract import Twin
 
-SCENARIOS = ("create", "swap", "roll back", "waves")
+SCENARIOS = ("create", "swap", "roll back", "waves", "waves, two runs")
 
 
 class TwinStage:
     """A twin, and a scenario of it: the first version, the next one, or one that must go back,
-    from the first endpoint of several."""
+    from the first endpoint of several; where another run goes on beside the one that is killed, too.
+    """
 
     command = APPLY
 
@@ -29,8 +33,9 @@ class TwinStage:
         self.folder = twin.services.parent
         self.wanted, self.trained = FIRST, 1
         self.ends: tuple[set[int], set[int]] = ({errors.SUCCESS}, {errors.SUCCESS})
-        self.names, self.reached = [twin.name], set[str]()
-        if scenario == "waves":
+        self.names, self.beside = [twin.name], scenario == "waves, two runs"
+        waves = scenario.startswith("waves")
+        if waves:
             self.names.append(twin.declare_another())
             twin.give_out("{first: 1}")
         if scenario != "create":
@@ -38,19 +43,29 @@ class TwinStage:
             for name in self.names:
                 twin.ask_for(SECOND, name)
             self.wanted, self.trained = SECOND, 2
-        if scenario in ("roll back", "waves"):
+        if scenario == "roll back" or waves:
             twin.spoil()
             self.wanted = FIRST
-            self.ends = {errors.UNPROVED}, {errors.UNPROVED, errors.REFUSED}
+            refused = {errors.UNPROVED, errors.REFUSED}
+            self.ends = refused if self.beside else {errors.UNPROVED}, refused
         self.undeclared = twin.undeclared()
 
     def run(self, point: Point | None = None, command: tuple[str, ...] = APPLY) -> int:
         kill = f"{point.number} {point.moment}" if point else ""
         process = harness.begin(self.folder, {**self.twin.environ, "KILL": kill}, command)
+        other = self._begin_another(command) if self.beside and point else None
         code = harness.end(process)
         self._end_the_lock()
-        self.reached.update(name for name in self.names if self.twin.is_told(SECOND, name))
+        if other is not None:
+            assert harness.end(other) in self.ends[1], harness.told(self.folder / "beside")
+            self._end_the_lock()
         return code
+
+    def _begin_another(self, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        folder = self.folder / "beside"
+        folder.mkdir()
+        services = ("--services", str(self.twin.services))
+        return harness.begin(folder, self.twin.environ, (*command, *services))
 
     def points(self) -> list[Point]:
         count = int((self.folder / "count").read_text())
@@ -66,13 +81,22 @@ class TwinStage:
         for name in self.names:
             if (serving := self.twin.serving(name)) != self.wanted:
                 return f'it serves "{serving}"'
-        if len(self.names) > 1 and len(self.reached) > 1:
-            return f"a bad version reached {len(self.reached)} endpoints"
+        if len(self.names) > 1 and (reached := self._reached()) > 1:
+            return f"a bad version reached {reached} endpoints"
         binding = self.twin.binding()
         record = self.twin.world(read_only=True).ledger.record(binding.address)
         if record is None or not record.proved:
             return "it serves a model that was never proved"
         return "" if self.twin.undeclared() == self.undeclared else "what is not declared changed"
+
+    def _reached(self) -> int:
+        """How many endpoints any run gave the second version, or was about to: each swap is noted
+        before it is sent, whatever became of it."""
+        ledger = self.twin.world(read_only=True).ledger
+        records = [ledger.record(self.twin.binding(name).address) for name in self.names]
+        events = [record.history if record else () for record in records]
+        bad = (EventKind.SWAP, SECOND)
+        return sum(any((e.what, e.version) == bad for e in each) for each in events)
 
     def told(self) -> str:
         return harness.told(self.folder)

@@ -98,7 +98,7 @@ class Emulated(Endpoints):
         self.manual = None if apart else emulator.ManualClock(START)
         options = emulator.Options(speed=200.0) if apart else emulator.Options()
         self.cloud = emulator.Cloud(options, clock=self.manual or time.time)
-        (folder / "files").mkdir()
+        (folder / "files").mkdir(parents=True)
         (folder / "files" / "nothing").write_text("")
         (folder / "seed.yaml").write_text(SEED)
         self.cloud.seed(folder / "seed.yaml")
