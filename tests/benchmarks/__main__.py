@@ -21,6 +21,7 @@ from tests.benchmarks import (
     planning,
     registry,
     serving,
+    training,
 )
 from tests.benchmarks.program import cloud
 from tests.benchmarks.rows import MISSED, Row, Setting
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "blob": files.blob_files,
     "clusters": serving.clusters,
     "swaps": serving.swaps,
+    "ray-jobs": training.ray_jobs,
     "aliases": registry.aliases,
     "online": online.endpoints,
     "growth": planning.growth,
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             job_s=asked.job,
             in_flight=asked.in_flight,
             repeats=asked.repeats,
+            ray_jobs=asked.ray_jobs,
         )
         _print(Row("benchmark", "measured", "must reach", "verdict"))
         for name in asked.benchmark or BENCHMARKS:
@@ -89,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--job", type=float, default=2, metavar="S", help="one training job (2)")
     parser.add_argument("--in-flight", type=int, default=64, help="requests at once (64)")
     parser.add_argument("--repeats", type=int, default=3, help="runs whose median counts (3)")
+    parser.add_argument("--ray-jobs", type=int, default=100, help="trainings on a real Ray (100)")
     parser.add_argument("--json", type=Path, default=Path("build/benchmarks.json"), metavar="FILE")
     return parser
 

@@ -59,3 +59,4 @@ class Setting:
     job_s: float = 2.0
     in_flight: int = 64
     repeats: int = 3
+    ray_jobs: int = 100
