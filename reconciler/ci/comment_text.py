@@ -6,6 +6,15 @@ hold it says how much is missing. The details below it are folded, and lose thei
 The first line is the mark by which the comment is found again, the second says which plans it
 has shown, and whether whole: the one it shows now and, folded away at its end, the ones before.
 `approved` reads that line.
+
+The hidden line is an approval's evidence, so it says what was *shown* and not what exists. A plan
+whose rows did not fit is noted as cut, and approves nothing: nobody saw it. Earlier plans stay in
+the line, so a plan that was shown whole stays shown, whatever a later run writes over it.
+
+What does not fit is left out in the order of harm. First the middle of details, which are folded
+away anyway; then all rows at once, with their number; refusals and failures last, and of those as
+many are shown as fit. Half of the rows would be worse than none: a reader takes a table for the
+whole.
 """
 
 from __future__ import annotations

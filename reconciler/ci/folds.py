@@ -2,6 +2,12 @@
 
 Only whole lines of our own are taken out, so that no fence and no tag stays open. Text of
 others never begins a line.
+
+Each fold may take an equal share of the room, or an eighth where there are more than eight of them,
+and of those the ones in the middle go. One endpoint with ten thousand changed fields would
+otherwise push out the details of all others, or a thousand folds would get three lines each. Within
+a fold the middle goes: the beginning says what kind of lines they are, and the end that they go on
+to there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,18 @@
 """The one pull request by which a command proposes edits of the YAML: opened, changed, or given up.
 
 `retrain` proposes new versions so, and `drift --accept --pull-request` what drifted.
+
+At the whiteboard: a job runs every day and has no memory, and it must neither open a second pull
+request nor ask again what people have answered. All that it needs to know is kept where people
+work. The branch has a fixed name, so there is one proposal per environment and kind. The commit
+carries a digest of the files as they are to be: the same digest on the branch means that nothing is
+to be done, and the same digest on a closed pull request means no, until the world asks for
+something else.
+
+The branch is written as base plus edits each time, and never rebased, for it holds nothing else. If
+it has a commit of somebody else, that is work, and it is refused instead of overwritten. Edits are
+made on the file as the base has it, and only if that is the file that was looked at: otherwise a
+checkout that is a day old would take back what was merged since.
 """
 
 from __future__ import annotations

@@ -1,5 +1,13 @@
 """`--report FILE`: what became of a run, written on every end it can see: success, failure,
 signal, bug. Only SIGKILL leaves none, and the next run goes on from the world itself.
+
+A report that is missing tells CI nothing, and one from the run before tells it something wrong. So
+the file is written twice: at the beginning, saying that the run has not ended, and at the end. A
+process that is killed outright leaves the first. A file that cannot be written is found out before
+the first change instead of after the last.
+
+The order at the end is that of harm. First the report, then metrics, events and messages to people:
+a webhook that hangs must not cost the report, and a signal gives a process seconds, not minutes.
 """
 
 from __future__ import annotations

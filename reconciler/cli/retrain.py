@@ -3,6 +3,15 @@
 What names a new version is in the world and not in the moment at which somebody looks, so that the
 next run finds the same one: the newest version that has data where inputs have `${version}` in
 their path; else the day on which the data changed, or the model became too old.
+
+A proposal that changes by itself is a nuisance: each night another name, another pull request. So
+the name is a function of the world. `new data for 2026-12` proposes `2026-12` tonight and tomorrow.
+A model that got too old on the 3rd is proposed under the 3rd whenever it is noticed. If that name
+is taken by a version of other data, `.2` follows.
+
+Nothing is proposed in ignorance. If data could not be listed, or one document not be judged, that
+is said and the exit code tells it; an open proposal is then left as it is, and never closed as
+done.
 """
 
 from __future__ import annotations

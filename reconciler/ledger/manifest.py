@@ -1,4 +1,14 @@
-"""A manifest: what is known of one model version, and its bytes in the store."""
+"""A manifest: what is known of one model version, and its bytes in the store.
+
+The manifest is read by every later version of this program, and by people with a text editor. So it
+is plain JSON with whole names, times are UTC to the second, and a schema stands first: a program
+that meets a newer one refuses it by that and says so, instead of reading half of it. Nothing in it
+is a secret: a job's grants are made anew for each start (`engine/train.py`), so they need not be
+kept.
+
+An attempt notes the fingerprints of its inputs before its job exists. Taken afterwards they could
+be those of newer data, and the version would claim to be trained on what it never saw.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,16 @@
-"""A plan: one change per binding, and why."""
+"""A plan: one change per binding, and why.
+
+At the whiteboard, what a digest is for. People approve a plan by its twelve hex digits, in another
+process, perhaps on another day, so the digits must stand for exactly what they agreed to. In it are
+the deeds and their targets: action and reason, the file by its URL and the training by its key,
+every field with both values, the gates' rules, the probe, and the terms that say where data and
+secrets go. Left out is what may change between two looks without changing the deed: sentences,
+metrics, warnings, forecasts and lines of files. Were the metrics in it, a retrained measure would
+void an approval; were the key not in it, an approved name could be filled with another training.
+
+A digest compares whole plans. Where only a part was done, or more was merged, `approval.py`
+compares change by change instead; it uses the same fields.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""Models, how their versions are made, and what they must achieve."""
+"""Models, how their versions are made, and what they must achieve.
+
+A model has four names, and most mistakes come of using one for another. The *version* is what git
+says (`2026-11`). The *key* is what a training depends on: bindings of one key share one training.
+The *reference* is where a platform or a store has the file. The *digest* is its content. A name is
+for people; keys decide what is trained; references decide what serves; digests decide whether a
+file is still the one that was judged.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,14 @@
 Everything that is printed passes `visible`: a name or a service's message may hold escape
 sequences, newlines or bidirectional controls, and none of them may move a cursor, forge a line
 or turn a line around. They are shown as escapes instead, so that a reader sees what was there.
+
+Width is counted in cells and not in characters: a Chinese sign takes two, and a table that counts
+characters is crooked wherever a name is not English. A combining accent is counted as if it took
+one, so a row may be shorter than thought and never longer. Cutting keeps to the same count: half of
+a wide sign is never printed.
+
+Escapes are shown and not removed. A name of which the invisible part was dropped looks like another
+name, and that is what whoever put it there had in mind.
 """
 
 from __future__ import annotations

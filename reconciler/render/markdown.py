@@ -5,6 +5,11 @@ escaped for Markdown and HTML, and diffs stand in fences that are longer than an
 backticks inside. GitHub looks for mentions, references, commits and the names of emoji (`:100:` in
 `shops.yaml:100:18`) in the finished page, where an escape is gone again; an invisible space inside
 is what it cannot read past. It looks into no fence.
+
+Each document is a list of whole blocks before it is a text. Whoever has too little room (a comment,
+the page of a job) leaves out blocks or lines of a block, and never cuts a text, because half of a
+fence or a fold would swallow what follows. Which parts there are is said once, in `Body`; the
+comment, the page and the file differ in how much of them they take.
 """
 
 from __future__ import annotations

@@ -6,6 +6,13 @@ by one of any number of writers, and a file is replaced only by whoever names th
 
 Absent means that the store itself said so. An answer that cannot be read raises WireError; it is
 never "not there".
+
+Why a fingerprint beside the ETag: the ETag is for swaps and may change with every write, even of
+equal bytes; the fingerprint says whether the content is the same, and is what manifests remember.
+Where a store's list shows no fingerprint, "" says so, and whoever needs one asks for the file.
+
+A grant is minted for one file and one right, and ends by itself. It goes to machines that this
+program does not control, so it must be useless for anything else, and late.
 """
 
 from __future__ import annotations
