@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import statistics
 from collections import Counter
@@ -21,6 +22,7 @@ from reconciler.model import (
 )
 from reconciler.render.status import StatusRow, Sync, Wrong, gist_of, urgency
 
+_FIGURES = re.compile(r"\d[\d.,:]*")  # by which alone the reasons of a fleet's members may differ
 MOST_REASONS = 3  # of one kind of trouble; the others are counted
 MOST_ROWS = 2_000  # endpoints on one page; what needs attention comes first
 MOST_DONE = 150  # lines of what was done
@@ -64,12 +66,16 @@ class Overview:
 
 @dataclass(frozen=True)
 class Alarm:
-    """Endpoints at which one thing is wrong for one reason, and the next command to type."""
+    """Endpoints at which one thing is wrong for one reason, and the next command to type.
+
+    `keep` is the command that keeps what serves instead, "" where there is no such choice.
+    """
 
     what: Wrong
     why: str
     names: tuple[str, ...]
     command: str
+    keep: str = ""
 
 
 def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
@@ -77,16 +83,23 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
     by_kind: dict[Wrong, dict[str, list[Endpoint]]] = {what: {} for what in Wrong}
     for endpoint in endpoints:
         if (what := endpoint.row.wrong) is not None:
-            by_kind[what].setdefault(gist_of(endpoint.row), []).append(endpoint)
+            reason = _FIGURES.sub("…", gist_of(endpoint.row))
+            by_kind[what].setdefault(reason, []).append(endpoint)
     found = []
     for what, by_reason in by_kind.items():
         groups = sorted(by_reason.items(), key=lambda group: -len(group[1]))
         if rest := [e for _, group in groups[MOST_REASONS:] for e in group]:
             groups = [*groups[:MOST_REASONS], ("for other reasons, listed below", rest)]
         for why, group in groups:
-            why = group[0].row.message if len(group) == 1 else why
+            first = group[0].row
+            if len(group) == 1:
+                why = first.message
+            elif rest is not group and why != gist_of(first):
+                why = f"{first.message}; at the others likewise, with their own figures"
             names = tuple(endpoint.row.name for endpoint in group)
-            found.append(Alarm(what, why, names, _command(what, environment, group)))
+            keep = f"reconciler drift -e {environment}{_target(group)} --accept"
+            keep = keep if what is Wrong.DRIFTED else ""
+            found.append(Alarm(what, why, names, _command(what, environment, group), keep))
     return found
 
 
@@ -97,8 +110,11 @@ def _command(what: Wrong, environment: str, group: Sequence[Endpoint]) -> str:
     if what is Wrong.FAILED and group[0].change.action is Action.BLOCK:
         return f"reconciler explain {shlex.quote(group[0].row.name)} -e {environment}"
     verb = "plan" if what is Wrong.REFUSED else "apply"
-    target = f" -t {shlex.quote(group[0].row.name)}" if len(group) == 1 else ""
-    return f"reconciler {verb} -e {environment}{target}"
+    return f"reconciler {verb} -e {environment}{_target(group)}"
+
+
+def _target(group: Sequence[Endpoint]) -> str:
+    return f" -t {shlex.quote(group[0].row.name)}" if len(group) == 1 else ""
 
 
 # --- endpoints -----------------------------------------------------------------------------

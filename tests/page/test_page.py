@@ -201,8 +201,24 @@ def test_what_is_wrong_stands_first_with_the_command_to_type() -> None:
 
 def test_many_reasons_of_one_kind_are_counted_together() -> None:
     refused = [a for a in alarms("prod", cases.fleet(1_000).endpoints) if a.what is Wrong.REFUSED]
-    assert [len(alarm.names) for alarm in refused] == [1, 1, 1, 8]
-    assert refused[-1].command == "reconciler plan -e prod"
+    assert [len(alarm.names) for alarm in refused] == [10, 1], "figures alone tell no reasons apart"
+    assert refused[0].why == (
+        "not accepted: AUC is 0.91; at the others likewise, with their own figures"
+    )
+    assert refused[0].command == "reconciler plan -e prod"
+    reasons = [
+        replace(endpoint, row=replace(endpoint.row, message=f"reason {letter}"))
+        for letter, endpoint in zip("abcde", cases.fleet(500).endpoints[90::91], strict=True)
+    ]
+    assert [len(alarm.names) for alarm in alarms("prod", reasons)] == [1, 1, 1, 2]
+
+
+def test_drift_can_be_mended_or_kept() -> None:
+    drifted, *others = (alarm for alarm in alarms("prod", cases.FEW.endpoints))
+    assert drifted.what is Wrong.DRIFTED
+    assert drifted.keep == f"reconciler drift -e prod -t {drifted.names[0]} --accept"
+    assert not any(alarm.keep for alarm in others)
+    assert "or, to keep what serves: reconciler drift" in tree(page_html(cases.FEW)).said
 
 
 def test_where_nothing_is_wrong_that_is_said_first() -> None:
