@@ -19,9 +19,19 @@ _COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.FINE: "green"}
 
 
 def folded(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The checks with the worst first; those that say the same of several bindings are one."""
+    """The checks with the worst first; those that say the same of several bindings are one.
+
+    A platform or a store that does not answer is an error once. Engines and endpoints that could
+    not be read for that very reason are left out.
+    """
     alike: dict[tuple[str, Level, str], list[Check]] = {}
+    reasons: dict[str, str] = {}
     for check in checks:
+        reason = next((r for r in reasons if r and r in check.message), "")
+        if reason and reasons[reason] != check.what:
+            continue
+        if check.level is Level.ERROR and not check.names:
+            reasons.setdefault(check.message, check.what)
         message = gist(check.message, *check.names)
         alike.setdefault((check.what, check.level, message), []).append(check)
     merged = [_of_all(message, group) for (_, _, message), group in alike.items()]

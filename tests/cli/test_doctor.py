@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -312,3 +313,21 @@ def test_a_server_that_no_secret_is_bound_to_is_found_without_asking_it(
     assert ran.code == errors.ERROR
     assert "RECONCILER_ORIGINS" in wrong(ran)["platform mlflow"]["message"]
     assert "a-token-of-mlflow" not in ran.out + ran.err
+
+
+def test_a_platform_that_does_not_answer_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-this-test")
+    assert command("init", "--platform", "ray", "--example").code == errors.SUCCESS
+    environment = Path("services/ray/environment.yaml")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        text = environment.read_text("utf-8").replace("http://127.0.0.1:8265", url)
+        environment.write_text(text, "utf-8")
+        ran = command("doctor", "-o", "json")
+    assert ran.code == errors.ERROR
+    assert list(wrong(ran)) == ["platform ray"]
+    assert url in wrong(ran)["platform ray"]["message"]
