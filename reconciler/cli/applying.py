@@ -94,6 +94,7 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
     force = order.approval.force
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:
         seen = opened.observe()
+        seen = opened.awaited(seen, order.lock_timeout_s) if order.shard else seen
         first = opened.plan_of(seen)
         first = overridden(first) if force else first
         part = only_ends(first)

@@ -106,7 +106,12 @@ PruneOption = Annotated[
 ]
 LockTimeoutOption = Annotated[
     float,
-    typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="How long to wait for the lock."),
+    typer.Option(
+        "--lock-timeout",
+        metavar="SECONDS",
+        min=0,
+        help="How long to wait for the lock, or for another shard.",
+    ),
 ]
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Write the report of the run to this JSON file.")

@@ -156,6 +156,15 @@ class Session:
             first = behind(self.world, new, self.desired)
         return Seen(seen, replace(lost, found=mine), {**first, **self._not_proved_there(new)})
 
+    def awaited(self, seen: Seen, idle_s: float) -> Seen:
+        """What is seen once other shards have proved the versions that are new in this one."""
+        from reconciler.engine.required import await_firsts
+
+        new = [o for o in seen.observed if o.binding.name in seen.not_yet]
+        with self.stop.only_reading():
+            waited = await_firsts(self.world, new, self.desired, idle_s, say)
+        return self.observe() if waited else seen
+
     def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
         from reconciler.engine.required import not_yet
 

@@ -22,19 +22,21 @@ from reconciler.engine.observe import observe
 from reconciler.engine.reading import reading
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ReconcilerError
-from reconciler.model import EventKind
+from reconciler.model import ArtifactState, EventKind
 from reconciler.waves import first_of, serves_proved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from reconciler.engine.world import World
     from reconciler.ledger import Ledger
     from reconciler.ledger.manifest import Manifest
-    from reconciler.model import Artifact, Desired, Observed, Record, Requires
+    from reconciler.model import Artifact, Binding, Desired, Observed, Record, Requires
 
 _ENDS = (EventKind.SWAP, EventKind.CREATE, EventKind.DELETE)
 _SPOILS = (EventKind.ROLL_BACK, EventKind.REJECTED)
+_ENDED = (ArtifactState.REJECTED, ArtifactState.FAILED)  # of what no wait will prove
+PAUSE_S = 5.0  # between two looks at what another shard does
 
 
 def not_yet(
@@ -95,25 +97,63 @@ def differ(here: Artifact, there: Manifest) -> bool:
 def behind(world: World, new: Iterable[Observed], wanted: Desired) -> dict[str, str]:
     """By name, why a part of a fleet must wait: the endpoint that goes first is in another part,
     and was not proved. Each such endpoint is read once."""
-    if not wanted.left_out:
-        return {}
-    fleets, reasons = defaultdict(list), dict[str, str]()
-    for binding in (*wanted.bindings, *wanted.left_out):
-        fleets[binding.version.folder].append(binding)
-    others, asked = {binding.name for binding in wanted.left_out}, dict[str, bool]()
-    for observed in new:
+    asked, reasons = list(new), dict[str, str]()
+    firsts = _firsts(asked, wanted)
+    proved = {version: serves_proved(observe(world, first)) for version, first in firsts.items()}
+    how = "it is in another shard, and `apply` waits for that" if wanted.shard else ""
+    for observed in asked:
         version = observed.binding.version.folder
-        first = first_of(fleets[version])
-        if first is None or first.name not in others:
-            continue
-        if version not in asked:
-            asked[version] = serves_proved(observe(world, first))
-        if not asked[version]:
+        if not proved.get(version, True):
+            name = firsts[version].name
+            why = how or f"this run leaves it out, so apply {name} before"
             reasons[observed.binding.name] = (
-                f"{first.name} gets this version first, and was not proved with it; "
-                f"this run leaves it out, so apply {first.name} before"
+                f"{name} gets this version first, and was not proved with it; {why}"
             )
     return reasons
+
+
+def await_firsts(
+    world: World,
+    new: Iterable[Observed],
+    wanted: Desired,
+    idle_s: float,
+    say: Callable[[str], None],
+) -> bool:
+    """Wait until other shards have proved the versions that are new here, or found them bad. False
+    where there was nothing to wait for.
+
+    Shards are begun together, and none knows of the others but by what it reads. While the first
+    endpoint of a fleet moves (its model is being made, or was swapped in and is not proved), its
+    shard is at work, however long that takes. `idle_s` is the patience while nothing moves: the
+    shard may begin late, or not at all.
+    """
+    firsts = _firsts(new, wanted)
+    since, waited = world.clock.now(), False
+    while True:
+        seen = [observe(world, first) for first in firsts.values()]
+        pending = [o for o in seen if not serves_proved(o) and o.artifact.state not in _ENDED]
+        now = world.clock.now()
+        if any(o.artifact.state is ArtifactState.RUNNING or o.unproved for o in pending):
+            since = now
+        if not pending or now - since >= idle_s or world.stopping():
+            return waited
+        if not waited:
+            names = ", ".join(o.binding.name for o in pending)
+            say(f"waiting for other shards: {names} must be proved first")
+        waited = True
+        world.clock.wait(PAUSE_S)
+
+
+def _firsts(new: Iterable[Observed], wanted: Desired) -> dict[str, Binding]:
+    """By version that is new here, the endpoint that goes first, where it is in another part."""
+    if not wanted.left_out:
+        return {}
+    fleets = defaultdict(list)
+    for binding in (*wanted.bindings, *wanted.left_out):
+        fleets[binding.version.folder].append(binding)
+    others = {binding.name for binding in wanted.left_out}
+    firsts = {o.binding.version.folder: first_of(fleets[o.binding.version.folder]) for o in new}
+    return {version: b for version, b in firsts.items() if b is not None and b.name in others}
 
 
 def missing(record: Record | None, version: str, requires: Requires, now: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.cli.selection import in_shard
 from tests.crash import harness
 from tests.lab import APART, Lab
 from tests.twins import LIVE, TWINS, twin_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.emulator.messages import Request, Response
+    from reconciler.model import Address
     from tests.twins.contract import Twin
 
 
@@ -115,3 +117,62 @@ def test_runs_without_a_lock_train_once_and_lose_no_update(
     assert record.previous is not None
     assert FIRST in record.previous.url
     figure("races: 8 runs without a lock on one endpoint, no update lost")
+
+
+# --- shards of one fleet ----------------------------------------------------------------------
+
+
+def shards_at_once(twin: Twin, names: list[str]) -> list[tuple[int, str]]:
+    """How a run of each shard ended, where each of two endpoints is in another one."""
+    places = [twin.binding(name).address for name in names]
+    of = next(n for n in range(2, 99) if len({_shard(place, n) for place in places}) == 2)
+    folders = [twin.services.parent / f"shard-{_shard(place, of)}" for place in places]
+    processes = []
+    for folder in reversed(folders):  # who must wait begins
+        folder.mkdir(exist_ok=True)
+        shard = folder.name.removeprefix("shard-")
+        command = ("apply", "--yes", "--services", str(twin.services), "--shard", f"{shard}/{of}")
+        processes.append(harness.begin(folder, twin.environ, command))
+    codes = [harness.end(process) for process in reversed(processes)]
+    return [(code, harness.told(folder)) for code, folder in zip(codes, folders, strict=True)]
+
+
+def _shard(address: Address, of: int) -> int:
+    return next(n for n in range(1, of + 1) if in_shard(address, f"{n}/{of}"))
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Twin, list[str]]]:
+    """Two endpoints of the first version that are to get the second, one after the other."""
+    with twin_of("local, folder", tmp_path, monkeypatch, apart=True) as twin:
+        names = [twin.name, twin.declare_another()]
+        twin.give_out("{first: 1}")
+        twin.label(twin.name, '{canary: "true"}')
+        assert twin.apply().failures == ()
+        for name in names:
+            twin.ask_for(SECOND, name)
+        yield twin, names
+
+
+def test_a_shard_waits_for_the_one_that_has_the_first_endpoint(
+    fleet: tuple[Twin, list[str]],
+) -> None:
+    twin, names = fleet
+    (first, _), (second, told) = shards_at_once(twin, names)
+    assert (first, second) == (errors.SUCCESS, errors.SUCCESS), told
+    assert f"waiting for other shards: {twin.name} must be proved first" in told
+    assert [twin.serving(name) for name in names] == [SECOND, SECOND]
+
+
+def test_a_shard_that_waits_is_spared_a_version_that_is_found_bad(
+    fleet: tuple[Twin, list[str]],
+) -> None:
+    twin, names = fleet
+    twin.spoil()
+    (first, _), (second, told) = shards_at_once(twin, names)
+    assert (first, second) == (errors.UNPROVED, errors.REFUSED), told
+    assert "rejected" in told
+    assert [twin.serving(name) for name in names] == [FIRST, FIRST]
+    record = twin.world(read_only=True).ledger.record(twin.binding(names[1]).address)
+    assert record is not None
+    assert SECOND not in [event.version for event in record.history]
