@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from reconciler import console
 from reconciler.errors import redact
 from reconciler.render.cells import Look, ascii_text, cells, cut, listed, pad, visible
+from reconciler.render.times import duration
 from reconciler.render.words import gist
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ SPARE_LINES = 4  # of the terminal's height: the prompt, the last finished line,
 ECHO = 3  # cells after a row: a terminal echoes ^C there, which must not begin another line
 GAP = 2
 NAME = 24  # cells that a name keeps where a detail needs the others
+FEWEST = 3  # endpoints that an estimate rests on
 NAMED = 8  # bindings that one heartbeat line names
 
 
@@ -52,6 +54,8 @@ class _Progress:
         self._stream = stream
         self._clock = clock
         self._total, self._ended = total, 0
+        self._lost, self._worked, self._began = 0, 0, clock()
+        self._wave = ""
         self._lock = threading.RLock()
         self._active: dict[str, Active] = {}
         self._failed: dict[str, str] = {}  # the gist of a message → the first that failed with it
@@ -66,12 +70,14 @@ class _Progress:
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging: a line that stays says why."""
         with self._lock:
+            self._lost += 1
             self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
 
-    def wave(self, message: str, ended: int = 0) -> None:
+    def wave(self, message: str, ended: int = 0, number: str = "") -> None:
         """A line that stays, about the wave of a version; so many endpoints end with it."""
         with self._lock:
             self._ended += ended
+            self._wave = number
             self._keep("»", "cyan", message)
 
     def _keep(self, sign: str, color: str, text: str) -> None:
@@ -98,6 +104,7 @@ class _Progress:
         """Forget the binding; ` (12 s)` for what it took, or "" when it never was under way."""
         self._ended += 1
         was = self._active.pop(name, None)
+        self._worked += was is not None
         return "" if was is None else f" ({self._clock() - was.began:.0f} s)"
 
     def _why(self, name: str, message: str) -> str:
@@ -112,8 +119,26 @@ class _Progress:
         return message if first == name else f"failed as {first} did"
 
     def _of_all(self) -> str:
-        """`12 of 61 ended`; "" for a single binding, or where nobody counted them."""
-        return f"{self._ended:,} of {self._total:,} ended" if self._total > 1 else ""
+        """How far a fleet is: `wave 2 of 4, 12 of 61 ended, 1 failed, 40 waiting, 3 min elapsed,
+        about 12 min left`; "" for a single binding, or where nobody counted them.
+
+        The rest is taken to end as fast as what was worked on so far: waves and pauses make that
+        longer, so it is said of three or more.
+        """
+        if self._total <= 1:
+            return ""
+        elapsed, left = self._clock() - self._began, max(self._total - self._ended, 0)
+        waiting = max(left - len(self._active), 0)
+        parts = [
+            self._wave,
+            f"{self._ended:,} of {self._total:,} ended",
+            f"{self._lost:,} failed" if self._lost else "",
+            f"{waiting:,} waiting" if waiting else "",
+            f"{duration(elapsed)} elapsed",
+        ]
+        if self._worked >= FEWEST and left:
+            parts.append(f"about {duration(elapsed / self._worked * left)} left")
+        return ", ".join(filter(None, parts))
 
 
 class HeartbeatProgress(_Progress):

@@ -32,7 +32,7 @@ class Progress(Protocol):
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging."""
 
-    def wave(self, told: str, ended: int = 0) -> None:
+    def wave(self, told: str, ended: int = 0, number: str = "") -> None:
         """A wave of a version begins, or so many endpoints end because none does."""
 
     def beat(self) -> None:

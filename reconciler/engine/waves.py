@@ -90,8 +90,9 @@ class Waves:
         entering = fleet.to_come.pop(number)
         when = f" at {timestamp(due)}" if due > now else ""
         count, of = len(entering), len(entering[0][1].sizes)
-        told = f"{fleet.version}: wave {number} of {of} begins{when} ({_counted(count)})"
-        self._progress.wave(told)
+        place = f"wave {number} of {of}"
+        told = f"{fleet.version}: {place} begins{when} ({_counted(count)})"
+        self._progress.wave(told, number=place)
         for run, _ in entering:
             fleet.under_way.add(run.address)
             self._enter(run, due)

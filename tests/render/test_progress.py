@@ -353,7 +353,27 @@ def test_a_heartbeat_of_a_fleet_says_how_many_of_all_have_ended(
     clock.now += 30
     beats.beat()
     last = stream.getvalue().splitlines()[-1]
-    assert last == "2 of 61 ended; still under way: b2 (training 30 s)"
+    counted = "2 of 61 ended, 1 failed, 58 waiting, 30 s elapsed"
+    assert last == f"{counted}; still under way: b2 (training 30 s)"
+
+
+def test_a_fleet_in_waves_says_which_and_about_how_long_it_takes(
+    stream: io.StringIO, clock: Clock
+) -> None:
+    beats = HeartbeatProgress(stream, clock=clock, total=13)
+    beats.done("unchanged", "in sync")
+    for wave in (1, 2):
+        beats.wave(f"churn 2026-11: wave {wave} of 4 begins", number=f"wave {wave} of 4")
+    for number in range(4):
+        beats.phase(f"b{number}", "binding")
+    clock.now += 90
+    for number in range(3):
+        beats.done(f"b{number}", "proved")
+    beats.beat()
+    last = stream.getvalue().splitlines()[-1]
+    assert last.startswith(
+        "wave 2 of 4, 4 of 13 ended, 8 waiting, 2 min elapsed, about 5 min left; still under way: b3"
+    )
 
 
 def test_a_live_display_of_a_fleet_says_how_many_of_all_have_ended(clock: Clock) -> None:
