@@ -105,6 +105,7 @@ def _member(value: Any, cls: type[Enum]) -> Any:
 
 
 def _number(value: Any, _: object) -> float:
+    """The float in a number, or in one of the texts for what JSON cannot write."""
     if isinstance(value, str) and value in ("nan", "inf", "-inf"):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

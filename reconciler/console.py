@@ -72,6 +72,7 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> None:
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:
+    """Write beside the file and take its name in one step, so that a reader sees old or new."""
     if path.parent.is_file():  # for which mkdir has the words "File exists"
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     import tempfile

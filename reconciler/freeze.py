@@ -97,6 +97,7 @@ def parse_cron(text: str) -> Cron:
 def _numbers(
     field: str, name: str, least: int, most: int, names: Mapping[str, int]
 ) -> frozenset[int]:
+    """The numbers that one field of a cron says; ValueError names the part that is wrong."""
     chosen: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)

@@ -83,6 +83,7 @@ def _judge_rows(rule: Rule, rows: int | None) -> Judgement:
 def _judge_one(
     rule: Rule, metrics: Mapping[str, float], live: Mapping[str, float] | None
 ) -> Judgement:
+    """The judgement by one metric; inconclusive where the candidate has none of that name."""
     candidate = metrics.get(rule.metric)
     now = None if live is None else live.get(rule.metric)
     if candidate is None:
@@ -97,6 +98,7 @@ def _judge_one(
 
 
 def _against_live(rule: Rule, candidate: float, now: float | None) -> Judgement:
+    """The judgement by the gain over the live model, positive where the candidate is better."""
     if now is None:
         message = "the live model has no known metrics; this rule applies from the next version on"
         return Judgement(rule, True, candidate, None, message)

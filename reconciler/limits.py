@@ -67,6 +67,7 @@ def overridden(plan: Plan) -> Plan:
 
 
 def _of_changes(environment: Environment, changes: tuple[Change, ...], declared: Declared) -> str:
+    """By how much the share of endpoints that would change is exceeded, in words; "" if not."""
     changing = sum(_changes(change) for change in changes)
     most, of = environment.most_changes_percent, declared.shard
     if declared.environment <= ALWAYS_ALLOWED or changing * 100 <= most * of:

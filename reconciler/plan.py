@@ -191,6 +191,8 @@ def _needs(observed: Observed) -> Iterator[_Step]:
 
 
 def _of_address(observed: Observed) -> Iterator[_Step]:
+    """Steps before the model counts: the address is unreadable, refused, missing or busy, or the
+    version has another recipe."""
     live, health = observed.live, observed.live.health
     if health.code is HealthCode.UNKNOWN:
         yield _Step(Action.BLOCK, Reason.UNREADABLE, health.message)

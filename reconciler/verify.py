@@ -112,6 +112,7 @@ def _wrong(expected: Expectation, cells: tuple[str, ...]) -> str:
 
 
 def _wrong_cell(expected: Expectation, cell: str, number: int) -> str:
+    """Why one cell is not as expected, in words; "" where it is."""
     if expected.at_least is not None and not _number(cell) >= float(expected.at_least):
         return f"at least {expected.at_least} is expected"
     if expected.at_most is not None and not _number(cell) <= float(expected.at_most):

@@ -131,6 +131,8 @@ def _plan(
     environment: str,
     unseen: Callable[[Pull, Plan], str],
 ) -> Iterator[tuple[Pull, Plan, str]]:
+    """The plan in the artifact with its pull request and text, if it approves; else why not is
+    said."""
     try:
         files = artifacts.files(door, artifact, PLAN_FILE)
         text = files[PLAN_FILE].decode()

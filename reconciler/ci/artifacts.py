@@ -114,6 +114,7 @@ def files(
 
 
 def _artifact(value: object, answer: Response) -> UploadedFile:
+    """The artifact in an item of GitHub's list; UnreadableError for what is none."""
     entry = Object(value, answer)
     run = entry.object("workflow_run")
     home = run.get("repository_id", int)
@@ -138,6 +139,7 @@ def _check(github: GitHub, place: str, what: str) -> None:
 
 
 def _unpacked(content: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, bytes]:
+    """The named files of a zip, by name; UnreadableError for one that is too large to be read."""
     if content.count(_ENTRY) > _MOST_FILES:  # before zipfile makes an object of each
         raise UnreadableError(f"{what}: it holds more than {_MOST_FILES} files")
     unpacked = {}

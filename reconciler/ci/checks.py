@@ -50,6 +50,8 @@ def workflow_checks(folder: Path) -> Iterator[Check]:
 def _job(
     path: Path, name: str, document: Mapping[str, Any], job: Mapping[str, Any], seen: dict[str, str]
 ) -> Iterator[Check]:
+    """Errors for permissions that our action in a job needs and does not have; `seen` gets its
+    version."""
     allowed = job.get("permissions", document.get("permissions"))
     steps = job.get("steps")
     for step in steps if isinstance(steps, list) else ():

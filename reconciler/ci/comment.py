@@ -161,6 +161,8 @@ def _unusable(path: Path, why: str) -> ConfigurationError:
 
 
 def _comment_on(github: GitHub, pull: Pull | str, draft: _Draft) -> Outcome:
+    """The outcome of showing the draft: the comment is made or changed, and older ones folded
+    away."""
     if isinstance(pull, str):
         say(f"{pull}; nothing was written")
         return Outcome()

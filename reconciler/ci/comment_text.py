@@ -214,6 +214,7 @@ def _foot(plan: Plan, context: Context) -> list[str]:
 
 
 def _how_to_apply(plan: Plan, digest: str) -> list[str]:
+    """The command that applies this very plan; nothing where there is nothing to apply."""
     left = plan.counts[Action.NOOP] + plan.counts[Action.BLOCK]
     if left == len(plan.changes):
         return []

@@ -108,6 +108,7 @@ def close_issue(github: GitHub, issue: Issue, why: str) -> Issue:
 
 
 def _issue(value: object, answer: Response) -> Issue:
+    """The issue in an item of GitHub's list; UnreadableError for what is none."""
     entry = Object(value, answer)
     author = entry.object("user").get("id", int) if entry.maybe("user", dict, {}) else 0
     return Issue(

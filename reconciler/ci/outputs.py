@@ -40,6 +40,7 @@ def _outputs(outcome: Outcome) -> dict[str, str]:
 
 
 def _is_refused(outcome: Outcome) -> bool:
+    """Whether a rule refused: limits, gates, approval. What could not be read is not refused."""
     refusals = (errors.REFUSED, errors.STALE)
     document = outcome.document or outcome.planned
     if isinstance(document, Report):
@@ -52,6 +53,7 @@ def _is_refused(outcome: Outcome) -> bool:
 
 
 def _counts(outcome: Outcome) -> str:
+    """How many changes, failures and proofs there are, as JSON on one line."""
     document = outcome.document or outcome.planned
     counts: dict[str, int] = {}
     if isinstance(document, Valid):

@@ -33,6 +33,7 @@ def sarif_json(findings: Sequence[Finding], version: str) -> str:
 
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:
+    """One result of SARIF; `rule` is the place of its rule in the list of rules."""
     # A digest without the line number, so that a finding that moved is not shown as a new one.
     identity = canonical_json([finding.source.path, finding.rule, finding.message])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:32]

@@ -62,6 +62,7 @@ def workflow(text: str, wanted: Wanted) -> str:
 
 
 def _job(job: str, wanted: Wanted) -> str:
+    """The text of one job: with an emulator, or its runner and secrets, as it is wanted."""
     if not _STEP.search(job):
         return job
     if wanted.emulator:

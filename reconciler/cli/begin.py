@@ -125,6 +125,7 @@ def _files(sample: Path, name: str, store: str) -> Iterator[tuple[Path, bytes]]:
 
 
 def _with_store(text: str, store: str) -> str:
+    """The sample's environment with this store; ConfigurationError where it does not fit in."""
     if not store:
         return text
     if not (_STORE.search(text) and _STORE_URL.fullmatch(store)):
@@ -173,6 +174,7 @@ def _folder_of(store: StoreUrl) -> str:
 
 
 def _say_next(folder: Path, desired: Desired) -> None:
+    """Tell what is still to be done by hand, in the order in which it is needed."""
     ignored = (folder / ".gitignore").read_text(encoding="utf-8").split()
     if missing := [name for name in IGNORED if name not in ignored]:
         say(f"add to {folder / '.gitignore'}: {' '.join(missing)}")

@@ -82,6 +82,7 @@ def choose(
 
 
 def _chosen(environments: Mapping[str, Desired], name: str | None) -> Desired:
+    """The environment of that name, or the only one; ConfigurationError names those there are."""
     if name is None and len(environments) == 1:
         return next(iter(environments.values()))
     known = ", ".join(sorted(environments))

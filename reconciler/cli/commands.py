@@ -73,6 +73,7 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
 
 
 def _plan_file(desired: Desired, made: Plan, out: Path, live: Path | None) -> File:
+    """The file of `--out`. Its id lets an approval be used once; an offline plan has none."""
     from reconciler.render import plan_json
 
     choose.name_uncommitted(desired, "the plan")

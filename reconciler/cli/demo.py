@@ -176,6 +176,8 @@ class _Story:
         self._where = Where(SERVICES, demo.environment)
 
     def tell(self) -> None:
+        """Run the acts of the story one after the other; each is a command that people could
+        type."""
         demo = self._demo
         _title("1", f"Git says {demo.old}; {demo.begins}")
         self._apply()
@@ -213,6 +215,7 @@ class _Story:
         return made
 
     def _apply(self, expect: str | None = None) -> Report:
+        """The report of `apply`, as from the command line; `expect` is the digest to insist on."""
         self._say("apply", f" --expect {expect}" if expect else " --yes")
         approval = Approval(expect, yes=True)
         report = applying.apply_now(
@@ -234,6 +237,7 @@ class _Story:
             self._swap_back(desired, compose.connect(desired, http))
 
     def _swap_back(self, desired: Desired, world: World) -> None:
+        """Let one endpoint serve the old version, and return once it answers with it."""
         binding = next(b for b in desired.bindings if b.name == self._demo.drifting)
         target = world.targets[binding.kind]
         before = target.observe(binding).served, target.score(binding)

@@ -204,6 +204,7 @@ def _meaning(exc: BaseException) -> tuple[int, str]:
 
 
 def _document(ending: Ending, began: str) -> str:
+    """The report as JSON; of a run that made none, how it ended and why."""
     from reconciler.render.documents import json_document, report_json
 
     document = {

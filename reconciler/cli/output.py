@@ -103,6 +103,7 @@ class Page:
         return not (self.no_color or os.environ.get("NO_COLOR"))
 
     def _look(self, stream: TextIO) -> Look:
+        """How lines look on this stream: its width, and whether it can show colours and signs."""
         from reconciler import render
 
         terminal = stream.isatty() and os.environ.get("TERM") != "dumb"

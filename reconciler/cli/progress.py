@@ -286,6 +286,7 @@ class LiveProgress(_Progress):
         return Text("\n".join(lines), no_wrap=True, overflow="crop")
 
     def _lines(self, width: int, height: int) -> list[str]:
+        """The lines of the display, no more than fit: what is under way, and how much is left."""
         now = self._clock()
         first = list(self._active.items())[: max(1, height)]
         look = Look(width, ascii_only=self._ascii)
@@ -299,6 +300,7 @@ class LiveProgress(_Progress):
 
 
 def _console(stream: TextIO, no_color: bool) -> Console:
+    """The terminal of a live display, with colours where they are wanted and shown."""
     from rich.console import Console
 
     class Visible(Console):

@@ -118,6 +118,7 @@ def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
 
 
 def _renewed(where: Where, some: Some | None = None) -> Renewed:
+    """The renewals of an environment, and its desired state after them; nothing is written yet."""
     services, desired = where.services, choose.desired(where, some)
     session.introduce(desired.environment)
     name = desired.environment.name
@@ -158,6 +159,7 @@ def _renewals(
 def _renewal(
     services: Path, desired: Desired, opened: Session, bindings: tuple[Binding, ...]
 ) -> Iterator[Renewal]:
+    """The renewal of one document, or none, with the reason said where that is not plain."""
     if bindings[0].recipe.trainer in opened.world.registries:
         yield from _by_registry(opened, bindings)
         return

@@ -61,6 +61,8 @@ def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
 
 
 def _roll_back(order: Order, how: Back, ending: Ending) -> tuple[Report, engine.RollBack]:
+    """The report and the order: the way back is noted under the lock, then carried out as a
+    plan."""
     with session.opened(order.desired, order.parallel) as opened:
         back = engine.rollback_of(opened.world, _readable(opened), how.to)
         say(
@@ -94,6 +96,7 @@ def _order(command: str, name: str, where: Where, writing: Writing, page: Page) 
 
 
 def _readable(opened: Session) -> Observed:
+    """The one binding as observed; RefusedError where nobody can tell what serves."""
     (binding,) = opened.desired.bindings
     seen = observe(opened.world, binding)
     if seen.live.served is None:

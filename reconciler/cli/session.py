@@ -166,6 +166,7 @@ class Session:
         return self.observe() if waited else seen
 
     def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
+        """By name, why a binding must wait for its proof in the environment that is required."""
         from reconciler.engine.required import not_yet
 
         requires, there = self.desired.environment.requires, self.desired.there

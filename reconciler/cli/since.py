@@ -82,6 +82,7 @@ class _Repository:
 
 
 def _repository(services: Path) -> _Repository:
+    """The working tree around the services; ConfigurationError where there is none."""
     questions = ("--show-toplevel", "--show-prefix", "--is-shallow-repository")
     done = git.run(services, "rev-parse", *questions)
     if git.outside(done):

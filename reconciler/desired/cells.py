@@ -103,6 +103,7 @@ class Table:
         return self._numbers[key].get(row)
 
     def _written(self, record: _Record, changed: Iterable[NewCell]) -> str:
+        """The record of a table with its changed cells, quoted as the others are."""
         raw = "".join(self._lines[record.begin : record.end])
         line = raw.rstrip("\r\n")
         plain = line.split(",") if '"' not in raw else []

@@ -51,6 +51,7 @@ class JsonFiles:
         return made
 
     def _read(self, source: Source, below: PurePosixPath, kind: Wanted) -> Any:
+        """The value made of a file below the folder; CannotReadError with the place in it."""
         text = read_text(self._root / below, self._inside, kind.most_mib)
         self._budget.take_json(source, text)
         if looks_secret(text):

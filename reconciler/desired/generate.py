@@ -115,6 +115,7 @@ class Generators:
         ]
 
     def _rows(self, document: Document, folder: PurePosixPath, name: str, most: int) -> list[Row]:
+        """The rows of one generator, one for each element; _WrongError where it cannot be used."""
         trail: Trail = ("forEach", name)
         if not _NAME.fullmatch(name):
             message = f'"{name}" is no name; use letters, digits and underscores'
@@ -137,6 +138,7 @@ class Generators:
         return rows
 
     def _of_file(self, generator: dict[str, Any], trail: Trail, folder: PurePosixPath) -> list[Row]:
+        """The rows of a generator that names a file, by the column that tells elements apart."""
         _refuse_keys(generator, ("file", "column", "allowEmpty"), trail)
         name, column = str(trail[-1]), generator.get("column", trail[-1])
         below = _text(generator["file"], (*trail, "file"))
@@ -151,6 +153,7 @@ class Generators:
         return [_named(row, name, _text(column, (*trail, "column")), trail, below) for row in table]
 
     def _table(self, below: PurePosixPath, name: str) -> list[Row]:
+        """The rows of a CSV or YAML file, read once for all documents that name it."""
         if below not in self._texts:
             self._texts[below] = read_text(self._root / below, self._inside)
         text = self._texts[below]
@@ -238,6 +241,7 @@ def _size(document: Document, sources: list[list[Row]]) -> tuple[int, int]:
 
 
 def _filled(document: Document, element: Row, typed: Mapping[Trail, str]) -> Document:
+    """The document of one element: the template with its placeholders filled in."""
     data = {key: value for key, value in document.data.items() if key != "forEach"}
     label = ", ".join(f"{name}={value}" for name, value in element.items() if "." not in name)
     filled = _fill(data, element)
@@ -315,6 +319,7 @@ def _unused(document: Document, known: Row) -> list[Problem]:
 
 
 def _texts_with_placeholders(value: Any, trail: Trail) -> Iterator[tuple[Trail, str]]:
+    """Each text below a value that has a `${`, with the way to it."""
     if isinstance(value, str) and "${" in value:
         yield trail, value
     elif isinstance(value, dict):

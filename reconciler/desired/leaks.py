@@ -67,6 +67,7 @@ def _any_leaks(value: Any, key: str | int) -> bool:
 
 
 def _walk(document: Document, value: Any, trail: Trail) -> Iterator[Problem]:
+    """A problem for each text below the value that looks like a secret, at its place."""
     if isinstance(value, dict):
         for key, below in value.items():
             if looks_secret(key):

@@ -169,6 +169,7 @@ class _Reader:
                     yield document
 
     def _document(self) -> Document:
+        """The document that begins at the next event, with the places of all that is in it."""
         self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._open: set[str] = set()
         self._aliases = self._aliased = self._deepest = 0
@@ -185,6 +186,8 @@ class _Reader:
             raise self._unreadable(exc) from exc
 
     def _value(self, event: Any, trail: Trail, depth: int) -> Any:
+        """The value that begins with the event; what has no place in desired state is complained
+        of."""
         mark = event.start_mark
         self._values[trail] = (mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.AliasEvent):
@@ -207,6 +210,7 @@ class _Reader:
         return self._content(event, trail, depth)
 
     def _content(self, event: Any, trail: Trail, depth: int) -> Any:
+        """The scalar, mapping or sequence that begins with the event."""
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event)
         if isinstance(event, yaml.MappingStartEvent):
@@ -228,6 +232,7 @@ class _Reader:
             raise self._hopeless(mark, message)
 
     def _mapping(self, trail: Trail, depth: int) -> dict[str, Any]:
+        """The members of a mapping; a key that is there twice keeps its first value."""
         members: dict[str, Any] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
@@ -280,6 +285,7 @@ class _Reader:
         return None
 
     def _alias(self, event: Any, depth: int) -> Any:
+        """The value that the alias stands for, counted as often as it is used."""
         mark, name = event.start_mark, event.anchor
         if name in self._open:
             raise self._hopeless(mark, f"the alias *{name} contains itself; {_WRITE_OUT}")
@@ -307,6 +313,7 @@ class _Reader:
         return Source(self._path, mark.line + 1, mark.column + 1)
 
     def _unreadable(self, exc: yaml.YAMLError) -> _HopelessError:
+        """The error of a text that is no YAML, at the place where a person must look."""
         mark = getattr(exc, "problem_mark", None)
         if mark is None:
             return _HopelessError(Problem(self._path, 0, 0, "not YAML"))

@@ -64,6 +64,7 @@ def with_compared(bindings: Iterable[Binding]) -> tuple[list[Binding], list[Prob
 
 
 def _not_comparable(binding: Binding, compare: Comparison, known: Mapping[str, Binding]) -> str:
+    """Why a binding cannot be compared with the one it names, with the fix; "" where it can."""
     name = compare.name
     if name == binding.name:
         return f'"{name}" is this binding itself; name another one'

@@ -29,6 +29,7 @@ def rollout(document: Document) -> Rollout | None:
 
 
 def _rollout(block: Mapping[str, Any]) -> Rollout:
+    """The rollout in its block: `then` is a count or a share in percent, times are in seconds."""
     then = block.get("then", "100%")
     return Rollout(
         first=block.get("first", 1),

@@ -214,6 +214,7 @@ def _definition(name: str) -> dict[str, Any]:
 def _walk(
     definitions: Mapping[str, Any], below: dict[str, Any], trail: Trail, types: dict[Trail, str]
 ) -> None:
+    """Note in `types` each place below the trail where the schema wants an integer or a boolean."""
     if "$ref" in below:
         _walk(definitions, definitions[below["$ref"].removeprefix("#/$defs/")], trail, types)
     if below.get("type") in ("integer", "boolean"):
@@ -249,6 +250,7 @@ def _bounds(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
 
 
 def _choice(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
+    """The problem of a value that is none of those allowed, with the nearest one."""
     known = error.validator_value if error.validator == "enum" else [error.validator_value]
     value = _said(trail, error.instance)
     message = f"{value} is not one of {', '.join(known)}"
@@ -270,6 +272,7 @@ def _type(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
 
 
 def _text_wanted(trail: Trail, value: Any, _: str) -> str:
+    """The words for a value where a text is wanted, with what to type instead."""
     if isinstance(value, (dict, list)):
         return f"{_kind(value)} is here; write a text"
     if isinstance(value, Guess) and value.what == "null":
@@ -288,6 +291,7 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
 
 
 def _other_wanted(trail: Trail, value: Any, kind: str) -> str:
+    """The words for a value where something other than a text is wanted."""
     kinds = {
         "object": "a mapping (key: value)",
         "array": "a list",

@@ -156,6 +156,7 @@ def _text(path: Path, most_mib: int = 1) -> str:
 
 
 def _decoded(data: bytes) -> str:
+    """The text of a file; CannotReadError with line and column for what is no plain UTF-8."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:

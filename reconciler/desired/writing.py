@@ -107,6 +107,7 @@ def _batches(members: list[Draft]) -> Iterator[list[Draft]]:
 
 
 def _fleet(members: list[Draft]) -> Draft:
+    """One draft for many: what differs between them becomes columns, named by their trail's end."""
     of_each = [dict(_leaves(member.spec)) for member in members]
     differing = [t for t in of_each[0] if len({json.dumps(values[t]) for values in of_each}) > 1]
     columns: dict[Trail, str] = {}

@@ -121,6 +121,7 @@ def registered(world: World, observed: Iterable[Observed], parallel: int) -> lis
 
 
 def _registered(world: World, observation: Observed) -> Check | None:
+    """The finding about the registry's word on a version that serves; None where all is well."""
     binding = observation.binding
     try:
         why = world.registries[binding.recipe.trainer].look(binding.recipe).refusal
@@ -146,6 +147,7 @@ def probes(world: World, observed: Iterable[Observed], parallel: int) -> list[Ch
 
 
 def _probe(world: World, observation: Observed) -> Check:
+    """The finding about what an endpoint answers today to the probe of its next proof."""
     binding, level = observation.binding, Level.ERROR
     try:
         given = answer(world.targets[binding.kind], binding)

@@ -63,6 +63,7 @@ def _history(
     manifests: Iterable[Manifest],
     unread: str = "",
 ) -> History:
+    """The history of one binding: events of its record, and the versions of its model."""
     own = [m for m in manifests if m.version.arguments == binding.version.arguments]
     events = record.history if record else ()
     return History(
@@ -82,6 +83,7 @@ def _name(world: World, binding: Binding, live: Live, record: Record | None) -> 
 
 
 def _made(manifest: Manifest) -> MadeVersion:
+    """One version as its manifest tells it, for people."""
     state, why = _state(manifest)
     evaluation = manifest.evaluation
     spent = evaluation.spent if evaluation else None
@@ -105,6 +107,7 @@ def _made(manifest: Manifest) -> MadeVersion:
 
 
 def _state(manifest: Manifest) -> tuple[VersionState, str]:
+    """How far a version is by its manifest, and why, in words."""
     if manifest.rejected:
         return VersionState.REJECTED, manifest.rejection
     if manifest.evaluation is not None:

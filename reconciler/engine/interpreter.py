@@ -204,6 +204,8 @@ class Endpoint:
         return Taken(do.verb, operation)
 
     def _send(self, do: state.Write, observed: Observed | None) -> str:
+        """The operation that the write began, "" where it ended at once. Creations, settings and
+        deletions are noted before."""
         world, model = self._world, do.model
         target = world.target(self._subject.kind)
         if do.verb is Verb.DELETE:
@@ -242,6 +244,8 @@ class Endpoint:
     # --- the engine -----------------------------------------------------------------------------
 
     def _attend_job(self, do: Step, binding: Binding) -> object:
+        """The answer to a step about a job: its state, whether it has a slot, or when to come
+        again."""
         trainer, slots = binding.recipe.trainer, self._shared.slots
         match do:
             case state.AskJob():

@@ -57,6 +57,7 @@ def _at(binding: Binding, version: str) -> Binding:
 
 
 def _named(world: World, observed: Observed, version: str) -> ModelRef:
+    """The file of the named version; RefusedError where it cannot serve here."""
     wanted = replace(observed.binding.version, version=version)
     if wanted == observed.binding.version:
         raise RefusedError(f"{observed.binding.name} serves version {version} already")
@@ -82,6 +83,7 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
 
 
 def _before(world: World, observed: Observed) -> ModelRef:
+    """The model that serves if the last swap is undone; RefusedError names the other choices."""
     record = observed.record
     before = record.previous if record is not None and observed.swapped_in else None
     if before is not None and not is_rejected(world, observed.binding, before, record):

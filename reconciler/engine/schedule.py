@@ -97,6 +97,8 @@ class Schedule:
                 heapq.heappush(self._others, (now, next(self._order), run, run.step))
 
     def _hand_out_slots(self, line: _Line, now: float) -> None:
+        """Let those that are ready go on while there are slots; who waits for another follows
+        it."""
         while line.ready:
             run, ready = line.ready[0]
             if self._slots.by_another(ready.binding):

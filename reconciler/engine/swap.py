@@ -248,6 +248,7 @@ def share_heard(state: State, observed: Observed, heard: Heard, now: float) -> T
 
 
 def _prove(state: State, observed: Observed, now: float) -> Turn:
+    """The turn that keeps the proof, or asks first for the answer that it needs."""
     assert state.swap is not None
     if state.task.asks:
         phase = "" if state.swap.silence else "proving"

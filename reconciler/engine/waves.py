@@ -83,6 +83,8 @@ class Waves:
             self._next(fleet, now + max(wave.wait_s for _, wave in following), now)
 
     def _next(self, fleet: _Fleet, due: float, now: float) -> None:
+        """Begin the next wave of a fleet, or leave its endpoints where the wait is too long for a
+        run."""
         number = min(fleet.to_come)
         if due > now and any(wave.soak_s for _, wave in fleet.to_come[number]):
             self._hold(fleet, until=timestamp(due))

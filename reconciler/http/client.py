@@ -289,6 +289,7 @@ def _opened(
 
 
 def _read(answer: Raw, asked: Asked, dialect: Dialect) -> Response | Broken:
+    """The answer, read to its end; Broken where it is larger than it may be."""
     chunks: list[bytes] = []
     size = 0
     for chunk in answer.chunks:
@@ -303,6 +304,7 @@ def _read(answer: Raw, asked: Asked, dialect: Dialect) -> Response | Broken:
 
 
 def _error_of_broken(asked: Asked, broken: Broken, local_hint: str) -> WireError:
+    """The error of a request without an answer; the hint is for servers of this machine."""
     host = urlsplit(asked.url).hostname or ""
     why = broken.why
     if broken.refused and is_loopback(host):

@@ -65,6 +65,7 @@ def resolve_all(names: Iterable[SecretName], environ: Mapping[str, str]) -> dict
 
 
 def _problem(name: SecretName, environ: Mapping[str, str]) -> Problem | None:
+    """The problem of a variable that is not set, or cannot be sent; None where it is fine."""
     value = environ.get(name.variable, "")
     message = unsendable(name.variable, value)
     if not value:
@@ -170,6 +171,8 @@ class AccessToken:
         return f"Bearer {self._current().value}"
 
     def _current(self) -> Token:
+        """A token that lives; the shared failure where there is none. One thread renews at a
+        time."""
         token = self._kept
         if self._lasts(token, RENEW_BEFORE_S):
             return token

@@ -67,6 +67,7 @@ def bound_origins(environ: Mapping[str, str]) -> frozenset[Origin]:
 
 
 def _bound(entry: str) -> Origin:
+    """The origin in one entry of the variable; RefusedError says what an entry looks like."""
     parts, there = split_url(entry), origin(entry)
     if parts is None or there is None or parts.path not in ("", "/") or parts.query:
         raise RefusedError(

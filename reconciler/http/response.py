@@ -227,6 +227,7 @@ def _span(seconds: float) -> str:
 
 
 def _kind(status: int) -> type[WireError]:
+    """The kind of error that a status stands for."""
     if status in (408, 429) or status >= 500:
         return UnavailableError
     if status < 400:
@@ -242,6 +243,7 @@ def _kind(status: int) -> type[WireError]:
 
 
 def _explained_in_json(body: bytes) -> _Explanation | None:
+    """The service's own words in a JSON body, in either case of letters; None without any."""
     try:
         value = parse_json(body)
     except ValueError:
@@ -271,6 +273,7 @@ def _text(value: object, name: str, length: int) -> str:
 
 
 def _explained_in_xml(body: bytes) -> _Explanation | None:
+    """The service's own words in an XML body of storage; None without any."""
     root = parse_xml(body)
     if root is None or root.tag != "Error":
         return None

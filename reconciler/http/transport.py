@@ -134,6 +134,7 @@ class Pooled:
         return Raw(answer.status, dict(answer.headers.itermerged()), chunks, answer.close)
 
     def _manager(self, proxy: str) -> PoolManager:
+        """The pools behind one proxy, made when it is first asked."""
         if proxy not in self._managers:
             manager = _new_manager(proxy, self._settings)
             manager.pool_classes_by_scheme = {
@@ -186,6 +187,7 @@ def proxy_of(url: str) -> str:
 
 
 def _new_manager(proxy: str, settings: Mapping[str, Any]) -> PoolManager:
+    """The pools behind one proxy, "" for none. A user in its URL goes into a header."""
     from urllib3 import PoolManager, ProxyManager, make_headers
 
     if not proxy:

@@ -40,6 +40,8 @@ class Broken:
 
 
 def retry_policy(retries: int, backoff_s: float) -> Retry:
+    """The policy: which methods and statuses are tried again, and the pauses between, in
+    seconds."""
     from urllib3.util.retry import Retry
 
     return Retry(

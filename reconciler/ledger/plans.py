@@ -66,6 +66,7 @@ def _name(plan: Plan) -> str:
 
 
 def _content(plan: Plan, actor: Actor, at: str, ended: str | None) -> bytes:
+    """The bytes of a mark; `ended` is None while the plan is being applied."""
     return document_bytes(
         {
             "schema": SCHEMA,

@@ -67,6 +67,7 @@ def _left_alone(observed: Observed) -> Iterator[FieldDiff]:
 
 
 def _fields(observed: Observed, record: Record, live: Live) -> Iterator[FieldDiff]:
+    """The owned fields that are not as they were when this program left the endpoint."""
     if live.health.code is HealthCode.MISSING:
         yield FieldDiff("model", observed.proved_version, None)
         return

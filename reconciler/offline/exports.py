@@ -48,6 +48,7 @@ def exported(
 
 
 def _files(live: Path) -> list[Path]:
+    """The exported files, of a folder or the one that is named; ConfigurationError for none."""
     try:
         if live.is_dir():
             files = sorted(path for path in live.iterdir() if path.name.endswith(".json"))
@@ -91,6 +92,7 @@ def _by_binding(desired: Desired, paths: Iterable[Path]) -> dict[str, dict[str, 
 
 
 def _binding_of(desired: Desired, path: Path, document: Mapping[str, Any]) -> Binding | None:
+    """The binding that a document speaks of, by its mark, its name or its file's name."""
     mark = document.get(MARK)
     marked = mark.get("name") if isinstance(mark, dict) else None
     names = [marked] if marked else [document.get("name"), path.stem]
@@ -102,6 +104,7 @@ def _binding_of(desired: Desired, path: Path, document: Mapping[str, Any]) -> Bi
 
 
 def _live(binding: Binding, document: Mapping[str, Any] | None, kinds: Mapping[str, Kind]) -> Live:
+    """The live state that a document shows; with a refusal where there is none or a damaged one."""
     if document is None:
         why = "no export of it was given; run `reconciler export`, or leave it out"
         return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_EXPORTED, why))

@@ -93,6 +93,7 @@ class Recorded(Http):
         return self._answer(asked), False
 
     def _answer(self, asked: Asked) -> Response:
+        """The recorded answer; NotKnownError where none was heard, and for every write."""
         known = self._known.management.get(key_of(asked.url))
         if known is None or asked.method != "GET":
             raise NotKnownError(

@@ -110,6 +110,7 @@ class SignIn:
         return replace(token, expires_on=min(token.expires_on, int(time.time()) + LONGEST_LIFE_S))
 
     def _asked(self, scope: str) -> Token | NoToken:
+        """A token from the chosen way, or why there is none; foreign exceptions end here."""
         try:
             self._transport.status = 0
             found = self._credential.get_token(scope)

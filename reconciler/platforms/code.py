@@ -103,6 +103,7 @@ def _tracked(folder: Path) -> list[str] | None:
 
 
 def _content(path: Path) -> bytes:
+    """The bytes of a tracked file; ConfigurationError where it is gone or not readable."""
     try:
         return path.read_bytes()
     except OSError as exc:

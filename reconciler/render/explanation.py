@@ -85,6 +85,7 @@ def _compared(compared: Compared) -> str:
 
 
 def _sentences(why: Explanation) -> Iterator[str]:
+    """The explanation, sentence by sentence: what serves, how it was made, and why it may serve."""
     yield from _serves(why)
     if why.made is not None:
         yield from _made(why.made)
@@ -104,6 +105,7 @@ def _sentences(why: Explanation) -> Iterator[str]:
 
 
 def _serves(why: Explanation) -> Iterator[str]:
+    """Which version serves, since when, and through which event."""
     if not why.live:
         yield "The version that serves is unknown."
     elif why.since is None:
@@ -117,6 +119,7 @@ def _serves(why: Explanation) -> Iterator[str]:
 
 
 def _made(made: MadeVersion) -> Iterator[str]:
+    """How the version was made: by which run and job, from which data, with which metrics."""
     commit = f" at commit {made.commit[:12]}" if made.commit else ""
     yield f"Run {made.run} claimed this version at {made.at}{commit}."
     ended_well = made.state in (VersionState.TRAINED, VersionState.TAKEN_IN)

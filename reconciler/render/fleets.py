@@ -208,6 +208,7 @@ def proof_fleets(proofs: Iterable[Proof], verbose: bool = False) -> list[Fleet[P
 
 
 def _of_proof(proof: Proof) -> Hashable:
+    """All that must be equal in proofs that are told as one."""
     trouble = words.gist(words.ailing(proof), proof.name, proof.address)
     return (
         proof.model,

@@ -34,6 +34,7 @@ def history_text(history: History, look: Look = PLAIN) -> str:
 
 
 def _versions(look: Look, history: History) -> list[str]:
+    """The versions of a model, each with its metrics, its job and what is wrong with it."""
     rows = [
         [f"{made.version}", made.state, _when(made.at, made.commit)] for made in history.versions
     ]

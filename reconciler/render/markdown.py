@@ -211,6 +211,7 @@ def _refusal(fleet: Fleet[Change]) -> str:
 
 
 def _change_row(fleet: Fleet[Change]) -> list[str]:
+    """The row of a fleet in the table of a plan."""
     change = fleet.first
     return [
         f"`{change.action.value}`",
@@ -273,6 +274,7 @@ def _proofs_body(
 
 
 def _proof_row(fleet: Fleet[Proof]) -> list[str]:
+    """The row of a fleet in the table of a report."""
     proof = fleet.first
     return [
         words.mark(proof),

@@ -74,6 +74,7 @@ def gate_color(judgement: Judgement) -> str:
 
 
 def _measured(judgement: Judgement) -> str:
+    """The figures of a judgement, live and candidate, as short as still tells them apart."""
     live, candidate = judgement.live, judgement.candidate
     if candidate is None:
         return "" if live is None else f"{number(live)} → unknown"

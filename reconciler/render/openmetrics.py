@@ -33,6 +33,7 @@ def metrics_text(
 
 
 def _endpoints(plan: Plan) -> Iterator[str]:
+    """The samples about endpoints: how many are in each state or drifted, and one for each."""
     environment = {"environment": plan.environment}
     changes = [change for change in plan.changes if change.code != Reason.NOT_DECLARED]
     states = [_state(change) for change in changes]

@@ -29,6 +29,7 @@ def risk(change: Change) -> str:
 
 
 def _of_a_swap(change: Change) -> str:
+    """The risk of giving an endpoint another model: what is missing to find out and to go back."""
     unknown = any(judgement.passed is None for judgement in change.gates)
     warnings = len(change.warnings) - change.adopted
     reasons = listed(

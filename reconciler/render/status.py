@@ -157,6 +157,7 @@ def status_text(
 
 
 def _table(look: Look, rows: list[StatusRow]) -> list[str]:
+    """The rows as aligned lines, with messages that several share said once."""
     top, *below = heads(
         look,
         [["NAME", "SYNC", "HEALTH", "LIVE", "WANTED"], *(_cells(look, row) for row in rows)],
@@ -193,6 +194,7 @@ def gist_of(row: StatusRow) -> str:
 
 
 def _cells(look: Look, row: StatusRow) -> list[str]:
+    """The cells of one row, before they are aligned."""
     most = look.width // 4
     return [
         row.name,

@@ -67,6 +67,7 @@ def _change_row(look: Look, fleet: Fleet[Change]) -> list[str]:
 
 
 def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
+    """The lines below the head of a fleet: places, reasons, gates, fields, warnings."""
     change = fleet.first
     lines = _place(look, fleet)
     lines += _members(look, fleet)
@@ -137,6 +138,7 @@ def _block(lines: Iterable[str]) -> list[str]:
 
 
 def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -> list[str]:
+    """The lines about proofs, or fleets of them, those that are not proved first."""
     grouped = proof_fleets(proofs, look.verbose)
     rows = [_proof_row(look, fleet, report) for fleet in grouped]
     lines: list[str] = []
@@ -152,6 +154,7 @@ def _proofs(look: Look, proofs: Iterable[Proof], report: Report | None = None) -
 
 
 def _proof_row(look: Look, fleet: Fleet[Proof], report: Report | None) -> list[str]:
+    """The cells of one proof, or of a fleet of equal ones."""
     proof = fleet.first
     row = [
         f"{words.mark(proof)} {fleet.label}",
@@ -175,6 +178,7 @@ def _unproved(look: Look, report: Report) -> list[str]:
 
 
 def _failures(look: Look, report: Report) -> list[str]:
+    """The lines about what failed, with the names of all that failed alike."""
     lines: list[str] = []
     for fleet in failure_fleets(report.failures, report.done):
         failure = fleet.first

@@ -77,6 +77,7 @@ def what(change: Change) -> str:
 
 
 def _what(change: Change) -> str:
+    """The action in words; of what is left alone, why it is."""
     match change.action:
         case Action.BLOCK:
             return "unreadable" if change.code == Reason.UNREADABLE else f"refused: {change.code}"

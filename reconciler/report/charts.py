@@ -123,6 +123,7 @@ def _ticks(low: float, high: float) -> list[float]:
 def _axes(
     scale: _Scale, ticks: Sequence[float], texts: Sequence[str], points: Sequence[Point]
 ) -> Iterator[str]:
+    """The guides with their numbers, and as many labels below as fit."""
     for tick, text in zip(ticks, texts, strict=True):
         y = scale.y(tick)
         yield f'<path class="guide" d="M{scale.left} {y}H{RIGHT}"/>'
@@ -136,6 +137,7 @@ def _axes(
 
 
 def _drawn(scale: _Scale, line: Line) -> Iterator[str]:
+    """The shapes of one line: its segments, and a mark for each point."""
     places = [(scale.x(at), scale.y(point.value)) for at, point in enumerate(line.points)]
     if line.kind in ("gate", "moving"):
         yield f'<path class="line" d="M{scale.left} {places[0][1]}H{RIGHT}"/>'

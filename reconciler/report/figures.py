@@ -44,6 +44,7 @@ def figures(model: ModelOf, id: str) -> list[Figure]:
 
 
 def _metric(model: ModelOf, versions: Sequence[VersionOf], metric: str, id: str) -> Figure | None:
+    """The chart of one metric by version; None where no version has it."""
     values = [(v, f) for v in versions if (f := v.figures(metric))]
     bounds = [(rule, value) for rule, value in model.bounds if rule.metric == metric]
     bounds = [(rule, value) for rule, value in bounds if math.isfinite(value)]
@@ -71,6 +72,7 @@ def _point(version: VersionOf, value: float) -> Point:
 def _legends(
     metric: str, points: Sequence[Point], bounds: Sequence[tuple[Rule, float]], spread: bool
 ) -> Iterable[Legend]:
+    """The legend, of what the chart shows and no more."""
     yield Legend("main", f"{metric}, median of the fleet" if spread else metric)
     if spread:
         yield Legend("edge", "highest and lowest of the fleet")
@@ -97,6 +99,7 @@ def _described(
     values: Sequence[tuple[VersionOf, Figures]],
     bounds: Sequence[tuple[Rule, float]],
 ) -> str:
+    """The chart in words, for who cannot see it."""
     parts = [
         f"{version.version}: {spanned(figure)}{' (serves now)' if version.serves else ''}"
         for version, figure in values
@@ -116,6 +119,7 @@ def spanned(figure: Figures | None) -> str:
 
 
 def _jobs(model: ModelOf, versions: Sequence[VersionOf], id: str) -> Figure | None:
+    """The chart of how long jobs took; None where too little is known."""
     values = [(v, f) for v in versions if (f := v.took_s)]
     if not values:
         return None

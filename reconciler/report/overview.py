@@ -253,6 +253,7 @@ def models(endpoints: Iterable[Endpoint]) -> list[ModelOf]:
 
 
 def _model(name: str, endpoints: Sequence[Endpoint]) -> ModelOf:
+    """The part of the page about one model: its versions, its bounds and who serves it."""
     by_arguments = {one.arguments: one.history for one in endpoints}
     made: dict[str, list[MadeVersion]] = {}
     for history in by_arguments.values():

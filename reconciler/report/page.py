@@ -110,6 +110,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    """The Jinja environment with the filters of the page; escaping is always on."""
     made = Environment(
         loader=PackageLoader("reconciler.report"),
         autoescape=True,

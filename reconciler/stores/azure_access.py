@@ -134,6 +134,7 @@ class ByToken:
         )
 
     def _borrowed(self, now: float, ends: float) -> DelegationKey:
+        """A key to sign with until `ends`, in seconds since the epoch, as the account lends it."""
         times = f"<Start>{stamp(now - CLOCK_SKEW_S)}</Start><Expiry>{stamp(ends)}</Expiry>"
         try:
             answer = self._http.request(

@@ -224,6 +224,7 @@ class AzureBlob:
         return Reading(self)
 
     def _found(self, method: str, name: str) -> Response | None:
+        """The answer about a blob; None only where the service says BlobNotFound."""
         try:
             path = f"{self._root}{name}"
             return self._request(method, path, _READ, f"reading blob {path}")
@@ -260,6 +261,8 @@ class AzureBlob:
     def _page(
         self, container: str, prefix: str, marker: str, what: str
     ) -> tuple[tuple[Listed, ...], str]:
+        """One page of a list, and the marker of the next, "" at the end; UnreadableError for no
+        list."""
         query = {"restype": "container", "comp": "list", "prefix": prefix, "marker": marker}
         query = {name: value for name, value in query.items() if value} | {"include": "metadata"}
         answer = self._request("GET", container, _LIST, what, query=query)

@@ -62,6 +62,7 @@ def listed(element: Element) -> Listed | None:
 
 
 def _content(copy: str, md5: str) -> bytes | None:
+    """The content in a copy; None where there is none, or its MD5 is not the blob's."""
     if not copy or not md5:
         return None
     try:

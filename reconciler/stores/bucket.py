@@ -186,6 +186,7 @@ class Bucket(ABC):
         raise UnreadableError(f"listing {self.uri}: there is no end after {MOST_PAGES:,} pages")
 
     def _page(self, prefix: str, token: str) -> tuple[Sequence[Listed], str]:
+        """One page of a list, and the token of the next, "" at the end."""
         query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
         if token:
             query["continuation-token"] = token
@@ -247,6 +248,8 @@ class Bucket(ABC):
             raise ConflictError(exc.message, status=exc.status, code=exc.code) from exc
 
     def _write(self, name: str, content: bytes, condition: Mapping[str, str]) -> str:
+        """The ETag after a write; of writes in one moment of which none came through, it is tried
+        again."""
         key = self._key(name)
         headers = {"Content-Type": "application/octet-stream", **condition}
         for attempt in range(MOST_COLLISIONS):

@@ -227,6 +227,8 @@ class FolderStore(Signs):
     def _write(
         self, name: str, content: BinaryIO, take_name: Callable[[Path, Path], object]
     ) -> str:
+        """The ETag after content is on the disk and `take_name` has given it its name, under the
+        lock."""
         path = self._path(name)
         with self._translated("writing", name):
             self._check_root()

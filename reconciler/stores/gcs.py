@@ -144,6 +144,7 @@ class _SignIn:
         return Token(self._made.token, int(_seconds(self._made.expiry)))
 
     def _credentials(self, scope: str) -> Any:
+        """Google's credentials by a key, or those of the machine, for one scope."""
         import google.auth
         from google.oauth2 import service_account
 

@@ -76,6 +76,7 @@ class S3(Bucket):
         return self._region
 
     def _asked_region(self) -> str:
+        """The region that Amazon names for the bucket; asked without credentials."""
         answer = self._http.request(
             "HEAD",
             f"{ANYWHERE}/{self._bucket}",

@@ -196,6 +196,8 @@ class LocalJobs(Trainer):
         }
 
     def _copy_code(self, order: Order, place: Path) -> None:
+        """Copy the code of a recipe; RefusedError where it is no longer the code that was
+        planned."""
         how = dict(order.recipe.how)
         if "code" not in how:
             place.mkdir()

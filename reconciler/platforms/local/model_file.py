@@ -230,6 +230,8 @@ class ModelFiles(Target):
         return FolderStore(path.parent), path.name
 
     def _pointer(self, address: FileAddress) -> Pointer | None:
+        """The pointer as it is now; None where there is none. Damaged JSON counts as an empty
+        one."""
         files, name = self._at(address)
         if isinstance(files, FolderStore) and not files.root.is_dir():
             return None
@@ -243,6 +245,8 @@ class ModelFiles(Target):
         return Pointer(document if isinstance(document, Mapping) else {}, stored.etag)
 
     def _write(self, binding: Binding, model: Model, before: Pointer | None) -> str:
+        """Write copy, pointer and reload, in this order; the operation, "" where nothing can fail
+        later."""
         address = _of(binding.address)
         self._check_writing(address)
         files, name = self._at(address)
@@ -274,6 +278,7 @@ class ModelFiles(Target):
     def _document(
         self, address: FileAddress, model: Model, before: Pointer | None
     ) -> dict[str, Any]:
+        """The pointer's content: which model, whose it is, and what is due."""
         version = model.version
         served = before.served if before is not None and before.is_ours else None
         return {

@@ -79,6 +79,8 @@ def _tell(pipe: int) -> None:
 
 
 def _run(lock: int) -> None:
+    """Run the job to its end, and write down how it ended, whatever happens."""
+
     def cancel(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Cancelled

@@ -51,6 +51,7 @@ class Connection:
 
 
 def _connection(block: Block) -> Connection:
+    """The connection in `spec.mlflow`: the server, and whose secret opens it."""
     written = block.data
     url = written["url"].rstrip("/")
     parts, problems = split_url(url), []
@@ -71,6 +72,7 @@ def _connection(block: Block) -> Connection:
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
+    """The parts of one tracking server for a run: aliases, and registries of versions."""
     from reconciler.platforms.mlflow.rest import Mlflow, credential_of
 
     connection = environment.connections[NAME]
@@ -108,6 +110,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
 def _secrets(
     connection: Connection, bindings: Iterable[Binding], kinds: Collection[str]
 ) -> Iterator[SecretName]:
+    """The secrets that the connection names, where something of the run needs it."""
     used = any(
         NAME in dict(b.publish) or (b.recipe.engine, b.recipe.place) == ("registry", NAME)
         for b in bindings

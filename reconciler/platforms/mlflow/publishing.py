@@ -82,6 +82,7 @@ class Publisher:
     def _publish(
         self, name: str, model: Model, file: str, tags: dict[str, str], check: Callable[[], None]
     ) -> str:
+        """The number of the version that was made now; nothing else is published meanwhile."""
         what, mlflow = f"publishing {tags[VERSION]} to {name}", self._mlflow
         if mlflow.model(name) is None:
             try:

@@ -148,6 +148,7 @@ def _refusal(version: ModelVersion, run: dict[str, Any] | None) -> str:
 
 
 def _notes(version: ModelVersion) -> Iterator[str]:
+    """Notes for people on a version: its aliases, tags and stage, and whether a run made it."""
     if version.aliases:
         yield f"alias {', '.join(sorted(version.aliases))}"
     shown = [f"{n}={v}" for n, v in sorted(version.tags.items()) if not n.startswith("mlflow.")]

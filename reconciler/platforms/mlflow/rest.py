@@ -312,6 +312,7 @@ def _check_absent(answer: Response) -> None:
 
 
 def _model(found: Mapping[str, Any], what: str) -> RegisteredModel:
+    """The registered model in an answer; UnreadableError for what is none."""
     aliases = _objects(found, "aliases", what)
     latest = _objects(found, "latest_versions", what)
     return RegisteredModel(
@@ -323,6 +324,7 @@ def _model(found: Mapping[str, Any], what: str) -> RegisteredModel:
 
 
 def _version(found: Mapping[str, Any], what: str) -> ModelVersion:
+    """The version in an answer; UnreadableError for what is none."""
     aliases = found.get("aliases") or []
     if not isinstance(aliases, list):
         raise UnreadableError(f"{what}: aliases is no list")

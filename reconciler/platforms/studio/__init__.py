@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
+    """The parts of Studio for one run: targets of both kinds, and training services."""
     studio = studio_of(environment)
     hosts = hosts_of(studio, means.environ.get(EMULATOR_VARIABLE, ""), means.bound)
     http = means.http.speaking(AZURE)
@@ -88,6 +89,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
 def _secrets(
     studio: Studio, bindings: Iterable[Binding], kinds: Collection[str]
 ) -> Iterator[SecretName]:
+    """The secrets that the kinds and training services in use need."""
     used = tuple(bindings)
     services = {b.recipe.place for b in used if b.recipe.engine == NAME}
     yield from (
@@ -118,6 +120,7 @@ def _notice(studio: Studio) -> str:
 
 
 def _how(training: Block, environment: Environment) -> How:
+    """The training service of a Model, as the place of its jobs, and what people approve of it."""
     name = training.data["service"]
     services = studio_of(environment).training_services
     if name not in services:
@@ -143,6 +146,7 @@ def _bad_input(path: str) -> str:
 
 
 def _kind(name: str, **how: Any) -> Kind:
+    """A kind of Studio by its name and the module that knows it."""
     path = f"{__name__}.{name}"
 
     def address(spec: Mapping[str, Any], environment: Environment) -> Address:

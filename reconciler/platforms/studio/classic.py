@@ -313,6 +313,7 @@ class ClassicEndpoints(Target):
         *,
         prevent: bool,
     ) -> None:
+        """Write all fields of an endpoint that a PUT carries; RefusedError if it is refused."""
         body = {
             "Description": str(new),
             "ThrottleLevel": throttle,
@@ -336,6 +337,7 @@ class ClassicEndpoints(Target):
         body: Mapping[str, Any] | None = None,
         expect: Container[int] = range(200, 300),
     ) -> None:
+        """Send one write about an endpoint, with the workspace's token."""
         self._http.request(
             method,
             self._reads.endpoint_url(service, where),

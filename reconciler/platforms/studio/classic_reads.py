@@ -194,6 +194,7 @@ def read_all(reads: Reads, addresses: Iterable[ClassicAddress], soon: Soon) -> L
 def _service_by_name(
     services: list[dict[str, Any]], where: ClassicAddress
 ) -> dict[str, Any] | Live:
+    """The one service of that name; a Live that says why where there is none, or several."""
     named = [service for service in services if text(service, "Name") == where.service]
     if len(named) == 1:
         return named[0]

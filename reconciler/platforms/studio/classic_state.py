@@ -189,6 +189,7 @@ def find_resource(
 
 
 def _resource_named(endpoint: Mapping[str, Any], wanted: str | None) -> dict[str, Any] | Refusal:
+    """The resource that holds the model; a refusal where it is missing or one of several."""
     resources = resources_of(endpoint)
     if not resources:
         why = (

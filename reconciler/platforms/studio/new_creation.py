@@ -241,6 +241,8 @@ def _is_hidden(name: str, value: Any, *, may_be: bool) -> bool:
 
 
 def _unnamed_secrets(hidden: Mapping[str, object], named: Mapping[str, object]) -> Iterator[Misfit]:
+    """Misfits between the values that a definition hides and the secrets that are named for
+    them."""
     if missing := [name for name in hidden if name not in named]:
         listed = ", ".join(f'"{name}"' for name in missing)
         yield (

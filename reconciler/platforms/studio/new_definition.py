@@ -184,6 +184,7 @@ def _candidates(definition: Definition, resources: Mapping[str, Any]) -> list[st
 
 
 def _feeding_a_score_model(definition: Definition, resources: Mapping[str, Any]) -> list[str]:
+    """Assets whose output goes into a module that scores: one of them is the trained model."""
     nodes = objects(definition.package, "nodes")
     asset_of = {name: text(n, "assetId") for name, n in nodes.items() if isinstance(n, dict)}
     scorers = {
@@ -291,6 +292,7 @@ def _cleaned_top(name: str, value: Any) -> Any:
 
 
 def _cleaned(value: Any) -> Any:
+    """The value without secrets, however deep they stand."""
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
     if not isinstance(value, dict):

@@ -112,6 +112,7 @@ def _never_created() -> Refusal:
 
 
 def _unwritable(definition: Definition, model: str) -> Refusal | None:
+    """Why the service cannot be patched as it is now; None where it can."""
     if definition.read_only:
         why = (
             "the service is readOnly, which the platform cannot undo: it can only be "
