@@ -99,6 +99,7 @@ def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s:
     """The plan against a snapshot, or against exported definitions."""
     from reconciler.cli import snapshot
     from reconciler.cli.exporting import observe_exports
+    from reconciler.engine.required import firsts_of
 
     if (taken := snapshot.read(live, desired, time.time(), max_age_s)) is not None:
         say(f"offline: planning against {live}, {taken.age}")
@@ -106,8 +107,14 @@ def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s:
             made = opened.plan()
         return replace(made, notes=(*made.notes, f"from {taken.age}"))
     say(f"offline: planning against {live}; the model store is not read")
-    base = compose.store_base(desired.environment)
-    return _plan_of(desired, observe_exports(desired, live, base))
+    seen = observe_exports(desired, live, compose.store_base(desired.environment))
+    firsts = firsts_of([o for o in seen if o.live.served != o.artifact.ref], desired)
+    notes = (
+        f"{first.name} gets {version} first; a run of this part is refused until it was proved"
+        for version, first in sorted(firsts.items())
+    )
+    made = _plan_of(desired, seen)
+    return replace(made, notes=(*made.notes, *notes))
 
 
 def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozenset()) -> int:

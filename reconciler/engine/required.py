@@ -98,7 +98,7 @@ def behind(world: World, new: Iterable[Observed], wanted: Desired) -> dict[str, 
     """By name, why a part of a fleet must wait: the endpoint that goes first is in another part,
     and was not proved. Each such endpoint is read once."""
     asked, reasons = list(new), dict[str, str]()
-    firsts = _firsts(asked, wanted)
+    firsts = firsts_of(asked, wanted)
     proved = {version: serves_proved(observe(world, first)) for version, first in firsts.items()}
     how = "it is in another shard, and `apply` waits for that" if wanted.shard else ""
     for observed in asked:
@@ -127,7 +127,7 @@ def await_firsts(
     shard is at work, however long that takes. `idle_s` is the patience while nothing moves: the
     shard may begin late, or not at all.
     """
-    firsts = _firsts(new, wanted)
+    firsts = firsts_of(new, wanted)
     since, waited = world.clock.now(), False
     while True:
         seen = [observe(world, first) for first in firsts.values()]
@@ -144,7 +144,7 @@ def await_firsts(
         world.clock.wait(PAUSE_S)
 
 
-def _firsts(new: Iterable[Observed], wanted: Desired) -> dict[str, Binding]:
+def firsts_of(new: Iterable[Observed], wanted: Desired) -> dict[str, Binding]:
     """By version that is new here, the endpoint that goes first, where it is in another part."""
     if not wanted.left_out:
         return {}

@@ -79,3 +79,30 @@ def test_a_run_says_how_many_were_spared(fleet: Twin, command: Command) -> None:
     assert ran.code == errors.UNPROVED
     assert "1 endpoint was spared words/2026-11" in ran.out
     assert "1 spared" in ran.out
+
+
+def test_an_offline_plan_of_a_part_knows_that_another_part_goes_first(
+    fleet: Twin, command: Command
+) -> None:
+    fleet.label(fleet.name, '{canary: "true"}')
+    assert command("snapshot", "--out", "snapshot.json").code == errors.SUCCESS
+    offline = command("plan", "--live", "snapshot.json", "-t", "other")
+    assert offline.code == errors.REFUSED
+    assert f"{fleet.name} gets this version first" in " ".join(offline.out.split())
+
+
+def test_a_plan_against_exports_of_a_part_says_who_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    with twin_of("local, folder", tmp_path, monkeypatch) as twin:
+        other = twin.declare_another()
+        assert twin.apply().failures == ()
+        twin.give_out("{first: 1}")
+        twin.label(twin.name, '{canary: "true"}')
+        for name in (twin.name, other):
+            twin.ask_for(SECOND, name)
+        monkeypatch.chdir(tmp_path)
+        assert command("export", "--out", "exports").code == errors.SUCCESS
+        planned = command("plan", "--live", "exports", "-t", other)
+        why = "m gets m/2026-11 first; a run of this part is refused until it was proved"
+        assert why in " ".join((planned.out + planned.err).split())
