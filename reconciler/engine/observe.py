@@ -133,9 +133,9 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
             if world.data.head(path) is None:
                 why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
                 return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_MISSING)
-        if why := _lacks(world, path, dict(binding.columns).get(port, ())):
-            why = f"input {port}: {path}: {why}; correct it, or spec.training.columns"
-            return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_UNFIT)
+            if why := _lacks(world, path, dict(binding.columns).get(port, ())):
+                why = f"input {port}: {path}: {why}; correct it, or spec.training.columns"
+                return Artifact(ArtifactState.FAILED, ref, why, code=Reason.INPUT_UNFIT)
         return Artifact(ArtifactState.ABSENT, ref)
     manifest = entry.manifest
     artifact = _by_manifest(world, binding, manifest, ref)
