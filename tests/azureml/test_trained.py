@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.engine import train
+from reconciler.engine import checkup, train
 from reconciler.engine.explanation import explanation
 from reconciler.engine.history import history
 from reconciler.errors import ConfigurationError, UnavailableError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken
-from reconciler.model import Action, Spent
+from reconciler.model import Action, Level, Spent
 from reconciler.platforms.arm import CloudName, EmulatorSignIn, arm_origins
 from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.tracking import Tracking
@@ -239,6 +239,22 @@ def test_a_pipeline_that_does_not_fit_is_refused_before_it_is_started(
     (failure,) = world.apply().failures
     assert words in failure.message
     assert jobs(world) == []
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "level", "words"),
+    [({}, Level.FINE, "retrain:3"), ({"outputs": {}}, Level.ERROR, 'it has no output "fitted"')],
+)
+def test_doctor_says_whether_a_pipeline_fits(
+    tmp_path: Path, changed: dict[str, object], level: Level, words: str
+) -> None:
+    world = piped(tmp_path, **changed)
+    bindings = world.desired().bindings
+    checks = {c.what: c for c in checkup.platforms(world.world(read_only=True), bindings)}
+    assert checks["pipeline"].level == level
+    assert words in checks["pipeline"].message
+    assert "jobs leave their outputs in workspaceblobstore" in checks["datastore"].message
     world.close()
 
 

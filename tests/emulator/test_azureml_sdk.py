@@ -146,12 +146,14 @@ def test_the_official_client_trains_and_registers(client: Any, tmp_path: Path) -
     assert [each.version for each in client.models.list("churn")] == ["1", "2", "3"]
 
 
-def test_the_official_client_reads_a_shared_registry(client: Any) -> None:
+def test_the_official_client_reads_a_shared_registry(client: Any, tmp_path: Path) -> None:
     from azure.ai.ml import MLClient
 
     shared = MLClient(Anybody(), registry_name="shared")
     assert shared.models.get("churn", "5").version == "5"
     assert [each.version for each in shared.models.list("churn")] == ["5"]
+    shared.models.download("churn", "5", download_path=tmp_path)
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["model.json"]
 
 
 def test_the_official_client_uploads_a_model_and_deploys_it(client: Any, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ _HANDLERS: dict[tuple[str, ...], Callable[[Call], Response]] = {
     ("computes",): workspaces.computes,
     ("onlineendpoints",): endpoints.handle,
     ("onlineendpoints", "deployments"): deployments.handle,
-    ("datareferences", "versions"): assets.references,
+    **dict.fromkeys((("datarefs", "versions"), ("datareferences", "versions")), assets.references),
     metrics.KINDS: metrics.handle,
     **{(kind,): assets.containers for kind in assets.KINDS},
     **{(kind, "versions"): assets.versions for kind in assets.KINDS},

@@ -10,15 +10,16 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, RefusedError
 from reconciler.model import Check, Level
 from reconciler.near import near
 from reconciler.platforms.arm import read_list
 from reconciler.platforms.arm_rights import rights_checks
 from reconciler.platforms.azure import ARM_URL
-from reconciler.platforms.azureml.connection import NAME
+from reconciler.platforms.azureml.connection import NAME, PROVIDER
 from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
 from reconciler.platforms.azureml.ids import registered_in, whole_id
+from reconciler.platforms.azureml.pipelines import component_of
 from reconciler.platforms.azureml.workspace import API_VERSION, part, state_of
 from reconciler.platforms.members import member, objects, text
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.stores.contract import Store
 
-PROVIDER = "Microsoft.MachineLearningServices"
 HELD_BACK = 1.2  # the service keeps a fifth more machines free for upgrades of many types [D]
 _A_DEPLOYMENT = "the deployment that a swap starts, with a fifth for upgrades,"
 _ROLE = "assign it AzureML Data Scientist on the workspace, or a role with these actions"
@@ -76,6 +76,7 @@ class Checks:
             rights_checks(self._http, self._token, f"{self._arm}{at.path}", _needs(wanted), _ROLE),
             self._machines(served, trained),
             self._assets_named(served, trained),
+            self._pipelines(trained),
             self._outputs(trained),
         )
         for look in looks:
@@ -160,7 +161,7 @@ class Checks:
         named = [(b, "environments", _deployed(b).environment) for b in served]
         for binding in trained:
             how = dict(binding.recipe.how)
-            named.append((binding, "environments", how["environment"]))
+            named.append((binding, "environments", how.get("environment", "")))
             named.append((binding, "computes", how.get("compute", "")))
         firsts = {(kind, name): binding for binding, kind, name in reversed(named) if name}
         for (kind, name), binding in firsts.items():
@@ -182,13 +183,29 @@ class Checks:
             else:
                 yield Check(what, Level.FINE, name)
 
+    def _pipelines(self, trained: list[Binding]) -> Iterator[Check]:
+        """Whether the component of each pipeline is there, and has what a recipe names."""
+        for binding in trained:
+            if written := dict(binding.recipe.how).get("pipeline"):
+                try:
+                    component_of(self._workspace, binding.recipe)
+                except RefusedError as exc:
+                    about = (binding.source, (binding.name,))
+                    yield Check("pipeline", Level.ERROR, exc.message, "", *about)
+                else:
+                    yield Check("pipeline", Level.FINE, written)
+
     def _outputs(self, trained: list[Binding]) -> Iterator[Check]:
-        """A finding where jobs could not write into the store."""
-        if trained and not self._assets.uri_of(f"{self._store.base}model"):
-            why = f"{self._store.uri} is in no datastore of the workspace: jobs cannot write there"
-            fix = "make its container a datastore (az ml datastore create), or move the store"
+        """A finding where jobs could write neither into the store nor into a default datastore."""
+        if not trained or self._assets.uri_of(f"{self._store.base}model"):
+            return
+        try:
+            why = f"jobs leave their outputs in {self._assets.datastore().name}; runs copy them"
+            yield Check("datastore", Level.FINE, why)
+        except RefusedError as exc:
+            fix = "make a container of blobs the default datastore (az ml datastore create)"
             names = tuple(binding.name for binding in trained)
-            yield Check("datastore", Level.ERROR, why, fix, trained[0].source, names)
+            yield Check("datastore", Level.ERROR, exc.message, fix, trained[0].source, names)
 
 
 def _deployed(binding: Binding) -> Deployed:

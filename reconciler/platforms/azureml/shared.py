@@ -76,7 +76,7 @@ class SharedRegistry:
         asset = f"azureml://registries/{self.name}/models/{model}/versions/{version}"
         answer = self.http.request(
             "POST",
-            self._url(f"/datareferences/{part(model)}/versions/{part(version)}"),
+            self._url(f"/datarefs/{part(model)}/versions/{part(version)}"),
             credential=self._token,
             json={"assetId": asset, "blobUri": uri},
             what=what,
