@@ -315,7 +315,9 @@ def _of_swap(
 def _rejected(observed: Observed) -> str:
     """Why it was rejected, and the ways out."""
     command = f"reconciler reinstate {observed.binding.name} {observed.binding.version.version}"
-    fix = f"declare another version, or take the rejection back: {command}"
+    known, gone = observed.proved_version, observed.live.health.code is HealthCode.MISSING
+    another = f"{known}, which was proved here," if known and gone else "another version,"
+    fix = f"declare {another} or take the rejection back: {command}"
     return f"{observed.artifact.message}; {fix}"
 
 

@@ -70,6 +70,12 @@ def test_an_endpoint_that_is_not_there_is_made_for_a_model_that_is_accepted(
     assert f"{change.action.value} {change.code}" == expected
 
 
+def test_an_endpoint_that_went_after_a_roll_back_names_the_version_that_restores_it() -> None:
+    seen = observed(MISSING, of(ArtifactState.REJECTED), binding=CREATE, live_version="")
+    change = decide(replace(seen, proved_version="2026-09"))
+    assert "declare 2026-09, which was proved here, or take the rejection back" in change.why
+
+
 def test_a_plan_names_the_file_and_the_secrets_of_what_it_creates() -> None:
     secrets = ((("nodes", "n", "Account Key"), SecretName("ANYTHING")),)
     made_from = binding(create=NewService("{}", secrets).creation("exports/census.json"))
