@@ -26,10 +26,11 @@ API_VERSION = "2022-04-01"
 
 
 def rights_checks(
-    http: Http, token: Credential, scope: str, needs: Mapping[str, str], fix: str
+    http: Http, token: Credential, scope: str, needs: Mapping[str, str], fix: str, below: str
 ) -> Iterator[Check]:
     """A finding where no role of this identity allows an action at the URL of a scope, or where
-    nobody may ask. `needs` are actions, with what a run does by each.
+    nobody may ask. `needs` are actions, with what a run does by each; most are `below` a type,
+    which is said once, or their names would be wider than a terminal.
 
     An identity with none of them was made to plan, and that is no error.
     """
@@ -49,8 +50,10 @@ def rights_checks(
         why = "this identity may write nothing here: it can plan, and not apply"
         yield Check("rights", Level.WARNING, why, fix)
     else:
-        listed = "; ".join(f"{does} ({action})" for action, does in lacks.items())
-        yield Check("rights", Level.ERROR, f"no role of this identity lets it {listed}", fix)
+        names = {action: action.removeprefix(f"{below}/") for action in lacks}
+        listed = "; ".join(f"{does} ({names[action]})" for action, does in lacks.items())
+        why = f"no role of this identity lets it {listed}; actions are below {below}"
+        yield Check("rights", Level.ERROR, why, fix)
 
 
 def allows(roles: Iterable[Mapping[str, Any]], action: str) -> bool:

@@ -126,7 +126,9 @@ def test_each_right_that_is_missing_is_named_with_what_it_is_for(
     start(*READS, *(right for right in WRITES if right != action))
     code, wrong = doctor(capsys)
     assert code == errors.ERROR
-    assert f"({action})" in wrong["rights"]["message"]
+    message = wrong["rights"]["message"]
+    assert f"({action.removeprefix(f'{WORKSPACE}/')})" in message
+    assert message.endswith(f"; actions are below {WORKSPACE}")
     assert "AzureML Data Scientist" in wrong["rights"]["fix"]
 
 

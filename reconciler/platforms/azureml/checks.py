@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.azureml.workspace import Workspace
     from reconciler.stores.contract import Store
 
+_TYPE = f"{PROVIDER}/workspaces"
 HELD_BACK = 1.2  # the service keeps a fifth more machines free for upgrades of many types [D]
 _A_DEPLOYMENT = "the deployment that a swap starts, with a fifth for upgrades,"
 _ROLE = "assign it AzureML Data Scientist on the workspace, or a role with these actions"
@@ -73,7 +74,9 @@ class Checks:
         self._workspace.read("", "reading the workspace")
         yield Check(f"platform {NAME}", Level.FINE, f"workspace {at.workspace} lets us read")
         looks = (
-            rights_checks(self._http, self._token, f"{self._arm}{at.path}", _needs(wanted), _ROLE),
+            rights_checks(
+                self._http, self._token, f"{self._arm}{at.path}", _needs(wanted), _ROLE, _TYPE
+            ),
             self._machines(served, trained),
             self._assets_named(served, trained),
             self._pipelines(trained),
@@ -227,5 +230,5 @@ def _needs(bindings: Iterable[Binding]) -> dict[str, str]:
             needs |= {} if registered_in(binding.recipe) else _REGISTER
             needs |= _KEYS.get(binding.part.auth_mode.casefold(), {}) if binding.probe else {}
             monitored |= binding.part.mirror is not None
-    whole = {f"{PROVIDER}/workspaces/{action}": does for action, does in needs.items()}
+    whole = {f"{_TYPE}/{action}": does for action, does in needs.items()}
     return whole | ({_MONITORING: "read the metrics of a mirror"} if monitored else {})

@@ -45,7 +45,7 @@ def rights_of(
             needs |= _PROBE if binding.probe else {}
             needs |= _CREATE if binding.create is not None else {}
     if needs:
-        yield from rights_checks(http, token(), group, needs, _ROLE)
+        yield from rights_checks(http, token(), group, needs, _ROLE, _SERVICE)
 
 
 def trainings(
