@@ -163,7 +163,11 @@ def test_a_plan_refuses_to_train_on_a_table_without_a_declared_column(home: Comm
     (change,) = json.loads(ran.out)["changes"]
     assert change["action"] == "BLOCK"
     assert 'input train: 2026-10.csv: it has no column "alcohole"' in change["why"]
+    edit("wine.yaml", 'train: "${version}.csv"', 'train: "${version}.csv", more: 2026-11.csv')
+    (change,) = json.loads(home("plan", "-o", "json").out)["changes"]
+    assert "input train" in change["why"], "each input is looked at, not only the last"
     edit("wine.yaml", "alcohole", "alcohol")
+    edit("wine.yaml", ", more: 2026-11.csv", "")
     (change,) = json.loads(home("plan", "-o", "json").out)["changes"]
     assert change["action"] == "CREATE"
 

@@ -191,7 +191,7 @@ OTHERS: dict[str, Found | Held | Cannot] = {
         "tests/azureml/test_doctor.py::test_each_right_that_is_missing_is_named_with_what_it_is_for"
     ),
     "Azure ML: a store in no datastore, a compute that is not there": Held(
-        "tests/azureml/test_doctor.py::test_a_job_whose_compute_or_datastore_is_missing_is_found"
+        "tests/azureml/test_doctor.py::test_a_job_whose_compute_or_component_is_missing_is_found"
     ),
     "Azure ML: no such registered version": Held(
         "tests/azureml/test_registry.py::"
