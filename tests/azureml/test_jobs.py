@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.errors import (
     ConfigurationError,
+    NotFoundError,
     RefusedError,
     UnavailableError,
     UnreadableError,
@@ -18,7 +19,7 @@ from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken
 from reconciler.model import METRICS, MODEL, Recipe
 from reconciler.platforms.arm import CloudName, EmulatorSignIn, arm_origins
-from reconciler.platforms.azureml.assets import Assets
+from reconciler.platforms.azureml.assets import Assets, take
 from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.jobs import WorkspaceJobs
 from reconciler.platforms.azureml.workspace import Workspace
@@ -251,6 +252,17 @@ def test_where_the_workspace_cannot_write_into_the_store_a_job_writes_below_its_
     world.trainer.collect(job, order)
     assert (world.folder / "data/store/m/1/model.joblib").read_bytes() == b"a model"
     assert (world.folder / "data/store/m/1/metrics.json").read_bytes() == b'{"auc": 0.9}'
+
+
+@pytest.mark.parametrize("names", [("gone",), ("gone", "model.txt")])
+def test_a_file_that_goes_while_it_is_taken_is_not_taken_as_empty(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    (tmp_path / "files").mkdir()
+    store = FolderStore(tmp_path / "files")
+    store.put("model.txt", b"a model")
+    with pytest.raises(NotFoundError, match=r"gone is gone from .* while it was taken"):
+        take(store, {name: name for name in names}, tmp_path / "taken")
 
 
 def test_nothing_is_collected_of_a_job_that_writes_into_the_store(world: World) -> None:

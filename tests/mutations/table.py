@@ -1872,6 +1872,15 @@ _AZUREML = [
         ),
     ),
     *_mutations(
+        "reconciler/platforms/azureml/assets.py",
+        (
+            "a file that is gone is taken as an empty one",
+            "if store.fetch(files[name], into) is None:",
+            "if store.fetch(files[name], into) == 0:",
+            "tests/azureml/test_jobs.py::test_a_file_that_goes_while_it_is_taken_is_not_taken_as_empty",
+        ),
+    ),
+    *_mutations(
         "reconciler/platforms/azureml/pipelines.py",
         (
             "a pipeline is run without what it needs",

@@ -14,7 +14,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, RefusedError, WireError
@@ -226,13 +226,19 @@ def files_below(store: Store, below: str) -> dict[str, str]:
 
 
 def take(store: Store, files: Mapping[str, str], path: Path) -> None:
-    """Write the only one of these files, or all of them as one archive, to a file."""
+    """Write the only one of these files, or all of them as one archive, to a file; NotFoundError
+    where one is gone by now, for it would be taken as empty."""
+
+    def fetch(name: str, into: IO[bytes]) -> None:
+        if store.fetch(files[name], into) is None:
+            raise NotFoundError(f"{files[name]} is gone from {store.uri} while it was taken")
+
     if len(files) > 1:
-        archive(path, files, lambda name, into: store.fetch(files[name], into))
+        archive(path, files, fetch)
         return
-    (name,) = files.values()
+    (name,) = files
     with path.open("wb") as into:
-        store.fetch(name, into)
+        fetch(name, into)
 
 
 def _base(name: str) -> str:
