@@ -200,6 +200,9 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         by_address = {str(one.binding.address): one for one in observed}
         made = accept(where.services, desired, report, by_address, how, plan_now)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
+    if drifted:
+        command = f"-e {desired.environment.name}"
+        say(f"undo it: reconciler apply {command}; keep it: reconciler drift {command} --accept")
     return Outcome(report, code, files, has_changes=drifted)
 
 

@@ -47,7 +47,9 @@ def drifted(observed: Observed) -> Drift | None:
     if not record.proved_at or record.deleted:
         return None
     fields = tuple(_fields(observed, record, live))
-    return Drift(fields, record.proved_at, record.declared_only) if fields else None
+    by = record.proved_by
+    actor = (by.run, by.who) if by else ("", "")
+    return Drift(fields, record.proved_at, record.declared_only, *actor) if fields else None
 
 
 def _left_alone(observed: Observed) -> Iterator[FieldDiff]:

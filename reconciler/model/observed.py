@@ -264,17 +264,18 @@ class Record:
     @property
     def proved_at(self) -> str:
         """When that model was proved here, or `declared_only`; "" where it never was."""
-        if self._good_since is not None:
-            return self._good_since.at
+        if self.proved_by is not None:
+            return self.proved_by.at
         return self.at if self.proved else ""
 
     @property
     def declared_only(self) -> bool:
         """Whether nothing showed that the good model answers, when it was read back."""
-        return self._good_since is not None and self._good_since.what is EventKind.DECLARED
+        return self.proved_by is not None and self.proved_by.what is EventKind.DECLARED
 
     @property
-    def _good_since(self) -> Event | None:
+    def proved_by(self) -> Event | None:
+        """The event that proved that model, or read it back."""
         ends = (EventKind.PROOF, EventKind.DECLARED)
         good = (e for e in reversed(self.history) if e.model == self.good and e.what in ends)
         return next(good, None)
