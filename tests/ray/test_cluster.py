@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.cli.session import introduce
 from reconciler.errors import RefusedError, UnauthorizedError, UnreadableError
 from reconciler.http.client import Http
 from reconciler.http.origins import bound_origins
-from reconciler.model import SecretName
+from reconciler.model import Environment, SecretName, StoreUrl
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.connection import Ray, credential_of, notice_of
@@ -172,7 +173,14 @@ def test_the_token_goes_to_no_other_host_than_those_bound_outside_git() -> None:
         told.authorization("https://elsewhere.example.com:8265/api/version")
 
 
-def test_a_cluster_elsewhere_that_no_token_opens_is_warned_about() -> None:
-    assert "CVE-2023-48022" in notice_of(Ray("https://ray.example.com:8265"))
+def test_a_run_warns_of_a_cluster_elsewhere_that_no_token_opens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It says so before it asks anything there."""
+    there = Ray("https://ray.example.com:8265")
+    introduce(Environment("prod", StoreUrl("store"), StoreUrl("data"), {"ray": there}))
+    warned = " ".join(capsys.readouterr().err.split())
+    assert "prod: no token opens ray.example.com:8265" in warned
+    assert "CVE-2023-48022" in warned
     assert not notice_of(Ray("http://127.0.0.1:8265"))
     assert not notice_of(Ray("https://ray.example.com:8265", SecretName("RAY_TOKEN")))
