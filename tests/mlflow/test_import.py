@@ -229,5 +229,6 @@ def test_a_real_registry_is_imported_in_sync_and_a_move_of_its_alias_shows(
     capsys.readouterr()
     run(["plan"])
     shown = capsys.readouterr().out
-    assert "imported-3-champion   2 → 1" in shown
-    assert "6 bindings: 1 refused, 5 unchanged." in shown  # its artifact is not handed out
+    assert "imported-3-champion   2 → 1   paused (drifted)" in shown
+    assert "Nothing to do: 0 bindings are in sync, 6 paused." in shown
+    assert "it would block 2 → 1" in shown  # its artifact is not handed out
