@@ -66,10 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let one process have the real Ray, and another all that needs none."""
-    if item.get_closest_marker("live"):
-        ray = "real_ray" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("ray" if ray else "others"))
+    """Mark the tests of the real Ray, beside which all other live ones can run."""
+    if "real_ray" in getattr(item, "fixturenames", ()):
+        item.add_marker("ray")
 
 
 @pytest.hookimpl(trylast=True)  # of what the markers have left

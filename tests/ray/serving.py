@@ -14,6 +14,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from reconciler import errors
 
@@ -151,9 +152,11 @@ class Serving:
         return shown
 
     def put(self, *configs: Any) -> None:
-        """Declare all applications of the cluster, as another writer would."""
-        body = json.dumps({"applications": configs}).encode()
-        self._ask("PUT", self.url + APPLICATIONS, body)
+        """Declare all applications of the cluster, as another writer would; the first one says where
+        they answer."""
+        at = {"host": "127.0.0.1", "port": urlsplit(self.serve).port}
+        body = {"proxy_location": "HeadOnly", "http_options": at, "applications": configs}
+        self._ask("PUT", self.url + APPLICATIONS, json.dumps(body).encode())
 
     def until_running(self, name: str) -> None:
         """Wait until an application runs as it is configured."""
