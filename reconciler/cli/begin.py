@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconciler import desired
-from reconciler.cli import compose
+from reconciler.cli import compose, session
 from reconciler.cli.begin_options import CodeHost
 from reconciler.cli.made import Made, repository
 from reconciler.console import say
@@ -187,5 +187,10 @@ def _say_next(folder: Path, desired: Desired) -> None:
     else:
         say(f"commit the files: {git} add --all && {git} commit")
     name = desired.environment.name
+    if compose.emulator_of(desired.environment):
+        seed = Path(session.seed_of(desired.environment))
+        say(f"start the emulator in another terminal: reconciler emulator --seed {seed}")
+        if (secrets := seed.with_name("emulator.env")).is_file():
+            say(f"the secrets of the emulator are in a file: set -a; . {secrets}; set +a")
     say(f"declare endpoints that run already: reconciler import -e {name}{state}")
     say(f"look whether everything is in place: reconciler doctor -e {name}{state}")

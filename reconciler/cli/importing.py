@@ -83,7 +83,7 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     if not drafts:
         _say_left(left)
         if not left:
-            say("nothing to import: every live endpoint is declared")
+            say("nothing to import: every live endpoint is declared, or carries a mark")
         return Outcome(exit_code=errors.ERROR if failed and not listed else code)
     if dry_run:
         _say_left(left)

@@ -57,7 +57,9 @@ class Made:
             with contextlib.suppress(OSError):  # somebody put something there meanwhile
                 folder.rmdir()
         if self._paths:
-            say(f"took the {len(self._paths)} written files away again")
+            count = len(self._paths)
+            files = "the file" if count == 1 else f"the {count} files"
+            say(f"removed {files} that this command wrote")
 
 
 def repository(folder: Path) -> Path | None:

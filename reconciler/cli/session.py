@@ -10,6 +10,7 @@ import secrets
 import socket
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from reconciler.plan import Prune
     from reconciler.stores.contract import Store
 
-SEED = "services/local/_emulator/seed.yaml"
+SEEDED = "_emulator/seed.yaml"  # beside the file of an environment
+SEED = f"services/local/{SEEDED}"
 
 
 def introduce(environment: Environment) -> None:
@@ -73,8 +75,14 @@ def introduce(environment: Environment) -> None:
         port = f" --port {urlsplit(url).port}" if url != emulator_of(environment, {}) else ""
         say(
             "nothing answers there; start it in another terminal: "
-            f"reconciler emulator{port} --state .reconciler --seed {SEED}"
+            f"reconciler emulator{port} --state .reconciler --seed {seed_of(environment)}"
         )
+
+
+def seed_of(environment: Environment) -> str:
+    """The seed file of the world that an emulated environment is about."""
+    own = Path(environment.source.path).parent / SEEDED
+    return own.as_posix() if own.is_file() else SEED
 
 
 def emulated(http: Http, environment: Environment) -> str:

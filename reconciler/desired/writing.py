@@ -26,7 +26,7 @@ _EACH = "each"  # what a member of a fleet is called in its template
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 _API = "reconciler/v1"
-MOST_LENGTH = MAX_BYTES // 4  # of a file that is written: a quarter of what may be read
+MOST_LENGTH = MAX_BYTES // 2  # of a file that is written: half of what may be read
 
 Trail = tuple[str, ...]
 
@@ -95,9 +95,10 @@ def folded(drafts: Iterable[Draft]) -> list[Draft]:
 
 def _batches(members: list[Draft]) -> Iterator[list[Draft]]:
     """The members, so many at a time as one table has room for."""
-    batch, room = list[Draft](), MOST_LENGTH
+    batch, room, first = list[Draft](), MOST_LENGTH, dict(_leaves(members[0].spec))
     for member in members:
-        length = len(member.name) + sum(len(str(value)) + 3 for _, value in _leaves(member.spec))
+        cells = (str(value) for trail, value in _leaves(member.spec) if value != first[trail])
+        length = len(member.name) + sum(len(cell) + 3 for cell in cells)
         if length > room and batch:
             yield batch
             batch, room = [], MOST_LENGTH

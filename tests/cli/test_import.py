@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.cli import importing
 from reconciler.cli.compose import load
+from reconciler.desired import writing
 from reconciler.platforms.contract import Unmanaged
 from reconciler.platforms.local.model_file import ModelFiles
 from tests.cli.test_safety import writes
@@ -210,3 +212,25 @@ def test_files_with_names_that_yaml_would_guess_at_keep_them(
     assert {Path(path).stem for path in paths} == set(names)
     assert command("import").code == errors.SUCCESS
     assert len(list(Path("services/home/imported").glob("*.yaml"))) == 1
+
+
+def test_what_one_file_has_no_room_for_is_written_into_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command("init", "--platform", "local")
+    for number in range(40):
+        pointer = Path("services/home") / f"shop-{number:02}.json"
+        pointer.write_text('{"path": "/m", "version": "1"}')
+    for module in (writing, importing):
+        monkeypatch.setattr(module, "MOST_LENGTH", 700)
+    assert command("import").code == errors.SUCCESS
+    files = sorted(path.name for path in Path("services/home/imported").iterdir())
+    assert files == [
+        *("endpoints-1-2.yaml", "endpoints-1.yaml"),
+        *("fleet-1-1.csv", "fleet-1-2.csv"),
+    ]
+    (wanted,) = load(Path("services")).values()
+    assert len(wanted.bindings) == 41
+    assert command("import").code == errors.SUCCESS
+    assert len(list(Path("services/home/imported").iterdir())) == 4

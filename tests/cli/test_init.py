@@ -122,7 +122,7 @@ def test_nothing_is_left_where_the_whole_would_not_be_valid(command: Command) ->
     before = contents()
     ran = command("init", "--platform", "local", *GITHUB)
     assert ran.code == errors.CONFIGURATION
-    assert "took the 3 written files away again" in ran.err
+    assert "removed the 3 files that this command wrote" in ran.err
     assert contents() == before
     assert not Path("services/home").exists()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,3 +167,22 @@ def test_a_cell_that_means_more_than_what_drifted_is_not_accepted(
     assert "by forEach at services/imported/endpoints-1.yaml:" in said
     assert "each=app-3" in said
     assert '"1${each.replicas}" is filled in by forEach; change its elements instead' in said
+
+
+@pytest.mark.long
+def test_ten_thousand_applications_cost_ten_times_as_much_as_a_thousand(
+    cluster: ServeStandin,
+) -> None:
+    spent = {}
+    for count in (1_000, 10_000):
+        cluster.serve.declare(replicated({f"app-{n}": 1 + n % 9 for n in range(count)}))
+        began = time.process_time()
+        assert run(["import"]) == errors.SUCCESS
+        assert run(["status"]) == errors.SUCCESS
+        assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+        spent[count] = time.process_time() - began
+        (wanted,) = load(Path("services")).values()
+        assert len(wanted.bindings) == count
+        shutil.rmtree("services/imported")
+    assert spent[10_000] < 16 * spent[1_000], spent
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 400 * 1024  # KiB

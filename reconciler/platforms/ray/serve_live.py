@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from reconciler.errors import UnreadableError, printable, redact
@@ -90,6 +91,14 @@ class Reading:
     around: Mapping[str, Any] = field(default_factory=dict)
     surges: bool = True
     astray: str = ""
+
+    @cached_property
+    def by_route(self) -> Mapping[str, list[str]]:
+        """The names of the applications that have a route."""
+        names: dict[str, list[str]] = {}
+        for seen in self.applications.values():
+            names.setdefault(seen.route, []).append(seen.name)
+        return names
 
 
 @dataclass(frozen=True)
@@ -183,9 +192,9 @@ def refusal_of(seen: Seen, mark: str, note: Note, *, adopt: bool) -> Refusal | N
 
 def route_refusal(reading: Reading, application: Application) -> Refusal | None:
     """Why an application cannot have its route: another one has it."""
-    for seen in reading.applications.values():
-        if seen.name != application.name and seen.route == application.route:
-            why = f"the route {application.route} is that of the application {seen.name}"
+    for name in reading.by_route.get(application.route, ()):
+        if name != application.name:
+            why = f"the route {application.route} is that of the application {name}"
             return Refusal("route_taken", f"{why}; declare another spec.route")
     return None
 
