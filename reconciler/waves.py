@@ -136,7 +136,7 @@ def _of_fleet(
     now, *_ = numbers = numbers[len(proved) :]
     since = sorted(observed.record.proved_at for observed, _ in proved if observed.record)
     former = since[sum(sizes[: now - 1]) - 1] if now > 1 else ""
-    due = _after(former, rollout) if former and max(rollout.pause_s, rollout.soak_s) else ""
+    due = due_after(former, rollout) if former and max(rollout.pause_s, rollout.soak_s) else ""
     changes = [change for _, change in proved]
     for (observed, change), number in zip(to_come, numbers, strict=True):
         if change.code == Reason.UNPROVED:  # it has the version: that is proved, or taken back
@@ -187,7 +187,7 @@ def _place(observed: Observed, change: Change) -> tuple[bool, bool, bool, str]:
     return not begun, other, busy, change.address
 
 
-def _after(former: str, rollout: Rollout) -> str:
-    """When the next wave may begin, where the former one was proved then."""
+def due_after(former: str, rollout: Rollout) -> str:
+    """The time at which the next wave may begin, where the former one was proved then."""
     wait = timedelta(seconds=max(rollout.pause_s, rollout.soak_s))
     return (datetime.fromisoformat(former) + wait).strftime("%Y-%m-%dT%H:%M:%SZ")

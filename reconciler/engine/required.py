@@ -23,7 +23,7 @@ from reconciler.engine.reading import reading
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ReconcilerError
 from reconciler.model import ArtifactState, EventKind
-from reconciler.waves import first_of, serves_proved
+from reconciler.waves import due_after, first_of, serves_proved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,20 +96,31 @@ def differ(here: Artifact, there: Manifest) -> bool:
 
 def behind(world: World, new: Iterable[Observed], wanted: Desired) -> dict[str, str]:
     """By name, why a part of a fleet must wait: the endpoint that goes first is in another part,
-    and was not proved. Each such endpoint is read once."""
-    asked, reasons = list(new), dict[str, str]()
-    firsts = firsts_of(asked, wanted)
-    proved = {version: serves_proved(observe(world, first)) for version, first in firsts.items()}
-    how = "it is in another shard, and `apply` waits for that" if wanted.shard else ""
-    for observed in asked:
-        version = observed.binding.version.folder
-        if not proved.get(version, True):
-            name = firsts[version].name
-            why = how or f"this run leaves it out, so apply {name} before"
-            reasons[observed.binding.name] = (
-                f"{name} gets this version first, and was not proved with it; {why}"
-            )
-    return reasons
+    and was not proved, or not for long enough. Each such endpoint is read once."""
+    asked = list(new)
+    firsts = {v: observe(world, first) for v, first in firsts_of(asked, wanted).items()}
+    lacks = {v: _lacks(first, wanted, world.clock.now()) for v, first in firsts.items()}
+    reasons = {o.binding.name: lacks.get(o.binding.version.folder, "") for o in asked}
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _lacks(first: Observed, wanted: Desired, now: float) -> str:
+    """The proof that the first endpoint of a fleet lacks for the others, in words; "" for none."""
+    name = first.binding.name
+    if not serves_proved(first):
+        how = "it is in another shard, and `apply` waits for that"
+        how = how if wanted.shard else f"this run leaves it out, so apply {name} before"
+        return f"{name} gets this version first, and was not proved with it; {how}"
+    due = _due(first)
+    if due <= timestamp(now):
+        return ""
+    return f"{name} gets this version first; the others get it from {due} on"
+
+
+def _due(first: Observed) -> str:
+    """The time from which on others may follow a first endpoint that is proved; "" for at once."""
+    rollout, record = first.binding.rollout, first.record
+    return due_after(record.proved_at, rollout) if rollout is not None and record else ""
 
 
 def await_firsts(
@@ -122,6 +133,8 @@ def await_firsts(
     """Wait until other shards have proved the versions that are new here, or found them bad. False
     where there was nothing to wait for.
 
+    They are waited for through a `pause`, and not through a `soak`, for which every run ends.
+
     Shards are begun together, and none knows of the others but by what it reads. While the first
     endpoint of a fleet moves (its model is being made, or was swapped in and is not proved), its
     shard is at work, however long that takes. `idle_s` is the patience while nothing moves: the
@@ -131,10 +144,12 @@ def await_firsts(
     since, waited = world.clock.now(), False
     while True:
         seen = [observe(world, first) for first in firsts.values()]
-        pending = [o for o in seen if not serves_proved(o) and o.artifact.state not in _ENDED]
         now = world.clock.now()
-        if any(o.artifact.state is ArtifactState.RUNNING or o.unproved for o in pending):
-            since = now
+        paused = [o for o in seen if serves_proved(o) and _pauses(o, now)]
+        pending = [o for o in seen if not serves_proved(o) and o.artifact.state not in _ENDED]
+        moves = any(o.artifact.state is ArtifactState.RUNNING or o.unproved for o in pending)
+        since = now if moves or paused else since
+        pending += paused
         if not pending or now - since >= idle_s or world.stopping():
             return waited
         if not waited:
@@ -142,6 +157,11 @@ def await_firsts(
             say(f"waiting for other shards: {names} must be proved first")
         waited = True
         world.clock.wait(PAUSE_S)
+
+
+def _pauses(first: Observed, now: float) -> bool:
+    rollout = first.binding.rollout
+    return rollout is not None and not rollout.soak_s and _due(first) > timestamp(now)
 
 
 def firsts_of(new: Iterable[Observed], wanted: Desired) -> dict[str, Binding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.cli.selection import in_shard
 from tests.twins import twin_of
 from tests.twins.contract import SECOND
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from reconciler.model import Address
     from tests.cli.conftest import Ran
     from tests.twins.contract import Twin
 
@@ -71,6 +73,35 @@ def test_a_part_of_a_fleet_gets_a_version_when_its_first_endpoint_is_proved(
     assert command("apply", "--yes", "-t", fleet.name).code == errors.SUCCESS
     assert command("apply", "--yes", "-t", "other").code == errors.SUCCESS
     assert fleet.serving("other") == SECOND
+
+
+def test_a_part_of_a_fleet_waits_for_the_soak_of_its_first_endpoint(
+    fleet: Twin, command: Command
+) -> None:
+    fleet.label(fleet.name, '{canary: "true"}')
+    assert command("apply", "--yes", "-t", fleet.name).code == errors.SUCCESS
+    refused = command("apply", "--yes", "-t", "other")
+    assert refused.code == errors.REFUSED
+    why = f"{fleet.name} gets this version first; the others get it from 20"
+    assert why in " ".join(refused.err.split())
+    fleet.give_out("{first: 1}")
+    assert command("apply", "--yes", "-t", "other").code == errors.SUCCESS
+
+
+def test_a_shard_whose_first_endpoint_does_not_move_is_refused_after_its_patience(
+    fleet: Twin, command: Command
+) -> None:
+    fleet.label(fleet.name, '{canary: "true"}')
+    places = {name: fleet.binding(name).address for name in (fleet.name, "other")}
+    of = next(n for n in range(2, 99) if len({shard(place, n) for place in places.values()}) == 2)
+    mine = ("--shard", f"{shard(places['other'], of)}/{of}", "--lock-timeout", "0")
+    refused = command("apply", "--yes", *mine)
+    assert refused.code == errors.REFUSED
+    assert "it is in another shard, and `apply` waits for that" in " ".join(refused.err.split())
+
+
+def shard(address: Address, of: int) -> int:
+    return next(n for n in range(1, of + 1) if in_shard(address, f"{n}/{of}"))
 
 
 def test_a_run_says_how_many_were_spared(fleet: Twin, command: Command) -> None:

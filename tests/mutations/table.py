@@ -748,7 +748,7 @@ _PARTS = _mutations(
     "reconciler/engine/required.py",
     (
         "a part of a fleet does not wait for its first endpoint",
-        "if not proved.get(version, True):",
+        "if not serves_proved(first):",
         "if False:",
         "tests/cli/test_rollout.py",
     ),
