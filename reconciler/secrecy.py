@@ -33,6 +33,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+HIDDEN = "***"  # stands where a secret was
 _known_secrets: set[str] = set()
 
 # Shapes that are secret wherever they stand: bare base64 keys of 64 bytes (storage and Classic
@@ -156,7 +157,7 @@ def _is_filled(value: Any) -> bool:
     if isinstance(value, list):
         return any(isinstance(item, str) and _is_filled(item) for item in value)
     if isinstance(value, str):
-        return value.strip().casefold() not in ("", "***", "true", "false")
+        return value.strip().casefold() not in ("", HIDDEN, "true", "false")
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -180,7 +181,7 @@ def remember_secret(value: str) -> None:
 def redact(text: str) -> str:
     """`text` without any secret that is known by value or by its shape."""
     for value in sorted(_known_secrets, key=len, reverse=True):
-        text = text.replace(value, "***")
+        text = text.replace(value, HIDDEN)
     if _parts or _ESCAPE.search(text):
         text = "\n".join(map(_without_spellings, text.split("\n")))
     for shape in _SHAPES:
@@ -189,7 +190,7 @@ def redact(text: str) -> str:
 
 
 def _hidden(match: re.Match[str]) -> str:
-    return (match[1] or "" if match.re.groups else "") + "***"
+    return (match[1] or "" if match.re.groups else "") + HIDDEN
 
 
 def _without_spellings(line: str) -> str:
@@ -206,7 +207,7 @@ def _without_spellings(line: str) -> str:
     hidden_to = 0
     for first, end in sorted(spans):
         if end > hidden_to:
-            pieces += [line[begins[hidden_to] : begins[max(first, hidden_to)]], "***"]
+            pieces += [line[begins[hidden_to] : begins[max(first, hidden_to)]], HIDDEN]
             hidden_to = end
     return "".join((*pieces, line[begins[hidden_to] :]))
 

@@ -10,17 +10,17 @@ import json
 import re
 from typing import Any
 
-from reconciler.secrecy import holds_secret, redact
+from reconciler.secrecy import HIDDEN, holds_secret, redact
 from reconciler.secrecy import without_users as _without_users
 from reconciler.strict_json import parse_json
 
-HIDDEN = "***"
 _SECRETS = {
     *("keys", "key", "primary", "secondary", "primarykey", "secondarykey", "accountkey"),
     *("credentials", "password", "token", "authorizationtoken", "connectionstring"),
     *("sasblobtoken", "sastoken", "sharedaccesssignature"),
     *("examplerequest", "parameters"),  # data of others, which no plan asks for
 }
+_ALL_SECRET = {"environmentvariables"}  # by any name: whoever runs the code chose them
 _BY_ID = {"assets", "nodes"}  # whose members go by ids that somebody chose
 # Each begins where it cannot begin anew: a text of one service is read in one pass.
 _WORD = re.compile(r"[^\s\"'<>]+")
@@ -42,7 +42,8 @@ def kept_json(value: Any, name: str = "") -> Any:
         def is_hidden(key: str) -> bool:
             is_id = are_ids and isinstance(value[key], dict)
             by_name = holds_secret(key) and not isinstance(value[key], dict)
-            return (key.casefold() in hidden or by_name) and not is_id
+            of_all = name.casefold() in _ALL_SECRET
+            return (key.casefold() in hidden or by_name or of_all) and not is_id
 
         return {k: _hidden(v) if is_hidden(k) else kept_json(v, k) for k, v in value.items()}
     if not isinstance(value, str):

@@ -358,53 +358,6 @@ def test_an_operation_elsewhere_gets_no_token(served: Endpoints) -> None:
     assert "evil.example" in failure.message
 
 
-def test_a_secret_variable_goes_to_the_service_and_into_no_plan(
-    served: Endpoints, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    secret = "a-secret-of-the-code"
-    environ = {**served.environ, "CODE_TOKEN": secret}
-    monkeypatch.setattr(type(served), "environ", property(lambda _: environ))
-    served.edit(
-        "all.yaml", "  code: code\n", "  code: code\n  variables: {TOKEN: env:CODE_TOKEN}\n"
-    )
-    assert secret not in plan_text(served.plan())
-    assert served.apply().failures == ()
-    served.workspace.settle()
-    (made,) = [d for (e, _), d in served.workspace.deployments.items() if e == NAME]
-    assert made["properties"]["environmentVariables"]["TOKEN"] == secret
-    exported = target_of(served).export(served.binding())
-    assert secret not in json.dumps(exported)
-    assert served.plan().converged
-
-
-@pytest.mark.parametrize("by_hand", [True, False])
-def test_a_variable_that_has_another_value_is_written_again_and_shown_nowhere(
-    served: Endpoints, monkeypatch: pytest.MonkeyPatch, by_hand: bool
-) -> None:
-    environ = {**served.environ, "CODE_TOKEN": "a-secret-of-the-code"}
-    monkeypatch.setattr(type(served), "environ", property(lambda _: environ))
-    variables = "variables: {TOKEN: env:CODE_TOKEN, LEVEL: low}"
-    served.edit("all.yaml", "  code: code\n", f"  code: code\n  {variables}\n")
-    assert served.apply().failures == ()
-    there = served.workspace.deployments[NAME, served.workspace.serving(NAME)]["properties"]
-    if by_hand:
-        there["environmentVariables"] |= {"TOKEN": "by-hand", "LEVEL": "high", "MORE": "theirs"}
-    else:
-        environ["CODE_TOKEN"] = "a-rotated-secret"
-    (change,) = served.plan().changes
-    assert (change.action, change.code) == (Action.UPDATE, Reason.SETTINGS)
-    differing = ["settings.LEVEL", "settings.TOKEN"] if by_hand else ["settings.TOKEN"]
-    assert [d.path.replace("variables.", "") for d in change.diffs] == differing
-    assert {d.before for d in change.diffs} == {"another value"}
-    assert served.apply().failures == ()
-    served.workspace.settle()
-    there = served.workspace.deployments[NAME, served.workspace.serving(NAME)]["properties"]
-    assert there["environmentVariables"]["TOKEN"] == environ["CODE_TOKEN"]
-    assert there["environmentVariables"]["LEVEL"] == "low"
-    assert ("MORE" in there["environmentVariables"]) == by_hand
-    assert served.plan().converged
-
-
 def test_a_409_is_waited_for(served: Endpoints) -> None:
     busy = 409, {"error": {"code": "Conflict", "message": "an operation is already running"}}
     left = [3]

@@ -60,7 +60,7 @@ from reconciler.platforms.members import objects, text, texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from reconciler.model import Address, AddressId, Binding, Model, ModelRef
+    from reconciler.model import Address, AddressId, Binding, Model, ModelRef, Version
     from reconciler.platforms.azureml.assets import Assets
     from reconciler.platforms.azureml.endpoint_state import Reading
     from reconciler.platforms.azureml.scoring import Scoring
@@ -129,8 +129,8 @@ class OnlineEndpoints(Target):
         return live
 
     def _live(self, reading: Reading, binding: Binding) -> Live:
-        values = declared_in(binding).values(self._assets.secret)
-        live = live_of(reading, self._wanted(binding), declared_in(binding), self._now(), values)
+        wanted, values = self._wanted(binding), self._values(binding)
+        live = live_of(reading, wanted, declared_in(binding), self._now(), values)
         return replace(live, refusal=live.refusal or no_container(binding))
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
@@ -177,7 +177,7 @@ class OnlineEndpoints(Target):
     def ref(self, binding: Binding, model: Model) -> ModelRef:
         """The deployment that the version has, or will have, with what is declared beside it."""
         assert model.version is not None
-        return ref_in(self._workspace.at, self._mark, binding, model.version)
+        return self._wanted(binding, model.version)
 
     def is_one_model(self, first: ModelRef, second: ModelRef) -> bool:
         """Whether they name one registered version, whichever deployment serves it."""
@@ -186,12 +186,18 @@ class OnlineEndpoints(Target):
     def version_of(self, binding: Binding, ref: ModelRef) -> str:
         """The registered version, where the binding's versions are registered."""
         named = replace(binding.version, version=version_in(ref))
-        known = ref_in(self._workspace.at, self._mark, binding, named)
+        known = ref_in(self._workspace.at, self._mark, binding, named, None)
         of_ours = bool(registered_in(binding.recipe)) and is_one_model(known, ref)
         return named.version if of_ours else ""
 
-    def _wanted(self, binding: Binding) -> ModelRef:
-        return ref_in(self._workspace.at, self._mark, binding, binding.version)
+    def _wanted(self, binding: Binding, version: Version | None = None) -> ModelRef:
+        """It depends on the values of variables at the endpoint, as they were read last."""
+        seen, values = self._reads.seen.get(binding.address.key), self._values(binding)
+        version = version or binding.version
+        return ref_in(self._workspace.at, self._mark, binding, version, seen, values)
+
+    def _values(self, binding: Binding) -> dict[str, str]:
+        return declared_in(binding).values(self._assets.secret)
 
     def _name_of(self, binding: Binding, model: Model) -> str:
         return deployment_in(self.ref(binding, model))
@@ -246,11 +252,10 @@ class OnlineEndpoints(Target):
         if there is not None and state in BUSY:
             notes = objects(objects(there, "properties"), "properties")
             return self._workspace.watch(path, text(notes, "AzureAsyncOperationUri"), what, then)
-        declared, version = declared_in(binding), model.version
-        assert version is not None
-        self._assets.send_code(declared.folder, declared.digest)
-        of_version = model_id(reading.at, self._mark, binding.recipe, version)
-        body = deployment_body(reading, binding, model, of_version, self._assets.secret)
+        assert model.version is not None
+        self._assets.send_code(declared_in(binding).folder, declared_in(binding).digest)
+        of_version = model_id(reading.at, self._mark, binding.recipe, model.version)
+        body = deployment_body(reading, binding, model, of_version, self._values(binding))
         return self._workspace.write("PUT", path, what, then, json=body)
 
     def switch(self, binding: Binding, model: Model) -> str:
@@ -272,11 +277,7 @@ class OnlineEndpoints(Target):
             raise ConflictError(f"{binding.address} has no deployment {name} that runs; look again")
         if reading.serving == name:
             return ""
-        traffic = {name: 100}
-        others = sorted(n for n in reading.traffic if n != name and n in reading.deployments)
-        more = [share for share in shares if share > reading.traffic.get(name, 0)]
-        if more and others:
-            traffic = {name: more[0], max(others, key=reading.traffic.__getitem__): 100 - more[0]}
+        traffic = reading.traffic_with(name, shares)
         body = moved(reading, traffic, self._now())
         what, at = f"moving traffic of {binding.address} to {name}", address_in(binding.address)
         self._told.pop(at.key, None)  # of a write that fails nobody knows what became of it
@@ -316,19 +317,14 @@ class OnlineEndpoints(Target):
         running.sort(key=lambda name: (name == candidate, name != deployment_in(ref)))
         return running[0] if running else ""
 
-    def _drop(self, reading: Reading, binding: Binding) -> str:
-        candidate = deployment_in(self._wanted(binding))
-        unneeded = candidate in reading.spare
-        return self._delete_deployment(reading, binding, candidate) if unneeded else ""
-
     def retire(self, binding: Binding) -> str:
         """Delete a candidate that failed; and the previous deployment, where none is kept warm."""
-        reading = self._writable(binding)
+        reading, warm = self._writable(binding), declared_in(binding).keep_warm_s
+        return self._drop(reading, binding, previous=reading.serving != "" and not warm)
+
+    def _drop(self, reading: Reading, binding: Binding, *, previous: bool = False) -> str:
         candidate = deployment_in(self._wanted(binding))
-        if not reading.serving:
-            return self._drop(reading, binding)
-        warm = declared_in(binding).keep_warm_s
-        unneeded = [n for n in reading.spare if n == candidate or not warm]
+        unneeded = [n for n in reading.spare if n == candidate or previous]
         return self._delete_deployment(reading, binding, unneeded[0]) if unneeded else ""
 
     def _delete_deployment(
@@ -353,7 +349,7 @@ class OnlineEndpoints(Target):
             steps.append(partial(write, "PATCH", path, what, json={"tags": tags}))
         if name and any(not setting.startswith("tags.") for setting in differing):
             where, what = f"{path}/deployments/{name}", f"changing {name} of {binding.address}"
-            body = resettled(reading, name, binding, self._assets.secret)
+            body = resettled(reading, name, binding)
             steps.append(partial(write, "PUT", where, what, json=body))
         for gone in overdue(reading, self._wanted(binding), declared_in(binding), self._now()):
             steps.append(partial(self._delete_deployment, reading, binding, gone))
@@ -372,9 +368,8 @@ class OnlineEndpoints(Target):
 
     def progress(self, operation: str) -> Progress:
         """How far an operation is; where a deployment failed, with the last lines of its log."""
-        path = self._workspace.path_of(operation)
+        endpoint, _, name = self._workspace.path_of(operation).partition("/deployments/")
         found = self._workspace.progress(operation)
-        endpoint, _, name = path.partition("/deployments/")
         if found.state is OperationState.FAILED and name:
             found = replace(found, words=found.words + self._scoring.log_of(endpoint, name))
         return found
@@ -397,9 +392,9 @@ class OnlineEndpoints(Target):
         """The answer of the endpoint, or of the staged deployment, which a header names."""
         assert binding.probe is not None
         at, declared = address_in(binding.address), declared_in(binding)
-        candidate = deployment_in(self._wanted(binding)) if staged else ""
         reading = self._reads.seen.get(at.key) or self._reads.reading(at)
         if reading is None:
             raise NotFoundError(f"{at} is gone")
+        candidate = deployment_in(self._wanted(binding)) if staged else ""
         refs = {name: reading.ref(name).url for name in reading.deployments}
         return self._scoring.score(at, declared, binding.probe, candidate, refs)

@@ -95,15 +95,25 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     mark = tagged(texts(endpoint, "tags")).environment
     found = {text(each, "name").lower(): each for each in deployments}
     reading = Reading(at, endpoint, found, mark)
-    wanted = ref_in(at, mark, binding, binding.version)
-    live = live_of(reading, wanted, declared_in(binding), reading.switched_at)
-    return replace(live, witness=Witness.EXPORT)
+    wanted, shown = (ref_in(at, mark, binding, binding.version, seen) for seen in (None, reading))
+    live = live_of(reading, shown, declared_in(binding), reading.switched_at)
+    # An export shows no variables, so whichever deployment of the name serves is the declared one.
+    served = wanted if live.served == shown else live.served
+    return replace(live, served=served, witness=Witness.EXPORT)
 
 
-def ref_in(at: AzureMl, mark: str, binding: Binding, version: Version) -> ModelRef:
+def ref_in(
+    at: AzureMl,
+    mark: str,
+    binding: Binding,
+    version: Version,
+    reading: Reading | None,
+    values: Mapping[str, str] | None = None,
+) -> ModelRef:
     """The deployment that a version has, or will have, with what is declared beside it."""
-    found = model_id(at, mark, binding.recipe, version)
-    return ref_of(at, found, declared_in(binding).name_for(found))
+    model = model_id(at, mark, binding.recipe, version)
+    name = declared_in(binding).name_for(model)
+    return ref_of(at, model, reading.named(name, values) if reading else name)
 
 
 def no_container(binding: Binding) -> Refusal | None:

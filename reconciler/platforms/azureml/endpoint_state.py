@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UnreadableError
@@ -18,9 +19,10 @@ from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, seco
 from reconciler.platforms.azureml.ids import deployment_in, ref_of, short_id
 from reconciler.platforms.azureml.workspace import BUSY, state_of
 from reconciler.platforms.members import member, objects, text, texts
+from reconciler.secrecy import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.platforms.azureml.connection import AzureMl
 
@@ -56,6 +58,15 @@ class Reading:
     deployments: Mapping[str, Mapping[str, Any]]
     mark: str
 
+    def __post_init__(self) -> None:
+        """Raise UnreadableError for a shape that nothing can be decided on, before a write does."""
+        for name in ("traffic", "mirrorTraffic"):
+            shares(self.endpoint, name)
+        for deployment in (self.endpoint, *self.deployments.values()):
+            state_of(deployment)
+            texts(deployment, "tags")
+            texts(objects(deployment, "properties"), "environmentVariables")
+
     @cached_property
     def owner(self) -> Mark:
         """Which environment the endpoint belongs to."""
@@ -83,6 +94,15 @@ class Reading:
             return 0, ""
         return self.traffic[name], others[0]
 
+    def traffic_with(self, name: str, shares: Iterable[int]) -> dict[str, int]:
+        """The traffic with the next of these shares for a deployment, or all of it; the rest stays
+        with the other one that has most."""
+        others = sorted(n for n in self.traffic if n != name and n in self.deployments)
+        more = [share for share in shares if share > self.traffic.get(name, 0)]
+        if not (more and others):
+            return {name: 100}
+        return {name: more[0], max(others, key=self.traffic.__getitem__): 100 - more[0]}
+
     def model_of(self, name: str) -> str:
         """The id of the model of a deployment."""
         return text(objects(self.deployments[name], "properties"), "model")
@@ -90,6 +110,29 @@ class Reading:
     def ref(self, name: str) -> ModelRef:
         """The reference of a deployment that is there."""
         return ref_of(self.at, self.model_of(name), name)
+
+    def named(self, base: str, values: Mapping[str, str] | None) -> str:
+        """The deployment that has this name, or the first free `BASE-2`, `BASE-3` after it.
+
+        At the whiteboard: the name follows from all that is fixed with a deployment, except the
+        values of its variables, because no digest of a secret may leave. So a deployment of this
+        name may run with a value that was rotated since, or changed by hand. A variable cannot
+        change without a new container, so then the declared values get a deployment of their own,
+        which is staged and proved. Where `values` are not known, whatever serves counts.
+        """
+        alike = [n for n in self.deployments if n == base or n.startswith(f"{base}-")]
+        if base in alike and not self.is_ours(base):
+            return base
+        fit = [n for n in alike if self.is_ours(n) and self._has(n, values)]
+        if not fit:
+            names = (f"{base}-{number}" if number > 1 else base for number in count(1))
+            return next(name for name in names if name not in alike)
+        gone = {n for n in fit if state_of(self.deployments[n]) == "deleting"}
+        return min(fit, key=lambda n: (n != self.serving, n not in self.traffic, n in gone, n))
+
+    def _has(self, name: str, values: Mapping[str, str] | None) -> bool:
+        there = texts(objects(self.deployments[name], "properties"), "environmentVariables")
+        return all(there.get(n) in (value, HIDDEN) for n, value in (values or {}).items())
 
     def is_ours(self, name: str) -> bool:
         """Whether a deployment carries this environment's mark."""
@@ -287,7 +330,7 @@ def settings_shown(
         there = texts(properties, "environmentVariables")
         for variable, written in variables.items():
             # A value may be a secret, so another one than git's is not shown.
-            same = values is None or there.get(variable) == values[variable]
+            same = values is None or there.get(variable) in (values[variable], HIDDEN)
             other = UNSHOWN if variable in there else ""
             found[f"variables.{variable}"] = written if same else other
         for group, names in GROUPS.items():

@@ -15,9 +15,9 @@ from reconciler.platforms.azureml.ids import asset_id, whole_id
 from reconciler.platforms.members import objects, text, texts, without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from reconciler.model import Binding, Model, SecretName
+    from reconciler.model import Binding, Model
     from reconciler.platforms.azureml.connection import AzureMl
     from reconciler.platforms.azureml.endpoint_spec import Deployed
     from reconciler.platforms.azureml.endpoint_state import Reading
@@ -74,9 +74,9 @@ def deployment_body(
     binding: Binding,
     model: Model,
     model_id: str,
-    secret: Callable[[SecretName], str],
+    values: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The PUT that makes a deployment; the values of its secrets go to the service alone."""
+    """The PUT that makes a deployment; the values of its variables go to the service alone."""
     deployed: Deployed = binding.part  # type: ignore[assignment]
     at = reading.at
     said = {
@@ -90,7 +90,7 @@ def deployment_body(
         "model": model_id,
         "instanceType": deployed.instance_type,
         "scaleSettings": {"scaleType": "Default"},
-        "environmentVariables": deployed.values(secret),
+        "environmentVariables": dict(values),
     }
     if deployed.environment:
         properties["environmentId"] = whole_id(at, "environments", deployed.environment)
@@ -111,16 +111,12 @@ def code_name(digest: str) -> str:
     return f"rc-{digest[:32]}"
 
 
-def resettled(
-    reading: Reading, name: str, binding: Binding, secret: Callable[[SecretName], str]
-) -> dict[str, Any]:
-    """The PUT of a deployment as it is, with the settings and variables that the binding owns."""
-    deployed: Deployed = binding.part  # type: ignore[assignment]
+def resettled(reading: Reading, name: str, binding: Binding) -> dict[str, Any]:
+    """The PUT of a deployment as it is, with the settings that the binding owns."""
     deployment = reading.deployments[name]
     properties = _kept(objects(deployment, "properties"))
     variables = objects(properties, "environmentVariables")
-    kept = without(variables, ITS_VARIABLES)
-    properties["environmentVariables"] = kept | deployed.values(secret)
+    properties["environmentVariables"] = without(variables, ITS_VARIABLES)
     body = {**_outside(deployment), "properties": properties}
     return with_settings(reading.at, body, dict(binding.settings))
 

@@ -1,0 +1,147 @@
+"""Variables of the code of deployments: secret ones, rotated ones, and those changed by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import errors
+from reconciler.model import Action
+from reconciler.offline.redaction import kept_json
+from reconciler.render.text import plan_text
+from tests.azureml.test_endpoint import NAME, keep_warm, mine, target_of
+
+if TYPE_CHECKING:
+    from tests.twins.azureml import Endpoints
+
+
+def test_a_secret_variable_goes_to_the_service_and_into_no_plan(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a-secret-of-the-code"
+    environ = {**served.environ, "CODE_TOKEN": secret}
+    monkeypatch.setattr(type(served), "environ", property(lambda _: environ))
+    served.edit(
+        "all.yaml", "  code: code\n", "  code: code\n  variables: {TOKEN: env:CODE_TOKEN}\n"
+    )
+    assert secret not in plan_text(served.plan())
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    (made,) = [d for (e, _), d in served.workspace.deployments.items() if e == NAME]
+    assert made["properties"]["environmentVariables"]["TOKEN"] == secret
+    exported = target_of(served).export(served.binding())
+    assert secret not in json.dumps(exported)
+    assert served.plan().converged
+
+
+def with_token(served: Endpoints, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a run whose variable is a secret, once it is served."""
+    environ = {**served.environ, "CODE_TOKEN": "a-secret-of-the-code"}
+    monkeypatch.setattr(type(served), "environ", property(lambda _: environ))
+    variables = "variables: {TOKEN: env:CODE_TOKEN, LEVEL: low}"
+    served.edit("all.yaml", "  code: code\n", f"  code: code\n  {variables}\n")
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    return environ
+
+
+def variables_of(served: Endpoints) -> dict[str, str]:
+    serving = served.workspace.deployments[NAME, served.workspace.serving(NAME)]
+    found: dict[str, str] = serving["properties"]["environmentVariables"]
+    return found
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_variable_with_another_value_is_a_new_deployment_which_is_staged_and_proved(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    environ = with_token(served, monkeypatch)
+    old = served.workspace.serving(NAME)
+    if by_hand:
+        variables_of(served).update({"TOKEN": "by-hand", "LEVEL": "high"})
+    else:
+        environ["CODE_TOKEN"] = "a-rotated-secret"
+    (change,) = served.plan().changes
+    assert change.action is Action.BIND
+    differing = ["LEVEL", "TOKEN"] if by_hand else ["TOKEN"]
+    _, *diffs = change.diffs
+    assert [d.path.removeprefix("settings.variables.") for d in diffs] == differing
+    assert {d.before for d in diffs} == {"another value"}
+    said = " ".join(plan_text(served.plan()).split())
+    assert "a new deployment of 1 × Standard_DS3_v2 starts beside" in said
+    assert not any(secret in said for secret in ("a-secret-of", "a-rotated", "by-hand"))
+    served.workspace.requests.clear()
+    assert served.apply().failures == ()
+    asked = served.workspace.requests
+    assert f"PUT /onlineEndpoints/{NAME}/deployments/{old}" not in asked
+    assert asked.index(f"PUT /onlineEndpoints/{NAME}/deployments/{old}-2") < asked.index(
+        f"PUT /onlineEndpoints/{NAME}"
+    )
+    served.workspace.settle()
+    assert mine(served) == [f"{old}-2"]
+    assert variables_of(served)["TOKEN"] == environ["CODE_TOKEN"]
+    assert variables_of(served)["LEVEL"] == "low"
+    assert served.plan().converged
+    environ["CODE_TOKEN"] = "yet-another-secret"
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    assert mine(served) == [old]
+
+
+def test_a_rotated_secret_that_the_code_does_not_take_never_gets_traffic(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = with_token(served, monkeypatch)
+    old, kept = served.workspace.serving(NAME), dict(variables_of(served))
+    environ["CODE_TOKEN"] = "a-rotated-secret"
+    served.workspace.answers = lambda name, content: (
+        (200, {"rows": [{"text": content.decode()}]}) if name in ("", old) else (424, {})
+    )
+    (failure,) = served.apply().failures
+    assert failure.exit_code == errors.UNPROVED
+    served.workspace.settle()
+    assert (mine(served), served.workspace.serving(NAME)) == ([old], old)
+    assert variables_of(served) == kept
+
+
+def test_settings_of_what_serves_are_written_without_its_rotated_secret(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = with_token(served, monkeypatch)
+    environ["CODE_TOKEN"] = "a-rotated-secret"
+    target, binding = target_of(served), served.binding()
+    served.edit("all.yaml", "  instances: 1\n", "  instances: 3\n")
+    target.observe(binding)
+    target.update(served.binding())
+    served.workspace.settle()
+    assert variables_of(served)["TOKEN"] == "a-secret-of-the-code"
+    serving = served.workspace.deployments[NAME, served.workspace.serving(NAME)]
+    assert serving["sku"]["capacity"] == 3
+
+
+def test_what_was_rotated_and_is_kept_warm_is_no_way_back_to_the_old_secret(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_warm(served, "24h")
+    environ = with_token(served, monkeypatch)
+    old = served.workspace.serving(NAME)
+    environ["CODE_TOKEN"] = "a-rotated-secret"
+    assert served.apply().failures == ()
+    new = served.workspace.serving(NAME)
+    assert {old, new} <= set(mine(served))
+    assert served.plan().converged
+    environ["CODE_TOKEN"] = "a-third-secret-of-it"
+    assert served.apply().failures == ()
+    assert served.workspace.serving(NAME) == f"{old}-3"
+
+
+def test_a_snapshot_holds_no_variable_and_finds_no_drift_in_one(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_token(served, monkeypatch)
+    kept = kept_json(served.workspace.deployments[NAME, served.workspace.serving(NAME)])
+    assert set(kept["properties"]["environmentVariables"].values()) == {"***"}
+    variables_of(served).update(kept["properties"]["environmentVariables"])
+    assert served.plan().converged
