@@ -29,6 +29,7 @@ def mirroring(twin: Endpoints, how: str = "share: 10%, for: 10m") -> Written:
     """The traffic and mirrors that are written, from now on, with a mirror declared."""
     twin.edit("all.yaml", "  code: code\n", f"  code: code\n  mirror: {{{how}}}\n")
     twin.ask_for(SECOND)
+    twin.engine_clock.least_s = 5.0  # ten minutes of a mirror are 120 short waits
     written: Written = []
     serve = twin.workspace._endpoint
 

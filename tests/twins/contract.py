@@ -297,13 +297,14 @@ class QuickClock:
 
     def __init__(self, pause_s: float = 0.02) -> None:
         self._now, self._pause_s = time.time(), pause_s
+        self.least_s = 0.05  # counts for every wait, however short
 
     def now(self) -> float:
         return self._now
 
     def wait(self, seconds: float) -> None:
         time.sleep(self._pause_s)
-        self._now += max(seconds, 0.05)
+        self._now += max(seconds, self.least_s)
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, int]]:
