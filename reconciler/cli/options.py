@@ -61,6 +61,10 @@ def seconds(age: str) -> float:
     return int(number) * unit
 
 
+def _force(text: str) -> Any:
+    return typer.Option("--force", metavar="REASON", callback=reason_given, help=text)
+
+
 # --- groups ------------------------------------------------------------------------------------
 
 ServicesOption = Annotated[
@@ -81,25 +85,12 @@ ParallelOption = Annotated[
     typer.Option("--parallel", min=1, max=64, help="Bindings at once (default: limits.parallel)."),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-ForceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--force",
-        metavar="REASON",
-        callback=reason_given,
-        help="Override limits and protection; the reason is kept.",
-    ),
-]
+ForceOption = Annotated[str | None, _force("Override limits and protection; the reason is kept.")]
 TwoVersions = Annotated[
     list[str] | None,
     typer.Argument(metavar="A B", callback=two_or_none, help="Versions to compare."),
 ]
-UnlockOption = Annotated[
-    str,
-    typer.Option(
-        "--force", metavar="REASON", callback=reason_given, help="Why; kept in the store."
-    ),
-]
+UnlockOption = Annotated[str, _force("Why; kept in the store.")]
 PruneOption = Annotated[
     bool,
     typer.Option("--prune", help="Delete what this environment made and git no longer declares."),

@@ -354,24 +354,22 @@ def _if_the_file_is_there(
     name = world.ledger.model_name(binding.version)
     file = world.store.head(name)
     evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
-    if (registry := world.registries.get(binding.recipe.trainer)) is not None:
-        why = registry.look(binding.recipe).refusal
-        if why:
-            return replace(
-                artifact, state=ArtifactState.FAILED, code=Reason.NOT_REGISTERED, message=why
-            )
+    failed = replace(artifact, state=ArtifactState.FAILED)
+    registry = world.registries.get(binding.recipe.trainer)
+    if registry is not None and (why := registry.look(binding.recipe).refusal):
+        return replace(failed, code=Reason.NOT_REGISTERED, message=why)
     if manifest.evaluation is None and world.trainers[binding.recipe.trainer].collects:
         return artifact  # its file is collected before it is noted
     if file is None:
         made = manifest.recipe.made
         why = f"the manifest says it was {made}, but the model file is gone; declare a new version"
-        return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_MISSING, message=why)
+        return replace(failed, code=Reason.MODEL_MISSING, message=why)
     if evaluated and file.fingerprint != evaluated:
         why = (
             f"{name} was written again after it was evaluated, so its metrics are not of this "
             "file; put the evaluated file back, or declare a new version"
         )
-        return replace(artifact, state=ArtifactState.FAILED, code=Reason.MODEL_CHANGED, message=why)
+        return replace(failed, code=Reason.MODEL_CHANGED, message=why)
     return artifact
 
 

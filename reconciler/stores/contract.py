@@ -207,6 +207,13 @@ def sha256_of(store: Store, name: str) -> tuple[str, Properties] | None:
     return None if known is None else (sink.sha256.hexdigest(), known)
 
 
+def sha256_at(store: Store, url: str) -> str:
+    """The SHA-256 of a file by its URL; "" where the store has none there."""
+    name = name_in(store.base, url)
+    known = sha256_of(store, name) if name else None
+    return known[0] if known else ""
+
+
 class _EnoughError(Exception):
     """A sink has what it wants."""
 

@@ -21,13 +21,13 @@ from reconciler.platforms.arm import operation_state
 from reconciler.platforms.members import text
 from reconciler.platforms.studio import classic_state, scoring
 from reconciler.platforms.studio.bes import parse_job
-from reconciler.platforms.studio.new import patched_model
 from reconciler.platforms.studio.new_creation import creation_body, make_creation
 from reconciler.platforms.studio.new_definition import (
     assets_with_credentials,
     assets_with_model,
     find_model_asset,
     parse_definition,
+    patched_model,
     with_payload,
     without_secrets,
 )

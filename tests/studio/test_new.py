@@ -15,10 +15,10 @@ from reconciler.platforms.contract import OperationState
 from reconciler.platforms.studio.new import (
     WebServiceAddress,
     live_from_export,
-    patched_model,
 )
 from reconciler.platforms.studio.new_definition import (
     parse_definition,
+    patched_model,
     payloads_location,
     with_payload,
 )

@@ -29,12 +29,7 @@ from reconciler.platforms.azureml.endpoint_reads import (
     no_container,
     ref_in,
 )
-from reconciler.platforms.azureml.endpoint_spec import (
-    EndpointAddress,
-    address,
-    address_at,
-    key_prefix,
-)
+from reconciler.platforms.azureml.endpoint_spec import address, address_at, key_prefix
 from reconciler.platforms.azureml.endpoint_state import NOT_OURS, live_of, overdue
 from reconciler.platforms.azureml.endpoint_writes import (
     deployment_body,
@@ -136,19 +131,17 @@ class OnlineEndpoints(Target):
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """The other endpoints of the workspace."""
         bound = {binding.address.id for binding in bindings}
-        every = (self._address(name) for name in self._reads.endpoints())
-        return [each for each in every if each.id not in bound]
+        every = (address_at(self._workspace.at, name) for name in self._reads.endpoints())
+        return [other for other in every if other.id not in bound]
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The endpoints with our mark that are not declared."""
-        found = {n: tagged(texts(item, "tags")) for n, item in self._reads.endpoints().items()}
-        ours = (
-            (n, self._address(n), owner) for n, owner in found.items() if owner.is_of(self._mark)
-        )
+        owners = {n: tagged(texts(item, "tags")) for n, item in self._reads.endpoints().items()}
         return tuple(
-            Owned(KIND, n, at, o.protected, adopted=o.adopted)
-            for n, at, o in ours
-            if at.id not in declared
+            Owned(KIND, name, at, owner.protected, adopted=owner.adopted)
+            for name, owner in owners.items()
+            for at in [address_at(self._workspace.at, name)]
+            if owner.is_of(self._mark) and at.id not in declared
         )
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
@@ -161,9 +154,6 @@ class OnlineEndpoints(Target):
         if reading is None:
             return replace(endpoint, unread="it is gone")
         return described_by(reading, endpoint)
-
-    def _address(self, name: str) -> EndpointAddress:
-        return address_at(self._workspace.at, name)
 
     def export(self, binding: Binding) -> dict[str, Any]:
         """Endpoint and deployments, without the values of variables."""

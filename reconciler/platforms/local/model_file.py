@@ -63,7 +63,7 @@ from reconciler.platforms.local.pointer import (
     path_of,
     refusal_of,
 )
-from reconciler.stores.contract import copy_file, name_in, sha256_of
+from reconciler.stores.contract import copy_file, name_in, sha256_at, sha256_of
 from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
@@ -286,17 +286,11 @@ class ModelFiles(Target):
             "model": version.model if version else "",
             "version": model.name,
             "path": path_of(model.ref),
-            "sha256": model.sha256 or self._sha256_of(model),
+            "sha256": model.sha256 or sha256_at(self._store, model.ref.url),
             **self._marks(before),
             **({"reload": "due"} if address.serving.reload else {}),
             **({"previous": served.url} if served and address.serving.reload else {}),
         }
-
-    def _sha256_of(self, model: Model) -> str:
-        """The SHA-256 of a model that was only just made; "" where it is in no store of ours."""
-        name = name_in(self._store.base, model.ref.url)
-        known = sha256_of(self._store, name) if name else None
-        return known[0] if known else ""
 
     def _place(self, address: FileAddress) -> str:
         """The one name of the file, however bindings spell its path."""
@@ -318,7 +312,8 @@ class ModelFiles(Target):
         if isinstance(files, FolderStore) and not files.root.is_dir():
             return False
         known = sha256_of(files, name)
-        return known is not None and known[0] != (model.sha256 or self._sha256_of(model))
+        wanted = model.sha256 or sha256_at(self._store, model.ref.url)
+        return known is not None and known[0] != wanted
 
     def _changed(self, address: FileAddress, pointer: Pointer) -> str:
         """Why the copy is not what the pointer says, in words; "" where it is."""

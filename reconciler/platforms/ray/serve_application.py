@@ -55,7 +55,7 @@ from reconciler.platforms.ray.serve_live import (
     served_config,
     unmanaged_in,
 )
-from reconciler.stores.contract import name_in, sha256_of
+from reconciler.stores.contract import sha256_at
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -156,18 +156,16 @@ class ServeApplications(Target):
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """The other applications of the cluster."""
         bound = {_of(binding.address).application for binding in bindings}
-        return [
-            ServeAddress(self._ray.host, n) for n in self._readings().applications if n not in bound
-        ]
+        others = (name for name in self._readings().applications if name not in bound)
+        return [ServeAddress(self._ray.host, name) for name in others]
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The applications with our mark that are not declared."""
-        ours = [s for s in self._readings().applications.values() if s.placed.mark == self._mark]
-        found = [(seen, ServeAddress(self._ray.host, seen.name)) for seen in ours]
         return tuple(
-            Owned(KIND, s.name, a, s.placed.protected, adopted=s.placed.adopted)
-            for s, a in found
-            if a.id not in declared
+            Owned(KIND, name, at, seen.placed.protected, adopted=seen.placed.adopted)
+            for name, seen in self._readings().applications.items()
+            for at in [ServeAddress(self._ray.host, name)]
+            if seen.placed.mark == self._mark and at.id not in declared
         )
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
@@ -179,8 +177,7 @@ class ServeApplications(Target):
         seen = self._readings().applications.get(_of(binding.address).application)
         if seen is None or seen.config is None:
             raise RefusedError(f"there is no application {binding.address} to export")
-        document: dict[str, Any] = blanked(seen.config)
-        return document
+        return dict(blanked(seen.config))
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -285,10 +282,8 @@ class ServeApplications(Target):
             note = self._note(_of(binding.address))
             self._check(verb, binding, seen, note)
             current = seen.config if seen is not None else None
-            wanted = self._owned(current, model or placed_of(current or {}), application)
-            config = refilled(exact, current) or merged(
-                current, application, settings, wanted, code
-            )
+            owned = self._owned(current, model or placed_of(current or {}), application)
+            config = refilled(exact, current) or merged(current, application, settings, owned, code)
             in_service = served_config(seen, note) if seen is not None else None
             if current is not None and self._ran.get(application.name) == fingerprint(current):
                 in_service = current  # each write to the cluster makes all DEPLOYING for a moment
@@ -344,19 +339,14 @@ class ServeApplications(Target):
         self._writer.change(begun.application.name, edit)
 
     def _placed(self, binding: Binding, model: Model) -> Placed:
-        sha256 = model.sha256 or self._sha256_of(model)
-        return placed(model, sha256, self._mark, protect=_declared(binding).protect)
-
-    def _sha256_of(self, model: Model) -> str:
-        """The SHA-256 of a model that was only just made, or made before digests were noted."""
-        name = name_in(self._store.base, model.ref.url)
-        known = sha256_of(self._store, name) if name else None
-        if known is None:
+        """The model, with the SHA-256 of one that was made before digests were noted."""
+        sha256 = model.sha256 or sha256_at(self._store, model.ref.url)
+        if not sha256:
             raise RefusedError(
                 f"{model.ref} is not in the store {self._store.uri}, so nobody knows its SHA-256, "
                 "which a replica compares before it starts"
             )
-        return known[0]
+        return placed(model, sha256, self._mark, protect=_declared(binding).protect)
 
     # --- notes ----------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from reconciler.errors import (
 )
 from reconciler.http.credentials import Bearer
 from reconciler.http.urls import named, path_part
-from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Owned, Refusal, Witness
+from reconciler.model import Address, Health, HealthCode, Live, Owned, Refusal, Witness
 from reconciler.platforms.arm import operation_state, read_list
 from reconciler.platforms.arm_marks import owned_by, tagged
 from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
@@ -41,9 +41,10 @@ from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.new_creation import creation_body
 from reconciler.platforms.studio.new_definition import (
     Definition,
-    assets_with_model,
     find_model_asset,
     parse_definition,
+    patched,
+    patched_model,
     payloads_location,
     with_payload,
     without_secrets,
@@ -391,19 +392,3 @@ def _missing(where: WebServiceAddress) -> str:
         f"resource group {where.resource_group} has no web service {where.name}; name an exported "
         "definition to create it from in spec.definition, or correct spec.webService"
     )
-
-
-def patched(definition: Definition, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The smallest body of a PATCH that is right under both readings of §3.7.
-
-    No `storageAccount`, no keys, no package: absent members stay as they are [R].
-    """
-    body: dict[str, Any] = {"properties": {"packageType": "Graph", **properties}}
-    if definition.location:
-        body["location"] = definition.location
-    return body
-
-
-def patched_model(definition: Definition, key: str, ref: ModelRef) -> dict[str, Any]:
-    """The PATCH that replaces the model: with the complete `assets` map."""
-    return patched(definition, {"assets": assets_with_model(definition, key, ref)})

@@ -313,3 +313,19 @@ def _cleaned_member(name: str, value: Any) -> Any:
     if name == "uri" and isinstance(value, str):
         return shown_uri(value)
     return _cleaned(value)
+
+
+def patched(definition: Definition, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The smallest body of a PATCH that is right under both readings of §3.7.
+
+    No `storageAccount`, no keys, no package: absent members stay as they are [R].
+    """
+    body: dict[str, Any] = {"properties": {"packageType": "Graph", **properties}}
+    if definition.location:
+        body["location"] = definition.location
+    return body
+
+
+def patched_model(definition: Definition, key: str, ref: ModelRef) -> dict[str, Any]:
+    """The PATCH that replaces the model: with the complete `assets` map."""
+    return patched(definition, {"assets": assets_with_model(definition, key, ref)})
