@@ -23,11 +23,17 @@ _NEEDED = {
     "ci propose": {"contents": "write", "pull-requests": "write"},
 }
 _COMMENT = {"pull-requests": "write"}
+_TOKEN = {"id-token": "write"}  # by which a job signs in without a secret
+# Commands that need no cloud; a plan against a snapshot needs none either.
+_OFFLINE = ("validate", "schema", "ci comment", "ci approved", "ci fetch")
 _ENOUGH = {"read": ("read", "write"), "write": ("write",)}
 
 
-def workflow_checks(folder: Path) -> Iterator[Check]:
-    """Whether each job that uses the action of this program may do what its steps ask for."""
+def workflow_checks(folder: Path, environment: str = "") -> Iterator[Check]:
+    """Whether each job that uses the action of this program may do what its steps ask for.
+
+    `environment` is the one whose jobs sign in by the token of their job, "" where none do.
+    """
     commits: dict[str, str] = {}
     for path in sorted(folder.glob("*.y*ml")):
         try:
@@ -37,7 +43,7 @@ def workflow_checks(folder: Path) -> Iterator[Check]:
             continue  # what GitHub makes of it, GitHub says
         for name, job in jobs:
             if isinstance(job, dict):
-                yield from _job(path, name, document, job, commits)
+                yield from _job(path, name, document, job, commits, environment)
     if len(set(commits.values())) > 1:
         pairs = ", ".join(f"{name} {commit[:12]}" for name, commit in sorted(commits.items()))
         why = f"the workflows use different commits of this program: {pairs}"
@@ -48,7 +54,12 @@ def workflow_checks(folder: Path) -> Iterator[Check]:
 
 
 def _job(
-    path: Path, name: str, document: Mapping[str, Any], job: Mapping[str, Any], seen: dict[str, str]
+    path: Path,
+    name: str,
+    document: Mapping[str, Any],
+    job: Mapping[str, Any],
+    seen: dict[str, str],
+    environment: str,
 ) -> Iterator[Check]:
     """Errors for permissions that our action in a job needs and does not have; `seen` gets its
     version."""
@@ -63,6 +74,9 @@ def _job(
         given = given if isinstance(given, dict) else {}
         needed = dict(_NEEDED.get(str(given.get("command", "")), {}))
         needed |= _COMMENT if str(given.get("comment", "false")) == "true" else {}
+        online = str(given.get("command", "")) not in _OFFLINE and not given.get("live")
+        if environment and online and given.get("environment", environment) == environment:
+            needed |= _TOKEN
         for right, how in needed.items():
             if not _has(allowed, right, how):
                 why = f"the job {name} runs `{given.get('command')}`, which needs `{right}: {how}`"

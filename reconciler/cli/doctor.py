@@ -21,7 +21,7 @@ from reconciler.cli.made import repository
 from reconciler.cli.notify import webhook
 from reconciler.engine import checkup
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.model import Action, Check, Checkup, Level, Source
+from reconciler.model import Action, Auth, Check, Checkup, Level, Source
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ def _here(desired: Desired, services: Path) -> Iterator[Check]:
     yield from _schemas(services)
     yield _commit(desired)
     if (root := repository(services)) is not None:
-        yield from workflow_checks(root / ".github" / "workflows")
+        made = desired.environment
+        auths = [getattr(connection, "auth", None) for connection in made.connections.values()]
+        by_job = Auth.GITHUB_OIDC in (*auths, made.store.auth, made.data.auth)
+        yield from workflow_checks(root / ".github" / "workflows", made.name if by_job else "")
 
 
 def _schemas(services: Path) -> Iterator[Check]:

@@ -238,6 +238,19 @@ def test_a_job_that_lacks_a_permission_is_found(home: Command) -> None:
     assert "different commits" in wrong(ran, "warning")["workflows"]["message"]
 
 
+def test_a_job_that_signs_in_by_its_token_must_be_given_one(home: Command) -> None:
+    action = f"acme/reconciler@{'a' * 40}"
+    home("init", "--platform", "local", "--example", "--ci", "github", "--action", action)
+    edit("environment.yaml", "  data: data", "  data: {url: az://acme/data, auth: github-oidc}")
+    assert "workflows" not in wrong(home("doctor", "-o", "json"))
+    for path in Path(".github/workflows").glob("*.yml"):
+        path.write_text(path.read_text("utf-8").replace("id-token: write", "id-token: none"))
+    found = wrong(home("doctor", "-o", "json"))["workflows"]
+    assert "which needs `id-token: write`" in found["message"]
+    edit("environment.yaml", "github-oidc", "client-secret")
+    assert "workflows" not in wrong(home("doctor", "-o", "json"))
+
+
 def test_a_folder_that_this_user_may_not_write_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
