@@ -166,7 +166,17 @@ def test_of_what_is_paused_and_was_never_touched_git_is_the_evidence(
     assert decide(one).drift == drift
     if drift is not None:
         assert decide(one).action is Action.NOOP
-        assert "declared in git" in str(drift)
+        assert str(drift).startswith("drifted from git: ")
+
+
+def test_a_plan_says_what_git_declared_and_what_is_live_where_nothing_was_proved() -> None:
+    left_alone = binding(paused=True, settings=SET)
+    live = Live(HEALTHY, served=OTHER, settings=(("title", "Mine"),))
+    drift = drifted(observed(live, binding=left_alone, record=None, live_version="2026-08"))
+    shown = "drifted from git: model 2026-11 → 2026-08, settings.title Churn → Mine"
+    assert str(drift) == shown
+    gone = drifted(observed(GONE, binding=left_alone, record=None, live_version=""))
+    assert str(gone) == "drifted from git: model 2026-11 → none"
 
 
 def test_a_plan_says_that_a_model_drifted_from_what_and_when_that_was_proved() -> None:

@@ -66,8 +66,12 @@ class Drift:
 
     def __str__(self) -> str:
         """`drifted from 2026-10, proved here on 2026-11-20`; by day, for one line per fleet."""
-        how = "declared" if self.declared_only else "proved"
-        proved = f"{how} here on {self.proved_at[:10]}" if self.proved_at else "declared in git"
+        if not self.proved_at:
+            now = (
+                f"{field.path} {field.before} → {field.after or 'none'}" for field in self.fields
+            )
+            return f"drifted from git: {', '.join(now)}"
+        proved = f"{'declared' if self.declared_only else 'proved'} here on {self.proved_at[:10]}"
         fields = {field.path: field for field in self.fields}
         model = fields.pop("model", None)
         if model is not None and model.after is None:

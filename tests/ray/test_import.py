@@ -118,7 +118,9 @@ def replicated(counts: dict[str, int]) -> list[dict[str, object]]:
     ]
 
 
-def test_of_a_fleet_the_cell_of_the_one_that_drifted_is_accepted(cluster: ServeStandin) -> None:
+def test_of_a_fleet_the_cell_of_the_one_that_drifted_is_accepted(
+    cluster: ServeStandin, capsys: pytest.CaptureFixture[str]
+) -> None:
     counts = {f"app-{number}": number + 1 for number in range(6)}
     cluster.serve.declare(replicated(counts))
     assert run(["import"]) == errors.SUCCESS
@@ -127,7 +129,11 @@ def test_of_a_fleet_the_cell_of_the_one_that_drifted_is_accepted(cluster: ServeS
     assert before.splitlines()[:2] == ["name,application,replicas", "app-0,app-0,1"]
     assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
     cluster.serve.declare(replicated(counts | {"app-3": 9}))
+    capsys.readouterr()
     assert run(["drift", "--detailed-exitcode"]) == errors.CHANGES
+    shown = capsys.readouterr()
+    assert "drifted from git: settings.replicas 4 → 9" in " ".join(shown.out.split())
+    assert "\nkeep it: reconciler drift -e toys --accept" in f"\n{shown.err}"  # apply leaves it
     assert run(["drift", "--accept"]) == errors.SUCCESS
     assert table.read_text() == before.replace("app-3,app-3,4", "app-3,app-3,9")
     assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
