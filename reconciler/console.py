@@ -3,6 +3,14 @@
 There is one way out for all of it, errors included. Whatever a file, a service or a traceback
 holds, none of it moves a cursor, forges a line, makes a runner obey, or fails for want of an
 encoding.
+
+Redaction comes before everything else that is done to a text. A text that was cut first may hold
+half of a key, which no pattern knows any more; one that was escaped first spells it in another way.
+That is why values are redacted whole, member by member, and only then laid out, wrapped and
+written.
+
+A file takes its name in one step, with the mode that it is to have. A pipe or `/dev/stdout` has no
+other self to be replaced by, so it is written to as it is.
 """
 
 from __future__ import annotations

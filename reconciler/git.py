@@ -1,6 +1,13 @@
 """git, asked at the folder of services: its repository is the one that holds the desired state.
 
 Nothing here writes to a repository.
+
+Git is asked as if nobody else were there. Hooks and variables of a hook that calls this program are
+left out, because they speak of the hook's repository; optional locks are not taken, so that a look
+never makes a person's own `git` fail; paths are no patterns, whatever a folder is called; and
+messages are in English, since one of them is recognised. That one is "not a git repository": every
+other failure is an error, for a clone that git refuses to read must not count as a folder without
+history.
 """
 
 from __future__ import annotations

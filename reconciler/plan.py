@@ -71,9 +71,8 @@ def make_plan(
     """
     seen = tuple(observed)
     twins: dict[str, list[Observed]] = {}  # by the platform's own name of their endpoint
-    for observation in seen:
-        if observation.live.place:
-            twins.setdefault(observation.live.place, []).append(observation)
+    for twin in (o for o in seen if o.live.place):
+        twins.setdefault(twin.live.place, []).append(twin)
     undeclared = not_declared or NotDeclared()
     decided = ((o, decide(o, twins.get(o.live.place, ()))) for o in seen)
     in_time = ((o, hold(o, change, not_yet or {})) for o, change in decided)
@@ -191,8 +190,7 @@ def _needs(observed: Observed) -> Iterator[_Step]:
 
 
 def _of_address(observed: Observed) -> Iterator[_Step]:
-    """Steps before the model counts: the address is unreadable, refused, missing or busy, or the
-    version has another recipe."""
+    """Steps before the model counts: what the address, or another recipe, rules out."""
     live, health = observed.live, observed.live.health
     if health.code is HealthCode.UNKNOWN:
         yield _Step(Action.BLOCK, Reason.UNREADABLE, health.message)

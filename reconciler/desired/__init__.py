@@ -3,6 +3,13 @@
     files → documents → generate → schema → resolve
 
 Every stage adds what it finds wrong, and all of it is raised at once.
+
+Everything that is wrong is told at once, so a stage that finds mistakes does not stop the next one;
+it says instead how much is known. A document that the schema refused is still known by kind and
+name. A file that could not be read makes the tree *incomplete*, and in an incomplete tree nothing
+is said to be missing: the complaint "there is no model churn" beside "models/churn.yaml: not YAML"
+is one mistake told twice. One environment does not suffer from mistakes in another, unless it needs
+what is wrong.
 """
 
 from __future__ import annotations

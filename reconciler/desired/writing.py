@@ -3,6 +3,12 @@
 Texts are quoted wherever some reader of YAML could take them for something else. What differs
 between the members of a fleet becomes a column of a CSV file: texts, and numbers and booleans,
 which the loader reads back out of texts by the schema.
+
+Many drafts become one when they have the same members, and values of the same types in them; only a
+value with a line break must be equal, because a table has no lines. What differs becomes a column,
+named after the last part of the way to the value, and after all of it where two would be called
+alike. Below a handful a fleet is no easier to read than its members, so they stay apart; and a
+fleet that is larger than what one table may hold is written as several.
 """
 
 from __future__ import annotations

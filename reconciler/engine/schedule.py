@@ -5,6 +5,13 @@ empty, costs the whole fleet time, and a swap that is made a moment later costs 
 Bindings whose version must be trained stand in a line per training engine and are not looked at
 while they wait: only as many as there are slots are made ready ahead. One whose version another
 binding of this run trains waits for that.
+
+Three places where a binding can stand, and one rule for each. *Due*: a heap by time, with trainings
+in one of its own that is emptied first. *In line*: not looked at, since a look at the thousandth
+binding costs a request and would be stale when its slot comes. *Following*: another binding trains
+the same version; two jobs for one version would be refused by the manifest anyway, after a claim
+and a slot were spent on finding out. Ties are broken by a counter, because bindings themselves have
+no order.
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 The bodies are those of STUDIO_PROTOCOL.md §2.10 and §3.11 (JSON) and of Blob storage
 (XML, and a header with the code). An answer that is none of them is still told to people: status,
 content type and the first characters, redacted.
+
+A status becomes one of a few kinds of errors by what may follow from it, and not by who made it.
+404 may mean "there is none", so it has a kind of its own, and only whoever knows the service's word
+for absence concludes that. 409 and 412 say that somebody else was first: look again. 408, 429 and
+5xx may pass. A 2xx or 3xx that was not expected is no success but something that cannot be read.
 """
 
 from __future__ import annotations

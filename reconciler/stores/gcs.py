@@ -3,6 +3,11 @@
 A write is named by the generation that it made, which is never given twice. There are no presigned
 URLs here: to sign one takes a key, or a right that few machines have. Who is to read a model has an
 identity of its own, and gets the place alone.
+
+A generation is the better condition. An ETag of S3 is that of the content, so of two writers that
+write equal bytes both may think that they won; a generation is drawn anew for each write, and 0
+stands for "there is none". The lock still writes a new nonce each time, for it does not know which
+store it is on.
 """
 
 from __future__ import annotations

@@ -7,6 +7,17 @@ number of starts one runs the command; and the start returns only when that is d
 that is killed before has left nothing but a folder, and the next run starts the same job. While the
 job lives, its process and its command hold a lock on a file; the kernel frees it when both are
 gone. Then there is a result, or the job is lost.
+
+At the whiteboard, what a kill leaves at each point, and what the next look makes of it:
+
+    before `order.json`    a folder without `started`: not started, so it is started
+    before `started`       the same; the order is written again, and is the same order
+    after `started`        the lock says whether the job lives; no start begins it again
+    command running        the command holds the lock too, so the job lives on without its runner
+    before `result.json`   `started`, a free lock and no result: the job is lost, and has failed
+
+A process id alone could not tell these apart: ids are given out again, and after a restart of the
+machine another program may have the one that was written down. The kernel's lock has no such doubt.
 """
 
 from __future__ import annotations
