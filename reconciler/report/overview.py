@@ -17,6 +17,7 @@ from reconciler.model import (
     History,
     MadeVersion,
     Plan,
+    Reason,
     Report,
     Rule,
 )
@@ -97,9 +98,12 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
             elif rest is not group and why != gist_of(first):
                 why = f"{first.message}; at the others likewise, with their own figures"
             names = tuple(endpoint.row.name for endpoint in group)
-            keep = f"reconciler drift -e {environment}{_target(group)} --accept"
-            keep = keep if what is Wrong.DRIFTED else ""
-            found.append(Alarm(what, why, names, _command(what, environment, group), keep))
+            command, keep = _command(what, environment, group), ""
+            if what is Wrong.DRIFTED:
+                keep = f"reconciler drift -e {environment}{_target(group)} --accept"
+                if all(endpoint.change.code == Reason.PAUSED for endpoint in group):
+                    command, keep = keep, ""  # apply would leave them as they are
+            found.append(Alarm(what, why, names, command, keep))
     return found
 
 

@@ -221,6 +221,17 @@ def test_drift_can_be_mended_or_kept() -> None:
     assert "or, to keep what serves: reconciler drift" in tree(page_html(cases.FEW)).said
 
 
+def test_drift_of_what_is_paused_can_only_be_kept() -> None:
+    left_alone = tuple(
+        replace(e, change=replace(e.change, action=Action.NOOP, code=Reason.PAUSED))
+        for e in cases.FEW.endpoints
+    )
+    drifted, *_ = (alarm for alarm in alarms("prod", left_alone))
+    assert drifted.what is Wrong.DRIFTED
+    assert drifted.command == f"reconciler drift -e prod -t {drifted.names[0]} --accept"
+    assert drifted.keep == ""
+
+
 def test_where_nothing_is_wrong_that_is_said_first() -> None:
     calm = tuple(e for e in cases.FEW.endpoints if e.row.wrong is None)
     assert calm
