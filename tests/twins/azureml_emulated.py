@@ -187,6 +187,13 @@ class Emulated(Endpoints):
     def undeclared(self) -> object:
         return self._ask("GET", "/onlineEndpoints/theirs").json()
 
+    def unmark(self) -> None:
+        path = f"/onlineEndpoints/{self.binding().address.name}"  # type: ignore[attr-defined]
+        there = self._ask("GET", path).json()
+        there["tags"].pop("managed-by")
+        there["tags"].pop("reconciler-environment")
+        self._done(self._ask("PUT", path, json=there))
+
     # --- the wire ---------------------------------------------------------------------------------
 
     def _ask(self, method: str, path: str, **how: Any) -> requests.Response:

@@ -67,9 +67,13 @@ class StudioTwin(Lab, Twin):
         self.cloud.faults.around = self._around  # type: ignore[method-assign]
 
     def undeclared(self) -> object:
-        """The export, without its model and what a PATCH may drop (§3.5)."""
+        """The export, without its model, our mark and what a PATCH may drop (§3.5)."""
         binding = self.binding()
-        return _blank(self.world(read_only=True).targets[binding.kind].export(binding))
+        document = self.world(read_only=True).targets[binding.kind].export(binding)
+        tags = document.get("tags", {}).items()
+        ours = ("managed-by", "reconciler-")
+        kept = {name: value for name, value in tags if not name.startswith(ours)}
+        return _blank({**document, "tags": kept})
 
     def unmark(self) -> None:
         for service in self.cloud.world.services.values():
