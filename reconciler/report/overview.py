@@ -95,8 +95,10 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
             first = group[0].row
             if len(group) == 1:
                 why = first.message
-            elif rest is not group and why != gist_of(first):
-                why = f"{first.message}; at the others likewise, with their own figures"
+            elif rest is not group:
+                alike = len({gist_of(endpoint.row) for endpoint in group}) == 1
+                others = "; at the others likewise, with their own figures"
+                why = gist_of(first) if alike else f"{first.message}{others}"
             names = tuple(endpoint.row.name for endpoint in group)
             command, keep = _command(what, environment, group), ""
             if what is Wrong.DRIFTED:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from reconciler.model import (
     Action,
+    Cause,
     Drift,
     Event,
     EventKind,
@@ -22,7 +23,9 @@ from reconciler.model import (
     Proof,
     Report,
     Score,
+    Wave,
 )
+from reconciler.render import words
 from reconciler.render.status import status_row
 from reconciler.report import Endpoint, Overview
 from tests.render.cases import AUC, BETTER, NO_WORSE, PASSED, PENDING, STORE, change
@@ -188,6 +191,38 @@ BAD = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}{% if %}\x1b[31m\u202egnp.exe"
     + "w" * 200
 )
+
+
+def rollout() -> Overview:
+    """A version that goes out in waves, beside one that was rejected at its first endpoint."""
+    why = "rejected: the answer had no column Scored (rejected by run 4f0a at 2026-11-25T13:00:00Z)"
+    refused = [
+        endpoint(
+            f"scooter-{number:02}",
+            "scooter",
+            Action.BLOCK,
+            "rejected",
+            why,
+            after="2026-11",
+            cause=Cause.FAILED,
+        )
+        for number in range(12)
+    ]
+    sizes, waves = (1, 5, 14), [1] * 1 + [2] * 5 + [3] * 14
+    given = [
+        endpoint(
+            f"bike-{number:02}",
+            "bike",
+            Action.BIND,
+            "version_changed",
+            "the trained model is ready; swap it in",
+            after="2026-11",
+            wave=Wave(wave, sizes, pause_s=600),
+        )
+        for number, wave in enumerate(waves)
+    ]
+    made = overview(*refused, *given, *FEW.endpoints)
+    return replace(made, notes=tuple(words.waves(made.plan)))
 
 
 def hostile() -> Overview:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = {"few": cases.AFTER_A_RUN, "fleet": cases.fleet(60), "hostile": cases.hostile()}
+PAGES["rollout"] = cases.rollout()
 WIDTHS = {"phone": 375, "desk": 1440}
 THEMES = ["light", "dark"]
 PATIENCE_MS = 120_000  # of a browser on a machine that has other things to do
@@ -184,7 +185,7 @@ def test_endpoints_are_found_by_name_and_by_what_needs_attention(
         assert shown.noise == []
 
 
-@pytest.mark.parametrize("name", ["few", "fleet", "large"])
+@pytest.mark.parametrize("name", ["few", "fleet", "rollout", "large"])
 def test_the_first_screen_says_what_is_wrong_where_and_what_to_type(
     chromium: Any, tmp_path: Path, name: str
 ) -> None:

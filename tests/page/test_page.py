@@ -232,6 +232,21 @@ def test_drift_of_what_is_paused_can_only_be_kept() -> None:
     assert drifted.keep == ""
 
 
+def test_a_rejected_version_stands_before_one_that_goes_out_in_waves() -> None:
+    overview = cases.rollout()
+    first, *others = alarms("prod", overview.endpoints)
+    assert (first.what, len(first.names)) == (Wrong.FAILED, 12)
+    assert first.command == "reconciler explain scooter-00 -e prod"
+    assert first.why.endswith("(rejected by run 4f0a at 2026-11-25T13:00:00Z)")
+    waiting = next(alarm for alarm in others if len(alarm.names) == 20)
+    assert waiting.what is Wrong.TO_APPLY
+    said = tree(page_html(overview)).said
+    assert "(rejected by run 4f0a at 2026-11-25T13:00:00Z)" in said
+    assert "in waves: 2026-11 of bike-00 and 19 more goes to 1, then 5, then 14 endpoints" in said
+    for number in (1, 2, 3):
+        assert f"wave {number} of 3" in said
+
+
 def test_where_nothing_is_wrong_that_is_said_first() -> None:
     calm = tuple(e for e in cases.FEW.endpoints if e.row.wrong is None)
     assert calm
