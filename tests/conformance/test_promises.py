@@ -73,7 +73,8 @@ def test_looking_for_what_may_be_imported_only_reads_and_shows_nothing_declared(
 
     def look() -> None:
         for _, target in kinds_of(world):
-            found.extend(target().unmanaged(declared))
+            asked = target()
+            found.extend(map(asked.described, asked.unmanaged(declared)))
 
     assert served.written_by(look) == []
     assert not {each.address.id for each in found} & declared

@@ -1809,6 +1809,22 @@ _BEGIN = [
             '"model": version}',
             "tests/ray/test_import.py::test_applications_are_imported_as_one_fleet_without_a_secret",
         ),
+        (
+            "a secret in one setting leaves out the whole endpoint",
+            "    if not settings or not why_not(settings):\n",
+            "    if True:\n",
+            "tests/azureml/test_import.py"
+            "::test_settings_are_imported_where_they_differ_from_the_defaults",
+        ),
+    ),
+    *_mutations(
+        "reconciler/cli/accepting.py",
+        (
+            "what is accepted may change something else",
+            "        if not (others := _changed_beside(whole, after, accepted)):\n",
+            "        if not (others := []):\n",
+            "tests/ray/test_import.py::test_a_cell_that_means_more_than_what_drifted_is_not_accepted",
+        ),
     ),
     *_mutations(
         "reconciler/engine/checkup.py",
