@@ -1,4 +1,15 @@
-"""From the desired state to a world that can be asked: the one reader of the registry."""
+"""From the desired state to a world that can be asked: the one reader of the registry.
+
+Clients leave here with different signs at which they stop (stopping.py): platforms ask whether the
+run was told to stop, stores whether its lock is held, and the store of the lock itself only whether
+anything may be written. Which part gets which is decided in this file alone, so no platform can
+forget to ask.
+
+Nothing is asked of a server yet. Targets are made for the kinds that bindings use. Of a whole
+environment the other kinds stay idle, and are made when somebody looks for what git has stopped
+declaring: so an environment that connects three platforms and uses one starts as fast as one that
+connects one.
+"""
 
 from __future__ import annotations
 

@@ -92,6 +92,7 @@ def _schemas(services: Path) -> Iterator[Check]:
 
 
 def _commit(desired: Desired) -> Check:
+    """The finding about the commit: whether what is here is what git has."""
     if desired.commit:
         return Check("repository", Level.FINE, f"commit {desired.commit[:12]}")
     if names := desired.uncommitted:
@@ -126,6 +127,7 @@ class _Ear:
 
 
 def _there(desired: Desired, parallel: int | None) -> Iterator[Check]:
+    """Findings about the world, as far as the secrets that are set reach."""
     try:
         compose.check_secrets(desired, os.environ)
     except ConfigurationError as exc:
@@ -167,6 +169,7 @@ def _notices(desired: Desired) -> Iterator[Check]:
 
 
 def _asked(opened: session.Session) -> Iterator[Check]:
+    """Findings of the checks, from what all need to what single endpoints answer."""
     world, bindings = opened.world, opened.desired.bindings
     with opened.stop.only_reading():
         yield from checkup.stores(world, bindings)
@@ -199,6 +202,7 @@ def _of_plan(plan: Plan) -> Iterator[Check]:
 
 
 def _clocks(ear: _Ear) -> Iterator[Check]:
+    """Findings about this machine's clock, by the dates that servers sent."""
     for host, skew in sorted(ear.skews.items()):
         if abs(skew) <= MOST_SKEW_S:
             continue

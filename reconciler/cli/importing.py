@@ -179,6 +179,7 @@ def _model(endpoint: Unmanaged, models: _Names, made: dict[str, str]) -> Draft:
 
 
 def _binding(found: Found, name: str, model: str, rules: Schema) -> Draft:
+    """The draft of a binding, paused; settings that the schema refuses are left out, and said."""
     endpoint = found.endpoint
     version = {"name": model, "version": endpoint.version if endpoint.made else UNKNOWN}
 
@@ -302,6 +303,7 @@ def _arranged(drafts: Iterable[Draft]) -> list[Draft]:
 def _written(
     where: Where, wanted: Desired, drafts: list[Draft], left: dict[str, list[str]], code: int
 ) -> Outcome:
+    """The outcome once the drafts are written, and a plan has shown that they change nothing."""
     name, made = wanted.environment.name, Made()
     drafts, sheets, after = _accepted(where, wanted, drafts, left)
     _say_left(left)

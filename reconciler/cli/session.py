@@ -1,4 +1,13 @@
-"""From the desired state to a world that can be asked: the one place where the parts are joined."""
+"""From the desired state to a world that can be asked: the one place where the parts are joined.
+
+A look and a plan are two calls, because a run needs both twice: before it acts, and after it, when
+the same two must find nothing to do. A look is made while writes are forbidden in every client and
+store, and not by a second set of clients. So what a plan asks is asked by the very objects that
+write later, and a write that slips into planning raises instead of happening.
+
+An emulator is known by the id of its world. Ports are given out again, so a plan that was made of
+one world must not be applied to another one that listens at the same address (`check_world`).
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,11 @@
 A plan says what stands in the way of a change; here is what a plan does not ask: whether the store
 can be listed and written, whether engines answer that have nothing to do today, and whether an
 endpoint gives the answer that will prove its next version.
+
+A check asks the question of a run beforehand, in the words of the run. It does not imitate: the
+probe is sent by the code that proves, the store is listed by the code that reads it, and an engine
+is asked for a job that cannot exist, which takes the same right as a real one. A check of its own
+making would be right about itself, and the run would fail nevertheless.
 """
 
 from __future__ import annotations

@@ -4,6 +4,11 @@ Shards of an environment work side by side, and their locks let them. Some thing
 common, such as a version that both publish, where two equal requests would make two of it. Such a
 thing has a short lock of its own: whoever gets it looks again before it acts, for it may have been
 done meanwhile. Threads of one run queue here first, so that they need not poll the store.
+
+The environment's lock would be too wide for this: to hold it while a file of a gigabyte goes up
+would stop every other shard. No lock would be too little, because a registry that numbers versions
+has no conditional create. A turn is as wide as the one thing that two runs could do twice, and no
+longer.
 """
 
 from __future__ import annotations

@@ -86,6 +86,7 @@ def _measured(judgement: Judgement) -> str:
 
 
 def _difference(value: float) -> str:
+    """The difference with its sign; what floats add beyond twelve decimals is dropped."""
     text = number(round(value, 12) + 0.0)
     return text if text.startswith("-") else f"+{text}"
 

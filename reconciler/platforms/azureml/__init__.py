@@ -97,6 +97,7 @@ class _Reach:
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
+    """The parts of one workspace for a run: endpoints, jobs and its registry of versions."""
     reach = _Reach(environment, means)
 
     def target(_: str) -> Target:
@@ -190,6 +191,7 @@ def _how_trained(training: Block, environment: Environment) -> How:
 
 
 def _training_problems(training: Block) -> Iterator[Problem]:
+    """Problems of a training that would otherwise show only in the workspace."""
     from reconciler.platforms.azureml.jobs import bad_name
     from reconciler.platforms.code import why_not_files
     from reconciler.platforms.commands import problems_of

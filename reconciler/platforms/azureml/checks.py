@@ -102,6 +102,8 @@ class Checks:
                 yield from self._machine(binding, name, 1, "its job")
 
     def _machine(self, binding: Binding, name: str, count: int, what: str) -> Iterator[Check]:
+        """Whether the region has the machine, and quota for so many of it; nothing where nobody
+        knows."""
         about = (binding.source, (binding.name,))
         known = {text(size, "name").casefold(): size for size in self._sizes}
         size = known.get(name.casefold())

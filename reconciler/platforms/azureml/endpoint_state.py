@@ -232,6 +232,7 @@ def _keep(foreign: list[str]) -> Refusal | None:
 
 
 def _health(reading: Reading) -> Health:
+    """How the endpoint is: busy, or whether its last change, or that of what serves, failed."""
     state = state_of(reading.endpoint)
     if state in BUSY:
         return Health(HealthCode.PROGRESSING, f"the endpoint is {state}")
@@ -245,6 +246,7 @@ def _health(reading: Reading) -> Health:
 
 
 def _refusal(reading: Reading, deployed: Deployed, name: str) -> Refusal | None:
+    """Why the endpoint must not be written as it is declared, with the fix; None where it may."""
     properties, owner = objects(reading.endpoint, "properties"), reading.owner
     if owner.environment and not owner.is_of(reading.mark):
         why = (

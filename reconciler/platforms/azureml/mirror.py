@@ -100,6 +100,8 @@ class Mirrors:
         return _running("until it is switched off")
 
     def _judged(self, copy: _Copy, endpoint: dict[str, Any], share: int) -> Progress:
+        """The progress of a mirror: its verdict counts once time is up, or once errors are surely
+        too many."""
         mirror, (name, since) = copy.mirror, _noted(endpoint)
         took_s = self._now() - since
         if share != mirror.share or name != copy.name:

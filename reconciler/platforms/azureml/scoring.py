@@ -88,6 +88,8 @@ class Scoring:
         candidate: str,
         refs: Mapping[str, str],
     ) -> Answer:
+        """The answer to the probe; where a staged candidate does not answer, its log is in the
+        error."""
         headers = {DEPLOYMENT: candidate} if candidate else {}
         try:
             answer = self._http.request(

@@ -170,6 +170,8 @@ class Workspace:
         return found
 
     def _polled(self, operation: _Operation, name: str) -> Progress:
+        """How far an operation is, by its URL where it has one that may hear a token, else by what
+        it makes."""
         what = f"asking how far it is with {name}"
         if operation.asked is not None:
             return operation.asked()

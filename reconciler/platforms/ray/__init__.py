@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
+    """The parts of one cluster for a run: applications, and jobs that train."""
     ray = ray_of(environment)
 
     @cache  # one for the whole run, so that it is asked once which cluster it is

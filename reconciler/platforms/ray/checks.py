@@ -46,6 +46,7 @@ def _packages(ray: Ray, bindings: Iterable[Binding]) -> Iterator[Check]:
 
 
 def _serve(ray: Ray, cluster: Cluster, http: Http) -> Check:
+    """Whether something answers where the probes of proofs will be sent."""
     reading = Readings(cluster, http.pause)()
     if reading.astray:
         fix = "let spec.ray.serve name the address of the proxy, or a port that is forwarded to it"

@@ -101,6 +101,8 @@ class Client:
         raise error_of(answer)
 
     def _asked_version(self) -> dict[str, Any]:
+        """The cluster's answer about itself; RefusedError for a Ray that is too old,
+        UnreadableError for none."""
         answer = self._request("GET", "/api/version", "asking for the version of Ray")
         try:
             about = answer.json_object()

@@ -164,6 +164,7 @@ class Cluster:
         return self._store.get(self.name)
 
     def _note(self, now: Identity, known: Stored | None) -> None:
+        """Note which cluster this is. Another run may note the same one first, and no other."""
         content = json.dumps(asdict(now), indent=1).encode()
         try:
             if known is None:
@@ -177,6 +178,7 @@ class Cluster:
 
 
 def _identity(stored: Stored) -> Identity:
+    """The identity in the store's file; UnreadableError says what to do with a damaged one."""
     try:
         document = parse_json(stored.content)
         return Identity(**{name: str(document[name]) for name in ("id", "session", "head")})

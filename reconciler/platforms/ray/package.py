@@ -116,6 +116,7 @@ def is_ignored(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _fits(name: str, pattern: str) -> bool:
+    """Whether a file, or a folder above it, fits a pattern as `.gitignore` reads it."""
     parts = name.split("/")
     wanted = pattern.strip("/").removeprefix("**/")
     most = len(parts) - 1 if pattern.endswith("/") else len(parts)
@@ -141,6 +142,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _zipped(files: dict[str, Path], folder: Path | None) -> bytes:
+    """The files as a zip whose bytes depend on names, contents and execute bits alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(files.items()):

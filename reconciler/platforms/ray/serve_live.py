@@ -141,6 +141,7 @@ def other_proxy(reading: Reading, serve: str) -> str:
 
 
 def _seen(name: str, said: Any) -> Seen:
+    """One application as the cluster shows it; UnreadableError where Ray's documents do not fit."""
     try:
         status, config = Status(said["status"]), said.get("deployed_app_config")
         deployments = list(said["deployments"].values())
@@ -297,6 +298,7 @@ def served_config(seen: Seen, note: Note) -> Config | None:
 
 
 def _health(seen: Seen) -> Health:
+    """How the application is, by its status and Ray's own words."""
     match seen.status:
         case Status.RUNNING:
             return Health(HealthCode.HEALTHY)

@@ -76,6 +76,8 @@ def trainings(
 
 
 def _wrong(binding: Binding, properties: dict[str, Any]) -> Iterator[str]:
+    """Ports and parameters of a recipe that the service does not have, or that it lacks, in
+    words."""
     recipe = binding.recipe
     named = {
         "input": [port for port, _ in recipe.inputs],

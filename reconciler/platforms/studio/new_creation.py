@@ -264,6 +264,7 @@ def _creation(
     environment: Environment,
     secret: SecretAt,
 ) -> NewService:
+    """The service to create: a template without any secret, and where each secret goes in it."""
     studio = studio_of(environment)
     account, key = account_of(environment), environment.store.key
     if "storageAccount" in said:
