@@ -243,7 +243,7 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
         why = "settings differ from what is declared"
         yield _Step(Action.UPDATE, Reason.SETTINGS, why, settings)
     if serves and live.overdue:
-        why = f"{live.overdue} was kept for the way back long enough; retire it"
+        why = f"{live.overdue} still runs, and nothing needs it any more; retire it"
         yield _Step(Action.UPDATE, Reason.RETIRE, why)
     if serves:
         yield _Step(Action.NOOP, Reason.IN_SYNC, "")

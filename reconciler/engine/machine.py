@@ -354,6 +354,8 @@ def _progress_seen(state: State, seen: Progress | ReconcilerError, now: float) -
         return candidate.dropped(ended)
     elif state.task.undeclared is not None:
         return _removed(ended)
+    if verb.swaps and ended.swap is not None:  # old state may be shown for a while from now on
+        ended = replace(ended, swap=replace(ended.swap, asked_at=now))
     return turn(ended, At.LOOK, Look())
 
 

@@ -253,7 +253,8 @@ class Standin:
         shown = copy.deepcopy(self.endpoints[name])
         if left and shown["properties"]["provisioningState"] == "Succeeded":
             self._old[name] = (left - 1, old)
-            shown["properties"]["traffic"] = old["properties"]["traffic"]
+            for name in ("traffic", "mirrorTraffic"):
+                shown["properties"][name] = old["properties"][name]
         return shown
 
     # --- deployments ----------------------------------------------------------------------------

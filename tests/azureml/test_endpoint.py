@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,8 @@ def test_the_way_back_is_the_deployment_that_is_still_warm(served: Endpoints) ->
     served.apply()
     served.workspace.requests.clear()
     served.ask_for(FIRST)
+    said = " ".join(plan_text(served.plan()).split())
+    assert re.search("the deployment rc-[0-9a-f]{16} runs already beside the one that serves", said)
     assert served.apply().failures == ()
     assert served.serving() == FIRST
     assert not [

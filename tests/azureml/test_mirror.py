@@ -112,10 +112,18 @@ def test_a_mirror_that_somebody_switched_off_is_no_fault_of_the_version(served: 
     assert served.serving() == SECOND
 
 
-def test_runs_that_are_killed_anywhere_leave_no_mirror(served: Endpoints) -> None:
+@pytest.mark.parametrize(
+    ("step", "stale"),
+    [(7, 0), (11, 3), *(pytest.param(1, n, marks=pytest.mark.long) for n in (0, 3))],
+)
+def test_runs_that_are_killed_anywhere_leave_no_mirror(
+    served: Endpoints, step: int, stale: int
+) -> None:
+    """Each run is killed at a later request than the one before; `stale` reads show the old
+    traffic and mirror after a write."""
     written = mirroring(served)
-    served.workspace.metrics = GOOD
-    for last in range(3, 400, 7):
+    served.workspace.metrics, served.workspace.stale = GOOD, stale
+    for last in range(3, 400, step):
         left = [last]
 
         def instead(method: str, path: str, left: list[int] = left) -> None:
@@ -153,6 +161,7 @@ def test_a_mirror_of_a_run_that_was_killed_ends_although_git_went_back(served: E
     served.ask_for(FIRST)
     (change,) = served.plan().changes
     assert (change.action, change.code) == (Action.UPDATE, Reason.RETIRE)
+    assert "still runs, and nothing needs it any more" in change.why
     assert served.apply().failures == ()
     served.workspace.settle()
     assert (mirror_of(served), mine(served)) == ({}, [old])
@@ -179,6 +188,16 @@ def test_who_may_not_read_metrics_changes_nothing(served: Endpoints) -> None:
     (failure,) = served.apply().failures
     assert "reading the metrics of" in failure.message
     assert written == []
+
+
+@pytest.mark.parametrize("mirror", [["blue"], {"blue": "10"}, {"blue": 101}])
+def test_a_mirror_of_another_shape_is_refused_by_the_plan(
+    served: Endpoints, mirror: object
+) -> None:
+    served.workspace.endpoints[NAME]["properties"]["mirrorTraffic"] = mirror
+    (change,) = served.plan().changes
+    assert change.code == Reason.UNREADABLE
+    assert "mirrorTraffic" in change.why
 
 
 @pytest.mark.parametrize(

@@ -292,10 +292,12 @@ def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
     kept = member(sku, "capacity") or 1
     properties = objects(reading.deployments[reading.serving], "properties")
     how_long = f"for {deployed.keep_warm_s / 3600:g} h after" if deployed.keep_warm_s else "until"
+    new = f"a new deployment of {reading.instances_of(deployed)} × {deployed.instance_type} starts"
+    if name in reading.deployments and state_of(reading.deployments[name]) == "succeeded":
+        new = f"the deployment {name} runs already"
     return (
-        f"a new deployment of {reading.instances_of(deployed)} × {deployed.instance_type} starts "
-        f"beside the one that serves, whose {kept} × {text(properties, 'instanceType')} are paid "
-        f"for and count as quota {how_long} the proof",
+        f"{new} beside the one that serves, whose {kept} × {text(properties, 'instanceType')} "
+        f"are paid for and count as quota {how_long} the proof",
     )
 
 
