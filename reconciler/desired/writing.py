@@ -32,6 +32,7 @@ _EACH = "each"  # what a member of a fleet is called in its template
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 _API = "reconciler/v1"
+_MODEL, _VERSION = ("model", "name"), ("model", "version")
 MOST_LENGTH = MAX_BYTES // 2  # of a file that is written: half of what may be read
 
 Trail = tuple[str, ...]
@@ -116,7 +117,10 @@ def _batches(members: list[Draft]) -> Iterator[list[Draft]]:
 def _fleet(members: list[Draft]) -> Draft:
     """One draft for many: what differs between them becomes columns, named by their trail's end."""
     of_each = [dict(_leaves(member.spec)) for member in members]
-    differing = [t for t in of_each[0] if len({json.dumps(values[t]) for values in of_each}) > 1]
+    several = {t for t in of_each[0] if len({json.dumps(values[t]) for values in of_each}) > 1}
+    if _MODEL in several:  # versions of several models have only by chance one name
+        several.add(_VERSION)
+    differing = [trail for trail in of_each[0] if trail in several]
     columns: dict[Trail, str] = {}
     for trail in differing:
         last, *more = reversed([re.sub(r"[^A-Za-z0-9_]", "_", part) for part in trail])

@@ -98,6 +98,21 @@ def test_two_hundred_alike_are_one_document_and_one_table(registry: Registry) ->
     assert is_converged()
 
 
+def test_versions_of_several_models_are_cells_even_where_they_have_one_name(
+    registry: Registry,
+) -> None:
+    for number in range(6):
+        registry.add(f"demand-{number}", {}, {}, champion="1")
+    imported()
+    table = HOME / "imported" / "fleet-1-1.csv"
+    before = table.read_text()
+    registry.models["demand-3"]["aliases"]["champion"] = "2"
+    assert run(["drift", "--accept"]) == errors.SUCCESS
+    changed = before.replace("demand-3,demand-3,1\n", "demand-3,demand-3,2\n")
+    assert table.read_text() == changed != before
+    assert is_converged()
+
+
 @pytest.mark.parametrize("name", ["on", "1e3", "0x10", "null", "2026-11-01", "1.10", "~", "é ü"])
 def test_a_name_that_yaml_would_guess_at_stays_what_it_is(registry: Registry, name: str) -> None:
     fits = name.isascii() and name[0].isalnum()
@@ -232,3 +247,9 @@ def test_a_real_registry_is_imported_in_sync_and_a_move_of_its_alias_shows(
     assert "imported-3-champion   2 → 1   paused (drifted)" in shown
     assert "Nothing to do: 0 bindings are in sync, 6 paused." in shown
     assert "it would block 2 → 1" in shown  # its artifact is not handed out
+    assert run(["drift", "--detailed-exitcode"]) == errors.CHANGES
+    assert run(["drift", "--accept"]) == errors.SUCCESS
+    table = (HOME / "imported" / "fleet-1-1.csv").read_text()
+    assert "imported-3-champion,imported-3,imported-3,2\n" in table
+    assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
+    assert is_converged()
