@@ -25,8 +25,13 @@ def observe_way_back(
     wanted = not there or artifact.state is ArtifactState.REJECTED
     if not (readable and live.refusal is None and wanted):
         return WayBack()
+    is_one_model = world.targets[binding.kind].is_one_model
     for ref in _candidates(live, record):
-        if ref is not None and ref != artifact.ref and not is_rejected(world, binding, ref, record):
+        if ref is None or ref == artifact.ref:
+            continue
+        # The version was rejected with another secret or machine, and was proved here without.
+        was_good = ref == last_good(record) and is_one_model(ref, artifact.ref)
+        if was_good or not is_rejected(world, binding, ref, record):
             return way_back_to(world, binding, ref, record)
     # Whether the wanted model is the way back itself, from one that is known to be no good.
     if artifact.state is not ArtifactState.REJECTED and last_good(record) == artifact.ref:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -104,6 +104,31 @@ def test_a_rotated_secret_that_the_code_does_not_take_never_gets_traffic(
     served.workspace.settle()
     assert (mine(served), served.workspace.serving(NAME)) == ([old], old)
     assert variables_of(served) == kept
+
+
+@pytest.mark.parametrize(("change", "warm"), [("secret", "24h"), ("secret", ""), ("machine", "")])
+def test_a_version_that_fails_with_traffic_leaves_it_to_the_deployment_that_was_proved_before(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch, change: str, warm: str
+) -> None:
+    if warm:
+        keep_warm(served, warm)
+    environ = with_token(served, monkeypatch)
+    old = served.workspace.serving(NAME)
+    environ["CODE_TOKEN"] = "a-rotated-secret" if change == "secret" else environ["CODE_TOKEN"]
+    if change == "machine":
+        served.edit("all.yaml", "Standard_DS3_v2", "Standard_DS2_v2")
+
+    def answers(name: str, content: bytes) -> tuple[int, Any]:
+        serving = served.workspace.serving(NAME)
+        fails = serving != old and name in ("", serving)
+        return (424, {}) if fails else (200, {"rows": [{"text": content.decode()}]})
+
+    served.workspace.answers = answers
+    (failure,) = served.apply().failures
+    assert "is rejected; rolled back, and proved" in failure.message
+    served.workspace.settle()
+    assert served.workspace.serving(NAME) == old
+    assert variables_of(served)["TOKEN"] == "a-secret-of-the-code"
 
 
 def test_settings_of_what_serves_are_written_without_its_rotated_secret(

@@ -299,12 +299,14 @@ class OnlineEndpoints(Target):
             return name if name in reading.deployments else ""
         ref = self.ref(binding, model)
         candidate = deployment_in(self._wanted(binding))
+        base = deployment_in(ref_in(reading.at, self._mark, binding, model.version, None))
         alike = [n for n in reading.deployments if is_one_model(reading.ref(n), ref)]
         running = [n for n in alike if state_of(reading.deployments[n]) == "succeeded"]
         if reading.serving in alike and reading.serving != candidate:
             return reading.serving  # also where its last change failed: its old container answers
         # With other code it may be the candidate's model as well: then it is the other one.
-        running.sort(key=lambda name: (name == candidate, name != deployment_in(ref)))
+        likely = lambda n: (n == candidate, n != deployment_in(ref), not n.startswith(base))  # noqa: E731
+        running.sort(key=likely)
         return running[0] if running else ""
 
     def retire(self, binding: Binding) -> str:
