@@ -140,14 +140,26 @@ def test_an_endpoint_of_a_training_service_is_not_made(fleet: Fleet) -> None:
     assert fleet.change().code == "no_updatable_resources"
 
 
-def test_an_endpoint_that_was_there_before_is_bound_and_not_owned(fleet: Fleet) -> None:
-    fleet.declare(SETTINGS)
+def test_an_endpoint_that_was_there_before_is_marked_only_together_with_settings(
+    fleet: Fleet,
+) -> None:
+    fleet.declare("")
     fleet.apply()
     fleet.endpoint.description = "somebody's"
-    assert fleet.apply().failures == ()
-    assert fleet.endpoint.description == "Older people"
+    assert fleet.plan().converged  # nobody knows whether a PUT keeps the model
     fleet.declare("  state: absent\n")
     assert fleet.change().code == "not_owned"
+    fleet.declare(SETTINGS)
+    assert fleet.apply().failures == ()
+    mark = "[reconciler: local@mllocal/models, adopted]"
+    assert fleet.endpoint.description == f"Older people\n{mark}"
+    fleet.forget()
+    (owned,) = (
+        fleet.lab.world()
+        .targets["ClassicEndpoint"]
+        .owned(frozenset(binding.address.id for binding in fleet.lab.desired().bindings))
+    )
+    assert owned.adopted
 
 
 def test_what_another_environment_made_is_left_to_it(fleet: Fleet) -> None:
