@@ -89,5 +89,5 @@ def kept_text(path: str, content: bytes) -> str:
 
 
 def _kept_event(event: dict[str, Any]) -> dict[str, Any]:
-    kept = ("what", "at", "model")
+    kept = ("what", "at", "model", "version")
     return {n: v if n in kept or not isinstance(v, str) else "" for n, v in event.items()}

@@ -1,0 +1,65 @@
+"""A plan against a snapshot of a workspace: as the live one, without credential or variable."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler import errors
+from reconciler.cli.compose import EMULATOR_VARIABLE
+from reconciler.cli.main import run
+from tests.azureml.server import served as serving
+from tests.azureml.standin import KEY
+from tests.azureml.test_endpoint import NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.twins.azureml import Endpoints
+
+
+def test_an_offline_plan_is_the_live_one_and_needs_no_secret(
+    twin: Endpoints,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    variables = "variables: {DATABASE: env:CODE_DATABASE, LEVEL: low}"
+    twin.edit("all.yaml", "  code: code\n", f"  code: code\n  {variables}\n")
+    file, secret = str(tmp_path / "snapshot.json"), "a-secret-of-the-code"
+    where = ("-f", str(twin.services))
+
+    def planned(*more: str) -> Any:
+        capsys.readouterr()
+        assert run(["plan", *where, "-o", "json", *more]) == errors.SUCCESS
+        (change,) = json.loads(capsys.readouterr().out)["changes"]
+        return change
+
+    with serving(twin.workspace) as workspace:
+        environ = {EMULATOR_VARIABLE: workspace.url, "CODE_DATABASE": secret}
+        monkeypatch.setattr(type(twin), "environ", property(lambda _: environ))
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        assert twin.apply().failures == ()
+        serving_name = workspace.serving(NAME)
+        by_hand = workspace.deployments[NAME, serving_name]["properties"]["environmentVariables"]
+        by_hand["MORE"] = "a-secret-of-others"
+        assert run(["snapshot", *where, "--out", file]) == errors.SUCCESS
+        same = planned()
+        twin.edit("all.yaml", "LEVEL: low", "LEVEL: high")
+        newer = planned()
+        asked = len(workspace.requests)
+    for name in environ:
+        monkeypatch.delenv(name)
+    offline = planned("--live", file)
+    # A snapshot holds no value of a variable, so no drift of one is seen.
+    of_values = {"diffs": [], "drift": None, "why": ""}
+    assert {**offline, **of_values} == {**newer, **of_values}
+    twin.edit("all.yaml", "LEVEL: high", "LEVEL: low")
+    assert planned("--live", file) == same
+    assert (newer["action"], same["action"]) == ("BIND", "NOOP")
+    assert len(twin.workspace.requests) == asked
+    kept = (tmp_path / "snapshot.json").read_text()
+    assert not [word for word in (secret, "a-secret-of-others", KEY) if word in kept]
