@@ -174,7 +174,7 @@ class Session:
         return Seen(seen, replace(lost, found=mine), {**first, **self._not_proved_there(new)})
 
     def awaited(self, seen: Seen, idle_s: float) -> Seen:
-        """What is seen once other shards have proved the versions that are new in this one."""
+        """The look once other shards have proved the versions that are new in this one."""
         from reconciler.engine.required import await_firsts
 
         new = [o for o in seen.observed if o.binding.name in seen.not_yet]

@@ -52,7 +52,7 @@ def columns_of(path: str, head: bytes) -> tuple[str, ...]:
 def flaws(
     path: str, head: bytes, declared: tuple[str, ...], before: tuple[str, ...]
 ) -> Iterator[Flaw]:
-    """What is wrong with the head of a table, which has at most MOST_HEAD bytes.
+    """Flaws in the head of a table, which has at most MOST_HEAD bytes.
 
     `declared` are the columns that it must have, `before` those of the data that made the version
     which serves; () where that is not known.

@@ -182,7 +182,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Spent:
-    """What an engine tells of a job that ended: how many seconds it waited for a machine and then
+    """The engine's word on a job that ended: how many seconds it waited for a machine and then
     ran, None where it does not tell; and the machines that it had, in words, or ""."""
 
     queued_s: float | None = None

@@ -110,7 +110,7 @@ _WORST = [
 
 
 def urgency(row: StatusRow) -> tuple[int, int, bool]:
-    """What rows are sorted by, the most urgent first: the trouble, then how the endpoint does."""
+    """The sort key of rows, the most urgent first: the trouble, then how the endpoint does."""
     trouble = list(Wrong).index(row.wrong) if row.wrong else len(Wrong)
     return trouble, _WORST.index(row.health), row.sync is Sync.SYNCED
 

@@ -144,7 +144,7 @@ class WorkspaceJobs(Trainer):
             self._assets.collect(uri, order.outputs[role].uri)
 
     def spent(self, job: str) -> Spent | None:
-        """What the run history tells of it."""
+        """The word of the run history on it."""
         return self._spent(job)
 
     def _finished(self, job: str, properties: Mapping[str, Any]) -> Job:

@@ -47,7 +47,7 @@ def component_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
 
 
 def _problems(spec: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """What keeps a component from being run by a recipe."""
+    """Problems that keep a recipe from running a component."""
     if (kind := text(spec, "type")) != "pipeline":
         return [f'it is of the type "{kind}"; only a pipeline can be run by itself']
     inputs, outputs = objects(spec, "inputs"), objects(spec, "outputs")

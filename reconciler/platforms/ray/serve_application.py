@@ -304,7 +304,7 @@ class ServeApplications(Target):
         return operation
 
     def _owned(self, current: Config | None, model: Placed, application: Application) -> Placed:
-        """What the arguments are to say of the model, with our mark. An application that was there
+        """The model as the arguments are to name it, with our mark. An application that was there
         without one stays an adopted one, whatever is served there later."""
         there = placed_of(current or {})
         adopted = there.adopted or (current is not None and not there.mark)

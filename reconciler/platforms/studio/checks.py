@@ -37,7 +37,8 @@ _CREATE = {
 def rights_of(
     http: Http, token: Callable[[], Credential], group: str, kind: str, bindings: Iterable[Binding]
 ) -> Iterator[Check]:
-    """What the identity may do in the resource group at a URL, for the bindings of a kind."""
+    """Checks of the identity's rights in the resource group at a URL, for the bindings of a
+    kind."""
     needs: dict[str, str] = {}
     for binding in bindings:
         if binding.kind == kind:
