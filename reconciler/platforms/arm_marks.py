@@ -22,11 +22,17 @@ ADOPTED = "reconciler-adopted"
 @dataclass(frozen=True)
 class Mark:
     """Which environment something belongs to, "" for none; whether it is protected, and whether
-    somebody else had made it."""
+    somebody else had made it. `manager` is the other tool that a tag names, "" for none."""
 
     environment: str = ""
     protected: bool = False
     adopted: bool = False
+    manager: str = ""
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether it may be marked: a tool whose tag were overwritten would write it back."""
+        return not (self.environment or self.manager)
 
     def is_of(self, environment: str) -> bool:
         """Whether it is this environment's; case does not tell marks apart."""
@@ -37,9 +43,11 @@ class Mark:
 def tagged(tags: Mapping[str, str]) -> Mark:
     """The mark that tags make."""
     known = {name.casefold(): value.casefold() for name, value in tags.items()}
-    ours = known.get(MANAGED_BY) == MANAGER
+    manager = known.get(MANAGED_BY, "")
     protected, adopted = (known.get(tag) == "true" for tag in (PROTECT, ADOPTED))
-    return Mark(known.get(ENVIRONMENT, "") if ours else "", protected, adopted)
+    if manager == MANAGER:
+        return Mark(known.get(ENVIRONMENT, ""), protected, adopted)
+    return Mark("", protected, adopted, manager)
 
 
 def with_mark(
@@ -53,7 +61,7 @@ def with_mark(
 def owned_by(tags: Mapping[str, str], environment: str, *, protect: bool) -> dict[str, str]:
     """The tags of what is there, with our mark and its protection; another's mark stays."""
     owner = tagged(tags)
-    if not owner.environment:
+    if owner.is_nobodys:
         return with_mark(tags, environment, protect=protect, adopted=True)
     return with_protection(tags, protect=protect) if owner.is_of(environment) else dict(tags)
 

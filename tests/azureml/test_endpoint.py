@@ -45,6 +45,19 @@ def keep_warm(twin: Endpoints, how_long: str) -> None:
     twin.edit("all.yaml", "  code: code\n", f"  code: code\n  keepWarm: {how_long}\n")
 
 
+def test_an_endpoint_that_another_tool_manages_keeps_its_tags(served: Endpoints) -> None:
+    served.unmark()
+    tags = served.workspace.endpoints[NAME]["tags"]
+    tags["managed-by"] = "terraform"
+    assert served.plan().converged
+    served.ask_for(SECOND)
+    assert served.apply().failures == ()
+    tags = served.workspace.endpoints[NAME]["tags"]
+    assert tags["managed-by"] == "terraform"
+    assert "reconciler-environment" not in tags
+    assert served.plan().converged
+
+
 # --- a swap ---------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.platforms.arm_marks import Mark, how_to_tag, tagged, with_mark, with_protection
+from reconciler.platforms.arm_marks import (
+    Mark,
+    how_to_tag,
+    owned_by,
+    tagged,
+    with_mark,
+    with_protection,
+)
 
 MARK = "prod@mlprod/models"
 OURS = {"managed-by": "reconciler", "reconciler-environment": MARK}
@@ -33,6 +40,14 @@ def test_the_tags_of_an_export_do_not_make_a_service_anothers() -> None:
     assert with_mark(theirs, MARK, protect=False) == {"team": "risk", **OURS}
     assert tagged(theirs).environment == "staging@a/b"
     assert tagged({"reconciler-environment": "staging@a/b"}) == Mark()
+
+
+def test_the_tag_of_another_tool_is_not_overwritten_by_a_mark() -> None:
+    theirs = {"Managed-By": "Terraform", "team": "risk"}
+    assert owned_by(theirs, MARK, protect=True) == theirs
+    assert not tagged(theirs).is_nobodys
+    adopted = owned_by({"team": "risk"}, MARK, protect=False)
+    assert adopted == {"team": "risk", **OURS, "reconciler-adopted": "true"}
 
 
 def test_protection_is_a_tag_that_is_taken_back_by_saying_so() -> None:

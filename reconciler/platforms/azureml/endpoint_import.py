@@ -30,7 +30,10 @@ _TAGS = "tags."
 _REGISTERED = re.compile(
     r"(?P<name>azureml://registries/[^/]+/models/[^/]+|[^:/]+)(?::|/versions/)(?P<version>[^:/]+)"
 )
-_OURS = (SWITCHED, MIRRORED, arm_marks.MANAGED_BY, arm_marks.ENVIRONMENT, arm_marks.PROTECT)
+_OURS = (
+    *(SWITCHED, MIRRORED, arm_marks.MANAGED_BY),
+    *(arm_marks.ENVIRONMENT, arm_marks.PROTECT, arm_marks.ADOPTED),
+)
 _PROBE = {
     **{"initialDelay": "10s", "period": "10s", "timeout": "2s"},
     **{"successes": "1", "failures": "30"},

@@ -215,7 +215,7 @@ def live_of(
         settings=settings_shown(reading, serving or old or name, deployed.shown, values),
         ours=ours,
         protected=reading.owner.protected,
-        unmarked=not reading.owner.environment,
+        unmarked=reading.owner.is_nobodys,
         keep=_keep(foreign) if ours else NOT_OURS,
         overdue=next(iter(overdue(reading, wanted, deployed, now)), ""),
     )

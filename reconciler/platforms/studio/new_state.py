@@ -51,7 +51,7 @@ def live_of(
         settings=settings_of(definition.configured) if binding.settings else (),
         ours=environment is not None and mark.is_of(environment.mark),
         protected=mark.protected,
-        unmarked=not mark.environment,
+        unmarked=mark.is_nobodys,
     )
 
 
