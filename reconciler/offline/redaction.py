@@ -72,7 +72,7 @@ def _without_query(word: re.Match[str]) -> str:
 
 def kept_text(path: str, content: bytes) -> str:
     """A document of ours as it is kept; of a record without what endpoints answered, and of its
-    history only what was done when with which model: a plan says since when a drift is known."""
+    history only what was done when, by which run, with which model, as a plan shows a drift."""
     text = content.decode("utf-8", "replace")
     if not path.startswith("_records/"):
         return redact(text)
@@ -89,5 +89,5 @@ def kept_text(path: str, content: bytes) -> str:
 
 
 def _kept_event(event: dict[str, Any]) -> dict[str, Any]:
-    kept = ("what", "at", "model", "version")
+    kept = ("what", "at", "model", "version", "run")
     return {n: v if n in kept or not isinstance(v, str) else "" for n, v in event.items()}
