@@ -47,9 +47,7 @@ def drifted(observed: Observed) -> Drift | None:
     if not record.proved_at or record.deleted:
         return None
     fields = tuple(_fields(observed, record, live))
-    by = record.proved_by
-    actor = (by.run, by.who) if by else ("", "")
-    return Drift(fields, record.proved_at, record.declared_only, *actor) if fields else None
+    return Drift(fields, record.proved_at, record.declared_only) if fields else None
 
 
 def _left_alone(observed: Observed) -> Iterator[FieldDiff]:

@@ -55,14 +55,11 @@ class FieldDiff:
 class Drift:
     """A change that was made outside git: each field from its proved value to the live one (None:
     gone), and when it was proved, or `declared_only`. `proved_at` is "" of an endpoint that this
-    program leaves alone and never proved: the values before are those of git. The proof is of a
-    `run`, which `who` began."""
+    program leaves alone and never proved: the values before are those of git."""
 
     fields: tuple[FieldDiff, ...]
     proved_at: str
     declared_only: bool = False
-    run: str = ""
-    who: str = ""
 
     def __str__(self) -> str:
         """`drifted from 2026-10, proved here on 2026-11-20`; by day, for one line per fleet."""

@@ -84,20 +84,11 @@ def test_the_version_that_serves_is_written_and_then_nothing_is_left(
     assert command("drift", *CANCER, "--accept").out == ""
 
 
-def test_drift_says_whose_proof_it_differs_from_and_what_mends_it(
-    lab: Lab, command: Command
-) -> None:
+def test_drift_says_what_mends_it(lab: Lab, command: Command) -> None:
     drifted(lab, command)
-    ran = command("drift", *CANCER, "-o", "json")
+    ran = command("drift", *CANCER)
     undo, keep = "reconciler apply -e local", "reconciler drift -e local --accept"
     assert f"undo it: {undo}; keep it: {keep}" in ran.err
-    (change,) = json.loads(ran.out)["changes"]
-    record = lab.world().ledger.record(target_of(lab)[0].address)
-    assert record is not None
-    assert record.proved_by is not None
-    drift = change["drift"]
-    assert (drift["run"], drift["who"]) == (record.proved_by.run, record.proved_by.who)
-    assert drift["run"]
     assert command("apply", "--yes", *CANCER).code == 0
     assert "undo it" not in command("drift", *CANCER).err
 
