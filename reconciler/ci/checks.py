@@ -86,7 +86,9 @@ def _job(
 
 def _has(allowed: Any, right: str, how: str) -> bool:
     """Whether a token has a right; where nothing is said, the settings decide, which nobody sees
-    from here."""
-    if allowed is None or allowed in ("write-all", f"{how}-all"):
+    from here. No setting gives the right to sign in: a workflow must ask for it."""
+    if allowed is None:
+        return right not in _TOKEN
+    if allowed in ("write-all", f"{how}-all"):
         return True
     return isinstance(allowed, dict) and allowed.get(right) in _ENOUGH[how]

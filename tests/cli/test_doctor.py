@@ -17,7 +17,9 @@ import jsonschema
 import pytest
 
 from reconciler import errors
+from reconciler.ci.checks import workflow_checks
 from reconciler.cli import doctor
+from reconciler.model import Level
 from reconciler.stores.folder import FolderStore
 from tests.cli.test_safety import writes
 
@@ -249,6 +251,22 @@ def test_a_job_that_signs_in_by_its_token_must_be_given_one(home: Command) -> No
     assert "which needs `id-token: write`" in found["message"]
     edit("environment.yaml", "github-oidc", "client-secret")
     assert "workflows" not in wrong(home("doctor", "-o", "json"))
+
+
+@pytest.mark.parametrize(
+    ("permissions", "environment", "lacks"),
+    [("", "prod", True), ("", "", False), ("permissions: write-all", "prod", False)],
+)
+def test_a_job_without_permissions_may_not_sign_in_by_its_token(
+    tmp_path: Path, permissions: str, environment: str, lacks: bool
+) -> None:
+    uses = (
+        f"{{uses: acme/reconciler/.github/actions/reconcile@{'a' * 40}, with: {{command: plan}}}}"
+    )
+    text = f"{permissions}\njobs:\n  plan:\n    steps: [{uses}]\n"
+    (tmp_path / "plan.yml").write_text(text, encoding="utf-8")
+    found = [c.message for c in workflow_checks(tmp_path, environment) if c.level is Level.ERROR]
+    assert found == (["the job plan runs `plan`, which needs `id-token: write`"] if lacks else [])
 
 
 def test_a_folder_that_this_user_may_not_write_says_so(
