@@ -84,18 +84,24 @@ def first_of(fleet: Sequence[Binding]) -> Binding | None:
     return min(free, key=lambda b: (CANARY not in b.labels, str(b.address)), default=None)
 
 
-def hold(observed: Observed, change: Change, not_yet: Mapping[str, str]) -> Change:
+def hold(
+    observed: Observed, change: Change, not_yet: Mapping[str, str], due: Mapping[str, str]
+) -> Change:
     """The change, refused if it gives out a version that was proved neither here nor where it must
     have been before: long enough in another environment, and at the first of its fleet. `not_yet`
-    says by name why, and when it may."""
-    why = not_yet.get(change.name)
+    says by name why. `due` says from when on it may follow a first endpoint that is not in this
+    run: then it waits like any wave."""
+    why, until = not_yet.get(change.name), due.get(change.name)
     given = change.action in _GIVES_OUT and not observed.binding.absent
-    if not given or not why or observed.binding.forced:
+    if not given or not (why or until) or observed.binding.forced:
         return change
     goes_on = change.code in (Reason.ROLL_BACK, Reason.UNPROVED, Reason.CONFIGURED_OTHERWISE)
     if goes_on or _was_proved(observed):
         return change
-    return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)
+    if why:
+        return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)
+    rollout = observed.binding.rollout or Rollout()
+    return replace(change, wave=Wave(1, (1,), rollout.pause_s, rollout.soak_s, until or ""))
 
 
 def serves_proved(observed: Observed) -> bool:
@@ -129,7 +135,8 @@ def _of_fleet(
     rollout = _rollout_of(fleet[0][0].binding, len(fleet) + (doubtful is not None))
     if rollout is not None and doubtful is not None:
         return [_behind(observed, change, doubtful) for observed, change in fleet]
-    if rollout is None or not to_come or len(fleet) <= rollout.first:
+    after_first = max((c.wave.not_before for _, c in to_come if c.wave), default="")  # of `hold`
+    if rollout is None or not to_come or (len(fleet) <= rollout.first and not after_first):
         return [change for _, change in fleet]
     sizes = sizes_of(rollout, len(fleet))
     numbers = [number for number, size in enumerate(sizes, 1) for _ in range(size)]
@@ -137,6 +144,7 @@ def _of_fleet(
     since = sorted(observed.record.proved_at for observed, _ in proved if observed.record)
     former = since[sum(sizes[: now - 1]) - 1] if now > 1 else ""
     due = due_after(former, rollout) if former and max(rollout.pause_s, rollout.soak_s) else ""
+    due = max(due, after_first)
     changes = [change for _, change in proved]
     for (observed, change), number in zip(to_come, numbers, strict=True):
         if change.code == Reason.UNPROVED:  # it has the version: that is proved, or taken back
@@ -159,6 +167,7 @@ def _behind(observed: Observed, change: Change, doubtful: Change) -> Change:
         change,
         action=Action.BLOCK,
         code=Reason.NOT_YET,
+        wave=None,
         why=f"{why}; mend that endpoint, or declare another version",
     )
 

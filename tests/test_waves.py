@@ -125,6 +125,20 @@ def test_the_next_wave_waits_until_the_former_was_proved_for_so_long() -> None:
     assert found["b"].not_before == "2026-11-29T12:30:00Z"  # or later, which nobody knows yet
 
 
+@pytest.mark.parametrize("rollout", [Rollout(1, 25, soak_s=60.0), Rollout(1, 25, pause_s=60.0)])
+def test_a_part_waits_for_a_first_endpoint_outside_as_for_a_wave(rollout: Rollout) -> None:
+    due = "2026-11-29T10:01:00Z"
+    alone = make_plan(ENVIRONMENT, [endpoint("a", rollout)], due={"a": due})
+    wave = Wave(1, (1,), rollout.pause_s, rollout.soak_s, due)
+    assert of_plan(alone) == {"a": wave}
+    assert [change.action for change in alone.changes] == [Action.BIND]
+    both = make_plan(ENVIRONMENT, [endpoint(n, rollout) for n in "ab"], due={"a": due, "b": due})
+    assert [wave.not_before for wave in of_plan(both).values()] == [due, due]
+    assert (
+        of_plan(make_plan(ENVIRONMENT, [endpoint("a", rollout, forced=True)], due={"a": due})) == {}
+    )
+
+
 def test_a_run_that_may_be_slow_can_do_more_than_wait() -> None:
     fleet = [proved("z", rollout=Rollout(soak_s=3600.0)), endpoint("a", Rollout(soak_s=3600.0))]
     waiting = make_plan(ENVIRONMENT, fleet).to_do

@@ -133,11 +133,13 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
 
 @dataclass(frozen=True)
 class Seen:
-    """The result of one look at an environment: its bindings, and what git declares no more."""
+    """The result of one look at an environment: its bindings, and what git declares no more. By
+    name, why bindings must not get their versions yet, and until when others must wait."""
 
     observed: tuple[Observed, ...]
     lost: NotDeclared
     not_yet: Mapping[str, str] = field(default_factory=dict)
+    due: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,9 @@ class Session:
 
         new = [o for o in seen if o.live.served != o.artifact.ref]
         with self.stop.only_reading():
-            first = behind(self.world, new, self.desired)
-        return Seen(seen, replace(lost, found=mine), {**first, **self._not_proved_there(new)})
+            first, due = behind(self.world, new, self.desired)
+        not_yet = {**first, **self._not_proved_there(new)}
+        return Seen(seen, replace(lost, found=mine), not_yet, due)
 
     def awaited(self, seen: Seen, idle_s: float) -> Seen:
         """The look once other shards have proved the versions that are new in this one."""
@@ -217,7 +220,8 @@ class Session:
         from reconciler.plan import make_plan
 
         environment, declared = self.desired.environment, self.desired.declared
-        made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, seen.not_yet)
+        wait = (seen.not_yet, seen.due)
+        made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, *wait)
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
         begins = any(change.code not in ENDS for change in made.to_do)
         frozen = self.world.frozen() if begins else ""

@@ -94,33 +94,28 @@ def differ(here: Artifact, there: Manifest) -> bool:
     return replace(made, place="") != replace(there.recipe, place="")
 
 
-def behind(world: World, new: Iterable[Observed], wanted: Desired) -> dict[str, str]:
-    """By name, why a part of a fleet must wait: the endpoint that goes first is in another part,
-    and was not proved, or not for long enough. Each such endpoint is read once."""
-    asked = list(new)
-    firsts = {v: observe(world, first) for v, first in firsts_of(asked, wanted).items()}
-    lacks = {v: _lacks(first, wanted, world.clock.now()) for v, first in firsts.items()}
-    reasons = {o.binding.name: lacks.get(o.binding.version.folder, "") for o in asked}
-    return {name: why for name, why in reasons.items() if why}
-
-
-def _lacks(first: Observed, wanted: Desired, now: float) -> str:
-    """The proof that the first endpoint of a fleet lacks for the others, in words; "" for none."""
-    name = first.binding.name
-    if not serves_proved(first):
-        how = "it is in another shard, and `apply` waits for that"
-        how = how if wanted.shard else f"this run leaves it out, so apply {name} before"
-        return f"{name} gets this version first, and was not proved with it; {how}"
-    due = _due(first)
-    if due <= timestamp(now):
-        return ""
-    return f"{name} gets this version first; the others get it from {due} on"
-
-
-def _due(first: Observed) -> str:
-    """The time from which on others may follow a first endpoint that is proved; "" for at once."""
-    rollout, record = first.binding.rollout, first.record
-    return due_after(record.proved_at, rollout) if rollout is not None and record else ""
+def behind(
+    world: World, new: Iterable[Observed], wanted: Desired
+) -> tuple[dict[str, str], dict[str, str]]:
+    """By name, which bindings of a part of a fleet must wait, as the endpoint that goes first is in
+    another part: why, where it was not proved, and until when, where it was, but not for as long as
+    its rollout says. Each such endpoint is read once."""
+    reasons, due = {}, {}
+    bindings = defaultdict(list)
+    for observed in (asked := list(new)):
+        bindings[observed.binding.version.folder].append(observed.binding.name)
+    for version, binding in firsts_of(asked, wanted).items():
+        first = observe(world, binding)
+        if not serves_proved(first):
+            how = "it is in another shard, and `apply` waits for that"
+            how = how if wanted.shard else f"this run leaves it out, so apply {binding.name} before"
+            why = f"{binding.name} gets this version first, and was not proved with it; {how}"
+            reasons.update(dict.fromkeys(bindings[version], why))
+        elif binding.rollout is not None and first.record:
+            until = due_after(first.record.proved_at, binding.rollout)
+            if until > timestamp(world.clock.now()):
+                due.update(dict.fromkeys(bindings[version], until))
+    return reasons, due
 
 
 def await_firsts(
@@ -131,9 +126,8 @@ def await_firsts(
     say: Callable[[str], None],
 ) -> bool:
     """Wait until other shards have proved the versions that are new here, or found them bad. False
-    where there was nothing to wait for.
-
-    They are waited for through a `pause`, and not through a `soak`, for which every run ends.
+    where there was nothing to wait for. The `pause` and the `soak` after a proof are those of a
+    wave.
 
     Shards are begun together, and none knows of the others but by what it reads. While the first
     endpoint of a fleet moves (its model is being made, or was swapped in and is not proved), its
@@ -145,11 +139,9 @@ def await_firsts(
     while True:
         seen = [observe(world, first) for first in firsts.values()]
         now = world.clock.now()
-        paused = [o for o in seen if serves_proved(o) and _pauses(o, now)]
         pending = [o for o in seen if not serves_proved(o) and o.artifact.state not in _ENDED]
         moves = any(o.artifact.state is ArtifactState.RUNNING or o.unproved for o in pending)
-        since = now if moves or paused else since
-        pending += paused
+        since = now if moves else since
         if not pending or now - since >= idle_s or world.stopping():
             return waited
         if not waited:
@@ -157,11 +149,6 @@ def await_firsts(
             say(f"waiting for other shards: {names} must be proved first")
         waited = True
         world.clock.wait(PAUSE_S)
-
-
-def _pauses(first: Observed, now: float) -> bool:
-    rollout = first.binding.rollout
-    return rollout is not None and not rollout.soak_s and _due(first) > timestamp(now)
 
 
 def firsts_of(new: Iterable[Observed], wanted: Desired) -> dict[str, Binding]:
