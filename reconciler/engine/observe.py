@@ -320,8 +320,7 @@ def _rows(world: World, binding: Binding, attempt: Attempt) -> int | None:
     properties = {path: file.properties if file else None for path, file in files.items()}
     if files.keys() != attempt.inputs.keys() or attempt.changed(properties):
         return None
-    counts = (tables.data_rows(path, file.content) for path, file in files.items() if file)
-    return min(counts, default=None)
+    return tables.fewest_rows({path: file.content for path, file in files.items() if file})
 
 
 def _metrics(world: World, job: Job) -> dict[str, float]:

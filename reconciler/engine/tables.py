@@ -17,7 +17,7 @@ from reconciler.model import Level
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ENDINGS = (".csv", ".tsv")
 MOST_HEAD = 1024 * 1024  # bytes; a longer first line is not judged
@@ -30,23 +30,45 @@ def is_table(path: str) -> bool:
     return path.casefold().endswith(ENDINGS)
 
 
-def data_rows(path: str, content: bytes) -> int:
-    """The rows below the header that hold something; none where the quotes end nowhere."""
+def data_rows(path: str, content: bytes) -> int | None:
+    """The rows below the header that hold something; None where they cannot be counted, as with a
+    cell above the limit of the csv module."""
     try:
         rows = _rows(path, content.decode("utf-8", "replace"))
         return max(sum(any(map(str.strip, row)) for row in rows) - 1, 0)
     except csv.Error:
-        return 0
+        return None
+
+
+def fewest_rows(contents: Mapping[str, bytes]) -> int | None:
+    """The data rows of the smallest of these tables; None where those of one are not known."""
+    counts = [data_rows(path, content) for path, content in contents.items()]
+    known = [count for count in counts if count is not None]
+    return min(known, default=None) if len(known) == len(counts) else None
 
 
 def columns_of(path: str, head: bytes) -> tuple[str, ...]:
-    """The names in the first line of a table; () where they cannot be read."""
+    """The names in the first line of a table that is not blank; () where they cannot be read."""
+    encoding = _encoding(head)
+    if not encoding:
+        return ()
+    lines = _rows(path, codecs.getincrementaldecoder(encoding)().decode(head))
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-        first = next(_rows(path, text), [])
-    except (UnicodeDecodeError, csv.Error):
+        first = next((cells for cells in lines if len(cells) > 1 or any(map(str.strip, cells))), [])
+    except csv.Error:
         return ()
     return tuple(name.strip() for name in first)
+
+
+def _encoding(head: bytes) -> str:
+    """The encoding in which a text can be read, "" for what is no text. Every byte is a letter of
+    Latin-1, so only NUL bytes and the mark of UTF-16 tell other bytes apart from a text in it."""
+    try:
+        codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return "" if marked or b"\0" in head else "latin-1"
+    return "utf-8-sig"
 
 
 def flaws(
@@ -57,7 +79,7 @@ def flaws(
     `declared` are the columns that it must have, `before` those of the data that made the version
     which serves; () where that is not known.
     """
-    whole, lines = len(head) < MOST_HEAD, head.count(b"\n")
+    whole, lines = len(head) < MOST_HEAD, head.lstrip().count(b"\n")
     if not head.strip():
         yield Level.ERROR, "it is empty"
         return
@@ -67,6 +89,9 @@ def flaws(
     if not columns or "\0" in "".join(columns):
         yield Level.ERROR, "it is no table of text in UTF-8"
         return
+    if _encoding(head) == "latin-1":
+        why = "it is not in UTF-8, and was read as Latin-1; the training must name its encoding"
+        yield Level.WARNING, why
     if declared:
         for name in (name for name in declared if name not in columns):
             yield Level.ERROR, f'it has no column "{name}"{near(name, columns)}'

@@ -9,6 +9,8 @@ from reconciler.model import Level
 
 E, W = Level.ERROR, Level.WARNING
 GOOD = b"age,income\n39,1\n"
+LONG = b"age\n" + b"1" * 140_000 + b"\n"
+LATIN = "it is not in UTF-8, and was read as Latin-1; the training must name its encoding"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,12 @@ GOOD = b"age,income\n39,1\n"
         ("a.csv", b"age,income\n", (), (), [(E, "it has a header and no rows")]),
         ("a.csv", b"PAR1\x00\x00\n", (), (), [(E, "it is no table of text in UTF-8")]),
         ("a.csv", b"\xff\xfea\x00\n", (), (), [(E, "it is no table of text in UTF-8")]),
+        ("a.csv", "größe,ort\n1,Köln\n".encode("latin-1"), ("größe",), (), [(W, LATIN)]),
+        ("a.csv", "age\nKöln\n".encode("latin-1"), ("age",), ("age",), [(W, LATIN)]),
+        ("a.csv", b"\xe4ge\n\x00\n", (), (), [(E, "it is no table of text in UTF-8")]),
+        ("a.csv", "年\n1\n".encode("utf-16"), (), (), [(E, "it is no table of text in UTF-8")]),
+        ("a.csv", b"\n \r\n" + GOOD, ("age",), ("age", "income"), []),
+        ("a.csv", LONG, ("age",), (), []),
         ("a.csv", b"39,1\n40,0\n", (), (), [(W, "its first line is numbers: it has no header")]),
         ("a.csv", b"a,b,a\n1,2,3\n", (), (), [(W, 'it has several columns with the name "a"')]),
         (
@@ -69,3 +77,11 @@ def test_a_head_that_is_cut_is_not_judged_beyond_its_end() -> None:
     assert list(tables.flaws("a.csv", header[: tables.MOST_HEAD], ("b",), ())) == []
     wide = b",".join([b"x"] * tables.MOST_HEAD)[: tables.MOST_HEAD]
     assert list(tables.flaws("a.csv", wide, ("b",), ())) == []
+
+
+def test_rows_that_cannot_be_counted_are_not_taken_for_none() -> None:
+    assert tables.data_rows("a.csv", GOOD) == 1
+    assert tables.data_rows("a.csv", LONG) is None
+    assert tables.fewest_rows({"a.csv": GOOD, "b.csv": b"age\n"}) == 0
+    assert tables.fewest_rows({"a.csv": GOOD, "b.csv": LONG}) is None
+    assert tables.fewest_rows({}) is None
