@@ -202,7 +202,7 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     if drifted:
         command = f"-e {desired.environment.name}"
-        heals = any(c.drift is not None and c.code != Reason.PAUSED for c in report.changes)
+        heals = any(c.drift is not None and c.action in TO_DO for c in report.changes)
         undo = f"undo it: reconciler apply {command}; " if heals else ""
         say(f"{undo}keep it: reconciler drift {command} --accept")
     return Outcome(report, code, files, has_changes=drifted)

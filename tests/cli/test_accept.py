@@ -93,6 +93,14 @@ def test_drift_says_what_mends_it(lab: Lab, command: Command) -> None:
     assert "undo it" not in command("drift", *CANCER).err
 
 
+def test_drift_that_no_run_may_undo_is_only_to_be_kept(lab: Lab, command: Command) -> None:
+    drifted(lab, command)
+    lab.edit("breast-cancer.yaml", "spec:\n", "spec:\n  protect: true\n")
+    ran = command("drift", *CANCER)
+    assert "undo it" not in ran.err
+    assert "keep it: reconciler drift -e local --accept" in ran.err
+
+
 def test_what_the_yaml_cannot_say_is_said_and_left(lab: Lab, command: Command) -> None:
     binding, target = target_of(lab)
     foreign = target.observe(binding).served
