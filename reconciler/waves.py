@@ -92,16 +92,22 @@ def hold(
     says by name why. `due` says from when on it may follow a first endpoint that is not in this
     run: then it waits like any wave."""
     why, until = not_yet.get(change.name), due.get(change.name)
-    given = change.action in _GIVES_OUT and not observed.binding.absent
-    if not given or not (why or until) or observed.binding.forced:
-        return change
-    goes_on = change.code in (Reason.ROLL_BACK, Reason.UNPROVED, Reason.CONFIGURED_OTHERWISE)
-    if goes_on or _was_proved(observed):
+    if not (why or until) or not gives_out(observed, change):
         return change
     if why:
         return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)
     rollout = observed.binding.rollout or Rollout()
     return replace(change, wave=Wave(1, (1,), rollout.pause_s, rollout.soak_s, until or ""))
+
+
+def gives_out(observed: Observed, change: Change) -> bool:
+    """Whether the change gives the endpoint a version that must have been proved elsewhere; to go
+    on with one, or to go back to one that was proved here, needs no such proof."""
+    binding = observed.binding
+    if change.action not in _GIVES_OUT or binding.absent or binding.forced:
+        return False
+    goes_on = change.code in (Reason.ROLL_BACK, Reason.UNPROVED, Reason.CONFIGURED_OTHERWISE)
+    return not goes_on and not _was_proved(observed)
 
 
 def serves_proved(observed: Observed) -> bool:

@@ -100,6 +100,7 @@ def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s:
     from reconciler.cli import snapshot
     from reconciler.cli.exporting import observe_exports
     from reconciler.engine.required import firsts_of
+    from reconciler.waves import gives_out
 
     if (taken := snapshot.read(live, desired, time.time(), max_age_s)) is not None:
         say(f"offline: planning against {live}, {taken.age}")
@@ -108,12 +109,14 @@ def _plan_offline(desired: Desired, live: Path, parallel: int | None, max_age_s:
         return replace(made, notes=(*made.notes, f"from {taken.age}"))
     say(f"offline: planning against {live}; the model store is not read")
     seen = observe_exports(desired, live, compose.store_base(desired.environment))
-    firsts = firsts_of([o for o in seen if o.live.served != o.artifact.ref], desired)
+    made = _plan_of(desired, seen)
+    changes = {change.address: change for change in made.changes}
+    given = (o for o in seen if gives_out(o, changes[str(o.binding.address)]))
+    firsts = firsts_of([o for o in given if o.live.served != o.artifact.ref], desired)
     notes = (
-        f"{first.name} gets {version} first; a run of this part is refused until it was proved"
+        f"{first.name} gets {version} first; a run of this part is refused until it has been proved"
         for version, first in sorted(firsts.items())
     )
-    made = _plan_of(desired, seen)
     return replace(made, notes=(*made.notes, *notes))
 
 

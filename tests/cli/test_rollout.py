@@ -137,5 +137,8 @@ def test_a_plan_against_exports_of_a_part_says_who_goes_first(
         monkeypatch.chdir(tmp_path)
         assert command("export", "--out", "exports").code == errors.SUCCESS
         planned = command("plan", "--live", "exports", "-t", other)
-        why = "m gets m/2026-11 first; a run of this part is refused until it was proved"
+        why = "m gets m/2026-11 first; a run of this part is refused until it has been proved"
         assert why in " ".join((planned.out + planned.err).split())
+        twin.edit(f"{other}.yaml", "\nspec:\n", "\nspec:\n  paused: true\n")
+        planned = command("plan", "--live", "exports", "-t", other)
+        assert "first; a run of this part" not in " ".join((planned.out + planned.err).split())
