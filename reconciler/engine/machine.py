@@ -189,7 +189,7 @@ def _looked(state: State, observed: Observed, now: float) -> Turn:
 def _noted(state: State, observed: Observed, now: float) -> Turn:
     made = observed.artifact
     if made.state is ArtifactState.READY and not made.sha256:
-        return wait(state, 0.0)  # another run noted it first: the next look sees what
+        return wait(state, 0.0)  # its file is gone, or another run noted it: the next look says
     return _act(state, observed, decide(observed), now)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.model import Artifact, Binding
     from reconciler.soon import Soon
-    from reconciler.stores.contract import Store
+    from reconciler.stores.contract import Properties, Store
 
 log = logging.getLogger(__name__)
 
@@ -134,21 +134,17 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
                 world.trainers[binding.recipe.trainer].cancel(artifact.job)
             world.ledger.note_failure(entry, artifact.failure)
         elif artifact.state is ArtifactState.READY:
-            trainer = world.trainers[binding.recipe.trainer]
-            if trainer.collects:
-                order = _order(world, binding, len(entry.manifest.attempts))
-                trainer.collect(artifact.job, order)
-            name = world.ledger.model_name(binding.version)
-            model, place = sha256_of(world.store, name), world.ledger.ref(binding.version)
-            if model is None:
-                raise NotFoundError(
-                    f"job {artifact.job} is finished, but there is no model at {place}"
-                )
-            digest, known = model
+            try:
+                digest, known = _collected(world, binding, entry, artifact.job)
+            except NotFoundError as exc:  # no look brings the file back: the attempt has failed
+                why = f"training job {artifact.job} finished, but {exc.message}"
+                world.ledger.note_failure(entry, why)
+                return artifact
+            place = world.ledger.ref(binding.version)
+            spent = world.trainers[binding.recipe.trainer].spent(artifact.job)
             now = timestamp(world.clock.now())
-            rows, spent = artifact.rows, trainer.spent(artifact.job)
             metrics, seen = artifact.metrics, known.fingerprint
-            made = Evaluation(metrics, digest, now, seen, rows, place, spent)
+            made = Evaluation(metrics, digest, now, seen, artifact.rows, place, spent)
             world.ledger.note_evaluation(entry, made, refused)
             return replace(artifact, sha256=made.sha256, location=made.ref)
         else:
@@ -156,6 +152,18 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
     except ConflictError:
         log.debug("another run noted the outcome of job %s first", artifact.job)
     return artifact
+
+
+def _collected(world: World, binding: Binding, entry: Entry, job: str) -> tuple[str, Properties]:
+    """The digest and the properties of the model that a finished job left, brought into the store;
+    NotFoundError where it is gone."""
+    trainer = world.trainers[binding.recipe.trainer]
+    if trainer.collects:
+        trainer.collect(job, _order(world, binding, len(entry.manifest.attempts)))
+    model = sha256_of(world.store, world.ledger.model_name(binding.version))
+    if model is None:
+        raise NotFoundError(f"there is no model at {world.ledger.ref(binding.version)}")
+    return model
 
 
 def _is_about(entry: Entry, artifact: Artifact) -> bool:

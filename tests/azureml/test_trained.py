@@ -9,11 +9,12 @@ import pytest
 from reconciler.engine import checkup, train
 from reconciler.engine.explanation import explanation
 from reconciler.engine.history import history
-from reconciler.errors import ConfigurationError, UnavailableError
+from reconciler.errors import ConfigurationError, NotFoundError, UnavailableError
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken
 from reconciler.model import Action, Level, Spent
 from reconciler.platforms.arm import CloudName, EmulatorSignIn, arm_origins
+from reconciler.platforms.azureml.assets import Assets
 from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.tracking import Tracking
 from reconciler.platforms.azureml.workspace import Workspace
@@ -155,6 +156,32 @@ def test_a_run_that_is_killed_before_it_notes_what_it_collected_trains_nothing_a
     assert world.apply().failures == ()
     assert len(jobs(world)) == 1
     assert world.plan().converged
+
+
+def test_a_job_whose_files_are_gone_before_they_are_collected_is_tried_again(
+    world: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        monkeypatch.undo()
+        raise NotFoundError("model.json is gone")
+
+    monkeypatch.setattr(Assets, "collect", gone)
+    assert world.apply().failures == ()
+    assert len(jobs(world)) == 2
+    assert world.plan().converged
+
+
+def test_a_model_that_is_gone_after_each_attempt_asks_for_a_new_version(
+    world: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "sha256_of", lambda *_: None)
+    (failure,) = world.apply().failures
+    assert "attempt 2 of 2 failed: training job" in failure.message
+    assert "finished, but there is no model at" in failure.message
+    assert "declare a new version" in failure.message
+    monkeypatch.undo()
+    assert world.changes()["churn"].action is Action.BLOCK
+    assert len(jobs(world)) == 2
 
 
 def test_metrics_that_are_still_to_be_collected_are_judged(world: Emulated) -> None:
