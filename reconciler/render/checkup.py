@@ -15,23 +15,24 @@ from reconciler.render.words import gist
 
 SCHEMA = "reconciler/checkup/v1"
 _MARKS = {Level.ERROR: "✗", Level.WARNING: "!", Level.FINE: "✓"}
+_FIRST, _BEHIND = ("platform", "store"), ("engine", "endpoint", "plan")  # what checks are about
 _COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.FINE: "green"}
 
 
 def folded(checks: Iterable[Check]) -> tuple[Check, ...]:
     """The checks with the worst first; those that say the same of several bindings are one.
 
-    A platform or a store that does not answer is an error once. Engines and endpoints that could
-    not be read for that very reason are left out.
+    A platform or a store that does not answer is an error once. Where an engine, an endpoint or a
+    list of the plan ends with the same sentence, it could not be read for that very reason, and
+    says nothing more.
     """
     alike: dict[tuple[str, Level, str], list[Check]] = {}
-    reasons: dict[str, str] = {}
+    reasons: list[str] = []
     for check in checks:
-        reason = next((r for r in reasons if r and r in check.message), "")
-        if reason and reasons[reason] != check.what:
+        if check.level is Level.ERROR and check.what.startswith(_FIRST):
+            reasons.append(check.message)
+        elif check.what.startswith(_BEHIND) and any(map(check.message.endswith, reasons)):
             continue
-        if check.level is Level.ERROR and not check.names:
-            reasons.setdefault(check.message, check.what)
         message = gist(check.message, *check.names)
         alike.setdefault((check.what, check.level, message), []).append(check)
     merged = [_of_all(message, group) for (_, _, message), group in alike.items()]

@@ -19,7 +19,8 @@ import pytest
 from reconciler import errors
 from reconciler.ci.checks import workflow_checks
 from reconciler.cli import doctor
-from reconciler.model import Level
+from reconciler.model import Check, Level
+from reconciler.render.checkup import folded
 from reconciler.stores.folder import FolderStore
 from tests.cli.test_safety import writes
 
@@ -366,3 +367,11 @@ def test_a_platform_that_does_not_answer_is_one_error(
     assert ran.code == errors.ERROR
     assert list(wrong(ran)) == ["platform ray"]
     assert url in wrong(ran)["platform ray"]["message"]
+
+
+def test_only_what_a_platform_or_a_store_keeps_from_being_read_is_left_out() -> None:
+    gone = Check("platform ray", Level.ERROR, "it is gone")
+    data = Check("data", Level.ERROR, "data/x.csv: it is gone", names=("x",))
+    endpoint = Check("endpoint", Level.ERROR, "asking for x: it is gone", names=("x",))
+    other = Check("endpoint", Level.ERROR, "it is gone, and was never ours", names=("y",))
+    assert folded([gone, data, endpoint, other]) == (gone, data, other)

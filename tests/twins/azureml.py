@@ -45,6 +45,7 @@ class Endpoints(Home):
         self.workspace = workspace
         workspace.answers = self._scored
         workspace.add("theirs", "blue")
+        workspace.assets["/environments/sklearn/versions/3"] = {"properties": {}}
         (self.folder / "code").mkdir()
         (self.folder / "code" / "score.py").write_text("def run(data): ...\n")
         connected = DOCUMENTS.replace("local: {}", f"local: {{}}, {CONNECTION}")
