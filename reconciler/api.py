@@ -76,9 +76,9 @@ class _Logged(Page):
     def show(self, document: Document, to: TextIO | None = None) -> None:
         """Show nothing: the caller has the plan, and gets the report."""
 
-    def progress(self, total: int) -> HeartbeatProgress:
+    def progress(self, total: int, *, waves: bool = False) -> HeartbeatProgress:
         """The display of so many bindings."""
-        return HeartbeatProgress(_Lines(), clock=time.monotonic, total=total)
+        return HeartbeatProgress(_Lines(), clock=time.monotonic, total=total, more=waves)
 
 
 class _Lines(io.StringIO):

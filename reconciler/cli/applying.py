@@ -240,11 +240,12 @@ def run(
         order.page.events.about(environment=first.environment, run=opened.world.actor.run)
     approved = order.approval.used(first, plans)
     waits = only_wait(course.changes, opened.world.clock.now())
+    waves = any(change.wave for change in course.changes)
     writes = not waits or any(map(plans.begun, approved))  # to be ended
     with (
         stopping.stoppable(opened.stop),
         alone(order, opened, approved) if writes else contextlib.nullcontext(),
-        order.page.progress(len(course.changes)) as progress,
+        order.page.progress(len(course.changes), waves=waves) as progress,
     ):
         return converge(
             opened.world,

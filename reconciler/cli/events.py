@@ -100,9 +100,9 @@ class Watched:
         self._display.failed(name, message)
         self._events.tell("failed", name=name, message=message)
 
-    def wave(self, message: str, ended: int = 0, number: str = "") -> None:
+    def wave(self, message: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
         """A wave of a version begins, or so many endpoints end because none does."""
-        self._display.wave(message, ended, number)
+        self._display.wave(message, ended, number, more=more)
         self._events.tell("wave", message=message)
 
     def beat(self) -> None:

@@ -85,19 +85,23 @@ class Page:
         else:
             show_kept(rendered(document, self.format))
 
-    def progress(self, total: int) -> Watched | LiveProgress | HeartbeatProgress:
-        """The display of so many bindings, which tells the events too."""
-        display = self._display(total)
+    def progress(
+        self, total: int, *, waves: bool = False
+    ) -> Watched | LiveProgress | HeartbeatProgress:
+        """The display of so many bindings, in `waves` or at once, which tells the events too."""
+        display = self._display(total, waves)
         return display if self.events is None else Watched(display, self.events)
 
-    def _display(self, total: int) -> LiveProgress | HeartbeatProgress:
+    def _display(self, total: int, waves: bool) -> LiveProgress | HeartbeatProgress:
         """Live on a terminal, heartbeat lines otherwise."""
         from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             stream, plain = bare(sys.stderr), not self._color()
-            return LiveProgress(stream, clock=time.monotonic, no_color=plain, total=total)
-        return HeartbeatProgress(sys.stderr, clock=time.monotonic, total=total)
+            return LiveProgress(
+                stream, clock=time.monotonic, no_color=plain, total=total, more=waves
+            )
+        return HeartbeatProgress(sys.stderr, clock=time.monotonic, total=total, more=waves)
 
     def _color(self) -> bool:
         return not (self.no_color or os.environ.get("NO_COLOR"))

@@ -50,12 +50,12 @@ class Active:
 class _Progress:
     """The part that both displays share: the active bindings in the order in which they began."""
 
-    def __init__(self, stream: TextIO, clock: Clock, total: int) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, total: int, more: bool) -> None:
         self._stream = stream
         self._clock = clock
         self._total, self._ended = total, 0
         self._lost, self._worked, self._began = 0, 0, clock()
-        self._wave = ""
+        self._wave, self._more, self._measured = "", more, self._began
         self._lock = threading.RLock()
         self._active: dict[str, Active] = {}
         self._failed: dict[str, str] = {}  # the gist of a message → the first that failed with it
@@ -73,11 +73,13 @@ class _Progress:
             self._lost += 1
             self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
 
-    def wave(self, message: str, ended: int = 0, number: str = "") -> None:
-        """A line that stays, about the wave of a version; so many endpoints end with it."""
+    def wave(self, message: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
+        """A line that stays, about the wave of a version; so many endpoints end with it. `more`: a
+        wave has yet to begin."""
         with self._lock:
             self._ended += ended
-            self._wave = number
+            self._wave, self._more = number, more
+            self._worked, self._measured = 0, self._clock()
             self._keep("»", "cyan", message)
 
     def _keep(self, sign: str, color: str, text: str) -> None:
@@ -122,8 +124,8 @@ class _Progress:
         """How far a fleet is: `wave 2 of 4, 12 of 61 ended, 1 failed, 40 waiting, 3 min elapsed,
         about 12 min left`; "" for a single binding, or where nobody counted them.
 
-        The rest is taken to end as fast as what was worked on so far: waves and pauses make that
-        longer, so it is said of three or more.
+        The rest is taken to end as fast as three or more did since the last wave began. While a
+        wave has yet to begin nothing is said, for its pause tells nothing of how fast work goes.
         """
         if self._total <= 1:
             return ""
@@ -136,8 +138,9 @@ class _Progress:
             f"{waiting:,} waiting" if waiting else "",
             f"{duration(elapsed)} elapsed",
         ]
-        if self._worked >= FEWEST and left:
-            parts.append(f"about {duration(elapsed / self._worked * left)} left")
+        if self._worked >= FEWEST and left and not self._more:
+            pace_s = (self._clock() - self._measured) / self._worked
+            parts.append(f"about {duration(pace_s * left)} left")
         return ", ".join(filter(None, parts))
 
 
@@ -145,9 +148,15 @@ class HeartbeatProgress(_Progress):
     """A line when something changes, and at most every `every_s` one about what is under way."""
 
     def __init__(
-        self, stream: TextIO, *, clock: Clock, every_s: float = 30.0, total: int = 0
+        self,
+        stream: TextIO,
+        *,
+        clock: Clock,
+        every_s: float = 30.0,
+        total: int = 0,
+        more: bool = False,
     ) -> None:
-        super().__init__(stream, clock, total)
+        super().__init__(stream, clock, total, more)
         self._every_s = every_s
         self._last_beat = clock()
 
@@ -200,9 +209,15 @@ class LiveProgress(_Progress):
     """
 
     def __init__(
-        self, stream: TextIO, *, clock: Clock, no_color: bool = False, total: int = 0
+        self,
+        stream: TextIO,
+        *,
+        clock: Clock,
+        no_color: bool = False,
+        total: int = 0,
+        more: bool = False,
     ) -> None:
-        super().__init__(stream, clock, total)
+        super().__init__(stream, clock, total, more)
         self._no_color = no_color
         self._live: Live | None = None
         self._console: Any = None

@@ -32,8 +32,9 @@ class Progress(Protocol):
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging."""
 
-    def wave(self, told: str, ended: int = 0, number: str = "") -> None:
-        """A wave of a version begins, or so many endpoints end because none does."""
+    def wave(self, told: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
+        """A wave of a version begins, or so many endpoints end because none does. `more`: a wave of
+        the run has yet to begin."""
 
     def beat(self) -> None:
         """Called a few times a second from the main thread."""

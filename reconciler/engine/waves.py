@@ -34,6 +34,7 @@ class _Fleet:
     under_way: set[str] = field(default_factory=set)
     to_come: dict[int, list[tuple[Run, Wave]]] = field(default_factory=lambda: defaultdict(list))
     why: str = ""  # what went wrong
+    due: float = 0.0  # when its last wave begins, or began
 
 
 class Waves:
@@ -77,7 +78,7 @@ class Waves:
         if fleet.under_way or not fleet.to_come:
             return
         if fleet.why:
-            self._hold(fleet, why=fleet.why)
+            self._hold(fleet, now, why=fleet.why)
         else:
             following = fleet.to_come[min(fleet.to_come)]
             self._next(fleet, now + max(wave.wait_s for _, wave in following), now)
@@ -87,19 +88,20 @@ class Waves:
         run."""
         number = min(fleet.to_come)
         if due > now and any(wave.soak_s for _, wave in fleet.to_come[number]):
-            self._hold(fleet, until=timestamp(due))
+            self._hold(fleet, now, until=timestamp(due))
             return
         entering = fleet.to_come.pop(number)
         when = f" at {timestamp(due)}" if due > now else ""
         count, of = len(entering), len(entering[0][1].sizes)
         place = f"wave {number} of {of}"
         told = f"{fleet.version}: {place} begins{when} ({_counted(count)})"
-        self._progress.wave(told, number=place)
+        fleet.due = due
+        self._progress.wave(told, number=place, more=self._more(now))
         for run, _ in entering:
             fleet.under_way.add(run.address)
             self._enter(run, due)
 
-    def _hold(self, fleet: _Fleet, *, why: str = "", until: str = "") -> None:
+    def _hold(self, fleet: _Fleet, now: float, *, why: str = "", until: str = "") -> None:
         """Leave all that are to come as they are."""
         held = [
             Held(run.name, run.address, fleet.version, why, until)
@@ -109,7 +111,12 @@ class Waves:
         fleet.to_come.clear()
         self._ended.update({each.address: Ended(held=each) for each in held})
         count, how = _counted(len(held)), f"must wait until {until}" if until else "will not get it"
-        self._progress.wave(f"{fleet.version}: {count} {how}", ended=len(held))
+        told = f"{fleet.version}: {count} {how}"
+        self._progress.wave(told, ended=len(held), more=self._more(now))
+
+    def _more(self, now: float) -> bool:
+        """Whether a wave has yet to begin, or pauses before it does."""
+        return any(fleet.to_come or fleet.due > now for fleet in self._fleets.values())
 
 
 def only_wait(changes: Iterable[Change], now: float) -> bool:

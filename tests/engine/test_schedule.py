@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,6 +14,8 @@ from reconciler.engine.schedule import Schedule
 from reconciler.engine.slots import FIRST_S, LEAST_S, MOST_S, JobSlots, JobTimes
 from reconciler.engine.state import FreeSlot, State, Task, Watch
 from reconciler.engine.steps import Again, Ended, Ready
+from reconciler.engine.waves import Waves
+from reconciler.model import Wave
 from reconciler.platforms.contract import Job, JobState
 from tests.test_plan import binding
 
@@ -194,3 +197,15 @@ def test_a_job_that_outlasts_all_others_is_looked_at_less_and_less_often() -> No
         watched(times, 2.0)
     ages = watched(times, 600.0)
     assert len(ages) < 60
+
+
+@pytest.mark.parametrize(("pause_s", "last"), [(0.0, False), (60.0, True)])
+def test_a_display_hears_whether_a_wave_has_yet_to_begin(pause_s: float, last: bool) -> None:
+    display = Mock()
+    waves = Waves(lambda *_: None, {}, display)
+    for number in (1, 2):
+        run = cast("Any", Run(replace(binding(), name=f"m{number}")))
+        waves.add(run, "m 2", Wave(number, (1, 1), pause_s), begun=False)
+    waves.begin(100.0)
+    waves.came_back("m1", Ended(), 200.0)
+    assert [call.kwargs["more"] for call in display.wave.call_args_list] == [True, last]

@@ -362,8 +362,8 @@ def test_a_fleet_in_waves_says_which_and_about_how_long_it_takes(
 ) -> None:
     beats = HeartbeatProgress(stream, clock=clock, total=13)
     beats.done("unchanged", "in sync")
-    for wave in (1, 2):
-        beats.wave(f"churn 2026-11: wave {wave} of 4 begins", number=f"wave {wave} of 4")
+    clock.now += 3_600
+    beats.wave("churn 2026-11: wave 4 of 4 begins", number="wave 4 of 4")
     for number in range(4):
         beats.phase(f"b{number}", "binding")
     clock.now += 90
@@ -372,8 +372,25 @@ def test_a_fleet_in_waves_says_which_and_about_how_long_it_takes(
     beats.beat()
     last = stream.getvalue().splitlines()[-1]
     assert last.startswith(
-        "wave 2 of 4, 4 of 13 ended, 8 waiting, 2 min elapsed, about 5 min left; still under way: b3"
+        "wave 4 of 4, 4 of 13 ended, 8 waiting, 1 h 2 min elapsed, about 5 min left; still"
     )
+
+
+def test_nobody_says_how_long_is_left_while_a_wave_has_yet_to_begin(
+    stream: io.StringIO, clock: Clock
+) -> None:
+    beats = HeartbeatProgress(stream, clock=clock, total=13, more=True)
+    for wave in ("", "wave 2 of 4"):
+        if wave:
+            beats.wave(f"churn 2026-11: {wave} begins", number=wave, more=True)
+        for number in range(4):
+            beats.phase(f"{wave}{number}", "binding")
+        clock.now += 90
+        for number in range(3):
+            beats.done(f"{wave}{number}", "proved")
+        beats.beat()
+        last = stream.getvalue().splitlines()[-1]
+        assert "elapsed; still under way" in last
 
 
 def test_a_live_display_of_a_fleet_says_how_many_of_all_have_ended(clock: Clock) -> None:

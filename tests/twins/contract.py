@@ -47,7 +47,7 @@ class Quiet:
     def failed(self, name: str, message: str) -> None:
         self.said.append((name, "failed", message))
 
-    def wave(self, told: str, ended: int = 0, number: str = "") -> None:  # noqa: ARG002
+    def wave(self, told: str, ended: int = 0, *_: object, **__: object) -> None:
         self.said.append(("wave", told, str(ended)))
 
     def beat(self) -> None:
