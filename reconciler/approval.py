@@ -215,9 +215,9 @@ def described(change: Change) -> str:
 
 
 def _stages(approved: Change) -> set[Action]:
-    """The actions that may follow. An approved wait for a training covers the creation of the
-    endpoint, too."""
-    if approved.code == Reason.TRAINING:
+    """The actions that may follow. An approved wait for a training, or for another shard, covers
+    the creation of the endpoint, too."""
+    if approved.code in (Reason.TRAINING, Reason.OTHER_SHARD):
         return _COVERS[Action.TRAIN] | _COVERS[Action.CREATE]
     return _COVERS.get(approved.action, set())
 

@@ -81,7 +81,8 @@ def _of_changes(environment: Environment, changes: tuple[Change, ...], declared:
 
 
 def _changes(change: Change) -> bool:
-    """Whether the endpoint would change: a run that waits for a job swaps when it is done.
+    """Whether the endpoint would change: a run that waits for a job, or for the proof of another
+    shard, swaps when it is done.
 
     To make what was proved there again, where the platform lost it, changes nothing that people
     use: a cluster that forgot all of its endpoints is filled by one run. Neither does a mark.
@@ -91,7 +92,7 @@ def _changes(change: Change) -> bool:
     if change.action is Action.CREATE and not change.trains and change.drift is not None:
         lost = FieldDiff("model", change.after, None)
         return lost not in change.drift.fields
-    return change.action in _CHANGING or change.code == Reason.TRAINING
+    return change.action in _CHANGING or change.code in (Reason.TRAINING, Reason.OTHER_SHARD)
 
 
 def _of_deletes(environment: Environment, changes: tuple[Change, ...]) -> str:

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import Action, EventKind, Reason, Rollout, Wave
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reconciler.model import Binding, Change, Observed
 
@@ -85,15 +85,22 @@ def first_of(fleet: Sequence[Binding]) -> Binding | None:
 
 
 def hold(
-    observed: Observed, change: Change, not_yet: Mapping[str, str], due: Mapping[str, str]
+    observed: Observed,
+    change: Change,
+    not_yet: Mapping[str, str],
+    due: Mapping[str, str],
+    awaited: Collection[str] = (),
 ) -> Change:
     """The change, refused if it gives out a version that was proved neither here nor where it must
     have been before: long enough in another environment, and at the first of its fleet. `not_yet`
-    says by name why. `due` says from when on it may follow a first endpoint that is not in this
-    run: then it waits like any wave."""
+    says by name why; those of `awaited` are left for later in the run, as another shard is at that.
+    `due` says from when on it may follow a first endpoint that is not in this run: then it waits
+    like any wave."""
     why, until = not_yet.get(change.name), due.get(change.name)
     if not (why or until) or not gives_out(observed, change):
         return change
+    if why and change.name in awaited:
+        return replace(change, action=Action.WAIT, code=Reason.OTHER_SHARD, why=why)
     if why:
         return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)
     rollout = observed.binding.rollout or Rollout()

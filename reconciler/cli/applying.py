@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.approval import Approval, only_ends
+from reconciler.approval import Approval, only_ends, uncovered
 from reconciler.cli import choose, session, stopping
 from reconciler.cli.approval import approval, check
 from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
@@ -34,7 +34,7 @@ from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings, overridden
-from reconciler.model import Failure, Report
+from reconciler.model import Action, Failure, Reason, Report
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -94,7 +94,6 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
     force = order.approval.force
     with session.opened(order.effective, order.parallel, force, order.prune) as opened:
         seen = opened.observe()
-        seen = opened.awaited(seen, order.lock_timeout_s) if order.shard else seen
         first = opened.plan_of(seen)
         first = overridden(first) if force else first
         part = only_ends(first)
@@ -151,7 +150,7 @@ def carry_out(
 
     if ending is not None:
         ending.so_far = so_far
-    ended = run(order, opened, first, lost, goal, course)
+    ended = _in_turn(order, opened, first, lost, goal, course)
     if opened.stop.event.is_set():
         return so_far()
     if not ended:
@@ -159,6 +158,42 @@ def carry_out(
     again = opened.observe()
     last = replace(opened.plan_of(again), commit=planned.commit)
     return so_far(last, again.lost, looked=True)
+
+
+def _in_turn(
+    order: Order, opened: Session, first: Plan, lost: NotDeclared, goal: Goal, course: Course
+) -> dict[str, Ended]:
+    """How each binding ended: first those that wait for no other shard, then the others.
+
+    Were it the other way round, two shards would wait for each other, where each has an endpoint
+    that goes first in a fleet of the other. No lock is held meanwhile. An approved plan is used up
+    by the part that has the last of it, and not at all where that is still to come.
+    """
+    waits = {c.address for c in first.changes if c.code == Reason.OTHER_SHARD}
+    plans = opened.world.ledger.plans
+    approved = order.approval.used(first, plans)
+    if not waits:
+        return run(order, opened, first, approved, lost, goal, course)
+    held = replace(first, changes=tuple(c for c in first.changes if c.address in waits))
+    late = order.approval.used(held, plans)
+    early = [plan for plan in approved if plan not in late]
+    others = replace(first, changes=tuple(c for c in first.changes if c.address not in waits))
+    run(order, opened, others, early, lost, goal, course)
+    if opened.stop.event.is_set():
+        return course.ended
+    opened.await_others(order.lock_timeout_s)
+    fresh = opened.plan()
+    beyond = uncovered(fresh, first)
+    changes = tuple(
+        replace(c, action=Action.BLOCK, code=Reason.NOT_YET, why=beyond.get(c.address, c.why))
+        if c.address in beyond or c.code == Reason.OTHER_SHARD
+        else c
+        for c in fresh.changes
+        if c.address in waits
+    )
+    rest = replace(first, changes=changes)
+    order.page.show(rest, to=sys.stderr)
+    return run(order, opened, rest, late if rest.to_do else [], lost, goal, course)
 
 
 def _course(plan: Plan, goal: Goal) -> Course:
@@ -217,7 +252,7 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
 
         if ending is not None:
             ending.so_far = so_far
-        run(order, opened, first, seen.lost, goal, course)
+        run(order, opened, first, (), seen.lost, goal, course)
         return so_far(replace(opened.plan(), commit=planned.commit))
 
 
@@ -229,23 +264,30 @@ def _trained_exit_code(report: Report) -> int:
 
 
 def run(
-    order: Order, opened: Session, first: Plan, lost: NotDeclared, goal: Goal, course: Course
+    order: Order,
+    opened: Session,
+    first: Plan,
+    approved: Sequence[Plan],
+    lost: NotDeclared,
+    goal: Goal,
+    course: Course,
 ) -> dict[str, Ended]:
-    """How each binding ended that the plan would change or refuses, by address."""
-    from reconciler.engine.run import converge
+    """How each binding ended that the plan would change or refuses, by address. The `approved`
+    plans are used up by it."""
+    from reconciler.engine.run import concerns, converge
     from reconciler.engine.waves import only_wait
 
     plans = opened.world.ledger.plans
     if order.page.events is not None:
         order.page.events.about(environment=first.environment, run=opened.world.actor.run)
-    approved = order.approval.used(first, plans)
-    waits = only_wait(course.changes, opened.world.clock.now())
-    waves = any(change.wave for change in course.changes)
+    changes = [change for change in first.changes if concerns(goal, change)]
+    waits = only_wait(changes, opened.world.clock.now())
+    waves = any(change.wave for change in changes)
     writes = not waits or any(map(plans.begun, approved))  # to be ended
     with (
         stopping.stoppable(opened.stop),
         alone(order, opened, approved) if writes else contextlib.nullcontext(),
-        order.page.progress(len(course.changes), waves=waves) as progress,
+        order.page.progress(len(changes), waves=waves) as progress,
     ):
         return converge(
             opened.world,

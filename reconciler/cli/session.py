@@ -134,12 +134,14 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
 @dataclass(frozen=True)
 class Seen:
     """The result of one look at an environment: its bindings, and what git declares no more. By
-    name, why bindings must not get their versions yet, and until when others must wait."""
+    name, why bindings must not get their versions yet, and until when others must wait. `awaited`
+    are those of the first that a run of a shard waits for."""
 
     observed: tuple[Observed, ...]
     lost: NotDeclared
     not_yet: Mapping[str, str] = field(default_factory=dict)
     due: Mapping[str, str] = field(default_factory=dict)
+    awaited: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -173,17 +175,18 @@ class Session:
         new = [o for o in seen if o.live.served != o.artifact.ref]
         with self.stop.only_reading():
             first, due = behind(self.world, new, self.desired)
-        not_yet = {**first, **self._not_proved_there(new)}
-        return Seen(seen, replace(lost, found=mine), not_yet, due)
+        there = self._not_proved_there(new)
+        awaited = frozenset(first).difference(there) if desired.shard else frozenset()
+        return Seen(seen, replace(lost, found=mine), {**first, **there}, due, awaited)
 
-    def awaited(self, seen: Seen, idle_s: float) -> Seen:
-        """The look once other shards have proved the versions that are new in this one."""
+    def await_others(self, idle_s: float) -> None:
+        """Wait until other shards have proved the versions that are new in this one."""
         from reconciler.engine.required import await_firsts
 
-        new = [o for o in seen.observed if o.binding.name in seen.not_yet]
+        seen = self.observe()
+        new = [o for o in seen.observed if o.binding.name in seen.awaited]
         with self.stop.only_reading():
-            waited = await_firsts(self.world, new, self.desired, idle_s, say)
-        return self.observe() if waited else seen
+            await_firsts(self.world, new, self.desired, idle_s, say)
 
     def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
         """By name, why a binding must wait for its proof in the environment that is required."""
@@ -220,7 +223,7 @@ class Session:
         from reconciler.plan import make_plan
 
         environment, declared = self.desired.environment, self.desired.declared
-        wait = (seen.not_yet, seen.due)
+        wait = (seen.not_yet, seen.due, seen.awaited)
         made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, *wait)
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
         begins = any(change.code not in ENDS for change in made.to_do)

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     RECIPE_CHANGED = "recipe_changed"
     GATE = "gate"
     NOT_YET = "not_yet"  # it was not proved where it must be before
+    OTHER_SHARD = "other_shard"  # another shard has the endpoint that must prove it first
     FROZEN = "frozen"  # in a freeze a run ends what was begun, and nothing else
     OVER_LIMIT = "over_limit"  # as in a freeze, where the plan exceeds a limit
     REJECTED = "rejected"

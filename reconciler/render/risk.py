@@ -20,7 +20,7 @@ def risk(change: Change) -> str:
             return "low: settings change, the model does not"
         case Action.DELETE:
             return "high: the endpoint is deleted"
-        case Action.WAIT if change.code != Reason.TRAINING:
+        case Action.WAIT if change.code not in (Reason.TRAINING, Reason.OTHER_SHARD):
             return "none: an earlier run started it"
         case Action.BIND if change.code == Reason.ROLL_BACK:
             return "low: the last model known to be good returns"

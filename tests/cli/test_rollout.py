@@ -93,13 +93,38 @@ def test_a_part_of_a_fleet_waits_for_the_soak_of_its_first_endpoint(
 def test_a_shard_whose_first_endpoint_does_not_move_is_refused_after_its_patience(
     fleet: Twin, command: Command
 ) -> None:
+    refused = command("apply", "--yes", "--lock-timeout", "0", "--shard", shard_of_other(fleet))
+    assert refused.code == errors.REFUSED
+    assert "it is in another shard, and `apply` waits for that" in " ".join(refused.err.split())
+
+
+def test_an_approved_plan_of_a_shard_covers_what_waits_for_another_one(
+    fleet: Twin, command: Command
+) -> None:
+    mine = ("--shard", shard_of_other(fleet))
+    planned = command("plan", *mine, "--out", "plan.json")
+    assert planned.code == errors.SUCCESS, planned.err
+    assert "wait: other_shard" in planned.out
+    assert f"{fleet.name} gets this version first" in " ".join(planned.out.split())
+    approved = ("apply", "plan.json", *mine, "--lock-timeout", "0")
+    assert command(*approved).code == errors.REFUSED
+    assert command("apply", "--yes", "-t", fleet.name).code == errors.SUCCESS
+    assert fleet.serving("other") != SECOND
+    ran = command(*approved)
+    assert ran.code == errors.SUCCESS, ran.err
+    assert fleet.serving("other") == SECOND
+    again = command(*approved)
+    assert again.code == errors.STALE
+    assert "was applied already" in again.err
+
+
+def shard_of_other(fleet: Twin) -> str:
+    """The shard of `other`, where the first endpoint is in another one."""
+    fleet.give_out("{first: 1}")
     fleet.label(fleet.name, '{canary: "true"}')
     places = {name: fleet.binding(name).address for name in (fleet.name, "other")}
     of = next(n for n in range(2, 99) if len({shard(place, n) for place in places.values()}) == 2)
-    mine = ("--shard", f"{shard(places['other'], of)}/{of}", "--lock-timeout", "0")
-    refused = command("apply", "--yes", *mine)
-    assert refused.code == errors.REFUSED
-    assert "it is in another shard, and `apply` waits for that" in " ".join(refused.err.split())
+    return f"{shard(places['other'], of)}/{of}"
 
 
 def shard(address: Address, of: int) -> int:

@@ -124,8 +124,7 @@ def test_runs_without_a_lock_train_once_and_lose_no_update(
 
 def shards_at_once(twin: Twin, names: list[str]) -> list[tuple[int, str]]:
     """How a run of each shard ended, where each of two endpoints is in another one."""
-    places = [twin.binding(name).address for name in names]
-    of = next(n for n in range(2, 99) if len({_shard(place, n) for place in places}) == 2)
+    places, of = [twin.binding(name).address for name in names], _count(twin, names)
     folders = [twin.services.parent / f"shard-{_shard(place, of)}" for place in places]
     processes = []
     for folder in reversed(folders):  # who must wait begins
@@ -135,6 +134,12 @@ def shards_at_once(twin: Twin, names: list[str]) -> list[tuple[int, str]]:
         processes.append(harness.begin(folder, twin.environ, command))
     codes = [harness.end(process) for process in reversed(processes)]
     return [(code, harness.told(folder)) for code, folder in zip(codes, folders, strict=True)]
+
+
+def _count(twin: Twin, names: list[str]) -> int:
+    """How many shards there must be for each of two endpoints to be in another one."""
+    places = [twin.binding(name).address for name in names]
+    return next(n for n in range(2, 99) if len({_shard(place, n) for place in places}) == 2)
 
 
 def _shard(address: Address, of: int) -> int:
@@ -176,3 +181,34 @@ def test_a_shard_that_waits_is_spared_a_version_that_is_found_bad(
     record = twin.world(read_only=True).ledger.record(twin.binding(names[1]).address)
     assert record is not None
     assert SECOND not in [event.version for event in record.history]
+
+
+def test_shards_that_have_the_first_endpoint_of_each_others_fleet_both_end(
+    fleet: tuple[Twin, list[str]],
+) -> None:
+    twin, (first, second) = fleet
+    of, candidates = _count(twin, [first, second]), [f"e{number}" for number in range(20)]
+    folder = twin.services / twin.environment
+    *_, model, binding = (folder / "all.yaml").read_text().split("---\n")
+
+    def declare(*names: str) -> None:
+        """Declare endpoints of another model; the last name is that of its canary."""
+        texts = [model.replace("{name: m}", "{name: k}")]
+        for name in names:
+            text = binding.replace("{name: m, version", "{name: k, version")
+            text = text.replace("{name: m,", f"{{name: {name},").replace('/m"', f'/{name}"')
+            text = text if name == names[-1] else text.replace("canary", "later")
+            texts.append(text.replace("serving/m.", f"serving/{name}."))
+        (folder / "more.yaml").write_text("---\n".join(texts))
+
+    def beside(other: str) -> str:
+        shard = _shard(twin.binding(other).address, of)
+        return next(n for n in candidates if _shard(twin.binding(n).address, of) == shard)
+
+    declare(*candidates)
+    names = [beside(first), beside(second)]
+    declare(*names)
+    (code, told), (other, told_there) = shards_at_once(twin, [first, second])
+    assert (code, other) == (errors.SUCCESS, errors.SUCCESS), told + told_there
+    assert f"{first} must be proved first" in told_there
+    assert [twin.serving(name) for name in (second, *names)] == [SECOND] * 3
