@@ -20,6 +20,7 @@ from reconciler.http import response
 from reconciler.http.client import Http
 from reconciler.model import Artifact, ArtifactState, Observed
 from reconciler.plan import decide
+from reconciler.platforms.arm_marks import with_mark
 from reconciler.platforms.studio.new import WebServiceAddress
 from tests.benchmarks import fleets
 from tests.benchmarks.cloud.definitions import HOST, NAME, URI, definition, payload
@@ -77,9 +78,10 @@ def definitions(setting: Setting) -> Iterator[Row]:
     """Definitions of 3 MB, inline and with their payload in a blob."""
     services = fleets.write(setting.folder / "large", Fleet("new", 1))
     wanted = compose.load(services)["fleet"]
-    inline = {"webServices": json.dumps(definition(SIZE)).encode()}
+    tags = with_mark({}, wanted.environment.mark, protect=False)
+    inline = {"webServices": json.dumps(definition(SIZE, tags=tags)).encode()}
     in_blob = {
-        "webServices": json.dumps(definition(SIZE, in_blob=_PAYLOAD)).encode(),
+        "webServices": json.dumps(definition(SIZE, in_blob=_PAYLOAD, tags=tags)).encode(),
         "payloads": json.dumps(payload(SIZE)).encode(),
     }
     for what, bodies in (("inline", inline), ("payload in a blob", in_blob)):

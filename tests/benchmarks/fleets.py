@@ -16,6 +16,7 @@ from reconciler.cli.compose import EMULATOR_VARIABLE
 from reconciler.engine.world import timestamp
 from reconciler.ledger import Attempt, Evaluation, Ledger, Manifest
 from reconciler.model import Event, EventKind, ModelRef, Record, Score
+from reconciler.platforms.arm_marks import with_mark
 from tests.benchmarks.cloud.definitions import GROUP, SUBSCRIPTION
 from tests.benchmarks.cloud.services import endpoint_id
 
@@ -185,6 +186,7 @@ def begin(
         "blobs": {INITIAL: "the model before", **{path: path for path in serving.values()}},
     }
     if fleet.kind == "new":
+        world["tags"] = with_mark({}, wanted.environment.mark, protect=False)
         world["new"] = {name: base + path for name, path in serving.items()}
     else:
         world["classic_service"] = SERVICE

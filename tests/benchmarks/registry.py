@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from reconciler.platforms.mlflow.alias import TAG
 from tests.benchmarks.planning import figures
 from tests.benchmarks.program import Cost, reconciler, run
 from tests.benchmarks.rows import Row, Setting, judged
@@ -69,3 +70,4 @@ def _published(known: Registry, name: str, mark: str) -> None:
     tags = {"reconciler.version": "m/1", "reconciler.mark": mark}
     listed = [{"key": key, "value": value} for key, value in tags.items()]
     known.add(name, {"tags": listed}, champion="1")
+    known.set_tag({"name": name, "key": f"{TAG}champion", "value": mark})

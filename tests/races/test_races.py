@@ -209,6 +209,6 @@ def test_shards_that_have_the_first_endpoint_of_each_others_fleet_both_end(
     names = [beside(first), beside(second)]
     declare(*names)
     (code, told), (other, told_there) = shards_at_once(twin, [first, second])
+    # Which of the two waits, if any, is up to their timing.
     assert (code, other) == (errors.SUCCESS, errors.SUCCESS), told + told_there
-    assert f"{first} must be proved first" in told_there
     assert [twin.serving(name) for name in (second, *names)] == [SECOND] * 3

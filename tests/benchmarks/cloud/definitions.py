@@ -9,7 +9,9 @@ NAME, URI, HOST = "@NAME@", "@URI@", "@HOST@"  # what differs from service to se
 SUBSCRIPTION, GROUP = "00000000-0000-4000-8000-000000000001", "fleet"
 
 
-def definition(size: int, *, in_blob: str = "") -> dict[str, Any]:
+def definition(
+    size: int, *, in_blob: str = "", tags: dict[str, str] | None = None
+) -> dict[str, Any]:
     """A definition of at least `size` bytes, its nodes making up the size.
 
     With `in_blob`, the URL of its payload, it is what a GET answers then: everything but that.
@@ -38,7 +40,7 @@ def definition(size: int, *, in_blob: str = "") -> dict[str, Any]:
         "name": NAME,
         "type": "Microsoft.MachineLearning/webServices",
         "location": "South Central US",
-        "tags": {},
+        "tags": tags or {},
         "properties": properties,
     }
 

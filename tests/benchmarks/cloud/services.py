@@ -37,6 +37,7 @@ class World(Cloud):
         self._training: dict[str, TrainingService] = {}
         self._listed: bytes | None = None
         self._online = Online(world.get("online", {}), self._host)
+        self._tags: dict[str, str] = world.get("tags", {})
         self._blobs = Blobs()
         for path, text in sorted(world.get("blobs", {}).items()):
             self._blobs.put(path, text.encode())
@@ -93,7 +94,7 @@ class World(Cloud):
             "name": name,
             "type": "Microsoft.MachineLearning/webServices",
             "location": "South Central US",
-            "tags": {},
+            "tags": self._tags,
             "properties": {"packageType": "Graph", "title": name},
         }
 
@@ -103,7 +104,7 @@ class World(Cloud):
 
     @cached_property
     def _parts(self) -> list[str]:
-        text = json.dumps(definition(self._size))
+        text = json.dumps(definition(self._size, tags=self._tags))
         for mark in (NAME, URI, HOST):
             text = text.replace(mark, f"\0{mark}\0")
         return text.split("\0")
