@@ -40,10 +40,10 @@ from reconciler.model import (
     drifted,
     settings_diffs,
 )
-from reconciler.waves import hold, in_waves
+from reconciler.waves import Waits, hold, in_waves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from reconciler.model import Binding, Declared, Environment, Owned
 
@@ -61,16 +61,13 @@ def make_plan(
     declared: Declared | None = None,
     not_declared: NotDeclared | None = None,
     prune: Prune | None = None,
-    not_yet: Mapping[str, str] | None = None,
-    due: Mapping[str, str] | None = None,
-    awaited: Collection[str] = (),
+    waits: Waits | None = None,
 ) -> Plan:
     """The plan of one environment, its changes sorted by address.
 
     `declared` says of how many bindings they are a selection; None: these are all. `not_declared`
-    is what this environment made and git no longer declares; None: not looked for. `not_yet` says
-    by name why a binding must not get its version before that was proved elsewhere, and `due` from
-    when on it may, where only time is missing. A run waits for the proofs of those in `awaited`.
+    is what this environment made and git no longer declares; None: not looked for. `waits`
+    names the bindings that must not get their versions yet.
     """
     seen = tuple(observed)
     twins: dict[str, list[Observed]] = {}  # by the platform's own name of their endpoint
@@ -78,7 +75,7 @@ def make_plan(
         twins.setdefault(twin.live.place, []).append(twin)
     undeclared = not_declared or NotDeclared()
     decided = ((o, decide(o, twins.get(o.live.place, ()))) for o in seen)
-    in_time = ((o, hold(o, change, not_yet or {}, due or {}, awaited)) for o, change in decided)
+    in_time = ((o, hold(o, change, waits or Waits())) for o, change in decided)
     changes = in_waves((o, _on_terms(environment, o, change)) for o, change in in_time)
     notes = tuple(f"could not look for undeclared endpoints: {why}" for why in undeclared.unread)
     blind = undeclared.unread or tuple(c.why for c in changes if c.code == Reason.UNREADABLE)

@@ -35,20 +35,33 @@ wait, for going back to a known version is not giving out a new one.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.model import Action, EventKind, Reason, Rollout, Wave
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.model import Binding, Change, Observed
 
 ALWAYS_AT_ONCE = 10  # endpoints, where nobody says how a version is to be given out
 CANARY = ("canary", "true")  # a label
 _GIVES_OUT = (Action.TRAIN, Action.BIND, Action.CREATE, Action.WAIT)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Bindings, by name, whose version must first be proved elsewhere.
+
+    `reasons` says why; those of `awaited` are left for later in the run, as another shard is at
+    that. `due` says from when on a binding may follow a first endpoint that is not in this run.
+    """
+
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    due: Mapping[str, str] = field(default_factory=dict)
+    awaited: frozenset[str] = frozenset()
 
 
 def in_waves(decided: Iterable[tuple[Observed, Change]]) -> list[Change]:
@@ -84,22 +97,14 @@ def first_of(fleet: Sequence[Binding]) -> Binding | None:
     return min(free, key=lambda b: (CANARY not in b.labels, str(b.address)), default=None)
 
 
-def hold(
-    observed: Observed,
-    change: Change,
-    not_yet: Mapping[str, str],
-    due: Mapping[str, str],
-    awaited: Collection[str] = (),
-) -> Change:
+def hold(observed: Observed, change: Change, waits: Waits) -> Change:
     """The change, refused if it gives out a version that was proved neither here nor where it must
-    have been before: long enough in another environment, and at the first of its fleet. `not_yet`
-    says by name why; those of `awaited` are left for later in the run, as another shard is at that.
-    `due` says from when on it may follow a first endpoint that is not in this run: then it waits
-    like any wave."""
-    why, until = not_yet.get(change.name), due.get(change.name)
+    have been before: long enough in another environment, and at the first of its fleet. One that
+    is due later waits like any wave."""
+    why, until = waits.reasons.get(change.name), waits.due.get(change.name)
     if not (why or until) or not gives_out(observed, change):
         return change
-    if why and change.name in awaited:
+    if why and change.name in waits.awaited:
         return replace(change, action=Action.WAIT, code=Reason.OTHER_SHARD, why=why)
     if why:
         return replace(change, action=Action.BLOCK, code=Reason.NOT_YET, why=why)

@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from tests.test_floorplan import CLIMBS
+from tests.test_floorplan import CLIMBS, LONGEST_FILE
 
 PACKAGE = Path(__file__).parent.parent / "reconciler"
-LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 400, 50, 8
+LONGEST_FUNCTION, MOST_PARAMETERS = 50, 8
 # What belongs to one platform: kinds, hosts, error codes, endings and ports of Studio; and so on.
 PLATFORM_STRINGS = re.compile(
     r"webservice|classicendpoint|classic/|azureml\.net|azure\.com|machinelearning|ilearner"

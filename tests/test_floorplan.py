@@ -12,6 +12,7 @@ import pytest
 from reconciler.platforms import BUILT_IN, platforms
 
 PACKAGE = Path(__file__).parent.parent / "reconciler"
+LONGEST_FILE = 400  # lines; the emulator is a cloud of its own
 
 MAY_IMPORT = {
     "auth": set(),
@@ -212,6 +213,15 @@ def test_every_room_is_in_the_table() -> None:
     rooms = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir()}
     rooms -= {"__init__", "__pycache__", "__main__", "py", "cli"}
     assert rooms == set(MAY_IMPORT)
+
+
+def test_no_file_of_the_package_is_longer_than_the_design_allows() -> None:
+    lengths = {
+        str(path.relative_to(PACKAGE)): len(path.read_text("utf-8").splitlines())
+        for path in PACKAGE.rglob("*.py")
+        if "emulator" not in path.parts
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
 def test_one_place_says_where_two_values_differ() -> None:

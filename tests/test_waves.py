@@ -24,7 +24,7 @@ from reconciler.model import (
     WayBack,
 )
 from reconciler.plan import make_plan
-from reconciler.waves import first_of
+from reconciler.waves import Waits, first_of
 from tests.test_plan import ENVIRONMENT, HEALTHY, NEW, OLD, binding, observed, of
 
 SLOW = Rollout(1, 25)
@@ -106,7 +106,7 @@ def test_one_that_is_to_be_deleted_has_no_wave() -> None:
     doomed = endpoint("a", absent=True)
     busy = replace(doomed, live=Live(Health(HealthCode.PROGRESSING, "busy"), served=OLD))
     assert waves(busy, endpoint("b"), endpoint("c")) == {"b": 1, "c": 2}
-    plan = make_plan(ENVIRONMENT, [busy], not_yet={"a": "it was proved nowhere"})
+    plan = make_plan(ENVIRONMENT, [busy], waits=Waits({"a": "it was proved nowhere"}))
     assert [change.code for change in plan.changes] == ["updating"]
 
 
@@ -128,14 +128,21 @@ def test_the_next_wave_waits_until_the_former_was_proved_for_so_long() -> None:
 @pytest.mark.parametrize("rollout", [Rollout(1, 25, soak_s=60.0), Rollout(1, 25, pause_s=60.0)])
 def test_a_part_waits_for_a_first_endpoint_outside_as_for_a_wave(rollout: Rollout) -> None:
     due = "2026-11-29T10:01:00Z"
-    alone = make_plan(ENVIRONMENT, [endpoint("a", rollout)], due={"a": due})
+    alone = make_plan(ENVIRONMENT, [endpoint("a", rollout)], waits=Waits(due={"a": due}))
     wave = Wave(1, (1,), rollout.pause_s, rollout.soak_s, due)
     assert of_plan(alone) == {"a": wave}
     assert [change.action for change in alone.changes] == [Action.BIND]
-    both = make_plan(ENVIRONMENT, [endpoint(n, rollout) for n in "ab"], due={"a": due, "b": due})
+    both = make_plan(
+        ENVIRONMENT, [endpoint(n, rollout) for n in "ab"], waits=Waits(due={"a": due, "b": due})
+    )
     assert [wave.not_before for wave in of_plan(both).values()] == [due, due]
     assert (
-        of_plan(make_plan(ENVIRONMENT, [endpoint("a", rollout, forced=True)], due={"a": due})) == {}
+        of_plan(
+            make_plan(
+                ENVIRONMENT, [endpoint("a", rollout, forced=True)], waits=Waits(due={"a": due})
+            )
+        )
+        == {}
     )
 
 

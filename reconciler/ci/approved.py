@@ -3,15 +3,14 @@
 Runs of one branch wait for each other and the ones in between are dropped, so what is to be applied
 may come from several merged pull requests. Each plan is kept by itself: it approves what it shows.
 
-What turns a file into an approval is that a person saw it and merged, so each link of that is
-checked. The artifact was made by a run of this repository: one of a fork was written by whoever
-wrote the fork. Its plan is of the last commit of the pull request: what was pushed after the plan
-was approved by nobody. It is of this environment, and it was made with credentials: an offline plan
-has no id. And a comment that this very identity wrote shows its digest whole: a plan that was too
-long to be shown was not seen. (Where nothing comments at all, people read artifacts; then it must
-have been short enough for a comment.) A link that is missing makes the plan approve nothing, and
-says why; it fails no run, for a run that applies less than it could is repaired by a look, and one
-that applies more is not.
+A file is an approval because a person saw its plan and merged it, so each link of that is checked.
+A run of this repository made the artifact: an artifact of a fork is the word of whoever wrote the
+fork. The plan is of the last commit of the pull request: nobody approved a commit that was pushed
+later. It is of this environment, and it was made with credentials: an offline plan has no id. A
+comment by this very identity shows all of it: a plan that was too long to be shown was not seen.
+(Where nothing comments at all, people read artifacts; then it must have been short enough for a
+comment.) A link that is missing makes the plan approve nothing, and says why. It fails no run: one
+that applies less than it could is repaired by another, and one that applies more is not.
 """
 
 from __future__ import annotations

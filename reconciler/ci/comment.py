@@ -69,8 +69,8 @@ def comment_on_fork(artifact: str) -> Outcome:
                 f"{place}: its plan is of commit {document.commit or 'unknown'}, not of the run's"
             )
         # Not shown as whole, so it approves nothing.
-        shown = rendering.Shown(document.digest, document.commit, whole=False)
-        draft = _Draft(redacted(document), shown, forked=True)
+        evidence = rendering.Shown(document.digest, document.commit, whole=False)
+        draft = _Draft(redacted(document), evidence, forked=True)
         return _comment_on(door, github.pull_request(door, os.environ, None, ""), draft)
 
 

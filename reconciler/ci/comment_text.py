@@ -7,14 +7,13 @@ The first line is the mark by which the comment is found again, the second says 
 has shown, and whether whole: the one it shows now and, folded away at its end, the ones before.
 `approved` reads that line.
 
-The hidden line is an approval's evidence, so it says what was *shown* and not what exists. A plan
-whose rows did not fit is noted as cut, and approves nothing: nobody saw it. Earlier plans stay in
-the line, so a plan that was shown whole stays shown, whatever a later run writes over it.
+The hidden line is the evidence of an approval, so it names the plans that were *shown*. A plan
+whose rows did not fit is noted as cut and approves nothing, because nobody saw all of it. Earlier
+plans stay in the line: a plan that was shown whole stays approved, whatever a later run writes.
 
-What does not fit is left out in the order of harm. First the middle of details, which are folded
-away anyway; then all rows at once, with their number; refusals and failures last, and of those as
-many are shown as fit. Half of the rows would be worse than none: a reader takes a table for the
-whole.
+A comment that is too long is cut where that does least harm. The middle of the folded details goes
+first, and then all rows of the table, which leave their number. Refusals and failures go last, and
+as many of them stay as fit. Half of a table would be worse than none: a reader takes it for all.
 """
 
 from __future__ import annotations

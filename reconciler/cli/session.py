@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from reconciler.model import Binding, Change, Desired, Environment, Observed, Plan
     from reconciler.plan import Prune
     from reconciler.stores.contract import Store
+    from reconciler.waves import Waits
 
 SEEDED = "_emulator/seed.yaml"  # beside the file of an environment
 SEED = f"services/local/{SEEDED}"
@@ -133,15 +134,12 @@ def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterat
 
 @dataclass(frozen=True)
 class Seen:
-    """The result of one look at an environment: its bindings, and what git declares no more. By
-    name, why bindings must not get their versions yet, and until when others must wait. `awaited`
-    are those of the first that a run of a shard waits for."""
+    """The result of one look at an environment: its bindings, what git declares no more, and which
+    bindings must not get their versions yet."""
 
     observed: tuple[Observed, ...]
     lost: NotDeclared
-    not_yet: Mapping[str, str] = field(default_factory=dict)
-    due: Mapping[str, str] = field(default_factory=dict)
-    awaited: frozenset[str] = frozenset()
+    waits: Waits
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,9 @@ class Session:
 
     def observe(self) -> Seen:
         """The observed state; nothing is written meanwhile."""
+        from reconciler.engine.required import behind
         from reconciler.engine.survey import survey
+        from reconciler.waves import Waits
 
         desired = self.desired
         declared = (*desired.bindings, *desired.left_out) if desired.whole else None
@@ -170,21 +170,20 @@ class Session:
             observed, lost = survey(self.world, desired.bindings, self.width, declared)
         mine = tuple(e for e in lost.found if in_shard(e.address, desired.shard))
         seen = tuple(observed)
-        from reconciler.engine.required import behind
-
         new = [o for o in seen if o.live.served != o.artifact.ref]
         with self.stop.only_reading():
             first, due = behind(self.world, new, self.desired)
         there = self._not_proved_there(new)
         awaited = frozenset(first).difference(there) if desired.shard else frozenset()
-        return Seen(seen, replace(lost, found=mine), {**first, **there}, due, awaited)
+        waits = Waits({**first, **there}, due, awaited)
+        return Seen(seen, replace(lost, found=mine), waits)
 
     def await_others(self, idle_s: float) -> None:
         """Wait until other shards have proved the versions that are new in this one."""
         from reconciler.engine.required import await_firsts
 
         seen = self.observe()
-        new = [o for o in seen.observed if o.binding.name in seen.awaited]
+        new = [o for o in seen.observed if o.binding.name in seen.waits.awaited]
         with self.stop.only_reading():
             await_firsts(self.world, new, self.desired, idle_s, say)
 
@@ -223,8 +222,7 @@ class Session:
         from reconciler.plan import make_plan
 
         environment, declared = self.desired.environment, self.desired.declared
-        wait = (seen.not_yet, seen.due, seen.awaited)
-        made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, *wait)
+        made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, seen.waits)
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
         begins = any(change.code not in ENDS for change in made.to_do)
         frozen = self.world.frozen() if begins else ""

@@ -87,7 +87,7 @@ def flaws(
         return
     columns = columns_of(path, head)
     if not columns or "\0" in "".join(columns):
-        yield Level.ERROR, "it is no table of text in UTF-8"
+        yield Level.ERROR, "it is not a table of text"
         return
     if _encoding(head) == "latin-1":
         why = "it is not in UTF-8, and was read as Latin-1; the training must name its encoding"

@@ -132,7 +132,7 @@ def break_secret() -> None:
         (break_input, "endpoint", "2026-10.csv is not in", HOME / "wine.yaml"),
         (break_columns, "endpoint", 'no column "alcohole"; did you mean', HOME / "wine.yaml"),
         (empty_input, "data", "2026-10.csv: it is empty", HOME / "wine.yaml"),
-        (zip_input, "data", "it is no table of text in UTF-8", HOME / "wine.yaml"),
+        (zip_input, "data", "it is not a table of text", HOME / "wine.yaml"),
         (break_store, "store", "mkdir -p", None),
         (break_data, "data", "mkdir -p", None),
         (break_secret, "secrets", "NO_SUCH_KEY is not set", HOME / "environment.yaml"),

@@ -649,7 +649,7 @@ _WAVES = [
             "a wave begins before it has soaked",
             "if due > now and any(wave.soak_s",
             "if False and any(wave.soak_s",
-            "tests/cli/test_rollout.py::test_a_run_that_can_only_wait_says_until_when_and_writes_nothing",
+            "tests/conformance/test_waves.py::test_a_run_ends_for_a_soak_and_a_later_one_goes_on",
         ),
         (
             "a run that can only wait takes the lock",
