@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOGS = 4_000
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
 
 PERSON = {
     f"GIT_{who}_{what}": said
@@ -27,6 +39,9 @@ def clone_in(parent: Path) -> Path:
     scripts = folder / ".venv" / "bin"
     scripts.mkdir(parents=True)
     (scripts / "reconciler").symlink_to(Path(sys.executable).parent / "reconciler")
+    python = scripts / "python"  # a link would not find the packages of this one's environment
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     (scripts / "activate").write_text(f'export PATH="{scripts}:$PATH"\n')
     commit = ["bash", "-c", "git init -q && git add . && git commit -qm all"]
     subprocess.run(commit, cwd=folder, check=True, env={**os.environ, **PERSON})
@@ -75,6 +90,20 @@ class Terminals:
         url = next(iter(re.findall(r"http://127\.0\.0\.1:\d+", first)), "")
         assert url, f"the emulator ended: {first}"
         self._environ["RECONCILER_EMULATOR"] = url
+
+    def keep_server(self, commands: str, port: int) -> None:
+        """Begin commands that go on, and wait until they listen on the port."""
+        there = commands.replace("python ", "exec python ")
+        kept = subprocess.Popen(
+            ["bash", "-c", f"set -euo pipefail\n{there}"], cwd=self._folder, env=self._environ
+        )
+        self._kept.append(kept)
+        while True:
+            assert kept.poll() is None, f"{commands} ended with {kept.returncode}"
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return
+            time.sleep(0.05)
 
     def close(self) -> None:
         """End what goes on."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.terminals import ROOT, Terminals, clone_in
+from tests.terminals import ROOT, Terminals, clone_in, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TUTORIAL = ROOT / ".github" / "TUTORIAL.md"
 BLOCKS = re.findall(r"^```sh( background)?\n(.*?)^```$", TUTORIAL.read_text(), re.S | re.M)
-INSTALL = ("python3 -m venv .venv\n", ".venv/bin/pip install -q -e '.[emulator]'\n")
+INSTALL = ("python3 -m venv .venv\n", ".venv/bin/pip install -q -e . scikit-learn\n")
 
 
 @pytest.fixture
@@ -29,21 +29,29 @@ def terminals(tmp_path: Path) -> Iterator[Terminals]:
 def test_every_command_of_the_tutorial_does_what_it_says(
     terminals: Terminals, tmp_path: Path
 ) -> None:
-    said = ""
+    port = free_port()
+    other_port = f"sed -i s/8500/{port}/ services/home/serve.py services/home/wine.yaml\n"
+    outputs = []
     for kept, commands in BLOCKS:
         if kept:
-            terminals.keep(commands)
+            terminals.keep_server(commands, port)
             continue
         for line in INSTALL:  # what this test stands in for
             commands = commands.replace(line, "")
-        said += terminals.run(commands)
-    assert "4 changed, 4 proved, 0 failed" in said
-    assert "1 changed, 1 proved, 0 failed" in said
-    assert said.count("Nothing to do: 4 bindings are in sync.") == 2
-    assert "4 endpoints: 4 proved." in said
-    assert "reconciler:plan environment=local" in said
+        outputs.append(terminals.run(commands.replace("git add .\n", f"{other_port}git add .\n")))
+    _install, _repository, first, _branch, review, merge, bad, drift, back, hosted = outputs
+    assert "1 changed, 1 proved, 0 failed" in first
+    assert "Nothing to do: 1 binding is in sync." in first
+    assert "reconciler:plan environment=home" in review
+    assert "1 endpoint: 1 proved." in merge
+    assert "not accepted: AUC is 0." in bad
+    assert "drifted from 2026-11, proved here" in drift
+    assert "rolled back, read back" in back
+    assert "Nothing to do: 1 binding is in sync." in back
+    assert "too sweet" in back
     mine = tmp_path / "my-models"
     assert "<html" in (mine / "report.html").read_text()
+    assert "services/home" not in hosted
     for workflow in (mine / ".github" / "workflows").iterdir():
         text = workflow.read_text()
         assert "uses: ./" not in text

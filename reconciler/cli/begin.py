@@ -51,7 +51,9 @@ def init(folder: Path, how: Beginning) -> Outcome:
     state, made = folder / "services" / name, Made()
     try:
         known = desired.models(folder / "services")
-        for path, content in _files(sample, name, store):
+        if begun := (state / "environment.yaml").exists():
+            say(f"{state} is there already, and nothing is added to it")
+        for path, content in () if begun else _files(sample, name, store):
             if path.parts[0] == "models" and path.stem in known:
                 say(f"the model {path.stem} is there already: {path.stem}.yaml binds that one")
             else:

@@ -91,6 +91,16 @@ def test_a_second_run_writes_nothing(command: Command) -> None:
     assert contents() == before
 
 
+def test_workflows_are_added_to_an_environment_and_nothing_else(command: Command) -> None:
+    command("init", "--platform", "local", "--example")
+    before = contents()
+    ran = command("init", "--platform", "local", *GITHUB)
+    assert (ran.code, "services/home is there already" in ran.err) == (errors.SUCCESS, True)
+    added = contents().keys() - before.keys()
+    assert added
+    assert {path.parts[0] for path in added} == {".github"}
+
+
 def test_a_second_environment_binds_the_model_of_the_first(command: Command) -> None:
     assert command("init", "--platform", "local", "-e", "staging").code == errors.SUCCESS
     ran = command("init", "--platform", "local", "-e", "production")
