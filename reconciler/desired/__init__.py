@@ -14,7 +14,10 @@ what is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import date
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
@@ -24,18 +27,13 @@ from reconciler.desired.nodes import read
 from reconciler.desired.resolve import Declared, Resolver
 from reconciler.desired.tree import read_tree
 from reconciler.errors import ConfigurationError, Problem
-from reconciler.model import Source
+from reconciler.model import Desired, Source
+from reconciler.platforms.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import date
-    from pathlib import Path, PurePosixPath
-
     from reconciler.desired.nodes import Document
     from reconciler.desired.schema import Schema
     from reconciler.desired.tree import Files
-    from reconciler.model import Desired
-    from reconciler.platforms.platform import Platform
 
 
 def load(

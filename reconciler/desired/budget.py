@@ -7,12 +7,8 @@ machine, so whatever multiplies takes from one budget first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reconciler.errors import ConfigurationError, Problem
-
-if TYPE_CHECKING:
-    from reconciler.model import Source
+from reconciler.model import Source
 
 MOST_VALUES = 3_000_000  # about half a gigabyte, and a hundred thousand bindings
 MOST_CHARACTERS = 128 * 1024 * 1024

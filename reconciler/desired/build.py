@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.columns import column_problems
@@ -12,7 +14,7 @@ from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part, secret_name
 from reconciler.desired.rollout import rollout, seconds
 from reconciler.desired.schema import hint_of, is_a
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import (
     MANIFEST_FILE,
     METRICS,
@@ -27,15 +29,11 @@ from reconciler.model import (
     Version,
 )
 from reconciler.near import near
+from reconciler.platforms.platform import Engine, Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path, PurePosixPath
-
     from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
-    from reconciler.errors import Problem
-    from reconciler.platforms.platform import Engine, Platform
 
 FILE = "file"
 REGISTRY, PUBLISH = "registry", "publish"

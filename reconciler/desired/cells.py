@@ -9,17 +9,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from reconciler.desired.files import csv_rows
 from reconciler.desired.nodes import problem
 from reconciler.desired.tree import CannotReadError
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _BYTE_ORDER_MARK = "\ufeff"
 

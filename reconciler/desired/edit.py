@@ -20,21 +20,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from reconciler.desired.build import PLACEHOLDER
-from reconciler.desired.nodes import is_text, problem, read
+from reconciler.desired.nodes import Document, Spot, is_text, problem, read
 from reconciler.errors import ConfigurationError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reconciler.desired.nodes import Document, Spot
-    from reconciler.model import Source
+from reconciler.model import Source
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _VERSION = ("spec", "model", "version")

@@ -5,21 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import Guess, read
 from reconciler.desired.tree import CannotReadError, beside, read_text
-from reconciler.platforms.platform import Wanted
+from reconciler.model import Source
+from reconciler.platforms.platform import Maker, Wanted
 from reconciler.secrecy import looks_secret
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
-
     from reconciler.desired.budget import Budget
-    from reconciler.model import Source
-    from reconciler.platforms.platform import Maker
 
 Row = dict[str, str]  # by placeholder: `location`, `location.region`
 

@@ -21,27 +21,25 @@ import itertools
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import getitem
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.files import Row, csv_rows, yaml_rows
 from reconciler.desired.nodes import Guess, problem
 from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.errors import Problem
 from reconciler.model import MOST_BINDINGS, Source
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
-
     from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document, Trail
     from reconciler.desired.schema import Schema
-    from reconciler.errors import Problem
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[0-9]{1,9}")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from yaml.resolver import Resolver
@@ -22,9 +23,6 @@ from yaml.resolver import Resolver
 from reconciler.desired.tree import forbidden
 from reconciler.errors import Problem, printable, redact
 from reconciler.model import Source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_DEPTH = 50
 MAX_ALIASES = 32

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import dotted, problem
 from reconciler.desired.tree import CannotReadError
-from reconciler.errors import ConfigurationError
-from reconciler.model import NoticeForm, Notify, SecretName
+from reconciler.errors import ConfigurationError, Problem
+from reconciler.model import NoticeForm, Notify, SecretName, Source
+from reconciler.platforms.platform import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path, PurePosixPath
-
     from reconciler.desired.files import JsonFiles
     from reconciler.desired.nodes import Document
-    from reconciler.errors import Problem
-    from reconciler.model import Source
-    from reconciler.platforms.platform import Wanted
 
 
 @dataclass(frozen=True)

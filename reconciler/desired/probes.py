@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import problem
-from reconciler.model import Comparison, Expectation, Probe
+from reconciler.errors import Problem
+from reconciler.model import Binding, Comparison, Expectation, Probe
 from reconciler.near import near
 from reconciler.platforms.platform import Wanted
 from reconciler.secrecy import plain_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from reconciler.desired.part import Part
-    from reconciler.errors import Problem
-    from reconciler.model import Binding
 
 COMPARED = "verify.compare"  # among the terms that people approve
 

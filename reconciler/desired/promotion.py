@@ -7,20 +7,14 @@ document share its version, and are promoted together or not at all.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from reconciler.desired.nodes import problem
-from reconciler.errors import ConfigurationError
-from reconciler.model import differences
+from reconciler.errors import ConfigurationError, Problem
+from reconciler.model import Binding, Desired, Environment, Source, differences
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from reconciler.errors import Problem
-    from reconciler.model import Binding, Desired, Environment, Source
 
 
 @dataclass(frozen=True)

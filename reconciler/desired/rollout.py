@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reconciler.desired.nodes import problem
+from reconciler.errors import Problem
 from reconciler.freeze import parse_cron
-from reconciler.model import Freeze, Requires, Rollout
+from reconciler.model import Binding, Environment, Freeze, Requires, Rollout
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from reconciler.desired.nodes import Document
-    from reconciler.errors import Problem
-    from reconciler.model import Binding, Environment
 
 MOST_DAYS = 31  # of one freeze
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}

@@ -9,10 +9,8 @@ whose own document is as it was can be.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from reconciler.model import Desired, Environment
+from reconciler.model import Desired, Environment
 
 
 def touched(before: Desired | None, after: Desired) -> frozenset[str]:

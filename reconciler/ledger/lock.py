@@ -32,9 +32,9 @@ import random
 import re
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from reconciler.errors import (
     ConflictError,
@@ -44,14 +44,9 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.ledger.manifest import document_bytes
-from reconciler.stores.contract import ShowsLife
+from reconciler.model import Actor
+from reconciler.stores.contract import ShowsLife, Store
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from reconciler.model import Actor
-    from reconciler.stores.contract import Store
 
 log = logging.getLogger(__name__)
 

@@ -18,17 +18,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from cattrs import Converter
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import UnreadableError
 from reconciler.model import MANIFEST_FILE, ModelRef, Recipe, Spent, Version
+from reconciler.stores.contract import Properties
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from cattrs import Converter
-
-    from reconciler.stores.contract import Properties
 
 _Value = TypeVar("_Value")
 

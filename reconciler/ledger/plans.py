@@ -13,15 +13,11 @@ stops.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reconciler.errors import ConflictError, StalePlanError, UnreadableError
 from reconciler.ledger.manifest import document_bytes
+from reconciler.model import Actor, Plan
+from reconciler.stores.contract import Store
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from reconciler.model import Actor, Plan
-    from reconciler.stores.contract import Store
 
 SCHEMA = "reconciler/applied/v1"
 

@@ -17,16 +17,12 @@ import contextlib
 import hashlib
 import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError, LockError, StoppedError, UnavailableError
+from reconciler.ledger import Ledger
 from reconciler.ledger.lock import Clock, Holder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from reconciler.ledger import Ledger
 
 WAIT_S = 600.0
 

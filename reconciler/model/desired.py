@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.auth import Auth
 from reconciler.model.places import NOWHERE, Address, Source
 from reconciler.model.versions import Recipe, Rule, Version, canonical_json, training_key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,20 @@ A server answers a probe with any JSON, of which the binding names the part. It 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import UnreadableError
+from reconciler.errors import Problem, UnreadableError
 from reconciler.http.response import one_line
 from reconciler.http.urls import is_loopback, split_url
-from reconciler.model import Score
+from reconciler.model import Probe, Score
 from reconciler.platforms.contract import Answer
+from reconciler.platforms.platform import Block
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from reconciler.errors import Problem
     from reconciler.http.client import Http
-    from reconciler.model import Probe
-    from reconciler.platforms.platform import Block
 
 MOST_OF_A_NAME = 2_000  # characters of the version that a server names, which messages repeat
 

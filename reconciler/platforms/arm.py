@@ -6,21 +6,19 @@ Facts: STUDIO_PROTOCOL.md §3.2 (`{value: [sparse], nextLink}`), §3.6 (long-run
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, UnreadableError
-from reconciler.http.credentials import Token
+from reconciler.http.credentials import Credential, Token
 from reconciler.http.origins import Origins
 from reconciler.http.urls import is_loopback, named, origin, split_url
 from reconciler.platforms.contract import DONE, OperationState, Progress
 from reconciler.platforms.members import member, objects, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.http.client import Http
-    from reconciler.http.credentials import Credential
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 DEFAULT_EMULATOR_URL = "http://127.0.0.1:8400"

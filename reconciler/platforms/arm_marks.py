@@ -7,11 +7,8 @@ any case.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MANAGER, MANAGED_BY = "reconciler", "managed-by"
 ENVIRONMENT = "reconciler-environment"

@@ -9,18 +9,15 @@ it does not allow is refused for certain.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from reconciler.errors import WireError
+from reconciler.http.asking import Credential
+from reconciler.http.client import Http
 from reconciler.model import Check, Level
 from reconciler.platforms.arm import read_list
 from reconciler.platforms.members import member
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
 
 API_VERSION = "2022-04-01"
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import zipfile
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
 
 from reconciler.errors import UnreadableError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that an archive can say
 

@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, Problem
 from reconciler.platforms.code import digest_of
-from reconciler.platforms.platform import How
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from reconciler.errors import Problem
-    from reconciler.platforms.platform import Block
+from reconciler.platforms.platform import Block, How
 
 _PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
 

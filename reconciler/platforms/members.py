@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 from unicodedata import normalize
 from urllib.parse import unquote
 
 from reconciler.errors import UnreadableError
 from reconciler.http.response import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 _Kind = TypeVar("_Kind")
 

@@ -6,22 +6,20 @@ the value of its key ("" where it has none).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
-from reconciler.http.urls import named
+from reconciler.http.urls import Origin, named
+from reconciler.model import Auth, StoreUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from reconciler.http.asking import Credential
     from reconciler.http.client import Http
     from reconciler.http.origins import Origins
-    from reconciler.http.urls import Origin
-    from reconciler.model import Auth, StoreUrl
     from reconciler.stores.contract import Store
 
 KINDS = {

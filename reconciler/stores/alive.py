@@ -14,12 +14,9 @@ import contextlib
 import fcntl
 import re
 import uuid
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 OURS = ".store"  # the folder below a store's root for its lock file, signs and temporary files
 LOCK = f"{OURS}/lock"  # whoever writes to the folder holds it by `flock`

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
@@ -22,21 +23,17 @@ from reconciler.errors import (
     UnreachableError,
     remember_secret,
 )
-from reconciler.http.credentials import AccessToken, NoToken, Token
+from reconciler.http.client import Http
+from reconciler.http.credentials import AccessToken, Credential, NoToken, Token
 from reconciler.http.origins import Origins
+from reconciler.http.response import Response
+from reconciler.model import StoreUrl
+from reconciler.stores import Opening
 from reconciler.stores.bucket import Bucket, moment, shown_text
-from reconciler.stores.contract import Properties
+from reconciler.stores.contract import Access, Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from xml.etree.ElementTree import Element
-
-    from reconciler.http.client import Http
-    from reconciler.http.credentials import Credential
-    from reconciler.http.response import Response
-    from reconciler.model import StoreUrl
-    from reconciler.stores import Opening
-    from reconciler.stores.contract import Access
 
 ENDPOINT = "https://storage.googleapis.com"
 HOSTS = re.compile(r"storage\.googleapis\.com")

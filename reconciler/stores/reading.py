@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
-from reconciler.stores.contract import Access
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from reconciler.stores.contract import Listed, Place, Properties, Sink, Store, Stored
+from reconciler.stores.contract import Access, Listed, Place, Properties, Sink, Store, Stored
 
 
 class Reading:

@@ -11,20 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from reconciler.errors import NotKnownError, RefusedError
-from reconciler.soon import Once
-from reconciler.stores.contract import Stored
+from reconciler.soon import Once, Soon
+from reconciler.stores.contract import Listed, Properties, Store, Stored
 from reconciler.stores.reading import Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-
-    from reconciler.soon import Soon
-    from reconciler.stores.contract import Listed, Properties, Store
 
 MOST_LISTS = 4  # per group of files
 MOST_ALONE = 8  # files of a folder that are asked for one by one before it is listed

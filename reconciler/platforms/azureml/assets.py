@@ -12,26 +12,21 @@ import contextlib
 import hashlib
 import re
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from reconciler.errors import NotFoundError, RefusedError, WireError
 from reconciler.http.response import last_lines
+from reconciler.model import Model, SecretName
 from reconciler.platforms.artifacts import archive
 from reconciler.platforms.azureml.endpoint_writes import KEY_TAG, MODEL_TAG, SHA256_TAG, code_name
-from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.azureml.workspace import Workspace, part
 from reconciler.platforms.code import digest_of, files_of, why_not_files
 from reconciler.platforms.members import objects, text, texts
-from reconciler.stores.contract import copy_file, name_in, url_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from reconciler.model import Model, SecretName
-    from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.stores.contract import Store
+from reconciler.stores.contract import Store, copy_file, name_in, url_of
 
 _DATASTORE = re.compile(
     r"azureml:/(?P<workspace>/subscriptions/.+?/workspaces/[^/]+)?/?/datastores/(?P<store>[^/]+)"

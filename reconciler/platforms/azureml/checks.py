@@ -7,31 +7,26 @@ swagger [D]; where they do not name a machine or its family as we expect, nothin
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import ReconcilerError, RefusedError
-from reconciler.model import Check, Level
+from reconciler.http.asking import Credential
+from reconciler.http.client import Http
+from reconciler.model import Binding, Check, Level
 from reconciler.near import near
 from reconciler.platforms.arm import read_list
 from reconciler.platforms.arm_rights import rights_checks
 from reconciler.platforms.azure import ARM_URL
+from reconciler.platforms.azureml.assets import Assets
 from reconciler.platforms.azureml.connection import NAME, PROVIDER
 from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
 from reconciler.platforms.azureml.ids import registered_in, whole_id
 from reconciler.platforms.azureml.pipelines import component_of
-from reconciler.platforms.azureml.workspace import API_VERSION, part, state_of
+from reconciler.platforms.azureml.workspace import API_VERSION, Workspace, part, state_of
 from reconciler.platforms.members import member, objects, text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
-    from reconciler.model import Binding
-    from reconciler.platforms.azureml.assets import Assets
-    from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.stores.contract import Store
+from reconciler.stores.contract import Store
 
 _TYPE = f"{PROVIDER}/workspaces"
 HELD_BACK = 1.2  # the service keeps a fifth more machines free for upgrades of many types [D]

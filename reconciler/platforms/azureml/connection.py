@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from reconciler.model import NOWHERE, Auth, Source
+from reconciler.model import NOWHERE, Auth, Environment, Source
 from reconciler.platforms.arm import CloudName
-
-if TYPE_CHECKING:
-    from reconciler.model import Environment
-    from reconciler.platforms.platform import Block
+from reconciler.platforms.platform import Block
 
 NAME = "azureml"
 PROVIDER = "Microsoft.MachineLearningServices"

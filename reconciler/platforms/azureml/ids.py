@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from reconciler.model import ModelRef
-
-if TYPE_CHECKING:
-    from reconciler.model import Recipe, Version
-    from reconciler.platforms.azureml.connection import AzureMl
+from reconciler.model import ModelRef, Recipe, Version
+from reconciler.platforms.azureml.connection import AzureMl
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ASSET = re.compile(

@@ -16,31 +16,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from reconciler.errors import NotFoundError, UnavailableError, UnreadableError, WireError
 from reconciler.http.response import one_line
-from reconciler.model import METRICS, MODEL
-from reconciler.platforms.azureml.assets import ROOT, files_below
+from reconciler.model import METRICS, MODEL, Spent
+from reconciler.platforms.azureml.assets import ROOT, Assets, files_below
 from reconciler.platforms.azureml.endpoint_writes import code_name
 from reconciler.platforms.azureml.ids import asset_id, spelled, whole_id
 from reconciler.platforms.azureml.pipelines import component_of, pipeline_body
-from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.azureml.workspace import Workspace, part
 from reconciler.platforms.commands import words_of
-from reconciler.platforms.contract import Job, JobState, Trainer
+from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.platforms.members import objects, text
-from reconciler.stores.contract import Place
+from reconciler.stores.contract import Place, Store
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from reconciler.model import Spent
-    from reconciler.platforms.azureml.assets import Assets
-    from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.platforms.contract import Order
-    from reconciler.stores.contract import Store
 
 MOST_JOBS = 100  # the workspace queues what finds no machine
 OUTPUTS = "reconciler.outputs"  # the property of a job that says where its outputs go

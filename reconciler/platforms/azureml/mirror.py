@@ -15,23 +15,18 @@ Where none is counted, the error rate is not known, which is said and rejects no
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import UnreadableError
-from reconciler.platforms.azureml.endpoint_state import MIRRORED, shares
+from reconciler.platforms.azureml.endpoint_spec import EndpointAddress, Mirror
+from reconciler.platforms.azureml.endpoint_state import MIRRORED, Reading, shares
 from reconciler.platforms.azureml.endpoint_writes import mirrored
-from reconciler.platforms.azureml.workspace import BUSY, state_of
+from reconciler.platforms.azureml.workspace import BUSY, Workspace, state_of
 from reconciler.platforms.contract import DONE, Left, OperationState, Progress
 from reconciler.platforms.members import lists, member, objects, text, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from reconciler.platforms.azureml.endpoint_spec import EndpointAddress, Mirror
-    from reconciler.platforms.azureml.endpoint_state import Reading
-    from reconciler.platforms.azureml.workspace import Workspace
 
 _ENOUGH = 20  # requests; before that one failure stops nobody
 _MINUTE_S = 60.0

@@ -11,19 +11,15 @@ job's outputs go.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from reconciler.errors import RefusedError
+from reconciler.model import Recipe
 from reconciler.near import near
 from reconciler.platforms.azureml.ids import whole_id
-from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.azureml.workspace import Workspace, part
 from reconciler.platforms.members import flag, member, objects, text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.model import Recipe
-    from reconciler.platforms.azureml.workspace import Workspace
 
 _TEXTS = ("string", "number", "integer", "boolean")
 _FILES = ("uri_file", "custom_model")

@@ -10,27 +10,21 @@ registry; of any other place the refusal says what to do.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from reconciler.errors import NotFoundError, RefusedError, WireError
+from reconciler.model import Model, Recipe
 from reconciler.near import near
-from reconciler.platforms.azureml.assets import METRIC, files_below, take
+from reconciler.platforms.azureml.assets import METRIC, Assets, files_below, take
 from reconciler.platforms.azureml.ids import label_of, shared_in
-from reconciler.platforms.azureml.shared import UnknownRegistryError
-from reconciler.platforms.azureml.workspace import part, state_of
+from reconciler.platforms.azureml.shared import SharedRegistry, UnknownRegistryError
+from reconciler.platforms.azureml.tracking import Tracking
+from reconciler.platforms.azureml.workspace import Workspace, part, state_of
 from reconciler.platforms.contract import Registered, Registry
 from reconciler.platforms.members import member, objects, text, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from reconciler.model import Model, Recipe
-    from reconciler.platforms.azureml.assets import Assets
-    from reconciler.platforms.azureml.shared import SharedRegistry
-    from reconciler.platforms.azureml.tracking import Tracking
-    from reconciler.platforms.azureml.workspace import Workspace
 
 _NEAR = 5
 

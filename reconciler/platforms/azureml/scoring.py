@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError, WireError
+from reconciler.http.asking import Credential
+from reconciler.http.client import Http
 from reconciler.http.credentials import Bearer
+from reconciler.http.origins import Origins
 from reconciler.http.response import last_lines
+from reconciler.http.urls import Origin
+from reconciler.model import Probe
 from reconciler.platforms.answers import score_of
 from reconciler.platforms.arm import hearing
-from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
+from reconciler.platforms.azureml.workspace import Workspace, part
+from reconciler.platforms.contract import Answer
 from reconciler.platforms.members import objects, text
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
-    from reconciler.http.origins import Origins
-    from reconciler.http.urls import Origin
-    from reconciler.model import Probe
-    from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
-    from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.platforms.contract import Answer
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT = "azureml-model-deployment"

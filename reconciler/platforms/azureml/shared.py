@@ -12,11 +12,15 @@ them when it is asked by POST, so only a run that takes the version in asks for 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError, remember_secret
+from reconciler.http.asking import Credential
+from reconciler.http.client import Http
+from reconciler.http.origins import Origins
 from reconciler.http.urls import named, origin, path_part
 from reconciler.platforms.arm import hearing, read_list
 from reconciler.platforms.azure import ARM_SCOPE
@@ -26,14 +30,7 @@ from reconciler.platforms.members import check_is_of, objects, text
 from reconciler.stores.azure_access import BySas
 from reconciler.stores.azure_blob import AzureBlob
 from reconciler.stores.azure_hosts import BlobHosts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
-    from reconciler.http.origins import Origins
-    from reconciler.stores.contract import Store
+from reconciler.stores.contract import Store
 
 DISCOVERY_URL = "https://eastus.api.azureml.ms"  # which answers for the registries of all regions
 API_VERSION = "2021-10-01-dataplanepreview"

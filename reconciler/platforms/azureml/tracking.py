@@ -6,25 +6,21 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from reconciler.errors import RefusedError, UnreadableError, WireError
+from reconciler.http.asking import Credential
+from reconciler.http.client import Http
+from reconciler.http.origins import Origins
 from reconciler.http.response import one_line
 from reconciler.http.urls import split_url
 from reconciler.model import Spent
 from reconciler.platforms.arm import hearing
 from reconciler.platforms.artifacts import metrics_of
 from reconciler.platforms.azureml.scoring import ML_SCOPE
-from reconciler.platforms.azureml.workspace import part
+from reconciler.platforms.azureml.workspace import Workspace, part
 from reconciler.platforms.members import member, objects, text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
-    from reconciler.http.origins import Origins
-    from reconciler.platforms.azureml.workspace import Workspace
 
 log = logging.getLogger(__name__)
 _TRACKING_HOSTS = re.compile(r"[a-z0-9]+\.api\.azureml\.ms")

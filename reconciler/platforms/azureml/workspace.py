@@ -18,28 +18,23 @@ sequel, such as a deletion that must wait for a change: `then` begins it, and th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 from urllib.parse import quote, urlencode
 
 from reconciler.errors import NotFoundError, UnreadableError
+from reconciler.http.asking import Credential, Sending
+from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken
+from reconciler.http.response import Response
 from reconciler.http.urls import named, path_part
 from reconciler.platforms.arm import arm_origins, operation_state, read_list
 from reconciler.platforms.azure import ARM_URL
-from reconciler.platforms.azureml.connection import PROVIDER
+from reconciler.platforms.azureml.connection import PROVIDER, AzureMl
 from reconciler.platforms.contract import DONE, OperationState, Progress
 from reconciler.platforms.members import check_is_of, objects, text, without
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from reconciler.http.asking import Credential, Sending
-    from reconciler.http.client import Http
-    from reconciler.http.response import Response
-    from reconciler.platforms.azureml.connection import AzureMl
 
 API_VERSION = "2024-04-01"
 METRICS_VERSION = "2018-01-01"

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from reconciler.errors import ConfigurationError
-from reconciler.model import NOWHERE, Source
+from reconciler.errors import ConfigurationError, Problem
+from reconciler.model import NOWHERE, Address, Binding, Check, Environment, Recipe, Source
 from reconciler.platforms.answers import server_problems, server_terms
-from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
-    from typing import Any
-
-    from reconciler.errors import Problem
-    from reconciler.model import Address, Binding, Check, Environment, Recipe
-    from reconciler.platforms.contract import Target, Trainer
-    from reconciler.platforms.platform import Block, Means
+from reconciler.platforms.contract import Target, Trainer
+from reconciler.platforms.platform import Block, Connected, Engine, How, Kind, Means, Platform
 
 NAME = "local"
 _MODULE = f"{__name__}.model_file"

@@ -8,17 +8,12 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from reconciler.model import Check, Level
+from reconciler.model import Binding, Check, Level
 from reconciler.platforms.local.commands import environ_with
 from reconciler.platforms.local.pointer import FileAddress
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from reconciler.model import Binding
 
 _PYTHON = re.compile(r"python[0-9.]*")
 # Asked of the very interpreter, which looks where it would for the script; no module is run.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from reconciler.errors import remember_secret
 from reconciler.secrecy import holds_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 INHERITED = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),

@@ -33,23 +33,19 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import RefusedError, StoppedError, UnavailableError, printable, redact
 from reconciler.platforms.code import copy_to
 from reconciler.platforms.commands import words_of
-from reconciler.platforms.contract import Job, JobState, Trainer
+from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.platforms.local import runner
 from reconciler.platforms.local.commands import environ_with
 from reconciler.stores.contract import Place
 from reconciler.stores.files import file_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from reconciler.platforms.contract import Order
 
 START_S = 30.0  # within which a process of Python begins, on a machine that is busy
 CANCEL_S = 2 * runner.GRACE_S

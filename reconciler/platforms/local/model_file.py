@@ -26,10 +26,10 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import (
     ConflictError,
@@ -40,7 +40,8 @@ from reconciler.errors import (
     printable,
     redact,
 )
-from reconciler.model import Address, Health, HealthCode, Live, Witness
+from reconciler.http.client import Http
+from reconciler.model import Address, AddressId, Binding, Health, HealthCode, Live, Model, Witness
 from reconciler.platforms.contract import (
     DONE,
     HOW_MADE,
@@ -63,16 +64,9 @@ from reconciler.platforms.local.pointer import (
     path_of,
     refusal_of,
 )
-from reconciler.stores.contract import copy_file, name_in, sha256_at, sha256_of
+from reconciler.stores.contract import Store, copy_file, name_in, sha256_at, sha256_of
 from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
-
-    from reconciler.http.client import Http
-    from reconciler.model import AddressId, Binding, Model
-    from reconciler.stores.contract import Store
 
 READ_ONLY_EXPORTED: tuple[str, ...] = ()
 SCHEMA = "reconciler/pointer/v1"

@@ -10,14 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, ReconcilerError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 NEEDED = {"mlflow": "'endpoint-reconciler[mlflow]'", "sklearn": "scikit-learn"}
 VERSIONS = ("0.1", "1.0")  # what register.py is given: versions 1 and 2, the second a better one

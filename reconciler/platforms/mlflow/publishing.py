@@ -25,18 +25,13 @@ from __future__ import annotations
 import posixpath
 import re
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from reconciler.errors import RefusedError, RejectedError, UnreadableError, WireError
-from reconciler.stores.contract import fetched, name_in
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.model import Model
-    from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
-    from reconciler.platforms.platform import Turn
-    from reconciler.stores.contract import Store
+from reconciler.model import Model
+from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
+from reconciler.platforms.platform import Turn
+from reconciler.stores.contract import Store, fetched, name_in
 
 EXPERIMENT = "reconciler"
 _NOT_TAKEN = re.compile(r"[^\w/.: -]")  # nor one that is no plain path

@@ -12,19 +12,16 @@ bucket that the server only points to is refused: this program would need the ke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
+from reconciler.model import Model, Recipe
 from reconciler.platforms.artifacts import archive, metrics_of
 from reconciler.platforms.contract import Registered, Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from reconciler.model import Model, Recipe
-    from reconciler.platforms.mlflow.publishing import Publisher
-    from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
+from reconciler.platforms.mlflow.publishing import Publisher
+from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
 
 _NEAR = 5
 

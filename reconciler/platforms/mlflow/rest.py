@@ -8,25 +8,20 @@ MLflow says that something is not there by 404 with `RESOURCE_DOES_NOT_EXIST`, a
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from reconciler.errors import ConflictError, RefusedError, UnreadableError, remember_secret
-from reconciler.http.credentials import Bearer
+from reconciler.http.client import Http
+from reconciler.http.credentials import Bearer, Credential
 from reconciler.http.origins import Origins
-from reconciler.http.urls import is_loopback, origin, path_id, split_url
+from reconciler.http.response import Response
+from reconciler.http.urls import Origin, is_loopback, origin, path_id, split_url
 from reconciler.model import ModelRef
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from reconciler.http.client import Http
-    from reconciler.http.credentials import Credential
-    from reconciler.http.response import Response
-    from reconciler.http.urls import Origin
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.model import canonical_json
-from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
+from reconciler.errors import Problem
+from reconciler.model import Binding, Check, Environment, Recipe, SecretName, canonical_json
+from reconciler.platforms.platform import Block, Connected, Demo, Engine, How, Kind, Means, Platform
 from reconciler.platforms.ray.connection import NAME, Ray, credential_of, notice_of, parse, ray_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-
-    from reconciler.errors import Problem
-    from reconciler.model import Binding, Check, Environment, Recipe, SecretName
     from reconciler.platforms.contract import Target, Trainer
-    from reconciler.platforms.platform import Block, Means
     from reconciler.platforms.ray.cluster import Cluster
 
 

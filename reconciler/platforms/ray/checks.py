@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError, UnreachableError, WireError
-from reconciler.model import Check, Level
+from reconciler.http.client import Http
+from reconciler.model import Binding, Check, Level
+from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.coalesce import Readings
-from reconciler.platforms.ray.connection import NAME
+from reconciler.platforms.ray.connection import NAME, Ray
 from reconciler.platforms.ray.package import packed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from reconciler.http.client import Http
-    from reconciler.model import Binding
-    from reconciler.platforms.ray.cluster import Cluster
-    from reconciler.platforms.ray.connection import Ray
 
 
 def checks_of(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Container
+from typing import Any, TypeVar
 
 from reconciler.errors import (
     RefusedError,
@@ -18,14 +19,10 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
+from reconciler.http.client import Http, Response
+from reconciler.http.credentials import Bearer
 from reconciler.http.response import error_of
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from reconciler.http.client import Http, Response
-    from reconciler.http.credentials import Bearer
-    from reconciler.platforms.ray.connection import Ray
+from reconciler.platforms.ray.connection import Ray
 
 OLDEST = (2, 9)  # the first whose Serve interface has PUT /api/serve/applications/ with all fields
 SURGING = (2, 60)  # the oldest that is known to have max_surge_percent; others drop it unsaid

@@ -17,16 +17,13 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
-from reconciler.platforms.ray.client import NO_ROUTE
+from reconciler.platforms.ray.client import NO_ROUTE, Client
 from reconciler.platforms.ray.connection import ANY, named
+from reconciler.stores.contract import Store, Stored
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from reconciler.platforms.ray.client import Client
-    from reconciler.stores.contract import Store, Stored
 
 FOLDER = "_clusters"
 _HEAD = (

@@ -25,9 +25,10 @@ either, and one with a controller and no application only if it is empty a secon
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import (
     ConflictError,
@@ -37,19 +38,14 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.http.urls import is_loopback, split_url
-from reconciler.platforms.ray.serve_config import fingerprint, hides
+from reconciler.platforms.ray.client import Client
+from reconciler.platforms.ray.cluster import Cluster
+from reconciler.platforms.ray.serve_config import Config, fingerprint, hides
 from reconciler.platforms.ray.serve_live import Reading, Seen, Status, other_proxy, reading_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from reconciler.platforms.ray.client import Client
-    from reconciler.platforms.ray.cluster import Cluster
-    from reconciler.platforms.ray.serve_config import Config
-
-    # What an application is to be, None: gone. It is asked just before the write, and raises what
-    # forbids that.
-    Edit = Callable[[Reading, Seen | None], Config | None]
+# What an application is to be, None: gone. It is asked just before the write, and raises what
+# forbids that.
+Edit = Callable[[Reading, Seen | None], Config | None]
 
 PATH = "/api/serve/applications/"
 ACTORS = (  # those that live: Ray lists dead ones for long, and cuts a list by ids

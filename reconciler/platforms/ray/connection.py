@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler.errors import ConfigurationError
 from reconciler.http.credentials import Bearer
 from reconciler.http.origins import Origins
-from reconciler.http.urls import is_loopback, origin, split_url
-from reconciler.model import NOWHERE, SecretName, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.http.urls import Origin
-    from reconciler.model import Environment
-    from reconciler.platforms.platform import Block
+from reconciler.http.urls import Origin, is_loopback, origin, split_url
+from reconciler.model import NOWHERE, Environment, SecretName, Source
+from reconciler.platforms.platform import Block
 
 NAME = "ray"
 ANY = "any"

@@ -11,18 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError, ReconcilerError, WireError
 from reconciler.http.client import Http
 from reconciler.model import SecretName
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.connection import Ray, credential_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TOKEN = SecretName("RAY_AUTH_TOKEN")  # as the example calls it
 NEEDED = {"ray": "'endpoint-reconciler[ray]'", "sklearn": "scikit-learn"}

@@ -17,27 +17,22 @@ import json
 import shlex
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import NotFoundError, UnreadableError, WireError, printable, redact
 from reconciler.model import MANIFEST_FILE, MODEL
 from reconciler.platforms.commands import words_of
-from reconciler.platforms.contract import Job, JobState, Trainer
-from reconciler.platforms.ray.package import RUNNER, packed, send
+from reconciler.platforms.contract import Job, JobState, Order, Trainer
+from reconciler.platforms.ray.client import Client
+from reconciler.platforms.ray.cluster import Cluster
+from reconciler.platforms.ray.package import RUNNER, Package, packed, send
 from reconciler.platforms.ray.serve_config import bytes_of
 from reconciler.stores.alive import LOCK
 from reconciler.stores.contract import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.platforms.contract import Order
-    from reconciler.platforms.ray.client import Client
-    from reconciler.platforms.ray.cluster import Cluster
-    from reconciler.platforms.ray.package import Package
 
 MOST_LINES = 10  # of a log that an error shows
 MOST_JOBS = 200  # Ray queues what finds no room; each job that runs has a process of its own

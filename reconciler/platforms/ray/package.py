@@ -13,19 +13,15 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError, UnreadableError
 from reconciler.platforms.code import digest_of, files_of
 from reconciler.platforms.ray import runner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from reconciler.platforms.ray.client import Client
+from reconciler.platforms.ray.client import Client
 
 RUNNER = "reconciler_job.py"
 IGNORE_FILE = ".rayignore"

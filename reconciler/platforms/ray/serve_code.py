@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import RefusedError
 from reconciler.platforms.ray import builder
+from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.package import Package, is_there, package_of, send
-from reconciler.platforms.ray.serve_config import BUILDER, short_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.platforms.ray.cluster import Cluster
-    from reconciler.platforms.ray.serve_config import Application
+from reconciler.platforms.ray.serve_config import BUILDER, Application, short_name
 
 LOOK_LASTS_S = 300.0  # within RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S, which is 600
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.errors import ConfigurationError, Problem, RefusedError
+from reconciler.model import Environment
+from reconciler.platforms.platform import Block
 from reconciler.platforms.ray.connection import ray_of
 from reconciler.platforms.ray.serve_config import (
     BUILT,
@@ -18,15 +23,6 @@ from reconciler.platforms.ray.serve_config import (
     short_name,
     text_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import date
-    from pathlib import Path
-
-    from reconciler.errors import Problem
-    from reconciler.model import Environment
-    from reconciler.platforms.platform import Block
 
 MOST_START_S = 3600.0  # after which a run gives an operation up, without a way back
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}

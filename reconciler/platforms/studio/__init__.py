@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import importlib
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from reconciler.errors import ConfigurationError
-from reconciler.model import TRAINED_AT, TRAINED_WITH
+from reconciler.errors import ConfigurationError, Problem
+from reconciler.http.credentials import AccessToken
+from reconciler.model import (
+    TRAINED_AT,
+    TRAINED_WITH,
+    Address,
+    Binding,
+    Check,
+    Creation,
+    Environment,
+    Recipe,
+    SecretName,
+)
 from reconciler.near import near
 from reconciler.platforms.arm import EMULATOR_VARIABLE, CloudName, EmulatorSignIn
-from reconciler.platforms.platform import Connected, Engine, How, Kind, Platform
+from reconciler.platforms.contract import Target, Trainer
+from reconciler.platforms.platform import Block, Connected, Engine, How, Kind, Means, Platform
 from reconciler.platforms.studio.connection import FILES, NAME, Studio, parse, studio_of
 from reconciler.platforms.studio.hosts import Connection, hosts_of
 from reconciler.stores.azure_hosts import AZURE
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-    from datetime import date
-
-    from reconciler.errors import Problem
-    from reconciler.http.credentials import AccessToken
-    from reconciler.model import (
-        Address,
-        Binding,
-        Check,
-        Creation,
-        Environment,
-        Recipe,
-        SecretName,
-    )
-    from reconciler.platforms.contract import Target, Trainer
-    from reconciler.platforms.platform import Block, Means
 
 # STUDIO_PROTOCOL.md §4.8: a job with any other input is refused (InvalidBlobExtension)
 

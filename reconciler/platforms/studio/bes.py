@@ -7,26 +7,22 @@ words), §4.4 (results), §4.7 (limits), §4.9 (what may be sent again).
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Container, Mapping
+from typing import Any, Unpack
 
 from reconciler.errors import NotFoundError, RejectedError, UnreadableError
+from reconciler.http.asking import Sending
+from reconciler.http.client import Http
 from reconciler.http.credentials import Bearer
+from reconciler.http.response import Response
 from reconciler.http.urls import path_id
 from reconciler.model import METRICS, MODEL
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.platforms.studio.blobs import reference
-from reconciler.platforms.studio.connection import FILES
+from reconciler.platforms.studio.connection import FILES, TrainingService
+from reconciler.platforms.studio.hosts import Hosts
+from reconciler.stores.azure_hosts import BlobHosts
 from reconciler.stores.contract import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
-
-    from reconciler.http.asking import Sending
-    from reconciler.http.client import Http
-    from reconciler.http.response import Response
-    from reconciler.platforms.studio.connection import TrainingService
-    from reconciler.platforms.studio.hosts import Hosts
-    from reconciler.stores.azure_hosts import BlobHosts
 
 API_VERSION = "api-version=2.0"
 

@@ -7,22 +7,17 @@ Classic one: there the submission of the job tells (§4.8).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import Check, Level
+from reconciler.http.asking import Credential
+from reconciler.http.client import Http
+from reconciler.model import Binding, Check, Level
 from reconciler.near import near
 from reconciler.platforms.arm_rights import rights_checks
 from reconciler.platforms.members import member, objects
-from reconciler.platforms.studio.connection import NAME
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from reconciler.http.asking import Credential
-    from reconciler.http.client import Http
-    from reconciler.model import Binding
-    from reconciler.platforms.studio.connection import Studio
+from reconciler.platforms.studio.connection import NAME, Studio
 
 _ROLE = "assign it Contributor on the resource group, or a role with these actions"
 _SERVICE = "Microsoft.MachineLearning/webServices"

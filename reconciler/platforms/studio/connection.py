@@ -3,19 +3,14 @@ secrets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import METRICS, MODEL, NOWHERE, Auth, SecretName, Source
+from reconciler.model import METRICS, MODEL, NOWHERE, Auth, Binding, Environment, SecretName, Source
 from reconciler.platforms.arm import CloudName
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.model import Binding, Environment
-    from reconciler.platforms.platform import Block
+from reconciler.platforms.platform import Block
 
 NAME = "studio"
 # What the store calls outputs: Studio takes no other ending, and its transforms have it too (§3.4).

@@ -6,8 +6,9 @@ GET returns and omits), §3.7 (why a PATCH carries the complete `assets` map).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import ModelRef, Refusal
@@ -26,9 +27,6 @@ from reconciler.platforms.members import (
 from reconciler.platforms.studio import new_settings
 from reconciler.platforms.studio.reasons import Refused
 from reconciler.secrecy import plain_secrets, without_users
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MODEL_SUFFIX = "[trained model]"
 MODEL_FILE_ENDING = ".ilearner"

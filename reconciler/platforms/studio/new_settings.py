@@ -7,14 +7,12 @@ Facts: STUDIO_PROTOCOL.md §3.3 (fields), §3.7 (a PATCH leaves absent members a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import UnreadableError
 from reconciler.platforms.members import member, nested, objects, spelled, text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Settings = tuple[tuple[str, str], ...]
 

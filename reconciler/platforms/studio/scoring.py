@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import (
@@ -17,15 +18,12 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
-from reconciler.model import Score
+from reconciler.http.credentials import Credential
+from reconciler.model import Binding, Probe, Score
 from reconciler.platforms.members import member, objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from reconciler.http.client import Http
-    from reconciler.http.credentials import Credential
-    from reconciler.model import Binding, Probe
 
 
 SCORING = "scoring the probe"
