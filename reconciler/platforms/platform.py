@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from reconciler.model import Address, Check, Creation, Environment, SecretName
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from datetime import date
     from pathlib import Path
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.stores.contract import Place, Store
 
-    Turn = Callable[[str], AbstractContextManager[Callable[[], None]]]
+Turn = Callable[[str], AbstractContextManager[Callable[[], None]]]
 
 # Makes the address of a binding's spec; ValueError: there cannot be such a one.
 AddressMaker = Callable[[Mapping[str, Any], Environment], Address]
