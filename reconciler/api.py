@@ -13,9 +13,10 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler import console
 from reconciler.approval import Approval
@@ -24,9 +25,6 @@ from reconciler.cli.output import Page
 from reconciler.cli.progress import HeartbeatProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import TextIO
-
     from reconciler.model import Desired, Plan, Report
     from reconciler.outcome import Document
 

@@ -10,14 +10,12 @@ that it is taken back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from reconciler.model import TO_DO, Action, Change, Plan, Reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class Answer(Enum):

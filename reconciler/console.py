@@ -22,14 +22,12 @@ import os
 import re
 import select
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any, TextIO, cast
 
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 # Who shows what is said, while a live display owns the end of the terminal: the last one here.
 above: list[Callable[[str], None]] = []

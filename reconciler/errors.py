@@ -22,15 +22,12 @@ Anything else that escapes is a bug of ours (exit 70).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from reconciler.secrecy import redact as redact
 from reconciler.secrecy import remember_secret as remember_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 SUCCESS = 0
 ERROR = 1

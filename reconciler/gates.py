@@ -18,13 +18,10 @@ no such knowledge, and is the safer one for a metric with a name of its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from reconciler.model import Judgement, Rule, RuleKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 
 def judge(

@@ -19,15 +19,10 @@ together allow no more than one run of all would.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from reconciler.model import Action, Declared, FieldDiff, Reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reconciler.model import Change, Environment, Plan
+from reconciler.model import Action, Change, Declared, Environment, FieldDiff, Plan, Reason
 
 ALWAYS_ALLOWED = 10  # bindings; below, a share says nothing: two of three are 67 %
 _CHANGING = (Action.TRAIN, Action.BIND, Action.CREATE, Action.UPDATE, Action.DELETE)

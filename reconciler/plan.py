@@ -14,6 +14,7 @@ The change of one binding follows from three questions, asked in this order:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,6 @@ from reconciler.model import (
 from reconciler.waves import Waits, hold, in_waves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from reconciler.model import Binding, Declared, Environment, Owned
 
 

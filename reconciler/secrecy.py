@@ -26,12 +26,10 @@ mistake.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 HIDDEN = "***"  # stands where a secret was
 _known_secrets: set[str] = set()

@@ -9,13 +9,10 @@ the pool.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from functools import cache
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Executor
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 

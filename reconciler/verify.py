@@ -18,15 +18,10 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from reconciler.model import Expectation, Health, HealthCode, Probe, Score
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reconciler.model import Comparison
+from reconciler.model import Comparison, Expectation, Health, HealthCode, Probe, Score
 
 EMPTY = frozenset({"", "None", "nan", "NaN"})
 TOLERANCE = 1e-6  # relative: services print numbers with different numbers of digits

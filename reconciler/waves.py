@@ -35,16 +35,11 @@ wait, for going back to a known version is not giving out a new one.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-from reconciler.model import Action, EventKind, Reason, Rollout, Wave
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from reconciler.model import Binding, Change, Observed
+from reconciler.model import Action, Binding, Change, EventKind, Observed, Reason, Rollout, Wave
 
 ALWAYS_AT_ONCE = 10  # endpoints, where nobody says how a version is to be given out
 CANARY = ("canary", "true")  # a label

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -24,7 +26,7 @@ from reconciler.ci import artifacts
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.comment import PLAN_FILE, fits
-from reconciler.ci.github import PER_PAGE
+from reconciler.ci.github import PER_PAGE, GitHub, Pull
 from reconciler.console import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
 from reconciler.outcome import Outcome
@@ -32,11 +34,7 @@ from reconciler.render import parse_plan
 from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
     from reconciler.ci.artifacts import UploadedFile
-    from reconciler.ci.github import GitHub, Pull
     from reconciler.model import Plan
 
 MOST_PULLS = 30  # the newest that were merged; plans of older ones are long applied

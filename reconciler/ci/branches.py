@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from reconciler.ci.github import GitHub, Object, Pull, pull_of
 from reconciler.errors import NotFoundError
 from reconciler.http.urls import path_id
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WRITE, READ = "contents: write", "contents: read"
 

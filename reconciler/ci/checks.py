@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from reconciler.model import Check, Level, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _ACTION = re.compile(r"(?:^|/)\.github/actions/reconcile(?:@(\S+))?$")
 # What the token of a job must be allowed, by the first word that its step runs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
@@ -17,8 +18,6 @@ from reconciler.outcome import Kept, Outcome
 from reconciler.render.documents import parse_document
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.ci.github import GitHub, Pull
 
 PLAN_FILE = "plan.json"  # in every artifact that holds a plan

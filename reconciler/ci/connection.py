@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.ci.event import default_branch, forked, pull_number, read_event, workflow_run
 from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from reconciler.ci.github import GitHub, Pull
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _QUEUE = re.compile(r"refs/heads/gh-readonly-queue/.+/pr-([1-9][0-9]{0,9})-[0-9a-f]+")
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -23,13 +23,12 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
-from reconciler.http.response import error_of, one_line
+from reconciler.http.response import Response, error_of, one_line
 from reconciler.http.tries import RETRIED_METHODS
 from reconciler.http.urls import is_loopback, named, origin, split_url
 
 if TYPE_CHECKING:
     from reconciler.http.client import Http
-    from reconciler.http.response import Response
 
 API_URL = "https://api.github.com"
 PER_PAGE = 100

@@ -10,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from reconciler import errors
-from reconciler.errors import ConfigurationError, redact
+from reconciler.errors import ConfigurationError, Problem, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from reconciler.errors import Problem
     from reconciler.outcome import Outcome
     from reconciler.render.findings import Finding
 

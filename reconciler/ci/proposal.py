@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -32,8 +33,6 @@ from reconciler.console import say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from reconciler.ci.branches import Commit
     from reconciler.ci.github import GitHub
     from reconciler.model import Plan

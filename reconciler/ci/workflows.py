@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler import git
 from reconciler.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NAMES = ("validate", "plan", "comment", "reconcile", "drift")
 OWNER = "OWNER/reconciler"  # where nobody knows who owns the copy that the workflows are to use

@@ -4,26 +4,23 @@ one pull request proposes that."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
-from reconciler.cli.editing import content_of, finish, loaded, make_edits
+from reconciler.cli.editing import Edit, content_of, finish, loaded, make_edits
 from reconciler.console import say
 from reconciler.desired.cells import NewCell, Table
 from reconciler.desired.edit import NewText, Page
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
-from reconciler.model import SETTINGS, UNSHOWN, Source
+from reconciler.model import SETTINGS, UNSHOWN, Change, Desired, FieldDiff, Observed, Plan, Source
 from reconciler.outcome import Kept, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
-
-    from reconciler.cli.editing import Edit
     from reconciler.cli.options import Drifting
-    from reconciler.model import Change, Desired, FieldDiff, Observed, Plan
 
 
 @dataclass(frozen=True)

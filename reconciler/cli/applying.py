@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,14 @@ from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings, overridden
-from reconciler.model import Action, Failure, Reason, Report
+from reconciler.model import Action, Desired, Failure, NotDeclared, Plan, Reason, Report
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from reconciler.cli.options import Applying, Part, Where, Writing
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
     from reconciler.engine.steps import Course, Ended, Goal
-    from reconciler.model import Desired, NotDeclared, Plan
     from reconciler.plan import Prune
 
 

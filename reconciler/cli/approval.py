@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.approval import Answer, Approval
@@ -10,8 +11,6 @@ from reconciler.console import say
 from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.ledger.plans import Plans
     from reconciler.model import Plan
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import typer
 
 from reconciler import desired
 from reconciler.cli import compose, session
-from reconciler.cli.begin_options import CodeHost
+from reconciler.cli.begin_options import Beginning, CodeHost
 from reconciler.cli.made import Made, repository
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
@@ -23,9 +24,6 @@ from reconciler.outcome import Outcome, Valid
 from reconciler.platforms import platforms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.cli.begin_options import Beginning
     from reconciler.model import Desired, StoreUrl
     from reconciler.platforms.platform import Platform
 

@@ -4,7 +4,9 @@ commit."""
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import git
@@ -15,9 +17,6 @@ from reconciler.console import say
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from reconciler.cli.options import Named, Some, Where
     from reconciler.model import Auth, Desired
     from reconciler.plan import Prune

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
@@ -14,7 +17,7 @@ from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import choose, compose, session
 from reconciler.cli.ending import metrics_file
 from reconciler.cli.notify import notify, of_drift
-from reconciler.cli.options import seconds
+from reconciler.cli.options import Drifting, Part, Planning, Where, seconds
 from reconciler.cli.selection import Selection
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -23,11 +26,6 @@ from reconciler.model import TO_DO, Action, Failure, NotManaged, Reason, Unowned
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
-
-    from reconciler.cli.options import Drifting, Part, Planning, Where
     from reconciler.model import Binding, Change, Desired, Observed, Plan
     from reconciler.plan import Prune
 

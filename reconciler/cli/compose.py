@@ -18,6 +18,7 @@ import importlib.resources
 import os
 import secrets
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -26,32 +27,25 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
 from reconciler.cli.stopping import Stop, SystemClock
-from reconciler.desired.schema import composed
+from reconciler.desired.schema import Schema, composed
 from reconciler.engine.taking import Taking, TakingRegistered
-from reconciler.engine.world import Idle, World, timestamp
+from reconciler.engine.world import Clock, Idle, World, timestamp
 from reconciler.errors import ConfigurationError, ReconcilerError, RefusedError
 from reconciler.freeze import frozen
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken, resolve_all
-from reconciler.http.origins import bound_origins
+from reconciler.http.origins import Origins, bound_origins
 from reconciler.model import FILE, REGISTRY, Actor, Declared
 from reconciler.platforms import platforms
 from reconciler.platforms.azure import SignIn
-from reconciler.platforms.platform import Means
+from reconciler.platforms.platform import Connected, Demo, Means, Platform, Turn
 from reconciler.stores import Opening, open_store
-from reconciler.stores.contract import Access, name_in
+from reconciler.stores.contract import Access, Place, Store, name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from reconciler.desired.schema import Schema
-    from reconciler.engine.world import Clock
-    from reconciler.http.origins import Origins
     from reconciler.ledger import Ledger
     from reconciler.model import Auth, Binding, Desired, Environment, ModelRef, SecretName, StoreUrl
     from reconciler.platforms.contract import Registry, Target, Trainer
-    from reconciler.platforms.platform import Connected, Demo, Platform, Turn
-    from reconciler.stores.contract import Place, Store
 
     Tokens = Callable[[str, Origins, Auth], AccessToken]
 

@@ -28,7 +28,7 @@ from reconciler.cli.emulate import opened
 from reconciler.cli.options import Part, Where
 from reconciler.cli.output import Page
 from reconciler.errors import ReconcilerError
-from reconciler.model import Model, Report
+from reconciler.model import Desired, Model, Plan, Report
 from reconciler.outcome import Outcome
 from reconciler.platforms.contract import DONE
 from reconciler.platforms.platform import Demo
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reconciler.engine.world import World
-    from reconciler.model import Desired, Plan
 
     # Runs a server while it is open, to which it lets the sample in a folder lead.
     Server = Callable[[Path], AbstractContextManager[Mapping[str, str]]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,15 +22,12 @@ from reconciler.cli.made import repository
 from reconciler.cli.notify import webhook
 from reconciler.engine import checkup
 from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.model import Action, Auth, Check, Checkup, Level, Source
+from reconciler.model import Action, Auth, Check, Checkup, Desired, Level, Plan, Source
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from reconciler.cli.options import Part, Where
     from reconciler.http.response import Response
-    from reconciler.model import Desired, Plan
     from reconciler.stores.contract import Store
 
 MOST_SKEW_S = 60.0

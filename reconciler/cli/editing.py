@@ -5,20 +5,16 @@ from __future__ import annotations
 import difflib
 import io
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from reconciler.cli import compose
 from reconciler.console import say, write_file
 from reconciler.desired.cells import NewCell, Table
 from reconciler.desired.edit import NewText, with_texts
 from reconciler.errors import ConfigurationError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from reconciler.model import Desired
+from reconciler.model import Desired
 
 
 def make_edits(texts: Iterable[NewText | NewCell]) -> list[Edit]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli import compose, session, stopping
@@ -14,9 +16,6 @@ from reconciler.http.client import Http
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from reconciler.emulator import Cloud, Server
 
 NEEDS = (

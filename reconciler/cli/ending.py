@@ -18,7 +18,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, errors
@@ -28,18 +31,13 @@ from reconciler.cli.stopping import ending_signals
 from reconciler.console import check_reader, say, write_file
 from reconciler.errors import ReconcilerError, redact
 from reconciler.model import TOUCHED, Action, Failure, Reached, Report
-from reconciler.outcome import File
+from reconciler.outcome import File, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from types import FrameType
-
     from reconciler.cli.options import Writing
     from reconciler.cli.output import Page
     from reconciler.engine.steps import Ended
     from reconciler.model import Environment, Plan, Unfinished
-    from reconciler.outcome import Outcome
 
 SCHEMA = "reconciler/run/v1"
 NOTIFY_WITHIN_S = 5.0  # of a process that a signal ends: who ends it may kill it soon

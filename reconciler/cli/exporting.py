@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from reconciler.model import MODEL, Artifact, ArtifactState, ModelRef, Observed
+from reconciler.model import MODEL, Artifact, ArtifactState, Binding, Desired, ModelRef, Observed
 from reconciler.offline.exports import MARK, exported
 from reconciler.platforms import kinds
 from reconciler.stores.contract import name_in, url_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from reconciler.model import Binding, Desired
 
 SCHEMA = "reconciler/export/v1"
 

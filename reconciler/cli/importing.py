@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -23,18 +23,14 @@ from reconciler.cli.made import Made
 from reconciler.console import say
 from reconciler.desired.writing import MOST_LENGTH, Draft, folded, wrong
 from reconciler.engine.reading import each, reading
-from reconciler.errors import ConfigurationError, ReconcilerError
-from reconciler.model import Action
+from reconciler.errors import ConfigurationError, Problem, ReconcilerError
+from reconciler.model import Action, AddressId, Desired
 from reconciler.outcome import Kept, Outcome, Valid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from reconciler.cli.options import Where
     from reconciler.desired.schema import Schema
     from reconciler.engine.world import World
-    from reconciler.errors import Problem
-    from reconciler.model import AddressId, Desired
     from reconciler.platforms.contract import Target, Unmanaged
 
 FOLDER = "imported"

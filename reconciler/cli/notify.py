@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler import errors
@@ -17,12 +18,7 @@ from reconciler.errors import ReconcilerError, redact, remember_secret
 from reconciler.http.client import Http
 from reconciler.http.credentials import resolve_all
 from reconciler.http.origins import Origins, bound_origins
-from reconciler.model import NoticeForm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from reconciler.model import Environment, Notify, Plan, Report
+from reconciler.model import Environment, NoticeForm, Notify, Plan, Report
 
 SCHEMA = "reconciler/notice/v1"
 TIMEOUT_S = (5.0, 10.0)

@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
-from reconciler.cli.events import Watched
+from reconciler.cli.events import Events, Watched
 from reconciler.console import Out, bare, say, show_kept, speaks_unicode, write_file
 from reconciler.errors import ConfigurationError, redact
-from reconciler.outcome import Kept, Valid, rendered
+from reconciler.outcome import Document, Kept, Outcome, Valid, rendered
 
 if TYPE_CHECKING:
-    from reconciler.cli.events import Events
     from reconciler.cli.progress import HeartbeatProgress, LiveProgress
-    from reconciler.outcome import Document, Outcome
     from reconciler.render import Look
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.cli import compose
 from reconciler.cli.editing import finish, loaded, make_edits
 from reconciler.console import say, show_kept
 from reconciler.desired.edit import NewText
-from reconciler.desired.promotion import environments, notes, promotions, some
+from reconciler.desired.promotion import Promotion, environments, notes, promotions, some
 from reconciler.errors import ConfigurationError
+from reconciler.model import Desired
 from reconciler.outcome import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from reconciler.desired.promotion import Promotion
-    from reconciler.model import Desired
 
 
 def promote(services: Path, name: str, from_: str, to: str, *, dry_run: bool) -> Outcome:

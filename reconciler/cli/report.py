@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,16 +14,12 @@ from reconciler import __version__, errors, git
 from reconciler.cli import choose, session
 from reconciler.console import redacted
 from reconciler.errors import ConfigurationError, Problem, redact
-from reconciler.model import Reason, Report
+from reconciler.model import Desired, History, Observed, Plan, Reason, Report
 from reconciler.outcome import File, Outcome
 from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from reconciler.cli.options import Part, Where
-    from reconciler.model import Desired, History, Observed, Plan
     from reconciler.report import Endpoint
 
 

@@ -17,8 +17,10 @@ done.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
@@ -33,9 +35,6 @@ from reconciler.outcome import Kept, Outcome
 from reconciler.render.cells import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
     from reconciler.cli.options import Some, Where
     from reconciler.cli.session import Session
     from reconciler.model import Binding, Desired, Plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from reconciler.cli import choose, session
 from reconciler.cli.applying import Order, alone, carry_out
 from reconciler.cli.approval import confirm
 from reconciler.cli.commands import named
-from reconciler.cli.ending import report_exit_code, reported
+from reconciler.cli.ending import Ending, report_exit_code, reported
 from reconciler.cli.output import Page
 from reconciler.cli.selection import shard_of
 from reconciler.console import say
@@ -23,9 +24,6 @@ from reconciler.engine.world import timestamp
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from reconciler.cli.ending import Ending
     from reconciler.cli.options import Where, Writing
     from reconciler.cli.session import Session
     from reconciler.model import Binding, History, Observed, Report

@@ -6,14 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
-from reconciler.model import Declared
+from reconciler.model import Address, Binding, Declared, Desired
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from reconciler.model import Address, Binding, Desired
 
 
 @dataclass(frozen=True)

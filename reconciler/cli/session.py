@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,8 +47,6 @@ from reconciler.http.client import Http
 from reconciler.model import Action, Actor, NotDeclared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from reconciler.engine.world import World
     from reconciler.http.response import Response
     from reconciler.model import Binding, Change, Desired, Environment, Observed, Plan

@@ -15,10 +15,11 @@ touched: to judge too much costs a minute, to judge too little lets a mistake pa
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler import git
 from reconciler.ci.event import base_of_pull
@@ -26,12 +27,8 @@ from reconciler.cli import compose
 from reconciler.console import say
 from reconciler.desired.touched import touched
 from reconciler.errors import ConfigurationError
+from reconciler.model import Desired
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.model import Desired
 
 
 def since(services: Path, desired: Desired, ref: str) -> frozenset[str]:

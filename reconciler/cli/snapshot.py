@@ -8,7 +8,9 @@ not heard is not known, and the plan says so.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__, errors
@@ -16,17 +18,13 @@ from reconciler.cli import compose, session, stopping
 from reconciler.console import say
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, NotKnownError, Problem, StalePlanError
-from reconciler.model import Reason
+from reconciler.model import Desired, Environment, Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
 from reconciler.outcome import File, Kept, Outcome
 from reconciler.render.cells import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from reconciler.model import Desired, Environment
     from reconciler.platforms.contract import Target, Trainer
 
 _OF_THIS_MACHINE = "its files are read on the machine that has them; plan there, without --live"

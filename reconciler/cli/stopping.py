@@ -23,16 +23,15 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGTERM
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from reconciler.console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from reconciler.ledger.lock import Lock
 
 

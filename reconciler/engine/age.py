@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from reconciler import gates
 from reconciler.engine.observe import heads
-from reconciler.engine.world import seconds_since_epoch
+from reconciler.engine.world import World, seconds_since_epoch
 from reconciler.errors import UnreadableError
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable, Mapping
 
-    from reconciler.engine.world import World
     from reconciler.ledger import Manifest
     from reconciler.model import Binding, Version
     from reconciler.stores.contract import Properties

@@ -9,6 +9,7 @@ keeps the answers listens to the client.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, takewhile
@@ -16,14 +17,11 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe, observe_artifact
 from reconciler.errors import ReconcilerError, RefusedError
-from reconciler.model import Health, HealthCode, Live
+from reconciler.model import Binding, Health, HealthCode, Live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from reconciler.engine.world import World
     from reconciler.ledger import Manifest
-    from reconciler.model import Binding
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ the model, where they have a registry of their own; their candidate is proved af
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from reconciler.engine import swap
 from reconciler.engine.prove import breaks, judge, names_another, score_before
@@ -19,8 +18,10 @@ from reconciler.engine.state import (
     Ask,
     At,
     Look,
+    Operation,
     Reject,
     Retire,
+    State,
     Turn,
     Verb,
     Write,
@@ -43,12 +44,8 @@ from reconciler.errors import (
     UnavailableError,
     UnreachableError,
 )
-from reconciler.model import Action, HealthCode, Reason
+from reconciler.model import Action, Change, HealthCode, Observed, Reason
 from reconciler.plan import decide
-
-if TYPE_CHECKING:
-    from reconciler.engine.state import Operation, State
-    from reconciler.model import Change, Observed
 
 
 def begin(state: State, observed: Observed, change: Change, now: float) -> Turn:

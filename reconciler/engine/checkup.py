@@ -12,6 +12,7 @@ making would be right about itself, and the run would fail nevertheless.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from reconciler import verify
@@ -20,15 +21,11 @@ from reconciler.engine.models import manifest_of
 from reconciler.engine.prove import answer, asks
 from reconciler.engine.reading import reading
 from reconciler.errors import ReconcilerError
-from reconciler.model import ArtifactState, Check, HealthCode, Level
-from reconciler.stores.contract import KnowsRights, beginning_of
+from reconciler.model import ArtifactState, Binding, Check, HealthCode, Level, Observed
+from reconciler.stores.contract import KnowsRights, Store, beginning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Observed
-    from reconciler.stores.contract import Store
 
 _NOBODY = f"rc-{0:032x}-a1"  # the id of a job that no training has
 _NOTHING = "_doctor/"  # below which no store has anything

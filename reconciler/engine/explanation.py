@@ -3,15 +3,12 @@ versions differ."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler import gates
 from reconciler.errors import ConfigurationError
-from reconciler.model import Compared, EventKind, Explanation
+from reconciler.model import Binding, Compared, EventKind, Explanation, History, MadeVersion
 from reconciler.model.differences import differences
-
-if TYPE_CHECKING:
-    from reconciler.model import Binding, History, MadeVersion
 
 _BROUGHT = (EventKind.CREATE, EventKind.SWAP, EventKind.ROLL_BACK)
 _PROVED = (EventKind.PROOF, EventKind.DECLARED)

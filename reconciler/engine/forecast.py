@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import statistics
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ReconcilerError
-from reconciler.model import LEAST_RUNS, Forecast
+from reconciler.model import LEAST_RUNS, Binding, Forecast, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Plan
 
 log = logging.getLogger(__name__)
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.engine.models import version_name
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
 from reconciler.errors import WireError
-from reconciler.model import History, MadeVersion, VersionState
+from reconciler.model import Binding, History, Live, MadeVersion, Observed, Record, VersionState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from reconciler.engine.world import World
     from reconciler.ledger import Manifest
-    from reconciler.model import Binding, Live, Observed, Record
 
 
 def history(world: World, binding: Binding) -> History:

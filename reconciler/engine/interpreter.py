@@ -20,19 +20,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from reconciler.engine import state
 from reconciler.engine.machine import next_step
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import answer, beside_another
 from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
-from reconciler.engine.steps import Again, Ended, Ready
+from reconciler.engine.steps import Again, Ended, Outcome, Ready, Shared
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
-from reconciler.engine.world import timestamp, with_event
+from reconciler.engine.world import World, timestamp, with_event
 from reconciler.errors import ConflictError, ReconcilerError, RefusedError, StoppedError, in_doubt
 from reconciler.model import (
     TOUCHED,
+    Address,
+    Binding,
+    Change,
     EventKind,
     Failure,
     Observed,
@@ -42,13 +44,7 @@ from reconciler.model import (
     settings_diffs,
     settings_to_keep,
 )
-from reconciler.platforms.contract import Can
-
-if TYPE_CHECKING:
-    from reconciler.engine.steps import Outcome, Shared
-    from reconciler.engine.world import World
-    from reconciler.model import Address, Binding, Change
-    from reconciler.platforms.contract import Answer, Progress
+from reconciler.platforms.contract import Answer, Can, Progress
 
 log = logging.getLogger(__name__)
 

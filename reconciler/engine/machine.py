@@ -90,13 +90,12 @@ from reconciler.errors import (
 )
 from reconciler.model import Action, ArtifactState, Health, HealthCode, Reached, Reason
 from reconciler.plan import decide
-from reconciler.platforms.contract import DONE, ENDED, JobState, Left, OperationState
+from reconciler.platforms.contract import DONE, ENDED, Job, JobState, Left, OperationState, Progress
 
 if TYPE_CHECKING:
     from reconciler.engine.state import State, Taken
     from reconciler.ledger import Entry
     from reconciler.model import Change, Observed
-    from reconciler.platforms.contract import Job, Progress
 
 MOST_TROUBLES = 5  # consecutive visits that failed for reasons that may pass
 LOOK_LASTS_S = 60.0  # how old a look may be that a training begins by

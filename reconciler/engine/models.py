@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.model import Model, ModelRef
+from reconciler.model import Binding, Model, ModelRef, Record
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
     from reconciler.ledger import Manifest
-    from reconciler.model import Binding, Record
 
 
 def wanted_ref(world: World, binding: Binding) -> ModelRef:

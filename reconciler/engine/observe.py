@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from reconciler.engine import tables
 from reconciler.engine.evaluation import parse_metrics
 from reconciler.engine.models import manifest_of, version_name, wanted_ref
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
-from reconciler.engine.world import seconds_since_epoch
+from reconciler.engine.world import World, seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
 from reconciler.model import (
     METRICS,
@@ -28,17 +29,12 @@ from reconciler.model import (
     RuleKind,
     Witness,
 )
-from reconciler.platforms.contract import Job, JobState
-from reconciler.stores.contract import beginning_of
+from reconciler.platforms.contract import Job, JobState, Registry
+from reconciler.stores.contract import Place, Properties, beginning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from reconciler.engine.world import World
     from reconciler.ledger import Attempt, Manifest
     from reconciler.model import Binding, Record
-    from reconciler.platforms.contract import Registry
-    from reconciler.stores.contract import Place, Properties
 
 
 GRACE_S = 24 * 3600.0

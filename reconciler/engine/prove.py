@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,14 +41,11 @@ from reconciler.errors import (
     redact,
 )
 from reconciler.model import Health, HealthCode, Live, Probe, Proof, Score, Witness, served
-from reconciler.platforms.contract import Answer
+from reconciler.platforms.contract import Answer, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.engine.world import World
     from reconciler.model import Binding, ModelRef
-    from reconciler.platforms.contract import Target
 
 log = logging.getLogger(__name__)
 

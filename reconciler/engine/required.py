@@ -14,21 +14,19 @@ They may differ by minutes, and nobody requires a proof of minutes.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe
 from reconciler.engine.reading import reading
-from reconciler.engine.world import seconds_since_epoch, timestamp
+from reconciler.engine.world import World, seconds_since_epoch, timestamp
 from reconciler.errors import ReconcilerError
 from reconciler.model import ArtifactState, EventKind
 from reconciler.waves import due_after, first_of, serves_proved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from reconciler.engine.world import World
     from reconciler.ledger import Ledger
     from reconciler.ledger.manifest import Manifest
     from reconciler.model import Artifact, Binding, Desired, Observed, Record, Requires

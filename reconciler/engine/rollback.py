@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 from reconciler import gates
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.way_back import is_rejected, way_back_to
-from reconciler.engine.world import timestamp, with_event
+from reconciler.engine.world import World, timestamp, with_event
 from reconciler.errors import RefusedError
-from reconciler.model import ArtifactState, EventKind, Record
+from reconciler.model import ArtifactState, Binding, EventKind, ModelRef, Observed, Record
 
 if TYPE_CHECKING:
-    from reconciler.engine.world import World
     from reconciler.ledger import Entry
-    from reconciler.model import Binding, ModelRef, Observed
 
 
 @dataclass(frozen=True)

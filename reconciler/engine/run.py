@@ -21,6 +21,7 @@ import contextlib
 import logging
 import queue
 import traceback
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,12 @@ from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Course, Ended, Goal, Shared, blocked_code
 from reconciler.engine.waves import Waves
 from reconciler.errors import BUG, redact
-from reconciler.model import TO_DO, TOUCHED, Action, Failure, Reason
+from reconciler.model import TO_DO, TOUCHED, Action, Binding, Change, Failure, Owned, Plan, Reason
 from reconciler.soon import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.engine.steps import Outcome, Progress, Run
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Change, Owned, Plan
 
 log = logging.getLogger(__name__)
 BEAT_S = 0.2

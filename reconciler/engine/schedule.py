@@ -19,16 +19,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.engine.steps import Again, Ready
+from reconciler.engine.steps import Again, Outcome, Ready, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reconciler.engine.slots import JobSlots
-    from reconciler.engine.steps import Outcome, Run
 
 
 @dataclass

@@ -12,12 +12,9 @@ from __future__ import annotations
 import statistics
 import threading
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.model import Binding
+from reconciler.model import Binding
 
 MOST_S = 15.0  # §4.6: between looks, at most
 LEAST_S = 0.02

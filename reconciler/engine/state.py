@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.engine.steps import Goal
 from reconciler.errors import ReconcilerError
-from reconciler.model import Reached
-from reconciler.platforms.contract import Can
+from reconciler.model import Binding, Change, EventKind, Model, Owned, Proof, Reached, Record, Score
+from reconciler.platforms.contract import Can, Job
 
 if TYPE_CHECKING:
     from reconciler.ledger import Entry
-    from reconciler.model import Binding, Change, EventKind, Model, Owned, Proof, Record, Score
-    from reconciler.platforms.contract import Job
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.25, 5.0  # between two looks at an update; each is 1.5 times longer
 APPEARS_S = 60.0  # how long a write may take to show in what is read

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.engine.slots import JobTimes
+from reconciler.engine.slots import JobSlots, JobTimes
 from reconciler.engine.train import VersionLocks
 from reconciler.errors import ERROR, REFUSED
-from reconciler.model import Reached, Reason, Unfinished
+from reconciler.model import Binding, Change, Failure, Held, Proof, Reached, Reason, Unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.engine.slots import JobSlots
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Change, Failure, Held, Proof
     from reconciler.soon import Soon
 
 

@@ -8,23 +8,20 @@ late or empty costs requests and decides nothing. Only planning uses it. A step 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.engine.observe import look, observe
 from reconciler.engine.reading import each, reading
 from reconciler.errors import ReconcilerError
 from reconciler.ledger import Ledger
-from reconciler.model import NotDeclared
+from reconciler.model import Binding, NotDeclared, Observed, Owned
 from reconciler.stores.survey import Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from concurrent.futures import Future
-    from typing import Any
-
     from reconciler.engine.world import World
-    from reconciler.model import Binding, Observed, Owned
     from reconciler.soon import Soon
 
 T = TypeVar("T")

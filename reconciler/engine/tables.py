@@ -11,13 +11,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from reconciler.model import Level
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 ENDINGS = (".csv", ".tsv")
 MOST_HEAD = 1024 * 1024  # bytes; a longer first line is not judged

@@ -15,21 +15,15 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFoundError, RefusedError, UnavailableError, UnreadableError
 from reconciler.model import METRICS, MODEL
-from reconciler.platforms.contract import Job, JobState, Order, Trainer
-from reconciler.stores.contract import Place, copy_file, name_in
+from reconciler.platforms.contract import Job, JobState, Order, Registry, Trainer
+from reconciler.stores.contract import Place, Store, copy_file, name_in
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reconciler.platforms.contract import Registry
-    from reconciler.stores.contract import Store
 
 
 class _Taker(Trainer):

@@ -25,18 +25,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import access_s, fingerprints
-from reconciler.engine.world import timestamp
+from reconciler.engine.world import World, timestamp
 from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
-from reconciler.model import METRICS, MODEL, ArtifactState, Reason
+from reconciler.model import METRICS, MODEL, Artifact, ArtifactState, Binding, Reason
 from reconciler.platforms.contract import JobState, Order
-from reconciler.stores.contract import Access, Place, sha256_of, url_of
+from reconciler.stores.contract import Access, Place, Properties, Store, sha256_of, url_of
 
 if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.model import Artifact, Binding
     from reconciler.soon import Soon
-    from reconciler.stores.contract import Properties, Store
 
 log = logging.getLogger(__name__)
 

@@ -10,18 +10,12 @@ records how long the wave has been proved.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from reconciler.engine.steps import Ended
+from reconciler.engine.steps import Ended, Progress, Run
 from reconciler.engine.world import seconds_since_epoch, timestamp
-from reconciler.model import Held
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from reconciler.engine.steps import Progress, Run
-    from reconciler.model import Change, Wave
+from reconciler.model import Change, Held, Wave
 
 SLOW_S = 60.0  # between the decision that nothing can be done and its being so
 

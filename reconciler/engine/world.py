@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.model import MOST_EVENTS, Event
-from reconciler.stores.contract import name_in
+from reconciler.model import MOST_EVENTS, Actor, Binding, Check, Event, EventKind, Record
+from reconciler.stores.contract import Store, name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from reconciler.ledger import Ledger
-    from reconciler.model import Actor, Binding, Check, EventKind, Record
     from reconciler.platforms.contract import Job, Registry, Target, Trainer
-    from reconciler.stores.contract import Store
 
 
 class Clock(Protocol):

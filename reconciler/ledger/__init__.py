@@ -28,24 +28,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError, ReconcilerError, UnreadableError
-from reconciler.ledger.lock import Lock
+from reconciler.ledger.lock import Clock, Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
 from reconciler.ledger.plans import Plans
 from reconciler.ledger.record import parse_record, record_json
 from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version, folded
 from reconciler.soon import Once
-from reconciler.stores.contract import name_in, url_of
+from reconciler.stores.contract import Listed, Store, name_in, url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-
-    from reconciler.ledger.lock import Clock
     from reconciler.model import Address
-    from reconciler.stores.contract import Listed, Store
 
 __all__ = [
     "Attempt",

@@ -6,18 +6,16 @@ by the `name` of the definition in it, or by its own file name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from json import JSONDecodeError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
-from reconciler.model import Health, HealthCode, Live, Reason, Refusal
+from reconciler.model import Binding, Desired, Health, HealthCode, Live, Reason, Refusal
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from reconciler.model import Binding, Desired
     from reconciler.platforms.platform import Kind
 
 MARK = "$reconciler"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from reconciler.errors import ConfigurationError, NotKnownError
-from reconciler.http.asking import without_query
+from reconciler.http.asking import Asked, without_query
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken
 from reconciler.http.response import Headers, Response
@@ -31,7 +31,6 @@ from reconciler.offline.stores import Heard, Memory, Remembered
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from reconciler.http.asking import Asked
     from reconciler.stores.contract import Store
 
 KEPT_STATUSES = (200, 404)

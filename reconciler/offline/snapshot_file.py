@@ -15,6 +15,7 @@ version before anything in it is read.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,6 @@ from reconciler.render.documents import json_document
 from reconciler.stores.contract import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from cattrs import Converter
 
     from reconciler.model import Environment

@@ -13,19 +13,14 @@ after the last one, so a caller that stopped early leaves no claim behind.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
 
 from reconciler.errors import NotKnownError
 from reconciler.offline.redaction import kept_text
-from reconciler.stores.contract import Listed, Properties, Stored
+from reconciler.stores.contract import Listed, Properties, Sink, Store, Stored
 from reconciler.stores.reading import Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.stores.contract import Sink, Store
 
 MANIFEST = "/manifest.json"
 MOST_TEXT = 1024 * 1024

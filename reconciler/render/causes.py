@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from reconciler.model import Cause
+from reconciler.model import Cause, Change, Plan
 from reconciler.render.cells import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reconciler.model import Change, Plan
 
 BEFORE = "not from this change"
 _WORDS = {

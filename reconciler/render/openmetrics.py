@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from reconciler.model import Action, Reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from reconciler.model import Change, Plan
+from reconciler.model import Action, Change, Plan, Reason
 
 STATES = ("in_sync", "pending", "paused", "refused", "unreadable")
 
