@@ -6,8 +6,7 @@ The change of one binding follows from three questions, asked in this order:
 
 1. What does the endpoint need? `_needs` is a table: each row is a condition and the step that
    follows from it, and the first row that applies counts. Refusals stand first, because an address
-   that cannot be read or must not be written has no other future than BLOCK; then what serves;
-   then how far the desired model is. So a row may take for granted that no earlier one applied.
+   that cannot be read or written is blocked; then what serves; then how far the desired model is.
 2. May it be done? `_allowed` holds a step back where the binding is paused or protected.
 3. How is that shown? `_change` is the one place that makes a Change of a binding.
 """
@@ -213,10 +212,9 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
     """Configured is not served: a rejected version must go from both."""
     live, artifact, back = observed.live, observed.artifact, observed.way_back
     serves, configured = live.served == artifact.ref, live.configured == artifact.ref
-    rejected = artifact.state is ArtifactState.REJECTED
-    settings = settings_diffs(observed)
+    rejected, settings = observed.barred, settings_diffs(observed)
     if rejected and not serves and not configured and observed.unproved:
-        why = f"{artifact.message}; rolled back, and the previous model is not proved yet"
+        why = f"{observed.why_barred}; rolled back, and the previous model is not proved yet"
         yield _Step(Action.WAIT, Reason.UNPROVED, why)
     if rejected and serves and not configured and observed.proved:  # a person must say which holds
         why = f"it serves and was proved here, but was rejected elsewhere: {_rejected(observed)}"
@@ -225,7 +223,7 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
         if back.ref is None:
             why = f"{_rejected(observed)}; there is no way back: {back.missing}"
             yield _Step(Action.BLOCK, Reason.NO_WAY_BACK, why)
-        why = f"{artifact.message}; swap the previous model back in"
+        why = f"{observed.why_barred}; swap the previous model back in"
         yield _Step(Action.BIND, Reason.ROLL_BACK, why, settings)
     if serves and live.undecided:
         why = f"it serves, but {live.configured} is configured and may replace it; declare it again"
@@ -288,8 +286,7 @@ def _of_swap(
         yield _Step(Action.BLOCK, Reason.NO_WAY_BACK, why, diffs, judged)
     adopted = bool(lost)
     if state is ArtifactState.ABSENT:
-        never = f"this version was never {observed.binding.recipe.made}"
-        why = observed.artifact.message or never
+        why = observed.artifact.message or f"this version was never {observed.binding.recipe.made}"
         code = Reason.RETRY if observed.artifact.failure else Reason.NOT_TRAINED
         if missing:
             why = f"there is no such endpoint, and {why}"
@@ -302,8 +299,7 @@ def _of_swap(
         why = "nothing was proved here since it was created; swap the declared version in"
         yield _Step(Action.BIND, Reason.CREATED, why, diffs, judged)
     if state is ArtifactState.UNKNOWN:
-        made = observed.binding.recipe.made
-        why = f"bind it; an offline plan cannot tell whether it must be {made} first"
+        why = f"bind it; offline nobody knows if it must be {observed.binding.recipe.made} first"
         yield _Step(Action.BIND, Reason.OFFLINE, why, diffs, judged, adopted)
     code = Reason.VERSION_CHANGED if observed.live_version else Reason.FOREIGN_MODEL
     yield _Step(Action.BIND, code, _why_bind(observed), diffs, judged, adopted)
@@ -311,6 +307,8 @@ def _of_swap(
 
 def _rejected(observed: Observed) -> str:
     """Why it was rejected, and the ways out."""
+    if observed.artifact.state is not ArtifactState.REJECTED:
+        return f"{observed.disproved}; correct its settings, or declare another version"
     command = f"reconciler reinstate {observed.binding.name} {observed.binding.version.version}"
     known, gone = observed.proved_version, observed.live.health.code is HealthCode.MISSING
     another = f"{known}, which was proved here," if known and gone else "another version,"
@@ -323,6 +321,8 @@ def _made(observed: Observed) -> str:
 
 
 def _why_bind(observed: Observed) -> str:
+    if (failed := observed.failed) is not None:
+        return f"try again: with these settings it failed at {failed.at}: {failed.why}"
     if observed.record is not None and observed.record.good == observed.artifact.ref:
         return "swap it back in"
     if observed.live_version:

@@ -51,7 +51,7 @@ from reconciler.plan import decide
 def begin(state: State, observed: Observed, change: Change, now: float) -> Turn:
     """The next step towards a switch; a roll-back needs no candidate."""
     if change.code == Reason.ROLL_BACK:
-        why = state.disproved or observed.artifact.message
+        why = state.disproved or observed.why_barred
         return ask_before(replace(state, disproved=why), observed, now)
     if state.task.can.stage and must_probe(state, observed):
         return turn(state, At.PROBE, Ask())
@@ -146,12 +146,10 @@ def drop(state: State, observed: Observed) -> Turn:
 
 def dropped(state: State) -> Turn:
     """The candidate is gone, or has lost the traffic that another run gave it, and then is of no
-    use: reject its version."""
+    use: reject its version, or note the failure of its settings."""
     why = state.candidate.failed
-    message = f"{why}; version {state.task.of.version.version} is rejected"
-    return fail(state, f"{message}; the endpoint was not changed", UNPROVED).after(
-        Reject(why), Retire()
-    )
+    message = f"{why}; {swap.verdict(state)}; the endpoint was not changed"
+    return fail(state, message, UNPROVED).after(Reject(why, spares=state.spares), Retire())
 
 
 def taken(state: State, observed: Observed, operation: Operation) -> Turn:

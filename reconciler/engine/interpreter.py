@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from reconciler.engine import state
 from reconciler.engine.machine import next_step
+from reconciler.engine.models import wanted_ref
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import answer, beside_another
 from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
@@ -284,7 +285,10 @@ class Endpoint:
                 case state.Refuse():
                     refuse(self._world, binding, do.why)
                 case state.Reject():
-                    reject(self._world, binding, do.why, silent=do.silent)
+                    if do.spares:
+                        note_failure(self._world, binding, do.why)
+                    else:
+                        reject(self._world, binding, do.why, silent=do.silent)
         return None
 
     def _end(self, do: state.Succeed | state.Fail) -> Ended:
@@ -333,6 +337,15 @@ def note_update(world: World, observed: Observed | None) -> None:
     noted = replace(record, settings=unchanged)
     noted = with_event(world, noted, EventKind.SETTINGS, world.actor.force)
     world.ledger.keep_record(observed.binding.address, noted)
+
+
+def note_failure(world: World, binding: Binding, why: str) -> None:
+    """Note that the version failed with the declared settings, and not because of itself."""
+    if (record := world.ledger.record(binding.address)) is None:
+        return
+    ref, name = wanted_ref(world, binding), binding.version.version
+    noted = with_event(world, record, EventKind.FAILED, why, name, ref)
+    world.ledger.keep_record(binding.address, noted)
 
 
 def keep_settings(world: World, observed: Observed | None) -> None:

@@ -14,7 +14,8 @@ at what *is*, asks the planner (`decide`) what that needs, and does at most one 
             [publish ─ stage ─ score the candidate ── bad: drop it, reject ───── end]
             score ─ keep the way back ─ switch ─ ask for its progress ─ look
               ├── it serves, and answers as it must: keep the proof, retire ──── end
-              └── it does not: reject the version ── look, which finds the way back:
+              └── it does not: reject the version, or note that its settings are to blame
+                    ─ look, which finds the way back:
                     score ─ keep the way back ─ take back ─ … ─ keep its proof ─ end
 
 An endpoint that git does not declare any more has the shortest way: delete, ask for progress, end.
@@ -194,7 +195,7 @@ def _noted(state: State, observed: Observed, now: float) -> Turn:
 
 def _act(state: State, observed: Observed, change: Change, now: float) -> Turn:
     """The one thing to do about what is."""
-    task = state.task
+    task, state = state.task, replace(state, spares=observed.proved_otherwise)
     if change.code == Reason.UNREADABLE:  # the plan could read it, so this may pass
         raise UnavailableError(change.why)
     if state.swap is not None:

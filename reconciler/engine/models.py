@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.model import Binding, Model, ModelRef, Record
+from reconciler.model import Binding, EventKind, Model, ModelRef, Record
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
@@ -72,3 +72,19 @@ def model_of(manifest: Manifest | None, ref: ModelRef) -> Model:
     made = manifest.evaluation
     place, labels = made.ref or ref, manifest.labels
     return Model(place, manifest.version, made.sha256, manifest.key, made.metrics, labels)
+
+
+def metrics_of(
+    world: World, binding: Binding, ref: ModelRef | None, record: Record | None
+) -> dict[str, float] | None:
+    """The metrics of a model of this store that is not rejected; None where nobody knows them."""
+    manifest = manifest_of(world, binding, ref, record)
+    evaluation = manifest.evaluation if manifest and not manifest.rejected else None
+    return dict(evaluation.metrics) if evaluation else None
+
+
+def proved_otherwise(world: World, binding: Binding, ref: ModelRef, record: Record | None) -> bool:
+    """Whether the same version was proved at the address before, with other settings."""
+    is_one_model = world.targets[binding.kind].is_one_model
+    proofs = (e.model for e in (record.history if record else ()) if e.what is EventKind.PROOF)
+    return any(proof != ref and is_one_model(proof, ref) for proof in proofs)

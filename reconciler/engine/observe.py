@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine import tables
 from reconciler.engine.evaluation import parse_metrics
-from reconciler.engine.models import manifest_of, version_name, wanted_ref
+from reconciler.engine.models import metrics_of, proved_otherwise, version_name, wanted_ref
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import World, seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
@@ -76,7 +76,8 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
             # What serves is shown and compared all the same: nobody has said yet how it is made.
             artifact = Artifact(ArtifactState.FAILED, ref, exc.message)
         metrics, version = _of_live(world, binding, live, artifact, record)
-        back = observe_way_back(world, binding, live, artifact, record)
+        seen = Observed(binding, live, artifact, metrics, version, record)
+        seen = replace(seen, way_back=observe_way_back(world, seen))
     except NotKnownError as exc:
         refusal = Refusal(Reason.NOT_KNOWN_OFFLINE, exc.message)
         live = Live(Health(HealthCode.HEALTHY), refusal=refusal)
@@ -89,7 +90,8 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref), begun=begun)
     good = record.good if record else None
     proved = (version_name(world, binding, good, record) or good.short_name) if good else ""
-    return Observed(binding, live, artifact, metrics, version, record, back, proved)
+    otherwise = proved_otherwise(world, binding, artifact.ref, record)
+    return replace(seen, proved_version=proved, proved_otherwise=otherwise)
 
 
 def observe_live(
@@ -381,15 +383,7 @@ def _of_live(
         return dict(artifact.metrics), binding.version.version
     name = version_name(world, binding, live.served, record)
     unproved = record is not None and record.wanted == live.served and not record.proved
-    metrics = None if unproved else _metrics_of(world, binding, live.served, record)
+    metrics = None if unproved else metrics_of(world, binding, live.served, record)
     if metrics is None and (good := last_good(record)) != artifact.ref:
-        metrics = _metrics_of(world, binding, good, record)
+        metrics = metrics_of(world, binding, good, record)
     return metrics, name
-
-
-def _metrics_of(
-    world: World, binding: Binding, ref: ModelRef | None, record: Record | None
-) -> dict[str, float] | None:
-    manifest = manifest_of(world, binding, ref, record)
-    evaluation = manifest.evaluation if manifest and not manifest.rejected else None
-    return dict(evaluation.metrics) if evaluation else None

@@ -131,9 +131,7 @@ def reinstate(world: World, observed: Observed, version: str, reason: str) -> En
         raise RefusedError(f"version {version} of {wanted.model} is not rejected")
     if observed.record is not None:
         ref = wanted_ref(world, replace(observed.binding, version=entry.manifest.version))
-        record, about = observed.record, replace(observed.record, wanted=ref)
-        reinstated = with_event(world, about, EventKind.REINSTATED, reason, version)
-        world.ledger.keep_record(
-            observed.binding.address, replace(reinstated, wanted=record.wanted)
-        )
+        kind = EventKind.REINSTATED
+        reinstated = with_event(world, observed.record, kind, reason, version, ref)
+        world.ledger.keep_record(observed.binding.address, reinstated)
     return world.ledger.reject(entry, "")

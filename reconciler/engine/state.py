@@ -50,8 +50,7 @@ class Task:
 
     `approved` is the change that was shown and approved: nothing else is done. `undeclared` is an
     endpoint that git does not declare any more, in place of a `binding`. A swap is in effect after
-    `settles_in_s` at the latest. Its version is published to the registered models `publishes`
-    before that.
+    `settles_in_s` at the latest. Before, its version is published to the models `publishes`.
     """
 
     approved: Change
@@ -125,8 +124,8 @@ class Operation:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The candidate before the switch: whether the platform knows it, when it was staged or first
-    seen staged, why it does not answer yet, why it is to be dropped, and what it answered."""
+    """The candidate before the switch: whether the platform knows it, when it was first seen
+    staged, why it does not answer yet, why it is to be dropped, and what it answered."""
 
     published: bool = False
     staged_at: float | None = None
@@ -172,6 +171,7 @@ class State:
     candidate: Candidate = Candidate()
     swap: Swap | None = None
     # the proof, and the way back
+    spares: bool = False  # the version, if it fails: it was proved here with other settings
     probed: bool = False  # whether the live endpoint was asked before anything was made
     disproved: str = ""  # why the candidate was rejected, on the way back
     heard: Score | None = None  # what the disproved candidate answered, and only it
@@ -184,9 +184,8 @@ class State:
 
     def without_swap(self) -> State:
         """Nothing is known any more of what is on its way there."""
-        ours = self.operation is not None and (
-            self.operation.verb.swaps or self.operation.verb.of_candidate
-        )
+        verb = self.operation.verb if self.operation is not None else None
+        ours = verb is not None and (verb.swaps or verb.of_candidate)
         operation = None if ours else self.operation
         return replace(self, swap=None, candidate=Candidate(), operation=operation)
 
@@ -299,10 +298,12 @@ class Refuse(Step):
 
 @dataclass(frozen=True)
 class Reject(Step):
-    """Reject the version, so that no run binds it again; `silent`: for no answer."""
+    """Reject the version, so that no run binds it again; `silent`: for no answer. Where it `spares`
+    the version, only note that it failed with these settings."""
 
     why: str
     silent: bool = False
+    spares: bool = False
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,6 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.model import (
-    ArtifactState,
     EventKind,
     Health,
     HealthCode,
@@ -185,8 +184,8 @@ def bound_kept(state: State, record: Record) -> Turn:
 
 def take_up(state: State, observed: Observed, record: Record, now: float) -> Turn:
     """Prove a swap that another run made and nobody proved."""
-    if observed.artifact.state is ArtifactState.REJECTED:
-        state = replace(state, disproved=state.disproved or observed.artifact.message)
+    if observed.barred:
+        state = replace(state, disproved=state.disproved or observed.why_barred)
     else:  # the rejection was taken back meanwhile: it serves, and is judged anew
         state = replace(state, disproved="", unheard="")
     # The window is counted from now: the clock of the run that swapped is not ours.
@@ -316,7 +315,7 @@ def _proved(state: State, record: Record, live: Live, proof: Proof) -> Turn:
     settings = settings_to_keep(state.task.of, live)
     record = replace(record, bound=record.wanted, proved=True, settings=settings)
     keep = Keep(record, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
-    blamed = [Reject(state.unheard, silent=True)] if state.unheard else []
+    blamed = [Reject(state.unheard, silent=True)] if state.unheard and not state.spares else []
     how = "declared only" if proof.declared_only else "proved"
     if state.disproved and state.task.goal is Goal.ROLLED_BACK:
         end = Turn(state, (Succeed(f"rolled back, and {how}", proof),))
@@ -370,14 +369,23 @@ def not_proved(state: State, why: str, proof: Proof | None = None, *, silent: bo
     if state.disproved:
         message = f"{state.disproved}; and the way back could not be proved: {why}"
         return fail(state, message, UNPROVED, proof)
-    reject = Reject(why, silent)
+    reject = Reject(why, silent, state.spares)
     previous = swap.record.previous
     if previous is None or swap.is_the_last:
         return fail(state, f"{why}; there is no way back", UNPROVED, proof).after(reject)
-    disproved = f"{why}; version {state.task.of.version.version} is rejected"
+    disproved = f"{why}; {verdict(state)}"
     back = swap.record.version_of(previous) or previous.short_name
     going = replace(state.without_swap(), disproved=disproved)
     return wait(going, 0.0, "rolling back", back).after(reject)
+
+
+def verdict(state: State) -> str:
+    """What becomes of a version that failed, in words."""
+    version = state.task.of.version.version
+    if not state.spares:
+        return f"version {version} is rejected"
+    why = f"version {version} was proved here with other settings, so it is not rejected"
+    return f"{why}: correct the settings"
 
 
 def silent_until(state: State, whose: str, why: str, until: float) -> Turn:

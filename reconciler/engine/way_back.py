@@ -6,24 +6,23 @@ have been cut off before its proof, or a rejected version may have been put back
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.models import manifest_of, model_of, version_name
-from reconciler.model import ArtifactState, HealthCode, WayBack
+from reconciler.model import Binding, HealthCode, Live, ModelRef, Observed, Record, WayBack
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
-    from reconciler.model import Artifact, Binding, Live, ModelRef, Record
 
 
-def observe_way_back(
-    world: World, binding: Binding, live: Live, artifact: Artifact, record: Record | None
-) -> WayBack:
+def observe_way_back(world: World, observed: Observed) -> WayBack:
     """The way back of the swap that is in sight, forward or back; empty when there is none."""
+    binding, live, artifact = observed.binding, observed.live, observed.artifact
+    record, barred = observed.record, observed.barred
     readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
     there = live.served == artifact.ref and not live.undecided
-    wanted = not there or artifact.state is ArtifactState.REJECTED
-    if not (readable and live.refusal is None and wanted):
+    if not (readable and live.refusal is None and (barred or not there)):
         return WayBack()
     is_one_model = world.targets[binding.kind].is_one_model
     for ref in _candidates(live, record):
@@ -34,7 +33,7 @@ def observe_way_back(
         if was_good or not is_rejected(world, binding, ref, record):
             return way_back_to(world, binding, ref, record)
     # Whether the wanted model is the way back itself, from one that is known to be no good.
-    if artifact.state is not ArtifactState.REJECTED and last_good(record) == artifact.ref:
+    if not barred and last_good(record) == artifact.ref:
         return way_back_to(world, binding, artifact.ref, record)
     return WayBack(missing=_why_none(live))
 
@@ -65,7 +64,7 @@ def is_rejected(world: World, binding: Binding, ref: ModelRef, record: Record | 
 
 def way_back_to(world: World, binding: Binding, ref: ModelRef, record: Record | None) -> WayBack:
     """The way back to a model; empty, with the reason, where it could not be swapped in again."""
-    model = model_of(manifest_of(world, binding, ref, record), ref)
+    model = replace(model_of(manifest_of(world, binding, ref, record), ref), served_as=ref)
     at = world.file_at(model.ref.url)
     if at is None and not world.targets[binding.kind].can.foreign:
         return WayBack(missing=f"{ref} is not in the store, so it could not be swapped in again")

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.model import MOST_EVENTS, Actor, Binding, Check, Event, EventKind, Record
+from reconciler.model import (
+    MOST_EVENTS,
+    Actor,
+    Binding,
+    Check,
+    Event,
+    EventKind,
+    ModelRef,
+    Record,
+)
 from reconciler.stores.contract import Store, name_in
 
 if TYPE_CHECKING:
@@ -104,13 +113,22 @@ def seconds_since_epoch(stamp: str) -> float:
 
 
 def with_event(
-    world: World, record: Record, what: EventKind, why: str = "", version: str | None = None
+    world: World,
+    record: Record,
+    what: EventKind,
+    why: str = "",
+    version: str | None = None,
+    about: ModelRef | None = None,
 ) -> Record:
-    """The record with one more event about the model it wants; the oldest are forgotten.
+    """The record with one more event about the model it wants, or another; the oldest are
+    forgotten. A failure that repeats takes the place of the last one.
 
     `version` is what people call the model; None: as it was noted before.
     """
-    now, actor, ref = timestamp(world.clock.now()), world.actor, record.wanted
+    now, actor, ref = timestamp(world.clock.now()), world.actor, about or record.wanted
     name = record.version_of(ref) if version is None else version
     event = Event(now, what, ref, actor.run, actor.commit, why, actor.who, name)
-    return replace(record, history=(*record.history, event)[-MOST_EVENTS:])
+    before = record.history
+    if before and what is before[-1].what is EventKind.FAILED and before[-1].model == ref:
+        before = before[:-1]
+    return replace(record, history=(*before, event)[-MOST_EVENTS:])

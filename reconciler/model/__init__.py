@@ -33,21 +33,15 @@ from reconciler.model.drift import (
     settings_to_keep,
 )
 from reconciler.model.observed import (
-    MOST_EVENTS,
-    Actor,
     Artifact,
     ArtifactState,
-    Event,
-    EventKind,
     Health,
     HealthCode,
     Live,
     NotDeclared,
     Observed,
     Owned,
-    Record,
     Refusal,
-    Score,
     WayBack,
     Witness,
     served,
@@ -91,6 +85,7 @@ from reconciler.model.plan import (
     Wave,
 )
 from reconciler.model.reasons import TO_TRAIN, Cause, Reason
+from reconciler.model.records import MOST_EVENTS, Actor, Event, EventKind, Record, Score
 from reconciler.model.versions import (
     FILE,
     MANIFEST_FILE,

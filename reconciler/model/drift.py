@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from reconciler.model.desired import Binding
-    from reconciler.model.observed import Live, Observed, Record
+    from reconciler.model.observed import Live, Observed
     from reconciler.model.plan import Plan
+    from reconciler.model.records import Record
 
 SETTINGS = "settings."  # how the names of a binding's own settings begin
 OWNER, OURS = "owner", "this environment"  # the mark, as people see it beside the settings
@@ -127,7 +128,8 @@ def cause_of(observed: Observed, action: Action, code: str) -> Cause:
         return Cause.DRIFT
     if action is Action.NOOP:
         return Cause.NOTHING
-    if code in _FAILED or (code == Reason.GATE and observed.artifact.refused):
+    refused = code == Reason.GATE and bool(observed.artifact.refused)
+    if code in _FAILED or refused or (action is Action.BIND and observed.failed is not None):
         return Cause.FAILED
     if code in _BEGUN:
         return Cause.BEGUN

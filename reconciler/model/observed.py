@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from reconciler.model.versions import ModelRef
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model.desired import Binding
     from reconciler.model.places import Address
-    from reconciler.model.versions import Model, Recipe
+    from reconciler.model.records import Event, Record
+    from reconciler.model.versions import Model, ModelRef, Recipe
 
 
 class HealthCode(StrEnum):
@@ -167,144 +166,6 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Score:
-    """The first rows that an endpoint answered to the probe: columns and text cells."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who acts: the run, the person or service account, the git commit, and why it is forced.
-
-    `run` tells runs apart; the others are "" where nobody knows them, `force` where it is not.
-    """
-
-    run: str
-    who: str = ""
-    commit: str = ""
-    force: str = ""
-
-    def __str__(self) -> str:
-        """Who it is, or the run where nobody knows that."""
-        return self.who or f"run {self.run}"
-
-
-class EventKind(StrEnum):
-    """Kinds of events at an address; a write is noted before it is sent."""
-
-    CREATE = "create"
-    SWAP = "swap"
-    PROOF = "proof"
-    DECLARED = "declared"  # read back, and nothing showed which model answers
-    ROLL_BACK = "roll back"
-    SETTINGS = "settings"
-    DELETE = "delete"
-    REJECTED = "rejected"  # by a person, who rolled back
-    REINSTATED = "reinstated"
-
-
-@dataclass(frozen=True)
-class Event:
-    """One thing that was done at an address, about which model.
-
-    `version` is what people call the model, "" where it is no version that the store knows.
-    """
-
-    at: str
-    what: EventKind
-    model: ModelRef
-    run: str
-    commit: str
-    why: str = ""
-    who: str = ""
-    version: str = ""
-
-    @property
-    def name(self) -> str:
-        """The model's name for people, whoever made it."""
-        return self.version or self.model.short_name
-
-
-MOST_EVENTS = 100  # of one address; the oldest are forgotten
-_SETTLED = (EventKind.PROOF, EventKind.DECLARED, EventKind.CREATE)
-_SWAPS = (EventKind.SWAP, EventKind.ROLL_BACK)
-
-
-@dataclass(frozen=True)
-class Record:
-    """The last deed of this program at one address, kept in the store.
-
-    `wanted` was asked for at `at`, when the endpoint answered the probe with `before` (None: it did
-    not, or a swap before it was not proved); `proved` says that it was read back and answered as it
-    must. `previous` is the
-    way back (None: there is none): the model that was last known to be good, which need not be
-    the one that served. `bound` is the model that the service accepted last: the witness where
-    it hides its model. `settings` are those that git owned, as the endpoint showed them
-    when it was last as this program left it. `etag` is that of the stored record when it was read;
-    a record that replaces it must name it.
-    """
-
-    wanted: ModelRef
-    previous: ModelRef | None
-    bound: ModelRef | None
-    proved: bool
-    at: str
-    before: Score | None = None
-    history: tuple[Event, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
-    etag: str = field(default="", compare=False)
-
-    @property
-    def good(self) -> ModelRef | None:
-        """The model that was last known to be good here."""
-        return self.wanted if self.proved else self.previous
-
-    @property
-    def proved_at(self) -> str:
-        """When that model was proved here, or `declared_only`; "" where it never was."""
-        if self.proved_by is not None:
-            return self.proved_by.at
-        return self.at if self.proved else ""
-
-    @property
-    def declared_only(self) -> bool:
-        """Whether nothing showed that the good model answers, when it was read back."""
-        return self.proved_by is not None and self.proved_by.what is EventKind.DECLARED
-
-    @property
-    def proved_by(self) -> Event | None:
-        """The event that proved that model, or read it back."""
-        ends = (EventKind.PROOF, EventKind.DECLARED)
-        good = (e for e in reversed(self.history) if e.model == self.good and e.what in ends)
-        return next(good, None)
-
-    def version_of(self, ref: ModelRef | None) -> str:
-        """The name that people know a model by, as noted here; "" where it was not."""
-        return next((e.version for e in reversed(self.history) if e.model == ref), "")
-
-    @property
-    def deleted(self) -> bool:
-        """Whether this program deleted the endpoint, and did nothing there since."""
-        done = (*_SWAPS, *_SETTLED, EventKind.SETTINGS, EventKind.DELETE)
-        return self._last_of(*done) is EventKind.DELETE
-
-    @property
-    def newborn(self) -> bool:
-        """Whether this program made the endpoint and has not proved anything there yet."""
-        return self._last_of(*_SETTLED) is EventKind.CREATE
-
-    @property
-    def settled(self) -> bool:
-        """Whether no swap can be on its way: what answers now is the model that serves."""
-        return self.proved or self._last_of(*_SWAPS, *_SETTLED) in _SETTLED
-
-    def _last_of(self, *kinds: EventKind) -> EventKind | None:
-        return next((e.what for e in reversed(self.history) if e.what in kinds), None)
-
-
-@dataclass(frozen=True)
 class WayBack:
     """The model to return to if a swap is not proved: last known to be good, and still there.
 
@@ -326,8 +187,10 @@ class Observed:
 
     `live_metrics` are those of the model that serves now; None when nobody knows them.
     `live_version` names that model for people, `proved_version` the one that was last proved here.
-    `record` is what was last done here. Of an endpoint that cannot be read, `begun` says that it
-    may have been swapped to the declared version without a proof.
+    `record` is what was last done here. `proved_otherwise` says that the declared version was
+    proved here with other settings: then a failure is theirs, and no run rejects the version for
+    it. Of an endpoint that cannot be read, `begun` says that it may have been swapped to the
+    declared version without a proof.
     """
 
     binding: Binding
@@ -338,7 +201,35 @@ class Observed:
     record: Record | None = None
     way_back: WayBack = WayBack()
     proved_version: str = ""
+    proved_otherwise: bool = False
     begun: bool = False
+
+    @property
+    def failed(self) -> Event | None:
+        """The last failure of the declared version with the declared settings, if it is not
+        rejected for that."""
+        return self.record.failed(self.artifact.ref) if self.record is not None else None
+
+    @property
+    def disproved(self) -> str:
+        """Why the declared version failed after its swap with these settings, though it is not
+        rejected; "" where it did not, or the previous model is proved again."""
+        record, ref = self.record, self.artifact.ref
+        if record is None or record.proved or (failed := record.failed(ref)) is None:
+            return ""
+        there = ref in (self.live.served, self.live.configured)
+        return failed.why if there or (record.goes_back and self.swapped_in) else ""
+
+    @property
+    def barred(self) -> bool:
+        """Whether what is declared must not serve here: it is rejected, or disproved."""
+        return self.artifact.state is ArtifactState.REJECTED or self.disproved != ""
+
+    @property
+    def why_barred(self) -> str:
+        """Why it must not."""
+        rejected = self.artifact.state is ArtifactState.REJECTED
+        return self.artifact.message if rejected else self.disproved
 
     @property
     def live_name(self) -> str:

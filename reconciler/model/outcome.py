@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from reconciler.model.observed import Event, Health, HealthCode, Score
+from reconciler.model.observed import Health, HealthCode
 from reconciler.model.plan import FieldDiff, Plan
+from reconciler.model.records import Event, Score
 from reconciler.model.versions import Judgement
 
 

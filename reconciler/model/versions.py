@@ -196,6 +196,7 @@ class Model:
 
     Of a model that somebody else made only `ref` is known; the rest is then empty. `labels` say
     where it comes from: the git `commit`, and as `data.PATH` the fingerprint of each input.
+    `served_as` is what the endpoint called it when it served there, of one that is to serve again.
     """
 
     ref: ModelRef
@@ -204,6 +205,7 @@ class Model:
     key: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    served_as: ModelRef | None = None
 
     @property
     def name(self) -> str:

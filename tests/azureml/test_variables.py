@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
-from reconciler.model import Action
+from reconciler.engine.history import history
+from reconciler.model import Action, Cause, EventKind, VersionState
 from reconciler.offline.redaction import kept_json
 from reconciler.render.text import plan_text
 from tests.azureml.test_endpoint import NAME, keep_warm, mine, target_of
+from tests.twins.contract import FIRST
 
 if TYPE_CHECKING:
     from tests.twins.azureml import Endpoints
@@ -101,9 +103,43 @@ def test_a_rotated_secret_that_the_code_does_not_take_never_gets_traffic(
     )
     (failure,) = served.apply().failures
     assert failure.exit_code == errors.UNPROVED
+    assert f"version {FIRST} was proved here with other settings" in failure.message
+    assert "so it is not rejected" in failure.message
     served.workspace.settle()
     assert (mine(served), served.workspace.serving(NAME)) == ([old], old)
     assert variables_of(served) == kept
+    # Each later run tries again, and says so; the history does not grow by that.
+    before = history(served.world(read_only=True), served.binding())
+    (event,) = [event for event in before.events if event.what is EventKind.FAILED]
+    assert "does not answer" in event.why
+    assert [made.state for made in before.versions] == [VersionState.TRAINED]
+    (change,) = served.plan().changes
+    assert (change.action, change.cause) == (Action.BIND, Cause.FAILED)
+    assert f"try again: with these settings it failed at {event.at}: " in change.why
+    assert served.apply().failures != ()
+    again = history(served.world(read_only=True), served.binding())
+    assert len(again.events) == len(before.events)
+    environ["CODE_TOKEN"] = "a-secret-of-the-code"
+    assert served.plan().converged
+    served.workspace.settle()
+    environ["CODE_TOKEN"] = "a-secret-that-fits"
+    served.workspace.answers = lambda _, content: (200, {"rows": [{"text": content.decode()}]})
+    assert served.apply().failures == ()
+    served.workspace.settle()
+    assert served.workspace.serving(NAME) != old
+    assert served.plan().converged
+
+
+def fail_with_traffic(served: Endpoints) -> None:
+    """From now on, any other deployment than the one that serves fails once it has the traffic."""
+    old = served.workspace.serving(NAME)
+
+    def answers(name: str, content: bytes) -> tuple[int, Any]:
+        serving = served.workspace.serving(NAME)
+        fails = serving != old and name in ("", serving)
+        return (424, {}) if fails else (200, {"rows": [{"text": content.decode()}]})
+
+    served.workspace.answers = answers
 
 
 @pytest.mark.parametrize(("change", "warm"), [("secret", "24h"), ("secret", ""), ("machine", "")])
@@ -118,17 +154,46 @@ def test_a_version_that_fails_with_traffic_leaves_it_to_the_deployment_that_was_
     if change == "machine":
         served.edit("all.yaml", "Standard_DS3_v2", "Standard_DS2_v2")
 
-    def answers(name: str, content: bytes) -> tuple[int, Any]:
-        serving = served.workspace.serving(NAME)
-        fails = serving != old and name in ("", serving)
-        return (424, {}) if fails else (200, {"rows": [{"text": content.decode()}]})
-
-    served.workspace.answers = answers
+    fail_with_traffic(served)
     (failure,) = served.apply().failures
-    assert "is rejected; rolled back, and proved" in failure.message
+    assert "is not rejected: correct the settings; rolled back, and proved" in failure.message
     served.workspace.settle()
     assert served.workspace.serving(NAME) == old
     assert variables_of(served)["TOKEN"] == "a-secret-of-the-code"
+    events = history(served.world(read_only=True), served.binding()).events
+    told = [event.what.value for event in events][-4:]
+    assert told == ["swap", "failed", "roll back", "proof"]
+    assert "try again" in served.plan().changes[0].why
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_of_several_deployments_of_a_version_the_one_that_was_proved_last_gets_the_traffic_back(
+    served: Endpoints, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    keep_warm(served, "24h")
+    environ = with_token(served, monkeypatch)
+    first = served.workspace.serving(NAME)
+    environ["CODE_TOKEN"] = "a-second-secret"
+    assert served.apply().failures == ()
+    proved = served.workspace.serving(NAME)
+    assert {first, proved} <= set(mine(served))
+    environ["CODE_TOKEN"] = "a-third-secret"
+    fail_with_traffic(served)
+
+    def instead(method: str, path: str) -> None:
+        if gone and served.workspace.serving(NAME) not in ("", proved):
+            served.workspace.deployments.pop((NAME, proved), None)
+
+    served.workspace.instead = instead
+    (failure,) = served.apply().failures
+    served.workspace.settle()
+    if gone:
+        assert f"its deployment {proved}, which served before, is gone" in failure.message
+        assert "it is not rolled back" in failure.message
+        assert served.workspace.serving(NAME) not in (first, proved)
+    else:
+        assert served.workspace.serving(NAME) == proved
+        assert variables_of(served)["TOKEN"] == "a-second-secret"
 
 
 def test_settings_of_what_serves_are_written_without_its_rotated_secret(

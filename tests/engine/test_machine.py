@@ -105,6 +105,11 @@ EVENTS = tuple(
 )
 SWAPPED = Record(NEW, OLD, None, proved=False, at="t", before=BEFORE, history=EVENTS)
 UNPROVED = replace(SERVES, record=SWAPPED)
+FAILED = (*EVENTS, Event("t", EventKind.FAILED, NEW, "r", "c", why="it is bad", version="2026-11"))
+DISPROVED = replace(SERVES, record=replace(SWAPPED, history=FAILED))
+NOT_STARTED = replace(DISPROVED, live=Live(HEALTHY, served=OLD, configured=NEW))
+BACK_AGAIN = (*FAILED, Event("t", EventKind.ROLL_BACK, OLD, "r", "c", version="2026-10"))
+RETURNED = replace(STANDS, record=replace(SWAPPED, wanted=OLD, history=BACK_AGAIN))
 HIDDEN = seen(Live(HEALTHY, served=OLD, hidden=True, witness=Witness.RECORD))
 TRAINING = seen(artifact=of(ArtifactState.RUNNING, "job j is running", job="j", running_s=9.0))
 
@@ -151,7 +156,8 @@ def words(step: state.Step) -> str:
             before = step.record.before.rows[0][0] if step.record.before else "unknown"
             return f"keep {what} {step.version or ''}".rstrip() + f" before {before}"
         case state.Reject():
-            return f"reject{' silent' if step.silent else ''}: {step.why}"
+            how = "spare" if step.spares else "reject"
+            return f"{how}{' silent' if step.silent else ''}: {step.why}"
         case state.Ask():
             whom = "ask the candidate" if step.staged else "ask"
             return f"{whom} ({step.phase})" if step.phase else whom
@@ -246,6 +252,7 @@ WRITES: list[Row] = [
     ("unless the service is down", swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, DOWN, "wait 1 (waiting: looking again in 1 s: 503)"),
 ]  # fmt: skip
 
+SPARED = "version 2026-11 was proved here with other settings, so it is not rejected: correct the settings"
 STAGING, STAGED = Can(stage=True), Candidate(published=True, staged_at=NOW)
 SHOWN = seen(Live(HEALTHY, served=OLD, staged=NEW))
 CANDIDATES: list[Row] = [
@@ -281,6 +288,7 @@ CANDIDATES: list[Row] = [
     ("a drop that runs is waited for before it is rejected", at(At.WRITE, can=STAGING, candidate=replace(STAGED, failed="bad")), SHOWN, Taken(Verb.DROP, "o"), "wait 0.25"),
     ("a version that was dropped is rejected", at(At.WRITE, can=STAGING, candidate=replace(STAGED, failed="bad")), SHOWN, Taken(Verb.DROP, ""), "reject: bad | retire | fail 8: bad; version 2026-11 is rejected; the endpoint was not changed"),
     ("also when that took a while", at(At.PROGRESS, can=STAGING, candidate=replace(STAGED, failed="bad"), operation=Operation("o", Verb.DROP, NOW)), None, DONE, "reject: bad | retire | fail 8: bad; version 2026-11 is rejected; the endpoint was not changed"),
+    ("one that was proved with other settings is spared", at(At.WRITE, can=STAGING, spares=True, candidate=replace(STAGED, failed="bad")), SHOWN, Taken(Verb.DROP, ""), f"spare: bad | retire | fail 8: bad; {SPARED}; the endpoint was not changed"),
     ("a drop that failed rejects nothing, so that the next run drops it", at(At.PROGRESS, can=STAGING, candidate=replace(STAGED, failed="bad"), operation=Operation("o", Verb.DROP, NOW)), None, failed(), "fail 8: bad; and it is not dropped: it failed; run apply again"),
 ]  # fmt: skip
 
@@ -303,6 +311,12 @@ SWITCHES: list[Row] = [
     ("and then looked at", swapped(At.BOUND), HIDDEN, SWAPPED, "wait 0.25"),
     ("a way back without a record of its model goes by the reference", at(At.RECORD, REJECTED), replace(REJECTED, way_back=replace(back(), model=None)), replace(SWAPPED, wanted=OLD), "write TAKE_BACK 2026-10"),
     ("a switch that failed and left all as it was is an error", swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, failed(), "fail 8: it failed"),
+    ("one that spares its version is taken back", swapped(At.PROGRESS, spares=True, operation=Operation("o", Verb.SWITCH, NOW)), None, failed(Left.CANDIDATE_DECLARED), "spare: it failed | wait 0 (rolling back: 2026-10)"),
+    ("what failed and was spared is rolled back by the next look", at(At.LOOK, DISPROVED), DISPROVED, None, "free slot | ask"),
+    ("also if it is only told to serve", at(At.LOOK, NOT_STARTED), NOT_STARTED, None, "free slot | ask"),
+    ("but not once somebody put the previous model back", at(At.LOOK), replace(STANDS, record=DISPROVED.record), None, "free slot | write PUBLISH 2026-11"),
+    ("the way back from it is proved before it is tried again", at(At.LOOK, RETURNED), RETURNED, None, "ask (proving)"),
+    ("what failed before is tried again", at(At.LOOK), replace(STANDS, record=replace(SWAPPED, wanted=OLD, proved=True, history=BACK_AGAIN)), None, "free slot | write PUBLISH 2026-11"),
     ("one that declared the candidate is taken back", swapped(At.PROGRESS, operation=Operation("o", Verb.SWITCH, NOW)), None, failed(Left.CANDIDATE_DECLARED), "reject: it failed | wait 0 (rolling back: 2026-10)"),
 ]  # fmt: skip
 
@@ -328,6 +342,7 @@ PROOFS: list[Row] = [
     ("a declaration alone does not", swapped(), seen(Live(HEALTHY, served=NEW, witness=Witness.DECLARATION)), Answer(BEFORE), "keep declared before old | retire | succeed: declared only, with proof"),
     ("settings follow the swap", swapped(seen=SET), SET, Answer(AFTER), "keep proof before old | retire | wait 0"),
     ("a bad answer is rejected and rolled back", swapped(), SERVES, Answer(BAD), "reject: swapped and read back, but the endpoint answered the probe with no rows | wait 0 (rolling back: 2026-10)"),
+    ("the version is spared where it was proved with other settings", swapped(spares=True), SERVES, Answer(BAD), "spare: swapped and read back, but the endpoint answered the probe with no rows | wait 0 (rolling back: 2026-10)"),
     ("the answer of another model is, too", swapped(), SERVES, Answer(AFTER, "other"), "reject: swapped and read back, but the answer is of other, not of 2026-11 | wait 0 (rolling back: 2026-10)"),
     ("but may be late", swapped(can=SETTLES), SERVES, Answer(AFTER, "other"), "wait 0.25 (proving: the answer is of other, not of 2026-11)"),
     ("as before may be the old model", swapped(can=SETTLES), SERVES, Answer(BEFORE), "wait 0.25 (proving: the endpoint answers, as it did before)"),
@@ -348,6 +363,7 @@ WAYS_BACK: list[Row] = [
     ("a way back is proved, and the version to blame", swapped(disproved="it is bad"), SERVES, Answer(AFTER), "keep proof before old | retire | fail 8: it is bad; rolled back, and proved"),
     ("who asked for it is content", swapped(disproved="it is bad", goal=Goal.ROLLED_BACK), SERVES, Answer(AFTER), "keep proof before old | retire | succeed: rolled back, and proved, with proof"),
     ("that the previous model answers blames a silent one", swapped(disproved="bad", unheard="deaf"), SERVES, Answer(AFTER), "reject silent: deaf | keep proof before old | retire | fail 8: bad; rolled back, and proved"),
+    ("but no version that was proved with other settings", swapped(disproved="bad", unheard="deaf", spares=True), SERVES, Answer(AFTER), "keep proof before old | retire | fail 8: bad; rolled back, and proved"),
     ("what git expects is of its own version", swapped(seen=seen(binding=EXPECTS), disproved="it is bad"), SERVES, Answer(BEFORE), "keep proof before old | retire | fail 8: it is bad; rolled back, and proved"),
     ("and counts on the way forward", swapped(seen=seen(binding=EXPECTS)), SERVES, Answer(BEFORE), "reject: swapped and read back, but row 1 of \"label\" is 'old', and 'new' is expected (spec.verify.expect) | wait 0 (rolling back: 2026-10)"),
     ("a way back that answers badly is the end", swapped(disproved="bad"), SERVES, Answer(BAD), "fail 8: bad; and the way back could not be proved: swapped and read back, but the endpoint answered the probe with no rows"),
@@ -410,6 +426,8 @@ REMEMBERED: list[tuple[str, State, dict[str, object]]] = [
     ("and that when it was seen to run", after(at(At.JOB, watch=Watch("j", 990.0, asked_s=9.0)), None, Job(JobState.RUNNING)), {"watch": Watch("j", 990.0, 9.0, 9.0)}),
     ("the last word of a job is kept for the look", after(at(At.JOB, watch=Watch("j", 990.0)), None, Job(JobState.FAILED)), {"watch": None, "ended": ("j", Job(JobState.FAILED))}),
     ("a swap of another run is taken up from now on", after(at(At.LOOK, UNPROVED), UNPROVED), {"reached": Reached.UNPROVED, "swap": Swap(NOW, SWAPPED)}),
+    ("a look tells whether the version was proved with other settings", after(at(At.LOOK), replace(STANDS, proved_otherwise=True)), {"spares": True}),
+    ("a way back of a killed run knows why it was begun", after(at(At.LOOK, RETURNED), RETURNED), {"disproved": "it is bad"}),
     ("a version that was reinstated is judged anew", after(at(At.LOOK, UNPROVED, disproved="bad", unheard="bad"), UNPROVED), {"disproved": "", "unheard": ""}),
     ("one that is rejected is not", after(at(At.LOOK, UNPROVED), replace(UNPROVED, live=Live(HEALTHY, served=OLD), artifact=REJECTED.artifact, record=replace(SWAPPED, wanted=OLD))), {"disproved": "it is bad"}),
     ("the window begins when the write was taken", after(swapped(At.WRITE, asked_at=1.0), STANDS, Taken(Verb.SWITCH, "o")), {"swap": Swap(NOW, SWAPPED), "operation": Operation("o", Verb.SWITCH, NOW)}),

@@ -382,8 +382,8 @@ _OBSERVE = _mutations(
     ),
     (
         "a model that nobody proved is the measure for the next",
-        "metrics = None if unproved else _metrics_of(world, binding, live.served, record)",
-        "metrics = _metrics_of(world, binding, live.served, record)",
+        "metrics = None if unproved else metrics_of(world, binding, live.served, record)",
+        "metrics = metrics_of(world, binding, live.served, record)",
         "tests/studio/test_way_back.py::test_a_model_that_nobody_proved_is_no_measure_for_the_way_to_the_one_before",
     ),
     (

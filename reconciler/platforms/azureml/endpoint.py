@@ -277,37 +277,20 @@ class OnlineEndpoints(Target):
         return operation
 
     def take_back(self, binding: Binding, model: Model) -> str:
-        """Move traffic back to what served the model; where it is gone, deploy it again first. A
-        candidate that never had traffic is dropped."""
-        reading = self._writable(binding)
-        previous = self._previous(reading, binding, model)
-        if previous == reading.serving != "":
+        """Move traffic back to the very deployment that served the model; where it is gone, deploy
+        another version again first. A candidate that never had traffic is dropped."""
+        reading, ref = self._writable(binding), model.served_as or model.ref
+        previous = deployment_in(ref)
+        there = previous in reading.deployments and reading.ref(previous) == ref
+        if there and previous == reading.serving:  # also where its last change failed: it answers
             return self._drop(reading, binding)
-        if previous:
+        if there and state_of(reading.deployments[previous]) == "succeeded":
             return self._move(binding, previous, seen=reading)
-        if model.version is None:
-            raise RefusedError(
-                f"{binding.address} has no deployment of {model.ref} any more; deploy it by hand"
-            )
+        if model.version is None or self.is_one_model(ref, self._wanted(binding)):
+            why = f"its deployment {previous}, which served before, is gone or does not run"
+            raise RefusedError(f"{binding.address}: {why}; deploy it by hand, and apply again")
         move = partial(self._move, binding, self._name_of(binding, model))
         return self._deploy(reading, binding, model, move)
-
-    def _previous(self, reading: Reading, binding: Binding, model: Model) -> str:
-        """The deployment that serves, or served, a model that is to answer again; "" for none."""
-        if model.version is None:
-            name = deployment_in(model.ref)
-            return name if name in reading.deployments else ""
-        ref = self.ref(binding, model)
-        candidate = deployment_in(self._wanted(binding))
-        base = deployment_in(ref_in(reading.at, self._mark, binding, model.version, None))
-        alike = [n for n in reading.deployments if is_one_model(reading.ref(n), ref)]
-        running = [n for n in alike if state_of(reading.deployments[n]) == "succeeded"]
-        if reading.serving in alike and reading.serving != candidate:
-            return reading.serving  # also where its last change failed: its old container answers
-        # With other code it may be the candidate's model as well: then it is the other one.
-        likely = lambda n: (n == candidate, n != deployment_in(ref), not n.startswith(base))  # noqa: E731
-        running.sort(key=likely)
-        return running[0] if running else ""
 
     def retire(self, binding: Binding) -> str:
         """Delete a candidate that failed; and the previous deployment, where none is kept warm."""
