@@ -31,6 +31,9 @@ from reconciler.cli import choose, session, stopping
 from reconciler.cli.approval import approval, check
 from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
 from reconciler.console import say
+from reconciler.engine.run import concerns, converge
+from reconciler.engine.steps import Course, Ended, Goal
+from reconciler.engine.waves import only_wait
 from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Applying, Part, Where, Writing
     from reconciler.cli.output import Page
     from reconciler.cli.session import Session
-    from reconciler.engine.steps import Course, Ended, Goal
     from reconciler.plan import Prune
 
 
@@ -119,6 +121,44 @@ def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
     return Report(plan, failures=(failure,))
 
 
+@dataclass(frozen=True)
+class _Work:
+    """A run at work: its plan, what was not declared when that was made, and how far it is. `began`
+    is of the monotonic clock."""
+
+    order: Order
+    opened: Session
+    planned: Plan
+    lost: NotDeclared
+    goal: Goal
+    course: Course
+    began: float
+
+    def report(self, last: Plan | None = None, lost: NotDeclared | None = None) -> Report:
+        """The report so far; or at the end, with the plan and the undeclared of the last look."""
+        took_s, signal = time.monotonic() - self.began, self.opened.stop.signal
+        plan = self.planned if last is None else replace(last, commit=self.planned.commit)
+        looked = last is not None and self.goal is not Goal.TRAINED
+        ended, left = self.course.ended, self.course.unfinished
+        made = make_report(plan, ended, took_s, signal, left, looked=looked)
+        unread = _unread_failures(self.opened, self.lost if lost is None else lost)
+        return replace(
+            made,
+            done=() if self.goal is Goal.TRAINED else made.done,
+            forced=self.order.approval.force,
+            failures=(*made.failures, *_lock_failures(self.opened), *unread),
+        )
+
+
+def _work(
+    order: Order, opened: Session, first: Plan, lost: NotDeclared, goal: Goal, began: float
+) -> _Work:
+    """The work on what the plan changes, or trains."""
+    course = Course(tuple(change for change in first.changes if concerns(goal, change)))
+    planned = replace(first, commit=order.desired.commit)
+    return _Work(order, opened, planned, lost, goal, course, began)
+
+
 def carry_out(
     order: Order,
     opened: Session,
@@ -133,34 +173,20 @@ def carry_out(
 
     Until there is one, the ending can tell how far that came.
     """
-    from reconciler.engine.steps import Goal
-
-    began, goal = time.monotonic(), Goal.ROLLED_BACK if rolls_back else Goal.SERVED
-    planned = replace(first, commit=order.desired.commit)
-    course = _course(first, goal)
-
-    def so_far(last: Plan = planned, lost: NotDeclared = lost, looked: bool = False) -> Report:
-        took_s, signal = time.monotonic() - began, opened.stop.signal
-        left = course.unfinished
-        report = make_report(last, course.ended, took_s, signal, left, looked=looked)
-        failures = (*report.failures, *lock_failures(opened), *unread_failures(opened, lost))
-        return replace(report, forced=order.approval.force, failures=failures)
-
+    goal = Goal.ROLLED_BACK if rolls_back else Goal.SERVED
+    work = _work(order, opened, first, lost, goal, time.monotonic())
     if ending is not None:
-        ending.so_far = so_far
-    ended = _in_turn(order, opened, first, lost, goal, course)
+        ending.so_far = work.report
+    ended = _in_turn(work, first)
     if opened.stop.event.is_set():
-        return so_far()
+        return work.report()
     if not ended:
-        return so_far(looked=True)
+        return work.report(first)
     again = opened.observe()
-    last = replace(opened.plan_of(again), commit=planned.commit)
-    return so_far(last, again.lost, looked=True)
+    return work.report(opened.plan_of(again), again.lost)
 
 
-def _in_turn(
-    order: Order, opened: Session, first: Plan, lost: NotDeclared, goal: Goal, course: Course
-) -> dict[str, Ended]:
+def _in_turn(work: _Work, first: Plan) -> dict[str, Ended]:
     """How each binding ended: first those that wait for no other shard, then the others.
 
     Were it the other way round, two shards would wait for each other, where each has an endpoint
@@ -168,17 +194,18 @@ def _in_turn(
     by the part that has the last of it, and not at all where that is still to come.
     """
     waits = {c.address for c in first.changes if c.code == Reason.OTHER_SHARD}
+    order, opened = work.order, work.opened
     plans = opened.world.ledger.plans
     approved = order.approval.used(first, plans)
     if not waits:
-        return run(order, opened, first, approved, lost, goal, course)
+        return _run(work, first, approved)
     held = replace(first, changes=tuple(c for c in first.changes if c.address in waits))
     late = order.approval.used(held, plans)
     early = [plan for plan in approved if plan not in late]
     others = replace(first, changes=tuple(c for c in first.changes if c.address not in waits))
-    run(order, opened, others, early, lost, goal, course)
+    _run(work, others, early)
     if opened.stop.event.is_set():
-        return course.ended
+        return work.course.ended
     opened.await_others(order.lock_timeout_s)
     fresh = opened.plan()
     beyond = uncovered(fresh, first)
@@ -191,14 +218,7 @@ def _in_turn(
     )
     rest = replace(first, changes=changes)
     order.page.show(rest, to=sys.stderr)
-    return run(order, opened, rest, late if rest.to_do else [], lost, goal, course)
-
-
-def _course(plan: Plan, goal: Goal) -> Course:
-    from reconciler.engine.run import concerns
-    from reconciler.engine.steps import Course
-
-    return Course(tuple(change for change in plan.changes if concerns(goal, change)))
+    return _run(work, rest, late if rest.to_do else [])
 
 
 def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page) -> Outcome:
@@ -222,9 +242,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
 
 def train_now(order: Order, ending: Ending | None = None) -> Report:
     """The report of one `train`: its plan is the one after it, and nothing was changed."""
-    from reconciler.engine.steps import Goal
-
-    began, goal = time.monotonic(), Goal.TRAINED
+    began = time.monotonic()
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
         seen = opened.observe()
         first = opened.plan_of(seen)
@@ -237,21 +255,11 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
             too_many = excess_of_trainings(order.desired.environment, first.changes)
             judged = replace(first, excess=too_many, frozen="")
             check(order.approval, judged, opened.world.ledger.plans, trains=True)
-        course = _course(first, goal)
-
-        planned = replace(first, commit=order.desired.commit)
-
-        def so_far(last: Plan = planned) -> Report:
-            took_s, signal = time.monotonic() - began, opened.stop.signal
-            left = course.unfinished
-            report = make_report(last, course.ended, took_s, signal, left, looked=False)
-            failures = (*report.failures, *lock_failures(opened))
-            return replace(report, done=(), forced=order.approval.force, failures=failures)
-
+        work = _work(order, opened, first, seen.lost, Goal.TRAINED, began)
         if ending is not None:
-            ending.so_far = so_far
-        run(order, opened, first, (), seen.lost, goal, course)
-        return so_far(replace(opened.plan(), commit=planned.commit))
+            ending.so_far = work.report
+        _run(work, first, ())
+        return work.report(opened.plan())
 
 
 def _trained_exit_code(report: Report) -> int:
@@ -261,20 +269,10 @@ def _trained_exit_code(report: Report) -> int:
     return codes.pop() if len(codes) == 1 else errors.PARTIAL if codes else errors.SUCCESS
 
 
-def run(
-    order: Order,
-    opened: Session,
-    first: Plan,
-    approved: Sequence[Plan],
-    lost: NotDeclared,
-    goal: Goal,
-    course: Course,
-) -> dict[str, Ended]:
+def _run(work: _Work, first: Plan, approved: Sequence[Plan]) -> dict[str, Ended]:
     """How each binding ended that the plan would change or refuses, by address. The `approved`
     plans are used up by it."""
-    from reconciler.engine.run import concerns, converge
-    from reconciler.engine.waves import only_wait
-
+    order, opened, goal = work.order, work.opened, work.goal
     plans = opened.world.ledger.plans
     if order.page.events is not None:
         order.page.events.about(environment=first.environment, run=opened.world.actor.run)
@@ -294,8 +292,8 @@ def run(
             progress,
             parallel=opened.width,
             goal=goal,
-            not_declared=lost.found,
-            course=course,
+            not_declared=work.lost.found,
+            course=work.course,
         )
 
 
@@ -331,7 +329,7 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
             stop.lock = lock if lock.lost else None
 
 
-def unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:
+def _unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:
     """The failure of a run that was to delete what it could not wholly look for; () for others."""
     if opened.prune is None or not lost.unread:
         return ()
@@ -341,7 +339,7 @@ def unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:
     return (Failure(name, f"environment {name}", why, errors.ERROR),)
 
 
-def lock_failures(opened: Session) -> tuple[Failure, ...]:
+def _lock_failures(opened: Session) -> tuple[Failure, ...]:
     """The failure of a run whose lock was taken away; () for any other."""
     lock = opened.stop.lock
     if lock is None or not lock.lost:

@@ -8,13 +8,10 @@ import json
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, redact
-
-if TYPE_CHECKING:
-    from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 
 SCHEMA = "reconciler/event/v1"
 STDOUT = Path("-")
@@ -65,46 +62,3 @@ def events_to(path: Path) -> Events:
     except OSError as exc:
         why = exc.strerror or str(exc)
         raise ConfigurationError(f"{path} cannot be written: {why}; choose another path") from exc
-
-
-class Watched:
-    """A display of a run, and events that say the same."""
-
-    def __init__(self, display: LiveProgress | HeartbeatProgress, events: Events) -> None:
-        self._display, self._events = display, events
-        self._steps: dict[str, str] = {}
-
-    def __enter__(self) -> Watched:
-        """This one, while the display is open."""
-        self._display.__enter__()
-        return self
-
-    def __exit__(self, *how: Any) -> None:
-        """End the display."""
-        self._display.__exit__(*how)
-
-    def phase(self, name: str, phase: str, detail: str = "") -> None:
-        """A binding entered a phase, which is an event, or is still in it."""
-        self._display.phase(name, phase, detail)
-        if self._steps.get(name) != phase:
-            self._steps[name] = phase
-            self._events.tell("step", name=name, step=phase, message=detail)
-
-    def done(self, name: str, outcome: str) -> None:
-        """A binding converged."""
-        self._display.done(name, outcome)
-        self._events.tell("done", name=name, message=outcome)
-
-    def failed(self, name: str, message: str) -> None:
-        """A binding ended without converging."""
-        self._display.failed(name, message)
-        self._events.tell("failed", name=name, message=message)
-
-    def wave(self, message: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
-        """A wave of a version begins, or so many endpoints end because none does."""
-        self._display.wave(message, ended, number, more=more)
-        self._events.tell("wave", message=message)
-
-    def beat(self) -> None:
-        """Nothing happened."""
-        self._display.beat()

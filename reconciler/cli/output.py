@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
-from reconciler.cli.events import Events, Watched
+from reconciler.cli.events import Events
 from reconciler.console import Out, bare, say, show_kept, speaks_unicode, write_file
 from reconciler.errors import ConfigurationError, redact
 from reconciler.outcome import Document, Kept, Outcome, Valid, rendered
@@ -83,23 +83,20 @@ class Page:
         else:
             show_kept(rendered(document, self.format))
 
-    def progress(
-        self, total: int, *, waves: bool = False
-    ) -> Watched | LiveProgress | HeartbeatProgress:
-        """The display of so many bindings, in `waves` or at once, which tells the events too."""
-        display = self._display(total, waves)
-        return display if self.events is None else Watched(display, self.events)
-
-    def _display(self, total: int, waves: bool) -> LiveProgress | HeartbeatProgress:
-        """Live on a terminal, heartbeat lines otherwise."""
+    def progress(self, total: int, *, waves: bool = False) -> LiveProgress | HeartbeatProgress:
+        """The display of so many bindings, in `waves` or at once, which tells the events too: live
+        on a terminal, heartbeat lines otherwise."""
         from reconciler.cli.progress import HeartbeatProgress, LiveProgress
 
+        display: LiveProgress | HeartbeatProgress
+        clock = time.monotonic
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             stream, plain = bare(sys.stderr), not self._color()
-            return LiveProgress(
-                stream, clock=time.monotonic, no_color=plain, total=total, more=waves
-            )
-        return HeartbeatProgress(sys.stderr, clock=time.monotonic, total=total, more=waves)
+            display = LiveProgress(stream, clock=clock, no_color=plain, total=total, more=waves)
+        else:
+            display = HeartbeatProgress(sys.stderr, clock=clock, total=total, more=waves)
+        display.events = self.events
+        return display
 
     def _color(self) -> bool:
         return not (self.no_color or os.environ.get("NO_COLOR"))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
+    from reconciler.cli.events import Events
+
 Clock = Callable[[], float]
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -48,7 +50,12 @@ class Active:
 
 
 class _Progress:
-    """The part that both displays share: the active bindings in the order in which they began."""
+    """The part that both displays share: the active bindings in the order in which they began.
+
+    What is displayed is told to `events`, too.
+    """
+
+    events: Events | None = None
 
     def __init__(self, stream: TextIO, clock: Clock, total: int, more: bool) -> None:
         self._stream = stream
@@ -66,12 +73,14 @@ class _Progress:
         """A binding converged: a line that stays says so."""
         with self._lock:
             self._keep("✓", "green", f"{name}: {outcome}{self._leave(name)}")
+            self._tell("done", name=name, message=outcome)
 
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging: a line that stays says why."""
         with self._lock:
             self._lost += 1
             self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
+            self._tell("failed", name=name, message=message)
 
     def wave(self, message: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
         """A line that stays, about the wave of a version; so many endpoints end with it. `more`: a
@@ -81,6 +90,11 @@ class _Progress:
             self._wave, self._more = number, more
             self._worked, self._measured = 0, self._clock()
             self._keep("»", "cyan", message)
+            self._tell("wave", message=message)
+
+    def _tell(self, event: str, **members: str) -> None:
+        if self.events is not None:
+            self.events.tell(event, **members)
 
     def _keep(self, sign: str, color: str, text: str) -> None:
         raise NotImplementedError
@@ -91,16 +105,13 @@ class _Progress:
 
     def _enter(self, name: str, phase: str, detail: str) -> bool:
         """Note the phase; whether it is another one than before."""
-        now = self._clock()
-        was = self._active.get(name)
-        if was is None:
-            self._active[name] = Active(phase, detail, now, now)
-            return True
-        changed = was.phase != phase
-        if changed:
-            was.phase_began = now
-        was.phase, was.detail = phase, detail
-        return changed
+        now, was = self._clock(), self._active.get(name)
+        if was is not None and was.phase == phase:
+            was.detail = detail
+            return False
+        self._active[name] = Active(phase, detail, was.began if was else now, now)
+        self._tell("step", name=name, step=phase, message=detail)
+        return True
 
     def _leave(self, name: str) -> str:
         """Forget the binding; ` (12 s)` for what it took, or "" when it never was under way."""
