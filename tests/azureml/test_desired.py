@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.errors import ConfigurationError
+from tests.azureml.standin import WORKSPACE
 
 if TYPE_CHECKING:
     from tests.twins.azureml import Endpoints
@@ -68,6 +69,20 @@ def test_what_could_only_fail_in_the_workspace_is_an_error(
     with pytest.raises(ConfigurationError) as caught:
         twin.desired()
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("way", [WORKSPACE, f"azureml:/{WORKSPACE}", "azureml://workspaces/lab"])
+def test_a_model_of_another_workspace_is_refused_with_its_place_and_the_way_out(
+    twin: Endpoints, way: str
+) -> None:
+    of = way.replace("/workspaces/prod", "/workspaces/lab")
+    model = TRAINED.partition("---\n")[0].partition("  training:")[0]
+    registered = f"{model}  registry: {{azureml: {of}/models/fraud}}\n"
+    (twin.folder / "churn.yaml").write_text(registered)
+    with pytest.raises(ConfigurationError) as caught:
+        twin.desired()
+    assert re.search(r"churn.yaml:5:\d+: spec.registry.azureml", str(caught.value))
+    assert "share a model of another workspace by a registry" in str(caught.value)
 
 
 def test_a_code_folder_without_its_script_is_an_error(twin: Endpoints) -> None:

@@ -272,6 +272,29 @@ def test_an_endpoint_of_another_environment_is_refused(served: Endpoints) -> Non
         target_of(served).delete(served.binding().address)
 
 
+def test_a_model_of_another_workspace_is_told_apart_and_gets_its_traffic_back(
+    served: Endpoints,
+) -> None:
+    """It has the name and version of ours, and is neither in sync nor to be deployed again."""
+    name = served.workspace.serving(NAME)
+    ours = served.workspace.deployments[NAME, name]["properties"]["model"]
+    theirs = ours.replace("/workspaces/prod", "/workspaces/lab")
+    served.workspace.add(NAME, "by-hand", 0, model=theirs)
+    served.workspace.endpoints[NAME]["properties"]["traffic"] = {"by-hand": 100}
+    served.ask_for(SECOND)
+    (change,) = served.plan().changes
+    assert change.action is Action.TRAIN
+    version = theirs.rpartition("/")[2]
+    told = f"by-hand serves version {version} of m in the workspace lab; nothing but that"
+    assert any(told in warning for warning in change.warnings)
+    served.ask_for(FIRST)
+    (change,) = served.plan().changes
+    assert (change.action, change.before) == (Action.BIND, "by-hand")
+    assert served.apply().failures == ()
+    assert served.serving() == FIRST
+    assert served.plan().converged
+
+
 def test_an_endpoint_with_a_deployment_of_others_is_not_deleted(served: Endpoints) -> None:
     served.workspace.add(NAME, "theirs", 0)
     with pytest.raises(RefusedError, match="others made the deployment theirs"):

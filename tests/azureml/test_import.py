@@ -102,6 +102,18 @@ def test_settings_are_imported_where_they_differ_from_the_defaults(
     assert run(["drift", "--detailed-exitcode"]) == errors.SUCCESS
 
 
+def test_a_model_of_another_workspace_is_named_and_its_versions_are_left_to_people(
+    home: Standin,
+) -> None:
+    other = WORKSPACE.replace("/workspaces/prod", "/workspaces/lab")
+    home.add("fraud", "blue", model=f"{other}/models/fraud/versions/7")
+    assert run(["import"]) == errors.SUCCESS
+    text = Path("services/imported/endpoints-1.yaml").read_text()
+    assert "it serves version 7 of fraud in the workspace lab: register that here" in text
+    assert "registry:" not in text
+    assert run(["plan", "--detailed-exitcode"]) == errors.SUCCESS
+
+
 def test_numbers_that_differ_are_columns_of_one_fleet(home: Standin) -> None:
     for number in range(1, 7):
         by_hand(home, f"churn-{number}", instances=number + 1)

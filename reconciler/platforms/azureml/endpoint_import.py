@@ -15,7 +15,7 @@ from reconciler.platforms.azureml.connection import NAME
 from reconciler.platforms.azureml.endpoint_spec import address_at
 from reconciler.platforms.azureml.endpoint_state import MIRRORED, SWITCHED, settings_shown
 from reconciler.platforms.azureml.endpoint_writes import ITS_VARIABLES, SEVERAL
-from reconciler.platforms.azureml.ids import short_id
+from reconciler.platforms.azureml.ids import elsewhere, short_id
 from reconciler.platforms.contract import HOW_MADE, Unmanaged
 from reconciler.platforms.members import nested, objects, text, texts
 
@@ -80,6 +80,8 @@ def described_by(reading: Reading, endpoint: Unmanaged) -> Unmanaged:
         model = asset["name"].rpartition("/")[2]
         found = replace(found, model=model, version=asset["version"], made=made)
     decide = [] if asset else list(HOW_MADE)
+    if other := elsewhere(reading.at, reading.model_of(serving)):
+        decide = [f"how its versions are made (it serves {other}: register that here, or share it)"]
     if objects(chosen, "codeConfiguration"):
         decide.append("where git keeps its scoring code")
     names = (n for n in texts(chosen, "environmentVariables") if n not in ITS_VARIABLES)

@@ -16,13 +16,13 @@ from reconciler.errors import UnreadableError
 from reconciler.model import UNSHOWN, Health, HealthCode, Live, ModelRef, Reason, Refusal
 from reconciler.platforms.arm_marks import Mark, tagged
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, seconds_of
-from reconciler.platforms.azureml.ids import deployment_in, ref_of, short_id
+from reconciler.platforms.azureml.ids import deployment_in, elsewhere, ref_of, short_id
 from reconciler.platforms.azureml.workspace import BUSY, state_of
 from reconciler.platforms.members import member, objects, text, texts
 from reconciler.secrecy import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.platforms.azureml.connection import AzureMl
 
@@ -210,7 +210,7 @@ def live_of(
         retired=reading.ref(previous) if previous else None,
         model_text="" if served else shown or "no model",
         refusal=_refusal(reading, deployed, name),
-        warnings=_costs(reading, deployed, name),
+        warnings=(*_costs(reading, deployed, name), *_of_others(reading, served, wanted)),
         place=reading.at.path.lower() + text(reading.endpoint, "name").lower(),
         settings=settings_shown(reading, serving or old or name, deployed.shown, values),
         ours=ours,
@@ -299,6 +299,15 @@ def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
         f"{new} beside the one that serves, whose {kept} × {text(properties, 'instanceType')} "
         f"are paid for and count as quota {how_long} the proof",
     )
+
+
+def _of_others(reading: Reading, served: ModelRef | None, wanted: ModelRef) -> Iterator[str]:
+    """A warning where what serves, and must be swapped, is a model of another workspace."""
+    if served is None or served == wanted:
+        return
+    name = deployment_in(served)
+    if model := elsewhere(reading.at, reading.model_of(name)):
+        yield f"{name} serves {model}; nothing but that deployment leads back to it"
 
 
 def overdue(reading: Reading, wanted: ModelRef, deployed: Deployed, now: float) -> list[str]:

@@ -82,6 +82,17 @@ def short_id(at: AzureMl, found: str) -> str:
     return f"{short['name']}:{short['version']}" if short else found
 
 
+def elsewhere(at: AzureMl, model: str) -> str:
+    """A model as people know it, where it is of another workspace; else ""."""
+    asset = _ASSET.fullmatch(model)
+    before = asset["before"] if asset else ""
+    if asset is None or before.casefold() in ("", at.path.casefold()):
+        return ""
+    _, is_workspace, workspace = before.rpartition("/workspaces/")
+    named = f"version {asset['version']} of {asset['name']} in the workspace {workspace}"
+    return named if is_workspace else ""
+
+
 def model_id(at: AzureMl, mark: str, recipe: Recipe, version: Version) -> str:
     """The id of a version in the workspace: registered there, or as this environment does that."""
     name = registered_in(recipe)
