@@ -35,7 +35,7 @@ class Options:
     page_size: int = 50  # services per page of an ARM list
     list_tags: bool = True  # whether the sparse services of a list show their tags (§3.2)
     if_none_match: str = "ignored"  # or "honoured": what a conditional PUT of a service does (§3.2)
-    rights: tuple[str, ...] = ("*",)  # the actions that callers of ARM are allowed
+    rights: tuple[str, ...] = ("*",)  # of callers of ARM; ACTION, or ACTION@RESOURCE
     # Azure Machine Learning v2: what nobody recorded, and what differs from answer to answer.
     arm_ids: str = "kept"  # or "varied": ids come back in another case than they were written in
     registry_ids: str = "short"  # as Microsoft's client wants them, or "arm": ids in a registry

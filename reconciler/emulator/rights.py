@@ -1,7 +1,8 @@
 """Rights of the caller of ARM: the list that it can ask for, and the refusal of all else.
 
 The switch `rights` lists the actions of the one role that every caller has, such as
-`Microsoft.MachineLearningServices/workspaces/onlineEndpoints/*`. The action of a request follows
+`Microsoft.MachineLearningServices/workspaces/onlineEndpoints/*`; `ACTION@onlineEndpoints/churn` is
+given on that resource and what is below it. The action of a request follows
 from its path and verb: the kinds in the path, then `read`, `write`, `delete`, or `NAME/action` of
 what is posted. An address where an operation is asked for is open to whoever it was handed to.
 """
@@ -33,12 +34,13 @@ def route(request: Request) -> str:
 
 
 def handle(core: Core, request: Request) -> Response:
-    """The roles of the caller at a scope: one, which it has everywhere."""
+    """The roles of the caller at a scope: one, with what is given there or above."""
     if not request.bearer:
         raise Refused(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
     if not _VERSION.fullmatch(request.parameters.get("api-version", "")):
         raise Refused(400, "MissingApiVersionParameter", "The api-version query parameter is bad.")
-    actions = list(core.options.rights)
+    found = _LIST.fullmatch(request.path)
+    actions = _given(core, found["scope"] if found else "")
     role = {"actions": actions, "notActions": [], "dataActions": [], "notDataActions": []}
     return answer(200, {"value": [role] if actions else []})
 
@@ -49,7 +51,7 @@ def check(core: Core, request: Request, route: str) -> None:
     if not (of_arm and request.path.casefold().startswith("/subscriptions/")):
         return
     action = _action(request)
-    if not any(_covers(right, action) for right in core.options.rights):
+    if not any(_covers(right, action) for right in _given(core, request.path)):
         raise Refused(
             403,
             "AuthorizationFailed",
@@ -57,6 +59,12 @@ def check(core: Core, request: Request, route: str) -> None:
             f"scope '{request.path}' or the scope is invalid. If access was recently granted, "
             "please refresh your credentials.",
         )
+
+
+def _given(core: Core, path: str) -> list[str]:
+    """The actions that are given at a resource."""
+    rights, below = (right.partition("@") for right in core.options.rights), f"{path}/".casefold()
+    return [right for right, _, at in rights if not at or f"/{at}/".casefold() in below]
 
 
 def _action(request: Request) -> str:

@@ -9,7 +9,7 @@ it does not allow is refused for certain.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.errors import WireError
@@ -31,16 +31,29 @@ def rights_checks(
 
     An identity with none of them was made to plan, and that is no error.
     """
-    if not needs:
-        return
+    yield from rights_check(needs, lambda: lacking(http, token, scope, needs), fix, below)
+
+
+def lacking(http: Http, token: Credential, scope: str, needs: Mapping[str, str]) -> dict[str, str]:
+    """The needs that no role of this identity allows at the URL of a scope; WireError where nobody
+    may ask."""
     what = "asking for the rights of this identity"
     url = f"{scope}/providers/Microsoft.Authorization/permissions?api-version={API_VERSION}"
+    roles = read_list(http, token, url, what)
+    return {action: does for action, does in needs.items() if not allows(roles, action)}
+
+
+def rights_check(
+    needs: Mapping[str, str], asked: Callable[[], Mapping[str, str]], fix: str, below: str
+) -> Iterator[Check]:
+    """The finding about those of the needs that are `asked` for and lacking."""
+    if not needs:
+        return
     try:
-        roles = read_list(http, token, url, what)
+        lacks = asked()
     except WireError as exc:
         yield Check("rights", Level.WARNING, f"what a run may write is not known: {exc.message}")
         return
-    lacks = {action: does for action, does in needs.items() if not allows(roles, action)}
     if not lacks:
         yield Check("rights", Level.FINE, f"all {len(needs)} that a run may need")
     elif len(lacks) == len(needs):

@@ -132,6 +132,24 @@ def test_each_right_that_is_missing_is_named_with_what_it_is_for(
     assert "AzureML Data Scientist" in wrong["rights"]["fix"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_role_on_one_endpoint_counts_there_and_not_for_one_that_is_to_be_made(
+    start: Callable[..., Path], capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
+    given = [f"{right}@onlineEndpoints/churn" for right in WRITES if "onlineEndpoints" in right]
+    services = start(*READS, f"{WORKSPACE}/codes/*", *given)
+    if not there:
+        edit(services, "endpoint: churn  ", "endpoint: other\n  create: true  ")
+    code, wrong = doctor(capsys)
+    assert code == (errors.SUCCESS if there else errors.ERROR)
+    assert wrong.keys() == (set() if there else {"rights"})
+    if not there:
+        assert (
+            "change endpoints and their traffic (onlineEndpoints/write)"
+            in (wrong["rights"]["message"])
+        )
+
+
 def test_a_reader_is_warned_that_it_cannot_apply(
     start: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ swagger [D]; where they do not name a machine or its family as we expect, nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,11 @@ from reconciler.http.client import Http
 from reconciler.model import Binding, Check, Level
 from reconciler.near import near
 from reconciler.platforms.arm import read_list
-from reconciler.platforms.arm_rights import rights_checks
+from reconciler.platforms.arm_rights import lacking, rights_check
 from reconciler.platforms.azure import ARM_URL
 from reconciler.platforms.azureml.assets import Assets
 from reconciler.platforms.azureml.connection import NAME, PROVIDER
+from reconciler.platforms.azureml.endpoint_reads import address_in
 from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
 from reconciler.platforms.azureml.ids import registered_in, whole_id
 from reconciler.platforms.azureml.pipelines import component_of
@@ -33,6 +34,7 @@ HELD_BACK = 1.2  # the service keeps a fifth more machines free for upgrades of 
 _A_DEPLOYMENT = "the deployment that a swap starts, with a fifth for upgrades,"
 _ROLE = "assign it AzureML Data Scientist on the workspace, or a role with these actions"
 _MONITORING = "microsoft.insights/metrics/read"
+_OF_ENDPOINTS = (f"{_TYPE}/onlineEndpoints/", _MONITORING)
 _DEPLOY = {
     "onlineEndpoints/write": "change endpoints and their traffic",
     "onlineEndpoints/deployments/write": "deploy a model",
@@ -65,13 +67,11 @@ class Checks:
         wanted = [binding for binding in bindings if not binding.absent]
         served = [b for b in wanted if isinstance(b.address, EndpointAddress)]
         trained = [b for b in wanted if b.recipe.engine == NAME]
-        at = self._workspace.at
+        at, needs = self._workspace.at, _needs(wanted)
         self._workspace.read("", "reading the workspace")
         yield Check(f"platform {NAME}", Level.FINE, f"workspace {at.workspace} lets us read")
         looks = (
-            rights_checks(
-                self._http, self._token, f"{self._arm}{at.path}", _needs(wanted), _ROLE, _TYPE
-            ),
+            rights_check(needs, lambda: self._lacking(needs, served), _ROLE, _TYPE),
             self._machines(served, trained),
             self._assets_named(served, trained),
             self._pipelines(trained),
@@ -82,6 +82,23 @@ class Checks:
                 yield from look
             except ReconcilerError as exc:
                 yield Check(f"platform {NAME}", Level.WARNING, exc.message)
+
+    # --- rights ---------------------------------------------------------------------------------
+
+    def _lacking(self, needs: Mapping[str, str], served: list[Binding]) -> dict[str, str]:
+        """The needs that no role allows: on the workspace, or on the endpoint that has them. One
+        that is still to be made has those of the workspace."""
+        scope = f"{self._arm}{self._workspace.at.path}"
+        lacks = lacking(self._http, self._token, scope, needs)
+        of_endpoints = {n: does for n, does in lacks.items() if n.startswith(_OF_ENDPOINTS)}
+        found = {n: does for n, does in lacks.items() if n not in of_endpoints}
+        for binding in served:
+            own = {n: does for n, does in of_endpoints.items() if n in _needs([binding])}
+            path = address_in(binding.address).path
+            if own and self._workspace.find(path, f"looking for {binding.address}") is not None:
+                own = lacking(self._http, self._token, f"{scope}{path}", own)
+            found |= own
+        return {action: does for action, does in lacks.items() if action in found}
 
     # --- machines -------------------------------------------------------------------------------
 
