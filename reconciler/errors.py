@@ -119,6 +119,11 @@ class ConfigurationError(ReconcilerError):
         # Secrets are hidden in all of it at once: there may be many lines.
         super().__init__(problems if isinstance(problems, str) else _listed(self.problems))
 
+    @classmethod
+    def of_file(cls, path: object, why: str) -> ConfigurationError:
+        """The error about a whole file or folder."""
+        return cls([Problem(str(path), 0, 0, why)])
+
 
 class RefusedError(ReconcilerError):
     """Something that must not be done was asked for."""

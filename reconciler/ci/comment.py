@@ -12,7 +12,7 @@ from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.event import queue_head, read_event, workflow_run
 from reconciler.console import redacted, say
-from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
+from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 from reconciler.model import Plan, Report
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.documents import parse_document
@@ -146,14 +146,10 @@ def read_document(path: Path) -> Plan | Report:
             raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB")
         return parse_document(data.decode("utf-8"))
     except OSError as exc:
-        raise _unusable(path, f"cannot be read: {exc.strerror}") from exc
+        raise ConfigurationError.of_file(path, f"cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
         why = f"neither a plan of `plan --out` nor a report of `apply --report`: {exc}"
-        raise _unusable(path, why) from exc
-
-
-def _unusable(path: Path, why: str) -> ConfigurationError:
-    return ConfigurationError([Problem(str(path), 0, 0, why)])
+        raise ConfigurationError.of_file(path, why) from exc
 
 
 # --- where it is said ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ from reconciler.desired.edit import NewText, Page
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
 from reconciler.model import SETTINGS, UNSHOWN, Change, Desired, FieldDiff, Observed, Plan, Source
 from reconciler.outcome import Kept, Outcome
+from reconciler.render.cells import few
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Drifting
@@ -105,8 +106,7 @@ def _tried(
         after = loaded(services, edits, name)[name]
         if not (others := _changed_beside(whole, after, accepted)):
             return accepted, edits, after
-        more = f" and {len(others) - 1:,} more" if others[1:] else ""
-        refused = f"this would also change {others[0]}{more}; change the files by hand"
+        refused = f"this would also change {few(others)}; change the files by hand"
     except ConfigurationError:
         if not any(field.respelled for field in accepted):
             raise
@@ -200,10 +200,9 @@ def _shared(text: NewText, made: Sequence[str], alike: AbstractSet[str]) -> str:
     """Why a text cannot be written that other bindings have, too; "" where none has."""
     if len(made) == len(alike):
         return ""
-    first = next(name for name in made if name not in alike)
-    more = f" and {count:,} more" if (count := len(made) - len(alike) - 1) else ""
+    others = [name for name in made if name not in alike]
     return (
-        f'it is also that of {first}{more}, without this drift; put "${{…}}" there and write '
+        f'it is also that of {few(others)}, without this drift; put "${{…}}" there and write '
         f'"{text.new}" into this element of forEach, or let apply put it back'
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.approval import Answer, Approval
 from reconciler.console import say
-from reconciler.errors import ConfigurationError, Problem, RefusedError, StalePlanError
+from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 
 if TYPE_CHECKING:
     from reconciler.ledger.plans import Plans
@@ -61,18 +61,16 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = parse_plan(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise ConfigurationError(
-            [Problem(str(path), 0, 0, f"cannot be read: {exc.strerror}")]
-        ) from exc
+        raise ConfigurationError.of_file(path, f"cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
         why = f"not a plan that `plan --out` wrote: {exc}"
-        raise ConfigurationError([Problem(str(path), 0, 0, why)]) from exc
+        raise ConfigurationError.of_file(path, why) from exc
     if not plan.id:
         why = (
             "this plan was only printed or made offline, so it approves nothing; write it with "
             "`plan --out`, without `--live`"
         )
-        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+        raise ConfigurationError.of_file(path, why)
     return plan
 
 

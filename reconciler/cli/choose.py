@@ -117,9 +117,8 @@ def committed(desired: Desired, services: Path, environ: Mapping[str, str]) -> D
 
 def name_uncommitted(desired: Desired, what: str) -> None:
     """Say which files keep a document that is written from being of a commit."""
-    if count := len(desired.uncommitted):
-        names = ", ".join(desired.uncommitted[:_MOST_UNCOMMITTED])
-        more = f" and {count - _MOST_UNCOMMITTED:,} more" if count > _MOST_UNCOMMITTED else ""
-        say(
-            f"{what} is of no commit, for these files are not as the commit has them: {names}{more}"
-        )
+    if desired.uncommitted:
+        from reconciler.render.cells import few
+
+        names = few(desired.uncommitted, _MOST_UNCOMMITTED)
+        say(f"{what} is of no commit, for these files are not as the commit has them: {names}")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import importlib.resources
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ from reconciler import desired
 from reconciler.cli.stopping import Stop, SystemClock
 from reconciler.desired.schema import Schema, composed
 from reconciler.engine.taking import Taking, TakingRegistered
-from reconciler.engine.world import Clock, Idle, World, timestamp
+from reconciler.engine.world import Idle, World, timestamp
 from reconciler.errors import ConfigurationError, ReconcilerError, RefusedError
 from reconciler.freeze import frozen
 from reconciler.http.client import Http
@@ -44,6 +45,7 @@ from reconciler.stores.contract import Access, Place, Store, name_in
 
 if TYPE_CHECKING:
     from reconciler.ledger import Ledger
+    from reconciler.ledger.lock import Clock
     from reconciler.model import Auth, Binding, Desired, Environment, ModelRef, SecretName, StoreUrl
     from reconciler.platforms.contract import Registry, Target, Trainer
 
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 
 EMULATOR_VARIABLE = "RECONCILER_EMULATOR"
 NO_KEY = base64.b64encode(bytes(64)).decode()  # of the shape of a key; it opens nothing
+# By this first line of a file editors find the schema to check it by.
+SCHEMA_LINE = re.compile(r"# yaml-language-server: \$schema=(\S+)")
 GRANT_S = 3600.0  # a service copies the model when it is patched; it needs no longer access
 
 

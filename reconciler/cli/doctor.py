@@ -8,7 +8,6 @@ answer to their probes. Whatever fails is a finding and stops no other look.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 MOST_SKEW_S = 60.0
 FATAL_SKEW_S = 600.0  # clouds refuse what is signed at another time
-_SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)")
 _MOST_UNCOMMITTED = 10
 
 
@@ -76,7 +74,7 @@ def _schemas(services: Path) -> Iterator[Check]:
     named: dict[Path, Source] = {}
     for path in filter(Path.is_file, sorted(services.rglob("*.y*ml"))):
         first = path.open(encoding="utf-8", errors="replace").readline(4096)
-        if (named_schema := _SCHEMA.match(first)) and "://" not in named_schema[1]:
+        if (named_schema := compose.SCHEMA_LINE.match(first)) and "://" not in named_schema[1]:
             named.setdefault((path.parent / named_schema[1]).resolve(), Source(str(path), 1, 1))
     for schema, source in named.items():
         fix = f"reconciler schema --out {os.path.relpath(schema)}"

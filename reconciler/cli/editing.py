@@ -13,7 +13,7 @@ from reconciler.cli import compose
 from reconciler.console import say, write_file
 from reconciler.desired.cells import NewCell, Table
 from reconciler.desired.edit import NewText, with_texts
-from reconciler.errors import ConfigurationError, Problem
+from reconciler.errors import ConfigurationError
 from reconciler.model import Desired
 
 
@@ -94,9 +94,8 @@ def content_of(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}; run this again when it can"
-        raise ConfigurationError([Problem(path, 0, 0, why)]) from exc
+        raise ConfigurationError.of_file(path, why) from exc
 
 
 def _changed(path: str) -> ConfigurationError:
-    why = "the file was changed meanwhile; run this again"
-    return ConfigurationError([Problem(path, 0, 0, why)])
+    return ConfigurationError.of_file(path, "the file was changed meanwhile; run this again")

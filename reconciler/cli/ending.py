@@ -13,7 +13,6 @@ a webhook that hangs must not cost the report, and a signal gives a process seco
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
 import signal
@@ -29,6 +28,7 @@ from reconciler.cli.failures import failed
 from reconciler.cli.notify import INTERRUPTED, notify, notify_within, of_interrupted, of_run
 from reconciler.cli.stopping import ending_signals
 from reconciler.console import check_reader, say, write_file
+from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, redact
 from reconciler.model import TOUCHED, Action, Failure, Reached, Report
 from reconciler.outcome import File, Outcome
@@ -79,10 +79,10 @@ def reported(
     the end nevertheless, that is said, and hides neither the run's error nor its code.
     """
     check_reader()
-    path = writing.report
+    path, began_s = writing.report, time.time()
+    ending, began = Ending(command), timestamp(began_s)
     if path is not None and (path.is_file() or not path.exists()):
-        write_file(path, _document(Ending(command, error="the run has not ended"), _now()))
-    ending, began, began_s = Ending(command), _now(), time.time()
+        write_file(path, _document(Ending(command, error="the run has not ended"), began))
     if page.events is not None:
         page.events.tell("begin", command=command, version=__version__)
     try:
@@ -210,16 +210,12 @@ def _document(ending: Ending, began: str) -> str:
         "command": ending.command,
         "version": __version__,
         "began": began,
-        "ended": _now(),
+        "ended": timestamp(time.time()),
         "exit_code": ending.exit_code,
         "error": ending.error,
         "report": json.loads(report_json(ending.report)) if ending.report else None,
     }
     return redact(json_document(document))
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- what a run amounts to -----------------------------------------------------------------------

@@ -26,6 +26,7 @@ from reconciler.engine.reading import each, reading
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
 from reconciler.model import Action, AddressId, Desired
 from reconciler.outcome import Kept, Outcome, Valid
+from reconciler.render.cells import few
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Where
@@ -91,8 +92,7 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
 def _say_left(left: Mapping[str, list[str]]) -> None:
     """Name what is not imported, by the reason."""
     for why, names in left.items():
-        more = f" and {len(names) - _MOST_SAID:,} more" if len(names) > _MOST_SAID else ""
-        say(f"left out: {', '.join(names[:_MOST_SAID])}{more}: {why}")
+        say(f"left out: {few(names, _MOST_SAID)}: {why}")
 
 
 def unmanaged(
@@ -282,7 +282,7 @@ def _sheets(wanted: Desired, drafts: Iterable[Draft]) -> list[_Sheet]:
 def _schema(wanted: Desired, folder: Path) -> str:
     """The first line, by which editors find the schema that the environment names."""
     source = Path(wanted.environment.source.path)
-    found = re.match(r"# yaml-language-server: \$schema=(\S+)", source.read_text(encoding="utf-8"))
+    found = compose.SCHEMA_LINE.match(source.read_text(encoding="utf-8"))
     if found is None or "://" in found[1]:
         return f"{found[0]}\n" if found else ""
     there = os.path.relpath(source.parent / found[1], folder)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from reconciler import __version__, errors, git
 from reconciler.cli import choose, session
 from reconciler.console import redacted
-from reconciler.errors import ConfigurationError, Problem, redact
+from reconciler.errors import ConfigurationError, redact
 from reconciler.model import Desired, History, Observed, Plan, Reason, Report
 from reconciler.outcome import File, Outcome
 from reconciler.render.cells import counted
@@ -89,12 +89,12 @@ def _run(path: Path, desired: Desired) -> Report:
     document = read_document(path)
     if not isinstance(document, Report):
         why = "a plan, not a report; `apply --report` writes one"
-        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+        raise ConfigurationError.of_file(path, why)
     name = desired.environment.name
     if document.plan.environment != name:
         there = document.plan.environment
         why = f"the report of a run in {there}, not in {name}; give that of {name}"
-        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+        raise ConfigurationError.of_file(path, why)
     return document
 
 

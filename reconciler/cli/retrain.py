@@ -32,7 +32,7 @@ from reconciler.desired.schema import is_a
 from reconciler.engine import age
 from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.outcome import Kept, Outcome
-from reconciler.render.cells import visible
+from reconciler.render.cells import few, visible
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Some, Where
@@ -225,8 +225,7 @@ def _by_data(
             say(f"{some(bindings)}: {version} has data, but was refused")
             continue
         blobs = sorted({template.replace(age.SLOT, version) for template in templates})
-        more = f" and {len(blobs) - 1:,} more" if len(blobs) > 1 else ""
-        yield Renewal(bindings, version, f"new data: {blobs[0]}{more}")
+        yield Renewal(bindings, version, f"new data: {few(blobs)}")
         return
     for reason, _ in _reasons(opened, bindings):
         say(f"{some(bindings)}: {reason}; upload newer data under the name of a newer version")

@@ -17,7 +17,7 @@ from reconciler import __version__, errors
 from reconciler.cli import compose, session, stopping
 from reconciler.console import say
 from reconciler.engine.world import seconds_since_epoch, timestamp
-from reconciler.errors import ConfigurationError, NotKnownError, Problem, StalePlanError
+from reconciler.errors import ConfigurationError, NotKnownError, StalePlanError
 from reconciler.model import Desired, Environment, Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
@@ -100,13 +100,13 @@ def read(path: Path, desired: Desired, now: float, max_age_s: float) -> Taken | 
         _check_place(recorded, desired.environment)
         age_s = now - seconds_since_epoch(recorded.at)
     except ValueError as exc:
-        raise ConfigurationError([Problem(str(path), 0, 0, str(exc))]) from exc
+        raise ConfigurationError.of_file(path, str(exc)) from exc
     age = f"a snapshot {_in_words(max(age_s, 0.0))} old, taken {recorded.at}" + (
         f" at commit {recorded.commit[:12]}" if recorded.commit else ""
     )
     if age_s < -AHEAD_S:
         why = f"taken at {recorded.at}, which is in the future; correct the clock, or take it again"
-        raise ConfigurationError([Problem(str(path), 0, 0, why)])
+        raise ConfigurationError.of_file(path, why)
     if age_s > max_age_s:
         raise StalePlanError(
             f"{path} is {age}: older than {_in_words(max_age_s)}, so the live state may have "

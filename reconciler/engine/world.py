@@ -21,17 +21,8 @@ from reconciler.stores.contract import Store, name_in
 
 if TYPE_CHECKING:
     from reconciler.ledger import Ledger
+    from reconciler.ledger.lock import Clock
     from reconciler.platforms.contract import Job, Registry, Target, Trainer
-
-
-class Clock(Protocol):
-    """Time as the engine sees it; tests inject their own."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-
-    def wait(self, seconds: float) -> None:
-        """Let `seconds` pass, or less if the run is asked to stop."""
 
 
 class Offers(Protocol):

@@ -57,7 +57,7 @@ LOOK_S = 2.0
 
 
 class Clock(Protocol):
-    """Time as the lock sees it."""
+    """Time as runs and their locks see it; tests inject their own."""
 
     def now(self) -> float:
         """Seconds since the epoch."""

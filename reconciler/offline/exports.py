@@ -39,7 +39,7 @@ def exported(
             "this export is of no binding in the environment; its file name or its name must be "
             f"one of: {names}"
         )
-        raise ConfigurationError([Problem(str(live), 0, 0, why)])
+        raise ConfigurationError.of_file(live, why)
     for binding in desired.bindings:
         if not single or binding.name in documents:
             yield binding, _live(binding, documents.get(binding.name), kinds)
@@ -55,13 +55,13 @@ def _files(live: Path) -> list[Path]:
             return [live]
     except FileNotFoundError as exc:
         why = "there is no such file or folder; `reconciler export --out` writes one"
-        raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
+        raise ConfigurationError.of_file(live, why) from exc
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}; correct the path or its permissions"
-        raise ConfigurationError([Problem(str(live), 0, 0, why)]) from exc
+        raise ConfigurationError.of_file(live, why) from exc
     if not files:
         why = "the folder holds no .json file; `reconciler export --out` writes one per binding"
-        raise ConfigurationError([Problem(str(live), 0, 0, why)])
+        raise ConfigurationError.of_file(live, why)
     return files
 
 

@@ -20,35 +20,3 @@ from reconciler.render.markdown import (
 )
 from reconciler.render.status import StatusRow, Sync, status_row, status_text
 from reconciler.render.text import plan_text, proofs_text, report_text
-
-__all__ = [
-    "Look",
-    "StatusRow",
-    "Sync",
-    "checkup_json",
-    "checkup_markdown",
-    "checkup_text",
-    "comparison_json",
-    "comparison_markdown",
-    "comparison_text",
-    "explanation_json",
-    "explanation_markdown",
-    "explanation_text",
-    "history_json",
-    "history_markdown",
-    "history_text",
-    "parse_plan",
-    "plan_json",
-    "plan_markdown",
-    "plan_text",
-    "proofs_json",
-    "proofs_markdown",
-    "proofs_text",
-    "report_json",
-    "report_markdown",
-    "report_text",
-    "status_json",
-    "status_markdown",
-    "status_row",
-    "status_text",
-]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -157,6 +157,12 @@ def _parts(word: str, room: int) -> list[str]:
 def counted(count: int, what: str) -> str:
     """`1 binding`, `2,000 bindings`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def few(names: Sequence[str], most: int = 1) -> str:
+    """`a, b and 3 more`: no more than so many of the names."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def listed(texts: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ from reconciler.model import (
     Source,
 )
 from reconciler.render import words
+from reconciler.render.cells import few
 
 # What can be wrong with the desired state, by the rule of its problem.
 RULES = {
@@ -106,6 +107,6 @@ def _of_all(finding: Finding, group: list[tuple[str, Finding]]) -> Finding:
     (first, whole), *others = group
     if not others:
         return replace(whole, title=f"{first}: {whole.title}")
-    names = ", ".join(name for name, _ in group)
-    title = f"{first} and {len(others):,} more: {finding.title}"
-    return replace(finding, title=title, message=f"{finding.message} ({names})")
+    names = [name for name, _ in group]
+    title = f"{few(names)}: {finding.title}"
+    return replace(finding, title=title, message=f"{finding.message} ({', '.join(names)})")

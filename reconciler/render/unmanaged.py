@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model import NotManaged
-from reconciler.render.cells import counted
+from reconciler.render.cells import counted, few
 
 MOST = 10  # that a page names
 
@@ -26,9 +26,8 @@ def unmanaged_sentences(seen: NotManaged | None) -> list[str]:
         return []
     lines = _unread(seen)
     if seen.found:
-        names = ", ".join(endpoint.name for endpoint in seen.found[:MOST])
-        more = f" and {len(seen.found) - MOST:,} more" if len(seen.found) > MOST else ""
-        lines.insert(0, f"{counted(len(seen.found), 'endpoint')} unmanaged: {names}{more}")
+        names = few([endpoint.name for endpoint in seen.found], MOST)
+        lines.insert(0, f"{counted(len(seen.found), 'endpoint')} unmanaged: {names}")
     return lines
 
 

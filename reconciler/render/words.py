@@ -25,7 +25,7 @@ from reconciler.model import (
     Reason,
     Report,
 )
-from reconciler.render.cells import counted, listed
+from reconciler.render.cells import counted, few, listed
 from reconciler.render.times import duration, trainings
 
 ORDER = (
@@ -178,7 +178,7 @@ def waves(plan: Plan) -> list[str]:
 
 def _waves(fleet: list[Change]) -> str:
     first, wave = fleet[0], max((c.wave for c in fleet if c.wave), key=lambda w: w.wait_s)
-    names = f"{first.name} and {len(fleet) - 1:,} more" if len(fleet) > 1 else first.name
+    names = few([change.name for change in fleet])
     sizes = [*map("{:,}".format, wave.sizes[:-1]), counted(wave.sizes[-1], "endpoint")]
     words = f"in waves: {first.after} of {names} goes to {', then '.join(sizes)}"
     words += "; each wave begins when the former is proved"
@@ -203,9 +203,9 @@ def destinations(plan: Plan) -> list[str]:
                 "of the definition decides what that is used for"
             )
             created.setdefault(origin, []).append(change.name)
-    for origin, (first, *more) in created.items():
-        names = f"{first} and {len(more):,} more, each" if more else first
-        lines.append(f"goes to: {names} is {origin}")
+    for origin, names in created.items():
+        apart = ", each" if len(names) > 1 else ""
+        lines.append(f"goes to: {few(names)}{apart} is {origin}")
     return listed(lines)
 
 
