@@ -11,7 +11,7 @@ from reconciler.render.cells import counted
 BEFORE = "not from this change"
 _WORDS = {
     Cause.DRIFT: "drifted",
-    Cause.FAILED: "failed or unreadable",
+    Cause.FAILED: "failed, rejected or unreadable",
     Cause.REFUSED: "refused before",
     Cause.BEGUN: "begun before",
 }
