@@ -16,7 +16,17 @@ from reconciler.console import say
 from reconciler.desired.cells import NewCell, Table
 from reconciler.desired.edit import NewText, Page
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
-from reconciler.model import SETTINGS, UNSHOWN, Change, Desired, FieldDiff, Observed, Plan, Source
+from reconciler.model import (
+    SETTINGS,
+    UNSHOWN,
+    Binding,
+    Change,
+    Desired,
+    FieldDiff,
+    Observed,
+    Plan,
+    Source,
+)
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.cells import few
 
@@ -38,7 +48,8 @@ class _Accepted:
 
     def __str__(self) -> str:
         """`churn: 2026-11 → 2026-10, drifted from 2026-11, proved here on 2026-11-20`."""
-        return f"{self.change.name}: {self.text.old} → {self.text.new}, {self.change.drift}"
+        row = f" ({self.text.source})" if isinstance(self.text, NewCell) else ""
+        return f"{self.change.name}{row}: {self.text.old} → {self.text.new}, {self.change.drift}"
 
 
 def accept(
@@ -112,7 +123,7 @@ def _tried(
             raise
     for field in accepted:
         if field.respelled:
-            why = "it is spelled otherwise in git; change it by hand"
+            why = f"it is spelled otherwise in git; change it by hand at {field.text.source}"
             say(f"{field.change.name}: {field.field.path} cannot be accepted: {why}")
     kept = [field for field in accepted if not field.respelled]
     if len(kept) == len(accepted):
@@ -150,18 +161,33 @@ class _Files:
 
     def target(self, text: NewText, element: str) -> NewText | NewCell | str:
         """The text itself, or the cell that it comes from; or why neither can be written."""
-        path = text.source.path
-        if path not in self._pages:
-            self._pages[path] = Page(path, content_of(path).decode())
-        page = self._pages[path]
+        page = self._page(text.source.path)
         if element and (column := page.column(text, element)):
-            if column.path not in self._tables:
-                self._tables[column.path] = Table(column.path, content_of(column.path).decode())
-            table = self._tables[column.path]
+            table = self._table(column.path)
             if cell := table.cell(column.key, column.row, column.name, text.new):
                 return cell
         place = page.place(text)
         return str(place) if isinstance(place, Problem) else replace(text, old=place.text)
+
+    def made_by(self, binding: Binding) -> str:
+        """` (by forEach at prod.yaml:3:1: shop=12, shops.csv:13:1)`; "" of one that is written
+        itself."""
+        if not binding.element:
+            return ""
+        row = self._page(binding.source.path).row(binding.source, binding.element)
+        place = self._table(row.path).place(row.key, row.row) if row else None
+        of_table = f", {place}" if place else ""
+        return f" (by forEach at {binding.source}: {binding.element}{of_table})"
+
+    def _page(self, path: str) -> Page:
+        if path not in self._pages:
+            self._pages[path] = Page(path, content_of(path).decode())
+        return self._pages[path]
+
+    def _table(self, path: str) -> Table:
+        if path not in self._tables:
+            self._tables[path] = Table(path, content_of(path).decode())
+        return self._tables[path]
 
 
 def _accepted(whole: Desired, observed: Mapping[str, Observed], found: Plan) -> Iterator[_Accepted]:
@@ -189,8 +215,7 @@ def _accepted(whole: Desired, observed: Mapping[str, Observed], found: Plan) -> 
         if isinstance(target, NewText):
             why = _shared(target, made[target.source], alike[target])
         if why or isinstance(target, str):
-            by = f" (by forEach at {binding.source}: {binding.element})" if binding.element else ""
-            say(f"{change.name}{by}: {field.path} cannot be accepted: {why}")
+            say(f"{change.name}{files.made_by(binding)}: {field.path} cannot be accepted: {why}")
             continue
         spelled = dict(binding.settings).get(field.path.removeprefix(SETTINGS), target.old)
         yield _Accepted(change, field, target, target.old != spelled)

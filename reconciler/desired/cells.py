@@ -68,8 +68,16 @@ class Table:
         number = self._number(key, row)
         if number is None or column == key or column not in self._head:
             return None
-        place = Source(self._path, self._records[number + 1].begin + 1, 1)
+        place = self._source(number)
         return NewCell(place, key, row, column, self._rows[number][column], new)
+
+    def place(self, key: str, row: str) -> Source | None:
+        """Where a row begins; None where there is no such row."""
+        number = self._number(key, row)
+        return None if number is None else self._source(number)
+
+    def _source(self, number: int) -> Source:
+        return Source(self._path, self._records[number + 1].begin + 1, 1)
 
     def edited(self, cells: Iterable[NewCell]) -> str:
         """The text with other cells; ConfigurationError where it is not what the cells came of."""

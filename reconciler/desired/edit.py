@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -103,19 +103,29 @@ class Page:
 
     def column(self, edit: NewText, element: str) -> Column | None:
         """The cell that the text is for one element of forEach; None where it is no whole cell."""
-        number = self._numbers.get(edit.source)
-        data = self._documents[number].data if number is not None else {}
+        data = self._data(edit.source)
         whole = PLACEHOLDER.fullmatch(str(_at(data, _trail(data.get("spec"), edit.setting))))
-        generators = data.get("forEach", {})
-        if whole is None or len(generators) != 1:  # each element of one has a row of its own
+        column = (whole[1] or "").partition(".")[2] if whole else ""
+        row = self.row(edit.source, element)
+        return row._replace(name=column) if row and column else None
+
+    def row(self, source: Source, element: str) -> Column | None:
+        """The cell that names the row of an element of forEach; None where it has no row of its
+        own."""
+        generators = self._data(source).get("forEach", {})
+        if len(generators) != 1:
             return None
         ((name, generator),) = generators.items()
-        column = (whole[1] or "").partition(".")[2]
-        if not (isinstance(generator, dict) and "file" in generator and column):
+        if not (isinstance(generator, dict) and "file" in generator):
             return None
         path = PurePosixPath(self._path).parent / str(generator["file"])
         key = str(generator.get("column", name))
-        return Column(path.as_posix(), key, element.removeprefix(f"{name}="), column)
+        return Column(path.as_posix(), key, element.removeprefix(f"{name}="), key)
+
+    def _data(self, source: Source) -> Mapping[str, Any]:
+        """The content of a document; {} where there is none any more."""
+        number = self._numbers.get(source)
+        return self._documents[number].data if number is not None else {}
 
     def edited(self, places: Iterable[Place]) -> str:
         """The text with what is wanted at places of it."""

@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from reconciler import errors
 from reconciler.cli.accepting import accept
 from reconciler.cli.commands import plan_now
@@ -33,8 +35,6 @@ from reconciler.platforms.contract import OperationState
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from reconciler.model import Binding
     from reconciler.platforms.contract import Target
@@ -146,11 +146,14 @@ FLEET = (
 )
 
 
+@pytest.mark.parametrize("of_table", [False, True])
 def test_a_fleet_is_written_only_where_all_of_it_drifted_to_the_same(
-    lab: Lab, capsys: pytest.CaptureFixture[str]
+    lab: Lab, capsys: pytest.CaptureFixture[str], *, of_table: bool
 ) -> None:
     file = lab.services / "local" / "diabetes.yaml"
-    file.write_text(FLEET)
+    fleet = FLEET.replace("[young, middle, senior]", "{file: f.csv}") if of_table else FLEET
+    file.write_text(fleet)
+    (file.parent / "f.csv").write_text("slice\n\nyoung\nmiddle\nsenior\n")
     wanted = lab.desired()
     drift = Drift((FieldDiff("model", "2026-10", "2026-09"),), "2026-11-20T09:00:00Z")
     healthy, ready = Live(Health(HealthCode.HEALTHY)), ArtifactState.READY
@@ -164,15 +167,17 @@ def test_a_fleet_is_written_only_where_all_of_it_drifted_to_the_same(
     assert len(changes) == 3
     first = Plan("local", "emulator", tuple(changes[:1]))
     made = accept(lab.services, wanted, first, observed, Drifting(), plan_now)
-    assert (made.exit_code, made.has_changes, file.read_text()) == (errors.PARTIAL, False, FLEET)
+    assert (made.exit_code, made.has_changes, file.read_text()) == (errors.PARTIAL, False, fleet)
     told = capsys.readouterr().err
     assert f"by forEach at {file}:3:" in told
-    assert "slice=" in told
+    row = {"young": 3, "middle": 4, "senior": 5}[changes[0].name.removeprefix("diabetes-")]
+    place = f", {file.parent / 'f.csv'}:{row}:1" if of_table else ""
+    assert f"slice={changes[0].name.removeprefix('diabetes-')}{place}): model cannot" in told
     assert 'write "2026-09" into this element of forEach' in told
     whole = Plan("local", "emulator", tuple(changes))
     made = accept(lab.services, wanted, whole, observed, Drifting(), plan_now)
     assert made.exit_code == errors.SUCCESS
-    assert file.read_text() == FLEET.replace("2026-10", "2026-09")
+    assert file.read_text() == fleet.replace("2026-10", "2026-09")
 
 
 def test_a_part_is_proposed_by_no_pull_request(lab: Lab, command: Command) -> None:
