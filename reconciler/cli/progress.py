@@ -62,7 +62,7 @@ class _Progress:
         self._clock = clock
         self._total, self._ended = total, 0
         self._lost, self._worked, self._began = 0, 0, clock()
-        self._wave, self._more, self._measured = "", more, self._began
+        self._wave, self._pauses_s, self._wave_at = "", (0.0,) * (2 if more else 1), self._began
         self._lock = threading.RLock()
         self._active: dict[str, Active] = {}
         self._failed: dict[str, str] = {}  # the gist of a message → the first that failed with it
@@ -82,13 +82,15 @@ class _Progress:
             self._keep("✗", "red", f"{name}: {self._why(name, message)}{self._leave(name)}")
             self._tell("failed", name=name, message=message)
 
-    def wave(self, message: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
-        """A line that stays, about the wave of a version; so many endpoints end with it. `more`: a
-        wave has yet to begin."""
+    def wave(
+        self, message: str, ended: int = 0, number: str = "", *, pauses_s: Sequence[float] = ()
+    ) -> None:
+        """A line that stays, about the wave of a version; so many endpoints end with it. The run
+        waits so long before this wave, and before each that follows."""
         with self._lock:
             self._ended += ended
-            self._wave, self._more = number, more
-            self._worked, self._measured = 0, self._clock()
+            self._wave, self._pauses_s = number, tuple(pauses_s) or (0.0,)
+            self._worked, self._wave_at = 0, self._clock()
             self._keep("»", "cyan", message)
             self._tell("wave", message=message)
 
@@ -136,10 +138,12 @@ class _Progress:
         about 12 min left`; "" for a single binding, or where nobody counted them.
 
         The rest is taken to end as fast as three or more did since the last wave began. While a
-        wave has yet to begin nothing is said, for its pause tells nothing of how fast work goes.
+        wave has yet to begin, only the pauses are known: they tell nothing of how fast work goes.
         """
         if self._total <= 1:
             return ""
+        worked_s = self._clock() - self._wave_at - self._pauses_s[0]
+        pauses_s, more = max(-worked_s, 0) + sum(self._pauses_s[1:]), self._pauses_s[1:]
         elapsed, left = self._clock() - self._began, max(self._total - self._ended, 0)
         waiting = max(left - len(self._active), 0)
         parts = [
@@ -149,9 +153,10 @@ class _Progress:
             f"{waiting:,} waiting" if waiting else "",
             f"{duration(elapsed)} elapsed",
         ]
-        if self._worked >= FEWEST and left and not self._more:
-            pace_s = (self._clock() - self._measured) / self._worked
-            parts.append(f"about {duration(pace_s * left)} left")
+        if pauses_s:
+            parts.append(f"pauses of {duration(pauses_s)} to come")
+        elif self._worked >= FEWEST and left and not more:
+            parts.append(f"about {duration(worked_s / self._worked * left)} left")
         return ", ".join(filter(None, parts))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -29,9 +29,11 @@ class Progress(Protocol):
     def failed(self, name: str, message: str) -> None:
         """A binding ended without converging."""
 
-    def wave(self, told: str, ended: int = 0, number: str = "", *, more: bool = False) -> None:
-        """A wave of a version begins, or so many endpoints end because none does. `more`: a wave of
-        the run has yet to begin."""
+    def wave(
+        self, told: str, ended: int = 0, number: str = "", *, pauses_s: Sequence[float] = ()
+    ) -> None:
+        """A wave of a version begins, or so many endpoints end because none does. `pauses_s`: how
+        long the run waits before this wave and before each that follows; () after the last."""
 
     def beat(self) -> None:
         """Called a few times a second from the main thread."""

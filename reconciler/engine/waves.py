@@ -30,6 +30,15 @@ class _Fleet:
     why: str = ""  # what went wrong
     due: float = 0.0  # when its last wave begins, or began
 
+    def pauses_s(self, now: float) -> tuple[float, ...]:
+        """How long this run waits before the wave that begins, and before each of the later ones;
+        those that soak are left for another run. () in its last wave."""
+        waits = [max(wave.wait_s for _, wave in w) for _, w in sorted(self.to_come.items())]
+        soaks = [any(wave.soak_s for _, wave in w) for _, w in sorted(self.to_come.items())]
+        begins_s = max(self.due - now, 0.0)
+        later = [0.0 if any(soaks[: n + 1]) else wait for n, wait in enumerate(waits)]
+        return (begins_s, *later) if later or begins_s else ()
+
 
 class Waves:
     """The waves of a run; used by one thread. `enter` lets an endpoint be stepped from some time
@@ -90,7 +99,7 @@ class Waves:
         place = f"wave {number} of {of}"
         told = f"{fleet.version}: {place} begins{when} ({_counted(count)})"
         fleet.due = due
-        self._progress.wave(told, number=place, more=self._more(now))
+        self._progress.wave(told, number=place, pauses_s=self._pauses_s(now))
         for run, _ in entering:
             fleet.under_way.add(run.address)
             self._enter(run, due)
@@ -106,11 +115,11 @@ class Waves:
         self._ended.update({each.address: Ended(held=each) for each in held})
         count, how = _counted(len(held)), f"must wait until {until}" if until else "will not get it"
         told = f"{fleet.version}: {count} {how}"
-        self._progress.wave(told, ended=len(held), more=self._more(now))
+        self._progress.wave(told, ended=len(held), pauses_s=self._pauses_s(now))
 
-    def _more(self, now: float) -> bool:
-        """Whether a wave has yet to begin, or pauses before it does."""
-        return any(fleet.to_come or fleet.due > now for fleet in self._fleets.values())
+    def _pauses_s(self, now: float) -> tuple[float, ...]:
+        """Those of the version that waits longest; versions do not wait for each other."""
+        return max((fleet.pauses_s(now) for fleet in self._fleets.values()), key=_longest)
 
 
 def only_wait(changes: Iterable[Change], now: float) -> bool:
@@ -127,3 +136,7 @@ def only_wait(changes: Iterable[Change], now: float) -> bool:
 
 def _counted(endpoints: int) -> str:
     return f"{endpoints:,} endpoint{'' if endpoints == 1 else 's'}"
+
+
+def _longest(pauses_s: tuple[float, ...]) -> tuple[float, int]:
+    return sum(pauses_s), len(pauses_s)

@@ -31,7 +31,7 @@ class Run:
 
     def __init__(self, wanted: Binding) -> None:
         self.binding = wanted
-        self.address = wanted.name
+        self.name = self.address = wanted.name
         self.training = False
 
     def step(self) -> str:
@@ -199,13 +199,24 @@ def test_a_job_that_outlasts_all_others_is_looked_at_less_and_less_often() -> No
     assert len(ages) < 60
 
 
-@pytest.mark.parametrize(("pause_s", "last"), [(0.0, False), (60.0, True)])
-def test_a_display_hears_whether_a_wave_has_yet_to_begin(pause_s: float, last: bool) -> None:
+@pytest.mark.parametrize(
+    ("pause_s", "soak_s", "heard"),
+    [
+        (0.0, 0.0, [(0.0, 0.0, 0.0), (0.0, 0.0), ()]),
+        (60.0, 0.0, [(0.0, 60.0, 60.0), (60.0, 60.0), (60.0,)]),
+        (60.0, 600.0, [(0.0, 0.0, 0.0), ()]),  # what must wait so long is left for another run
+    ],
+)
+def test_a_display_hears_how_long_a_run_waits_for_waves(
+    pause_s: float, soak_s: float, heard: list[tuple[float, ...]]
+) -> None:
     display = Mock()
     waves = Waves(lambda *_: None, {}, display)
-    for number in (1, 2):
+    for number in (1, 2, 3):
         run = cast("Any", Run(replace(binding(), name=f"m{number}")))
-        waves.add(run, "m 2", Wave(number, (1, 1), pause_s), begun=False)
+        waves.add(run, "m 2", Wave(number, (1, 1, 1), pause_s, soak_s), begun=False)
     waves.begin(100.0)
     waves.came_back("m1", Ended(), 200.0)
-    assert [call.kwargs["more"] for call in display.wave.call_args_list] == [True, last]
+    if not soak_s:
+        waves.came_back("m2", Ended(), 300.0)
+    assert [call.kwargs["pauses_s"] for call in display.wave.call_args_list] == heard

@@ -357,16 +357,17 @@ def test_a_heartbeat_of_a_fleet_says_how_many_of_all_have_ended(
     assert last == f"{counted}; still under way: b2 (training 30 s)"
 
 
+@pytest.mark.parametrize("pauses_s", [(), (600.0,)])
 def test_a_fleet_in_waves_says_which_and_about_how_long_it_takes(
-    stream: io.StringIO, clock: Clock
+    stream: io.StringIO, clock: Clock, pauses_s: tuple[float, ...]
 ) -> None:
     beats = HeartbeatProgress(stream, clock=clock, total=13)
     beats.done("unchanged", "in sync")
-    clock.now += 3_600
-    beats.wave("churn 2026-11: wave 4 of 4 begins", number="wave 4 of 4")
+    clock.now += 3_600 - sum(pauses_s)
+    beats.wave("churn 2026-11: wave 4 of 4 begins", number="wave 4 of 4", pauses_s=pauses_s)
     for number in range(4):
         beats.phase(f"b{number}", "binding")
-    clock.now += 90
+    clock.now += sum(pauses_s) + 90
     for number in range(3):
         beats.done(f"b{number}", "proved")
     beats.beat()
@@ -376,13 +377,22 @@ def test_a_fleet_in_waves_says_which_and_about_how_long_it_takes(
     )
 
 
-def test_nobody_says_how_long_is_left_while_a_wave_has_yet_to_begin(
-    stream: io.StringIO, clock: Clock
+@pytest.mark.parametrize(
+    ("pauses_s", "told"),
+    [
+        ((0.0, 0.0), ""),
+        ((0.0, 600.0, 600.0), ", pauses of 20 min to come"),
+        ((390.0, 600.0), ", pauses of 15 min to come"),
+        ((300.0,), ", pauses of 4 min to come"),
+    ],
+)
+def test_only_pauses_are_said_to_be_left_while_a_wave_has_yet_to_begin(
+    stream: io.StringIO, clock: Clock, pauses_s: tuple[float, ...], told: str
 ) -> None:
     beats = HeartbeatProgress(stream, clock=clock, total=13, more=True)
     for wave in ("", "wave 2 of 4"):
         if wave:
-            beats.wave(f"churn 2026-11: {wave} begins", number=wave, more=True)
+            beats.wave(f"churn 2026-11: {wave} begins", number=wave, pauses_s=pauses_s)
         for number in range(4):
             beats.phase(f"{wave}{number}", "binding")
         clock.now += 90
@@ -390,7 +400,7 @@ def test_nobody_says_how_long_is_left_while_a_wave_has_yet_to_begin(
             beats.done(f"{wave}{number}", "proved")
         beats.beat()
         last = stream.getvalue().splitlines()[-1]
-        assert "elapsed; still under way" in last
+        assert f"elapsed{told if wave else ''}; still under way" in last
 
 
 def test_a_live_display_of_a_fleet_says_how_many_of_all_have_ended(clock: Clock) -> None:
