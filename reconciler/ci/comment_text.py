@@ -112,7 +112,8 @@ def drift_issue(plan: Plan, context: Context, most: int = MOST_CHARACTERS) -> tu
     count = counted(sum(change.drift is not None for change in plan.changes), "binding")
     head = [
         f"## {escaped(plan.environment)} · {count} drifted",
-        "These endpoints were changed outside git after they were proved.",
+        "These endpoints were changed outside git after they were proved. The first drift was seen "
+        "when this issue was opened.",
     ]
     foot = [
         *_foot(plan, context),

@@ -145,7 +145,7 @@ def verify(where: Where, part: Part, printing: Printing) -> Outcome:
 def drift(where: Where, part: Part, printing: Printing, how: Drifting) -> Outcome:
     """Show what was changed outside git.
 
-    Sends only GET and HEAD.
+    Sends only GET and HEAD; --note, --accept and --pull-request write what their help says.
     """
     from reconciler.cli import commands
 

@@ -16,6 +16,7 @@ from reconciler.cli.options import (
     Grouped,
     Log,
     Named,
+    NoteOption,
     OutOption,
     ParallelOption,
     Part,
@@ -122,7 +123,11 @@ def fetch(
 
 @command(ci, CODE_HOST, "reconciler ci drift-issue -e production", "drift-issue")
 def drift_issue(
-    where: Where, printing: Printing, out: OutOption = None, parallel: ParallelOption = None
+    where: Where,
+    printing: Printing,
+    out: OutOption = None,
+    note: NoteOption = False,
+    parallel: ParallelOption = None,
 ) -> Outcome:
     """Say in one issue what was changed outside git.
 
@@ -131,7 +136,8 @@ def drift_issue(
     from reconciler.ci.drift_issue import told
     from reconciler.cli import commands
 
-    page, outcome = (printing.page(), commands.drift(where, Part(parallel=parallel), Drifting(out)))
+    page, how = printing.page(), Drifting(out, note=note)
+    outcome = commands.drift(where, Part(parallel=parallel), how)
     return page.deliver(told(outcome))
 
 

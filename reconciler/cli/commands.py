@@ -176,17 +176,20 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
 
     What was merged and is not applied yet is no drift: there the endpoint serves what was proved
     last. With `--accept`: the diff of the YAML that says what drifted, 7 where it cannot say all.
+    With `--note` the store keeps when each drift was first seen.
     """
     from reconciler.cli.accepting import accept
     from reconciler.render import plan_json
 
     began = time.time()
+    if how.note and how.dry_run:
+        raise ConfigurationError("--note writes to the store; leave out --note or --dry-run")
     if how.pull_request and not (how.accept and part.selection() == Selection()):
         raise ConfigurationError(
             "--pull-request proposes what --accept writes, of a whole environment; add --accept, "
             "and leave selections out"
         )
-    desired, observed, unmanaged = _seen(where, part)
+    desired, observed, unmanaged = _seen(where, part, note=how.note)
     whole = _plan_of(desired, observed)
     report = replace(_without_what_waits(whole), commit=desired.commit, unmanaged=unmanaged)
     drifted = any(change.drift is not None for change in report.changes)
@@ -209,15 +212,22 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     return Outcome(report, code, files, has_changes=drifted)
 
 
-def _seen(where: Where, part: Part) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
+def _seen(
+    where: Where, part: Part, *, note: bool = False
+) -> tuple[Desired, tuple[Observed, ...], NotManaged | None]:
     """The desired state, the observed state and, of a whole environment, what is unmanaged beside
-    it."""
+    it. With `note`, what drifted is noted in the store."""
     from reconciler.cli.importing import unmanaged
+    from reconciler.engine.world import timestamp
 
     desired, every = choose.among(where, part)
     session.introduce(desired.environment)
     with session.opened(desired, part.parallel) as opened:
-        observed = tuple(opened.observe().observed)
+        observed = opened.observe().observed
+        if note:
+            world = opened.world
+            at, by = timestamp(world.clock.now()), world.actor.run
+            observed = world.ledger.sightings.noted(observed, at, by)
         if part.selection() != Selection():
             return desired, observed, None
         with opened.stop.only_reading():

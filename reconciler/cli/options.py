@@ -125,6 +125,10 @@ OnOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
 ]
+NoteOption = Annotated[
+    bool,
+    typer.Option("--note", help="Note in the store when drift was first seen: the one write."),
+]
 BaseOption = Annotated[
     str,
     typer.Option("--base", metavar="BRANCH", help="Branch to change (default: the default one)."),
@@ -245,6 +249,7 @@ class Drifting:
     accept: Annotated[bool, typer.Option("--accept", help="Write what drifted into the YAML.")] = (
         False
     )
+    note: NoteOption = False
     pull_request: Annotated[
         bool, typer.Option("--pull-request", help="With --accept: propose it on GitHub instead.")
     ] = False

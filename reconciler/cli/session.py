@@ -38,6 +38,7 @@ from reconciler.cli.stopping import Stop
 from reconciler.console import say
 from reconciler.errors import (
     ConfigurationError,
+    NotKnownError,
     ReconcilerError,
     StalePlanError,
     UnreachableError,
@@ -168,7 +169,7 @@ class Session:
         with self.stop.only_reading():
             observed, lost = survey(self.world, desired.bindings, self.width, declared)
         mine = tuple(e for e in lost.found if in_shard(e.address, desired.shard))
-        seen = tuple(observed)
+        seen = self._recalled(observed)
         new = [o for o in seen if o.live.served != o.artifact.ref]
         with self.stop.only_reading():
             first, due = behind(self.world, new, self.desired)
@@ -176,6 +177,17 @@ class Session:
         awaited = frozenset(first).difference(there) if desired.shard else frozenset()
         waits = Waits({**first, **there}, due, awaited)
         return Seen(seen, replace(lost, found=mine), waits)
+
+    def _recalled(self, observed: tuple[Observed, ...]) -> tuple[Observed, ...]:
+        """The observed state with the first sightings of what drifted, where they can be read."""
+        try:
+            with self.stop.only_reading():
+                return self.world.ledger.sightings.recalled(observed)
+        except NotKnownError:  # a snapshot in which nothing drifted
+            return observed
+        except ReconcilerError as exc:
+            say(f"when drift was first seen is not known: {exc.message}")
+            return observed
 
     def await_others(self, idle_s: float) -> None:
         """Wait until other shards have proved the versions that are new in this one."""

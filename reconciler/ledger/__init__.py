@@ -3,7 +3,8 @@
 Per version the store holds the model, its metrics, and `manifest.json`. A manifest is claimed by a
 conditional create and changed only by compare-and-swap, so of any number of runs one wins each step
 and the others read what it wrote. Below names that begin with an underscore it holds a record per
-address, the marks of plans that were applied, and the lock of an environment. Files go by their
+address, the marks of plans that were applied, when drift was first seen, and the lock of an
+environment. Files go by their
 names in the store.
 
 At the whiteboard: a manifest only grows. Claimed, it names the recipe and its key; then attempts
@@ -37,6 +38,7 @@ from reconciler.ledger.lock import Clock, Lock
 from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
 from reconciler.ledger.plans import Plans
 from reconciler.ledger.record import parse_record, record_json
+from reconciler.ledger.sightings import Sightings
 from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version, folded
 from reconciler.soon import Once
 from reconciler.stores.contract import Listed, Store, name_in, url_of
@@ -86,6 +88,7 @@ class Ledger:
         self._locks = locks or store
         self._seen: Once[Entry | None] | None = None
         self.plans = Plans(store)
+        self.sightings = Sightings(store)
 
     def glance(self) -> Ledger:
         """A ledger for one look, of one binding or of a fleet: it reads each manifest once.

@@ -28,6 +28,7 @@ from reconciler.model.drift import (
     cause_of,
     caused_since,
     drifted,
+    last_deed,
     owned_settings,
     settings_diffs,
     settings_to_keep,
@@ -81,6 +82,7 @@ from reconciler.model.plan import (
     Forecast,
     NotManaged,
     Plan,
+    Sighting,
     Unowned,
     Wave,
 )

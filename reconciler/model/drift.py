@@ -43,12 +43,27 @@ def drifted(observed: Observed) -> Drift | None:
     if binding.absent or live.health.code in (HealthCode.UNKNOWN, HealthCode.PROGRESSING):
         return None
     if record is None:
-        fields = tuple(_left_alone(observed)) if binding.paused else ()
-        return Drift(fields, "") if fields else None
-    if not record.proved_at or record.deleted:
+        drift = Drift(tuple(_left_alone(observed)) if binding.paused else (), "")
+    elif not record.proved_at or record.deleted:
         return None
-    fields = tuple(_fields(observed, record, live))
-    return Drift(fields, record.proved_at, record.declared_only) if fields else None
+    else:
+        run = record.proved_by.run if record.proved_by else ""
+        fields = tuple(_fields(observed, record, live))
+        drift = Drift(fields, record.proved_at, record.declared_only, run)
+    if not drift.fields:
+        return None
+    first = observed.sighting
+    if first is None or not first.goes_on(last_deed(observed), drift):
+        return drift
+    return replace(drift, seen_at=first.at, seen_by=first.run)
+
+
+def last_deed(observed: Observed) -> str:
+    """When this program last did something at the endpoint; "" where no record says so."""
+    record = observed.record
+    if record is None:
+        return ""
+    return record.history[-1].at if record.history else record.at
 
 
 def _left_alone(observed: Observed) -> Iterator[FieldDiff]:

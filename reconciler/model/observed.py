@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.desired import Binding
     from reconciler.model.places import Address
+    from reconciler.model.plan import Sighting
     from reconciler.model.records import Event, Record
     from reconciler.model.versions import Model, ModelRef, Recipe
 
@@ -170,8 +171,7 @@ class WayBack:
     """The model to return to if a swap is not proved: last known to be good, and still there.
 
     `version` names it for people, `named` is "" where it is no version that the store knows;
-    `missing` says why there is none, "" when there is one or when
-    no swap is in sight.
+    `missing` says why there is none, "" when there is one or when no swap is in sight.
     """
 
     ref: ModelRef | None = None
@@ -187,7 +187,8 @@ class Observed:
 
     `live_metrics` are those of the model that serves now; None when nobody knows them.
     `live_version` names that model for people, `proved_version` the one that was last proved here.
-    `record` is what was last done here. `proved_otherwise` says that the declared version was
+    `record` is what was last done here, and `sighting` tells of a drift, which may be over.
+    `proved_otherwise` says that the declared version was
     proved here with other settings: then a failure is theirs, and no run rejects the version for
     it. Of an endpoint that cannot be read, `begun` says that it may have been swapped to the
     declared version without a proof.
@@ -203,6 +204,7 @@ class Observed:
     proved_version: str = ""
     proved_otherwise: bool = False
     begun: bool = False
+    sighting: Sighting | None = None
 
     @property
     def failed(self) -> Event | None:

@@ -54,15 +54,26 @@ class FieldDiff:
 @dataclass(frozen=True)
 class Drift:
     """A change that was made outside git: each field from its proved value to the live one (None:
-    gone), and when it was proved, or `declared_only`. `proved_at` is "" of an endpoint that this
-    program leaves alone and never proved: the values before are those of git."""
+    gone), and when and by which run it was proved, or `declared_only`. `proved_at` is "" of an
+    endpoint that this program leaves alone and never proved: the values before are those of git.
+    `seen_at` and `seen_by` are the moment and run of the first sighting, "" where none is noted."""
 
     fields: tuple[FieldDiff, ...]
     proved_at: str
     declared_only: bool = False
+    proved_by: str = ""
+    seen_at: str = ""
+    seen_by: str = ""
 
     def __str__(self) -> str:
-        """`drifted from 2026-10, proved here on 2026-11-20`; by day, for one line per fleet."""
+        """`drifted from 2026-10, proved here on 2026-11-20`, and when that was first seen, where it
+        is noted; by day, for one line per fleet."""
+        seen = f"; drift first seen on {self.seen_at[:10]}" if self.seen_at else ""
+        return f"{self._from}{seen}"
+
+    @property
+    def _from(self) -> str:
+        """What it drifted from."""
         if not self.proved_at:
             now = (
                 f"{field.path} {field.before} → {field.after or 'none'}" for field in self.fields
@@ -76,6 +87,23 @@ class Drift:
         settings = [f'{field.path} "{field.before}"' for field in fields.values()]
         before = [model.before or "", *settings] if model is not None else settings
         return f"drifted from {', '.join(before)}, {proved}"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The first time that a run noted a drift: when, which run, and of which fields. `deed` is when
+    this program had last done something there, "" where no record says so."""
+
+    at: str
+    run: str
+    deed: str
+    fields: tuple[str, ...]
+
+    def goes_on(self, deed: str, drift: Drift) -> bool:
+        """Whether that drift lasts: nothing was done there since, and one of its fields still
+        differs."""
+        now = {diff.path for diff in drift.fields}
+        return self.deed == deed and not now.isdisjoint(self.fields)
 
 
 @dataclass(frozen=True)

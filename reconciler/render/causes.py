@@ -35,3 +35,22 @@ def causes(plan: Plan) -> str:
         return ""
     now = counted(counts[Cause.CHANGE], "binding") if counts[Cause.CHANGE] else "nothing"
     return f"From this change: {now}. From before it: {', '.join(before)}."
+
+
+def since(change: Change) -> str:
+    """`in sync when run 7 proved it at 2026-11-20T09:00:00Z; drift seen now, and noted by no run`;
+    "" of what did not drift."""
+    drift = change.drift
+    if drift is None:
+        return ""
+    proved = f"in sync when {_run(drift.proved_by)} proved it at {drift.proved_at}"
+    if drift.declared_only:
+        proved = f"in sync when {_run(drift.proved_by)} declared it at {drift.proved_at}"
+    seen = "drift seen now, and noted by no run"
+    if drift.seen_at:
+        seen = f"drift first seen at {drift.seen_at} by {_run(drift.seen_by)}"
+    return "; ".join([*([proved] if drift.proved_at else []), seen])
+
+
+def _run(run: str) -> str:
+    return f"run {run}" if run else "an unnamed run"

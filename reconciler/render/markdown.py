@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.model import Action, Change, Failure, FieldDiff, NotManaged, Plan, Proof, Report
 from reconciler.render import measures, words
-from reconciler.render.causes import BEFORE, by_cause, causes
+from reconciler.render.causes import BEFORE, by_cause, causes, since
 from reconciler.render.cells import cut, listed, visible
 from reconciler.render.fleets import (
     Fleet,
@@ -232,6 +232,7 @@ def _change_details(fleet: Fleet[Change], short: Callable[[str], str]) -> Detail
         for change, source in zip(members, sources, strict=True)
     ]
     items += bullets(map(short, whys_of(fleet)), "why: ")
+    items += bullets(map(short, listed(map(since, members))), "since: ")
     items += bullets(map(short, fleet.first.warnings), "warning: ")
     items += bullets(map(short, _own_gates(fleet)), "gate: ")
     diffs = listed(line for change in members for line in diff_lines(change.diffs))

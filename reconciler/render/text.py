@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.model import Change, Failure, Plan, Proof, Report
 from reconciler.render import words
-from reconciler.render.causes import BEFORE, by_cause, causes
+from reconciler.render.causes import BEFORE, by_cause, causes, since
 from reconciler.render.cells import PLAIN, Look, cells, heads, listed
 from reconciler.render.fleets import (
     Fleet,
@@ -72,6 +72,7 @@ def _details(look: Look, fleet: Fleet[Change]) -> list[str]:
     lines = _place(look, fleet)
     lines += _members(look, fleet)
     lines += look.lines(why_of(fleet), 4)
+    lines += look.lines(since(change) if look.verbose else "", 4)
     if time := about(fleet.members):
         lines += look.lines(f"training takes {time}", 4)
     for gate, judgement in zip(gates_of(fleet), change.gates, strict=True):
