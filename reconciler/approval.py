@@ -155,14 +155,19 @@ _NO_SWAP = (Reason.SETTINGS, Reason.UNMARKED)
 # Of work on a model that serves already.
 AFTER_THE_SWAP = (Reason.UNPROVED, Reason.ROLL_BACK, Reason.RETIRE)
 # Work in progress: it may be completed in a freeze, and beyond a limit.
-ENDS = (Reason.UNPROVED, Reason.ROLL_BACK)
+_ENDS = (Reason.UNPROVED, Reason.ROLL_BACK)
+
+
+def ends(change: Change) -> bool:
+    """Whether the change ends a swap that was begun; to restore a lost endpoint begins anew."""
+    return change.code in _ENDS and change.action is not Action.CREATE
 
 
 def only_ends(plan: Plan) -> Plan:
     """The plan; of one in a freeze or beyond a limit, the part that ends swaps which were begun
     before: all else is refused. The plan itself where there is no such part."""
     refused = plan.frozen or plan.excess
-    if not (refused and any(change.code in ENDS for change in plan.to_do)):
+    if not (refused and any(map(ends, plan.to_do))):
         return plan
     code, why = Reason.FROZEN, f"{plan.frozen}; apply again then, or with --force REASON"
     if not plan.frozen:
@@ -170,7 +175,7 @@ def only_ends(plan: Plan) -> Plan:
         code, why = Reason.OVER_LIMIT, f"{limits}; raise the limit, or apply with --force REASON"
     changes = tuple(
         replace(change, action=Action.BLOCK, code=code, why=why, wave=None)
-        if change.action in TO_DO and change.code not in ENDS
+        if change.action in TO_DO and not ends(change)
         else change
         for change in plan.changes
     )

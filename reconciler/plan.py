@@ -214,7 +214,7 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
     serves, configured = live.served == artifact.ref, live.configured == artifact.ref
     rejected, settings = observed.barred, settings_diffs(observed)
     if rejected and not serves and not configured and observed.unproved:
-        why = f"{observed.why_barred}; rolled back, and the previous model is not proved yet"
+        why = f"{observed.why_barred}; the previous model is back, and not proved yet"
         yield _Step(Action.WAIT, Reason.UNPROVED, why)
     if rejected and serves and not configured and observed.proved:  # a person must say which holds
         why = f"it serves and was proved here, but was rejected elsewhere: {_rejected(observed)}"
@@ -247,8 +247,7 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
 
 
 def _of_artifact(observed: Observed) -> Iterator[_Step]:
-    """By the state of the desired model; it is trained and accepted before an endpoint is created
-    for it."""
+    """By the state of the desired model. A lost endpoint is restored though that was rejected."""
     artifact, state = observed.artifact, observed.artifact.state
     served = observed.live.served
     before = served.url if served else observed.live.model_text or None
@@ -261,6 +260,11 @@ def _of_artifact(observed: Observed) -> Iterator[_Step]:
     if state is ArtifactState.FAILED:
         code = artifact.code or Reason.TRAINING_FAILED
         yield _Step(Action.BLOCK, code, artifact.message, diffs)
+    back, missing = observed.way_back, observed.live.health.code is HealthCode.MISSING
+    if state is ArtifactState.REJECTED and missing and back.ref is not None:
+        why = f"{artifact.message}; restore {back.version}, which was proved here"
+        both = (FieldDiff("model", None, back.ref.url), *settings_diffs(observed))
+        yield _Step(Action.CREATE, Reason.ROLL_BACK, why, both)
     if state is ArtifactState.REJECTED:
         yield _Step(Action.BLOCK, Reason.REJECTED, _rejected(observed), diffs)
     if state is ArtifactState.READY or artifact.metrics:  # a registry knows them before the copy
@@ -274,8 +278,7 @@ def _of_artifact(observed: Observed) -> Iterator[_Step]:
 def _of_swap(
     observed: Observed, diffs: tuple[FieldDiff, ...], judged: tuple[Judgement, ...]
 ) -> Iterator[_Step]:
-    """The model may be swapped in, or trained for that, where a way back leads from it (promise 4)
-    or nothing was ever proved to serve."""
+    """Swap in, or train for that, where a way back leads from it or nothing was ever proved."""
     state = observed.artifact.state
     missing = observed.live.health.code is HealthCode.MISSING
     lost = "" if missing or observed.newborn else observed.way_back.missing
@@ -310,9 +313,7 @@ def _rejected(observed: Observed) -> str:
     if observed.artifact.state is not ArtifactState.REJECTED:
         return f"{observed.disproved}; correct its settings, or declare another version"
     command = f"reconciler reinstate {observed.binding.name} {observed.binding.version.version}"
-    known, gone = observed.proved_version, observed.live.health.code is HealthCode.MISSING
-    another = f"{known}, which was proved here," if known and gone else "another version,"
-    fix = f"declare {another} or take the rejection back: {command}"
+    fix = f"declare another version, or take the rejection back: {command}"
     return f"{observed.artifact.message}; {fix}"
 
 
@@ -345,7 +346,7 @@ def _change(observed: Observed, step: _Step) -> Change:
     if binding.absent:
         after = after_ref = key = ""
     elif step.code == Reason.ROLL_BACK and observed.way_back.ref is not None:
-        if observed.live.served != observed.artifact.ref:  # it is configured, and did not start
+        if not made and observed.live.served != observed.artifact.ref:  # it did not start
             before = after
         after, after_ref, key = observed.way_back.version, observed.way_back.ref.url, ""
     change = Change(

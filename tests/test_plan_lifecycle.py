@@ -70,10 +70,15 @@ def test_an_endpoint_that_is_not_there_is_made_for_a_model_that_is_accepted(
     assert f"{change.action.value} {change.code}" == expected
 
 
-def test_an_endpoint_that_went_after_a_roll_back_names_the_version_that_restores_it() -> None:
-    seen = observed(MISSING, of(ArtifactState.REJECTED), binding=CREATE, live_version="")
-    change = decide(replace(seen, proved_version="2026-09"))
-    assert "declare 2026-09, which was proved here, or take the rejection back" in change.why
+def test_an_endpoint_that_was_lost_after_a_roll_back_is_restored() -> None:
+    rejected = of(ArtifactState.REJECTED, "it is bad")
+    seen = observed(MISSING, rejected, binding=CREATE, live_version="")
+    change = decide(replace(seen, way_back=WayBack(OLD, "2026-09")))
+    assert (change.action, change.code) == (Action.CREATE, "roll_back")
+    assert (change.before, change.after, change.after_ref) == ("", "2026-09", OLD.url)
+    assert "it is bad; restore 2026-09" in change.why
+    other = replace(seen, live=Live(HEALTHY, served=OLD), way_back=WayBack(OLD, "2026-09"))
+    assert decide(other).action is Action.BLOCK
 
 
 def test_a_plan_names_the_file_and_the_secrets_of_what_it_creates() -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from reconciler.approval import ENDS
+from reconciler.approval import ends
 from reconciler.cli.compose import (
     EMULATOR_VARIABLE,
     connect,
@@ -235,7 +235,7 @@ class Session:
         environment, declared = self.desired.environment, self.desired.declared
         made = make_plan(environment, seen.observed, declared, seen.lost, self.prune, seen.waits)
         changes = tuple(map(self._with_what_cannot_be_shown, made.changes))
-        begins = any(change.code not in ENDS for change in made.to_do)
+        begins = not all(map(ends, made.to_do))
         frozen = self.world.frozen() if begins else ""
         made = replace(made, changes=changes, world=self.emulated, frozen=frozen)
         return foresee(self.world, self.desired.bindings, made)

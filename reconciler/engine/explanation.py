@@ -7,11 +7,10 @@ from typing import Any
 
 from reconciler import gates
 from reconciler.errors import ConfigurationError
-from reconciler.model import Binding, Compared, EventKind, Explanation, History, MadeVersion
+from reconciler.model import PROOFS, Binding, Compared, EventKind, Explanation, History, MadeVersion
 from reconciler.model.differences import differences
 
 _BROUGHT = (EventKind.CREATE, EventKind.SWAP, EventKind.ROLL_BACK)
-_PROVED = (EventKind.PROOF, EventKind.DECLARED)
 _COMPARED = ("engine", "place", "parameters", "how", "outputs", "code")
 
 
@@ -23,9 +22,9 @@ def explanation(history: History, binding: Binding) -> Explanation:
     if since is not None and since.name != history.live:
         since = None  # it was changed outside git, or a run died: nobody noted when
     earlier = events[: events.index(since)] if since is not None else ()
-    proofs = [e for e in events if e.what in _PROVED]
+    proofs = [e for e in events if e.what in PROOFS]
     proof = next((e for e in reversed(proofs) if e.name == history.live), None)
-    former = next((e.name for e in reversed(earlier) if e.what in _PROVED), "")
+    former = next((e.name for e in reversed(earlier) if e.what in PROOFS), "")
     against = made[former].metrics if former in made and former != history.live else None
     return Explanation(
         name=history.name,

@@ -38,6 +38,7 @@ from reconciler.model import (
     Change,
     EventKind,
     Failure,
+    HealthCode,
     Observed,
     Owned,
     Reached,
@@ -226,7 +227,8 @@ class Endpoint:
                 self._refuse_rejected(binding)
                 return target.switch(binding, model)
             case Verb.TAKE_BACK:
-                return target.take_back(binding, model)
+                lost = observed is not None and observed.live.health.code is HealthCode.MISSING
+                return (target.create if lost else target.take_back)(binding, model)
         note_create(world, observed)
         self._refuse_rejected(binding)
         return target.create(binding, model)

@@ -225,7 +225,7 @@ def _act(state: State, observed: Observed, change: Change, now: float) -> Turn:
         since = now if state.waiting_since is None else state.waiting_since
         waiting = replace(state, waiting_since=since)
         return still_updating(waiting, since, change.why, "swapping", now)
-    if change.action in _VERBS:
+    if change.action in _VERBS and change.code != Reason.ROLL_BACK:
         return _write(state, observed, change, now).after(FreeSlot())
     return candidate.begin(state, observed, change, now).after(FreeSlot())
 

@@ -15,7 +15,7 @@ from reconciler.engine.models import wanted_ref
 from reconciler.engine.way_back import is_rejected, way_back_to
 from reconciler.engine.world import World, timestamp, with_event
 from reconciler.errors import RefusedError
-from reconciler.model import ArtifactState, Binding, EventKind, ModelRef, Observed, Record
+from reconciler.model import PROOFS, ArtifactState, Binding, EventKind, ModelRef, Observed, Record
 
 if TYPE_CHECKING:
     from reconciler.ledger import Entry
@@ -81,12 +81,17 @@ def _named(world: World, observed: Observed, version: str) -> ModelRef:
 
 
 def _before(world: World, observed: Observed) -> ModelRef:
-    """The model that serves if the last swap is undone; RefusedError names the other choices."""
-    record = observed.record
-    before = record.previous if record is not None and observed.swapped_in else None
-    if before is not None and not is_rejected(world, observed.binding, before, record):
-        return before
-    why = "is known" if before is None else "that is not rejected is known"
+    """The model that serves if the last swap is undone, or else the last other one that was proved
+    here: what brought a lost or changed endpoint back knows only itself. RefusedError names the
+    other choices."""
+    record, live = observed.record, observed.live.served
+    previous = [record.previous] if record is not None and observed.swapped_in else []
+    proved = [e.model for e in reversed(record.history) if e.what in PROOFS] if record else []
+    known = [ref for ref in (*previous, *proved) if ref is not None and ref != live]
+    for ref in known:
+        if not is_rejected(world, observed.binding, ref, record):
+            return ref
+    why = "that is not rejected is known" if known else "is known"
     wanted = observed.binding.version
     versions = (
         manifest.version.version

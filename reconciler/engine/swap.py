@@ -100,15 +100,14 @@ def must_probe(state: State, observed: Observed) -> bool:
 
 def probed(state: State, observed: Observed, heard: Heard) -> str:
     """Why the probe is wrong, by the live answer; "" where nothing shows that."""
-    only_trains = state.task.goal is Goal.TRAINED
-    if only_trains and isinstance(heard, UnauthorizedError):  # who trains need not be let to score
-        return ""
+    if state.task.goal is Goal.TRAINED and isinstance(heard, UnauthorizedError):
+        return ""  # who trains need not be let to score
     return wrong_probe(state.task.of, score_before(heard, forward=not observed.newborn))
 
 
 def ask_before(state: State, observed: Observed, now: float) -> Turn:
     """Score what serves, before it is switched."""
-    if state.task.asks:
+    if state.task.asks and observed.live.health.code is not HealthCode.MISSING:
         return turn(state, At.BEFORE, Ask())
     return _keep_way_back(state, observed, None, now)
 
@@ -125,12 +124,12 @@ def before_heard(state: State, observed: Observed, heard: Heard, now: float) -> 
 def _keep_way_back(state: State, observed: Observed, before: Score | None, now: float) -> Turn:
     """Note what is about to be done, and the way back. A roll-back keeps its own model as the way
     back, so that one which is cut off before its write, or before its proof, is found and ended.
-
     What answered while an unproved swap may still have been on its way is not kept: a change of
     that answer would say nothing about this swap. It is no longer on its way where the candidate
     was heard, with an answer that the previous model did not give."""
     change, old = decide(observed), observed.record
     forward = change.code != Reason.ROLL_BACK
+    made = observed.live.health.code is HealthCode.MISSING
     record = Record(
         wanted=ModelRef(change.after_ref),
         previous=observed.way_back.ref,
@@ -144,10 +143,10 @@ def _keep_way_back(state: State, observed: Observed, before: Score | None, now: 
     )
     keep = Keep(
         record,
-        EventKind.ROLL_BACK if state.disproved else EventKind.SWAP,
+        EventKind.CREATE if made else EventKind.SWAP if forward else EventKind.ROLL_BACK,
         state.disproved or state.task.force,
         state.task.of.version.version if forward else observed.way_back.named,
-        phase="swapping",
+        phase="restoring" if made else "swapping",
         detail=f"to {change.after}",
     )
     accepted = [Refuse("")] if forward and observed.artifact.refused else []
@@ -300,7 +299,7 @@ def _judged(state: State, observed: Observed, after: Answer | None, other: str =
     proof = replace(
         make_proof(binding, live, health, before=before, after=after),
         model=swap.name,
-        rolled_back=bool(state.disproved),
+        rolled_back=bool(state.disproved) and not swap.record.restored,
         declared_only=is_declared_only(live, before, after),
     )
     if proof.converged:
@@ -313,12 +312,15 @@ def _proved(state: State, record: Record, live: Live, proof: Proof) -> Turn:
     """Keep the proof. A way back that proves a silent candidate guilty rejects it again: another
     run, which was as deaf, may have taken that back."""
     settings = settings_to_keep(state.task.of, live)
-    record = replace(record, bound=record.wanted, proved=True, settings=settings)
-    keep = Keep(record, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
+    kept = replace(record, bound=record.wanted, proved=True, settings=settings)
+    keep = Keep(kept, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
     blamed = [Reject(state.unheard, silent=True)] if state.unheard and not state.spares else []
     how = "declared only" if proof.declared_only else "proved"
     if state.disproved and state.task.goal is Goal.ROLLED_BACK:
         end = Turn(state, (Succeed(f"rolled back, and {how}", proof),))
+    elif record.restored:
+        why = f"{proof.model} is restored, and {how}; what git declares is rejected"
+        end = fail(state, f"{why}: {state.disproved}", REFUSED, proof)
     elif state.disproved:
         end = fail(state, f"{state.disproved}; rolled back, and {how}", UNPROVED, proof)
     elif state.task.of.settings or state.task.of.create is not None:
@@ -333,11 +335,11 @@ def _proved(state: State, record: Record, live: Live, proof: Proof) -> Turn:
 
 
 def _not_answered(state: State, swap: Swap, why: str) -> Turn:
-    """No proof for want of an answer; that the previous model answers is what blames the new one.
-
-    A wrong probe, or an outage, silences both. Then the rejection is taken back, also that of a run
-    which was killed: the manifest says that it was for silence.
-    """
+    """No proof for want of an answer; that the previous model answers is what blames the new one. A
+    wrong probe, or an outage, silences both: then the rejection for silence is taken back, also
+    that of a run which was killed."""
+    if swap.record.restored:  # which says nothing of the version that git declares
+        return not_proved(state, f"the endpoint does not answer the probe: {why}")
     if state.disproved:
         silent = replace(state, swap=replace(swap, silence=why))
         return turn(silent, At.UNREJECT, Unreject())

@@ -10,17 +10,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.models import manifest_of, model_of, version_name
-from reconciler.model import Binding, HealthCode, Live, ModelRef, Observed, Record, WayBack
+from reconciler.model import (
+    ArtifactState,
+    Binding,
+    HealthCode,
+    Live,
+    ModelRef,
+    Observed,
+    Record,
+    WayBack,
+)
 
 if TYPE_CHECKING:
     from reconciler.engine.world import World
 
 
 def observe_way_back(world: World, observed: Observed) -> WayBack:
-    """The way back of the swap that is in sight, forward or back; empty when there is none."""
+    """The way back of the swap that is in sight, forward or back; empty when there is none. Of an
+    endpoint that is lost: to the model that was proved there, if the declared one is rejected."""
     binding, live, artifact = observed.binding, observed.live, observed.artifact
     record, barred = observed.record, observed.barred
-    readable = live.health.code not in (HealthCode.UNKNOWN, HealthCode.MISSING)
+    if live.health.code is HealthCode.MISSING:
+        return _to_restore(world, observed)
+    readable = live.health.code is not HealthCode.UNKNOWN
     there = live.served == artifact.ref and not live.undecided
     if not (readable and live.refusal is None and (barred or not there)):
         return WayBack()
@@ -36,6 +48,19 @@ def observe_way_back(world: World, observed: Observed) -> WayBack:
     if not barred and last_good(record) == artifact.ref:
         return way_back_to(world, binding, artifact.ref, record)
     return WayBack(missing=_why_none(live))
+
+
+def _to_restore(world: World, observed: Observed) -> WayBack:
+    """The model that was proved at an endpoint which is lost, where git declares a version that is
+    rejected; empty where this program deleted it, or cannot make it with a model."""
+    binding, record, good = observed.binding, observed.record, last_good(observed.record)
+    rejected = observed.artifact.state is ArtifactState.REJECTED and observed.live.refusal is None
+    can = binding.create is not None and world.targets[binding.kind].can.serves_at_once
+    if not (rejected and can) or record is None or good in (None, observed.artifact.ref):
+        return WayBack()
+    if record.deleted or not record.proved_at or is_rejected(world, binding, good, record):
+        return WayBack()
+    return way_back_to(world, binding, good, record)
 
 
 def last_good(record: Record | None) -> ModelRef | None:

@@ -87,7 +87,15 @@ from reconciler.model.plan import (
     Wave,
 )
 from reconciler.model.reasons import TO_TRAIN, Cause, Reason
-from reconciler.model.records import MOST_EVENTS, Actor, Event, EventKind, Record, Score
+from reconciler.model.records import (
+    MOST_EVENTS,
+    PROOFS,
+    Actor,
+    Event,
+    EventKind,
+    Record,
+    Score,
+)
 from reconciler.model.versions import (
     FILE,
     MANIFEST_FILE,

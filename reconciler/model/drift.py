@@ -139,7 +139,8 @@ def cause_of(observed: Observed, action: Action, code: str) -> Cause:
     """The cause of a change, as the endpoint's record and the version's manifest show it."""
     record, drift = observed.record, drifted(observed)
     proved = record is not None and record.proved_at != "" and record.good == observed.artifact.ref
-    if drift is not None and (proved or action is Action.NOOP):
+    restores = action is Action.CREATE and code == Reason.ROLL_BACK
+    if drift is not None and (proved or restores or action is Action.NOOP):
         return Cause.DRIFT
     if action is Action.NOOP:
         return Cause.NOTHING

@@ -71,7 +71,8 @@ class Event:
 
 
 MOST_EVENTS = 100  # of one address; the oldest are forgotten
-_SETTLED = (EventKind.PROOF, EventKind.DECLARED, EventKind.CREATE)
+PROOFS = (EventKind.PROOF, EventKind.DECLARED)
+_SETTLED = (*PROOFS, EventKind.CREATE)
 _SWAPS = (EventKind.SWAP, EventKind.ROLL_BACK)
 
 
@@ -119,8 +120,7 @@ class Record:
     @property
     def proved_by(self) -> Event | None:
         """The event that proved that model, or read it back."""
-        ends = (EventKind.PROOF, EventKind.DECLARED)
-        good = (e for e in reversed(self.history) if e.model == self.good and e.what in ends)
+        good = (e for e in reversed(self.history) if e.model == self.good and e.what in PROOFS)
         return next(good, None)
 
     def version_of(self, ref: ModelRef | None) -> str:
@@ -147,6 +147,12 @@ class Record:
     def goes_back(self) -> bool:
         """Whether the last swap of this program was a way back, and is not proved."""
         return not self.proved and self._last_of(*_SWAPS) is EventKind.ROLL_BACK
+
+    @property
+    def restored(self) -> bool:
+        """Whether a lost endpoint was made again with its good model, which is not proved yet."""
+        made = self._last_of(*_SWAPS, *_SETTLED) is EventKind.CREATE
+        return made and not self.proved and self.previous == self.wanted
 
     @property
     def settled(self) -> bool:

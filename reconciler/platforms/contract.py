@@ -43,7 +43,8 @@ class Can:
     on after a switch until it is retired. `shows_served`: reading tells which model answers, and
     not only which one was declared. `answer_names_model`: so does an answer. `score`: it can be
     asked at all. `foreign`: it takes a model from outside the store. `create`, `delete`: endpoints
-    can be made and deleted. `writes_together`: one write carries other endpoints with it.
+    can be made and deleted. `serves_at_once`: one that is made serves its model from its first
+    moment. `writes_together`: one write carries other endpoints with it.
     `settle_s` is the time after which a write is in effect at the latest, beyond the end of its
     operation; 0 where the operation's end is the truth. An operation that runs longer than
     `stuck_after_s` is given up.
@@ -57,6 +58,7 @@ class Can:
     foreign: bool = True
     create: bool = False
     delete: bool = False
+    serves_at_once: bool = False
     writes_together: bool = False
     settle_s: float = 0.0
     stuck_after_s: float = 900.0
@@ -223,8 +225,8 @@ class Target(Protocol):
     def create(self, binding: Binding, model: Model) -> str:
         """Make the endpoint with this environment's mark; only where `can.create`.
 
-        Where the kind can, it serves `model` from its first moment; else it is bound in a later
-        step.
+        It serves `model` from its first moment where `can.serves_at_once`; else it is bound in a
+        later step.
         """
         raise _cannot("be created")
 

@@ -22,7 +22,7 @@ def risk(change: Change) -> str:
             return "high: the endpoint is deleted"
         case Action.WAIT if change.code not in (Reason.TRAINING, Reason.OTHER_SHARD):
             return "none: an earlier run started it"
-        case Action.BIND if change.code == Reason.ROLL_BACK:
+        case Action.BIND | Action.CREATE if change.code == Reason.ROLL_BACK:
             return "low: the last model known to be good returns"
         case _:
             return _of_a_swap(change)

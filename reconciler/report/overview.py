@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.model import (
+    PROOFS,
     Action,
     Change,
     Event,
@@ -355,7 +356,7 @@ def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
         undone = event.what is EventKind.SWAP and event.model.url == proved
         undone |= event.what is EventKind.CREATE and bool(proved)
         labelled.append((DRIFT if undone else event.what, event))
-        if event.what in (EventKind.PROOF, EventKind.DECLARED):
+        if event.what in PROOFS:
             proved = event.model.url
         elif event.what in _UNPROVES:
             proved = ""

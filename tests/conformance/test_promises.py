@@ -12,7 +12,8 @@ from reconciler import errors
 from reconciler.cli.compose import kinds_of
 from reconciler.engine import checkup
 from reconciler.engine.survey import observe_all
-from reconciler.model import Action, Level, Reason
+from reconciler.model import Action, Cause, Level, Reason
+from reconciler.platforms.contract import OperationState
 from tests.twins import TWINS, twin_of
 from tests.twins.contract import FIRST, SECOND, THIRD
 
@@ -153,6 +154,38 @@ def test_a_failed_swap_is_rolled_back_and_never_proved_by_a_later_run(served: Tw
     served.ask_for(THIRD)
     assert served.apply().failures == ()
     assert served.serving() == THIRD
+
+
+def test_a_lost_endpoint_gets_back_what_was_proved_there_though_git_declares_what_is_rejected(
+    served: Twin,
+) -> None:
+    if not served.world(read_only=True).targets[served.binding().kind].can.serves_at_once:
+        pytest.skip("an endpoint of this kind cannot be made with a model")
+    served.spoil()
+    served.ask_for(SECOND)
+    served.apply()
+    assert served.serving() == FIRST
+    lose(served)
+    (change,) = served.plan().changes
+    assert (change.action, change.after, change.cause) == (Action.CREATE, FIRST, Cause.DRIFT)
+    report = served.apply()
+    (failure,), (proof,) = report.failures, report.proofs
+    assert failure.exit_code == errors.REFUSED
+    assert f"{FIRST} is restored, and proved" in failure.message
+    assert (proof.model, proof.proved, proof.rolled_back) == (FIRST, True, False)
+    assert served.serving() == FIRST
+    (change,) = served.plan().changes
+    assert (change.action, change.code) == (Action.BLOCK, Reason.REJECTED)
+    assert served.written_by(served.apply) == []
+
+
+def lose(twin: Twin) -> None:
+    """The platform loses the endpoint, and no record of this program says why."""
+    world, binding = twin.world(), twin.binding()
+    target = world.targets[binding.kind]
+    operation = target.delete(binding.address)
+    while operation and target.progress(operation).state is OperationState.RUNNING:
+        world.clock.wait(1.0)
 
 
 def test_a_version_that_one_endpoint_rejected_is_bound_by_no_other(served: Twin) -> None:

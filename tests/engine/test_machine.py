@@ -99,6 +99,11 @@ SET = seen(
     binding=replace(ASKED, settings=(("size", "2"),)),
 )
 REJECTED = seen(Live(HEALTHY, served=NEW), of(ArtifactState.REJECTED, "it is bad"))
+LOST = seen(
+    of_health(HealthCode.MISSING),
+    REJECTED.artifact,
+    binding=replace(ASKED, create=Creation()),
+)
 EVENTS = tuple(
     Event("t", EventKind.SWAP, ref, "r", "c", version=name)
     for ref, name in ((OLD, "2026-10"), (NEW, "2026-11"))
@@ -110,6 +115,9 @@ DISPROVED = replace(SERVES, record=replace(SWAPPED, history=FAILED))
 NOT_STARTED = replace(DISPROVED, live=Live(HEALTHY, served=OLD, configured=NEW))
 BACK_AGAIN = (*FAILED, Event("t", EventKind.ROLL_BACK, OLD, "r", "c", version="2026-10"))
 RETURNED = replace(STANDS, record=replace(SWAPPED, wanted=OLD, history=BACK_AGAIN))
+MADE_AGAIN = (*EVENTS, Event("t", EventKind.CREATE, OLD, "r", "c", version="2026-10"))
+RESTORED = replace(SWAPPED, wanted=OLD, before=None, history=MADE_AGAIN)
+BACK = seen(artifact=REJECTED.artifact, record=RESTORED)
 HIDDEN = seen(Live(HEALTHY, served=OLD, hidden=True, witness=Witness.RECORD))
 TRAINING = seen(artifact=of(ArtifactState.RUNNING, "job j is running", job="j", running_s=9.0))
 
@@ -306,6 +314,8 @@ SWITCHES: list[Row] = [
     ("for the probe cannot hinder a way back", at(At.BEFORE, REJECTED, disproved="it is bad"), REJECTED, Answer(WRONG), "keep roll back 2026-10 before 1"),
     ("the switch follows its record", at(At.RECORD), STANDS, SWAPPED, "write SWITCH 2026-11"),
     ("and the way back its own", at(At.RECORD, REJECTED), REJECTED, SWAPPED, "write TAKE_BACK 2026-10"),
+    ("a lost endpoint is asked nothing before it is made again", at(At.LOOK, LOST), LOST, None, "free slot | keep create 2026-10 before unknown"),
+    ("with the model that was good there", at(At.RECORD, LOST), LOST, RESTORED, "write TAKE_BACK 2026-10"),
     ("a switch is looked at soon", swapped(At.WRITE), STANDS, Taken(Verb.SWITCH, "o"), "wait 0.25"),
     ("a service that hides its model is believed", swapped(At.WRITE), HIDDEN, Taken(Verb.SWITCH, "o"), "keep bound before old"),
     ("and then looked at", swapped(At.BOUND), HIDDEN, SWAPPED, "wait 0.25"),
@@ -368,6 +378,9 @@ WAYS_BACK: list[Row] = [
     ("and counts on the way forward", swapped(seen=seen(binding=EXPECTS)), SERVES, Answer(BEFORE), "reject: swapped and read back, but row 1 of \"label\" is 'old', and 'new' is expected (spec.verify.expect) | wait 0 (rolling back: 2026-10)"),
     ("a way back that answers badly is the end", swapped(disproved="bad"), SERVES, Answer(BAD), "fail 8: bad; and the way back could not be proved: swapped and read back, but the endpoint answered the probe with no rows"),
     ("where both are silent the rejection is taken back", swapped(disproved="bad"), SERVES, REFUSED, "unreject"),
+    ("a restored endpoint is proved, and the declared version stays rejected", swapped(record=RESTORED, disproved="it is bad"), BACK, Answer(BEFORE), "keep proof before unknown | retire | fail 4: 2026-10 is restored, and proved; what git declares is rejected: it is bad"),
+    ("its silence frees nobody", swapped(record=RESTORED, disproved="it is bad"), BACK, REFUSED, "fail 8: it is bad; and the way back could not be proved: the endpoint does not answer the probe: it says no"),
+    ("another run takes that up", at(At.LOOK, BACK), BACK, None, "ask (proving)"),
     ("and nobody is blamed", replace(swapped(At.UNREJECT, disproved="bad"), swap=Swap(NOW, SWAPPED, "503")), SERVES, True, "fail 8: bad; swapped back, and the previous model does not answer either: 503; so version 2026-11 is not rejected; mend the endpoint or spec.verify, and apply again"),
     ("unless there is another reason", replace(swapped(At.UNREJECT, disproved="bad"), swap=Swap(NOW, SWAPPED, "503")), SERVES, False, "fail 8: bad; and the way back could not be proved: the endpoint does not answer the probe: 503"),
 ]  # fmt: skip

@@ -96,10 +96,16 @@ def test_the_sample_is_trained_swapped_proved_repaired_and_rolled_back(home: Hom
     assert "serving/wine.json was edited by hand" in " ".join(drift.stdout.split())
     assert "1 changed, 1 proved" in home.apply()
     assert home.declared == "2026-11"
+    (home.folder / "serving" / "wine.json").unlink()
+    assert "1 changed, 1 proved" in home.apply()
+    home.edit("serving/wine.json", '"2026-11"', '"2026-12"')
+    assert "1 changed, 1 proved" in home.apply()  # what was made again knows only itself
 
     assert home.run("rollback", "wine", "--yes").returncode == errors.SUCCESS
     assert home.declared == "2026-10"
     home.apply(errors.REFUSED)
+    (home.folder / "serving" / "wine.json").unlink()
+    assert "2026-10 is restored, and proved" in " ".join(home.apply(errors.PARTIAL).split())
     assert (home.declared, home.jobs) == ("2026-10", 2)
 
 

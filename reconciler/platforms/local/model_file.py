@@ -83,7 +83,14 @@ class ModelFiles(Target):
     environment variables that a reload gets besides the usual ones.
     """
 
-    can = Can(shows_served=False, answer_names_model=True, create=True, delete=True, settle_s=2.0)
+    can = Can(
+        shows_served=False,
+        answer_names_model=True,
+        create=True,
+        delete=True,
+        serves_at_once=True,
+        settle_s=2.0,
+    )
 
     def __init__(
         self,

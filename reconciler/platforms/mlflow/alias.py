@@ -89,7 +89,13 @@ def address(spec: Mapping[str, Any], _: Environment) -> AliasAddress:
 class ModelAliases(Target):
     """The aliases of one tracking server. `mark` is what aliases of this environment carry."""
 
-    can = Can(shows_served=False, answer_names_model=True, create=True, delete=True)
+    can = Can(
+        shows_served=False,
+        answer_names_model=True,
+        create=True,
+        delete=True,
+        serves_at_once=True,
+    )
 
     def __init__(self, mlflow: Mlflow, mark: str, store: Store, http: Http, turn: Turn) -> None:
         self._mlflow = mlflow

@@ -96,6 +96,7 @@ class ServeApplications(Target):
         answer_names_model=True,
         create=True,
         delete=True,
+        serves_at_once=True,
         foreign=False,  # a replica compares the SHA-256, which only the store tells
         writes_together=True,
         settle_s=5.0,

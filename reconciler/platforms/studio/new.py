@@ -140,7 +140,7 @@ class WebServices(Target):
     (§3.2).
     """
 
-    can = Can(create=True, delete=True)
+    can = Can(create=True, delete=True, serves_at_once=True)
 
     def __init__(self, connection: Connection) -> None:
         self._http = connection.http
