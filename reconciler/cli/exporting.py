@@ -22,7 +22,7 @@ def export_document(binding: Binding, document: Mapping[str, Any]) -> dict[str, 
         "kind": binding.kind,
         "name": binding.name,
         "address": str(binding.address),
-        "readOnly": list(kinds()[binding.kind].module.READ_ONLY_EXPORTED),
+        "readOnly": list(kinds()[binding.kind].read_only),
     }
     return {MARK: mark, **document}
 

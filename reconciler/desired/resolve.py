@@ -226,7 +226,8 @@ class Resolver:
         self.problems.extend(kind.problems(spec, self._today))
         if not (model and made and address is not None) or len(self.problems) > before:
             return False
-        made = replace(made, terms=(*made.terms, *kind.terms(spec).items()))
+        terms = ((name, term) for name, term in kind.terms(spec).items() if term)
+        made = replace(made, terms=(*made.terms, *terms))
         if spec.data.get("breaking") == "allow":
             made = replace(made, terms=(*made.terms, ("breaking", "allow")))
         binding = _binding(declared, kind, spec, model.document, made, address)

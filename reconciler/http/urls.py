@@ -50,6 +50,15 @@ def named(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts else "that"
 
 
+def why_not_asked(url: str, form: str = "https://HOST:PORT") -> str:
+    """Why nobody is asked at a URL that a person wrote, with the fix; "" where it is fine."""
+    if (parts := split_url(url)) is None:
+        return f'"{url}" is not a plain URL; write {form}'
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return f"plain http does not leave this machine; write https://{parts.netloc}"
+    return ""
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name is this machine."""
     return host.lower() in LOOPBACK

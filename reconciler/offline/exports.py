@@ -107,7 +107,8 @@ def _live(binding: Binding, document: Mapping[str, Any] | None, kinds: Mapping[s
         why = "no export of it was given; run `reconciler export`, or leave it out"
         return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_EXPORTED, why))
     try:
-        return kinds[binding.kind].module.live_from_export(document, binding)
+        live: Live = kinds[binding.kind].module.live_from_export(document, binding)
+        return live
     except WireError as exc:
         why = f"{exc.message}; export it again"
         return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_A_DEFINITION, why))

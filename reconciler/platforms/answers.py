@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Problem, UnreadableError
 from reconciler.http.response import one_line
-from reconciler.http.urls import is_loopback, split_url
+from reconciler.http.urls import why_not_asked
 from reconciler.model import Probe, Score
 from reconciler.platforms.contract import Answer
 from reconciler.platforms.platform import Block
@@ -48,23 +49,17 @@ def server_of(spec: Mapping[str, Any]) -> Server:
     return Server(verify.get("url", ""), verify.get("answer", ""), verify.get("model", ""))
 
 
-def server_terms(spec: Mapping[str, Any]) -> dict[str, str]:
+def server_terms(spec: Block) -> dict[str, str]:
     """Who is asked for the proof: a pull request that changes it is approved."""
-    server = server_of(spec)
+    server = server_of(spec.data)
     part = f"{server.answer} {server.names}".strip()
-    terms = {"the server": server.url, "the part of its answer": part}
-    return {name: term for name, term in terms.items() if term}
+    return {"the server": server.url, "the part of its answer": part}
 
 
-def server_problems(spec: Block) -> Iterator[Problem]:
-    """An address that could only fail after the write."""
+def server_problems(spec: Block, _: date | None = None) -> Iterator[Problem]:
+    """The problem of an address that could only fail after the write."""
     url = server_of(spec.data).url
-    if not url:
-        return
-    if (parts := split_url(url)) is None:
-        yield spec.problem("is not a plain URL; write http://HOST:PORT/PATH", "verify", "url")
-    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        why = f"plain http does not leave this machine; write https://{parts.netloc}"
+    if url and (why := why_not_asked(url, "http://HOST:PORT/PATH")):
         yield spec.problem(why, "verify", "url")
 
 

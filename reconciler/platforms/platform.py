@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.model import Address, Check, Creation, Environment, SecretName
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.http.credentials import AccessToken
     from reconciler.http.origins import Origins
     from reconciler.http.urls import Origin
-    from reconciler.model import Auth, Binding, Live, ModelRef, Recipe, Source
+    from reconciler.model import Auth, Binding, ModelRef, Recipe, Source
     from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.stores.contract import Place, Store
 
@@ -83,35 +83,23 @@ class Block(Protocol):
         """A problem with its place there."""
 
 
-class TargetModule(Protocol):
-    """The module of a kind of endpoint, imported when the kind is first needed."""
-
-    READ_ONLY_EXPORTED: tuple[str, ...]
-
-    def address(self, spec: Mapping[str, Any], environment: Environment) -> Address:
-        """The frozen address that a binding's spec names; ValueError where none can be."""
-
-    def key_prefix(self, environment: Environment) -> str | None:
-        """The beginning of the keys of an environment's addresses; None where it can have none."""
-
-    def connect(self, connection: Any) -> Target:
-        """The target, ready to be asked."""
-
-    def live_from_export(self, document: Mapping[str, Any], binding: Binding) -> Live:
-        """The state of the binding's address in an exported document."""
+def lazily(path: str, name: str) -> Callable[..., Any]:
+    """A function of a module, which is imported when it is asked: most commands need few."""
+    return lambda *given: getattr(importlib.import_module(path), name)(*given)
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of endpoint.
 
-    `path` is its module, which is imported when it is asked: `--help` and most commands need few.
-    Of a binding's spec, as a block, `terms` says what people approve besides what every binding
-    has; `part` is the platform's own, a value that the binding keeps; `settings` are the owned
-    ones by dotted name, made of those below `spec.settings`. `problems` says what the schema cannot
-    of the spec, and of a day that is over; the other three are not asked where it finds any.
-    `makes` says that an endpoint which is not there is made without a word of it in the spec; else
-    `creation` says how one is made, None: not at all.
+    `path` is its module, which is imported when it is asked. It has `live_from_export(document,
+    binding)`, the state of an address in an exported document; `read_only` are what that has and no
+    write can change. Of a binding's spec, as a block, `terms` says what people approve besides what
+    every binding has, empty ones left out; `part` is the platform's own, a value that the binding
+    keeps; `settings` are the owned ones by dotted name, made of those below `spec.settings`.
+    `problems` says what the schema cannot of the spec, and of a day that is over; the other three
+    are not asked where it finds any. `makes` says that an endpoint which is not there is made
+    without a word of it in the spec; else `creation` says how one is made, None: not at all.
     """
 
     address: AddressMaker
@@ -124,11 +112,12 @@ class Kind:
     creation: Callable[[Block, Environment], Creation | None] = lambda spec, _: (
         Creation() if spec.data.get("create") is True else None
     )
+    read_only: tuple[str, ...] = ()
 
     @property
-    def module(self) -> TargetModule:
+    def module(self) -> Any:
         """The module that serves this kind."""
-        return cast("TargetModule", importlib.import_module(self.path))
+        return importlib.import_module(self.path)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from functools import cached_property
-from importlib import import_module, resources
+from functools import cached_property, partial
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import METRICS, MODEL, REGISTERED_AT, StoreUrl
@@ -20,10 +20,10 @@ from reconciler.platforms.arm import (
     emulator_base,
 )
 from reconciler.platforms.azureml.connection import NAME, AzureMl, azureml_of, parse
-from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
+from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform, lazily
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.errors import Problem
     from reconciler.http.credentials import AccessToken
@@ -130,7 +130,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
         given = reach.http, reach.arm, reach.workspace, reach.assets, means.store
         return Checks(*given).of(bindings)
 
-    return Connected(target, trainer, {KIND: _key_prefix(environment)}, registry, checks)
+    return Connected(target, trainer, {KIND: _of_spec("key_prefix")(environment)}, registry, checks)
 
 
 def _emulator(at: AzureMl, environ: Mapping[str, str]) -> str:
@@ -138,12 +138,6 @@ def _emulator(at: AzureMl, environ: Mapping[str, str]) -> str:
     if at.cloud is CloudName.AZURE:
         return ""
     return emulator_base(environ.get(EMULATOR_VARIABLE, ""))
-
-
-def _key_prefix(environment: Environment) -> str:
-    from reconciler.platforms.azureml.endpoint import key_prefix
-
-    return key_prefix(environment)
 
 
 def _secrets(
@@ -227,11 +221,7 @@ def _bad_version(version: str) -> str:
     return ""
 
 
-def _asked(name: str) -> Callable[..., Any]:
-    """A function of the spec's module, which is read when a binding is declared."""
-    path = f"{__name__}.endpoint_spec"
-    return lambda *given: getattr(import_module(path), name)(*given)
-
+_of_spec = partial(lazily, f"{__name__}.endpoint_spec")
 
 PLATFORM = Platform(
     name=NAME,
@@ -240,12 +230,12 @@ PLATFORM = Platform(
     connect=_connect,
     kinds={
         KIND: Kind(
-            _asked("address"),
+            _of_spec("address"),
             f"{__name__}.endpoint",
-            terms=_asked("terms_of"),
-            part=_asked("deployed_of"),
-            settings=_asked("settings_of"),
-            problems=_asked("problems_of"),
+            terms=_of_spec("terms_of"),
+            part=_of_spec("deployed_of"),
+            settings=_of_spec("settings_of"),
+            problems=_of_spec("problems_of"),
         )
     },
     engines={NAME: Engine(_how_trained, _training_problems)},

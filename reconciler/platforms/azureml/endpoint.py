@@ -65,7 +65,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OnlineEndpoints", "address", "key_prefix", "live_from_export"]
 
-READ_ONLY_EXPORTED: tuple[str, ...] = ()
 KIND = "OnlineEndpoint"
 NAME_TAKEN = "a name is unique in its region; where it is taken, write another endpoint"
 _FEW = 20  # so many endpoints are read one by one

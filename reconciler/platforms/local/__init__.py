@@ -124,8 +124,7 @@ def _terms(block: Block) -> Mapping[str, str]:
     """Commands that are run, and who is asked: a pull request that changes them is approved."""
     spec = block.data
     copy = "yes" if spec.get("copy") else ""
-    terms = {"the reload command": spec.get("reload", ""), "a copy": copy}
-    return {name: term for name, term in (terms | server_terms(spec)).items() if term}
+    return {"the reload command": spec.get("reload", ""), "a copy": copy, **server_terms(block)}
 
 
 PLATFORM = Platform(

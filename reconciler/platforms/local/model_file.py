@@ -68,7 +68,6 @@ from reconciler.stores.contract import Store, copy_file, name_in, sha256_at, sha
 from reconciler.stores.folder import FolderStore
 from reconciler.strict_json import parse_json
 
-READ_ONLY_EXPORTED: tuple[str, ...] = ()
 SCHEMA = "reconciler/pointer/v1"
 RELOAD_S = 60.0
 MOST_SAID_BYTES = 4096  # of what a reload wrote as its error, from the end

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError
-from reconciler.http.urls import is_loopback, named, split_url
+from reconciler.http.urls import named, why_not_asked
 from reconciler.model import (
     METRICS,
     MODEL,
@@ -20,15 +20,12 @@ from reconciler.model import (
     Source,
 )
 from reconciler.platforms.answers import server_problems, server_terms
-from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform
+from reconciler.platforms.platform import Connected, Demo, Engine, How, Kind, Platform, lazily
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-    from datetime import date
-    from typing import Any
+    from collections.abc import Collection, Iterable, Iterator
 
-    from reconciler.errors import Problem
-    from reconciler.model import Address, Binding, Environment, Recipe
+    from reconciler.model import Binding, Environment, Recipe
     from reconciler.platforms.contract import Registry, Target, Trainer
     from reconciler.platforms.mlflow.rest import Mlflow
     from reconciler.platforms.platform import Block, Means
@@ -54,11 +51,9 @@ def _connection(block: Block) -> Connection:
     """The connection in `spec.mlflow`: the server, and whose secret opens it."""
     written = block.data
     url = written["url"].rstrip("/")
-    parts, problems = split_url(url), []
-    if parts is None or parts.query or parts.fragment:
-        problems.append(block.problem("is not a plain URL; write https://HOST:PORT", "url"))
-    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        why = f"plain http does not leave this machine; write https://{parts.netloc}"
+    problems = []
+    with_query = "is not a plain URL; write https://HOST:PORT" if "?" in url or "#" in url else ""
+    if why := why_not_asked(url) or with_query:
         problems.append(block.problem(why, "url"))
     if "token" in written and "password" in written:
         problems.append(block.problem("token and password are both here; take one out", "token"))
@@ -143,27 +138,17 @@ def _bad_version(version: str) -> str:
     )
 
 
-def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
-    from reconciler.platforms.mlflow.alias import address
-
-    return address(spec, environment)
-
-
-def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
-    yield from server_problems(spec)
-
-
-def _terms(spec: Block) -> Mapping[str, str]:
-    return server_terms(spec.data)
-
-
 PLATFORM = Platform(
     name=NAME,
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=_connection,
     connect=_connect,
     registries={NAME: Engine(_how, bad_version=_bad_version)},
-    kinds={"ModelAlias": Kind(_address, _MODULE, _terms, problems=_spec_problems)},
+    kinds={
+        "ModelAlias": Kind(
+            lazily(_MODULE, "address"), _MODULE, terms=server_terms, problems=server_problems
+        )
+    },
     where=lambda connection: named(connection.url).partition("://")[2],
     place=lambda connection: connection.url,
     secrets=_secrets,

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from reconciler.soon import Soon
     from reconciler.stores.contract import Store
 
-READ_ONLY_EXPORTED: tuple[str, ...] = ()
 SCHEMA = "reconciler/alias/v1"
 TAG = "reconciler.alias."  # and the alias: the mark of the environment that made it
 _PROTECTED = " (protected)"  # ends a mark whose alias must be kept

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from functools import cache
-from importlib import import_module, resources
+from functools import cache, partial
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reconciler.errors import Problem
 from reconciler.model import Binding, Check, Environment, Recipe, SecretName, canonical_json
-from reconciler.platforms.platform import Block, Connected, Demo, Engine, How, Kind, Means, Platform
+from reconciler.platforms.platform import (
+    Block,
+    Connected,
+    Demo,
+    Engine,
+    How,
+    Kind,
+    Means,
+    Platform,
+    lazily,
+)
 from reconciler.platforms.ray.connection import NAME, Ray, credential_of, notice_of, parse, ray_of
 
 if TYPE_CHECKING:
@@ -47,31 +56,8 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
         return checks_of(ray, cluster(), means.http, bindings)
 
-    return Connected(target, trainer, {KIND: _key_prefix(environment)}, checks=checks)
-
-
-def _key_prefix(environment: Environment) -> str:
-    from reconciler.platforms.ray.serve_spec import key_prefix
-
-    return key_prefix(environment)
-
-
-def _serve_kind() -> Kind:
-    """An application of Serve; its modules are read when one is declared."""
-    path = f"{__name__}.serve_spec"
-
-    def asked(name: str) -> Callable[..., Any]:
-        return lambda *given: getattr(import_module(path), name)(*given)
-
-    return Kind(
-        asked("address"),
-        f"{__name__}.serve_application",
-        terms=asked("terms_of"),
-        part=asked("application_of"),
-        settings=asked("settings_of"),
-        problems=asked("problems_of"),
-        makes=True,
-    )
+    prefix = _of_spec("key_prefix")(environment)
+    return Connected(target, trainer, {KIND: prefix}, checks=checks)
 
 
 def _how(training: Block, environment: Environment) -> How:
@@ -87,28 +73,32 @@ def _how(training: Block, environment: Environment) -> How:
     return replace(how, terms={**how.terms, "the cluster of the training": ray_of(environment).url})
 
 
-def _problems(training: Block) -> Iterable[Problem]:
-    from reconciler.platforms.commands import problems_of
-
-    return problems_of(training)
-
-
 def _secrets(ray: Ray, bindings: Iterable[Binding], kinds: Collection[str]) -> Iterator[SecretName]:
-    needed = set(kinds) & set(KINDS) or any(b.recipe.engine == NAME for b in bindings)
+    needed = KIND in kinds or any(b.recipe.engine == NAME for b in bindings)
     if ray.token is not None and needed:
         yield ray.token
 
 
 KIND = "ServeApplication"
-KINDS: dict[str, Kind] = {KIND: _serve_kind()}
+_of_spec = partial(lazily, f"{__name__}.serve_spec")
 
 PLATFORM = Platform(
     name=NAME,
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=parse,
     connect=_connect,
-    kinds=KINDS,
-    engines={NAME: Engine(_how, _problems)},
+    kinds={
+        KIND: Kind(
+            _of_spec("address"),
+            f"{__name__}.serve_application",
+            terms=_of_spec("terms_of"),
+            part=_of_spec("application_of"),
+            settings=_of_spec("settings_of"),
+            problems=_of_spec("problems_of"),
+            makes=True,
+        )
+    },
+    engines={NAME: Engine(_how, lazily("reconciler.platforms.commands", "problems_of"))},
     where=lambda ray: ray.host,
     place=lambda ray: ray.url,
     notice=notice_of,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from reconciler.errors import ConfigurationError
 from reconciler.http.credentials import Bearer
 from reconciler.http.origins import Origins
-from reconciler.http.urls import Origin, is_loopback, origin, split_url
+from reconciler.http.urls import Origin, is_loopback, origin, split_url, why_not_asked
 from reconciler.model import NOWHERE, Environment, SecretName, Source
 from reconciler.platforms.platform import Block
 
@@ -51,7 +51,7 @@ def parse(block: Block) -> Ray:
     given = block.data
     problems = []
     for name in ("url", "serve"):
-        if name in given and (why := _problem_of(given[name])):
+        if name in given and (why := why_not_asked(given[name])):
             problems.append(block.problem(why, name))
     if problems:
         raise ConfigurationError(problems)
@@ -63,15 +63,6 @@ def parse(block: Block) -> Ray:
         root=str(block.root),
         source=block.at("serve" if "serve" in given else "url"),
     )
-
-
-def _problem_of(url: str) -> str:
-    parts = split_url(url)
-    if parts is None:
-        return f'"{url}" is not a plain URL; write https://HOST:PORT'
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        return f"plain http does not leave this machine; write https://{parts.netloc}"
-    return ""
 
 
 def named(host: str) -> str:

@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from reconciler.soon import Soon
     from reconciler.stores.contract import Store
 
-READ_ONLY_EXPORTED: tuple[str, ...] = ()
 KIND = "ServeApplication"
 FOLDER = "_serve"  # of the notes, in the store
 BACK_S = 600.0  # how long it may take at least to return to what ran before

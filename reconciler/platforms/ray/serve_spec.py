@@ -104,13 +104,12 @@ def terms_of(block: Block) -> Mapping[str, str]:
     of the code is a setting, which is part of what they approve."""
     spec = block.data
     verify = spec.get("verify", {})
-    terms = {
+    return {
         "the application": spec.get("importPath", ""),
         "where the probe is asked": f"{route_of(spec)}{verify.get('path', '')}" if verify else "",
         "the part of its answer": f"{verify.get('answer', '')} {verify.get('model', '')}".strip(),
         "startTimeout": spec.get("startTimeout", ""),
     }
-    return {name: term for name, term in terms.items() if term}
 
 
 def problems_of(block: Block, _: date | None) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from importlib import resources
@@ -18,7 +17,6 @@ from reconciler.model import (
     Address,
     Binding,
     Check,
-    Creation,
     Environment,
     Recipe,
     SecretName,
@@ -26,12 +24,19 @@ from reconciler.model import (
 from reconciler.near import near
 from reconciler.platforms.arm import EMULATOR_VARIABLE, CloudName, EmulatorSignIn
 from reconciler.platforms.contract import Target, Trainer
-from reconciler.platforms.platform import Block, Connected, Engine, How, Kind, Means, Platform
+from reconciler.platforms.platform import (
+    Block,
+    Connected,
+    Engine,
+    How,
+    Kind,
+    Means,
+    Platform,
+    lazily,
+)
 from reconciler.platforms.studio.connection import FILES, NAME, Studio, parse, studio_of
 from reconciler.platforms.studio.hosts import Connection, hosts_of
 from reconciler.stores.azure_hosts import AZURE
-
-# STUDIO_PROTOCOL.md §4.8: a job with any other input is refused (InvalidBlobExtension)
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
@@ -49,9 +54,9 @@ def _connect(environment: Environment, means: Means) -> Connected:
         return means.token(ARM_SCOPE, hosts.arm_origins, studio.auth)
 
     def target(kind: str) -> Target:
-        return PLATFORM.kinds[kind].module.connect(
-            Connection(http, hosts, environment, studio, means.secret, means.grant, arm())
-        )
+        given = http, hosts, environment, studio, means.secret, means.grant, arm()
+        made: Target = PLATFORM.kinds[kind].module.connect(Connection(*given))
+        return made
 
     def trainer(recipe: Recipe) -> Trainer:
         from reconciler.platforms.studio.bes import BatchExecution
@@ -135,6 +140,7 @@ def _training_problems(training: Block) -> Iterator[Problem]:
 
 
 def _bad_input(path: str) -> str:
+    """A job with any other input is refused (InvalidBlobExtension, STUDIO_PROTOCOL.md §4.8)."""
     if path.casefold().endswith((".csv", ".tsv", ".arff")):
         return ""
     return "a training service reads .csv, .tsv and .arff only; write the ending of the blob"
@@ -148,24 +154,18 @@ def _kind(name: str, **how: Any) -> Kind:
         studio = studio_of(environment)
         if studio.cloud is CloudName.AZURE:
             hosts_of(studio)  # says what is wrong with its region
-        made: Address = importlib.import_module(path).address(spec, environment)
+        made: Address = lazily(path, "address")(spec, environment)
         return made
 
     return Kind(
         address,
         path,
-        terms=lambda spec: {"the asset or resource": _holder(spec)} if _holder(spec) else {},
+        terms=lambda spec: {"the asset or resource": _holder(spec)},
         part=_holder,
         settings=_settings,
         problems=_expiry_problems,
         **how,
     )
-
-
-def _creation(spec: Block, environment: Environment) -> Creation | None:
-    from reconciler.platforms.studio.new_creation import creation
-
-    return creation(spec, environment)
 
 
 def _holder(spec: Block) -> Any:
@@ -197,7 +197,16 @@ PLATFORM = Platform(
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=parse,
     connect=_connect,
-    kinds={"WebService": _kind("new", creation=_creation), "ClassicEndpoint": _kind("classic")},
+    kinds={
+        "WebService": _kind(
+            "new",
+            read_only=("id", "name", "type"),  # §3.3; kept to tell people what they look at
+            creation=lazily(f"{__name__}.new_creation", "creation"),
+        ),
+        "ClassicEndpoint": _kind(
+            "classic", read_only=("webService", "endpoint.Name", "endpoint.PreventUpdate")
+        ),
+    },
     engines={NAME: Engine(_how, _training_problems, _bad_input)},
     where=lambda studio: studio.cloud.value,
     place=_place_of,

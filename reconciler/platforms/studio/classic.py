@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from reconciler.soon import Soon
 
 SETTLE_S = 30.0  # §2.8 [D]: "takes effect in approximately 30 seconds"
-READ_ONLY_EXPORTED = ("webService", "endpoint.Name", "endpoint.PreventUpdate")
 
 
 def key_prefix(environment: Environment) -> str | None:

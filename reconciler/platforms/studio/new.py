@@ -65,7 +65,6 @@ __all__ = ["WebServiceAddress", "WebServices", "address", "connect"]
 KIND = "WebService"
 API_VERSION = "2017-01-01"
 SWAGGER = "/swagger.json"
-READ_ONLY_EXPORTED = ("id", "name", "type")  # §3.3; kept to tell people what they look at
 ABSENT = "WebServiceNotFound"  # §3.11 [R]: how the service says that it is not there
 STARTED = (200, 201, 202)  # a long-running operation, which the answer names
 
