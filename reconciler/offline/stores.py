@@ -19,8 +19,7 @@ from itertools import islice, takewhile
 
 from reconciler.errors import NotKnownError
 from reconciler.offline.redaction import kept_text
-from reconciler.stores.contract import Listed, Properties, Sink, Store, Stored
-from reconciler.stores.reading import Reading
+from reconciler.stores.contract import Listed, Properties, Reading, Sink, Store, Stored
 
 MANIFEST = "/manifest.json"
 MOST_TEXT = 1024 * 1024

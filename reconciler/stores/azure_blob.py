@@ -44,12 +44,12 @@ from reconciler.stores.contract import (
     Listed,
     Place,
     Properties,
+    Store,
     Stored,
     is_name,
     pieces,
     url_of,
 )
-from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,7 +70,7 @@ _REQUEST_SAS_S = 900.0  # outlives a request with all its retries
 _READ, _WRITE, _LIST = "r", "cw", "l"
 
 
-class AzureBlob:
+class AzureBlob(Store):
     """The store below `root`: a container, perhaps with a folder in it.
 
     With the root "" it is the whole account, and names begin with the container.
@@ -105,10 +105,6 @@ class AzureBlob:
             self._access = key
         else:
             self._access = ByToken(account, key, url, self._http, clock)
-
-    def __repr__(self) -> str:
-        """Where it is."""
-        return f"{type(self).__name__}({self.uri})"
 
     @property
     def uri(self) -> str:
@@ -218,10 +214,6 @@ class AzureBlob:
             url_of(self.base, name),
             self._access.sas(path, _READ if access is Access.READ else _WRITE, lasting_s),
         )
-
-    def reading(self) -> Reading:
-        """This store, but refusing to write."""
-        return Reading(self)
 
     def _found(self, method: str, name: str) -> Response | None:
         """The answer about a blob; None only where the service says BlobNotFound."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus, urlencode
@@ -41,12 +41,12 @@ from reconciler.stores.contract import (
     Listed,
     Place,
     Properties,
+    Store,
     Stored,
     is_name,
     pieces,
     url_of,
 )
-from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
 _ELSEWHERE = (301, 307, 400)  # may say where the bucket is
 
 
-class Bucket(ABC):
+class Bucket(Store):
     """The store below `prefix` of a bucket; the prefix may be ""."""
 
     scheme = ""
@@ -78,10 +78,6 @@ class Bucket(ABC):
         self._bucket = bucket
         self._root = f"{prefix}/" if prefix else ""
 
-    def __repr__(self) -> str:
-        """Where it is."""
-        return f"{type(self).__name__}({self.uri})"
-
     @property
     def uri(self) -> str:
         """`s3://bucket/prefix`."""
@@ -91,10 +87,6 @@ class Bucket(ABC):
     def base(self) -> str:
         """`s3://bucket/prefix/`, as libraries for buckets read it."""
         return f"{self.uri}/"
-
-    def reading(self) -> Reading:
-        """This bucket, but refusing to write."""
-        return Reading(self)
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:
         """Where the file is, with a URL that lets its bearer in where the service has such."""
@@ -312,6 +304,12 @@ class Bucket(ABC):
             raise RefusedError(f"{name!r} is not the name of a file in {self.uri}: {why}")
         return f"{self._root}{name}"
 
+    def _no_bucket(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"there is no bucket {self._bucket}; create it, or correct the environment, which "
+            "names it (spec.store or spec.data)"
+        )
+
     def _url(self, key: str) -> str:
         return f"{self._bucket_url()}/{quote(key, safe='/~')}"
 
@@ -347,10 +345,7 @@ class Bucket(ABC):
                 ) from exc
             if exc.code != "NoSuchBucket":
                 raise
-            raise ConfigurationError(
-                f"there is no bucket {self._bucket}; create it, or correct the environment, which "
-                "names it (spec.store or spec.data)"
-            ) from exc
+            raise self._no_bucket() from exc
         if answer.status in _ELSEWHERE:
             raise self._elsewhere(answer)
         return answer

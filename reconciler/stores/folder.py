@@ -41,9 +41,16 @@ from reconciler.errors import (
     UnavailableError,
 )
 from reconciler.stores.alive import LOCK, OURS, Signs
-from reconciler.stores.contract import PIECE_BYTES, Listed, Place, Properties, Stored, is_name
+from reconciler.stores.contract import (
+    PIECE_BYTES,
+    Listed,
+    Place,
+    Properties,
+    Store,
+    Stored,
+    is_name,
+)
 from reconciler.stores.files import file_error
-from reconciler.stores.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +69,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _NOT_A_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-class FolderStore(Signs):
+class FolderStore(Signs, Store):
     """The files below one folder, which must exist: an empty one may be a disk that is not mounted.
 
     An ETag holds the SHA-256 of the content, the inode and the moment of the write: the same
@@ -78,10 +85,6 @@ class FolderStore(Signs):
         self._digests: dict[tuple[int, ...], str] = {}
         self._tidy = False
 
-    def __repr__(self) -> str:
-        """Where it is."""
-        return f"FolderStore({self.root})"
-
     @property
     def uri(self) -> str:
         """The folder as `file:///…`."""
@@ -91,10 +94,6 @@ class FolderStore(Signs):
     def base(self) -> str:
         """How the URLs of its files begin."""
         return f"{self.uri}/"
-
-    def reading(self) -> Reading:
-        """This folder, but refusing to write."""
-        return Reading(self)
 
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:  # noqa: ARG002
         """Where the file is or will be; whoever may enter the folder needs no grant."""

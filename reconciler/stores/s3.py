@@ -87,10 +87,7 @@ class S3(Bucket):
         if _REGION.fullmatch(region):
             return region
         if answer.status == 404:
-            raise ConfigurationError(
-                f"there is no bucket {self._bucket}; create it, or correct the environment, which "
-                "names it (spec.store or spec.data)"
-            )
+            raise self._no_bucket()
         raise answer.unreadable("the region of the bucket; write it: {url: …, region: …}")
 
     def _elsewhere(self, answer: Response) -> ReconcilerError:

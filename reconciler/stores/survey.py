@@ -17,8 +17,7 @@ from itertools import islice
 
 from reconciler.errors import NotKnownError, RefusedError
 from reconciler.soon import Once, Soon
-from reconciler.stores.contract import Listed, Properties, Store, Stored
-from reconciler.stores.reading import Reading
+from reconciler.stores.contract import Listed, Properties, Reading, Store, Stored
 
 MOST_LISTS = 4  # per group of files
 MOST_ALONE = 8  # files of a folder that are asked for one by one before it is listed

@@ -251,7 +251,7 @@ _NAMES = _mutations(
 )
 
 _READING = _mutations(
-    "reconciler/stores/reading.py",
+    "reconciler/stores/contract.py",
     (
         "a store that is only read is written to",
         'raise RuntimeError(f"{verb} of {name} in {self.uri}: a write in a command that only reads")',
