@@ -21,11 +21,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
-from reconciler.desired.budget import Budget
 from reconciler.desired.generate import Generators, is_table, most_bindings, summed
 from reconciler.desired.nodes import read
 from reconciler.desired.resolve import Declared, Resolver
-from reconciler.desired.tree import read_tree
+from reconciler.desired.tree import Budget, read_tree
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Desired, Source
 from reconciler.platforms.platform import Platform

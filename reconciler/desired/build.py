@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.desired.columns import column_problems
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part, secret_name
-from reconciler.desired.rollout import rollout, seconds
+from reconciler.desired.rollout import rollout
 from reconciler.desired.schema import hint_of, is_a
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import (
@@ -27,13 +27,14 @@ from reconciler.model import (
     RuleKind,
     StoreUrl,
     Version,
+    seconds,
 )
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, Platform
 
 if TYPE_CHECKING:
-    from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
+    from reconciler.desired.tree import Budget
 
 FILE = "file"
 REGISTRY, PUBLISH = "registry", "publish"

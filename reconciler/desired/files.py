@@ -17,7 +17,7 @@ from reconciler.secrecy import looks_secret
 from reconciler.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from reconciler.desired.budget import Budget
+    from reconciler.desired.tree import Budget
 
 Row = dict[str, str]  # by placeholder: `location`, `location.region`
 

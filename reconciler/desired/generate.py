@@ -37,9 +37,9 @@ from reconciler.model import MOST_BINDINGS, Source
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document, Trail
     from reconciler.desired.schema import Schema
+    from reconciler.desired.tree import Budget
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[0-9]{1,9}")

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
-    from reconciler.desired.budget import Budget
     from reconciler.desired.nodes import Document
+    from reconciler.desired.tree import Budget
     from reconciler.errors import Problem
     from reconciler.model import Address, AddressId, Source
     from reconciler.platforms.platform import Block, Kind, Platform

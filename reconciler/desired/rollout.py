@@ -10,14 +10,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from reconciler.desired.nodes import problem
 from reconciler.errors import Problem
 from reconciler.freeze import parse_cron
-from reconciler.model import Binding, Environment, Freeze, Requires, Rollout
+from reconciler.model import Binding, Environment, Freeze, Requires, Rollout, seconds
 from reconciler.near import near
 
 if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
 
 MOST_DAYS = 31  # of one freeze
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def rollout(document: Document) -> Rollout | None:
@@ -112,8 +111,3 @@ def unknown_proofs(
         return []
     why = f'"{requires.proved}" is no other environment{near(requires.proved, others)}'
     return [problem(document.at("spec", "requires", "proved"), f"spec.requires.proved: {why}")]
-
-
-def seconds(text: str) -> float:
-    """How long `90s`, `30m`, `2h` or `7d` is."""
-    return int(text[:-1]) * _SECONDS[text[-1]]

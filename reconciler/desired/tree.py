@@ -1,23 +1,24 @@
-"""The files of a tree: which are read, and why a file cannot be."""
+"""The files of a tree: which are read, why a file cannot be, and how large all may become."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from reconciler.errors import Problem, printable
+from reconciler.errors import ConfigurationError, Problem, printable
 from reconciler.model import Source
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.desired.budget import Budget
-
 MAX_BYTES = 1024 * 1024
+MOST_VALUES = 3_000_000  # about half a gigabyte, and a hundred thousand bindings
+MOST_CHARACTERS = 128 * 1024 * 1024
+_WHY = (
+    f"the desired state would become more than {MOST_VALUES:,} values or {MOST_CHARACTERS:,} "
+    "characters here; declare fewer or shorter ones"
+)
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
 # another text than this program. Joiners are letters' business where they join letters.
@@ -217,3 +218,28 @@ def _names(
             yield from _names(files, inside, below)
         elif entry.name.lower().endswith((".yaml", ".yml")):
             yield below, entry.is_symlink()
+
+
+class Budget:
+    """The rest of the budget for one tree.
+
+    A few hundred kilobytes can stand for gigabytes: a long text of a `forEach`, a placeholder that
+    is repeated in a model, a list of empty lists. A validation of somebody else's branch must not
+    fill the machine, so whatever multiplies takes from here first.
+    """
+
+    def __init__(self) -> None:
+        self._values = MOST_VALUES
+        self._characters = MOST_CHARACTERS
+
+    def take(self, where: Source, values: int, characters: int = 0) -> None:
+        """Make room for so many more; ConfigurationError where there is none."""
+        self._values -= values
+        self._characters -= characters
+        if self._values < 0 or self._characters < 0:
+            problem = Problem(where.path, where.line, where.column, _WHY, rule="file")
+            raise ConfigurationError([problem])
+
+    def take_json(self, where: Source, text: str) -> None:
+        """Make room for what a JSON text may hold, by its separators; each value has about two."""
+        self.take(where, sum(map(text.count, ",[{")) // 2, len(text))

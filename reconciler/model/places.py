@@ -46,6 +46,14 @@ class AddressId:
         return self.shown
 
 
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def seconds(text: str) -> float:
+    """How long `90s`, `30m`, `2h` or `7d` is, as git writes it."""
+    return float(text[:-1]) * _SECONDS[text[-1]]
+
+
 def folded(text: str) -> str:
     """The text as addresses are compared, and records are filed: without case and Unicode form."""
     return normalize("NFC", text).casefold()

@@ -5,13 +5,15 @@ A server answers a probe with any JSON, of which the binding names the part. It 
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.errors import Problem, UnreadableError
+from reconciler.errors import NotFoundError, Problem, UnauthorizedError, UnreadableError
+from reconciler.http.asking import Credential
 from reconciler.http.response import one_line
 from reconciler.http.urls import why_not_asked
 from reconciler.model import Probe, Score
@@ -22,6 +24,8 @@ from reconciler.strict_json import parse_json
 if TYPE_CHECKING:
     from reconciler.http.client import Http
 
+T = TypeVar("T")
+Door = tuple[str, Credential]  # a URL, and what opens it
 MOST_OF_A_NAME = 2_000  # characters of the version that a server names, which messages repeat
 
 
@@ -41,6 +45,26 @@ class Server:
         what = "scoring the probe"
         answer = http.request("POST", self.url, json=request, what=what).json()
         return score_of(answer, self.answer, self.names, probe)
+
+
+class Doors:
+    """Where endpoints are asked and what opens them, by the keys of addresses, found once for a
+    run. Keys seldom change: a known door that does not open is looked for again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Door] = {}
+
+    def ask(self, place: str, find: Callable[[], Door], ask: Callable[[Door], T]) -> T:
+        """The answer of `ask` to the door of an endpoint."""
+        if (door := self._known.pop(place, None)) is not None:
+            with contextlib.suppress(UnauthorizedError, NotFoundError):
+                answer = ask(door)
+                self._known[place] = door
+                return answer
+        door = find()
+        answer = ask(door)
+        self._known[place] = door
+        return answer
 
 
 def server_of(spec: Mapping[str, Any]) -> Server:

@@ -8,8 +8,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from reconciler.errors import UnreadableError
+from reconciler.model import Recipe
 
+NEAR = 5  # so many of what there is are shown where something is not
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that an archive can say
+
+
+def asked(recipe: Recipe) -> tuple[str, str]:
+    """The registered model and the version that a recipe takes in."""
+    return dict(recipe.how)["name"], dict(recipe.parameters)["version"]
+
+
+def nearest(numbers: Iterable[int], wanted: int) -> str:
+    """The numbers of versions next to the wanted one, in words; "" where there are none."""
+    close = sorted(numbers, key=lambda number: (abs(number - wanted), number))[:NEAR]
+    return ", ".join(map(str, sorted(close)))
 
 
 def archive(path: Path, names: Iterable[str], download: Callable[[str, IO[bytes]], object]) -> None:

@@ -7,13 +7,15 @@ or a quote stays one word.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.errors import ConfigurationError, Problem
+from reconciler.errors import ConfigurationError, Problem, remember_secret
 from reconciler.platforms.code import digest_of
 from reconciler.platforms.platform import Block, How
+from reconciler.secrecy import holds_secret
 
 _PLACEHOLDER = re.compile(r"\{(inputs|parameters|outputs)\.([^{}\s]*)\}")
 
@@ -77,3 +79,22 @@ def words_of(command: str, given: Mapping[str, Mapping[str, str]]) -> list[str]:
         return given[match[1]][match[2]]
 
     return [_PLACEHOLDER.sub(value, word) for word in shlex.split(command)]
+
+
+# --- the environment of a command on this machine: no secret of this process but those it names ---
+
+INHERITED = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
+    *("PYTHONPATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SSL_CERT_FILE"),
+)
+
+
+def environ_with(variables: Sequence[str]) -> dict[str, str]:
+    """The usual environment variables and these, as far as they are set."""
+    return {name: os.environ[name] for name in (*INHERITED, *variables) if name in os.environ}
+
+
+def remember_secrets_of(variables: Sequence[str]) -> None:
+    """Hide the values of variables that their names call secret: a command may print them."""
+    for name in filter(holds_secret, variables):
+        remember_secret(os.environ.get(name, ""))

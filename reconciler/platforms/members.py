@@ -22,6 +22,13 @@ def member(value: Mapping[str, Any], name: str) -> Any:
     return next((v for k, v in value.items() if k.casefold() == wanted), None)
 
 
+def at(value: Any, *way: str) -> Any:
+    """The value at the end of a way through objects; None where it ends before."""
+    for name in way:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 def spelled(value: Mapping[str, Any], name: str) -> str:
     """The name as it is written in the object, or as we write it; an exact match wins."""
     if name in value:

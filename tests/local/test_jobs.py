@@ -20,8 +20,8 @@ import pytest
 from reconciler.errors import ConfigurationError, RefusedError, RejectedError, redact
 from reconciler.platforms import contract
 from reconciler.platforms.code import digest_of
+from reconciler.platforms.commands import remember_secrets_of
 from reconciler.platforms.contract import JobState
-from reconciler.platforms.local.commands import remember_secrets_of
 from reconciler.platforms.local.jobs import LocalJobs
 from reconciler.stores.contract import Place
 

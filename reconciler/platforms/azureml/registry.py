@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from reconciler.errors import NotFoundError, RefusedError, WireError
 from reconciler.model import Model, Recipe
 from reconciler.near import near
+from reconciler.platforms.artifacts import NEAR, asked, nearest
 from reconciler.platforms.azureml.assets import METRIC, Assets, files_below, take
 from reconciler.platforms.azureml.ids import label_of, shared_in
 from reconciler.platforms.azureml.shared import SharedRegistry, UnknownRegistryError
@@ -25,8 +26,6 @@ from reconciler.platforms.azureml.tracking import Tracking
 from reconciler.platforms.azureml.workspace import Workspace, part, state_of
 from reconciler.platforms.contract import Registered, Registry
 from reconciler.platforms.members import member, objects, text, texts
-
-_NEAR = 5
 
 
 class Shelf(Protocol):
@@ -61,7 +60,7 @@ class AzureMlRegistry(Registry):
 
     def look(self, recipe: Recipe) -> Registered:
         """The version with the metrics of its run, and why it must not be taken in."""
-        name, number = _asked(recipe)
+        name, number = asked(recipe)
         try:
             found = self._version(name, number)
         except UnknownRegistryError as exc:
@@ -80,7 +79,7 @@ class AzureMlRegistry(Registry):
 
     def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:  # noqa: ARG002
         """The versions that are newer by their number, the newest first."""
-        name, number = _asked(recipe)
+        name, number = asked(recipe)
         newer = (n for n in self._numbers(name) if not number.isdecimal() or int(n) > int(number))
         return tuple(sorted(newer, key=int, reverse=True))
 
@@ -94,7 +93,7 @@ class AzureMlRegistry(Registry):
 
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the named file of the version, its only one, or all of its files as an archive."""
-        name, number = _asked(recipe)
+        name, number = asked(recipe)
         found = self._version(name, number)
         if found is None:
             raise NotFoundError(f"version {number} of {name} is gone")
@@ -140,16 +139,15 @@ class AzureMlRegistry(Registry):
             listed = shelf.list("/models", "listing the registered models")
             known = near(shared_in(name)[1], (text(item, "name") for item in listed))
             return f'there is no registered model "{name}"{known}; correct spec.registry'
-        numbers = sorted(map(int, self._numbers(name)))
         wanted = int(number) if number.isdecimal() else 0
-        close = sorted(sorted(numbers, key=lambda each: abs(each - wanted))[:_NEAR])
-        there = f"it has {', '.join(map(str, close))}" if close else "it has none with a number"
+        close = nearest(map(int, self._numbers(name)), wanted)
+        there = f"it has {close}" if close else "it has none with a number"
         return f"{name} has no version {number} (never registered, or deleted); {there}"
 
     def _without_files(self, recipe: Recipe, properties: Mapping[str, Any]) -> str:
         """Why the files of a version cannot be taken; of one in a shared registry, which must not
         be asked for them while nothing is changed, only what its address says."""
-        (name, number), uri = _asked(recipe), _uri(properties)
+        (name, number), uri = asked(recipe), _uri(properties)
         if shared_in(name)[0]:
             return "" if uri.startswith("https://") else f"its files are at {uri or 'no place'}"
         try:
@@ -163,17 +161,12 @@ class AzureMlRegistry(Registry):
         return f"{_gone(name, number, wanted, files)} ({uri})"
 
 
-def _asked(recipe: Recipe) -> tuple[str, str]:
-    """The registered model and the version."""
-    return dict(recipe.how)["name"], dict(recipe.parameters)["version"]
-
-
 def _uri(properties: Mapping[str, Any]) -> str:
     return text(properties, "modelUri")
 
 
 def _gone(name: str, number: str, wanted: str, files: Iterable[str]) -> str:
-    some = ", ".join(list(files)[:_NEAR])
+    some = ", ".join(list(files)[:NEAR])
     if some and wanted:
         return f"version {number} of {name} has no file {wanted}; it has {some}"
     return f"the files of version {number} of {name} are gone"

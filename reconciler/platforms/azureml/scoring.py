@@ -1,7 +1,7 @@
 """Asking an endpoint, or one of its deployments, which a header names.
 
 The keys of an endpoint are asked for when they are needed, go to its own host alone, and are shown
-nowhere. Keys seldom change: a known one that does not open is asked for again.
+nowhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.errors import NotFoundError, UnauthorizedError, UnreadableError, WireError
+from reconciler.errors import UnreadableError, WireError
 from reconciler.http.asking import Credential
 from reconciler.http.client import Http
 from reconciler.http.credentials import Bearer
@@ -20,7 +20,7 @@ from reconciler.http.origins import Origins
 from reconciler.http.response import last_lines
 from reconciler.http.urls import Origin
 from reconciler.model import Probe
-from reconciler.platforms.answers import score_of
+from reconciler.platforms.answers import Door, Doors, score_of
 from reconciler.platforms.arm import hearing
 from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
 from reconciler.platforms.azureml.workspace import Workspace, part
@@ -31,7 +31,6 @@ from reconciler.strict_json import parse_json
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT = "azureml-model-deployment"
 _HOSTS = re.compile(r"[a-z0-9-]+\.[a-z0-9]+\.inference\.ml\.azure\.com")
-Door = tuple[str, "Credential"]
 
 
 class Scoring:
@@ -51,7 +50,7 @@ class Scoring:
         self._workspace = workspace
         self._token = token
         self._origins = hearing("a key of an endpoint", workspace.emulator, _HOSTS).also(bound)
-        self._known: dict[str, Door] = {}
+        self._doors = Doors()
 
     def score(
         self,
@@ -65,15 +64,8 @@ class Scoring:
 
         `refs` say how deployments are referred to: the service names the one that answered.
         """
-        if (door := self._known.pop(at.key, None)) is not None:
-            with contextlib.suppress(UnauthorizedError, NotFoundError):
-                answer = self._asked(at, door, declared, probe, candidate, refs)
-                self._known[at.key] = door
-                return answer
-        door = self._door(at)
-        answer = self._asked(at, door, declared, probe, candidate, refs)
-        self._known[at.key] = door
-        return answer
+        ask = lambda door: self._asked(at, door, declared, probe, candidate, refs)  # noqa: E731
+        return self._doors.ask(at.key, lambda: self._door(at), ask)
 
     def _asked(
         self,

@@ -45,7 +45,7 @@ def _connection(block: Block) -> Local:
 
 def _connect(environment: Environment, means: Means) -> Connected:
     """The parts of this machine for one run: pointers to write, and jobs to start."""
-    from reconciler.platforms.local.commands import remember_secrets_of
+    from reconciler.platforms.commands import remember_secrets_of
 
     local = environment.connections[NAME]
     assert isinstance(local, Local)

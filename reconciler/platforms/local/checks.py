@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reconciler.model import Binding, Check, Level
-from reconciler.platforms.local.commands import environ_with
+from reconciler.platforms.commands import environ_with
 from reconciler.platforms.local.pointer import FileAddress
 
 _PYTHON = re.compile(r"python[0-9.]*")

@@ -40,10 +40,9 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import RefusedError, StoppedError, UnavailableError, printable, redact
 from reconciler.platforms.code import copy_to
-from reconciler.platforms.commands import words_of
+from reconciler.platforms.commands import environ_with, words_of
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.platforms.local import runner
-from reconciler.platforms.local.commands import environ_with
 from reconciler.stores.contract import Place
 from reconciler.stores.files import file_error
 

@@ -42,6 +42,7 @@ from reconciler.errors import (
 )
 from reconciler.http.client import Http
 from reconciler.model import Address, AddressId, Binding, Health, HealthCode, Live, Model, Witness
+from reconciler.platforms.commands import environ_with
 from reconciler.platforms.contract import (
     DONE,
     HOW_MADE,
@@ -53,7 +54,6 @@ from reconciler.platforms.contract import (
     Target,
     Unmanaged,
 )
-from reconciler.platforms.local.commands import environ_with
 from reconciler.platforms.local.pointer import (
     IN_STORE,
     NOT_OURS,

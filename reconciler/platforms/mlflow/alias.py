@@ -32,6 +32,7 @@ from reconciler.model import (
     Reason,
     Refusal,
     Witness,
+    seconds,
 )
 from reconciler.platforms.answers import Server, server_of
 from reconciler.platforms.contract import Answer, Can, Target, Unmanaged
@@ -79,10 +80,8 @@ class AliasAddress(Address):
 def address(spec: Mapping[str, Any], _: Environment) -> AliasAddress:
     """The address of a binding of this kind."""
     server, within = server_of(spec), spec.get("verify", {}).get("within", "30s")
-    within_s = int(within[:-1]) * (60.0 if within.endswith("m") else 1.0)
-    return AliasAddress(
-        spec["registeredModel"], spec["alias"], server, within_s if server.url else 0.0
-    )
+    within_s = seconds(within) if server.url else 0.0
+    return AliasAddress(spec["registeredModel"], spec["alias"], server, within_s)
 
 
 class ModelAliases(Target):

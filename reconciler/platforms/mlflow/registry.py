@@ -18,12 +18,10 @@ from typing import Any
 
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
 from reconciler.model import Model, Recipe
-from reconciler.platforms.artifacts import archive, metrics_of
+from reconciler.platforms.artifacts import NEAR, archive, asked, metrics_of, nearest
 from reconciler.platforms.contract import Registered, Registry
 from reconciler.platforms.mlflow.publishing import Publisher
 from reconciler.platforms.mlflow.rest import Mlflow, ModelVersion
-
-_NEAR = 5
 
 
 class MlflowRegistry(Registry):
@@ -35,7 +33,7 @@ class MlflowRegistry(Registry):
 
     def look(self, recipe: Recipe) -> Registered:
         """The version with the metrics of its run, and why it must not be taken in."""
-        name, number = _asked(recipe)
+        name, number = asked(recipe)
         version = self._mlflow.version(name, number)
         if version is None:
             return Registered(number, self._absent(name, number))
@@ -46,7 +44,7 @@ class MlflowRegistry(Registry):
 
     def offers(self, recipe: Recipe, follow: str) -> Iterable[str]:
         """The version that an alias leads to; or those that are newer, the newest first."""
-        name, number = _asked(recipe)
+        name, number = asked(recipe)
         if not follow:
             newer = (v.number for v in self._mlflow.versions(name) if int(v.number) > int(number))
             return tuple(newer)
@@ -62,7 +60,7 @@ class MlflowRegistry(Registry):
 
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the named file of the artifact, or all of its files as one archive."""
-        name, number = _asked(recipe)
+        name, number = asked(recipe)
         what = f"taking in version {number} of {name}"
         version = self._mlflow.version(name, number)
         uri = self._artifact(version, what) if version else ""
@@ -84,9 +82,9 @@ class MlflowRegistry(Registry):
         """That there is no such version, with those that are near."""
         if self._mlflow.model(name) is None:
             return f'there is no registered model "{name}"; correct spec.registry'
-        known = sorted(int(version.number) for version in self._mlflow.versions(name))
-        near = sorted(sorted(known, key=lambda each: abs(each - int(number)))[:_NEAR])
-        there = f"it has {', '.join(map(str, near))}" if near else "it has none"
+        known = (int(version.number) for version in self._mlflow.versions(name))
+        near = nearest(known, int(number))
+        there = f"it has {near}" if near else "it has none"
         return f"{name} has no version {number} (never registered, or deleted); {there}"
 
     def _without_files(self, recipe: Recipe, version: ModelVersion) -> str:
@@ -102,7 +100,7 @@ class MlflowRegistry(Registry):
             return f"the artifact of version {version.number} of {version.name} is gone ({at})"
         file = dict(recipe.how).get("path", "")
         if file and file not in files:
-            some = ", ".join(list(files)[:_NEAR])
+            some = ", ".join(list(files)[:NEAR])
             return f"version {version.number} of {version.name} has no file {file}; it has {some}"
         return ""
 
@@ -122,11 +120,6 @@ class MlflowRegistry(Registry):
         if uri:
             self._mlflow.artifact_url(uri, what)
         return uri.rstrip("/")
-
-
-def _asked(recipe: Recipe) -> tuple[str, str]:
-    """The registered model and the number of the version."""
-    return dict(recipe.how)["name"], dict(recipe.parameters)["version"]
 
 
 def _refusal(version: ModelVersion, run: dict[str, Any] | None) -> str:

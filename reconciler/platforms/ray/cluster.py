@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from reconciler.errors import ConflictError, RefusedError, UnreadableError
+from reconciler.platforms.members import at
 from reconciler.platforms.ray.client import NO_ROUTE, Client
 from reconciler.platforms.ray.connection import ANY, named
 from reconciler.stores.contract import Store, Stored
@@ -136,7 +137,7 @@ class Cluster:
     def _now(self) -> Identity:
         session = self._client.asked_again().get("session_name")
         answer = self._client.find("/cluster_id", "asking for the id of the cluster", NO_ROUTE)
-        ident = _member(answer.json_object(), "data", "clusterId") if answer else ""
+        ident = at(answer.json_object(), "data", "clusterId") if answer else ""
         head = self._head().get("node_id")
         if not isinstance(ident, str) or not isinstance(session, str) or not isinstance(head, str):
             raise UnreadableError("Ray does not say which cluster it is: no id, session or head")
@@ -145,7 +146,7 @@ class Cluster:
     def _head(self) -> dict[str, Any]:
         """The head node that lives."""
         answer = self._client.get(_HEAD, "asking for the head node of Ray").json_object()
-        nodes = _member(answer, "data", "result", "result")
+        nodes = at(answer, "data", "result", "result")
         alive = [
             node
             for node in (nodes if isinstance(nodes, list) else [])
@@ -188,9 +189,3 @@ def _identity(stored: Stored) -> Identity:
 
 def _short(identity: Identity) -> str:
     return identity.id[:12] or identity.session
-
-
-def _member(value: Any, *names: str) -> Any:
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

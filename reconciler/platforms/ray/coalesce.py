@@ -38,6 +38,7 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.http.urls import is_loopback, split_url
+from reconciler.platforms.members import at
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.serve_config import Config, fingerprint, hides
@@ -121,9 +122,7 @@ class Readings:
 def _has_controller(client: Client) -> bool:
     """Whether Ray's list of actors has a controller of Serve that is not dead."""
     answer = client.get(ACTORS, "looking for the controller of Serve").json_object()
-    listed: Any = answer
-    for name in ("data", "result", "result"):
-        listed = listed.get(name) if isinstance(listed, dict) else None
+    listed = at(answer, "data", "result", "result")
     if not isinstance(listed, list):
         raise UnavailableError(f"{client.ray.host} does not list its actors; look again later")
     return any(not isinstance(a, dict) or a.get("state") != "DEAD" for a in listed)

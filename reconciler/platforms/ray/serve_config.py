@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reconciler.model import Address, Model, ModelRef, canonical_json
-from reconciler.platforms.members import nested
+from reconciler.platforms.members import at, nested
 from reconciler.platforms.ray.connection import named
 
 BUILDER = "reconciler_serve"  # the module of ours that every package with `code` gets
@@ -149,7 +149,7 @@ def spec_of(config: Mapping[str, Any], deployment: str) -> dict[str, Any]:
 def _values(config: Mapping[str, Any], deployment: str) -> dict[str, Any]:
     """The settings of a deployment by their names, as Ray has them."""
     options = _options(config, deployment)
-    found = {name: _at(options, setting.trail) for name, setting in _SETTINGS.items()}
+    found = {name: at(options, *setting.trail) for name, setting in _SETTINGS.items()}
     return found | {SURGE: found[SURGE] or 0}  # which is Ray's default
 
 
@@ -174,13 +174,6 @@ def _options(config: Mapping[str, Any], deployment: str) -> Mapping[str, Any]:
     listed = config.get("deployments")
     every = listed if isinstance(listed, list) else []
     return next((_mapping(o) for o in every if _mapping(o).get("name") == deployment), {})
-
-
-def _at(options: Mapping[str, Any], trail: tuple[str, ...]) -> Any:
-    value: Any = options
-    for step in trail:
-        value = _mapping(value).get(step)
-    return value
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

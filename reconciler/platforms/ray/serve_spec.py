@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ConfigurationError, Problem, RefusedError
-from reconciler.model import Environment
+from reconciler.model import Environment, seconds
 from reconciler.platforms.platform import Block
 from reconciler.platforms.ray.connection import ray_of
 from reconciler.platforms.ray.serve_config import (
@@ -25,7 +25,6 @@ from reconciler.platforms.ray.serve_config import (
 )
 
 MOST_START_S = 3600.0  # after which a run gives an operation up, without a way back
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def address(spec: Mapping[str, Any], environment: Environment) -> ServeAddress:
@@ -68,8 +67,7 @@ def application_of(block: Block) -> Application:
 
 
 def _start_s(spec: Mapping[str, Any]) -> float:
-    wait: str = spec.get("startTimeout", "10m")
-    return int(wait[:-1]) * _SECONDS[wait[-1]]
+    return seconds(spec.get("startTimeout", "10m"))
 
 
 def settings_of(block: Block, _: Mapping[str, str]) -> Mapping[str, str]:

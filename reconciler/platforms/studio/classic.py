@@ -34,7 +34,6 @@ from reconciler.model import Address, Health, HealthCode, Live, Owned, Refusal, 
 from reconciler.platforms.arm_marks import Mark
 from reconciler.platforms.contract import HOW_MADE, Answer, Can, Target, Unmanaged
 from reconciler.platforms.members import flag, member, objects, text
-from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import reference
 from reconciler.platforms.studio.classic_reads import Reads
 from reconciler.platforms.studio.classic_state import (
@@ -54,10 +53,10 @@ from reconciler.platforms.studio.classic_state import (
     tells_all,
     why_no_service,
 )
-from reconciler.platforms.studio.connection import studio_of
+from reconciler.platforms.studio.connection import Refused, studio_of
 from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.marks import Described, described
-from reconciler.platforms.studio.reasons import Refused
+from reconciler.platforms.studio.scoring import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -126,7 +125,7 @@ class ClassicEndpoints(Target):
         self._token = Bearer(connection.secret(workspace.token), connection.hosts.classic_origins)
         base = f"{connection.hosts.classic}/workspaces/{workspace.id}/webservices"
         self._reads = Reads(connection.http, base, self._token)
-        self._doors = scoring.Doors(connection.http)
+        self._scoring = Scoring(connection.http)
 
     def surveyed(self, bindings: Iterable[Binding], soon: Soon) -> ClassicEndpoints:
         """This target, reading the endpoints of each service by one list (§2.4 row 5)."""
@@ -248,46 +247,43 @@ class ClassicEndpoints(Target):
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The endpoints with our mark that are not declared, by one list per service (§2.4)."""
-        services = self._reads.services()
-        times = Counter(text(service, "Name") for service in services)
         found = []
-        for service in services:
-            if member(service, "EndpointCount") in (0, 1):  # the default one is nobody's
-                continue
-            name, ident = text(service, "Name"), text(service, "Id")
-            label = name if times[name] == 1 else ident
-            for endpoint in self._reads.endpoints_by(service, name, ident):
-                if _mark_of(endpoint).is_of(self._mark):
-                    called = text(endpoint, "Name")
-                    at = [
-                        ClassicAddress(self._workspace, spelling, called)
-                        for spelling in (label, name, ident)
-                    ]
-                    if not any(where.id in declared for where in at):
-                        mark, keep = _mark_of(endpoint), keep_of(service, endpoint)
-                        flags = (mark.protected, keep, mark.adopted)
-                        found.append(Owned("ClassicEndpoint", called, at[0], *flags))
+        for service, endpoint, where in self._undeclared(declared, alone=False):
+            mark, keep = _mark_of(endpoint), keep_of(service, endpoint)
+            if mark.is_of(self._mark):
+                flags = (mark.protected, keep, mark.adopted)
+                found.append(Owned("ClassicEndpoint", where.endpoint, where, *flags))
         return tuple(found)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
         """The endpoints without a mark, but for default ones, whose model nobody can replace, and
         for those that train."""
+        for service, endpoint, where in self._undeclared(declared):
+            trains = self._trains_at(text(endpoint, "ApiLocation"))
+            if not (trains or is_default(service, endpoint) or _mark_of(endpoint).environment):
+                name = f"{text(service, 'Name')}-{where.endpoint}"
+                spec = {"webService": where.service, "endpoint": where.endpoint}
+                yield Unmanaged(name, where, spec, decide=HOW_MADE)
+
+    def _undeclared(
+        self, declared: Collection[AddressId], *, alone: bool = True
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any], ClassicAddress]]:
+        """The endpoints that git declares by no name of their service, each with its service; also
+        those that are `alone` there: a default one is nobody's."""
         services = self._reads.services()
         times = Counter(text(service, "Name") for service in services)
         for service in services:
+            if not alone and member(service, "EndpointCount") in (0, 1):
+                continue
             name, ident = text(service, "Name"), text(service, "Id")
             label = name if times[name] == 1 else ident
             for endpoint in self._reads.endpoints_by(service, name, ident):
-                called = text(endpoint, "Name")
-                at = [
-                    ClassicAddress(self._workspace, spelling, called)
+                first, *others = (
+                    ClassicAddress(self._workspace, spelling, text(endpoint, "Name"))
                     for spelling in (label, name, ident)
-                ]
-                known = any(where.id in declared for where in at)
-                known = known or self._trains_at(text(endpoint, "ApiLocation"))
-                if not (known or is_default(service, endpoint) or _mark_of(endpoint).environment):
-                    spec = {"webService": label, "endpoint": called}
-                    yield Unmanaged(f"{name}-{called}", at[0], spec, decide=HOW_MADE)
+                )
+                if not any(where.id in declared for where in (first, *others)):
+                    yield service, endpoint, first
 
     def described(self, endpoint: Unmanaged) -> Unmanaged:
         """It with what it says itself: whether a list shows every member is not known (§2.6)."""
@@ -348,7 +344,7 @@ class ClassicEndpoints(Target):
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer to the probe, with the endpoint's own primary key."""
-        return Answer(self._doors.score(binding, lambda: self._door(binding)))
+        return Answer(self._scoring.score(binding, lambda: self._door(binding)))
 
     def _door(self, binding: Binding) -> tuple[str, Bearer]:
         _, endpoint = self._both(binding)

@@ -16,7 +16,7 @@ from reconciler.errors import NotFoundError, UnreadableError
 from reconciler.http.urls import path_id, path_part
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal
 from reconciler.platforms.members import check_is_of, near, text
-from reconciler.platforms.studio.reasons import Refused
+from reconciler.platforms.studio.connection import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

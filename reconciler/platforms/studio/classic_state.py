@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import UnreadableError
 from reconciler.model import Address, Health, HealthCode, Live, ModelRef, Reason, Refusal, Witness
 from reconciler.platforms.members import flag, member, near, objects, text
-from reconciler.platforms.studio.connection import holder_of
+from reconciler.platforms.studio.connection import Refused, holder_of
 from reconciler.platforms.studio.marks import Described, described
 from reconciler.platforms.studio.new_definition import model_ref, shown_uri
-from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

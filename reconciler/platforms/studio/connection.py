@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigurationError
@@ -115,3 +116,25 @@ def account_of(environment: Environment) -> str:
     """The storage account of the environment's store, "" where no key of it is named."""
     scheme, account, _ = environment.store.parts
     return account if scheme == "az" and environment.store.key else ""
+
+
+class Refused(StrEnum):
+    """The code of a `Refusal` that only Studio gives."""
+
+    # New web services
+    AMBIGUOUS_ASSET = "ambiguous_asset"
+    ASSET_CREDENTIALS = "asset_credentials"
+    ASSET_WITHOUT_LOCATION = "asset_without_location"
+    CREATION_FAILED = "creation_failed"
+    NO_MODEL_ASSET = "no_model_asset"
+    READ_ONLY = "read_only"
+    UNKNOWN_ASSET = "unknown_asset"
+
+    # Classic endpoints
+    AMBIGUOUS_RESOURCE = "ambiguous_resource"
+    AMBIGUOUS_SERVICE = "ambiguous_service"
+    DEFAULT_ENDPOINT = "default_endpoint"
+    NO_UPDATABLE_RESOURCES = "no_updatable_resources"
+    PREVENT_UPDATE = "prevent_update"
+    TOO_MANY_ENDPOINTS = "too_many_endpoints"
+    UNKNOWN_RESOURCE = "unknown_resource"

@@ -34,9 +34,8 @@ from reconciler.platforms.arm import operation_state, read_list
 from reconciler.platforms.arm_marks import owned_by, tagged
 from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
 from reconciler.platforms.members import check_is_of, objects, text, texts
-from reconciler.platforms.studio import scoring
 from reconciler.platforms.studio.blobs import fetch
-from reconciler.platforms.studio.connection import studio_of
+from reconciler.platforms.studio.connection import Refused, studio_of
 from reconciler.platforms.studio.hosts import Connection
 from reconciler.platforms.studio.new_creation import creation_body
 from reconciler.platforms.studio.new_definition import (
@@ -51,7 +50,7 @@ from reconciler.platforms.studio.new_definition import (
 )
 from reconciler.platforms.studio.new_settings import spec_of, with_settings
 from reconciler.platforms.studio.new_state import keep, live_of
-from reconciler.platforms.studio.reasons import Refused
+from reconciler.platforms.studio.scoring import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -148,7 +147,7 @@ class WebServices(Target):
         self._studio = connection.studio
         self._secret = connection.secret
         self._token = connection.arm
-        self._doors = scoring.Doors(connection.http)
+        self._scoring = Scoring(connection.http)
         self._token.check()
 
     def observe(self, binding: Binding) -> Live:
@@ -297,7 +296,7 @@ class WebServices(Target):
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer to the probe, with the service's primary key."""
-        return Answer(self._doors.score(binding, lambda: self._door(binding)))
+        return Answer(self._scoring.score(binding, lambda: self._door(binding)))
 
     def _door(self, binding: Binding) -> tuple[str, Bearer]:
         base = self._there(binding).swagger_location.removesuffix(SWAGGER)

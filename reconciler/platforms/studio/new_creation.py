@@ -20,7 +20,7 @@ from reconciler.model import GIVEN, MADE_FROM, Creation, SecretName, canonical_j
 from reconciler.platforms.arm_marks import with_mark
 from reconciler.platforms.members import member, near, objects, spelled, text, without
 from reconciler.platforms.platform import Wanted
-from reconciler.platforms.studio.connection import account_of, holder_of, studio_of
+from reconciler.platforms.studio.connection import Refused, account_of, holder_of, studio_of
 from reconciler.platforms.studio.new_definition import (
     PARTS,
     READ_ONLY,
@@ -33,7 +33,6 @@ from reconciler.platforms.studio.new_definition import (
     parse_definition,
 )
 from reconciler.platforms.studio.new_settings import with_settings
-from reconciler.platforms.studio.reasons import Refused
 from reconciler.secrecy import holds_secret, plain_secrets
 
 if TYPE_CHECKING:

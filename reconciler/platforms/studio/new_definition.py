@@ -25,7 +25,7 @@ from reconciler.platforms.members import (
     without,
 )
 from reconciler.platforms.studio import new_settings
-from reconciler.platforms.studio.reasons import Refused
+from reconciler.platforms.studio.connection import Refused
 from reconciler.secrecy import plain_secrets, without_users
 
 MODEL_SUFFIX = "[trained model]"

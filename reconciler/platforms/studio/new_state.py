@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal, Witness
 from reconciler.platforms.arm_marks import how_to_tag, tagged
-from reconciler.platforms.studio.connection import account_of, holder_of
+from reconciler.platforms.studio.connection import Refused, account_of, holder_of
 from reconciler.platforms.studio.new_definition import (
     asset_uri,
     assets_with_credentials,
@@ -19,7 +19,6 @@ from reconciler.platforms.studio.new_definition import (
     shown_uri,
 )
 from reconciler.platforms.studio.new_settings import settings_of
-from reconciler.platforms.studio.reasons import Refused
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Environment

@@ -6,20 +6,14 @@ Both wire formats are understood: tables (`ColumnNames`, `Values`) and the swagg
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import (
-    NotFoundError,
-    RefusedError,
-    UnauthorizedError,
-    UnreadableError,
-    WireError,
-)
+from reconciler.errors import RefusedError, UnreadableError, WireError
 from reconciler.http.credentials import Credential
 from reconciler.model import Binding, Probe, Score
+from reconciler.platforms.answers import Door, Doors
 from reconciler.platforms.members import member, objects
 
 if TYPE_CHECKING:
@@ -30,29 +24,20 @@ SCORING = "scoring the probe"
 WRONG_PROBE = ("BadArgument", "BadUserArgument")  # what the service says of inputs (§4.8)
 
 
-class Doors:
-    """Where endpoints are scored and by which key, found once for a run.
-
-    Keys seldom change. A known door that does not open is looked for again.
-    """
+class Scoring:
+    """The endpoints of a run, each at its scoring base and by its key."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
-        self._known: dict[str, tuple[str, Credential]] = {}
+        self._doors = Doors()
 
-    def score(self, binding: Binding, find: Callable[[], tuple[str, Credential]]) -> Score:
+    def score(self, binding: Binding, find: Callable[[], Door]) -> Score:
         """The answer to the binding's probe; `find` tells its scoring base and credential."""
-        assert binding.probe is not None
-        place = binding.address.key
-        if (known := self._known.pop(place, None)) is not None:
-            with contextlib.suppress(UnauthorizedError, NotFoundError):
-                answer = score(self._http, *known, binding.probe)
-                self._known[place] = known
-                return answer
-        service = find()
-        answer = score(self._http, *service, binding.probe)
-        self._known[place] = service
-        return answer
+        probe = binding.probe
+        assert probe is not None
+        return self._doors.ask(
+            binding.address.key, find, lambda door: score(self._http, *door, probe)
+        )
 
 
 def score(http: Http, base: str, credential: Credential, probe: Probe) -> Score:
