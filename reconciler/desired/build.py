@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from reconciler.desired.columns import column_problems
+from reconciler.desired.columns import column_problems, columns_of
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part, secret_name
 from reconciler.desired.rollout import rollout
@@ -20,7 +20,9 @@ from reconciler.model import (
     METRICS,
     MODEL,
     MOST_BINDINGS,
+    Address,
     Auth,
+    Binding,
     Environment,
     Recipe,
     Rule,
@@ -30,7 +32,7 @@ from reconciler.model import (
     seconds,
 )
 from reconciler.near import near
-from reconciler.platforms.platform import Engine, Platform
+from reconciler.platforms.platform import Engine, Kind, Platform
 
 if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
@@ -116,22 +118,6 @@ def _store(document: Document, name: str) -> StoreUrl | None:
     return replace(home, url=store) if home is not None and alike else made
 
 
-def version(document: Document) -> Version:
-    """The version that a binding wants."""
-    model = document.data["spec"]["model"]
-    return Version(model["name"], model["version"], tuple(model.get("with", {}).items()))
-
-
-def labels(document: Document) -> tuple[tuple[str, str], ...]:
-    """The labels of a document, sorted."""
-    return tuple(sorted(document.data["metadata"].get("labels", {}).items()))
-
-
-def settings(document: Document) -> dict[str, str]:
-    """The settings that a binding owns, as texts by dotted name."""
-    return dict(_flat(document.data["spec"].get("settings", {}), ""))
-
-
 def _flat(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, dict):
@@ -196,32 +182,6 @@ def source_problems(model: Document, registries: Collection[str]) -> list[Proble
         for name in (FILE, METRICS)
         if "${version}" not in spec.get(name, "${version}")
     ]
-
-
-def attempts(model: Document) -> int:
-    """How many jobs may be tried for one version."""
-    return int(training(model).get("retry", {}).get("attempts", 2))
-
-
-def timeout_s(model: Document) -> float:
-    """How long one training of the model may take."""
-    return seconds(training(model).get("timeout", "2h"))
-
-
-def max_age_s(model: Document) -> float | None:
-    """How old a version of the model may become; None where nothing is said."""
-    age: str | None = training(model).get("maxAge")
-    return None if age is None else seconds(age)
-
-
-def rules(model: Document) -> tuple[Rule, ...]:
-    """The gates of a model, in the order in which they were written."""
-    return tuple(
-        Rule(rule["metric"], kind, Decimal(rule[kind]))
-        for rule in model.data["spec"].get("accept", ())
-        for kind in RuleKind
-        if kind in rule
-    )
 
 
 def training_problems(block: Part, engine: Engine) -> list[Problem]:
@@ -294,6 +254,45 @@ def _file_problems(block: Part, files: Mapping[str, str]) -> list[Problem]:
             problems.append(block.problem(why, "outputs", role))
         taken[name.casefold()] = f"the {role}"
     return problems
+
+
+def binding(kind: Kind, block: Part, model: Document, made: Made, address: Address) -> Binding:
+    """The binding that a document declares; its rules stand in the order they were written in."""
+    document, spec, making = block.document, block.data, training(model)
+    metadata, wanted = document.data["metadata"], spec["model"]
+    arguments, age = tuple(wanted.get("with", {}).items()), making.get("maxAge")
+    owned = dict(_flat(spec.get("settings", {}), ""))
+    return Binding(
+        name=metadata["name"],
+        kind=document.data["kind"],
+        address=address,
+        version=Version(wanted["name"], wanted["version"], arguments, made.files),
+        recipe=made.recipe,
+        part=kind.part(block),
+        accept=tuple(
+            Rule(rule["metric"], bound, Decimal(rule[bound]))
+            for rule in model.data["spec"].get("accept", ())
+            for bound in RuleKind
+            if bound in rule
+        ),
+        timeout_s=seconds(making.get("timeout", "2h")),
+        attempts=int(making.get("retry", {}).get("attempts", 2)),
+        columns=columns_of(making),
+        follow=made.follow,
+        publish=tuple(sorted(model.data["spec"].get(PUBLISH, {}).items())),
+        max_age_s=None if age is None else seconds(age),
+        rollout=rollout(model),
+        absent=spec.get("state") == "absent",
+        breaking=spec.get("breaking") == "allow",
+        adopt=spec.get("adopt", False),
+        protect=spec.get("protect", False),
+        paused=spec.get("paused", False),
+        settings=tuple(sorted(kind.settings(block, owned).items())),
+        labels=tuple(sorted(metadata.get("labels", {}).items())),
+        terms=made.terms,
+        element=document.element,
+        source=document.at("metadata", "name"),
+    )
 
 
 class _Making:

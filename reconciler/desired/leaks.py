@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import Guess, dotted, problem
@@ -11,8 +12,6 @@ from reconciler.errors import Problem
 from reconciler.secrecy import holds_secret, is_hex_token, looks_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from reconciler.desired.nodes import Document, Trail
 
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*")

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.desired import build
-from reconciler.desired.columns import columns_of
 from reconciler.desired.files import JsonFiles
 from reconciler.desired.nodes import problem
 from reconciler.desired.part import Part
@@ -20,7 +19,6 @@ from reconciler.desired.part import notify as notify_of
 from reconciler.desired.probes import probe as probe_of
 from reconciler.desired.probes import with_compared
 from reconciler.desired.rollout import mixed_rollouts, rollout_for, unknown_proofs, with_times
-from reconciler.desired.rollout import rollout as rollout_of
 from reconciler.errors import ConfigurationError
 from reconciler.model import PUBLISHED_TO, TAKEN_FROM, Binding, Creation, Desired, Environment
 from reconciler.near import near
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.desired.tree import Budget
     from reconciler.errors import Problem
     from reconciler.model import Address, AddressId, Source
-    from reconciler.platforms.platform import Block, Kind, Platform
+    from reconciler.platforms.platform import Block, Platform
 
 T = TypeVar("T")
 CORE_KINDS = ("Environment", "Model")
@@ -230,7 +228,7 @@ class Resolver:
         made = replace(made, terms=(*made.terms, *terms))
         if spec.data.get("breaking") == "allow":
             made = replace(made, terms=(*made.terms, ("breaking", "allow")))
-        binding = _binding(declared, kind, spec, model.document, made, address)
+        binding = build.binding(kind, spec, model.document, made, address)
         rollout = rollout_for(environment, binding)
         site.bindings.append(replace(binding, probe=probe, create=creation, rollout=rollout))
         return True
@@ -355,38 +353,6 @@ class Resolver:
 
     def _say(self, source: Source, message: str) -> None:
         self.problems.append(problem(source, message))
-
-
-def _binding(
-    declared: Declared, kind: Kind, spec: Block, model: Document, made: build.Made, address: Address
-) -> Binding:
-    document = declared.document
-    return Binding(
-        name=declared.name or "",
-        kind=declared.kind or "",
-        address=address,
-        version=replace(build.version(document), files=made.files),
-        recipe=made.recipe,
-        part=kind.part(spec),
-        accept=build.rules(model),
-        timeout_s=build.timeout_s(model),
-        attempts=build.attempts(model),
-        columns=columns_of(build.training(model)),
-        follow=made.follow,
-        publish=tuple(sorted(model.data["spec"].get(build.PUBLISH, {}).items())),
-        max_age_s=build.max_age_s(model),
-        rollout=rollout_of(model),
-        absent=document.data["spec"].get("state") == "absent",
-        breaking=document.data["spec"].get("breaking") == "allow",
-        adopt=document.data["spec"].get("adopt", False),
-        protect=document.data["spec"].get("protect", False),
-        paused=document.data["spec"].get("paused", False),
-        settings=tuple(sorted(kind.settings(spec, build.settings(document)).items())),
-        labels=build.labels(document),
-        terms=made.terms,
-        element=document.element,
-        source=declared.place,
-    )
 
 
 def _taken(_: Block, environment: Environment) -> How:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.desired.nodes import Document, Guess, dotted, problem
+from reconciler.errors import Problem
 from reconciler.near import MOST_HINTS, near, short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from reconciler.desired.nodes import Trail
-    from reconciler.errors import Problem
 
 NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"

@@ -41,9 +41,13 @@ def digest_of(folder: Path, names: Sequence[str] = ()) -> str:
 
 def digest_seen(folder: Path) -> str:
     """The digest of a folder in the state that is seen: a fleet of one folder reads it once."""
+    return _digest_of(folder, state_of(folder))
+
+
+def state_of(folder: Path) -> object:
+    """A value that differs where any file of the folder has changed; no content is read."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    seen = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
-    return _digest_of(folder, seen)
+    return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
 
 
 @lru_cache(maxsize=64)

@@ -11,23 +11,22 @@ from __future__ import annotations
 import base64
 import binascii
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import UnauthorizedError, remember_secret
+from reconciler.http.asking import Credential
 from reconciler.http.response import parse_xml
 from reconciler.stores.azure_sas import (
     CLOCK_SKEW_S,
     VERSION,
-    DelegationKey,
+    SigningKey,
     account_key,
     sign,
     stamp,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reconciler.http.asking import Credential
     from reconciler.http.client import Http
     from reconciler.http.origins import Origins
 
@@ -111,7 +110,7 @@ class ByToken:
         self._http = http
         self._clock = clock
         self._guard = threading.Lock()
-        self._lent: DelegationKey | None = None
+        self._lent: SigningKey | None = None
 
     def query(self, path: str, permissions: str, lasting_s: float) -> str:  # noqa: ARG002
         """Nothing: the token is in a header."""
@@ -133,7 +132,7 @@ class ByToken:
             https_only=self._url.startswith("https:"),
         )
 
-    def _borrowed(self, now: float, ends: float) -> DelegationKey:
+    def _borrowed(self, now: float, ends: float) -> SigningKey:
         """A key to sign with until `ends`, in seconds since the epoch, as the account lends it."""
         times = f"<Start>{stamp(now - CLOCK_SKEW_S)}</Start><Expiry>{stamp(ends)}</Expiry>"
         try:
@@ -158,7 +157,7 @@ class ByToken:
         remember_secret(members["Value"])
         names = ("skoid", "sktid", "skt", "ske", "sks", "skv")
         terms = dict(zip(names, (members[name] for name in TERMS), strict=True))
-        return DelegationKey(self._account, key, terms, ends)
+        return SigningKey(self._account, key, terms, ends)
 
 
 class AnyToken:

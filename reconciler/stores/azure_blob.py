@@ -21,7 +21,9 @@ import hashlib
 import os
 import secrets
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -29,12 +31,18 @@ from reconciler.errors import (
     ConfigurationError,
     ConflictError,
     NotFoundError,
+    ReconcilerError,
     RefusedError,
     UnauthorizedError,
     UnreadableError,
 )
+from reconciler.http.asking import Credential
 from reconciler.http.response import Response, parse_xml
+from reconciler.http.urls import Origin
+from reconciler.model import StoreUrl
+from reconciler.stores import Opening
 from reconciler.stores.azure_access import SCOPE, AnyToken, ByKey, BySas, ByToken, missing_role
+from reconciler.stores.azure_access import Access as Way
 from reconciler.stores.azure_hosts import AZURE, BlobHosts
 from reconciler.stores.azure_lists import copy_of, listed, md5_of
 from reconciler.stores.azure_sas import VERSION
@@ -44,6 +52,7 @@ from reconciler.stores.contract import (
     Listed,
     Place,
     Properties,
+    Sink,
     Store,
     Stored,
     is_name,
@@ -52,17 +61,7 @@ from reconciler.stores.contract import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from reconciler.errors import ReconcilerError
-    from reconciler.http.asking import Credential
     from reconciler.http.client import Http
-    from reconciler.http.urls import Origin
-    from reconciler.model import StoreUrl
-    from reconciler.stores import Opening
-    from reconciler.stores.azure_access import Access as Way
-    from reconciler.stores.contract import Sink
 
 MOST_PAGES = 2_000  # of up to 5,000 blobs
 MAX_BLOB_BYTES = 512 * 1024 * 1024

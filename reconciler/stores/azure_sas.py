@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,27 +24,17 @@ CLOCK_SKEW_S = 300.0
 
 
 @dataclass(frozen=True)
-class AccountKey:
-    """The key of a storage account, decoded."""
+class SigningKey:
+    """The key of a storage account, decoded; or one that storage lends to an identity, until it
+    `ends`, in seconds since the epoch: then `terms` stand in each SAS that it signs."""
 
     account: str
     key: bytes = field(repr=False)
+    terms: Mapping[str, str] = field(default_factory=dict)
+    ends: float = math.inf
 
 
-@dataclass(frozen=True)
-class DelegationKey:
-    """A key that storage lends to an identity, decoded; `terms` stand in each SAS that it signs.
-
-    `ends` is when, in seconds since the epoch.
-    """
-
-    account: str
-    key: bytes = field(repr=False)
-    terms: Mapping[str, str]
-    ends: float
-
-
-def account_key(account: str, text: str) -> AccountKey:
+def account_key(account: str, text: str) -> SigningKey:
     """The key from its base64 text; raises ConfigurationError, without printing it."""
     remember_secret(text)
     try:
@@ -54,11 +45,11 @@ def account_key(account: str, text: str) -> AccountKey:
         raise ConfigurationError(
             f"the key of storage account {account} is not base64; copy it again, whole"
         )
-    return AccountKey(account, key)
+    return SigningKey(account, key)
 
 
 def sign(
-    key: AccountKey | DelegationKey,
+    key: SigningKey,
     path: str,
     *,
     permissions: str,
@@ -82,7 +73,7 @@ def sign(
     # Empty are: stored policy, or whom a delegated SAS is for; addresses; snapshot, encryption
     # scope, and five response headers.
     terms = [""]
-    if isinstance(key, DelegationKey):
+    if key.terms:
         terms, fields = [*key.terms.values(), "", "", ""], {**fields, **key.terms}
     signed = [fields["sp"], fields["st"], fields["se"], f"/blob/{key.account}/{path}", *terms, ""]
     signed += [fields["spr"], fields["sv"], fields["sr"], *[""] * 7]

@@ -20,7 +20,9 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus, urlencode
 
@@ -34,6 +36,7 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
+from reconciler.http.client import Http
 from reconciler.http.response import Response, error_of, parse_xml
 from reconciler.stores.contract import (
     PIECE_BYTES,
@@ -41,6 +44,7 @@ from reconciler.stores.contract import (
     Listed,
     Place,
     Properties,
+    Sink,
     Store,
     Stored,
     is_name,
@@ -49,12 +53,7 @@ from reconciler.stores.contract import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
     from xml.etree.ElementTree import Element
-
-    from reconciler.http.client import Http
-    from reconciler.stores.contract import Sink
 
 MOST_FILE_BYTES = 512 * 1024 * 1024  # of one that is read whole
 MOST_PAGES = 10_000  # of up to 1,000 files

@@ -28,9 +28,11 @@ import io
 import os
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 from urllib.parse import unquote
 
 from reconciler.errors import (
@@ -40,26 +42,21 @@ from reconciler.errors import (
     StoppedError,
     UnavailableError,
 )
+from reconciler.model import StoreUrl
+from reconciler.stores import Opening
 from reconciler.stores.alive import LOCK, OURS, Signs
 from reconciler.stores.contract import (
     PIECE_BYTES,
+    Access,
     Listed,
     Place,
     Properties,
+    Sink,
     Store,
     Stored,
     is_name,
 )
 from reconciler.stores.files import file_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from io import BufferedReader, BufferedWriter
-    from typing import BinaryIO
-
-    from reconciler.model import StoreUrl
-    from reconciler.stores import Opening
-    from reconciler.stores.contract import Access, Sink
 
 LOCKED_S = 30.0  # a write holds the lock file for milliseconds
 LEFTOVER_S = 24 * 3600.0

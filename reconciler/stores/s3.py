@@ -71,21 +71,18 @@ class S3(Bucket):
     def _where(self) -> str:
         """The region of the bucket, asked of Amazon once and without credentials."""
         with self._guard:
-            if not self._region:
-                self._region = self._asked_region()
-        return self._region
-
-    def _asked_region(self) -> str:
-        """The region that Amazon names for the bucket; asked without credentials."""
-        answer = self._http.request(
-            "HEAD",
-            f"{ANYWHERE}/{self._bucket}",
-            expect=(200, 301, 307, 400, 403, 404),
-            what=f"asking where the bucket {self._bucket} is",
-        )
-        region = answer.headers.get(_REGION_HEADER, "")
-        if _REGION.fullmatch(region):
-            return region
+            if self._region:
+                return self._region
+            answer = self._http.request(
+                "HEAD",
+                f"{ANYWHERE}/{self._bucket}",
+                expect=(200, 301, 307, 400, 403, 404),
+                what=f"asking where the bucket {self._bucket} is",
+            )
+            region = answer.headers.get(_REGION_HEADER, "")
+            if _REGION.fullmatch(region):
+                self._region = region
+                return region
         if answer.status == 404:
             raise self._no_bucket()
         raise answer.unreadable("the region of the bucket; write it: {url: …, region: …}")

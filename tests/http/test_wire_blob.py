@@ -29,7 +29,7 @@ from reconciler.errors import (
 from reconciler.http.client import Http
 from reconciler.stores.azure_blob import AzureBlob
 from reconciler.stores.azure_hosts import BlobHosts
-from reconciler.stores.azure_sas import DelegationKey, account_key, sign
+from reconciler.stores.azure_sas import SigningKey, account_key, sign
 from reconciler.stores.contract import Access, Properties, Stored
 from reconciler.stores.survey import MOST_ALONE, Survey
 
@@ -369,7 +369,7 @@ def test_the_official_client_signs_the_same_with_a_key_that_was_lent() -> None:
     kept = [*lines[:13], *lines[15 : 15 + 6], *lines[-5:]]
     assert not any({*lines[13:15], *lines[21:-5]})
     terms = dict(zip(TERMS, lines[4:10], strict=True))
-    key = DelegationKey("account", base64.b64decode(KEY), terms, NOW + 60)
+    key = SigningKey("account", base64.b64decode(KEY), terms, NOW + 60)
     ours = sign(key, "models/a b/m.bin", permissions="r", now=NOW, expires_in_s=60, https_only=True)
     digest = hmac.digest(base64.b64decode(KEY), "\n".join(kept).encode(), "sha256")
     assert parse_qs(ours[1:])["sig"] == [base64.b64encode(digest).decode()]

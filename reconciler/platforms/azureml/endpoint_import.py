@@ -6,25 +6,20 @@ The values of variables may be secrets, so only their names are told.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from reconciler.model import AddressId
 from reconciler.platforms import arm_marks
 from reconciler.platforms.arm_marks import tagged
-from reconciler.platforms.azureml.connection import NAME
+from reconciler.platforms.azureml.connection import NAME, AzureMl
 from reconciler.platforms.azureml.endpoint_spec import address_at
-from reconciler.platforms.azureml.endpoint_state import MIRRORED, SWITCHED, settings_shown
+from reconciler.platforms.azureml.endpoint_state import MIRRORED, SWITCHED, Reading, settings_shown
 from reconciler.platforms.azureml.endpoint_writes import ITS_VARIABLES, SEVERAL
 from reconciler.platforms.azureml.ids import elsewhere, short_id
 from reconciler.platforms.contract import HOW_MADE, Unmanaged
 from reconciler.platforms.members import nested, objects, text, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from reconciler.model import AddressId
-    from reconciler.platforms.azureml.connection import AzureMl
-    from reconciler.platforms.azureml.endpoint_state import Reading
 
 _TAGS = "tags."
 _REGISTERED = re.compile(

@@ -6,25 +6,21 @@ Nothing is missing because of one 404: the list must agree.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import UnreadableError
-from reconciler.model import Live, Reason, Refusal, Witness
+from reconciler.model import Address, Binding, Live, ModelRef, Reason, Refusal, Version, Witness
 from reconciler.platforms.arm import CloudName
 from reconciler.platforms.arm_marks import tagged
 from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.endpoint_spec import Deployed, EndpointAddress
 from reconciler.platforms.azureml.endpoint_state import Reading, live_of
 from reconciler.platforms.azureml.ids import model_id, ref_of, registered_in
+from reconciler.platforms.azureml.workspace import Workspace
 from reconciler.platforms.members import objects, text, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from reconciler.model import Address, Binding, ModelRef, Version
-    from reconciler.platforms.azureml.workspace import Workspace
-    from reconciler.soon import Soon
+from reconciler.soon import Soon
 
 SCHEMA = "reconciler/onlineEndpoint/v1"
 

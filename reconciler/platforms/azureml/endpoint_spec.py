@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reconciler.errors import ConfigurationError
-from reconciler.model import Address, canonical_json
-from reconciler.platforms.azureml.connection import azureml_of
+from reconciler.errors import ConfigurationError, Problem
+from reconciler.model import Address, Environment, SecretName, canonical_json
+from reconciler.platforms.azureml.connection import AzureMl, azureml_of
 from reconciler.platforms.code import digest_seen, why_not_files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from datetime import date
-
-    from reconciler.errors import Problem
-    from reconciler.model import Environment, SecretName
-    from reconciler.platforms.azureml.connection import AzureMl
-    from reconciler.platforms.platform import Block
+from reconciler.platforms.platform import Block
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ISO = re.compile(

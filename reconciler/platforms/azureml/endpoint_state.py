@@ -7,24 +7,21 @@ so only what the binding owns is compared.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import UnreadableError
 from reconciler.model import UNSHOWN, Health, HealthCode, Live, ModelRef, Reason, Refusal
 from reconciler.platforms.arm_marks import Mark, tagged
+from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, seconds_of
 from reconciler.platforms.azureml.ids import deployment_in, elsewhere, ref_of, short_id
 from reconciler.platforms.azureml.workspace import BUSY, state_of
 from reconciler.platforms.members import member, objects, text, texts
 from reconciler.secrecy import HIDDEN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from reconciler.platforms.azureml.connection import AzureMl
 
 SWITCHED = "reconciler-switched"  # the tag that says when traffic was moved, in seconds
 MIRRORED = "reconciler-mirrored"  # the tag that says to which deployment, and since when

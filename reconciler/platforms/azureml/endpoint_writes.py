@@ -6,21 +6,16 @@ What the service adds by itself is not sent back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from reconciler.model import Binding, Model
 from reconciler.platforms.arm_marks import owned_by, with_mark
-from reconciler.platforms.azureml.endpoint_spec import DURATIONS, iso_of
-from reconciler.platforms.azureml.endpoint_state import GROUPS, MIRRORED, SWITCHED
+from reconciler.platforms.azureml.connection import AzureMl
+from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, iso_of
+from reconciler.platforms.azureml.endpoint_state import GROUPS, MIRRORED, SWITCHED, Reading
 from reconciler.platforms.azureml.ids import asset_id, whole_id
 from reconciler.platforms.members import objects, text, texts, without
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.model import Binding, Model
-    from reconciler.platforms.azureml.connection import AzureMl
-    from reconciler.platforms.azureml.endpoint_spec import Deployed
-    from reconciler.platforms.azureml.endpoint_state import Reading
 
 # What the service says beside what was written (§ "server noise" of the guide).
 _SERVERS = ("provisioningState", "scoringUri", "swaggerUri", "keys")

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.errors import ConfigurationError, Problem, RefusedError
 from reconciler.model import Environment, seconds
+from reconciler.platforms.code import state_of
 from reconciler.platforms.platform import Block
 from reconciler.platforms.ray.connection import ray_of
 from reconciler.platforms.ray.serve_config import (
@@ -146,9 +147,7 @@ def _code_problems(block: Block) -> Iterator[Problem]:
 
 def _digest(folder: Path, *, built: bool) -> str:
     """12 hex over the code of an application."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    seen = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
-    return _digest_of(folder, built, seen)
+    return _digest_of(folder, built, state_of(folder))
 
 
 @lru_cache(maxsize=64)

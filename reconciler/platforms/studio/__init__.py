@@ -38,6 +38,8 @@ from reconciler.platforms.studio.connection import FILES, NAME, Studio, parse, s
 from reconciler.platforms.studio.hosts import Connection, hosts_of
 from reconciler.stores.azure_hosts import AZURE
 
+_TARGETS = {"WebService": "WebServices", "ClassicEndpoint": "ClassicEndpoints"}
+
 
 def _connect(environment: Environment, means: Means) -> Connected:
     """The parts of Studio for one run: targets of both kinds, and training services."""
@@ -55,7 +57,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
     def target(kind: str) -> Target:
         given = http, hosts, environment, studio, means.secret, means.grant, arm()
-        made: Target = PLATFORM.kinds[kind].module.connect(Connection(*given))
+        made: Target = getattr(PLATFORM.kinds[kind].module, _TARGETS[kind])(Connection(*given))
         return made
 
     def trainer(recipe: Recipe) -> Trainer:

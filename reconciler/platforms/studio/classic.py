@@ -90,11 +90,6 @@ def address(spec: Mapping[str, Any], environment: Environment) -> ClassicAddress
     return ClassicAddress(workspace.id, spec["webService"], spec["endpoint"])
 
 
-def connect(connection: Connection) -> ClassicEndpoints:
-    """The target for Classic endpoints."""
-    return ClassicEndpoints(connection)
-
-
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     """The live state that an exported endpoint shows; UnreadableError if it is none, or of another
     name."""

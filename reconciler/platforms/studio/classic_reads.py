@@ -8,22 +8,21 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import NotFoundError, UnreadableError
+from reconciler.http.credentials import Bearer
+from reconciler.http.response import Response
 from reconciler.http.urls import path_id, path_part
 from reconciler.model import Health, HealthCode, Live, Reason, Refusal
 from reconciler.platforms.members import check_is_of, near, text
 from reconciler.platforms.studio.connection import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from reconciler.http.client import Http
-    from reconciler.http.credentials import Bearer
-    from reconciler.http.response import Response
     from reconciler.platforms.studio.classic_state import ClassicAddress
     from reconciler.soon import Soon
 

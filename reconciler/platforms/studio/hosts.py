@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, Problem
+from reconciler.http.credentials import AccessToken
+from reconciler.http.origins import Origins
+from reconciler.http.urls import Origin
+from reconciler.model import Environment, ModelRef, SecretName
 from reconciler.platforms.arm import CloudName, arm_origins, emulator_base, hearing
 from reconciler.platforms.azure import ARM_URL
 from reconciler.stores.azure_hosts import BlobHosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reconciler.http.client import Http
-    from reconciler.http.credentials import AccessToken
-    from reconciler.http.origins import Origins
-    from reconciler.http.urls import Origin
-    from reconciler.model import Environment, ModelRef, SecretName
     from reconciler.platforms.studio.connection import Studio
     from reconciler.stores.contract import Place
 

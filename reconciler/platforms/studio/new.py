@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from reconciler.http.response import Response
     from reconciler.model import AddressId, Binding, Environment, Model
 
-__all__ = ["WebServiceAddress", "WebServices", "address", "connect"]
+__all__ = ["WebServiceAddress", "WebServices", "address"]
 
 KIND = "WebService"
 API_VERSION = "2017-01-01"
@@ -115,11 +115,6 @@ def address(spec: Mapping[str, Any], environment: Environment) -> WebServiceAddr
     """The address of a binding of kind WebService."""
     studio = studio_of(environment)
     return WebServiceAddress(studio.subscription, studio.resource_group, spec["webService"])
-
-
-def connect(connection: Connection) -> WebServices:
-    """The target for New web services."""
-    return WebServices(connection)
 
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
