@@ -76,9 +76,9 @@ class Assets:
         """Register a model of the store, once."""
         path = f"/models/{part(name)}/versions/{part(version)}"
         what = f"registering {name} {version}"
-        found = self._workspace.find(path, what)
-        if found is not None:
-            has = texts(objects(found, "properties"), "tags").get(SHA256_TAG, "")
+        asset = self._workspace.find(path, what)
+        if asset is not None:
+            has = texts(objects(asset, "properties"), "tags").get(SHA256_TAG, "")
             if model.sha256 and has != model.sha256:
                 raise RefusedError(
                     f"{name} has a version {version} of another content; delete it, or declare "
@@ -97,12 +97,12 @@ class Assets:
         there = model.sha256 and datastore.files.head(at) is not None
         if not there and not copy_file(self._store, file, datastore.files, at, model.sha256):
             raise RefusedError(f"{model.ref} is gone from the store; it cannot be registered")
-        said = {f"reconciler-{_NOT_A_TAG.sub('-', n)}": v for n, v in model.labels.items()}
-        said |= {MODEL_TAG: folder, SHA256_TAG: model.sha256, KEY_TAG: model.key}
+        tags = {f"reconciler-{_NOT_A_TAG.sub('-', n)}": v for n, v in model.labels.items()}
+        tags |= {MODEL_TAG: folder, SHA256_TAG: model.sha256, KEY_TAG: model.key}
         body = {
             "modelType": "custom_model",
             "modelUri": datastore.uri(at),
-            "tags": {tag: value[:256] for tag, value in said.items() if value},
+            "tags": {tag: value[:256] for tag, value in tags.items() if value},
             "properties": {f"{METRIC}{n}": repr(v) for n, v in sorted(model.metrics.items())},
             "flavors": {},
             "isAnonymous": False,
@@ -137,20 +137,20 @@ class Assets:
     def opened(self, uri: str) -> tuple[Store, str]:
         """The container that an address of files in a datastore of the workspace leads to, and what
         their names begin with."""
-        found = _DATASTORE.fullmatch(uri)
-        if found is None:
+        match = _DATASTORE.fullmatch(uri)
+        if match is None:
             raise RefusedError(
                 f"its files are at {uri or 'no place'}, and only those of a datastore can be "
                 "taken; register it from a path of a datastore"
             )
-        other, at = (found["workspace"] or "").casefold(), self._workspace.at
+        other, at = (match["workspace"] or "").casefold(), self._workspace.at
         group = f"/subscriptions/{at.subscription}/resourcegroups/{at.resource_group}"
         here = f"{group}/workspaces/{at.workspace}".casefold(), at.path.casefold()
         if other and other not in here:
             raise RefusedError(
-                f"its files are in another workspace ({found['workspace']}); register it here"
+                f"its files are in another workspace ({match['workspace']}); register it here"
             )
-        return self.datastore(found["store"]).files, found["path"].rstrip("/")
+        return self.datastore(match["store"]).files, match["path"].rstrip("/")
 
     def collect(self, uri: str, place: str) -> None:
         """Bring a file below such an address into the store, or all of them as one archive."""
@@ -180,25 +180,25 @@ class Assets:
         """The last lines of what a job wrote, which its workspace keeps as a file; "" where nobody
         may read it, or none is there."""
         with contextlib.suppress(WireError, RefusedError):
-            found = self.datastore(ARTIFACTS).files.get(f"ExperimentRun/dcid.{job}/{LOG}")
-            return last_lines(found.content.decode(errors="replace")) if found else ""
+            log = self.datastore(ARTIFACTS).files.get(f"ExperimentRun/dcid.{job}/{LOG}")
+            return last_lines(log.content.decode(errors="replace")) if log else ""
         return ""
 
     def _datastores(self) -> list[Datastore]:
         """Every datastore of blobs; read once for a run."""
         if self._known is None:
             listed = self._workspace.list("/datastores", "listing the datastores")
-            self._known = [found for item in listed if (found := self._opened(item)) is not None]
+            self._known = [store for item in listed if (store := self._opened(item)) is not None]
         return self._known
 
     def datastore(self, name: str = "") -> Datastore:
         """A datastore of blobs, by its name, or the default one; RefusedError where it has none."""
         what = f"reading the datastore {name}" if name else "reading the default datastore"
         if name:
-            found = [self._workspace.read(f"/datastores/{part(name)}", what)]
+            listed = [self._workspace.read(f"/datastores/{part(name)}", what)]
         else:
-            found = self._workspace.list("/datastores", what, isDefault="true")
-        for item in found:
+            listed = self._workspace.list("/datastores", what, isDefault="true")
+        for item in listed:
             if (opened := self._opened(item)) is not None:
                 return opened
         raise RefusedError(f"{what}: it is in no container of blobs")

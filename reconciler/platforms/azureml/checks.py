@@ -149,7 +149,7 @@ class Checks:
     @cached_property
     def _usages(self) -> dict[str, tuple[int, int]]:
         """By family, the vCPUs in use and the most of them, whichever limit is the nearest."""
-        found: dict[str, tuple[int, int]] = {}
+        usages: dict[str, tuple[int, int]] = {}
         ours = self._workspace.at.workspace.casefold()
         for usage in self._of_region("usages", "reading the quota of the region"):
             used, most = member(usage, "currentValue"), member(usage, "limit")
@@ -160,9 +160,9 @@ class Checks:
             if other or not isinstance(used, int) or not isinstance(most, int) or most < 0:
                 continue
             family = text(objects(usage, "name"), "value").casefold()
-            before = found.get(family, (0, most + 1 - used))
-            found[family] = min(before, (used, most), key=lambda line: line[1] - line[0])
-        return found
+            before = usages.get(family, (0, most + 1 - used))
+            usages[family] = min(before, (used, most), key=lambda line: line[1] - line[0])
+        return usages
 
     def _of_region(self, kind: str, what: str) -> list[dict[str, Any]]:
         at = self._workspace.at
@@ -188,14 +188,14 @@ class Checks:
             path = ident.removeprefix(at.path)
             if path == ident:  # of a registry, or a service's own
                 continue
-            found = self._workspace.find(path, f"looking for {name}")
+            asset = self._workspace.find(path, f"looking for {name}")
             about = (binding.source, (binding.name,))
             what, fix = kind.removesuffix("s"), "make it, or correct its name"
-            if found is None:
+            if asset is None:
                 why = f"the workspace {at.workspace} has no {what} {name}"
                 yield Check(what, Level.ERROR, why, fix, *about)
-            elif state_of(found) in ("failed", "deleting"):
-                why = f"the {what} {name} is {state_of(found)}"
+            elif state_of(asset) in ("failed", "deleting"):
+                why = f"the {what} {name} is {state_of(asset)}"
                 yield Check(what, Level.ERROR, why, "mend it, or name another one", *about)
             else:
                 yield Check(what, Level.FINE, name)

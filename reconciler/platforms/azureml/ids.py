@@ -31,8 +31,8 @@ _SHARED = re.compile(r"azureml://registries/(?P<registry>[^/]+)/models/(?P<model
 def shared_in(name: str) -> tuple[str, str]:
     """The shared registry and the model there that a registered model names, such as
     `azureml://registries/acme/models/fraud`; the registry is "" of one of the workspace."""
-    found = _SHARED.fullmatch(name)
-    return (found["registry"], found["model"]) if found else ("", name)
+    match = _SHARED.fullmatch(name)
+    return (match["registry"], match["model"]) if match else ("", name)
 
 
 def registered_in(recipe: Recipe) -> str:
@@ -64,22 +64,22 @@ def asset_id(at: AzureMl, kind: str, name: str, version: str) -> str:
 
 def whole_id(at: AzureMl, kind: str, written: str) -> str:
     """The id of an asset that people write as `NAME:VERSION`; any other as it is."""
-    found = _SHORT.fullmatch(written)
-    return asset_id(at, kind, found["name"], found["version"]) if found else written
+    match = _SHORT.fullmatch(written)
+    return asset_id(at, kind, match["name"], match["version"]) if match else written
 
 
-def short_id(at: AzureMl, found: str) -> str:
+def short_id(at: AzureMl, ident: str) -> str:
     """An id as people write it: `NAME:VERSION` where it is of this workspace, else as it is. One
     of a shared registry comes back by the registry's name, or by its place in ARM."""
-    asset = _ASSET.fullmatch(found)
+    asset = _ASSET.fullmatch(ident)
     if asset and asset["before"].casefold() in ("", at.path.casefold()):
         return f"{asset['name']}:{asset['version']}"
     if asset and "/registries/" in asset["before"].casefold():
         registry = asset["before"].rpartition("/")[2]
         named = f"{asset['kind']}/{asset['name']}/versions/{asset['version']}"
         return f"azureml://registries/{registry}/{named}"
-    short = _SHORT.fullmatch(found)
-    return f"{short['name']}:{short['version']}" if short else found
+    short = _SHORT.fullmatch(ident)
+    return f"{short['name']}:{short['version']}" if short else ident
 
 
 def elsewhere(at: AzureMl, model: str) -> str:
@@ -121,11 +121,11 @@ def version_in(ref: ModelRef) -> str:
 
 def deployment_in(ref: ModelRef) -> str:
     """The deployment that a reference names, "" where it is no reference of a deployment."""
-    _, found, name = ref.url.rpartition(_DEPLOYMENTS)
-    return name if found and ref.url.startswith("azureml://") else ""
+    _, separator, name = ref.url.rpartition(_DEPLOYMENTS)
+    return name if separator and ref.url.startswith("azureml://") else ""
 
 
 def is_one_model(first: ModelRef, second: ModelRef) -> bool:
     """Whether two references name one model, whichever deployment serves it."""
-    model, found, _ = first.url.rpartition(_DEPLOYMENTS)
-    return first == second or (bool(found) and model == second.url.rpartition(_DEPLOYMENTS)[0])
+    model, separator, _ = first.url.rpartition(_DEPLOYMENTS)
+    return first == second or (bool(separator) and model == second.url.rpartition(_DEPLOYMENTS)[0])

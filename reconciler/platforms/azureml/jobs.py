@@ -98,10 +98,10 @@ class WorkspaceJobs(Trainer):
 
     def look(self, job: str) -> Job:
         """The job as it is now."""
-        found = self._found(job, f"asking for job {job}")
-        if found is None:
+        document = self._found(job, f"asking for job {job}")
+        if document is None:
             return Job(JobState.NOT_STARTED)
-        properties = objects(found, "properties")
+        properties = objects(document, "properties")
         status = text(properties, "status")
         state = _ENDED.get(status.casefold(), JobState.RUNNING)
         if not status:
@@ -119,9 +119,9 @@ class WorkspaceJobs(Trainer):
     def cancel(self, job: str) -> None:
         """End a job that has not ended; a job that is gone is fine."""
         what = f"cancelling job {job}"
-        found = self._found(job, what)
-        status = text(objects(found or {}, "properties"), "status")
-        if found is not None and status.casefold() not in _ENDED:
+        document = self._found(job, what)
+        status = text(objects(document or {}, "properties"), "status")
+        if document is not None and status.casefold() not in _ENDED:
             try:
                 self._workspace.write("POST", f"/jobs/{part(job)}/cancel", what)
             except NotFoundError:
@@ -152,8 +152,8 @@ class WorkspaceJobs(Trainer):
                 why = f"it left {len(files) or 'no'} files at {uri}, where its {role} should be"
                 return Job(JobState.FINISHED, why)
             if role == METRICS:
-                found = store.get(*files.values())
-                metrics = found.content if found else None
+                stored = store.get(*files.values())
+                metrics = stored.content if stored else None
         return Job(JobState.FINISHED, "", places, metrics)
 
     def _found(self, job: str, what: str) -> dict[str, Any] | None:
@@ -211,8 +211,8 @@ class WorkspaceJobs(Trainer):
         """Where the job writes in the store, as the workspace calls it, by role; {} where the store
         is in none of its datastores."""
         roles = [role for role, _ in order.recipe.outputs]
-        found = {role: self._assets.uri_of(order.outputs[role].uri) for role in roles}
-        return found if all(found.values()) else {}
+        uris = {role: self._assets.uri_of(order.outputs[role].uri) for role in roles}
+        return uris if all(uris.values()) else {}
 
     def _left(self, job: str, order: Order) -> dict[str, str]:
         """Where the job leaves its outputs below its own id, by role."""

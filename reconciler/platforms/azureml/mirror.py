@@ -128,7 +128,7 @@ class Mirrors:
         """How many answers of the deployment were bad since then, and how many there were at all:
         the averages of minutes, so both are estimates."""
         what = f"reading the metrics of {copy.at}"
-        found = self._workspace.metrics(
+        counts = self._workspace.metrics(
             copy.at.path,
             what,
             metricnames="RequestsPerMinute",
@@ -138,15 +138,15 @@ class Mirrors:
             **{"$filter": f"deployment eq '{copy.name}' and statusCode eq '*'"},
         )
         failed = total = 0.0
-        for status, count in _series(found, what):
+        for status, count in _series(counts, what):
             total += count
             failed += 0.0 if status.startswith("2") else count
         return failed, total
 
 
-def _series(found: dict[str, Any], what: str) -> Iterator[tuple[str, float]]:
+def _series(answer: dict[str, Any], what: str) -> Iterator[tuple[str, float]]:
     """The statuses and counts of an answer of Azure Monitor."""
-    for metric in lists(found, "value"):
+    for metric in lists(answer, "value"):
         for each in lists(metric, "timeseries"):
             names = {
                 text(objects(pair, "name"), "value").casefold(): text(pair, "value")

@@ -31,12 +31,12 @@ def component_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
     written = dict(recipe.how)["pipeline"]
     name, _, version = written.partition(":")
     path, what = f"/components/{part(name)}/versions", f"reading the component {written}"
-    found = workspace.find(f"{path}/{part(version)}", what)
-    if found is None:
+    component = workspace.find(f"{path}/{part(version)}", what)
+    if component is None:
         listed = [text(item, "name") for item in workspace.list(path, f"{what}: its versions")]
         there = near(version, listed) or "; the workspace has no component of this name"
         raise RefusedError(f"there is no component {written}{there}; correct training.pipeline")
-    spec = objects(objects(found, "properties"), "componentSpec")
+    spec = objects(objects(component, "properties"), "componentSpec")
     if why := "; ".join(_problems(spec, recipe)):
         raise RefusedError(f"the component {written}: {why}")
     return spec
@@ -47,20 +47,20 @@ def _problems(spec: Mapping[str, Any], recipe: Recipe) -> list[str]:
     if (kind := text(spec, "type")) != "pipeline":
         return [f'it is of the type "{kind}"; only a pipeline can be run by itself']
     inputs, outputs = objects(spec, "inputs"), objects(spec, "outputs")
-    found = []
+    problems = []
     for given, wanted in ((recipe.inputs, _FILES), (recipe.parameters, _TEXTS)):
         for name, _ in given:
             if name not in inputs:
-                found.append(f'it has no input "{name}"{near(name, inputs)}')
+                problems.append(f'it has no input "{name}"{near(name, inputs)}')
             elif (kind := text(objects(inputs, name), "type")) not in wanted:
-                found.append(f'its input "{name}" is a {kind}, not one of {", ".join(wanted)}')
+                problems.append(f'its input "{name}" is a {kind}, not one of {", ".join(wanted)}')
     named = {name for name, _ in (*recipe.inputs, *recipe.parameters)}
     for name in sorted(inputs.keys() - named):
         declared = objects(inputs, name)
         if not flag(declared, "optional") and member(declared, "default") is None:
-            found.append(f'its input "{name}" has no default; give it')
+            problems.append(f'its input "{name}" has no default; give it')
     unknown = [port for _, port in recipe.outputs if port not in outputs]
-    return [*found, *(f'it has no output "{port}"{near(port, outputs)}' for port in unknown)]
+    return [*problems, *(f'it has no output "{port}"{near(port, outputs)}' for port in unknown)]
 
 
 def pipeline_body(

@@ -62,13 +62,13 @@ class AzureMlRegistry(Registry):
         """The version with the metrics of its run, and why it must not be taken in."""
         name, number = asked(recipe)
         try:
-            found = self._version(name, number)
+            asset = self._version(name, number)
         except UnknownRegistryError as exc:
             return Registered(number, self._no_registry(name, exc.message))
-        if found is None:
+        if asset is None:
             return Registered(number, self._absent(name, number))
-        properties = objects(found, "properties")
-        refusal = _refusal(name, number, found) or self._without_files(recipe, properties)
+        properties = objects(asset, "properties")
+        refusal = _refusal(name, number, asset) or self._without_files(recipe, properties)
         # A shared registry has no runs: what it was told of a job is of some workspace.
         job = "" if shared_in(name)[0] else text(properties, "jobName")
         metrics = self._tracking.metrics(job) if job and not refusal else _noted(properties)
@@ -94,10 +94,10 @@ class AzureMlRegistry(Registry):
     def fetch(self, recipe: Recipe, path: Path) -> None:
         """Write the named file of the version, its only one, or all of its files as an archive."""
         name, number = asked(recipe)
-        found = self._version(name, number)
-        if found is None:
+        asset = self._version(name, number)
+        if asset is None:
             raise NotFoundError(f"version {number} of {name} is gone")
-        (registry, model), uri = shared_in(name), _uri(objects(found, "properties"))
+        (registry, model), uri = shared_in(name), _uri(objects(asset, "properties"))
         if registry:
             store, below = self._shared(registry).opened(model, number, uri)
         else:
@@ -175,8 +175,8 @@ def _gone(name: str, number: str, wanted: str, files: Iterable[str]) -> str:
 def _noted(properties: Mapping[str, Any]) -> dict[str, float]:
     """The metrics that a version says of itself, as `Assets.register` writes them: of one that no
     job of the workspace made."""
-    found = texts(properties, "properties").items()
-    pairs = ((n.removeprefix(METRIC), v) for n, v in found if n.startswith(METRIC))
+    noted = texts(properties, "properties").items()
+    pairs = ((n.removeprefix(METRIC), v) for n, v in noted if n.startswith(METRIC))
     metrics = {}
     for name, value in pairs:
         with contextlib.suppress(ValueError):  # a property of somebody else's
@@ -184,15 +184,15 @@ def _noted(properties: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def _archived(found: Mapping[str, Any]) -> bool:
-    return member(objects(found, "properties"), "isArchived") is True
+def _archived(asset: Mapping[str, Any]) -> bool:
+    return member(objects(asset, "properties"), "isArchived") is True
 
 
-def _refusal(name: str, number: str, found: Mapping[str, Any]) -> str:
+def _refusal(name: str, number: str, asset: Mapping[str, Any]) -> str:
     """Why a version that is there must not be taken in; "" where it may."""
-    if _archived(found):
+    if _archived(asset):
         return f"version {number} of {name} is archived; declare another version"
-    if (state := state_of(found)) not in ("", "succeeded"):
+    if (state := state_of(asset)) not in ("", "succeeded"):
         return f"version {number} of {name} is {state}; register it again, or wait"
     return ""
 

@@ -80,7 +80,7 @@ class Scoring:
         error."""
         headers = {DEPLOYMENT: candidate} if candidate else {}
         try:
-            answer = self._http.request(
+            response = self._http.request(
                 *("POST", door[0]),
                 credential=door[1],
                 json=parse_json(probe.request),
@@ -91,9 +91,9 @@ class Scoring:
             if exc.status == 424 and candidate:
                 exc.args = (f"{exc.message}{self.log_of(at.path, candidate)}",)
             raise
-        named = answer.headers.get(DEPLOYMENT, "").lower()
-        found = score_of(answer.json(), declared.answer, declared.names, probe)
-        return replace(found, model=refs.get(named, named)) if named else found
+        named = response.headers.get(DEPLOYMENT, "").lower()
+        answer = score_of(response.json(), declared.answer, declared.names, probe)
+        return replace(answer, model=refs.get(named, named)) if named else answer
 
     def _door(self, at: EndpointAddress) -> Door:
         """The scoring URL and what opens it, as the service tells them now."""
@@ -114,11 +114,11 @@ class Scoring:
     def log_of(self, endpoint: str, deployment: str) -> str:
         """`; its last lines: …` of the container of a deployment; "" where nobody shows them."""
         path = f"{endpoint}/deployments/{part(deployment)}/getLogs"
-        asked: dict[str, Any] = {"containerType": "InferenceServer", "tail": 100}
+        body: dict[str, Any] = {"containerType": "InferenceServer", "tail": 100}
         with contextlib.suppress(WireError):  # of a container that never began
-            content = self._workspace.post(path, f"reading the log of {deployment}", asked)
-            if shown := last_lines(text(content, "content")):
-                return f"; its last lines: {shown}"
+            content = self._workspace.post(path, f"reading the log of {deployment}", body)
+            if lines := last_lines(text(content, "content")):
+                return f"; its last lines: {lines}"
         return ""
 
 

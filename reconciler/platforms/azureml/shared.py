@@ -121,10 +121,10 @@ class SharedRegistry:
         except NotFoundError as exc:
             proves_absence(exc)
             raise UnknownRegistryError(f'there is no shared registry "{self.name}"') from exc
-        found = answer.json_object()
-        check_is_of(found, what, registryName=self.name)
-        host = text(found, "primaryRegionResourceProviderUri").rstrip("/")
-        group, subscription = text(found, "resourceGroup"), text(found, "subscriptionId")
+        registry = answer.json_object()
+        check_is_of(registry, what, registryName=self.name)
+        host = text(registry, "primaryRegionResourceProviderUri").rstrip("/")
+        group, subscription = text(registry, "resourceGroup"), text(registry, "subscriptionId")
         if origin(host) is None or not (group and subscription):
             raise UnreadableError(f"{what}: the answer does not say where it is")
         return (

@@ -152,17 +152,17 @@ class Workspace:
         operation = self._operations.get(name)
         if operation is None:  # ended, or of another run: what is read says how far it is
             return DONE
-        found = self._polled(operation, name)
-        if found.state is OperationState.RUNNING:
-            return found
+        progress = self._polled(operation, name)
+        if progress.state is OperationState.RUNNING:
+            return progress
         following = ""
-        if found.state is OperationState.DONE and operation.then is not None:
+        if progress.state is OperationState.DONE and operation.then is not None:
             following = operation.then()
         del self._operations[name]
         if following:
             self._operations[name] = self._operations.pop(following)
             return Progress(OperationState.RUNNING, following)
-        return found
+        return progress
 
     def _polled(self, operation: _Operation, name: str) -> Progress:
         """How far an operation is, by its URL where it has one that may hear a token, else by what
@@ -193,8 +193,8 @@ class Workspace:
         return operation_state(without(answer.json_object(), ("percentComplete",)))
 
     def _by_resource(self, path: str, what: str) -> Progress:
-        found = self.find(path, what)
-        return DONE if found is None else operation_state({"properties": found.get("properties")})
+        item = self.find(path, what)
+        return DONE if item is None else operation_state({"properties": item.get("properties")})
 
     # --- requests -------------------------------------------------------------------------------
 

@@ -211,7 +211,7 @@ class ModelAliases(Target):
 
     def owned(self, declared: Collection[AddressId]) -> tuple[Owned, ...]:
         """The endpoints that carry our mark, by alias or only by tag, and are not declared."""
-        found = []
+        owned = []
         for registered in self._mlflow.models():
             for tag in registered.tags:
                 at = AliasAddress(registered.name, tag.removeprefix(TAG))
@@ -219,10 +219,10 @@ class ModelAliases(Target):
                 ours = tag.startswith(TAG) and mark.environment == self._mark
                 if ours and at.id not in declared:
                     name = f"{at.model}@{at.alias}"
-                    found.append(
+                    owned.append(
                         Owned("ModelAlias", name, at, mark.protected, adopted=mark.adopted)
                     )
-        return tuple(found)
+        return tuple(owned)
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterable[Unmanaged]:
         """The aliases without a mark. Their versions come from the registry that has them."""

@@ -61,8 +61,8 @@ class Publisher:
         folder = called or (model.version.folder if model.version else "")
         tags = {VERSION: folder, MARK: self._mark}
         tags |= {SHA256: model.sha256} if model.sha256 else {}
-        if folder and (found := self._mlflow.versions(name, tags)):
-            return found[-1].number
+        if folder and (versions := self._mlflow.versions(name, tags)):
+            return versions[-1].number
         file = name_in(self._store.base, model.ref.url)
         if file is None or not folder:
             raise RefusedError(
@@ -70,8 +70,8 @@ class Publisher:
                 "cannot be published"
             )
         with self._turn(f"publishing {folder} to {name} of {self._mlflow.url}") as check:
-            if found := self._mlflow.versions(name, tags):
-                return found[-1].number
+            if versions := self._mlflow.versions(name, tags):
+                return versions[-1].number
             return self._publish(name, model, file, tags, check)
 
     def _publish(
@@ -131,15 +131,15 @@ class Publisher:
     def _experiment(self, what: str) -> str:
         """The id of the experiment of published versions."""
         path, name = "/experiments/get-by-name", {"experiment_name": EXPERIMENT}
-        if (found := self._mlflow.find(path, what, **name)) is None:
+        if (answer := self._mlflow.find(path, what, **name)) is None:
             try:
                 self._mlflow.post("/experiments/create", what, name=EXPERIMENT)
             except RejectedError:
                 if self._mlflow.find(path, what, **name) is None:
                     raise
-            found = self._mlflow.get(path, what, **name)
+            answer = self._mlflow.get(path, what, **name)
         try:
-            return str(found["experiment"]["experiment_id"])
+            return str(answer["experiment"]["experiment_id"])
         except (KeyError, TypeError) as exc:
             raise UnreadableError(f"{what}: the answer shows no experiment") from exc
 

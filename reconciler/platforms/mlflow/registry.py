@@ -141,9 +141,9 @@ def _notes(version: ModelVersion) -> Iterator[str]:
     """Notes for people on a version: its aliases, tags and stage, and whether a run made it."""
     if version.aliases:
         yield f"alias {', '.join(sorted(version.aliases))}"
-    shown = [f"{n}={v}" for n, v in sorted(version.tags.items()) if not n.startswith("mlflow.")]
-    if shown:
-        yield f"tags {', '.join(shown)}"[:200]
+    tags = [f"{n}={v}" for n, v in sorted(version.tags.items()) if not n.startswith("mlflow.")]
+    if tags:
+        yield f"tags {', '.join(tags)}"[:200]
     if version.stage != "None":
         yield f"stage {version.stage}"
     if not version.run:

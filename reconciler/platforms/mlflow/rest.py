@@ -106,28 +106,28 @@ class Mlflow:
         answer = self.find("/registered-models/get", what, name=name)
         if answer is None:
             return None
-        found = _model(_object(answer, "registered_model", what), what)
-        if found.name != name:
-            raise UnreadableError(f'{what}: the answer is about "{found.name}"')
-        return found
+        registered = _model(_object(answer, "registered_model", what), what)
+        if registered.name != name:
+            raise UnreadableError(f'{what}: the answer is about "{registered.name}"')
+        return registered
 
     def models(self, some_pages: int = 0) -> list[RegisteredModel]:
         """All registered models; or those of so many pages."""
-        what, found, token = "listing registered models", list[RegisteredModel](), ""
+        what, registered, token = "listing registered models", list[RegisteredModel](), ""
         seen: set[str] = set()
         for _ in range(some_pages or MOST_PAGES):
             query = {"max_results": str(PAGE)} | ({"page_token": token} if token else {})
             page = self.get("/registered-models/search", what, **query)
-            found += [_model(each, what) for each in _objects(page, "registered_models", what)]
+            registered += [_model(each, what) for each in _objects(page, "registered_models", what)]
             token = str(page.get("next_page_token") or "")
             if not token:
-                return found
+                return registered
             if token in seen:
                 raise UnreadableError(f"{what}: a page leads back to one that was read")
             seen.add(token)
         if not some_pages:
             raise UnreadableError(f"{what}: there is no end after {MOST_PAGES:,} pages")
-        return found
+        return registered
 
     def version(self, name: str, number: str) -> ModelVersion | None:
         """One version; None where MLflow itself says that there is none."""
@@ -135,10 +135,10 @@ class Mlflow:
         answer = self.find("/model-versions/get", what, name=name, version=number)
         if answer is None:
             return None
-        found = _version(_object(answer, "model_version", what), what)
-        if (found.name, found.number) != (name, number):
-            raise UnreadableError(f"{what}: the answer is about {found.name}/{found.number}")
-        return found
+        version = _version(_object(answer, "model_version", what), what)
+        if (version.name, version.number) != (name, number):
+            raise UnreadableError(f"{what}: the answer is about {version.name}/{version.number}")
+        return version
 
     def origin_of(self, name: str, number: str) -> str:
         """Where the artifact of a version is that was copied from another one, "" where MLflow
@@ -175,7 +175,7 @@ class Mlflow:
     def files(self, uri: str, what: str) -> dict[str, int]:
         """The files of an artifact with their sizes, by their path in it; {} where it is gone."""
         path = self._handed_out(uri, what)
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         folders = [""]
         while folders:
             below = folders.pop()
@@ -196,10 +196,10 @@ class Mlflow:
                 if each.get("is_dir"):
                     folders.append(f"{name}/")
                 else:
-                    found[name] = _size(each, what)
-                if len(found) + len(folders) > MOST_FILES:
+                    sizes[name] = _size(each, what)
+                if len(sizes) + len(folders) > MOST_FILES:
                     raise RefusedError(f"{what}: it has more than {MOST_FILES:,} files")
-        return dict(sorted(found.items()))
+        return dict(sorted(sizes.items()))
 
     def download(self, uri: str, size: int, what: str, into: IO[bytes]) -> None:
         """Write one file of an artifact, piece by piece; ConflictError where it changes.
@@ -306,45 +306,45 @@ def _check_absent(answer: Response) -> None:
         raise answer.unreadable("an answer of MLflow; is the URL of spec.mlflow right?")
 
 
-def _model(found: Mapping[str, Any], what: str) -> RegisteredModel:
+def _model(document: Mapping[str, Any], what: str) -> RegisteredModel:
     """The registered model in an answer; UnreadableError for what is none."""
-    aliases = _objects(found, "aliases", what)
-    latest = _objects(found, "latest_versions", what)
+    aliases = _objects(document, "aliases", what)
+    latest = _objects(document, "latest_versions", what)
     return RegisteredModel(
-        _text(found, "name", what),
+        _text(document, "name", what),
         {_text(each, "alias", what): _number(each, what) for each in aliases},
-        _tags(found, what),
+        _tags(document, what),
         tuple(_version(each, what) for each in latest),
     )
 
 
-def _version(found: Mapping[str, Any], what: str) -> ModelVersion:
+def _version(document: Mapping[str, Any], what: str) -> ModelVersion:
     """The version in an answer; UnreadableError for what is none."""
-    aliases = found.get("aliases") or []
+    aliases = document.get("aliases") or []
     if not isinstance(aliases, list):
         raise UnreadableError(f"{what}: aliases is no list")
     return ModelVersion(
-        _text(found, "name", what),
-        _number(found, what),
-        _text(found, "status", what),
-        _text(found, "source", what, ""),
-        _text(found, "run_id", what, ""),
-        _text(found, "current_stage", what, "None"),
-        _text(found, "status_message", what, ""),
+        _text(document, "name", what),
+        _number(document, what),
+        _text(document, "status", what),
+        _text(document, "source", what, ""),
+        _text(document, "run_id", what, ""),
+        _text(document, "current_stage", what, "None"),
+        _text(document, "status_message", what, ""),
         tuple(map(str, aliases)),
-        _tags(found, what),
+        _tags(document, what),
     )
 
 
-def _number(found: Mapping[str, Any], what: str) -> str:
-    number = _text(found, "version", what)
+def _number(document: Mapping[str, Any], what: str) -> str:
+    number = _text(document, "version", what)
     if not (number.isascii() and number.isdecimal() and len(number) < _MOST_DIGITS):
         raise UnreadableError(f"{what}: a version is called {number!r:.40}, which is no number")
     return number
 
 
-def _tags(found: Mapping[str, Any], what: str) -> dict[str, str]:
-    tags = _objects(found, "tags", what)
+def _tags(document: Mapping[str, Any], what: str) -> dict[str, str]:
+    tags = _objects(document, "tags", what)
     return {_text(each, "key", what): _text(each, "value", what, "") for each in tags}
 
 
@@ -359,30 +359,30 @@ def called_in(name: str, ref: ModelRef) -> str:
     return unquote(ours.removeprefix(head)) if ours.startswith(head) else ""
 
 
-def _size(found: Mapping[str, Any], what: str) -> int:
-    size = found.get("file_size", 0)
+def _size(document: Mapping[str, Any], what: str) -> int:
+    size = document.get("file_size", 0)
     if not isinstance(size, int | str) or not str(size).isdecimal():
         raise UnreadableError(f"{what}: the size of a file is {size!r:.40}")
     return int(size)
 
 
-def _object(found: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
-    value = found.get(name)
+def _object(document: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
+    value = document.get(name)
     if not isinstance(value, dict):
         raise UnreadableError(f'{what}: the answer has no object "{name}"')
     return value
 
 
-def _objects(found: Mapping[str, Any], name: str, what: str) -> list[dict[str, Any]]:
+def _objects(document: Mapping[str, Any], name: str, what: str) -> list[dict[str, Any]]:
     """A list of objects; empty where it is left out, as MLflow does with what is empty."""
-    value = found.get(name, [])
+    value = document.get(name, [])
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise UnreadableError(f'{what}: "{name}" is no list of objects')
     return value
 
 
-def _text(found: Mapping[str, Any], name: str, what: str, absent: str | None = None) -> str:
-    value = found.get(name, absent)
+def _text(document: Mapping[str, Any], name: str, what: str, absent: str | None = None) -> str:
+    value = document.get(name, absent)
     if not isinstance(value, str):
         raise UnreadableError(f'{what}: "{name}" is no text')
     return value

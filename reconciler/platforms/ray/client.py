@@ -156,8 +156,8 @@ class Client:
 
 def _numbers(version: object) -> tuple[int, ...]:
     """The first two numbers of a version, () where it has none."""
-    found = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
-    return (int(found[1]), int(found[2])) if found else ()
+    match = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
+    return (int(match[1]), int(match[2])) if match else ()
 
 
 def _with(error: _E, fix: str) -> _E:

@@ -205,12 +205,12 @@ class Writer:
         """The changes that were lost to another writer, after one request for all of them."""
         reading = self._readings()
         before = _configs(reading, client.ray.host)
-        after, asked = _edited(reading, before, changes, self.session)
+        after, pending = _edited(reading, before, changes, self.session)
         if after == before:
-            _answer(asked, after)
+            _answer(pending, after)
             return []
         if _configs(self._readings(), client.ray.host) != before:
-            return asked
+            return pending
         doubt: UnavailableError | UnreachableError | None = None
         try:
             _put(client, reading, after)
@@ -218,13 +218,13 @@ class Writer:
             if not exc.in_doubt:
                 raise
             doubt = exc  # it may have happened: what is there says whether it did
-        shown = self._readings().applications
-        there = [change for change in asked if _shows(shown.get(change.name), after, change.name)]
+        seen = self._readings().applications
+        there = [change for change in pending if _shows(seen.get(change.name), after, change.name)]
         for change in there:
             was, made = before.get(change.name), after.get(change.name)
             self._made[change.name] = _Made(change.session, was, made)
         _answer(there, after)
-        lost = [change for change in asked if not change.outcome.done()]
+        lost = [change for change in pending if not change.outcome.done()]
         if lost and doubt is not None:
             raise doubt
         return lost
@@ -254,8 +254,8 @@ class _Made:
         """Whether the application shows just what it did before."""
         if self.before is None or seen is None or seen.config is None:
             return self.before is None and seen is None and self.after is not None
-        was, shown = fingerprint(self.before), fingerprint(seen.config)
-        return shown == was and (self.after is None or shown != fingerprint(self.after))
+        was, now = fingerprint(self.before), fingerprint(seen.config)
+        return now == was and (self.after is None or now != fingerprint(self.after))
 
 
 def _configs(reading: Reading, host: str) -> dict[str, Config]:
@@ -264,7 +264,7 @@ def _configs(reading: Reading, host: str) -> dict[str, Config]:
     UnavailableError where one cannot be read: without it the request would delete that application.
     An application that a program made (`serve.run`) has none, and is not touched by the request.
     """
-    found = {}
+    configs = {}
     for name, seen in reading.applications.items():
         if seen.config is not None and hides(seen.config):
             raise RefusedError(
@@ -272,17 +272,17 @@ def _configs(reading: Reading, host: str) -> dict[str, Config]:
                 "replace its secrets; does a proxy make requests look like a browser's?"
             )
         if seen.config is not None:
-            found[name] = seen.config
+            configs[name] = seen.config
         elif seen.is_declared and seen.status is not Status.DELETING:
             raise UnavailableError(f"{host} does not show how {name} is configured; try later")
-    return found
+    return configs
 
 
 def _edited(
     reading: Reading, before: Mapping[str, Config], changes: Iterable[_Change], session: str
 ) -> tuple[dict[str, Config], list[_Change]]:
     """All configurations with the changes that may be made; the others are told why not."""
-    after, asked = dict(before), []
+    after, pending = dict(before), []
     for change in changes:
         try:
             if change.session != session:
@@ -293,12 +293,12 @@ def _edited(
         except Exception as exc:
             change.outcome.set_exception(exc)
             continue
-        asked.append(change)
+        pending.append(change)
         if config is None:
             after.pop(change.name, None)
         elif fingerprint(config) != fingerprint(before.get(change.name, {})):
             after[change.name] = config
-    return after, asked
+    return after, pending
 
 
 def _check_route(config: Config, others: Mapping[str, Config]) -> None:

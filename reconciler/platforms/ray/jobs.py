@@ -87,22 +87,22 @@ class RayJobs(Trainer):
     def look(self, job: str) -> Job:
         """The job as it is now."""
         client = self._cluster.reading()
-        found = self._asked(client, job)
-        if found is None:
+        document = self._asked(client, job)
+        if document is None:
             self._cluster.reading_again()  # or it is missing because the cluster is another one
             return Job(JobState.NOT_STARTED)
-        match found.get("status"):
+        match document.get("status"):
             case "SUCCEEDED":
-                return Job(JobState.FINISHED, "", _outputs(found, job))
+                return Job(JobState.FINISHED, "", _outputs(document, job))
             case "FAILED":
-                return Job(JobState.FAILED, self._why_failed(job, found))
+                return Job(JobState.FAILED, self._why_failed(job, document))
             case "STOPPED":
                 return Job(JobState.CANCELLED, "it was stopped")
             case "PENDING":
-                return self._waiting(client, found)
+                return self._waiting(client, document)
             case "RUNNING":
                 return Job(JobState.RUNNING)
-        status = printable(str(found.get("status")))[:60]
+        status = printable(str(document.get("status")))[:60]
         raise UnreadableError(
             f"job {job} has the status {status}, which this program does not know"
         )
@@ -110,8 +110,8 @@ class RayJobs(Trainer):
     def cancel(self, job: str) -> None:
         """Stop a job that has not ended; a job that is gone is fine."""
         client = self._cluster.writing()
-        found = self._asked(client, job)
-        if found is not None and found.get("status") not in _ENDED:
+        document = self._asked(client, job)
+        if document is not None and document.get("status") not in _ENDED:
             try:
                 client.post(f"/api/jobs/{job}/stop", f"stopping job {job}")
             except NotFoundError:  # a proxy has a 404 too
@@ -143,7 +143,7 @@ class RayJobs(Trainer):
         """The body of a job, which Ray shows to whoever asks: no grant and no other secret is in
         it."""
         outputs = {role: (name, _place(order.outputs[role])) for role, name in order.recipe.outputs}
-        told = {
+        task = {
             "job": job,
             "command": _words(order),
             "here": HERE,
@@ -158,7 +158,7 @@ class RayJobs(Trainer):
         reserved, words = _resources(dict(order.recipe.how))
         return {
             "submission_id": job,
-            "entrypoint": f"python {RUNNER} {shlex.quote(json.dumps(told))}",
+            "entrypoint": f"python {RUNNER} {shlex.quote(json.dumps(task))}",
             "runtime_env": {"working_dir": package.uri},
             "metadata": {**order.labels, "outputs": json.dumps(uris), "resources": words},
             **reserved,
@@ -171,32 +171,32 @@ class RayJobs(Trainer):
         answer = client.find(f"/api/jobs/{job}", f"asking for job {job}")
         if answer is None:
             return None
-        found = answer.json_object()
-        if found.get("submission_id") != job:
+        document = answer.json_object()
+        if document.get("submission_id") != job:
             raise UnreadableError(f"asking for job {job}: the answer is about another one")
-        return found
+        return document
 
-    def _why_failed(self, job: str, found: Mapping[str, Any]) -> str:
-        code, message = found.get("driver_exit_code"), str(found.get("message") or "")
+    def _why_failed(self, job: str, document: Mapping[str, Any]) -> str:
+        code, message = document.get("driver_exit_code"), str(document.get("message") or "")
         if code is None:
             first = (message.strip() or "it did not say why").splitlines()[0]
             return redact(f"the cluster failed, not the command: {printable(first)[:300]}")
         lines = self.log(job) or _last_lines(message)
-        shown = lines.replace("\n", " | ")  # a reason stands on one line, wherever it is shown
-        return f"exit code {code}" + (f"; its last lines: {shown}" if shown else "")
+        last = lines.replace("\n", " | ")  # a reason stands on one line, wherever it is shown
+        return f"exit code {code}" + (f"; its last lines: {last}" if last else "")
 
-    def _waiting(self, client: Client, found: Mapping[str, Any]) -> Job:
+    def _waiting(self, client: Client, document: Mapping[str, Any]) -> Job:
         """A job that has no node yet. One in a queue, and one that asks for more than there is,
         wait alike; one that is older than the head waits for ever (Ray 2.60 with Redis).
         """
         room = self._room(client)
-        submitted_ms = found.get("start_time")
+        submitted_ms = document.get("start_time")
         if isinstance(submitted_ms, int | float) and submitted_ms < room.head_started_ms:
             why = (
                 "the cluster lost it: it waited when the head was restarted, and nothing starts it"
             )
             return Job(JobState.FAILED, why)
-        wanted = (found.get("metadata") or {}).get("resources") or "a node"
+        wanted = (document.get("metadata") or {}).get("resources") or "a node"
         free = f"; free are {room.free}" if room.free else ""
         return Job(JobState.RUNNING, f"it waits for {wanted}{free}")
 
@@ -270,9 +270,10 @@ def _resources(how: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     return reserved, ", ".join(words)
 
 
-def _outputs(found: Mapping[str, Any], job: str) -> dict[str, Place]:
+def _outputs(document: Mapping[str, Any], job: str) -> dict[str, Place]:
     try:
-        return {role: Place(uri) for role, uri in json.loads(found["metadata"]["outputs"]).items()}
+        outputs = json.loads(document["metadata"]["outputs"])
+        return {role: Place(uri) for role, uri in outputs.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UnreadableError(f"job {job} is not one that this program submitted") from exc
 

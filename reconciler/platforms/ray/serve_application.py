@@ -239,17 +239,18 @@ class ServeApplications(Target):
             begun.unhealthy_since = now
         waited = Waited(now - begun.since, now - (begun.unhealthy_since or now))
         patience_s = max(begun.application.start_s, BACK_S if verb == "back" else 0.0)
-        found = progress_of(seen, begun.declared, waited, patience_s)
-        if found.state is not OperationState.FAILED:
-            return found
-        if found.left is not Left.AS_BEFORE:  # it is still declared
+        progress = progress_of(seen, begun.declared, waited, patience_s)
+        if progress.state is not OperationState.FAILED:
+            return progress
+        if progress.left is not Left.AS_BEFORE:  # it is still declared
             self._given_up.add(begun.declared)
         if verb == "create":
             return DONE  # read back, it does not serve: a swap follows, whose failure rejects
         if verb == "update" and begun.restores is not None:
-            self._restore(ServeAddress(self._ray.host, name), begun, found)
-            return replace(found, words=f"{found.words}; its previous settings are declared again")
-        return found
+            self._restore(ServeAddress(self._ray.host, name), begun, progress)
+            words = f"{progress.words}; its previous settings are declared again"
+            return replace(progress, words=words)
+        return progress
 
     def score(self, binding: Binding, *, staged: bool = False) -> Answer:  # noqa: ARG002
         """The answer of the application, and which model it says it has."""
@@ -355,8 +356,8 @@ class ServeApplications(Target):
         if stored is None:
             return NO_NOTE
         try:
-            said: Any = parse_json(stored.content)
-            return Note(str(said["candidate"]), said["previous"])
+            note: Any = parse_json(stored.content)
+            return Note(str(note["candidate"]), note["previous"])
         except (ValueError, TypeError, KeyError) as exc:
             raise UnreadableError(
                 f"the store's note of {address} ({_note_name(address)}) is damaged; delete it if "

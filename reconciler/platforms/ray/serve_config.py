@@ -122,12 +122,12 @@ def text_of(name: str, value: object) -> str:
 
 def settings_of(config: Mapping[str, Any], deployment: str) -> tuple[tuple[str, str], ...]:
     """The fields of a configuration that can be owned, by dotted name, as text."""
-    found = _values(config, deployment)
-    found["route"] = config.get("route_prefix")
-    found["importPath"] = config.get("import_path")
-    found[PACKAGE] = package_of(config)
-    found |= {f"{_ARGUMENTS}{name}": value for name, value in _arguments(config).items()}
-    texts = {name: text_of(name, value) for name, value in found.items()}
+    values = _values(config, deployment)
+    values["route"] = config.get("route_prefix")
+    values["importPath"] = config.get("import_path")
+    values[PACKAGE] = package_of(config)
+    values |= {f"{_ARGUMENTS}{name}": value for name, value in _arguments(config).items()}
+    texts = {name: text_of(name, value) for name, value in values.items()}
     return tuple(sorted((name, text) for name, text in texts.items() if text))
 
 
@@ -141,16 +141,16 @@ def configured_deployments(config: Mapping[str, Any]) -> list[str]:
 def spec_of(config: Mapping[str, Any], deployment: str) -> dict[str, Any]:
     """The part of a spec that a configuration says of a deployment, as git writes it."""
     whole = {name for name, setting in _SETTINGS.items() if setting.value is int}
-    found = {n: v for n, v in _values(config, deployment).items() if v is not None}
-    said = {name: v if name in whole else text_of(name, v) for name, v in found.items()}
-    return nested({"deployment": deployment, **said})
+    values = {n: v for n, v in _values(config, deployment).items() if v is not None}
+    written = {name: v if name in whole else text_of(name, v) for name, v in values.items()}
+    return nested({"deployment": deployment, **written})
 
 
 def _values(config: Mapping[str, Any], deployment: str) -> dict[str, Any]:
     """The settings of a deployment by their names, as Ray has them."""
     options = _options(config, deployment)
-    found = {name: at(options, *setting.trail) for name, setting in _SETTINGS.items()}
-    return found | {SURGE: found[SURGE] or 0}  # which is Ray's default
+    values = {name: at(options, *setting.trail) for name, setting in _SETTINGS.items()}
+    return values | {SURGE: values[SURGE] or 0}  # which is Ray's default
 
 
 def package_of(config: Mapping[str, Any]) -> str:
@@ -209,9 +209,9 @@ def placed_of(config: Mapping[str, Any]) -> Placed:
     """The model that the arguments of an application name."""
     model = _mapping(_mapping(config.get("args")).get("model"))
     texts = {n: model.get(n) for n in ("uri", "name", "version", "sha256", "mark")}
-    said = {name: text for name, text in texts.items() if isinstance(text, str)}
+    known = {name: text for name, text in texts.items() if isinstance(text, str)}
     protected, adopted = (model.get(name) is True for name in ("protected", "adopted"))
-    return Placed(**said, protected=protected, adopted=adopted)
+    return Placed(**known, protected=protected, adopted=adopted)
 
 
 def placed(model: Model, sha256: str, mark: str, *, protect: bool) -> Placed:
@@ -256,7 +256,7 @@ def _is_argument(name: str) -> bool:
 
 
 def _as_argument(model: Placed) -> dict[str, Any]:
-    said = {
+    argument = {
         "name": model.name,
         "version": model.version,
         "uri": model.uri,
@@ -264,7 +264,7 @@ def _as_argument(model: Placed) -> dict[str, Any]:
         "mark": model.mark,
     }
     flags = {"protected": model.protected, "adopted": model.adopted}
-    return {**said, **{name: True for name, holds in flags.items() if holds}}
+    return {**argument, **{name: True for name, holds in flags.items() if holds}}
 
 
 def _overlaid(options: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:

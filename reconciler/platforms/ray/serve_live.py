@@ -140,19 +140,19 @@ def other_proxy(reading: Reading, serve: str) -> str:
     return "" if heard and port == wanted[2] else f"{host}:{port}"
 
 
-def _seen(name: str, said: Any) -> Seen:
+def _seen(name: str, document: Any) -> Seen:
     """One application as the cluster shows it; UnreadableError where Ray's documents do not fit."""
     try:
-        status, config = Status(said["status"]), said.get("deployed_app_config")
-        deployments = list(said["deployments"].values())
+        status, config = Status(document["status"]), document.get("deployed_app_config")
+        deployments = list(document["deployments"].values())
         replicas = [each for d in deployments for each in d["replicas"]]
         return Seen(
             name,
             status,
-            said.get("source", "declarative") != "imperative",
-            said.get("route_prefix") or (config or {}).get("route_prefix") or "",
+            document.get("source", "declarative") != "imperative",
+            document.get("route_prefix") or (config or {}).get("route_prefix") or "",
             config if isinstance(config, dict) else None,
-            _words([said["message"], *(each["message"] for each in deployments)]),
+            _words([document["message"], *(each["message"] for each in deployments)]),
             sum(each["state"] == _RUNNING for each in replicas),
             sum(each["target_num_replicas"] for each in deployments),
         )

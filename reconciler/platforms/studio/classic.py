@@ -287,11 +287,11 @@ class ClassicEndpoints(Target):
         service = self._reads.service(where)
         if isinstance(service, Live):
             return replace(endpoint, unread=why_no_service(service))
-        shown, decide = self._reads.endpoint(service, where), endpoint.decide
-        resource = find_resource(service, shown, None)
+        document, decide = self._reads.endpoint(service, where), endpoint.decide
+        resource = find_resource(service, document, None)
         if isinstance(resource, Refusal) and resource.code == Refused.AMBIGUOUS_RESOURCE:
             decide = (*decide, "which resource holds the model, in spec.resource")
-        return replace(endpoint, settings=spec_of(shown), decide=decide)
+        return replace(endpoint, settings=spec_of(document), decide=decide)
 
     def _put(
         self,

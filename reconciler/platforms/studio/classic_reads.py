@@ -168,8 +168,8 @@ class Lists:
 
     def of(self, *names: str) -> Listed | None:
         """The endpoints of the service that addresses call by one of `names`."""
-        asked = (self.endpoints[name]() for name in names if name in self.endpoints)
-        return next((found for found in asked if found is not None), None)
+        lists = (self.endpoints[name]() for name in names if name in self.endpoints)
+        return next((found for found in lists if found is not None), None)
 
 
 def read_all(reads: Reads, addresses: Iterable[ClassicAddress], soon: Soon) -> Lists:

@@ -125,12 +125,12 @@ def _settings(endpoint: Mapping[str, Any], now: Described) -> tuple[tuple[str, s
 
 def spec_of(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not the service's defaults, as git writes them."""
-    said: dict[str, Any] = dict(_settings(endpoint, described(text(endpoint, "Description"))))
-    if said["throttleLevel"] != HIGH:  # a low one always has four calls
-        said = {"description": said["description"]}
-    elif said["maxConcurrentCalls"].isdecimal():
-        said["maxConcurrentCalls"] = int(said["maxConcurrentCalls"])
-    made = {name: value for name, value in said.items() if value}
+    written: dict[str, Any] = dict(_settings(endpoint, described(text(endpoint, "Description"))))
+    if written["throttleLevel"] != HIGH:  # a low one always has four calls
+        written = {"description": written["description"]}
+    elif written["maxConcurrentCalls"].isdecimal():
+        written["maxConcurrentCalls"] = int(written["maxConcurrentCalls"])
+    made = {name: value for name, value in written.items() if value}
     return {"settings": made} if made else {}
 
 

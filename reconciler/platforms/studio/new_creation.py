@@ -259,20 +259,20 @@ def _creation(
     definition: Definition,
     properties: Mapping[str, Any],
     hidden: Mapping[str, tuple[str, ...]],
-    said: Mapping[str, Any],
+    written: Mapping[str, Any],
     environment: Environment,
     secret: SecretAt,
 ) -> NewService:
     """The service to create: a template without any secret, and where each secret goes in it."""
     studio = studio_of(environment)
     account, key = account_of(environment), environment.store.key
-    if "storageAccount" in said:
-        account = said["storageAccount"]["name"]
+    if "storageAccount" in written:
+        account = written["storageAccount"]["name"]
         key = secret("create", "storageAccount", "key")
     assert key is not None  # `make_creation` refused what is in no account
     taken = _taken(properties)
     taken["storageAccount"] = {"name": account}
-    taken["commitmentPlan"] = {"id": _plan(said["commitmentPlan"], studio)}
+    taken["commitmentPlan"] = {"id": _plan(written["commitmentPlan"], studio)}
     if studio.workspace and not member(properties, "machineLearningWorkspace"):
         taken["machineLearningWorkspace"] = {"id": studio.workspace.id}
     template = {
@@ -300,9 +300,9 @@ def _taken(properties: Mapping[str, Any]) -> dict[str, Any]:
     return without(properties, (*_NOT_TAKEN, "diagnostics") if over else _NOT_TAKEN)
 
 
-def _plan(said: str, studio: Studio) -> str:
+def _plan(written: str, studio: Studio) -> str:
     """The ARM id of a commitment plan: as it is, or of a name in the environment's group."""
-    if said.startswith("/"):
-        return said
+    if written.startswith("/"):
+        return written
     group = f"/subscriptions/{studio.subscription}/resourceGroups/{studio.resource_group}"
-    return f"{group}/providers/Microsoft.MachineLearning/commitmentPlans/{said}"
+    return f"{group}/providers/Microsoft.MachineLearning/commitmentPlans/{written}"

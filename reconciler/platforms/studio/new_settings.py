@@ -38,11 +38,11 @@ def settings_of(properties: Mapping[str, Any]) -> Settings:
 
 def spec_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not the service's defaults, as git writes them."""
-    said = {name: value for name, value in settings_of(properties) if value}
-    if said.get(LEVEL, LEVELS[0]) == LEVELS[0]:
-        said = {name: said[name] for name in said if name not in (LEVEL, EXPIRY)}
-    calls = {CALLS: int(said[CALLS])} if said.get(CALLS, "").isdecimal() else {}
-    return {"settings": made} if (made := nested(said | calls)) else {}
+    written = {name: value for name, value in settings_of(properties) if value}
+    if written.get(LEVEL, LEVELS[0]) == LEVELS[0]:
+        written = {name: written[name] for name in written if name not in (LEVEL, EXPIRY)}
+    calls = {CALLS: int(written[CALLS])} if written.get(CALLS, "").isdecimal() else {}
+    return {"settings": made} if (made := nested(written | calls)) else {}
 
 
 def with_settings(properties: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
