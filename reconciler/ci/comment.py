@@ -29,7 +29,7 @@ def comment(path: Path, number: int | None, *, dry_run: bool) -> Outcome:
     draft = _Draft.of(read_document(path))
     if dry_run:
         text = draft.text("")
-        return _shown(text, draft, printed=text)
+        return _commented(text, draft, printed=text)
     with github.opened(os.environ, github.unknown_pull(os.environ, number)) as door:
         pull = github.pull_request(door, os.environ, number, draft.shown.commit)
         return _comment_on(door, pull, draft)
@@ -83,7 +83,7 @@ def fits(plan: Plan) -> bool:
     return True
 
 
-def _shown(text: str, draft: _Draft, printed: str = "") -> Outcome:
+def _commented(text: str, draft: _Draft, printed: str = "") -> Outcome:
     """The comment for the summary of the job; an error where it does not show a plan whole."""
     outcome = Outcome(Kept(printed, page=text))
     try:
@@ -167,7 +167,7 @@ def _comment_on(github: GitHub, pull: Pull | str, draft: _Draft) -> Outcome:
     if not own:
         text = draft.text("")
         say(f"commented: {github.create(pull.number, text).url}")
-        return _shown(text, draft)
+        return _commented(text, draft)
     comment, *others = own
     text = draft.text(comment.body)
     if rendering.is_as(comment.body, text):
@@ -176,7 +176,7 @@ def _comment_on(github: GitHub, pull: Pull | str, draft: _Draft) -> Outcome:
         say(f"changed: {github.update(comment, text).url}")
     for other in others:
         say(f"folded: {github.update(other, rendering.superseded(other.body, draft.mark)).url}")
-    return _shown(text, draft)
+    return _commented(text, draft)
 
 
 def _check(pull: Pull, draft: _Draft) -> None:

@@ -23,7 +23,7 @@ LABEL = "drift"
 WRITE, READ = "issues: write", "issues: read"
 
 
-def told(outcome: Outcome) -> Outcome:
+def tell(outcome: Outcome) -> Outcome:
     """The outcome of `drift`, after the issue tells of it; or what kept it from saying so."""
     plan = outcome.document
     assert isinstance(plan, Plan)

@@ -55,7 +55,7 @@ class _Accepted:
 def accept(
     services: Path,
     wanted: Desired,
-    found: Plan,
+    drifted: Plan,
     observed: Mapping[str, Observed],
     how: Drifting,
     plan_now: Callable[[Desired], Plan],
@@ -64,9 +64,11 @@ def accept(
 
     `plan_now` makes the plan that a pull request shows.
     """
-    fields = [(c, field) for c in found.changes if c.drift is not None for field in c.drift.fields]
-    whole = loaded(services, (), found.environment)[found.environment]
-    accepted, edits, after = _tried(services, whole, list(_accepted(whole, observed, found)))
+    fields = [
+        (c, field) for c in drifted.changes if c.drift is not None for field in c.drift.fields
+    ]
+    whole = loaded(services, (), drifted.environment)[drifted.environment]
+    accepted, edits, after = _tried(services, whole, list(_accepted(whole, observed, drifted)))
     failed = len(accepted) < len(fields)
     code = errors.PARTIAL if failed else errors.SUCCESS
     outcome = Outcome(Kept("".join(map(str, edits))), code, has_changes=bool(edits))
@@ -190,7 +192,9 @@ class _Files:
         return self._tables[path]
 
 
-def _accepted(whole: Desired, observed: Mapping[str, Observed], found: Plan) -> Iterator[_Accepted]:
+def _accepted(
+    whole: Desired, observed: Mapping[str, Observed], drifted: Plan
+) -> Iterator[_Accepted]:
     """The fields that can be written; of the others it is said why they cannot.
 
     One text of the YAML may be that of many bindings that forEach makes: it is written only where
@@ -201,7 +205,7 @@ def _accepted(whole: Desired, observed: Mapping[str, Observed], found: Plan) -> 
         made[declared.source].append(declared.name)
     files = _Files()
     wanted: list[tuple[Change, FieldDiff, NewText | NewCell | str]] = []
-    for change in found.changes:
+    for change in drifted.changes:
         binding = observed[change.address].binding
         for field in change.drift.fields if change.drift is not None else ():
             text = _text(observed[change.address], field)

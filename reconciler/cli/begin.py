@@ -39,11 +39,11 @@ def init(folder: Path, how: Beginning) -> Outcome:
     platform = _chosen(how.platform)
     sample = _sample(platform, example=how.example)
     first = (sample / "environment.yaml").read_text(encoding="utf-8")
-    name = _asked("Name of the environment", how.environment, _NAME.findall(first)[0])
+    name = _answer("Name of the environment", how.environment, _NAME.findall(first)[0])
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?", name) or name.isdecimal():
         raise ConfigurationError(f'"{name}" is no name of an environment; write one such as home')
-    store = _asked("Store for models (empty: as in the sample)", how.store, "")
-    host = how.ci or _asked(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)
+    store = _answer("Store for models (empty: as in the sample)", how.store, "")
+    host = how.ci or _answer(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)
     if host not in list(CodeHost):
         raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
     state, made = folder / "services" / name, Made()
@@ -57,7 +57,7 @@ def init(folder: Path, how: Beginning) -> Outcome:
             else:
                 made.write(state / path, content)
         made.write(folder / SCHEMA, compose.schema_text().encode())
-        made.write(folder / ".gitignore", "".join(f"{each}\n" for each in IGNORED).encode())
+        made.write(folder / ".gitignore", "".join(f"{path}\n" for path in IGNORED).encode())
         made.tell_git(folder)
         environments = compose.load(folder / "services")
         if name not in environments:
@@ -73,14 +73,14 @@ def init(folder: Path, how: Beginning) -> Outcome:
         made.undo()
         raise
     _say_next(folder, environments[name])
-    return Outcome(Valid({each: len(environments[each].bindings) for each in sorted(environments)}))
+    return Outcome(Valid({e: len(environments[e].bindings) for e in sorted(environments)}))
 
 
 def _chosen(name: str | None) -> Platform:
     known = {key: platform for key, platform in platforms().items() if platform.begin is not None}
     if name is None and not _can_ask():
         raise typer.BadParameter(f"there is no terminal to ask; pass --platform {'|'.join(known)}")
-    choice = _asked(f"Platform ({', '.join(known)})", name, next(iter(known)))
+    choice = _answer(f"Platform ({', '.join(known)})", name, next(iter(known)))
     if choice not in known:
         raise typer.BadParameter(f'there is no platform "{choice}"; there is: {", ".join(known)}')
     return known[choice]
@@ -94,7 +94,7 @@ def _sample(platform: Platform, *, example: bool) -> Path:
     return compose.shipped(f"services/{platform.example}") if example else platform.begin
 
 
-def _asked(question: str, given: str | None, default: str) -> str:
+def _answer(question: str, given: str | None, default: str) -> str:
     """The given answer, that of a person, or the default where nobody can be asked or says one."""
     if given is None and _can_ask():
         say(f"{question} [{default}]: ", end="")

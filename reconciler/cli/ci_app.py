@@ -133,12 +133,12 @@ def drift_issue(
 
     Opens the issue, changes it, or closes it.
     """
-    from reconciler.ci.drift_issue import told
+    from reconciler.ci.drift_issue import tell
     from reconciler.cli import commands
 
     page, how = printing.page(), Drifting(out, note=note)
     outcome = commands.drift(where, Part(parallel=parallel), how)
-    return page.deliver(told(outcome))
+    return page.deliver(tell(outcome))
 
 
 @command(ci, CODE_HOST, "reconciler ci propose -e production --base main")

@@ -149,9 +149,9 @@ def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     made = _plan_of(desired, observed)
     from reconciler.render import status_row
 
-    by_address = {str(one.binding.address): one for one in observed}
+    by_address = {str(o.binding.address): o for o in observed}
     pairs = [(change, by_address[change.address]) for change in made.changes]
-    rows = tuple(status_row(change, one.live, one.health) for change, one in pairs)
+    rows = tuple(status_row(change, o.live, o.health) for change, o in pairs)
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     code = errors.ERROR if unreadable else errors.SUCCESS
     files = metrics_file(metrics, made.environment, made, "status", code, began)
@@ -201,7 +201,7 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     if how.out is not None:
         files = (File("plan-file", how.out, plan_json(report)), *files)
     if how.accept:
-        by_address = {str(one.binding.address): one for one in observed}
+        by_address = {str(o.binding.address): o for o in observed}
         made = accept(where.services, desired, report, by_address, how, plan_now)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     if drifted:
@@ -231,21 +231,21 @@ def _seen(
         if part.selection() != Selection():
             return desired, observed, None
         with opened.stop.only_reading():
-            found, failed = unmanaged(opened.world, desired, every.values())
-    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in found)
+            live, failed = unmanaged(opened.world, desired, every.values())
+    beside = (Unowned(e.kind, e.endpoint.name, str(e.endpoint.address)) for e in live)
     return desired, observed, NotManaged(tuple(beside), tuple(failed))
 
 
 def _without_what_waits(made: Plan) -> Plan:
     """The plan without what only waits to be applied."""
-    shown: list[Change] = []
+    kept: list[Change] = []
     waiting: list[Change] = []
     for change in made.changes:
         as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
-        (shown if as_declared or change.drift is not None else waiting).append(change)
+        (kept if as_declared or change.drift is not None else waiting).append(change)
     if waiting:
         say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
-    return replace(made, changes=tuple(shown), excess=())
+    return replace(made, changes=tuple(kept), excess=())
 
 
 def export(where: Where, names: list[str], out: Path | None) -> Outcome:
@@ -274,7 +274,7 @@ def export(where: Where, names: list[str], out: Path | None) -> Outcome:
     if out is None:
         document = documents if len(chosen) > 1 else next(iter(documents.values()), {})
         return Outcome(Kept(_json(document)), code)
-    files = [File("", out / f"{name}.json", _json(one)) for name, one in documents.items()]
+    files = [File("", out / f"{name}.json", _json(state)) for name, state in documents.items()]
     return Outcome(exit_code=code, files=tuple(files))
 
 

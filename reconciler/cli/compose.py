@@ -83,9 +83,9 @@ def rules() -> Schema:
 
 def demo_of(name: str) -> tuple[Platform, Demo]:
     """A platform and its demo; ConfigurationError with the names of those that have one."""
-    demos = {each.name: (each, each.demo) for each in platforms().values() if each.demo}
+    demos = {p.name: (p, p.demo) for p in platforms().values() if p.demo}
     if name not in demos:
-        names = " or ".join(f"--on {each}" for each in demos)
+        names = " or ".join(f"--on {demo}" for demo in demos)
         raise ConfigurationError(f"{name} has no demo; write {names}, or neither for the emulator")
     return demos[name]
 
@@ -214,7 +214,7 @@ def _targets(
 ) -> tuple[dict[str, Target], dict[str, Idle]]:
     """The targets of the kinds that are asked; and the other kinds of a whole environment, which
     may hold what git has stopped declaring, reached when somebody asks for them."""
-    used = {binding.kind for binding in _asked(desired)}
+    used = {binding.kind for binding in _bindings_asked(desired)}
     of_kind = {
         kind: connected[p.name] for p, _ in _connected(desired.environment) for kind in p.kinds
     }
@@ -312,7 +312,7 @@ def read_here(desired: Desired) -> tuple[set[str], set[str]]:
     return {kind for p in here for kind in p.kinds}, {name for p in here for name in p.engines}
 
 
-def _asked(desired: Desired) -> tuple[Binding, ...]:
+def _bindings_asked(desired: Desired) -> tuple[Binding, ...]:
     """Whose kinds are asked: of a whole environment or shard all, for the lost may be of any; else
     the chosen, and those that their answers are compared with."""
     if desired.whole:
@@ -341,7 +341,7 @@ def check_secrets(desired: Desired, environ: Mapping[str, str]) -> None:
 
 def opened_by(environ: Mapping[str, str], desired: Desired) -> Desired | None:
     """The part of an environment whose secrets are set; None where those of its stores are not."""
-    at, kinds = desired.environment, {binding.kind for binding in _asked(desired)}
+    at, kinds = desired.environment, {binding.kind for binding in _bindings_asked(desired)}
     if any(store.key and not environ.get(store.key.variable) for store in (at.store, at.data)):
         return None
     shut = {
@@ -350,13 +350,11 @@ def opened_by(environ: Mapping[str, str], desired: Desired) -> Desired | None:
         for name in platform.secrets(connection, desired.bindings, kinds)
         if not environ.get(name.variable)
     }
-    lost = {
-        name for each in shut.values() for name in (*each.kinds, *each.engines, *each.registries)
-    }
+    lost = {name for p in shut.values() for name in (*p.kinds, *p.engines, *p.registries)}
     bindings = tuple(
         b for b in desired.bindings if not lost & {b.kind, b.recipe.engine, b.recipe.place}
     )
-    connections = {name: each for name, each in at.connections.items() if name not in shut}
+    connections = {name: made for name, made in at.connections.items() if name not in shut}
     # Never whole: what is left out is declared all the same.
     declared = Declared(len(desired.bindings), len(desired.bindings) + 1)
     left_out = tuple(b for b in desired.left_out if b.kind not in lost)
@@ -370,6 +368,6 @@ def _secret_names(desired: Desired) -> list[SecretName]:
     names = [*filter(None, [environment.store.key, environment.data.key])]
     for platform, connection in _connected(environment):
         names += platform.secrets(
-            connection, desired.bindings, {each.kind for each in _asked(desired)}
+            connection, desired.bindings, {binding.kind for binding in _bindings_asked(desired)}
         )
     return names

@@ -145,7 +145,7 @@ def _there(desired: Desired, parallel: int | None) -> Iterator[Check]:
     try:
         session.introduce(desired.environment)
         with session.opened(desired, parallel, hearing=ear) as opened:
-            yield from _asked(opened)
+            yield from _of_world(opened)
     except ReconcilerError as exc:
         yield Check("platforms", Level.ERROR, exc.message)
     yield from _clocks(ear)
@@ -164,7 +164,7 @@ def _notices(desired: Desired) -> Iterator[Check]:
         yield Check("notify", Level.FINE, f"set: {desired.environment.notify.url.variable}")
 
 
-def _asked(opened: session.Session) -> Iterator[Check]:
+def _of_world(opened: session.Session) -> Iterator[Check]:
     """Findings of the checks, from what all need to what single endpoints answer."""
     world, bindings = opened.world, opened.desired.bindings
     with opened.stop.only_reading():

@@ -73,10 +73,10 @@ def _lines(data: bytes) -> list[str]:
 
 def _with(path: str, text: str, texts: Iterable[NewText | NewCell]) -> str:
     every = list(texts)
-    cells = [each for each in every if isinstance(each, NewCell)]
+    cells = [new for new in every if isinstance(new, NewCell)]
     if cells:  # the file is a table
         return Table(path, text).edited(cells)
-    return with_texts(path, text, [each for each in every if isinstance(each, NewText)])
+    return with_texts(path, text, [new for new in every if isinstance(new, NewText)])
 
 
 def _edit(path: str, texts: Sequence[NewText | NewCell]) -> Edit:

@@ -101,15 +101,15 @@ def reported(
             name, code = ending.environment.name, ending.exit_code
             for file in metrics_file(writing.metrics, name, plan, command, code, began_s):
                 _try(file, ending)
-        _told(ending, page)
+        _tell_end(ending, page)
         if ending.environment is not None:
-            notify(ending.environment, command, _to_tell(ending, ending.environment))
+            notify(ending.environment, command, _news(ending, ending.environment))
     if path is None or not written:
         return replace(outcome, exit_code=ending.exit_code)
     return replace(outcome, files=(*outcome.files, File("report-file", path)))
 
 
-def _to_tell(ending: Ending, environment: Environment) -> Iterator[tuple[str, str, str]]:
+def _news(ending: Ending, environment: Environment) -> Iterator[tuple[str, str, str]]:
     if ending.report is not None:
         yield from of_run(ending.report, ending.planned)
     if ending.exit_code in INTERRUPTED:
@@ -147,11 +147,11 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str, page: Page) 
             ending.cut_off()
         if path is not None:
             _write(path, ending, began)
-        _told(ending, page)
+        _tell_end(ending, page)
         with contextlib.suppress(OSError):
             say(ending.error)
         if (environment := ending.environment) is not None:
-            events = _to_tell(ending, environment)
+            events = _news(ending, environment)
             with contextlib.suppress(OSError):
                 notify_within(NOTIFY_WITHIN_S, environment, ending.command, events)
         os._exit(ending.exit_code)
@@ -164,7 +164,7 @@ def _ended_by_others(path: Path | None, ending: Ending, began: str, page: Page) 
             signal.signal(number, handler)
 
 
-def _told(ending: Ending, page: Page) -> None:
+def _tell_end(ending: Ending, page: Page) -> None:
     """Let the events end as the run did."""
     from reconciler.render.documents import report_json
 

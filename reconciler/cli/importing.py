@@ -66,16 +66,16 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     session.introduce(wanted.environment)
     with session.opened(wanted, None) as opened, opened.stop.only_reading():
         listed, failed = unmanaged(opened.world, wanted, every.values())
-        chosen = [found for found in listed if _fits(found, globs)]
+        chosen = [live for live in listed if _fits(live, globs)]
         with reading(opened.width, "describe") as pool:
-            read = each(pool, opened.width, Found.described, lambda _, found: found, chosen)
-    unread = [found for found in read if found.endpoint.unread]
-    failed += [f"{found.kind} {found.endpoint.name}: {found.endpoint.unread}" for found in unread]
+            read = each(pool, opened.width, Found.described, lambda _, live: live, chosen)
+    unread = [live for live in read if live.endpoint.unread]
+    failed += [f"{live.kind} {live.endpoint.name}: {live.endpoint.unread}" for live in unread]
     for why in failed:
         say(why)
     taken = {binding.name for declared in every.values() for binding in declared.bindings}
     names, models = _Names(taken), _Names(desired.models(where.services))
-    drafts, left = _drafts([found for found in read if not found.endpoint.unread], names, models)
+    drafts, left = _drafts([live for live in read if not live.endpoint.unread], names, models)
     code = errors.PARTIAL if left or failed else errors.SUCCESS
     if not drafts:
         _say_left(left)
@@ -99,7 +99,7 @@ def unmanaged(
     world: World, wanted: Desired, every: Iterable[Desired]
 ) -> tuple[list[Found], list[str]]:
     """The live endpoints that no environment declares; why some could not be listed."""
-    declared, found, failed = _declared(wanted, every), list[Found](), list[str]()
+    declared, live, failed = _declared(wanted, every), list[Found](), list[str]()
     for kind, target in compose.kinds_of(world):
         try:
             connected = target()
@@ -107,10 +107,10 @@ def unmanaged(
                 if endpoint.unread:
                     failed.append(f"{kind} {endpoint.name}: {endpoint.unread}")
                 else:
-                    found.append(Found(kind, endpoint, connected))
+                    live.append(Found(kind, endpoint, connected))
         except ReconcilerError as exc:
             failed.append(f"{kind}: {exc.message}")
-    return found, failed
+    return live, failed
 
 
 def _declared(wanted: Desired, every: Iterable[Desired]) -> frozenset[AddressId]:
@@ -124,8 +124,8 @@ def _declared(wanted: Desired, every: Iterable[Desired]) -> frozenset[AddressId]
     )
 
 
-def _fits(found: Found, globs: list[str]) -> bool:
-    names = (found.endpoint.name, str(found.endpoint.address))
+def _fits(live: Found, globs: list[str]) -> bool:
+    names = (live.endpoint.name, str(live.endpoint.address))
     return not globs or any(fnmatchcase(name, glob) for name in names for glob in globs)
 
 
@@ -141,10 +141,10 @@ def _drafts(
     made: dict[str, str] = {}  # the model's name, by how its versions are made
     drafts: list[Draft] = []
     left: dict[str, list[str]] = {}
-    for found in chosen:
-        endpoint = found.endpoint
+    for live in chosen:
+        endpoint = live.endpoint
         model = _model(endpoint, models, made)
-        binding = _binding(found, names.free(endpoint.name), model.name, rules)
+        binding = _binding(live, names.free(endpoint.name), model.name, rules)
         is_new = model.name not in models.taken
         why = (wrong(model, rules) if is_new else "") or wrong(binding, rules)
         if "${" in repr((endpoint.spec, endpoint.made)):
@@ -174,14 +174,14 @@ def _model(endpoint: Unmanaged, models: _Names, made: dict[str, str]) -> Draft:
     return Draft(MODEL, known or models.free("imported"), spec, comments)
 
 
-def _binding(found: Found, name: str, model: str, rules: Schema) -> Draft:
+def _binding(live: Found, name: str, model: str, rules: Schema) -> Draft:
     """The draft of a binding, paused; settings that the schema refuses are left out, and said."""
-    endpoint = found.endpoint
+    endpoint = live.endpoint
     version = {"name": model, "version": endpoint.version if endpoint.made else UNKNOWN}
 
     def draft(settings: Mapping[str, Any], comments: Iterable[str] = ()) -> Draft:
         spec = {**endpoint.spec, **settings, "model": version, "paused": True}
-        return Draft(found.kind, name, spec, tuple(comments))
+        return Draft(live.kind, name, spec, tuple(comments))
 
     def why_not(settings: Mapping[str, Any]) -> str:
         return _IS_PLACEHOLDER if "${" in repr(settings) else wrong(draft(settings), rules)
@@ -282,10 +282,10 @@ def _sheets(wanted: Desired, drafts: Iterable[Draft]) -> list[_Sheet]:
 def _schema(wanted: Desired, folder: Path) -> str:
     """The first line, by which editors find the schema that the environment names."""
     source = Path(wanted.environment.source.path)
-    found = compose.SCHEMA_LINE.match(source.read_text(encoding="utf-8"))
-    if found is None or "://" in found[1]:
-        return f"{found[0]}\n" if found else ""
-    there = os.path.relpath(source.parent / found[1], folder)
+    line = compose.SCHEMA_LINE.match(source.read_text(encoding="utf-8"))
+    if line is None or "://" in line[1]:
+        return f"{line[0]}\n" if line else ""
+    there = os.path.relpath(source.parent / line[1], folder)
     return f"# yaml-language-server: $schema={there}\n"
 
 

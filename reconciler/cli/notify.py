@@ -54,16 +54,16 @@ def of_interrupted(name: str, report: Report | None, error: str) -> tuple[str, s
     return "interrupted", name, "; ".join([why.rstrip("."), *named, *more])
 
 
-def of_drift(found: Plan) -> Iterator[tuple[str, str, str]]:
+def of_drift(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """The events of a drift, likewise."""
-    for change in found.changes:
+    for change in plan.changes:
         if change.drift is not None:
             yield "drifted", change.name, str(change.drift)
 
 
-def notify(environment: Environment, command: str, told: Iterable[tuple[str, str, str]]) -> None:
+def notify(environment: Environment, command: str, news: Iterable[tuple[str, str, str]]) -> None:
     """Post the message where the environment wants it and there is something to tell."""
-    events, wanted = list(told), environment.notify
+    events, wanted = list(news), environment.notify
     if wanted is None or not events:
         return
     try:
@@ -76,13 +76,13 @@ def notify(environment: Environment, command: str, told: Iterable[tuple[str, str
 
 
 def notify_within(
-    seconds: float, environment: Environment, command: str, told: Iterable[tuple[str, str, str]]
+    seconds: float, environment: Environment, command: str, news: Iterable[tuple[str, str, str]]
 ) -> None:
     """Post the message of a process that a signal ends, for no longer than that.
 
     Another thread posts it: the one that the signal interrupted may hold what a request needs.
     """
-    work = (environment, command, list(told))
+    work = (environment, command, list(news))
     thread = threading.Thread(target=notify, args=work, daemon=True)
     thread.start()
     thread.join(seconds)

@@ -90,14 +90,14 @@ def registered(world: World, binding: Binding, version: str) -> str:
 
 def versions_with_data(world: World, templates: Iterable[str]) -> set[str]:
     """The versions for which the file of every template is there."""
-    found: list[set[str]] = []
+    by_template: list[set[str]] = []
     for template in sorted(set(templates)):
         before, after = template.split(SLOT)[0], template.rsplit(SLOT, 1)[1]
         slot = re.escape(SLOT)
         pattern = re.compile(re.escape(template).replace(slot, "([^/]+)", 1).replace(slot, r"\1"))
         names = (file.name for file in world.data.list(before) if file.name.endswith(after))
-        found.append({match[1] for name in names if (match := pattern.fullmatch(name))})
-    return set.intersection(*found) if found else set()
+        by_template.append({match[1] for name in names if (match := pattern.fullmatch(name))})
+    return set.intersection(*by_template) if by_template else set()
 
 
 def order(version: str) -> list[tuple[int, int, str]]:

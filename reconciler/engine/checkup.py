@@ -68,19 +68,19 @@ def engines(world: World) -> Iterator[Check]:
 def data(world: World, observed: Iterable[Observed], parallel: int) -> list[Check]:
     """Checks of the heads of tables that versions are still to be trained on."""
     wanted = [
-        (one, port, path)
-        for one in observed
-        if one.artifact.state is ArtifactState.ABSENT and not one.binding.recipe.takes
-        for port, path in one.binding.recipe.inputs
+        (o, port, path)
+        for o in observed
+        if o.artifact.state is ArtifactState.ABSENT and not o.binding.recipe.takes
+        for port, path in o.binding.recipe.inputs
         if tables.is_table(path)
     ]
-    before = {(one.binding.name, port): _before(world, one, port) for one, port, _ in wanted}
+    before = {(o.binding.name, port): _before(world, o, port) for o, port, _ in wanted}
     paths = sorted({path for _, _, path in wanted} | set(filter(None, before.values())))
     with reading(parallel, "doctor") as pool:
         heads = dict(zip(paths, pool.map(lambda path: _head(world, path), paths), strict=True))
     checks = []
-    for one, port, path in wanted:
-        binding, head, other = one.binding, heads[path], before[one.binding.name, port]
+    for o, port, path in wanted:
+        binding, head, other = o.binding, heads[path], before[o.binding.name, port]
         known = tables.columns_of(other, heads[other] or b"") if other else ()
         declared, about = dict(binding.columns).get(port, ()), (binding.source, (binding.name,))
         wrong = [] if head is None else list(tables.flaws(path, head, declared, known))
@@ -91,9 +91,9 @@ def data(world: World, observed: Iterable[Observed], parallel: int) -> list[Chec
     return checks
 
 
-def _before(world: World, one: Observed, port: str) -> str:
+def _before(world: World, o: Observed, port: str) -> str:
     """The path of the data that the serving version was trained on, "" where nobody knows it."""
-    manifest = manifest_of(world, one.binding, one.live.served, one.record)
+    manifest = manifest_of(world, o.binding, o.live.served, o.record)
     path = dict(manifest.recipe.inputs).get(port, "") if manifest else ""
     return path if tables.is_table(path) else ""
 
@@ -159,8 +159,8 @@ def _probe(world: World, observation: Observed) -> Check:
         assert binding.probe is not None
         # Another model than the declared one has the columns; its cells may be others.
         declared = observation.live.served == observation.artifact.ref
-        asked = binding.probe if declared else binding.probe.of_any_model
-        health = verify.judge_score(asked, given.score)
+        probe = binding.probe if declared else binding.probe.of_any_model
+        health = verify.judge_score(probe, given.score)
         why = "" if health.code is HealthCode.HEALTHY else health.message
         level = Level.ERROR if why else Level.FINE
     fix = "correct spec.verify or the server: the next swap would be rolled back" if why else ""

@@ -244,8 +244,8 @@ def make_proof(
 ) -> Proof:
     """The proof of what was read back and scored, with what weakens it."""
     warnings, score = [], after.score if after else None
-    if score is not None and (said := verify.same_answer_warning(before, score)):
-        warnings.append(said)
+    if score is not None and (warning := verify.same_answer_warning(before, score)):
+        warnings.append(warning)
     if live.witness is Witness.RECORD:
         warnings.append(_of_hidden(before, score))
     if isinstance(after, BesideAnother) and after.unheard:

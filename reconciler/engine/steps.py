@@ -30,7 +30,7 @@ class Progress(Protocol):
         """A binding ended without converging."""
 
     def wave(
-        self, told: str, ended: int = 0, number: str = "", *, pauses_s: Sequence[float] = ()
+        self, message: str, ended: int = 0, number: str = "", *, pauses_s: Sequence[float] = ()
     ) -> None:
         """A wave of a version begins, or so many endpoints end because none does. `pauses_s`: how
         long the run waits before this wave and before each that follows; () after the last."""

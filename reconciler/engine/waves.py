@@ -97,9 +97,9 @@ class Waves:
         when = f" at {timestamp(due)}" if due > now else ""
         count, of = len(entering), len(entering[0][1].sizes)
         place = f"wave {number} of {of}"
-        told = f"{fleet.version}: {place} begins{when} ({_counted(count)})"
+        message = f"{fleet.version}: {place} begins{when} ({_counted(count)})"
         fleet.due = due
-        self._progress.wave(told, number=place, pauses_s=self._pauses_s(now))
+        self._progress.wave(message, number=place, pauses_s=self._pauses_s(now))
         for run, _ in entering:
             fleet.under_way.add(run.address)
             self._enter(run, due)
@@ -112,10 +112,10 @@ class Waves:
             for run, _ in fleet.to_come[number]
         ]
         fleet.to_come.clear()
-        self._ended.update({each.address: Ended(held=each) for each in held})
+        self._ended.update({endpoint.address: Ended(held=endpoint) for endpoint in held})
         count, how = _counted(len(held)), f"must wait until {until}" if until else "will not get it"
-        told = f"{fleet.version}: {count} {how}"
-        self._progress.wave(told, ended=len(held), pauses_s=self._pauses_s(now))
+        message = f"{fleet.version}: {count} {how}"
+        self._progress.wave(message, ended=len(held), pauses_s=self._pauses_s(now))
 
     def _pauses_s(self, now: float) -> tuple[float, ...]:
         """Those of the version that waits longest; versions do not wait for each other."""

@@ -87,7 +87,7 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
         if (what := endpoint.row.wrong) is not None:
             reason = _FIGURES.sub("…", gist_of(endpoint.row))
             by_kind[what].setdefault(reason, []).append(endpoint)
-    found = []
+    raised = []
     for what, by_reason in by_kind.items():
         groups = sorted(by_reason.items(), key=lambda group: -len(group[1]))
         if rest := [e for _, group in groups[MOST_REASONS:] for e in group]:
@@ -106,8 +106,8 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
                 keep = f"reconciler drift -e {environment}{_target(group)} --accept"
                 if all(endpoint.change.code == Reason.PAUSED for endpoint in group):
                     command, keep = keep, ""  # apply would leave them as they are
-            found.append(Alarm(what, why, names, command, keep))
-    return found
+            raised.append(Alarm(what, why, names, command, keep))
+    return raised
 
 
 def _command(what: Wrong, environment: str, group: Sequence[Endpoint]) -> str:
@@ -261,22 +261,22 @@ def models(endpoints: Iterable[Endpoint]) -> list[ModelOf]:
 
 def _model(name: str, endpoints: Sequence[Endpoint]) -> ModelOf:
     """The part of the page about one model: its versions, its bounds and who serves it."""
-    by_arguments = {one.arguments: one.history for one in endpoints}
+    by_arguments = {e.arguments: e.history for e in endpoints}
     made: dict[str, list[MadeVersion]] = {}
     for history in by_arguments.values():
-        for one in history.versions:
-            made.setdefault(one.version, []).append(one)
-    serves = Counter(one.history.live for one in endpoints)
-    wanted = Counter(one.row.wanted for one in endpoints)
+        for version in history.versions:
+            made.setdefault(version.version, []).append(version)
+    serves = Counter(e.history.live for e in endpoints)
+    wanted = Counter(e.row.wanted for e in endpoints)
     versions = [VersionOf(v, tuple(m), serves[v], wanted[v]) for v, m in made.items()]
-    versions.sort(key=lambda one: (one.began, one.version))
+    versions.sort(key=lambda version: (version.began, version.version))
     return ModelOf(
         name=name,
         series=len(by_arguments),
         versions=tuple(versions[-MOST_VERSIONS:]),
         left_out=max(0, len(versions) - MOST_VERSIONS),
         bounds=_bounds(endpoints),
-        unread=next((one.history.unread for one in endpoints if one.history.unread), ""),
+        unread=next((e.history.unread for e in endpoints if e.history.unread), ""),
     )
 
 
@@ -325,7 +325,7 @@ def done(endpoints: Iterable[Endpoint]) -> list[Done]:
 def _done_at(endpoint: Endpoint) -> Iterator[Done]:
     """The work at one endpoint, a line for each run and model."""
     alike: dict[tuple[str, str, str, str], list[tuple[str, Event]]] = {}
-    for what, event in _told(endpoint.history.events):
+    for what, event in _labelled(endpoint.history.events):
         by = (event.run, event.who, event.commit, event.name)
         alike.setdefault(by, []).append((what, event))
     for (run, who, commit, model), group in alike.items():
@@ -345,7 +345,7 @@ DRIFT = "drift undone"
 _UNPROVES = (EventKind.SWAP, EventKind.ROLL_BACK, EventKind.CREATE, EventKind.DELETE)
 
 
-def _told(events: Sequence[Event]) -> list[tuple[str, Event]]:
+def _labelled(events: Sequence[Event]) -> list[tuple[str, Event]]:
     """The events with what they were.
 
     Where this program did nothing after a proof, a swap to the model that was proved undid a drift,
