@@ -48,8 +48,8 @@ _ALONE = _mutations(
     ),
     (
         "a lost lock is no failure of the run",
-        "failures = (*report.failures, *lock_failures(opened), *unread_failures(opened, lost))",
-        "failures = (*report.failures, *unread_failures(opened, lost))",
+        "failures=(*made.failures, *_lock_failures(self.opened), *unread),",
+        "failures=(*made.failures, *unread),",
         "tests/cli/test_safety.py::test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so",
     ),
     (
