@@ -4,14 +4,16 @@ one pull request proposes that."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli.editing import Edit, content_of, finish, loaded, make_edits
+from reconciler.cli.session import plan_of_merge
 from reconciler.console import say
 from reconciler.desired.cells import NewCell, Table
 from reconciler.desired.edit import NewText, Page
@@ -58,12 +60,8 @@ def accept(
     drifted: Plan,
     observed: Mapping[str, Observed],
     how: Drifting,
-    plan_now: Callable[[Desired], Plan],
 ) -> Outcome:
-    """The diff of the YAML, written or proposed; 7 where something drifted that it cannot say.
-
-    `plan_now` makes the plan that a pull request shows.
-    """
+    """The diff of the YAML, written or proposed; 7 where something drifted that it cannot say."""
     fields = [
         (c, field) for c in drifted.changes if c.drift is not None for field in c.drift.fields
     ]
@@ -77,28 +75,17 @@ def accept(
     elif not how.dry_run and (edits or not failed):  # or it would be given up in ignorance
         proposed = replace(wanted, bindings=after.bindings)
         try:
-            _propose(proposed, accepted, edits, how, plan_now)
+            _propose(proposed, accepted, edits, how)
         except ReconcilerError as exc:
             return outcome.ended_by(exc)
     return outcome
 
 
-def _propose(
-    after: Desired,
-    accepted: list[_Accepted],
-    edits: list[Edit],
-    how: Drifting,
-    plan_now: Callable[[Desired], Plan],
-) -> None:
+def _propose(after: Desired, accepted: list[_Accepted], edits: list[Edit], how: Drifting) -> None:
     """Let one pull request propose the edits, and say what merging them would do."""
     from reconciler.ci import proposal
 
-    names = {edit.change.name for edit in accepted}
-    touched = tuple(binding for binding in after.bindings if binding.name in names)
-
-    def make_plan() -> Plan:
-        return replace(plan_now(replace(after, bindings=touched)), commit=after.commit)
-
+    make_plan = partial(plan_of_merge, after, {edit.change.name for edit in accepted})
     reasons = [str(edit) for edit in accepted]
     name, what = after.environment.name, proposal.ACCEPTED
     proposal.propose(name, how.base, reasons, edits, make_plan, what)

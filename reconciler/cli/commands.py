@@ -27,7 +27,6 @@ from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 
 if TYPE_CHECKING:
     from reconciler.model import Binding, Change, Desired, Observed, Plan
-    from reconciler.plan import Prune
 
 
 def validate(services: Path, sarif: Path | None) -> Outcome:
@@ -54,7 +53,7 @@ def plan(where: Where, part: Part, how: Planning) -> Outcome:
     prune = choose.pruning(desired, how.prune, how.force)
     if how.live is None:
         session.introduce(desired.environment)
-        made = plan_now(desired, part.parallel, prune)
+        made = session.plan_now(desired, part.parallel, prune)
     elif prune is not None:
         raise ConfigurationError("--prune reads the live services; leave out --live or --prune")
     else:
@@ -134,14 +133,6 @@ def plan_exit_code(made: Plan, detailed: bool, rest: AbstractSet[str] = frozense
     return errors.CHANGES if changes and detailed else errors.SUCCESS
 
 
-def plan_now(desired: Desired, parallel: int | None = None, prune: Prune | None = None) -> Plan:
-    """The plan of what is now."""
-    from reconciler import render  # noqa: F401 - what shows it is loaded before anything is asked
-
-    with session.opened(desired, parallel, prune=prune) as opened:
-        return opened.plan()
-
-
 def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     """`status`: 0 when everything could be read, 1 otherwise."""
     began = time.time()
@@ -202,7 +193,7 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         files = (File("plan-file", how.out, plan_json(report)), *files)
     if how.accept:
         by_address = {str(o.binding.address): o for o in observed}
-        made = accept(where.services, desired, report, by_address, how, plan_now)
+        made = accept(where.services, desired, report, by_address, how)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     if drifted:
         command = f"-e {desired.environment.name}"

@@ -153,20 +153,15 @@ def connect(
     environment, stop = desired.environment, stop or Stop()
     environ = os.environ if environ is None else environ
     secret, clock = _secrets(desired, environ), clock or SystemClock(stop)
-    emulator, bound = emulator_of(environment, environ), bound_origins(environ)
-    folder, token = Path(environment.source.path).parent, token or tokens(http, environ)
-
-    def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
-        how = Opening(http.halted_by(halted), clock.now, folder, emulator, bound, token, halted)
-        return open_store(at, secret(at.key) if at.key else "", how)
-
+    token = token or tokens(http, environ)
+    opened = _opener(environment, http, clock, environ, token, secret)
     store, data = opened(environment.store, stop.lost), opened(environment.data, stop.lost)
     store, data = (store, data) if through is None else (through(store), through(data))
     http, actor = http.halted_by(stop.halted), actor or Actor(secrets.token_hex(8))
     ledger = Ledger(store, opened(environment.store, stop.writing))  # gives back a lost lock too
     turn, grant = _turn(ledger, clock, actor, stop.event.is_set), _grants(store, data)
-    given = (http, environ, secret, grant, token, store, turn, bound, stop.halted, clock.now)
-    means = Means(*given)
+    given = (http, environ, secret, grant, token, store, turn)
+    means = Means(*given, bound_origins(environ), stop.halted, clock.now)
     connected = {p.name: p.connect(environment, means) for p, _ in _connected(environment)}
     registries = dict(_registries(desired, connected))
     return World(
@@ -185,21 +180,35 @@ def connect(
     )
 
 
-def ledger_of(
-    environment: Environment, http: Http, clock: Clock, environ: Mapping[str, str] | None = None
-) -> Ledger:
+def ledger_of(environment: Environment, http: Http, clock: Clock) -> Ledger:
     """The ledger in the store of an environment, for reading only."""
     from reconciler.ledger import Ledger
 
-    environ, stop = os.environ if environ is None else environ, Stop(reading=True)
-    key = environment.store.key
-    values = resolve_all([key] if key else [], environ)
-    folder, emulator = Path(environment.source.path).parent, emulator_of(environment, environ)
-    how = Opening(
-        *(http.halted_by(stop.writing), clock.now, folder, emulator, bound_origins(environ)),
-        *(tokens(http, environ), stop.writing),
-    )
-    return Ledger(open_store(environment.store, values[key.variable] if key else "", how))
+    def secret(name: SecretName) -> str:
+        return resolve_all([name], os.environ)[name.variable]
+
+    token = tokens(http, os.environ)
+    opened = _opener(environment, http, clock, os.environ, token, secret)
+    return Ledger(opened(environment.store, Stop(reading=True).writing))
+
+
+def _opener(
+    environment: Environment,
+    http: Http,
+    clock: Clock,
+    environ: Mapping[str, str],
+    token: Tokens,
+    secret: Callable[[SecretName], str],
+) -> Callable[[StoreUrl, Callable[[], str]], Store]:
+    """A function that opens a store of an environment; what that is halted by forbids writes."""
+    emulator, bound = emulator_of(environment, environ), bound_origins(environ)
+    folder = Path(environment.source.path).parent
+
+    def opened(at: StoreUrl, halted: Callable[[], str]) -> Store:
+        how = Opening(http.halted_by(halted), clock.now, folder, emulator, bound, token, halted)
+        return open_store(at, secret(at.key) if at.key else "", how)
+
+    return opened
 
 
 def _turn(ledger: Ledger, clock: Clock, actor: Actor, stopping: Callable[[], bool]) -> Turn:
@@ -286,13 +295,12 @@ def _grants(store: Store, data: Store) -> Callable[[ModelRef], Place]:
     return grant
 
 
-def tokens(http: Http, environ: Mapping[str, str] | None = None) -> Tokens:
+def tokens(http: Http, environ: Mapping[str, str]) -> Tokens:
     """A function that signs in, once per way and scope."""
-    known = os.environ if environ is None else environ
 
     @cache
     def token(scope: str, origins: Origins, auth: Auth) -> AccessToken:
-        return AccessToken(SignIn(auth, http, known), scope, origins)
+        return AccessToken(SignIn(auth, http, environ), scope, origins)
 
     return token
 

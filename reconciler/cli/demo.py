@@ -209,7 +209,7 @@ class _Story:
 
     def _plan(self) -> Plan:
         self._say("plan")
-        made = commands.plan_now(choose.desired(self._where), None)
+        made = session.plan_now(choose.desired(self._where))
         self._page.show(made)
         return made
 

@@ -37,7 +37,7 @@ from reconciler.render.cells import few, visible
 if TYPE_CHECKING:
     from reconciler.cli.options import Some, Where
     from reconciler.cli.session import Session
-    from reconciler.model import Binding, Desired, Plan
+    from reconciler.model import Binding, Desired
 
 _STAND_IN = "reconciler-any-version"  # shows where a recipe has the version
 _MOST_OF_A_DAY = 99
@@ -96,16 +96,11 @@ def retrain(where: Where, some: Some, *, dry_run: bool) -> Outcome:
 def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
     """`ci propose`: one pull request declares it."""
     from reconciler.ci import proposal
-    from reconciler.cli.commands import plan_now
 
     renewed = _renewed(where)
-    after, name = renewed.after, renewed.after.environment.name
-
-    def make_plan() -> Plan:
-        """The plan of the merge, with the metrics of versions that are trained already."""
-        names = {binding.name for renewal in renewed.renewals for binding in renewal.bindings}
-        touched = tuple(b for b in after.bindings if b.name in names)
-        return replace(plan_now(replace(after, bindings=touched), None), commit=after.commit)
+    name = renewed.after.environment.name
+    names = {binding.name for renewal in renewed.renewals for binding in renewal.bindings}
+    make_plan = partial(session.plan_of_merge, renewed.after, names)
 
     def work() -> None:
         known = renewed.renewals or not renewed.failed  # or it would be given up in ignorance

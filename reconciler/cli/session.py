@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -285,6 +285,21 @@ def opened(
             heard = http.heard_by(hearing.hear)
             world = connect(desired, heard, stop=stop, actor=by, through=hearing.heard)
         yield Session(desired, http, world, stop, at_once, prune, at)
+
+
+def plan_now(desired: Desired, parallel: int | None = None, prune: Prune | None = None) -> Plan:
+    """The plan of what is now."""
+    from reconciler import render  # noqa: F401 - what shows it is loaded before anything is asked
+
+    with opened(desired, parallel, prune=prune) as session:
+        return session.plan()
+
+
+def plan_of_merge(after: Desired, names: Collection[str]) -> Plan:
+    """The plan of a desired state as a pull request proposes it, for the bindings that it changes;
+    with the metrics of versions that are trained already."""
+    touched = tuple(binding for binding in after.bindings if binding.name in names)
+    return replace(plan_now(replace(after, bindings=touched)), commit=after.commit)
 
 
 def actor(environ: Mapping[str, str], commit: str = "", force: str = "") -> Actor:

@@ -11,7 +11,6 @@ import pytest
 
 from reconciler import errors
 from reconciler.cli.accepting import accept
-from reconciler.cli.commands import plan_now
 from reconciler.cli.options import Drifting
 from reconciler.emulator import Fault
 from reconciler.model import (
@@ -166,7 +165,7 @@ def test_a_fleet_is_written_only_where_all_of_it_drifted_to_the_same(
         changes.append(replace(change, drift=drift))
     assert len(changes) == 3
     first = Plan("local", "emulator", tuple(changes[:1]))
-    made = accept(lab.services, wanted, first, observed, Drifting(), plan_now)
+    made = accept(lab.services, wanted, first, observed, Drifting())
     assert (made.exit_code, made.has_changes, file.read_text()) == (errors.PARTIAL, False, fleet)
     told = capsys.readouterr().err
     assert f"by forEach at {file}:3:" in told
@@ -175,7 +174,7 @@ def test_a_fleet_is_written_only_where_all_of_it_drifted_to_the_same(
     assert f"slice={changes[0].name.removeprefix('diabetes-')}{place}): model cannot" in told
     assert 'write "2026-09" into this element of forEach' in told
     whole = Plan("local", "emulator", tuple(changes))
-    made = accept(lab.services, wanted, whole, observed, Drifting(), plan_now)
+    made = accept(lab.services, wanted, whole, observed, Drifting())
     assert made.exit_code == errors.SUCCESS
     assert file.read_text() == fleet.replace("2026-10", "2026-09")
 
